@@ -1,0 +1,80 @@
+# Every chore of the repository, and the one way to do it. `make` alone lists them.
+
+CARGO_DENY := .tools/cargo-deny@0.20.2/bin/cargo-deny
+CARGO_MACHETE := .tools/cargo-machete@0.9.2/bin/cargo-machete
+
+.PHONY: help
+help: ## List the chores
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+.PHONY: run
+run: ## Start RevenueFlow on http://localhost:3000 (ARGS="leads list": run another command)
+	cargo run --locked --bin revenueflow -- $(ARGS)
+
+.PHONY: dev-stack
+dev-stack: ## Start PostgreSQL and Redis for local work, until Ctrl-C
+	scripts/dev-stack
+
+.PHONY: test
+test: tests/interop/node_modules/.installed ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)
+	scripts/with-postgres scripts/with-redis localstack/with-ministack cargo test --locked $(or $(ARGS),--workspace)
+
+# The advisories are apart: they need a database from the network, and change without us.
+.PHONY: check
+check: check-text $(CARGO_DENY) $(CARGO_MACHETE) ## Check format, lints, dependencies, licences and docs
+	$(CARGO_MACHETE) --skip-target-dir
+	$(CARGO_DENY) --locked check --hide-inclusion-graph --allow unused-wrapper bans licenses sources
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	$(MAKE) --no-print-directory check-infra
+
+.PHONY: check-infra
+check-infra: infra/node_modules/.installed .tools/python/infra/.installed ## Check the AWS stacks of every stage, without AWS
+	cd infra && node_modules/.bin/tsc && node_modules/.bin/prettier --check --log-level warn '**/*.ts'
+	cd infra && ../scripts/with-postgres ../localstack/with-ministack \
+	    node --import tsx --test --test-reporter spec test/*.test.ts
+	.tools/python/infra/bin/cfn-lint -i W3005 -- infra/cdk.out/*/*.template.json
+
+.PHONY: deploy-local
+deploy-local: infra/node_modules/.installed ## Build the functions and deploy them to the emulator at AWS_ENDPOINT_URL
+	scripts/build-functions
+	localstack/deploy
+
+# What takes a second goes before what has to be installed.
+.PHONY: check-text
+check-text:
+	scripts/lint-repo
+	cargo fmt --all --check
+
+.PHONY: audit
+audit: $(CARGO_DENY) ## Check dependencies against known vulnerabilities (needs the network)
+	$(CARGO_DENY) --locked check advisories
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	cargo bench --workspace --locked --benches
+
+tests/interop/node_modules/.installed: tests/interop/package-lock.json
+	@command -v npm > /dev/null || { echo "make: the tests need Node 20 or newer, with npm" >&2; exit 1; }
+	@echo "installing Node's BullMQ into tests/interop/node_modules (once)"
+	@npm ci --prefix tests/interop --no-audit --no-fund --loglevel=error
+	@touch $@
+
+infra/node_modules/.installed: infra/package-lock.json
+	@echo "installing the AWS CDK into infra/node_modules (once)"
+	@npm ci --prefix infra --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Python's tools by folder: what FOLDER/requirements.txt pins goes to .tools/python/FOLDER.
+.tools/python/%/.installed: %/requirements.txt
+	@echo "installing $(firstword $(shell grep == $<)) into .tools (once)"
+	@python3 -m venv --clear $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+# Tools are kept in the repository's own folder, one folder a version: .tools/NAME@VERSION. Unoptimised, each builds in
+# about a minute, and is quick enough.
+.tools/%: tool = $(firstword $(subst /, ,$*))
+.tools/%:
+	@echo "installing $(tool) into .tools (once)"
+	@CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --profile dev --root .tools/$(tool) $(tool)

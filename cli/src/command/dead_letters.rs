@@ -1,0 +1,104 @@
+use std::process::ExitCode;
+
+use api::Operations;
+use indicatif::{ProgressBar, ProgressStyle};
+use runtime::Config;
+use store::Cursor;
+
+use super::words::{count, short, utc};
+use super::{existing, failed_if, or_interrupted, table};
+use crate::args::{DeadLettersCommand, Format};
+use crate::output;
+
+/// How many dead letters are read at a time when all are sent again.
+const PAGE: u32 = 500;
+/// From how many on a progress bar is worth it.
+const MANY: usize = 20;
+/// How many failures are told one by one.
+const TOLD: usize = 20;
+
+/// Lists what was given up, or sends it again.
+pub(crate) async fn run(config: &Config, command: DeadLettersCommand) -> anyhow::Result<ExitCode> {
+    let operations = existing::app(config).await?.operations;
+    match command {
+        DeadLettersCommand::List { limit, cursor, format } => {
+            list(&operations, cursor.as_ref(), limit, format).await
+        }
+        DeadLettersCommand::Redrive { ids, all } => {
+            let ids = if all { every_id(&operations).await? } else { ids };
+            or_interrupted(redrive(&operations, ids)).await?
+        }
+    }
+}
+
+async fn list(
+    operations: &Operations,
+    before: Option<&Cursor>,
+    limit: u32,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
+    let page = operations.dead_letters(before, limit).await?;
+    if format == Format::Json {
+        output::json(&page)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if page.items.is_empty() {
+        output::note("there are no dead letters");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = page.items.into_iter().map(|letter| {
+        // A message that names no lead has only the queue's own id, which is needed whole.
+        let id = letter.lead_id.map_or(letter.id, |lead| short(lead.as_str()));
+        let failure = letter.failure;
+        [id, utc(letter.failed_at), letter.attempts.to_string(), failure.code.into_owned(), failure.message]
+    });
+    table::print(["LEAD", "GIVEN UP", "ATTEMPTS", "CODE", "REASON"], &[4], rows.collect());
+    output::next_page("dead-letters list", limit, page.next_cursor.as_deref());
+    if page.next_cursor.is_none() {
+        output::note("send again: revenueflow dead-letters redrive LEAD.. | --all");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Read before the first is sent: what fails again meanwhile is not sent twice.
+async fn every_id(operations: &Operations) -> anyhow::Result<Vec<String>> {
+    let mut ids = Vec::new();
+    let mut cursor: Option<Cursor> = None;
+    loop {
+        let page = operations.dead_letters(cursor.as_ref(), PAGE).await?;
+        ids.extend(page.items.into_iter().map(|letter| letter.id));
+        match page.next_cursor.map(|next| next.parse()) {
+            Some(Ok(next)) => cursor = Some(next),
+            Some(Err(problem)) => anyhow::bail!("the next page {problem}"),
+            None => return Ok(ids),
+        }
+    }
+}
+
+async fn redrive(operations: &Operations, ids: Vec<String>) -> anyhow::Result<ExitCode> {
+    let all = ids.len();
+    let bar = if all < MANY { ProgressBar::hidden() } else { ProgressBar::new(all as u64) };
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} sent again, {eta} left")?);
+    let mut failed = 0;
+    for id in ids {
+        if let Err(error) = operations.redrive(&id).await {
+            failed += 1;
+            if failed <= TOLD {
+                let line = format!("{}: {}", short(&id), output::one_line(&error.into()));
+                bar.suspend(|| output::note(&line));
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if failed > TOLD {
+        output::note(&format!("... and {} more that failed", failed - TOLD));
+    }
+    let sent = count(all - failed, "dead letter", "dead letters");
+    if failed == 0 {
+        output::note(&format!("sent {sent} again"));
+    } else {
+        output::note(&format!("sent {sent} again, {failed} could not be sent"));
+    }
+    Ok(failed_if(failed > 0))
+}

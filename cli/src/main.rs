@@ -1,0 +1,49 @@
+//! The `revenueflow` binary: the whole pipeline on one machine, and the operator's tool.
+
+mod app;
+mod args;
+mod command;
+mod output;
+mod serve;
+mod sink;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use runtime::{Config, Variables};
+
+use crate::args::{Args, Command};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args).await {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    // A missing .env is normal; one that cannot be read is not.
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => anyhow::bail!(".env: {error}"),
+        _ => {}
+    }
+    let command = args.command.unwrap_or_default();
+    let read_config = || Config::read(&Variables::of_process());
+    match command {
+        Command::Openapi => command::openapi::run(),
+        Command::Simulate(options) => command::simulate::run(options).await,
+        Command::Doctor => command::doctor::run(read_config()).await,
+        Command::Serve(options) => serve::run(read_config()?, options).await,
+        Command::Reconcile => command::reconcile::run(&read_config()?).await,
+        Command::Migrate => command::migrate::run(&read_config()?).await,
+        Command::Leads(leads) => command::leads::run(&read_config()?, leads).await,
+        Command::Replay(options) => command::replay::run(&read_config()?, options).await,
+        Command::DeadLetters(letters) => command::dead_letters::run(&read_config()?, letters).await,
+        Command::Quarantine(quarantine) => command::quarantine::run(&read_config()?, quarantine).await,
+    }
+}

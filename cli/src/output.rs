@@ -1,0 +1,151 @@
+//! The one place that writes to the terminal: data to standard output, everything else to standard error.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use api::OperationError;
+use runtime::ConfigError;
+
+/// A failure and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    problem: String,
+    hint: String,
+}
+
+impl Advice {
+    /// `problem` becomes the line that says what failed, `hint` the one below it.
+    pub(crate) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { problem: problem.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for Advice {}
+
+/// Prints data. A reader that has gone away (`| head`) is not an error.
+pub(crate) fn line(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+}
+
+/// Prints bytes as they came. A terminal gets them without what would steer it.
+pub(crate) fn bytes(bytes: &[u8]) {
+    if io::stdout().is_terminal() {
+        let text = String::from_utf8_lossy(bytes);
+        for row in text.lines() {
+            line(&visible(row));
+        }
+    } else {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+}
+
+/// Prints JSON for programs.
+pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Tells a person something that is not data.
+pub(crate) fn note(text: &str) {
+    let mut err = io::stderr().lock();
+    let _ = writeln!(err, "{text}");
+}
+
+/// Says why a command failed: one line, and one more where there is advice.
+pub(crate) fn error(error: &anyhow::Error) {
+    note(&format!("error: {}", one_line(error)));
+    if let Some(hint) = hint_of(error) {
+        note(&format!("hint: {hint}"));
+    }
+}
+
+/// Tells how to get the next page of a list, where there is one.
+pub(crate) fn next_page(command: &str, limit: u32, cursor: Option<&str>) {
+    if let Some(cursor) = cursor {
+        note(&format!("more: revenueflow {command} --limit {limit} --cursor {cursor}"));
+    }
+}
+
+/// An error and its causes, each said once: many errors repeat their cause in their own text.
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            line = text;
+        } else if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    visible(&line)
+}
+
+/// What to do about an error, where there is something.
+pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(advice) = cause.downcast_ref::<Advice>() {
+            return Some(advice.hint.clone());
+        }
+        if let Some(error) = cause.downcast_ref::<ConfigError>() {
+            return Some(format!(".env.example documents {}", error.variable));
+        }
+        match cause.downcast_ref::<OperationError>()? {
+            OperationError::NotFound("lead") => Some("`revenueflow leads list` shows the ids".to_owned()),
+            OperationError::NotFound("judged lead") => {
+                Some("`revenueflow leads explain ID` says where it stands".to_owned())
+            }
+            OperationError::NotFound("dead letter") => {
+                Some("`revenueflow dead-letters list` shows the ids".to_owned())
+            }
+            OperationError::NotFound("quarantined body") => Some(
+                "`revenueflow quarantine list` shows the ids; give at least 8 characters of one".to_owned(),
+            ),
+            _ => None,
+        }
+    })
+}
+
+/// Outside text as it may be shown on a terminal: what would steer it, or turn text around, is replaced.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().map(|c| if steers(c) && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_says_each_cause_once() {
+        let cause: Result<(), _> = Err(io::Error::other("disk\nfull"));
+        let wrapped = cause.context("cannot write: disk full").context("leads").unwrap_err();
+        assert_eq!(one_line(&wrapped), "leads: cannot write: disk full");
+    }
+
+    #[test]
+    fn advice_is_found_below_other_context() {
+        let error = anyhow::Error::new(Advice::new("it is gone", "look elsewhere")).context("leads");
+        assert_eq!(hint_of(&error).as_deref(), Some("look elsewhere"));
+        let error = anyhow::Error::new(ConfigError::new("PORT", "must be a number"));
+        assert!(hint_of(&error).is_some_and(|hint| hint.contains("PORT")));
+    }
+
+    #[test]
+    fn outside_text_cannot_steer_the_terminal() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{202e}c\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+    }
+}

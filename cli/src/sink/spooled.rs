@@ -1,0 +1,118 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ingest::{Acceptance, LeadSink, QuarantinedBody, SinkError};
+use lead::LeadEvent;
+use queue::{LeadQueue, QueueError, Sent, Spool};
+use store::Store;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::quarantine;
+
+/// How long the queue may take before an event goes to the spool instead.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a spool that holds something is offered to the queue.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How many notes to the store may be under way. It is a courtesy to readers: the request path does not wait for it.
+const MAX_NOTES: usize = 32;
+
+/// Takes in leads for a queue outside the database: acknowledged once the queue has them, or, while it is away, once
+/// they are on this machine's disk.
+pub(crate) struct SpooledSink {
+    store: Store,
+    queue: Arc<dyn LeadQueue>,
+    spool: Spool,
+    waker: Arc<Notify>,
+    notes: Arc<Semaphore>,
+}
+
+impl SpooledSink {
+    pub(crate) fn new(store: Store, queue: Arc<dyn LeadQueue>, spool: Spool, waker: Arc<Notify>) -> Self {
+        Self { store, queue, spool, waker, notes: Arc::new(Semaphore::new(MAX_NOTES)) }
+    }
+
+    /// None where the queue did not answer, or where others wait before this event: then it waits behind them.
+    async fn send(&self, event: &LeadEvent) -> Option<Sent> {
+        if !self.spool.is_empty() {
+            return None;
+        }
+        match tokio::time::timeout(SEND_TIMEOUT, self.queue.send(event)).await {
+            Ok(Ok(sent)) => Some(sent),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the queue did not take a lead: it is spooled");
+                None
+            }
+            Err(_elapsed) => {
+                tracing::warn!("the queue did not answer in time: the lead is spooled");
+                None
+            }
+        }
+    }
+
+    /// Lets the lead be seen before a worker has it, and found again should the queue be lost.
+    fn note(&self, event: &LeadEvent) {
+        let Ok(turn) = Arc::clone(&self.notes).try_acquire_owned() else { return };
+        let (store, event) = (self.store.clone(), event.clone());
+        tokio::spawn(async move {
+            let _turn = turn;
+            if let Err(error) = store.note(&event).await {
+                tracing::warn!(lead_id = %event.lead_id, %error, "an accepted lead could not be noted");
+            }
+        });
+    }
+}
+
+#[async_trait]
+impl LeadSink for SpooledSink {
+    async fn accept(&self, event: &LeadEvent) -> Result<Acceptance, SinkError> {
+        let acceptance = match self.send(event).await {
+            Some(Sent::Duplicate) => Acceptance::Duplicate,
+            Some(Sent::Accepted) => {
+                self.waker.notify_one();
+                Acceptance::Accepted
+            }
+            None => {
+                let (spool, spooled) = (self.spool.clone(), event.clone());
+                let written = tokio::task::spawn_blocking(move || spool.append(&spooled)).await;
+                written.map_err(SinkError::new)?.map_err(SinkError::new)?;
+                metrics::counter!("revenueflow_spooled_total").increment(1);
+                Acceptance::Accepted
+            }
+        };
+        self.note(event);
+        Ok(acceptance)
+    }
+
+    async fn quarantine(&self, item: &QuarantinedBody) -> Result<(), SinkError> {
+        quarantine(&self.store, item).await
+    }
+}
+
+/// Sends what is in the spool whenever the queue takes it.
+pub(crate) async fn keep_drained(spool: Spool, queue: Arc<dyn LeadQueue>, shutdown: CancellationToken) {
+    let mut interval = tokio::time::interval(DRAIN_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        metrics::gauge!("revenueflow_spool_bytes").set(bytes(&spool));
+        if spool.is_empty() {
+            continue;
+        }
+        match spool.drain(queue.as_ref()).await {
+            Ok(events) => tracing::info!(events, "the queue is back: the spool is sent"),
+            Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => {}
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge")]
+fn bytes(spool: &Spool) -> f64 {
+    spool.waiting_bytes() as f64
+}

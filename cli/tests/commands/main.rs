@@ -1,0 +1,6 @@
+//! The binary as its users meet it: what it prints, where, and with which exit code.
+
+mod configuration;
+mod parked;
+mod simulation;
+mod support;

@@ -1,0 +1,217 @@
+use enrichment::{Enrichment, EnrichmentStatus};
+use grounding::{FactSheet, FieldPath, Namespace};
+use jiff::Timestamp;
+use lead::DeliveryId;
+use serde::Serialize;
+use serde_json::Value;
+use store::{AnalysisRecord, DeliveryRecord, LeadRecord};
+
+/// What was known when the lead was judged; for one that is not judged yet, what is known by now.
+#[derive(Clone, Serialize)]
+pub struct Knew {
+    /// Every fact with who said it.
+    pub facts: Vec<Fact>,
+    /// What we made of the facts, point by point.
+    pub sums: Vec<Sum>,
+    /// What enrichment came to, in a sentence.
+    pub enrichment: String,
+    /// The providers that could not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// One fact.
+#[derive(Clone, Serialize)]
+pub struct Fact {
+    /// Where it stands in the fact sheet, such as `enrichment.industry`.
+    pub path: String,
+    /// What it is.
+    pub value: Value,
+    /// Who said it: a provider, `sender`, or the version of the profile that computed it.
+    pub said_by: String,
+    /// When, where that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// A score that the profile computed, and what it is made of.
+#[derive(Clone, Serialize)]
+pub struct Sum {
+    /// `fit` or `intent`.
+    pub of: &'static str,
+    /// 0 to 100.
+    pub total: i64,
+    /// What was added up; the total is cut at 0 and 100.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a sum.
+#[derive(Clone, Serialize)]
+pub struct Part {
+    /// Which.
+    pub name: &'static str,
+    /// What it added.
+    pub points: i64,
+    /// What matched in the profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Value>,
+}
+
+/// A provider that could not answer.
+#[derive(Clone, Serialize)]
+pub struct Unanswered {
+    /// Which.
+    pub provider: String,
+    /// Why, machine-readable.
+    pub code: String,
+    /// Why.
+    pub message: String,
+}
+
+/// The parts of the fit: name, fact with the points, fact with what matched.
+const FIT: &[(&str, &str, &str)] = &[
+    ("industry", "industry_points", "industry_match"),
+    ("size", "size_points", "size_band"),
+    ("country", "geo_points", "geo_match"),
+    ("technologies", "tech_points", "tech_match"),
+    ("mailbox", "mailbox_points", "mailbox"),
+    (STEALTH, "stealth_fit_points", "executive_stealth"),
+];
+/// The same of the intent.
+const INTENT: &[(&str, &str, &str)] = &[
+    ("engagement", "engagement_points", "engagement_level"),
+    ("signals", "signal_points", "signals"),
+    ("campaign", "campaign_points", "campaign_tier"),
+    ("title", "title_points", "title_level"),
+    (STEALTH, "stealth_intent_points", "executive_stealth"),
+];
+/// Rare, and worth a word only where it counts.
+const STEALTH: &str = "executive stealth";
+
+impl Knew {
+    pub(super) fn new(
+        lead: &LeadRecord,
+        analysis: Option<&AnalysisRecord>,
+        deliveries: &[DeliveryRecord],
+    ) -> Self {
+        let of: &DeliveryId = analysis.map_or(&lead.delivery_id, |analysis| &analysis.delivery_id);
+        let delivery = deliveries.iter().find(|delivery| delivery.delivery_id == *of);
+        let enrichment = delivery
+            .and_then(|delivery| delivery.enrichment.clone())
+            .and_then(|stored| serde_json::from_value::<Enrichment>(stored).ok());
+        let sheet = match analysis {
+            Some(analysis) => analysis.facts.clone(),
+            None => sheet_so_far(lead, enrichment.as_ref()),
+        };
+        let said = Said { enrichment: enrichment.as_ref(), delivery, analysis };
+        Self {
+            facts: sheet.leaves().map(|(path, value)| said.fact(&path, value)).collect(),
+            sums: [sum("fit", "baseline_score", FIT, &sheet), sum("intent", "intent_score", INTENT, &sheet)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            enrichment: in_a_sentence(enrichment.as_ref()),
+            unanswered: (enrichment.iter().flat_map(|enrichment| &enrichment.errors))
+                .map(|error| Unanswered {
+                    provider: error.provider.to_string(),
+                    code: error.failure.code.to_string(),
+                    message: error.failure.message.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The fact at a path.
+    pub(super) fn fact(&self, path: &str) -> Option<&Fact> {
+        self.facts.iter().find(|fact| fact.path == path)
+    }
+
+    /// One of our own numbers.
+    pub(super) fn computed(&self, name: &str) -> Option<&Value> {
+        self.fact(&format!("computed.{name}")).map(|fact| &fact.value)
+    }
+}
+
+/// Who says what.
+struct Said<'a> {
+    enrichment: Option<&'a Enrichment>,
+    delivery: Option<&'a DeliveryRecord>,
+    analysis: Option<&'a AnalysisRecord>,
+}
+
+impl Said<'_> {
+    fn fact(&self, path: &FieldPath, value: &Value) -> Fact {
+        let (said_by, at) = match path.namespace() {
+            Namespace::Enrichment => self.provider(path),
+            Namespace::Computed => {
+                let profile = self.analysis.map_or("", |analysis| analysis.icp_version.as_str());
+                (format!("profile {profile}"), self.analysis.map(|analysis| analysis.created_at))
+            }
+            Namespace::Salesforce | Namespace::Marketo | Namespace::Product => {
+                ("sender".to_owned(), self.delivery.map(|delivery| delivery.received_at))
+            }
+        };
+        Fact { path: path.as_str().to_owned(), value: value.clone(), said_by, at }
+    }
+
+    /// Provenance is kept for each field of the company, whatever lies below it.
+    fn provider(&self, path: &FieldPath) -> (String, Option<Timestamp>) {
+        let field = path.within_namespace().split('.').next().unwrap_or_default();
+        match self.enrichment.and_then(|enrichment| enrichment.provenance.get(field)) {
+            Some(source) => (source.provider.to_string(), Some(source.fetched_at)),
+            None => ("unknown".to_owned(), None),
+        }
+    }
+}
+
+/// What the sources have said so far, for a lead without a fact sheet.
+fn sheet_so_far(lead: &LeadRecord, enrichment: Option<&Enrichment>) -> FactSheet {
+    let mut sheet = FactSheet::new();
+    sheet.set(Namespace::Salesforce, lead.content.salesforce.clone());
+    sheet.set(Namespace::Marketo, lead.content.marketo.clone());
+    sheet.set(Namespace::Product, lead.content.product.clone());
+    if let Some(company) = enrichment.and_then(Enrichment::found)
+        && let Ok(Value::Object(company)) = serde_json::to_value(company)
+    {
+        sheet.set(Namespace::Enrichment, company);
+    }
+    sheet
+}
+
+fn sum(
+    of: &'static str,
+    total: &str,
+    parts: &[(&'static str, &'static str, &'static str)],
+    sheet: &FactSheet,
+) -> Option<Sum> {
+    let facts = sheet.namespace(Namespace::Computed)?;
+    let parts = parts.iter().filter_map(|(name, points, matched)| {
+        let points = facts.get(*points)?.as_i64()?;
+        let part = Part { name, points, matched: facts.get(*matched).cloned() };
+        (part.name != STEALTH || points != 0).then_some(part)
+    });
+    Some(Sum { of, total: facts.get(total)?.as_i64()?, parts: parts.collect() })
+}
+
+fn in_a_sentence(enrichment: Option<&Enrichment>) -> String {
+    let Some(enrichment) = enrichment else {
+        return "Nobody has been asked about the company yet.".to_owned();
+    };
+    match enrichment.status {
+        EnrichmentStatus::Found => {
+            let mut providers: Vec<_> =
+                enrichment.provenance.values().map(|source| source.provider.as_ref()).collect();
+            providers.sort_unstable();
+            providers.dedup();
+            format!("The company is known to {}.", providers.join(", "))
+        }
+        EnrichmentStatus::NotFound => "No provider knows the company.".to_owned(),
+        EnrichmentStatus::PrivateMailbox => {
+            "The address is a private mailbox, which says nothing about an employer: nobody was asked."
+                .to_owned()
+        }
+        EnrichmentStatus::Unavailable => {
+            "Nothing was found out about the company, and not every provider could answer.".to_owned()
+        }
+    }
+}

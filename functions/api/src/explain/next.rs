@@ -1,0 +1,109 @@
+//! Where a lead stands, what happens by itself, and what a person can do.
+
+use grounding::GroundingStatus;
+use lead::{Failure, FailureClass, LeadStatus};
+use store::{AnalysisRecord, LeadRecord};
+
+use super::plain;
+
+/// How much of an id is enough for a person.
+pub(super) const SHORT_ID: usize = 12;
+/// The longest failure message shown, in characters.
+const MAX_MESSAGE_CHARS: usize = 300;
+
+/// Where the lead stands, in a sentence.
+pub(super) fn standing(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> String {
+    let waits = match lead.status {
+        LeadStatus::Queued => "Queued",
+        LeadStatus::Processing => "A worker has it",
+        LeadStatus::Retrying => "Waiting for another attempt",
+        LeadStatus::Synced => return synced(lead, analysis),
+        LeadStatus::Held => return "Held for a person: a claim of its analysis is not true.".to_owned(),
+        LeadStatus::PermanentlyFailed => {
+            return "Given up, with the reason below; it is among the dead letters.".to_owned();
+        }
+    };
+    match analysis {
+        None => format!("{waits}: accepted and stored, not judged yet."),
+        Some(analysis) if analysis.delivery_id == lead.delivery_id => {
+            format!("{waits}; what is below is its last judgement.")
+        }
+        Some(_) => format!(
+            "{waits}: its newest content is not judged yet; what is below is the judgement of an earlier one."
+        ),
+    }
+}
+
+fn synced(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> String {
+    let place = match (&lead.crm_provider, &lead.crm_record_id) {
+        (Some(provider), Some(record)) => format!("{provider} record {record}"),
+        _ => "the CRM".to_owned(),
+    };
+    match analysis.map(|analysis| &analysis.verdict) {
+        Some(verdict) if verdict.status == GroundingStatus::Rejected => {
+            format!("Synced to {place}, without anything from its analysis, which was rejected.")
+        }
+        Some(verdict) => format!("Synced to {place}: {}.", verdict.decision),
+        None => format!("Synced to {place}."),
+    }
+}
+
+/// What happens now, and what a person can do.
+pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec<String> {
+    let id: String = lead.lead_id.as_str().chars().take(SHORT_ID).collect();
+    let fallback = analysis.is_some_and(|analysis| analysis.fallback);
+    let mut steps = Vec::new();
+    match lead.status {
+        LeadStatus::Queued => steps.push("A worker takes it up by itself.".to_owned()),
+        LeadStatus::Processing => {
+            steps.push("Should the worker die, another one takes it up where it stopped.".to_owned());
+        }
+        LeadStatus::Retrying => {
+            steps.extend(lead.failure.as_ref().map(waiting));
+            steps.push("Nothing has to be done: the next attempt follows by itself.".to_owned());
+        }
+        LeadStatus::Synced if fallback => {}
+        LeadStatus::Synced => {
+            steps.push("It is finished. Other content for the same lead would be judged anew and update the same record.".to_owned());
+        }
+        LeadStatus::Held => {
+            steps.push(format!(
+                "`revenueflow replay {id}` shows what the present configuration and analyst would make of it; with `--apply` it is judged again."
+            ));
+            steps.push("Posting the lead with corrected content also has it judged again.".to_owned());
+            steps.push(
+                "With REJECTED_LEADS=bare such leads go to the CRM without anything from their analysis."
+                    .to_owned(),
+            );
+        }
+        LeadStatus::PermanentlyFailed => {
+            steps.extend(
+                lead.failure
+                    .as_ref()
+                    .map(|failure| format!("It was given up because of {}.", in_words(failure))),
+            );
+            steps.push(format!(
+                "Once the cause is gone, `revenueflow dead-letters redrive {id}` sends it again, with all its attempts before it."
+            ));
+        }
+    }
+    if fallback && lead.status != LeadStatus::PermanentlyFailed {
+        steps.push(format!(
+            "It is judged again by itself once the analyst answers; `revenueflow replay {id} --apply` does it at once."
+        ));
+    }
+    steps
+}
+
+fn waiting(failure: &Failure) -> String {
+    match (failure.class, &failure.dependency) {
+        (FailureClass::Deferral, Some(dependency)) => {
+            format!("It waits for {dependency}, which cannot be used now: {}.", in_words(failure))
+        }
+        _ => format!("The last attempt ended with {}.", in_words(failure)),
+    }
+}
+
+fn in_words(failure: &Failure) -> String {
+    format!("{} ({})", plain::line(&failure.code, 80), plain::line(&failure.message, MAX_MESSAGE_CHARS))
+}

@@ -1,0 +1,54 @@
+//! Outside text made safe for a terminal.
+
+use serde_json::Value;
+
+/// The longest value shown, in characters.
+pub(super) const MAX_VALUE_CHARS: usize = 160;
+
+/// One line of visible text, cut to a length: no line break, no escape sequence, nothing that turns the text around.
+pub(super) fn line(text: &str, max_chars: usize) -> String {
+    let visible: String = text.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
+    let text = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// A value on one line. Text stands in quotation marks, so that it cannot be taken for ours.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{}\"", line(text, MAX_VALUE_CHARS).replace('"', "'")),
+        Value::Array(members) => {
+            let members: Vec<_> = members.iter().map(self::value).collect();
+            line(&members.join(", "), MAX_VALUE_CHARS)
+        }
+        other => line(&other.to_string(), MAX_VALUE_CHARS),
+    }
+}
+
+/// Control characters, and the zero-width and directional code points of Unicode.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn outside_text_cannot_leave_its_line_or_its_quotation_marks() {
+        assert_eq!(value(&json!("a\x1b[31m\r\n\u{202e}b\" is \"c")), "\"a [31m b' is 'c\"");
+        assert_eq!(value(&json!(["x\ny", 3, true])), "\"x y\", 3, true");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_letters() {
+        assert_eq!(line("ééé", 2), "éé…");
+        assert_eq!(line("éé", 2), "éé");
+    }
+}

@@ -1,0 +1,192 @@
+//! The explanation as plain text. Whatever came from outside stands on one line, cut to a length, text in quotation marks.
+
+use std::fmt::{Formatter, Result};
+
+use grounding::Namespace;
+use jiff::Timestamp;
+use lead::{LeadStatus, Personal};
+use serde_json::Value;
+
+use super::next::SHORT_ID;
+use super::{CheckedClaim, Explanation, Fact, Judgement, Knew, Received, Sum, Written, plain};
+
+/// The most facts of one source shown. The JSON has them all.
+const MAX_FACTS: usize = 40;
+/// The longest quotation of an analyst's prose, in characters.
+const MAX_PROSE_CHARS: usize = 600;
+
+pub(super) fn write(explanation: &Explanation, f: &mut Formatter<'_>) -> Result {
+    let Explanation { lead_id, email, campaign_id, standing, .. } = explanation;
+    let campaign = plain::line(campaign_id, plain::MAX_VALUE_CHARS);
+    writeln!(f, "Lead {:.SHORT_ID$}: {}, campaign {campaign}", lead_id.as_str(), exposed(email))?;
+    writeln!(f, "{standing}")?;
+    explanation.received.iter().try_for_each(|content| received(content, f))?;
+
+    writeln!(f, "\nWhat we knew")?;
+    knew(&explanation.knew, f)?;
+
+    if let Some(judgement) = &explanation.judgement {
+        writeln!(f, "\nWhat was claimed, and what each claim rests on")?;
+        claimed(judgement, f)?;
+        writeln!(f, "\nWhat was decided")?;
+        decided(judgement, f)?;
+    }
+
+    writeln!(f, "\nWhat was written to the CRM")?;
+    if explanation.crm.is_empty() {
+        writeln!(f, "  Nothing.")?;
+    }
+    explanation.crm.iter().try_for_each(|action| written(action, f))?;
+
+    if !explanation.would_change.is_empty() {
+        writeln!(f, "\nWhat would have changed it")?;
+        for change in &explanation.would_change {
+            writeln!(f, "  - If {}: {}.", change.condition, change.outcome)?;
+        }
+    }
+    let heading = if explanation.status == LeadStatus::Held { "How to go on" } else { "What happens now" };
+    writeln!(f, "\n{heading}")?;
+    explanation.next.iter().try_for_each(|step| writeln!(f, "  - {step}"))
+}
+
+fn exposed(email: &Personal<String>) -> String {
+    plain::line(email.expose(), 320)
+}
+
+fn received(content: &Received, f: &mut Formatter<'_>) -> Result {
+    write!(f, "Revision {} was received {} ({}", content.revision, content.received_at, content.state)?;
+    match content.duplicates {
+        0 => writeln!(f, ")."),
+        1 => writeln!(f, "; the same content came once more)."),
+        times => writeln!(f, "; the same content came {times} more times)."),
+    }
+}
+
+fn knew(knew: &Knew, f: &mut Formatter<'_>) -> Result {
+    writeln!(f, "  {}", knew.enrichment)?;
+    for silent in &knew.unanswered {
+        let message = plain::line(&silent.message, plain::MAX_VALUE_CHARS);
+        writeln!(f, "  {} could not answer: {} ({message}).", silent.provider, silent.code)?;
+    }
+    // What we computed is shown as sums.
+    for namespace in Namespace::ALL.into_iter().filter(|namespace| *namespace != Namespace::Computed) {
+        let of_it = |fact: &&Fact| fact.path.split('.').next() == Some(namespace.as_str());
+        let facts: Vec<_> = knew.facts.iter().filter(of_it).collect();
+        for fact in facts.iter().take(MAX_FACTS) {
+            let path = plain::line(&fact.path, plain::MAX_VALUE_CHARS);
+            writeln!(f, "  {path}: {} ({})", plain::value(&fact.value), source(&fact.said_by, fact.at))?;
+        }
+        if facts.len() > MAX_FACTS {
+            writeln!(f, "  and {} more of {namespace}", facts.len() - MAX_FACTS)?;
+        }
+    }
+    if let Some(version) = knew.computed("icp_version") {
+        writeln!(f, "  By profile {} that makes", unquoted(version))?;
+    }
+    knew.sums.iter().try_for_each(|sum| self::sum(sum, f))
+}
+
+fn sum(sum: &Sum, f: &mut Formatter<'_>) -> Result {
+    write!(f, "    {} {} of 100:", sum.of, sum.total)?;
+    for (i, part) in sum.parts.iter().enumerate() {
+        write!(f, "{} {} {}", if i == 0 { "" } else { "," }, part.name, part.points)?;
+        if let Some(matched) = &part.matched {
+            write!(f, " ({})", unquoted(matched))?;
+        }
+    }
+    writeln!(f)
+}
+
+fn claimed(judgement: &Judgement, f: &mut Formatter<'_>) -> Result {
+    let Judgement { provider, model, at, .. } = judgement;
+    if judgement.fallback {
+        return writeln!(f, "  Nothing: {provider} ({model}) gave no answer by {at}.");
+    }
+    write!(f, "  {provider} ({model}) judged ")?;
+    match (judgement.revision, judgement.is_of_newest) {
+        (Some(revision), true) => write!(f, "revision {revision}")?,
+        (Some(revision), false) => write!(f, "revision {revision}, which is not the newest,")?,
+        (None, _) => write!(f, "an earlier revision")?,
+    }
+    let time = if judgement.round == 1 { String::new() } else { format!(" (judgement {})", judgement.round) };
+    writeln!(f, " on {at}{time}:")?;
+    if judgement.claims.is_empty() {
+        writeln!(f, "  no claims")?;
+    }
+    judgement.claims.iter().try_for_each(|claim| self::claim(claim, f))?;
+    if let Some(words) = &judgement.own_words {
+        let words = plain::line(words, MAX_PROSE_CHARS).replace('"', "'");
+        writeln!(f, "  The analyst's own words, not checked and not sent anywhere: \"{words}\"")?;
+    }
+    Ok(())
+}
+
+fn claim(checked: &CheckedClaim, f: &mut Formatter<'_>) -> Result {
+    let line = |text: &str| plain::line(text, plain::MAX_VALUE_CHARS);
+    let claim = &checked.claim;
+    let said = match &checked.said_by {
+        Some(by) => source(by, checked.said_at),
+        None => "nobody".to_owned(),
+    };
+    let (path, value, kind) = (line(&claim.field_path), plain::value(&claim.value), line(&claim.claim_type));
+    if checked.passed {
+        return writeln!(f, "  passed  {path} is {value} ({kind}), said by {said}");
+    }
+    let code = checked.code.map_or("", grounding::ReasonCode::as_str);
+    writeln!(f, "  BROKEN  {path} is {value} ({kind}, from {}): {code}", line(&claim.source))?;
+    write!(f, "          {}", checked.message.as_deref().unwrap_or_default())?;
+    match &checked.fact {
+        Some(fact) => writeln!(f, " It is {}, said by {said}.", plain::value(fact)),
+        None => writeln!(f),
+    }
+}
+
+fn decided(judgement: &Judgement, f: &mut Formatter<'_>) -> Result {
+    let Judgement { fit_score, fit, intent, grounding, .. } = judgement;
+    if let Some(asked) = &judgement.asked {
+        writeln!(
+            f,
+            "  The analyst asked for score {}, intent {}, {}; grounding: {grounding}.",
+            asked.fit_score, asked.intent, asked.decision
+        )?;
+    }
+    for adjustment in &judgement.adjustments {
+        writeln!(f, "  {}: {}", adjustment.code, plain::line(&adjustment.message, MAX_PROSE_CHARS))?;
+    }
+    writeln!(
+        f,
+        "  Score {fit_score}, so fit {fit} (MEDIUM from {}, HIGH from {}); intent {intent}.",
+        judgement.fit_medium_from, judgement.fit_high_from
+    )?;
+    writeln!(f, "  {}", judgement.because)
+}
+
+fn written(action: &Written, f: &mut Formatter<'_>) -> Result {
+    let Written { kind, provider, state, .. } = action;
+    write!(f, "  {kind}: {state}")?;
+    if let Some(record) = &action.record_id {
+        let verb = if action.created == Some(true) { "created" } else { "wrote" };
+        write!(f, ", {verb} {provider} record {}", plain::line(record, 80))?;
+    }
+    if let Some(revision) = action.revision {
+        write!(f, " (revision {revision}, {})", action.at)?;
+    }
+    if !action.fields.is_empty() {
+        write!(f, ": {}", action.fields.join(", "))?;
+    }
+    if let Some(failure) = &action.failure {
+        let message = plain::line(&failure.message, plain::MAX_VALUE_CHARS);
+        write!(f, "; {} ({message})", plain::line(&failure.code, 80))?;
+    }
+    writeln!(f)
+}
+
+/// A value out of our own configuration.
+fn unquoted(value: &Value) -> String {
+    plain::value(value).replace('"', "")
+}
+
+fn source(said_by: &str, at: Option<Timestamp>) -> String {
+    let said_by = plain::line(said_by, 80);
+    at.map_or(said_by.clone(), |at| format!("{said_by}, {at}"))
+}

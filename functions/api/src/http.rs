@@ -1,0 +1,108 @@
+//! The operations over HTTP.
+//!
+//! Every answer has a Content-Type, is never cached, and is JSON but for `/metrics` and for an explanation asked for as text.
+//! Whatever goes wrong is answered as `{"error":"..","message":".."}`:
+//!
+//! | status | `error` | when |
+//! |---|---|---|
+//! | 400 | `invalid_query`, `invalid_body`, `ambiguous_id` | the request cannot be understood |
+//! | 401 | `unauthorized` | an admin token is configured and the request does not carry it |
+//! | 403 | `forbidden` | no token is configured and the request does not come from this machine's own pages |
+//! | 404, 405, 413 | `not_found`, `method_not_allowed`, `body_too_large` | |
+//! | 409 | `conflict`, or the failure's own code | it cannot be done in the state things are in |
+//! | 500 | `internal` | a defect of ours, or stored data that cannot be read; the log has it |
+//! | 503 | `unavailable`, `timeout`, or the failure's own code | something outside is away; `Retry-After` is set |
+
+mod access;
+mod answer;
+mod boundary;
+mod health;
+mod leads;
+mod parked;
+mod query;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use secrecy::SecretString;
+
+use crate::Operations;
+pub use access::local_only;
+use answer::{ApiError, Json};
+
+/// The largest request body read, in bytes.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+
+/// What the routes work with. Clones share it.
+#[derive(Clone)]
+pub struct ApiState {
+    operations: Operations,
+    admin_token: Option<access::Token>,
+    render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    worker: Option<bool>,
+}
+
+impl ApiState {
+    /// State for operations that are open to whoever has the token or, without one, to this machine only.
+    ///
+    /// `render_metrics` gives the process' metrics in Prometheus' text format.
+    pub fn new(
+        operations: Operations,
+        admin_token: Option<SecretString>,
+        render_metrics: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            operations,
+            admin_token: admin_token.map(access::Token::from),
+            render_metrics: Arc::new(render_metrics),
+            worker: None,
+        }
+    }
+
+    /// Says whether this process also works on leads, for `/readyz` to tell.
+    #[must_use]
+    pub fn with_worker(mut self, runs: bool) -> Self {
+        self.worker = Some(runs);
+        self
+    }
+}
+
+/// Every route but `POST /leads`, whose router can be merged with this one.
+pub fn router(state: ApiState) -> Router {
+    let protected = Router::new()
+        .route("/leads", get(leads::list))
+        .route("/leads/{id}", get(leads::show))
+        .route("/leads/{id}/audit", get(leads::audit))
+        .route("/leads/{id}/explain", get(leads::explain))
+        .route("/leads/{id}/replay", post(leads::replay))
+        .route("/dead-letters", get(parked::dead_letters))
+        .route("/dead-letters/{id}/redrive", post(parked::redrive))
+        .route("/quarantine", get(parked::quarantine))
+        .route("/quarantine/{id}", get(parked::quarantined))
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), access::guard));
+    let open = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(method_not_allowed);
+    protected.merge(open).layer(from_fn(boundary::boundary)).with_state(state)
+}
+
+async fn openapi(State(_): State<ApiState>) -> Json<utoipa::openapi::OpenApi> {
+    Json(crate::openapi())
+}
+
+async fn not_found() -> ApiError {
+    ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::method_not_allowed()
+}

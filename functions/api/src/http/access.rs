@@ -1,0 +1,204 @@
+use std::net::IpAddr;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::ApiState;
+use super::answer::ApiError;
+
+/// The digest of a token. Comparing digests takes the same time whatever is compared, and says nothing of the length.
+#[derive(Clone)]
+pub(super) struct Token([u8; 32]);
+
+impl From<SecretString> for Token {
+    fn from(token: SecretString) -> Self {
+        Self(Sha256::digest(token.expose_secret()).into())
+    }
+}
+
+impl Token {
+    fn is(&self, offered: &str) -> bool {
+        let offered: [u8; 32] = Sha256::digest(offered).into();
+        self.0.ct_eq(&offered).into()
+    }
+}
+
+/// Lets a request in that carries the admin token; without a configured one, what comes from this machine's own pages.
+pub(super) async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    match check(state.admin_token.as_ref(), request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Middleware for a webhook without a secret: lets in what comes from this machine, and no page of another site.
+///
+/// A form on any page can post to a loopback address; without this it could post leads.
+pub async fn local_only(request: Request, next: Next) -> Response {
+    match check(None, request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Whether a request may see and do everything.
+///
+/// Without a token the server listens on loopback only (the configuration sees to that), so that no other machine
+/// reaches it. A browser on this machine does, on behalf of any page it shows: a page that posts across sites is known by
+/// its `Origin`, one that had its own name resolve to this machine by its `Host`.
+pub(super) fn check(token: Option<&Token>, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    if let Some(token) = token {
+        let is_known =
+            only(headers, header::AUTHORIZATION).and_then(bearer).is_some_and(|offered| token.is(offered));
+        return if is_known { Ok(()) } else { Err(ApiError::unauthorized()) };
+    }
+    // HTTP/2, and a request line with a whole URL, name the host in the URI.
+    let named = uri.authority().map(axum::http::uri::Authority::as_str);
+    let host = match (headers.contains_key(header::HOST), named) {
+        (true, _) => only(headers, header::HOST),
+        (false, named) => named,
+    };
+    let Some(host) = host.filter(|host| is_loopback(host) && named.is_none_or(is_loopback)) else {
+        return Err(ApiError::forbidden(
+            "without ADMIN_TOKEN only requests to a loopback address are answered: use 127.0.0.1 or localhost",
+        ));
+    };
+    if headers.contains_key(header::ORIGIN) {
+        let origin = only(headers, header::ORIGIN).and_then(|origin| origin.split_once("://"));
+        let is_own = origin.is_some_and(|(scheme, authority)| {
+            matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(host)
+        });
+        if !is_own {
+            return Err(ApiError::forbidden("without ADMIN_TOKEN pages of other origins are not answered"));
+        }
+    }
+    Ok(())
+}
+
+/// The value of a header that is there once.
+fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+/// RFC 6750: the scheme in any case, one or more spaces, the token.
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// Whether an authority (`name:port`) names this machine.
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) if is_port(port) => host,
+            _ => return false,
+        },
+        None => match authority.split_once(':') {
+            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+            Some(_) => return false,
+            None => authority,
+        },
+    };
+    let name = host.to_ascii_lowercase();
+    // RFC 6761 6.3: names under `localhost` resolve to loopback everywhere.
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn is_port(text: &str) -> bool {
+    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn allowed(token: Option<&str>, uri: &str, headers: &[(HeaderName, &str)]) -> bool {
+        let token = token.map(|token| Token::from(SecretString::from(token)));
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        check(token.as_ref(), &uri.parse().unwrap(), &map).is_ok()
+    }
+
+    #[test]
+    fn only_the_token_lets_in_where_there_is_one() {
+        let with = |value: &str| allowed(Some("s3cret"), "/leads", &[(header::AUTHORIZATION, value)]);
+        assert!(with("Bearer s3cret") && with("bearer  s3cret"));
+        for wrong in
+            ["Bearer s3cre", "Bearer s3crets", "Bearer S3CRET", "s3cret", "Basic s3cret", "Bearer", "Bearer "]
+        {
+            assert!(!with(wrong), "{wrong}");
+        }
+        let twice = [(header::AUTHORIZATION, "Bearer s3cret"), (header::AUTHORIZATION, "Bearer x")];
+        assert!(!allowed(Some("s3cret"), "/leads", &twice));
+        // Being on this machine is no substitute.
+        assert!(!allowed(Some("s3cret"), "/leads", &[(header::HOST, "localhost")]));
+    }
+
+    #[test]
+    fn without_a_token_the_host_must_be_this_machine() {
+        for host in [
+            "localhost",
+            "LOCALHOST:3000",
+            "127.0.0.1:3000",
+            "127.9.9.9",
+            "[::1]:3000",
+            "[::1]",
+            "a.localhost:1",
+        ] {
+            assert!(allowed(None, "/leads", &[(header::HOST, host)]), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:3000",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "0.0.0.0:3000",
+            "[::2]",
+            "[::1]evil",
+            "::1",
+            "localhost:80:evil",
+            "",
+            "notlocalhost",
+            "user@localhost",
+        ] {
+            assert!(!allowed(None, "/leads", &[(header::HOST, host)]), "{host}");
+        }
+        assert!(!allowed(None, "/leads", &[]), "a request that names no host");
+        assert!(!allowed(None, "/leads", &[(header::HOST, "localhost"), (header::HOST, "evil.example")]));
+        assert!(!allowed(None, "http://evil.example/leads", &[(header::HOST, "localhost")]));
+        assert!(allowed(None, "http://localhost/leads", &[]));
+    }
+
+    #[test]
+    fn without_a_token_other_origins_are_refused() {
+        let host = (header::HOST, "localhost:3000");
+        let from = |origin: &str| allowed(None, "/leads", &[host.clone(), (header::ORIGIN, origin)]);
+        assert!(from("http://localhost:3000"));
+        for origin in [
+            "http://evil.example",
+            "null",
+            "http://localhost:8080",
+            "http://localhost",
+            "http://127.0.0.1:3000",
+            "file://localhost:3000",
+            "localhost:3000",
+            "http://localhost:3000.evil.example",
+        ] {
+            assert!(!from(origin), "{origin}");
+        }
+    }
+}

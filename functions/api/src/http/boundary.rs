@@ -1,0 +1,71 @@
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+
+use super::answer::ApiError;
+
+/// How long a request may take. A replay asks a model, which may think for a while.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What holds for every answer: it comes in time, no panic gets out, and nothing keeps or reinterprets it.
+pub(super) async fn boundary(request: Request, next: Next) -> Response {
+    // Nothing is touched again after a panic: the handler's own state goes with it, and what is shared is a pool.
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match tokio::time::timeout(TIMEOUT, answer).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            // The panic hook has printed where; the message may quote anything, and is not repeated.
+            tracing::error!("a request panicked");
+            ApiError::internal().into_response()
+        }
+        Err(_) => ApiError::timeout().into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, to_bytes};
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(path: &str) -> (StatusCode, String) {
+        let router = Router::new()
+            .route("/panic", get(async || -> &'static str { panic!("ann@example.com") }))
+            .route("/hang", get(std::future::pending::<&'static str>))
+            .layer(from_fn(boundary));
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        let status = response.status();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn no_panic_reaches_a_client() {
+        let (status, body) = ask("/panic").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains("\"error\":\"internal\"") && !body.contains("ann"), "{body}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_hangs_is_answered() {
+        let (status, body) = ask("/hang").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("\"error\":\"timeout\""), "{body}");
+    }
+}

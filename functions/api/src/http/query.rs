@@ -1,0 +1,89 @@
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use store::Cursor;
+
+use super::answer::ApiError;
+
+/// Leads, letters and bodies on a page where nothing is asked for.
+const DEFAULT_LIMIT: u32 = 50;
+/// The most on a page.
+pub(super) const MAX_LIMIT: u32 = 500;
+/// The longest id in a path, in bytes: an id of a queue's own making may be longer than ours.
+const MAX_ID_BYTES: usize = 255;
+
+/// The query string, read strictly: a parameter that is misspelt would otherwise be a filter that does not filter.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query string that may hold the parameters named, each once.
+    pub(super) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, ApiError> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            if !known.contains(&name.as_ref()) {
+                let name: String = name.chars().take(64).collect();
+                let message = match known {
+                    [] => format!("{name:?} is not a parameter: this path has none"),
+                    known => format!("{name:?} is not a parameter of this path: it has {}", known.join(", ")),
+                };
+                return Err(ApiError::invalid_query(message));
+            }
+            if parameters.iter().any(|(given, _)| *given == name) {
+                return Err(ApiError::invalid_query(format!("{name} is given more than once")));
+            }
+            parameters.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// A parameter, read by `parse`; `must` says what it has to be. The value is not repeated: it may be personal.
+    pub(super) fn get<T>(
+        &self,
+        name: &str,
+        must: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some((_, value)) = self.0.iter().find(|(given, _)| given == name) else { return Ok(None) };
+        parse(value).map(Some).ok_or_else(|| ApiError::invalid_query(format!("{name} must be {must}")))
+    }
+
+    /// A parameter of a fixed vocabulary.
+    pub(super) fn word<T: Copy>(
+        &self,
+        name: &str,
+        all: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Result<Option<T>, ApiError> {
+        let words: Vec<_> = all.iter().map(|value| word(*value)).collect();
+        let must = format!("one of {}", words.join(", "));
+        self.get(name, &must, |text| all.iter().copied().find(|value| word(*value) == text))
+    }
+
+    /// How many items a page is to hold.
+    pub(super) fn limit(&self) -> Result<u32, ApiError> {
+        let limit = self.get("limit", &format!("a whole number from 1 to {MAX_LIMIT}"), |text| {
+            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        });
+        Ok(limit?.unwrap_or(DEFAULT_LIMIT))
+    }
+
+    /// Where a page is to begin.
+    pub(super) fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
+        self.get("cursor", "the next_cursor of an earlier answer", |text| Cursor::from_str(text).ok())
+    }
+}
+
+/// The id in a path. What cannot be one names nothing.
+pub(super) struct Id(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) if id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control) => Ok(Self(id)),
+            _ => Err(ApiError::not_found("there is nothing with this id")),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Read and operate: leads, audit, explain, replay, dead letters.
+//!
+//! [`Operations`] is what an operator can do; the command line calls it directly and [`router`] puts it on HTTP.
+
+mod explain;
+mod http;
+mod openapi;
+mod operations;
+mod view;
+
+pub use explain::{
+    Adjustment, Asked, CheckedClaim, Counterfactual, Explanation, Fact, Judgement, Knew, Part, Received, Sum,
+    Unanswered, Written,
+};
+pub use http::{ApiState, local_only, router};
+pub use openapi::openapi;
+pub use operations::{OperationError, Operations, Page};
+pub use view::LeadView;

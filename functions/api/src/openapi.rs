@@ -1,0 +1,160 @@
+//! The HTTP interface described for machines, `POST /leads` included. Served at `/openapi.json` and kept in
+//! `docs/openapi.json`, where a change of the interface shows in review.
+
+#[expect(dead_code, reason = "only their annotations are used")]
+mod paths;
+#[expect(clippy::struct_field_names, reason = "the interface has them")]
+#[expect(dead_code, reason = "only their derived descriptions are used")]
+mod schemas;
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "RevenueFlow",
+        description = "Leads in, judged and checked, to the CRM; and every decision explained.\n\n\
+            Every answer is JSON where nothing else is said, and is never to be cached. Without `ADMIN_TOKEN` only requests \
+            from the machine itself are answered.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
+    ),
+    paths(
+        paths::post_lead,
+        paths::list_leads,
+        paths::show_lead,
+        paths::audit_lead,
+        paths::explain_lead,
+        paths::replay_lead,
+        paths::list_dead_letters,
+        paths::redrive_dead_letter,
+        paths::list_quarantine,
+        paths::show_quarantined,
+        paths::live,
+        paths::ready,
+        paths::metrics,
+        paths::description,
+    ),
+    components(schemas(schemas::Error)),
+    tags(
+        (name = "leads", description = "Post leads, and see what became of them"),
+        (name = "parked", description = "What did not get through: dead letters, and bodies that were no leads"),
+        (name = "service", description = "The service itself"),
+    ),
+)]
+struct Description;
+
+/// The HTTP interface, described for machines.
+pub fn openapi() -> OpenApi {
+    let mut description = Description::openapi();
+    description.info.contact = None; // otherwise the crate's authors, of which it names none
+    add_security_schemes(description.components.get_or_insert_default());
+    for (path, item) in &mut description.paths.paths {
+        let guarded = !matches!(path.as_str(), "/healthz" | "/readyz");
+        for (method, operation) in operations(item) {
+            if guarded && (path.as_str(), method) != ("/leads", "post") {
+                add_refusals(path, method, operation);
+            }
+        }
+    }
+    description
+}
+
+/// The operations of a path, with their methods.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let get = item.get.as_mut().map(|operation| ("get", operation));
+    let post = item.post.as_mut().map(|operation| ("post", operation));
+    get.into_iter().chain(post)
+}
+
+fn add_security_schemes(components: &mut Components) {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("`ADMIN_TOKEN`")).build();
+    let key = |header: &str, description: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(header, description)))
+    };
+    components.add_security_scheme("admin_token", SecurityScheme::Http(bearer));
+    components.add_security_scheme("webhook_token", key("X-RevenueFlow-Token", "One of `WEBHOOK_SECRETS`"));
+    components.add_security_scheme(
+        "webhook_signature",
+        key(
+            "webhook-signature",
+            "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}`; the two \
+             headers named there are sent too, and the time may be off by five minutes",
+        ),
+    );
+}
+
+/// What every guarded operation may answer, written down once.
+fn add_refusals(path: &str, method: &str, operation: &mut Operation) {
+    let mut refusals = vec![
+        ("400", "The request cannot be understood; the message names what"),
+        ("401", "An admin token is needed"),
+        ("403", "Without an admin token only requests from the machine itself are answered"),
+        ("500", "A defect, or stored data that cannot be read; the log has it"),
+        ("503", "Something outside cannot be reached; try again later"),
+    ];
+    if path.contains("{id}") {
+        refusals.push(("404", "There is no such thing"));
+    }
+    if method == "post" {
+        refusals.push(("409", "It cannot be done in the state things are in"));
+        refusals.push(("413", "The body is larger than 4 KiB"));
+    }
+    for (status, description) in refusals {
+        let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+        let response = ResponseBuilder::new().description(description).content("application/json", error);
+        operation.responses.responses.insert(status.to_owned(), response.build().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::{Decision, Fit, Intent, LeadStatus};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Run with `UPDATE_GOLDEN=1` to write the file anew.
+    #[test]
+    fn the_description_in_the_documentation_is_the_one_served() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+        let mut served = serde_json::to_string_pretty(&openapi()).unwrap();
+        served.push('\n');
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, &served).unwrap();
+        }
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        let as_json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+        assert!(
+            as_json(&kept) == as_json(&served),
+            "docs/openapi.json is not what /openapi.json serves; if the change is meant, write it anew with \
+             `cargo run --bin revenueflow -- openapi > docs/openapi.json` or with \
+             `UPDATE_GOLDEN=1 cargo test -p api openapi`"
+        );
+    }
+
+    #[test]
+    fn the_vocabularies_are_those_of_the_domain() {
+        let description = json!(openapi());
+        let listed = |name: &str| description["components"]["schemas"][name]["enum"].clone();
+        assert_eq!(listed("Status"), json!(LeadStatus::ALL));
+        assert_eq!(listed("Fit"), json!(Fit::ALL));
+        assert_eq!(listed("Intent"), json!(Intent::ALL));
+        assert_eq!(listed("Decision"), json!(Decision::ALL));
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let description = json!(openapi());
+        let text = description.to_string();
+        let mut references = 0;
+        for part in text.split("\"$ref\":\"#").skip(1) {
+            let pointer = part.split('"').next().unwrap();
+            assert!(description.pointer(pointer).is_some(), "{pointer}");
+            references += 1;
+        }
+        assert!(references > 50);
+    }
+}

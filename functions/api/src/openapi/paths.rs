@@ -1,0 +1,187 @@
+//! One function without a body for each operation; what all of them may refuse is added to them afterwards.
+
+use super::schemas::{
+    Accepted, AuditPage, DeadLetterPage, Decision, Explanation, Fit, Lead, LeadPage, Live, NewLead,
+    QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, Status, Unavailable,
+};
+
+/// Post a lead
+///
+/// The body is JSON or a form, whatever the Content-Type says; at most 256 KiB. Empty texts and "null" count as absent. The
+/// answer means that the lead is stored: it is worked on afterwards, and is never lost. The same content again is a
+/// duplicate, other content for the same e-mail address and campaign a revision of the same lead.
+#[utoipa::path(
+    post, path = "/leads", tag = "leads", operation_id = "postLead",
+    request_body(description = "One lead", content(
+        (NewLead = "application/json", example = json!({
+            "email": "lead@stripe.com", "name": "Alex Smith", "campaign_id": "launch_2024", "title": "CTO",
+            "marketo": {"engagement_score": 82, "activity": "pricing_page_visit"},
+        })),
+        (NewLead = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 202, description = "The lead is stored", body = Accepted,
+            example = json!({"status": "accepted", "lead_id": "841c48b1853396143bdcf7ab8e9a504b584cd9aca6dc83e2cfe2d421d5490e3a"})),
+        (status = 400, description = "The body is no lead; nothing is queued, and the body is kept in quarantine", body = Rejected,
+            example = json!({"status": "rejected", "error": "invalid_email", "field": "email", "message": "email must have a domain"})),
+        (status = 401, description = "No valid token and no valid signature", body = Rejected),
+        (status = 405, description = "Leads are sent with POST", body = Rejected),
+        (status = 413, description = "The body is larger than 256 KiB", body = Rejected),
+        (status = 503, description = "The lead may not have been stored; post it again", body = Unavailable),
+    ),
+    security((), ("webhook_token" = []), ("webhook_signature" = [])),
+)]
+pub(super) fn post_lead() {}
+
+/// List leads
+///
+/// Newest first. Every filter given must hold. However many leads come in between two pages, none is on both and none is missing.
+#[utoipa::path(
+    get, path = "/leads", tag = "leads", operation_id = "listLeads",
+    params(
+        ("status" = Option<Status>, Query, description = "In this status"),
+        ("decision" = Option<Decision>, Query, description = "With this decision in force"),
+        ("fit" = Option<Fit>, Query, description = "With this fit in force"),
+        ("campaign_id" = Option<String>, Query, description = "Of this campaign"),
+        ("email" = Option<String>, Query, description = "Of this person"),
+        ("since" = Option<String>, Query, format = DateTime, description = "First accepted at this time or later"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Leads on the page; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of leads, without evidence and reasons", body = LeadPage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_leads() {}
+
+/// Show a lead
+#[utoipa::path(
+    get, path = "/leads/{id}", tag = "leads", operation_id = "showLead",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    responses((status = 200, description = "The lead with the analysis in force", body = Lead)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn show_lead() {}
+
+/// Everything that happened to a lead
+#[utoipa::path(
+    get, path = "/leads/{id}/audit", tag = "leads", operation_id = "auditLead",
+    params(
+        ("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it"),
+        ("after" = Option<i64>, Query, minimum = 0, description = "Only events after this `seq`"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Events on the page; 50 where nothing is said"),
+    ),
+    responses((status = 200, description = "Events, oldest first", body = AuditPage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn audit_lead() {}
+
+/// Why a lead was treated as it was
+///
+/// What was known, what was claimed and what each claim rested on, what was decided and written, and what would have changed
+/// it. As text for people with `Accept: text/plain`.
+#[utoipa::path(
+    get, path = "/leads/{id}/explain", tag = "leads", operation_id = "explainLead",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    responses((status = 200, description = "The explanation", content(
+        (Explanation = "application/json"),
+        (String = "text/plain"),
+    ))),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn explain_lead() {}
+
+/// Judge a lead again
+///
+/// Dry without a body: what the present configuration and analyst would change, with nothing written. With `apply` the lead is
+/// put up for judgement again, and its CRM record is then updated.
+#[utoipa::path(
+    post, path = "/leads/{id}/replay", tag = "leads", operation_id = "replayLead",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    request_body(content = Option<ReplayRequest>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "What would change", body = Replay),
+        (status = 202, description = "It will be judged again", body = Queued),
+    ),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn replay_lead() {}
+
+/// List dead letters
+#[utoipa::path(
+    get, path = "/dead-letters", tag = "parked", operation_id = "listDeadLetters",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Letters on the page; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of dead letters, newest first", body = DeadLetterPage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_dead_letters() {}
+
+/// Send a dead letter again
+///
+/// With all its attempts before it.
+#[utoipa::path(
+    post, path = "/dead-letters/{id}/redrive", tag = "parked", operation_id = "redriveDeadLetter",
+    params(("id" = String, Path, description = "The dead letter's id, or the id of its lead or an unambiguous beginning of that")),
+    responses((status = 202, description = "It is in the queue again", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn redrive_dead_letter() {}
+
+/// List the bodies in quarantine
+#[utoipa::path(
+    get, path = "/quarantine", tag = "parked", operation_id = "listQuarantine",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of what could not be accepted, newest first, without the bodies", body = QuarantinePage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_quarantine() {}
+
+/// Show a body in quarantine
+#[utoipa::path(
+    get, path = "/quarantine/{id}", tag = "parked", operation_id = "showQuarantined",
+    params(("id" = String, Path, description = "Its id, or an unambiguous beginning of at least eight characters")),
+    responses((status = 200, description = "The body as it came", body = QuarantinedBody)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn show_quarantined() {}
+
+/// Whether the process is there
+#[utoipa::path(
+    get, path = "/healthz", tag = "service", operation_id = "live",
+    responses((status = 200, description = "It is", body = Live)),
+)]
+pub(super) fn live() {}
+
+/// Whether the process can do its work
+///
+/// Pauses of the queue are listed for whoever may see more; leads are taken in and kept during a pause.
+#[utoipa::path(
+    get, path = "/readyz", tag = "service", operation_id = "ready",
+    responses(
+        (status = 200, description = "It can", body = Ready),
+        (status = 503, description = "It cannot; `failing` names the check", body = Ready),
+    ),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn ready() {}
+
+/// Metrics in Prometheus' text format
+#[utoipa::path(
+    get, path = "/metrics", tag = "service", operation_id = "metrics",
+    responses((status = 200, description = "The metrics of this process, and how much is waiting everywhere", body = String, content_type = "text/plain")),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn metrics() {}
+
+/// This description
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "service", operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn description() {}

@@ -1,0 +1,519 @@
+//! What goes in and out, as it looks outside. Written by hand rather than derived from the domain's types, so that a change of
+//! those does not quietly change the interface; the tests hold every answer against it.
+
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+macro_rules! schemas {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),+ $(,)? })+) => {
+        $(
+            #[derive(ToSchema)]
+            $(#[$doc])*
+            pub(super) struct $name { $($(#[$attr])* $field: $type),+ }
+        )+
+    };
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident as $case:literal { $($word:ident),+ $(,)? })+) => {
+        $(
+            #[derive(ToSchema)]
+            $(#[$doc])*
+            #[schema(rename_all = $case)]
+            pub(super) enum $name { $($word),+ }
+        )+
+    };
+}
+
+words! {
+    /// Where a lead stands. `synced`, `held` and `permanently_failed` are final; the others go on by themselves.
+    Status as "snake_case" { Queued, Processing, Retrying, Synced, Held, PermanentlyFailed }
+
+    /// The level that the score amounts to.
+    Fit as "SCREAMING_SNAKE_CASE" { Low, Medium, High }
+
+    /// How ready the person is to buy.
+    Intent as "SCREAMING_SNAKE_CASE" { Low, Medium, High }
+
+    /// What is to be done, weakest first.
+    Decision as "SCREAMING_SNAKE_CASE" { Ignore, Nurture, ManualReview, RouteToSdr }
+
+    /// Whether an analysis stood: as it was, in part, or not at all.
+    GroundingStatus as "SCREAMING_SNAKE_CASE" { Valid, Downgraded, Rejected }
+
+    /// The rule of the grounding contract that was broken.
+    ReasonCode as "snake_case" {
+        UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict, ScoreOutOfBand, WeakIntent, WeakFit,
+        DecisionLowered,
+    }
+
+    /// How a failure is treated: tried again, waited out, or given up.
+    FailureClass as "snake_case" { Transient, Deferral, Permanent }
+
+    /// What became of a delivery.
+    DeliveryState as "snake_case" { Open, Done, Superseded, Failed }
+
+    /// What became of an action on the CRM.
+    ActionState as "snake_case" { Pending, Done, Failed, Skipped, Refused }
+
+    /// How the bytes of a body are written.
+    Encoding as "lowercase" { Text, Base64 }
+}
+
+schemas! {
+    /// A refusal or failure.
+    #[schema(example = json!({"error": "not_found", "message": "there is no lead with this id"}))]
+    Error {
+        /// Machine-readable and stable.
+        error: String,
+        /// For a person.
+        message: String,
+    }
+
+    /// A lead to be taken in. Unknown fields are kept, and not used.
+    NewLead {
+        /// Who.
+        email: String,
+        /// Through which campaign.
+        campaign_id: String,
+        /// The whole name, or the two parts of it.
+        name: Option<String>,
+        first_name: Option<String>,
+        last_name: Option<String>,
+        company: Option<String>,
+        title: Option<String>,
+        phone: Option<String>,
+        /// What Marketo knows, such as `lead_id`, `engagement_score`, `program`, `activity`.
+        marketo: Option<Map<String, Value>>,
+        /// What the product knows, such as `usage_signals`, `activation_state`.
+        product: Option<Map<String, Value>>,
+        /// What the CRM knows, such as `deal_stage`, `owner`.
+        salesforce: Option<Map<String, Value>>,
+    }
+
+    /// A lead that is stored.
+    Accepted {
+        /// `accepted`, or `duplicate` where the same content came before.
+        status: String,
+        lead_id: String,
+    }
+
+    /// A body that is no lead, or a sender that is not known.
+    Rejected {
+        /// `rejected`.
+        status: String,
+        /// Machine-readable, such as `invalid_email`, `missing_field`, `unauthorized`.
+        error: String,
+        /// The field to correct, where it is one.
+        field: Option<String>,
+        message: String,
+    }
+
+    /// A lead that may not have been stored.
+    Unavailable {
+        /// `unavailable`.
+        status: String,
+        lead_id: Option<String>,
+        error: String,
+        message: String,
+    }
+
+    /// A lead.
+    #[schema(example = json!({
+        "lead_id": "841c48b1853396143bdcf7ab8e9a504b584cd9aca6dc83e2cfe2d421d5490e3a", "status": "synced",
+        "email": "lead@stripe.com", "campaign_id": "launch_2024", "name": "Alex Smith", "company": null, "title": "CTO",
+        "phone": null, "fit_score": 100, "fit": "HIGH", "intent": "HIGH", "decision": "ROUTE_TO_SDR",
+        "grounding": {"status": "VALID", "reasons": []},
+        "evidence": [{"source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Fintech", "claim_type": "FIRMOGRAPHIC"}],
+        "analysis": {"provider": "rules", "model": "icp-2026-11-1", "fallback": false},
+        "crm": {"provider": "mock", "record_id": "lead-1"}, "revision": 1,
+        "created_at": "2026-01-31T09:00:00Z", "updated_at": "2026-01-31T09:00:01Z",
+    }))]
+    Lead {
+        /// SHA-256 of the e-mail address and the campaign.
+        lead_id: String,
+        status: Status,
+        email: String,
+        campaign_id: String,
+        #[schema(required)]
+        name: Option<String>,
+        #[schema(required)]
+        company: Option<String>,
+        #[schema(required)]
+        title: Option<String>,
+        #[schema(required)]
+        phone: Option<String>,
+        /// Absent values are null until the lead is judged.
+        #[schema(required, minimum = 0, maximum = 100)]
+        fit_score: Option<i64>,
+        #[schema(required)]
+        fit: Option<Fit>,
+        #[schema(required)]
+        intent: Option<Intent>,
+        #[schema(required)]
+        decision: Option<Decision>,
+        /// Not in lists.
+        grounding: Option<Grounding>,
+        /// The claims that passed. Not in lists.
+        evidence: Option<Vec<Claim>>,
+        /// Who judged. Not in lists.
+        analysis: Option<Analysis>,
+        #[schema(required)]
+        crm: Option<Crm>,
+        /// Why it waits or was parked.
+        failure: Option<Failure>,
+        /// How many contents it has had.
+        revision: i64,
+        #[schema(format = DateTime)]
+        created_at: String,
+        #[schema(format = DateTime)]
+        updated_at: String,
+    }
+
+    /// A page of leads.
+    LeadPage {
+        items: Vec<Lead>,
+        /// What to give as `cursor` for the next page; absent on the last.
+        next_cursor: Option<String>,
+    }
+
+    /// What the grounding contract made of an analysis.
+    Grounding { status: GroundingStatus, reasons: Vec<Reason> }
+
+    /// A rule that was broken.
+    Reason { code: ReasonCode, message: String }
+
+    /// Something that an analyst says its judgement rests on.
+    Claim {
+        /// `SALESFORCE`, `MARKETO`, `PRODUCT`, `ENRICHMENT` or `COMPUTED`; anything else is a breach.
+        source: String,
+        /// Such as `enrichment.industry`.
+        field_path: String,
+        /// In the words of the source, where the claim passed.
+        value: Value,
+        /// `FIRMOGRAPHIC`, `BEHAVIOR`, `PIPELINE` or `SCORE`; anything else is a breach.
+        claim_type: String,
+    }
+
+    /// Who judged.
+    Analysis {
+        provider: String,
+        model: String,
+        /// Nobody answered; the neutral verdict stands in until someone does.
+        fallback: bool,
+    }
+
+    /// Where a lead was written.
+    Crm { provider: String, record_id: String }
+
+    /// Why something did not work.
+    Failure {
+        class: FailureClass,
+        /// Machine-readable and stable.
+        code: String,
+        message: String,
+        /// The system that failed, such as `crm.mock`.
+        dependency: Option<String>,
+        /// How long the system asked us to stay away.
+        retry_after: Option<Duration>,
+    }
+
+    /// A stretch of time.
+    Duration { secs: i64, nanos: i64 }
+
+    /// A page of an audit trail.
+    AuditPage {
+        items: Vec<AuditEvent>,
+        /// What to give as `after` for the next page; absent on the last. A full page may be the last: the next is then empty.
+        next_after: Option<i64>,
+    }
+
+    /// One thing that happened to a lead.
+    AuditEvent {
+        /// Per lead, from 1, without gaps.
+        seq: i64,
+        #[schema(format = DateTime)]
+        at: String,
+        /// Such as `accepted`, `enriched`, `judged`, `synced`.
+        kind: String,
+        #[schema(required)]
+        delivery_id: Option<String>,
+        /// Particulars of the kind.
+        detail: Value,
+    }
+
+    /// Why a lead was treated as it was.
+    Explanation {
+        lead_id: String,
+        email: String,
+        campaign_id: String,
+        status: Status,
+        /// Where it stands, in a sentence.
+        standing: String,
+        /// The contents it has had, newest first.
+        received: Vec<Received>,
+        knew: Knew,
+        /// Absent where nothing has been judged yet.
+        judgement: Option<Judgement>,
+        /// What was done to the CRM, in order.
+        crm: Vec<Written>,
+        /// What would have changed the decision.
+        would_change: Vec<Counterfactual>,
+        /// What happens now, and what a person can do.
+        next: Vec<String>,
+    }
+
+    /// One content of a lead.
+    Received {
+        revision: i64,
+        state: DeliveryState,
+        #[schema(format = DateTime)]
+        received_at: String,
+        /// How often the same content came again.
+        duplicates: i64,
+    }
+
+    /// What was known when the lead was judged; before that, what is known by now.
+    Knew {
+        facts: Vec<Fact>,
+        /// What the profile made of the facts.
+        sums: Vec<Sum>,
+        /// What enrichment came to, in a sentence.
+        enrichment: String,
+        /// The providers that could not answer.
+        unanswered: Option<Vec<Unanswered>>,
+    }
+
+    /// One fact.
+    Fact {
+        /// Such as `enrichment.industry`.
+        path: String,
+        value: Value,
+        /// A provider, `sender`, or the profile that computed it.
+        said_by: String,
+        #[schema(format = DateTime)]
+        at: Option<String>,
+    }
+
+    /// A score that the profile computed.
+    Sum {
+        /// `fit` or `intent`.
+        of: String,
+        total: i64,
+        parts: Vec<Part>,
+    }
+
+    /// One part of a sum.
+    Part {
+        name: String,
+        points: i64,
+        /// What matched in the profile.
+        matched: Option<Value>,
+    }
+
+    /// A provider that could not answer.
+    Unanswered { provider: String, code: String, message: String }
+
+    /// What was claimed, checked and decided.
+    Judgement {
+        provider: String,
+        model: String,
+        fallback: bool,
+        #[schema(format = DateTime)]
+        at: String,
+        /// The content that was judged.
+        revision: Option<i64>,
+        is_of_newest: bool,
+        /// Which judgement of that content it is, from 1.
+        round: i64,
+        /// What the analyst concluded, before it was checked.
+        asked: Option<Asked>,
+        claims: Vec<CheckedClaim>,
+        /// What was lowered because the claims do not carry it.
+        adjustments: Vec<Reason>,
+        grounding: GroundingStatus,
+        fit_score: i64,
+        fit: Fit,
+        intent: Intent,
+        decision: Decision,
+        /// Why that decision, in a sentence.
+        because: String,
+        fit_high_from: i64,
+        fit_medium_from: i64,
+        /// The analyst's own prose: a quotation, not checked, not acted on and sent nowhere.
+        own_words: Option<String>,
+    }
+
+    /// What an analyst concluded.
+    Asked { fit_score: i64, intent: Intent, decision: Decision }
+
+    /// A claim held against the facts.
+    CheckedClaim {
+        claim: Claim,
+        passed: bool,
+        /// The rule it broke.
+        code: Option<ReasonCode>,
+        message: Option<String>,
+        /// What the facts say there.
+        fact: Option<Value>,
+        said_by: Option<String>,
+        #[schema(format = DateTime)]
+        said_at: Option<String>,
+    }
+
+    /// One action on the CRM.
+    Written {
+        /// Such as `upsert_lead`.
+        kind: String,
+        provider: String,
+        state: ActionState,
+        revision: Option<i64>,
+        record_id: Option<String>,
+        /// Whether the record was new.
+        created: Option<bool>,
+        /// The names of the fields written.
+        fields: Vec<String>,
+        failure: Option<Failure>,
+        #[schema(format = DateTime)]
+        at: String,
+    }
+
+    /// One thing that would have changed the outcome.
+    Counterfactual {
+        #[schema(rename = "if")]
+        condition: String,
+        #[schema(rename = "then")]
+        outcome: String,
+    }
+
+    /// How to judge a lead again.
+    ReplayRequest {
+        /// Put it up for judgement, rather than only saying what would change.
+        apply: Option<bool>,
+    }
+
+    /// What judging a lead again would change.
+    Replay {
+        lead_id: String,
+        stored: Verdict,
+        /// Whether the stored facts and answer give the stored verdict again.
+        reproducible: bool,
+        now: Verdict,
+        /// Empty where nothing would change.
+        changes: Vec<Change>,
+    }
+
+    /// What is left of an answer once it has been checked.
+    Verdict {
+        contract_version: i64,
+        status: GroundingStatus,
+        reasons: Vec<Breach>,
+        fit_score: i64,
+        fit: Fit,
+        intent: Intent,
+        decision: Decision,
+        evidence: Vec<Claim>,
+    }
+
+    /// A rule that was broken, and by what.
+    Breach {
+        code: ReasonCode,
+        claim: Option<Claim>,
+        /// What the facts say there.
+        fact: Option<Value>,
+        message: String,
+    }
+
+    /// One value that would change.
+    Change { field: String, from: Value, to: Value }
+
+    /// A lead that is in the queue again.
+    Queued {
+        /// `queued`.
+        status: String,
+        lead_id: String,
+    }
+
+    /// A message that was given up.
+    DeadLetter {
+        id: String,
+        /// Null where the message could not be read.
+        #[schema(required)]
+        lead_id: Option<String>,
+        failure: Failure,
+        attempts: i64,
+        #[schema(format = DateTime)]
+        failed_at: String,
+    }
+
+    /// A page of dead letters.
+    DeadLetterPage { items: Vec<DeadLetter>, next_cursor: Option<String> }
+
+    /// A body that could not be accepted.
+    Quarantined {
+        id: String,
+        error: String,
+        #[schema(required)]
+        field: Option<String>,
+        message: String,
+        #[schema(required)]
+        content_type: Option<String>,
+        /// How often it came.
+        times: i64,
+        #[schema(format = DateTime)]
+        first_at: String,
+        #[schema(format = DateTime)]
+        last_at: String,
+    }
+
+    /// A page of bodies in quarantine.
+    QuarantinePage { items: Vec<Quarantined>, next_cursor: Option<String> }
+
+    /// A body that could not be accepted, as it came.
+    QuarantinedBody {
+        id: String,
+        error: String,
+        #[schema(required)]
+        field: Option<String>,
+        message: String,
+        #[schema(required)]
+        content_type: Option<String>,
+        times: i64,
+        #[schema(format = DateTime)]
+        first_at: String,
+        #[schema(format = DateTime)]
+        last_at: String,
+        encoding: Encoding,
+        body: String,
+    }
+
+    /// The process is there.
+    Live {
+        /// `ok`.
+        status: String,
+    }
+
+    /// Whether the process can do its work.
+    Ready {
+        /// `ready` or `unavailable`.
+        status: String,
+        /// `database`, `migrations` or `queue`.
+        failing: Option<String>,
+        message: Option<String>,
+        /// Whether this process works on leads.
+        worker: Option<bool>,
+        /// The pauses of the queue in force.
+        pauses: Option<Vec<Pause>>,
+    }
+
+    /// A pause of the queue.
+    Pause {
+        dependency: String,
+        reason: String,
+        #[schema(format = DateTime)]
+        since: String,
+        /// When the dependency is asked again.
+        #[schema(format = DateTime)]
+        until: String,
+    }
+}

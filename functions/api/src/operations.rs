@@ -1,0 +1,206 @@
+use std::str::FromStr;
+use std::sync::Arc;
+
+use database::DatabaseError;
+use lead::{Failure, LeadEvent, LeadId};
+use pipeline::{Pipeline, Replay};
+use queue::{LeadQueue, QueueError};
+use serde::Serialize;
+use store::{AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
+
+use crate::{Explanation, LeadView};
+
+/// How many items a page holds at most.
+const MAX_PAGE: u32 = 500;
+
+/// What an operator can do, over HTTP or from the command line.
+#[derive(Clone)]
+pub struct Operations {
+    store: Store,
+    queue: Arc<dyn LeadQueue>,
+    pipeline: Arc<Pipeline>,
+}
+
+/// Why an operation did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// There is no such thing.
+    #[error("there is no {0} with this id")]
+    NotFound(&'static str),
+    /// The beginning of an id fits several leads.
+    #[error("{0} leads have ids that begin like this; give more of it")]
+    Ambiguous(usize),
+    /// It cannot be done in the state things are in.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A step of the pipeline failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// One page of a list, and where the next one begins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page<T> {
+    /// The items, newest first.
+    pub items: Vec<T>,
+    /// What to ask for the next page with; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of at most `limit` from one item more than that.
+    fn of(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> Cursor) -> Self {
+        let limit = limit as usize;
+        let is_last = items.len() <= limit;
+        items.truncate(limit);
+        let next_cursor = items.last().filter(|_| !is_last).map(|item| place(item).to_string());
+        Self { items, next_cursor }
+    }
+}
+
+impl Operations {
+    /// Operations over a store, the queue that feeds it and the pipeline that works on it.
+    pub fn new(queue: Arc<dyn LeadQueue>, pipeline: Arc<Pipeline>) -> Self {
+        Self { store: pipeline.store.clone(), queue, pipeline }
+    }
+
+    /// The store underneath.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The queue underneath.
+    pub fn queue(&self) -> &dyn LeadQueue {
+        self.queue.as_ref()
+    }
+
+    /// Finds a lead's id from the whole of it or an unambiguous beginning.
+    pub async fn resolve(&self, text: &str) -> Result<LeadId, OperationError> {
+        if let Ok(id) = LeadId::from_str(text) {
+            return Ok(id);
+        }
+        match self.store.lead_ids_like(text, 10).await?.as_slice() {
+            [] => Err(OperationError::NotFound("lead")),
+            [id] => Ok(id.clone()),
+            several => Err(OperationError::Ambiguous(several.len())),
+        }
+    }
+
+    /// One lead.
+    pub async fn lead(&self, id: &LeadId) -> Result<LeadView, OperationError> {
+        let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
+        let analysis = self.store.analysis_in_force(id).await?;
+        Ok(LeadView::new(record, analysis.as_ref()))
+    }
+
+    /// A page of leads, newest first. Evidence and reasons are left out; [`lead`](Self::lead) has them.
+    pub async fn leads(
+        &self,
+        filter: &LeadFilter,
+        before: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<LeadView>, OperationError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let records = self.store.leads(filter, before, limit + 1).await?;
+        let page = Page::of(records, limit, |lead| Cursor::at(lead.created_at, lead.lead_id.as_str()));
+        let items = page.items.into_iter().map(|record| LeadView::new(record, None)).collect();
+        Ok(Page { items, next_cursor: page.next_cursor })
+    }
+
+    /// Everything that happened to a lead, oldest first, from after event `after`.
+    pub async fn audit(
+        &self,
+        id: &LeadId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<AuditEvent>, OperationError> {
+        self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
+        Ok(self.store.audit(id, after, limit.clamp(1, MAX_PAGE)).await?)
+    }
+
+    /// Why a lead was treated as it was.
+    pub async fn explain(&self, id: &LeadId) -> Result<Explanation, OperationError> {
+        let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
+        let analysis = self.store.analysis_in_force(id).await?;
+        let deliveries = self.store.deliveries(id, 20).await?;
+        let actions = self.store.actions(id, 100).await?;
+        Ok(Explanation::new(&record, analysis.as_ref(), deliveries, actions))
+    }
+
+    /// What judging a lead again would change. Writes nothing.
+    pub async fn replay(&self, id: &LeadId) -> Result<Replay, OperationError> {
+        let replay = self.pipeline.replay(id).await?;
+        replay.ok_or(OperationError::NotFound("judged lead"))
+    }
+
+    /// Puts a lead up for judgement again: its CRM record is then updated.
+    pub async fn rejudge(&self, id: &LeadId, reason: &str) -> Result<(), OperationError> {
+        let event = self.store.reopen(id, true, reason).await?.ok_or(OperationError::NotFound("lead"))?;
+        self.queue.send(&event).await?;
+        Ok(())
+    }
+
+    /// A page of dead letters, newest first.
+    pub async fn dead_letters(
+        &self,
+        before: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<DeadLetter>, OperationError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let letters = self.store.dead_letters(before, limit + 1).await?;
+        Ok(Page::of(letters, limit, |letter| Cursor::at(letter.failed_at, letter.id.clone())))
+    }
+
+    /// Sends a dead letter again, with all its attempts before it. Its id, or the id of its lead or the
+    /// beginning of that.
+    ///
+    /// Dies half-way: the delivery is open, and the janitor sends what is open and in no queue.
+    pub async fn redrive(&self, id: &str) -> Result<LeadId, OperationError> {
+        const NONE: OperationError = OperationError::NotFound("dead letter");
+        let letter = match self.store.dead_letter(id).await? {
+            Some(letter) => letter,
+            // What people paste is often the beginning of the lead's id.
+            None => match self.resolve(id).await {
+                Ok(lead) => self.store.dead_letter(lead.as_str()).await?.ok_or(NONE)?,
+                Err(OperationError::NotFound(_)) => return Err(NONE),
+                Err(error) => return Err(error),
+            },
+        };
+        let event: LeadEvent = serde_json::from_str(&letter.body).map_err(|_| {
+            OperationError::Conflict("the message cannot be read, so it cannot be worked on either")
+        })?;
+        let lead = self.store.lead(&event.lead_id).await?;
+        if let Some(lead) = lead {
+            if lead.delivery_id != event.delivery_id() {
+                return Err(OperationError::Conflict("a newer delivery of this lead has taken its place"));
+            }
+            self.store.reopen(&event.lead_id, false, "redrive").await?;
+        }
+        self.queue.send(&event).await?;
+        self.store.remove_dead_letter(&letter.id).await?;
+        Ok(event.lead_id)
+    }
+
+    /// A page of the bodies in quarantine, newest first.
+    pub async fn quarantine(
+        &self,
+        before: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Quarantined>, OperationError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let items = self.store.quarantined(before, limit + 1).await?;
+        Ok(Page::of(items, limit, |item| Cursor::at(item.last_at, item.id.clone())))
+    }
+
+    /// One body in quarantine, by its id or the beginning of it.
+    pub async fn quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
+        self.store.quarantined_body(id).await?.ok_or(OperationError::NotFound("quarantined body"))
+    }
+}

@@ -1,0 +1,12 @@
+//! Every endpoint over a real store, queue and pipeline. The client in `support` holds each answer against the description
+//! of the interface.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+mod access;
+mod failures;
+mod lists;
+mod one_lead;
+mod parked;
+mod service;
+mod support;

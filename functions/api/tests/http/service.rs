@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use api::ApiState;
+use axum::http::Method;
+use database::Database;
+use database::testing::TestDatabase;
+use lead::{Clock as _, Dependency};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::json;
+
+use crate::support::{App, Client, TOKEN, lead};
+
+#[tokio::test]
+async fn a_process_that_can_work_is_ready_and_lists_what_pauses_it() {
+    let app = App::start().await;
+    assert_eq!(app.client().get("/healthz").await.ok(), json!({"status": "ok"}));
+    let ready = Client::new(api::router(app.state(None).with_worker(true))).get("/readyz").await.ok();
+    assert_eq!(ready, json!({"status": "ready", "worker": true, "pauses": []}));
+
+    let until = app.clock.now() + Duration::from_secs(30);
+    app.queue.pause(&Dependency::new("crm.mock"), "five failures in a row", until).await.unwrap();
+    let paused = app.client().get("/readyz").await.ok();
+    assert_eq!(paused["status"], "ready", "leads are taken in and kept");
+    assert_eq!(paused["pauses"][0]["dependency"], "crm.mock");
+    assert_eq!(paused["pauses"][0]["until"], "2026-01-01T00:00:30Z");
+
+    // Who may not see more is told no more.
+    let guarded = api::router(app.state(Some(TOKEN)));
+    assert_eq!(Client::new(guarded.clone()).get("/readyz").await.ok(), json!({"status": "ready"}));
+    let known = Client::new(guarded).with("authorization", &format!("Bearer {TOKEN}"));
+    assert_eq!(known.get("/readyz").await.ok()["pauses"][0]["reason"], "five failures in a row");
+    assert_eq!(
+        app.client().with("host", "evil.example").get("/readyz").await.ok(),
+        json!({"status": "ready"})
+    );
+}
+
+#[tokio::test]
+async fn without_its_database_a_process_lives_and_is_not_ready() {
+    let app = App::start().await;
+    app.store.database().close().await;
+    assert_eq!(app.client().get("/healthz").await.status, 200);
+    let answer = app.client().get("/readyz").await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.json,
+        json!({"status": "unavailable", "failing": "database", "message": "the database cannot be reached"})
+    );
+}
+
+#[tokio::test]
+async fn an_old_schema_is_named() {
+    let test = TestDatabase::sqlite().await;
+    let old = test.url().replace("test.db", "old.db");
+    let app = App::on(Database::connect(&old, 2).await.unwrap(), test);
+    let answer = app.client().get("/readyz").await;
+    assert_eq!((answer.status, &answer.json["failing"]), (503, &json!("migrations")));
+    assert_eq!(app.client().get("/leads").await.error(), (503, "unavailable"));
+}
+
+#[tokio::test]
+async fn metrics_tell_how_much_is_waiting_and_never_what_was() {
+    // The only test of this binary that looks at the process' metrics.
+    let recorder = PrometheusBuilder::new().install_recorder().unwrap();
+    let app = App::start().await;
+    app.post(lead("a@stripe.com")).await;
+    app.work().await;
+    app.clock.advance(Duration::from_secs(7));
+    app.post(lead("b@stripe.com")).await;
+    app.clock.advance(Duration::from_secs(5));
+    let state = ApiState::new(app.operations.clone(), None, move || recorder.render());
+    let client = Client::new(api::router(state));
+
+    let answer = client.get("/metrics").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    for line in [
+        "revenueflow_queue_messages 1",
+        "revenueflow_queue_in_flight 0",
+        "revenueflow_queue_oldest_seconds 5",
+        "revenueflow_queue_paused 0",
+        "revenueflow_dead_letters 0",
+        "revenueflow_leads{status=\"synced\"} 1",
+        "revenueflow_leads{status=\"queued\"} 1",
+        "revenueflow_leads{status=\"held\"} 0",
+    ] {
+        assert!(answer.text.lines().any(|given| given == line), "{line} in\n{}", answer.text);
+    }
+    app.work().await;
+    let answer = client.get("/metrics").await;
+    assert!(answer.text.contains("revenueflow_leads{status=\"queued\"} 0\n"), "{}", answer.text);
+
+    app.store.database().close().await;
+    let answer = client.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.text.contains("revenueflow_queue_messages NaN\n"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn what_is_described_is_served_and_the_description_too() {
+    let app = App::start().await;
+    let client = app.client();
+    let description = client.get("/openapi.json").await.ok();
+    assert_eq!(description, json!(api::openapi()));
+    for (path, item) in description["paths"].as_object().unwrap() {
+        let concrete = path.replace("{id}", &"a".repeat(64));
+        for method in item.as_object().unwrap().keys() {
+            if (path.as_str(), method.as_str()) == ("/leads", "post") {
+                continue; // not served here
+            }
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let answer = client.ask(method.clone(), &concrete, "").await;
+            let message = answer.json["message"].as_str().unwrap_or_default();
+            assert_ne!(answer.status, 405, "{method} {path}");
+            assert!(!message.contains("at this path"), "{method} {path} is not routed");
+        }
+    }
+}

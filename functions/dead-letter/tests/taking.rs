@@ -1,0 +1,106 @@
+//! Dead letters as the queue hands them out.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use database::testing::TestDatabase;
+use dead_letter::{DeadLetters, Notify};
+use lead::{LeadEvent, LeadStatus, SystemClock};
+use queue::{Ended, Ledger as _, MemoryLedger};
+use serde_json::{Value, json};
+use store::Store;
+
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+#[async_trait]
+impl Notify for Told {
+    async fn notify(&self, subject: &str, text: &str) {
+        self.0.lock().unwrap().push(format!("{subject}\n{text}"));
+    }
+}
+
+struct Fixture {
+    _database: TestDatabase,
+    store: Store,
+    ledger: MemoryLedger,
+    told: Arc<Told>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let test = TestDatabase::sqlite().await;
+        let clock = Arc::new(SystemClock);
+        let store = Store::new(test.connect().await, clock.clone());
+        Self { _database: test, store, ledger: MemoryLedger::new(clock), told: Arc::default() }
+    }
+
+    async fn take(&self, event: Value) -> Vec<String> {
+        let (ledger, told) = (Arc::new(self.ledger.clone()), Arc::clone(&self.told));
+        DeadLetters::new(self.store.clone(), ledger, told).take(serde_json::from_value(event).unwrap()).await
+    }
+}
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../../events/dead-letter.json")).unwrap()
+}
+
+fn lead_event(sample: &Value) -> LeadEvent {
+    serde_json::from_str(sample["Records"][0]["body"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_lead_is_marked_with_the_reason_and_people_are_told_nothing_personal() {
+    let fixture = Fixture::new().await;
+    let event = lead_event(&sample());
+    let key = event.delivery_id();
+    fixture.ledger.begin(key.as_str(), "lease").await.unwrap();
+    fixture.ledger.end(key.as_str(), "lease", Ended::Failed).await.unwrap();
+    for _ in 0..2 {
+        assert!(fixture.take(sample()).await.is_empty());
+    }
+    let lead = fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!(lead.status, LeadStatus::PermanentlyFailed);
+    let letters = fixture.store.dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters.len(), 1, "the same message again is the same dead letter");
+    assert_eq!((letters[0].attempts, &*letters[0].failure.code), (5, "crm_timeout"));
+    assert!(
+        fixture.ledger.look(&[key.as_str()]).await.unwrap().is_empty(),
+        "sent again, it has all its tries"
+    );
+    let told = fixture.told.0.lock().unwrap();
+    assert!(told[0].contains(event.lead_id.as_str()) && told[0].contains("crm_timeout after 5 attempt(s)"));
+    assert!(!told[0].contains(event.lead.email.expose()));
+}
+
+#[tokio::test]
+async fn what_the_queue_gave_up_by_itself_is_kept_and_said() {
+    let fixture = Fixture::new().await;
+    let mut sample = sample();
+    sample["Records"][0]["messageAttributes"] = json!({});
+    assert!(fixture.take(sample).await.is_empty());
+    let letters = fixture.store.dead_letters(None, 10).await.unwrap();
+    assert_eq!(letters[0].failure.code, "received_too_often");
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_can_read_is_kept_as_it_is() {
+    let fixture = Fixture::new().await;
+    let mut sample = sample();
+    sample["Records"][0]["body"] = json!("no json \u{0} at all");
+    sample["Records"][0]["messageAttributes"]["key"]["stringValue"] = json!("foreign");
+    assert!(fixture.take(sample).await.is_empty());
+    let letter = fixture.store.dead_letter("foreign").await.unwrap().unwrap();
+    assert!(letter.body.starts_with("no json"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_comes_again() {
+    let fixture = Fixture::new().await;
+    fixture.store.database().close().await;
+    let id = sample()["Records"][0]["messageId"].as_str().unwrap().to_owned();
+    assert_eq!(fixture.take(sample()).await, [id]);
+    assert!(fixture.told.0.lock().unwrap().is_empty());
+}

@@ -1,0 +1,345 @@
+//! One batch, from its receive to the answer.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use lead::{Clock, Failure};
+use queue::{
+    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Receipt, Received, Settlement,
+    Tries, settle_failed,
+};
+use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
+
+use crate::panic::caught;
+
+/// How long messages wait while what they need to be settled (the database, SQS) is away.
+const AWAY_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a message waits at least and at most because a dependency is away: the janitor looks every minute, and what
+/// is resumed early should not come late.
+const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
+
+/// Works on batches of a FIFO queue.
+pub struct Processor {
+    handler: Arc<dyn LeadHandler>,
+    fifo: Arc<dyn Fifo>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What all of a batch's messages share.
+struct Batch {
+    tries: HashMap<String, Tries>,
+    /// No work goes on after this.
+    until: Instant,
+    /// No work begins after this: what begins has at least half of the time.
+    begin_until: Instant,
+    /// Set once a dependency is found to be away: how long it asked us to wait.
+    paused: Mutex<Option<Duration>>,
+    back: Mutex<Back>,
+}
+
+/// What comes again.
+#[derive(Default)]
+struct Back {
+    message_ids: HashSet<String>,
+    /// Receipts, by the seconds that they are to be hidden.
+    hidden: HashMap<Duration, Vec<String>>,
+}
+
+/// How one try went, for the rest of its group.
+enum Tried {
+    Settled,
+    /// The message comes again after the wait, having been tried so often.
+    Again {
+        wait: Duration,
+        spent: u32,
+    },
+}
+
+impl Processor {
+    /// A processor that has messages of `fifo` handled by `handler`.
+    pub fn new(
+        handler: Arc<dyn LeadHandler>,
+        fifo: Arc<dyn Fifo>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { handler, fifo, ledger, clock }
+    }
+
+    /// Works on a batch within `time`, and returns the SQS ids of the messages that are to come again, in the order
+    /// of the batch. The caller keeps some seconds for itself: to record and to answer also takes time.
+    pub async fn process(&self, messages: Vec<Received>, time: Duration) -> Vec<String> {
+        let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
+        let keys: Vec<_> = messages.iter().map(|message| message.key.as_str()).collect();
+        let (tries, pauses) = join(self.ledger.look(&keys), self.ledger.pauses()).await;
+        let now = Instant::now();
+        let mut batch = Batch {
+            tries: HashMap::new(),
+            until: now + time,
+            begin_until: now + time / 2,
+            paused: Mutex::default(),
+            back: Mutex::default(),
+        };
+        let groups = groups(messages);
+        match tries.and_then(|tries| Ok((tries, pauses?))) {
+            Ok((tries, pauses)) => {
+                batch.tries = tries;
+                if let Some(until) = pauses.iter().map(|pause| pause.until).max() {
+                    let left = until.duration_since(self.clock.now()).unsigned_abs();
+                    let wait = if until > self.clock.now() { left } else { Duration::ZERO };
+                    batch.pause(wait);
+                }
+                self.work(&batch, groups).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the database cannot be asked: the whole batch comes again");
+                for group in &groups {
+                    self.give_back(&batch, group, None, AWAY_WAIT).await;
+                }
+            }
+        }
+        let back = batch.back.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (wait, receipts) in &back.hidden {
+            if let Err(error) = self.fifo.hide(receipts, *wait).await {
+                tracing::warn!(%error, "messages come again after the queue's visibility timeout, not their own wait");
+            }
+        }
+        ids.into_iter().filter(|id| back.message_ids.contains(id)).collect()
+    }
+
+    async fn work(&self, batch: &Batch, groups: Vec<Vec<Received>>) {
+        let is_suspect = |m: &Received| batch.tries.get(&m.key).is_some_and(|t| t.is_held || t.losses > 0);
+        let may_die = groups.iter().flatten().any(is_suspect);
+        // A receive that is not a try brings a message nearer to the redrive policy; where the process may well die,
+        // this one may be such a receive for everybody.
+        let is_close = |m: &Received| {
+            let wasted = batch.spent(m) + 1 < m.receive_count;
+            (may_die && m.receive_count >= COPY_AT_RECEIVE) || (wasted && m.receive_count > COPY_AT_RECEIVE)
+        };
+        let mut together = Vec::new();
+        let mut alone = Vec::new();
+        for mut group in groups {
+            // Before any work, since that may end the process.
+            if let Some(first) = group.iter().position(is_close) {
+                let mut copied = 0;
+                for message in &group[first..] {
+                    if !self.copy(message).await {
+                        break; // it is worked on after all, with those behind it
+                    }
+                    copied += 1;
+                }
+                group.drain(first..first + copied);
+            }
+            if group.iter().any(is_suspect) { &mut alone } else { &mut together }.push(group);
+        }
+        join_all(together.iter().map(|group| self.work_on_group(batch, group))).await;
+        for group in &alone {
+            self.work_on_group(batch, group).await;
+        }
+    }
+
+    async fn work_on_group(&self, batch: &Batch, group: &[Received]) {
+        for (index, message) in group.iter().enumerate() {
+            let rest = &group[index..];
+            let not_now =
+                batch.is_paused().or((Instant::now() > batch.begin_until).then_some(Duration::ZERO));
+            if let Some(wait) = not_now {
+                return self.give_back(batch, rest, None, wait).await;
+            }
+            let span = tracing::info_span!("message", lead_id = message.group, message_id = message.key);
+            if let Tried::Again { wait, spent } = self.try_one(batch, message).instrument(span).await {
+                return self.give_back(batch, rest, Some(spent), wait).await;
+            }
+        }
+    }
+
+    /// Tries one message, and says what becomes of it.
+    async fn try_one(&self, batch: &Batch, received: &Received) -> Tried {
+        let tries = match self.ledger.begin(&received.key, &received.receipt).await {
+            Ok(tries) => tries,
+            Err(error) => {
+                tracing::error!(%error, "a try could not be noted, and so it is not made");
+                return Tried::Again { wait: AWAY_WAIT, spent: batch.spent(received) };
+            }
+        };
+        let spent = tries.attempts.saturating_add(tries.losses);
+        if spent >= MAX_ATTEMPTS {
+            // The process died with it, or the answer that it was given up was lost.
+            let reason = format!("tried {} times, of which the process died {}", spent, tries.losses);
+            return self.give_up(received, spent, &Failure::permanent("worker_lost", reason)).await;
+        }
+        let attempt = spent + 1;
+        let message = message(received, attempt, tries.losses);
+        let worked = tokio::select! {
+            worked = caught(self.handler.handle(&message)) => worked,
+            () = sleep_until(batch.until) => {
+                Err(Failure::transient("out_of_time", "the work took longer than the function may"))
+            }
+        };
+        let Err(failure) = worked else {
+            if let Err(error) = self.ledger.end(&received.key, &received.receipt, Ended::Settled).await {
+                tracing::warn!(%error, "the end of a try could not be noted");
+            }
+            count("done");
+            return Tried::Settled;
+        };
+        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, attempt, "not done");
+        let settlement = settle_failed(attempt, failure);
+        match &settlement {
+            // The dead letter function records it: what is on the dead letter queue cannot be lost on the way there.
+            Settlement::DeadLetter { failure } => return self.give_up(received, attempt, failure).await,
+            Settlement::Defer { after, failure } => {
+                self.record(&message, &settlement).await;
+                self.pause(batch, *after, failure).await;
+                self.end(received, Ended::Deferred).await;
+                count("defer");
+                Tried::Again { wait: (*after).min(PAUSE_BOUNDS.1), spent }
+            }
+            Settlement::Retry { after, .. } => {
+                self.record(&message, &settlement).await;
+                self.end(received, Ended::Failed).await;
+                count("retry");
+                Tried::Again { wait: *after, spent: attempt }
+            }
+            Settlement::Done => Tried::Settled,
+        }
+    }
+
+    /// Moves a message to the dead letter queue. Its try stays noted, for the answer may be lost; the dead letter
+    /// function forgets it.
+    async fn give_up(&self, received: &Received, attempts: u32, failure: &Failure) -> Tried {
+        let moved = self.fifo.dead_letter(received, attempts, failure).await;
+        self.end(received, Ended::Failed).await;
+        match moved {
+            Ok(()) => {
+                tracing::error!(code = %failure.code, attempts, "given up: on the dead letter queue");
+                count("dead_letter");
+                Tried::Settled
+            }
+            Err(error) => {
+                tracing::error!(%error, "a message could not be moved to the dead letter queue: it stays");
+                Tried::Again { wait: AWAY_WAIT, spent: attempts }
+            }
+        }
+    }
+
+    async fn record(&self, message: &Message, settlement: &Settlement) {
+        if let Err(failure) = caught(self.handler.record(message, settlement)).await {
+            tracing::error!(code = %failure.code, reason = failure.message, "a failed try could not be stored");
+        }
+    }
+
+    /// Where this fails, the try counts as one that ended without a word, or somebody else has the message by now.
+    async fn end(&self, received: &Received, ended: Ended) {
+        match self.ledger.end(&received.key, &received.receipt, ended).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("somebody else has tried the same message at the same time"),
+            Err(error) => tracing::error!(%error, "the end of a try could not be noted"),
+        }
+    }
+
+    /// Stops consumption for everybody: every other lead would find out the same.
+    async fn pause(&self, batch: &Batch, after: Duration, failure: &Failure) {
+        let Some(dependency) = &failure.dependency else { return };
+        batch.pause(after);
+        let now = self.clock.now();
+        let until = now.saturating_add(after).unwrap_or(now);
+        let reason = format!("{}: {}", failure.code, failure.message);
+        match self.ledger.pause(dependency, &reason, until).await {
+            Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
+            Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
+        }
+    }
+
+    /// Has messages of one group come again after a wait, in their order. `first_spent`: how often the first of them
+    /// has been tried, where that has just changed.
+    ///
+    /// From the first on that was received often for so few tries, they are put back as fresh copies.
+    async fn give_back(&self, batch: &Batch, group: &[Received], first_spent: Option<u32>, wait: Duration) {
+        let spent =
+            |index: usize| first_spent.filter(|_| index == 0).unwrap_or_else(|| batch.spent(&group[index]));
+        let mut copies = false;
+        for (index, message) in group.iter().enumerate() {
+            copies |= message.receive_count >= COPY_AT_RECEIVE && spent(index) < message.receive_count;
+            if copies && self.copy(message).await {
+                continue;
+            }
+            batch.comes_again(message, wait);
+        }
+    }
+
+    /// Puts a message back that did not fail so often as it was received. False where that did not work.
+    async fn copy(&self, message: &Received) -> bool {
+        let copied = self.fifo.copy(message).await;
+        match &copied {
+            Ok(()) => {
+                let (lead_id, message_id) = (&message.group, &message.key);
+                tracing::info!(
+                    lead_id,
+                    message_id,
+                    receives = message.receive_count,
+                    "put back as a fresh copy"
+                );
+                count("copy");
+            }
+            Err(error) => tracing::error!(%error, "a message could not be copied: it comes again as it is"),
+        }
+        copied.is_ok()
+    }
+}
+
+impl Batch {
+    /// How often a message was tried, as known at the beginning of the batch.
+    fn spent(&self, message: &Received) -> u32 {
+        let tries = self.tries.get(&message.key).copied().unwrap_or_default();
+        tries.attempts.saturating_add(tries.losses).saturating_add(u32::from(tries.is_held))
+    }
+
+    fn pause(&self, wait: Duration) {
+        let wait = wait.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1);
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait);
+    }
+
+    fn is_paused(&self) -> Option<Duration> {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn comes_again(&self, message: &Received, wait: Duration) {
+        let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
+        back.message_ids.insert(message.message_id.clone());
+        back.hidden.entry(wait).or_default().push(message.receipt.clone());
+    }
+}
+
+/// The messages of each group, in order; the groups in the order of their first messages.
+fn groups(messages: Vec<Received>) -> Vec<Vec<Received>> {
+    let mut groups: Vec<Vec<Received>> = Vec::new();
+    for message in messages {
+        match groups.iter_mut().find(|group| group[0].group == message.group) {
+            Some(group) => group.push(message),
+            None => groups.push(vec![message]),
+        }
+    }
+    groups
+}
+
+fn message(received: &Received, attempt: u32, losses: u32) -> Message {
+    Message {
+        id: received.key.clone(),
+        group: received.group.clone(),
+        body: received.body.clone(),
+        attempt,
+        losses,
+        sent_at: received.sent_at,
+        receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("revenueflow_messages_total", "outcome" => outcome).increment(1);
+}

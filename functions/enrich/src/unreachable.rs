@@ -1,0 +1,60 @@
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lead::{Dependency, Failure};
+use queue::{Ended, LeadHandler, Ledger, Message, Pause, QueueError, Settlement, Tries};
+
+/// Stands in for what needs the database while that cannot be reached: a processor with it hands every batch back, and
+/// sees to it that no message falls to the redrive policy meanwhile.
+pub struct Unreachable;
+
+fn unreachable<T>() -> Result<T, QueueError> {
+    Err(QueueError::unavailable("the database cannot be reached"))
+}
+
+#[async_trait]
+impl LeadHandler for Unreachable {
+    async fn handle(&self, _: &Message) -> Result<(), Failure> {
+        Ok(unreachable()?)
+    }
+
+    async fn record(&self, _: &Message, _: &Settlement) -> Result<(), Failure> {
+        Ok(unreachable()?)
+    }
+}
+
+#[async_trait]
+impl Ledger for Unreachable {
+    async fn look(&self, _: &[&str]) -> Result<HashMap<String, Tries>, QueueError> {
+        unreachable()
+    }
+
+    async fn begin(&self, _: &str, _: &str) -> Result<Tries, QueueError> {
+        unreachable()
+    }
+
+    async fn holds(&self, _: &str, _: &str) -> Result<bool, QueueError> {
+        unreachable()
+    }
+
+    async fn end(&self, _: &str, _: &str, _: Ended) -> Result<bool, QueueError> {
+        unreachable()
+    }
+
+    async fn forget(&self, _: &str) -> Result<(), QueueError> {
+        unreachable()
+    }
+
+    async fn pause(&self, _: &Dependency, _: &str, _: Timestamp) -> Result<(), QueueError> {
+        unreachable()
+    }
+
+    async fn resume(&self, _: &Dependency) -> Result<(), QueueError> {
+        unreachable()
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
+        unreachable()
+    }
+}

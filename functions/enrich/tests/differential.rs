@@ -1,0 +1,137 @@
+//! Random FIFO batches through our processor and through AWS's Powertools for TypeScript, which must name the same
+//! messages wherever the two are meant to agree: that is for messages that work or fail in a way that may pass.
+//!
+//! Where they are meant to differ, and why:
+//!
+//! | | Powertools with `skipGroupOnError` | here |
+//! |---|---|---|
+//! | groups | one after the other | at the same time |
+//! | all of a batch failed | throws, so that all come again (turned off for this comparison) | names them all |
+//! | a failure that cannot pass, or the fifth | named, until the redrive policy takes it and its neighbours | moved to the dead letter queue with its reason, not named; the group goes on |
+//! | a dependency is away | a failure like any other | counts nothing, and no further message is begun |
+//! | received often without failing | named, until the redrive policy takes it | put back as a copy, not named |
+//! | when named ones come again | after the queue's visibility timeout | after the backoff of the failed one |
+//! | the time is up | the function dies with the whole batch | what is not done is named |
+//!
+//! The order in which the two name messages differs and means nothing to Lambda; the sets are compared.
+
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use enrich::Processor;
+use jiff::Timestamp;
+use lead::{Failure, SystemClock};
+use queue::{Fifo, LeadHandler, MemoryLedger, Message, QueueError, Received, Settlement};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+const BATCHES: usize = 2_500;
+
+#[tokio::test]
+async fn we_name_the_same_messages_as_powertools_does() {
+    let mut random = StdRng::seed_from_u64(7);
+    let batches: Vec<_> = (0..BATCHES).map(|_| batch(&mut random)).collect();
+    let theirs = powertools(&batches);
+    assert_eq!(theirs.len(), BATCHES);
+    let mut named = 0;
+    for (batch, theirs) in batches.iter().zip(&theirs) {
+        let ours = ours(batch).await;
+        assert_eq!(&ours, theirs, "{batch}");
+        named += ours.len();
+    }
+    assert!(named > BATCHES, "the batches are not all good: {named} messages named");
+}
+
+fn batch(random: &mut StdRng) -> Value {
+    let groups = random.random_range(1..=6);
+    let share = random.random_range(0..=100);
+    let records = (0..random.random_range(1..=10)).map(|n| {
+        let fails = random.random_range(0..100) < share / 2;
+        json!({ "id": format!("m{n}"), "group": format!("g{}", random.random_range(0..groups)), "fails": fails })
+    });
+    json!({ "records": records.collect::<Vec<_>>() })
+}
+
+async fn ours(batch: &Value) -> BTreeSet<String> {
+    let fake = Arc::new(Fake);
+    let ledger = Arc::new(MemoryLedger::new(Arc::new(SystemClock)));
+    let processor = Processor::new(Arc::clone(&fake) as _, fake, ledger, Arc::new(SystemClock));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let messages = batch["records"].as_array().unwrap().iter().map(|record| Received {
+        key: text(&record["id"]),
+        message_id: text(&record["id"]),
+        group: text(&record["group"]),
+        body: record["fails"].to_string(),
+        receive_count: 1,
+        sent_at: Timestamp::UNIX_EPOCH,
+        receipt: text(&record["id"]),
+    });
+    processor.process(messages.collect(), Duration::from_secs(30)).await.into_iter().collect()
+}
+
+/// One line in, one line out.
+fn powertools(batches: &[Value]) -> Vec<BTreeSet<String>> {
+    let folder = installed();
+    let mut node = Command::new("node")
+        .arg("batch.mjs")
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node (20 or newer) is installed");
+    let mut input = node.stdin.take().unwrap();
+    let lines = batches.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n";
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = BufReader::new(node.stdout.take().unwrap());
+    let answers = output.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    writer.join().unwrap().unwrap();
+    assert!(node.wait().unwrap().success());
+    answers
+}
+
+/// The folder of the script, with what it needs as its lock file says.
+fn installed() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/differential");
+    if !folder.join("node_modules/@aws-lambda-powertools/batch").exists() {
+        let installed = Command::new("npm").args(["ci", "--silent"]).current_dir(&folder).status();
+        assert!(installed.expect("npm is installed").success(), "npm ci in tests/differential");
+    }
+    folder
+}
+
+/// A queue that takes everything, and work that goes as the message says.
+struct Fake;
+
+#[async_trait]
+impl LeadHandler for Fake {
+    async fn handle(&self, message: &Message) -> Result<(), Failure> {
+        if message.body == "true" { Err(Failure::transient("made_to_fail", "made to fail")) } else { Ok(()) }
+    }
+
+    async fn record(&self, _: &Message, _: &Settlement) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Fifo for Fake {
+    async fn copy(&self, _: &Received) -> Result<(), QueueError> {
+        panic!("no message was received often")
+    }
+
+    async fn dead_letter(&self, _: &Received, _: u32, _: &Failure) -> Result<(), QueueError> {
+        panic!("no message has failed often")
+    }
+
+    async fn hide(&self, _: &[String], _: Duration) -> Result<(), QueueError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The pipeline and its store, as far as a batch can tell.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lead::{Dependency, Failure};
+use queue::{LeadHandler, Message, Settlement};
+use rand::RngExt as _;
+use tokio::time::{Instant, sleep};
+
+use super::{Behaviour, World};
+
+#[async_trait]
+impl LeadHandler for World {
+    async fn handle(&self, message: &Message) -> Result<(), Failure> {
+        let key: usize = message.id.parse().unwrap();
+        let (behaviour, try_number, takes) = {
+            let mut state = self.state();
+            let group = state.sent[key].group;
+            // As the store does: what is settled, or overtaken by a newer content of the lead, is nothing to do.
+            let is_overtaken = state.shown.get(&group).is_some_and(|newest| *newest > key);
+            if state.sent[key].is_done || state.sent[key].is_dead || is_overtaken {
+                state.sent[key].is_done |= !state.sent[key].is_dead;
+                return Ok(());
+            }
+            // Where nobody had to be put back, not even a first try comes before what was sent earlier is settled.
+            let earlier = state.sent[..key].iter().filter(|sent| sent.group == group);
+            let (mut is_inverted, mut may_be) = (false, state.sent[key].was_copied);
+            for sent in earlier {
+                is_inverted |= !sent.is_done && !sent.is_dead && !sent.behaviour.is_faulty();
+                may_be |= sent.was_copied;
+            }
+            assert!(
+                !is_inverted || may_be || self.settings.twice > 0.0,
+                "{key} came before an earlier one of its lead"
+            );
+            state.sent[key].tries.push(Instant::now());
+            let takes = Duration::from_millis(state.random.random_range(0..900));
+            (state.sent[key].behaviour, state.sent[key].tries.len(), takes)
+        };
+        if behaviour != Behaviour::FailsAlways {
+            sleep(takes).await;
+        }
+        let tries = u32::try_from(try_number).unwrap();
+        match behaviour {
+            Behaviour::FailsFirst(n) if tries <= n => Err(Failure::transient("timeout", "no answer")),
+            Behaviour::FailsAlways => Err(Failure::transient("timeout", "no answer")),
+            Behaviour::PanicsAlways => std::panic::resume_unwind(Box::new("out of paper")),
+            Behaviour::IsRefused => Err(Failure::permanent("refused", "no such country")),
+            Behaviour::IsDeferred(n) if tries <= n => {
+                let wait = Some(Duration::from_secs(u64::from(n)));
+                Err(Failure::deferral(Dependency::new("crm.model"), "breaker_open", "away", wait))
+            }
+            Behaviour::TakesTooLongFirst if tries == 1 => std::future::pending().await,
+            Behaviour::KillsTheProcess => {
+                self.died.notify_waiters();
+                std::future::pending().await
+            }
+            _ => {
+                self.show(key);
+                Ok(())
+            }
+        }
+    }
+
+    async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {
+        assert!(matches!(outcome, Settlement::Retry { .. } | Settlement::Defer { .. }));
+        Ok(())
+    }
+}
+
+impl World {
+    /// An effect that can be seen from outside. One that comes late changes nothing.
+    fn show(&self, key: usize) {
+        let mut state = self.state();
+        let group = state.sent[key].group;
+        let newest = state.shown.entry(group).or_insert(key);
+        *newest = key.max(*newest);
+        state.sent[key].is_done = true;
+    }
+}

@@ -1,0 +1,62 @@
+//! The ledger, which is out now and then.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lead::Dependency;
+use queue::{Ended, Ledger, Pause, QueueError, Tries};
+use rand::RngExt as _;
+
+use super::World;
+
+pub(crate) struct Outages(pub(crate) World);
+
+impl Outages {
+    fn may_be_out(&self) -> Result<(), QueueError> {
+        let mut state = self.0.state();
+        if state.is_ledger_out && state.random.random_bool(0.5) {
+            return Err(QueueError::unavailable("out"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for Outages {
+    async fn look(&self, keys: &[&str]) -> Result<HashMap<String, Tries>, QueueError> {
+        self.may_be_out()?;
+        self.0.ledger.look(keys).await
+    }
+
+    async fn begin(&self, key: &str, lease: &str) -> Result<Tries, QueueError> {
+        self.may_be_out()?;
+        self.0.ledger.begin(key, lease).await
+    }
+
+    async fn holds(&self, key: &str, lease: &str) -> Result<bool, QueueError> {
+        self.may_be_out()?;
+        self.0.ledger.holds(key, lease).await
+    }
+
+    async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError> {
+        self.may_be_out()?;
+        self.0.ledger.end(key, lease, ended).await
+    }
+
+    async fn forget(&self, key: &str) -> Result<(), QueueError> {
+        self.0.ledger.forget(key).await
+    }
+
+    async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {
+        self.0.ledger.pause(dependency, reason, until).await
+    }
+
+    async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError> {
+        self.0.ledger.resume(dependency).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
+        self.0.ledger.pauses().await
+    }
+}

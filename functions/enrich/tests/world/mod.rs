@@ -1,0 +1,284 @@
+//! A model of everything around the processor.
+
+mod fifo;
+mod handler;
+mod ledger;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use enrich::Processor;
+use jiff::Timestamp;
+use lead::Clock;
+use queue::{Ledger as _, MAX_ATTEMPTS, MemoryLedger, Received};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub(crate) use fifo::Stored;
+
+/// Of the queue, as deployed: six times the function's timeout.
+const VISIBILITY: Duration = Duration::from_secs(360);
+/// What a function has for a batch.
+const TIME: Duration = Duration::from_secs(55);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    Works,
+    FailsFirst(u32),
+    FailsAlways,
+    PanicsAlways,
+    IsRefused,
+    IsDeferred(u32),
+    TakesTooLongFirst,
+    KillsTheProcess,
+}
+
+impl Behaviour {
+    fn is_faulty(self) -> bool {
+        matches!(self, Self::FailsAlways | Self::PanicsAlways | Self::IsRefused | Self::KillsTheProcess)
+    }
+}
+
+/// How likely each mishap is, for each batch or call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) lost_answers: f64,
+    pub(crate) failing_sends: f64,
+    /// The same batch goes to two processes.
+    pub(crate) twice: f64,
+    pub(crate) ledger_outages: f64,
+}
+
+/// Clones share one world.
+#[derive(Clone)]
+pub(crate) struct World {
+    state: Arc<Mutex<State>>,
+    seed: u64,
+    settings: Settings,
+    pub(crate) ledger: MemoryLedger,
+    died: Arc<Notify>,
+}
+
+/// A lead event, known by its place in `State::sent`.
+pub(crate) struct Sent {
+    group: u32,
+    behaviour: Behaviour,
+    /// When each try began.
+    tries: Vec<Instant>,
+    is_done: bool,
+    is_dead: bool,
+    was_copied: bool,
+}
+
+pub(crate) struct State {
+    random: StdRng,
+    sent: Vec<Sent>,
+    queue: Vec<Stored>,
+    dlq: Vec<Stored>,
+    receives: u64,
+    copies: usize,
+    crashes: usize,
+    given_up: usize,
+    /// The newest content whose effect each group shows.
+    shown: HashMap<u32, usize>,
+    is_ledger_out: bool,
+    mishaps: bool,
+}
+
+/// Tokio's paused time as the time of day.
+struct ModelClock(Instant);
+
+impl Clock for ModelClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + self.0.elapsed()
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, settings: Settings) -> Self {
+        let state = State {
+            random: StdRng::seed_from_u64(seed),
+            sent: Vec::new(),
+            queue: Vec::new(),
+            dlq: Vec::new(),
+            receives: 0,
+            copies: 0,
+            crashes: 0,
+            given_up: 0,
+            shown: HashMap::new(),
+            is_ledger_out: false,
+            mishaps: true,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            seed,
+            settings,
+            ledger: MemoryLedger::new(Arc::new(ModelClock(Instant::now()))),
+            died: Arc::default(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn send(&self, group: u32, behaviour: Behaviour) -> usize {
+        let mut state = self.state();
+        let key = state.sent.len();
+        state.sent.push(Sent {
+            group,
+            behaviour,
+            tries: Vec::new(),
+            is_done: false,
+            is_dead: false,
+            was_copied: false,
+        });
+        state.queue.push(Stored::new(key, group, Instant::now()));
+        key
+    }
+
+    /// Works until the queue is empty, and says how many batches that took.
+    pub(crate) async fn run(&self) -> usize {
+        let clock = Arc::new(ModelClock(Instant::now()));
+        let ledger = Arc::new(ledger::Outages(self.clone()));
+        let processor =
+            Processor::new(Arc::new(self.clone()), Arc::new(self.clone()), ledger, Arc::clone(&clock) as _);
+        let mut batches = 0;
+        loop {
+            self.keep_house(clock.as_ref()).await;
+            let Some(batch) = self.receive() else {
+                let next = self.state().queue.iter().map(|m| m.visible_at).min();
+                match next {
+                    Some(at) => {
+                        tokio::time::sleep_until(at.max(Instant::now() + Duration::from_millis(500))).await;
+                    }
+                    None if self.state().dlq.is_empty() => return batches,
+                    None => {}
+                }
+                continue;
+            };
+            batches += 1;
+            // Mishaps end at some time, or nothing would.
+            self.state().mishaps = batches < 300;
+            assert!(batches < 3_000, "the queue does not get empty");
+            let (lost, twice) = {
+                let mut state = self.state();
+                let settings = if state.mishaps { self.settings } else { Settings::default() };
+                let mut happens = |p: f64| state.random.random_bool(p);
+                let drawn = (happens(settings.lost_answers), happens(settings.twice));
+                let is_out = happens(settings.ledger_outages);
+                state.is_ledger_out = is_out;
+                drawn
+            };
+            let other = async {
+                if twice {
+                    self.invoke(&processor, batch.clone()).await;
+                }
+            };
+            let (answer, ()) = futures::future::join(self.invoke(&processor, batch.clone()), other).await;
+            self.state().is_ledger_out = false;
+            if let Some(failed) = answer.filter(|_| !lost) {
+                self.delete_all_but(&batch, &failed);
+            }
+        }
+    }
+
+    /// None where the process dies.
+    async fn invoke(&self, processor: &Processor, batch: Vec<Received>) -> Option<HashSet<String>> {
+        let began = Instant::now();
+        let ids: HashSet<_> = batch.iter().map(|m| m.message_id.clone()).collect();
+        tokio::select! {
+            failed = processor.process(batch, TIME) => {
+                assert!(began.elapsed() <= TIME, "it stops in time");
+                let failed: HashSet<_> = failed.into_iter().collect();
+                assert!(failed.is_subset(&ids));
+                Some(failed)
+            }
+            () = self.died.notified() => {
+                self.state().crashes += 1;
+                None
+            }
+        }
+    }
+
+    /// The janitor resumes what may be resumed, and the dead letter function takes its messages.
+    async fn keep_house(&self, clock: &ModelClock) {
+        for pause in self.ledger.pauses().await.unwrap() {
+            if pause.until <= clock.now() {
+                self.ledger.resume(&pause.dependency).await.unwrap();
+            }
+        }
+        let dead: Vec<_> = std::mem::take(&mut self.state().dlq);
+        for message in dead {
+            self.ledger.forget(&message.key.to_string()).await.unwrap();
+            let mut state = self.state();
+            let sent = &mut state.sent[message.key];
+            assert!(
+                sent.behaviour.is_faulty(),
+                "a bystander was given up: {:?}, {:?}, seed {}, {:?}",
+                sent.behaviour,
+                message.reason,
+                self.seed,
+                self.settings
+            );
+            if !sent.is_dead {
+                sent.is_dead = true;
+                state.given_up += 1;
+            }
+        }
+    }
+
+    pub(crate) fn assert_all_is_well(&self) {
+        let state = self.state();
+        for (key, sent) in state.sent.iter().enumerate() {
+            assert_eq!(
+                sent.is_dead,
+                sent.behaviour.is_faulty() && !sent.is_done,
+                "{:?} {key}",
+                sent.behaviour
+            );
+            assert!(sent.is_done || sent.is_dead, "{key} was lost");
+            let tries = sent.tries.len();
+            match sent.behaviour {
+                Behaviour::FailsAlways | Behaviour::PanicsAlways | Behaviour::KillsTheProcess
+                    if sent.is_dead =>
+                {
+                    assert!(tries <= MAX_ATTEMPTS as usize, "{tries} tries of {key}");
+                    // One that ran beside a dying process may not have come to do anything.
+                    let certain = state.crashes == 0
+                        && self.settings.ledger_outages == 0.0
+                        && self.settings.twice == 0.0;
+                    assert!(!certain || tries == MAX_ATTEMPTS as usize, "{tries} tries of {key}");
+                }
+                Behaviour::Works if state.crashes == 0 && self.settings.twice == 0.0 => assert!(tries <= 1),
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn copies(&self) -> usize {
+        self.state().copies
+    }
+
+    pub(crate) fn crashes(&self) -> usize {
+        self.state().crashes
+    }
+
+    pub(crate) fn given_up(&self) -> usize {
+        self.state().given_up
+    }
+
+    pub(crate) fn tries_of(&self, key: usize) -> usize {
+        self.state().sent[key].tries.len()
+    }
+
+    /// Between its tries, in whole seconds.
+    pub(crate) fn waits_of(&self, key: usize) -> Vec<Duration> {
+        let state = self.state();
+        let waits = state.sent[key].tries.windows(2).map(|pair| pair[1] - pair[0]);
+        waits.map(|wait| Duration::from_secs(wait.as_secs())).collect()
+    }
+}

@@ -1,0 +1,5 @@
+mod cloud_sink;
+mod door;
+
+pub(crate) use cloud_sink::CloudSink;
+pub(crate) use door::Door;

@@ -1,0 +1,84 @@
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use intake::{Authenticator, MAX_BODY_BYTES, parse_lead};
+use lead::{Clock, LeadEvent};
+
+use crate::outcome::Outcome;
+use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
+
+/// How long a sink may take. Well under the 30 s after which Marketo hangs up without having learnt anything.
+pub const SINK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The handler of `POST /leads`. Needs a tokio runtime with its timer.
+pub struct Ingest {
+    authenticator: Authenticator,
+    sink: Arc<dyn LeadSink>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ingest {
+    /// A handler that lets in whom `authenticator` knows, and hands over to `sink`.
+    pub fn new(authenticator: Authenticator, sink: Arc<dyn LeadSink>, clock: Arc<dyn Clock>) -> Self {
+        Self { authenticator, sink, clock }
+    }
+
+    /// Answers one request, whatever it holds. The path is the caller's matter.
+    ///
+    /// The caller reads the body, so it has to stop reading a little after [`MAX_BODY_BYTES`].
+    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        // Not the clock, which tells the time of day in milliseconds: this measures, and decides nothing.
+        let started = Instant::now();
+        let outcome = self.receive(&request).await;
+        outcome.record(request.body().len(), started.elapsed());
+        outcome.response()
+    }
+
+    async fn receive(&self, request: &Request<Bytes>) -> Outcome {
+        let (headers, body) = (request.headers(), request.body());
+        if request.method() != Method::POST {
+            return Outcome::MethodNotAllowed;
+        }
+        // Before the credentials: it costs nothing, while a signature is over every byte.
+        if body.len() > MAX_BODY_BYTES {
+            return Outcome::TooLarge;
+        }
+        let now = self.clock.now();
+        if let Err(cause) = self.authenticator.authenticate(headers, body, now) {
+            return Outcome::Unauthorized(cause);
+        }
+        match parse_lead(body) {
+            Ok(lead) => self.accept(&LeadEvent::new(lead, now)).await,
+            Err(rejection) => {
+                self.quarantine(&QuarantinedBody::new(headers, body.clone(), rejection.clone(), now)).await;
+                Outcome::Rejected(rejection)
+            }
+        }
+    }
+
+    async fn accept(&self, event: &LeadEvent) -> Outcome {
+        let id = event.lead_id.clone();
+        match in_time(self.sink.accept(event)).await {
+            Ok(Acceptance::Accepted) => Outcome::Accepted(id),
+            Ok(Acceptance::Duplicate) => Outcome::Duplicate(id),
+            Err(cause) => Outcome::Unavailable(id, cause),
+        }
+    }
+
+    /// Keeps a rejected body where that works. Where it does not, the sender is still told what is wrong with the body:
+    /// asking it to post the same again would help no one.
+    async fn quarantine(&self, item: &QuarantinedBody) {
+        if let Err(cause) = in_time(self.sink.quarantine(item)).await {
+            metrics::counter!("revenueflow_quarantine_failures_total").increment(1);
+            tracing::error!(quarantine_id = item.id, error = %cause, "a rejected body was not kept");
+        }
+    }
+}
+
+async fn in_time<T>(call: impl Future<Output = Result<T, SinkError>>) -> Result<T, SinkError> {
+    let late = |_| Err(SinkError::new(format!("no answer within {} s", SINK_TIMEOUT.as_secs())));
+    tokio::time::timeout(SINK_TIMEOUT, call).await.unwrap_or_else(late)
+}

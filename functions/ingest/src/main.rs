@@ -1,0 +1,32 @@
+//! The function behind `POST /leads`: REST proxy events, HTTP API events and function URLs alike.
+//!
+//! It starts fast because it makes its clients from the environment, reads its secret while it starts, and has neither
+//! a database nor anything else behind the queue.
+
+mod function;
+
+use std::sync::Arc;
+
+use function::{CloudSink, Door};
+use lambda_http::{Body, Error, Request, Response, service_fn};
+use runtime::aws::{aws_config, init_embedded_metrics};
+use runtime::{LogFormat, Variables};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    runtime::init_logs(LogFormat::Json, std::io::stdout);
+    runtime::log_panics();
+    let variables = Variables::of_process();
+    let metrics = init_embedded_metrics(&variables);
+    let aws = aws_config(&variables)?;
+    let sink = Arc::new(CloudSink::new(&variables, &aws)?);
+    let door = Door::new(&variables, &aws, sink)?;
+    lambda_http::run(service_fn(async |request: Request| {
+        let answer = door.answer(request.map(|body| body.to_vec().into())).await;
+        metrics.flush();
+        let (head, body) = answer.into_parts();
+        let body = String::from_utf8(body.into()).expect("every answer is JSON");
+        Ok::<_, Error>(Response::from_parts(head, Body::Text(body)))
+    }))
+    .await
+}

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use intake::{AuthError, Rejection};
+use lead::LeadId;
+use serde::Serialize;
+
+use crate::SinkError;
+
+/// How long a sender is asked to wait before it posts again, in whole seconds.
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What became of one request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Accepted(LeadId),
+    Duplicate(LeadId),
+    Rejected(Rejection),
+    TooLarge,
+    Unauthorized(AuthError),
+    MethodNotAllowed,
+    Unavailable(LeadId, SinkError),
+}
+
+/// The body of every answer but that of a rejection, which is its own.
+#[derive(Serialize)]
+struct Answer<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lead_id: Option<&'a LeadId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+}
+
+impl<'a> Answer<'a> {
+    fn taken(status: &'static str, lead_id: &'a LeadId) -> Self {
+        Self { status, lead_id: Some(lead_id), error: None, message: None }
+    }
+
+    fn refused(status: &'static str, error: &'static str, message: &'static str) -> Self {
+        Self { status, lead_id: None, error: Some(error), message: Some(message) }
+    }
+}
+
+impl Outcome {
+    /// Writes the one log line and the metrics of a request. `bytes`: of its body.
+    pub(crate) fn record(&self, bytes: usize, elapsed: Duration) {
+        let outcome = self.name();
+        metrics::counter!("revenueflow_webhooks_total", "outcome" => outcome).increment(1);
+        metrics::histogram!("revenueflow_webhook_seconds").record(elapsed.as_secs_f64());
+        match self {
+            Self::Accepted(id) | Self::Duplicate(id) => {
+                tracing::info!(outcome, lead_id = %id, bytes, "webhook");
+            }
+            Self::Rejected(rejection) => {
+                tracing::info!(outcome, error = rejection.error, field = rejection.field, bytes, "webhook");
+            }
+            Self::Unauthorized(cause) => tracing::info!(outcome, error = cause.code(), bytes, "webhook"),
+            Self::TooLarge | Self::MethodNotAllowed => tracing::info!(outcome, bytes, "webhook"),
+            Self::Unavailable(id, cause) => {
+                tracing::error!(outcome, lead_id = %id, error = %cause, bytes, "webhook");
+            }
+        }
+    }
+
+    pub(crate) fn response(&self) -> Response<Bytes> {
+        match self {
+            Self::Accepted(id) | Self::Duplicate(id) => {
+                json(StatusCode::ACCEPTED, &Answer::taken(self.name(), id))
+            }
+            Self::Rejected(rejection) => json(StatusCode::BAD_REQUEST, rejection),
+            Self::TooLarge => json(StatusCode::PAYLOAD_TOO_LARGE, &Rejection::body_too_large()),
+            Self::Unauthorized(_) => {
+                let message = "send a valid X-RevenueFlow-Token header or a Standard Webhooks signature";
+                let answer = Answer::refused("rejected", self.name(), message);
+                // RFC 9110 15.5.2 asks for a challenge.
+                let challenge = HeaderValue::from_static("RevenueFlow");
+                with(json(StatusCode::UNAUTHORIZED, &answer), header::WWW_AUTHENTICATE, challenge)
+            }
+            Self::MethodNotAllowed => {
+                let answer = Answer::refused("rejected", self.name(), "leads are sent with POST");
+                let allowed = HeaderValue::from_static("POST");
+                with(json(StatusCode::METHOD_NOT_ALLOWED, &answer), header::ALLOW, allowed)
+            }
+            Self::Unavailable(..) => {
+                let message = "the lead may not have been stored; send it again later";
+                let answer = Answer::refused(self.name(), self.name(), message);
+                let wait = HeaderValue::from(RETRY_AFTER.as_secs());
+                with(json(StatusCode::SERVICE_UNAVAILABLE, &answer), header::RETRY_AFTER, wait)
+            }
+        }
+    }
+
+    /// In the metrics and the log; in the answer too, where it says what was refused or taken.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Duplicate(_) => "duplicate",
+            Self::Rejected(_) => "rejected",
+            Self::TooLarge => "body_too_large",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Unavailable(..) => "unavailable",
+        }
+    }
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
+    let body = serde_json::to_vec(body).expect("answers hold only texts, which always serialise");
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    with(response, header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+}
+
+fn with(mut response: Response<Bytes>, name: HeaderName, value: HeaderValue) -> Response<Bytes> {
+    response.headers_mut().insert(name, value);
+    response
+}

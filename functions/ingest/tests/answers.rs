@@ -1,0 +1,184 @@
+//! Every answer of `POST /leads`, and what it leaves behind.
+
+mod support;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request};
+use intake::MAX_BODY_BYTES;
+use lead::{Clock as _, ManualClock};
+use serde_json::json;
+use support::{Fault, Fixture, json, request};
+
+const LEAD: &str = include_str!("../../../events/webhooks/minimal.json");
+const SAME_LEAD_AS_FORM: &str = include_str!("../../../events/webhooks/minimal.form");
+const REVISED_LEAD: &str = include_str!("../../../events/webhooks/camel-case.json");
+const BROKEN: &[u8] = include_bytes!("../../../events/webhooks/marketo-doubled-quotes.json");
+const LEAD_ID: &str = "841c48b1853396143bdcf7ab8e9a504b584cd9aca6dc83e2cfe2d421d5490e3a";
+
+#[tokio::test]
+async fn a_lead_is_durable_before_it_is_acknowledged() {
+    let fixture = Fixture::new(Fault::None);
+    let response = fixture.post(LEAD).await;
+    assert_eq!(response.status(), 202);
+    assert_eq!(json(&response), json!({"status": "accepted", "lead_id": LEAD_ID}));
+    let [event] = &fixture.accepted()[..] else { panic!("one event") };
+    assert!(event.is_consistent());
+    assert_eq!(event.lead_id.as_str(), LEAD_ID);
+    assert_eq!(event.received_at, ManualClock::default().now());
+}
+
+#[tokio::test]
+async fn the_same_content_again_is_a_duplicate_and_other_content_is_not() {
+    let fixture = Fixture::new(Fault::None);
+    fixture.post(LEAD).await;
+    for again in [LEAD, SAME_LEAD_AS_FORM] {
+        let response = fixture.post(again).await;
+        assert_eq!(response.status(), 202);
+        assert_eq!(json(&response), json!({"status": "duplicate", "lead_id": LEAD_ID}));
+    }
+    assert_eq!(json(&fixture.post(REVISED_LEAD).await), json!({"status": "accepted", "lead_id": LEAD_ID}));
+    assert_eq!(fixture.accepted().len(), 2);
+}
+
+#[tokio::test]
+async fn no_content_type_is_refused() {
+    let fixture = Fixture::new(Fault::None);
+    for content_type in
+        ["application/json", "text/plain", "application/x-www-form-urlencoded", "image/png", ""]
+    {
+        for body in [LEAD, SAME_LEAD_AS_FORM] {
+            let mut request = request(body);
+            request.headers_mut().insert("content-type", content_type.parse().unwrap());
+            assert_eq!(fixture.send(request).await.status(), 202, "{content_type}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_body_is_quarantined_and_nothing_is_queued() {
+    let fixture = Fixture::new(Fault::None);
+    let mut request = request(BROKEN);
+    request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    let response = fixture.send(request).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(json(&response)["status"], "rejected");
+    assert_eq!(json(&response)["error"], "invalid_json");
+    assert!(fixture.accepted().is_empty());
+    let [(item, 1)] = &fixture.quarantined()[..] else { panic!("one body, once") };
+    assert_eq!(item.body.expose(), BROKEN);
+    assert_eq!(item.rejection.error, "invalid_json");
+    assert_eq!(item.content_type.as_deref(), Some("application/json"));
+    assert_eq!(item.received_at, ManualClock::default().now());
+}
+
+#[tokio::test]
+async fn a_rejection_names_the_field() {
+    let response = Fixture::new(Fault::None).post(r#"{"email":"nobody","campaign_id":"c"}"#).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(
+        json(&response),
+        json!({"status": "rejected", "error": "invalid_email", "field": "email",
+            "message": "email is not a valid e-mail address"})
+    );
+}
+
+#[tokio::test]
+async fn the_same_broken_body_takes_one_place_however_often_it_comes() {
+    let fixture = Fixture::new(Fault::None);
+    for body in [BROKEN, BROKEN, b"other", BROKEN] {
+        fixture.post(body).await;
+    }
+    let mut counts: Vec<_> = fixture.quarantined().into_iter().map(|(_, count)| count).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 3]);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_rejected_and_kept_as_they_are() {
+    let fixture = Fixture::new(Fault::None);
+    for body in [&b"\xff\xfe\x00"[..], b"{\"email\":\"\xff\"}", b"\x1f\x8b\x08"] {
+        assert_eq!(fixture.post(body).await.status(), 400);
+    }
+    assert!(fixture.quarantined().iter().any(|(item, _)| item.body.expose() == &b"\xff\xfe\x00"[..]));
+}
+
+#[tokio::test]
+async fn credentials_are_checked_before_the_body_is_read() {
+    let fixture = Fixture::new(Fault::None);
+    let strange = HeaderValue::from_bytes(b"\xff\xfe").unwrap();
+    for token in [None, Some(HeaderValue::from_static("a-wrong-token-for-the-tests")), Some(strange)] {
+        for body in [LEAD.as_bytes(), BROKEN] {
+            let mut request = Request::post("/leads").body(Bytes::from_static(body)).unwrap();
+            if let Some(token) = token.clone() {
+                request.headers_mut().insert("x-revenueflow-token", token);
+            }
+            let response = fixture.send(request).await;
+            assert_eq!(response.status(), 401);
+            assert!(response.headers().contains_key("www-authenticate"));
+            assert_eq!(json(&response)["error"], "unauthorized");
+        }
+    }
+    assert!(fixture.accepted().is_empty() && fixture.quarantined().is_empty());
+}
+
+#[tokio::test]
+async fn only_post_is_allowed() {
+    let fixture = Fixture::new(Fault::None);
+    for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::HEAD] {
+        let mut request = request(LEAD);
+        *request.method_mut() = method;
+        let response = fixture.send(request).await;
+        assert_eq!(response.status(), 405);
+        assert_eq!(response.headers()["allow"], "POST");
+    }
+    assert!(fixture.accepted().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_at_the_limit_is_read_and_one_byte_more_is_not() {
+    let fixture = Fixture::new(Fault::None);
+    let mut body = LEAD.trim().as_bytes().to_vec();
+    body.resize(MAX_BODY_BYTES, b' ');
+    assert_eq!(fixture.post(body.clone()).await.status(), 202);
+    body.push(b' ');
+    let response = fixture.post(body).await;
+    assert_eq!(response.status(), 413);
+    assert_eq!(json(&response)["error"], "body_too_large");
+    assert_eq!((fixture.accepted().len(), fixture.quarantined().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_is_not_stored_is_not_acknowledged() {
+    for fault in [Fault::Fails, Fault::Hangs] {
+        let response = Fixture::new(fault).post(LEAD).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "5");
+        assert_eq!(json(&response)["status"], "unavailable");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_quarantine_does_not_hide_what_is_wrong_with_the_body() {
+    for fault in [Fault::Fails, Fault::Hangs] {
+        let response = Fixture::new(fault).post(BROKEN).await;
+        assert_eq!(response.status(), 400);
+        assert_eq!(json(&response)["error"], "invalid_json");
+    }
+}
+
+#[tokio::test]
+async fn hostile_headers_change_nothing() {
+    let mut request = request(LEAD);
+    for (name, value) in [
+        ("content-type", &b"\xff{{7*7}}"[..]),
+        ("content-encoding", b"gzip"),
+        ("content-length", b"-1"),
+        ("webhook-signature", b"v1,AAAA"),
+        ("webhook-timestamp", b"99999999999999999999"),
+        ("x-http-method-override", b"DELETE"),
+        ("x-forwarded-for", &[b'a'; 8192]),
+    ] {
+        request.headers_mut().append(name, HeaderValue::from_bytes(value).unwrap());
+    }
+    assert_eq!(Fixture::new(Fault::None).send(request).await.status(), 202);
+}

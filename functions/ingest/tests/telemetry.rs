@@ -1,0 +1,89 @@
+//! What an operator sees of the requests: one line and one count each, and nothing of the people in them.
+//!
+//! Alone in its binary: whether anyone wants a log line is remembered for the whole process.
+
+#[allow(dead_code, reason = "shared with the tests of the answers, which use all of it")]
+mod support;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use support::{Fault, Fixture, request};
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no writer panics").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const BODIES: [&[u8]; 7] = [
+    include_bytes!("../../../events/webhooks/complete.json"),
+    include_bytes!("../../../events/webhooks/complete.form"),
+    include_bytes!("../../../events/webhooks/hostile-name.json"),
+    include_bytes!("../../../events/webhooks/invalid-email.json"),
+    include_bytes!("../../../events/webhooks/marketo-doubled-quotes.json"),
+    include_bytes!("../../../events/webhooks/marketo-raw-ampersand.form"),
+    b"jane@example.com",
+];
+
+#[tokio::test]
+async fn each_request_has_one_line_and_one_count_without_personal_data() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone());
+    let _logging = tracing::subscriber::set_default(subscriber.finish());
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+
+    let (working, broken) = (Fixture::new(Fault::None), Fixture::new(Fault::Fails));
+    for body in BODIES {
+        working.post(body).await;
+    }
+    let mut unknown = request(BODIES[0]);
+    unknown.headers_mut().insert("x-revenueflow-token", "sentinel-token-of-a-stranger".parse().unwrap());
+    working.send(unknown).await;
+    broken.post(BODIES[0]).await;
+    broken.post(BODIES[4]).await;
+
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let requests: Vec<&str> = log.lines().filter(|line| line.contains("\"message\":\"webhook\"")).collect();
+    assert_eq!(requests.len(), 10, "{log}");
+    assert_eq!(log.lines().count(), 11, "and one for the body that could not be kept: {log}");
+    assert!(
+        requests[0].contains(r#""outcome":"accepted""#) && requests[0].contains(r#""lead_id":""#),
+        "{log}"
+    );
+    assert!(requests[7].contains(r#""error":"bad_token""#), "{log}");
+    assert!(requests[8].contains(r#""error":"the disk is full""#), "{log}");
+    for personal in ["@", "Zoë", "O'Neill", "jane", "mallory", "0100", "Ignore all", "not-an-email", "token-"]
+    {
+        assert!(!log.contains(personal), "{personal}: {log}");
+    }
+
+    let metrics = metrics.render();
+    for line in [
+        r#"revenueflow_webhooks_total{outcome="accepted"} 2"#,
+        r#"revenueflow_webhooks_total{outcome="duplicate"} 1"#,
+        r#"revenueflow_webhooks_total{outcome="rejected"} 5"#,
+        r#"revenueflow_webhooks_total{outcome="unauthorized"} 1"#,
+        r#"revenueflow_webhooks_total{outcome="unavailable"} 1"#,
+        "revenueflow_webhook_seconds_count 10",
+        "revenueflow_quarantine_failures_total 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Every minute: probe what is down, resume what it held up, send again what fell out of the queue, and put up for
+//! judgement again what was judged without an AI.
+//!
+//! Each chore is bounded and can be run at any time, by several processes at once: what it sends is a duplicate where
+//! it was not needed.
+
+mod reconcile;
+mod resume;
+mod second_look;
+
+pub use resume::Probe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lead::{Clock, Dependency, Failure};
+use queue::LeadQueue;
+use store::{Cursor, Store};
+use tokio::sync::Mutex;
+
+/// The most leads that one round of a chore touches.
+const BATCH: u32 = 200;
+
+/// Keeps the house.
+pub struct Janitor {
+    store: Store,
+    queue: Arc<dyn LeadQueue>,
+    probes: Vec<(Dependency, Arc<dyn Probe>)>,
+    clock: Arc<dyn Clock>,
+    /// Open deliveries up to here have been looked at in this pass.
+    reconciled_to: Mutex<Option<Cursor>>,
+}
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Dependencies that answered, so that consumption goes on.
+    pub resumed: usize,
+    /// Dependencies that are still down.
+    pub still_down: usize,
+    /// Open deliveries that were in no queue and are again.
+    pub requeued: usize,
+    /// Leads put up for judgement again.
+    pub second_looks: usize,
+}
+
+impl Janitor {
+    /// A janitor that can probe the given dependencies.
+    pub fn new(
+        store: Store,
+        queue: Arc<dyn LeadQueue>,
+        probes: Vec<(Dependency, Arc<dyn Probe>)>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, queue, probes, clock, reconciled_to: Mutex::default() }
+    }
+
+    /// Does every chore once. One that fails does not keep the others from being done; the first failure is returned.
+    pub async fn round(&self) -> Result<Round, Failure> {
+        let mut round = Round::default();
+        let resumed = self.resume(&mut round).await;
+        let reconciled = self.reconcile(&mut round).await;
+        let looked = self.second_look(&mut round).await;
+        if round != Round::default() {
+            tracing::info!(
+                resumed = round.resumed,
+                still_down = round.still_down,
+                requeued = round.requeued,
+                second_looks = round.second_looks,
+                "janitor's round"
+            );
+        }
+        resumed.and(reconciled).and(looked).map(|()| round)
+    }
+
+    /// Now, less a while.
+    fn ago(&self, while_: Duration) -> Timestamp {
+        self.clock.now().saturating_sub(while_).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}

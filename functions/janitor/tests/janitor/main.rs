@@ -1,0 +1,20 @@
+//! The janitor's round, over a real store and a real queue, on SQLite and on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+/// Runs each test on both databases.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::House::sqlite().await).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::House::postgres().await).await; })+
+        }
+    };
+}
+
+mod reconcile;
+mod resume;
+mod second_look;
+mod support;

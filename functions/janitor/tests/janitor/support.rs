@@ -1,0 +1,177 @@
+//! A house to keep: leads, their queue, and a worker's pipeline.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use analysis::{Analysis, Analyst, Icp, Rules};
+use async_trait::async_trait;
+use crm::{Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
+use database::testing::TestDatabase;
+use enrichment::{Fixtures, Waterfall};
+use grounding::FactSheet;
+use janitor::{Janitor, Probe, Round};
+use jiff::Timestamp;
+use lead::{CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
+use pipeline::{Pipeline, Rejected};
+use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
+use serde_json::json;
+use store::Store;
+
+pub(crate) const AI: Dependency = Dependency::new("ai.fake");
+pub(crate) const CRM: Dependency = Dependency::new("crm.mock");
+
+pub(crate) struct House {
+    pub(crate) clock: ManualClock,
+    pub(crate) store: Store,
+    pub(crate) queue: Arc<dyn LeadQueue>,
+    pub(crate) ai: Arc<Answers>,
+    pub(crate) crm: Arc<Answers>,
+    _database: TestDatabase,
+}
+
+impl House {
+    pub(crate) async fn sqlite() -> Self {
+        Self::on(TestDatabase::sqlite().await).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::on(TestDatabase::postgres().await).await
+    }
+
+    async fn on(test: TestDatabase) -> Self {
+        let (clock, database) = (ManualClock::default(), test.connect().await);
+        let visibility = Duration::from_mins(10);
+        Self {
+            store: Store::new(database.clone(), Arc::new(clock.clone())),
+            queue: Arc::new(DatabaseQueue::new(database, Arc::new(clock.clone()), visibility)),
+            clock,
+            ai: Arc::default(),
+            crm: Arc::default(),
+            _database: test,
+        }
+    }
+
+    /// A janitor that can probe the CRM.
+    pub(crate) fn janitor(&self) -> Janitor {
+        let probes = vec![(CRM, Arc::clone(&self.crm) as Arc<dyn Probe>)];
+        Janitor::new(self.store.clone(), Arc::clone(&self.queue), probes, Arc::new(self.clock.clone()))
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// A moment so many seconds from now.
+    pub(crate) fn in_seconds(&self, seconds: u64) -> Timestamp {
+        self.clock.now() + Duration::from_secs(seconds)
+    }
+
+    /// Accepts leads, of which all but the `lost` get into the queue.
+    pub(crate) async fn post(&self, events: &[LeadEvent], lost: &[usize]) {
+        let mut transaction = self.store.database().begin().await.unwrap();
+        for (place, event) in events.iter().enumerate() {
+            self.store.accept_in(&mut transaction, event).await.unwrap();
+            if !lost.contains(&place) {
+                DatabaseQueue::send_in(&mut transaction, event, self.clock.now()).await.unwrap();
+            }
+        }
+        transaction.commit().await.unwrap();
+    }
+
+    /// Works off everything that is in the queue.
+    pub(crate) async fn work(&self) {
+        let clock = || Arc::new(self.clock.clone());
+        let database = self.store.database().clone();
+        let all = 1_000_000;
+        let limits =
+            LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() };
+        let guard = Guard::new(
+            Arc::new(MockCrm::new(database, clock())),
+            Arc::new(self.store.clone()),
+            Arc::new(self.store.clone()),
+            Arc::new(SlidingWindow::new(limits, clock())),
+            clock(),
+            GuardSettings::default(),
+        );
+        let pipeline = Pipeline {
+            store: self.store.clone(),
+            enrichment: Waterfall::new(
+                vec![Arc::new(Fixtures::built_in())],
+                Duration::from_secs(10),
+                clock(),
+            ),
+            icp: Icp::default_config(),
+            analyst: Arc::clone(&self.ai) as Arc<dyn Analyst>,
+            guard,
+            rejected: Rejected::Hold,
+            clock: clock(),
+        };
+        while let Some(message) = self.queue.receive(1).await.unwrap().pop() {
+            pipeline.handle(&message).await.unwrap();
+            self.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+        }
+    }
+}
+
+/// A lead that is to be called at once, if somebody judges it.
+pub(crate) fn event(house: &House, person: &str) -> LeadEvent {
+    let email = EmailAddress::parse(&format!("{person}@stripe.com")).unwrap();
+    let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
+    lead.marketo.insert("engagement_score".into(), json!(85));
+    lead.marketo.insert("activity".into(), json!("demo_request"));
+    LeadEvent::new(lead, house.clock.now())
+}
+
+/// A round that did nothing but this.
+pub(crate) fn only(change: impl FnOnce(&mut Round)) -> Round {
+    let mut round = Round::default();
+    change(&mut round);
+    round
+}
+
+/// An outside system that answers as it is told, and then well.
+#[derive(Default)]
+pub(crate) struct Answers {
+    failures: Mutex<VecDeque<Failure>>,
+    asked: Mutex<usize>,
+}
+
+impl Answers {
+    pub(crate) fn will_fail(&self, failures: impl IntoIterator<Item = Failure>) {
+        self.failures.lock().unwrap().extend(failures);
+    }
+
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        *self.asked.lock().unwrap()
+    }
+
+    fn answer(&self) -> Result<(), Failure> {
+        *self.asked.lock().unwrap() += 1;
+        self.failures.lock().unwrap().pop_front().map_or(Ok(()), Err)
+    }
+}
+
+#[async_trait]
+impl Probe for Answers {
+    async fn probe(&self) -> Result<(), Failure> {
+        self.answer()
+    }
+}
+
+#[async_trait]
+impl Analyst for Answers {
+    fn provider(&self) -> &'static str {
+        "fake"
+    }
+
+    fn model(&self) -> &'static str {
+        "fake-1"
+    }
+
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+        self.answer()?;
+        Rules::new(Icp::default_config()).analyse(facts).await
+    }
+}

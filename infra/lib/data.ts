@@ -1,0 +1,137 @@
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as kms from 'aws-cdk-lib/aws-kms';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type { Construct } from 'constructs';
+
+import { Database } from './database.ts';
+import { intended } from './nag.ts';
+import { TIMEOUT_SECONDS, name } from './names.ts';
+import { Network } from './network.ts';
+import { Secrets } from './secrets.ts';
+import type { Stage } from './stages.ts';
+
+/**
+ * What holds leads and secrets, apart from the code: a release that goes wrong, or the removal of the other stack, takes
+ * nothing of it away.
+ */
+export class DataStack extends Stack {
+  readonly key: kms.Key;
+  readonly queue: sqs.Queue;
+  readonly deadLetters: sqs.Queue;
+  readonly overflow: s3.Bucket;
+  /** The same for the other stack, by a name that stays as it is. */
+  readonly overflowArn: string;
+  readonly secrets: Secrets;
+  readonly network: Network | undefined;
+  readonly database: Database | undefined;
+
+  constructor(scope: Construct, stage: Stage, props: StackProps) {
+    super(scope, name(stage, 'data'), { ...props, terminationProtection: stage.protected });
+    const removalPolicy = stage.protected ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+
+    this.key = new kms.Key(this, 'Key', {
+      alias: name(stage, 'data'),
+      description: `All data of RevenueFlow ${stage.name}`,
+      enableKeyRotation: true,
+      removalPolicy,
+    });
+    this.letServicesUseKey();
+
+    const shared = {
+      fifo: true,
+      encryption: sqs.QueueEncryption.KMS,
+      encryptionMasterKey: this.key,
+      dataKeyReuse: Duration.hours(1), // a call to KMS an hour and caller, not a call a message
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14), // the most there is
+      removalPolicy,
+    };
+    this.deadLetters = new sqs.Queue(this, 'DeadLetters', {
+      ...shared,
+      queueName: name(stage, 'dead-letters.fifo'),
+      visibilityTimeout: Duration.seconds(6 * TIMEOUT_SECONDS['dead-letter']),
+      redriveAllowPolicy: {
+        redrivePermission: sqs.RedrivePermission.BY_QUEUE,
+        sourceQueues: [
+          sqs.Queue.fromQueueArn(
+            this,
+            'Source',
+            this.formatArn({ service: 'sqs', resource: name(stage, 'leads.fifo') }),
+          ),
+        ],
+      },
+    });
+    this.queue = new sqs.Queue(this, 'Leads', {
+      ...shared,
+      queueName: name(stage, 'leads.fifo'),
+      // High throughput: the limit and the deduplication are a lead's, not the queue's.
+      fifoThroughputLimit: sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
+      deduplicationScope: sqs.DeduplicationScope.MESSAGE_GROUP,
+      visibilityTimeout: Duration.seconds(6 * TIMEOUT_SECONDS.enrich),
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 5 },
+    });
+
+    this.overflow = new s3.Bucket(this, 'Overflow', {
+      encryption: s3.BucketEncryption.KMS,
+      encryptionKey: this.key,
+      bucketKeyEnabled: true,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      versioned: true, // a lead that is deleted before it was queued can be brought back
+      lifecycleRules: [
+        // A lead that waits here has been accepted, so it stays until the janitor has queued and removed it.
+        { id: 'removed', noncurrentVersionExpiration: Duration.days(14), expiredObjectDeleteMarker: true },
+        { id: 'unfinished', abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        // What is here was rejected, and the sender told so.
+        { id: 'quarantine', prefix: 'quarantine/', expiration: Duration.days(30) },
+      ],
+      removalPolicy,
+      // Without it a bucket that is not empty keeps its stack from being removed, as it should.
+    });
+    this.overflowArn = this.exportValue(this.overflow.bucketArn, { name: name(stage, 'overflow-arn') }) as string;
+    intended(this.overflow, {
+      S1: "Written when the queue refuses a lead and read by one function; every object is versioned, and CloudTrail data events are the account owner's choice.",
+    });
+
+    this.secrets = new Secrets(this, stage, this.key, removalPolicy);
+
+    if (stage.database !== 'by-parameter') {
+      this.network = new Network(this, stage, this.key);
+      this.database = new Database(this, stage, stage.database, this.network, this.key);
+    }
+
+    new CfnOutput(this, 'LeadsQueueUrl', { value: this.queue.queueUrl });
+    new CfnOutput(this, 'DeadLettersQueueUrl', { value: this.deadLetters.queueUrl });
+    new CfnOutput(this, 'OverflowBucket', { value: this.overflow.bucketName });
+  }
+
+  /** Log groups and alarms are encrypted and published by AWS's own services, which have no role of ours. */
+  private letServicesUseKey(): void {
+    this.key.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: 'LogGroups',
+        principals: [new iam.ServicePrincipal(`logs.${this.region}.amazonaws.com`)],
+        actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:Describe*'],
+        resources: ['*'], // in a key's policy: this key
+        conditions: {
+          ArnLike: {
+            'kms:EncryptionContext:aws:logs:arn': this.formatArn({ service: 'logs', resource: 'log-group:*' }),
+          },
+        },
+      }),
+    );
+    this.key.addToResourcePolicy(
+      new iam.PolicyStatement({
+        sid: 'Alarms',
+        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['kms:Decrypt', 'kms:GenerateDataKey*'],
+        resources: ['*'],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    );
+  }
+}

@@ -1,0 +1,157 @@
+import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+
+import { bootstrapFolder } from './code.ts';
+import type { DataStack } from './data.ts';
+import { intended } from './nag.ts';
+import { METRICS_NAMESPACE, TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
+import type { Stage } from './stages.ts';
+
+export interface RustFunctionProps {
+  readonly stage: Stage;
+  readonly data: DataStack;
+  readonly function: FunctionName;
+  /** The folder that holds one folder a function, each with its `bootstrap`. */
+  readonly binaries: string;
+  /** Whether it reaches the database, and so lives in the VPC. */
+  readonly inVpc: boolean;
+  readonly reserved?: number;
+}
+
+type KeyUse = 'kms:Decrypt' | 'kms:GenerateDataKey';
+
+/**
+ * One function: its binary, a role that may do nothing but write its own log until it is granted more, and the alias
+ * `live`, which all callers call, so that a new version can be shifted to slowly and an old one is a step away.
+ */
+export class RustFunction extends Construct {
+  readonly function: lambda.Function;
+  readonly live: lambda.Alias;
+  readonly role: iam.Role;
+  private readonly keyArn: string;
+
+  constructor(scope: Construct, id: string, props: RustFunctionProps) {
+    super(scope, id);
+    const { stage, data } = props;
+    this.keyArn = data.key.keyArn;
+    const functionName = name(stage, props.function);
+    const network = props.inVpc ? data.network : undefined;
+
+    const logGroup = new logs.LogGroup(this, 'Log', {
+      logGroupName: `/aws/lambda/${functionName}`,
+      encryptionKey: data.key,
+      retention: stage.logDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    this.role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      description: `The function ${functionName}`,
+    });
+    logGroup.grantWrite(this.role);
+    if (network) this.letLambdaAttach(functionName);
+
+    this.function = new lambda.Function(this, 'Function', {
+      functionName,
+      description: `RevenueFlow: ${props.function}`,
+      runtime: lambda.Runtime.PROVIDED_AL2023,
+      architecture: stage.architecture === 'arm64' ? lambda.Architecture.ARM_64 : lambda.Architecture.X86_64,
+      handler: 'bootstrap',
+      code: lambda.Code.fromAsset(bootstrapFolder(props.binaries, props.function, stage), {
+        exclude: ['*', '!bootstrap'],
+      }),
+      memorySize: 512, // 8 MB are used; the rest buys CPU for the TLS handshakes of a cold start
+      timeout: Duration.seconds(TIMEOUT_SECONDS[props.function]),
+      role: this.role,
+      logGroup,
+      reservedConcurrentExecutions: props.reserved,
+      ...(network
+        ? {
+            vpc: network.vpc,
+            vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
+            securityGroups: [network.functions],
+          }
+        : {}),
+      environment: {
+        STAGE: stage.name,
+        LOG_FORMAT: 'json',
+        RUST_LOG: 'info',
+        METRICS_NAMESPACE,
+        AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH: 'true', // paths read the same with and without API Gateway's stage
+      },
+      currentVersionOptions: { removalPolicy: stage.emulated ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN },
+    });
+    this.live = this.function.addAlias('live');
+    if (network) {
+      intended(this.role, {
+        'IAM5[Resource::*]':
+          "Lambda attaches functions to a VPC with the function's role, and these calls know no resource; the function itself is denied them.",
+      });
+    }
+  }
+
+  set(variables: Record<string, string>): this {
+    for (const [variable, value] of Object.entries(variables)) this.function.addEnvironment(variable, value);
+    return this;
+  }
+
+  /** Lets the function do something, and use the stage's key as far as the service needs it for that. */
+  may(
+    actions: string[],
+    resource: string,
+    key?: { service: 'sqs' | 's3' | 'secretsmanager' | 'sns'; actions: KeyUse[] },
+  ): void {
+    this.role.addToPolicy(new iam.PolicyStatement({ actions, resources: [resource] }));
+    if (!key) return;
+    this.role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: key.actions,
+        resources: [this.keyArn],
+        conditions: { StringEquals: { 'kms:ViaService': `${key.service}.${Stack.of(this).region}.amazonaws.com` } },
+      }),
+    );
+  }
+
+  mayRead(secret: secretsmanager.ISecret): void {
+    this.may(['secretsmanager:GetSecretValue'], secret.secretArn, {
+      service: 'secretsmanager',
+      actions: ['kms:Decrypt'],
+    });
+  }
+
+  maySendTo(queue: sqs.IQueue): void {
+    this.may(['sqs:SendMessage'], queue.queueArn, { service: 'sqs', actions: ['kms:Decrypt', 'kms:GenerateDataKey'] });
+  }
+
+  /** Lambda needs these in the role to attach the function to the VPC; code that runs in the function does not. */
+  private letLambdaAttach(functionName: string): void {
+    const actions = [
+      'ec2:CreateNetworkInterface',
+      'ec2:DescribeNetworkInterfaces',
+      'ec2:DescribeSubnets',
+      'ec2:DeleteNetworkInterface',
+      'ec2:AssignPrivateIpAddresses',
+      'ec2:UnassignPrivateIpAddresses',
+    ];
+    const functionArn = Stack.of(this).formatArn({
+      service: 'lambda',
+      resource: 'function',
+      resourceName: functionName,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    this.role.addToPolicy(new iam.PolicyStatement({ actions, resources: ['*'] }));
+    this.role.addToPolicy(
+      new iam.PolicyStatement({
+        effect: iam.Effect.DENY,
+        actions,
+        resources: ['*'],
+        conditions: { ArnEquals: { 'lambda:SourceFunctionArn': functionArn } },
+      }),
+    );
+  }
+}

@@ -1,0 +1,112 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as apigateway from 'aws-cdk-lib/aws-apigateway';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+import { Firewall } from './firewall.ts';
+import { intended } from './nag.ts';
+import { name } from './names.ts';
+import type { Stage } from './stages.ts';
+
+export interface HttpApiProps {
+  readonly stage: Stage;
+  readonly key: kms.IKey;
+  /** Answers `POST /leads`. */
+  readonly ingest: lambda.Alias;
+  /** Answers everything else. */
+  readonly operate: lambda.Alias;
+}
+
+/** What API Gateway says in our place, in the form senders know: flat, typed, never empty. */
+const ANSWERS: readonly [string, apigateway.ResponseType, string, string][] = [
+  ['Throttled', apigateway.ResponseType.THROTTLED, 'throttled', 'too many requests, try again later'],
+  ['Filtered', apigateway.ResponseType.WAF_FILTERED, 'forbidden', 'refused by the firewall'],
+  ['TooLarge', apigateway.ResponseType.REQUEST_TOO_LARGE, 'body_too_large', 'the body is too large'],
+  ['OurFault', apigateway.ResponseType.DEFAULT_5XX, 'unavailable', 'nothing was accepted, try again later'],
+  ['TheirFault', apigateway.ResponseType.DEFAULT_4XX, 'bad_request', 'the request cannot be answered'],
+];
+
+/** A REST API, since only these can have a firewall. */
+export class HttpApi extends Construct {
+  readonly api: apigateway.RestApi;
+
+  constructor(scope: Construct, id: string, { stage, key, ingest, operate }: HttpApiProps) {
+    super(scope, id);
+    const accessLog = new logs.LogGroup(this, 'AccessLog', {
+      logGroupName: `/aws/apigateway/${name(stage, 'access')}`,
+      encryptionKey: key,
+      retention: stage.logDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+
+    this.api = new apigateway.RestApi(this, 'Api', {
+      restApiName: name(stage, 'api'),
+      description: `RevenueFlow ${stage.name}`,
+      endpointTypes: [apigateway.EndpointType.REGIONAL],
+      cloudWatchRole: true, // one for the account and region, so it stays when this stage goes
+      cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN,
+      deployOptions: {
+        stageName: stage.name,
+        metricsEnabled: true,
+        loggingLevel: apigateway.MethodLoggingLevel.ERROR,
+        dataTraceEnabled: false, // bodies hold personal data
+        throttlingRateLimit: stage.http.operate.perSecond,
+        throttlingBurstLimit: stage.http.operate.burst,
+        methodOptions: {
+          '/leads/POST': {
+            throttlingRateLimit: stage.http.ingest.perSecond,
+            throttlingBurstLimit: stage.http.ingest.burst,
+          },
+        },
+        accessLogDestination: new apigateway.LogGroupLogDestination(accessLog),
+        accessLogFormat: apigateway.AccessLogFormat.custom(
+          // No query: it may hold an address to look for. Of the path, all: it holds hashes.
+          JSON.stringify({
+            request_id: apigateway.AccessLogField.contextRequestId(),
+            time: apigateway.AccessLogField.contextRequestTimeEpoch(),
+            address: apigateway.AccessLogField.contextIdentitySourceIp(),
+            method: apigateway.AccessLogField.contextHttpMethod(),
+            path: apigateway.AccessLogField.contextPath(),
+            status: apigateway.AccessLogField.contextStatus(),
+            bytes: apigateway.AccessLogField.contextResponseLength(),
+            milliseconds: apigateway.AccessLogField.contextResponseLatency(),
+            function_status: apigateway.AccessLogField.contextIntegrationStatus(),
+            function_milliseconds: apigateway.AccessLogField.contextIntegrationLatency(),
+            firewall: '$context.waf.status',
+            tls: '$context.tlsVersion',
+          }),
+        ),
+      },
+    });
+    this.api.node.tryRemoveChild('Endpoint'); // an output by a name that nobody can guess
+    const raw = this.api.node.defaultChild as apigateway.CfnRestApi;
+    raw.securityPolicy = 'SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09'; // the default would still speak TLS 1.0
+    raw.endpointAccessMode = 'STRICT';
+
+    const call = (alias: lambda.Alias) => new apigateway.LambdaIntegration(alias, { allowTestInvoke: false });
+    const leads = this.api.root.addResource('leads');
+    leads.addMethod('POST', call(ingest));
+    leads.addMethod('ANY', call(operate));
+    this.api.root.addMethod('ANY', call(operate));
+    this.api.root.addProxy({ anyMethod: true, defaultIntegration: call(operate) });
+    leads.addProxy({ anyMethod: true, defaultIntegration: call(operate) });
+
+    for (const [id, type, error, message] of ANSWERS) {
+      this.api.addGatewayResponse(id, {
+        type,
+        templates: { 'application/json': JSON.stringify({ status: 'rejected', error, message }) },
+      });
+    }
+
+    if (!stage.emulated) new Firewall(this, 'Firewall', { stage, key, api: this.api.deploymentStage });
+    intended(this.api, {
+      APIG2: 'The functions check what they are sent, and say what is wrong with it in a form senders understand.',
+      APIG4: 'Senders and operators prove themselves to the functions: Marketo can send a header, but sign nothing.',
+      COG4: 'Senders are machines and operators have a token; there are no users to keep in a pool.',
+      'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]':
+        'What API Gateway needs to write logs, once for the account and region.',
+    });
+  }
+}

@@ -1,0 +1,59 @@
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as ec2 from 'aws-cdk-lib/aws-ec2';
+import type * as kms from 'aws-cdk-lib/aws-kms';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+import type { Stage } from './stages.ts';
+
+/**
+ * Where the database lives, and the functions that need it. They also need the AI and the CRM. Salesforce, HubSpot and
+ * the enrichment providers are on the Internet, which VPC endpoints do not reach, so there are NAT gateways; with them
+ * endpoints for AWS's own services would be a second way to the same place (docs/deploy.md has the sums). S3's is free.
+ */
+export class Network extends Construct {
+  readonly vpc: ec2.Vpc;
+  /** For functions that use the database. */
+  readonly functions: ec2.SecurityGroup;
+  /** For the database itself. */
+  readonly database: ec2.SecurityGroup;
+
+  constructor(scope: Construct, stage: Stage, key: kms.IKey) {
+    super(scope, 'Network');
+    this.vpc = new ec2.Vpc(this, 'Vpc', {
+      maxAzs: 2,
+      natGateways: stage.natGateways,
+      subnetConfiguration: [
+        { name: 'nat', subnetType: ec2.SubnetType.PUBLIC, mapPublicIpOnLaunch: false, cidrMask: 26 },
+        { name: 'functions', subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS, cidrMask: 20 },
+        { name: 'database', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 26 },
+      ],
+      gatewayEndpoints: { s3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
+      restrictDefaultSecurityGroup: false, // nothing uses it, and emptying it takes a function with wide permissions
+    });
+    this.vpc.addFlowLog('Refused', {
+      trafficType: ec2.FlowLogTrafficType.REJECT,
+      destination: ec2.FlowLogDestination.toCloudWatchLogs(
+        new logs.LogGroup(this, 'FlowLogs', {
+          encryptionKey: key,
+          retention: stage.logDays,
+          removalPolicy: RemovalPolicy.DESTROY,
+        }),
+      ),
+    });
+
+    this.functions = new ec2.SecurityGroup(this, 'Functions', {
+      vpc: this.vpc,
+      description: 'RevenueFlow functions that use the database',
+      allowAllOutbound: false,
+    });
+    this.database = new ec2.SecurityGroup(this, 'Database', {
+      vpc: this.vpc,
+      description: 'RevenueFlow database',
+      allowAllOutbound: false,
+    });
+    this.functions.addEgressRule(ec2.Peer.anyIpv4(), ec2.Port.HTTPS, 'AWS, AI, CRM and enrichment');
+    this.functions.addEgressRule(this.database, ec2.Port.POSTGRES, 'Database');
+    this.database.addIngressRule(this.functions, ec2.Port.POSTGRES, 'Functions');
+  }
+}

@@ -1,0 +1,16 @@
+-- The role of the functions, which signs in with IAM tokens. Run by the master at a deployment, any number of times.
+-- The master is not made a member of it: a member of a member of rds_iam cannot sign in with its password any more.
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'revenueflow_app') THEN
+    CREATE ROLE revenueflow_app LOGIN;
+  END IF;
+  GRANT rds_iam TO revenueflow_app;
+  EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO revenueflow_app', current_database());
+  REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+  GRANT USAGE ON SCHEMA public TO revenueflow_app;
+  -- The rows of whatever tables the master makes later, in migrations.
+  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO revenueflow_app;
+  ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO revenueflow_app;
+END $$;

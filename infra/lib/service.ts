@@ -1,0 +1,268 @@
+import { CfnOutput, CfnParameter, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
+import * as events from 'aws-cdk-lib/aws-events';
+import * as targets from 'aws-cdk-lib/aws-events-targets';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import * as sns from 'aws-cdk-lib/aws-sns';
+import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
+import * as triggers from 'aws-cdk-lib/triggers';
+import type { Construct } from 'constructs';
+
+import type { DataStack } from './data.ts';
+import { RustFunction } from './functions.ts';
+import { HttpApi } from './http.ts';
+import { intended } from './nag.ts';
+import { TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
+import { Observability } from './observability.ts';
+import type { Stage } from './stages.ts';
+
+/** The code and what calls it. All of it can be removed and deployed again without loss. */
+export class ServiceStack extends Stack {
+  private readonly stage: Stage;
+  private readonly data: DataStack;
+  private readonly binaries: string;
+
+  constructor(scope: Construct, stage: Stage, data: DataStack, binaries: string, props: StackProps) {
+    super(scope, name(stage, 'service'), props);
+    this.stage = stage;
+    this.data = data;
+    this.binaries = binaries;
+
+    const alerts = new sns.Topic(this, 'Alerts', {
+      topicName: name(stage, 'alerts'),
+      displayName: `RevenueFlow ${stage.name}`,
+      masterKey: data.key,
+      enforceSSL: true,
+    });
+    if (stage.alerts.email) alerts.addSubscription(new subscriptions.EmailSubscription(stage.alerts.email));
+
+    const ingest = this.ingest();
+    const enrich = this.enrich();
+    const mappingId = this.consumeLeads(enrich);
+    const deadLetter = this.deadLetter(alerts);
+    const janitor = this.janitor(enrich, mappingId);
+    const api = this.api();
+    this.migrateBefore([ingest, enrich, deadLetter, janitor, api]);
+
+    const http = new HttpApi(this, 'Http', { stage, key: data.key, ingest: ingest.live, operate: api.live });
+    if (!stage.emulated) {
+      new Observability(this, 'Observability', {
+        stage,
+        data,
+        alerts,
+        http,
+        ingest: ingest.function,
+        enrich: enrich.function,
+        deadLetter: deadLetter.function,
+        janitor: janitor.function,
+        api: api.function,
+      });
+    }
+    if (stage.canary) this.shiftSlowly({ ingest, enrich, api });
+
+    new CfnOutput(this, 'WebhookUrl', { value: http.api.urlForPath('/leads') });
+    new CfnOutput(this, 'ApiUrl', { value: http.api.url });
+    new CfnOutput(this, 'AlertTopicArn', { value: alerts.topicArn });
+  }
+
+  /** Outside the VPC and without a database: nothing that is slow or down there keeps a lead from being accepted. */
+  private ingest(): RustFunction {
+    const { queue, overflow, overflowArn, secrets } = this.data;
+    const ingest = this.function('ingest', { inVpc: false, reserved: this.stage.reserved?.ingest });
+    ingest.maySendTo(queue);
+    ingest.may(['s3:PutObject'], `${overflowArn}/*`, { service: 's3', actions: ['kms:GenerateDataKey'] });
+    ingest.mayRead(secrets.webhook);
+    return ingest.set({
+      QUEUE_URL: queue.queueUrl,
+      OVERFLOW_BUCKET: overflow.bucketName,
+      WEBHOOK_SECRETS_ARN: secrets.webhook.secretArn,
+    });
+  }
+
+  private enrich(): RustFunction {
+    const enrich = this.function('enrich', { inVpc: true, reserved: this.stage.reserved?.enrich });
+    return this.admitToDatabase(this.admitToDependencies(enrich)).set({
+      QUEUE_URL: this.data.queue.queueUrl,
+      DLQ_URL: this.data.deadLetters.queueUrl,
+    });
+  }
+
+  /** Calls `enrich` with batches; returns the mapping's id, by which the janitor pauses and resumes it. */
+  private consumeLeads(enrich: RustFunction): string {
+    const { queue, deadLetters } = this.data;
+    const source = new SqsEventSource(queue, {
+      batchSize: 10, // the most for a FIFO queue, which has no batching window
+      reportBatchItemFailures: true,
+      maxConcurrency: this.stage.enrich.maxConcurrency,
+    });
+    enrich.live.addEventSource(source);
+    // A deferred lead is sent anew, so that waiting does not use up its receives; one past its attempts is parked.
+    enrich.maySendTo(queue);
+    enrich.maySendTo(deadLetters);
+    return source.eventSourceMappingId;
+  }
+
+  private deadLetter(alerts: sns.Topic): RustFunction {
+    const { deadLetters, secrets } = this.data;
+    const deadLetter = this.function('dead-letter', { inVpc: true, reserved: this.stage.reserved?.deadLetter });
+    deadLetter.live.addEventSource(
+      new SqsEventSource(deadLetters, { batchSize: 10, reportBatchItemFailures: true, maxConcurrency: 2 }),
+    );
+    deadLetter.may(['sns:Publish'], alerts.topicArn, {
+      service: 'sns',
+      actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
+    });
+    if (secrets.alertWebhook) deadLetter.mayRead(secrets.alertWebhook);
+    return this.admitToDatabase(deadLetter).set({
+      ALERT_TOPIC_ARN: alerts.topicArn,
+      ...(secrets.alertWebhook ? { ALERT_WEBHOOK_SECRET_ARN: secrets.alertWebhook.secretArn } : {}),
+    });
+  }
+
+  private janitor(enrich: RustFunction, mappingId: string): RustFunction {
+    const { queue, deadLetters, overflow, overflowArn } = this.data;
+    const janitor = this.function('janitor', { inVpc: true });
+    for (const each of [queue, deadLetters]) janitor.may(['sqs:GetQueueAttributes'], each.queueArn);
+    janitor.maySendTo(queue);
+    janitor.may(['s3:ListBucket'], overflowArn);
+    janitor.may(['s3:GetObject', 's3:DeleteObject'], `${overflowArn}/*`, { service: 's3', actions: ['kms:Decrypt'] });
+    janitor.role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['lambda:GetEventSourceMapping', 'lambda:UpdateEventSourceMapping'],
+        resources: [this.formatArn({ service: 'lambda', resource: `event-source-mapping:${mappingId}` })],
+        // Not to call another function; a call that only pauses names none.
+        conditions: {
+          ArnEqualsIfExists: { 'lambda:FunctionArn': [enrich.function.functionArn, enrich.live.functionArn] },
+        },
+      }),
+    );
+    const every = this.stage.janitorEveryMinutes;
+    new events.Rule(this, 'JanitorSchedule', {
+      ruleName: name(this.stage, 'janitor'),
+      description: 'RevenueFlow: probe, resume, reconcile',
+      schedule: events.Schedule.rate(Duration.minutes(every)),
+      targets: [
+        // A round that fails is not repeated: the next one does the same.
+        new targets.LambdaFunction(janitor.live, { retryAttempts: 0, maxEventAge: Duration.minutes(1) }),
+      ],
+    });
+    return this.admitToDatabase(this.admitToDependencies(janitor)).set({
+      QUEUE_URL: queue.queueUrl,
+      DLQ_URL: deadLetters.queueUrl,
+      OVERFLOW_BUCKET: overflow.bucketName,
+      EVENT_SOURCE_MAPPING_ID: mappingId,
+    });
+  }
+
+  private api(): RustFunction {
+    const { queue, secrets } = this.data;
+    const api = this.function('api', { inVpc: true, reserved: this.stage.reserved?.api });
+    api.maySendTo(queue);
+    api.may(['sqs:GetQueueAttributes'], queue.queueArn);
+    api.mayRead(secrets.adminToken);
+    return this.admitToDatabase(api).set({
+      QUEUE_URL: queue.queueUrl,
+      ADMIN_TOKEN_ARN: secrets.adminToken.secretArn,
+    });
+  }
+
+  /** Tables first, code that needs them after. Run again whenever the function changes, which it does with a migration. */
+  private migrateBefore(others: RustFunction[]): void {
+    const migrate = this.function('migrate', { inVpc: true });
+    migrate.set(this.data.database?.admitMaster(migrate) ?? this.databaseUrl());
+    const run = new triggers.Trigger(this, 'Migrations', {
+      handler: migrate.function,
+      timeout: Duration.seconds(TIMEOUT_SECONDS.migrate - 60),
+      executeAfter: [migrate],
+    });
+    // The versions wait, not the functions: the code that answers `live` changes only with its version.
+    for (const other of others) run.executeBefore(other.function.currentVersion, other.live);
+  }
+
+  private function(function_: FunctionName, props: { inVpc: boolean; reserved?: number }): RustFunction {
+    const { stage, data, binaries } = this;
+    const id = function_.replace(/(^|-)[a-z]/g, (start) => start.slice(-1).toUpperCase());
+    const made = new RustFunction(this, id, { stage, data, binaries, function: function_, ...props });
+    intended(made.role, {
+      [`IAM5[Resource::${name(stage, 'overflow-arn')}/*]`]:
+        'Each lead that overflows is an object of its own name in this one bucket.',
+    });
+    return made;
+  }
+
+  private admitToDatabase(function_: RustFunction): RustFunction {
+    return function_.set(this.data.database?.admitApp(function_.role) ?? this.databaseUrl());
+  }
+
+  private databaseUrl(): Record<string, string> {
+    const parameter =
+      (this.node.tryFindChild('DatabaseUrl') as CfnParameter | undefined) ??
+      new CfnParameter(this, 'DatabaseUrl', { noEcho: true, description: 'postgres://...' });
+    return { DATABASE_URL: parameter.valueAsString };
+  }
+
+  /** The AI, the CRM and the enrichment providers: what `enrich` works with and the janitor probes. */
+  private admitToDependencies(function_: RustFunction): RustFunction {
+    const { ai, crm, enrichment } = this.stage;
+    const { secrets } = this.data;
+    if (ai.provider === 'bedrock') this.admitToModel(function_.role, ai.modelId);
+    if (secrets.crm) function_.mayRead(secrets.crm);
+    if (secrets.enrichment) function_.mayRead(secrets.enrichment);
+    return function_.set({
+      AI_PROVIDER: ai.provider,
+      ...(ai.provider === 'bedrock' ? { BEDROCK_MODEL_ID: ai.modelId } : {}),
+      CRM_PROVIDER: crm,
+      ...(secrets.crm ? { CRM_SECRET_ARN: secrets.crm.secretArn } : {}),
+      ENRICHMENT_PROVIDERS: enrichment.join(','),
+      ...(secrets.enrichment ? { ENRICHMENT_SECRET_ARN: secrets.enrichment.secretArn } : {}),
+    });
+  }
+
+  /** One model, and only through its inference profile, which picks the region. */
+  private admitToModel(role: iam.Role, modelId: string): void {
+    const [, model] = /^(?:us|eu|apac|global)\.(.+)$/.exec(modelId) ?? [];
+    if (!model) throw new Error(`${modelId} names no inference profile (global., us., eu., apac.)`);
+    const profile = this.formatArn({ service: 'bedrock', resource: 'inference-profile', resourceName: modelId });
+    const foundation = `arn:${this.partition}:bedrock:*::foundation-model/${model}`;
+    role.addToPolicy(new iam.PolicyStatement({ actions: ['bedrock:InvokeModel'], resources: [profile] }));
+    role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['bedrock:InvokeModel'],
+        resources: [foundation],
+        conditions: { StringEquals: { 'bedrock:InferenceProfileArn': profile } },
+      }),
+    );
+    intended(role, {
+      [`IAM5[Resource::${foundation}]`]:
+        'One model in whatever region the inference profile picks, and only through the profile.',
+    });
+  }
+
+  /** A tenth of the calls go to a new version for five minutes; an alarm turns all of them back. */
+  private shiftSlowly(functions: Record<string, RustFunction>): void {
+    const application = new codedeploy.LambdaApplication(this, 'Releases', {
+      applicationName: name(this.stage, 'releases'),
+    });
+    for (const [id, { live }] of Object.entries(functions)) {
+      const errors = live
+        .metricErrors({ period: Duration.minutes(1), statistic: 'sum' })
+        .createAlarm(this, `${id}ReleaseErrors`, {
+          alarmName: name(this.stage, `${id}-release-errors`),
+          alarmDescription: 'The function fails; a release under way is turned back.',
+          threshold: 3,
+          evaluationPeriods: 1,
+        });
+      const group = new codedeploy.LambdaDeploymentGroup(this, `${id}Release`, {
+        application,
+        alias: live,
+        deploymentConfig: codedeploy.LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
+        alarms: [errors],
+      });
+      intended(group, {
+        'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]':
+          "AWS's own narrow role for CodeDeploy on Lambda.",
+      });
+    }
+  }
+}

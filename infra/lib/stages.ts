@@ -1,0 +1,143 @@
+/** All that differs between the places RevenueFlow is deployed to. Nothing else in this folder asks for a stage's name. */
+
+export interface Stage {
+  readonly name: string;
+  /** The account is the one whose credentials deploy. */
+  readonly region: string;
+  /** What the functions are built for; `-c architecture=x86_64` overrides it. */
+  readonly architecture: 'arm64' | 'x86_64';
+  /** An emulator: no VPC, no Aurora, no firewall, no alarms, no CodeDeploy. */
+  readonly emulated: boolean;
+  /** Refuse to delete the data: deletion protection, termination protection, and data that outlives its stack. */
+  readonly protected: boolean;
+
+  readonly ai: { readonly provider: 'rules' } | { readonly provider: 'bedrock'; readonly modelId: string };
+  readonly crm: 'mock' | 'salesforce' | 'hubspot';
+  /** Asked in this order, until one knows the company. */
+  readonly enrichment: readonly ('fixtures' | 'zoominfo' | 'apollo' | 'pdl' | 'hunter' | 'clearbit')[];
+
+  /** Aurora, or the address given to the deployment as the parameter `DatabaseUrl`. */
+  readonly database: Aurora | 'by-parameter';
+  /** NAT gateways: one is cheaper, two survive the loss of an availability zone. */
+  readonly natGateways: 1 | 2;
+  readonly janitorEveryMinutes: number;
+  readonly enrich: {
+    /** Batches of up to ten leads worked on at the same time. Lambda allows 2 to 1000. */
+    readonly maxConcurrency: number;
+  };
+  /**
+   * Whether functions reserve concurrency: it keeps other functions of the account from taking theirs. An account must
+   * keep 100 unreserved, and a new one has 10 in all, so this needs a raised quota.
+   */
+  readonly reserved?: {
+    readonly ingest: number;
+    /** At least `enrich.maxConcurrency`: the mapping's pollers know nothing of it and burn receives when it is less. */
+    readonly enrich: number;
+    readonly deadLetter: number;
+    readonly api: number;
+  };
+  readonly http: {
+    /** `POST /leads` a second, sustained and at once, from all senders together. */
+    readonly ingest: Rate;
+    /** All other requests a second. */
+    readonly operate: Rate;
+    /** Requests from one address in five minutes before it is refused: senders post from few addresses, so it is high. */
+    readonly perAddress: number;
+  };
+  readonly alerts: {
+    /** Gets every alarm; must confirm the subscription once. */
+    readonly email?: string;
+    /** Whether dead letters are also posted to a Slack-compatible address, kept in a secret. */
+    readonly webhook: boolean;
+  };
+  /** Shift a tenth of the traffic to a new version, watch for five minutes, and turn back on an alarm. */
+  readonly canary: boolean;
+  readonly logDays: 7 | 30 | 90;
+}
+
+export interface Aurora {
+  /** Aurora capacity units of about 2 GiB each; 0 pauses after five idle minutes, and takes 15 s to wake. */
+  readonly minAcu: number;
+  readonly maxAcu: number;
+  /** Readers to fail over to, each in another availability zone. */
+  readonly readers: 0 | 1;
+  readonly backupDays: number;
+}
+
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+const dev: Stage = {
+  name: 'dev',
+  region: 'us-east-1',
+  architecture: 'arm64',
+  emulated: false,
+  protected: false,
+  ai: { provider: 'rules' },
+  crm: 'mock',
+  enrichment: ['fixtures'],
+  database: { minAcu: 0, maxAcu: 2, readers: 0, backupDays: 1 },
+  natGateways: 1,
+  janitorEveryMinutes: 30, // each round wakes the database for at least five minutes
+  enrich: { maxConcurrency: 2 },
+  http: { ingest: { perSecond: 20, burst: 40 }, operate: { perSecond: 10, burst: 20 }, perAddress: 3_000 },
+  alerts: { webhook: false },
+  canary: false,
+  logDays: 7,
+};
+
+const staging: Stage = {
+  ...dev,
+  name: 'staging',
+  ai: { provider: 'bedrock', modelId: 'global.anthropic.claude-haiku-5-5' },
+  crm: 'salesforce',
+  enrichment: ['apollo', 'pdl'],
+  database: { minAcu: 0.5, maxAcu: 4, readers: 0, backupDays: 7 },
+  janitorEveryMinutes: 1,
+  enrich: { maxConcurrency: 5 },
+  reserved: { ingest: 20, enrich: 5, deadLetter: 2, api: 5 },
+  http: { ingest: { perSecond: 100, burst: 200 }, operate: { perSecond: 20, burst: 40 }, perAddress: 30_000 },
+  alerts: { webhook: true },
+  logDays: 30,
+};
+
+const prod: Stage = {
+  ...staging,
+  name: 'prod',
+  protected: true,
+  enrichment: ['zoominfo', 'apollo', 'pdl'],
+  database: { minAcu: 0.5, maxAcu: 16, readers: 1, backupDays: 35 },
+  natGateways: 2,
+  enrich: { maxConcurrency: 20 },
+  reserved: { ingest: 100, enrich: 20, deadLetter: 2, api: 10 },
+  http: { ingest: { perSecond: 500, burst: 1_000 }, operate: { perSecond: 50, burst: 100 }, perAddress: 150_000 },
+  canary: true,
+  logDays: 90,
+};
+
+/** For the emulator that `AWS_ENDPOINT_URL` names. */
+const local: Stage = {
+  ...dev,
+  name: 'local',
+  architecture: process.arch === 'arm64' ? 'arm64' : 'x86_64',
+  emulated: true,
+  database: 'by-parameter',
+  janitorEveryMinutes: 1,
+};
+
+const STAGES: readonly Stage[] = [dev, staging, prod, local];
+
+export const STAGE_NAMES = STAGES.map(({ name }) => name);
+
+/** The stage of that name; the architecture is the stage's own where none is given. */
+export function stage(name: unknown, architecture?: unknown): Stage {
+  const found = STAGES.find((stage) => stage.name === name);
+  if (!found) throw new Error(`-c stage=NAME must be one of ${STAGE_NAMES.join(', ')}, not ${String(name)}`);
+  if (architecture === undefined) return found;
+  if (architecture !== 'arm64' && architecture !== 'x86_64') {
+    throw new Error(`-c architecture=NAME must be arm64 or x86_64, not ${String(architecture)}`);
+  }
+  return { ...found, architecture };
+}

@@ -1,0 +1,28 @@
+/** Every numbered statement of docs/security.md and docs/deploy.md, held against the templates that are deployed. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { deploy } from './claims/deploy.ts';
+import { security } from './claims/security.ts';
+
+const checks = { ...security, ...deploy };
+
+/** The statements, by number. */
+const statements = new Map(
+  ['security', 'deploy'].flatMap((page) => {
+    const text = readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8');
+    return [...text.matchAll(/^\| ([SD]\d+) \| (.+) \|$/gm)].map(
+      ([, number, statement]) => [number!, statement!] as const,
+    );
+  }),
+);
+
+for (const number of new Set([...statements.keys(), ...Object.keys(checks)])) {
+  const statement = statements.get(number);
+  test(`${number} ${statement ?? ''}`, () => {
+    assert.ok(statement, 'checked, and said nowhere');
+    assert.ok(checks[number], 'said, and checked nowhere');
+    checks[number]();
+  });
+}

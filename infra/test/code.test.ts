@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { bootstrapFolder } from '../lib/code.ts';
+import { stage } from '../lib/stages.ts';
+import { standIns } from './binaries.ts';
+
+/** The first bytes of a program for Linux. */
+function elf(machine: number): Buffer {
+  const header = Buffer.alloc(64);
+  header.writeUInt32BE(0x7f454c46, 0);
+  header.writeUInt16LE(machine, 18);
+  return header;
+}
+
+test('a binary that is missing is named, with what to do', () => {
+  const binaries = standIns();
+  rmSync(join(binaries, 'janitor'), { recursive: true });
+  assert.throws(
+    () => bootstrapFolder(binaries, 'janitor', stage('prod')),
+    /janitor.bootstrap is missing: run scripts.build-functions/,
+  );
+});
+
+test('a binary for another machine is refused', () => {
+  const binaries = standIns();
+  writeFileSync(join(binaries, 'api/bootstrap'), elf(0x3e));
+  assert.throws(
+    () => bootstrapFolder(binaries, 'api', stage('prod')),
+    /built for x86_64, and the stage prod runs arm64/,
+  );
+  assert.equal(bootstrapFolder(binaries, 'api', stage('prod', 'x86_64')), join(binaries, 'api'));
+  writeFileSync(join(binaries, 'api/bootstrap'), elf(0xb7));
+  assert.equal(bootstrapFolder(binaries, 'api', stage('prod')), join(binaries, 'api'));
+});
+
+test('a stage or an architecture that does not exist is refused', () => {
+  assert.throws(() => stage('production'), /must be one of dev, staging, prod, local, not production/);
+  assert.throws(() => stage(undefined), /must be one of/);
+  assert.throws(() => stage('prod', 'riscv64'), /must be arm64 or x86_64, not riscv64/);
+});

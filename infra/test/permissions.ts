@@ -1,0 +1,82 @@
+/**
+ * All that each function's role allows in production, one line for each action and resource. `log`, `key` and the like stand
+ * for ARNs, which the test fills in. Who widens a role has to write it here, and in docs/security.md.
+ */
+const LOG = ['logs:CreateLogStream log', 'logs:PutLogEvents log'];
+
+/** In the role for Lambda itself; denied to the function's code. */
+export const ATTACH = [
+  'ec2:AssignPrivateIpAddresses *',
+  'ec2:CreateNetworkInterface *',
+  'ec2:DeleteNetworkInterface *',
+  'ec2:DescribeNetworkInterfaces *',
+  'ec2:DescribeSubnets *',
+  'ec2:UnassignPrivateIpAddresses *',
+];
+
+const take = (queue: string) => [
+  `sqs:ChangeMessageVisibility ${queue}`,
+  `sqs:DeleteMessage ${queue}`,
+  `sqs:GetQueueAttributes ${queue}`,
+  `sqs:GetQueueUrl ${queue}`,
+  `sqs:ReceiveMessage ${queue}`,
+  'kms:Decrypt key',
+];
+const send = (queue: string) => [`sqs:SendMessage ${queue}`, 'kms:Decrypt key', 'kms:GenerateDataKey key'];
+const read = (secret: string) => [`secretsmanager:GetSecretValue ${secret}`, 'kms:Decrypt key'];
+
+const DATABASE = [...ATTACH, 'rds-db:connect revenueflow_app'];
+const DEPENDENCIES = [
+  'bedrock:InvokeModel inference-profile/global.anthropic.claude-haiku-5-5',
+  'bedrock:InvokeModel foundation-model/anthropic.claude-haiku-5-5',
+  ...read('secret crm'),
+  ...read('secret enrichment'),
+];
+
+export const PERMISSIONS: Record<string, readonly string[]> = {
+  ingest: [...LOG, ...send('leads'), 's3:PutObject overflow/*', ...read('secret webhook')],
+  enrich: [...LOG, ...DATABASE, ...DEPENDENCIES, ...take('leads'), ...send('leads'), ...send('dead letters')],
+  'dead-letter': [
+    ...LOG,
+    ...DATABASE,
+    ...take('dead letters'),
+    'sns:Publish alerts',
+    'kms:GenerateDataKey key',
+    ...read('secret alert-webhook'),
+  ],
+  janitor: [
+    ...LOG,
+    ...DATABASE,
+    ...DEPENDENCIES,
+    ...send('leads'),
+    'sqs:GetQueueAttributes leads',
+    'sqs:GetQueueAttributes dead letters',
+    's3:ListBucket overflow',
+    's3:GetObject overflow/*',
+    's3:DeleteObject overflow/*',
+    'lambda:GetEventSourceMapping mapping',
+    'lambda:UpdateEventSourceMapping mapping',
+  ],
+  api: [...LOG, ...DATABASE, ...send('leads'), 'sqs:GetQueueAttributes leads', ...read('secret admin-token')],
+  migrate: [...LOG, ...ATTACH, ...read('secret master')],
+};
+
+/** The words above, by what the ARN of a template says. */
+export const RESOURCES: readonly (readonly [RegExp, string])[] = [
+  [/^\w+Log\w+\.Arn$/, 'log'],
+  [/^FnGetAttKey\w+Arn\w+$/, 'key'],
+  [/^FnGetAttLeads\w+Arn\w+$/, 'leads'],
+  [/^FnGetAttDeadLetters\w+Arn\w+$/, 'dead letters'],
+  [/^revenueflow-prod-overflow-arn/, 'overflow'],
+  [/^RefSecretswebhook\w+$/, 'secret webhook'],
+  [/^RefSecretsadmintoken\w+$/, 'secret admin-token'],
+  [/^RefSecretscrm\w+$/, 'secret crm'],
+  [/^RefSecretsenrichment\w+$/, 'secret enrichment'],
+  [/^RefSecretsalertwebhook\w+$/, 'secret alert-webhook'],
+  [/^RefDatabaseClusterSecretAttachment\w+$/, 'secret master'],
+  [/^arn:aws:rds-db:us-east-1:\{AWS::AccountId\}:dbuser:FnGetAttDatabaseCluster\w+\//, ''],
+  [/^arn:aws:bedrock:us-east-1:\{AWS::AccountId\}:/, ''],
+  [/^arn:aws:bedrock:\*::/, ''],
+  [/^arn:aws:lambda:us-east-1:\{AWS::AccountId\}:event-source-mapping:\{EnrichFunction\w+Leads\w+\}$/, 'mapping'],
+  [/^\{Alerts\w+\}$/, 'alerts'],
+];

@@ -1,0 +1,60 @@
+/** `lib/roles.sql` on a real PostgreSQL: TEST_DATABASE_URL names one where roles can be made (`scripts/with-postgres`). */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+const server = process.env.TEST_DATABASE_URL;
+const roles = readFileSync(new URL('../lib/roles.sql', import.meta.url), 'utf8');
+
+/** What `sql` answers, run by `role` in a database. Fails where the statement does. */
+function ask(database: string, sql: string, role?: string): string {
+  assert.ok(server, 'TEST_DATABASE_URL is not set: run with scripts/with-postgres');
+  const url = new URL(server);
+  url.pathname = `/${database}`;
+  const as = role ? `SET SESSION AUTHORIZATION ${role};` : '';
+  return execFileSync('psql', [url.href, '-qtAX', '-v', 'ON_ERROR_STOP=1', '-c', as + sql], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+  }).trim();
+}
+
+test("the functions' role uses the rows of every table, and changes no table", () => {
+  const database = `roles_${process.pid}`;
+  // As on RDS: a master that is no superuser, and the role whose members sign in with tokens, which the master hands out.
+  ask(
+    'postgres',
+    `DO $$ BEGIN
+       IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN CREATE ROLE rds_iam; END IF;
+       IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'master') THEN CREATE ROLE master LOGIN CREATEROLE; END IF;
+       IF current_setting('server_version_num')::int >= 160000 THEN
+         EXECUTE 'GRANT rds_iam TO master WITH ADMIN TRUE, INHERIT FALSE';
+       END IF;
+     END $$`,
+  );
+  ask('postgres', `CREATE DATABASE ${database} OWNER master`);
+  try {
+    ask(database, roles, 'master');
+    ask(database, 'CREATE TABLE lead (id TEXT PRIMARY KEY, counted SERIAL)', 'master');
+    ask(database, roles, 'master'); // any number of times
+
+    const app = (sql: string) => ask(database, sql, 'revenueflow_app');
+    app("INSERT INTO lead (id) VALUES ('a')");
+    app("UPDATE lead SET id = 'b'");
+    assert.equal(app('SELECT id FROM lead'), 'b');
+    app('DELETE FROM lead');
+    for (const refused of [
+      'DROP TABLE lead',
+      'ALTER TABLE lead ADD more TEXT',
+      'CREATE TABLE other (id TEXT)',
+      'TRUNCATE lead',
+      'CREATE ROLE other',
+    ]) {
+      assert.throws(() => app(refused), /permission denied|must be owner/, refused);
+    }
+    const member = "SELECT pg_has_role('master', 'revenueflow_app', 'USAGE')";
+    assert.equal(ask(database, member), 'f', 'the master could no longer sign in with its password');
+  } finally {
+    ask('postgres', `DROP DATABASE ${database}`);
+  }
+});

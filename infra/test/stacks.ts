@@ -1,0 +1,116 @@
+import { App, type Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { Queue } from 'aws-cdk-lib/aws-sqs';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { revenueflow } from '../lib/app.ts';
+import { stage, type Stage } from '../lib/stages.ts';
+import { standIns, temporaryFolder } from './binaries.ts';
+
+const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const { context } = JSON.parse(readFileSync(root('cdk.json'), 'utf8')) as { context: Record<string, unknown> };
+const binaries = standIns();
+
+export interface Resource {
+  readonly Type: string;
+  readonly Properties: any;
+  readonly DependsOn?: string[];
+  readonly DeletionPolicy?: string;
+}
+
+/** One stage, synthesized as `cdk` does it, into `cdk.out/NAME`, where cfn-lint finds it. */
+export class Synthesized {
+  readonly stage: Stage;
+  readonly outdir: string;
+  readonly data: Template;
+  readonly service: Template;
+  /** What cdk-nag found. */
+  readonly findings: string[];
+
+  /** A `careless` one has a queue that anyone may write to without TLS. */
+  constructor(name: string, architecture?: string, careless?: 'careless') {
+    this.stage = stage(name, architecture);
+    const folder = [name, architecture, careless].filter(Boolean).join('-');
+    this.outdir = careless ? temporaryFolder() : root(`cdk.out/${folder}`);
+    const { app, data, service } = revenueflow(this.stage, binaries, new App({ context, outdir: this.outdir }));
+    if (careless) new Queue(data, 'Careless');
+    this.findings = validated(app, this.outdir);
+    const written = (stack: Stack) =>
+      Template.fromJSON(JSON.parse(readFileSync(join(this.outdir, stack.templateFile), 'utf8')));
+    this.data = written(data);
+    this.service = written(service);
+  }
+
+  /** The rules that are acknowledged, each with its reason. */
+  acknowledged(): [rule: string, reason: string][] {
+    return [this.data, this.service].flatMap((_, index) => {
+      const stack = `revenueflow-${this.stage.name}-${index === 0 ? 'data' : 'service'}`;
+      const metadata = JSON.parse(readFileSync(join(this.outdir, `${stack}.metadata.json`), 'utf8'));
+      return Object.values<any[]>(metadata)
+        .flat()
+        .filter(
+          ({ type, data }) => type === 'aws:cdk:acknowledged-rules' && JSON.stringify(data).includes('AwsSolutions'),
+        )
+        .flatMap(({ data }) => Object.entries<string>(data));
+    });
+  }
+
+  /** All resources of both stacks. */
+  resources(): Record<string, Resource> {
+    return { ...this.data.toJSON().Resources, ...this.service.toJSON().Resources };
+  }
+
+  of(type: string): Resource[] {
+    return Object.values(this.resources()).filter((resource) => resource.Type === type);
+  }
+
+  /** The function of that name in `lib/names.ts`. */
+  function(name: string): Resource {
+    const found = this.of('AWS::Lambda::Function').find(
+      ({ Properties }) => Properties.FunctionName === `revenueflow-${this.stage.name}-${name}`,
+    );
+    if (!found) throw new Error(`no function ${name} in ${this.stage.name}`);
+    return found;
+  }
+
+  /** What the role of a function may do, one string for each action and resource, as in `s3:PutObject <arn>`. */
+  permissions(name: string): string[] {
+    const role: string = this.function(name).Properties.Role['Fn::GetAtt'][0];
+    return this.of('AWS::IAM::Policy')
+      .filter(({ Properties }) => Properties.Roles.some((attached: any) => attached.Ref === role))
+      .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+      .filter(({ Effect }) => Effect === 'Allow')
+      .flatMap(({ Action, Resource }) =>
+        [Action].flat().flatMap((action) => [Resource].flat().map((resource) => `${action} ${said(resource)}`)),
+      );
+  }
+}
+
+/** Synthesizes, and returns what cdk-nag found instead of printing it. */
+function validated(app: App, outdir: string): string[] {
+  const { write } = process.stderr;
+  process.stderr.write = () => true;
+  try {
+    app.synth();
+    return [];
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('Validation failed'))) throw error;
+    const report = JSON.parse(readFileSync(join(outdir, 'validation-report.json'), 'utf8'));
+    return report.pluginReports.flatMap(({ violations }: any) => violations.map((found: any) => JSON.stringify(found)));
+  } finally {
+    process.stderr.write = write;
+  }
+}
+
+/** A value of a template in words: what it refers to, without the functions around it. */
+export function said(value: any): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (Array.isArray(value)) return value.map(said).join('');
+  if ('Fn::Join' in value) return value['Fn::Join'][1].map(said).join(value['Fn::Join'][0]);
+  if ('Fn::GetAtt' in value) return value['Fn::GetAtt'].join('.');
+  if ('Fn::ImportValue' in value) return said(value['Fn::ImportValue']).replace(/^.*(ExportsOutput|:)/, '');
+  if ('Ref' in value) return `{${value.Ref}}`;
+  return JSON.stringify(value);
+}

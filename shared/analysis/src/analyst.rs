@@ -1,0 +1,60 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use grounding::FactSheet;
+use lead::Failure;
+use serde::{Deserialize, Serialize};
+
+/// Judges a lead from its facts. One implementation for each AI service, and [`Rules`](crate::Rules).
+#[async_trait]
+pub trait Analyst: Send + Sync {
+    /// The short stable name of the service, such as `gemini`.
+    fn provider(&self) -> &'static str;
+
+    /// The model asked, as the service names it.
+    fn model(&self) -> &str;
+
+    /// Asks for a judgement. The answer is the provider's text, unread and unchecked; its shape is [`grounding::Answer`].
+    ///
+    /// Fails when there is no answer to check: the service could not be reached, refused, or returned nothing.
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure>;
+}
+
+/// One answer of an analyst and what it cost. Stored as it is.
+///
+/// Its `Debug` leaves out the answer, which may repeat anything.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// [`Analyst::provider`].
+    pub provider: String,
+    /// The model that answered.
+    pub model: String,
+    /// JSON text, as the provider returned it.
+    pub raw_answer: String,
+    /// What it used.
+    pub usage: Usage,
+    /// From the request to the whole answer, in milliseconds; 0 where nothing was waited for.
+    pub latency_ms: u64,
+}
+
+/// What an answer used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens read, cached ones included.
+    pub input_tokens: u64,
+    /// Tokens written, those of hidden reasoning included.
+    pub output_tokens: u64,
+    /// Cost in millionths of a US dollar.
+    pub cost_microusd: u64,
+}
+
+impl fmt::Debug for Analysis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Analysis")
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("usage", &self.usage)
+            .field("latency_ms", &self.latency_ms)
+            .finish_non_exhaustive()
+    }
+}

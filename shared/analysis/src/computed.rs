@@ -1,0 +1,188 @@
+use enrichment::{Enrichment, Firmographics, Mailbox};
+use grounding::FactSheet;
+use lead::{FitScore, Intent, Lead};
+use serde_json::{Map, Value, json};
+
+use crate::facts::said;
+use crate::icp::Icp;
+use crate::text::{fold, holds_phrase};
+
+/// The longest job title looked at, in characters.
+const MAX_TITLE_CHARS: usize = 200;
+
+impl Icp {
+    /// What the profile makes of a lead: the facts under `computed.*`.
+    ///
+    /// | fact | |
+    /// |---|---|
+    /// | `icp_version` | of the profile |
+    /// | `baseline_score` | the fit, 0 to 100: the sum of the next six, cut at both ends |
+    /// | `industry_points`, `size_points`, `geo_points`, `tech_points` | what the company gives |
+    /// | `mailbox_points` | what the kind of mailbox takes: 0 or less |
+    /// | `stealth_fit_points` | what executive stealth gives |
+    /// | `intent_score`, `intent_level` | readiness, 0 to 100: the sum of the next five, and its level (`HIGH`, ..) |
+    /// | `engagement_points`, `signal_points`, `campaign_points`, `title_points`, `stealth_intent_points` | |
+    /// | `mailbox` | `corporate`, `private` or `disposable` |
+    /// | `executive_stealth` | whether authority hides behind a private mailbox on a high-value campaign |
+    /// | `industry_match`, `size_band`, `geo_match`, `campaign_tier`, `title_level` | the profile's name for what matched; absent where nothing did |
+    /// | `tech_match` | the technologies that matched, in the provider's words; absent where none did |
+    /// | `signals` | names of the signals that fired; absent where none did |
+    /// | `engagement_level` | `low`, `medium` or `high`; absent without a believable score |
+    ///
+    /// The person's name, address, title and company appear in none of them.
+    pub fn computed(&self, lead: &Lead, enrichment: &Enrichment) -> Map<String, Value> {
+        self.computed_from(lead, enrichment, &said(lead))
+    }
+
+    /// The same, where the facts that the sources gave are at hand.
+    pub(crate) fn computed_from(
+        &self,
+        lead: &Lead,
+        enrichment: &Enrichment,
+        said: &FactSheet,
+    ) -> Map<String, Value> {
+        let mut facts = Map::new();
+        facts.insert("icp_version".into(), self.version().into());
+
+        let campaign =
+            self.campaigns.iter().find(|c| c.ids.iter().any(|id| id.matches(lead.campaign_id.as_str())));
+        let mailbox = Mailbox::of(lead.email.domain());
+        let stealth = mailbox == Mailbox::Private
+            && campaign.is_some_and(|campaign| campaign.high_value)
+            && self.executive_stealth.is_authority(lead.email.local_part());
+        facts.insert("mailbox".into(), mailbox.as_str().into());
+        facts.insert("executive_stealth".into(), stealth.into());
+
+        let mut fit = Points::of(&mut facts);
+        self.company(enrichment.found(), &mut fit);
+        fit.add(
+            "mailbox_points",
+            match mailbox {
+                Mailbox::Corporate => 0,
+                Mailbox::Private => -i64::from(self.mailbox.private_penalty),
+                Mailbox::Disposable => -i64::from(self.mailbox.disposable_penalty),
+            },
+        );
+        fit.add("stealth_fit_points", if stealth { self.executive_stealth.fit_points.into() } else { 0 });
+        let fit = fit.sum;
+        facts.insert("baseline_score".into(), FitScore::clamped(fit).get().into());
+
+        let mut intent = Points::of(&mut facts);
+        self.person(lead, said, &mut intent);
+        intent.matched("campaign_tier", "campaign_points", campaign.map(|c| (c.tier.text(), c.points)));
+        intent.add(
+            "stealth_intent_points",
+            if stealth { self.executive_stealth.intent_points.into() } else { 0 },
+        );
+        let intent = intent.sum.clamp(0, 100);
+        facts.insert("intent_score".into(), intent.into());
+        facts.insert("intent_level".into(), self.intent_level(intent).as_str().into());
+        facts
+    }
+
+    fn company(&self, company: Option<&Firmographics>, fit: &mut Points) {
+        let industry = company.and_then(|company| company.industry.as_deref()).map(fold);
+        let industry =
+            self.industries.iter().find(|i| industry.as_deref().is_some_and(|name| i.is_called(name)));
+        fit.matched("industry_match", "industry_points", industry.map(|i| (i.name.text(), i.points)));
+
+        // A band reported by a provider counts by its lower end: the company is at least that large.
+        let size = company
+            .and_then(|company| company.employee_count.or(company.employee_range.map(|range| range.min)));
+        let size = size.and_then(|size| {
+            self.size_bands.iter().find(|band| band.min <= size && band.max.is_none_or(|max| size <= max))
+        });
+        fit.matched("size_band", "size_points", size.map(|band| (band.name.text(), band.points)));
+
+        let country = company.and_then(|company| company.country.as_ref());
+        let geo = self.geos.iter().find(|geo| country.is_some_and(|country| geo.countries.contains(country)));
+        fit.matched("geo_match", "geo_points", geo.map(|geo| (geo.name.text(), geo.points)));
+
+        let used: Vec<(&str, String)> = company
+            .into_iter()
+            .flat_map(|company| company.technologies.iter().take(Firmographics::MAX_TECHNOLOGIES))
+            .map(|technology| (technology.as_str(), fold(technology)))
+            .collect();
+        let mut words = Vec::new();
+        let mut points = 0;
+        for wanted in &self.technologies {
+            if let Some((word, _)) = used.iter().find(|(_, folded)| wanted.is_called(folded)) {
+                words.push(*word);
+                points += i64::from(wanted.points);
+            }
+        }
+        fit.list("tech_match", &words);
+        fit.add("tech_points", points.min(self.technology_max_points.into()));
+    }
+
+    fn person(&self, lead: &Lead, said: &FactSheet, intent: &mut Points) {
+        let engagement = self.engagement.level(said);
+        intent.matched(
+            "engagement_level",
+            "engagement_points",
+            engagement.map(|(level, _)| (level.as_str(), self.engagement.points(level))),
+        );
+        let fired = || self.signals.iter().filter(|signal| signal.fired_by(said).is_some());
+        intent.list("signals", &fired().map(|signal| signal.name.text()).collect::<Vec<_>>());
+        intent.add("signal_points", fired().map(|signal| i64::from(signal.points)).sum());
+        let title = lead.title.as_deref().and_then(|title| self.title_level(title));
+        intent.matched("title_level", "title_points", title);
+    }
+
+    /// The level and points of a job title, by the longest phrase it holds.
+    fn title_level(&self, title: &str) -> Option<(&str, u8)> {
+        let title = fold(&title.chars().take(MAX_TITLE_CHARS).collect::<String>());
+        if self.title_exclusions.words.iter().any(|word| holds_phrase(&title, word.folded())) {
+            return None;
+        }
+        let phrases =
+            self.titles.iter().flat_map(|level| level.phrases.iter().map(move |phrase| (level, phrase)));
+        // Of phrases of the same length the first in the file wins: `max_by_key` would take the last.
+        let (level, _) = phrases
+            .rev()
+            .filter(|(_, phrase)| holds_phrase(&title, phrase.folded()))
+            .max_by_key(|(_, phrase)| phrase.folded().split(' ').count())?;
+        Some((level.level.text(), level.points))
+    }
+
+    fn intent_level(&self, score: i64) -> Intent {
+        if score >= self.intent.high_from.into() {
+            Intent::High
+        } else if score >= self.intent.medium_from.into() {
+            Intent::Medium
+        } else {
+            Intent::Low
+        }
+    }
+}
+
+/// Adds points up while writing each down as a fact.
+struct Points<'a> {
+    facts: &'a mut Map<String, Value>,
+    sum: i64,
+}
+
+impl<'a> Points<'a> {
+    fn of(facts: &'a mut Map<String, Value>) -> Self {
+        Self { facts, sum: 0 }
+    }
+
+    fn add(&mut self, fact: &str, points: i64) {
+        self.facts.insert(fact.to_owned(), points.into());
+        self.sum += points;
+    }
+
+    /// What matched by its name, and its points; only the points, none of them, where nothing matched.
+    fn matched(&mut self, name_fact: &str, points_fact: &str, matched: Option<(&str, u8)>) {
+        if let Some((name, _)) = matched {
+            self.facts.insert(name_fact.to_owned(), name.into());
+        }
+        self.add(points_fact, matched.map_or(0, |(_, points)| points.into()));
+    }
+
+    fn list(&mut self, fact: &str, names: &[&str]) {
+        if !names.is_empty() {
+            self.facts.insert(fact.to_owned(), json!(names));
+        }
+    }
+}

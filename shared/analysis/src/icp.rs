@@ -1,0 +1,144 @@
+mod tables;
+mod validate;
+
+use std::ops::Range;
+
+use grounding::Contract;
+use serde::Deserialize;
+
+use tables::{Campaign, Geo, IntentLevels, Mailboxes, Named, SizeBand, Stealth, Title, TitleExclusions};
+pub(crate) use tables::{Engagement, Signal};
+
+use crate::text::Term;
+
+/// The ideal customer profile: who we sell to, and what shows that a person is ready to buy.
+///
+/// A versioned TOML file, read once at the start. `config/icp.toml` is the default, and documents every key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Icp {
+    pub(crate) version: Term,
+    pub(crate) technology_max_points: u8,
+    pub(crate) industries: Vec<Named>,
+    pub(crate) size_bands: Vec<SizeBand>,
+    pub(crate) geos: Vec<Geo>,
+    pub(crate) technologies: Vec<Named>,
+    pub(crate) mailbox: Mailboxes,
+    pub(crate) intent: IntentLevels,
+    pub(crate) engagement: Engagement,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) campaigns: Vec<Campaign>,
+    pub(crate) titles: Vec<Title>,
+    pub(crate) title_exclusions: TitleExclusions,
+    pub(crate) executive_stealth: Stealth,
+    /// The thresholds of the grounding contract, from the table `grounding`: one file configures every judgement.
+    #[serde(rename = "grounding")]
+    pub contract: Contract,
+}
+
+/// Why a text is not an ideal customer profile. One line, naming what is wrong and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IcpError {
+    /// Not TOML, an unknown or missing key, or a value of the wrong kind.
+    #[error("icp configuration, line {line}: {problem}")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong; names the key or value.
+        problem: String,
+    },
+    /// A value that contradicts another, or lies out of its bounds.
+    #[error("icp configuration, {key}: {problem}")]
+    Value {
+        /// The key, such as `size_bands[2].max`; tables of a list are counted from 1.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl Icp {
+    /// Reads and checks a profile.
+    pub fn parse(toml: &str) -> Result<Self, IcpError> {
+        let icp: Self = toml::from_str(toml).map_err(|error| IcpError::Syntax {
+            line: line_of(toml, error.span()),
+            problem: error.message().lines().collect::<Vec<_>>().join(" "),
+        })?;
+        icp.validate()?;
+        Ok(icp)
+    }
+
+    /// The profile that is part of the program: `config/icp.toml`.
+    ///
+    /// # Panics
+    ///
+    /// Never: a test reads the same text.
+    pub fn default_config() -> Self {
+        Self::parse(include_str!("../../../config/icp.toml"))
+            .expect("the built-in profile is checked by a test")
+    }
+
+    /// The version the file gives itself.
+    pub fn version(&self) -> &str {
+        self.version.text()
+    }
+}
+
+fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
+    let before = span.and_then(|span| text.get(..span.start)).unwrap_or_default();
+    before.matches('\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: &str = include_str!("../../../config/icp.toml");
+
+    #[test]
+    fn the_built_in_profile_is_valid() {
+        let icp = Icp::default_config();
+        assert_eq!(icp.contract, Contract::default());
+        assert!(!icp.version().is_empty());
+    }
+
+    #[test]
+    fn an_error_is_one_line_that_names_the_key_or_value() {
+        for (from, to, expected) in [
+            ("technology_max_points", "tecnology_max_points", "unknown field `tecnology_max_points`"),
+            ("private_penalty = 10", "private_penalty = \"ten\"", "\"ten\""),
+            ("private_penalty = 10", "private_penalty = 300", "300"),
+            ("private_penalty = 10", "", "private_penalty"),
+            ("private_penalty = 10", "private_penalty = 101", "mailbox.private_penalty"),
+            ("name = \"Fintech\"", "name = \"\"", "letter or digit"),
+            ("name = \"Fintech\"", "name = \"software\"", "industries[2].name"),
+            ("min = 51", "min = 40", "size_bands[2].min"),
+            ("max = 200\n", "max = 20\n", "size_bands[2].max"),
+            ("countries = [\"US\"", "countries = [\"us\"", "geos[1].countries"),
+            ("high_from = 60", "high_from = 20", "intent.high_from"),
+            ("high_from = 70", "high_from = 40", "engagement.high_from"),
+            ("believable_up_to = 1000", "believable_up_to = 50", "engagement.believable_up_to"),
+            ("\"product.activation_state\"]", "\"lead.activation_state\"]", "lead.activation_state"),
+            ("\"product.activation_state\"]", "\"computed.title_level\"]", "computed.title_level"),
+            ("tier = \"standard\"", "tier = \"high value\"", "campaigns[2].tier"),
+            ("level = \"director\"", "level = \"executive\"", "titles[3].level"),
+            ("\"chairman\"", "\"co founder\"", "co founder"),
+            ("score_band = 30", "score_band = 130", "score_band"),
+            ("fit_high_from = 80", "fit_high_from = 101", "between 0 and 100"),
+            ("fit_high_from = 80", "fit_high_from = 30", "fit_medium_from"),
+            ("ids = [\"*\"]", "ids = [\"a*b\"]", "a*b"),
+            ("version = \"2026-11-1\"", "version = ", "line"),
+        ] {
+            let broken = DEFAULT.replacen(from, to, 1);
+            assert_ne!(broken, DEFAULT, "{from}");
+            let error = Icp::parse(&broken).expect_err(to).to_string();
+            assert!(error.contains(expected) && !error.contains('\n'), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_line_of_a_mistake_is_named() {
+        let error = Icp::parse("version = \"1\"\n\nnonsense = 3\n").unwrap_err();
+        assert!(matches!(error, IcpError::Syntax { line: 3, .. }), "{error}");
+    }
+}

@@ -1,0 +1,196 @@
+use async_trait::async_trait;
+use grounding::{Claim, ClaimType, FactSheet, FieldPath, decide};
+use lead::{Failure, FitScore, Intent};
+use serde_json::{Value, json};
+
+use crate::evidence::Found;
+use crate::{Analysis, Analyst, Icp, Usage};
+
+/// The most technologies quoted: enough to see why, within what an answer may hold.
+const MAX_TECHNOLOGIES: usize = 5;
+/// The most signals quoted, for the same reason.
+const MAX_SIGNALS: usize = 15;
+
+/// The analyst that needs no AI: the profile's own arithmetic, put into the form of an answer.
+///
+/// Every claim is copied from the fact sheet, so that grounding finds nothing to correct. The same facts always give
+/// the same answer.
+pub struct Rules {
+    icp: Icp,
+    model: String,
+}
+
+impl Rules {
+    /// An analyst that judges by `icp`, the profile that the fact sheets are made with.
+    pub fn new(icp: Icp) -> Self {
+        let model = format!("icp-{}", icp.version());
+        Self { icp, model }
+    }
+
+    /// The answer as JSON; none where the sheet was not made by [`fact_sheet`](crate::fact_sheet).
+    fn answer(&self, facts: &FactSheet) -> Option<Value> {
+        let fit_score = FitScore::new(number(facts, "baseline_score")?)?;
+        let intent = fact(facts, "computed.intent_level")?.1.as_str().and_then(Intent::parse)?;
+        let fit = self.icp.contract.fit(fit_score);
+        let mut evidence = Evidence { facts, claims: Vec::new() };
+        evidence.company();
+        evidence.behaviour(&self.icp);
+        evidence.scores();
+        Some(json!({
+            "fit_score": fit_score,
+            "intent": intent,
+            "decision": decide(fit, intent),
+            "reasoning": reasoning(facts),
+            "evidence": evidence.claims,
+        }))
+    }
+}
+
+#[async_trait]
+impl Analyst for Rules {
+    fn provider(&self) -> &'static str {
+        "rules"
+    }
+
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+        let answer = self.answer(facts).ok_or_else(|| {
+            Failure::permanent("facts_incomplete", "the fact sheet has no computed baseline")
+        })?;
+        Ok(Analysis {
+            provider: self.provider().to_owned(),
+            model: self.model.clone(),
+            raw_answer: answer.to_string(),
+            usage: Usage::default(),
+            latency_ms: 0,
+        })
+    }
+}
+
+/// The claims an answer rests on, each copied from a fact.
+struct Evidence<'a> {
+    facts: &'a FactSheet,
+    claims: Vec<Claim>,
+}
+
+impl Evidence<'_> {
+    /// What is known of the company, whether it speaks for it or against it.
+    fn company(&mut self) {
+        self.quote("enrichment.industry", ClaimType::Firmographic);
+        if !self.quote("enrichment.employee_count", ClaimType::Firmographic) {
+            self.quote("enrichment.employee_range.min", ClaimType::Firmographic);
+        }
+        self.quote("enrichment.country", ClaimType::Firmographic);
+        let listed = |path| {
+            fact(self.facts, path).and_then(|(_, value)| value.as_array()).map_or(&[][..], Vec::as_slice)
+        };
+        let used = listed("enrichment.technologies");
+        let matched = listed("computed.tech_match").iter().filter(|technology| used.contains(technology));
+        for value in matched.take(MAX_TECHNOLOGIES) {
+            if let Some((path, _)) = fact(self.facts, "enrichment.technologies") {
+                self.claims.push(claim(&path, value, ClaimType::Firmographic));
+            }
+        }
+    }
+
+    /// What the person did that adds to the intent.
+    fn behaviour(&mut self, icp: &Icp) {
+        let engagement = icp.engagement.level(self.facts);
+        let engagement =
+            engagement.filter(|(level, _)| icp.engagement.points(*level) > 0).map(|(_, found)| found);
+        let signals = icp.signals.iter().filter_map(|signal| signal.fired_by(self.facts)).take(MAX_SIGNALS);
+        for Found { path, value } in engagement.into_iter().chain(signals) {
+            let claim = claim(&path, &value, ClaimType::Behavior);
+            // One activity may fire two signals; it is said once.
+            if !self.claims.contains(&claim) {
+                self.claims.push(claim);
+            }
+        }
+    }
+
+    /// What we made of it.
+    fn scores(&mut self) {
+        self.quote("computed.baseline_score", ClaimType::Score);
+        self.quote("computed.intent_score", ClaimType::Score);
+        for (name, points) in [
+            ("campaign_tier", "campaign_points"),
+            ("title_level", "title_points"),
+            ("mailbox", "mailbox_points"),
+        ] {
+            if number(self.facts, points).is_some_and(|points| points != 0) {
+                self.quote(&format!("computed.{name}"), ClaimType::Score);
+            }
+        }
+        if fact(self.facts, "computed.executive_stealth")
+            .is_some_and(|(_, value)| value == &Value::Bool(true))
+        {
+            self.quote("computed.executive_stealth", ClaimType::Score);
+        }
+    }
+
+    /// Claims a single fact as it stands; whether there is one.
+    fn quote(&mut self, path: &str, claim_type: ClaimType) -> bool {
+        match fact(self.facts, path) {
+            Some((path, value)) if !value.is_array() && !value.is_object() => {
+                self.claims.push(claim(&path, value, claim_type));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn claim(path: &FieldPath, value: &Value, claim_type: ClaimType) -> Claim {
+    Claim {
+        source: path.namespace().source().to_owned(),
+        field_path: path.as_str().to_owned(),
+        value: value.clone(),
+        claim_type: claim_type.as_str().to_owned(),
+    }
+}
+
+fn fact<'a>(facts: &'a FactSheet, path: &str) -> Option<(FieldPath, &'a Value)> {
+    let path = FieldPath::parse(path).ok()?;
+    let value = facts.get(&path)?;
+    Some((path, value))
+}
+
+fn number(facts: &FactSheet, computed: &str) -> Option<i64> {
+    fact(facts, &format!("computed.{computed}"))?.1.as_i64()
+}
+
+/// The sums in words. Made of numbers alone: nothing that a lead wrote can speak here.
+fn reasoning(facts: &FactSheet) -> String {
+    let sum = |total: &str, parts: &[(&str, &str)]| {
+        let parts: Vec<_> =
+            parts.iter().map(|(name, fact)| format!("{name} {}", number(facts, fact).unwrap_or(0))).collect();
+        format!("{} of 100: {}.", number(facts, total).unwrap_or(0), parts.join(", "))
+    };
+    format!(
+        "Fit {} Intent {}",
+        sum(
+            "baseline_score",
+            &[
+                ("industry", "industry_points"),
+                ("size", "size_points"),
+                ("country", "geo_points"),
+                ("technologies", "tech_points"),
+                ("mailbox", "mailbox_points"),
+                ("executive stealth", "stealth_fit_points"),
+            ]
+        ),
+        sum(
+            "intent_score",
+            &[
+                ("engagement", "engagement_points"),
+                ("signals", "signal_points"),
+                ("campaign", "campaign_points"),
+                ("title", "title_points"),
+                ("executive stealth", "stealth_intent_points"),
+            ]
+        ),
+    )
+}

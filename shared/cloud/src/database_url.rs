@@ -1,0 +1,203 @@
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, anyhow};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use runtime::Variables;
+use runtime::aws::{AwsConfig, Secrets};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+/// The roots of Amazon RDS, one for each region and kind of key, valid to 2061 at least
+/// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html>).
+const RDS_ROOTS: &[u8] = include_bytes!("rds_roots.pem");
+
+/// How long a token may be used to connect, at most (Amazon RDS user guide, IAM database authentication).
+const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// What RDS keeps in a secret of its own.
+#[derive(Deserialize)]
+struct RdsSecret {
+    host: String,
+    port: u16,
+    username: String,
+    password: String,
+    dbname: Option<String>,
+}
+
+/// Where the database is and how to sign in: `DATABASE_URL`; or the secret of `DATABASE_SECRET_ARN`, as RDS writes it; or,
+/// where `DATABASE_IAM_AUTH` is `true`, `DATABASE_HOST`, `_PORT`, `_NAME` and `_USER` with a token of our own credentials.
+/// With the last two, the server has to prove who it is.
+pub(crate) enum Place {
+    Url(SecretString),
+    Secret { arn: String },
+    Iam { host: String, port: u16, name: String, user: String },
+}
+
+impl Place {
+    pub(crate) fn read(variables: &Variables<'_>) -> anyhow::Result<Self> {
+        let needed = |name| variables.text(name).ok_or_else(|| anyhow!("{name}: must be set"));
+        if let Some(url) = variables.secret("DATABASE_URL") {
+            Ok(Self::Url(url))
+        } else if let Some(arn) = variables.text("DATABASE_SECRET_ARN") {
+            Ok(Self::Secret { arn })
+        } else if variables.text("DATABASE_IAM_AUTH").as_deref() == Some("true") {
+            Ok(Self::Iam {
+                host: needed("DATABASE_HOST")?,
+                port: variables.number("DATABASE_PORT", 5432, 1..=u16::MAX)?,
+                name: needed("DATABASE_NAME")?,
+                user: needed("DATABASE_USER")?,
+            })
+        } else {
+            Err(anyhow!("DATABASE_URL: must be set, or DATABASE_SECRET_ARN, or DATABASE_IAM_AUTH=true"))
+        }
+    }
+
+    /// The URL to connect with now.
+    pub(crate) async fn url(&self, aws: &AwsConfig, secrets: &Secrets) -> anyhow::Result<SecretString> {
+        match self {
+            Self::Url(url) => Ok(url.clone()),
+            Self::Secret { arn } => {
+                // Always anew, within its bounds: a connection is to be made, perhaps after a rotation.
+                let text = secrets.get_anew(arn).await?;
+                let secret: RdsSecret = serde_json::from_str(text.expose_secret())
+                    .map_err(|_| anyhow!("DATABASE_SECRET_ARN: the secret is not as RDS writes it"))?;
+                let name = secret.dbname.unwrap_or_else(|| "postgres".to_owned());
+                url(&secret.username, &secret.password, &secret.host, secret.port, &name)
+            }
+            Self::Iam { host, port, name, user } => {
+                let token = token(aws, host, *port, user, SystemTime::now()).await?;
+                url(user, &token, host, *port, name)
+            }
+        }
+    }
+}
+
+fn url(user: &str, password: &str, host: &str, port: u16, name: &str) -> anyhow::Result<SecretString> {
+    let [user, password, name] =
+        [user, password, name].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
+    let roots = roots_file()?;
+    let roots = utf8_percent_encode(
+        roots.to_str().context("the temporary folder's name is no text")?,
+        NON_ALPHANUMERIC,
+    );
+    let url =
+        format!("postgres://{user}:{password}@{host}:{port}/{name}?sslmode=verify-full&sslrootcert={roots}");
+    Ok(url.into())
+}
+
+/// The roots as a file, which is what a URL can name: written once a process, and never seen half written.
+fn roots_file() -> anyhow::Result<&'static Path> {
+    static FILE: LazyLock<std::io::Result<PathBuf>> = LazyLock::new(|| {
+        let folder = std::env::temp_dir();
+        let (file, draft) = (
+            folder.join("revenueflow-rds-roots.pem"),
+            folder.join(format!("revenueflow-rds-roots.{}", std::process::id())),
+        );
+        std::fs::write(&draft, RDS_ROOTS)?;
+        std::fs::rename(&draft, &file)?;
+        Ok(file)
+    });
+    match &*FILE {
+        Ok(file) => Ok(file),
+        Err(error) => Err(anyhow!("the roots of RDS cannot be written to the temporary folder: {error}")),
+    }
+}
+
+/// A presigned request that nobody sends: RDS takes its text for a password.
+async fn token(
+    aws: &AwsConfig,
+    host: &str,
+    port: u16,
+    user: &str,
+    now: SystemTime,
+) -> anyhow::Result<String> {
+    let credentials = aws.credentials_provider().context("no credentials")?.provide_credentials().await?;
+    let identity = credentials.into();
+    let mut settings = SigningSettings::default();
+    settings.expires_in = Some(TOKEN_LIFETIME);
+    settings.signature_location = SignatureLocation::QueryParams;
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(aws.region().context("no region")?.as_ref())
+        .name("rds-db")
+        .time(now)
+        .settings(settings)
+        .build()?
+        .into();
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let url = format!("https://{host}:{port}/?Action=connect&DBUser={}", encode(user));
+    let request = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(&[]))?;
+    let (instructions, _) = sign(request, &parameters)?.into_parts();
+    let (_, signed) = instructions.into_parts();
+    let mut token = url.trim_start_matches("https://").to_owned();
+    for (name, value) in &signed {
+        token.extend(["&", name, "=", &encode(value)]);
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &'static [(&'static str, &'static str)]) -> Variables<'static> {
+        Variables::from_fn(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const AWS: &[(&str, &str)] = &[
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "hush"),
+        ("AWS_SESSION_TOKEN", "session/+="),
+    ];
+
+    async fn read(pairs: &'static [(&'static str, &'static str)]) -> anyhow::Result<String> {
+        let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
+        let url = Place::read(&variables(pairs))?.url(&aws, &Secrets::new(&aws)).await?;
+        Ok(url.expose_secret().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_url_is_taken_as_it_is() {
+        let url = read(&[("DATABASE_URL", "postgres://a@b/c")]).await.unwrap();
+        assert_eq!(url, "postgres://a@b/c");
+    }
+
+    #[tokio::test]
+    async fn with_iam_the_password_is_a_presigned_request_and_the_server_is_verified() {
+        let url = read(&[
+            ("DATABASE_IAM_AUTH", "true"),
+            ("DATABASE_HOST", "db.example.com"),
+            ("DATABASE_NAME", "leads"),
+            ("DATABASE_USER", "app_user"),
+        ])
+        .await
+        .unwrap();
+        assert!(url.starts_with("postgres://app%5Fuser:db%2Eexample%2Ecom%3A5432%2F%3FAction%3Dconnect%26DBUser%3Dapp%255Fuser%26X%2DAmz%2D"), "{url}");
+        assert!(url.contains("%26X%2DAmz%2DExpires%3D900"), "{url}");
+        assert!(url.contains("%2Frds%252Ddb%2F") || url.contains("rds%252Ddb"), "{url}");
+        assert!(url.contains("@db.example.com:5432/leads?sslmode=verify-full&sslrootcert="), "{url}");
+        assert!(!url.contains("hush"));
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named() {
+        let missing = |error: anyhow::Error| error.to_string();
+        assert!(missing(read(&[]).await.unwrap_err()).starts_with("DATABASE_URL: must be set"));
+        let error = read(&[("DATABASE_IAM_AUTH", "true")]).await.unwrap_err();
+        assert_eq!(missing(error), "DATABASE_HOST: must be set");
+    }
+
+    #[test]
+    fn the_roots_are_a_file_of_certificates() {
+        let text = std::fs::read_to_string(roots_file().unwrap()).unwrap();
+        assert!(text.matches("BEGIN CERTIFICATE").count() > 80);
+    }
+}

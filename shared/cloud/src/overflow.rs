@@ -1,0 +1,48 @@
+use anyhow::Context as _;
+use aws_sdk_s3::Client;
+use runtime::aws::AwsConfig;
+
+/// The bucket that takes what could not be put on the queue.
+pub struct Overflow {
+    client: Client,
+    bucket: String,
+}
+
+/// One object of it. Its content is personal.
+pub struct OverflowObject {
+    /// Its name.
+    pub key: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Overflow {
+    /// The bucket of that name.
+    pub fn new(aws: &AwsConfig, bucket: String) -> Self {
+        // An emulator knows a bucket by its path, since its host has no other names.
+        let config =
+            aws_sdk_s3::config::Builder::from(aws).force_path_style(aws.endpoint_url().is_some()).build();
+        Self { client: Client::from_conf(config), bucket }
+    }
+
+    /// The names of up to `max` objects that begin like this.
+    pub async fn list(&self, prefix: &str, max: i32) -> anyhow::Result<Vec<String>> {
+        let listed =
+            self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(max).send().await;
+        let contents = listed.context("OVERFLOW_BUCKET: cannot be listed")?.contents.unwrap_or_default();
+        Ok(contents.into_iter().filter_map(|object| object.key).collect())
+    }
+
+    /// One object.
+    pub async fn get(&self, key: &str) -> anyhow::Result<OverflowObject> {
+        let object = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+        let content = object.context("an object of OVERFLOW_BUCKET cannot be read")?.body.collect().await?;
+        Ok(OverflowObject { key: key.to_owned(), content: content.to_vec() })
+    }
+
+    /// Deletes one. Deleting it again does nothing.
+    pub async fn delete(&self, key: &str) -> anyhow::Result<()> {
+        let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        deleted.map(drop).context("an object of OVERFLOW_BUCKET cannot be deleted")
+    }
+}

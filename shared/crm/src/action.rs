@@ -1,0 +1,248 @@
+use lead::LeadId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ActionId;
+use crate::parameters::{
+    ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
+    SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
+};
+
+/// One thing that may be done to a CRM. There is no other way to it.
+///
+/// In JSON its parameters stand beside `"kind": "upsert_lead"`; anything unknown, too long or of the wrong type is
+/// refused when read. Its `Debug` holds no text of the lead's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Action {
+    /// Creates the lead's record, or brings what we know of the person up to date.
+    UpsertLead(LeadDetails),
+    /// Creates the lead's record; one that exists is left as it is.
+    CreateLead(LeadDetails),
+    /// Writes what was judged to the lead's record.
+    SetLeadScore(SetLeadScore),
+    /// Writes what is known of the company to the lead's record.
+    SyncFirmographics(SyncFirmographics),
+    /// Moves the lead's record through the sales process.
+    UpdateLeadStatus(UpdateLeadStatus),
+    /// Ties the lead's record to the account of its company, where the CRM has one.
+    MatchAccount(MatchAccount),
+    /// Turns the lead's record into a contact. Cannot be undone.
+    ConvertLead(ConvertLead),
+    /// Asks a person to do something about the lead.
+    CreateTask(CreateTask),
+    /// Notes on the lead's record what has happened.
+    LogActivity(LogActivity),
+    /// Creates a contact for the person.
+    CreateContact(ContactDetails),
+    /// Creates an opportunity for the lead.
+    CreateOpportunity(CreateOpportunity),
+    /// Moves an opportunity that we created to another stage.
+    UpdateOpportunityStage(UpdateOpportunityStage),
+}
+
+/// The kinds of record that actions write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Object {
+    /// A lead.
+    Lead,
+    /// A task.
+    Task,
+    /// A logged activity: a completed task or a note.
+    Activity,
+    /// A contact.
+    Contact,
+    /// An opportunity (`HubSpot`: a deal).
+    Opportunity,
+}
+
+/// How an action treats the record it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Creates it; one that exists is left as it is.
+    Create,
+    /// Creates it, or changes the fields given.
+    Upsert,
+    /// Changes the fields given; without a record it fails for good.
+    Update,
+}
+
+impl Object {
+    /// The object as it is written in the allow-list and in the mock CRM.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lead => "lead",
+            Self::Task => "task",
+            Self::Activity => "activity",
+            Self::Contact => "contact",
+            Self::Opportunity => "opportunity",
+        }
+    }
+}
+
+impl Action {
+    /// Every action's name.
+    pub const KINDS: &[&str] = &[
+        "upsert_lead",
+        "create_lead",
+        "set_lead_score",
+        "sync_firmographics",
+        "update_lead_status",
+        "match_account",
+        "convert_lead",
+        "create_task",
+        "log_activity",
+        "create_contact",
+        "create_opportunity",
+        "update_opportunity_stage",
+    ];
+
+    /// The action's name, as in its JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UpsertLead(_) => "upsert_lead",
+            Self::CreateLead(_) => "create_lead",
+            Self::SetLeadScore(_) => "set_lead_score",
+            Self::SyncFirmographics(_) => "sync_firmographics",
+            Self::UpdateLeadStatus(_) => "update_lead_status",
+            Self::MatchAccount(_) => "match_account",
+            Self::ConvertLead(_) => "convert_lead",
+            Self::CreateTask(_) => "create_task",
+            Self::LogActivity(_) => "log_activity",
+            Self::CreateContact(_) => "create_contact",
+            Self::CreateOpportunity(_) => "create_opportunity",
+            Self::UpdateOpportunityStage(_) => "update_opportunity_stage",
+        }
+    }
+
+    /// What kind of record it writes.
+    pub fn object(&self) -> Object {
+        match self {
+            Self::UpsertLead(_)
+            | Self::CreateLead(_)
+            | Self::SetLeadScore(_)
+            | Self::SyncFirmographics(_)
+            | Self::UpdateLeadStatus(_)
+            | Self::MatchAccount(_)
+            | Self::ConvertLead(_) => Object::Lead,
+            Self::CreateTask(_) => Object::Task,
+            Self::LogActivity(_) => Object::Activity,
+            Self::CreateContact(_) => Object::Contact,
+            Self::CreateOpportunity(_) | Self::UpdateOpportunityStage(_) => Object::Opportunity,
+        }
+    }
+
+    /// How it treats that record.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::UpsertLead(_) => Mode::Upsert,
+            Self::CreateLead(_)
+            | Self::CreateTask(_)
+            | Self::LogActivity(_)
+            | Self::CreateContact(_)
+            | Self::CreateOpportunity(_) => Mode::Create,
+            Self::SetLeadScore(_)
+            | Self::SyncFirmographics(_)
+            | Self::UpdateLeadStatus(_)
+            | Self::MatchAccount(_)
+            | Self::ConvertLead(_)
+            | Self::UpdateOpportunityStage(_) => Mode::Update,
+        }
+    }
+
+    /// The fields it writes, by our names. The record's external id is not among them.
+    pub fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut fields)) => {
+                fields.remove("kind");
+                if let Self::UpdateOpportunityStage(_) = self {
+                    fields.remove("opportunity");
+                }
+                fields
+            }
+            _ => Map::new(), // texts and numbers in a struct always serialise, as an object
+        }
+    }
+}
+
+/// An action in its place in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PlannedAction {
+    /// Identifies the effect for ever.
+    pub action_id: ActionId,
+    /// Its place in the plan, from 0.
+    pub position: u32,
+    /// What to do.
+    pub action: Action,
+}
+
+impl PlannedAction {
+    /// The external id of the record that this action writes: the lead's id for the lead's own record, the action's
+    /// id for what it creates beside it.
+    pub fn external_id<'a>(&'a self, lead: &'a LeadId) -> &'a str {
+        match &self.action {
+            Action::UpdateOpportunityStage(update) => update.opportunity.as_str(),
+            action if action.object() == Object::Lead => lead.as_str(),
+            _ => self.action_id.as_str(),
+        }
+    }
+
+    pub(crate) fn new(action_id: ActionId, position: u32, action: Action) -> Self {
+        Self { action_id, position, action }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress};
+
+    use super::*;
+    use crate::testing::every_action;
+
+    fn actions() -> Vec<Action> {
+        let lead = LeadId::derive(
+            &EmailAddress::parse("ann@example.com").unwrap(),
+            &CampaignId::parse("launch_2024").unwrap(),
+        );
+        let delivery = DeliveryId::derive(&lead, &ContentHash::of("{}"));
+        every_action(&lead, &delivery)
+    }
+
+    #[test]
+    fn an_action_is_read_back_as_it_was_written_and_its_name_is_its_tag() {
+        let mut kinds = Vec::new();
+        for action in actions() {
+            let json = serde_json::to_value(&action).unwrap();
+            assert_eq!(json["kind"], action.kind());
+            assert_eq!(serde_json::from_value::<Action>(json).unwrap(), action);
+            kinds.push(action.kind());
+        }
+        assert_eq!(kinds, Action::KINDS);
+    }
+
+    #[test]
+    fn what_is_unknown_or_out_of_bounds_is_refused_when_read() {
+        let long = format!(r#"{{"kind":"convert_lead","converted_status":"{}"}}"#, "x".repeat(41));
+        for json in [
+            r#"{"kind":"delete_lead"}"#,
+            r#"{"kind":"update_lead_status","status":"working","owner":"me"}"#,
+            r#"{"kind":"update_lead_status","status":"Working'; --"}"#,
+            r#"{"kind":"convert_lead","converted_status":"a\u0000b"}"#,
+            r#"{"kind":"match_account","account_domain":7}"#,
+            r#"{"kind":"update_opportunity_stage","opportunity":"../Account/1","stage":"Closed"}"#,
+            &long,
+        ] {
+            assert!(serde_json::from_str::<Action>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn debug_output_holds_nothing_personal() {
+        let text = format!("{:?}", actions());
+        for personal in ["ann@", "Ann", "O'Brien", "555", "Head of", "Drop Table"] {
+            assert!(!text.contains(personal), "{personal} in {text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+use std::fmt;
+use std::str::FromStr;
+
+use lead::{DeliveryId, IdError, LeadId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Action;
+
+/// Identifies one effect on the CRM for ever, and is the external id of what the effect creates: 64 hexadecimal digits.
+///
+/// It is derived, never drawn, so that planning again after a crash arrives at the same ids. What goes into it says
+/// what "once" means for each kind of action:
+///
+/// | once per | actions | because |
+/// |---|---|---|
+/// | lead and decision | `create_task` | a revision or a new judgement that decides the same must not call the same representative twice |
+/// | lead | `create_lead`, `create_contact`, `convert_lead` | there is one person |
+/// | lead and name | `create_opportunity` | a person can be asked about two sales |
+/// | delivery and round of judgement | all others | they write what was found or judged in that round; `log_activity` notes that it happened |
+///
+/// The lead's own record is not named by an action: its external id is the [`LeadId`], in every revision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ActionId(String);
+
+impl ActionId {
+    /// The id of an action that follows from judging a delivery for the `round`th time (1 is the first).
+    pub fn derive(action: &Action, lead: &LeadId, delivery: &DeliveryId, round: u32) -> Self {
+        let once_per = match action {
+            Action::CreateTask(task) => task.decision.to_string(),
+            Action::CreateLead(_) | Action::CreateContact(_) | Action::ConvertLead(_) => String::new(),
+            Action::CreateOpportunity(opportunity) => opportunity.name.expose().to_owned(),
+            Action::UpsertLead(_)
+            | Action::SetLeadScore(_)
+            | Action::SyncFirmographics(_)
+            | Action::UpdateLeadStatus(_)
+            | Action::MatchAccount(_)
+            | Action::LogActivity(_)
+            | Action::UpdateOpportunityStage(_) => format!("{delivery}:{round}"),
+        };
+        Self::hash(&format!("{lead}:{}:{once_per}", action.kind()))
+    }
+
+    /// The 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn hash(text: &str) -> Self {
+        use fmt::Write as _;
+        Self(Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
+            hex
+        }))
+    }
+}
+
+impl fmt::Display for ActionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ActionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        text.to_owned().try_into()
+    }
+}
+
+impl TryFrom<String> for ActionId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() == 64 && text.bytes().all(is_hex) { Ok(Self(text)) } else { Err(IdError) }
+    }
+}
+
+impl From<ActionId> for String {
+    fn from(id: ActionId) -> Self {
+        id.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::{CampaignId, ContentHash, Decision, EmailAddress};
+
+    use super::*;
+    use crate::testing::every_action;
+
+    fn lead(name: &str) -> LeadId {
+        let email = EmailAddress::parse(&format!("{name}@example.com")).unwrap();
+        LeadId::derive(&email, &CampaignId::parse("c1").unwrap())
+    }
+
+    fn delivery(lead: &LeadId, content: &str) -> DeliveryId {
+        DeliveryId::derive(lead, &ContentHash::of(content))
+    }
+
+    /// The kinds whose id changes from one delivery or round to the next.
+    fn kinds_done_again(delivery_b: &str, round_b: u32) -> Vec<&'static str> {
+        let lead = lead("ann");
+        let (a, b) = (delivery(&lead, "a"), delivery(&lead, delivery_b));
+        let actions = every_action(&lead, &a);
+        let again = actions.iter().filter(|action| {
+            ActionId::derive(action, &lead, &a, 1) != ActionId::derive(action, &lead, &b, round_b)
+        });
+        again.map(Action::kind).collect()
+    }
+
+    #[test]
+    fn planning_again_arrives_at_the_same_ids() {
+        assert_eq!(kinds_done_again("a", 1), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_revision_or_a_new_round_writes_again_but_asks_nobody_twice() {
+        let written_again = [
+            "upsert_lead",
+            "set_lead_score",
+            "sync_firmographics",
+            "update_lead_status",
+            "match_account",
+            "log_activity",
+            "update_opportunity_stage",
+        ];
+        assert_eq!(kinds_done_again("b", 1), written_again);
+        assert_eq!(kinds_done_again("a", 2), written_again);
+    }
+
+    #[test]
+    fn another_decision_asks_for_another_task() {
+        let lead = lead("ann");
+        let delivery = delivery(&lead, "a");
+        let mut ids: Vec<ActionId> = Vec::new();
+        for decision in Decision::ALL {
+            let mut task = every_action(&lead, &delivery).swap_remove(7);
+            if let Action::CreateTask(task) = &mut task {
+                task.decision = *decision;
+            }
+            let id = ActionId::derive(&task, &lead, &delivery, 1);
+            assert!(!ids.contains(&id), "{decision}");
+            ids.push(id);
+        }
+    }
+
+    #[test]
+    fn no_two_actions_of_one_or_of_two_leads_share_an_id() {
+        let mut ids = std::collections::BTreeSet::new();
+        for lead in [lead("ann"), lead("bob")] {
+            let delivery = delivery(&lead, "a");
+            for action in every_action(&lead, &delivery) {
+                assert!(ids.insert(ActionId::derive(&action, &lead, &delivery, 1)), "{}", action.kind());
+            }
+        }
+    }
+
+    #[test]
+    fn only_lower_case_hex_of_the_right_length_is_an_id() {
+        assert!("a".repeat(64).parse::<ActionId>().is_ok());
+        for bad in ["", "abc", &"A".repeat(64), &"a".repeat(65), &"../".repeat(22)] {
+            assert_eq!(bad.parse::<ActionId>(), Err(IdError), "{bad:?}");
+        }
+    }
+}

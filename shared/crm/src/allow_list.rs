@@ -1,0 +1,185 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use lead::Failure;
+use serde::Deserialize;
+
+use crate::{Action, Object, Plan};
+
+/// Which actions are let through, and which fields they may write.
+///
+/// The default is the file `allow-list.toml` of this crate: everything the product does by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowList {
+    actions: BTreeSet<String>,
+    fields: BTreeMap<Object, BTreeSet<String>>,
+}
+
+/// Why a text is not an allow-list.
+#[derive(Debug, thiserror::Error)]
+pub enum AllowListError {
+    /// It is not TOML, or not of the right shape.
+    #[error("{0}")]
+    Toml(#[from] toml::de::Error),
+    /// It allows what does not exist: a slip of the pen, which would look as if it worked.
+    #[error("`{0}` is not the name of an action or of a field of that object")]
+    Unknown(String),
+}
+
+impl AllowList {
+    /// Reads an allow-list in the form of the default one.
+    pub fn parse(text: &str) -> Result<Self, AllowListError> {
+        let list: Self = toml::from_str(text)?;
+        let known = Self::default();
+        if let Some(action) = list.actions.iter().find(|name| !Action::KINDS.contains(&name.as_str())) {
+            return Err(AllowListError::Unknown(action.clone()));
+        }
+        for (object, fields) in &list.fields {
+            if let Some(field) = fields.iter().find(|field| !known.allows_field(*object, field)) {
+                return Err(AllowListError::Unknown(format!("{}.{field}", object.as_str())));
+            }
+        }
+        Ok(list)
+    }
+
+    /// Whether an action may be done as it is.
+    pub(crate) fn check(&self, action: &Action) -> Result<(), Failure> {
+        let kind = action.kind();
+        if !self.actions.contains(kind) {
+            return Err(Failure::permanent(
+                "action_not_allowed",
+                format!("the allow-list does not name `{kind}`"),
+            ));
+        }
+        let object = action.object();
+        match action.fields().keys().find(|field| !self.allows_field(object, field)) {
+            None => Ok(()),
+            Some(field) => Err(Failure::permanent(
+                "field_not_allowed",
+                format!("`{kind}` writes {}.{field}, which the allow-list does not name", object.as_str()),
+            )),
+        }
+    }
+
+    fn allows_field(&self, object: Object, field: &str) -> bool {
+        self.fields.get(&object).is_some_and(|fields| fields.contains(field))
+    }
+}
+
+impl Default for AllowList {
+    fn default() -> Self {
+        toml::from_str(include_str!("../allow-list.toml")).expect("the built-in allow-list is tested")
+    }
+}
+
+/// What the guard thinks of one action of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// The action's place in the plan.
+    pub position: u32,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Why it is refused; none where it may pass.
+    pub refusal: Option<Failure>,
+}
+
+/// Reviews every action of a plan; none is done.
+pub(crate) fn review(plan: &Plan, allow: &AllowList, largest_plan: u32) -> Vec<Review> {
+    let mut ids = BTreeSet::new();
+    plan.actions
+        .iter()
+        .map(|planned| {
+            let verdict = if planned.position >= largest_plan {
+                // It would wait for ever for a limit that it cannot fit in.
+                Err(Failure::permanent(
+                    "plan_too_large",
+                    format!("a plan may have at most {largest_plan} actions"),
+                ))
+            } else if ids.insert(&planned.action_id) {
+                allow.check(&planned.action)
+            } else {
+                Err(Failure::permanent(
+                    "duplicate_action",
+                    format!("the plan has `{}` twice for the same effect", planned.action.kind()),
+                ))
+            };
+            Review { position: planned.position, kind: planned.action.kind(), refusal: verdict.err() }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
+
+    use super::*;
+    use crate::testing::every_action;
+
+    fn plan() -> Plan {
+        let lead = LeadId::derive(
+            &EmailAddress::parse("ann@example.com").unwrap(),
+            &CampaignId::parse("c1").unwrap(),
+        );
+        let delivery = DeliveryId::derive(&lead, &ContentHash::of("a"));
+        let actions = every_action(&lead, &delivery);
+        Plan::new(lead, delivery, 1, None, actions)
+    }
+
+    fn refusals(allow: &AllowList, largest_plan: u32) -> Vec<(&'static str, String)> {
+        let reviews = review(&plan(), allow, largest_plan);
+        reviews.into_iter().filter_map(|r| Some((r.kind, r.refusal?.code.into_owned()))).collect()
+    }
+
+    #[test]
+    fn the_built_in_list_allows_everything_but_what_cannot_be_undone() {
+        assert_eq!(refusals(&AllowList::default(), 100), [("convert_lead", "action_not_allowed".to_owned())]);
+    }
+
+    #[test]
+    fn the_built_in_list_names_exactly_the_fields_that_exist() {
+        let mut written: BTreeMap<Object, BTreeSet<String>> = BTreeMap::new();
+        for planned in plan().actions {
+            written
+                .entry(planned.action.object())
+                .or_default()
+                .extend(planned.action.fields().keys().cloned());
+        }
+        assert_eq!(AllowList::default().fields, written);
+        assert!(AllowList::parse(include_str!("../allow-list.toml")).is_ok());
+    }
+
+    #[test]
+    fn an_action_that_writes_one_field_too_many_is_refused() {
+        let text = include_str!("../allow-list.toml").replace("\"phone\",\n", "");
+        let refused = refusals(&AllowList::parse(&text).unwrap(), 100);
+        let kinds: Vec<_> =
+            refused.iter().filter(|(_, code)| code == "field_not_allowed").map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, ["upsert_lead", "create_lead"]);
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_in_a_list_is_an_error() {
+        let of = |text: &str| AllowList::parse(text).unwrap_err().to_string();
+        assert!(of("actions = ['upsert_leed']\n[fields]").contains("`upsert_leed`"));
+        assert!(of("actions = []\n[fields]\nlead = ['emial']").contains("`lead.emial`"));
+        assert!(AllowList::parse("actions = []\n[fields]\nleads = []").is_err());
+        assert!(AllowList::parse("actions = []\n[feilds]").is_err());
+    }
+
+    #[test]
+    fn a_plan_that_fits_no_limit_is_refused_rather_than_deferred_for_ever() {
+        let refused = refusals(&AllowList::default(), 10);
+        assert_eq!(refused.last().unwrap(), &("update_opportunity_stage", "plan_too_large".to_owned()));
+        assert_eq!(refused.iter().filter(|(_, code)| code == "plan_too_large").count(), 2);
+    }
+
+    #[test]
+    fn the_same_effect_twice_in_a_plan_is_refused() {
+        let plan = plan();
+        let task = plan.actions[7].action.clone();
+        let twice = Plan::new(plan.lead_id, plan.delivery_id, 1, None, vec![task.clone(), task]);
+        let reviews = review(&twice, &AllowList::default(), 100);
+        assert_eq!(reviews[0].refusal, None);
+        assert_eq!(reviews[1].refusal.as_ref().unwrap().code, "duplicate_action");
+    }
+}

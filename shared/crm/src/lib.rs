@@ -1,0 +1,49 @@
+//! Guarded CRM actions and the systems that execute them.
+//!
+//! The pipeline never talks to a CRM. It submits a [`Plan`] of typed [`Action`]s to the [`Guard`], and the guard decides:
+//! an [`AllowList`] of actions and fields, [`Limits`] on how much is sent, and a [`Breaker`] that leaves a CRM alone that
+//! is down. What passes goes to an [`Executor`], one for each CRM; [`MockCrm`] is the one that needs no other system.
+//!
+//! # One effect, once
+//!
+//! Four things together make every effect happen once, seen from outside, wherever a process dies:
+//! - an effect has an id that is derived from what it is for ([`ActionId`] says what "once" means for each);
+//! - its row in the [`Ledger`] is written before and after it, so that what is done is known and not done again;
+//! - what may have been done, because the process died or the reply was lost, is first looked for by external id
+//!   ([`Executor::find`]);
+//! - every write goes by external id, so that even a request that arrives after it was given up changes nothing.
+//!
+//! # Values
+//!
+//! What a lead brings is checked by type and length and never by its words ([`Text`]): `Constructor.io` and `Drop Table Ltd`
+//! are companies.
+
+mod action;
+mod action_id;
+mod allow_list;
+mod breaker;
+mod executor;
+mod guard;
+mod health;
+mod ledger;
+mod limits;
+mod mock;
+pub mod parameters;
+mod plan;
+mod progress;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod text;
+
+pub use action::{Action, Mode, Object, PlannedAction};
+pub use action_id::ActionId;
+pub use allow_list::{AllowList, AllowListError, Review};
+pub use breaker::{Breaker, BreakerSettings, Passage};
+pub use executor::{Effect, Executor};
+pub use guard::{Guard, GuardSettings, PlanOutcome};
+pub use health::{Health, HealthChange, HealthRecord, Open};
+pub use ledger::{Ledger, LedgerState, Outcome};
+pub use limits::{Exceeded, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
+pub use mock::{MockCrm, MockRecord};
+pub use plan::Plan;
+pub use text::{Prose, Text, TextError};

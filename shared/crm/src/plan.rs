@@ -1,0 +1,40 @@
+use lead::{DeliveryId, LeadId};
+use serde::{Deserialize, Serialize};
+
+use crate::{Action, ActionId, PlannedAction};
+
+/// Everything that one judgement of a lead does to the CRM, in order.
+///
+/// Made by [`Plan::new`] alone, so that ids and positions are always the derived ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The lead; also the external id of its record.
+    pub lead_id: LeadId,
+    /// The delivery that was judged.
+    pub delivery_id: DeliveryId,
+    /// The company's domain, for the limit per account. None for a private mailbox, whose domain is no account.
+    pub account: Option<String>,
+    /// What to do, first to last.
+    pub actions: Vec<PlannedAction>,
+}
+
+impl Plan {
+    /// The plan that follows from judging a delivery for the `round`th time (1 is the first).
+    pub fn new(
+        lead_id: LeadId,
+        delivery_id: DeliveryId,
+        round: u32,
+        account: Option<String>,
+        actions: Vec<Action>,
+    ) -> Self {
+        let actions = (0..)
+            .zip(actions)
+            .map(|(position, action)| {
+                let action_id = ActionId::derive(&action, &lead_id, &delivery_id, round);
+                PlannedAction::new(action_id, position, action)
+            })
+            .collect();
+        Self { lead_id, delivery_id, account, actions }
+    }
+}

@@ -1,0 +1,89 @@
+use jiff::Timestamp;
+use lead::{CampaignId, Decision, DeliveryId, EmailAddress, Fit, FitScore, Intent, LeadId};
+
+use crate::parameters::{
+    ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
+    Priority, SalesStatus, SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
+};
+use crate::{Action, ActionId, Text};
+
+/// One action of each kind, with every parameter given.
+///
+/// # Panics
+/// Never: the values are fixed.
+pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
+    let email = EmailAddress::parse("ann@example.com").expect("an address");
+    let at = Timestamp::UNIX_EPOCH;
+    let details = LeadDetails {
+        email: email.clone(),
+        campaign_id: CampaignId::parse("launch_2024").expect("a campaign"),
+        first_name: Text::fit("Ann"),
+        last_name: Text::fit("O'Brien"),
+        company: Text::fit("Drop Table Ltd"),
+        title: Text::fit("Head of <3"),
+        phone: Text::fit("+1 555 0100"),
+    };
+    let contact = ContactDetails {
+        email,
+        first_name: details.first_name.clone(),
+        last_name: details.last_name.clone(),
+        title: details.title.clone(),
+        phone: details.phone.clone(),
+    };
+    let opportunity = Action::CreateOpportunity(CreateOpportunity {
+        name: text("Example, 850 seats"),
+        stage: text("Prospecting"),
+        amount_usd: Some(100_000),
+        closes_at: at,
+    });
+    let stage = Action::UpdateOpportunityStage(UpdateOpportunityStage {
+        opportunity: ActionId::derive(&opportunity, lead, delivery, 1),
+        stage: text("Closed Won"),
+    });
+    vec![
+        Action::UpsertLead(details.clone()),
+        Action::CreateLead(details),
+        Action::SetLeadScore(SetLeadScore {
+            fit_score: FitScore::clamped(87),
+            fit: Fit::High,
+            intent: Intent::High,
+            decision: Decision::RouteToSdr,
+            fallback: false,
+            summary: Text::fit("Fit HIGH (87)\n- industry: Software"),
+        }),
+        Action::SyncFirmographics(SyncFirmographics {
+            company_domain: text("example.com"),
+            company_name: Text::fit("Example Corp"),
+            industry: Text::fit("Software"),
+            employees_min: Some(850),
+            employees_max: Some(850),
+            revenue_usd_min: Some(50_000_000),
+            revenue_usd_max: Some(100_000_000),
+            city: Text::fit("Los Angeles"),
+            region: Text::fit("California"),
+            country: Text::fit("US"),
+            technologies: Text::list(["AWS", "Kubernetes"]),
+        }),
+        Action::UpdateLeadStatus(UpdateLeadStatus { status: SalesStatus::Working }),
+        Action::MatchAccount(MatchAccount {
+            account_domain: text("example.com"),
+            account_name: Text::fit("Example Corp"),
+        }),
+        Action::ConvertLead(ConvertLead { converted_status: text("Qualified") }),
+        Action::CreateTask(CreateTask {
+            decision: Decision::RouteToSdr,
+            subject: text("Call the lead"),
+            description: Text::fit("Fit HIGH (87)"),
+            priority: Priority::High,
+            due_at: at,
+        }),
+        Action::LogActivity(LogActivity { subject: text("Judged"), body: Text::fit("Fit HIGH (87)"), at }),
+        Action::CreateContact(contact),
+        opportunity,
+        stage,
+    ]
+}
+
+fn text<const MAX: usize, const LINES: bool>(text: &str) -> Text<MAX, LINES> {
+    Text::parse(text).expect("a sound text")
+}

@@ -1,0 +1,149 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use lead::{Dependency, Failure, FailureClass, LeadId};
+use tokio::sync::Notify;
+
+use crate::{ActionId, Effect, Executor, Ledger, LedgerState, Outcome, Plan, PlannedAction};
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    Pass,
+    /// It fails before it has had any effect.
+    Fail(FailureClass),
+    /// It has its effect, and the reply is lost.
+    LoseReply,
+    /// The process dies before it.
+    CrashBefore,
+    /// The process dies right after its effect.
+    CrashAfter,
+}
+
+/// The faults to come, one for each call of whatever shares the script. When it has run out, everything works.
+#[derive(Debug, Default)]
+pub struct Script {
+    faults: Mutex<VecDeque<Fault>>,
+    crash: Notify,
+}
+
+impl Script {
+    /// A script with these faults.
+    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+        Arc::new(Self { faults: Mutex::new(faults.into_iter().collect()), crash: Notify::new() })
+    }
+
+    /// Adds faults at the end.
+    pub fn extend(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
+    }
+
+    /// Whether all faults have happened.
+    pub fn is_over(&self) -> bool {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Runs a process until it ends or dies. What dies is dropped where it stands; then there is no answer.
+    pub async fn survive<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.crash.notified() => None,
+            answer = process => Some(answer),
+        }
+    }
+
+    async fn call<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let next = self.faults.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        match next.unwrap_or(Fault::Pass) {
+            Fault::Pass => work.await,
+            Fault::Fail(FailureClass::Transient) => Err(Failure::transient("test_reset", "connection reset")),
+            Fault::Fail(FailureClass::Permanent) => Err(Failure::permanent("test_refused", "refused")),
+            Fault::Fail(FailureClass::Deferral) => {
+                Err(Failure::deferral(Dependency::new("test"), "test_quota", "quota reached", None))
+            }
+            Fault::LoseReply => {
+                work.await?;
+                Err(Failure::transient("test_lost_reply", "the reply was lost"))
+            }
+            Fault::CrashBefore => self.die().await,
+            Fault::CrashAfter => {
+                work.await?;
+                self.die().await
+            }
+        }
+    }
+
+    async fn die<T>(&self) -> T {
+        self.crash.notify_one();
+        std::future::pending().await
+    }
+}
+
+/// A CRM that misbehaves, action by action.
+pub struct FaultyExecutor<E> {
+    inner: E,
+    script: Arc<Script>,
+}
+
+impl<E> FaultyExecutor<E> {
+    /// Puts a script before a CRM.
+    pub fn new(inner: E, script: Arc<Script>) -> Self {
+        Self { inner, script }
+    }
+}
+
+#[async_trait]
+impl<E: Executor> Executor for FaultyExecutor<E> {
+    fn provider(&self) -> &'static str {
+        self.inner.provider()
+    }
+
+    async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
+        let mut results = Vec::new();
+        for action in actions {
+            let one = async {
+                let mut results = self.inner.execute(lead, std::slice::from_ref(action)).await;
+                results.pop().unwrap_or_else(|| Err(Failure::transient("test_silence", "no result")))
+            };
+            results.push(self.script.call(one).await);
+            if results.last().is_some_and(Result::is_err) {
+                break;
+            }
+        }
+        results
+    }
+
+    async fn find(&self, lead: &LeadId, action: &PlannedAction) -> Result<Option<Effect>, Failure> {
+        self.script.call(self.inner.find(lead, action)).await
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        self.script.call(self.inner.probe()).await
+    }
+}
+
+/// A ledger that misbehaves, call by call.
+pub struct FaultyLedger<L> {
+    inner: L,
+    script: Arc<Script>,
+}
+
+impl<L> FaultyLedger<L> {
+    /// Puts a script before a ledger.
+    pub fn new(inner: L, script: Arc<Script>) -> Self {
+        Self { inner, script }
+    }
+}
+
+#[async_trait]
+impl<L: Ledger> Ledger for FaultyLedger<L> {
+    async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
+        self.script.call(self.inner.begin(provider, plan)).await
+    }
+
+    async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
+        self.script.call(self.inner.finish(outcomes)).await
+    }
+}

@@ -1,0 +1,89 @@
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use lead::{Dependency, Failure};
+
+use crate::{ActionId, Effect, Health, HealthChange, HealthRecord, Ledger, LedgerState, Outcome, Plan};
+
+/// A ledger that ends with the process.
+#[derive(Debug, Default)]
+pub struct MemoryLedger(Mutex<HashMap<ActionId, Row>>);
+
+/// A row of a [`MemoryLedger`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// As [`Ledger`] names them.
+    pub state: &'static str,
+    /// What the action left behind.
+    pub effect: Option<Effect>,
+    /// Why it left nothing.
+    pub failure: Option<Failure>,
+    /// How often it was begun.
+    pub attempts: u32,
+}
+
+impl MemoryLedger {
+    /// The row of an action.
+    pub fn row(&self, id: &ActionId) -> Option<Row> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether nothing was ever begun.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn begin(&self, _provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = plan.actions.iter().map(|planned| {
+            let new = Row { state: "skipped", effect: None, failure: None, attempts: 0 };
+            let row = rows.entry(planned.action_id.clone()).or_insert(new);
+            let before = LedgerState::of_row(row.state, row.effect.clone());
+            if row.state != "done" {
+                row.state = "pending";
+                row.attempts += 1;
+            }
+            before.ok_or_else(|| Failure::permanent("stored_data_unreadable", "an unknown state"))
+        });
+        states.collect()
+    }
+
+    async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, outcome) in outcomes {
+            if let Some(row) = rows.get_mut(id).filter(|row| row.state != "done") {
+                row.state = outcome.state();
+                row.effect = outcome.effect().cloned();
+                row.failure = outcome.failure().cloned();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Health that ends with the process.
+#[derive(Debug, Default)]
+pub struct MemoryHealth(Mutex<HashMap<Dependency, HealthRecord>>);
+
+#[async_trait]
+impl Health for MemoryHealth {
+    async fn load(&self, dependency: &Dependency) -> Result<HealthRecord, Failure> {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(records.get(dependency).cloned().unwrap_or_default())
+    }
+
+    async fn update(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<(), Failure> {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(records.entry(dependency.clone()).or_default());
+        Ok(())
+    }
+}

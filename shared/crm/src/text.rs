@@ -1,0 +1,165 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A text for a CRM field: not empty, at most `MAX` characters, nothing in it that is invisible and acts.
+///
+/// It is checked by what it is, never by the words it holds: `Drop Table Ltd` and `<3 Studio` are names. What is refused
+/// are control characters and the directional formatting characters of Unicode, which make a text read as another;
+/// line feeds and tabs are kept where `LINES` is true. Its `Debug` shows only how long it is, since many are personal.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Text<const MAX: usize, const LINES: bool = false>(String);
+
+/// A text of several lines, for a reader.
+pub type Prose = Text<8000, true>;
+
+/// Why a text cannot go into a CRM field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextError {
+    /// Nothing but white space.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than the field.
+    #[error("must be at most {0} characters")]
+    TooLong(usize),
+    /// Holds a character that is invisible and acts.
+    #[error("must not contain control or directional formatting characters")]
+    Control,
+}
+
+impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
+    /// Takes a text as it is, or refuses it. White space at both ends is trimmed.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        let text = text.trim();
+        if text.is_empty() {
+            Err(TextError::Empty)
+        } else if text.chars().any(Self::acts) {
+            Err(TextError::Control)
+        } else if text.chars().nth(MAX).is_some() {
+            Err(TextError::TooLong(MAX))
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    /// Makes a text fit: what [`parse`](Self::parse) refuses becomes a blank, and what is too long is cut.
+    /// None where nothing is left.
+    pub fn fit(text: &str) -> Option<Self> {
+        let clean: String = text.chars().map(|c| if Self::acts(c) { ' ' } else { c }).collect();
+        let cut: String = clean.trim().chars().take(MAX).collect();
+        let text = cut.trim_end();
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    /// As many of the items as fit, whole, in their order, separated by `; `.
+    pub fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut list = String::new();
+        for item in items.into_iter().filter_map(Self::fit) {
+            let separator = if list.is_empty() { "" } else { "; " };
+            if list.chars().count() + separator.len() + item.0.chars().count() > MAX {
+                break;
+            }
+            list.push_str(separator);
+            list.push_str(&item.0);
+        }
+        (!list.is_empty()).then_some(Self(list))
+    }
+
+    /// The text in clear. Never log it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    fn acts(c: char) -> bool {
+        (c.is_control() && !(LINES && matches!(c, '\n' | '\t')))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    }
+}
+
+impl<const MAX: usize, const LINES: bool> fmt::Debug for Text<MAX, LINES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} characters]", self.0.chars().count())
+    }
+}
+
+impl<const MAX: usize, const LINES: bool> TryFrom<String> for Text<MAX, LINES> {
+    type Error = TextError;
+
+    fn try_from(text: String) -> Result<Self, TextError> {
+        Self::parse(&text)
+    }
+}
+
+impl<const MAX: usize, const LINES: bool> From<Text<MAX, LINES>> for String {
+    fn from(text: Text<MAX, LINES>) -> Self {
+        text.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_not_read_as_code() {
+        for name in [
+            "Constructor.io",
+            "Prototype",
+            "__proto__",
+            "Drop Table Ltd",
+            "O'Brien; DROP TABLE lead;--",
+            "<3 Studio",
+            "<script>alert(1)</script>",
+            "{{system.dateTime}}",
+            "=1+1",
+            "Null",
+            "株式会社",
+            "👩\u{200d}🚀 Rockets",
+        ] {
+            assert_eq!(Text::<80>::parse(name).unwrap().expose(), name);
+            assert_eq!(Text::<80>::fit(name).unwrap().expose(), name);
+        }
+    }
+
+    #[test]
+    fn what_acts_without_being_seen_is_refused_or_becomes_a_blank() {
+        for text in ["a\u{0}b", "a\nb", "a\u{1b}b", "a\u{7f}b", "a\u{202e}b", "a\u{2066}b", "a\u{85}b"] {
+            assert_eq!(Text::<80>::parse(text), Err(TextError::Control), "{text:?}");
+            assert_eq!(Text::<80>::fit(text).unwrap().expose(), "a b", "{text:?}");
+        }
+        assert_eq!(Prose::parse("a\n\tb").unwrap().expose(), "a\n\tb");
+        assert_eq!(Prose::parse("a\rb"), Err(TextError::Control));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused_or_cut_between_characters() {
+        assert_eq!(Text::<3>::parse("éééé"), Err(TextError::TooLong(3)));
+        assert_eq!(Text::<3>::parse(" ééé ").unwrap().expose(), "ééé");
+        assert_eq!(Text::<3>::fit("éé éé").unwrap().expose(), "éé");
+    }
+
+    #[test]
+    fn nothing_is_no_text() {
+        assert_eq!(Text::<3>::parse(" \t "), Err(TextError::Empty));
+        assert_eq!(Text::<3>::fit("\u{0}\u{202e}"), None);
+        assert_eq!(Text::<3>::list([" ", ""]), None);
+    }
+
+    #[test]
+    fn a_list_holds_whole_items_only() {
+        assert_eq!(Text::<10>::list(["AWS", "", "Go", "Rust"]).unwrap().expose(), "AWS; Go");
+    }
+
+    #[test]
+    fn bounds_hold_when_reading_json() {
+        assert!(serde_json::from_str::<Text<3>>("\"abc\"").is_ok());
+        assert!(serde_json::from_str::<Text<3>>("\"abcd\"").is_err());
+        assert!(serde_json::from_str::<Text<3>>("\"a\\u0000\"").is_err());
+    }
+
+    #[test]
+    fn debug_output_holds_no_text() {
+        assert_eq!(format!("{:?}", Text::<9>::parse("Ann").unwrap()), "[3 characters]");
+    }
+}

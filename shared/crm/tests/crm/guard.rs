@@ -1,0 +1,287 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crm::testing::{Fault, MemoryHealth, MemoryLedger, every_action};
+use crm::{Effect, Executor, Guard, GuardSettings, LimitSettings, Plan, PlannedAction, SlidingWindow};
+use lead::{ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
+
+use crate::support::{Fixture, World, a_plan, lead, lead_record, no_limits, plan};
+
+const DEPENDENCY: Dependency = Dependency::new("crm.mock");
+
+#[tokio::test]
+async fn a_plan_is_done_in_order_and_its_effects_are_told() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    let outcome = world.guard.submit(&plan).await.unwrap();
+    assert_eq!(outcome.provider, "mock");
+    assert!(lead_record(&outcome).created);
+    let ids: Vec<_> = outcome.effects.iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, plan.actions.iter().map(|planned| &planned.action_id).collect::<Vec<_>>());
+    assert_eq!(world.writes(&plan).await, [3, 3, 3, 1, 1]);
+    assert_eq!(world.rows(&plan), ["done"; 5]);
+}
+
+#[tokio::test]
+async fn a_plan_that_comes_again_does_nothing_and_says_the_same() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    let first = world.guard.submit(&plan).await.unwrap();
+    for _ in 0..10 {
+        assert_eq!(world.guard.submit(&plan).await.unwrap(), first);
+    }
+    assert_eq!(world.writes(&plan).await, [3, 3, 3, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_revision_updates_the_record_and_asks_nobody_twice() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    let first = world.guard.submit(&plan("ann", "old title", 1, Decision::RouteToSdr)).await.unwrap();
+    let revision = plan("ann", "new title", 1, Decision::RouteToSdr);
+    let second = world.guard.submit(&revision).await.unwrap();
+    assert_eq!(lead_record(&first).record_id, lead_record(&second).record_id);
+    assert_eq!(world.writes(&revision).await, [6, 6, 6, 1, 1]);
+    let records = world.crm.records(10).await.unwrap();
+    let count = |object: &str| records.iter().filter(|record| record.object == object).count();
+    assert_eq!((count("lead"), count("task"), count("activity")), (1, 1, 2));
+    let lead = records.iter().find(|record| record.object == "lead").unwrap();
+    assert_eq!(lead.fields["title"], "new title");
+}
+
+#[tokio::test]
+async fn one_refused_action_stops_the_whole_plan() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    let lead_id = lead("ann");
+    let delivery = DeliveryId::derive(&lead_id, &ContentHash::of("{}"));
+    let plan = Plan::new(lead_id.clone(), delivery.clone(), 1, None, every_action(&lead_id, &delivery));
+    let refused: Vec<_> =
+        world.guard.review(&plan).into_iter().filter(|review| review.refusal.is_some()).collect();
+    assert_eq!(refused.len(), 1);
+    assert!(world.ledger.is_empty(), "a review leaves no trace");
+
+    let failure = world.guard.submit(&plan).await.unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "action_not_allowed"));
+    assert!(world.crm.records(10).await.unwrap().is_empty());
+    let mut rows = ["-"; 12];
+    rows[6] = "refused";
+    assert_eq!(world.rows(&plan), rows);
+}
+
+#[tokio::test]
+async fn an_effect_asked_for_twice_is_refused_without_touching_its_row() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    let task = plan.actions[3].action.clone();
+    let twice = Plan::new(plan.lead_id.clone(), plan.delivery_id, 1, None, vec![task.clone(), task]);
+    assert_eq!(world.guard.submit(&twice).await.unwrap_err().code, "duplicate_action");
+    assert!(world.ledger.is_empty());
+}
+
+#[tokio::test]
+async fn a_lead_over_its_limit_waits_alone_and_a_full_crm_makes_all_wait() {
+    let fixture = Fixture::sqlite().await;
+    let limits = LimitSettings { per_lead: 10, per_account: 15, global: 20, ..LimitSettings::default() };
+    let world = World::with_limits(&fixture, limits);
+    let submit = async |name: &str, content: &str, account: Option<&str>| {
+        let mut plan = plan(name, content, 1, Decision::Nurture);
+        plan.account = account.map(str::to_owned);
+        world.guard.submit(&plan).await.map_err(|failure| {
+            assert_eq!(world.rows(&plan)[0], "-", "a plan that waits leaves no trace");
+            (failure.class, failure.code.into_owned(), failure.dependency, failure.retry_after)
+        })
+    };
+    let deferral = |code: &str, dependency| {
+        Err((FailureClass::Deferral, code.to_owned(), dependency, Some(Duration::from_mins(1))))
+    };
+    submit("ann", "1", Some("example.com")).await.unwrap();
+    // Its task was made by the first plan: of these five actions only four are sent.
+    submit("ann", "2", Some("example.com")).await.unwrap();
+    assert_eq!(submit("ann", "3", None).await, deferral("lead_rate_limit", None));
+    submit("bob", "1", Some("example.com")).await.unwrap();
+    assert_eq!(submit("bob", "2", Some("example.com")).await, deferral("account_rate_limit", None));
+    submit("cid", "1", None).await.unwrap();
+    assert_eq!(submit("dan", "1", None).await, deferral("crm_rate_limit", Some(DEPENDENCY)));
+    world.clock.advance(Duration::from_mins(1));
+    submit("dan", "1", None).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_what_is_sent_counts_towards_the_limits() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    // Four failed tries of the first action and one that succeeds: nine actions sent, within ten.
+    world.crm_faults.extend([Fault::Fail(FailureClass::Deferral); 4]);
+    for _ in 0..4 {
+        assert_eq!(world.guard.submit(&plan).await.unwrap_err().code, "test_quota");
+    }
+    world.guard.submit(&plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_settled_by_looking_not_by_doing_it_again() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    world.crm_faults.extend([Fault::LoseReply]);
+    let failure = world.guard.submit(&plan).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Transient);
+    assert_eq!(failure.dependency, Some(DEPENDENCY));
+    assert_eq!(world.rows(&plan), ["pending", "skipped", "skipped", "skipped", "skipped"]);
+    assert_eq!(world.writes(&plan).await, [1, 1, 1, 0, 0]);
+    let outcome = world.guard.submit(&plan).await.unwrap();
+    assert!(lead_record(&outcome).created);
+    assert_eq!(world.writes(&plan).await, [3, 3, 3, 1, 1]);
+}
+
+#[tokio::test]
+async fn while_looking_fails_nothing_is_sent() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    world.crm_faults.extend([
+        Fault::Pass,
+        Fault::Pass,
+        Fault::LoseReply,
+        Fault::Fail(FailureClass::Transient),
+    ]);
+    world.guard.submit(&plan).await.unwrap_err();
+    assert_eq!(world.guard.submit(&plan).await.unwrap_err().code, "test_reset");
+    assert_eq!(world.rows(&plan), ["done", "done", "pending", "skipped", "skipped"]);
+    world.guard.submit(&plan).await.unwrap();
+    assert_eq!(world.writes(&plan).await, [3, 3, 3, 1, 1]);
+}
+
+#[tokio::test]
+async fn what_the_crm_refuses_is_final_and_what_was_done_before_it_stays() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let plan = a_plan();
+    world.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
+    let failure = world.guard.submit(&plan).await.unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "test_refused"));
+    assert_eq!(world.rows(&plan), ["done", "failed", "skipped", "skipped", "skipped"]);
+    // Sent again by an operator, once the cause is gone, it goes on where it stopped.
+    world.guard.submit(&plan).await.unwrap();
+    assert_eq!(world.writes(&plan).await, [3, 3, 3, 1, 1]);
+    assert_eq!(world.ledger.row(&plan.actions[0].action_id).unwrap().attempts, 1);
+    assert_eq!(world.ledger.row(&plan.actions[1].action_id).unwrap().attempts, 2);
+}
+
+#[tokio::test]
+async fn five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    let fail = Fault::Fail(FailureClass::Transient);
+    world.crm_faults.extend([fail; 5]);
+    for i in 0..5 {
+        let plan = plan(&format!("p{i}"), "{}", 1, Decision::Nurture);
+        assert_eq!(world.guard.submit(&plan).await.unwrap_err().class, FailureClass::Transient);
+    }
+    let plan = a_plan();
+    let failure = world.guard.submit(&plan).await.unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+    assert_eq!(failure.dependency, Some(DEPENDENCY));
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(30)));
+
+    world.clock.advance(Duration::from_secs(30));
+    world.crm_faults.extend([fail]);
+    let failure = world.guard.submit(&plan).await.unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+    assert!(world.crm_faults.is_over(), "the probe took the fault, not the lead");
+    assert_eq!(world.rows(&plan), ["-"; 5]);
+
+    world.clock.advance(Duration::from_secs(30));
+    world.guard.submit(&plan).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_s_probe_closes_the_breaker_at_once() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    let fail = Fault::Fail(FailureClass::Transient);
+    world.crm_faults.extend([fail; 6]);
+    for _ in 0..5 {
+        world.guard.submit(&a_plan()).await.unwrap_err();
+    }
+    assert_eq!(world.guard.probe().await.unwrap_err().class, FailureClass::Transient);
+    assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "breaker_open");
+    world.guard.probe().await.unwrap();
+    world.guard.submit(&a_plan()).await.unwrap();
+}
+
+#[tokio::test]
+async fn refusals_and_deferrals_of_the_crm_do_not_open_the_breaker() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    for class in [FailureClass::Permanent, FailureClass::Deferral] {
+        world.crm_faults.extend([Fault::Fail(class); 10]);
+        for _ in 0..10 {
+            assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().class, class);
+        }
+    }
+    // Four failures, a refusal, four failures: never five in a row.
+    let fail = Fault::Fail(FailureClass::Transient);
+    for i in 0..9 {
+        world.crm_faults.extend([if i == 4 { Fault::Fail(FailureClass::Permanent) } else { fail }]);
+        world.guard.submit(&plan(&format!("p{i}"), "{}", 1, Decision::Nurture)).await.unwrap_err();
+    }
+    world.guard.submit(&a_plan()).await.unwrap();
+}
+
+/// Answers in a way that no executor should.
+enum Odd {
+    Hangs,
+    SaysNothing,
+}
+
+#[async_trait]
+impl Executor for Odd {
+    fn provider(&self) -> &'static str {
+        "odd"
+    }
+
+    async fn execute(&self, _: &LeadId, _: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
+        match self {
+            Self::Hangs => std::future::pending().await,
+            Self::SaysNothing => Vec::new(),
+        }
+    }
+
+    async fn find(&self, _: &LeadId, _: &PlannedAction) -> Result<Option<Effect>, Failure> {
+        Ok(None)
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crm_that_hangs_or_says_nothing_leaves_the_outcome_unknown() {
+    for (odd, code) in [(Odd::Hangs, "crm_timeout"), (Odd::SaysNothing, "crm_incomplete_answer")] {
+        let clock = Arc::new(SystemClock);
+        let ledger = Arc::new(MemoryLedger::default());
+        let guard = Guard::new(
+            Arc::new(odd),
+            Arc::clone(&ledger) as _,
+            Arc::new(MemoryHealth::default()),
+            Arc::new(SlidingWindow::new(LimitSettings::default(), clock.clone())),
+            clock,
+            GuardSettings::default(),
+        );
+        let plan = a_plan();
+        let failure = guard.submit(&plan).await.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, code));
+        assert_eq!(failure.dependency, Some(Dependency::new("crm.odd")));
+        for planned in &plan.actions {
+            assert_eq!(ledger.row(&planned.action_id).unwrap().state, "pending");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The guard before a CRM that really stores records, on both databases.
+
+#![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+
+mod exactly_once;
+mod guard;
+mod mock;
+mod support;
+mod telemetry;

@@ -1,0 +1,71 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use crm::testing::Fault;
+use lead::FailureClass;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Fixture, World, a_plan};
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[test]
+fn each_action_has_a_line_and_a_count_and_neither_holds_a_value() {
+    let captured = Captured::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(captured.clone())
+        .finish();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        metrics::with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let fixture = Fixture::sqlite().await;
+                let world = World::new(&fixture);
+                world.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
+                world.guard.submit(&a_plan()).await.unwrap_err();
+                world.guard.submit(&a_plan()).await.unwrap();
+            });
+        });
+    });
+    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let lines = |kind: &str, outcome: &str| {
+        let kind = format!("kind=\"{kind}\" outcome=\"{outcome}\"");
+        log.lines().filter(|line| line.contains(&kind) && line.contains("lead_id=")).count()
+    };
+    assert_eq!((lines("upsert_lead", "done"), lines("set_lead_score", "failed")), (1, 1), "{log}");
+    assert_eq!((lines("create_task", "skipped"), lines("create_task", "done")), (1, 1), "{log}");
+    let metrics = recorder.handle().render();
+    for sample in [
+        r#"revenueflow_crm_actions_total{provider="mock",kind="set_lead_score",outcome="failed"} 1"#,
+        r#"revenueflow_crm_actions_total{provider="mock",kind="create_task",outcome="done"} 1"#,
+    ] {
+        assert!(metrics.contains(sample), "{metrics}");
+    }
+    for personal in ["ann@example.com", "O'Brien", "555 0100", "Drop Table"] {
+        assert!(!log.contains(personal) && !metrics.contains(personal), "{personal} in\n{log}");
+    }
+}

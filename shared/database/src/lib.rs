@@ -1,0 +1,21 @@
+//! One connection pool and one set of migrations for SQLite and PostgreSQL.
+//!
+//! Every statement of the product is written once, in SQL that both understand unchanged (see
+//! `docs/architecture.md`): JSON as text, times as milliseconds since 1970 UTC, whole numbers as `BIGINT`,
+//! `INSERT .. ON CONFLICT .. RETURNING`, and nothing that only one of them has. What differs between the two
+//! lives in this crate alone: how to connect, and how a writing transaction begins.
+
+mod connect;
+mod error;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod time;
+mod transaction;
+
+pub use connect::{Backend, Database};
+pub use error::DatabaseError;
+pub use time::{from_millis, to_millis};
+pub use transaction::WriteTransaction;
+
+/// A connection that a caller's statements run on, inside or outside a transaction.
+pub type Connection = sqlx::AnyConnection;

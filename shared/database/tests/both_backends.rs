@@ -1,0 +1,96 @@
+//! What differs between SQLite and PostgreSQL, and must not show.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::sync::Arc;
+
+use database::testing::TestDatabase;
+use database::{Backend, Database, DatabaseError};
+
+async fn count(database: &Database) -> i64 {
+    sqlx::query_scalar("SELECT COUNT(*) FROM dependency_health").fetch_one(database.pool()).await.unwrap()
+}
+
+async fn insert(connection: &mut database::Connection, name: &str) {
+    sqlx::query("INSERT INTO dependency_health (dependency, state, failures, reason, updated_at) VALUES ($1, 'closed', 0, $2, 0)")
+        .bind(name)
+        .bind(None::<String>)
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
+async fn transactions_are_all_or_nothing(test: TestDatabase) {
+    let database = test.connect().await;
+    let mut dropped = database.begin().await.unwrap();
+    insert(&mut dropped, "a").await;
+    drop(dropped);
+    assert_eq!(count(&database).await, 0);
+    let mut kept = database.begin().await.unwrap();
+    insert(&mut kept, "a").await;
+    kept.commit().await.unwrap();
+    assert_eq!(count(&database).await, 1);
+}
+
+async fn many_writers_wait_for_each_other(test: TestDatabase) {
+    let database = Arc::new(test.connect().await);
+    let writers: Vec<_> = (0..50)
+        .map(|number| {
+            let database = Arc::clone(&database);
+            tokio::spawn(async move {
+                let mut transaction = database.begin().await.unwrap();
+                insert(&mut transaction, &format!("writer {number}")).await;
+                transaction.commit().await.unwrap();
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(count(&database).await, 50);
+}
+
+async fn migrating_again_changes_nothing(test: TestDatabase) {
+    let database = test.connect().await;
+    assert!(database.is_migrated().await.unwrap());
+    database.migrate().await.unwrap();
+    database.ping().await.unwrap();
+}
+
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(super::TestDatabase::sqlite().await).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $test() { super::$test(super::TestDatabase::postgres().await).await; })+
+        }
+    };
+}
+on_both!(transactions_are_all_or_nothing, many_writers_wait_for_each_other, migrating_again_changes_nothing);
+
+#[tokio::test]
+async fn an_error_does_not_show_the_row_it_is_about() {
+    let test = TestDatabase::postgres().await;
+    let database = test.connect().await;
+    let twice = "INSERT INTO dependency_health (dependency, state, failures, updated_at) \
+                 VALUES ('zebulon', 'closed', 0, 0), ('zebulon', 'closed', 0, 0)";
+    let error = DatabaseError::from(sqlx::query(twice).execute(database.pool()).await.unwrap_err());
+    assert!(format!("{error} {error:?}").contains("duplicate key"));
+    assert!(!format!("{error} {error:?}").contains("zebulon"));
+}
+
+#[tokio::test]
+async fn a_url_of_another_kind_is_refused_with_what_would_be_right() {
+    let error = Database::connect("mysql://localhost/x", 1).await.unwrap_err();
+    assert_eq!(error.to_string(), "DATABASE_URL must start with sqlite:// or postgres://");
+    assert!(matches!(error, DatabaseError::Url(_)));
+}
+
+#[tokio::test]
+async fn an_empty_database_is_not_migrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("empty.db").display());
+    let database = Database::connect(&url, 1).await.unwrap();
+    assert_eq!(database.backend(), Backend::Sqlite);
+    assert!(!database.is_migrated().await.unwrap());
+}

@@ -1,0 +1,85 @@
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::with_parents;
+
+/// What kind of mailbox an address's domain stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mailbox {
+    /// Anything that is on neither list below: taken for an employer's domain.
+    Corporate,
+    /// Open to anyone (gmail.com): says nothing about an employer.
+    Private,
+    /// Thrown away after one use (mailinator.com).
+    Disposable,
+}
+
+impl Mailbox {
+    /// By the built-in lists in `data/`; a subdomain of a listed domain counts as listed.
+    ///
+    /// `domain` is the part after the `@` of an [`lead::EmailAddress`], so in lower case.
+    pub fn of(domain: &str) -> Self {
+        if with_parents(domain).any(|domain| DISPOSABLE.contains(domain)) {
+            Self::Disposable
+        } else if with_parents(domain).any(|domain| PRIVATE.contains(domain)) {
+            Self::Private
+        } else {
+            Self::Corporate
+        }
+    }
+
+    /// The word used in facts and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Corporate => "corporate",
+            Self::Private => "private",
+            Self::Disposable => "disposable",
+        }
+    }
+}
+
+static PRIVATE: LazyLock<HashSet<&str>> = LazyLock::new(|| domains(include_str!("../data/free-mail.txt")));
+static DISPOSABLE: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| domains(include_str!("../data/disposable-mail.txt")));
+
+/// One domain a line; `#` starts a comment.
+fn domains(text: &str) -> HashSet<&str> {
+    text.lines()
+        .map(|line| line.split('#').next().unwrap_or("").trim())
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_mail_and_throw_away_domains_are_told_from_companies() {
+        for (domain, mailbox) in [
+            ("gmail.com", Mailbox::Private),
+            ("proton.me", Mailbox::Private),
+            ("mail.com", Mailbox::Private),
+            ("me.fastmail.com", Mailbox::Private),
+            ("mailinator.com", Mailbox::Disposable),
+            ("x.y.mailinator.com", Mailbox::Disposable),
+            ("stripe.com", Mailbox::Corporate),
+            ("notgmail.com", Mailbox::Corporate),
+            ("gmail.com.example.com", Mailbox::Corporate),
+        ] {
+            assert_eq!(Mailbox::of(domain), mailbox, "{domain}");
+        }
+    }
+
+    #[test]
+    fn the_lists_hold_lower_case_domains_and_do_not_overlap() {
+        assert!(PRIVATE.len() > 100 && DISPOSABLE.len() > 80);
+        for domain in PRIVATE.iter().chain(DISPOSABLE.iter()) {
+            assert!(domain.contains('.') && *domain == domain.to_lowercase(), "{domain}");
+        }
+        assert_eq!(PRIVATE.intersection(&DISPOSABLE).count(), 0);
+    }
+}

@@ -1,0 +1,79 @@
+//! Other ways to write the same fact.
+
+use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
+
+pub(crate) const KINDS: [&str; 11] = [
+    "as it is",
+    "boolean as a word",
+    "decomposed letters",
+    "full-width letters",
+    "grouped thousands",
+    "lower case",
+    "number as a text",
+    "number with a fraction of zero",
+    "text as a number",
+    "upper case",
+    "white space",
+];
+
+/// The claimed value in every dress in which it still is the fact. `fact` may be the list it is a member of.
+pub(crate) fn dresses(value: &Value, fact: &Value) -> Vec<(&'static str, Value)> {
+    let mut dresses = vec![("as it is", value.clone())];
+    match value {
+        Value::String(text) => {
+            let mut dress = |kind, text: String| dresses.push((kind, Value::String(text)));
+            dress("upper case", text.to_uppercase());
+            dress("lower case", text.to_lowercase());
+            dress("white space", format!("\t{} \n", text.replace(' ', " \u{a0} ")));
+            dress("decomposed letters", text.nfd().collect());
+            dress("full-width letters", text.chars().map(full_width).collect());
+            if let Ok(number) = text.parse::<u64>()
+                && number.to_string() == *text
+            {
+                dress("grouped thousands", grouped(text));
+                dresses.push(("text as a number", json!(number)));
+            }
+            if text == "true" {
+                dresses.push(("boolean as a word", json!(true)));
+            }
+        }
+        Value::Bool(truth) => {
+            for word in [truth.to_string(), truth.to_string().to_uppercase()] {
+                dresses.push(("boolean as a word", json!(word)));
+            }
+        }
+        Value::Number(number) => {
+            let text = number.to_string();
+            dresses.push(("number as a text", json!(format!(" {text} "))));
+            if let Some(whole) = number.as_i64() {
+                dresses.push(("number with a fraction of zero", json!(format!("{whole}.00"))));
+                dresses.push(("grouped thousands", json!(grouped(&text))));
+                dresses.push(("number as a text", json!(format!("{whole}.0e0"))));
+                if let Ok(small) = i32::try_from(whole) {
+                    dresses.push(("number with a fraction of zero", json!(f64::from(small))));
+                }
+            }
+        }
+        other => panic!("no truthful claim of {other} about {fact}"),
+    }
+    if fact.is_array() {
+        dresses.push(("as it is", fact.clone()));
+    }
+    dresses
+}
+
+fn full_width(c: char) -> char {
+    match c {
+        '!'..='~' => char::from_u32(u32::from(c) + 0xfee0).unwrap(),
+        other => other,
+    }
+}
+
+/// `-1234567` as `-1,234,567`.
+pub(crate) fn grouped(digits: &str) -> String {
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    let groups: Vec<_> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    format!("{sign}{}", groups.join(","))
+}

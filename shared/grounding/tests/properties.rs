@@ -1,0 +1,293 @@
+//! What holds for every answer, sensible or not, under every contract.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use grounding::{
+    Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, ReasonCode, Verdict, check, decide,
+    summary,
+};
+use lead::{Decision, Fit, FitScore, Intent};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// JSON of every kind, with texts, keys and numbers that often meet again elsewhere.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0..5_i64).prop_map(Value::from),
+        prop::sample::select(vec![
+            "", " ", "x", "X", "1", "1.0", "1,200", "true", "\u{200b}", "é", "e\u{301}"
+        ])
+        .prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map(key(), inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::sample::select(vec!["a", "b", "a.b", "", "baseline_score"]).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+fn fact_sheet() -> impl Strategy<Value = FactSheet> {
+    let facts = || prop::collection::hash_map(key(), any_json(), 0..5);
+    (prop::array::uniform5(facts()), prop::option::of(-20..120_i64)).prop_map(|(all, baseline)| {
+        let mut sheet = FactSheet::new();
+        for (namespace, facts) in Namespace::ALL.into_iter().zip(all) {
+            let mut facts: Map<String, Value> = facts.into_iter().collect();
+            if let (Namespace::Computed, Some(baseline)) = (namespace, baseline) {
+                facts.insert("baseline_score".into(), json!(baseline));
+            }
+            sheet.set(namespace, facts);
+        }
+        sheet
+    })
+}
+
+fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop_oneof![
+        9 => prop::sample::select(words).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+fn wild_claim() -> impl Strategy<Value = Claim> {
+    let paths =
+        &["marketo.a", "marketo.a.b", "product.b", "enrichment.a", "salesforce.a", "computed.baseline_score"];
+    let sources = &["SALESFORCE", "MARKETO", "PRODUCT", "ENRICHMENT", "COMPUTED"];
+    let types = &["FIRMOGRAPHIC", "BEHAVIOR", "PIPELINE", "SCORE"];
+    (word(sources), word(paths), any_json(), word(types))
+        .prop_map(|(source, field_path, value, claim_type)| Claim { source, field_path, value, claim_type })
+}
+
+/// A sheet, and claims of which some are true of it: the only way to reach the rules behind the claims.
+fn sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
+    (fact_sheet(), prop::collection::vec(wild_claim(), 0..3), any::<u32>(), 0..4_u8).prop_map(
+        |(sheet, mut claims, chosen, wild)| {
+            if wild > 0 {
+                claims.clear();
+            }
+            for (i, (path, fact)) in sheet.leaves().enumerate() {
+                if chosen & (1 << (i % 32)) == 0 {
+                    continue;
+                }
+                let claim_type = match path.namespace() {
+                    Namespace::Enrichment => "FIRMOGRAPHIC",
+                    Namespace::Marketo | Namespace::Product => "BEHAVIOR",
+                    Namespace::Salesforce => "PIPELINE",
+                    Namespace::Computed => ["SCORE", "PIPELINE"][(chosen >> 31) as usize],
+                };
+                let value = match fact {
+                    Value::Array(members) if i % 2 == 0 => members.last().cloned().unwrap_or_default(),
+                    fact => fact.clone(),
+                };
+                claims.push(Claim {
+                    source: path.namespace().source().into(),
+                    field_path: path.to_string(),
+                    value,
+                    claim_type: claim_type.into(),
+                });
+            }
+            (sheet, claims)
+        },
+    )
+}
+
+fn answer(evidence: Vec<Claim>) -> impl Strategy<Value = Answer> {
+    let score = (0..=100_i64).prop_map(FitScore::clamped);
+    let intent = prop::sample::select(Intent::ALL.to_vec());
+    let decision = prop::sample::select(Decision::ALL.to_vec());
+    (score, intent, decision).prop_map(move |(fit_score, intent, decision)| Answer {
+        fit_score,
+        intent,
+        decision,
+        reasoning: "because".into(),
+        evidence: evidence.clone(),
+    })
+}
+
+fn contract() -> impl Strategy<Value = Contract> {
+    (1..=99_i64, 1..=99_i64, prop_oneof![0..=30_u8, 0..=100_u8], any::<bool>()).prop_map(
+        |(medium, above, score_band, default)| {
+            if default {
+                return Contract::default();
+            }
+            let contract = Contract {
+                version: 2,
+                fit_medium_from: FitScore::clamped(medium),
+                fit_high_from: FitScore::clamped(medium + above),
+                score_band,
+            };
+            contract.validate().expect("1 <= medium < high");
+            contract
+        },
+    )
+}
+
+/// One fact of each kind, and true claims about some of them: what the rules on conclusions are about.
+fn plain_sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
+    (any::<[bool; 4]>(), 0..=100_i64).prop_map(|(chosen, baseline)| {
+        let mut sheet = FactSheet::new();
+        let mut claims = Vec::new();
+        for ((namespace, key, value, claim_type), chosen) in [
+            (Namespace::Salesforce, "deal_stage", json!("Qualified"), "PIPELINE"),
+            (Namespace::Marketo, "last_page", json!("/pricing"), "BEHAVIOR"),
+            (Namespace::Enrichment, "industry", json!("Fintech"), "FIRMOGRAPHIC"),
+            (Namespace::Computed, "baseline_score", json!(baseline), "SCORE"),
+        ]
+        .into_iter()
+        .zip(chosen)
+        {
+            sheet.set(namespace, Map::from_iter([(key.to_owned(), value.clone())]));
+            if chosen {
+                let field_path = format!("{namespace}.{key}");
+                claims.push(Claim {
+                    source: namespace.source().into(),
+                    field_path,
+                    value,
+                    claim_type: claim_type.into(),
+                });
+            }
+        }
+        (sheet, claims)
+    })
+}
+
+fn case() -> impl Strategy<Value = (FactSheet, Answer, Contract)> {
+    let sheets = prop_oneof![1 => sheet_and_claims(), 2 => plain_sheet_and_claims()];
+    (sheets, contract())
+        .prop_flat_map(|((sheet, claims), contract)| (Just(sheet), answer(claims), Just(contract)))
+}
+
+fn as_answer(verdict: &Verdict) -> Answer {
+    Answer {
+        fit_score: verdict.fit_score,
+        intent: verdict.intent,
+        decision: verdict.decision,
+        reasoning: String::new(),
+        evidence: verdict.evidence.clone(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn a_verdict_is_never_stronger_than_the_answer_or_the_matrix((facts, answer, contract) in case()) {
+        let verdict = check(&facts, &answer, &contract);
+        prop_assert_eq!(verdict.fit, contract.fit(verdict.fit_score));
+        prop_assert!(verdict.intent <= answer.intent);
+        if verdict.decision != Decision::ManualReview {
+            prop_assert!(verdict.decision <= answer.decision);
+            prop_assert!(verdict.decision <= decide(verdict.fit, verdict.intent));
+        }
+        if verdict.fit_score > answer.fit_score {
+            prop_assert!(verdict.reasons.iter().any(|breach| breach.code == ReasonCode::ScoreOutOfBand));
+        }
+    }
+
+    #[test]
+    fn a_verdict_rests_on_what_carries_it((facts, answer, contract) in case()) {
+        let verdict = check(&facts, &answer, &contract);
+        let any = |types: &[&str]| verdict.evidence.iter().any(|claim| types.contains(&claim.claim_type.as_str()));
+        prop_assert!(verdict.intent != Intent::High || any(&["BEHAVIOR", "SCORE"]));
+        prop_assert!(verdict.fit != Fit::High || any(&["FIRMOGRAPHIC", "SCORE"]));
+        prop_assert!(verdict.fit != Fit::Medium || any(&["FIRMOGRAPHIC", "BEHAVIOR", "SCORE"]));
+        if verdict.decision == Decision::RouteToSdr {
+            prop_assert_eq!((verdict.fit, verdict.intent), (Fit::High, Intent::High));
+        }
+    }
+
+    #[test]
+    fn the_status_says_what_the_reasons_are((facts, answer, contract) in case()) {
+        let verdict = check(&facts, &answer, &contract);
+        let lies = verdict.reasons.iter().filter(|breach| breach.claim.is_some()).count();
+        let expected = match (lies, verdict.reasons.len()) {
+            (0, 0) => GroundingStatus::Valid,
+            (0, _) => GroundingStatus::Downgraded,
+            _ => GroundingStatus::Rejected,
+        };
+        prop_assert_eq!(verdict.status, expected);
+        match expected {
+            GroundingStatus::Rejected => prop_assert_eq!(verdict.decision, Decision::ManualReview),
+            GroundingStatus::Valid => {
+                prop_assert_eq!((verdict.fit_score, verdict.intent, verdict.decision),
+                                (answer.fit_score, answer.intent, answer.decision));
+            }
+            GroundingStatus::Downgraded => {}
+        }
+    }
+
+    #[test]
+    fn checking_a_verdict_again_changes_nothing((facts, answer, contract) in case()) {
+        let once = check(&facts, &answer, &contract);
+        let twice = check(&facts, &as_answer(&once), &contract);
+        prop_assert_ne!(twice.status, GroundingStatus::Rejected);
+        prop_assert_eq!(as_answer(&twice), as_answer(&once));
+        prop_assert_eq!(twice.fit, once.fit);
+    }
+
+    #[test]
+    fn the_order_of_the_claims_does_not_matter((facts, answer, contract) in case(), turn in 0..8_usize) {
+        let mut other = answer.clone();
+        if !other.evidence.is_empty() {
+            let at = turn % other.evidence.len();
+            other.evidence.rotate_left(at);
+            other.evidence.reverse();
+            other.evidence.push(other.evidence[at].clone());
+        }
+        let (a, b) = (check(&facts, &answer, &contract), check(&facts, &other, &contract));
+        prop_assert_eq!(summary(&a), summary(&b));
+        prop_assert_eq!(a, b);
+    }
+
+    #[test]
+    fn what_passed_is_the_fact_itself((facts, answer, contract) in case()) {
+        for claim in check(&facts, &answer, &contract).evidence {
+            let fact = facts.get(&claim.field_path.parse().unwrap()).unwrap();
+            let is_member = fact.as_array().is_some_and(|members| members.contains(&claim.value));
+            prop_assert!(*fact == claim.value || is_member);
+        }
+    }
+
+    #[test]
+    fn a_summary_is_bounded_plain_text((facts, answer, contract) in case()) {
+        let text = summary(&check(&facts, &answer, &contract));
+        prop_assert!(text.chars().count() <= 2_000);
+        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn a_verdict_is_stored_and_read_back_unchanged((facts, answer, contract) in case()) {
+        let verdict = check(&facts, &answer, &contract);
+        let stored = serde_json::to_value(&verdict).unwrap();
+        prop_assert_eq!(serde_json::from_value::<Verdict>(stored).unwrap(), verdict);
+    }
+
+    #[test]
+    fn every_named_fact_is_found_under_its_path(facts in fact_sheet()) {
+        for (path, fact) in facts.leaves() {
+            prop_assert_eq!(facts.get(&path), Some(fact));
+        }
+        prop_assert_eq!(serde_json::from_value::<FactSheet>(facts.to_json()).unwrap(), facts);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in any::<String>(), json in any_json()) {
+        let _ = Answer::parse(&text);
+        let _ = Answer::parse(&json.to_string());
+        let _ = Answer::parse(&format!("```json\n{json}\n```"));
+    }
+}

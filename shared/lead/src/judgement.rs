@@ -1,0 +1,145 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How well the company matches our ideal customer, 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct FitScore(u8);
+
+impl FitScore {
+    /// The highest score.
+    pub const MAX: Self = Self(100);
+
+    /// The score given when no AI could judge: neutral, and always paired with a manual review.
+    pub const FALLBACK: Self = Self(50);
+
+    /// A score, or none where the number is outside 0 to 100.
+    pub fn new(score: i64) -> Option<Self> {
+        u8::try_from(score).ok().filter(|score| *score <= 100).map(Self)
+    }
+
+    /// The nearest score to a number.
+    pub fn clamped(score: i64) -> Self {
+        u8::try_from(score.clamp(0, 100)).map_or(Self::MAX, Self)
+    }
+
+    /// The score as a number.
+    pub fn get(self) -> i64 {
+        self.0.into()
+    }
+}
+
+impl fmt::Display for FitScore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl TryFrom<i64> for FitScore {
+    type Error = &'static str;
+
+    fn try_from(score: i64) -> Result<Self, Self::Error> {
+        Self::new(score).ok_or("a fit score is between 0 and 100")
+    }
+}
+
+impl From<FitScore> for i64 {
+    fn from(score: FitScore) -> Self {
+        score.get()
+    }
+}
+
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant),+
+        }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The value as it is written in JSON, in the database and in the CRM.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// Reads a value back; exact, case included.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use vocabulary;
+
+vocabulary! {
+    /// The level of fit that a score amounts to, by configured thresholds. Ordered, weakest first.
+    Fit {
+        /// Not our customer.
+        Low = "LOW",
+        /// Could be.
+        Medium = "MEDIUM",
+        /// Ours.
+        High = "HIGH",
+    }
+}
+
+vocabulary! {
+    /// How ready this person is to buy. Ordered, weakest first.
+    Intent {
+        /// No sign.
+        Low = "LOW",
+        /// Some signs.
+        Medium = "MEDIUM",
+        /// Ready.
+        High = "HIGH",
+    }
+}
+
+vocabulary! {
+    /// What is to be done with a lead. Ordered by strength: how much of a salesperson's time it costs.
+    Decision {
+        /// Nothing.
+        Ignore = "IGNORE",
+        /// Marketing keeps in touch.
+        Nurture = "NURTURE",
+        /// A person decides; also what an unjudged lead gets.
+        ManualReview = "MANUAL_REVIEW",
+        /// A sales representative calls now.
+        RouteToSdr = "ROUTE_TO_SDR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_between_0_and_100() {
+        assert_eq!(FitScore::new(100), Some(FitScore::MAX));
+        assert_eq!(FitScore::new(101), None);
+        assert_eq!(FitScore::new(-1), None);
+        assert_eq!(FitScore::clamped(-5).get(), 0);
+        assert_eq!(FitScore::clamped(i64::MAX).get(), 100);
+        assert!(serde_json::from_str::<FitScore>("101").is_err());
+    }
+
+    #[test]
+    fn words_are_read_back_as_they_are_written() {
+        for decision in Decision::ALL {
+            assert_eq!(Decision::parse(decision.as_str()), Some(*decision));
+            assert_eq!(serde_json::to_string(decision).unwrap(), format!("\"{decision}\""));
+        }
+        assert_eq!(Intent::parse("high"), None);
+    }
+}

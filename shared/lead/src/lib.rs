@@ -1,0 +1,33 @@
+//! The domain: what a lead is, how it is identified, and the states it goes through.
+//!
+//! Nothing here does I/O. Time comes in through [`Clock`], so every rule that depends on it can be
+//! tested exactly.
+//!
+//! - [`Lead`] is the parsed, normalised content of one webhook; [`LeadEvent`] is what travels on a queue.
+//! - [`LeadId`] identifies a lead for ever, [`DeliveryId`] one accepted content of it.
+//! - [`Failure`] says how every failure in the system is to be treated.
+//! - [`Personal`] keeps personal data out of logs by its type.
+
+mod campaign;
+mod canonical;
+mod clock;
+mod email;
+mod event;
+mod failure;
+mod id;
+mod judgement;
+mod personal;
+mod record;
+mod status;
+
+pub use campaign::{CampaignId, CampaignIdError};
+pub use canonical::canonical_json;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use email::{EmailAddress, EmailError};
+pub use event::{EVENT_VERSION, LeadEvent};
+pub use failure::{Dependency, Failure, FailureClass};
+pub use id::{ContentHash, DeliveryId, IdError, LeadId};
+pub use judgement::{Decision, Fit, FitScore, Intent};
+pub use personal::Personal;
+pub use record::Lead;
+pub use status::LeadStatus;

@@ -1,0 +1,154 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json};
+
+/// The parsed, normalised content of one webhook: absent values are absent, never empty.
+///
+/// Its `Debug` shows the ids only.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lead {
+    /// Who.
+    pub email: EmailAddress,
+    /// Through which campaign.
+    pub campaign_id: CampaignId,
+    /// The whole name, where the sender gives it in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Personal<String>>,
+    /// The given name, where the sender gives it apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<Personal<String>>,
+    /// The family name, where the sender gives it apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<Personal<String>>,
+    /// The company as the person wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<String>,
+    /// The job title as the person wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The telephone number as the person wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Personal<String>>,
+    /// What Marketo knows: `lead_id`, `engagement_score`, `program`, `activity`, ...
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub marketo: Map<String, Value>,
+    /// What our product knows: `usage_signals`, `activation_state`, ...
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub product: Map<String, Value>,
+    /// What the CRM knows, as told by the sender: `deal_stage`, `owner`, ...
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub salesforce: Map<String, Value>,
+    /// Top-level fields that have no meaning to us. Kept, and never shown to a model.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+}
+
+impl Lead {
+    /// A lead with only what is required.
+    pub fn new(email: EmailAddress, campaign_id: CampaignId) -> Self {
+        Self {
+            email,
+            campaign_id,
+            name: None,
+            first_name: None,
+            last_name: None,
+            company: None,
+            title: None,
+            phone: None,
+            marketo: Map::new(),
+            product: Map::new(),
+            salesforce: Map::new(),
+            attributes: Map::new(),
+        }
+    }
+
+    /// Which lead this is.
+    pub fn id(&self) -> LeadId {
+        LeadId::derive(&self.email, &self.campaign_id)
+    }
+
+    /// The hash of the content, the same for every way of writing it.
+    pub fn content_hash(&self) -> ContentHash {
+        let content = serde_json::to_value(self).unwrap_or_default(); // strings and JSON values always serialise
+        ContentHash::of(&canonical_json(&content))
+    }
+
+    /// The whole name: as given, or put together from its parts.
+    pub fn full_name(&self) -> Option<Personal<String>> {
+        if let Some(name) = &self.name {
+            return Some(name.clone());
+        }
+        let parts: Vec<&str> = [&self.first_name, &self.last_name]
+            .into_iter()
+            .flatten()
+            .map(|part| part.expose().as_str())
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(" ").into())
+    }
+
+    /// Given name and family name, split at the last space where the sender gave it in one.
+    pub fn name_parts(&self) -> (Option<Personal<String>>, Option<Personal<String>>) {
+        if self.first_name.is_some() || self.last_name.is_some() {
+            return (self.first_name.clone(), self.last_name.clone());
+        }
+        match self.name.as_ref().map(|name| name.expose().rsplit_once(' ')) {
+            Some(Some((first, last))) => (Some(first.to_owned().into()), Some(last.to_owned().into())),
+            Some(None) => (None, self.name.clone()),
+            None => (None, None),
+        }
+    }
+}
+
+impl fmt::Debug for Lead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lead").field("id", &self.id().as_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lead() -> Lead {
+        Lead::new(EmailAddress::parse("ann@example.com").unwrap(), CampaignId::parse("c1").unwrap())
+    }
+
+    #[test]
+    fn the_content_hash_ignores_key_order_and_sees_every_value() {
+        let mut a = lead();
+        a.marketo = serde_json::from_str(r#"{"x":1,"y":{"b":2,"a":1}}"#).unwrap();
+        let mut b = lead();
+        b.marketo = serde_json::from_str(r#"{"y":{"a":1,"b":2},"x":1}"#).unwrap();
+        assert_eq!(a.content_hash(), b.content_hash());
+        b.title = Some("CTO".into());
+        assert_ne!(a.content_hash(), b.content_hash());
+        assert_eq!(a.id(), b.id());
+    }
+
+    #[test]
+    fn a_name_can_be_put_together_and_taken_apart() {
+        let mut one = lead();
+        one.name = Some("Ann Mary Smith".to_owned().into());
+        let (first, last) = one.name_parts();
+        assert_eq!(
+            (first.unwrap().expose().as_str(), last.unwrap().expose().as_str()),
+            ("Ann Mary", "Smith")
+        );
+        let mut two = lead();
+        two.first_name = Some("Ann".to_owned().into());
+        two.last_name = Some("Smith".to_owned().into());
+        assert_eq!(two.full_name().unwrap().expose(), "Ann Smith");
+    }
+
+    #[test]
+    fn debug_output_holds_no_personal_data() {
+        let mut lead = lead();
+        lead.name = Some("Ann Smith".to_owned().into());
+        lead.attributes.insert("note".into(), "call 555-0100".into());
+        let text = format!("{lead:?}");
+        assert!(!text.contains("ann") && !text.contains("Ann") && !text.contains("555"), "{text}");
+    }
+}

@@ -1,0 +1,30 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::judgement::vocabulary;
+
+vocabulary! {
+    /// Where a lead stands.
+    LeadStatus {
+        /// Accepted, not yet worked on.
+        Queued = "queued",
+        /// A worker has it.
+        Processing = "processing",
+        /// An attempt failed or was deferred; another will follow by itself.
+        Retrying = "retrying",
+        /// Written to the CRM.
+        Synced = "synced",
+        /// A person must look at it: its analysis was rejected.
+        Held = "held",
+        /// Dead-lettered, with a reason a person can act on.
+        PermanentlyFailed = "permanently_failed",
+    }
+}
+
+impl LeadStatus {
+    /// Whether nothing more happens by itself.
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Synced | Self::Held | Self::PermanentlyFailed)
+    }
+}

@@ -1,0 +1,121 @@
+use async_trait::async_trait;
+use enrichment::Enrichment;
+use grounding::GroundingStatus;
+use intake::parse_lead;
+use lead::{Failure, LeadEvent};
+use queue::{LeadHandler, Message, Settlement};
+use serde_json::json;
+use store::{AnalysisRecord, Begun, Finish, Work};
+
+use crate::plan::{self, Rejected};
+use crate::{Pipeline, judge};
+
+#[async_trait]
+impl LeadHandler for Pipeline {
+    async fn handle(&self, message: &Message) -> Result<(), Failure> {
+        let event = read(message)?;
+        let Begun::Work(work) = self.store.begin_work(&event, message.attempt).await? else {
+            tracing::info!("nothing to do: finished or superseded");
+            return Ok(());
+        };
+        let enrichment = self.enrich(&work).await?;
+        let analysis = match &work.analysis {
+            Some(analysis) => analysis.clone(),
+            None => judge::judge(self, &work, &enrichment, message.attempt).await?,
+        };
+        self.write(&work, &enrichment, &analysis).await
+    }
+
+    async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure> {
+        let event = read(message).ok();
+        match (outcome, &event) {
+            (Settlement::DeadLetter { failure }, event) => {
+                // What could be read is kept as an event of ours, which is what a redrive sends.
+                let event = event.as_ref();
+                let body = event.map_or_else(|| message.body.clone(), |event| json!(event).to_string());
+                self.store.record_dead_letter(&message.id, event, &body, message.attempt, failure).await?;
+            }
+            (Settlement::Retry { after, failure }, Some(event)) => {
+                self.store.record_retry(event, message.attempt, failure, *after, false).await?;
+            }
+            (Settlement::Defer { after, failure }, Some(event)) => {
+                self.store.record_retry(event, message.attempt, failure, *after, true).await?;
+            }
+            (Settlement::Done | Settlement::Retry { .. } | Settlement::Defer { .. }, _) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Pipeline {
+    /// What is known of the company, asked for once for each delivery.
+    async fn enrich(&self, work: &Work) -> Result<Enrichment, Failure> {
+        if let Some(stored) = &work.enrichment {
+            return serde_json::from_value(stored.clone()).map_err(|_| {
+                Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
+            });
+        }
+        let enrichment = self.enrichment.enrich(&work.lead).await;
+        let detail = json!({
+            "status": enrichment.status,
+            "providers": self.enrichment.providers().collect::<Vec<_>>(),
+            "fields": enrichment.provenance.keys().collect::<Vec<_>>(),
+            "errors": enrichment.errors,
+        });
+        Ok(self.store.save_enrichment(work, enrichment, &detail).await?)
+    }
+
+    /// Writes to the CRM what the verdict allows, or holds the lead.
+    async fn write(
+        &self,
+        work: &Work,
+        enrichment: &Enrichment,
+        analysis: &AnalysisRecord,
+    ) -> Result<(), Failure> {
+        let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
+        if is_rejected && self.rejected == Rejected::Hold {
+            self.store.finish(work, &Finish::Held, &json!([])).await?;
+            tracing::info!(outcome = "held", "lead settled");
+            return Ok(());
+        }
+        let mut plan = plan::plan(work, enrichment, analysis);
+        let written = self.store.last_written(self.guard.provider(), &plan).await?;
+        plan::leave_out_repetitions(&mut plan, &written);
+        let outcome = self.guard.submit(&plan).await?;
+        let record = outcome.lead_record.ok_or_else(|| {
+            Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
+        })?;
+        let effects: Vec<_> = (plan.actions.iter().zip(&outcome.effects))
+            .map(|(planned, (_, effect))| json!({ "action": planned.action.kind(), "record_id": effect.record_id, "created": effect.created }))
+            .collect();
+        let finish = Finish::Synced { provider: outcome.provider, record_id: record.record_id };
+        self.store.finish(work, &finish, &json!(effects)).await?;
+        tracing::info!(
+            outcome = "synced",
+            decision = %analysis.verdict.decision,
+            grounding = %analysis.verdict.status,
+            fallback = analysis.fallback,
+            "lead settled"
+        );
+        Ok(())
+    }
+}
+
+/// Reads a message: an event of ours, or a lead as another producer of the same queue writes it, in the fields of a
+/// webhook. What is neither will never be one.
+fn read(message: &Message) -> Result<LeadEvent, Failure> {
+    let Ok(event) = serde_json::from_str::<LeadEvent>(&message.body) else {
+        let lead = parse_lead(message.body.as_bytes()).map_err(|rejection| {
+            let problem =
+                format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
+            Failure::permanent("unreadable_message", problem)
+        })?;
+        return Ok(LeadEvent::new(lead, message.sent_at));
+    };
+    if event.is_consistent() {
+        Ok(event)
+    } else {
+        let problem = "the message's ids or version are not those of its content";
+        Err(Failure::permanent("inconsistent_message", problem))
+    }
+}

@@ -1,0 +1,45 @@
+//! One lead's way from the queue to the CRM: enrich, judge, check, write.
+//!
+//! What each step finds out is stored before the next one begins. A process that dies anywhere leaves a delivery
+//! that the next attempt takes up where it stopped: nobody is asked twice for what is known, and no effect happens
+//! twice.
+//!
+//! ```text
+//! begin ── enrich ── judge ── check ──┬── plan ── guard ── CRM ── synced
+//!   │         │        │        │     └── held (rejected)
+//!   └─────────┴────────┴────────┴───────────────────────── store, audit trail
+//! ```
+
+mod handler;
+mod judge;
+mod plan;
+mod replay;
+
+pub use plan::Rejected;
+pub use replay::{Change, Replay};
+
+use std::sync::Arc;
+
+use analysis::{Analyst, Icp};
+use crm::Guard;
+use enrichment::Waterfall;
+use lead::Clock;
+use store::Store;
+
+/// The steps and what they work with.
+pub struct Pipeline {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Who knows companies.
+    pub enrichment: Waterfall,
+    /// The ideal customer, which computes facts and sets the thresholds.
+    pub icp: Icp,
+    /// Who judges.
+    pub analyst: Arc<dyn Analyst>,
+    /// The only way to the CRM.
+    pub guard: Guard,
+    /// What becomes of a lead whose analysis is rejected.
+    pub rejected: Rejected,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}

@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crm::parameters::{
+    CreateTask, LeadDetails, LogActivity, Priority, SetLeadScore, SyncFirmographics, UpdateLeadStatus,
+};
+use crm::{Action, Mode, Object, Plan, Prose, Text};
+use enrichment::{Enrichment, Firmographics};
+use grounding::{GroundingStatus, summary};
+use lead::{Decision, Lead, Personal};
+use serde_json::Value;
+use store::{AnalysisRecord, Work};
+
+/// How soon a sales representative is to call a lead that is routed to them.
+const CALL_WITHIN: Duration = Duration::from_hours(1);
+
+/// What becomes of a lead whose analysis is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// It is held for a person.
+    Hold,
+    /// It is written to the CRM with no field that the analysis had a say in.
+    Bare,
+}
+
+/// Everything that this judgement does to the CRM: who the person is, what is known of the company, and, unless the
+/// analysis was rejected, what was judged.
+///
+/// The same delivery and round always give the same plan: ids and times are derived, never drawn.
+pub(crate) fn plan(work: &Work, enrichment: &Enrichment, analysis: &AnalysisRecord) -> Plan {
+    let company = enrichment.found();
+    let mut actions = vec![Action::UpsertLead(details(&work.lead, company))];
+    actions.extend(company.and_then(firmographics).map(Action::SyncFirmographics));
+    if analysis.verdict.status != GroundingStatus::Rejected {
+        judged(work, analysis, &mut actions);
+    }
+    let account = company.map(|company| company.domain.clone());
+    let round = u32::try_from(work.round).unwrap_or(u32::MAX);
+    Plan::new(work.lead_id.clone(), work.delivery_id.clone(), round, account, actions)
+}
+
+/// Takes out what would write again what was written last: a revision that changes the title does not write the score
+/// anew. It saves calls, and leaves alone what a person has changed since.
+pub(crate) fn leave_out_repetitions(plan: &mut Plan, written: &BTreeMap<String, Value>) {
+    plan.actions.retain(|planned| {
+        let action = &planned.action;
+        let changes_the_lead = action.object() == Object::Lead && action.mode() == Mode::Update;
+        let fields = Value::Object(action.fields());
+        !(changes_the_lead && written.get(action.kind()) == Some(&fields))
+    });
+}
+
+fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
+    let verdict = &analysis.verdict;
+    // What a salesperson reads is rendered from the claims that passed. The model's own words go nowhere.
+    let summary = Prose::fit(&summary(verdict));
+    actions.push(Action::SetLeadScore(SetLeadScore {
+        fit_score: verdict.fit_score,
+        fit: verdict.fit,
+        intent: verdict.intent,
+        decision: verdict.decision,
+        fallback: analysis.fallback,
+        summary: summary.clone(),
+    }));
+    actions.push(Action::UpdateLeadStatus(UpdateLeadStatus { status: verdict.decision.into() }));
+    let line = |text: String| Text::fit(&text);
+    if verdict.decision == Decision::RouteToSdr {
+        let due_at = analysis.created_at.saturating_add(CALL_WITHIN).unwrap_or(analysis.created_at);
+        let subject = line(format!(
+            "Call: {} fit, {} intent (score {})",
+            verdict.fit, verdict.intent, verdict.fit_score
+        ));
+        actions.extend(subject.map(|subject| {
+            let (decision, priority) = (verdict.decision, Priority::High);
+            Action::CreateTask(CreateTask {
+                decision,
+                subject,
+                description: summary.clone(),
+                priority,
+                due_at,
+            })
+        }));
+    }
+    // A judgement without an AI may come again and again while it is away: not worth a line in the CRM each time.
+    if !analysis.fallback {
+        let subject = line(format!(
+            "RevenueFlow, revision {}: {} (score {})",
+            work.revision, verdict.decision, verdict.fit_score
+        ));
+        actions.extend(subject.map(|subject| {
+            Action::LogActivity(LogActivity { subject, body: summary, at: analysis.created_at })
+        }));
+    }
+}
+
+fn details(lead: &Lead, company: Option<&Firmographics>) -> LeadDetails {
+    let (first_name, last_name) = lead.name_parts();
+    let company_name = lead.company.as_deref().or(company.and_then(|company| company.name.as_deref()));
+    LeadDetails {
+        email: lead.email.clone(),
+        campaign_id: lead.campaign_id.clone(),
+        first_name: personal(first_name.as_ref()),
+        last_name: personal(last_name.as_ref()),
+        company: company_name.and_then(Text::fit),
+        title: lead.title.as_deref().and_then(Text::fit),
+        phone: personal(lead.phone.as_ref()),
+    }
+}
+
+fn firmographics(company: &Firmographics) -> Option<SyncFirmographics> {
+    let (employees, revenue) = (company.employee_range, company.revenue_usd);
+    Some(SyncFirmographics {
+        company_domain: Text::fit(&company.domain)?,
+        company_name: text(company.name.as_ref()),
+        industry: text(company.industry.as_ref()),
+        employees_min: company.employee_count.or(employees.map(|range| range.min)),
+        employees_max: company.employee_count.or(employees.and_then(|range| range.max)),
+        revenue_usd_min: revenue.map(|range| range.min),
+        revenue_usd_max: revenue.and_then(|range| range.max),
+        city: text(company.city.as_ref()),
+        region: text(company.region.as_ref()),
+        country: text(company.country.as_ref()),
+        technologies: Text::list(company.technologies.iter().map(String::as_str)),
+    })
+}
+
+fn text<const MAX: usize>(value: Option<&String>) -> Option<Text<MAX>> {
+    value.and_then(|value| Text::fit(value))
+}
+
+fn personal<const MAX: usize>(value: Option<&Personal<String>>) -> Option<Text<MAX>> {
+    text(value.map(Personal::expose))
+}

@@ -1,0 +1,24 @@
+//! A lead's way through the pipeline, on SQLite and on PostgreSQL: what is written, and what is left when it breaks off.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+/// Runs each test on both databases.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::World::sqlite().await).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::World::postgres().await).await; })+
+        }
+    };
+}
+
+mod crashes;
+mod deliveries;
+mod failures;
+mod grounding;
+mod messages;
+mod replay;
+mod support;
+mod worker;

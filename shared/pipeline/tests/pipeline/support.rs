@@ -1,0 +1,275 @@
+//! A world for each test: a database, a CRM in it, an analyst that says what it is told to, and everybody counted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use analysis::{Analysis, Analyst, Icp, Rules};
+use async_trait::async_trait;
+use crm::testing::{FaultyExecutor, Script};
+use crm::{Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object, SlidingWindow};
+use database::Database;
+use database::testing::TestDatabase;
+use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
+use grounding::FactSheet;
+use jiff::Timestamp;
+use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock};
+use pipeline::{Pipeline, Rejected};
+use queue::{Message, Receipt};
+use serde_json::{Value, json};
+use store::{AuditEvent, AuditKind, LeadRecord, Store};
+
+pub(crate) struct World {
+    pub(crate) clock: ManualClock,
+    pub(crate) analyst: Arc<FakeAnalyst>,
+    pub(crate) provider: Arc<CountingProvider>,
+    /// What goes wrong at the CRM, action by action.
+    pub(crate) crm_faults: Arc<Script>,
+    pub(crate) rejected: Rejected,
+    pub(crate) store: Store,
+    database: TestDatabase,
+}
+
+impl World {
+    pub(crate) async fn sqlite() -> Self {
+        Self::on(TestDatabase::sqlite().await).await
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        Self::on(TestDatabase::postgres().await).await
+    }
+
+    async fn on(database: TestDatabase) -> Self {
+        let clock = ManualClock::default();
+        Self {
+            store: Store::new(database.connect().await, Arc::new(clock.clone())),
+            clock,
+            analyst: Arc::new(FakeAnalyst::new()),
+            provider: Arc::new(CountingProvider {
+                asked: AtomicUsize::new(0),
+                fixtures: Fixtures::built_in(),
+            }),
+            crm_faults: Script::new([]),
+            rejected: Rejected::Hold,
+            database,
+        }
+    }
+
+    /// A pool of its own, as another process would have.
+    pub(crate) async fn connect(&self) -> Database {
+        self.database.connect().await
+    }
+
+    /// The pipeline of another process.
+    pub(crate) async fn pipeline(&self) -> Pipeline {
+        self.pipeline_on(self.connect().await)
+    }
+
+    pub(crate) fn pipeline_on(&self, database: Database) -> Pipeline {
+        let clock = || Arc::new(self.clock.clone());
+        let store = Store::new(database.clone(), clock());
+        let executor = FaultyExecutor::new(MockCrm::new(database, clock()), Arc::clone(&self.crm_faults));
+        // Limits are the guard's own matter.
+        let all = 1_000_000;
+        let limits =
+            LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() };
+        let guard = Guard::new(
+            Arc::new(executor),
+            Arc::new(store.clone()),
+            Arc::new(store.clone()),
+            Arc::new(SlidingWindow::new(limits, clock())),
+            clock(),
+            GuardSettings::default(),
+        );
+        let provider = Arc::clone(&self.provider) as Arc<dyn EnrichmentProvider>;
+        Pipeline {
+            store,
+            enrichment: Waterfall::new(vec![provider], Duration::from_secs(10), clock()),
+            icp: Icp::default_config(),
+            analyst: Arc::clone(&self.analyst) as Arc<dyn Analyst>,
+            guard,
+            rejected: self.rejected,
+            clock: clock(),
+        }
+    }
+
+    /// Everything in the CRM.
+    pub(crate) async fn crm(&self) -> Vec<MockRecord> {
+        let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
+        crm.records(100_000).await.unwrap()
+    }
+
+    /// How many records of each kind the CRM holds.
+    pub(crate) async fn crm_counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for record in self.crm().await {
+            *counts.entry(record.object).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The CRM's one record of a lead.
+    pub(crate) async fn crm_lead(&self, id: &LeadId) -> MockRecord {
+        let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
+        crm.record(Object::Lead, id.as_str()).await.unwrap().expect("the CRM has the lead")
+    }
+
+    pub(crate) async fn lead(&self, id: &LeadId) -> LeadRecord {
+        self.store.lead(id).await.unwrap().expect("the lead is there")
+    }
+
+    /// The audit trail, whose numbers must have no gap.
+    pub(crate) async fn audit(&self, id: &LeadId) -> Vec<AuditEvent> {
+        let events = self.store.audit(id, 0, 10_000).await.unwrap();
+        let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+        assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>());
+        events
+    }
+
+    pub(crate) async fn kinds(&self, id: &LeadId) -> Vec<AuditKind> {
+        self.audit(id).await.iter().map(|event| event.kind).collect()
+    }
+
+    /// Everything that is stored about a lead and everything in the CRM, to be compared.
+    pub(crate) async fn everything(&self, id: &LeadId) -> Value {
+        let crm: Vec<_> = self
+            .crm()
+            .await
+            .into_iter()
+            .map(|record| (record.record_id, record.fields, record.writes))
+            .collect();
+        json!({
+            "lead": format!("{:?}", self.store.lead(id).await.unwrap()),
+            "audit": self.audit(id).await,
+            "analyses": self.store.analyses(id, 1000).await.unwrap(),
+            "deliveries": self.store.deliveries(id, 1000).await.unwrap(),
+            "actions": self.store.actions(id, 1000).await.unwrap(),
+            "dead_letters": self.store.dead_letters(None, 1000).await.unwrap(),
+            "crm": crm,
+        })
+    }
+}
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).unwrap()
+}
+
+/// A lead that is to be called at once: the right company, and a person who asked for a demo.
+pub(crate) fn hot(person: &str, title: &str, received: i64) -> LeadEvent {
+    let email = EmailAddress::parse(&format!("{person}@stripe.com")).unwrap();
+    let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
+    lead.title = Some(title.to_owned());
+    lead.marketo.insert("engagement_score".into(), json!(85));
+    lead.marketo.insert("activity".into(), json!("demo_request"));
+    LeadEvent::new(lead, at(received))
+}
+
+pub(crate) fn message(event: &LeadEvent, attempt: u32) -> Message {
+    raw_message(&serde_json::to_string(event).unwrap(), attempt)
+}
+
+pub(crate) fn raw_message(body: &str, attempt: u32) -> Message {
+    Message {
+        id: format!("message-{}", body.len()),
+        group: "group-1".into(),
+        body: body.into(),
+        attempt,
+        losses: 0,
+        sent_at: at(0),
+        receipt: Receipt { key: "group-1".into(), token: "t".into() },
+    }
+}
+
+/// What the analyst does when it is asked.
+pub(crate) enum Say {
+    /// Judges by the rules.
+    Rules,
+    /// Judges by the rules, and then changes its answer.
+    Changed(fn(&mut Value)),
+    /// Says this.
+    Text(&'static str),
+    Fail(Failure),
+    Panic,
+}
+
+/// Does what it is told, once for each time it is asked, and then judges by the rules.
+pub(crate) struct FakeAnalyst {
+    rules: Rules,
+    script: Mutex<VecDeque<Say>>,
+    asked: AtomicUsize,
+}
+
+impl FakeAnalyst {
+    fn new() -> Self {
+        Self {
+            rules: Rules::new(Icp::default_config()),
+            script: Mutex::default(),
+            asked: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn will(&self, says: impl IntoIterator<Item = Say>) {
+        self.script.lock().unwrap().extend(says);
+    }
+
+    /// How often it was asked since the last time this was called.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Analyst for FakeAnalyst {
+    fn provider(&self) -> &'static str {
+        "fake"
+    }
+
+    fn model(&self) -> &'static str {
+        "fake-1"
+    }
+
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await; // a process can die while it waits for the answer
+        let say = self.script.lock().unwrap().pop_front().unwrap_or(Say::Rules);
+        let mut analysis = self.rules.analyse(facts).await?;
+        match say {
+            Say::Rules => {}
+            Say::Changed(change) => {
+                let mut answer = serde_json::from_str(&analysis.raw_answer).unwrap();
+                change(&mut answer);
+                analysis.raw_answer = answer.to_string();
+            }
+            Say::Text(text) => text.clone_into(&mut analysis.raw_answer),
+            Say::Fail(failure) => return Err(failure),
+            Say::Panic => panic!("the analyst fell over"),
+        }
+        Ok(Analysis { provider: "fake".into(), model: "fake-1".into(), ..analysis })
+    }
+}
+
+pub(crate) struct CountingProvider {
+    fixtures: Fixtures,
+    asked: AtomicUsize,
+}
+
+impl CountingProvider {
+    /// How often it was asked since the last time this was called.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl EnrichmentProvider for CountingProvider {
+    fn name(&self) -> &'static str {
+        "fixtures"
+    }
+
+    async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        self.fixtures.company(domain).await
+    }
+}

@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use super::{
+    Harness, SECOND, assert_nothing_to_receive, dead_letter, defer, done, event, receive_one, retry, send,
+    settle,
+};
+use crate::MAX_ATTEMPTS;
+
+/// A failed message keeps its place: neither it nor what follows it in its group comes before the delay has passed.
+pub async fn a_retry_comes_after_its_delay_and_before_the_rest_of_its_group(harness: &impl Harness) {
+    let queue = harness.open().await;
+    send(&queue, 1, 2).await;
+    let first = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!((first.attempt, first.losses), (1, 0));
+    settle(&queue, &first, &retry(3 * SECOND)).await;
+    assert_nothing_to_receive(&queue).await;
+    harness.advance(SECOND).await;
+    assert_nothing_to_receive(&queue).await;
+    harness.advance(2 * SECOND).await;
+    let again = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!((again.attempt, again.losses), (2, 0));
+    done(&queue, &again).await;
+    let next = receive_one(&queue, &event(1, 2)).await;
+    assert_eq!((next.attempt, next.losses), (1, 0), "the counters are a message's own");
+}
+
+/// A backend counts attempts, also beyond the last, and leaves it to the policy to give up.
+pub async fn a_message_may_fail_five_times(harness: &impl Harness) {
+    let queue = harness.open().await;
+    send(&queue, 1, 2).await;
+    for attempt in 1..=MAX_ATTEMPTS {
+        let message = receive_one(&queue, &event(1, 1)).await;
+        assert_eq!((message.attempt, message.losses), (attempt, 0));
+        if attempt == MAX_ATTEMPTS {
+            settle(&queue, &message, &dead_letter()).await;
+        } else {
+            settle(&queue, &message, &retry(SECOND)).await;
+            harness.advance(SECOND).await;
+        }
+    }
+    receive_one(&queue, &event(1, 2)).await;
+}
+
+/// However often a message is deferred, it has all its attempts left.
+pub async fn a_deferral_counts_no_attempt(harness: &impl Harness) {
+    let queue = harness.open().await;
+    send(&queue, 1, 2).await;
+    for _ in 0..50 {
+        let message = receive_one(&queue, &event(1, 1)).await;
+        assert_eq!((message.attempt, message.losses), (1, 0));
+        settle(&queue, &message, &defer(Duration::ZERO)).await;
+    }
+    settle(&queue, &receive_one(&queue, &event(1, 1)).await, &retry(Duration::ZERO)).await;
+    let message = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!(message.attempt, 2);
+    settle(&queue, &message, &defer(2 * SECOND)).await;
+    assert_nothing_to_receive(&queue).await;
+    harness.advance(2 * SECOND).await;
+    let message = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!((message.attempt, message.losses), (2, 0), "and keeps those it has used");
+}
+
+/// Giving one message up holds up nothing that follows it.
+pub async fn a_dead_letter_lets_its_group_go_on(harness: &impl Harness) {
+    let queue = harness.open().await;
+    send(&queue, 1, 2).await;
+    settle(&queue, &receive_one(&queue, &event(1, 1)).await, &dead_letter()).await;
+    done(&queue, &receive_one(&queue, &event(1, 2)).await).await;
+    assert_nothing_to_receive(&queue).await;
+    // Redriving sends it again.
+    send(&queue, 1, 1).await;
+    receive_one(&queue, &event(1, 1)).await;
+}

@@ -1,0 +1,77 @@
+use std::pin::pin;
+use std::task::Poll;
+
+use super::{Harness, assert_nothing_to_receive, content, done, event, receive, receive_one, send};
+use crate::{QueueError, Sent, Settlement};
+
+/// More polls than any call needs, and few enough to wait for.
+const POLLS: u32 = 24;
+
+/// Begins a call and drops it after some polls, with its question on the way and its answer unread.
+async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) {
+    let mut call = pin!(call);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 || call.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// A caller that gives up half way, as a request does whose client has gone, loses nothing and doubles nothing:
+/// the message is in the queue or it is not, and can be sent again.
+pub async fn a_send_that_is_dropped_half_way_is_done_or_undone(harness: &impl Harness) {
+    let queue = harness.open().await;
+    for n in 1..=POLLS {
+        dropped_after(n, queue.send(&event(1, n))).await;
+        queue.send(&event(1, n)).await.expect("sending works");
+        assert_eq!(queue.send(&event(1, n)).await.expect("sending works"), Sent::Duplicate);
+    }
+    for n in 1..=POLLS {
+        done(&queue, &receive_one(&queue, &event(1, n)).await).await;
+    }
+    assert_nothing_to_receive(&queue).await;
+}
+
+/// What was leased for a caller that gave up comes again when the lease has run out.
+pub async fn a_receive_that_is_dropped_half_way_loses_nothing(harness: &impl Harness) {
+    let queue = harness.open().await;
+    for lead in 1..=POLLS {
+        send(&queue, lead, 1).await;
+    }
+    for polls in 1..=POLLS {
+        dropped_after(polls, queue.receive(1)).await;
+    }
+    harness.advance(queue.visibility_timeout()).await;
+    let mut received = Vec::new();
+    while received.len() < POLLS as usize {
+        for message in receive(&queue, 10).await {
+            assert_eq!(message.attempt, 1);
+            received.push(content(&message).lead_id);
+            done(&queue, &message).await;
+        }
+    }
+    received.sort();
+    received.dedup();
+    assert_eq!(received.len(), POLLS as usize, "each came once");
+    assert_nothing_to_receive(&queue).await;
+}
+
+/// A settlement whose answer nobody waits for takes effect once, or not at all.
+pub async fn a_settlement_that_is_dropped_half_way_is_done_or_undone(harness: &impl Harness) {
+    let queue = harness.open().await;
+    send(&queue, 1, POLLS).await;
+    for n in 1..=POLLS {
+        let message = receive_one(&queue, &event(1, n)).await;
+        dropped_after(n, queue.extend(&message.receipt)).await;
+        dropped_after(n, queue.settle(&message.receipt, &Settlement::Done)).await;
+        match queue.settle(&message.receipt, &Settlement::Done).await {
+            Ok(()) | Err(QueueError::LeaseLost) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_nothing_to_receive(&queue).await;
+}

@@ -1,0 +1,121 @@
+//! Every statement of the database queue, in SQL that SQLite and PostgreSQL both understand.
+//!
+//! Each of the hot ones finds its rows through an index, so that its cost does not grow with the backlog; a test
+//! asks SQLite for its plans.
+
+/// Takes the next place in a group, creating the group where it is missing. On PostgreSQL the row lock that this
+/// leaves behind makes the senders of a group take turns until they commit.
+pub(super) const TAKE_PLACE: &str = "
+    INSERT INTO queue_group (group_id, first_seq, next_seq, visible_at) VALUES ($1, 1, 2, $2)
+    ON CONFLICT (group_id) DO UPDATE SET next_seq = queue_group.next_seq + 1
+    RETURNING next_seq - 1";
+
+/// Stores a message, or nothing where the same one is there already.
+pub(super) const STORE: &str = "
+    INSERT INTO queue_message (group_id, seq, message_id, body, sent_at) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (message_id) DO NOTHING";
+
+/// Gives back a place that was taken for a duplicate. The lock of [`TAKE_PLACE`] is still held.
+pub(super) const GIVE_BACK_PLACE: &str = "
+    UPDATE queue_group SET next_seq = next_seq - 1 WHERE group_id = $1";
+
+/// Leases the groups that have been ready longest. The condition on `visible_at` stands twice because PostgreSQL
+/// chooses before it locks: of two workers that chose the same group, the later one finds it taken.
+/// A group that still has a lease belonged to a worker that died.
+pub(super) const CLAIM: &str = "
+    UPDATE queue_group
+    SET visible_at = $1, lease = $2, losses = losses + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
+    WHERE group_id IN (SELECT group_id FROM queue_group WHERE visible_at <= $3 ORDER BY visible_at LIMIT $4)
+      AND visible_at <= $3
+      AND NOT EXISTS (SELECT 1 FROM queue_pause)
+    RETURNING group_id, first_seq, attempts, losses";
+
+/// Reads a message.
+pub(super) const READ: &str = "
+    SELECT message_id, body, sent_at FROM queue_message WHERE group_id = $1 AND seq = $2";
+
+/// Moves the end of a lease.
+pub(super) const EXTEND: &str = "
+    UPDATE queue_group SET visible_at = $1 WHERE group_id = $2 AND lease = $3";
+
+/// Ends a lease: the message comes again at a given time, with more failed attempts or as many as before.
+pub(super) const RELEASE: &str = "
+    UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, lease = NULL
+    WHERE group_id = $3 AND lease = $4";
+
+/// Ends a lease and moves on to the group's next message.
+pub(super) const ADVANCE: &str = "
+    UPDATE queue_group SET first_seq = first_seq + 1, attempts = 0, losses = 0, visible_at = $1, lease = NULL
+    WHERE group_id = $2 AND lease = $3
+    RETURNING first_seq, next_seq";
+
+/// Removes a message that its group has moved past.
+pub(super) const REMOVE: &str = "
+    DELETE FROM queue_message WHERE group_id = $1 AND seq = $2";
+
+/// Removes a group. The lock of [`ADVANCE`] is still held, so that nobody can have sent to it since.
+pub(super) const REMOVE_GROUP: &str = "
+    DELETE FROM queue_group WHERE group_id = $1";
+
+/// Pauses consumption, or moves the time to probe.
+pub(super) const PAUSE: &str = "
+    INSERT INTO queue_pause (dependency, reason, paused_at, until) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (dependency) DO UPDATE SET reason = excluded.reason, until = excluded.until";
+
+/// Ends a pause.
+pub(super) const RESUME: &str = "
+    DELETE FROM queue_pause WHERE dependency = $1";
+
+/// The pauses in force.
+pub(super) const PAUSES: &str = "
+    SELECT dependency, reason, paused_at, until FROM queue_pause ORDER BY paused_at, dependency";
+
+/// Counts. The only statement whose cost grows with the backlog: it reads an index from end to end.
+pub(super) const DEPTH: &str = "
+    SELECT (SELECT COUNT(*) FROM queue_message),
+           (SELECT COUNT(*) FROM queue_group WHERE visible_at > $1 AND lease IS NOT NULL),
+           (SELECT MIN(sent_at) FROM queue_message)";
+
+#[cfg(test)]
+mod tests {
+    use database::Database;
+    use sqlx::{AssertSqlSafe, Row};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_statement_that_moves_messages_scans_a_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("queue.db").display());
+        let database = Database::connect(&url, 1).await.unwrap();
+        database.migrate().await.unwrap();
+        let mut searches = 0;
+        for statement in [
+            TAKE_PLACE,
+            STORE,
+            GIVE_BACK_PLACE,
+            CLAIM,
+            READ,
+            EXTEND,
+            RELEASE,
+            ADVANCE,
+            REMOVE,
+            REMOVE_GROUP,
+            PAUSE,
+            RESUME,
+        ] {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            for row in sqlx::query(explain).fetch_all(database.pool()).await.unwrap() {
+                let step: String = row.get("detail");
+                // The pauses in force are at most one a dependency, and one look at them is enough.
+                let grows = !step.contains("queue_pause");
+                assert!(
+                    !(grows && (step.contains("SCAN") || step.contains("TEMP B-TREE"))),
+                    "{statement}: {step}"
+                );
+                searches += usize::from(step.contains("SEARCH"));
+            }
+        }
+        assert!(searches >= 9, "the plans read as expected");
+    }
+}

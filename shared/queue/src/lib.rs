@@ -1,0 +1,83 @@
+//! Durable lead queues with order per lead.
+//!
+//! A [`LeadQueue`] keeps messages until someone says what became of them. Messages of one lead (one group) are
+//! received one at a time and in the order they were sent; leads do not wait for each other. What becomes of a
+//! failed message is decided in one place, [`settle_failed`], the same for every backend; a [`Worker`]
+//! applies it.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "database")]
+mod database;
+mod message;
+#[cfg(feature = "redis")]
+mod redis;
+mod settlement;
+#[cfg(feature = "spool")]
+mod spool;
+#[cfg(feature = "sqs")]
+mod sqs;
+mod worker;
+
+#[cfg(feature = "database")]
+pub use self::database::DatabaseQueue;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
+#[cfg(feature = "spool")]
+pub use self::spool::{Spool, SpoolError};
+pub use message::{Depth, Message, Pause, QueueError, Receipt, Sent};
+pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, Settlement, backoff, settle_failed};
+#[cfg(all(feature = "sqs", feature = "database"))]
+pub use sqs::DatabaseLedger;
+#[cfg(feature = "sqs")]
+pub use sqs::{
+    COPY_AT_RECEIVE, Ended, Fifo, Ledger, MAX_RECEIVE_COUNT, MemoryLedger, Received, Sqs, SqsClient,
+    SqsQueue, Tries,
+};
+pub use worker::{LeadHandler, Worker};
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lead::{Dependency, LeadEvent};
+
+/// A queue of lead events. Implementations are shared between tasks and processes.
+#[async_trait]
+pub trait LeadQueue: Send + Sync + 'static {
+    /// The backend's name, as logs and metrics show it: `database`, `redis` or `sqs`.
+    fn backend(&self) -> &'static str;
+
+    /// Stores an event durably before returning. The same delivery again, while the first is still in the queue,
+    /// is a duplicate and stores nothing.
+    async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError>;
+
+    /// Leases up to `max` messages, the oldest ready groups first, at most one of each group. Each stays invisible
+    /// for the visibility timeout, or until it is settled. Empty when nothing is ready or consumption is paused.
+    ///
+    /// Returns at once or after the backend's own short poll (at most one second).
+    async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError>;
+
+    /// Renews a lease for another visibility timeout. [`QueueError::LeaseLost`] when it is no longer ours.
+    async fn extend(&self, receipt: &Receipt) -> Result<(), QueueError>;
+
+    /// Says what became of a leased message. [`QueueError::LeaseLost`] when it is no longer ours: nothing changes.
+    /// A lease that has run out, while nobody else has received the message, may still be honoured.
+    async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError>;
+
+    /// Stops consumption for every worker until [`resume`](Self::resume), because of a dependency that is to be
+    /// probed at `until`. Sending goes on. Pausing again for the same dependency moves `until`.
+    async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError>;
+
+    /// Ends the pause for one dependency. Consumption goes on once no pause is left.
+    async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError>;
+
+    /// The pauses in force.
+    async fn pauses(&self) -> Result<Vec<Pause>, QueueError>;
+
+    /// How much is waiting. For people and metrics: it may cost more, the more there is.
+    async fn depth(&self) -> Result<Depth, QueueError>;
+
+    /// How long a received message stays invisible. Workers renew at a third of it.
+    fn visibility_timeout(&self) -> Duration;
+}

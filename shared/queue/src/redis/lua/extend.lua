@@ -1,0 +1,6 @@
+-- Renews a lease. ARGV: 3 id, 4 token, 5 milliseconds. Returns 1, or 0 where the lease is another's or gone.
+local lock = prefix .. ARGV[3] .. ':lock'
+if call('GET', lock) ~= ARGV[4] then return 0 end
+call('PEXPIRE', lock, ARGV[5])
+call('SREM', prefix .. 'stalled', ARGV[3])
+return 1

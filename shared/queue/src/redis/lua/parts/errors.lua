@@ -1,0 +1,8 @@
+-- The errors of a job's attempts, the last ten, with one more.
+local function stacktrace(stored, reason)
+  local readable, stack = pcall(cjson.decode, stored or '[]')
+  if not readable or type(stack) ~= 'table' then stack = {} end
+  table.insert(stack, reason)
+  while #stack > 10 do table.remove(stack, 1) end
+  return cjson.encode(stack)
+end

@@ -1,0 +1,312 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::change_message_visibility_batch::ChangeMessageVisibilityBatchError;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message as SqsMessage, MessageAttributeValue,
+    MessageSystemAttributeName, QueueAttributeName,
+};
+use jiff::Timestamp;
+use lead::{Clock, Failure, LeadEvent};
+
+use crate::{Depth, QueueError};
+
+/// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
+const KEY: &str = "key";
+/// On the dead letter queue: how often the message was tried.
+const ATTEMPTS: &str = "attempts";
+/// On the dead letter queue: the failure, as JSON.
+const FAILURE: &str = "failure";
+
+/// The longest a message can stay hidden, from the moment it was received (SQS API reference,
+/// `ChangeMessageVisibility`), less a minute for the time it has been ours.
+const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
+
+/// A failure's words on the dead letter queue, in characters.
+const MAX_REASON_CHARS: usize = 1_000;
+
+/// A message as SQS hands it out. Its `Debug` does not show the body.
+#[derive(Clone)]
+pub struct Received {
+    /// Its identity, which a copy keeps: the delivery id, or the SQS id where somebody else has sent it.
+    pub key: String,
+    /// SQS's own id, which a copy does not keep.
+    pub message_id: String,
+    /// The message group: the lead id.
+    pub group: String,
+    /// The event as JSON.
+    pub body: String,
+    /// How often it has been received, this time included.
+    pub receive_count: u32,
+    /// When this message, or this copy of it, was sent.
+    pub sent_at: Timestamp,
+    /// What to change or delete it with. Unique to this receive.
+    pub receipt: String,
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Received")
+            .field("key", &self.key)
+            .field("receive_count", &self.receive_count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a batch processor needs of a FIFO queue.
+#[async_trait]
+pub trait Fifo: Send + Sync + 'static {
+    /// Puts a copy of a message at the end of its group, with the same key and no receives, in place of the message.
+    /// Dies half-way: the message is there twice, which does no harm. Doing it again for the same message within five
+    /// minutes sends nothing.
+    async fn copy(&self, message: &Received) -> Result<(), QueueError>;
+
+    /// Moves a message to the dead letter queue, with the reason. Dies half-way: the message is on both. Doing it again
+    /// for the same message within five minutes sends nothing.
+    async fn dead_letter(
+        &self,
+        message: &Received,
+        attempts: u32,
+        failure: &Failure,
+    ) -> Result<(), QueueError>;
+
+    /// Hides messages for a while from now, by their receipts. Where a receipt is not good any more, nothing happens.
+    async fn hide(&self, receipts: &[String], wait: Duration) -> Result<(), QueueError>;
+}
+
+/// A FIFO queue and its dead letter queue, as calls to SQS.
+#[derive(Clone)]
+pub struct Sqs {
+    client: Client,
+    queue_url: String,
+    /// None for who only sends.
+    dlq_url: Option<String>,
+}
+
+impl Sqs {
+    /// The queue of these URLs. Without the second nothing can be dead-lettered.
+    pub fn new(client: Client, queue_url: impl Into<String>, dlq_url: Option<String>) -> Self {
+        Self { client, queue_url: queue_url.into(), dlq_url }
+    }
+
+    /// Sends an event. The same `deduplication` id within five minutes sends nothing, and SQS does not say so.
+    pub async fn send(&self, event: &LeadEvent, deduplication: &str) -> Result<(), QueueError> {
+        let body = serde_json::to_string(event).map_err(QueueError::unavailable)?;
+        let key = event.delivery_id();
+        self.post(&self.queue_url, body, event.lead_id.as_str(), deduplication, &[(KEY, key.as_str())]).await
+    }
+
+    /// Receives at most one message, if one is there at once.
+    pub async fn receive(&self, hidden: Duration) -> Result<Option<Received>, QueueError> {
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.queue_url)
+            .max_number_of_messages(1)
+            .wait_time_seconds(0)
+            .visibility_timeout(seconds(hidden))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(answer.messages.unwrap_or_default().into_iter().next().and_then(received))
+    }
+
+    /// Deletes a message. [`QueueError::LeaseLost`] where the receipt is not good any more.
+    pub async fn delete(&self, receipt: &str) -> Result<(), QueueError> {
+        let deleted =
+            self.client.delete_message().queue_url(&self.queue_url).receipt_handle(receipt).send().await;
+        deleted.map(drop).map_err(lost_or_unavailable)
+    }
+
+    /// Hides one message for a while from now. [`QueueError::LeaseLost`] where the receipt is not good any more.
+    pub async fn hide_one(&self, receipt: &str, wait: Duration) -> Result<(), QueueError> {
+        let hidden = self
+            .client
+            .change_message_visibility()
+            .queue_url(&self.queue_url)
+            .receipt_handle(receipt)
+            .visibility_timeout(seconds(wait))
+            .send()
+            .await;
+        hidden.map(drop).map_err(lost_or_unavailable)
+    }
+
+    /// How much is waiting, as far as SQS counts: about, and without the age.
+    pub async fn depth(&self) -> Result<Depth, QueueError> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.queue_url)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
+            .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let count =
+            |name| attributes.get(&name).and_then(|count: &String| count.parse().ok()).unwrap_or(0u64);
+        let in_flight = count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
+        let waiting = count(QueueAttributeName::ApproximateNumberOfMessages);
+        Ok(Depth { messages: waiting + in_flight, in_flight, oldest_age: Duration::ZERO })
+    }
+
+    /// Deletes a message that stands elsewhere now. Whoever answers Lambda for it has it deleted as well, but an answer
+    /// may be lost.
+    async fn remove(&self, message: &Received) {
+        if let Err(error) = self.delete(&message.receipt).await {
+            tracing::warn!(message_id = message.key, %error, "a message that was moved is there twice");
+        }
+    }
+
+    async fn post(
+        &self,
+        url: &str,
+        body: String,
+        group: &str,
+        deduplication: &str,
+        attributes: &[(&str, &str)],
+    ) -> Result<(), QueueError> {
+        let mut message = self
+            .client
+            .send_message()
+            .queue_url(url)
+            .message_body(escaped(body))
+            .message_group_id(group)
+            .message_deduplication_id(deduplication);
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(*value).build();
+            message = message.message_attributes(*name, value.map_err(QueueError::unavailable)?);
+        }
+        message.send().await.map(drop).map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl Fifo for Sqs {
+    async fn copy(&self, message: &Received) -> Result<(), QueueError> {
+        let deduplication = format!("copy-{}", message.message_id);
+        let (group, key) = (message.group.as_str(), message.key.as_str());
+        self.post(&self.queue_url, message.body.clone(), group, &deduplication, &[(KEY, key)]).await?;
+        self.remove(message).await;
+        Ok(())
+    }
+
+    async fn dead_letter(
+        &self,
+        message: &Received,
+        attempts: u32,
+        failure: &Failure,
+    ) -> Result<(), QueueError> {
+        let url = self.dlq_url.as_ref().ok_or_else(|| QueueError::unavailable("no dead letter queue"))?;
+        let short =
+            Failure { message: failure.message.chars().take(MAX_REASON_CHARS).collect(), ..failure.clone() };
+        let failure = serde_json::to_string(&short).map_err(QueueError::unavailable)?;
+        let attributes =
+            [(KEY, message.key.as_str()), (ATTEMPTS, &attempts.to_string()), (FAILURE, &escaped(failure))];
+        // Not the key: the same delivery may be given up again soon after somebody has sent it again.
+        let deduplication = format!("dead-{}", message.message_id);
+        self.post(url, message.body.clone(), &message.group, &deduplication, &attributes).await?;
+        self.remove(message).await;
+        Ok(())
+    }
+
+    async fn hide(&self, receipts: &[String], wait: Duration) -> Result<(), QueueError> {
+        for some in receipts.chunks(10) {
+            let mut call = self.client.change_message_visibility_batch().queue_url(&self.queue_url);
+            for (index, receipt) in some.iter().enumerate() {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(receipt)
+                    .visibility_timeout(seconds(wait))
+                    .build();
+                call = call.entries(entry.map_err(QueueError::unavailable)?);
+            }
+            call.send().await.map_err(unavailable::<ChangeMessageVisibilityBatchError>)?;
+        }
+        Ok(())
+    }
+}
+
+fn received(message: SqsMessage) -> Option<Received> {
+    let system = message.attributes.unwrap_or_default();
+    let text = |name| system.get(&name).map(String::as_str);
+    let message_id = message.message_id?;
+    let key = message.message_attributes.as_ref().and_then(|attributes| attributes.get(KEY)?.string_value());
+    Some(Received {
+        key: key.map_or_else(|| message_id.clone(), str::to_owned),
+        group: text(MessageSystemAttributeName::MessageGroupId)?.to_owned(),
+        body: message.body.unwrap_or_default(),
+        receive_count: text(MessageSystemAttributeName::ApproximateReceiveCount)
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1),
+        sent_at: text(MessageSystemAttributeName::SentTimestamp)
+            .and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok())
+            .unwrap_or_else(|| lead::SystemClock.now()),
+        receipt: message.receipt_handle?,
+        message_id,
+    })
+}
+
+/// JSON without the two characters that SQS refuses and a person can type: U+FFFE and U+FFFF. The other refused ones,
+/// control characters, JSON escapes anyway.
+fn escaped(json: String) -> String {
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    } else {
+        json
+    }
+}
+
+/// Whole seconds, rounded up, as long as SQS allows.
+fn seconds(wait: Duration) -> i32 {
+    let wait = wait.min(LONGEST_HIDDEN);
+    i32::try_from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).unwrap_or(i32::MAX)
+}
+
+fn unavailable<E>(error: SdkError<E>) -> QueueError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    QueueError::unavailable(DisplayErrorContext(error).to_string())
+}
+
+fn lost_or_unavailable<E>(error: SdkError<E>) -> QueueError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let code = error.code().unwrap_or_default();
+    // A handle that has expired is `InvalidParameterValue`, one of a deleted message is `MessageNotInflight`.
+    if ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"]
+        .iter()
+        .any(|lost| code.ends_with(lost))
+    {
+        QueueError::LeaseLost
+    } else {
+        unavailable(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_sqs_refuses_are_escaped_and_read_back_as_they_were() {
+        let text = "a\u{fffe}b\u{ffff}c\u{1}\u{fffd}\\";
+        let json = escaped(serde_json::to_string(text).unwrap());
+        assert!(!json.contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
+
+    #[test]
+    fn a_wait_is_whole_seconds_and_never_longer_than_sqs_allows() {
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(16)), 16);
+        assert_eq!(seconds(Duration::from_secs(1 << 40)), 43_140);
+    }
+}

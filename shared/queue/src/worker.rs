@@ -1,0 +1,165 @@
+//! What stands between a queue and the work: leases, attempts, panics, pauses and shutdown.
+
+mod delivery;
+mod outage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lead::{Clock, Failure};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::delivery::Delivery;
+use self::outage::Outage;
+use crate::{LeadQueue, Message, Settlement};
+
+/// How long an idle worker waits before it asks the queue again, where nobody wakes it.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long running work may take after a shutdown was asked for, where nobody says otherwise.
+const GRACE_PERIOD: Duration = Duration::from_secs(25);
+
+/// The work that a message stands for.
+#[async_trait]
+pub trait LeadHandler: Send + Sync + 'static {
+    /// Does the work. It may be done again after a crash, so it has to bear that. It is dropped at any `await`
+    /// when the lease is lost or a shutdown's grace period ends.
+    async fn handle(&self, message: &Message) -> Result<(), Failure>;
+
+    /// Stores what became of a message that failed, before the queue is told. Never called for
+    /// [`Settlement::Done`]. A message is not dead-lettered unless this worked, so that no lead is lost.
+    async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure>;
+}
+
+/// Takes messages off a queue and has them handled, several at a time.
+///
+/// Leases are renewed at a third of the visibility timeout while the work goes on. What fails is recorded and then
+/// settled by [`settle_failed`](crate::settle_failed); a panic is a failure like any other. A deferral that names a
+/// dependency pauses the queue, until somebody probes that dependency and resumes.
+pub struct Worker {
+    queue: Arc<dyn LeadQueue>,
+    handler: Arc<dyn LeadHandler>,
+    clock: Arc<dyn Clock>,
+    concurrency: usize,
+    grace_period: Duration,
+    waker: Arc<Notify>,
+}
+
+impl Worker {
+    /// A worker that handles up to `concurrency` messages (at least one) at a time.
+    pub fn new(
+        queue: Arc<dyn LeadQueue>,
+        handler: Arc<dyn LeadHandler>,
+        clock: Arc<dyn Clock>,
+        concurrency: usize,
+    ) -> Self {
+        Self {
+            queue,
+            handler,
+            clock,
+            concurrency: concurrency.max(1),
+            grace_period: GRACE_PERIOD,
+            waker: Arc::default(),
+        }
+    }
+
+    /// Lets running work go on for this long after a shutdown was asked for (25 seconds, unless set here).
+    #[must_use]
+    pub fn with_grace_period(mut self, grace_period: Duration) -> Self {
+        self.grace_period = grace_period;
+        self
+    }
+
+    /// Wakes the worker when notified: for senders in the same process, whose messages are then received at once
+    /// rather than at the next poll.
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Works until `shutdown` is cancelled, then lets what is running finish within the grace period. What does not
+    /// finish is dropped, and received again once its lease has run out.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut running = JoinSet::new();
+        let mut outage = Outage::default();
+        while !shutdown.is_cancelled() {
+            while let Some(finished) = running.try_join_next() {
+                note(&finished);
+            }
+            let free = self.concurrency - running.len();
+            if free == 0 {
+                tokio::select! {
+                    Some(finished) = running.join_next() => note(&finished),
+                    () = shutdown.cancelled() => {}
+                }
+                continue;
+            }
+            // A receive is not interrupted by a shutdown, as what it has leased would be lost for a while. Only one
+            // that hangs is.
+            let received = tokio::select! {
+                received = self.queue.receive(free) => received,
+                () = async { shutdown.cancelled().await; sleep(self.grace_period).await } => break,
+            };
+            let wait = match received {
+                Ok(messages) => {
+                    outage.is_over();
+                    if !messages.is_empty() {
+                        for message in messages {
+                            running.spawn(self.delivery(message).run());
+                        }
+                        continue;
+                    }
+                    POLL_INTERVAL
+                }
+                Err(error) => outage.wait_after(&error),
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.waker.notified() => {}
+                // The group's next message may be ready now.
+                Some(finished) = running.join_next() => note(&finished),
+                () = shutdown.cancelled() => {}
+            }
+        }
+        self.finish(running).await;
+    }
+
+    fn delivery(&self, message: Message) -> Delivery {
+        Delivery {
+            queue: Arc::clone(&self.queue),
+            handler: Arc::clone(&self.handler),
+            clock: Arc::clone(&self.clock),
+            message,
+        }
+    }
+
+    async fn finish(&self, mut running: JoinSet<()>) {
+        let all_done = async {
+            while let Some(finished) = running.join_next().await {
+                note(&finished);
+            }
+        };
+        if tokio::time::timeout(self.grace_period, all_done).await.is_err() {
+            tracing::warn!(
+                unfinished = running.len(),
+                "stopping with work unfinished: it is received again when its lease has run out"
+            );
+            running.shutdown().await;
+        }
+    }
+}
+
+/// Handlers' panics are caught where the message is known. What is left to see here is one of our own.
+fn note(finished: &Result<(), tokio::task::JoinError>) {
+    if let Err(error) = finished
+        && error.is_panic()
+    {
+        tracing::error!("a queue backend panicked: its message is received again when its lease has run out");
+    }
+}
+
+#[cfg(test)]
+mod tests;

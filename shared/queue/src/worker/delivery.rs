@@ -1,0 +1,189 @@
+//! One message, from its lease to its settlement.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use lead::{Clock, Failure};
+use tokio::time::{Instant, sleep};
+use tracing::Instrument;
+
+use super::LeadHandler;
+use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_failed};
+
+/// How much of a panic's message is kept, in characters.
+const MAX_PANIC_CHARS: usize = 300;
+
+/// How often the queue is told of a settlement before it is left to the lease to run out.
+const SETTLE_TRIES: u32 = 6;
+
+/// The wait before the second try; each further one is twice as long.
+const SETTLE_WAIT: Duration = Duration::from_millis(50);
+
+/// A message waits this long where its dead letter could not be stored.
+const UNRECORDED_WAIT: Duration = Duration::from_secs(30);
+
+pub(super) struct Delivery {
+    pub(super) queue: Arc<dyn LeadQueue>,
+    pub(super) handler: Arc<dyn LeadHandler>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) message: Message,
+}
+
+impl Delivery {
+    pub(super) async fn run(self) {
+        let Message { id, group, attempt, .. } = &self.message;
+        let span = tracing::info_span!("message", lead_id = group, message_id = id, attempt);
+        let _in_flight = InFlight::start(self.queue.backend());
+        self.deliver().instrument(span).await;
+    }
+
+    async fn deliver(&self) {
+        let backend = self.queue.backend();
+        let started = Instant::now();
+        // Nothing that is ready may be thrown away because a renewal came to its end at the same moment.
+        let settlement = tokio::select! {
+            biased;
+            settlement = self.decide() => settlement,
+            () = self.renew_until_lost() => {
+                tracing::warn!("the lease was lost: the work is stopped, somebody else has the message");
+                metrics::counter!("revenueflow_messages_total", "backend" => backend, "outcome" => "lost")
+                    .increment(1);
+                return;
+            }
+        };
+        let settled = self.settle(&settlement).await;
+        let outcome = if settled { outcome(&settlement) } else { "lost" };
+        metrics::counter!("revenueflow_messages_total", "backend" => backend, "outcome" => outcome)
+            .increment(1);
+        metrics::histogram!("revenueflow_message_seconds", "backend" => backend)
+            .record(started.elapsed().as_secs_f64());
+    }
+
+    /// Does the work, and records it where it failed. Says what to tell the queue.
+    async fn decide(&self) -> Settlement {
+        let worked = if self.message.losses > MAX_LOSSES {
+            let message = format!("workers died {} times while they had this message", self.message.losses);
+            Err(Failure::permanent("worker_lost", message))
+        } else {
+            caught(self.handler.handle(&self.message)).await
+        };
+        let Err(failure) = worked else { return Settlement::Done };
+        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, "not done");
+        let settlement = settle_failed(self.message.attempt, failure);
+        let recorded = caught(self.handler.record(&self.message, &settlement)).await;
+        if let Settlement::Defer { after, failure } = &settlement {
+            self.pause(*after, failure).await;
+        }
+        match (recorded, settlement) {
+            (Ok(()), settlement) => settlement,
+            (Err(unrecorded), Settlement::DeadLetter { .. }) => {
+                tracing::error!(
+                    code = %unrecorded.code,
+                    reason = unrecorded.message,
+                    "a dead letter could not be stored: its message stays in the queue"
+                );
+                Settlement::Defer { after: UNRECORDED_WAIT, failure: unrecorded }
+            }
+            (Err(unrecorded), settlement) => {
+                tracing::error!(
+                    code = %unrecorded.code,
+                    reason = unrecorded.message,
+                    "what became of a message could not be stored"
+                );
+                settlement
+            }
+        }
+    }
+
+    /// Stops consumption for everybody while a dependency cannot be used: every other lead would find out the same.
+    async fn pause(&self, after: Duration, failure: &Failure) {
+        let Some(dependency) = &failure.dependency else { return };
+        let now = self.clock.now();
+        let until = now.saturating_add(after).unwrap_or(now);
+        let reason = format!("{}: {}", failure.code, failure.message);
+        match self.queue.pause(dependency, &reason, until).await {
+            Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
+            Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
+        }
+    }
+
+    /// Returns once the lease is not ours any more, or must be assumed not to be.
+    async fn renew_until_lost(&self) {
+        let visibility = self.queue.visibility_timeout();
+        let mut renewed = Instant::now();
+        while renewed.elapsed() < visibility {
+            sleep(visibility / 3).await;
+            let asked = Instant::now();
+            match self.queue.extend(&self.message.receipt).await {
+                Ok(()) => renewed = asked,
+                Err(QueueError::LeaseLost) => return,
+                Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+            }
+        }
+    }
+
+    /// False where the queue could not be told: the message is then received again.
+    async fn settle(&self, settlement: &Settlement) -> bool {
+        let mut wait = SETTLE_WAIT;
+        for attempt in 1..=SETTLE_TRIES {
+            match self.queue.settle(&self.message.receipt, settlement).await {
+                Ok(()) => return true,
+                Err(QueueError::LeaseLost) => {
+                    tracing::warn!("the lease was lost before the message could be settled");
+                    return false;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, attempt, "the message could not be settled");
+                    sleep(wait).await;
+                    wait *= 2;
+                }
+            }
+        }
+        false
+    }
+}
+
+fn outcome(settlement: &Settlement) -> &'static str {
+    match settlement {
+        Settlement::Done => "done",
+        Settlement::Retry { .. } => "retry",
+        Settlement::Defer { .. } => "defer",
+        Settlement::DeadLetter { .. } => "dead_letter",
+    }
+}
+
+/// Makes a panic a failure of this one message.
+async fn caught(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => Err(Failure::transient("panic", panic_message(panic.as_ref()))),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic without a message");
+    text.chars().take(MAX_PANIC_CHARS).collect()
+}
+
+/// Counts a message as in flight, also when its work is dropped half way.
+struct InFlight(&'static str);
+
+impl InFlight {
+    fn start(backend: &'static str) -> Self {
+        metrics::gauge!("revenueflow_messages_in_flight", "backend" => backend).increment(1);
+        Self(backend)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        metrics::gauge!("revenueflow_messages_in_flight", "backend" => self.0).decrement(1);
+    }
+}

@@ -1,0 +1,56 @@
+//! What is logged, by whichever test of this binary runs meanwhile.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use lead::Failure;
+use queue::LeadQueue;
+
+use crate::support::Fixture;
+use crate::worker::{Handler, Running, event, until_empty};
+
+/// Keeps everything.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn log_lines_name_the_lead_by_its_id_and_nothing_else_of_it() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // For the whole process: one for a single thread may miss lines that another thread has seen first.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let fixture = Fixture::sqlite().await;
+    let queue = fixture.queue().await;
+    let event = event(77);
+    queue.send(&event).await.unwrap();
+    let handler = Handler::new(|_| Err(Failure::permanent("refused", "the record is refused")));
+    let running = Running::start(&fixture, handler, 1).await;
+    until_empty(&*queue).await;
+    running.stop().await;
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let about = |line: &&str| line.contains(event.lead_id.as_str()) && line.contains("refused");
+    let line = log.lines().find(about).expect("the failure is logged");
+    for expected in [event.delivery_id().as_str(), "\"attempt\":1", "\"code\":\"refused\""] {
+        assert!(line.contains(expected), "{line}");
+    }
+    for personal in [event.lead.email.expose(), "@example.com", "Hidden"] {
+        assert!(!log.contains(personal), "{personal} is logged");
+    }
+}

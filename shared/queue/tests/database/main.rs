@@ -1,0 +1,10 @@
+//! The database queue on SQLite and on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod conformance;
+mod logs;
+mod model;
+mod support;
+mod transaction;
+mod worker;

@@ -1,0 +1,66 @@
+//! Sending as part of somebody else's transaction.
+
+use jiff::Timestamp;
+use lead::{CampaignId, Clock, EmailAddress, Lead, LeadEvent};
+use queue::{DatabaseQueue, LeadQueue, Sent, Settlement};
+use sqlx::Row;
+
+use crate::support::Fixture;
+
+fn event(n: u32) -> LeadEvent {
+    let email = EmailAddress::parse("ann@example.com").unwrap();
+    let mut lead = Lead::new(email, CampaignId::parse("c1").unwrap());
+    lead.title = Some(n.to_string());
+    LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+}
+
+async fn sending_is_part_of_the_callers_transaction(fixture: Fixture) {
+    let database = fixture.database().await;
+    let queue = fixture.queue().await;
+    let now = fixture.clock.now();
+
+    let mut undone = database.begin().await.unwrap();
+    assert_eq!(DatabaseQueue::send_in(&mut undone, &event(1), now).await.unwrap(), Sent::Accepted);
+    drop(undone);
+    assert_eq!(queue.depth().await.unwrap().messages, 0);
+    assert!(queue.receive(1).await.unwrap().is_empty());
+
+    // Two of a lead and a duplicate at once, beside a row of the caller's.
+    let mut transaction = database.begin().await.unwrap();
+    let mut sent = Vec::new();
+    for n in [1, 1, 2, 2] {
+        sent.push(DatabaseQueue::send_in(&mut transaction, &event(n), now).await.unwrap());
+    }
+    assert_eq!(sent, [Sent::Accepted, Sent::Duplicate, Sent::Accepted, Sent::Duplicate]);
+    sqlx::query(
+        "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'b', 0, 0)",
+    )
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    transaction.commit().await.unwrap();
+
+    for n in 1..=2 {
+        let message = queue.receive(5).await.unwrap().remove(0);
+        assert_eq!(message.id, event(n).delivery_id().as_str());
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+    let row = sqlx::query(
+        "SELECT (SELECT COUNT(*) FROM queue_group), (SELECT COUNT(*) FROM queue_message),
+                (SELECT COUNT(*) FROM dependency_health)",
+    )
+    .fetch_one(database.pool())
+    .await
+    .unwrap();
+    assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1), row.get::<i64, _>(2)), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn sqlite_sends_as_part_of_the_callers_transaction() {
+    sending_is_part_of_the_callers_transaction(Fixture::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn postgres_sends_as_part_of_the_callers_transaction() {
+    sending_is_part_of_the_callers_transaction(Fixture::postgres().await).await;
+}

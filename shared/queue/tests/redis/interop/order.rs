@@ -1,0 +1,55 @@
+//! The order of a lead, where workers and tools do not know of it.
+
+use queue::{LeadQueue, Sent, Settlement};
+use serde_json::json;
+
+use crate::node::{Node, V5, V6};
+use crate::support::{Fixture, event, eventually};
+
+/// Node's worker does not let the next one come. It comes a little later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_comes_after_what_node_has_worked() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    for n in 1..=3 {
+        queue.send(&event(1, n)).await.unwrap();
+    }
+    let counts = node.ask("counts", json!({})).await;
+    assert_eq!((&counts["waiting"], &counts["delayed"]), (&json!(1), &json!(2)));
+    node.work("work", json!({})).await;
+    eventually("Node has worked the first", async || (node.seen().await.len() == 1).then_some(())).await;
+    node.ask("stop", json!({})).await;
+    for n in 2..=3 {
+        let message = eventually("the next", async || queue.receive(1).await.unwrap().pop()).await;
+        assert_eq!(message.id, event(1, n).delivery_id().as_str());
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+}
+
+/// A resume of version 5 drops what was added to a paused queue by others. It is found when it is sent again, or when
+/// another one of its lead waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_a_resume_of_version_5_has_lost_is_found() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V5, &fixture));
+    node.call("pause", json!([])).await;
+    queue.send(&event(1, 1)).await.unwrap();
+    queue.send(&event(2, 1)).await.unwrap();
+    queue.send(&event(2, 2)).await.unwrap();
+    let id = node.add(json!({"email": "a@example.com"}), json!({})).await;
+    node.call("resume", json!([])).await;
+    let messages = queue.receive(10).await.unwrap();
+    assert_eq!(messages.iter().map(|message| &message.id).collect::<Vec<_>>(), [&id], "ours are lost");
+    queue.settle(&messages[0].receipt, &Settlement::Done).await.unwrap();
+
+    assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
+    assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Duplicate);
+    let message = queue.receive(10).await.unwrap().pop().unwrap();
+    assert_eq!(message.id, event(1, 1).delivery_id().as_str());
+    queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    for n in 1..=2 {
+        let message = eventually("the other lead", async || queue.receive(1).await.unwrap().pop()).await;
+        assert_eq!(message.id, event(2, n).delivery_id().as_str());
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+}

@@ -1,0 +1,90 @@
+//! Either side pauses, either side resumes.
+
+use jiff::Timestamp;
+use lead::Dependency;
+use queue::{LeadQueue, Settlement};
+use serde_json::json;
+
+use crate::node::{Node, V5, V6};
+use crate::support::{Fixture, event, eventually};
+
+const AI: Dependency = Dependency::new("ai.interop");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_of_nodes_is_ours_too() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    queue.send(&event(1, 1)).await.unwrap();
+    node.call("pause", json!([])).await;
+    queue.send(&event(2, 1)).await.unwrap();
+    assert!(queue.receive(10).await.unwrap().is_empty());
+    assert!(queue.pauses().await.unwrap().is_empty(), "no dependency is the reason");
+    node.call("resume", json!([])).await;
+    assert_eq!(queue.receive(10).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_pause_stops_workers_of_node() {
+    for version in [V6, V5] {
+        let fixture = Fixture::start().await;
+        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        queue.pause(&AI, "quota", Timestamp::now()).await.unwrap();
+        assert_eq!(node.call("isPaused", json!([])).await, true);
+        queue.send(&event(1, 1)).await.unwrap();
+        // A producer of version 5 puts its jobs aside while there is a pause.
+        let id = node.add(json!({"email": "a@example.com"}), json!({})).await;
+        node.work("work", json!({})).await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        assert_eq!(node.seen().await, []);
+        assert_eq!(queue.depth().await.unwrap().messages, 2);
+        queue.resume(&AI).await.unwrap();
+        assert_eq!(node.call("isPaused", json!([])).await, false);
+        eventually("both are worked", async || (node.seen().await.len() == 2).then_some(())).await;
+        assert_eq!(node.job(&id).await["state"], "completed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_our_pause_does_not_end_somebody_elses() {
+    for node_first in [true, false] {
+        let fixture = Fixture::start().await;
+        let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+        queue.send(&event(1, 1)).await.unwrap();
+        if node_first {
+            node.call("pause", json!([])).await;
+        }
+        queue.pause(&AI, "quota", Timestamp::now()).await.unwrap();
+        if !node_first {
+            node.call("pause", json!([])).await;
+        }
+        queue.resume(&AI).await.unwrap();
+        assert!(queue.receive(1).await.unwrap().is_empty(), "node first: {node_first}");
+        node.call("resume", json!([])).await;
+        assert_eq!(queue.receive(1).await.unwrap().len(), 1);
+    }
+}
+
+/// Somebody at a dashboard knows better.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_of_nodes_ends_our_pauses() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    queue.send(&event(1, 1)).await.unwrap();
+    queue.pause(&AI, "quota", Timestamp::now()).await.unwrap();
+    node.ask(
+        "board",
+        json!({"method": "put", "route": "/api/queues/:queueName/resume",
+        "params": {"queueName": "lead-processing"}}),
+    )
+    .await;
+    assert!(queue.pauses().await.unwrap().is_empty());
+    let message = queue.receive(1).await.unwrap().pop().unwrap();
+    // The next one to find out pauses again, for its own reason only.
+    let crm = Dependency::new("crm.interop");
+    queue.pause(&crm, "breaker", Timestamp::now()).await.unwrap();
+    let pauses = queue.pauses().await.unwrap();
+    assert_eq!(pauses.iter().map(|pause| &pause.dependency).collect::<Vec<_>>(), [&crm]);
+    queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    queue.resume(&crm).await.unwrap();
+    assert_eq!(node.call("isPaused", json!([])).await, false);
+}

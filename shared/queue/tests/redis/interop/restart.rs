@@ -1,0 +1,109 @@
+//! Redis goes away and comes back.
+
+use std::collections::HashSet;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use queue::{LeadQueue, QueueError};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::node::{Node, V6};
+use crate::support::{Fixture, event, eventually};
+use crate::workers::Running;
+
+/// A Redis server of the test's own, whose data outlives it.
+struct Server {
+    folder: TempDir,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Self { folder: tempfile::tempdir().unwrap(), port, process: None };
+        server.run().await;
+        server
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    async fn run(&mut self) {
+        let program = std::env::var("TEST_REDIS_SERVER")
+            .expect("TEST_REDIS_SERVER is the server's program: run `make test`");
+        let process = Command::new(program)
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+            .args(["--port", &self.port.to_string()])
+            .current_dir(self.folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let address = ("127.0.0.1", self.port);
+        eventually("the server listens", async || TcpStream::connect(address).ok()).await;
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_job_survives_a_kill_of_redis() {
+    let mut server = Server::start().await;
+    let fixture = Fixture::on(server.url());
+    let queue = fixture.queue();
+    let node = Node::start(V6, &fixture);
+    node.work("work", json!({"concurrency": 2})).await;
+    let worker = Running::start(fixture.queue(), 2, &[]);
+    let mut accepted = HashSet::new();
+    for round in 0..3 {
+        for lead in round * 100..(round + 1) * 100 {
+            let event = event(lead, 1);
+            if lead % 100 == 70 {
+                server.kill();
+            }
+            match queue.send(&event).await {
+                Ok(_) => assert!(accepted.insert(event.delivery_id().to_string())),
+                Err(QueueError::Unavailable(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(matches!(queue.receive(1).await, Err(QueueError::Unavailable(_))));
+        assert!(matches!(queue.depth().await, Err(QueueError::Unavailable(_))));
+        server.run().await;
+        eventually("the queue answers again", async || queue.depth().await.ok()).await;
+    }
+    assert!(accepted.len() >= 210, "{}", accepted.len());
+    eventually("all are done", async || (queue.depth().await.ok()?.messages == 0).then_some(())).await;
+    let seen: Vec<_> = worker.stop().await.into_iter().map(|message| message.id).collect();
+    let by_node = node.seen().await.into_iter().map(|(id, _)| id);
+    let worked: HashSet<String> = seen.into_iter().chain(by_node).collect();
+    assert_eq!(accepted.difference(&worked).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_hangs_or_is_not_there_is_an_error_in_time() {
+    // One that accepts connections and says nothing, and a port where nobody is.
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [format!("redis://{address}"), format!("redis://{nobody}"), format!("rediss://{nobody}")] {
+        let queue = Fixture::on(url.clone()).queue();
+        let sent = tokio::time::timeout(Duration::from_secs(30), queue.send(&event(1, 1))).await;
+        assert!(matches!(sent, Ok(Err(QueueError::Unavailable(_)))), "{url}: {sent:?}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The queue on Redis, alone and with Node's BullMQ on the other side.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+mod conformance;
+mod interop;
+mod node;
+mod support;
+mod workers;

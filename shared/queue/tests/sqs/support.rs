@@ -1,0 +1,118 @@
+//! A queue of its own for each test.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use jiff::Timestamp;
+use lead::{CampaignId, EmailAddress, Lead, LeadEvent, SystemClock};
+use queue::conformance::Harness;
+use queue::{LeadQueue, MAX_RECEIVE_COUNT, MemoryLedger, Sqs, SqsClient, SqsQueue};
+use runtime::Variables;
+
+/// Long enough for a slow machine, and a test of what runs out waits for it.
+const VISIBILITY: Duration = Duration::from_secs(6);
+
+pub(crate) struct Fixture {
+    client: SqsClient,
+    ledger: MemoryLedger,
+    queue_url: String,
+    dlq_url: String,
+    has_redrive: bool,
+}
+
+impl Fixture {
+    /// A queue that takes nothing away, so that the suite sees what we do about a message.
+    pub(crate) async fn start() -> Self {
+        Self::create(false).await
+    }
+
+    /// A queue as it is deployed.
+    pub(crate) async fn with_redrive() -> Self {
+        Self::create(true).await
+    }
+
+    async fn create(has_redrive: bool) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        assert!(
+            std::env::var("AWS_ENDPOINT_URL").is_ok(),
+            "AWS_ENDPOINT_URL names an emulator to test on: run localstack/with-ministack"
+        );
+        let emulator = |name: &str| std::env::var(name).ok().or_else(|| Some("test".to_owned()));
+        let variables = Variables::from_fn(|name| match name {
+            "AWS_REGION" => Some("us-east-1".to_owned()),
+            "AWS_ENDPOINT_URL" => std::env::var(name).ok(),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => emulator(name),
+            _ => None,
+        });
+        let client = SqsClient::new(&runtime::aws::aws_config(&variables).unwrap());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Process ids come again, and the emulator remembers.
+        let name = format!("test-{}-{}-{number}", std::process::id(), Timestamp::now().as_microsecond());
+        let dlq_url = create_queue(&client, &format!("{name}-dlq.fifo"), None).await;
+        let redrive = if has_redrive { Some(queue_arn(&client, &dlq_url).await) } else { None };
+        let queue_url = create_queue(&client, &format!("{name}.fifo"), redrive).await;
+        Self { client, ledger: MemoryLedger::new(Arc::new(SystemClock)), queue_url, dlq_url, has_redrive }
+    }
+
+    pub(crate) fn queue(&self) -> SqsQueue {
+        let sqs = Sqs::new(self.client.clone(), &self.queue_url, Some(self.dlq_url.clone()));
+        let queue = SqsQueue::new(sqs, Arc::new(self.ledger.clone()), Arc::new(SystemClock), VISIBILITY);
+        if self.has_redrive { queue } else { queue.without_redrive() }
+    }
+
+    /// The attributes and the body of each message on the dead letter queue.
+    pub(crate) async fn dead_letters(&self) -> Vec<(HashMap<String, String>, String)> {
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.dlq_url)
+            .max_number_of_messages(10)
+            .message_attribute_names("All")
+            .send()
+            .await
+            .unwrap();
+        let messages = answer.messages.unwrap_or_default().into_iter().map(|message| {
+            let attributes = message.message_attributes.unwrap_or_default().into_iter();
+            let texts = attributes.map(|(name, value)| (name, value.string_value.unwrap())).collect();
+            (texts, message.body.unwrap())
+        });
+        messages.collect()
+    }
+}
+
+#[async_trait]
+impl Harness for Fixture {
+    async fn open(&self) -> Arc<dyn LeadQueue> {
+        Arc::new(self.queue())
+    }
+
+    async fn advance(&self, by: Duration) {
+        tokio::time::sleep(by + Duration::from_millis(50)).await;
+    }
+}
+
+async fn create_queue(client: &SqsClient, name: &str, dead_letters_to: Option<String>) -> String {
+    let mut create = client.create_queue().queue_name(name).attributes(Attribute::FifoQueue, "true");
+    if let Some(arn) = dead_letters_to {
+        let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVE_COUNT}}}"#);
+        create = create.attributes(Attribute::RedrivePolicy, policy);
+    }
+    create.send().await.unwrap().queue_url.unwrap()
+}
+
+async fn queue_arn(client: &SqsClient, url: &str) -> String {
+    let asked = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn);
+    asked.send().await.unwrap().attributes.unwrap().remove(&Attribute::QueueArn).unwrap()
+}
+
+/// The `n`th content of a lead.
+pub(crate) fn event(lead: u32, n: u32) -> LeadEvent {
+    let email = EmailAddress::parse(&format!("lead{lead}@example.com")).unwrap();
+    let mut lead = Lead::new(email, CampaignId::parse("sqs").unwrap());
+    lead.title = Some(n.to_string());
+    LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,275 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{ConfigError, LogFormat, Variables};
+
+/// Everything that can be configured. `.env.example` documents each variable.
+#[derive(Debug)]
+pub struct Config {
+    /// `HOST` and `PORT`: where the HTTP server listens.
+    pub listen: SocketAddr,
+    /// `DATABASE_URL`.
+    pub database_url: String,
+    /// `DATABASE_POOL`: connections at most.
+    pub database_pool: u32,
+    /// `QUEUE`.
+    pub queue: QueueKind,
+    /// `REDIS_URL`: where the queue is, when it is in Redis. May hold a password.
+    pub redis_url: Option<SecretString>,
+    /// `SPOOL_DIR`: where accepted leads wait while Redis cannot be reached.
+    pub spool_dir: PathBuf,
+    /// `SPOOL_MAX_BYTES`: how much of the disk they may take.
+    pub spool_max_bytes: u64,
+    /// `WORKER_RATE_LIMIT`: messages a second over all workers, with Redis.
+    pub worker_rate_limit: Option<u32>,
+    /// `VISIBILITY_TIMEOUT_SECONDS`: how long a worker may be silent before its leads go to another.
+    pub visibility_timeout: Duration,
+    /// `WORKER_CONCURRENCY`: leads worked on at the same time by one process.
+    pub worker_concurrency: usize,
+    /// `WEBHOOK_SECRETS`: every one of them is valid.
+    pub webhook_secrets: Vec<SecretString>,
+    /// `ADMIN_TOKEN`.
+    pub admin_token: Option<SecretString>,
+    /// `AI_PROVIDER`.
+    pub ai_provider: AiProvider,
+    /// `ENRICHMENT_PROVIDERS`, in order.
+    pub enrichment_providers: Vec<String>,
+    /// `ICP_FILE`: the ideal customer; the built-in one where absent.
+    pub icp_file: Option<PathBuf>,
+    /// `CRM_PROVIDER`, or what `ENV` stands for.
+    pub crm_provider: CrmProvider,
+    /// `CRM_LIMIT_PER_LEAD`, `CRM_LIMIT_PER_ACCOUNT`, `CRM_LIMIT_GLOBAL`.
+    pub crm_limits: Limits,
+    /// `REJECTED_LEADS`.
+    pub rejected_leads: RejectedLeads,
+    /// `LOG_FORMAT`.
+    pub log_format: LogFormat,
+}
+
+/// Which queue carries the leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueKind {
+    /// A table of the database.
+    Database,
+    /// BullMQ on Redis.
+    Redis,
+}
+
+/// Who judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AiProvider {
+    /// The deterministic baseline, offline.
+    Rules,
+}
+
+/// Which CRM is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrmProvider {
+    /// Tables of the database.
+    Mock,
+}
+
+/// What becomes of a lead whose analysis was rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RejectedLeads {
+    /// It is held for a person.
+    Hold,
+    /// It is written to the CRM with no field derived by the AI.
+    Bare,
+}
+
+/// CRM actions a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For one lead.
+    pub per_lead: u32,
+    /// For one company.
+    pub per_account: u32,
+    /// For all.
+    pub global: u32,
+}
+
+impl Config {
+    /// Reads and checks the configuration.
+    pub fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
+        let host = variables.text("HOST").unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string());
+        let host: IpAddr = match host.as_str() {
+            "localhost" => Ipv4Addr::LOCALHOST.into(),
+            text => text.parse().map_err(|_| {
+                ConfigError::new("HOST", format!("must be an IP address or localhost, not {text:?}"))
+            })?,
+        };
+        let mut providers = variables.list("ENRICHMENT_PROVIDERS");
+        if providers.is_empty() {
+            providers.push("fixtures".to_owned());
+        }
+        if let Some(unknown) = providers.iter().find(|name| *name != "fixtures") {
+            return Err(ConfigError::new("ENRICHMENT_PROVIDERS", format!("knows fixtures, not {unknown:?}")));
+        }
+        let config = Self {
+            listen: SocketAddr::new(host, variables.number("PORT", 3000, 0..=u16::MAX)?),
+            database_url: variables
+                .text("DATABASE_URL")
+                .unwrap_or_else(|| "sqlite://revenueflow.db".to_owned()),
+            database_pool: variables.number("DATABASE_POOL", 16, 2..=500)?,
+            queue: queue_kind(variables)?,
+            redis_url: variables.secret("REDIS_URL"),
+            spool_dir: variables.text("SPOOL_DIR").unwrap_or_else(|| "spool".to_owned()).into(),
+            spool_max_bytes: variables.number("SPOOL_MAX_BYTES", 1 << 30, 1 << 20..=1 << 50)?,
+            worker_rate_limit: match variables.number("WORKER_RATE_LIMIT", 0, 0..=1_000_000)? {
+                0 => None,
+                limit => Some(limit),
+            },
+            visibility_timeout: Duration::from_secs(variables.number(
+                "VISIBILITY_TIMEOUT_SECONDS",
+                30,
+                3..=43_200,
+            )?),
+            worker_concurrency: variables.number("WORKER_CONCURRENCY", 8, 1..=1_000)?,
+            webhook_secrets: variables.list("WEBHOOK_SECRETS").into_iter().map(SecretString::from).collect(),
+            admin_token: variables.secret("ADMIN_TOKEN"),
+            ai_provider: variables.choice(
+                "AI_PROVIDER",
+                &[("rules", AiProvider::Rules)],
+                AiProvider::Rules,
+            )?,
+            enrichment_providers: providers,
+            icp_file: variables.text("ICP_FILE").map(PathBuf::from),
+            crm_provider: crm_provider(variables)?,
+            crm_limits: Limits {
+                per_lead: variables.number("CRM_LIMIT_PER_LEAD", 10, 1..=1_000_000)?,
+                per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", 100, 1..=1_000_000)?,
+                global: variables.number("CRM_LIMIT_GLOBAL", 1_000, 1..=1_000_000)?,
+            },
+            rejected_leads: variables.choice(
+                "REJECTED_LEADS",
+                &[("hold", RejectedLeads::Hold), ("bare", RejectedLeads::Bare)],
+                RejectedLeads::Hold,
+            )?,
+            log_format: variables.choice(
+                "LOG_FORMAT",
+                &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
+                LogFormat::Pretty,
+            )?,
+        };
+        config.check_exposure()?;
+        Ok(config)
+    }
+
+    /// The same configuration on another address; refused where it would be open to the network.
+    pub fn listening_on(mut self, listen: SocketAddr) -> Result<Self, ConfigError> {
+        self.listen = listen;
+        self.check_exposure()?;
+        Ok(self)
+    }
+
+    /// Whether only this machine can reach the server.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// A server that others can reach must know who they are.
+    fn check_exposure(&self) -> Result<(), ConfigError> {
+        let needed = |variable, what| {
+            let problem =
+                format!("must be set to listen on {}: without it anyone could {what}", self.listen.ip());
+            Err(ConfigError::new(variable, problem))
+        };
+        if self.is_loopback() {
+            Ok(())
+        } else if self.webhook_secrets.is_empty() {
+            needed("WEBHOOK_SECRETS", "post leads")
+        } else if self.admin_token.is_none() {
+            needed("ADMIN_TOKEN", "read leads")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// `QUEUE` wins; a `REDIS_URL` alone means Redis.
+fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
+    let has_redis = variables.text("REDIS_URL").is_some();
+    let default = if has_redis { QueueKind::Redis } else { QueueKind::Database };
+    let choices = [("database", QueueKind::Database), ("redis", QueueKind::Redis)];
+    let queue = variables.choice("QUEUE", &choices, default)?;
+    if queue == QueueKind::Redis && !has_redis {
+        return Err(ConfigError::new("REDIS_URL", "must be set when QUEUE=redis"));
+    }
+    Ok(queue)
+}
+
+/// `CRM_PROVIDER` wins; `ENV=MOCK` is the original system's way to ask for the mock.
+fn crm_provider(variables: &Variables<'_>) -> Result<CrmProvider, ConfigError> {
+    let named = variables.choice("CRM_PROVIDER", &[("mock", Some(CrmProvider::Mock))], None)?;
+    match (named, variables.choice("ENV", &[("MOCK", true), ("REAL", false)], true)?) {
+        (Some(provider), _) => Ok(provider),
+        (None, true) => Ok(CrmProvider::Mock),
+        (None, false) => Err(ConfigError::new("CRM_PROVIDER", "must be set when ENV=REAL")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(&Variables::from_fn(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        }))
+    }
+
+    #[test]
+    fn nothing_needs_to_be_configured() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.database_url, "sqlite://revenueflow.db");
+        assert!(read(&[("PORT", ""), ("HOST", "localhost"), ("ENV", "mock")]).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line_that_names_the_variable() {
+        for (pairs, line) in [
+            (&[("PORT", "http")][..], "PORT: must be a number from 0 to 65535, not \"http\""),
+            (&[("HOST", "example.com")], "HOST: must be an IP address or localhost, not \"example.com\""),
+            (&[("AI_PROVIDER", "oracle")], "AI_PROVIDER: must be one of rules, not \"oracle\""),
+            (&[("QUEUE", "redis")], "REDIS_URL: must be set when QUEUE=redis"),
+            (&[("ENV", "REAL")], "CRM_PROVIDER: must be set when ENV=REAL"),
+            (
+                &[("WORKER_CONCURRENCY", "0")],
+                "WORKER_CONCURRENCY: must be a number from 1 to 1000, not \"0\"",
+            ),
+        ] {
+            assert_eq!(read(pairs).unwrap_err().to_string(), line);
+        }
+    }
+
+    #[test]
+    fn a_redis_url_is_enough_to_use_redis() {
+        let redis = ("REDIS_URL", "redis://:hush@127.0.0.1");
+        assert_eq!(read(&[redis]).unwrap().queue, QueueKind::Redis);
+        assert_eq!(read(&[redis, ("QUEUE", "database")]).unwrap().queue, QueueKind::Database);
+        assert!(!format!("{:?}", read(&[redis]).unwrap()).contains("hush"));
+    }
+
+    #[test]
+    fn a_public_address_needs_both_secrets() {
+        let public = ("HOST", "0.0.0.0");
+        assert_eq!(read(&[public]).unwrap_err().variable, "WEBHOOK_SECRETS");
+        let webhook = ("WEBHOOK_SECRETS", "0123456789abcdef0123456789abcdef");
+        assert_eq!(read(&[public, webhook]).unwrap_err().variable, "ADMIN_TOKEN");
+        assert!(read(&[public, webhook, ("ADMIN_TOKEN", "fedcba9876543210")]).is_ok());
+        assert!(read(&[]).unwrap().listening_on("0.0.0.0:80".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let config =
+            read(&[("WEBHOOK_SECRETS", "hush-hush-hush-hush,second"), ("ADMIN_TOKEN", "whisper")]).unwrap();
+        let text = format!("{config:?}");
+        assert!(!text.contains("hush") && !text.contains("whisper") && !text.contains("second"), "{text}");
+    }
+}

@@ -1,0 +1,16 @@
+//! Configuration, secrets and telemetry.
+//!
+//! [`Config`] is read once, at the start, from environment variables; everything wrong with it is said in one line
+//! that names the variable. Secrets are [`secrecy::SecretString`]s: no log line, error or `Debug` output shows them.
+
+#[cfg(feature = "aws")]
+pub mod aws;
+mod config;
+mod telemetry;
+mod variables;
+
+pub use config::{AiProvider, Config, CrmProvider, Limits, QueueKind, RejectedLeads};
+/// What has been measured; renders in Prometheus' text format.
+pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;
+pub use telemetry::{LogFormat, init_logs, init_metrics, log_panics};
+pub use variables::{ConfigError, Variables};

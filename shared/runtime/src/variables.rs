@@ -1,0 +1,90 @@
+use std::fmt::Display;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+/// A variable that is missing or wrong. One line, naming it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable}: {problem}")]
+pub struct ConfigError {
+    /// Which variable.
+    pub variable: &'static str,
+    /// What is wrong with it, and what would be right. Never its value where that is a secret.
+    pub problem: String,
+}
+
+impl ConfigError {
+    /// An error about a variable.
+    pub fn new(variable: &'static str, problem: impl Into<String>) -> Self {
+        Self { variable, problem: problem.into() }
+    }
+}
+
+/// Where variables are read from: the environment, or a list in a test. Empty values count as absent.
+pub struct Variables<'a>(Box<LookUp<'a>>);
+
+type LookUp<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+impl<'a> Variables<'a> {
+    /// The process's environment.
+    pub fn of_process() -> Self {
+        Self::from_fn(|name| std::env::var(name).ok())
+    }
+
+    /// Any look-up.
+    pub fn from_fn(look_up: impl Fn(&str) -> Option<String> + 'a) -> Self {
+        Self(Box::new(look_up))
+    }
+
+    /// A text, trimmed.
+    pub fn text(&self, name: &'static str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// A secret.
+    pub fn secret(&self, name: &'static str) -> Option<SecretString> {
+        self.text(name).map(SecretString::from)
+    }
+
+    /// A comma-separated list, without empty items.
+    pub fn list(&self, name: &'static str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// A value within bounds, or the default.
+    pub fn number<T>(
+        &self,
+        name: &'static str,
+        default: T,
+        bounds: std::ops::RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        match text.parse() {
+            Ok(number) if bounds.contains(&number) => Ok(number),
+            _ => {
+                let problem =
+                    format!("must be a number from {} to {}, not {text:?}", bounds.start(), bounds.end());
+                Err(ConfigError::new(name, problem))
+            }
+        }
+    }
+
+    /// One of some words, whatever their case, or the default.
+    pub fn choice<T: Copy>(
+        &self,
+        name: &'static str,
+        choices: &[(&str, T)],
+        default: T,
+    ) -> Result<T, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        let chosen = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        chosen.map(|(_, value)| *value).ok_or_else(|| {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            ConfigError::new(name, format!("must be one of {}, not {text:?}", words.join(", ")))
+        })
+    }
+}

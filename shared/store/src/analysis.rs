@@ -1,0 +1,179 @@
+use database::Connection;
+use grounding::{Contract, FactSheet, Verdict};
+use jiff::Timestamp;
+use lead::{DeliveryId, LeadId};
+use serde::Serialize;
+use serde_json::json;
+use sqlx::any::AnyRow;
+
+use crate::audit::{self, AuditKind};
+use crate::codec::{Columns as _, to_json};
+use crate::{Result, Store};
+
+/// One judgement: what was asked, what was answered, and what the grounding contract made of it. Enough to
+/// judge again, byte for byte.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnalysisRecord {
+    /// The lead.
+    pub lead_id: LeadId,
+    /// The delivery.
+    pub delivery_id: DeliveryId,
+    /// The judgement of that delivery this is, from 1.
+    pub round: i64,
+    /// What the analyst was given.
+    pub facts: FactSheet,
+    /// What its answer was checked against.
+    pub contract: Contract,
+    /// The version of the ICP configuration that computed the facts.
+    pub icp_version: String,
+    /// Who answered.
+    pub provider: String,
+    /// With which model.
+    pub model: String,
+    /// What it answered, unchanged.
+    pub raw_answer: String,
+    /// What the contract made of it.
+    pub verdict: Verdict,
+    /// Whether nobody answered, and the neutral verdict stands in until someone does.
+    pub fallback: bool,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Cost in millionths of a US dollar.
+    pub cost_microusd: i64,
+    /// Time to the answer, in milliseconds.
+    pub latency_ms: i64,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl AnalysisRecord {
+    /// The id: delivery and round.
+    pub fn analysis_id(&self) -> String {
+        analysis_id(&self.delivery_id, self.round)
+    }
+
+    pub(crate) async fn load(
+        connection: &mut Connection,
+        delivery: &DeliveryId,
+        round: i64,
+    ) -> Result<Option<Self>> {
+        let row = sqlx::query("SELECT * FROM analysis WHERE analysis_id = $1")
+            .bind(analysis_id(delivery, round))
+            .fetch_optional(connection)
+            .await?;
+        row.as_ref().map(Self::read).transpose()
+    }
+
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            lead_id: row.id("lead_id")?,
+            delivery_id: row.id("delivery_id")?,
+            round: row.number("round")?,
+            facts: row.json("facts")?,
+            contract: row.json("contract")?,
+            icp_version: row.text("icp_version")?,
+            provider: row.text("provider")?,
+            model: row.text("model")?,
+            raw_answer: row.text("raw_answer")?,
+            verdict: row.json("verdict")?,
+            fallback: row.number("fallback")? == 1,
+            input_tokens: row.number("input_tokens")?,
+            output_tokens: row.number("output_tokens")?,
+            cost_microusd: row.number("cost_microusd")?,
+            latency_ms: row.number("latency_ms")?,
+            created_at: row.time("created_at")?,
+        })
+    }
+}
+
+fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
+    format!("{delivery}:{round}")
+}
+
+impl Store {
+    /// Keeps a judgement, puts it in force, and returns what is kept: of two judgements of the same round the first.
+    pub async fn save_analysis(&self, analysis: AnalysisRecord) -> Result<AnalysisRecord> {
+        let now = self.now_millis();
+        let mut transaction = self.begin_on(&analysis.lead_id).await?;
+        let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;
+        if let Some(kept) = before {
+            return Ok(kept);
+        }
+        sqlx::query(
+            "INSERT INTO analysis (analysis_id, lead_id, delivery_id, round, facts, contract, icp_version, provider, \
+             model, raw_answer, verdict, fallback, input_tokens, output_tokens, cost_microusd, latency_ms, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        )
+        .bind(analysis.analysis_id())
+        .bind(analysis.lead_id.as_str())
+        .bind(analysis.delivery_id.as_str())
+        .bind(analysis.round)
+        .bind(to_json(&analysis.facts))
+        .bind(to_json(&analysis.contract))
+        .bind(&analysis.icp_version)
+        .bind(&analysis.provider)
+        .bind(&analysis.model)
+        .bind(&analysis.raw_answer)
+        .bind(to_json(&analysis.verdict))
+        .bind(i64::from(analysis.fallback))
+        .bind(analysis.input_tokens)
+        .bind(analysis.output_tokens)
+        .bind(analysis.cost_microusd)
+        .bind(analysis.latency_ms)
+        .bind(database::to_millis(analysis.created_at))
+        .execute(&mut *transaction)
+        .await?;
+        let verdict = &analysis.verdict;
+        sqlx::query(
+            "UPDATE lead SET analysis_id = $3, fit_score = $4, fit = $5, intent = $6, decision = $7, \
+             grounding = $8, fallback = $9, updated_at = $10 WHERE lead_id = $1 AND delivery_id = $2",
+        )
+        .bind(analysis.lead_id.as_str())
+        .bind(analysis.delivery_id.as_str())
+        .bind(analysis.analysis_id())
+        .bind(verdict.fit_score.get())
+        .bind(verdict.fit.as_str())
+        .bind(verdict.intent.as_str())
+        .bind(verdict.decision.as_str())
+        .bind(verdict.status.as_str())
+        .bind(i64::from(analysis.fallback))
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        let detail = json!({
+            "round": analysis.round, "provider": analysis.provider, "model": analysis.model,
+            "fallback": analysis.fallback, "grounding": verdict.status, "fit_score": verdict.fit_score,
+            "fit": verdict.fit, "intent": verdict.intent, "decision": verdict.decision,
+            "reasons": verdict.reasons.iter().map(|breach| breach.code).collect::<Vec<_>>(),
+        });
+        let delivery = Some(&analysis.delivery_id);
+        audit::append(&mut transaction, &analysis.lead_id, delivery, now, AuditKind::Judged, &detail).await?;
+        transaction.commit().await?;
+        Ok(analysis)
+    }
+
+    /// The newest `limit` judgements of a lead, newest first.
+    pub async fn analyses(&self, lead: &LeadId, limit: u32) -> Result<Vec<AnalysisRecord>> {
+        let rows = sqlx::query(
+            "SELECT * FROM analysis WHERE lead_id = $1 ORDER BY created_at DESC, round DESC, analysis_id LIMIT $2",
+        )
+        .bind(lead.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().map(AnalysisRecord::read).collect()
+    }
+
+    /// The judgement in force for a lead, where there is one.
+    pub async fn analysis_in_force(&self, lead: &LeadId) -> Result<Option<AnalysisRecord>> {
+        let row = sqlx::query(
+            "SELECT a.* FROM analysis a JOIN lead l ON l.analysis_id = a.analysis_id WHERE l.lead_id = $1",
+        )
+        .bind(lead.as_str())
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.as_ref().map(AnalysisRecord::read).transpose()
+    }
+}

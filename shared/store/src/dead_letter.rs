@@ -1,0 +1,152 @@
+use database::{Connection, from_millis};
+use jiff::Timestamp;
+use lead::{Failure, LeadEvent, LeadId, LeadStatus};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::audit::{self, AuditKind};
+use crate::codec::{Columns as _, to_json, without_nul};
+use crate::work::{close, set_status};
+use crate::{Cursor, Result, Store};
+
+/// A message that was given up.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadLetter {
+    /// The delivery id, where the message could be read; else the queue's own id.
+    pub id: String,
+    /// The lead, where the message could be read.
+    pub lead_id: Option<LeadId>,
+    /// Why.
+    pub failure: Failure,
+    /// How many attempts were made.
+    pub attempts: i64,
+    /// When it was given up.
+    pub failed_at: Timestamp,
+}
+
+/// The message of a dead letter.
+pub struct DeadLetterBody {
+    /// Which dead letter.
+    pub id: String,
+    /// The message as it was.
+    pub body: String,
+}
+
+impl Store {
+    /// Keeps a message that is given up: `event` where it could be read, its text in any case. Nothing is kept of a
+    /// delivery that is not open any more: it was given up before, overtaken, or somebody else has settled it.
+    pub async fn record_dead_letter(
+        &self,
+        message_id: &str,
+        event: Option<&LeadEvent>,
+        body: &str,
+        attempts: u32,
+        failure: &Failure,
+    ) -> Result<()> {
+        let now = self.now_millis();
+        let letter = DeadLetter {
+            id: event.map_or_else(|| without_nul(message_id), |event| event.delivery_id().into()),
+            lead_id: event.map(|event| event.lead_id.clone()),
+            failure: failure.clone(),
+            attempts: i64::from(attempts),
+            failed_at: from_millis(now),
+        };
+        let Some(event) = event else {
+            let mut transaction = self.database.begin().await?;
+            insert(&mut transaction, &letter, body).await?;
+            return transaction.commit().await;
+        };
+        let mut transaction = self.begin_on(&event.lead_id).await?;
+        if self.open_row(&mut transaction, event).await?.is_some() {
+            let (lead, delivery) = (&event.lead_id, event.delivery_id());
+            insert(&mut transaction, &letter, body).await?;
+            close(&mut transaction, &delivery, "failed", now).await?;
+            let status = LeadStatus::PermanentlyFailed;
+            set_status(&mut transaction, lead, &delivery, status, Some(failure), now).await?;
+            let (kind, detail) =
+                (AuditKind::DeadLettered, json!({ "attempts": attempts, "failure": failure }));
+            audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// The newest `limit` dead letters that failed before (`before`, id), newest first.
+    pub async fn dead_letters(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<DeadLetter>> {
+        let (at, id) = Cursor::before(before);
+        let rows = sqlx::query(
+            "SELECT message_id, lead_id, failure, attempts, failed_at FROM dead_letter \
+             WHERE (failed_at, message_id) < ($1, $2) ORDER BY failed_at DESC, message_id DESC LIMIT $3",
+        )
+        .bind(at)
+        .bind(id)
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DeadLetter {
+                    id: row.text("message_id")?,
+                    lead_id: row.optional_text("lead_id")?.and_then(|id| id.parse().ok()),
+                    failure: row.json("failure")?,
+                    attempts: row.number("attempts")?,
+                    failed_at: row.time("failed_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// How many dead letters there are.
+    pub async fn count_dead_letters(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM dead_letter").fetch_one(self.database.pool()).await?)
+    }
+
+    /// One dead letter with its message, by its own id or its lead's. A lead has one at most: that of its newest delivery.
+    pub async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetterBody>> {
+        let row = sqlx::query(
+            "SELECT message_id, body FROM dead_letter WHERE message_id = $1 OR lead_id = $1 LIMIT 1",
+        )
+        .bind(without_nul(id))
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.map(|row| Ok(DeadLetterBody { id: row.text("message_id")?, body: row.text("body")? })).transpose()
+    }
+
+    /// Forgets a dead letter once it has been sent again. One that has failed again by now stays.
+    pub async fn remove_dead_letter(&self, id: &str) -> Result<()> {
+        let mut transaction = self.database.begin().await?;
+        sqlx::query(
+            "DELETE FROM dead_letter WHERE message_id = $1 AND NOT EXISTS \
+             (SELECT 1 FROM delivery WHERE delivery_id = $1 AND state = 'failed')",
+        )
+        .bind(without_nul(id))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await
+    }
+}
+
+async fn insert(connection: &mut Connection, letter: &DeadLetter, body: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO dead_letter (message_id, lead_id, body, failure, attempts, failed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (message_id) DO UPDATE \
+         SET failure = excluded.failure, attempts = excluded.attempts, failed_at = excluded.failed_at",
+    )
+    .bind(&letter.id)
+    .bind(letter.lead_id.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(without_nul(body))
+    .bind(to_json(&letter.failure))
+    .bind(letter.attempts)
+    .bind(database::to_millis(letter.failed_at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets the dead letter of a delivery, where there is one.
+pub(crate) async fn forget(connection: &mut Connection, delivery: &str) -> Result<()> {
+    sqlx::query("DELETE FROM dead_letter WHERE message_id = $1")
+        .bind(delivery.to_owned())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

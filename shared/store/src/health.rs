@@ -1,0 +1,74 @@
+use async_trait::async_trait;
+use crm::{Health, HealthChange, HealthRecord, Open};
+use database::{DatabaseError, from_millis, to_millis};
+use lead::{Dependency, Failure};
+use sqlx::any::AnyRow;
+
+use crate::codec::Columns as _;
+use crate::{Result, Store};
+
+const SELECT: &str =
+    "SELECT failures, reason, opened_at, retry_at FROM dependency_health WHERE dependency = $1";
+
+#[async_trait]
+impl Health for Store {
+    async fn load(&self, dependency: &Dependency) -> Result<HealthRecord, Failure> {
+        let row = sqlx::query(SELECT)
+            .bind(dependency.as_str())
+            .fetch_optional(self.database.pool())
+            .await
+            .map_err(DatabaseError::from)?;
+        Ok(row.as_ref().map(read).transpose()?.unwrap_or_default())
+    }
+
+    async fn update(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<(), Failure> {
+        Ok(self.update_health(dependency, change).await?)
+    }
+}
+
+impl Store {
+    async fn update_health(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<()> {
+        let now = self.now_millis();
+        let mut transaction = self.database.begin().await?;
+        // Writing first takes the row's lock, so that no other change comes between reading and writing.
+        let row = sqlx::query(
+            "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
+             ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
+             RETURNING failures, reason, opened_at, retry_at",
+        )
+        .bind(dependency.as_str())
+        .bind(now)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let mut record = read(&row)?;
+        change(&mut record);
+        let open = record.open.as_ref();
+        sqlx::query(
+            "UPDATE dependency_health SET state = $2, failures = $3, reason = $4, opened_at = $5, retry_at = $6 \
+             WHERE dependency = $1",
+        )
+        .bind(dependency.as_str())
+        .bind(if open.is_some() { "open" } else { "closed" })
+        .bind(i64::from(record.failures))
+        .bind(open.map(|open| open.reason.clone()))
+        .bind(open.map(|open| to_millis(open.opened_at)))
+        .bind(open.map(|open| to_millis(open.retry_at)))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await
+    }
+}
+
+fn read(row: &AnyRow) -> Result<HealthRecord> {
+    let open = match (
+        row.optional_text("reason")?,
+        row.optional_number("opened_at")?,
+        row.optional_number("retry_at")?,
+    ) {
+        (Some(reason), Some(opened_at), Some(retry_at)) => {
+            Some(Open { reason, opened_at: from_millis(opened_at), retry_at: from_millis(retry_at) })
+        }
+        _ => None,
+    };
+    Ok(HealthRecord { failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX), open })
+}

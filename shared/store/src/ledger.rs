@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use async_trait::async_trait;
+use crm::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
+use jiff::Timestamp;
+use lead::{DeliveryId, Failure, LeadId};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::any::AnyRow;
+
+use crate::codec::{Columns as _, parsed, to_json};
+use crate::{Result, Store};
+
+/// One effect on the CRM, as the ledger has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ActionRecord {
+    /// Identifies the effect.
+    pub action_id: String,
+    /// The delivery it follows from.
+    pub delivery_id: DeliveryId,
+    /// Its place in the plan, from 0.
+    pub position: i64,
+    /// Which CRM.
+    pub provider: String,
+    /// What kind of action.
+    pub kind: String,
+    /// What it writes.
+    pub parameters: Value,
+    /// `pending`, `done`, `failed`, `skipped` or `refused`.
+    pub state: String,
+    /// The record it wrote.
+    pub record_id: Option<String>,
+    /// Whether the record was new.
+    pub created: Option<bool>,
+    /// Why it had no effect.
+    pub failure: Option<Failure>,
+    /// How often it was begun.
+    pub attempts: i64,
+    /// When it was last written about.
+    pub updated_at: Timestamp,
+}
+
+#[async_trait]
+impl Ledger for Store {
+    async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
+        Ok(self.begin_actions(provider, plan).await?)
+    }
+
+    async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
+        Ok(self.finish_actions(outcomes).await?)
+    }
+}
+
+impl Store {
+    async fn begin_actions(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>> {
+        let now = self.now_millis();
+        let mut states = Vec::with_capacity(plan.actions.len());
+        let mut transaction = self.begin_on(&plan.lead_id).await?;
+        for planned in &plan.actions {
+            let before = sqlx::query("SELECT state, record_id, created FROM crm_action WHERE action_id = $1")
+                .bind(planned.action_id.as_str())
+                .fetch_optional(&mut *transaction)
+                .await?;
+            states.push(before.as_ref().map_or(Ok(LedgerState::New), state_of)?);
+            sqlx::query(
+                "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, \
+                 attempts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 1, $8, $8) \
+                 ON CONFLICT (action_id) DO UPDATE SET delivery_id = excluded.delivery_id, \
+                 position = excluded.position, provider = excluded.provider, parameters = excluded.parameters, \
+                 state = 'pending', failure = NULL, attempts = crm_action.attempts + 1, updated_at = excluded.updated_at \
+                 WHERE crm_action.state <> 'done'",
+            )
+            .bind(planned.action_id.as_str())
+            .bind(plan.lead_id.as_str())
+            .bind(plan.delivery_id.as_str())
+            .bind(i64::from(planned.position))
+            .bind(provider)
+            .bind(planned.action.kind())
+            .bind(to_json(&planned.action.fields()))
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(states)
+    }
+
+    async fn finish_actions(&self, outcomes: &[(ActionId, Outcome)]) -> Result<()> {
+        let now = self.now_millis();
+        let mut transaction = self.database.begin().await?;
+        for (action, outcome) in outcomes {
+            let effect = outcome.effect();
+            sqlx::query(
+                "UPDATE crm_action SET state = $2, record_id = $3, created = $4, failure = $5, updated_at = $6 \
+                 WHERE action_id = $1 AND state <> 'done'",
+            )
+            .bind(action.as_str())
+            .bind(outcome.state())
+            .bind(effect.map(|effect| effect.record_id.clone()))
+            .bind(effect.map(|effect| i64::from(effect.created)))
+            .bind(outcome.failure().map(to_json))
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await
+    }
+
+    /// What each kind of action last wrote for a lead in one CRM, other than the actions of `plan` itself. Where the newest
+    /// of a kind may or may not have had its effect, nobody knows what stands there, and the kind is left out.
+    pub async fn last_written(&self, provider: &str, plan: &Plan) -> Result<BTreeMap<String, Value>> {
+        let rows = sqlx::query(
+            "SELECT action_id, kind, parameters, state FROM crm_action \
+             WHERE lead_id = $1 AND provider = $2 AND state IN ('done', 'pending') \
+             ORDER BY created_at DESC, position DESC LIMIT 200",
+        )
+        .bind(plan.lead_id.as_str())
+        .bind(provider)
+        .fetch_all(self.database.pool())
+        .await?;
+        let mut newest = BTreeMap::new();
+        for row in &rows {
+            let action = row.text("action_id")?;
+            if plan.actions.iter().all(|planned| planned.action_id.as_str() != action) {
+                // The newest comes first.
+                if let Entry::Vacant(place) = newest.entry(row.text("kind")?) {
+                    let is_done = row.text("state")? == "done";
+                    place.insert(if is_done { Some(row.json("parameters")?) } else { None });
+                }
+            }
+        }
+        Ok(newest.into_iter().filter_map(|(kind, written)| Some((kind, written?))).collect())
+    }
+
+    /// The newest `limit` effects of a lead on the CRM, in the order they were begun.
+    pub async fn actions(&self, lead: &LeadId, limit: u32) -> Result<Vec<ActionRecord>> {
+        let rows = sqlx::query(
+            "SELECT * FROM crm_action WHERE lead_id = $1 ORDER BY created_at DESC, position DESC LIMIT $2",
+        )
+        .bind(lead.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().rev().map(read).collect()
+    }
+}
+
+fn state_of(row: &AnyRow) -> Result<LedgerState> {
+    let effect = effect_of(row)?;
+    parsed("state", LedgerState::of_row(&row.text("state")?, effect))
+}
+
+fn effect_of(row: &AnyRow) -> Result<Option<Effect>> {
+    let created = row.optional_number("created")? == Some(1);
+    Ok(row.optional_text("record_id")?.map(|record_id| Effect { record_id, created }))
+}
+
+fn read(row: &AnyRow) -> Result<ActionRecord> {
+    let effect = effect_of(row)?;
+    Ok(ActionRecord {
+        action_id: row.text("action_id")?,
+        delivery_id: row.id("delivery_id")?,
+        position: row.number("position")?,
+        provider: row.text("provider")?,
+        kind: row.text("kind")?,
+        parameters: row.json("parameters")?,
+        state: row.text("state")?,
+        created: effect.as_ref().map(|effect| effect.created),
+        record_id: effect.map(|effect| effect.record_id),
+        failure: row.optional_json("failure")?,
+        attempts: row.number("attempts")?,
+        updated_at: row.time("updated_at")?,
+    })
+}

@@ -1,0 +1,74 @@
+//! Leads, deliveries, analyses, audit trail and CRM ledger.
+//!
+//! Every step of a lead's way is written here before the next one begins, together with its audit event and in
+//! one transaction, so that a process that dies anywhere leaves a state from which another continues.
+//!
+//! - [`Store::accept`] and [`Store::begin_work`] decide what a delivery is: new, a revision, a duplicate, superseded.
+//! - [`Store::save_enrichment`], [`Store::save_analysis`], [`Store::finish`] keep what each step found out.
+//! - [`Store::record_retry`] and [`Store::record_dead_letter`] keep what went wrong.
+//! - [`Store::reopen`] puts a delivery up for judgement again: redrive, replay, second look.
+//! - The rest reads.
+
+mod accept;
+mod analysis;
+mod audit;
+mod codec;
+mod dead_letter;
+mod health;
+mod leads;
+mod ledger;
+mod quarantine;
+mod reopen;
+mod work;
+
+pub use accept::Accept;
+pub use analysis::AnalysisRecord;
+pub use audit::{AuditEvent, AuditKind};
+pub use dead_letter::{DeadLetter, DeadLetterBody};
+pub use leads::{Cursor, DeliveryRecord, LeadFilter, LeadRecord};
+pub use ledger::ActionRecord;
+pub use quarantine::{QuarantineItem, Quarantined};
+pub use work::{Begun, Finish, Work};
+
+use std::sync::Arc;
+
+use database::{Database, DatabaseError, WriteTransaction};
+use lead::{Clock, LeadId};
+
+/// Everything that is kept, on one database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+/// What store calls return.
+type Result<T, E = DatabaseError> = std::result::Result<T, E>;
+
+impl Store {
+    /// A store on a migrated database.
+    pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+
+    /// The database underneath.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Begins a transaction that writes about one lead, and takes the lead's row before anything else: those who write
+    /// about one lead wait for each other at this one place. Nothing else keeps two of them from giving the same number to
+    /// an audit event, or from waiting for each other's rows for ever.
+    async fn begin_on(&self, lead: &LeadId) -> Result<WriteTransaction> {
+        let mut transaction = self.database.begin().await?;
+        sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
+            .bind(lead.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction)
+    }
+
+    fn now_millis(&self) -> i64 {
+        database::to_millis(self.clock.now())
+    }
+}

@@ -1,0 +1,100 @@
+use database::{from_millis, to_millis};
+use jiff::Timestamp;
+use lead::{DeliveryId, EVENT_VERSION, LeadEvent, LeadId, LeadStatus};
+use serde_json::json;
+use sqlx::any::AnyRow;
+
+use crate::audit::{self, AuditKind};
+use crate::codec::Columns as _;
+use crate::dead_letter;
+use crate::work::set_status;
+use crate::{Cursor, Result, Store};
+
+impl Store {
+    /// Puts a lead's newest delivery up for work again, and returns the event to send. `rejudge` starts a new round of
+    /// judgement; without it the work goes on from what is stored. None where there is no such lead.
+    ///
+    /// A delivery that is open already stays as it is: sending its event again is harmless. A dead letter of it is
+    /// forgotten; should it fail again, there will be another.
+    pub async fn reopen(&self, lead: &LeadId, rejudge: bool, reason: &str) -> Result<Option<LeadEvent>> {
+        let now = self.now_millis();
+        let mut transaction = self.begin_on(lead).await?;
+        let newest: Option<String> = sqlx::query_scalar("SELECT delivery_id FROM lead WHERE lead_id = $1")
+            .bind(lead.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(delivery) = newest.and_then(|id| id.parse::<DeliveryId>().ok()) else { return Ok(None) };
+        let reopened = sqlx::query(
+            "UPDATE delivery SET state = 'open', finished_at = NULL, round = round + $2 \
+             WHERE delivery_id = $1 AND state <> 'open'",
+        )
+        .bind(delivery.as_str())
+        .bind(i64::from(rejudge))
+        .execute(&mut *transaction)
+        .await?;
+        if reopened.rows_affected() == 1 {
+            dead_letter::forget(&mut transaction, delivery.as_str()).await?;
+            set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
+            let detail = json!({ "reason": reason, "rejudge": rejudge });
+            audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Reopened, &detail).await?;
+        }
+        let row = sqlx::query(
+            "SELECT lead_id, content_hash, received_at, content FROM delivery WHERE delivery_id = $1",
+        )
+        .bind(delivery.as_str())
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        event_of(&row).map(Some)
+    }
+
+    /// Leads that were judged without an AI and have not been touched since `before`, oldest first: to be judged again.
+    pub async fn fallback_leads(&self, before: Timestamp, limit: u32) -> Result<Vec<LeadId>> {
+        // The statuses are told by what they are not: SQLite would otherwise go through every synced lead to find the few
+        // that are flagged, instead of through the index of those.
+        let rows = sqlx::query(
+            "SELECT lead_id FROM lead WHERE fallback = 1 AND updated_at < $1 \
+             AND status NOT IN ('queued', 'processing', 'retrying', 'permanently_failed') \
+             ORDER BY updated_at LIMIT $2",
+        )
+        .bind(to_millis(before))
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().map(|row| row.id("lead_id")).collect()
+    }
+
+    /// Deliveries that are still open although they were received before a time, oldest first, `limit` of them from behind
+    /// the place `after` on: where the queue does not have them any more, sending them again is what keeps them from being
+    /// lost; where it does, it is a duplicate.
+    pub async fn open_deliveries(
+        &self,
+        after: Option<&Cursor>,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<LeadEvent>> {
+        let (at, id) = after.map_or((i64::MIN, ""), Cursor::place);
+        let rows = sqlx::query(
+            "SELECT lead_id, content_hash, received_at, content FROM delivery \
+             WHERE state = 'open' AND (received_at, delivery_id) > ($1, $2) AND received_at < $3 \
+             ORDER BY received_at, delivery_id LIMIT $4",
+        )
+        .bind(at)
+        .bind(id)
+        .bind(to_millis(before))
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().map(event_of).collect()
+    }
+}
+
+fn event_of(row: &AnyRow) -> Result<LeadEvent> {
+    Ok(LeadEvent {
+        version: EVENT_VERSION,
+        lead_id: row.id("lead_id")?,
+        content_hash: row.id("content_hash")?,
+        received_at: from_millis(row.number("received_at")?),
+        lead: row.json("content")?,
+    })
+}

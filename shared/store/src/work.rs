@@ -1,0 +1,234 @@
+use std::time::Duration;
+
+use database::Connection;
+use lead::{DeliveryId, Failure, Lead, LeadEvent, LeadId, LeadStatus};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sqlx::any::AnyRow;
+
+use crate::audit::{self, AuditKind};
+use crate::codec::{Columns as _, to_json};
+use crate::{AnalysisRecord, Result, Store};
+
+/// What a worker finds when it takes a delivery.
+#[derive(Debug)]
+pub enum Begun {
+    /// There is work to do, from where the last attempt stopped.
+    Work(Box<Work>),
+    /// Nothing is left to do: it was finished before, given up, or overtaken by a newer one.
+    Nothing,
+}
+
+/// A delivery being worked on, with what earlier attempts found out.
+#[derive(Debug)]
+pub struct Work {
+    /// Which lead.
+    pub lead_id: LeadId,
+    /// Which delivery of it.
+    pub delivery_id: DeliveryId,
+    /// Its place among the lead's contents, from 1.
+    pub revision: i64,
+    /// The judgement this is, from 1.
+    pub round: i64,
+    /// The content.
+    pub lead: Lead,
+    /// What enrichment found, once it has run.
+    pub enrichment: Option<Value>,
+    /// This round's analysis, once it has run.
+    pub analysis: Option<AnalysisRecord>,
+}
+
+/// How a delivery ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// Written to the CRM.
+    Synced {
+        /// Which CRM.
+        provider: &'static str,
+        /// The record.
+        record_id: String,
+    },
+    /// Held for a person.
+    Held,
+}
+
+impl Store {
+    /// Takes a delivery to work on: accepts it where that has not happened yet, and marks the lead.
+    pub async fn begin_work(&self, event: &LeadEvent, attempt: u32) -> Result<Begun> {
+        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let mut transaction = self.begin_on(&event.lead_id).await?;
+        let Some(row) = self.open_row(&mut transaction, event).await? else {
+            transaction.commit().await?;
+            return Ok(Begun::Nothing);
+        };
+        set_status(&mut transaction, &event.lead_id, &delivery, LeadStatus::Processing, None, now).await?;
+        let detail = json!({ "attempt": attempt, "round": row.number("round")? });
+        audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, AuditKind::Started, &detail)
+            .await?;
+        let mut work = Work {
+            lead_id: event.lead_id.clone(),
+            delivery_id: delivery,
+            revision: row.number("revision")?,
+            round: row.number("round")?,
+            lead: event.lead.clone(),
+            enrichment: row.optional_json("enrichment")?,
+            analysis: None,
+        };
+        work.analysis = AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?;
+        transaction.commit().await?;
+        Ok(Begun::Work(Box::new(work)))
+    }
+
+    /// Keeps what enrichment found, and returns what is kept: once there, it is not replaced, since every later step
+    /// rests on it.
+    pub async fn save_enrichment<T: Serialize + DeserializeOwned>(
+        &self,
+        work: &Work,
+        enrichment: T,
+        detail: &Value,
+    ) -> Result<T> {
+        let now = self.now_millis();
+        let mut transaction = self.begin_on(&work.lead_id).await?;
+        let before = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1")
+            .bind(work.delivery_id.as_str())
+            .fetch_one(&mut *transaction)
+            .await?;
+        if let Some(kept) = before.optional_json("enrichment")? {
+            return Ok(kept);
+        }
+        sqlx::query("UPDATE delivery SET enrichment = $2 WHERE delivery_id = $1")
+            .bind(work.delivery_id.as_str())
+            .bind(to_json(&enrichment))
+            .execute(&mut *transaction)
+            .await?;
+        let delivery = Some(&work.delivery_id);
+        audit::append(&mut transaction, &work.lead_id, delivery, now, AuditKind::Enriched, detail).await?;
+        transaction.commit().await?;
+        Ok(enrichment)
+    }
+
+    /// Ends a delivery well; `effects` go into the audit trail. Ending it twice changes nothing.
+    pub async fn finish(&self, work: &Work, finish: &Finish, effects: &Value) -> Result<()> {
+        let now = self.now_millis();
+        let mut transaction = self.begin_on(&work.lead_id).await?;
+        if close(&mut transaction, &work.delivery_id, "done", now).await? {
+            let (status, kind, detail) = match finish {
+                Finish::Synced { provider, record_id } => {
+                    sqlx::query("UPDATE lead SET crm_provider = $2, crm_record_id = $3 WHERE lead_id = $1")
+                        .bind(work.lead_id.as_str())
+                        .bind(*provider)
+                        .bind(record_id)
+                        .execute(&mut *transaction)
+                        .await?;
+                    let detail = json!({ "provider": provider, "record_id": record_id, "effects": effects });
+                    (LeadStatus::Synced, AuditKind::Synced, detail)
+                }
+                Finish::Held => (LeadStatus::Held, AuditKind::Held, json!({})),
+            };
+            set_status(&mut transaction, &work.lead_id, &work.delivery_id, status, None, now).await?;
+            audit::append(&mut transaction, &work.lead_id, Some(&work.delivery_id), now, kind, &detail)
+                .await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Keeps that an attempt failed and another follows; `deferred` says that it did not count. Of a delivery that is
+    /// not open any more nothing is kept: somebody else had the message too, and has settled it.
+    pub async fn record_retry(
+        &self,
+        event: &LeadEvent,
+        attempt: u32,
+        failure: &Failure,
+        after: Duration,
+        deferred: bool,
+    ) -> Result<()> {
+        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let mut transaction = self.begin_on(&event.lead_id).await?;
+        if self.open_row(&mut transaction, event).await?.is_some() {
+            let status = LeadStatus::Retrying;
+            set_status(&mut transaction, &event.lead_id, &delivery, status, Some(failure), now).await?;
+            let kind = if deferred { AuditKind::Deferred } else { AuditKind::Retrying };
+            let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
+            audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
+        }
+        transaction.commit().await
+    }
+
+    /// The row of a delivery that there is still something to do for. It is accepted first where that has not
+    /// happened yet, and closed where a newer one has overtaken it.
+    pub(crate) async fn open_row(
+        &self,
+        connection: &mut Connection,
+        event: &LeadEvent,
+    ) -> Result<Option<AnyRow>> {
+        let delivery = event.delivery_id();
+        let mut known = delivery_row(connection, &delivery).await?;
+        if known.is_none() {
+            self.accept_in(connection, event).await?;
+            known = delivery_row(connection, &delivery).await?;
+        }
+        let Some(row) = known else { return Ok(None) };
+        if row.text("state")? != "open" {
+            return Ok(None);
+        }
+        if row.text("newest")? == delivery.as_str() {
+            return Ok(Some(row));
+        }
+        let now = self.now_millis();
+        close(connection, &delivery, "superseded", now).await?;
+        let (kind, detail) = (AuditKind::Superseded, json!({ "revision": row.number("revision")? }));
+        audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
+        Ok(None)
+    }
+}
+
+async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {
+    Ok(sqlx::query(
+        "SELECT d.state, d.revision, d.round, d.enrichment, l.delivery_id AS newest \
+         FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE d.delivery_id = $1",
+    )
+    .bind(delivery.as_str())
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// Ends an open delivery; false when it was not open any more.
+pub(crate) async fn close(
+    connection: &mut Connection,
+    delivery: &DeliveryId,
+    state: &str,
+    now: i64,
+) -> Result<bool> {
+    let closed = sqlx::query(
+        "UPDATE delivery SET state = $2, finished_at = $3 WHERE delivery_id = $1 AND state = 'open'",
+    )
+    .bind(delivery.as_str())
+    .bind(state)
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(closed.rows_affected() == 1)
+}
+
+/// Sets where the lead stands, as long as this delivery is its newest.
+pub(crate) async fn set_status(
+    connection: &mut Connection,
+    lead: &LeadId,
+    delivery: &DeliveryId,
+    status: LeadStatus,
+    failure: Option<&Failure>,
+    now: i64,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE lead SET status = $3, failure = $4, updated_at = $5 WHERE lead_id = $1 AND delivery_id = $2",
+    )
+    .bind(lead.as_str())
+    .bind(delivery.as_str())
+    .bind(status.as_str())
+    .bind(failure.map(to_json))
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

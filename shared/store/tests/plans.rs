@@ -1,0 +1,168 @@
+//! What SQLite does for the statements that every lead runs: each finds its rows through an index, so that what a lead
+//! costs does not grow with how many there are.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crm::testing::every_action;
+use crm::{Health as _, Ledger as _, Outcome, Plan};
+use database::testing::TestDatabase;
+use grounding::{Contract, FactSheet, Verdict};
+use lead::{CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row as _};
+use store::{AnalysisRecord, Begun, Cursor, Finish, LeadFilter, QuarantineItem, Store};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+/// Collects the statements that are run, which sqlx tells of.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        struct Texts(Vec<String>);
+        impl Visit for Texts {
+            fn record_str(&mut self, field: &Field, value: &str) {
+                if ["summary", "db.statement"].contains(&field.name()) && !value.trim().is_empty() {
+                    self.0.push(value.trim().to_owned());
+                }
+            }
+            fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+        }
+        if event.metadata().target() == "sqlx::query" {
+            let mut texts = Texts(Vec::new());
+            event.record(&mut texts);
+            // A long statement comes with a summary before it.
+            self.0.lock().unwrap().extend(texts.0.pop());
+        }
+    }
+}
+
+/// Everything that happens to a lead, and what a client asks for most.
+async fn every_hot_path(store: &Store, clock: &ManualClock) {
+    let now = clock.now();
+    let event = |title: &str, after: u64| {
+        let mut lead =
+            Lead::new(EmailAddress::parse("ann@example.com").unwrap(), CampaignId::parse("c").unwrap());
+        lead.title = Some(title.to_owned());
+        LeadEvent::new(lead, now + Duration::from_secs(after))
+    };
+    let (older, newer, oldest) = (event("a", 1), event("b", 2), event("c", 0));
+    store.note(&older).await.unwrap();
+    for event in [&older, &newer, &oldest, &newer] {
+        store.accept(event).await.unwrap();
+        store.begin_work(event, 1).await.unwrap();
+    }
+    let Begun::Work(work) = store.begin_work(&newer, 1).await.unwrap() else { panic!("nothing to do") };
+    store.save_enrichment(&work, 1, &json!({})).await.unwrap();
+    let contract = Contract::default();
+    let analysis = AnalysisRecord {
+        lead_id: work.lead_id.clone(),
+        delivery_id: work.delivery_id.clone(),
+        round: work.round,
+        facts: FactSheet::new(),
+        verdict: Verdict::fallback(&contract),
+        contract,
+        icp_version: String::new(),
+        provider: String::new(),
+        model: String::new(),
+        raw_answer: String::new(),
+        fallback: true,
+        input_tokens: 0,
+        output_tokens: 0,
+        cost_microusd: 0,
+        latency_ms: 0,
+        created_at: now,
+    };
+    store.save_analysis(analysis).await.unwrap();
+    let actions = every_action(&work.lead_id, &work.delivery_id);
+    let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
+    store.begin("mock", &plan).await.unwrap();
+    let outcomes: Vec<_> =
+        plan.actions.iter().map(|planned| (planned.action_id.clone(), Outcome::Skipped)).collect();
+    crm::Ledger::finish(store, &outcomes).await.unwrap();
+    store.last_written("mock", &plan).await.unwrap();
+    let crm = Dependency::new("crm.mock");
+    store.update(&crm, &mut |record| record.failures += 1).await.unwrap();
+    store.load(&crm).await.unwrap();
+    let failure = Failure::transient("timeout", "no answer");
+    store.record_retry(&newer, 1, &failure, Duration::ZERO, false).await.unwrap();
+    store.record_dead_letter("m1", Some(&newer), "{}", 1, &failure).await.unwrap();
+    store.reopen(&work.lead_id, false, "redrive").await.unwrap();
+    store
+        .finish(&work, &Finish::Synced { provider: "mock", record_id: "1".into() }, &json!([]))
+        .await
+        .unwrap();
+
+    let (lead, cursor) = (&work.lead_id, Cursor::at(now, "x"));
+    store.lead(lead).await.unwrap();
+    store.lead_ids_like(&lead.as_str()[..8], 10).await.unwrap();
+    store.audit(lead, 0, 10).await.unwrap();
+    store.analyses(lead, 10).await.unwrap();
+    store.analysis_in_force(lead).await.unwrap();
+    store.enrichment_of(&work.delivery_id).await.unwrap();
+    store.deliveries(lead, 10).await.unwrap();
+    store.actions(lead, 10).await.unwrap();
+    for filter in [
+        LeadFilter::default(),
+        LeadFilter { status: Some(lead::LeadStatus::Held), ..LeadFilter::default() },
+        LeadFilter { email: Some(newer.lead.email.clone()), ..LeadFilter::default() },
+    ] {
+        store.leads(&filter, None, 10).await.unwrap();
+        store.leads(&filter, Some(&cursor), 10).await.unwrap();
+    }
+    store.fallback_leads(now, 10).await.unwrap();
+    store.open_deliveries(None, now, 10).await.unwrap();
+    store.dead_letters(Some(&cursor), 10).await.unwrap();
+    store.dead_letter("m1").await.unwrap();
+    store.remove_dead_letter("m1").await.unwrap();
+    let body = b"x".as_slice();
+    let item = QuarantineItem {
+        id: "aaaaaaaa",
+        error: "e",
+        field: None,
+        message: "m",
+        content_type: None,
+        body,
+        received_at: now,
+    };
+    store.quarantine(&item).await.unwrap();
+    store.quarantined(Some(&cursor), 10).await.unwrap();
+    store.quarantined_body("aaaaaaaa").await.unwrap();
+}
+
+#[tokio::test]
+async fn no_statement_that_every_lead_runs_reads_a_whole_table() {
+    let statements = Statements::default();
+    let heard = tracing_subscriber::registry().with(statements.clone());
+    tracing::subscriber::set_global_default(heard).unwrap(); // SQLite's statements run on threads of their own
+    let test = TestDatabase::sqlite().await;
+    let clock = ManualClock::default();
+    let store = Store::new(test.connect().await, Arc::new(clock.clone()));
+    statements.0.lock().unwrap().clear();
+    every_hot_path(&store, &clock).await;
+
+    let statements: Vec<_> = statements.0.lock().unwrap().iter().cloned().collect();
+    let mut searches = 0;
+    for statement in statements {
+        let is_data = ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| statement.starts_with(verb));
+        if !is_data {
+            continue; // BEGIN, COMMIT, PRAGMA
+        }
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        for row in sqlx::query(explain).fetch_all(store.database().pool()).await.unwrap() {
+            let step: String = row.get("detail");
+            // What is sorted is few: rows that share a lead and a time, and the leads of one person.
+            let sorts_few = step.contains("LAST") || statement.contains("email = ");
+            let sorts_all = step.contains("TEMP B-TREE") && !sorts_few;
+            assert!(!step.starts_with("SCAN") && !sorts_all, "{statement}: {step}");
+            searches += usize::from(step.starts_with("SEARCH"));
+        }
+    }
+    assert!(searches > 40, "the plans read as expected: {searches}");
+}

@@ -1,0 +1,123 @@
+//! Two processes that write about the same lead at the same time.
+
+use std::sync::Arc;
+
+use lead::{Failure, LeadStatus};
+use store::{Accept, Begun, Store};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::support::{Fixture, audit, begin, event, judged, lead, synced};
+
+/// Runs pieces of work that all start at the same moment.
+struct Race {
+    start: Arc<Barrier>,
+    running: JoinSet<()>,
+}
+
+impl Race {
+    fn of(pieces: usize) -> Self {
+        Self { start: Arc::new(Barrier::new(pieces)), running: JoinSet::new() }
+    }
+
+    fn add(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        let start = Arc::clone(&self.start);
+        self.running.spawn(async move {
+            start.wait().await;
+            work.await;
+        });
+    }
+
+    async fn run(mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
+
+async fn two(fixture: &Fixture) -> [Store; 2] {
+    [fixture.store().await, fixture.store().await]
+}
+
+async fn deliveries_of_one_lead_accepted_at_once_are_numbered_without_gaps(fixture: Fixture) {
+    let stores = two(&fixture).await;
+    let events: Vec<_> = (0..15).map(|n| event("ann", &format!("title {n}"), n % 4)).collect();
+    let newest = events.iter().max_by_key(|event| (event.received_at, event.delivery_id())).unwrap();
+    let mut race = Race::of(2 * events.len());
+    for event in &events {
+        for store in &stores {
+            let (store, event) = (store.clone(), event.clone());
+            race.add(async move {
+                store.accept(&event).await.unwrap();
+            });
+        }
+    }
+    race.run().await;
+
+    let lead = lead(&stores[0], &newest.lead_id).await;
+    assert_eq!((lead.revision, &lead.delivery_id), (15, &newest.delivery_id()));
+    let deliveries = stores[0].deliveries(&lead.lead_id, 100).await.unwrap();
+    let revisions: Vec<i64> = deliveries.iter().rev().map(|delivery| delivery.revision).collect();
+    assert_eq!(revisions, (1..=15).collect::<Vec<i64>>());
+    assert!(deliveries.iter().all(|delivery| delivery.duplicates == 1));
+    assert_eq!(audit(&stores[0], &lead.lead_id).await.len(), 30);
+}
+
+async fn a_lead_is_new_once(fixture: Fixture) {
+    let stores = two(&fixture).await;
+    for round in 0..10 {
+        let event = event(&format!("ann{round}"), "a", 0);
+        let (one, other) = tokio::join!(stores[0].accept(&event), stores[1].accept(&event));
+        let mut accepted = [one.unwrap(), other.unwrap()];
+        accepted.sort_by_key(|accepted| *accepted != Accept::New);
+        assert_eq!(accepted, [Accept::New, Accept::Duplicate { open: true }]);
+        assert_eq!(audit(&stores[0], &event.lead_id).await.len(), 2);
+    }
+}
+
+async fn senders_and_workers_do_not_get_in_each_others_way(fixture: Fixture) {
+    let stores = two(&fixture).await;
+    let first = event("ann", "a", 0);
+    stores[0].accept(&first).await.unwrap();
+    let mut race = Race::of(26);
+    for n in 0..6 {
+        for store in &stores {
+            let (worker, event) = (store.clone(), first.clone());
+            let analysis = judged(&fixture, &begin(store, &first).await, "rules");
+            race.add(async move {
+                if let Begun::Work(work) = worker.begin_work(&event, n).await.unwrap() {
+                    worker.save_enrichment(&work, n, &serde_json::json!({})).await.unwrap();
+                    worker.save_analysis(analysis).await.unwrap();
+                    worker.finish(&work, &synced(), &serde_json::json!([])).await.unwrap();
+                }
+            });
+            let (sender, event) = (store.clone(), first.clone());
+            race.add(async move {
+                sender.accept(&event).await.unwrap();
+            });
+        }
+    }
+    let (failing, late) = (stores[0].clone(), first.clone());
+    race.add(async move {
+        let failure = Failure::transient("timeout", "no answer");
+        failing.record_retry(&late, 1, &failure, std::time::Duration::ZERO, false).await.unwrap();
+    });
+    let (operator, lead_id) = (stores[1].clone(), first.lead_id.clone());
+    race.add(async move {
+        operator.reopen(&lead_id, false, "test").await.unwrap();
+    });
+    race.run().await;
+
+    let begun = stores[0].begin_work(&first, 1).await.unwrap();
+    let lead = lead(&stores[0], &first.lead_id).await;
+    let expected = if matches!(begun, Begun::Work(_)) { LeadStatus::Processing } else { LeadStatus::Synced };
+    assert_eq!(lead.status, expected);
+    assert_eq!(stores[0].analyses(&lead.lead_id, 10).await.unwrap().len(), 1);
+    audit(&stores[0], &lead.lead_id).await;
+}
+
+on_both!(
+    deliveries_of_one_lead_accepted_at_once_are_numbered_without_gaps,
+    a_lead_is_new_once,
+    senders_and_workers_do_not_get_in_each_others_way,
+);

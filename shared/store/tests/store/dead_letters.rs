@@ -1,0 +1,120 @@
+//! Messages that were given up.
+
+use lead::{Failure, LeadStatus};
+use store::{AuditKind, Cursor};
+
+use crate::support::{Fixture, begin, event, has_work, kinds, lead, settled};
+
+fn failure() -> Failure {
+    Failure::permanent("crm_rejected", "the CRM refused it")
+}
+
+async fn a_message_given_up_parks_its_lead_with_the_reason(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    begin(&store, &event).await;
+    store.record_dead_letter("ignored", Some(&event), "the body", 5, &failure()).await.unwrap();
+    let parked = lead(&store, &event.lead_id).await;
+    assert_eq!((parked.status, parked.failure), (LeadStatus::PermanentlyFailed, Some(failure())));
+    let letter = store.dead_letters(None, 10).await.unwrap().swap_remove(0);
+    assert_eq!(
+        (&letter.id, &letter.lead_id),
+        (&event.delivery_id().to_string(), &Some(event.lead_id.clone()))
+    );
+    assert_eq!((letter.attempts, &letter.failure), (5, &failure()));
+    for id in [event.delivery_id().to_string(), event.lead_id.to_string()] {
+        let found = store.dead_letter(&id).await.unwrap().unwrap();
+        assert_eq!((found.id, found.body.as_str()), (letter.id.clone(), "the body"));
+    }
+    assert!(store.dead_letter("another").await.unwrap().is_none());
+}
+
+async fn giving_up_twice_leaves_one_letter(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    for attempts in [5, 6] {
+        store.record_dead_letter("m1", Some(&event), "{}", attempts, &failure()).await.unwrap();
+        store.record_dead_letter("m2", None, "unreadable", attempts, &failure()).await.unwrap();
+    }
+    assert_eq!(store.count_dead_letters().await.unwrap(), 2);
+    let letter = |id: &str, letters: &[store::DeadLetter]| {
+        letters.iter().find(|letter| letter.id == id).map(|letter| letter.attempts)
+    };
+    let letters = store.dead_letters(None, 10).await.unwrap();
+    assert_eq!(letter(event.delivery_id().as_str(), &letters), Some(5), "the first time ended it");
+    assert_eq!(letter("m2", &letters), Some(6));
+    assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
+}
+
+async fn reopening_takes_the_letter_back_and_failing_again_leaves_a_new_one(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    store.record_dead_letter("m1", Some(&event), "{}", 5, &failure()).await.unwrap();
+    store.reopen(&event.lead_id, false, "redrive").await.unwrap();
+    assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+    assert!(has_work(&store, &event).await);
+    store.record_dead_letter("m1", Some(&event), "{}", 1, &failure()).await.unwrap();
+    // Whoever sent it again may be late to say so.
+    store.remove_dead_letter(event.delivery_id().as_str()).await.unwrap();
+    assert_eq!(store.count_dead_letters().await.unwrap(), 1);
+}
+
+async fn a_revision_takes_back_the_letter_of_what_it_overtakes(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    store.record_dead_letter("m1", Some(&older), "{}", 5, &failure()).await.unwrap();
+    settled(&fixture, &store, &newer).await;
+    assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+    assert_eq!(lead(&store, &newer.lead_id).await.failure, None);
+}
+
+async fn what_was_overtaken_while_it_failed_is_not_given_up_but_superseded(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    begin(&store, &older).await;
+    store.accept(&newer).await.unwrap();
+    store.record_dead_letter("m1", Some(&older), "{}", 5, &failure()).await.unwrap();
+    assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+    assert_eq!(lead(&store, &newer.lead_id).await.status, LeadStatus::Queued);
+    assert_eq!(kinds(&store, &newer.lead_id).await.last(), Some(&AuditKind::Superseded));
+}
+
+async fn an_unreadable_message_is_kept_whatever_is_in_it(fixture: Fixture) {
+    let store = fixture.store().await;
+    let body = "\u{0}{\"emoji\": \"😀\", 'quotes' % _ \\";
+    store.record_dead_letter("a\u{0}b", None, body, 1, &failure()).await.unwrap();
+    let letter = store.dead_letters(None, 10).await.unwrap().swap_remove(0);
+    assert_eq!(letter.lead_id, None);
+    // PostgreSQL has no NUL in a text; what is left out is shown.
+    assert_eq!(letter.id, "a\u{fffd}b");
+    let found = store.dead_letter("a\u{0}b").await.unwrap().unwrap();
+    assert_eq!(found.body, body.replace('\u{0}', "\u{fffd}"));
+    store.remove_dead_letter(&letter.id).await.unwrap();
+    assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+}
+
+async fn letters_are_listed_newest_first_page_after_page(fixture: Fixture) {
+    let store = fixture.store().await;
+    for n in 0..7 {
+        store.record_dead_letter(&format!("m{n}"), None, "x", 1, &failure()).await.unwrap();
+        fixture.advance(n % 2);
+    }
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = store.dead_letters(cursor.as_ref(), 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        cursor = Some(Cursor::at(last.failed_at, last.id.clone()));
+        ids.extend(page.into_iter().map(|letter| letter.id));
+    }
+    assert_eq!(ids, ["m6", "m5", "m4", "m3", "m2", "m1", "m0"]);
+}
+
+on_both!(
+    a_message_given_up_parks_its_lead_with_the_reason,
+    giving_up_twice_leaves_one_letter,
+    reopening_takes_the_letter_back_and_failing_again_leaves_a_new_one,
+    a_revision_takes_back_the_letter_of_what_it_overtakes,
+    what_was_overtaken_while_it_failed_is_not_given_up_but_superseded,
+    an_unreadable_message_is_kept_whatever_is_in_it,
+    letters_are_listed_newest_first_page_after_page,
+);

@@ -1,0 +1,43 @@
+//! The health of outside systems, as `crm::Health` asks for it.
+
+use crm::{Health, HealthRecord, Open};
+use lead::Dependency;
+use tokio::task::JoinSet;
+
+use crate::support::{Fixture, at};
+
+const CRM: Dependency = Dependency::new("crm.mock");
+
+async fn a_system_that_nobody_has_told_of_is_well(fixture: Fixture) {
+    assert_eq!(fixture.store().await.load(&CRM).await.unwrap(), HealthRecord::default());
+}
+
+async fn a_record_is_read_back_as_it_was_written(fixture: Fixture) {
+    let store = fixture.store().await;
+    let open = Open { reason: "crm_timeout".into(), opened_at: at(0), retry_at: at(30) };
+    let down = HealthRecord { failures: 5, open: Some(open) };
+    store.update(&CRM, &mut |record| *record = down.clone()).await.unwrap();
+    assert_eq!(fixture.store().await.load(&CRM).await.unwrap(), down);
+    assert_eq!(store.load(&Dependency::new("crm.other")).await.unwrap(), HealthRecord::default());
+    store.update(&CRM, &mut |record| *record = HealthRecord::default()).await.unwrap();
+    assert_eq!(store.load(&CRM).await.unwrap(), HealthRecord::default());
+}
+
+async fn no_change_gets_lost_between_two_processes(fixture: Fixture) {
+    let stores = [fixture.store().await, fixture.store().await];
+    let mut running = JoinSet::new();
+    for n in 0..40 {
+        let store = stores[n % 2].clone();
+        running.spawn(async move { store.update(&CRM, &mut |record| record.failures += 1).await });
+    }
+    while let Some(updated) = running.join_next().await {
+        updated.unwrap().unwrap();
+    }
+    assert_eq!(stores[0].load(&CRM).await.unwrap().failures, 40);
+}
+
+on_both!(
+    a_system_that_nobody_has_told_of_is_well,
+    a_record_is_read_back_as_it_was_written,
+    no_change_gets_lost_between_two_processes,
+);

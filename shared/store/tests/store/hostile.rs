@@ -1,0 +1,66 @@
+//! Text that means something to somebody else: it goes in and comes out as it is.
+
+use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
+use serde_json::{Value, json};
+use store::LeadFilter;
+
+use crate::support::{Fixture, at, audit, begin, judged, lead};
+
+const HOSTILE: [&str; 8] = [
+    "😀👩‍👩‍👧‍👦",
+    "Robert'); DROP TABLE lead;--",
+    "\"double\" 'single' `back`",
+    "100% _under_ \\ back",
+    "$1 ? :name {{x}}",
+    "NUL \u{0} bell \u{7} escape \u{1b}[31m",
+    "right \u{202e} to left",
+    "\u{feff}\u{fffd}\u{10ffff}",
+];
+
+async fn text_of_a_lead_is_kept_as_it_is(fixture: Fixture) {
+    let store = fixture.store().await;
+    for (number, text) in HOSTILE.into_iter().enumerate() {
+        let email = EmailAddress::parse(&format!("person{number}@example.com")).unwrap();
+        let mut content = Lead::new(email, CampaignId::parse("c'1 % 😀").unwrap());
+        content.name = Some(text.to_owned().into());
+        content.title = Some(text.to_owned());
+        content.attributes.insert(text.to_owned(), json!([text, 1.5, -0.0, u64::MAX, null]));
+        let event = LeadEvent::new(content, at(0));
+        let work = begin(&store, &event).await;
+        store.save_enrichment(&work, json!({ text: text }), &json!({ "said": text })).await.unwrap();
+        let mut judgement = judged(&fixture, &work, "rules");
+        judgement.raw_answer = json!({ "reasoning": text }).to_string();
+        store.save_analysis(judgement.clone()).await.unwrap();
+
+        assert_eq!(lead(&store, &event.lead_id).await.content, event.lead, "{text:?}");
+        let again = begin(&store, &event).await;
+        assert_eq!(again.enrichment, Some(json!({ text: text })), "{text:?}");
+        assert_eq!(again.analysis.unwrap().raw_answer, judgement.raw_answer, "{text:?}");
+        let said: Vec<Value> = audit(&store, &event.lead_id)
+            .await
+            .into_iter()
+            .map(|event| event.detail["said"].clone())
+            .collect();
+        assert!(said.contains(&json!(text)), "{text:?}");
+        let sent_again = store.open_deliveries(None, at(1), 100).await.unwrap();
+        assert!(sent_again.contains(&event) && sent_again.iter().all(LeadEvent::is_consistent), "{text:?}");
+        let mut transaction = store.database().begin().await.unwrap();
+        sqlx::query("UPDATE delivery SET state = 'done'").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+}
+
+async fn nobody_is_found_by_hostile_text(fixture: Fixture) {
+    let store = fixture.store().await;
+    begin(&store, &crate::support::event("ann", "a", 0)).await;
+    for text in HOSTILE {
+        let filter = LeadFilter { campaign_id: Some(text.to_owned()), ..LeadFilter::default() };
+        assert!(store.leads(&filter, None, 10).await.unwrap().is_empty(), "{text:?}");
+        assert!(store.lead_ids_like(text, 10).await.unwrap().is_empty(), "{text:?}");
+        assert!(store.dead_letter(text).await.unwrap().is_none(), "{text:?}");
+        assert!(store.quarantined_body(text).await.unwrap().is_none(), "{text:?}");
+        store.remove_dead_letter(text).await.unwrap();
+    }
+}
+
+on_both!(text_of_a_lead_is_kept_as_it_is, nobody_is_found_by_hostile_text);

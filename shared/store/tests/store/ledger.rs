@@ -1,0 +1,187 @@
+//! The ledger of effects, as `crm::Ledger` asks for it.
+
+use crm::testing::{MemoryLedger, every_action};
+use crm::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
+use lead::{Failure, LeadEvent};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+
+use crate::support::{Fixture, event};
+
+fn plan(event: &LeadEvent, round: u32) -> Plan {
+    let actions = every_action(&event.lead_id, &event.delivery_id());
+    Plan::new(event.lead_id.clone(), event.delivery_id(), round, None, actions)
+}
+
+fn effect(id: &str) -> Effect {
+    Effect { record_id: id.to_owned(), created: true }
+}
+
+fn failure() -> Failure {
+    Failure::transient("crm_timeout", "no answer")
+}
+
+async fn what_became_of_an_action_is_what_it_stands_at_when_begun_again(fixture: Fixture) {
+    let store = fixture.store().await;
+    let plan = plan(&event("ann", "a", 0), 1);
+    let id = |position: usize| plan.actions[position].action_id.clone();
+    let new = vec![LedgerState::New; plan.actions.len()];
+    assert_eq!(store.begin("mock", &plan).await.unwrap(), new);
+    Ledger::finish(
+        &store,
+        &[
+            (id(0), Outcome::Done(effect("00Q1"))),
+            (id(1), Outcome::Failed(failure())),
+            (id(2), Outcome::Unknown(failure())),
+            (id(3), Outcome::Skipped),
+            (id(4), Outcome::Refused(failure())),
+        ],
+    )
+    .await
+    .unwrap();
+    let again = fixture.store().await.begin("mock", &plan).await.unwrap();
+    assert_eq!(
+        again[..6],
+        [
+            LedgerState::Done(effect("00Q1")),
+            LedgerState::New,
+            LedgerState::Unsettled,
+            LedgerState::New,
+            LedgerState::New,
+            LedgerState::Unsettled, // begun, and nobody said what became of it
+        ]
+    );
+}
+
+async fn what_is_done_stays_done(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let plan = plan(&event, 1);
+    let id = plan.actions[0].action_id.clone();
+    store.begin("mock", &plan).await.unwrap();
+    Ledger::finish(&store, &[(id.clone(), Outcome::Done(effect("00Q1")))]).await.unwrap();
+    store.begin("other", &plan).await.unwrap();
+    Ledger::finish(&store, &[(id.clone(), Outcome::Failed(failure()))]).await.unwrap();
+    Ledger::finish(&store, &[(id.clone(), Outcome::Done(effect("other")))]).await.unwrap();
+    assert_eq!(store.begin("mock", &plan).await.unwrap()[0], LedgerState::Done(effect("00Q1")));
+    let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
+    assert_eq!((row.state.as_str(), row.provider.as_str(), row.attempts), ("done", "mock", 1));
+    assert_eq!((row.record_id.as_deref(), row.failure), (Some("00Q1"), None));
+}
+
+async fn an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let plan = plan(&event, 1);
+    store.begin("mock", &plan).await.unwrap();
+    Ledger::finish(&store, &[(plan.actions[0].action_id.clone(), Outcome::Failed(failure()))]).await.unwrap();
+    let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
+    assert_eq!((row.state.as_str(), row.failure), ("failed", Some(failure())));
+    store.begin("mock", &plan).await.unwrap();
+    let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
+    assert_eq!((row.state.as_str(), row.failure, row.attempts), ("pending", None, 2));
+}
+
+async fn an_effect_of_many_rounds_has_one_row_and_the_others_have_one_a_round(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    store.begin("mock", &plan(&event, 1)).await.unwrap();
+    fixture.advance(1);
+    store.begin("mock", &plan(&event, 2)).await.unwrap();
+    let rows = store.actions(&event.lead_id, 100).await.unwrap();
+    let of = |kind: &str| rows.iter().filter(|row| row.kind == kind).count();
+    assert_eq!((of("create_task"), of("upsert_lead"), of("log_activity")), (1, 2, 2));
+    let kinds: Vec<_> = rows.iter().map(|row| row.kind.as_str()).collect();
+    assert_eq!(kinds[0], "upsert_lead", "in the order they were begun");
+}
+
+async fn what_was_last_written_is_known_unless_something_newer_may_stand_there(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let plans = [1, 2, 3].map(|round| plan(&event, round));
+    let id = |round: usize| plans[round].actions[0].action_id.clone();
+    let upsert = serde_json::Value::Object(plans[0].actions[0].action.fields());
+    let last =
+        async |round: usize| store.last_written("mock", &plans[round]).await.unwrap().remove("upsert_lead");
+    store.begin("mock", &plans[0]).await.unwrap();
+    assert_eq!(last(1).await, None, "begun, and nobody said what became of it");
+    Ledger::finish(&store, &[(id(0), Outcome::Done(effect("00Q1")))]).await.unwrap();
+    assert_eq!(last(1).await, Some(upsert.clone()));
+    assert_eq!(last(0).await, None, "of others, not of its own");
+    assert_eq!(store.last_written("other", &plans[1]).await.unwrap().len(), 0);
+
+    fixture.advance(1);
+    store.begin("mock", &plans[1]).await.unwrap();
+    Ledger::finish(&store, &[(id(1), Outcome::Unknown(failure()))]).await.unwrap();
+    assert_eq!(last(2).await, None);
+    store.begin("mock", &plans[1]).await.unwrap();
+    Ledger::finish(&store, &[(id(1), Outcome::Failed(failure()))]).await.unwrap();
+    assert_eq!(last(2).await, Some(upsert), "what certainly failed left what was there");
+}
+
+/// What can be done to a ledger.
+#[derive(Clone, Debug)]
+enum Step {
+    Begin(u32),
+    Finish(usize, Outcome),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let outcome = prop_oneof![
+        Just(Outcome::Done(effect("00Q1"))),
+        Just(Outcome::Failed(failure())),
+        Just(Outcome::Unknown(failure())),
+        Just(Outcome::Skipped),
+        Just(Outcome::Refused(failure())),
+    ];
+    let step = prop_oneof![
+        (1..3_u32).prop_map(Step::Begin),
+        (0..5_usize, outcome).prop_map(|(position, outcome)| Step::Finish(position, outcome)),
+    ];
+    proptest::collection::vec(step, 1..12)
+}
+
+/// The ledger in memory, which the guard's tests rest on, and this one must agree.
+async fn it_does_what_the_ledger_in_memory_does(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    for case in 0..40 {
+        let steps = steps().new_tree(&mut runner).unwrap().current();
+        let event = event(&format!("person{case}"), "a", 0);
+        let memory = MemoryLedger::default();
+        for step in &steps {
+            match step {
+                Step::Begin(round) => {
+                    let plan = plan(&event, *round);
+                    let [stored, remembered] =
+                        [store.begin("mock", &plan).await, memory.begin("mock", &plan).await];
+                    assert_eq!(stored, remembered, "{steps:?}");
+                }
+                Step::Finish(position, outcome) => {
+                    let id: ActionId = plan(&event, 1).actions[*position].action_id.clone();
+                    let outcomes = [(id, outcome.clone())];
+                    Ledger::finish(&store, &outcomes).await.unwrap();
+                    memory.finish(&outcomes).await.unwrap();
+                }
+            }
+        }
+        for row in store.actions(&event.lead_id, 100).await.unwrap() {
+            let remembered = memory.row(&row.action_id.parse().unwrap()).unwrap();
+            assert_eq!(
+                (row.state.as_str(), row.record_id),
+                (remembered.state, remembered.effect.map(|effect| effect.record_id)),
+                "{steps:?}"
+            );
+            assert_eq!(row.attempts, i64::from(remembered.attempts), "{steps:?}");
+        }
+    }
+}
+
+on_both!(
+    what_became_of_an_action_is_what_it_stands_at_when_begun_again,
+    what_is_done_stays_done,
+    an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure,
+    what_was_last_written_is_known_unless_something_newer_may_stand_there,
+    an_effect_of_many_rounds_has_one_row_and_the_others_have_one_a_round,
+    it_does_what_the_ledger_in_memory_does,
+);

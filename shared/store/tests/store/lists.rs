@@ -1,0 +1,149 @@
+//! Listing leads: filters, and pages while leads keep coming.
+
+use std::collections::BTreeSet;
+
+use grounding::Verdict;
+use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, LeadEvent, LeadId, LeadStatus};
+use store::{Cursor, LeadFilter, LeadRecord, Store};
+
+use crate::support::{Fixture, at, begin, event, judged, settled};
+
+async fn all(store: &Store, filter: &LeadFilter) -> BTreeSet<LeadId> {
+    store.leads(filter, None, 1000).await.unwrap().into_iter().map(|lead| lead.lead_id).collect()
+}
+
+fn place(lead: &LeadRecord) -> Cursor {
+    // As a client has it: written out and read back.
+    Cursor::at(lead.created_at, lead.lead_id.as_str()).to_string().parse().unwrap()
+}
+
+async fn pages_hold_every_lead_once_while_new_ones_keep_coming(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut there = Vec::new();
+    for n in 0..23 {
+        let event = event(&format!("person{n}"), "a", 0);
+        store.accept(&event).await.unwrap();
+        there.push(event.lead_id);
+        if n % 5 == 0 {
+            fixture.advance(1); // several leads share a time
+        }
+    }
+    let (mut listed, mut cursor, mut page_number) = (Vec::new(), None, 0);
+    loop {
+        let page = store.leads(&LeadFilter::default(), cursor.as_ref(), 4).await.unwrap();
+        assert!(
+            page.windows(2)
+                .all(|pair| (pair[0].created_at, &pair[0].lead_id) > (pair[1].created_at, &pair[1].lead_id))
+        );
+        let Some(last) = page.last() else { break };
+        cursor = Some(place(last));
+        listed.extend(page.into_iter().map(|lead| lead.lead_id));
+        fixture.advance(1);
+        store.accept(&event(&format!("newcomer{page_number}"), "a", 0)).await.unwrap();
+        page_number += 1;
+    }
+    assert_eq!(listed.len(), there.len(), "no lead twice");
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), there.into_iter().collect());
+}
+
+async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (ann, bob) = (event("ann", "a", 0), event("bob", "a", 0));
+    settled(&fixture, &store, &ann).await; // synced, MANUAL_REVIEW, MEDIUM
+    let work = begin(&store, &bob).await;
+    let mut judgement = judged(&fixture, &work, "rules");
+    judgement.verdict = Verdict {
+        fit_score: FitScore::clamped(90),
+        fit: Fit::High,
+        decision: Decision::RouteToSdr,
+        ..judgement.verdict
+    };
+    store.save_analysis(judgement).await.unwrap();
+    fixture.advance(10);
+    let mut elsewhere = ann.lead.clone();
+    elsewhere.campaign_id = CampaignId::parse("c2").unwrap();
+    let elsewhere = LeadEvent::new(elsewhere, at(10));
+    store.accept(&elsewhere).await.unwrap();
+
+    let is =
+        |events: &[&LeadEvent]| events.iter().map(|event| event.lead_id.clone()).collect::<BTreeSet<_>>();
+    let filter = LeadFilter::default;
+    let email = EmailAddress::parse("ann@example.com").unwrap();
+    for (filter, expected) in [
+        (filter(), is(&[&ann, &bob, &elsewhere])),
+        (LeadFilter { status: Some(LeadStatus::Synced), ..filter() }, is(&[&ann])),
+        (LeadFilter { status: Some(LeadStatus::Held), ..filter() }, is(&[])),
+        (LeadFilter { decision: Some(Decision::RouteToSdr), ..filter() }, is(&[&bob])),
+        (LeadFilter { fit: Some(Fit::Medium), ..filter() }, is(&[&ann])),
+        (LeadFilter { campaign_id: Some("c2".into()), ..filter() }, is(&[&elsewhere])),
+        (LeadFilter { campaign_id: Some("c%".into()), ..filter() }, is(&[])),
+        (LeadFilter { email: Some(email.clone()), ..filter() }, is(&[&ann, &elsewhere])),
+        (LeadFilter { since: Some(at(10)), ..filter() }, is(&[&elsewhere])),
+        (LeadFilter { email: Some(email), campaign_id: Some("c1".into()), ..filter() }, is(&[&ann])),
+        (LeadFilter { status: Some(LeadStatus::Synced), fit: Some(Fit::High), ..filter() }, is(&[])),
+    ] {
+        assert_eq!(all(&store, &filter).await, expected, "{filter:?}");
+    }
+    let counts = store.count_leads().await.unwrap();
+    let expected = [(LeadStatus::Processing, 1), (LeadStatus::Queued, 1), (LeadStatus::Synced, 1)];
+    assert_eq!(counts, expected);
+}
+
+async fn pages_of_a_filtered_list_join_up(fixture: Fixture) {
+    let store = fixture.store().await;
+    for n in 0..9 {
+        let event = event(&format!("person{n}"), "a", 0);
+        store.accept(&event).await.unwrap();
+        if n % 3 == 0 {
+            begin(&store, &event).await;
+        }
+    }
+    let filter = LeadFilter { status: Some(LeadStatus::Queued), ..LeadFilter::default() };
+    let first = store.leads(&filter, None, 4).await.unwrap();
+    let second = store.leads(&filter, Some(&place(&first[3])), 4).await.unwrap();
+    let mut listed: Vec<_> = first.into_iter().chain(second).map(|lead| lead.lead_id).collect();
+    assert_eq!(listed.len(), 6);
+    listed.dedup();
+    assert_eq!(listed.len(), 6);
+}
+
+async fn a_lead_is_found_by_the_beginning_of_its_id(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut ids = BTreeSet::new();
+    for n in 0..40 {
+        let event = event(&format!("person{n}"), "a", 0);
+        store.accept(&event).await.unwrap();
+        ids.insert(event.lead_id);
+    }
+    for id in &ids {
+        let beginning = &id.as_str()[..2];
+        let expected: Vec<_> = ids.iter().filter(|id| id.as_str().starts_with(beginning)).cloned().collect();
+        assert_eq!(store.lead_ids_like(beginning, 100).await.unwrap(), expected);
+        assert_eq!(
+            store.lead_ids_like(&id.as_str().to_ascii_uppercase(), 100).await.unwrap(),
+            std::slice::from_ref(id)
+        );
+    }
+    assert_eq!(store.lead_ids_like("", 100).await.unwrap(), []);
+    assert_eq!(store.lead_ids_like("%", 100).await.unwrap(), []);
+    assert_eq!(store.lead_ids_like(ids.first().unwrap().as_str(), 0).await.unwrap(), []);
+}
+
+on_both!(
+    pages_hold_every_lead_once_while_new_ones_keep_coming,
+    every_condition_of_a_filter_must_hold,
+    pages_of_a_filtered_list_join_up,
+    a_lead_is_found_by_the_beginning_of_its_id,
+);
+
+#[test]
+fn a_cursor_that_we_did_not_give_out_is_refused() {
+    for text in ["", "x", "!!!", "OjE", "MTo", "YWJjOmRlZg", &"A".repeat(5000)] {
+        match text.parse::<Cursor>() {
+            Ok(cursor) => assert_eq!(cursor.to_string(), text, "what is read is what was given out"),
+            Err(message) => assert_eq!(message, "is not a cursor that this API gave out"),
+        }
+    }
+    assert!("OjE".parse::<Cursor>().is_err(), "no time");
+    assert!("YWJjOmRlZg".parse::<Cursor>().is_err(), "a time that is no number");
+}

@@ -1,0 +1,28 @@
+//! What the store keeps and decides, on SQLite and on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+/// Runs each test on both databases.
+macro_rules! on_both {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::sqlite().await).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::postgres().await).await; })+
+        }
+    };
+}
+
+mod accept;
+mod concurrency;
+mod dead_letters;
+mod health;
+mod hostile;
+mod ledger;
+mod lists;
+mod order;
+mod quarantine;
+mod reopen;
+mod support;
+mod work;

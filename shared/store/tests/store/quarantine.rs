@@ -1,0 +1,80 @@
+//! Bodies that could not be accepted.
+
+use store::{Cursor, QuarantineItem};
+
+use crate::support::{Fixture, at};
+
+fn item<'a>(id: &'a str, body: &'a [u8], received: i64) -> QuarantineItem<'a> {
+    QuarantineItem {
+        id,
+        error: "invalid_email",
+        field: Some("email"),
+        message: "is not a valid e-mail address",
+        content_type: Some("application/json"),
+        body,
+        received_at: at(received),
+    }
+}
+
+async fn the_same_body_again_counts_up(fixture: Fixture) {
+    let store = fixture.store().await;
+    let id = "ab".repeat(32);
+    store.quarantine(&item(&id, b"{", 0)).await.unwrap();
+    store.quarantine(&item(&id, b"{", 60)).await.unwrap();
+    let kept = store.quarantined(None, 10).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].times, kept[0].first_at, kept[0].last_at), (2, at(0), at(60)));
+}
+
+async fn a_body_is_kept_byte_by_byte_whatever_is_said_about_it(fixture: Fixture) {
+    let store = fixture.store().await;
+    let id = "cd".repeat(32);
+    let body: Vec<u8> = (0..=255).collect();
+    let hostile = QuarantineItem {
+        field: Some("em\u{0}ail"),
+        message: "a\u{0}b",
+        content_type: Some("text/\u{0}😀'; --"),
+        ..item(&id, &body, 0)
+    };
+    store.quarantine(&hostile).await.unwrap();
+    let kept = store.quarantined_body(&id).await.unwrap().unwrap();
+    assert_eq!(kept.body, body);
+    assert_eq!(kept.field.as_deref(), Some("em\u{fffd}ail"));
+    assert_eq!(kept.content_type.as_deref(), Some("text/\u{fffd}😀'; --"));
+    assert!(!serde_json::to_string(&kept).unwrap().contains("body"), "lists leave the body out");
+}
+
+async fn a_body_is_found_by_an_unambiguous_beginning_of_its_id(fixture: Fixture) {
+    let store = fixture.store().await;
+    for id in ["aaaaaaaa11", "aaaaaaaa22", "bbbbbbbb33"] {
+        store.quarantine(&item(id, b"x", 0)).await.unwrap();
+    }
+    let found = async |id: &str| store.quarantined_body(id).await.unwrap().map(|kept| kept.id);
+    assert_eq!(found("BBBBBBBB").await.as_deref(), Some("bbbbbbbb33"));
+    assert_eq!(found("aaaaaaaa1").await.as_deref(), Some("aaaaaaaa11"));
+    for id in ["aaaaaaaa", "bbbbbbb", "cccccccc", "bbbbbbb%", "bbbbbbb\u{0}", ""] {
+        assert_eq!(found(id).await, None, "{id:?}");
+    }
+}
+
+async fn bodies_are_listed_newest_first_page_after_page(fixture: Fixture) {
+    let store = fixture.store().await;
+    for (n, id) in ["a1", "b2", "c3", "d4", "e5"].into_iter().enumerate() {
+        store.quarantine(&item(id, b"x", i64::try_from(n / 2).unwrap())).await.unwrap();
+    }
+    let (mut ids, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = store.quarantined(cursor.as_ref(), 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        cursor = Some(Cursor::at(last.last_at, last.id.clone()));
+        ids.extend(page.into_iter().map(|kept| kept.id));
+    }
+    assert_eq!(ids, ["e5", "d4", "c3", "b2", "a1"]);
+}
+
+on_both!(
+    the_same_body_again_counts_up,
+    a_body_is_kept_byte_by_byte_whatever_is_said_about_it,
+    a_body_is_found_by_an_unambiguous_beginning_of_its_id,
+    bodies_are_listed_newest_first_page_after_page,
+);

@@ -1,0 +1,128 @@
+//! Putting a lead up for work again.
+
+use lead::{Failure, LeadStatus};
+use serde_json::json;
+use store::{AuditKind, Cursor, Finish};
+
+use crate::support::{Fixture, at, audit, begin, event, has_work, judged, kinds, lead, settled};
+
+async fn reopening_goes_on_from_what_is_stored(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    settled(&fixture, &store, &event).await;
+    assert_eq!(store.reopen(&event.lead_id, false, "redrive").await.unwrap(), Some(event.clone()));
+    assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Queued);
+    let last = audit(&store, &event.lead_id).await.pop().unwrap();
+    assert_eq!((last.kind, &last.detail["reason"]), (AuditKind::Reopened, &json!("redrive")));
+    let work = begin(&store, &event).await;
+    assert_eq!(work.round, 1);
+    assert!(work.analysis.is_some());
+}
+
+async fn judging_again_is_a_new_round_with_the_same_enrichment(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = begin(&store, &event).await;
+    store.save_enrichment(&work, json!("found"), &json!({})).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "first")).await.unwrap();
+    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    store.reopen(&event.lead_id, true, "look again").await.unwrap();
+    let work = begin(&store, &event).await;
+    assert_eq!((work.round, work.analysis.is_none()), (2, true));
+    assert_eq!(work.enrichment, Some(json!("found")));
+    store.save_analysis(judged(&fixture, &work, "second")).await.unwrap();
+    let providers: Vec<_> = store
+        .analyses(&event.lead_id, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|a| (a.round, a.provider))
+        .collect();
+    assert_eq!(providers, [(2, "second".to_owned()), (1, "first".to_owned())]);
+    assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().round, 2);
+}
+
+async fn an_open_delivery_stays_as_it_is(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    begin(&store, &event).await;
+    let trail = kinds(&store, &event.lead_id).await;
+    assert_eq!(store.reopen(&event.lead_id, true, "again").await.unwrap(), Some(event.clone()));
+    assert_eq!(kinds(&store, &event.lead_id).await, trail);
+    assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Processing);
+    assert_eq!(begin(&store, &event).await.round, 1);
+}
+
+async fn only_the_newest_delivery_is_reopened(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    settled(&fixture, &store, &older).await;
+    settled(&fixture, &store, &newer).await;
+    assert_eq!(store.reopen(&older.lead_id, true, "again").await.unwrap(), Some(newer.clone()));
+    assert!(!has_work(&store, &older).await);
+    assert!(has_work(&store, &newer).await);
+}
+
+async fn a_lead_that_is_not_there_cannot_be_reopened(fixture: Fixture) {
+    let store = fixture.store().await;
+    assert_eq!(store.reopen(&event("ann", "a", 0).lead_id, true, "again").await.unwrap(), None);
+}
+
+async fn leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enough(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (first, second, failed, open) =
+        (event("first", "a", 0), event("second", "a", 0), event("failed", "a", 0), event("open", "a", 0));
+    settled(&fixture, &store, &first).await;
+    fixture.advance(10);
+    settled(&fixture, &store, &second).await;
+    let work = begin(&store, &failed).await;
+    store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+    let failure = Failure::permanent("bad", "bad");
+    store.record_dead_letter("m1", Some(&failed), "{}", 1, &failure).await.unwrap();
+    let work = begin(&store, &open).await;
+    store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+    let real = event("real", "a", 0);
+    let work = settled(&fixture, &store, &real).await;
+    store.reopen(&real.lead_id, true, "again").await.unwrap();
+    let mut judgement = judged(&fixture, &begin(&store, &real).await, "gemini");
+    judgement.fallback = false;
+    store.save_analysis(judgement).await.unwrap();
+    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+
+    assert_eq!(store.fallback_leads(at(10), 10).await.unwrap(), std::slice::from_ref(&first.lead_id));
+    assert_eq!(store.fallback_leads(at(11), 10).await.unwrap(), [first.lead_id.clone(), second.lead_id]);
+    assert_eq!(store.fallback_leads(at(11), 1).await.unwrap(), [first.lead_id]);
+}
+
+async fn open_deliveries_are_listed_oldest_first_page_after_page(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut open = Vec::new();
+    for n in 0..25 {
+        let event = event(&format!("person{n}"), "a", n / 10); // ten of each second
+        store.accept(&event).await.unwrap();
+        open.push(event);
+    }
+    settled(&fixture, &store, &event("done", "a", 0)).await;
+    store.accept(&event("young", "a", 3)).await.unwrap();
+    open.sort_by_key(|event| (event.received_at, event.delivery_id()));
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.open_deliveries(after.as_ref(), at(3), 4).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(Cursor::at(last.received_at, last.delivery_id()));
+        assert!(page.len() <= 4);
+        listed.extend(page);
+    }
+    assert_eq!(listed, open);
+    assert!(listed.iter().all(lead::LeadEvent::is_consistent));
+}
+
+on_both!(
+    reopening_goes_on_from_what_is_stored,
+    judging_again_is_a_new_round_with_the_same_enrichment,
+    an_open_delivery_stays_as_it_is,
+    only_the_newest_delivery_is_reopened,
+    a_lead_that_is_not_there_cannot_be_reopened,
+    leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enough,
+    open_deliveries_are_listed_oldest_first_page_after_page,
+);

@@ -1,0 +1,213 @@
+//! From taking a delivery to its end.
+
+use std::time::Duration;
+
+use lead::{Dependency, Failure, LeadStatus};
+use serde_json::json;
+use store::{AuditKind, Begun, Finish};
+
+use crate::support::{Fixture, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
+
+async fn a_delivery_that_nobody_accepted_is_accepted_when_it_is_taken(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = begin(&store, &event).await;
+    assert_eq!((work.revision, work.round), (1, 1));
+    assert_eq!((work.lead_id, work.delivery_id), (event.lead_id.clone(), event.delivery_id()));
+    assert!(work.enrichment.is_none() && work.analysis.is_none());
+    assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Processing);
+    assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted, AuditKind::Started]);
+}
+
+async fn an_unknown_delivery_that_is_older_than_a_known_one_has_nothing_to_do(fixture: Fixture) {
+    let store = fixture.store().await;
+    store.accept(&event("ann", "b", 1)).await.unwrap();
+    assert!(!has_work(&store, &event("ann", "a", 0)).await);
+    assert_eq!(lead(&store, &event("ann", "b", 1).lead_id).await.revision, 2);
+}
+
+async fn a_delivery_taken_again_goes_on_from_what_is_stored(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = begin(&store, &event).await;
+    store.save_enrichment(&work, json!({"industry": "Fintech"}), &json!({})).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+    let again = begin(&store, &event).await;
+    assert_eq!(again.enrichment, Some(json!({"industry": "Fintech"})));
+    let analysis = again.analysis.unwrap();
+    assert_eq!((analysis.round, analysis.provider.as_str(), analysis.cost_microusd), (1, "rules", 3));
+}
+
+async fn what_is_finished_given_up_or_overtaken_has_nothing_to_do(fixture: Fixture) {
+    let store = fixture.store().await;
+    let done = event("done", "a", 0);
+    settled(&fixture, &store, &done).await;
+    let failed = event("failed", "a", 0);
+    store.accept(&failed).await.unwrap();
+    let failure = Failure::permanent("bad", "bad");
+    store.record_dead_letter("m1", Some(&failed), "{}", 1, &failure).await.unwrap();
+    let overtaken = event("overtaken", "a", 0);
+    store.accept(&overtaken).await.unwrap();
+    store.accept(&event("overtaken", "b", 1)).await.unwrap();
+    for (event, status) in [
+        (&done, LeadStatus::Synced),
+        (&failed, LeadStatus::PermanentlyFailed),
+        (&overtaken, LeadStatus::Queued),
+    ] {
+        assert!(!has_work(&store, event).await);
+        let trail = kinds(&store, &event.lead_id).await;
+        assert!(!has_work(&store, event).await);
+        assert_eq!(lead(&store, &event.lead_id).await.status, status);
+        assert_eq!(kinds(&store, &event.lead_id).await, trail, "the second time leaves no trace");
+    }
+    let states = store.deliveries(&overtaken.lead_id, 10).await.unwrap();
+    assert_eq!(states.iter().map(|d| d.state.as_str()).collect::<Vec<_>>(), ["open", "superseded"]);
+}
+
+async fn what_enrichment_found_first_is_kept(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = begin(&store, &event).await;
+    assert_eq!(store.save_enrichment(&work, 1, &json!({"status": "found"})).await.unwrap(), 1);
+    assert_eq!(store.save_enrichment(&work, 2, &json!({"status": "found"})).await.unwrap(), 1);
+    assert_eq!(store.enrichment_of(&work.delivery_id).await.unwrap(), Some(json!(1)));
+    let enriched = [AuditKind::Accepted, AuditKind::Started, AuditKind::Enriched];
+    assert_eq!(kinds(&store, &event.lead_id).await, enriched);
+}
+
+async fn of_two_judgements_of_a_round_the_first_is_kept(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = begin(&store, &event).await;
+    assert_eq!(store.save_analysis(judged(&fixture, &work, "first")).await.unwrap().provider, "first");
+    assert_eq!(store.save_analysis(judged(&fixture, &work, "second")).await.unwrap().provider, "first");
+    assert_eq!(store.analyses(&event.lead_id, 10).await.unwrap().len(), 1);
+    assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().provider, "first");
+    let lead = lead(&store, &event.lead_id).await;
+    assert_eq!((lead.fit_score.unwrap().get(), lead.fallback), (50, true));
+    let last = audit(&store, &event.lead_id).await.pop().unwrap();
+    assert_eq!((last.kind, &last.detail["provider"]), (AuditKind::Judged, &json!("first")));
+}
+
+async fn ending_a_delivery_twice_changes_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = settled(&fixture, &store, &event).await;
+    let (before, trail) = (lead(&store, &event.lead_id).await, kinds(&store, &event.lead_id).await);
+    assert_eq!(
+        (before.crm_provider.as_deref(), before.crm_record_id.as_deref()),
+        (Some("mock"), Some("00Q1"))
+    );
+    fixture.advance(60);
+    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    let other = Finish::Synced { provider: "mock", record_id: "other".into() };
+    store.finish(&work, &other, &json!([])).await.unwrap();
+    let after = lead(&store, &event.lead_id).await;
+    assert_eq!((after.status, after.updated_at), (LeadStatus::Synced, before.updated_at));
+    assert_eq!(after.crm_record_id, before.crm_record_id);
+    assert_eq!(kinds(&store, &event.lead_id).await, trail);
+}
+
+async fn the_end_of_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    let work = begin(&store, &older).await;
+    store.accept(&newer).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "late")).await.unwrap();
+    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    let lead = lead(&store, &newer.lead_id).await;
+    assert_eq!((lead.status, lead.fit_score), (LeadStatus::Queued, None));
+    assert_eq!(
+        lead.crm_record_id.as_deref(),
+        Some("00Q1"),
+        "the record is the lead's, whichever delivery made it"
+    );
+    assert!(has_work(&store, &newer).await);
+}
+
+async fn a_held_lead_says_so(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let work = begin(&store, &event).await;
+    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Held);
+    assert_eq!(kinds(&store, &event.lead_id).await.last(), Some(&AuditKind::Held));
+}
+
+async fn a_failed_attempt_is_kept_until_the_next_one_begins(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    begin(&store, &event).await;
+    let failure = Failure::transient("timeout", "no answer").on(Dependency::new("crm.mock"));
+    store.record_retry(&event, 1, &failure, Duration::from_secs(2), false).await.unwrap();
+    let waiting = lead(&store, &event.lead_id).await;
+    assert_eq!((waiting.status, waiting.failure), (LeadStatus::Retrying, Some(failure)));
+    let last = audit(&store, &event.lead_id).await.pop().unwrap();
+    assert_eq!((last.kind, &last.detail["after_ms"]), (AuditKind::Retrying, &json!(2000)));
+
+    let deferral = Failure::deferral(Dependency::new("crm.mock"), "breaker_open", "open", None);
+    store.record_retry(&event, 1, &deferral, Duration::from_secs(30), true).await.unwrap();
+    assert_eq!(kinds(&store, &event.lead_id).await.last(), Some(&AuditKind::Deferred));
+
+    begin(&store, &event).await;
+    let working = lead(&store, &event.lead_id).await;
+    assert_eq!((working.status, working.failure), (LeadStatus::Processing, None));
+}
+
+async fn a_failure_that_comes_after_the_end_changes_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    settled(&fixture, &store, &older).await;
+    let failure = Failure::transient("timeout", "no answer");
+    let trail = kinds(&store, &older.lead_id).await;
+    store.record_retry(&older, 1, &failure, Duration::ZERO, false).await.unwrap();
+    store.record_dead_letter("m1", Some(&older), "{}", 5, &failure).await.unwrap();
+    assert_eq!(lead(&store, &older.lead_id).await.status, LeadStatus::Synced);
+    assert_eq!(kinds(&store, &older.lead_id).await, trail);
+    assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+
+    store.accept(&newer).await.unwrap();
+    store.record_retry(&older, 2, &failure, Duration::ZERO, false).await.unwrap();
+    assert_eq!(lead(&store, &newer.lead_id).await.status, LeadStatus::Queued);
+}
+
+async fn what_fails_before_it_was_ever_accepted_is_a_lead_all_the_same(fixture: Fixture) {
+    let store = fixture.store().await;
+    let failure = Failure::permanent("worker_lost", "workers died");
+    let (retried, given_up) = (event("ann", "a", 0), event("bob", "a", 0));
+    store.record_retry(&retried, 1, &failure, Duration::ZERO, false).await.unwrap();
+    store.record_dead_letter("m1", Some(&given_up), "{}", 1, &failure).await.unwrap();
+    assert_eq!(lead(&store, &retried.lead_id).await.status, LeadStatus::Retrying);
+    let parked = lead(&store, &given_up.lead_id).await;
+    assert_eq!((parked.status, parked.failure), (LeadStatus::PermanentlyFailed, Some(failure)));
+    assert_eq!(kinds(&store, &given_up.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
+}
+
+async fn a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_nothing(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    begin(&store, &event).await;
+    let mut transaction = store.database().begin().await.unwrap();
+    sqlx::query("UPDATE delivery SET enrichment = '{secret'").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    let failure: Failure = store.begin_work(&event, 2).await.map(|_: Begun| ()).unwrap_err().into();
+    assert_eq!(failure.code, "stored_data_unreadable");
+    assert!(!format!("{failure:?}").contains("secret"));
+    assert_eq!(failure.class, lead::FailureClass::Permanent);
+}
+
+on_both!(
+    a_delivery_that_nobody_accepted_is_accepted_when_it_is_taken,
+    an_unknown_delivery_that_is_older_than_a_known_one_has_nothing_to_do,
+    a_delivery_taken_again_goes_on_from_what_is_stored,
+    what_is_finished_given_up_or_overtaken_has_nothing_to_do,
+    what_enrichment_found_first_is_kept,
+    of_two_judgements_of_a_round_the_first_is_kept,
+    ending_a_delivery_twice_changes_nothing,
+    the_end_of_an_older_delivery_does_not_settle_the_newer_one,
+    a_held_lead_says_so,
+    a_failed_attempt_is_kept_until_the_next_one_begins,
+    a_failure_that_comes_after_the_end_changes_nothing,
+    what_fails_before_it_was_ever_accepted_is_a_lead_all_the_same,
+    a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_nothing,
+);

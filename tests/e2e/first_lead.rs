@@ -1,0 +1,92 @@
+//! What the README promises in its first lines.
+
+use e2e::Server;
+use serde_json::{Value, json};
+
+use crate::support::{BINARY, Place, settled};
+
+fn the_first_lead_ends_in_the_crm_with_evidence(server: &Server) {
+    let answer = server
+        .post_lead(&json!({"email": "lead@stripe.com", "name": "Alex Smith", "campaign_id": "launch_2024"}))
+        .unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let accepted = answer.json();
+    assert_eq!(accepted["status"], "accepted");
+    // printf 'lead@stripe.com:launch_2024' | sha256sum
+    let id = accepted["lead_id"].as_str().unwrap();
+    assert_eq!(id, "841c48b1853396143bdcf7ab8e9a504b584cd9aca6dc83e2cfe2d421d5490e3a");
+
+    let lead = settled(server, id);
+    assert_eq!(lead["status"], "synced", "{lead}");
+    assert_eq!(lead["fit"], "HIGH");
+    assert_eq!(lead["grounding"]["status"], "VALID");
+    assert_eq!(lead["crm"]["provider"], "mock");
+    assert!(!lead["crm"]["record_id"].as_str().unwrap().is_empty());
+    let evidence = lead["evidence"].as_array().unwrap();
+    let industry = evidence.iter().find(|claim| claim["field_path"] == "enrichment.industry");
+    assert_eq!(industry.unwrap()["source"], "ENRICHMENT", "{evidence:?}");
+
+    let kinds: Vec<String> = server.get(&format!("/leads/{id}/audit")).unwrap().json()["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["accepted", "started", "enriched", "judged", "synced"]);
+
+    let again = server
+        .post_lead(&json!({"campaign_id": "launch_2024", "email": "LEAD@stripe.com ", "name": "Alex Smith", "phone": ""}))
+        .unwrap();
+    assert_eq!((again.status, &again.json()["status"]), (202, &Value::from("duplicate")));
+}
+
+#[test]
+fn the_first_lead_works_with_nothing_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(BINARY, folder.path(), &[], &[]).unwrap();
+    the_first_lead_ends_in_the_crm_with_evidence(&server);
+    assert!(folder.path().join("revenueflow.db").exists());
+    assert!(server.stop().unwrap(), "a server that is asked to stop ends well");
+}
+
+#[test]
+fn the_first_lead_works_on_postgresql() {
+    let place = Place::postgres();
+    let server = place.serve(&[], &[]);
+    the_first_lead_ends_in_the_crm_with_evidence(&server);
+    assert!(server.stop().unwrap());
+}
+
+#[test]
+fn one_process_takes_in_and_another_works() {
+    let place = Place::postgres();
+    let front = place.serve(&["serve", "--api-only"], &[]);
+    let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
+    let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
+    assert_eq!(front.get(&format!("/leads/{id}")).unwrap().json()["status"], "queued");
+    let back = place.serve(&["serve", "--worker-only"], &[]);
+    assert_eq!(settled(&front, &id)["status"], "synced");
+    let refused = back.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
+    assert_eq!(refused.status, 405, "a worker takes in no leads");
+}
+
+#[test]
+fn a_revision_updates_the_one_record() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[]);
+    let post = |title: &str| {
+        let body = json!({"email": "cfo@stripe.com", "campaign_id": "launch_2024", "title": title,
+            "marketo": {"engagement_score": 85, "activity": "pricing_page_visit"}});
+        server.post_lead(&body).unwrap().json()["lead_id"].as_str().unwrap().to_owned()
+    };
+    let id = post("CFO");
+    let first = settled(&server, &id);
+    assert_eq!(post("Chief Financial Officer"), id);
+    e2e::eventually("the revision is synced", || {
+        let lead = server.get(&format!("/leads/{id}")).unwrap().json();
+        lead["revision"] == 2 && lead["status"] == "synced"
+    });
+    let second = server.get(&format!("/leads/{id}")).unwrap().json();
+    assert_eq!(first["crm"]["record_id"], second["crm"]["record_id"]);
+    assert_eq!(second["title"], "Chief Financial Officer");
+}

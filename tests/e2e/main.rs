@@ -1,0 +1,9 @@
+//! The product as its users run it: the binary, its HTTP interface, its logs.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod answers;
+mod crashes;
+mod first_lead;
+mod privacy;
+mod redis;
+mod support;

@@ -1,0 +1,135 @@
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use reqwest::blocking::{Client, RequestBuilder};
+use serde_json::Value;
+
+/// A running `revenueflow serve`, on a free port. Killed when dropped.
+pub struct Server {
+    child: Child,
+    address: String,
+    client: Client,
+    logs: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a request was answered with.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+impl Server {
+    /// Starts the binary in a folder with nothing in its environment but what is given, and waits until it is ready.
+    ///
+    /// Logs are JSON at level `debug`, so that a search through them sees all that is ever logged.
+    pub fn start(
+        binary: &str,
+        folder: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let mut child = Command::new(binary)
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .env("LOG_FORMAT", "json")
+            .env("RUST_LOG", "debug")
+            .env("PORT", "0")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().context("standard error is piped")?;
+        let logs = Arc::new(Mutex::new(Vec::new()));
+        let (ready, is_ready) = mpsc::channel();
+        let collected = Arc::clone(&logs);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(address) = ready_address(&line) {
+                    let _ = ready.send(address); // nobody waits for a second one
+                }
+                collected.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        let mut server = Self { child, address: String::new(), client: Client::new(), logs };
+        server.address = is_ready
+            .recv_timeout(Duration::from_mins(1))
+            .map_err(|_| anyhow::anyhow!("the server did not become ready:\n{}", server.logs().join("\n")))?;
+        Ok(server)
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Posts a JSON body to `/leads`.
+    pub fn post_lead(&self, body: &Value) -> anyhow::Result<Answer> {
+        send(self.client.post(self.url("/leads")).json(body))
+    }
+
+    /// Posts with no body.
+    pub fn post(&self, path: &str) -> anyhow::Result<Answer> {
+        send(self.client.post(self.url(path)))
+    }
+
+    /// Gets a path.
+    pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        send(self.client.get(self.url(path)))
+    }
+
+    /// Sends any request that `build` makes.
+    pub fn request(&self, build: impl FnOnce(&Client) -> RequestBuilder) -> anyhow::Result<Answer> {
+        send(build(&self.client))
+    }
+
+    /// Everything logged so far.
+    pub fn logs(&self) -> Vec<String> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Kills the process as a power cut would.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks the process to stop, and waits until it has; says whether it called that a success.
+    pub fn stop(mut self) -> anyhow::Result<bool> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        Ok(self.child.wait()?.success())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+fn send(request: RequestBuilder) -> anyhow::Result<Answer> {
+    let response = request.timeout(Duration::from_secs(30)).send()?;
+    Ok(Answer { status: response.status().as_u16(), text: response.text()? })
+}
+
+fn ready_address(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    (line["message"] == "ready").then(|| line["address"].as_str().map(str::to_owned))?
+}

@@ -1,0 +1,215 @@
+//! The rule of the house: which crate may reach what.
+//!
+//! What a crate *links* is read from `cargo tree`, because it resolves features for that one crate, as its own build
+//! does: `queue` may have a database behind a feature and still leave it out of `ingest`. What a crate *names* is read
+//! from the manifests, whatever the feature. Who may name a given outside system is in `deny.toml`.
+
+#![allow(clippy::unwrap_used, reason = "all of this file is a test")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Crates that open sockets or drive those that do. A star stands for any ending.
+const NETWORK: [&str; 14] = [
+    "async-std",
+    "aws-*",
+    "axum",
+    "curl",
+    "hyper*",
+    "lambda_*",
+    "mio",
+    "redis",
+    "reqwest",
+    "rustls",
+    "socket2",
+    "sqlx*",
+    "tokio*",
+    "ureq",
+];
+/// The database, the AI and the CRM: what must stay out of the function that answers the webhook.
+const HEAVY: [&str; 7] = ["analysis", "crm", "database", "enrichment", "pipeline", "sqlx*", "store"];
+/// Clients of outside systems, which `pipeline` knows through traits only.
+const CLIENTS: [&str; 5] = ["aws-*", "hyper*", "redis", "reqwest", "sqlx*"];
+const PURE: [&str; 3] = ["grounding", "intake", "lead"];
+
+#[test]
+fn ingest_links_no_database_no_ai_and_no_crm() {
+    assert_eq!(chains_to(&HEAVY, &tree("ingest")), Vec::<String>::new());
+}
+
+#[test]
+fn the_pure_crates_link_nothing_that_opens_a_socket() {
+    for crate_name in PURE {
+        assert_eq!(chains_to(&NETWORK, &tree(crate_name)), Vec::<String>::new(), "{crate_name}");
+    }
+}
+
+#[test]
+fn the_pure_crates_do_no_io_through_the_standard_library() {
+    for crate_name in PURE {
+        for file in rust_files(&root().join("shared").join(crate_name).join("src")) {
+            let source = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(io_in(&source), Vec::<&str>::new(), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_pipeline_names_no_client_of_an_outside_system() {
+    let metadata = metadata();
+    let pipeline = members(&metadata).find(|member| member.name == "pipeline").unwrap();
+    let named: Vec<_> = pipeline.normal.iter().filter(|name| matches_any(&CLIENTS, name)).collect();
+    assert_eq!(named, Vec::<&&str>::new());
+}
+
+#[test]
+fn no_shared_crate_depends_on_a_function_or_on_the_cli() {
+    assert_eq!(reaching_back(&metadata()), Vec::<String>::new());
+}
+
+#[test]
+fn a_forbidden_crate_deep_in_a_tree_is_found_with_the_way_to_it() {
+    let tree = "0ingest v0.1.0 (/src/functions/ingest)\n\
+                1queue v0.1.0 (/src/shared/queue)\n\
+                2lead v0.1.0 (/src/shared/lead)\n\
+                2sqlx-core v0.9.0\n\
+                3bytes v1.0.0\n\
+                1store v0.1.0 (/src/shared/store) (*)\n\
+                1stored v1.0.0\n";
+    assert_eq!(chains_to(&HEAVY, tree), ["ingest -> queue -> sqlx-core", "ingest -> store"]);
+    assert_eq!(chains_to(&NETWORK, "0lead v0.1.0\n1aws-lc-rs v1.0.0"), ["lead -> aws-lc-rs"]);
+    assert_eq!(chains_to(&NETWORK, "0lead v0.1.0\n1serde v1.0.0"), Vec::<String>::new());
+}
+
+#[test]
+fn a_shared_crate_that_reaches_back_is_found() {
+    let metadata = serde_json::json!({"workspace_root": "/src", "packages": [
+        {"name": "api", "manifest_path": "/src/functions/api/Cargo.toml",
+         "dependencies": [{"name": "store", "kind": null}]},
+        {"name": "cli", "manifest_path": "/src/cli/Cargo.toml", "dependencies": [{"name": "api", "kind": null}]},
+        {"name": "store", "manifest_path": "/src/shared/store/Cargo.toml",
+         "dependencies": [{"name": "lead", "kind": null}, {"name": "api", "kind": "dev"}]},
+        {"name": "lead", "manifest_path": "/src/shared/lead/Cargo.toml",
+         "dependencies": [{"name": "cli", "kind": "build"}, {"name": "serde", "kind": null}]},
+    ]});
+    assert_eq!(reaching_back(&metadata), ["store -> api", "lead -> cli"]);
+}
+
+#[test]
+fn io_is_found_in_code_and_allowed_in_its_tests() {
+    assert_eq!(io_in("use std::net::TcpStream;\nfn f() {}"), ["use std::net::TcpStream;"]);
+    assert_eq!(io_in("fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}"), Vec::<&str>::new());
+}
+
+/// The ways from the tree's root to a forbidden crate, in a tree as `cargo tree --prefix depth` prints it.
+fn chains_to(forbidden: &[&str], tree: &str) -> Vec<String> {
+    let mut way: Vec<&str> = Vec::new();
+    let mut chains = Vec::new();
+    for line in tree.lines().filter(|line| !line.is_empty()) {
+        let name_at = line.find(|c: char| !c.is_ascii_digit()).unwrap();
+        let depth: usize = line[..name_at].parse().unwrap();
+        let name = line[name_at..].split(' ').next().unwrap();
+        way.truncate(depth);
+        way.push(name);
+        if depth > 0 && matches_any(forbidden, name) {
+            chains.push(way.join(" -> "));
+        }
+    }
+    chains
+}
+
+/// The dependencies of any kind that lead from a crate under `shared/` to one under `functions/` or to the CLI.
+fn reaching_back(metadata: &Value) -> Vec<String> {
+    let users: Vec<_> = members(metadata)
+        .filter(|member| member.folder.starts_with("functions/") || member.folder == "cli")
+        .map(|member| member.name)
+        .collect();
+    let mut back = Vec::new();
+    for member in members(metadata).filter(|member| member.folder.starts_with("shared/")) {
+        for name in member.all.iter().filter(|name| users.contains(name)) {
+            back.push(format!("{} -> {name}", member.name));
+        }
+    }
+    back
+}
+
+/// The lines before a file's unit tests that use the network, the file system or other processes.
+fn io_in(source: &str) -> Vec<&str> {
+    source
+        .lines()
+        .take_while(|line| line.trim() != "#[cfg(test)]")
+        .filter(|line| ["std::net", "std::fs", "std::process"].iter().any(|module| line.contains(module)))
+        .collect()
+}
+
+fn matches_any(patterns: &[&str], name: &str) -> bool {
+    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == *pattern,
+    })
+}
+
+/// A crate of this workspace and the names in its manifest.
+struct Member<'a> {
+    name: &'a str,
+    /// Relative to the workspace.
+    folder: &'a str,
+    normal: Vec<&'a str>,
+    /// With those of tests and build scripts.
+    all: Vec<&'a str>,
+}
+
+fn members(metadata: &Value) -> impl Iterator<Item = Member<'_>> {
+    let root = metadata["workspace_root"].as_str().unwrap();
+    metadata["packages"].as_array().unwrap().iter().map(move |package| {
+        let manifest = package["manifest_path"].as_str().unwrap();
+        let dependencies = package["dependencies"].as_array().unwrap();
+        Member {
+            name: package["name"].as_str().unwrap(),
+            folder: manifest
+                .strip_prefix(root)
+                .unwrap()
+                .trim_start_matches('/')
+                .trim_end_matches("/Cargo.toml"),
+            normal: names(dependencies.iter().filter(|dependency| dependency["kind"].is_null())),
+            all: names(dependencies.iter()),
+        }
+    })
+}
+
+fn names<'a>(dependencies: impl Iterator<Item = &'a Value>) -> Vec<&'a str> {
+    dependencies.map(|dependency| dependency["name"].as_str().unwrap()).collect()
+}
+
+fn tree(package: &str) -> String {
+    cargo(&["tree", "--package", package, "--edges", "normal", "--prefix", "depth", "--locked"])
+}
+
+fn metadata() -> Value {
+    serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])).unwrap()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
