@@ -1,0 +1,14 @@
+//! The outside systems as fakes: each behaves as its maker documents it, keeps state where the real one does, and can be
+//! told to misbehave.
+//!
+//! A fake is a module that gives an [`axum::Router`] and, where it keeps something, a handle to look at it. [`Fake::serve`]
+//! puts it on a port of its own, writes down what it was asked, and stands in its way as [`Fault`]s say: an error, a
+//! delay, a connection that breaks before or after the work was done.
+//!
+//! The same fakes serve the tests and `revenueflow sandbox`; each is proved by a client that somebody else wrote.
+
+mod fault;
+mod serve;
+
+pub use fault::{Fault, Misbehaviour};
+pub use serve::{Exchange, Fake};
