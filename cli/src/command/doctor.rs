@@ -209,14 +209,14 @@ async fn queue(report: &mut Report, app: Option<&App>) {
 }
 
 fn analyst(report: &mut Report, config: &Config) {
-    match config.ai_provider {
+    match config.ai.provider {
         AiProvider::Rules => report.ok("ai", "rules, offline"),
     }
 }
 
 fn enrichment(report: &mut Report, config: &Config) {
     let companies = Fixtures::built_in().domains().count();
-    report.ok("enrichment", format!("{} ({companies} companies)", config.enrichment_providers.join(", ")));
+    report.ok("enrichment", format!("{} ({companies} companies)", config.enrichment.providers.join(", ")));
 }
 
 async fn crm(report: &mut Report, app: Option<&App>) {

@@ -1,9 +1,16 @@
+mod ai;
+mod crm;
+mod enrichment;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use self::ai::{AiConfig, AiProvider};
+pub use self::crm::{CrmConfig, CrmProvider, Limits, RejectedLeads};
+pub use self::enrichment::EnrichmentConfig;
 use crate::{ConfigError, LogFormat, Variables};
 
 /// Everything that can be configured. `.env.example` documents each variable.
@@ -33,18 +40,14 @@ pub struct Config {
     pub webhook_secrets: Vec<SecretString>,
     /// `ADMIN_TOKEN`.
     pub admin_token: Option<SecretString>,
-    /// `AI_PROVIDER`.
-    pub ai_provider: AiProvider,
-    /// `ENRICHMENT_PROVIDERS`, in order.
-    pub enrichment_providers: Vec<String>,
     /// `ICP_FILE`: the ideal customer; the built-in one where absent.
     pub icp_file: Option<PathBuf>,
-    /// `CRM_PROVIDER`, or what `ENV` stands for.
-    pub crm_provider: CrmProvider,
-    /// `CRM_LIMIT_PER_LEAD`, `CRM_LIMIT_PER_ACCOUNT`, `CRM_LIMIT_GLOBAL`.
-    pub crm_limits: Limits,
-    /// `REJECTED_LEADS`.
-    pub rejected_leads: RejectedLeads,
+    /// Who judges.
+    pub ai: AiConfig,
+    /// Who knows companies.
+    pub enrichment: EnrichmentConfig,
+    /// Which CRM is written to, and how.
+    pub crm: CrmConfig,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
 }
@@ -58,40 +61,6 @@ pub enum QueueKind {
     Redis,
 }
 
-/// Who judges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AiProvider {
-    /// The deterministic baseline, offline.
-    Rules,
-}
-
-/// Which CRM is written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CrmProvider {
-    /// Tables of the database.
-    Mock,
-}
-
-/// What becomes of a lead whose analysis was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RejectedLeads {
-    /// It is held for a person.
-    Hold,
-    /// It is written to the CRM with no field derived by the AI.
-    Bare,
-}
-
-/// CRM actions a minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For one lead.
-    pub per_lead: u32,
-    /// For one company.
-    pub per_account: u32,
-    /// For all.
-    pub global: u32,
-}
-
 impl Config {
     /// Reads and checks the configuration.
     pub fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
@@ -102,13 +71,6 @@ impl Config {
                 ConfigError::new("HOST", format!("must be an IP address or localhost, not {text:?}"))
             })?,
         };
-        let mut providers = variables.list("ENRICHMENT_PROVIDERS");
-        if providers.is_empty() {
-            providers.push("fixtures".to_owned());
-        }
-        if let Some(unknown) = providers.iter().find(|name| *name != "fixtures") {
-            return Err(ConfigError::new("ENRICHMENT_PROVIDERS", format!("knows fixtures, not {unknown:?}")));
-        }
         let config = Self {
             listen: SocketAddr::new(host, variables.number("PORT", 3000, 0..=u16::MAX)?),
             database_url: variables
@@ -131,24 +93,10 @@ impl Config {
             worker_concurrency: variables.number("WORKER_CONCURRENCY", 8, 1..=1_000)?,
             webhook_secrets: variables.list("WEBHOOK_SECRETS").into_iter().map(SecretString::from).collect(),
             admin_token: variables.secret("ADMIN_TOKEN"),
-            ai_provider: variables.choice(
-                "AI_PROVIDER",
-                &[("rules", AiProvider::Rules)],
-                AiProvider::Rules,
-            )?,
-            enrichment_providers: providers,
             icp_file: variables.text("ICP_FILE").map(PathBuf::from),
-            crm_provider: crm_provider(variables)?,
-            crm_limits: Limits {
-                per_lead: variables.number("CRM_LIMIT_PER_LEAD", 10, 1..=1_000_000)?,
-                per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", 100, 1..=1_000_000)?,
-                global: variables.number("CRM_LIMIT_GLOBAL", 1_000, 1..=1_000_000)?,
-            },
-            rejected_leads: variables.choice(
-                "REJECTED_LEADS",
-                &[("hold", RejectedLeads::Hold), ("bare", RejectedLeads::Bare)],
-                RejectedLeads::Hold,
-            )?,
+            ai: AiConfig::read(variables)?,
+            enrichment: EnrichmentConfig::read(variables)?,
+            crm: CrmConfig::read(variables)?,
             log_format: variables.choice(
                 "LOG_FORMAT",
                 &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
@@ -200,16 +148,6 @@ fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
         return Err(ConfigError::new("REDIS_URL", "must be set when QUEUE=redis"));
     }
     Ok(queue)
-}
-
-/// `CRM_PROVIDER` wins; `ENV=MOCK` is the original system's way to ask for the mock.
-fn crm_provider(variables: &Variables<'_>) -> Result<CrmProvider, ConfigError> {
-    let named = variables.choice("CRM_PROVIDER", &[("mock", Some(CrmProvider::Mock))], None)?;
-    match (named, variables.choice("ENV", &[("MOCK", true), ("REAL", false)], true)?) {
-        (Some(provider), _) => Ok(provider),
-        (None, true) => Ok(CrmProvider::Mock),
-        (None, false) => Err(ConfigError::new("CRM_PROVIDER", "must be set when ENV=REAL")),
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ mod config;
 mod telemetry;
 mod variables;
 
-pub use config::{AiProvider, Config, CrmProvider, Limits, QueueKind, RejectedLeads};
+pub use config::{
+    AiConfig, AiProvider, Config, CrmConfig, CrmProvider, EnrichmentConfig, Limits, QueueKind, RejectedLeads,
+};
 /// What has been measured; renders in Prometheus' text format.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;
 pub use telemetry::{LogFormat, init_logs, init_metrics, log_panics};
