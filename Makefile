@@ -15,8 +15,11 @@ run: ## Start RevenueFlow on http://localhost:3000 (ARGS="leads list": run anoth
 dev-stack: ## Start PostgreSQL and Redis for local work, until Ctrl-C
 	scripts/dev-stack
 
+# What the tests speak to that others wrote: clients from npm and PyPI, a folder each.
+PEERS := tests/interop/node_modules/.installed
+
 .PHONY: test
-test: tests/interop/node_modules/.installed ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)
+test: $(PEERS) ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)
 	scripts/with-postgres scripts/with-redis localstack/with-ministack cargo test --locked $(or $(ARGS),--workspace)
 
 # The advisories are apart: they need a database from the network, and change without us.
@@ -54,15 +57,11 @@ audit: $(CARGO_DENY) ## Check dependencies against known vulnerabilities (needs 
 bench: ## Run the benchmarks
 	cargo bench --workspace --locked --benches
 
-tests/interop/node_modules/.installed: tests/interop/package-lock.json
-	@command -v npm > /dev/null || { echo "make: the tests need Node 20 or newer, with npm" >&2; exit 1; }
-	@echo "installing Node's BullMQ into tests/interop/node_modules (once)"
-	@npm ci --prefix tests/interop --no-audit --no-fund --loglevel=error
-	@touch $@
-
-infra/node_modules/.installed: infra/package-lock.json
-	@echo "installing the AWS CDK into infra/node_modules (once)"
-	@npm ci --prefix infra --no-audit --no-fund --loglevel=error
+# Node's packages by folder: what FOLDER/package-lock.json pins goes to FOLDER/node_modules.
+%/node_modules/.installed: %/package-lock.json
+	@command -v npm > /dev/null || { echo "make: Node 20 or newer is needed, with npm" >&2; exit 1; }
+	@echo "installing the packages of $* into $(@D) (once)"
+	@npm ci --prefix $* --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Python's tools by folder: what FOLDER/requirements.txt pins goes to .tools/python/FOLDER.
