@@ -103,7 +103,7 @@ mod tests {
         assert_eq!((verdict.fit_score.get(), verdict.fit), (92, Fit::High));
         assert_eq!((verdict.intent, verdict.decision), (Intent::High, Decision::RouteToSdr));
         assert_eq!(verdict.evidence, [industry("Fintech"), page()]);
-        assert_eq!(verdict.contract_version, 1);
+        assert_eq!(verdict.contract_version, Contract::default().version);
     }
 
     #[test]

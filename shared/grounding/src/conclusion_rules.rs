@@ -11,6 +11,8 @@ const UNCARRIED_HIGH: i64 = 70;
 const UNCARRIED_MEDIUM: i64 = 40;
 /// Where the facts hold the score that we computed ourselves, within `computed`.
 const BASELINE: &str = "baseline_score";
+/// And the level of intent.
+const INTENT_LEVEL: &str = "intent_level";
 
 /// What the model concludes from its claims, on its way down to what the claims that passed carry.
 pub(crate) struct Conclusion<'a> {
@@ -53,6 +55,7 @@ impl<'a> Conclusion<'a> {
     pub(crate) fn lower(mut self, facts: &FactSheet) -> Self {
         self.keep_to_the_band(facts);
         self.lower_weak_intent();
+        self.keep_intent_to_the_band(facts);
         self.lower_weak_fit();
         self.lower_the_decision();
         self
@@ -93,6 +96,21 @@ impl<'a> Conclusion<'a> {
             self.score
         );
         self.breach(ReasonCode::WeakIntent, None, message);
+    }
+
+    /// Any true claim about what a person did carries an intent of HIGH, also one about a field that the person filled in:
+    /// without a bound, whoever can talk the model round could have themselves called. Only downwards: an intent
+    /// that is too low, like a decision that is too weak, starts nothing.
+    fn keep_intent_to_the_band(&mut self, facts: &FactSheet) {
+        let Some(computed) = computed_intent(facts) else { return };
+        let highest = level_above(computed, self.contract.intent_band);
+        if self.intent > highest {
+            self.intent = highest;
+            let message = format!(
+                "The intent lay too far above the computed level of {computed}; it became {highest}."
+            );
+            self.breach(ReasonCode::IntentOutOfBand, Some(computed.as_str().into()), message);
+        }
     }
 
     fn lower_weak_fit(&mut self) {
@@ -161,6 +179,16 @@ fn baseline(facts: &FactSheet) -> Option<i64> {
     Some(rounded)
 }
 
+/// The computed level of intent. Only we write there; what is no level is none.
+fn computed_intent(facts: &FactSheet) -> Option<Intent> {
+    Intent::parse(facts.namespace(Namespace::Computed)?.get(INTENT_LEVEL)?.as_str()?)
+}
+
+fn level_above(level: Intent, steps: u8) -> Intent {
+    let above = Intent::ALL.iter().copied().filter(|above| *above >= level);
+    above.take(usize::from(steps) + 1).last().unwrap_or(level)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -188,16 +216,19 @@ mod tests {
             reasoning: String::new(),
             evidence: Vec::new(),
         };
+        let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
+        let end = Conclusion::new(&answer, &passed, contract).lower(&facts);
+        (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
+    }
+
+    fn passed(claim_type: ClaimType) -> Passed {
         let claim = Claim {
             source: String::new(),
             field_path: String::new(),
             value: json!(1),
             claim_type: String::new(),
         };
-        let passed: Vec<_> =
-            evidence.iter().map(|&claim_type| Passed { claim: claim.clone(), claim_type }).collect();
-        let end = Conclusion::new(&answer, &passed, contract).lower(&facts);
-        (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
+        Passed { claim, claim_type }
     }
 
     use ClaimType::{Behavior, Firmographic, Pipeline, Score};
@@ -299,6 +330,42 @@ mod tests {
         assert_eq!(lifted(&[Firmographic]), 70);
         assert_eq!(lifted(&[Behavior]), 70);
         assert_eq!(lifted(&[Pipeline]), 40);
+    }
+
+    #[test]
+    fn intent_keeps_to_the_band_above_the_computed_level() {
+        let conclude = |computed: &str, intent_band: u8, asked: Intent, evidence: &[ClaimType]| {
+            let mut facts = FactSheet::new();
+            let level = json!({ "intent_level": computed });
+            facts.set(Namespace::Computed, level.as_object().unwrap().clone());
+            let answer = Answer {
+                fit_score: FitScore::clamped(90),
+                intent: asked,
+                decision: RouteToSdr,
+                reasoning: String::new(),
+                evidence: Vec::new(),
+            };
+            let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
+            let contract = Contract { intent_band, ..Contract::default() };
+            let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
+            (end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
+        };
+        let carried = [Firmographic, Behavior];
+        assert_eq!(
+            conclude("LOW", 1, High, &carried),
+            (Medium, Nurture, vec![ReasonCode::IntentOutOfBand, DecisionLowered])
+        );
+        assert_eq!(conclude("MEDIUM", 1, High, &carried), (High, RouteToSdr, vec![]));
+        assert_eq!(conclude("LOW", 1, Medium, &carried).0, Medium);
+        assert_eq!(conclude("LOW", 0, Medium, &carried).0, Low);
+        assert_eq!(conclude("LOW", 2, High, &carried), (High, RouteToSdr, vec![]));
+        assert_eq!(conclude("HIGH", 0, Low, &carried).0, Low, "an intent that is too low is kept");
+        assert_eq!(conclude("high", 0, High, &carried).0, High, "what is no level is no band");
+        // Both rules on intent: what is weak is lowered first, and costs the score.
+        assert_eq!(
+            conclude("LOW", 0, High, &[Firmographic]),
+            (Low, Nurture, vec![WeakIntent, ReasonCode::IntentOutOfBand])
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 use lead::{Fit, FitScore};
 use serde::{Deserialize, Serialize};
 
+/// From LOW to HIGH.
+const NO_INTENT_BAND: u8 = 2;
+
 /// The part of the contract that a deployment may set. What is not given keeps its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Settings")]
@@ -13,6 +16,8 @@ pub struct Contract {
     pub fit_medium_from: FitScore,
     /// How far a score may lie from `computed.baseline_score`, in points, 0 to 100.
     pub score_band: u8,
+    /// How many levels an intent may lie above `computed.intent_level`: 0, 1, or 2 for no bound.
+    pub intent_band: u8,
 }
 
 /// Why settings do not make a contract.
@@ -24,6 +29,9 @@ pub enum ContractError {
     /// The band is wider than the scores.
     #[error("score_band must be at most 100")]
     Band,
+    /// There are three levels of intent, so at most two steps between them.
+    #[error("intent_band must be at most 2")]
+    IntentBand,
 }
 
 impl Contract {
@@ -33,6 +41,8 @@ impl Contract {
             Err(ContractError::Thresholds)
         } else if self.score_band > 100 {
             Err(ContractError::Band)
+        } else if self.intent_band > NO_INTENT_BAND {
+            Err(ContractError::IntentBand)
         } else {
             Ok(())
         }
@@ -53,10 +63,11 @@ impl Contract {
 impl Default for Contract {
     fn default() -> Self {
         Self {
-            version: 1,
+            version: 2,
             fit_high_from: FitScore::clamped(80),
             fit_medium_from: FitScore::clamped(50),
             score_band: 30,
+            intent_band: 1,
         }
     }
 }
@@ -69,12 +80,13 @@ struct Settings {
     fit_high_from: FitScore,
     fit_medium_from: FitScore,
     score_band: u8,
+    intent_band: Option<u8>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let Contract { version, fit_high_from, fit_medium_from, score_band } = Contract::default();
-        Self { version, fit_high_from, fit_medium_from, score_band }
+        let Contract { version, fit_high_from, fit_medium_from, score_band, .. } = Contract::default();
+        Self { version, fit_high_from, fit_medium_from, score_band, intent_band: None }
     }
 }
 
@@ -82,8 +94,11 @@ impl TryFrom<Settings> for Contract {
     type Error = ContractError;
 
     fn try_from(settings: Settings) -> Result<Self, Self::Error> {
-        let Settings { version, fit_high_from, fit_medium_from, score_band } = settings;
-        let contract = Self { version, fit_high_from, fit_medium_from, score_band };
+        let Settings { version, fit_high_from, fit_medium_from, score_band, intent_band } = settings;
+        // Version 1 knew no such band: what was judged by it is judged by it again.
+        let default = if version < 2 { NO_INTENT_BAND } else { Self::default().intent_band };
+        let intent_band = intent_band.unwrap_or(default);
+        let contract = Self { version, fit_high_from, fit_medium_from, score_band, intent_band };
         contract.validate().map(|()| contract)
     }
 }
@@ -118,6 +133,13 @@ mod tests {
     }
 
     #[test]
+    fn a_contract_of_version_1_has_no_band_on_intent() {
+        assert_eq!(read(r#"{"version":1}"#).unwrap().intent_band, NO_INTENT_BAND);
+        assert_eq!(read(r#"{"version":1,"intent_band":1}"#).unwrap().intent_band, 1);
+        assert_eq!(read(r#"{"version":2}"#).unwrap().intent_band, 1);
+    }
+
+    #[test]
     fn wrong_settings_are_refused() {
         for wrong in [
             r#"{"fit_high_from":50}"#,
@@ -125,6 +147,7 @@ mod tests {
             r#"{"fit_medium_from":0}"#,
             r#"{"fit_high_from":101}"#,
             r#"{"score_band":101}"#,
+            r#"{"intent_band":3}"#,
             r#"{"score_bend":10}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

@@ -119,6 +119,8 @@ pub enum ReasonCode {
     ScoreOutOfBand,
     /// High intent that no evidence carries.
     WeakIntent,
+    /// The intent is too far above the computed level.
+    IntentOutOfBand,
     /// A level of fit that no evidence carries.
     WeakFit,
     /// The decision was stronger than fit and intent allow.
@@ -136,6 +138,7 @@ impl ReasonCode {
             Self::ValueConflict => "value_conflict",
             Self::ScoreOutOfBand => "score_out_of_band",
             Self::WeakIntent => "weak_intent",
+            Self::IntentOutOfBand => "intent_out_of_band",
             Self::WeakFit => "weak_fit",
             Self::DecisionLowered => "decision_lowered",
         }

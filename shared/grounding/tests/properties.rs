@@ -43,17 +43,27 @@ fn key() -> impl Strategy<Value = String> {
 
 fn fact_sheet() -> impl Strategy<Value = FactSheet> {
     let facts = || prop::collection::hash_map(key(), any_json(), 0..5);
-    (prop::array::uniform5(facts()), prop::option::of(-20..120_i64)).prop_map(|(all, baseline)| {
-        let mut sheet = FactSheet::new();
-        for (namespace, facts) in Namespace::ALL.into_iter().zip(all) {
-            let mut facts: Map<String, Value> = facts.into_iter().collect();
-            if let (Namespace::Computed, Some(baseline)) = (namespace, baseline) {
-                facts.insert("baseline_score".into(), json!(baseline));
+    let levels = prop::option::of(level());
+    (prop::array::uniform5(facts()), prop::option::of(-20..120_i64), levels).prop_map(
+        |(all, baseline, level)| {
+            let mut sheet = FactSheet::new();
+            for (namespace, facts) in Namespace::ALL.into_iter().zip(all) {
+                let mut facts: Map<String, Value> = facts.into_iter().collect();
+                if let (Namespace::Computed, Some(baseline)) = (namespace, baseline) {
+                    facts.insert("baseline_score".into(), json!(baseline));
+                }
+                if let (Namespace::Computed, Some(level)) = (namespace, level) {
+                    facts.insert("intent_level".into(), json!(level));
+                }
+                sheet.set(namespace, facts);
             }
-            sheet.set(namespace, facts);
-        }
-        sheet
-    })
+            sheet
+        },
+    )
+}
+
+fn level() -> impl Strategy<Value = Intent> {
+    prop::sample::select(Intent::ALL.to_vec())
 }
 
 fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
@@ -119,8 +129,8 @@ fn answer(evidence: Vec<Claim>) -> impl Strategy<Value = Answer> {
 }
 
 fn contract() -> impl Strategy<Value = Contract> {
-    (1..=99_i64, 1..=99_i64, prop_oneof![0..=30_u8, 0..=100_u8], any::<bool>()).prop_map(
-        |(medium, above, score_band, default)| {
+    (1..=99_i64, 1..=99_i64, prop_oneof![0..=30_u8, 0..=100_u8], 0..=2_u8, any::<bool>()).prop_map(
+        |(medium, above, score_band, intent_band, default)| {
             if default {
                 return Contract::default();
             }
@@ -129,6 +139,7 @@ fn contract() -> impl Strategy<Value = Contract> {
                 fit_medium_from: FitScore::clamped(medium),
                 fit_high_from: FitScore::clamped(medium + above),
                 score_band,
+                intent_band,
             };
             contract.validate().expect("1 <= medium < high");
             contract
@@ -138,7 +149,7 @@ fn contract() -> impl Strategy<Value = Contract> {
 
 /// One fact of each kind, and true claims about some of them: what the rules on conclusions are about.
 fn plain_sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
-    (any::<[bool; 4]>(), 0..=100_i64).prop_map(|(chosen, baseline)| {
+    (any::<[bool; 5]>(), 0..=100_i64, level()).prop_map(|(chosen, baseline, level)| {
         let mut sheet = FactSheet::new();
         let mut claims = Vec::new();
         for ((namespace, key, value, claim_type), chosen) in [
@@ -146,11 +157,14 @@ fn plain_sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
             (Namespace::Marketo, "last_page", json!("/pricing"), "BEHAVIOR"),
             (Namespace::Enrichment, "industry", json!("Fintech"), "FIRMOGRAPHIC"),
             (Namespace::Computed, "baseline_score", json!(baseline), "SCORE"),
+            (Namespace::Computed, "intent_level", json!(level), "PIPELINE"),
         ]
         .into_iter()
         .zip(chosen)
         {
-            sheet.set(namespace, Map::from_iter([(key.to_owned(), value.clone())]));
+            let mut facts = sheet.namespace(namespace).cloned().unwrap_or_default();
+            facts.insert(key.to_owned(), value.clone());
+            sheet.set(namespace, facts);
             if chosen {
                 let field_path = format!("{namespace}.{key}");
                 claims.push(Claim {
@@ -237,6 +251,85 @@ proptest! {
         prop_assert_ne!(twice.status, GroundingStatus::Rejected);
         prop_assert_eq!(as_answer(&twice), as_answer(&once));
         prop_assert_eq!(twice.fit, once.fit);
+    }
+
+    #[test]
+    fn less_evidence_never_makes_a_verdict_stronger((facts, answer, contract) in case(), kept in any::<u64>()) {
+        let whole = check(&facts, &answer, &contract);
+        // A lie that is left out is another matter: what is then left may well stand.
+        prop_assume!(whole.status != GroundingStatus::Rejected);
+        let mut less = answer;
+        let mut place = 0;
+        less.evidence.retain(|_| { place += 1; kept & (1 << (place % 64)) != 0 });
+        let part = check(&facts, &less, &contract);
+        prop_assert_ne!(part.status, GroundingStatus::Rejected);
+        prop_assert!(part.fit_score <= whole.fit_score);
+        prop_assert!(part.fit <= whole.fit);
+        prop_assert!(part.intent <= whole.intent);
+        prop_assert!(part.decision <= whole.decision);
+        prop_assert!(part.evidence.iter().all(|claim| whole.evidence.contains(claim)));
+    }
+
+    #[test]
+    fn a_lie_more_never_makes_a_verdict_stronger((facts, answer, contract) in case(), lie in wild_claim()) {
+        let before = check(&facts, &answer, &contract);
+        let mut more = answer;
+        more.evidence.push(Claim { source: "WEB_SEARCH".into(), ..lie });
+        let after = check(&facts, &more, &contract);
+        prop_assert_eq!((after.status, after.decision), (GroundingStatus::Rejected, Decision::ManualReview));
+        prop_assert_eq!((after.fit_score, after.intent, after.evidence), (before.fit_score, before.intent, before.evidence));
+    }
+
+    #[test]
+    fn a_fact_that_is_taken_away_takes_its_claims_with_it((facts, answer, contract) in case(), gone in 0..5_usize) {
+        let before = check(&facts, &answer, &contract);
+        let mut fewer = facts.clone();
+        fewer.set(Namespace::ALL[gone], Map::new());
+        let after = check(&fewer, &answer, &contract);
+        let source = Namespace::ALL[gone].source();
+        let left = |verdict: &Verdict| {
+            verdict.evidence.iter().filter(|claim| claim.source != source).cloned().collect::<Vec<_>>()
+        };
+        prop_assert_eq!(&after.evidence, &left(&before));
+        if before.evidence.len() != after.evidence.len() {
+            prop_assert_eq!(after.status, GroundingStatus::Rejected);
+        }
+    }
+
+    #[test]
+    fn the_prose_changes_nothing((facts, answer, contract) in case(), prose in any::<String>()) {
+        let said = Answer { reasoning: prose, ..answer.clone() };
+        prop_assert_eq!(check(&facts, &said, &contract), check(&facts, &answer, &contract));
+    }
+
+    #[test]
+    fn intent_stays_within_its_band((facts, answer, contract) in case()) {
+        let computed = facts.get(&"computed.intent_level".parse().unwrap());
+        if let Some(computed) = computed.and_then(Value::as_str).and_then(Intent::parse) {
+            let intent = check(&facts, &answer, &contract).intent;
+            let place = |level| Intent::ALL.iter().position(|other| *other == level).unwrap();
+            prop_assert!(place(intent) <= place(computed) + usize::from(contract.intent_band));
+        }
+    }
+
+    #[test]
+    fn what_is_stored_gives_the_same_verdict_to_the_byte((facts, answer, contract) in case()) {
+        let verdict = serde_json::to_string(&check(&facts, &answer, &contract)).unwrap();
+        let evidence: Vec<Value> = answer.evidence.iter().map(|claim| json!(claim)).collect();
+        let raw = json!({
+            "fit_score": answer.fit_score, "intent": answer.intent, "decision": answer.decision,
+            "reasoning": answer.reasoning, "evidence": evidence,
+        });
+        let (facts, contract) = (serde_json::to_string(&facts).unwrap(), serde_json::to_string(&contract).unwrap());
+        // As it is in the database: texts.
+        if let Ok(answer) = Answer::parse(&raw.to_string()) {
+            let facts: FactSheet = serde_json::from_str(&facts).unwrap();
+            let contract: Contract = serde_json::from_str(&contract).unwrap();
+            let again = check(&facts, &answer, &contract);
+            prop_assert_eq!(&serde_json::to_string(&again).unwrap(), &verdict);
+            let stored: Verdict = serde_json::from_str(&verdict).unwrap();
+            prop_assert_eq!(&serde_json::to_string(&stored).unwrap(), &verdict);
+        }
     }
 
     #[test]

@@ -103,6 +103,10 @@ impl List {
                     "the analyst's score had been within the band around the computed baseline",
                     "it would have stood as it was given",
                 ),
+                ReasonCode::IntentOutOfBand => self.push(
+                    "the analyst's intent had been within the band above the computed level",
+                    "it would have stood as it was given",
+                ),
                 // The neighbouring cells of the matrix say what would have allowed more.
                 _ => {}
             }

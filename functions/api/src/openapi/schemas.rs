@@ -43,8 +43,8 @@ words! {
 
     /// The rule of the grounding contract that was broken.
     ReasonCode as "snake_case" {
-        UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict, ScoreOutOfBand, WeakIntent, WeakFit,
-        DecisionLowered,
+        UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict, ScoreOutOfBand, WeakIntent,
+        IntentOutOfBand, WeakFit, DecisionLowered,
     }
 
     /// How a failure is treated: tried again, waited out, or given up.
