@@ -235,6 +235,9 @@ pub(crate) fn about_a_number(value: &Value, fact: &Value) -> Values {
                 lie("another number", json!(grouped(&other.to_string())));
             }
         }
+        for zero in ['\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}', '\u{1d7ce}'] {
+            lie("digits of another script", json!(in_digits_from(zero, &whole.to_string())));
+        }
         for dressed in ["about ", "~", ">", "$", "+", "0x", "#"] {
             lie("dressed number", json!(format!("{dressed}{whole}")));
         }
@@ -299,6 +302,18 @@ pub(crate) fn about_a_list(fact: &Value) -> Values {
         lies.push(("list as one text", json!(words.concat())));
     }
     Values(lies)
+}
+
+/// Whether two values say the same thing, or may do so: what is then no lie.
+pub(crate) fn says_the_same(fact: &Value, other: &Value) -> bool {
+    loosely(other).iter().any(|said| said.is_empty() || loosely(fact).contains(said))
+}
+
+/// A number in the ten digits that begin with `zero`.
+fn in_digits_from(zero: char, number: &str) -> String {
+    let digit =
+        |c: char| c.to_digit(10).and_then(|digit| char::from_u32(u32::from(zero) + digit)).unwrap_or(c);
+    number.chars().map(digit).collect()
 }
 
 /// What a value says, plainly: a single value as lower-case text, a list as its members.

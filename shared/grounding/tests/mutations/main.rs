@@ -3,19 +3,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod conclusions;
 mod lies;
 mod sheets;
 mod truths;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use grounding::{Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, ReasonCode, Verdict, check};
-use lead::{Decision, FitScore, Intent};
+use grounding::{
+    Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, ReasonCode, Verdict, check, decide,
+    summary,
+};
+use lead::{Decision, Fit, FitScore, Intent};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
+use crate::conclusions::Overreach;
 use crate::lies::Lie;
 use crate::sheets::{fact_sheet, truthful_claims};
 
@@ -85,12 +91,13 @@ fn assert_all_caught(
     told
 }
 
-fn assert_told(told: &BTreeMap<&'static str, usize>, kinds: &[&str]) {
-    let names: Vec<_> = told.keys().copied().collect();
-    let mut expected = kinds.to_vec();
-    expected.sort_unstable();
-    assert_eq!(names, expected);
+/// Holds the counts against the recorded ones, so that a kind that is told less often than it was is noticed, and
+/// the figures can be quoted. The sheets and lies follow from seeds: the counts are the same on every machine.
+fn assert_told(name: &str, told: &BTreeMap<&'static str, usize>) {
     assert!(told.values().all(|count| *count >= 100), "{told:?}");
+    let mut counts: String = told.iter().map(|(kind, count)| format!("{count:>7}  {kind}\n")).collect();
+    let _ = write!(counts, "{:>7}  in all", told.values().sum::<usize>());
+    insta::assert_snapshot!(name, counts);
 }
 
 #[test]
@@ -120,33 +127,25 @@ fn the_truth_in_another_dress_is_never_refused() {
             }
         }
     });
-    assert_told(&told, &truths::KINDS);
+    assert_told("truths_accepted", &told);
 }
 
 #[test]
 fn no_lie_about_the_source_passes() {
     let told = assert_all_caught(|claim, _, _| lies::about_the_source(claim));
-    assert_told(&told, &["another source", "no such source", "source in another spelling"]);
+    assert_told("lies_about_the_source", &told);
 }
 
 #[test]
 fn no_lie_about_the_type_passes() {
     let told = assert_all_caught(|claim, _, _| lies::about_the_type(claim));
-    assert_told(&told, &["no such type", "relabelled type"]);
+    assert_told("lies_about_the_type", &told);
 }
 
 #[test]
 fn no_lie_about_the_path_passes() {
     let told = assert_all_caught(|claim, facts, _| lies::about_the_path(claim, facts));
-    let kinds = [
-        "another field of the source",
-        "misspelled path",
-        "moved to another namespace",
-        "moved with its source and type",
-        "no namespace",
-        "path of a group",
-    ];
-    assert_told(&told, &kinds);
+    assert_told("lies_about_the_path", &told);
 }
 
 #[test]
@@ -154,17 +153,7 @@ fn no_lie_about_a_text_passes() {
     let told = assert_all_caught(|claim, facts, rng| {
         lies::about_a_text(&claim.value, sheets::fact(facts, claim), rng).with(claim)
     });
-    let kinds = [
-        "empty",
-        "invisible character",
-        "look-alike letter",
-        "negation",
-        "part of the text",
-        "prose in the value",
-        "stale value",
-        "text and more",
-    ];
-    assert_told(&told, &kinds);
+    assert_told("lies_about_a_text", &told);
 }
 
 #[test]
@@ -172,9 +161,7 @@ fn no_lie_about_a_number_passes() {
     let told = assert_all_caught(|claim, facts, _| {
         lies::about_a_number(&claim.value, sheets::fact(facts, claim)).with(claim)
     });
-    let kinds =
-        ["another number", "dressed number", "leading zero", "rounded number", "thousands with a dot"];
-    assert_told(&told, &kinds);
+    assert_told("lies_about_a_number", &told);
 }
 
 #[test]
@@ -182,14 +169,107 @@ fn no_lie_about_a_boolean_passes() {
     let told = assert_all_caught(|claim, facts, _| {
         lies::about_a_boolean(&claim.value, sheets::fact(facts, claim)).with(claim)
     });
-    assert_told(&told, &["not a boolean", "the opposite"]);
+    assert_told("lies_about_a_boolean", &told);
 }
 
 #[test]
 fn no_lie_about_a_list_passes() {
     let told =
         assert_all_caught(|claim, facts, _| lies::about_a_list(sheets::fact(facts, claim)).with(claim));
-    assert_told(&told, &["list with one more", "list with one less", "list as one text", "list in a list"]);
+    assert_told("lies_about_a_list", &told);
+}
+
+#[test]
+fn what_was_true_of_another_lead_is_not_true_of_this_one() {
+    let mut told = BTreeMap::new();
+    let mut last: Option<FactSheet> = None;
+    for_every_sheet(|facts, claims, _| {
+        for (path, value) in last.iter().flat_map(|other| other.leaves()) {
+            let Some(claim) = claims.iter().find(|claim| claim.field_path == path.as_str()) else { continue };
+            let fact = sheets::fact(facts, claim);
+            let value = value.as_array().and_then(|members| members.first()).unwrap_or(value);
+            if lies::says_the_same(fact, value) {
+                continue;
+            }
+            let stale = Claim { value: value.clone(), ..claim.clone() };
+            let verdict = judged(facts, &[&stale]);
+            let context = || format!("{} {}", serde_json::to_string(&stale).unwrap(), facts.to_json());
+            assert_eq!(verdict.status, GroundingStatus::Rejected, "{}", context());
+            assert_eq!(verdict.reasons[0].code, ReasonCode::ValueConflict, "{}", context());
+            *told.entry("value of another lead").or_insert(0) += 1;
+        }
+        last = Some(facts.clone());
+    });
+    assert_told("values_of_another_lead", &told);
+}
+
+#[test]
+fn an_honest_answer_stands_as_it_is() {
+    for_every_sheet(|facts, claims, _| {
+        let honest = conclusions::honest(facts, claims);
+        let verdict = check(facts, &honest, &Contract::default());
+        assert_eq!(verdict.status, GroundingStatus::Valid, "{verdict:?} {}", facts.to_json());
+        assert_eq!(
+            (verdict.fit_score, verdict.intent, verdict.decision),
+            (honest.fit_score, honest.intent, honest.decision)
+        );
+    });
+}
+
+#[test]
+fn no_conclusion_goes_beyond_what_its_claims_carry() {
+    let mut told = BTreeMap::new();
+    for_every_sheet(|facts, claims, rng| {
+        let contract = Contract::default();
+        let honest = conclusions::honest(facts, claims);
+        let computed = conclusions::Computed::of(facts);
+        for Overreach { kind, answer, code } in conclusions::overreaches(facts, &honest, rng) {
+            let verdict = check(facts, &answer, &contract);
+            let context = || format!("{kind}: {answer:?}\n{verdict:?}\n{}", facts.to_json());
+            assert_eq!(verdict.status, GroundingStatus::Downgraded, "{}", context());
+            assert!(verdict.reasons.iter().any(|breach| breach.code == code), "{}", context());
+            let highest = computed.baseline + i64::from(contract.score_band);
+            assert!(verdict.fit_score.get() <= highest, "{}", context());
+            if computed.intent == Intent::Low {
+                assert_ne!(verdict.intent, Intent::High, "{}", context());
+            }
+            if verdict.decision != Decision::ManualReview {
+                assert!(verdict.decision <= decide(verdict.fit, verdict.intent), "{}", context());
+            }
+            if answer.evidence.is_empty() {
+                assert_eq!(verdict.fit, Fit::Low, "{}", context());
+                let kept = if answer.decision == Decision::ManualReview {
+                    answer.decision
+                } else {
+                    Decision::Ignore
+                };
+                assert_eq!(verdict.decision, kept, "{}", context());
+                assert!(!summary(&verdict).contains("speaks for"), "{}", context());
+            }
+            *told.entry(kind).or_insert(0) += 1;
+        }
+    });
+    assert_told("conclusions_lowered", &told);
+}
+
+#[test]
+fn no_answer_in_another_shape_is_read() {
+    let mut told = BTreeMap::new();
+    for_every_sheet(|facts, claims, rng| {
+        let Answer { fit_score, intent, decision, reasoning, mut evidence } =
+            conclusions::honest(facts, claims);
+        evidence.truncate(Answer::MAX_CLAIMS);
+        let answer = json!({
+            "fit_score": fit_score, "intent": intent, "decision": decision, "reasoning": reasoning,
+            "evidence": evidence,
+        });
+        assert!(Answer::parse(&answer.to_string()).is_ok(), "{answer}");
+        for (kind, text) in conclusions::broken(&answer, rng) {
+            assert!(Answer::parse(&text).is_err(), "{kind}: {text}");
+            *told.entry(kind).or_insert(0) += 1;
+        }
+    });
+    assert_told("shapes_refused", &told);
 }
 
 #[test]

@@ -89,8 +89,11 @@ pub(crate) fn fact_sheet(rng: &mut StdRng) -> FactSheet {
         sheet.set(Namespace::Salesforce, some_of(rng, facts));
     }
     let baseline = rng.random_range(0..=100);
-    let computed =
-        json!({"baseline_score": baseline, "icp": {"size_band": "51-200", "industry_match": true}});
+    let computed = json!({
+        "baseline_score": baseline,
+        "intent_level": pick(rng, &["LOW", "MEDIUM", "HIGH"]),
+        "icp": {"size_band": "51-200", "industry_match": true},
+    });
     sheet.set(Namespace::Computed, computed.as_object().unwrap().clone());
     sheet
 }

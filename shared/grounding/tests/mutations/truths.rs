@@ -3,20 +3,6 @@
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
-pub(crate) const KINDS: [&str; 11] = [
-    "as it is",
-    "boolean as a word",
-    "decomposed letters",
-    "full-width letters",
-    "grouped thousands",
-    "lower case",
-    "number as a text",
-    "number with a fraction of zero",
-    "text as a number",
-    "upper case",
-    "white space",
-];
-
 /// The claimed value in every dress in which it still is the fact. `fact` may be the list it is a member of.
 pub(crate) fn dresses(value: &Value, fact: &Value) -> Vec<(&'static str, Value)> {
     let mut dresses = vec![("as it is", value.clone())];
@@ -50,6 +36,10 @@ pub(crate) fn dresses(value: &Value, fact: &Value) -> Vec<(&'static str, Value)>
                 dresses.push(("number with a fraction of zero", json!(format!("{whole}.00"))));
                 dresses.push(("grouped thousands", json!(grouped(&text))));
                 dresses.push(("number as a text", json!(format!("{whole}.0e0"))));
+                if whole != 0 {
+                    dresses.push(("scientific number", json!(format!("{whole}00e-2"))));
+                }
+                dresses.push(("scientific number", json!(format!("{whole}E+0"))));
                 if let Ok(small) = i32::try_from(whole) {
                     dresses.push(("number with a fraction of zero", json!(f64::from(small))));
                 }
