@@ -95,7 +95,10 @@ fn assert_all_caught(
 /// the figures can be quoted. The sheets and lies follow from seeds: the counts are the same on every machine.
 fn assert_told(name: &str, told: &BTreeMap<&'static str, usize>) {
     assert!(told.values().all(|count| *count >= 100), "{told:?}");
-    let mut counts: String = told.iter().map(|(kind, count)| format!("{count:>7}  {kind}\n")).collect();
+    let mut counts = String::new();
+    for (kind, count) in told {
+        let _ = writeln!(counts, "{count:>7}  {kind}");
+    }
     let _ = write!(counts, "{:>7}  in all", told.values().sum::<usize>());
     insta::assert_snapshot!(name, counts);
 }
@@ -184,7 +187,7 @@ fn what_was_true_of_another_lead_is_not_true_of_this_one() {
     let mut told = BTreeMap::new();
     let mut last: Option<FactSheet> = None;
     for_every_sheet(|facts, claims, _| {
-        for (path, value) in last.iter().flat_map(|other| other.leaves()) {
+        for (path, value) in last.iter().flat_map(FactSheet::leaves) {
             let Some(claim) = claims.iter().find(|claim| claim.field_path == path.as_str()) else { continue };
             let fact = sheets::fact(facts, claim);
             let value = value.as_array().and_then(|members| members.first()).unwrap_or(value);
