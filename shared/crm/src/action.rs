@@ -55,6 +55,8 @@ pub enum Object {
     Contact,
     /// An opportunity (`HubSpot`: a deal).
     Opportunity,
+    /// A company, where the CRM keeps firmographics on a record of its own (`HubSpot`). No action is for it alone.
+    Company,
 }
 
 /// How an action treats the record it writes.
@@ -69,6 +71,10 @@ pub enum Mode {
 }
 
 impl Object {
+    /// Every kind of record.
+    pub const ALL: &[Self] =
+        &[Self::Lead, Self::Task, Self::Activity, Self::Contact, Self::Opportunity, Self::Company];
+
     /// The object as it is written in the allow-list and in the mock CRM.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -77,6 +83,7 @@ impl Object {
             Self::Activity => "activity",
             Self::Contact => "contact",
             Self::Opportunity => "opportunity",
+            Self::Company => "company",
         }
     }
 }
@@ -151,13 +158,17 @@ impl Action {
         }
     }
 
-    /// The fields it writes, by our names. The record's external id is not among them.
+    /// The fields it writes, by our names; facts that ride along by their paths. The record's external id is not among
+    /// them.
     pub fn fields(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(mut fields)) => {
                 fields.remove("kind");
                 if let Self::UpdateOpportunityStage(_) = self {
                     fields.remove("opportunity");
+                }
+                if let Some(Value::Object(facts)) = fields.remove("facts") {
+                    fields.extend(facts);
                 }
                 fields
             }

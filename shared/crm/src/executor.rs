@@ -1,8 +1,27 @@
+//! What a CRM has to be able to do, and the rules that every one of them keeps.
+//!
+//! # Writing an executor
+//!
+//! An executor holds its [`Mapping`](crate::Mapping) and turns [`PlannedAction`]s into calls. What it would write to a
+//! record is decided in one place for all CRMs, [`RecordWrite::resolve`](crate::RecordWrite::resolve), from four things: the
+//! mapping, the action, the record's present values, and the schema of its object. [`preview`](Executor::preview) shows
+//! what came out of it, [`execute`](Executor::execute) sends it, [`find`](Executor::find) asks whether anything of it is
+//! still to be sent: the three cannot differ.
+//!
+//! A typical `execute`, one round trip to read and one to write:
+//! 1. read the present values of the records the actions touch (fields of the mapping only), and the schema, cached;
+//! 2. `RecordWrite::resolve` for each action and each object it writes ([`Mapping::targets`](crate::Mapping::targets));
+//!    all decisions are made against the state before the plan, so that the writes to one record can be merged into one
+//!    request;
+//! 3. send, and say of each action what came of it.
+//!
+//! `crm::testing::executor_suite` proves the rules below for any executor; the mock, Salesforce and `HubSpot` all pass it.
+
 use async_trait::async_trait;
 use lead::{Failure, LeadId};
 use serde::{Deserialize, Serialize};
 
-use crate::PlannedAction;
+use crate::{About, FieldChange, Known, PlannedAction, Restored, SchemaProblem};
 
 /// What an action left behind in the CRM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +32,7 @@ pub struct Effect {
     pub created: bool,
 }
 
-/// A CRM. Only the [`Guard`](crate::Guard) talks to it.
+/// A CRM. Only the [`Guard`](crate::Guard) writes through it.
 ///
 /// Every write goes by external id ([`PlannedAction::external_id`]), so that doing an action twice leaves what doing it
 /// once leaves. The class of a failure is a promise:
@@ -32,11 +51,36 @@ pub trait Executor: Send + Sync {
     /// is what happens after a failure that later ones depend on. It is not a transaction: results stand for themselves.
     async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>>;
 
-    /// Looks whether an action whose outcome is unknown has had its effect: a record by its external id, holding what
-    /// the action writes where it changes an existing one. None where it has not, or where that cannot be told: the action
-    /// is then done again, which is safe.
+    /// Looks whether an action whose outcome is unknown has had its effect: a record by its external id, with nothing
+    /// left to write of what the action writes where it changes an existing one
+    /// ([`RecordWrite::is_in_place`](crate::RecordWrite::is_in_place)). None where it has not, or where that cannot be
+    /// told: the action is then done again, which is safe.
     async fn find(&self, lead: &LeadId, action: &PlannedAction) -> Result<Option<Effect>, Failure>;
 
     /// The cheapest question that shows whether the CRM can be used with our credentials.
     async fn probe(&self) -> Result<(), Failure>;
+
+    /// What the CRM knows of a person, by e-mail address, and of their company, by domain.
+    ///
+    /// Looked up by address and domain rather than by external id: what counts is what was there before us. Our own
+    /// record of the lead counts too. Nothing personal beyond owner ids comes back. Of several records the one changed
+    /// last stands for all; what cannot be told is absent. A CRM that knows nothing is no failure.
+    async fn facts(&self, about: &About) -> Result<Known, Failure>;
+
+    /// Everything that [`execute`](Executor::execute) would write now, field by field, with the value that is there;
+    /// and what it would leave out, with the reason. Reads, and writes nothing.
+    ///
+    /// In the plan's order. Only whole refusals by the CRM (duplicate rules, validation rules) cannot be foreseen.
+    async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure>;
+
+    /// What about the CRM's schema does not suit the mapping, for `revenueflow doctor`: see
+    /// [`ObjectSchema::problems`](crate::ObjectSchema::problems). Empty where all is well.
+    async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure>;
+
+    /// Puts old values back where the CRM still holds what we wrote, field by field; creates and deletes nothing.
+    ///
+    /// The changes are those of stored previews, all of one lead and newest first. Each is decided by
+    /// [`FieldChange::restorable`]; one result for each change, in order. A failure leaves the rest for another call, which
+    /// is safe: what was put back is then [`Restored::Unchanged`].
+    async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure>;
 }

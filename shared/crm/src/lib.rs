@@ -23,27 +23,39 @@ mod action_id;
 mod allow_list;
 mod breaker;
 mod executor;
+mod facts;
 mod guard;
 mod health;
+mod known;
 mod ledger;
 mod limits;
+pub mod mapping;
 mod mock;
 pub mod parameters;
 mod plan;
 mod progress;
+mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
+mod write;
 
 pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
 pub use breaker::{Breaker, BreakerSettings, Passage};
 pub use executor::{Effect, Executor};
+pub use facts::{Facts, FactsError};
 pub use guard::{Guard, GuardSettings, PlanOutcome};
 pub use health::{Health, HealthChange, HealthRecord, Open};
+pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 pub use ledger::{Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
+pub use mapping::{MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
 pub use plan::Plan;
+pub use schema::{
+    FieldKind, FieldOption, FieldSchema, Fitted, ObjectSchema, Problem, SchemaProblem, truncate,
+};
 pub use text::{Prose, Text, TextError};
+pub use write::{FieldChange, LeftOut, PresentRecord, RecordWrite, Restored};

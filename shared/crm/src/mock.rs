@@ -8,14 +8,19 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::{Effect, Executor, Mode, Object, PlannedAction};
+use crate::{
+    About, Effect, Executor, FieldChange, Known, KnownLead, Mapping, Mode, Object, PlannedAction,
+    PresentRecord, RecordWrite, Restored, SchemaProblem,
+};
 
 /// A CRM in a table of our own database, which behaves as the real ones do where it matters: records are found and
-/// written by external id, fields are merged, and a record keeps its id.
+/// written by external id, fields are merged by the rules of a mapping, and a record keeps its id. It takes every field,
+/// and knows of a person only what we wrote.
 #[derive(Clone)]
 pub struct MockCrm {
     database: Database,
     clock: Arc<dyn Clock>,
+    mapping: Arc<Mapping>,
 }
 
 /// A record of the mock CRM. Its `Debug` hides the fields, which are personal.
@@ -47,7 +52,14 @@ impl std::fmt::Debug for MockRecord {
 impl MockCrm {
     /// The mock CRM of a migrated database.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+        let mapping = Mapping::default_for("mock").expect("there is a built-in mapping for the mock CRM");
+        Self { database, clock, mapping: Arc::new(mapping) }
+    }
+
+    /// The same with another mapping than the built-in one.
+    #[must_use]
+    pub fn with_mapping(self, mapping: Arc<Mapping>) -> Self {
+        Self { mapping, ..self }
     }
 
     /// One record.
@@ -87,7 +99,7 @@ impl MockCrm {
         let mut transaction = self.database.begin().await?;
         let mut results = Vec::with_capacity(actions.len());
         for planned in actions {
-            let result = write_one(&mut transaction, lead, planned, now).await?;
+            let result = self.write_one(&mut transaction, lead, planned, now).await?;
             let refused = result.is_err();
             results.push(result);
             if refused {
@@ -96,6 +108,109 @@ impl MockCrm {
         }
         transaction.commit().await?;
         Ok(results)
+    }
+
+    async fn write_one(
+        &self,
+        connection: &mut Connection,
+        lead: &LeadId,
+        planned: &PlannedAction,
+        now: i64,
+    ) -> Result<Result<Effect, Failure>, DatabaseError> {
+        let (object, mode) = (planned.action.object(), planned.action.mode());
+        let external_id = planned.external_id(lead);
+        // Either statement also locks the row until the end of the transaction.
+        let row = if mode == Mode::Update {
+            sqlx::query(
+                "UPDATE mock_crm_record SET updated_at = updated_at WHERE object = $1 AND external_id = $2 \
+                 RETURNING record_id, fields, writes",
+            )
+            .bind(object.as_str())
+            .bind(external_id)
+            .fetch_optional(&mut *connection)
+            .await?
+        } else {
+            sqlx::query(
+                "INSERT INTO mock_crm_record (object, external_id, record_id, fields, writes, created_at, updated_at) \
+                 VALUES ($1, $2, $3, '{}', 0, $4, $4) \
+                 ON CONFLICT (object, external_id) DO UPDATE SET updated_at = mock_crm_record.updated_at \
+                 RETURNING record_id, fields, writes",
+            )
+            .bind(object.as_str())
+            .bind(external_id)
+            .bind(record_id(object, external_id))
+            .bind(now)
+            .fetch_optional(&mut *connection)
+            .await?
+        };
+        let Some(row) = row else {
+            let message = format!("there is no {} to change", object.as_str());
+            return Ok(Err(Failure::permanent("crm_record_missing", message)));
+        };
+        let created = row.try_get::<i64, _>("writes")? == 0;
+        let effect = Effect { record_id: row.try_get("record_id")?, created };
+        if mode == Mode::Create && !created {
+            return Ok(Ok(effect));
+        }
+        let mut fields = fields_of(&row)?;
+        let present =
+            (!created).then(|| PresentRecord { record_id: effect.record_id.clone(), fields: fields.clone() });
+        fields.extend(
+            self.decide(lead, planned, present.as_ref()).map(|write| write.fields()).unwrap_or_default(),
+        );
+        sqlx::query(
+            "UPDATE mock_crm_record SET fields = $1, writes = writes + 1, updated_at = $2 \
+             WHERE object = $3 AND external_id = $4",
+        )
+        .bind(Value::Object(fields).to_string())
+        .bind(now)
+        .bind(object.as_str())
+        .bind(external_id)
+        .execute(&mut *connection)
+        .await?;
+        Ok(Ok(effect))
+    }
+
+    fn decide(
+        &self,
+        lead: &LeadId,
+        planned: &PlannedAction,
+        present: Option<&PresentRecord>,
+    ) -> Option<RecordWrite> {
+        let (target, id) = (planned.action.object(), planned.external_id(lead));
+        RecordWrite::resolve(&self.mapping, None, planned, target, id, present)
+    }
+
+    async fn present(&self, object: Object, external_id: &str) -> Result<Option<PresentRecord>, Failure> {
+        let record = self.record(object, external_id).await?;
+        Ok(record.map(|record| PresentRecord { record_id: record.record_id, fields: record.fields }))
+    }
+
+    async fn put_back(&self, change: &FieldChange, old: Value) -> Result<(), DatabaseError> {
+        let mut transaction = self.database.begin().await?;
+        let row = sqlx::query(
+            "UPDATE mock_crm_record SET writes = writes + 1, updated_at = $1 \
+             WHERE object = $2 AND external_id = $3 RETURNING fields",
+        )
+        .bind(to_millis(self.clock.now()))
+        .bind(change.object.as_str())
+        .bind(&change.external_id)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let mut fields = fields_of(&row)?;
+        if old.is_null() {
+            fields.remove(&change.field);
+        } else {
+            fields.insert(change.field.clone(), old);
+        }
+        sqlx::query("UPDATE mock_crm_record SET fields = $1 WHERE object = $2 AND external_id = $3")
+            .bind(Value::Object(fields).to_string())
+            .bind(change.object.as_str())
+            .bind(&change.external_id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }
 
@@ -117,18 +232,54 @@ impl Executor for MockCrm {
     }
 
     async fn find(&self, lead: &LeadId, action: &PlannedAction) -> Result<Option<Effect>, Failure> {
-        let record = self.record(action.action.object(), action.external_id(lead)).await?;
-        let mode = action.action.mode();
-        Ok(record.filter(|record| mode == Mode::Create || record.holds(&action.action.fields())).map(
-            |record| {
-                let created = mode != Mode::Update && record.writes == 1;
-                Effect { record_id: record.record_id, created }
-            },
-        ))
+        let Some(record) = self.record(action.action.object(), action.external_id(lead)).await? else {
+            return Ok(None);
+        };
+        let present = PresentRecord { record_id: record.record_id.clone(), fields: record.fields };
+        let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_in_place());
+        let created = action.action.mode() != Mode::Update && record.writes == 1;
+        Ok(in_place.then_some(Effect { record_id: record.record_id, created }))
     }
 
     async fn probe(&self) -> Result<(), Failure> {
         Ok(self.database.ping().await?)
+    }
+
+    async fn facts(&self, about: &About) -> Result<Known, Failure> {
+        let record = self.record(Object::Lead, about.lead_id.as_str()).await?;
+        let lead = record.map(|record| {
+            let text = |name: &str| record.fields.get(name).and_then(Value::as_str).map(str::to_owned);
+            KnownLead { status: text("status"), owner_id: text("owner"), converted: false }
+        });
+        Ok(Known { lead, ..Known::default() })
+    }
+
+    async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
+        let mut changes = Vec::new();
+        for planned in actions {
+            let present = self.present(planned.action.object(), planned.external_id(lead)).await?;
+            changes.extend(self.decide(lead, planned, present.as_ref()).map(|write| write.changes));
+        }
+        Ok(changes.into_iter().flatten().collect())
+    }
+
+    async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            let present = self.present(change.object, &change.external_id).await?;
+            match change.restorable(None, present.as_ref()) {
+                Err(reason) => results.push(reason),
+                Ok(old) => {
+                    self.put_back(change, old).await?;
+                    results.push(Restored::PutBack);
+                }
+            }
+        }
+        Ok(results)
     }
 }
 
@@ -142,10 +293,6 @@ impl MockRecord {
             writes: row.try_get("writes")?,
         })
     }
-
-    fn holds(&self, fields: &Map<String, Value>) -> bool {
-        fields.iter().all(|(name, value)| self.fields.get(name) == Some(value))
-    }
 }
 
 fn fields_of(row: &AnyRow) -> Result<Map<String, Value>, DatabaseError> {
@@ -154,62 +301,6 @@ fn fields_of(row: &AnyRow) -> Result<Map<String, Value>, DatabaseError> {
     let unreadable =
         |_| DatabaseError::Corrupt { what: "mock_crm_record.fields", why: "not a JSON object".into() };
     serde_json::from_str(&text).map_err(unreadable)
-}
-
-async fn write_one(
-    connection: &mut Connection,
-    lead: &LeadId,
-    planned: &PlannedAction,
-    now: i64,
-) -> Result<Result<Effect, Failure>, DatabaseError> {
-    let (object, mode) = (planned.action.object(), planned.action.mode());
-    let external_id = planned.external_id(lead);
-    // Either statement also locks the row until the end of the transaction.
-    let row = if mode == Mode::Update {
-        sqlx::query(
-            "UPDATE mock_crm_record SET updated_at = updated_at WHERE object = $1 AND external_id = $2 \
-             RETURNING record_id, fields, writes",
-        )
-        .bind(object.as_str())
-        .bind(external_id)
-        .fetch_optional(&mut *connection)
-        .await?
-    } else {
-        sqlx::query(
-            "INSERT INTO mock_crm_record (object, external_id, record_id, fields, writes, created_at, updated_at) \
-             VALUES ($1, $2, $3, '{}', 0, $4, $4) \
-             ON CONFLICT (object, external_id) DO UPDATE SET updated_at = mock_crm_record.updated_at \
-             RETURNING record_id, fields, writes",
-        )
-        .bind(object.as_str())
-        .bind(external_id)
-        .bind(record_id(object, external_id))
-        .bind(now)
-        .fetch_optional(&mut *connection)
-        .await?
-    };
-    let Some(row) = row else {
-        let message = format!("there is no {} to change", object.as_str());
-        return Ok(Err(Failure::permanent("crm_record_missing", message)));
-    };
-    let created = row.try_get::<i64, _>("writes")? == 0;
-    let effect = Effect { record_id: row.try_get("record_id")?, created };
-    if mode == Mode::Create && !created {
-        return Ok(Ok(effect));
-    }
-    let mut fields = fields_of(&row)?;
-    fields.extend(planned.action.fields());
-    sqlx::query(
-        "UPDATE mock_crm_record SET fields = $1, writes = writes + 1, updated_at = $2 \
-         WHERE object = $3 AND external_id = $4",
-    )
-    .bind(Value::Object(fields).to_string())
-    .bind(now)
-    .bind(object.as_str())
-    .bind(external_id)
-    .execute(&mut *connection)
-    .await?;
-    Ok(Ok(effect))
 }
 
 /// An id that looks like Salesforce's: 18 characters, the first three telling the object. The same record has the same id
@@ -222,6 +313,7 @@ fn record_id(object: Object, external_id: &str) -> String {
         Object::Activity => "00U",
         Object::Contact => "003",
         Object::Opportunity => "006",
+        Object::Company => "001",
     };
     let hash = Sha256::digest(format!("{}:{external_id}", object.as_str()));
     let digits = hash.iter().take(15).map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()]));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, Intent};
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionId, Prose, Text};
+use crate::{ActionId, Facts, Prose, Text};
 
 /// The person behind a lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct LeadDetails {
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Text<40>>,
+    /// What the mapping sends to a field besides: facts below `marketo`, `product` and `salesforce`.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 /// A contact of a company.
@@ -69,6 +72,9 @@ pub struct SetLeadScore {
     /// Why, rendered by us from claims that passed; never a model's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Prose>,
+    /// What the mapping sends to a field besides: facts below `computed`.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 /// What is known of the lead's company. Absent facts leave their fields as they are.
@@ -107,6 +113,9 @@ pub struct SyncFirmographics {
     /// Technologies the company uses, as [`Text::list`] writes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub technologies: Option<Text<1000>>,
+    /// What the mapping sends to a field besides: facts below `enrichment`.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
 }
 
 /// Where the lead's record stands in the sales process.

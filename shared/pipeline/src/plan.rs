@@ -61,6 +61,7 @@ fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
         decision: verdict.decision,
         fallback: analysis.fallback,
         summary: summary.clone(),
+        facts: crm::Facts::default(),
     }));
     actions.push(Action::UpdateLeadStatus(UpdateLeadStatus { status: verdict.decision.into() }));
     let line = |text: String| Text::fit(&text);
@@ -104,6 +105,7 @@ fn details(lead: &Lead, company: Option<&Firmographics>) -> LeadDetails {
         company: company_name.and_then(Text::fit),
         title: lead.title.as_deref().and_then(Text::fit),
         phone: personal(lead.phone.as_ref()),
+        facts: crm::Facts::default(),
     }
 }
 
@@ -121,6 +123,7 @@ fn firmographics(company: &Firmographics) -> Option<SyncFirmographics> {
         region: text(company.region.as_ref()),
         country: text(company.country.as_ref()),
         technologies: Text::list(company.technologies.iter().map(String::as_str)),
+        facts: crm::Facts::default(),
     })
 }
 

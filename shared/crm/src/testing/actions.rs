@@ -1,11 +1,13 @@
+use grounding::FieldPath;
 use jiff::Timestamp;
 use lead::{CampaignId, Decision, DeliveryId, EmailAddress, Fit, FitScore, Intent, LeadId};
+use serde_json::Value;
 
 use crate::parameters::{
     ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
     Priority, SalesStatus, SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
 };
-use crate::{Action, ActionId, Text};
+use crate::{Action, ActionId, Facts, Text};
 
 /// One action of each kind, with every parameter given.
 ///
@@ -22,6 +24,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
         company: Text::fit("Drop Table Ltd"),
         title: Text::fit("Head of <3"),
         phone: Text::fit("+1 555 0100"),
+        facts: fact("marketo.program", "Launch"),
     };
     let contact = ContactDetails {
         email,
@@ -50,6 +53,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
             decision: Decision::RouteToSdr,
             fallback: false,
             summary: Text::fit("Fit HIGH (87)\n- industry: Software"),
+            facts: fact("computed.baseline_score", 82),
         }),
         Action::SyncFirmographics(SyncFirmographics {
             company_domain: text("example.com"),
@@ -63,6 +67,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
             region: Text::fit("California"),
             country: Text::fit("US"),
             technologies: Text::list(["AWS", "Kubernetes"]),
+            facts: fact("enrichment.founded_year", 1998),
         }),
         Action::UpdateLeadStatus(UpdateLeadStatus { status: SalesStatus::Working }),
         Action::MatchAccount(MatchAccount {
@@ -86,4 +91,8 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
 
 fn text<const MAX: usize, const LINES: bool>(text: &str) -> Text<MAX, LINES> {
     Text::parse(text).expect("a sound text")
+}
+
+fn fact(path: &str, value: impl Into<Value>) -> Facts {
+    Facts::fitting([(FieldPath::parse(path).expect("a path"), value.into())])
 }

@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use lead::{Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
-use crate::{ActionId, Effect, Executor, Ledger, LedgerState, Outcome, Plan, PlannedAction};
+use crate::{
+    About, ActionId, Effect, Executor, FieldChange, Known, Ledger, LedgerState, Outcome, Plan, PlannedAction,
+    Restored, SchemaProblem,
+};
 
 /// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +124,22 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
 
     async fn probe(&self) -> Result<(), Failure> {
         self.script.call(self.inner.probe()).await
+    }
+
+    async fn facts(&self, about: &About) -> Result<Known, Failure> {
+        self.script.call(self.inner.facts(about)).await
+    }
+
+    async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
+        self.script.call(self.inner.preview(lead, actions)).await
+    }
+
+    async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
+        self.script.call(self.inner.schema_problems()).await
+    }
+
+    async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+        self.script.call(self.inner.restore(changes)).await
     }
 }
 

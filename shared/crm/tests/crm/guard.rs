@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::testing::{Fault, MemoryHealth, MemoryLedger, every_action};
-use crm::{Effect, Executor, Guard, GuardSettings, LimitSettings, Plan, PlannedAction, SlidingWindow};
+use crm::{
+    About, Effect, Executor, FieldChange, Guard, GuardSettings, Known, LimitSettings, Plan, PlannedAction,
+    Restored, SchemaProblem, SlidingWindow,
+};
 use lead::{ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
 
 use crate::support::{Fixture, World, a_plan, lead, lead_record, no_limits, plan};
@@ -260,6 +263,22 @@ impl Executor for Odd {
 
     async fn probe(&self) -> Result<(), Failure> {
         Ok(())
+    }
+
+    async fn facts(&self, _: &About) -> Result<Known, Failure> {
+        Ok(Known::default())
+    }
+
+    async fn preview(&self, _: &LeadId, _: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn restore(&self, _: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+        Ok(Vec::new())
     }
 }
 

@@ -90,7 +90,8 @@ async fn every_kind_of_action_can_be_done_and_found(fixture: Fixture) {
         assert!(planned.action.mode() != Mode::Update || !effect.created, "{kind}");
         let external_id = planned.external_id(&lead_id);
         let record = crm.record(planned.action.object(), external_id).await.unwrap().unwrap();
-        for (name, value) in planned.action.fields() {
+        // The built-in mapping sends no facts.
+        for (name, value) in planned.action.fields().into_iter().filter(|(name, _)| !name.contains('.')) {
             assert_eq!(record.fields[&name], value, "{kind}.{name}");
         }
     }

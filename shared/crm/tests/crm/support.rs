@@ -7,8 +7,8 @@ use crm::parameters::{
 };
 use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, Script};
 use crm::{
-    Action, ActionId, Effect, Guard, GuardSettings, Ledger, LedgerState, LimitSettings, MockCrm, Outcome,
-    Plan, SlidingWindow, Text,
+    Action, ActionId, Effect, Facts, Guard, GuardSettings, Ledger, LedgerState, LimitSettings, MockCrm,
+    Outcome, Plan, SlidingWindow, Text,
 };
 use database::Database;
 use database::testing::TestDatabase;
@@ -139,6 +139,7 @@ pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) ->
             company: Text::fit("Drop Table Ltd"),
             title: Text::fit(content),
             phone: Text::fit("+1 555 0100"),
+            facts: Facts::default(),
         }),
         Action::SetLeadScore(SetLeadScore {
             fit_score: FitScore::clamped(50 + i64::from(round)),
@@ -147,6 +148,7 @@ pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) ->
             decision,
             fallback: false,
             summary: Text::fit("Fit MEDIUM"),
+            facts: Facts::default(),
         }),
         Action::UpdateLeadStatus(UpdateLeadStatus { status: SalesStatus::from(decision) }),
         Action::CreateTask(CreateTask {

@@ -1,0 +1,203 @@
+//! What a CRM knows before we write to it.
+
+use std::fmt;
+
+use lead::{EmailAddress, LeadId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// Whom to ask a CRM about. Its `Debug` hides the address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct About {
+    /// The lead: the external id of the record we wrote, where we did.
+    pub lead_id: LeadId,
+    /// The person's address.
+    pub email: EmailAddress,
+    /// The domain of the person's employer, lower case. None for a private mailbox.
+    pub company_domain: Option<String>,
+}
+
+/// What the CRM knows. Only what is here reaches the fact sheet, so nothing personal does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// The person as a lead. In a CRM without leads (`HubSpot`) always absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead: Option<KnownLead>,
+    /// The person as a contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<KnownContact>,
+    /// The person's company.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<KnownAccount>,
+    /// Open opportunities (`HubSpot`: deals) of the account and of the contact, the one changed last first; at most
+    /// [`Known::MAX_OPPORTUNITIES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_opportunities: Vec<KnownOpportunity>,
+}
+
+/// A lead in the CRM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownLead {
+    /// Its status, in the CRM's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The CRM's id of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
+    /// Whether it was converted to a contact.
+    pub converted: bool,
+}
+
+/// A contact in the CRM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownContact {
+    /// The CRM's id of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
+    /// Its lifecycle stage, in the CRM's own words, where the CRM has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+}
+
+/// An account in the CRM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownAccount {
+    /// The CRM's id of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
+    /// What kind of account it is (customer, partner, ...), in the CRM's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// An open opportunity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KnownOpportunity {
+    /// Its stage, in the CRM's own words.
+    pub stage: String,
+    /// What it may bring, in the CRM's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<f64>,
+}
+
+impl Known {
+    /// The most opportunities kept.
+    pub const MAX_OPPORTUNITIES: usize = 20;
+
+    /// The longest text kept, in characters.
+    pub const MAX_CHARS: usize = 200;
+
+    /// The names of the facts that follow from it. Only the CRM itself may set them once it was asked.
+    pub const FACTS: &[&str] = &[
+        "lead_exists",
+        "lead_status",
+        "lead_converted",
+        "contact_exists",
+        "contact_stage",
+        "account_exists",
+        "account_type",
+        "owner",
+        "open_opportunities",
+        "open_opportunity_amount",
+        "deal_stage",
+        "deal_stages",
+    ];
+
+    /// The facts below `salesforce.*`, whichever CRM they come from.
+    ///
+    /// `owner` is the owner of the contact, else of the lead, else of the account. `deal_stage` is the stage of the open
+    /// opportunity that was changed last, `deal_stages` every open stage once.
+    pub fn facts(&self) -> Map<String, Value> {
+        let owner = [
+            self.contact.as_ref().and_then(|contact| contact.owner_id.as_ref()),
+            self.lead.as_ref().and_then(|lead| lead.owner_id.as_ref()),
+            self.account.as_ref().and_then(|account| account.owner_id.as_ref()),
+        ];
+        let mut stages: Vec<&str> = Vec::new();
+        for opportunity in self.open_opportunities.iter().take(Self::MAX_OPPORTUNITIES) {
+            if !stages.contains(&opportunity.stage.as_str()) {
+                stages.push(&opportunity.stage);
+            }
+        }
+        let amounts = self.open_opportunities.iter().filter_map(|opportunity| opportunity.amount);
+        let facts = [
+            ("lead_exists", Some(json!(self.lead.is_some()))),
+            ("lead_status", self.lead.as_ref().and_then(|lead| text(lead.status.as_deref()))),
+            ("lead_converted", self.lead.as_ref().map(|lead| json!(lead.converted))),
+            ("contact_exists", Some(json!(self.contact.is_some()))),
+            ("contact_stage", self.contact.as_ref().and_then(|contact| text(contact.stage.as_deref()))),
+            ("account_exists", Some(json!(self.account.is_some()))),
+            ("account_type", self.account.as_ref().and_then(|account| text(account.kind.as_deref()))),
+            ("owner", owner.into_iter().flatten().next().and_then(|owner| text(Some(owner)))),
+            ("open_opportunities", Some(json!(self.open_opportunities.len()))),
+            ("open_opportunity_amount", amounts.reduce(|a, b| a + b).map(|sum| json!(sum))),
+            ("deal_stage", stages.first().and_then(|stage| text(Some(stage)))),
+            (
+                "deal_stages",
+                (!stages.is_empty()).then(|| stages.iter().filter_map(|s| text(Some(s))).collect()),
+            ),
+        ];
+        facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// Puts the facts over what a sender said: what the CRM says wins, also where it says that there is nothing.
+    pub fn overlay(&self, sent: &mut Map<String, Value>) {
+        sent.retain(|name, _| !Self::FACTS.contains(&name.as_str()));
+        sent.extend(self.facts());
+    }
+}
+
+fn text(text: Option<&str>) -> Option<Value> {
+    let cut: String = text?.trim().chars().take(Known::MAX_CHARS).collect();
+    (!cut.is_empty()).then_some(Value::String(cut))
+}
+
+impl fmt::Debug for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("About").field("lead_id", &self.lead_id.as_str()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crm_that_knows_nothing_says_so_and_silences_what_the_sender_said() {
+        let mut sent = json!({"deal_stage": "Negotiation", "owner": "005", "territory": "EMEA"});
+        Known::default().overlay(sent.as_object_mut().unwrap());
+        let expected = json!({
+            "territory": "EMEA", "lead_exists": false, "contact_exists": false, "account_exists": false,
+            "open_opportunities": 0,
+        });
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn every_fact_it_can_state_has_its_name_in_the_list() {
+        let known = Known {
+            lead: Some(KnownLead {
+                status: Some("Open".into()),
+                owner_id: Some("1".into()),
+                converted: true,
+            }),
+            contact: Some(KnownContact { owner_id: Some("2".into()), stage: Some("customer".into()) }),
+            account: Some(KnownAccount { owner_id: Some("3".into()), kind: Some("Customer".into()) }),
+            open_opportunities: ["Proposal", "Prospecting", "Proposal"]
+                .map(|stage| KnownOpportunity { stage: stage.into(), amount: Some(10.5) })
+                .into(),
+        };
+        let facts = known.facts();
+        let mut names: Vec<_> = Known::FACTS.to_vec();
+        names.sort_unstable();
+        let mut stated: Vec<_> = facts.keys().map(String::as_str).collect();
+        stated.sort_unstable();
+        assert_eq!(stated, names);
+        assert_eq!(facts["owner"], "2");
+        assert_eq!(facts["deal_stage"], "Proposal");
+        assert_eq!(facts["deal_stages"], json!(["Proposal", "Prospecting"]));
+        assert_eq!(facts["open_opportunity_amount"], 31.5);
+        let read: Known = serde_json::from_value(serde_json::to_value(&known).unwrap()).unwrap();
+        assert_eq!(read, known);
+    }
+}

@@ -1,0 +1,159 @@
+use grounding::{FieldPath, Namespace};
+
+use crate::{Action, Object};
+
+/// The values of ours that a mapping can name, besides facts.
+pub const SOURCES: &[&str] = &[
+    "lead.email",
+    "lead.campaign_id",
+    "lead.first_name",
+    "lead.last_name",
+    "lead.company",
+    "lead.title",
+    "lead.phone",
+    "lead.status",
+    "score.fit_score",
+    "score.fit",
+    "score.intent",
+    "score.decision",
+    "score.fallback",
+    "score.summary",
+    "company.domain",
+    "company.name",
+    "company.industry",
+    "company.employees_min",
+    "company.employees_max",
+    "company.revenue_usd_min",
+    "company.revenue_usd_max",
+    "company.city",
+    "company.region",
+    "company.country",
+    "company.technologies",
+    "account.domain",
+    "account.name",
+    "conversion.status",
+    "task.decision",
+    "task.subject",
+    "task.description",
+    "task.priority",
+    "task.due_at",
+    "activity.subject",
+    "activity.body",
+    "activity.at",
+    "contact.email",
+    "contact.first_name",
+    "contact.last_name",
+    "contact.title",
+    "contact.phone",
+    "opportunity.name",
+    "opportunity.stage",
+    "opportunity.amount_usd",
+    "opportunity.closes_at",
+];
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A parameter of an action, by its name in [`SOURCES`].
+    Own(&'static str),
+    /// A fact that rides in an action.
+    Fact(FieldPath),
+    /// A text that is always the same.
+    Constant(String),
+}
+
+impl Source {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let own = SOURCES.iter().find(|name| **name == text).copied().map(Self::Own);
+        own.or_else(|| FieldPath::parse(text).ok().map(Self::Fact))
+    }
+
+    pub(crate) fn fact(&self) -> Option<&FieldPath> {
+        if let Self::Fact(path) = self { Some(path) } else { None }
+    }
+
+    /// As the mapping writes it.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Own(name) => name,
+            Self::Fact(path) => path.as_str(),
+            Self::Constant(_) => "a constant",
+        }
+    }
+
+    /// Whether a rule with this source may stand in the table of an object.
+    pub(crate) fn suits(&self, object: Object) -> bool {
+        let group = match self {
+            Self::Constant(_) => return true,
+            Self::Fact(_) => "lead",
+            Self::Own(name) => name.split('.').next().unwrap_or_default(),
+        };
+        match object {
+            Object::Lead => matches!(group, "lead" | "score" | "company" | "account" | "conversion"),
+            Object::Contact => matches!(group, "contact" | "lead" | "score" | "company"),
+            Object::Company => {
+                group == "company"
+                    || self.fact().is_some_and(|path| path.namespace() == Namespace::Enrichment)
+            }
+            Object::Task => group == "task",
+            Object::Activity => group == "activity",
+            Object::Opportunity => group == "opportunity",
+        }
+    }
+
+    /// Whether the action is the one that carries it, also where this one has no value.
+    pub(crate) fn is_carried_by(&self, action: &Action) -> bool {
+        self.key_in(action).is_some()
+    }
+
+    /// Its name among the action's fields; none where another action carries it.
+    pub(crate) fn key_in(&self, action: &Action) -> Option<&str> {
+        let name = match self {
+            Self::Constant(_) => return None,
+            Self::Fact(path) => {
+                let carried = match action {
+                    Action::UpsertLead(_) | Action::CreateLead(_) => {
+                        matches!(
+                            path.namespace(),
+                            Namespace::Marketo | Namespace::Product | Namespace::Salesforce
+                        )
+                    }
+                    Action::SetLeadScore(_) => path.namespace() == Namespace::Computed,
+                    Action::SyncFirmographics(_) => path.namespace() == Namespace::Enrichment,
+                    _ => false,
+                };
+                return carried.then_some(path.as_str());
+            }
+            Self::Own(name) => *name,
+        };
+        let (group, key) = name.split_once('.')?;
+        let is_status = name == "lead.status";
+        let carried = match action {
+            Action::UpsertLead(_) | Action::CreateLead(_) => group == "lead" && !is_status,
+            Action::UpdateLeadStatus(_) => is_status,
+            Action::SetLeadScore(_) => group == "score",
+            Action::SyncFirmographics(_) => {
+                // The action's own names say "company" where the word alone would be taken for the person's.
+                return match name {
+                    "company.domain" => Some("company_domain"),
+                    "company.name" => Some("company_name"),
+                    _ => (group == "company").then_some(key),
+                };
+            }
+            Action::MatchAccount(_) => {
+                return match name {
+                    "account.domain" => Some("account_domain"),
+                    "account.name" => Some("account_name"),
+                    _ => None,
+                };
+            }
+            Action::ConvertLead(_) => return (group == "conversion").then_some("converted_status"),
+            Action::CreateTask(_) => group == "task",
+            Action::LogActivity(_) => group == "activity",
+            Action::CreateContact(_) => group == "contact",
+            Action::CreateOpportunity(_) => group == "opportunity",
+            Action::UpdateOpportunityStage(_) => name == "opportunity.stage",
+        };
+        carried.then_some(key)
+    }
+}

@@ -1,0 +1,316 @@
+//! What an action writes to a record: decided once, for the preview and for the write itself.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{FieldSchema, Mapping, Mode, Object, ObjectSchema, PlannedAction, Rule, Write};
+
+/// A record as the CRM has it now. Its `Debug` hides the values.
+#[derive(Clone, PartialEq)]
+pub struct PresentRecord {
+    /// The CRM's own id.
+    pub record_id: String,
+    /// The values of the fields that were read, by the CRM's names. Null and empty texts count as absent.
+    pub fields: Map<String, Value>,
+}
+
+/// One field that a plan touches.
+///
+/// Its values are the person's: its `Debug` hides them, and a stored one is personal data.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The action's place in the plan.
+    pub position: u32,
+    /// The action's kind.
+    pub action: String,
+    /// What kind of record.
+    pub object: Object,
+    /// The CRM's name of the object.
+    pub object_name: String,
+    /// The external id of the record.
+    pub external_id: String,
+    /// The CRM's id of the record; none where the record does not exist yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_id: Option<String>,
+    /// The CRM's name of the field.
+    pub field: String,
+    /// Where the value comes from, as the mapping names it.
+    pub source: String,
+    /// What is there now; none where there is nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Value>,
+    /// What would be there after; none where the value does not fit the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<Value>,
+    /// Why it is not written; none where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+    /// Whether the text was too long for the field and lost its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut: bool,
+}
+
+/// Why a field is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftOut {
+    /// The CRM has that value already.
+    Unchanged,
+    /// The rule is `if_empty` and there is a value.
+    NotEmpty,
+    /// The rule is `never_overwrite`, or the action only creates, and the record exists.
+    RecordExists,
+    /// The CRM has no such field, or we may not see it.
+    NotInSchema,
+    /// We may not write it.
+    NotWritable,
+    /// The value does not fit the field's type.
+    WrongType,
+    /// The picklist has no such value.
+    NotInPicklist,
+    /// The rule has an `order`, and the present value comes later in it or is not part of it.
+    MovesBack,
+    /// The rule has `values`, and this one is not among them.
+    NotMapped,
+}
+
+impl LeftOut {
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::NotEmpty => "not empty, and the rule is if_empty",
+            Self::RecordExists => "the record exists, and is only to be created",
+            Self::NotInSchema => "the CRM has no such field, or does not show it to us",
+            Self::NotWritable => "the CRM does not let us write it",
+            Self::WrongType => "the value does not fit the field's type",
+            Self::NotInPicklist => "the picklist has no such value",
+            Self::MovesBack => "the CRM is further along",
+            Self::NotMapped => "the mapping has no value for it",
+        }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What became of putting an old value back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restored {
+    /// The old value is there again.
+    PutBack,
+    /// The old value was there already, or the field was never written.
+    Unchanged,
+    /// Somebody has changed it since: it stays as it is.
+    ChangedSince,
+    /// We created the record: there is nothing to put back, and records are not deleted.
+    Created,
+    /// The record or the field is not there any more.
+    Gone,
+}
+
+/// What one action writes to one record.
+#[derive(Clone, PartialEq)]
+pub struct RecordWrite {
+    /// What kind of record.
+    pub object: Object,
+    /// The CRM's name of the object.
+    pub object_name: String,
+    /// The field that holds the external id.
+    pub external_id_field: String,
+    /// The external id.
+    pub external_id: String,
+    /// The CRM's id, where the record exists.
+    pub record_id: Option<String>,
+    /// Every field that the action touches, written or left out, in the mapping's order.
+    pub changes: Vec<FieldChange>,
+}
+
+impl RecordWrite {
+    /// Decides what an action writes to one of its records.
+    ///
+    /// `target` is one of [`Mapping::targets`], or [`Object::Contact`] for a lead that was converted. `schema` is none for
+    /// a CRM that takes every field. `present` is the record before the plan, none where there is none. The answer is none
+    /// where the mapping has no such object.
+    pub fn resolve(
+        mapping: &Mapping,
+        schema: Option<&ObjectSchema>,
+        planned: &PlannedAction,
+        target: Object,
+        external_id: &str,
+        present: Option<&PresentRecord>,
+    ) -> Option<Self> {
+        let object = mapping.object(target)?;
+        let mut changes = Vec::new();
+        for mapped in mapping.fields(&planned.action, target, present.is_none()) {
+            let rule = mapped.rule;
+            let field = schema.map(|schema| schema.0.get(rule.field()));
+            let old = present.and_then(|record| record.value(rule.field())).cloned();
+            let (new, cut, left_out) = match mapped.value {
+                None => (None, false, Some(LeftOut::NotMapped)),
+                Some(value) => {
+                    decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref())
+                }
+            };
+            changes.push(FieldChange {
+                position: planned.position,
+                action: planned.action.kind().to_owned(),
+                object: target,
+                object_name: object.object().to_owned(),
+                external_id: external_id.to_owned(),
+                record_id: present.map(|record| record.record_id.clone()),
+                field: rule.field().to_owned(),
+                source: rule.origin().to_owned(),
+                old,
+                new,
+                left_out,
+                cut,
+            });
+        }
+        Some(Self {
+            object: target,
+            object_name: object.object().to_owned(),
+            external_id_field: object.external_id().to_owned(),
+            external_id: external_id.to_owned(),
+            record_id: present.map(|record| record.record_id.clone()),
+            changes,
+        })
+    }
+
+    /// The fields to send, by the CRM's names. The external id is not among them.
+    pub fn fields(&self) -> Map<String, Value> {
+        let written = self.changes.iter().filter(|change| change.left_out.is_none());
+        written.filter_map(|change| Some((change.field.clone(), change.new.clone()?))).collect()
+    }
+
+    /// Whether the record exists and nothing is left to write to it.
+    pub fn is_in_place(&self) -> bool {
+        self.record_id.is_some() && self.changes.iter().all(|change| change.left_out.is_some())
+    }
+}
+
+/// The value as it is to be, and why it is not written, where it is not.
+fn decide(
+    rule: &Rule,
+    value: &Value,
+    mode: Mode,
+    target: Object,
+    schema: Option<Option<&FieldSchema>>,
+    present: Option<&PresentRecord>,
+    old: Option<&Value>,
+) -> (Option<Value>, bool, Option<LeftOut>) {
+    let field = match schema {
+        Some(None) => return (None, false, Some(LeftOut::NotInSchema)),
+        Some(Some(field)) => Some(field),
+        None => None,
+    };
+    let (new, cut) = match field.map(|field| field.fit(value)) {
+        Some(Err(reason)) => return (None, false, Some(reason)),
+        Some(Ok(fitted)) => (fitted.value, fitted.cut),
+        None => (value.clone(), false),
+    };
+    let exists = present.is_some();
+    let writable = field.is_none_or(|field| if exists { field.updateable } else { field.createable });
+    let same = |old: &Value| field.map_or_else(|| *old == new, |field| field.same(old, &new));
+    // An action that creates the lead's record does not create the company's.
+    let only_creates = mode == Mode::Create && target != Object::Company;
+    let left_out = if exists && only_creates {
+        Some(LeftOut::RecordExists)
+    } else if old.is_some_and(same) {
+        Some(LeftOut::Unchanged)
+    } else if exists && rule.write() == Write::NeverOverwrite {
+        Some(LeftOut::RecordExists)
+    } else if old.is_some() && rule.write() == Write::IfEmpty {
+        Some(LeftOut::NotEmpty)
+    } else if old.is_some_and(|old| rule.moves_back(old, &new)) {
+        Some(LeftOut::MovesBack)
+    } else if !writable {
+        Some(LeftOut::NotWritable)
+    } else {
+        None
+    };
+    (Some(new), cut, left_out)
+}
+
+impl PresentRecord {
+    /// A field's value; none where it is absent, null or an empty text.
+    pub fn value(&self, field: &str) -> Option<&Value> {
+        self.fields
+            .get(field)
+            .filter(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
+    }
+}
+
+impl FieldChange {
+    /// Decides whether the old value may be put back: the value to write (null to clear the field), or why not.
+    ///
+    /// `present` is the record as it is now; `schema` is none for a CRM that takes every field.
+    pub fn restorable(
+        &self,
+        schema: Option<&ObjectSchema>,
+        present: Option<&PresentRecord>,
+    ) -> Result<Value, Restored> {
+        if self.left_out.is_some() {
+            return Err(Restored::Unchanged);
+        }
+        if self.record_id.is_none() {
+            return Err(Restored::Created);
+        }
+        let Some(present) = present else { return Err(Restored::Gone) };
+        let field = match schema.map(|schema| schema.0.get(&self.field)) {
+            Some(None) => return Err(Restored::Gone),
+            Some(Some(field)) => Some(field),
+            None => None,
+        };
+        let same = |a: Option<&Value>, b: Option<&Value>| match (a, b) {
+            (Some(a), Some(b)) => field.map_or_else(|| a == b, |field| field.same(a, b)),
+            (None, None) => true,
+            _ => false,
+        };
+        let now = present.value(&self.field);
+        if same(now, self.old.as_ref()) {
+            Err(Restored::Unchanged)
+        } else if same(now, self.new.as_ref()) {
+            Ok(self.old.clone().unwrap_or(Value::Null))
+        } else {
+            Err(Restored::ChangedSince)
+        }
+    }
+}
+
+impl fmt::Debug for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FieldChange")
+            .field("position", &self.position)
+            .field("field", &format_args!("{}.{}", self.object_name, self.field))
+            .field("left_out", &self.left_out)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RecordWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordWrite")
+            .field("object", &self.object_name)
+            .field("external_id", &self.external_id)
+            .field("changes", &self.changes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PresentRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PresentRecord").field("record_id", &self.record_id).finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
