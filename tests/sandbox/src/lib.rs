@@ -7,8 +7,10 @@
 //!
 //! The same fakes serve the tests and `revenueflow sandbox`; each is proved by a client that somebody else wrote.
 
+mod catalogue;
 mod fault;
 mod serve;
 
+pub use catalogue::{CATALOGUE, Entry};
 pub use fault::{Fault, Misbehaviour};
 pub use serve::{Exchange, Fake};
