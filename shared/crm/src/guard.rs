@@ -4,10 +4,10 @@ use std::time::Duration;
 use lead::{Clock, Dependency, Failure, FailureClass};
 
 use crate::allow_list::review;
-use crate::breaker::{Breaker, BreakerSettings, Passage};
 use crate::limits::{Exceeded, Limits, Scope};
 use crate::progress::Progress;
 use crate::{ActionId, AllowList, Effect, Executor, Health, Ledger, Outcome, Plan, PlannedAction, Review};
+use breaker::{Breaker, BreakerSettings, Passage};
 
 /// How the guard guards.
 #[derive(Clone, Debug)]

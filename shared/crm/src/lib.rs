@@ -21,11 +21,9 @@
 mod action;
 mod action_id;
 mod allow_list;
-mod breaker;
 mod executor;
 mod facts;
 mod guard;
-mod health;
 mod known;
 mod ledger;
 mod limits;
@@ -40,14 +38,13 @@ pub mod testing;
 mod text;
 mod write;
 
+pub use breaker::{Breaker, BreakerSettings, Health, HealthChange, HealthRecord, Open, Passage};
 pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
-pub use breaker::{Breaker, BreakerSettings, Passage};
 pub use executor::{Effect, Executor};
 pub use facts::{Facts, FactsError};
 pub use guard::{Guard, GuardSettings, PlanOutcome};
-pub use health::{Health, HealthChange, HealthRecord, Open};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 pub use ledger::{Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitSettings, Limits, Reservation, Scope, SlidingWindow};

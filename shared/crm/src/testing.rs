@@ -3,7 +3,10 @@
 mod actions;
 mod faults;
 mod memory;
+mod suite;
 
+pub use breaker::testing::MemoryHealth;
 pub use actions::every_action;
 pub use faults::{Fault, FaultyExecutor, FaultyLedger, Script};
-pub use memory::{MemoryHealth, MemoryLedger, Row};
+pub use memory::{MemoryLedger, Row};
+pub use suite::{ExecutorFixture, SuiteFault, executor_suite, suite_plan};

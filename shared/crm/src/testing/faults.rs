@@ -43,6 +43,11 @@ impl Script {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
 
+    /// Takes back the faults that have not happened yet.
+    pub fn clear(&self) {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Whether all faults have happened.
     pub fn is_over(&self) -> bool {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).is_empty()

@@ -2,9 +2,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use lead::{Dependency, Failure};
+use lead::Failure;
 
-use crate::{ActionId, Effect, Health, HealthChange, HealthRecord, Ledger, LedgerState, Outcome, Plan};
+use crate::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
 
 /// A ledger that ends with the process.
 #[derive(Debug, Default)]
@@ -66,24 +66,6 @@ impl Ledger for MemoryLedger {
                 row.failure = outcome.failure().cloned();
             }
         }
-        Ok(())
-    }
-}
-
-/// Health that ends with the process.
-#[derive(Debug, Default)]
-pub struct MemoryHealth(Mutex<HashMap<Dependency, HealthRecord>>);
-
-#[async_trait]
-impl Health for MemoryHealth {
-    async fn load(&self, dependency: &Dependency) -> Result<HealthRecord, Failure> {
-        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(records.get(dependency).cloned().unwrap_or_default())
-    }
-
-    async fn update(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<(), Failure> {
-        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(records.entry(dependency.clone()).or_default());
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
 
+mod conformance;
 mod exactly_once;
 mod guard;
 mod mock;
