@@ -1,0 +1,248 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use lead::{Clock, Dependency, Failure};
+
+use crate::{Health, Open};
+
+/// When a breaker opens and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Failures in a row that open it.
+    pub threshold: u32,
+    /// How long nobody asks the system again.
+    pub open_for: Duration,
+}
+
+impl Default for BreakerSettings {
+    /// Opens after 5 failures in a row, for 30 seconds.
+    fn default() -> Self {
+        Self { threshold: 5, open_for: Duration::from_secs(30) }
+    }
+}
+
+/// Keeps work away from a system that is down, so that leads wait instead of using up their attempts.
+///
+/// Its state is in [`Health`], which processes share: one that opens it opens it for all.
+pub struct Breaker {
+    dependency: Dependency,
+    health: Arc<dyn Health>,
+    clock: Arc<dyn Clock>,
+    settings: BreakerSettings,
+}
+
+/// How a breaker lets work through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// The system is in use; it has failed this often in a row.
+    Closed(u32),
+    /// The breaker was open long enough: this caller, and no other, is to try the system and tell the breaker.
+    Trial,
+}
+
+impl Breaker {
+    /// A breaker for one system.
+    pub fn new(
+        dependency: Dependency,
+        health: Arc<dyn Health>,
+        clock: Arc<dyn Clock>,
+        settings: BreakerSettings,
+    ) -> Self {
+        Self { dependency, health, clock, settings }
+    }
+
+    /// Which system it is for.
+    pub fn dependency(&self) -> &Dependency {
+        &self.dependency
+    }
+
+    /// Asks to pass. While the breaker is open this is a deferral, `breaker_open`.
+    pub async fn pass(&self) -> Result<Passage, Failure> {
+        let record = self.health.load(&self.dependency).await?;
+        let Some(open) = record.open else { return Ok(Passage::Closed(record.failures)) };
+        let now = self.clock.now();
+        if now < open.retry_at {
+            return Err(self.refusal(&open));
+        }
+        let mut answer = Ok(Passage::Trial);
+        self.health
+            .update(&self.dependency, &mut |record| {
+                answer = match &mut record.open {
+                    None => Ok(Passage::Closed(record.failures)),
+                    Some(open) if now < open.retry_at => Err(self.refusal(open)),
+                    Some(open) => {
+                        open.retry_at = self.retry_at(now);
+                        Ok(Passage::Trial)
+                    }
+                };
+            })
+            .await?;
+        answer
+    }
+
+    /// The system works: closes the breaker and forgets the failures.
+    pub async fn succeeded(&self) -> Result<(), Failure> {
+        let mut was_open = false;
+        self.health
+            .update(&self.dependency, &mut |record| {
+                was_open = record.open.is_some();
+                *record = crate::HealthRecord::default();
+            })
+            .await?;
+        if was_open {
+            tracing::info!(dependency = %self.dependency, "breaker closed");
+        }
+        Ok(())
+    }
+
+    /// The system failed: counts, opens the breaker where that was one too many, and keeps it open where it was.
+    pub async fn failed(&self, failure: &Failure) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let retry_at = self.retry_at(now);
+        let mut opened = false;
+        self.health
+            .update(&self.dependency, &mut |record| {
+                record.failures = record.failures.saturating_add(1);
+                opened = record.open.is_none() && record.failures >= self.settings.threshold;
+                let reason = failure.code.to_string();
+                if let Some(open) = &mut record.open {
+                    *open = Open { reason, retry_at: retry_at.max(open.retry_at), opened_at: open.opened_at };
+                } else if opened {
+                    record.open = Some(Open { reason, opened_at: now, retry_at });
+                }
+            })
+            .await?;
+        if opened {
+            tracing::warn!(dependency = %self.dependency, code = %failure.code, "breaker opened");
+        }
+        Ok(())
+    }
+
+    /// Opens the breaker, or keeps it open, until a moment: the system said itself how long to leave it alone, or is of no
+    /// use until a person has done something.
+    pub async fn open_until(&self, failure: &Failure, retry_at: jiff::Timestamp) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let mut opened = false;
+        self.health
+            .update(&self.dependency, &mut |record| {
+                record.failures = record.failures.saturating_add(1);
+                opened = record.open.is_none();
+                let opened_at = record.open.as_ref().map_or(now, |open| open.opened_at);
+                record.open = Some(Open { reason: failure.code.to_string(), opened_at, retry_at });
+            })
+            .await?;
+        if opened {
+            tracing::warn!(dependency = %self.dependency, code = %failure.code, %retry_at, "breaker opened");
+        }
+        Ok(())
+    }
+
+    /// Why it is open and until when, where it is. Asks for nothing and changes nothing.
+    pub async fn open(&self) -> Result<Option<Open>, Failure> {
+        Ok(self.health.load(&self.dependency).await?.open)
+    }
+
+    /// The deferral that everyone gets while the breaker is open.
+    fn refusal(&self, open: &Open) -> Failure {
+        let wait = Duration::try_from(open.retry_at.duration_since(self.clock.now())).unwrap_or_default();
+        Failure::deferral(
+            self.dependency.clone(),
+            "breaker_open",
+            format!("{} is not asked for now, after {}", self.dependency, open.reason),
+            Some(wait),
+        )
+    }
+
+    fn retry_at(&self, now: jiff::Timestamp) -> jiff::Timestamp {
+        now.saturating_add(self.settings.open_for).unwrap_or(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::{FailureClass, ManualClock};
+
+    use super::*;
+    use crate::testing::MemoryHealth;
+
+    fn breaker() -> (Breaker, ManualClock) {
+        let clock = ManualClock::default();
+        let health = Arc::new(MemoryHealth::default());
+        let dependency = Dependency::new("system.test");
+        let breaker = Breaker::new(dependency, health, Arc::new(clock.clone()), BreakerSettings::default());
+        (breaker, clock)
+    }
+
+    async fn fail(breaker: &Breaker, times: u32) {
+        for _ in 0..times {
+            breaker.failed(&Failure::transient("http_timeout", "no answer")).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn five_failures_in_a_row_open_it() {
+        let (breaker, _) = breaker();
+        fail(&breaker, 4).await;
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(4)));
+        breaker.succeeded().await.unwrap();
+        fail(&breaker, 4).await;
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(4)));
+        fail(&breaker, 1).await;
+        let refusal = breaker.pass().await.unwrap_err();
+        assert_eq!((refusal.class, refusal.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+        assert_eq!(refusal.dependency, Some(Dependency::new("system.test")));
+        assert_eq!(refusal.retry_after, Some(Duration::from_secs(30)));
+    }
+
+    #[tokio::test]
+    async fn after_thirty_seconds_one_caller_tries_and_the_others_wait() {
+        let (breaker, clock) = breaker();
+        fail(&breaker, 5).await;
+        clock.advance(Duration::from_secs(29));
+        assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_secs(1)));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_secs(30)));
+    }
+
+    #[tokio::test]
+    async fn a_trial_that_succeeds_closes_it_and_one_that_fails_keeps_it_open() {
+        let (breaker, clock) = breaker();
+        fail(&breaker, 5).await;
+        clock.advance(Duration::from_secs(30));
+        breaker.pass().await.unwrap();
+        fail(&breaker, 1).await;
+        clock.advance(Duration::from_secs(29));
+        assert!(breaker.pass().await.is_err());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        breaker.succeeded().await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)));
+    }
+
+    #[tokio::test]
+    async fn a_trial_whose_caller_died_is_given_to_another_later() {
+        let (breaker, clock) = breaker();
+        fail(&breaker, 5).await;
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+    }
+
+    #[tokio::test]
+    async fn a_system_that_says_how_long_is_left_alone_so_long() {
+        let (breaker, clock) = breaker();
+        let spent = Failure::permanent("quota", "no more today");
+        let retry_at = clock.now() + Duration::from_hours(2);
+        breaker.open_until(&spent, retry_at).await.unwrap();
+        assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_hours(2)));
+        fail(&breaker, 1).await;
+        let open = breaker.open().await.unwrap().unwrap();
+        assert_eq!((open.reason.as_str(), open.retry_at), ("http_timeout", retry_at));
+        clock.advance(Duration::from_hours(2));
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        breaker.succeeded().await.unwrap();
+        assert_eq!(breaker.open().await.unwrap(), None);
+    }
+}
