@@ -2,9 +2,13 @@
 //!
 //! The tests themselves are in `e2e/`, built with the `revenueflow` binary they start.
 
+mod emulator;
+mod function;
 mod redis;
 mod server;
 
+pub use emulator::Emulator;
+pub use function::Function;
 pub use redis::Redis;
 pub use server::{Answer, Server};
 

@@ -1,0 +1,175 @@
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use reqwest::blocking::{Client, Response};
+use serde_json::{Value, json};
+
+/// The account and region of everything in the emulator.
+const PLACE: &str = "us-east-1:000000000000";
+
+/// An AWS emulator, and calls to it as AWS's services take them, signed by nobody.
+pub struct Emulator {
+    endpoint: String,
+    client: Client,
+    /// Of one that is ours alone.
+    own: Option<(Child, PathBuf)>,
+}
+
+impl Emulator {
+    /// The one that `AWS_ENDPOINT_URL` names, which other tests use as well.
+    pub fn shared() -> anyhow::Result<Self> {
+        let endpoint = std::env::var("AWS_ENDPOINT_URL");
+        let endpoint = endpoint.context("AWS_ENDPOINT_URL names an emulator: run `make test`")?;
+        Ok(Self { endpoint, client: client()?, own: None })
+    }
+
+    /// One of our own, which ends with everything that was deployed to it when this is dropped.
+    pub fn start(repository: &Path) -> anyhow::Result<Self> {
+        let says_where_and_waits = "echo \"$AWS_ENDPOINT_URL\"; echo \"$MINISTACK_LOG\"; exec cat >&2";
+        let mut child = Command::new(repository.join("localstack/with-ministack"))
+            .args(["sh", "-c", says_where_and_waits])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let mut said = BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
+        let mut line = || said.next().context("the emulator does not start")?.context("a line");
+        let (endpoint, log) = (line()?, line()?.into());
+        Ok(Self { endpoint, client: client()?, own: Some((child, log)) })
+    }
+
+    /// Where it is, by number.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Everything that one of our own has logged, which includes what the functions have said.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let (_, log) = self.own.as_ref().context("only one of our own has a log")?;
+        Ok(String::from_utf8_lossy(&std::fs::read(log)?).into_owned())
+    }
+
+    /// A call to a service that speaks JSON: `action` as in `AmazonSQS.SendMessage`.
+    pub fn call(&self, service: &str, action: &str, input: &Value) -> anyhow::Result<Value> {
+        let request = self.client.post(&self.endpoint);
+        let request = request.header("content-type", "application/x-amz-json-1.1");
+        let request = request.header("x-amz-target", action);
+        let answer =
+            request.header("authorization", authorization(service)).body(input.to_string()).send()?;
+        let text = good(action, answer)?.text()?;
+        Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
+    }
+
+    /// A call to a service that speaks in forms and answers in XML.
+    pub fn form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+        let request = self.client.post(&self.endpoint).header("authorization", authorization(service));
+        let body: Vec<_> =
+            fields.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        Ok(good(service, request.body(body.join("&")).send()?)?.text()?)
+    }
+
+    /// A call to a service that speaks in paths.
+    pub fn rest(&self, service: &str, method: &str, path: &str, body: String) -> anyhow::Result<String> {
+        let request = self.client.request(method.parse()?, format!("{}{path}", self.endpoint));
+        let answer = request.header("authorization", authorization(service)).body(body).send()?;
+        Ok(good(path, answer)?.text()?)
+    }
+
+    /// A new FIFO queue's URL.
+    pub fn create_queue(&self) -> anyhow::Result<String> {
+        let input =
+            json!({ "QueueName": format!("{}.fifo", new_name()), "Attributes": { "FifoQueue": "true" } });
+        let made = self.call("sqs", "AmazonSQS.CreateQueue", &input)?;
+        Ok(made["QueueUrl"].as_str().context("a queue has a URL")?.to_owned())
+    }
+
+    /// The messages that wait in a queue, up to ten, which then are hidden.
+    pub fn receive(&self, queue_url: &str) -> anyhow::Result<Vec<Value>> {
+        let input = json!({ "QueueUrl": queue_url, "MaxNumberOfMessages": 10,
+            "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"] });
+        let answer = self.call("sqs", "AmazonSQS.ReceiveMessage", &input)?;
+        Ok(answer["Messages"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// The ARN of a queue.
+    pub fn queue_arn(&self, queue_url: &str) -> String {
+        format!("arn:aws:sqs:{PLACE}:{}", queue_url.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// A new bucket's name.
+    pub fn create_bucket(&self) -> anyhow::Result<String> {
+        let bucket = new_name();
+        self.rest("s3", "PUT", &format!("/{bucket}"), String::new())?;
+        Ok(bucket)
+    }
+
+    /// The names of the objects in a bucket.
+    pub fn objects(&self, bucket: &str) -> anyhow::Result<Vec<String>> {
+        let list = self.rest("s3", "GET", &format!("/{bucket}?list-type=2"), String::new())?;
+        Ok(list.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.into())).collect())
+    }
+
+    /// A new secret's ARN.
+    pub fn create_secret(&self, text: &str) -> anyhow::Result<String> {
+        let input = json!({ "Name": new_name(), "SecretString": text, "ClientRequestToken": new_name() });
+        let made = self.call("secretsmanager", "secretsmanager.CreateSecret", &input)?;
+        Ok(made["ARN"].as_str().context("a secret has an ARN")?.to_owned())
+    }
+
+    /// Gives a secret another text.
+    pub fn change_secret(&self, arn: &str, text: &str) -> anyhow::Result<()> {
+        let input = json!({ "SecretId": arn, "SecretString": text, "ClientRequestToken": new_name() });
+        self.call("secretsmanager", "secretsmanager.PutSecretValue", &input).map(drop)
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        if let Some((mut child, _)) = self.own.take() {
+            drop(child.stdin.take()); // what it waits for
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A name that nobody has used, also not in an earlier run on the same emulator.
+fn new_name() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    format!("test-{}-{now}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn client() -> anyhow::Result<Client> {
+    Ok(Client::builder().timeout(Duration::from_mins(2)).build()?)
+}
+
+/// The emulator learns from it which service is meant.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+    )
+}
+
+fn good(what: &str, answer: Response) -> anyhow::Result<Response> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    anyhow::bail!("{what}: {} {}", answer.status(), answer.text()?)
+}
+
+fn percent_encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(byte.into()),
+            _ => drop(write!(encoded, "%{byte:02X}")), // writing to a String cannot fail
+        }
+        encoded
+    })
+}

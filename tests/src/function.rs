@@ -1,0 +1,151 @@
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
+
+/// What a function is told of its time. Long enough for any machine.
+const TIME: Duration = Duration::from_mins(2);
+
+/// The binary of a Lambda function, called as Lambda calls it: by a Runtime API of its own
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>). Killed when dropped.
+pub struct Function {
+    child: Child,
+    calls: mpsc::UnboundedSender<Call>,
+    logs: Arc<Mutex<Vec<String>>>,
+    runtime: Runtime,
+}
+
+struct Call {
+    event: String,
+    reply: oneshot::Sender<Result<Value, Value>>,
+}
+
+struct RuntimeApi {
+    calls: tokio::sync::Mutex<mpsc::UnboundedReceiver<Call>>,
+    /// By request id.
+    waiting: Mutex<HashMap<String, oneshot::Sender<Result<Value, Value>>>>,
+}
+
+impl Function {
+    /// Starts a binary with nothing in its environment but what Lambda sets, what names the emulator, and what is given.
+    pub fn start(binary: &str, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?.to_string();
+        let (calls, to_make) = mpsc::unbounded_channel();
+        let api = Arc::new(RuntimeApi { calls: tokio::sync::Mutex::new(to_make), waiting: Mutex::default() });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(responded))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(failed))
+            .with_state(api);
+        runtime.spawn(axum::serve(listener, router).into_future());
+
+        let name = std::path::Path::new(binary).file_name().context("a binary has a name")?;
+        let emulator = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
+        let mut child = Command::new(binary)
+            .env_clear()
+            .envs(emulator)
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "test")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .env("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true")
+            .env("RUST_LOG", "debug")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {binary}"))?;
+        let logs = Arc::new(Mutex::new(Vec::new()));
+        collect(child.stdout.take().context("standard output is piped")?, &logs);
+        collect(child.stderr.take().context("standard error is piped")?, &logs);
+        Ok(Self { child, calls, logs, runtime })
+    }
+
+    /// Calls it with an event, and returns its answer.
+    ///
+    /// # Errors
+    ///
+    /// When the function says that it failed, or ends, or does not answer.
+    pub fn invoke(&self, event: &Value) -> anyhow::Result<Value> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(Call { event: event.to_string(), reply }).ok().context("the Runtime API is there")?;
+        match self.runtime.block_on(async { tokio::time::timeout(TIME, answer).await }) {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => bail!("the function failed: {error}"),
+            _ => bail!("the function did not answer:\n{}", self.logs().join("\n")),
+        }
+    }
+
+    /// Everything it has written so far.
+    pub fn logs(&self) -> Vec<String> {
+        lock(&self.logs).clone()
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
+}
+
+async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
+    let Some(call) = api.calls.lock().await.recv().await else { return StatusCode::GONE.into_response() };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let id = format!("call-{}", now.as_nanos());
+    lock(&api.waiting).insert(id.clone(), call.reply);
+    let headers = [
+        ("lambda-runtime-aws-request-id", id),
+        ("lambda-runtime-deadline-ms", (now + TIME).as_millis().to_string()),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:test".into()),
+        ("content-type", "application/json".into()),
+    ];
+    (headers, call.event).into_response()
+}
+
+async fn responded(api: State<Arc<RuntimeApi>>, id: Path<String>, body: String) -> StatusCode {
+    reply(&api, &id, Ok(json(&body)))
+}
+
+async fn failed(api: State<Arc<RuntimeApi>>, id: Path<String>, body: String) -> StatusCode {
+    reply(&api, &id, Err(json(&body)))
+}
+
+fn reply(api: &RuntimeApi, id: &str, answer: Result<Value, Value>) -> StatusCode {
+    let Some(waiting) = lock(&api.waiting).remove(id) else { return StatusCode::NOT_FOUND };
+    let _ = waiting.send(answer); // who asked may have given up
+    StatusCode::ACCEPTED
+}
+
+fn json(body: &str) -> Value {
+    serde_json::from_str(body).unwrap_or_else(|_| body.into())
+}
+
+fn collect(stream: impl Read + Send + 'static, logs: &Arc<Mutex<Vec<String>>>) {
+    let logs = Arc::clone(logs);
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            lock(&logs).push(line);
+        }
+    });
+}
+
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
