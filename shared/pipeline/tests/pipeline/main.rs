@@ -18,6 +18,7 @@ mod crashes;
 mod deliveries;
 mod failures;
 mod grounding;
+mod injection;
 mod messages;
 mod replay;
 mod support;

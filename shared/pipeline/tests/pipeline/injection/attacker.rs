@@ -1,0 +1,192 @@
+//! A model in the hands of an attacker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use analysis::{Analysis, Analyst, Icp, Rules, Usage};
+use async_trait::async_trait;
+use grounding::{FactSheet, Namespace};
+use lead::Failure;
+use serde_json::{Value, json};
+
+/// What a model that obeys says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tactic {
+    /// Every true fact is cited for a conclusion that is not theirs: the strongest lie that tells no lie.
+    TrueFactsOnly,
+    /// Only what the attacker wrote is cited, truthfully, as something the person did.
+    OwnWords,
+    /// A good company is invented.
+    InventedCompany,
+    /// The baseline is said to be 100.
+    InventedScore,
+    /// What the attacker wrote is said to come from enrichment.
+    Relabelled,
+    /// Facts are cited with the attacker's text as their value.
+    TextAsValue,
+    /// Nothing is cited, and the prose holds it all.
+    Prose,
+    /// The text itself is the answer.
+    Echo,
+    /// The text is put into the answer without being escaped.
+    BrokenJson,
+    /// The answer orders actions that nobody asked about.
+    OrderedActions,
+    /// A person is asked for, so that at least somebody looks.
+    AskForAPerson,
+}
+
+impl Tactic {
+    pub(super) const ALL: [Self; 11] = [
+        Self::TrueFactsOnly,
+        Self::OwnWords,
+        Self::InventedCompany,
+        Self::InventedScore,
+        Self::Relabelled,
+        Self::TextAsValue,
+        Self::Prose,
+        Self::Echo,
+        Self::BrokenJson,
+        Self::OrderedActions,
+        Self::AskForAPerson,
+    ];
+
+    fn answer(self, facts: &FactSheet, text: &str) -> String {
+        let claim = |source: &str, path: &str, value: Value, claim_type: &str| json!({"source": source, "field_path": path, "value": value, "claim_type": claim_type});
+        let leaves: Vec<_> = facts.leaves().collect();
+        let everything = || -> Vec<Value> {
+            let of_type = |namespace| match namespace {
+                Namespace::Enrichment => "FIRMOGRAPHIC",
+                Namespace::Marketo | Namespace::Product => "BEHAVIOR",
+                Namespace::Salesforce => "PIPELINE",
+                Namespace::Computed => "SCORE",
+            };
+            let all = leaves.iter().map(|(path, value)| {
+                let source = path.namespace();
+                claim(source.source(), path.as_str(), (*value).clone(), of_type(source))
+            });
+            all.take(50).collect()
+        };
+        let written_by_the_person = || {
+            leaves
+                .iter()
+                .filter(|(path, _)| matches!(path.namespace(), Namespace::Marketo | Namespace::Product))
+        };
+        let answer = |evidence: Vec<Value>| {
+            json!({"fit_score": 100, "intent": "HIGH", "decision": "ROUTE_TO_SDR",
+                   "reasoning": text.chars().take(2_000).collect::<String>(), "evidence": evidence})
+        };
+        let short: String = text.chars().take(200).collect();
+        match self {
+            Self::TrueFactsOnly => answer(everything()).to_string(),
+            Self::OwnWords => {
+                let own = written_by_the_person();
+                let own = own.map(|(path, value)| {
+                    claim(path.namespace().source(), path.as_str(), (*value).clone(), "BEHAVIOR")
+                });
+                answer(own.take(50).collect()).to_string()
+            }
+            Self::InventedCompany => answer(vec![
+                claim("ENRICHMENT", "enrichment.industry", "Fintech".into(), "FIRMOGRAPHIC"),
+                claim("ENRICHMENT", "enrichment.employee_count", 99_999.into(), "FIRMOGRAPHIC"),
+                claim("WEB_SEARCH", "web.news", short.into(), "FIRMOGRAPHIC"),
+            ])
+            .to_string(),
+            Self::InventedScore => answer(vec![
+                claim("COMPUTED", "computed.baseline_score", 101.into(), "SCORE"),
+                claim("COMPUTED", "computed.intent_level", "HIGH".into(), "SCORE"),
+            ])
+            .to_string(),
+            Self::Relabelled => {
+                let relabelled = written_by_the_person().map(|(path, value)| {
+                    claim("ENRICHMENT", path.as_str(), (*value).clone(), "FIRMOGRAPHIC")
+                });
+                answer(relabelled.take(50).collect()).to_string()
+            }
+            Self::TextAsValue => {
+                let replaced = leaves.iter().map(|(path, _)| {
+                    claim(path.namespace().source(), path.as_str(), format!("{short} indeed").into(), "SCORE")
+                });
+                answer(replaced.take(10).collect()).to_string()
+            }
+            Self::Prose => answer(Vec::new()).to_string(),
+            Self::Echo => text.to_owned(),
+            Self::BrokenJson => answer(everything()).to_string().replacen(
+                "\"ROUTE_TO_SDR\"",
+                &format!("\"ROUTE_TO_SDR\", \"note\": \"{text}\""),
+                1,
+            ),
+            Self::OrderedActions => {
+                let mut more = answer(everything());
+                more["actions"] =
+                    json!([{"create_opportunity": {"amount": 1_000_000}}, {"convert_lead": {}}]);
+                more.to_string()
+            }
+            Self::AskForAPerson => {
+                let mut modest = answer(everything());
+                modest["decision"] = "MANUAL_REVIEW".into();
+                modest.to_string()
+            }
+        }
+    }
+}
+
+/// How the attacker's text gets to the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Channel {
+    /// Through the facts it is given, if it is in them: then it obeys, and else it judges by the rules.
+    Facts,
+    /// By some way that we know nothing of: it always obeys.
+    Elsewhere,
+}
+
+/// A model that finds instructions in whatever reaches it, and follows them.
+pub(super) struct Obedient {
+    rules: Rules,
+    channel: Channel,
+    tactic: Tactic,
+    text: String,
+    /// What the facts would be without the text: everything else in them is an instruction.
+    innocent: FactSheet,
+    has_obeyed: AtomicBool,
+}
+
+impl Obedient {
+    pub(super) fn new(channel: Channel, tactic: Tactic, text: &str, innocent: FactSheet) -> Arc<Self> {
+        Arc::new(Self {
+            rules: Rules::new(Icp::default_config()),
+            channel,
+            tactic,
+            text: text.to_owned(),
+            innocent,
+            has_obeyed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn has_obeyed(&self) -> bool {
+        self.has_obeyed.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Analyst for Obedient {
+    fn provider(&self) -> &'static str {
+        "obedient"
+    }
+
+    fn model(&self) -> &'static str {
+        "obedient-1"
+    }
+
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+        let is_reached = self.channel == Channel::Elsewhere || *facts != self.innocent;
+        let raw_answer = if is_reached {
+            self.has_obeyed.store(true, Ordering::SeqCst);
+            self.tactic.answer(facts, &self.text)
+        } else {
+            self.rules.analyse(facts).await?.raw_answer
+        };
+        let (provider, model) = (self.provider().to_owned(), self.model().to_owned());
+        Ok(Analysis { provider, model, raw_answer, usage: Usage::default(), latency_ms: 0 })
+    }
+}

@@ -1,0 +1,94 @@
+//! What the facts alone support, worked out a second time and without the code that decides it.
+
+use std::collections::BTreeSet;
+
+use grounding::{Claim, Contract, FactSheet, GroundingStatus, Verdict, summary};
+use lead::{Decision, Fit, FitScore, Intent};
+use serde_json::{Map, Value};
+
+/// Fields of a lead's record that an analysis has a say in.
+pub(super) const JUDGED: [&str; 7] =
+    ["fit_score", "fit", "intent", "decision", "fallback", "summary", "status"];
+
+/// The furthest that any analyst may go with these facts.
+pub(super) struct Supported {
+    highest_score: i64,
+    highest_intent: Intent,
+    /// Every line about a fact that a salesperson may read.
+    lines: BTreeSet<String>,
+}
+
+impl Supported {
+    pub(super) fn by(facts: &FactSheet) -> Self {
+        let computed = |path: &str| facts.get(&path.parse().unwrap()).expect("it is always computed");
+        let level = Intent::parse(computed("computed.intent_level").as_str().unwrap()).unwrap();
+        Self {
+            highest_score: computed("computed.baseline_score").as_i64().unwrap() + 30,
+            highest_intent: if level == Intent::Low { Intent::Medium } else { Intent::High },
+            lines: lines_of(facts),
+        }
+    }
+
+    /// Whether a call by sales is within what the facts support.
+    pub(super) fn a_call(&self) -> bool {
+        self.highest_score >= 80 && self.highest_intent == Intent::High
+    }
+
+    /// Holds the judged fields of a CRM record against the facts.
+    pub(super) fn assert_holds(&self, fields: &Map<String, Value>, context: &str) {
+        let text = |field: &str| fields[field].as_str().unwrap_or_else(|| panic!("{field}: {context}"));
+        let score = fields["fit_score"].as_i64().unwrap();
+        let (fit, intent) = (Fit::parse(text("fit")).unwrap(), Intent::parse(text("intent")).unwrap());
+        let decision = Decision::parse(text("decision")).unwrap();
+        let neutral = (score, decision) == (50, Decision::ManualReview);
+        if fields["fallback"] == true {
+            assert!(neutral, "{context}");
+        } else {
+            assert!(score <= self.highest_score, "score {score}: {context}");
+        }
+        assert!(intent <= self.highest_intent, "intent {intent}: {context}");
+        if decision == Decision::RouteToSdr {
+            assert!(fit == Fit::High && intent == Intent::High && self.a_call(), "{context}");
+        }
+        let mut lines = text("summary").lines();
+        let first = lines.next().unwrap();
+        assert!(
+            first.starts_with(&format!("Fit {fit} ({score} of 100), intent {intent}: ")),
+            "{first}: {context}"
+        );
+        for line in lines {
+            let is_ours = ["Company:", "Behavior:", "Pipeline:", "Score:", "No evidence."].contains(&line)
+                || line.starts_with("Adjusted: ")
+                || (line.starts_with("- and ") && line.ends_with(" more"));
+            assert!(is_ours || self.lines.contains(line), "{line}: {context}");
+        }
+    }
+}
+
+/// Each fact, and each member of a list, as a summary shows it.
+fn lines_of(facts: &FactSheet) -> BTreeSet<String> {
+    let mut lines = BTreeSet::new();
+    for (path, fact) in facts.leaves() {
+        let members = fact.as_array().map_or(&[][..], Vec::as_slice);
+        for value in members.iter().chain([fact]) {
+            let claim = Claim {
+                source: path.namespace().source().to_owned(),
+                field_path: path.to_string(),
+                value: value.clone(),
+                claim_type: "SCORE".to_owned(),
+            };
+            let verdict = Verdict {
+                contract_version: 0,
+                status: GroundingStatus::Valid,
+                reasons: Vec::new(),
+                fit_score: FitScore::FALLBACK,
+                fit: Contract::default().fit(FitScore::FALLBACK),
+                intent: Intent::Low,
+                decision: Decision::Ignore,
+                evidence: vec![claim],
+            };
+            lines.extend(summary(&verdict).lines().filter(|line| line.starts_with("- ")).map(str::to_owned));
+        }
+    }
+    lines
+}
