@@ -54,8 +54,8 @@ audit: $(CARGO_DENY) ## Check dependencies against known vulnerabilities (needs 
 	$(CARGO_DENY) --locked check advisories
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	cargo bench --workspace --locked --benches
+bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p queue --bench redis": only some)
+	scripts/with-redis cargo bench --locked $(or $(ARGS),--workspace --benches)
 
 # Node's packages by folder: what FOLDER/package-lock.json pins goes to FOLDER/node_modules.
 %/node_modules/.installed: %/package-lock.json
