@@ -1,8 +1,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_s3::Client as S3;
-use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ingest::{Acceptance, LeadSink, QuarantinedBody, SinkError};
@@ -11,6 +9,8 @@ use queue::{Sqs, SqsClient};
 use runtime::aws::AwsConfig;
 use runtime::{ConfigError, Variables};
 use serde_json::json;
+
+use super::bucket::Bucket;
 
 /// What the queue may take, with all tries. Marketo waits 30 s for its answer; API Gateway 29.
 const QUEUE_BUDGET: Duration = Duration::from_secs(2);
@@ -22,31 +22,22 @@ const OVERFLOW_BUDGET: Duration = Duration::from_secs(3);
 /// them to the queue. Broken bodies go there as well.
 pub(crate) struct CloudSink {
     sqs: Sqs,
-    s3: S3,
-    bucket: String,
+    bucket: Bucket,
 }
 
 impl CloudSink {
     pub(crate) fn new(variables: &Variables<'_>, aws: &AwsConfig) -> Result<Self, ConfigError> {
-        let needed =
-            |name| variables.text(name).ok_or_else(|| ConfigError::new(name, "must be set to take in leads"));
-        // An emulator knows a bucket by its path, since its host has no other names.
-        let s3 =
-            aws_sdk_s3::config::Builder::from(aws).force_path_style(aws.endpoint_url().is_some()).build();
+        let queue = variables.text("QUEUE_URL");
+        let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to take in leads"))?;
         Ok(Self {
-            sqs: Sqs::new(SqsClient::new(aws), needed("QUEUE_URL")?, None),
-            s3: S3::from_conf(s3),
-            bucket: needed("OVERFLOW_BUCKET")?,
+            sqs: Sqs::new(SqsClient::new(aws), queue, None),
+            bucket: Bucket::named("OVERFLOW_BUCKET", variables, aws)?,
         })
     }
 
     async fn put(&self, key: String, body: Vec<u8>) -> Result<(), SinkError> {
-        let put = self.s3.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body)).send();
-        match tokio::time::timeout(OVERFLOW_BUDGET, put).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(SinkError::new(aws_sdk_s3::error::DisplayErrorContext(error).to_string())),
-            Err(_) => Err(SinkError::new("the overflow bucket did not answer in time")),
-        }
+        let late = |_| Err(SinkError::new("the overflow bucket did not answer in time"));
+        tokio::time::timeout(OVERFLOW_BUDGET, self.bucket.put(key, body)).await.unwrap_or_else(late)
     }
 }
 

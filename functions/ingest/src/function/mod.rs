@@ -1,3 +1,4 @@
+mod bucket;
 mod cloud_sink;
 mod door;
 

@@ -1,0 +1,159 @@
+//! The function as Lambda runs it: its binary, with an emulator's queue, bucket and secrets.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use e2e::{Emulator, Function, eventually};
+use lead::LeadEvent;
+use serde_json::Value;
+
+/// printf 'ann@fintech.example:spring-demo' | sha256sum
+const LEAD_ID: &str = "5210a800c0395f018b8e965421eb8b203c3cb661b260458f8bdf9f820d4d8621";
+/// What the sample events carry.
+const SECRET: &str = "local-webhook-secret";
+const NEW_SECRET: &str = "another-webhook-secret";
+
+struct World {
+    emulator: Emulator,
+    queue: String,
+    bucket: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let emulator = Emulator::shared().unwrap();
+        let (queue, bucket) = (emulator.create_queue().unwrap(), emulator.create_bucket().unwrap());
+        Self { emulator, queue, bucket }
+    }
+
+    /// Starts the function with both, and with the given variables, which come last and so win.
+    fn start(&self, variables: &[(&str, &str)]) -> Function {
+        let mut all = vec![("QUEUE_URL", self.queue.as_str()), ("OVERFLOW_BUCKET", self.bucket.as_str())];
+        all.extend(variables);
+        Function::start(env!("CARGO_BIN_EXE_ingest"), &all).unwrap()
+    }
+
+    fn object(&self, key: &str) -> String {
+        let path = format!("/{}/{key}", self.bucket);
+        self.emulator.rest("s3", "GET", &path, String::new()).unwrap()
+    }
+}
+
+fn sample(name: &str) -> Value {
+    let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// The REST API's event, from a sender who knows this secret.
+fn with_secret(secret: &str) -> Value {
+    let mut event = sample("ingest-rest");
+    event["headers"]["X-RevenueFlow-Token"] = secret.into();
+    event["multiValueHeaders"]["X-RevenueFlow-Token"][0] = secret.into();
+    event
+}
+
+/// Status and body.
+fn answer(function: &Function, event: &Value) -> (u64, Value) {
+    let answer = function.invoke(event).unwrap();
+    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), body)
+}
+
+fn status(function: &Function, event: &Value) -> u64 {
+    answer(function, event).0
+}
+
+#[test]
+fn a_lead_is_on_the_queue_once_whichever_ways_it_came() {
+    let world = World::new();
+    let function = world.start(&[("WEBHOOK_SECRETS", SECRET)]);
+    for way in ["ingest-rest", "ingest-http-api", "ingest-function-url"] {
+        let (status, body) = answer(&function, &sample(way));
+        assert_eq!((status, &body["status"], &body["lead_id"]), (202, &"accepted".into(), &LEAD_ID.into()));
+    }
+    let messages = world.emulator.receive(&world.queue).unwrap();
+    assert_eq!(messages.len(), 1, "the same content is the same delivery");
+    let event: LeadEvent = serde_json::from_str(messages[0]["Body"].as_str().unwrap()).unwrap();
+    assert!(event.is_consistent());
+    assert_eq!(messages[0]["Attributes"]["MessageGroupId"], LEAD_ID);
+    assert_eq!(messages[0]["Attributes"]["MessageDeduplicationId"], event.delivery_id().as_str());
+    assert_eq!(world.emulator.objects(&world.bucket).unwrap(), Vec::<String>::new());
+    let logs = function.logs().join("\n");
+    assert!(logs.contains(LEAD_ID), "{logs}");
+    for private in ["ann@fintech.example", "Ann Example", SECRET] {
+        assert!(!logs.contains(private), "{private} is logged");
+    }
+}
+
+#[test]
+fn what_the_queue_refuses_is_kept_in_the_bucket_and_acknowledged() {
+    let world = World::new();
+    let missing = format!("{}-is-missing.fifo", world.queue);
+    let function = world.start(&[("WEBHOOK_SECRETS", SECRET), ("QUEUE_URL", &missing)]);
+    assert_eq!(status(&function, &sample("ingest-rest")), 202);
+    let [key] = &world.emulator.objects(&world.bucket).unwrap()[..] else { panic!("one object") };
+    let event: LeadEvent = serde_json::from_str(&world.object(key)).unwrap();
+    assert_eq!((event.lead_id.as_str(), event.is_consistent()), (LEAD_ID, true));
+    assert_eq!(*key, format!("leads/{}.json", event.delivery_id()));
+}
+
+#[test]
+fn when_the_bucket_refuses_too_the_sender_is_asked_to_come_again() {
+    let world = World::new();
+    let missing = format!("{}-is-missing.fifo", world.queue);
+    let nowhere = ("OVERFLOW_BUCKET", "there-is-no-such-bucket");
+    let function = world.start(&[("WEBHOOK_SECRETS", SECRET), ("QUEUE_URL", &missing), nowhere]);
+    let answer = function.invoke(&sample("ingest-rest")).unwrap();
+    assert_eq!(answer["statusCode"], 503);
+    assert_eq!(answer["multiValueHeaders"]["retry-after"][0], "5");
+    let logs = function.logs().join("\n");
+    assert!(logs.contains("the bucket answered 404 NoSuchBucket"), "the log says why: {logs}");
+    assert!(!logs.contains("ann@fintech.example"));
+}
+
+#[test]
+fn a_body_that_is_no_lead_is_kept_as_it_came() {
+    let world = World::new();
+    let function = world.start(&[("WEBHOOK_SECRETS", SECRET)]);
+    let mut event = sample("ingest-rest");
+    event["body"] = "{ \"email\": ".into();
+    let (status, body) = answer(&function, &event);
+    assert_eq!((status, &body["status"]), (400, &"rejected".into()));
+    let [key] = &world.emulator.objects(&world.bucket).unwrap()[..] else { panic!("one object") };
+    let kept: Value = serde_json::from_str(&world.object(key)).unwrap();
+    assert_eq!(*key, format!("quarantine/{}.json", kept["id"].as_str().unwrap()));
+    assert_eq!((&kept["error"], &kept["body"]), (&body["error"], &"eyAiZW1haWwiOiA=".into()));
+    assert_eq!(world.emulator.receive(&world.queue).unwrap(), Vec::<Value>::new(), "nothing is queued");
+}
+
+#[test]
+fn a_rotated_secret_opens_the_door_and_nonsense_written_over_it_closes_nothing() {
+    let world = World::new();
+    let arn = world.emulator.create_secret(SECRET).unwrap();
+    let function = world.start(&[("WEBHOOK_SECRETS_ARN", &arn)]);
+    assert_eq!(status(&function, &with_secret(SECRET)), 202);
+    assert_eq!(status(&function, &with_secret(NEW_SECRET)), 401);
+
+    world.emulator.change_secret(&arn, &format!("{SECRET}, {NEW_SECRET}")).unwrap();
+    // Refused secrets are read again every ten seconds at most.
+    eventually("the new secret is let in", || status(&function, &with_secret(NEW_SECRET)) == 202);
+    assert_eq!(status(&function, &with_secret(SECRET)), 202, "both are valid at once");
+
+    world.emulator.change_secret(&arn, "short").unwrap();
+    eventually("the nonsense is seen", || {
+        assert_eq!(status(&function, &with_secret("a-strangers-secret")), 401);
+        function.logs().iter().any(|line| line.contains("the new webhook secrets cannot be used"))
+    });
+    assert_eq!(status(&function, &with_secret(NEW_SECRET)), 202);
+    let logs = function.logs().join("\n");
+    assert!([SECRET, NEW_SECRET, "a-strangers-secret"].iter().all(|secret| !logs.contains(secret)));
+}
+
+#[test]
+fn without_a_secret_no_webhook_is_told_from_a_strangers() {
+    let world = World::new();
+    let gone = "arn:aws:secretsmanager:us-east-1:000000000000:secret:gone";
+    let function = world.start(&[("WEBHOOK_SECRETS_ARN", gone)]);
+    let (status, body) = answer(&function, &sample("ingest-rest"));
+    assert_eq!((status, &body["status"]), (503, &"unavailable".into()));
+    assert_eq!(world.emulator.receive(&world.queue).unwrap(), Vec::<Value>::new());
+}
