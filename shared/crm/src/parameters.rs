@@ -29,6 +29,9 @@ pub struct LeadDetails {
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Text<40>>,
+    /// Who is to have it, as the CRM calls its users. None leaves the owner as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Text<64>>,
     /// What the mapping sends to a field besides: facts below `marketo`, `product` and `salesforce`.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,
@@ -187,6 +190,9 @@ pub struct CreateTask {
     pub priority: Priority,
     /// By when. Derived from the delivery, so that planning again gives the same.
     pub due_at: Timestamp,
+    /// Who is to have it, as the CRM calls its users. None leaves it to the CRM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Text<64>>,
 }
 
 /// How urgent a task is.

@@ -79,6 +79,7 @@ fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
                 description: summary.clone(),
                 priority,
                 due_at,
+                owner: None,
             })
         }));
     }
@@ -105,6 +106,7 @@ fn details(lead: &Lead, company: Option<&Firmographics>) -> LeadDetails {
         company: company_name.and_then(Text::fit),
         title: lead.title.as_deref().and_then(Text::fit),
         phone: personal(lead.phone.as_ref()),
+        owner: None,
         facts: crm::Facts::default(),
     }
 }

@@ -24,6 +24,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
         company: Text::fit("Drop Table Ltd"),
         title: Text::fit("Head of <3"),
         phone: Text::fit("+1 555 0100"),
+        owner: Text::fit("005OWNER"),
         facts: fact("marketo.program", "Launch"),
     };
     let contact = ContactDetails {
@@ -81,6 +82,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
             description: Text::fit("Fit HIGH (87)"),
             priority: Priority::High,
             due_at: at,
+            owner: Text::fit("005OWNER"),
         }),
         Action::LogActivity(LogActivity { subject: text("Judged"), body: Text::fit("Fit HIGH (87)"), at }),
         Action::CreateContact(contact),

@@ -100,6 +100,7 @@ pub fn suite_plan(name: &str, title: &str, score: i64) -> Plan {
             company: Text::fit("Drop Table Ltd"),
             title: Text::fit(title),
             phone: Text::fit("+1 555 0100"),
+            owner: None,
             facts: Facts::default(),
         }),
         Action::SyncFirmographics(SyncFirmographics {
@@ -132,6 +133,7 @@ pub fn suite_plan(name: &str, title: &str, score: i64) -> Plan {
             description: summary.clone(),
             priority: Priority::High,
             due_at: at,
+            owner: None,
         }),
         Action::LogActivity(LogActivity { subject: text("Judged"), body: summary, at }),
     ];

@@ -7,7 +7,7 @@ use crm::parameters::{
 };
 use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, Script};
 use crm::{
-    Action, ActionId, Effect, Facts, Guard, GuardSettings, Ledger, LedgerState, LimitSettings, MockCrm,
+    Action, ActionId, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger, LedgerState, LimitSettings, MockCrm,
     Outcome, Plan, SlidingWindow, Text,
 };
 use database::Database;
@@ -50,6 +50,10 @@ pub(crate) struct SharedLedger(pub(crate) Arc<MemoryLedger>);
 impl Ledger for SharedLedger {
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
         self.0.begin(provider, plan).await
+    }
+
+    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
+        self.0.note(changes).await
     }
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
@@ -139,6 +143,7 @@ pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) ->
             company: Text::fit("Drop Table Ltd"),
             title: Text::fit(content),
             phone: Text::fit("+1 555 0100"),
+            owner: None,
             facts: Facts::default(),
         }),
         Action::SetLeadScore(SetLeadScore {
@@ -157,6 +162,7 @@ pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) ->
             description: None,
             priority: Priority::High,
             due_at: Timestamp::UNIX_EPOCH,
+            owner: None,
         }),
         Action::LogActivity(LogActivity {
             subject: Text::parse("Judged").unwrap(),
