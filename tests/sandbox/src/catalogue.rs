@@ -1,7 +1,15 @@
 use axum::Router;
 
+use crate::hubspot::HubSpot;
+
 /// Every fake that `revenueflow sandbox` starts: one entry a system, and the only place to add one.
-pub const CATALOGUE: &[Entry] = &[];
+pub const CATALOGUE: &[Entry] = &[Entry {
+    name: "hubspot",
+    port: 2,
+    router: || HubSpot::prepared().router(),
+    variables: &[("HUBSPOT_BASE_URL", "{url}"), ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN)],
+    chosen_by: ("CRM_PROVIDER", "hubspot"),
+}];
 
 /// A fake, where it is found, and how RevenueFlow is pointed at it.
 pub struct Entry {

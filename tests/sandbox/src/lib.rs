@@ -7,8 +7,13 @@
 //!
 //! The same fakes serve the tests and `revenueflow sandbox`; each is proved by a client that somebody else wrote.
 
+pub mod bedrock;
 mod catalogue;
 mod fault;
+pub mod gemini;
+pub mod hubspot;
+pub mod salesforce;
+mod judge;
 mod serve;
 
 pub use catalogue::{CATALOGUE, Entry};

@@ -1,0 +1,118 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lead::Clock;
+
+use super::HubSpot;
+use super::associations::Associations;
+use super::limits::Usage;
+use super::objects::Objects;
+use super::properties::Properties;
+
+/// How an account behaves. Limits are those of the Professional edition.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The private app's token.
+    pub token: String,
+    /// The OAuth client's id.
+    pub client_id: String,
+    /// The OAuth client's secret.
+    pub client_secret: String,
+    /// The refresh token of the app's installation.
+    pub refresh_token: String,
+    /// How long OAuth tokens last: `expires_in`.
+    pub token_lifetime: Duration,
+    /// Requests of one token in ten seconds.
+    pub burst: usize,
+    /// Requests of the account in a day of its own.
+    pub daily: usize,
+    /// Searches of one token in a second.
+    pub searches: usize,
+    /// How long search does not see what was written.
+    pub index_lag: Duration,
+    /// The account's distance from UTC, in minutes.
+    pub utc_offset_minutes: i64,
+    /// Rows of batches to refuse while the others of the batch go through.
+    pub row_faults: Vec<RowFault>,
+}
+
+/// A row of a batch that is refused alone, which makes the answer a 207.
+#[derive(Clone, Debug)]
+pub struct RowFault {
+    /// Rows whose id contains this.
+    pub id: String,
+    /// The error's category, such as `INTERNAL_ERROR`.
+    pub category: String,
+    /// How often.
+    pub times: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            token: HubSpot::TOKEN.to_owned(),
+            client_id: "sandbox-client".to_owned(),
+            client_secret: "sandbox-client-secret".to_owned(),
+            refresh_token: "sandbox-refresh-token".to_owned(),
+            token_lifetime: Duration::from_mins(30),
+            burst: 190,
+            daily: 625_000,
+            searches: 5,
+            index_lag: Duration::from_secs(5),
+            utc_offset_minutes: -5 * 60,
+            row_faults: Vec::new(),
+        }
+    }
+}
+
+/// All that an account holds.
+pub(super) struct Account {
+    pub(super) settings: Settings,
+    pub(super) objects: Objects,
+    pub(super) properties: Properties,
+    pub(super) associations: Associations,
+    pub(super) usage: Usage,
+    /// OAuth tokens and when they expire.
+    pub(super) tokens: BTreeMap<String, Timestamp>,
+    pub(super) requests: u64,
+    clock: Arc<dyn Clock>,
+}
+
+impl Account {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            settings: Settings::default(),
+            objects: Objects::default(),
+            properties: Properties::standard(),
+            associations: Associations::default(),
+            usage: Usage::default(),
+            tokens: BTreeMap::new(),
+            requests: 0,
+            clock,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn expire_tokens(&mut self) {
+        let now = self.now();
+        self.tokens.values_mut().for_each(|expires| *expires = now);
+    }
+
+    /// Whether this row is to be refused, and as what.
+    pub(super) fn row_fault(&mut self, id: &str) -> Option<String> {
+        let fault =
+            self.settings.row_faults.iter_mut().find(|fault| fault.times > 0 && id.contains(&fault.id))?;
+        fault.times -= 1;
+        Some(fault.category.clone())
+    }
+}
+
+/// A length of time as jiff counts it; at most some centuries.
+pub(super) fn span(duration: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
+}

@@ -1,0 +1,222 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::account::Account;
+use super::dispatch::{Answer, Asked};
+use super::objects::Kind;
+use super::refusal::Refusal;
+use super::write::Accepted;
+
+/// The most rows of a batch.
+const MAX_ROWS: usize = 100;
+
+/// What became of the rows of a batch.
+#[derive(Default)]
+struct Rows {
+    results: Vec<Value>,
+    errors: Vec<Value>,
+    /// The first refusal of a row, which is the answer to a batch that has no other.
+    first: Option<Refusal>,
+}
+
+/// The calls for many records.
+impl Account {
+    pub(super) fn batch(&mut self, kind: Kind, call: &str, asked: &Asked) -> Result<Answer, Refusal> {
+        let inputs = asked.body["inputs"].as_array().cloned().unwrap_or_default();
+        if inputs.is_empty() || inputs.len() > MAX_ROWS {
+            return Err(Refusal::validation(format!("a batch has 1 to {MAX_ROWS} inputs")));
+        }
+        match call {
+            "read" => self.batch_read(kind, &inputs, asked),
+            "create" => self.batch_create(kind, &inputs),
+            "update" => self.batch_update(kind, &inputs),
+            "upsert" => self.batch_upsert(kind, &inputs),
+            "archive" => {
+                for input in &inputs {
+                    self.archive_one(kind, text(input, "id"));
+                }
+                Ok(Answer { status: 204, body: Value::Null })
+            }
+            _ => Err(Refusal::no_such_path(call)),
+        }
+    }
+
+    fn batch_read(&self, kind: Kind, inputs: &[Value], asked: &Asked) -> Result<Answer, Refusal> {
+        let property = asked.body["idProperty"].as_str();
+        if let Some(property) = property {
+            self.refuse_non_unique(kind, property)?;
+        }
+        let properties: Vec<String> = asked.body["properties"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
+        for input in inputs {
+            match self.objects.find(kind, property, text(input, "id")) {
+                Some(id) => drop(found.insert(id)),
+                None => missing.push(text(input, "id").to_owned()),
+            }
+        }
+        let mut rows = Rows::default();
+        let records = found.into_iter().filter_map(|id| self.objects.get(kind, id));
+        rows.results = records.map(|record| record.shown(kind, &properties)).collect();
+        if !missing.is_empty() {
+            rows.errors.push(could_not_get(kind, &missing));
+        }
+        Ok(rows.answer(200, true))
+    }
+
+    fn batch_create(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
+        let accepted: Vec<Accepted> =
+            inputs.iter().map(|input| self.accept(kind, &input["properties"])).collect::<Result<_, _>>()?;
+        let emails: Vec<&String> = accepted.iter().filter_map(|values| values.get("email")).collect();
+        if has_duplicates(&emails) {
+            return Err(Refusal::new(409, "CONFLICT", "Duplicate emails found in batch input"));
+        }
+        let mut rows = Rows::default();
+        for (input, values) in inputs.iter().zip(accepted) {
+            let result = self.create(kind, values).and_then(|id| self.shown_whole(kind, id));
+            rows.add("", trace(input), result);
+        }
+        Ok(rows.answer(201, false))
+    }
+
+    fn batch_update(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
+        refuse_duplicates(inputs)?;
+        let mut accepted = Vec::new();
+        for input in inputs {
+            if let Some(property) = input["idProperty"].as_str() {
+                self.refuse_non_unique(kind, property)?;
+            }
+            accepted.push(self.accept(kind, &input["properties"])?);
+        }
+        let (mut rows, mut missing) = (Rows::default(), Vec::new());
+        for (input, values) in inputs.iter().zip(accepted) {
+            let id = text(input, "id");
+            let Some(found) = self.objects.find(kind, input["idProperty"].as_str(), id) else {
+                missing.push(id.to_owned());
+                continue;
+            };
+            let result = self.row(id, |account| account.update(kind, found, values).map(|()| found));
+            rows.add(id, trace(input), result.and_then(|id| self.shown_whole(kind, id)));
+        }
+        if !missing.is_empty() {
+            rows.errors.push(could_not_get(kind, &missing));
+        }
+        Ok(rows.answer(200, inputs.len() > 1))
+    }
+
+    fn batch_upsert(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {
+        for input in inputs {
+            let property = text(input, "idProperty");
+            self.refuse_non_unique(kind, property)?;
+        }
+        refuse_duplicates(inputs)?;
+        let mut accepted = Vec::new();
+        for input in inputs {
+            let mut values = self.accept(kind, &input["properties"])?;
+            let (name, id) = (text(input, "idProperty"), text(input, "id"));
+            if name != "hs_object_id" {
+                let named = self.accept(kind, &json!({ name: id }))?;
+                values.extend(named);
+            }
+            accepted.push(values);
+        }
+        let mut rows = Rows::default();
+        for (input, values) in inputs.iter().zip(accepted) {
+            let (name, id) = (text(input, "idProperty"), text(input, "id"));
+            let found = self.objects.find(kind, Some(name), id);
+            let result = self.row(id, |account| match found {
+                Some(found) => account.update(kind, found, values).map(|()| found),
+                None => account.create(kind, values),
+            });
+            let shown = result.and_then(|id| self.shown_whole(kind, id)).map(|mut shown| {
+                shown["new"] = json!(found.is_none());
+                shown
+            });
+            rows.add(id, trace(input), shown);
+        }
+        Ok(rows.answer(200, inputs.len() > 1))
+    }
+
+    /// Does a row's work, unless the row is to be refused.
+    fn row(
+        &mut self,
+        id: &str,
+        work: impl FnOnce(&mut Self) -> Result<u64, Refusal>,
+    ) -> Result<u64, Refusal> {
+        match self.row_fault(id) {
+            Some(category) => {
+                Err(Refusal::new(500, &category, "the row was refused, as the sandbox was told to"))
+            }
+            None => work(self),
+        }
+    }
+}
+
+impl Rows {
+    fn add(&mut self, id: &str, trace: Option<&str>, result: Result<Value, Refusal>) {
+        match result {
+            Ok(row) => self.results.push(row),
+            Err(refusal) => {
+                self.errors.push(refusal.row(id, trace));
+                self.first.get_or_insert(refusal);
+            }
+        }
+    }
+
+    /// 207 where rows were refused, unless the one row of a batch was: then its refusal is the answer.
+    fn answer(self, ok: u16, in_parts: bool) -> Answer {
+        if let (false, Some(refusal)) = (in_parts, self.first) {
+            return Answer { status: refusal.status, body: refusal.body };
+        }
+        let now = jiff::Timestamp::UNIX_EPOCH.to_string();
+        let mut body = json!({
+            "status": "COMPLETE", "results": self.results, "requestedAt": now, "startedAt": now, "completedAt": now,
+        });
+        if self.errors.is_empty() {
+            return Answer { status: ok, body };
+        }
+        body["numErrors"] = json!(self.errors.len());
+        body["errors"] = Value::Array(self.errors);
+        Answer { status: 207, body }
+    }
+}
+
+fn text<'a>(input: &'a Value, key: &str) -> &'a str {
+    input[key].as_str().unwrap_or_default()
+}
+
+fn trace(input: &Value) -> Option<&str> {
+    input["objectWriteTraceId"].as_str()
+}
+
+/// A record can be written once in a batch.
+fn refuse_duplicates(inputs: &[Value]) -> Result<(), Refusal> {
+    let ids: Vec<String> = inputs.iter().map(|input| text(input, "id").to_lowercase()).collect();
+    if !has_duplicates(&ids) {
+        return Ok(());
+    }
+    if inputs.iter().any(|input| text(input, "idProperty") == "email") {
+        return Err(Refusal::new(409, "CONFLICT", "Duplicate emails found in batch input"));
+    }
+    let listed: Vec<&str> = inputs.iter().map(|input| text(input, "id")).collect();
+    let message = format!("Duplicate IDs found in batch input: [{}]. IDs must be unique", listed.join(", "));
+    Err(Refusal::validation(message))
+}
+
+fn has_duplicates<T: Ord>(values: &[T]) -> bool {
+    values.iter().collect::<BTreeSet<_>>().len() < values.len()
+}
+
+fn could_not_get(kind: Kind, ids: &[String]) -> Value {
+    let message = format!(
+        "Could not get some {} objects, they may be deleted or not exist. Check that ids are valid.",
+        kind.singular()
+    );
+    json!({"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": ids}})
+}

@@ -1,0 +1,388 @@
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::any;
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use serde_json::{Value, json};
+
+use super::HubSpot;
+use super::account::Account;
+use super::associations::types;
+use super::objects::Kind;
+use super::properties::STAGES;
+use super::refusal::{CORRELATION_ID, Refusal};
+
+/// The dated versions that are answered; the undated ones are v3, and v4 for associations.
+const DATED: &[&str] = &["2025-09", "2026-03", "2026-09"];
+
+/// A request to the account.
+pub(super) struct Asked {
+    query: Vec<(String, String)>,
+    pub(super) body: Value,
+}
+
+/// What is answered.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Asked {
+    pub(super) fn query_value(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A list: with commas, or the parameter several times.
+    pub(super) fn query_list(&self, name: &str) -> Vec<String> {
+        let texts = self.query.iter().filter(|(key, _)| key == name);
+        let items = texts.flat_map(|(_, text)| text.split(',').map(str::trim));
+        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+impl Answer {
+    fn ok(body: Value) -> Self {
+        Self { status: 200, body }
+    }
+
+    fn created(body: Value) -> Self {
+        Self { status: 201, body }
+    }
+}
+
+pub(super) fn router(hubspot: &HubSpot) -> Router {
+    let hubspot = hubspot.clone();
+    let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+        let hubspot = hubspot.clone();
+        async move { hubspot.account().answer(&method, &uri, &headers, &body) }
+    };
+    Router::new().route("/{*path}", any(answer))
+}
+
+impl Account {
+    fn answer(&mut self, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Response {
+        self.requests += 1;
+        let decoded = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
+        let Some(path) = Path::parse(&decoded) else {
+            return respond(Refusal::no_such_path(uri.path()).into(), &[]);
+        };
+        if path.family == "oauth" {
+            let form = form_urlencoded::parse(body).into_owned().collect();
+            let issued = if *method == Method::POST && path.rest == ["token"] {
+                self.issue_token(&form).map(Answer::ok)
+            } else {
+                Err(Refusal::no_such_path(uri.path()))
+            };
+            return respond(issued.unwrap_or_else(Answer::from), &[]);
+        }
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = match self.authenticate(authorization) {
+            Ok(token) => token,
+            Err(refusal) => return respond(refusal.into(), &[]),
+        };
+        let (settings, now) = (self.settings.clone(), self.now());
+        let limits = match self.usage.count(&settings, &token, path.rest.last() == Some(&"search"), now) {
+            Ok(limits) => limits,
+            Err(refusal) => return respond(refusal.into(), &[]),
+        };
+        let json = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(body) };
+        let answer = match json {
+            Ok(body) => {
+                let query = uri.query().unwrap_or_default();
+                let asked =
+                    Asked { query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(), body };
+                self.dispatch(method, &path, &asked).unwrap_or_else(Answer::from)
+            }
+            Err(_) => Refusal::validation("Invalid input JSON").into(),
+        };
+        respond(answer, &limits)
+    }
+
+    fn dispatch(&mut self, method: &Method, path: &Path<'_>, asked: &Asked) -> Result<Answer, Refusal> {
+        match path.family {
+            "objects" => self.dispatch_objects(method, &path.rest, asked),
+            "associations" => self.dispatch_associations(method, &path.rest, asked),
+            "properties" => self.dispatch_properties(method, &path.rest, asked),
+            "owners" | "pipelines" | "account-info" if *method == Method::GET => {
+                self.look_up(path.family, &path.rest, asked)
+            }
+            other => Err(Refusal::no_such_path(other)),
+        }
+    }
+
+    fn dispatch_objects(&mut self, method: &Method, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
+        let [object, rest @ ..] = rest else { return Err(Refusal::no_such_path("objects")) };
+        let kind = kind(object)?;
+        match (method.as_str(), rest) {
+            ("POST", []) => self.create_one(kind, asked),
+            ("GET", []) => Ok(self.list(kind, asked)),
+            ("POST", ["search"]) => self.search(kind, asked),
+            ("POST", ["batch", call]) => self.batch(kind, call, asked),
+            ("GET", [id]) => self.read_one(kind, id, asked),
+            ("PATCH", [id]) => self.update_one(kind, id, asked),
+            ("DELETE", [id]) => Ok(self.archive_one(kind, id)),
+            (_, [id, "associations", rest @ ..]) => self.associations_of(method, kind, id, rest, asked),
+            _ => Err(Refusal::no_such_path(object)),
+        }
+    }
+
+    /// The associations of one record.
+    fn associations_of(
+        &mut self,
+        method: &Method,
+        kind: Kind,
+        id: &str,
+        rest: &[&str],
+        asked: &Asked,
+    ) -> Result<Answer, Refusal> {
+        let id = self.located(kind, None, id)?;
+        match (method.as_str(), rest) {
+            ("GET", [to]) => {
+                let listed = self.associations.listed(kind, id, self::kind(to)?);
+                Ok(Answer::ok(json!({ "results": listed })))
+            }
+            ("PUT", ["default", to, to_id]) => {
+                let to = self::kind(to)?;
+                let to_id = self.located(to, None, to_id)?;
+                let made = self.make_default(kind, id, to, to_id)?;
+                Ok(Answer::ok(complete(&[made])))
+            }
+            ("PUT", [to, to_id]) => {
+                let to = self::kind(to)?;
+                let to_id = self.located(to, None, to_id)?;
+                for spec in asked.body.as_array().into_iter().flatten() {
+                    self.make_labelled(kind, id, to, to_id, spec)?;
+                }
+                Ok(Answer::created(json!({
+                    "fromObjectTypeId": kind.type_id(), "fromObjectId": id.to_string(),
+                    "toObjectTypeId": to.type_id(), "toObjectId": to_id.to_string(), "labels": [],
+                })))
+            }
+            ("DELETE", [to, to_id]) => {
+                let to = self::kind(to)?;
+                self.associations.remove(kind, id, to, to_id.parse().unwrap_or_default());
+                Ok(Answer { status: 204, body: Value::Null })
+            }
+            _ => Err(Refusal::no_such_path("associations")),
+        }
+    }
+
+    /// Associations of many records.
+    fn dispatch_associations(
+        &mut self,
+        method: &Method,
+        rest: &[&str],
+        asked: &Asked,
+    ) -> Result<Answer, Refusal> {
+        let [from, to, rest @ ..] = rest else { return Err(Refusal::no_such_path("associations")) };
+        let (from, to) = (kind(from)?, kind(to)?);
+        let inputs = asked.body["inputs"].as_array().cloned().unwrap_or_default();
+        match (method.as_str(), rest) {
+            ("GET", ["labels"]) => {
+                let labels = types(from, to).into_iter().map(|(type_id, _, label)| {
+                    json!({"category": "HUBSPOT_DEFINED", "typeId": type_id, "label": label})
+                });
+                Ok(Answer::ok(json!({ "results": labels.collect::<Vec<_>>() })))
+            }
+            ("POST", ["batch", "read"]) => {
+                let rows = inputs.iter().filter_map(|input| {
+                    let id = id_of(input)?;
+                    let listed = self.associations.listed(from, id, to);
+                    (!listed.is_empty()).then(|| json!({"from": {"id": id.to_string()}, "to": listed}))
+                });
+                let rows: Vec<Value> = rows.collect();
+                Ok(Answer::ok(complete(&rows)))
+            }
+            ("POST", ["batch", "associate", "default"]) => {
+                let mut rows = Vec::new();
+                for input in &inputs {
+                    let (id, to_id) = self.pair(from, to, input)?;
+                    rows.push(self.make_default(from, id, to, to_id)?);
+                }
+                Ok(Answer::ok(complete(&rows)))
+            }
+            ("POST", ["batch", "create"]) => {
+                let mut rows = Vec::new();
+                for input in &inputs {
+                    let (id, to_id) = self.pair(from, to, input)?;
+                    for spec in input["types"].as_array().into_iter().flatten() {
+                        self.make_labelled(from, id, to, to_id, spec)?;
+                    }
+                    rows.push(json!({
+                        "fromObjectTypeId": from.type_id(), "fromObjectId": id, "toObjectTypeId": to.type_id(),
+                        "toObjectId": to_id, "labels": [],
+                    }));
+                }
+                Ok(Answer::created(complete(&rows)))
+            }
+            _ => Err(Refusal::no_such_path("associations")),
+        }
+    }
+
+    /// The two records of an association to make. Both have to be there.
+    fn pair(&self, from: Kind, to: Kind, input: &Value) -> Result<(u64, u64), Refusal> {
+        let (id, to_id) = (id_of(&input["from"]), id_of(&input["to"]));
+        let there = |kind, id: Option<u64>| id.filter(|id| self.objects.get(kind, *id).is_some());
+        there(from, id).zip(there(to, to_id)).ok_or_else(Refusal::not_found)
+    }
+
+    fn make_default(&mut self, from: Kind, id: u64, to: Kind, to_id: u64) -> Result<Value, Refusal> {
+        if !self.associations.add_default(from, id, to, to_id) {
+            return Err(Refusal::validation("these objects cannot be associated"));
+        }
+        let type_id = types(from, to).first().map(|(type_id, ..)| *type_id);
+        Ok(json!({
+            "from": {"id": id.to_string()}, "to": {"id": to_id.to_string()},
+            "associationSpec": {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id},
+        }))
+    }
+
+    fn make_labelled(
+        &mut self,
+        from: Kind,
+        id: u64,
+        to: Kind,
+        to_id: u64,
+        spec: &Value,
+    ) -> Result<(), Refusal> {
+        let type_id =
+            spec["associationTypeId"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
+        let known = spec["associationCategory"] == "HUBSPOT_DEFINED";
+        if known && self.associations.add(from, id, to, to_id, type_id) {
+            Ok(())
+        } else {
+            Err(Refusal::validation(format!("{type_id} is no association type of these objects")))
+        }
+    }
+
+    fn dispatch_properties(
+        &mut self,
+        method: &Method,
+        rest: &[&str],
+        asked: &Asked,
+    ) -> Result<Answer, Refusal> {
+        let [object, rest @ ..] = rest else { return Err(Refusal::no_such_path("properties")) };
+        let kind = kind(object)?;
+        match (method.as_str(), rest) {
+            ("GET", []) => {
+                let all: Vec<Value> =
+                    self.properties.of(kind).map(super::properties::Property::shown).collect();
+                Ok(Answer::ok(json!({ "results": all })))
+            }
+            ("POST", []) => self.properties.create(kind, &asked.body).map(Answer::created),
+            ("GET", [name]) => {
+                let property = self.properties.get(kind, name).ok_or_else(Refusal::not_found)?;
+                Ok(Answer::ok(property.shown()))
+            }
+            ("DELETE", [name]) => {
+                self.properties.remove(kind, name);
+                Ok(Answer { status: 204, body: Value::Null })
+            }
+            _ => Err(Refusal::no_such_path("properties")),
+        }
+    }
+
+    /// What can only be read: owners, pipelines, the account.
+    fn look_up(&self, family: &str, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
+        let epoch = jiff::Timestamp::UNIX_EPOCH.to_string();
+        let owner = json!({
+            "id": HubSpot::OWNER, "email": "owner@example.com", "firstName": "Olive", "lastName": "Owner",
+            "userId": 9_071, "type": "PERSON", "archived": false, "createdAt": epoch, "updatedAt": epoch, "teams": [],
+        });
+        match (family, rest) {
+            ("owners", []) => {
+                let is_asked_for = asked.query_value("email").is_none_or(|email| owner["email"] == email);
+                Ok(Answer::ok(json!({ "results": if is_asked_for { vec![owner] } else { Vec::new() } })))
+            }
+            ("owners", [id]) if *id == HubSpot::OWNER => Ok(Answer::ok(owner)),
+            ("pipelines", ["deals" | "deal" | "0-3"]) => {
+                let stage = |(order, (id, label, closed)): (usize, &(&str, &str, bool))| {
+                    json!({
+                        "id": id, "label": label, "displayOrder": order, "archived": false,
+                        "metadata": {"isClosed": closed.to_string()}, "createdAt": epoch, "updatedAt": epoch,
+                    })
+                };
+                let stages: Vec<Value> = STAGES.iter().enumerate().map(stage).collect();
+                Ok(Answer::ok(json!({"results": [{
+                    "id": "default", "label": "Sales Pipeline", "displayOrder": 0, "archived": false,
+                    "stages": stages, "createdAt": epoch, "updatedAt": epoch,
+                }]})))
+            }
+            ("account-info", ["details"]) => {
+                let minutes = self.settings.utc_offset_minutes;
+                let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
+                let sign = if minutes < 0 { '-' } else { '+' };
+                Ok(Answer::ok(json!({
+                    "portalId": 1_234_567, "accountType": "DEVELOPER_TEST", "timeZone": "US/Eastern",
+                    "companyCurrency": "USD", "additionalCurrencies": [], "uiDomain": "app.hubspot.com",
+                    "dataHostingLocation": "na1", "utcOffset": format!("{sign}{hours:02}:{rest:02}"),
+                    "utcOffsetMilliseconds": minutes * 60_000,
+                })))
+            }
+            _ => Err(Refusal::not_found()),
+        }
+    }
+}
+
+/// A path without its version: `crm/v3/objects/contacts` and `crm/objects/2026-03/contacts` are the same.
+struct Path<'a> {
+    family: &'a str,
+    rest: Vec<&'a str>,
+}
+
+impl<'a> Path<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let (family, version, rest) = match segments.as_slice() {
+            ["crm", version @ ("v3" | "v4"), family, rest @ ..] | ["crm", family, version, rest @ ..] => {
+                (*family, *version, rest)
+            }
+            [family @ ("oauth" | "account-info"), version, rest @ ..] => (*family, *version, rest),
+            _ => return None,
+        };
+        let known = match family {
+            // Only associations have a v4, and their paths below an object as well.
+            "objects" => matches!(version, "v3" | "v4"),
+            "associations" => version == "v4",
+            "oauth" => matches!(version, "v1" | "v3"),
+            _ => version == "v3",
+        };
+        (known || DATED.contains(&version)).then(|| Self { family, rest: rest.to_vec() })
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self { status: refusal.status, body: refusal.body }
+    }
+}
+
+fn kind(name: &str) -> Result<Kind, Refusal> {
+    Kind::named(name).ok_or_else(|| Refusal::validation(format!("Unable to infer object type from: {name}")))
+}
+
+fn id_of(input: &Value) -> Option<u64> {
+    input["id"].as_str().and_then(|id| id.parse().ok())
+}
+
+fn complete(rows: &[Value]) -> Value {
+    let now = jiff::Timestamp::UNIX_EPOCH.to_string();
+    json!({"status": "COMPLETE", "results": rows, "requestedAt": now, "startedAt": now, "completedAt": now})
+}
+
+fn respond(answer: Answer, limits: &[(&'static str, String)]) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match answer.body {
+        Value::Null => status.into_response(),
+        body => (status, Json(body)).into_response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in limits {
+        if let Ok(value) = value.parse() {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers.insert("x-hubspot-correlation-id", http::HeaderValue::from_static(CORRELATION_ID));
+    response
+}

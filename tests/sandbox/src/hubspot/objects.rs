@@ -1,0 +1,217 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::account::span;
+
+/// The kinds of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Contacts.
+    Contact,
+    /// Companies.
+    Company,
+    /// Deals.
+    Deal,
+    /// Notes.
+    Note,
+    /// Tasks.
+    Task,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: u64,
+    /// Its properties that are not empty.
+    pub properties: BTreeMap<String, String>,
+    /// How often it was written, its creation included.
+    pub writes: u32,
+    created: Timestamp,
+    updated: Timestamp,
+    archived: bool,
+    /// What it was, for the index: when it became so, the oldest first.
+    versions: Vec<(Timestamp, BTreeMap<String, String>)>,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Contact, Self::Company, Self::Deal, Self::Note, Self::Task];
+
+    /// By the names that the API takes.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| {
+            kind.plural() == name || kind.singular().eq_ignore_ascii_case(name) || kind.type_id() == name
+        })
+    }
+
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Contact => "contacts",
+            Self::Company => "companies",
+            Self::Deal => "deals",
+            Self::Note => "notes",
+            Self::Task => "tasks",
+        }
+    }
+
+    /// As error messages call it.
+    pub(super) fn singular(self) -> &'static str {
+        match self {
+            Self::Contact => "CONTACT",
+            Self::Company => "COMPANY",
+            Self::Deal => "DEAL",
+            Self::Note => "NOTE",
+            Self::Task => "TASK",
+        }
+    }
+
+    pub(super) fn type_id(self) -> &'static str {
+        match self {
+            Self::Contact => "0-1",
+            Self::Company => "0-2",
+            Self::Deal => "0-3",
+            Self::Note => "0-46",
+            Self::Task => "0-27",
+        }
+    }
+
+    /// What comes back where no properties are asked for.
+    fn default_properties(self) -> &'static [&'static str] {
+        match self {
+            Self::Contact => &["createdate", "email", "firstname", "lastmodifieddate", "lastname"],
+            Self::Company => &["createdate", "domain", "hs_lastmodifieddate", "name"],
+            Self::Deal => &[
+                "amount",
+                "closedate",
+                "createdate",
+                "dealname",
+                "dealstage",
+                "hs_lastmodifieddate",
+                "pipeline",
+            ],
+            Self::Note | Self::Task => &["hs_createdate", "hs_lastmodifieddate"],
+        }
+    }
+}
+
+impl Record {
+    /// A property; none where it is empty.
+    pub fn get(&self, property: &str) -> Option<&str> {
+        self.properties.get(property).map(String::as_str)
+    }
+
+    /// Notes that it was written.
+    pub(super) fn touch(&mut self, now: Timestamp) {
+        self.updated = now;
+        self.writes += 1;
+        self.versions.push((now, self.properties.clone()));
+    }
+
+    pub(super) fn archive(&mut self, now: Timestamp) {
+        self.archived = true;
+        self.touch(now);
+    }
+
+    /// What search knows of it: its state of `lag` ago.
+    pub(super) fn indexed(&self, now: Timestamp, lag: Duration) -> Option<&BTreeMap<String, String>> {
+        let until = now.saturating_sub(span(lag)).unwrap_or(Timestamp::MIN);
+        let known = self.versions.iter().rev().find(|(since, _)| *since <= until)?;
+        (!self.archived).then_some(&known.1)
+    }
+
+    /// Every property's value, also of those that `HubSpot` keeps itself.
+    pub(super) fn value(&self, property: &str) -> Option<String> {
+        match property {
+            "hs_object_id" => Some(self.id.to_string()),
+            "createdate" | "hs_createdate" => Some(self.created.to_string()),
+            "lastmodifieddate" | "hs_lastmodifieddate" => Some(self.updated.to_string()),
+            _ => self.properties.get(property).cloned(),
+        }
+    }
+
+    /// As the API shows it, with these properties.
+    pub(super) fn shown(&self, kind: Kind, asked: &[String]) -> Value {
+        let defaults = kind.default_properties().iter().copied();
+        let names: Vec<&str> = if asked.is_empty() {
+            defaults.chain(["hs_object_id"]).collect()
+        } else {
+            asked.iter().map(String::as_str).chain(["hs_object_id"]).collect()
+        };
+        let properties: Map<String, Value> =
+            names.into_iter().map(|name| (name.to_owned(), json!(self.value(name)))).collect();
+        json!({
+            "id": self.id.to_string(), "properties": properties, "createdAt": self.created.to_string(),
+            "updatedAt": self.updated.to_string(), "archived": self.archived,
+        })
+    }
+
+    /// As the API shows it after a write: whatever it has.
+    pub(super) fn shown_whole(&self, kind: Kind) -> Value {
+        let names: Vec<String> = self.properties.keys().cloned().collect();
+        self.shown(kind, &names)
+    }
+}
+
+/// All records.
+#[derive(Default)]
+pub(super) struct Objects {
+    records: BTreeMap<(Kind, u64), Record>,
+    last_id: u64,
+}
+
+impl Objects {
+    /// Ids of different kinds may be equal in `HubSpot`; here none are, so that a mix-up shows.
+    pub(super) fn insert(&mut self, kind: Kind, properties: BTreeMap<String, String>, now: Timestamp) -> u64 {
+        self.last_id += 1;
+        let id = 10_000 + self.last_id;
+        let versions = vec![(now, properties.clone())];
+        let record =
+            Record { id, properties, writes: 1, created: now, updated: now, archived: false, versions };
+        self.records.insert((kind, id), record);
+        id
+    }
+
+    /// A record that search knows at once.
+    pub(super) fn insert_indexed(
+        &mut self,
+        kind: Kind,
+        properties: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> u64 {
+        let id = self.insert(kind, properties, now);
+        if let Some(record) = self.records.get_mut(&(kind, id)) {
+            record.versions[0].0 = Timestamp::MIN;
+        }
+        id
+    }
+
+    pub(super) fn live(&self, kind: Kind) -> impl Iterator<Item = &Record> {
+        let of_kind = self.records.iter().filter(move |((of, _), record)| *of == kind && !record.archived);
+        of_kind.map(|(_, record)| record)
+    }
+
+    pub(super) fn get(&self, kind: Kind, id: u64) -> Option<&Record> {
+        self.records.get(&(kind, id)).filter(|record| !record.archived)
+    }
+
+    pub(super) fn get_mut(&mut self, kind: Kind, id: u64) -> Option<&mut Record> {
+        self.records.get_mut(&(kind, id)).filter(|record| !record.archived)
+    }
+
+    /// By a record id, or by a unique property's value. Values are compared without regard to case.
+    pub(super) fn find(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<u64> {
+        match property {
+            None | Some("hs_object_id") => self.get(kind, value.parse().ok()?).map(|record| record.id),
+            Some(property) => self
+                .live(kind)
+                .find(|record| {
+                    record.get(property).is_some_and(|held| held.eq_ignore_ascii_case(value.trim()))
+                })
+                .map(|record| record.id),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The fake of `HubSpot`, proved by `HubSpot`'s own client, and its limits.
+
+#![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lead::{ManualClock, SystemClock};
+use sandbox::hubspot::{HubSpot, Kind};
+use sandbox::{Fake, Fault, Misbehaviour};
+use serde_json::{Value, json};
+
+/// The fake, and a hand on its state and its time.
+async fn hubspot() -> (Fake, HubSpot, ManualClock) {
+    let clock = ManualClock::default();
+    let hubspot = HubSpot::with_clock(Arc::new(clock.clone()));
+    (Fake::serve("hubspot", hubspot.router()).await.unwrap(), hubspot, clock)
+}
+
+/// The status, headers and body of a call.
+async fn call(
+    fake: &Fake,
+    method: &str,
+    path: &str,
+    body: Value,
+) -> (u16, reqwest::header::HeaderMap, Value) {
+    let request = reqwest::Client::new()
+        .request(method.parse().unwrap(), format!("{}{path}", fake.url()))
+        .bearer_auth(HubSpot::TOKEN);
+    let request = if body.is_null() { request } else { request.json(&body) };
+    let answer = request.send().await.unwrap();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    (status, headers, answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn hubspots_own_client_finds_what_it_expects() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/hubspot");
+    assert!(
+        folder.join("node_modules/@hubspot/api-client").exists(),
+        "the packages of tests/clients/hubspot are not installed: run `make test`, or `npm ci` there"
+    );
+    let hubspot = HubSpot::with_clock(Arc::new(SystemClock));
+    hubspot.set(|settings| settings.index_lag = Duration::from_hours(1));
+    hubspot.add(Kind::Contact, &[("email", "old@example.com")]);
+    let fake = Fake::serve("hubspot", hubspot.router()).await.unwrap();
+    let settings = sandbox::hubspot::Settings::default();
+    let output = tokio::process::Command::new("node")
+        .arg("prove.mjs")
+        .args([&fake.url(), HubSpot::TOKEN, &settings.client_id])
+        .args([&settings.client_secret, &settings.refresh_token])
+        .current_dir(folder)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // What the client did is there, once.
+    let ann = hubspot.record(Kind::Contact, "email", "ann@example.com").unwrap();
+    assert_eq!((ann.get("our_id"), ann.get("firstname")), (Some("a1"), None));
+    assert_eq!(hubspot.records(Kind::Contact).len(), 3, "one was archived, one was there before");
+    let task = hubspot.record(Kind::Task, "our_id", "t1").unwrap();
+    assert_eq!(task.get("hs_task_body"), Some("soon"));
+    assert_eq!(hubspot.associated(Kind::Contact, ann.id, Kind::Task)[&task.id], [203]);
+}
+
+#[tokio::test]
+async fn both_shapes_of_a_path_lead_to_the_same_record() {
+    let (fake, hubspot, _) = hubspot().await;
+    hubspot.define(Kind::Contact, "our_id", true);
+    let rows =
+        json!({"inputs": [{"idProperty": "our_id", "id": "a1", "properties": {"email": "ann@example.com"}}]});
+    let (_, _, dated) = call(&fake, "POST", "/crm/objects/2026-03/contacts/batch/upsert", rows.clone()).await;
+    let (_, _, undated) = call(&fake, "POST", "/crm/v3/objects/0-1/batch/upsert", rows).await;
+    assert_eq!((&dated["results"][0]["new"], &undated["results"][0]["new"]), (&json!(true), &json!(false)));
+    assert_eq!(dated["results"][0]["id"], undated["results"][0]["id"]);
+    for path in [
+        "/crm/v3/properties/contacts/our_id",
+        "/crm/properties/2026-03/contacts/our_id",
+        "/crm/owners/2026-03",
+        "/crm/v3/owners/",
+        "/crm/pipelines/2026-03/deals",
+        "/account-info/2026-03/details",
+        "/account-info/v3/details",
+    ] {
+        assert_eq!(call(&fake, "GET", path, Value::Null).await.0, 200, "{path}");
+    }
+    for path in [
+        "/crm/objects/1999-01/contacts",
+        "/crm/v2/objects/contacts",
+        "/crm/v3/associations/contacts/companies/labels",
+    ] {
+        assert_eq!(call(&fake, "GET", path, Value::Null).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn limits_are_told_before_they_are_reached_and_named_after() {
+    let (fake, hubspot, clock) = hubspot().await;
+    hubspot.set(|settings| (settings.burst, settings.daily, settings.searches) = (4, 6, 1));
+    let owners = async || call(&fake, "GET", "/crm/owners/2026-03", Value::Null).await;
+    let search = async || call(&fake, "POST", "/crm/objects/2026-03/contacts/search", json!({})).await;
+    let (status, headers, _) = owners().await;
+    let told = |name: &str| headers[name].to_str().unwrap().to_owned();
+    assert_eq!(status, 200);
+    assert_eq!(told("x-hubspot-ratelimit-remaining"), "3");
+    assert_eq!(told("x-hubspot-ratelimit-daily-remaining"), "5");
+
+    let (status, headers, _) = search().await;
+    assert_eq!((status, headers.get("x-hubspot-ratelimit-remaining")), (200, None));
+    let (status, _, body) = search().await;
+    assert_eq!((status, &body["policyName"]), (429, &json!("SECONDLY")));
+    owners().await;
+    owners().await;
+    let (status, _, body) = owners().await;
+    assert_eq!((status, &body["policyName"]), (429, &json!("TEN_SECONDLY_ROLLING")));
+    clock.advance(Duration::from_secs(10));
+    owners().await;
+    owners().await;
+    let (status, _, body) = owners().await;
+    assert_eq!((status, &body["policyName"]), (429, &json!("DAILY")));
+    // It is midnight in UTC: the account's own day ends five hours later.
+    clock.advance(Duration::from_hours(5));
+    assert_eq!(owners().await.0, 200);
+}
+
+#[tokio::test]
+async fn search_sees_a_write_only_after_a_while() {
+    let (fake, hubspot, clock) = hubspot().await;
+    let total = async |domain: &str| {
+        let filters = json!([{"propertyName": "domain", "operator": "EQ", "value": domain}]);
+        let body = json!({"filterGroups": [{"filters": filters}]});
+        call(&fake, "POST", "/crm/objects/2026-03/companies/search", body).await.2["total"].clone()
+    };
+    let new = json!({"properties": {"domain": "example.com"}});
+    let (status, _, made) = call(&fake, "POST", "/crm/objects/2026-03/companies", new).await;
+    assert_eq!((status, total("example.com").await), (201, json!(0)));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(total("example.com").await, 1);
+    hubspot.edit(Kind::Company, made["id"].as_str().unwrap().parse().unwrap(), &[("domain", "example.org")]);
+    assert_eq!((total("example.com").await, total("example.org").await), (json!(1), json!(0)));
+}
+
+#[tokio::test]
+async fn a_token_that_was_issued_expires() {
+    let (fake, _hubspot, clock) = hubspot().await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "sandbox-client"),
+        ("client_secret", "sandbox-client-secret"),
+    ];
+    let client = reqwest::Client::new();
+    let issued = client.post(format!("{}/oauth/2026-03/token", fake.url())).form(&form).send().await.unwrap();
+    let issued: Value = issued.json().await.unwrap();
+    let ask = async || {
+        let token = issued["access_token"].as_str().unwrap();
+        let answer = client.get(format!("{}/crm/owners/2026-03", fake.url())).bearer_auth(token).send().await;
+        let answer = answer.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["category"].clone())
+    };
+    assert_eq!(ask().await, (200, Value::Null));
+    clock.advance(Duration::from_secs(issued["expires_in"].as_u64().unwrap()));
+    assert_eq!(ask().await, (401, json!("EXPIRED_AUTHENTICATION")));
+}
+
+#[tokio::test]
+async fn a_lost_reply_leaves_the_record() {
+    let (fake, hubspot, _) = hubspot().await;
+    fake.add_fault(Fault::on("/contacts", Misbehaviour::LoseReply).times(1));
+    let new = json!({"properties": {"email": "ann@example.com"}});
+    let sent = reqwest::Client::new()
+        .post(format!("{}/crm/objects/2026-03/contacts", fake.url()))
+        .bearer_auth(HubSpot::TOKEN)
+        .json(&new)
+        .send()
+        .await;
+    assert!(sent.is_err());
+    assert_eq!(hubspot.records(Kind::Contact).len(), 1);
+}
