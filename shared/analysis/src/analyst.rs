@@ -2,7 +2,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use grounding::FactSheet;
-use lead::Failure;
+use lead::{Dependency, Failure};
 use serde::{Deserialize, Serialize};
 
 /// Judges a lead from its facts. One implementation for each AI service, and [`Rules`](crate::Rules).
@@ -18,6 +18,17 @@ pub trait Analyst: Send + Sync {
     ///
     /// Fails when there is no answer to check: the service could not be reached, refused, or returned nothing.
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure>;
+
+    /// The outside systems that it asks, the preferred one first. None where it needs nobody.
+    fn dependencies(&self) -> Vec<Dependency> {
+        Vec::new()
+    }
+
+    /// Whether one of its [`dependencies`](Self::dependencies) can be used now. Costs nothing where that is known, and a call of a few tokens
+    /// where a system that was away is due to be tried again.
+    async fn probe(&self, _dependency: &Dependency) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// One answer of an analyst and what it cost. Stored as it is.
@@ -29,6 +40,9 @@ pub struct Analysis {
     pub provider: String,
     /// The model that answered.
     pub model: String,
+    /// The prompt it was asked by; none where it was not asked in words.
+    #[serde(default)]
+    pub prompt_version: Option<String>,
     /// JSON text, as the provider returned it.
     pub raw_answer: String,
     /// What it used.
@@ -53,6 +67,7 @@ impl fmt::Debug for Analysis {
         f.debug_struct("Analysis")
             .field("provider", &self.provider)
             .field("model", &self.model)
+            .field("prompt_version", &self.prompt_version)
             .field("usage", &self.usage)
             .field("latency_ms", &self.latency_ms)
             .finish_non_exhaustive()

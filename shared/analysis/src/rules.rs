@@ -63,6 +63,7 @@ impl Analyst for Rules {
         Ok(Analysis {
             provider: self.provider().to_owned(),
             model: self.model.clone(),
+            prompt_version: None,
             raw_answer: answer.to_string(),
             usage: Usage::default(),
             latency_ms: 0,

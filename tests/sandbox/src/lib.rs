@@ -12,8 +12,8 @@ mod catalogue;
 mod fault;
 pub mod gemini;
 pub mod hubspot;
-pub mod salesforce;
 mod judge;
+pub mod salesforce;
 mod serve;
 
 pub use catalogue::{CATALOGUE, Entry};

@@ -1,0 +1,184 @@
+use outbound::Reply as HttpReply;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::service::{Outcome, Reply, Tokens};
+
+/// Finish reasons that mean that a filter was at work; asking again does not help.
+const BLOCKS: [&str; 12] = [
+    "SAFETY",
+    "RECITATION",
+    "LANGUAGE",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MODEL_ARMOR",
+    "ESCALATION",
+    "JAILBREAK",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+];
+
+/// Finish reasons that mean that the model lost its way; the next try may do better.
+const STUMBLES: [&str; 7] = [
+    "OTHER",
+    "MALFORMED_FUNCTION_CALL",
+    "MALFORMED_RESPONSE",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE",
+    "CONTINUATION",
+];
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Body {
+    candidates: Vec<Candidate>,
+    prompt_feedback: Feedback,
+    usage_metadata: Usage,
+    model_version: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Candidate {
+    content: Content,
+    finish_reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Content {
+    parts: Vec<Part>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Part {
+    text: Option<String>,
+    /// The text is what the model thought, not what it says.
+    thought: bool,
+    function_call: Option<FunctionCall>,
+}
+
+#[derive(Deserialize)]
+struct FunctionCall {
+    #[serde(default)]
+    args: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Feedback {
+    block_reason: Option<String>,
+}
+
+/// Totals include each other: the prompt's count has the cached tokens in it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Usage {
+    prompt_token_count: u64,
+    cached_content_token_count: u64,
+    tool_use_prompt_token_count: u64,
+    candidates_token_count: u64,
+    thoughts_token_count: u64,
+}
+
+/// Reads the answer to a call that succeeded, whatever it says.
+pub(super) fn read(reply: &HttpReply) -> Reply {
+    let Some(body) = reply.json::<Body>() else {
+        let outcome = Outcome::Unusable("not a generateContent answer");
+        return Reply { outcome, tokens: Tokens::default(), model: None };
+    };
+    let usage = &body.usage_metadata;
+    let tokens = Tokens {
+        input: usage.prompt_token_count.saturating_sub(usage.cached_content_token_count)
+            + usage.tool_use_prompt_token_count,
+        cached: usage.cached_content_token_count,
+        cache_write: 0,
+        output: usage.candidates_token_count + usage.thoughts_token_count,
+    };
+    Reply { tokens, model: body.model_version.clone(), outcome: outcome(body) }
+}
+
+fn outcome(body: Body) -> Outcome {
+    let Some(candidate) = body.candidates.into_iter().next() else {
+        return match body.prompt_feedback.block_reason {
+            Some(reason) => Outcome::Blocked(word(&BLOCKS, &reason).unwrap_or("other")),
+            None => Outcome::Unusable("no candidate"),
+        };
+    };
+    let reason = candidate.finish_reason.unwrap_or_default();
+    if reason == "MAX_TOKENS" {
+        return Outcome::Cut;
+    }
+    if let Some(block) = word(&BLOCKS, &reason) {
+        return Outcome::Blocked(block);
+    }
+    if let Some(stumble) = word(&STUMBLES, &reason) {
+        return Outcome::Unusable(stumble);
+    }
+    // STOP, or a reason that came after this was written: what it says is what it says.
+    let mut text = String::new();
+    for part in candidate.content.parts.into_iter().filter(|part| !part.thought) {
+        if let Some(call) = part.function_call {
+            return Outcome::Text(call.args.to_string());
+        }
+        text.push_str(part.text.as_deref().unwrap_or_default());
+    }
+    if text.trim().is_empty() { Outcome::Unusable("no text") } else { Outcome::Text(text) }
+}
+
+fn word(words: &[&'static str], reason: &str) -> Option<&'static str> {
+    words.iter().find(|word| **word == reason).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn outcome_of(body: Value) -> Outcome {
+        outcome(serde_json::from_value(body).unwrap())
+    }
+
+    fn finished(reason: &str, parts: &Value) -> Outcome {
+        outcome_of(json!({ "candidates": [{ "content": { "parts": parts }, "finishReason": reason }] }))
+    }
+
+    #[test]
+    fn the_text_is_what_it_says_without_what_it_thought() {
+        let parts = json!([{ "text": "hmm", "thought": true }, { "text": "{\"a\"" }, { "text": ":1}" }]);
+        assert_eq!(finished("STOP", &parts), Outcome::Text("{\"a\":1}".into()));
+        assert_eq!(finished("A_NEW_REASON", &parts), Outcome::Text("{\"a\":1}".into()));
+        let thought = json!([{ "text": "hmm", "thought": true }]);
+        assert_eq!(finished("STOP", &thought), Outcome::Unusable("no text"));
+    }
+
+    #[test]
+    fn a_function_call_is_an_answer() {
+        let parts = json!([{ "functionCall": { "name": "judge_lead", "args": { "fit_score": 1 } } }]);
+        assert_eq!(finished("STOP", &parts), Outcome::Text("{\"fit_score\":1}".into()));
+    }
+
+    #[test]
+    fn every_way_to_end_is_told_apart() {
+        let parts = json!([{ "text": "{" }]);
+        for (reason, outcome) in [
+            ("MAX_TOKENS", Outcome::Cut),
+            ("SPII", Outcome::Blocked("SPII")),
+            ("SAFETY", Outcome::Blocked("SAFETY")),
+            ("MALFORMED_RESPONSE", Outcome::Unusable("MALFORMED_RESPONSE")),
+            ("OTHER", Outcome::Unusable("OTHER")),
+        ] {
+            assert_eq!(finished(reason, &parts), outcome);
+        }
+        let blocked = |reason: &str| outcome_of(json!({ "promptFeedback": { "blockReason": reason } }));
+        assert_eq!(blocked("PROHIBITED_CONTENT"), Outcome::Blocked("PROHIBITED_CONTENT"));
+        assert_eq!(blocked("A_NEW_REASON"), Outcome::Blocked("other"));
+        assert_eq!(outcome_of(json!({})), Outcome::Unusable("no candidate"));
+        assert_eq!(outcome_of(json!({ "candidates": [{}] })), Outcome::Unusable("no text"));
+    }
+}

@@ -1,0 +1,185 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lead::Failure;
+use outbound::Reply;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::DEPENDENCY;
+use crate::codes;
+
+/// Where a limit is reached and the service does not say for how long.
+const RATE_WAIT: Duration = Duration::from_secs(30);
+/// Limits by the minute are over by then, whatever the service says.
+const MAX_RATE_WAIT: Duration = Duration::from_hours(1);
+
+/// Daily quotas begin anew at midnight in California: 8:00 UTC, in summer an hour before.
+const QUOTA_RESET: i64 = 8 * 60 * 60;
+const DAY: i64 = 24 * 60 * 60;
+
+/// The body of an error, which some paths wrap in a list of one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Body {
+    Bare(Wrapper),
+    Listed([Wrapper; 1]),
+}
+
+#[derive(Deserialize)]
+struct Wrapper {
+    error: Error,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Error {
+    status: String,
+    details: Vec<Value>,
+}
+
+/// What an answer that is no success means. Its text is never repeated: it may quote the request.
+pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
+    let error = match reply.json::<Body>() {
+        Some(Body::Bare(wrapper) | Body::Listed([wrapper])) => wrapper.error,
+        None => Error::default(),
+    };
+    let status = reply.status.as_u16();
+    match (status, error.status.as_str()) {
+        (429, _) | (_, "RESOURCE_EXHAUSTED") => limit(&error, reply, now),
+        (401 | 403, _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => {
+            permanent(codes::CREDENTIALS_REFUSED, "refuses the key or its rights")
+        }
+        (400, _) if error.is_about_the_key() => permanent(codes::CREDENTIALS_REFUSED, "refuses the key"),
+        (400, "FAILED_PRECONDITION") => permanent(
+            codes::CREDENTIALS_REFUSED,
+            "cannot be used by this account: its country or its billing stands against it",
+        ),
+        (404, _) => permanent(codes::MODEL_RETIRED, "has no such model, or has it no more"),
+        (408 | 409 | 499, _) | (500.., _) => {
+            Failure::transient(codes::UNAVAILABLE, format!("{DEPENDENCY} answered {status}")).on(DEPENDENCY)
+        }
+        _ => permanent(codes::REQUEST_REFUSED, &format!("refused the request with {status}")),
+    }
+}
+
+fn permanent(code: &'static str, what: &str) -> Failure {
+    Failure::permanent(code, format!("{DEPENDENCY} {what}")).on(DEPENDENCY)
+}
+
+fn limit(error: &Error, reply: &Reply, now: Timestamp) -> Failure {
+    if error.is_per_day() {
+        let problem = "ai.gemini has used up the quota of the day";
+        return Failure::deferral(DEPENDENCY, codes::QUOTA_EXHAUSTED, problem, Some(until_reset(now)));
+    }
+    let wait = error.retry_delay().or_else(|| reply.retry_after(now)).unwrap_or(RATE_WAIT);
+    let wait = wait.clamp(Duration::from_secs(1), MAX_RATE_WAIT);
+    Failure::deferral(
+        DEPENDENCY,
+        codes::RATE_LIMITED,
+        "ai.gemini is asked more than it allows in a minute",
+        Some(wait),
+    )
+}
+
+fn until_reset(now: Timestamp) -> Duration {
+    let left = DAY - (now.as_second() - QUOTA_RESET).rem_euclid(DAY);
+    Duration::from_secs(u64::try_from(left).unwrap_or_default())
+}
+
+impl Error {
+    fn of_type<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.details
+            .iter()
+            .filter(move |detail| detail["@type"].as_str().is_some_and(|found| found.ends_with(name)))
+    }
+
+    fn is_about_the_key(&self) -> bool {
+        self.of_type("google.rpc.ErrorInfo")
+            .any(|info| info["reason"].as_str().is_some_and(|reason| reason.starts_with("API_KEY_")))
+    }
+
+    fn is_per_day(&self) -> bool {
+        self.of_type("google.rpc.QuotaFailure")
+            .filter_map(|quota| quota["violations"].as_array())
+            .flatten()
+            .any(|violation| violation["quotaId"].as_str().is_some_and(|id| id.contains("PerDay")))
+    }
+
+    /// Such as `26s` or `26.123s`.
+    fn retry_delay(&self) -> Option<Duration> {
+        let seconds = self
+            .of_type("google.rpc.RetryInfo")
+            .find_map(|info| info["retryDelay"].as_str()?.strip_suffix('s')?.parse().ok())?;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::FailureClass::{Deferral, Permanent, Transient};
+    use outbound::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+
+    fn failure_of(status: u16, body: &Value) -> Failure {
+        let status = StatusCode::from_u16(status).unwrap();
+        let reply = Reply { status, headers: HeaderMap::new(), body: body.to_string().into() };
+        failure(&reply, "2026-11-25T09:30:00Z".parse().unwrap())
+    }
+
+    fn error(status: &str, details: &Value) -> Value {
+        json!({ "error": { "code": 1, "message": "about ann@example.com", "status": status, "details": details } })
+    }
+
+    #[test]
+    fn errors_are_classified_and_never_quoted() {
+        let key =
+            json!([{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID" }]);
+        for (status, body, class, code) in [
+            (400, error("INVALID_ARGUMENT", &json!([])), Permanent, "ai_request_refused"),
+            (400, error("INVALID_ARGUMENT", &key), Permanent, "ai_credentials_refused"),
+            (400, error("FAILED_PRECONDITION", &json!([])), Permanent, "ai_credentials_refused"),
+            (403, error("PERMISSION_DENIED", &json!([])), Permanent, "ai_credentials_refused"),
+            (404, error("NOT_FOUND", &json!([])), Permanent, "ai_model_retired"),
+            (404, json!([error("NOT_FOUND", &json!([]))]), Permanent, "ai_model_retired"),
+            (429, error("RESOURCE_EXHAUSTED", &json!([])), Deferral, "ai_rate_limited"),
+            (499, error("CANCELLED", &json!([])), Transient, "ai_unavailable"),
+            (500, error("INTERNAL", &json!([])), Transient, "ai_unavailable"),
+            (503, json!("<html>busy</html>"), Transient, "ai_unavailable"),
+            (504, json!(null), Transient, "ai_unavailable"),
+            (302, json!(null), Permanent, "ai_request_refused"),
+        ] {
+            let failure = failure_of(status, &body);
+            assert_eq!((failure.class, failure.code.as_ref()), (class, code), "{status} {body}");
+            assert_eq!(failure.dependency, Some(DEPENDENCY));
+            assert!(!failure.message.contains("ann@"));
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_in_seconds_with_a_fraction_and_bounded() {
+        let wait = |details: Value| failure_of(429, &error("RESOURCE_EXHAUSTED", &details)).retry_after;
+        let info = |delay: &str| json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }]);
+        assert_eq!(wait(info("26s")), Some(Duration::from_secs(26)));
+        assert_eq!(wait(info("26.5s")), Some(Duration::from_millis(26_500)));
+        assert_eq!(wait(info("0s")), Some(Duration::from_secs(1)));
+        assert_eq!(wait(info("1e9s")), Some(MAX_RATE_WAIT));
+        for nonsense in ["", "soon", "-1s", "NaNs"] {
+            assert_eq!(wait(info(nonsense)), Some(RATE_WAIT), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_quota_of_the_day_is_waited_for_until_it_begins_anew() {
+        let details = json!([
+            { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "26s" },
+            { "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [
+                { "quotaId": "GenerateRequestsPerDayPerProjectPerModel" } ] },
+        ]);
+        let failure = failure_of(429, &error("RESOURCE_EXHAUSTED", &details));
+        assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
+        assert_eq!(failure.retry_after, Some(Duration::from_mins(22 * 60 + 30)));
+    }
+}

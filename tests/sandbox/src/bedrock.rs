@@ -1,0 +1,341 @@
+//! Amazon Bedrock as far as `Converse` goes
+//! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::judge;
+use crate::{Fault, Misbehaviour};
+
+/// The access key that is taken where no other is agreed on.
+pub const ACCESS_KEY_ID: &str = "AKIDSANDBOX";
+
+/// A model, and what it understands.
+struct Known {
+    id: &'static str,
+    /// Called by an inference profile only.
+    needs_profile: bool,
+    structured_output: bool,
+    forced_tool: bool,
+    caches: bool,
+}
+
+const MODELS: [Known; 5] = [
+    Known {
+        id: "anthropic.claude-haiku-5-5",
+        needs_profile: true,
+        structured_output: true,
+        forced_tool: false,
+        caches: true,
+    },
+    Known {
+        id: "anthropic.claude-sonnet-5-5",
+        needs_profile: true,
+        structured_output: true,
+        forced_tool: false,
+        caches: true,
+    },
+    Known {
+        id: "amazon.nova-2-lite-v1:0",
+        needs_profile: true,
+        structured_output: false,
+        forced_tool: true,
+        caches: false,
+    },
+    Known {
+        id: "amazon.nova-micro-v1:0",
+        needs_profile: false,
+        structured_output: false,
+        forced_tool: true,
+        caches: false,
+    },
+    Known {
+        id: "openai.gpt-oss-120b-1:0",
+        needs_profile: false,
+        structured_output: false,
+        forced_tool: false,
+        caches: false,
+    },
+];
+
+const RETIRED: [&str; 2] = ["anthropic.claude-v2:1", "anthropic.claude-3-sonnet-20240229-v1:0"];
+
+const FIELDS: [&str; 10] = [
+    "messages",
+    "system",
+    "inferenceConfig",
+    "toolConfig",
+    "outputConfig",
+    "guardrailConfig",
+    "requestMetadata",
+    "additionalModelRequestFields",
+    "performanceConfig",
+    "serviceTier",
+];
+
+/// Keywords that a schema for structured output must not hold.
+const REFUSED: [&str; 9] = [
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+];
+
+/// What the model does with a request that is in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Says {
+    /// A truthful answer.
+    Truth,
+    /// An answer that claims what no source gave.
+    Invention,
+    /// This.
+    Text(String),
+    /// A truthful answer behind its reasoning.
+    Reasoning,
+    /// Half of an answer, and this reason for its end.
+    Ends(&'static str),
+}
+
+/// The state of the fake.
+#[derive(Clone)]
+pub struct Bedrock {
+    access_key_id: Arc<str>,
+    script: Arc<Mutex<VecDeque<Says>>>,
+}
+
+impl Default for Bedrock {
+    fn default() -> Self {
+        Self { access_key_id: ACCESS_KEY_ID.into(), script: Arc::default() }
+    }
+}
+
+impl Bedrock {
+    /// What the next requests get, one each; truthful answers afterwards.
+    pub fn will(&self, says: impl IntoIterator<Item = Says>) {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).extend(says);
+    }
+
+    /// The paths.
+    pub fn router(&self) -> Router {
+        Router::new().route("/model/{model}/converse", post(converse)).with_state(self.clone())
+    }
+
+    /// Looks at the form of the signature and whose it is; the signature itself would need the secret.
+    fn refuse_caller(&self, headers: &HeaderMap) -> Option<Response> {
+        let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let Some(text) = text else {
+            return Some(exception(
+                403,
+                "MissingAuthenticationTokenException",
+                "Missing Authentication Token",
+            ));
+        };
+        let part = |name: &str| text.split([' ', ',']).find_map(|part| part.trim().strip_prefix(name));
+        let scope: Vec<_> = part("Credential=").unwrap_or_default().split('/').collect();
+        let is_signed = part("Signature=").is_some_and(|signature| {
+            signature.len() == 64 && signature.bytes().all(|b| b.is_ascii_hexdigit())
+        });
+        match scope[..] {
+            _ if !text.starts_with("AWS4-HMAC-SHA256 ") || !is_signed => Some(exception(
+                403,
+                "IncompleteSignatureException",
+                "Authorization header requires 'Signature' parameter.",
+            )),
+            [id, _, _, "bedrock", "aws4_request"] if id == &*self.access_key_id => None,
+            [_, _, _, "bedrock", "aws4_request"] => Some(exception(
+                403,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            )),
+            _ => Some(exception(
+                403,
+                "InvalidSignatureException",
+                "Credential should be scoped to correct service: 'bedrock'.",
+            )),
+        }
+    }
+}
+
+/// The fault of an exception of the service.
+pub fn fails(status: u16, exception: &str, message: &str) -> Fault {
+    Fault::on(
+        "/converse",
+        Misbehaviour::Answer {
+            status,
+            headers: vec![("x-amzn-errortype".to_owned(), exception.to_owned())],
+            body: json!({ "message": message }),
+        },
+    )
+}
+
+async fn converse(
+    State(fake): State<Bedrock>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Some(refusal) = fake.refuse_caller(&headers) {
+        return refusal;
+    }
+    let known = match find(&model) {
+        Ok(known) => known,
+        Err(refusal) => return *refusal,
+    };
+    let Ok(Value::Object(request)) = serde_json::from_slice(&body) else {
+        return invalid("The request body is not valid JSON.");
+    };
+    if let Err(problem) = check(&request, known) {
+        return invalid(&problem);
+    }
+    let says = fake.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    Json(answer(known, &request, &says.unwrap_or(Says::Truth))).into_response()
+}
+
+fn find(model: &str) -> Result<&'static Known, Box<Response>> {
+    let profile = ["us.", "eu.", "apac.", "global."].iter().find_map(|prefix| model.strip_prefix(prefix));
+    let base = profile.unwrap_or(model);
+    if RETIRED.contains(&base) {
+        let problem =
+            "This model version has reached the end of its life. Please refer to the AWS documentation.";
+        return Err(Box::new(exception(404, "ResourceNotFoundException", problem)));
+    }
+    match MODELS.iter().find(|known| known.id == base) {
+        None => Err(Box::new(invalid("The provided model identifier is invalid."))),
+        Some(known) if known.needs_profile && profile.is_none() => Err(Box::new(invalid(&format!(
+            "Invocation of model ID {model} with on-demand throughput isn\u{2019}t supported. Retry your request with the ID or \
+             ARN of an inference profile that contains this model."
+        )))),
+        Some(known) => Ok(known),
+    }
+}
+
+fn check(request: &Map<String, Value>, model: &Known) -> Result<(), String> {
+    if let Some(name) = request.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(format!("extraneous key [{name}] is not permitted"));
+    }
+    let messages = request.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
+    let first = messages.and_then(|messages| messages.first()).ok_or("messages must not be empty")?;
+    if first["role"] != "user" {
+        return Err("A conversation must start with a user message.".to_owned());
+    }
+    if first["content"].as_array().is_none_or(Vec::is_empty) {
+        return Err("The content field in the Message object is empty.".to_owned());
+    }
+    let most = request.get("inferenceConfig").and_then(|config| config.get("maxTokens"));
+    if most.is_some_and(|most| most.as_i64().is_none_or(|most| most < 1)) {
+        return Err("Value at 'inferenceConfig.maxTokens' failed to satisfy constraint: must be at least 1"
+            .to_owned());
+    }
+    if let Some(choice) = request.get("toolConfig").and_then(|config| config.get("toolChoice"))
+        && choice.get("tool").is_some()
+        && !model.forced_tool
+    {
+        return Err("This model doesn't support the toolConfig.toolChoice.tool field.".to_owned());
+    }
+    let cached = request.get("system").and_then(Value::as_array).into_iter().flatten();
+    if cached.into_iter().any(|block| block.get("cachePoint").is_some()) && !model.caches {
+        return Err("This model doesn't support prompt caching.".to_owned());
+    }
+    let Some(format) = request.get("outputConfig").and_then(|config| config.get("textFormat")) else {
+        return Ok(());
+    };
+    if !model.structured_output {
+        return Err("This model doesn't support structured output.".to_owned());
+    }
+    let schema = format["structure"]["jsonSchema"]["schema"].as_str();
+    let schema = schema.ok_or("outputConfig.textFormat.structure.jsonSchema.schema must be a string")?;
+    let schema: Value = serde_json::from_str(schema).map_err(|_| "The JSON schema is not valid JSON.")?;
+    check_schema(&schema)
+}
+
+fn check_schema(schema: &Value) -> Result<(), String> {
+    match schema {
+        Value::Object(keywords) => {
+            if let Some(refused) = keywords.keys().find(|name| REFUSED.contains(&name.as_str())) {
+                return Err(format!("The JSON schema keyword {refused} is not supported."));
+            }
+            if keywords.get("type").is_some_and(|kind| kind == "object")
+                && keywords.get("additionalProperties") != Some(&Value::Bool(false))
+            {
+                return Err(
+                    "For 'object' type, 'additionalProperties' must be explicitly set to false.".to_owned()
+                );
+            }
+            keywords.values().try_for_each(check_schema)
+        }
+        Value::Array(schemas) => schemas.iter().try_for_each(check_schema),
+        _ => Ok(()),
+    }
+}
+
+fn answer(model: &Known, request: &Map<String, Value>, says: &Says) -> Value {
+    let prompt: String = request["messages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|message| message["content"].as_array())
+        .flatten()
+        .filter_map(|block| block["text"].as_str())
+        .collect();
+    let whole = match judge::fact_sheet(&prompt) {
+        Some(facts) if *says == Says::Invention => judge::invent(&facts),
+        Some(facts) => judge::judge(&facts),
+        None => json!("OK"),
+    };
+    let spoken = whole.as_str().map_or_else(|| whole.to_string(), str::to_owned);
+    let tool = request.get("toolConfig").map(|config| config["toolChoice"]["tool"]["name"].clone());
+    let text = |text: &str| json!({ "text": text });
+    let (mut content, mut reason) = match (says, tool) {
+        (Says::Text(said), _) => (vec![text(said)], "end_turn"),
+        (Says::Ends(reason), _) => (vec![text(&spoken[..spoken.len() / 2])], *reason),
+        (Says::Truth | Says::Invention | Says::Reasoning, Some(name)) => {
+            let tool = json!({ "toolUse": { "toolUseId": "tooluse_sandbox", "name": name, "input": whole } });
+            (vec![text("I hand it in."), tool], "tool_use")
+        }
+        (Says::Reasoning, None) => {
+            let reasoning =
+                json!({ "reasoningContent": { "reasoningText": { "text": "Which facts speak for it?" } } });
+            (vec![reasoning, text(&spoken)], "end_turn")
+        }
+        (Says::Truth | Says::Invention, None) => (vec![text(&spoken)], "end_turn"),
+    };
+    let most = request.get("inferenceConfig").and_then(|config| config["maxTokens"].as_u64());
+    if ["end_turn", "tool_use"].contains(&reason) && most.is_some_and(|most| judge::tokens(&spoken) > most) {
+        (content, reason) = (vec![text(&spoken[..spoken.len() / 2])], "max_tokens");
+    }
+    let fixed = judge::tokens(&request.get("system").map(Value::to_string).unwrap_or_default());
+    let (input, output) = (judge::tokens(&prompt), judge::tokens(&spoken));
+    let (input, written) = if model.caches { (input, fixed) } else { (input + fixed, 0) };
+    json!({
+        "output": { "message": { "role": "assistant", "content": content } },
+        "stopReason": reason,
+        "usage": {
+            "inputTokens": input, "outputTokens": output, "totalTokens": input + written + output,
+            "cacheReadInputTokens": 0, "cacheWriteInputTokens": written,
+        },
+        "metrics": { "latencyMs": 1 },
+    })
+}
+
+fn invalid(problem: &str) -> Response {
+    exception(400, "ValidationException", problem)
+}
+
+fn exception(status: u16, name: &str, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [("x-amzn-errortype", name.to_owned())], Json(json!({ "message": message }))).into_response()
+}

@@ -1,0 +1,97 @@
+//! A judge small enough to be right: what the fakes of AI services answer by, when they are not told to lie.
+
+use serde_json::{Map, Value, json};
+
+/// Facts that are quoted where they are there, with their source and the type of claim that they support.
+const QUOTED: [(&str, &str, &str); 8] = [
+    ("enrichment.industry", "ENRICHMENT", "FIRMOGRAPHIC"),
+    ("enrichment.employee_count", "ENRICHMENT", "FIRMOGRAPHIC"),
+    ("enrichment.country", "ENRICHMENT", "FIRMOGRAPHIC"),
+    ("marketo.activity", "MARKETO", "BEHAVIOR"),
+    ("marketo.engagement_score", "MARKETO", "BEHAVIOR"),
+    ("product.activation_state", "PRODUCT", "BEHAVIOR"),
+    ("computed.baseline_score", "COMPUTED", "SCORE"),
+    ("computed.intent_score", "COMPUTED", "SCORE"),
+];
+
+/// The fact sheet in a prompt: the first JSON object with one of the five namespaces as a key, looked for from the end, since
+/// an example may stand before it.
+pub(crate) fn fact_sheet(prompt: &str) -> Option<Map<String, Value>> {
+    let starts: Vec<_> = prompt.match_indices('{').map(|(start, _)| start).collect();
+    let mut found = None;
+    for start in starts {
+        let mut values = serde_json::Deserializer::from_str(&prompt[start..]).into_iter::<Value>();
+        if let Some(Ok(Value::Object(object))) = values.next()
+            && ["salesforce", "marketo", "product", "enrichment", "computed"]
+                .iter()
+                .any(|namespace| object.get(*namespace).is_some_and(Value::is_object))
+        {
+            found = Some(object);
+        }
+    }
+    found
+}
+
+/// A truthful answer: the computed score and intent, the decision that follows, and the facts quoted as they are.
+pub(crate) fn judge(facts: &Map<String, Value>) -> Value {
+    let fact = |path: &str| {
+        let (namespace, name) = path.split_once('.')?;
+        facts.get(namespace)?.get(name)
+    };
+    let score = fact("computed.baseline_score").and_then(Value::as_i64).unwrap_or(0);
+    let intent = fact("computed.intent_level").and_then(Value::as_str).unwrap_or("LOW");
+    let decision = match (score, intent) {
+        (80.., "HIGH") => "ROUTE_TO_SDR",
+        (50..80, "HIGH") => "MANUAL_REVIEW",
+        (50.., _) => "NURTURE",
+        _ => "IGNORE",
+    };
+    let evidence: Vec<_> = QUOTED
+        .iter()
+        .filter_map(|(path, source, claim_type)| {
+            let value = fact(path).filter(|value| !value.is_array() && !value.is_object())?;
+            Some(json!({ "source": source, "field_path": path, "value": value, "claim_type": claim_type }))
+        })
+        .collect();
+    json!({
+        "fit_score": score,
+        "intent": intent,
+        "decision": decision,
+        "reasoning": "The computed score and intent, and the facts they rest on.",
+        "evidence": evidence,
+    })
+}
+
+/// The answer of a model that makes things up: everything at its best, and an industry that no source gave.
+pub(crate) fn invent(facts: &Map<String, Value>) -> Value {
+    let mut answer = judge(facts);
+    answer["fit_score"] = json!(100);
+    answer["intent"] = json!("HIGH");
+    answer["decision"] = json!("ROUTE_TO_SDR");
+    answer["evidence"] = json!([{
+        "source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Interplanetary Banking",
+        "claim_type": "FIRMOGRAPHIC",
+    }]);
+    answer
+}
+
+/// As many tokens as a text may well be.
+pub(crate) fn tokens(text: &str) -> u64 {
+    text.len().div_ceil(4) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sheet_is_found_behind_an_example() {
+        let prompt = r#"For {"computed":{"baseline_score":1}} say so. <fact_sheet>{"marketo":{"activity":"{x}"},"computed":{"baseline_score":85,"intent_level":"HIGH"}}</fact_sheet> {"not":"facts"}"#;
+        let facts = fact_sheet(prompt).unwrap();
+        assert_eq!(facts["computed"]["baseline_score"], 85);
+        let answer = judge(&facts);
+        assert_eq!(answer["decision"], "ROUTE_TO_SDR");
+        assert_eq!(answer["evidence"][0]["value"], "{x}");
+        assert!(fact_sheet("Say OK.").is_none());
+    }
+}
