@@ -47,6 +47,10 @@ impl EnrichmentProvider for Fixtures {
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
         Ok(self.companies.get(domain).cloned())
     }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -7,19 +7,32 @@
 //!
 //! Private and throw-away mailboxes say nothing about an employer: [`Mailbox`] knows them, and no provider is asked.
 //!
-//! [`Fixtures`] is the provider that needs neither a network nor a key.
+//! [`Fixtures`] is the provider that needs neither a network nor a key. The others are one module a system, under
+//! `providers`; what they said is remembered in a [`Cache`] that processes share, so that nobody pays twice for the
+//! same answer, and leads of one company that come together ask once.
 
+mod cache;
+mod country;
 mod domain;
 mod firmographics;
 mod fixtures;
+mod flights;
 mod mailbox;
+mod numbers;
 mod outcome;
 mod provider;
+mod providers;
+mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod waterfall;
 
+pub use cache::{Answer, Cache, Kept};
 pub use firmographics::{Firmographics, Range};
 pub use fixtures::Fixtures;
 pub use mailbox::Mailbox;
 pub use outcome::{Enrichment, EnrichmentStatus, Provenance, ProviderError};
-pub use provider::EnrichmentProvider;
-pub use waterfall::Waterfall;
+pub use provider::{EnrichmentProvider, NOT_YET};
+pub use providers::{Access, Apollo, Clearbit, Hunter, PeopleDataLabs, ZoomInfo, ZoomInfoAccess};
+pub use source::{Memory, Terms};
+pub use waterfall::{ProviderState, Waterfall};

@@ -42,8 +42,11 @@ impl Mailbox {
 }
 
 static PRIVATE: LazyLock<HashSet<&str>> = LazyLock::new(|| domains(include_str!("../data/free-mail.txt")));
-static DISPOSABLE: LazyLock<HashSet<&str>> =
-    LazyLock::new(|| domains(include_str!("../data/disposable-mail.txt")));
+static DISPOSABLE: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let mut all = domains(include_str!("../data/disposable-email-domains.txt"));
+    all.extend(domains(include_str!("../data/disposable-mail.txt")));
+    all
+});
 
 /// One domain a line; `#` starts a comment.
 fn domains(text: &str) -> HashSet<&str> {
@@ -66,6 +69,8 @@ mod tests {
             ("me.fastmail.com", Mailbox::Private),
             ("mailinator.com", Mailbox::Disposable),
             ("x.y.mailinator.com", Mailbox::Disposable),
+            ("yopmail.com", Mailbox::Disposable),
+            ("burnermail.io", Mailbox::Disposable),
             ("stripe.com", Mailbox::Corporate),
             ("notgmail.com", Mailbox::Corporate),
             ("gmail.com.example.com", Mailbox::Corporate),
@@ -76,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_lists_hold_lower_case_domains_and_do_not_overlap() {
-        assert!(PRIVATE.len() > 100 && DISPOSABLE.len() > 80);
+        assert!(PRIVATE.len() > 100 && DISPOSABLE.len() > 10_000);
         for domain in PRIVATE.iter().chain(DISPOSABLE.iter()) {
             assert!(domain.contains('.') && *domain == domain.to_lowercase(), "{domain}");
         }

@@ -1,37 +1,78 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use lead::{Clock, Dependency, Failure, Lead};
+use breaker::Open;
+use lead::{Clock, Failure, Lead};
 
 use crate::domain::company_domain;
+use crate::source::Source;
 use crate::{
-    Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Mailbox, Provenance, ProviderError,
+    Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Mailbox, Memory, Provenance,
+    ProviderError, Terms,
 };
 
 /// Providers in the order they are asked, the most trusted first.
 pub struct Waterfall {
-    providers: Vec<Arc<dyn EnrichmentProvider>>,
-    timeout: Duration,
-    clock: Arc<dyn Clock>,
+    sources: Vec<Arc<Source>>,
+}
+
+/// How a provider is doing.
+pub struct ProviderState {
+    /// [`EnrichmentProvider::name`].
+    pub name: &'static str,
+    /// Why it is not asked for now, and until when.
+    pub left_alone: Option<Open>,
+    /// What came of trying its credentials: what works, or none where that would cost.
+    pub check: Result<Option<&'static str>, Failure>,
 }
 
 impl Waterfall {
-    /// A waterfall over `providers`; each gets `timeout` for its answer.
+    /// A waterfall over `providers`; each gets `timeout` for its answer, and is asked about every lead.
     pub fn new(
         providers: Vec<Arc<dyn EnrichmentProvider>>,
         timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { providers, timeout, clock }
+        let source = |provider| Arc::new(Source::new(provider, timeout, Arc::clone(&clock)));
+        Self { sources: providers.into_iter().map(source).collect() }
+    }
+
+    /// A waterfall that remembers what remote providers said, leaves those alone that cannot answer, and stays within
+    /// the credits a day that `credits` gives for a provider's name.
+    pub fn remembering(
+        providers: Vec<Arc<dyn EnrichmentProvider>>,
+        timeout: Duration,
+        clock: &Arc<dyn Clock>,
+        memory: &Memory,
+        terms: Terms,
+        credits: &HashMap<&'static str, u32>,
+    ) -> Self {
+        let source = |provider: Arc<dyn EnrichmentProvider>| {
+            let credits = credits.get(provider.name()).copied();
+            Arc::new(Source::new(provider, timeout, Arc::clone(clock)).remembering(memory, terms, credits))
+        };
+        Self { sources: providers.into_iter().map(source).collect() }
     }
 
     /// The names of the providers, in the order they are asked.
     pub fn providers(&self) -> impl Iterator<Item = &'static str> {
-        self.providers.iter().map(|provider| provider.name())
+        self.sources.iter().map(|source| source.provider().name())
+    }
+
+    /// How each provider is doing. Tries credentials where that is free; asks about no company.
+    pub async fn states(&self) -> Vec<ProviderState> {
+        let mut states = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            let left_alone = match source.breaker() {
+                Some(breaker) => breaker.open().await.unwrap_or_default(),
+                None => None,
+            };
+            let (name, check) = (source.provider().name(), source.provider().check().await);
+            states.push(ProviderState { name, left_alone, check });
+        }
+        states
     }
 
     /// Finds out about the lead's company. Never fails: what went wrong is part of the outcome.
@@ -47,13 +88,13 @@ impl Waterfall {
         let mut company = Firmographics::of(domain);
         let mut provenance = BTreeMap::new();
         let mut errors = Vec::new();
-        for provider in &self.providers {
-            match self.ask(provider.as_ref(), domain).await {
-                Ok(Some(answer)) => {
+        for source in &self.sources {
+            let provider = Cow::Borrowed(source.provider().name());
+            match source.company(domain).await {
+                Ok((Some(answer), fetched_at)) => {
                     // An answer without a single fact is a provider still looking, not a company found.
                     let filled = merge(&mut company, answer.normalised(domain));
-                    let source =
-                        Provenance { provider: Cow::Borrowed(provider.name()), fetched_at: self.clock.now() };
+                    let source = Provenance { provider, fetched_at };
                     if !filled.is_empty() {
                         provenance.entry("domain".to_owned()).or_insert_with(|| source.clone());
                     }
@@ -62,10 +103,8 @@ impl Waterfall {
                         break;
                     }
                 }
-                Ok(None) => {}
-                Err(failure) => {
-                    errors.push(ProviderError { provider: Cow::Borrowed(provider.name()), failure });
-                }
+                Ok((None, _)) => {}
+                Err(failure) => errors.push(ProviderError { provider, failure }),
             }
         }
         let found = !provenance.is_empty();
@@ -76,35 +115,15 @@ impl Waterfall {
         };
         Enrichment { status, firmographics: found.then_some(company), provenance, errors }
     }
-
-    /// One provider's answer, with a hang and a panic turned into failures.
-    async fn ask(
-        &self,
-        provider: &dyn EnrichmentProvider,
-        domain: &str,
-    ) -> Result<Option<Firmographics>, Failure> {
-        // The provider is not touched again after a panic in this call by anything that could see a half-made
-        // change: adapters hold a client and configuration only.
-        let answer = AssertUnwindSafe(async { provider.company(domain).await }).catch_unwind();
-        let dependency = || Dependency::named(format!("enrichment.{}", provider.name()));
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Ok(answer)) => answer,
-            // The panic's message is left out: it may quote what the provider sent.
-            Ok(Err(_)) => {
-                Err(Failure::transient("enrichment_panic", "the provider's adapter panicked")
-                    .on(dependency()))
-            }
-            Err(_) => Err(Failure::transient(
-                "enrichment_timeout",
-                format!("no answer within {} ms", self.timeout.as_millis()),
-            )
-            .on(dependency())),
-        }
-    }
 }
 
 /// Fills what `company` lacks from `answer`, and names the fields filled.
+///
+/// A size is taken from one provider, and a place is not mended with one in another country: parts of two answers that
+/// contradict each other would be a company that nobody described.
 fn merge(company: &mut Firmographics, answer: Firmographics) -> Vec<&'static str> {
+    let has_size = company.employee_count.is_some() || company.employee_range.is_some();
+    let is_elsewhere = company.country.is_some() && answer.country.is_some() && company.country != answer.country;
     let mut filled = Vec::new();
     macro_rules! fill {
         ($($field:ident),+) => {
@@ -114,7 +133,13 @@ fn merge(company: &mut Firmographics, answer: Firmographics) -> Vec<&'static str
             })+
         };
     }
-    fill!(name, industry, employee_count, employee_range, revenue_usd, city, region, country, founded_year);
+    fill!(name, industry, revenue_usd, founded_year);
+    if !has_size {
+        fill!(employee_count, employee_range);
+    }
+    if !is_elsewhere {
+        fill!(city, region, country);
+    }
     if company.technologies.is_empty() && !answer.technologies.is_empty() {
         company.technologies = answer.technologies;
         filled.push("technologies");
@@ -200,6 +225,23 @@ mod tests {
             outcome.provenance.keys().eq(fields.as_object().unwrap().keys()),
             "one source for each field"
         );
+    }
+
+    #[tokio::test]
+    async fn a_size_comes_from_one_provider_and_a_place_is_in_one_country() {
+        let size = |range| Firmographics { employee_range: range, ..Firmographics::of("") };
+        let a = fake("a", move |_| {
+            Ok(Some(Firmographics { country: Some("DE".into()), employee_count: Some(40), ..size(None) }))
+        });
+        let b = fake("b", move |_| {
+            let range = crate::Range { min: 5001, max: None };
+            Ok(Some(Firmographics { city: Some("Boston".into()), country: Some("US".into()), ..size(Some(range)) }))
+        });
+        let c = fake("c", |d| Ok(Some(Firmographics { city: Some("Munich".into()), ..Firmographics::of(d) })));
+        let outcome = waterfall(&[&a, &b, &c]).enrich(&lead("x@example.com")).await;
+        let found = outcome.found().unwrap();
+        assert_eq!((found.employee_count, found.employee_range), (Some(40), None));
+        assert_eq!((found.city.as_deref(), found.country.as_deref()), (Some("Munich"), Some("DE")));
     }
 
     #[tokio::test]

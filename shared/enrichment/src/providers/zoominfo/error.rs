@@ -1,0 +1,92 @@
+use outbound::Reply;
+use serde_json::Value;
+
+/// Why ZoomInfo refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The token has expired or was taken back.
+    Token,
+    /// The token was given out without the scope.
+    Scope,
+    /// The account's plan lacks the API.
+    Entitlement,
+    /// The account's plan lacks a field that was asked for.
+    Field,
+    /// Too many questions.
+    Rate,
+    /// No credits are left.
+    Credits,
+    /// Their trouble.
+    Unavailable,
+    /// Anything else: the status decides.
+    Other,
+}
+
+/// Reads a refusal; none in a success. There are two envelopes: `{"error":{"code":..}}` as documented, and JSON:API's
+/// `{"errors":[{"code":..}]}` as described by their OpenAPI files.
+pub(super) fn read(reply: &Reply) -> Option<Refusal> {
+    if reply.status.is_success() {
+        return None;
+    }
+    let answer: Value = reply.json().unwrap_or_default();
+    let errors = answer["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let codes = errors.iter().chain([&answer["error"]]).filter_map(|error| error["code"].as_str());
+    let known = codes.filter_map(of_code).next();
+    Some(known.unwrap_or(match reply.status.as_u16() {
+        401 => Refusal::Token,
+        429 => Refusal::Rate,
+        _ => Refusal::Other,
+    }))
+}
+
+fn of_code(code: &str) -> Option<Refusal> {
+    Some(match code {
+        "ZI0001" => Refusal::Token,
+        "ZI0002" => Refusal::Scope,
+        "ZI0003" => Refusal::Entitlement,
+        "ZI0004" => Refusal::Rate,
+        "PFAPI0001" | "PFAPI0009" => Refusal::Field,
+        "PFAPI0007" | "PFAPI0010" => Refusal::Unavailable,
+        "PFAPI0011" => Refusal::Credits,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use outbound::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+
+    fn reply(status: u16, body: &Value) -> Reply {
+        let status = StatusCode::from_u16(status).unwrap();
+        Reply { status, headers: Default::default(), body: body.to_string().into() }
+    }
+
+    #[test]
+    fn both_envelopes_say_the_same() {
+        for (status, code, refusal) in [
+            (401, "ZI0001", Refusal::Token),
+            (403, "ZI0002", Refusal::Scope),
+            (403, "ZI0003", Refusal::Entitlement),
+            (429, "ZI0004", Refusal::Rate),
+            (400, "PFAPI0001", Refusal::Field),
+            (400, "PFAPI0011", Refusal::Credits),
+            (504, "PFAPI0010", Refusal::Unavailable),
+            (400, "PFAPI9999", Refusal::Other),
+        ] {
+            for body in [json!({"error": {"code": code}}), json!({"errors": [{"code": code}]})] {
+                assert_eq!(read(&reply(status, &body)), Some(refusal), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_code_the_status_decides() {
+        assert_eq!(read(&reply(401, &json!("no"))), Some(Refusal::Token));
+        assert_eq!(read(&reply(429, &json!(null))), Some(Refusal::Rate));
+        assert_eq!(read(&reply(500, &json!({"error": "oops"}))), Some(Refusal::Other));
+        assert_eq!(read(&reply(200, &json!({"error": {"code": "ZI0001"}}))), None);
+    }
+}
