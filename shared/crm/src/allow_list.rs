@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lead::Failure;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Action, Object, Plan};
 
@@ -75,13 +75,14 @@ impl Default for AllowList {
 }
 
 /// What the guard thinks of one action of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     /// The action's place in the plan.
     pub position: u32,
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: String,
     /// Why it is refused; none where it may pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Failure>,
 }
 
@@ -105,7 +106,11 @@ pub(crate) fn review(plan: &Plan, allow: &AllowList, largest_plan: u32) -> Vec<R
                     format!("the plan has `{}` twice for the same effect", planned.action.kind()),
                 ))
             };
-            Review { position: planned.position, kind: planned.action.kind(), refusal: verdict.err() }
+            Review {
+                position: planned.position,
+                kind: planned.action.kind().to_owned(),
+                refusal: verdict.err(),
+            }
         })
         .collect()
 }
@@ -127,14 +132,17 @@ mod tests {
         Plan::new(lead, delivery, 1, None, actions)
     }
 
-    fn refusals(allow: &AllowList, largest_plan: u32) -> Vec<(&'static str, String)> {
+    fn refusals(allow: &AllowList, largest_plan: u32) -> Vec<(String, String)> {
         let reviews = review(&plan(), allow, largest_plan);
         reviews.into_iter().filter_map(|r| Some((r.kind, r.refusal?.code.into_owned()))).collect()
     }
 
     #[test]
     fn the_built_in_list_allows_everything_but_what_cannot_be_undone() {
-        assert_eq!(refusals(&AllowList::default(), 100), [("convert_lead", "action_not_allowed".to_owned())]);
+        assert_eq!(
+            refusals(&AllowList::default(), 100),
+            [("convert_lead".to_owned(), "action_not_allowed".to_owned())]
+        );
     }
 
     #[test]
@@ -155,8 +163,11 @@ mod tests {
     fn an_action_that_writes_one_field_too_many_is_refused() {
         let text = include_str!("../allow-list.toml").replace("\"phone\",\n", "");
         let refused = refusals(&AllowList::parse(&text).unwrap(), 100);
-        let kinds: Vec<_> =
-            refused.iter().filter(|(_, code)| code == "field_not_allowed").map(|(kind, _)| *kind).collect();
+        let kinds: Vec<_> = refused
+            .iter()
+            .filter(|(_, code)| code == "field_not_allowed")
+            .map(|(kind, _)| kind.as_str())
+            .collect();
         assert_eq!(kinds, ["upsert_lead", "create_lead"]);
     }
 
@@ -172,7 +183,10 @@ mod tests {
     #[test]
     fn a_plan_that_fits_no_limit_is_refused_rather_than_deferred_for_ever() {
         let refused = refusals(&AllowList::default(), 10);
-        assert_eq!(refused.last().unwrap(), &("update_opportunity_stage", "plan_too_large".to_owned()));
+        assert_eq!(
+            refused.last().unwrap(),
+            &("update_opportunity_stage".to_owned(), "plan_too_large".to_owned())
+        );
         assert_eq!(refused.iter().filter(|(_, code)| code == "plan_too_large").count(), 2);
     }
 

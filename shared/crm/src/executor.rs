@@ -67,6 +67,12 @@ pub trait Executor: Send + Sync {
     /// last stands for all; what cannot be told is absent. A CRM that knows nothing is no failure.
     async fn facts(&self, about: &About) -> Result<Known, Failure>;
 
+    /// Whether [`facts`](Executor::facts) can tell more than what we wrote ourselves. Where it cannot, nobody asks, and what
+    /// the sender of a lead says about the CRM stands.
+    fn knows_more_than_we_wrote(&self) -> bool {
+        true
+    }
+
     /// Everything that [`execute`](Executor::execute) would write now, field by field, with the value that is there;
     /// and what it would leave out, with the reason. Reads, and writes nothing.
     ///

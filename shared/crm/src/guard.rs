@@ -2,11 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lead::{Clock, Dependency, Failure, FailureClass};
+use serde::{Deserialize, Serialize};
 
 use crate::allow_list::review;
-use crate::limits::{Exceeded, Limits, Scope};
+use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
-use crate::{ActionId, AllowList, Effect, Executor, Health, Ledger, Outcome, Plan, PlannedAction, Review};
+use crate::{
+    About, ActionId, AllowList, Effect, Executor, FieldChange, Health, Known, Ledger, Mapping, Outcome, Plan,
+    PlannedAction, Restored, Review, SchemaProblem,
+};
 use breaker::{Breaker, BreakerSettings, Passage};
 
 /// How the guard guards.
@@ -19,15 +23,36 @@ pub struct GuardSettings {
     /// How long the actions of one plan may take together before their outcome counts as unknown. A safety net:
     /// executors have shorter limits for each call.
     pub timeout: Duration,
+    /// Whether the values that a plan overwrites are read and kept in the ledger before it is done, so that they can be
+    /// put back. It costs the CRM one more question a plan.
+    pub keep_old_values: bool,
+    /// Whether plans are carried out. The guard only says so; who plans keeps to it, since a promoted lead is carried out in
+    /// shadow mode too.
+    pub mode: CrmMode,
+    /// The mapping that the executor works by.
+    pub mapping: Arc<Mapping>,
+}
+
+/// Whether plans are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CrmMode {
+    /// They are made, checked against the CRM, and kept.
+    Shadow,
+    /// They are carried out.
+    Live,
 }
 
 impl Default for GuardSettings {
-    /// The built-in allow-list, the default breaker, one minute.
+    /// The built-in allow-list, the default breaker, one minute, no old values, live, and the mock CRM's mapping.
     fn default() -> Self {
         Self {
             allow: AllowList::default(),
             breaker: BreakerSettings::default(),
             timeout: Duration::from_mins(1),
+            keep_old_values: false,
+            mode: CrmMode::Live,
+            mapping: Arc::new(Mapping::default_for("mock").expect("there is a mapping for the mock CRM")),
         }
     }
 }
@@ -41,6 +66,15 @@ pub struct PlanOutcome {
     pub lead_record: Option<Effect>,
     /// The effect of each action, in the plan's order, whether of this try or of an earlier one.
     pub effects: Vec<(ActionId, Effect)>,
+}
+
+/// What a plan would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preview {
+    /// What the guard thinks of each action.
+    pub reviews: Vec<Review>,
+    /// What the actions that it lets pass would write, field by field.
+    pub changes: Vec<FieldChange>,
 }
 
 /// The only way to the CRM.
@@ -75,6 +109,16 @@ impl Guard {
         self.executor.provider()
     }
 
+    /// Whether plans are to be carried out, as configured.
+    pub fn mode(&self) -> CrmMode {
+        self.settings.mode
+    }
+
+    /// The mapping that the executor works by.
+    pub fn mapping(&self) -> &Mapping {
+        &self.settings.mapping
+    }
+
     /// The name under which failures of this CRM are reported.
     pub fn dependency(&self) -> &Dependency {
         self.breaker.dependency()
@@ -83,6 +127,51 @@ impl Guard {
     /// Says of each action whether it would be refused, and why. Nothing is done, counted or written.
     pub fn review(&self, plan: &Plan) -> Vec<Review> {
         review(plan, &self.settings.allow, self.limits.largest_plan())
+    }
+
+    /// Says what a plan would write now, and why not, field by field. The CRM is read; nothing is written, and nothing counts
+    /// against the limits.
+    ///
+    /// Failures: as of [`submit`](Self::submit), where the CRM cannot be read.
+    pub async fn preview(&self, plan: &Plan) -> Result<Preview, Failure> {
+        let reviews = self.review(plan);
+        let passing = plan.actions.iter().zip(&reviews).filter(|(_, review)| review.refusal.is_none());
+        let actions: Vec<PlannedAction> = passing.map(|(planned, _)| planned.clone()).collect();
+        let changes = self.ask(self.executor.preview(&plan.lead_id, &actions)).await?;
+        Ok(Preview { reviews, changes })
+    }
+
+    /// What the CRM knows of a person and their company; none for a CRM that knows only what we wrote.
+    ///
+    /// Failures: as of [`submit`](Self::submit), where the CRM cannot be read.
+    pub async fn facts(&self, about: &About) -> Result<Option<Known>, Failure> {
+        if !self.executor.knows_more_than_we_wrote() {
+            return Ok(None);
+        }
+        self.ask(self.executor.facts(about)).await.map(Some)
+    }
+
+    /// What about the CRM's schema does not suit the mapping.
+    pub async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
+        self.ask(self.executor.schema_problems()).await
+    }
+
+    /// Puts old values back where the CRM still holds what we wrote: see [`Executor::restore`]. An operator asks for it, lead
+    /// by lead: it passes the breaker, and counts against no limit.
+    pub async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+        let results = self.ask(self.executor.restore(changes)).await?;
+        let put_back = results.iter().filter(|result| **result == Restored::PutBack).count();
+        tracing::info!(provider = self.provider(), fields = changes.len(), put_back, "old values put back");
+        Ok(results)
+    }
+
+    /// Asks the CRM something, past the breaker and within the time, and tells the breaker what came of it.
+    async fn ask<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let past_failures = self.pass_breaker().await?;
+        let answer = tokio::time::timeout(self.settings.timeout, question).await;
+        let answer = answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure));
+        self.tell_breaker(answer.as_ref().err(), past_failures).await;
+        answer
     }
 
     /// Asks the CRM whether it can be used, and tells the breaker. For whoever waits to resume.
@@ -110,14 +199,19 @@ impl Guard {
         let past_failures = self.pass_breaker().await?;
 
         let planned = u32::try_from(plan.actions.len()).unwrap_or(u32::MAX);
-        let reservation = self
-            .limits
-            .reserve(&plan.lead_id, plan.account.as_deref(), planned)
-            .await
-            .map_err(|exceeded| self.deferral(exceeded))?;
+        let reservation =
+            self.limits.reserve(&plan.lead_id, plan.account.as_deref(), planned).await.map_err(|error| {
+                match error {
+                    LimitError::Exceeded(exceeded) => self.deferral(exceeded),
+                    LimitError::Uncounted(failure) => failure,
+                }
+            })?;
         let mut sent = 0;
         let result = self.run(plan, &mut sent).await;
-        self.limits.give_back(reservation, planned - sent.min(planned)).await;
+        let unused = planned - sent.min(planned);
+        if unused > 0 {
+            self.limits.give_back(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
+        }
 
         let outcome = result?;
         self.tell_breaker(outcome.as_ref().err(), past_failures).await;
@@ -171,7 +265,11 @@ impl Guard {
     async fn run(&self, plan: &Plan, sent: &mut u32) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let states = self.ledger.begin(self.provider(), plan).await?;
         let mut progress = Progress::new(plan, states);
-        if let Err(failure) = self.settle(plan, &mut progress).await {
+        let ready = match self.settle(plan, &mut progress).await {
+            Ok(()) if self.settings.keep_old_values => self.keep_old_values(plan, &progress).await,
+            settled => settled,
+        };
+        if let Err(failure) = ready {
             progress.skip_the_rest();
             self.ledger.finish(&progress.outcomes()).await?;
             return Ok(Err(failure));
@@ -215,11 +313,28 @@ impl Guard {
         Ok(())
     }
 
+    /// Keeps what the actions that begin now will overwrite. Of one that was begun before, the first try has kept it: the
+    /// values of now may be its own.
+    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), Failure> {
+        let beginning = progress.beginning();
+        if beginning.is_empty() {
+            return Ok(());
+        }
+        let question = self.executor.preview(&plan.lead_id, &beginning);
+        let answer = tokio::time::timeout(self.settings.timeout, question).await;
+        let changes = answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure))?;
+        let of = |planned: &PlannedAction| {
+            let its = changes.iter().filter(|change| change.position == planned.position);
+            (planned.action_id.clone(), its.cloned().collect())
+        };
+        self.ledger.note(&beginning.iter().map(of).collect::<Vec<_>>()).await
+    }
+
     async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
         let work = self.executor.execute(&plan.lead_id, actions);
         let answer = tokio::time::timeout(self.settings.timeout, work).await;
         let mut results = answer.unwrap_or_else(|_| {
-            let failure = Failure::transient("crm_timeout", "the CRM did not answer in time");
+            let failure = no_answer();
             actions.iter().map(|_| Err(failure.clone())).collect()
         });
         if results.len() < actions.len() && results.iter().all(Result::is_ok) {
@@ -279,6 +394,10 @@ impl Guard {
             tracing::info!(%lead_id, %action_id, provider, kind, outcome, "crm action");
         }
     }
+}
+
+fn no_answer() -> Failure {
+    Failure::transient("crm_timeout", "the CRM did not answer in time")
 }
 
 fn label(outcome: &Outcome) -> &'static str {

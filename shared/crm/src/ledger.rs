@@ -1,12 +1,13 @@
 use async_trait::async_trait;
 use lead::Failure;
 
-use crate::{ActionId, Effect, Plan};
+use crate::{ActionId, Effect, FieldChange, Plan};
 
 /// The book of effects: a row for each action, written before it and after it.
 ///
 /// A row says in what state its action is:
-/// `pending` (it may have had its effect), `done`, `failed` (no effect), `skipped` (not sent), `refused` (by the guard).
+/// `pending` (it may have had its effect), `done`, `failed` (no effect), `skipped` (not sent), `refused` (by the guard),
+/// `restored` (its effect was taken back by a rollback, and it may be done again).
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Opens a row for every action of the plan, durably and all in one transaction, and says where each stood before,
@@ -15,6 +16,9 @@ pub trait Ledger: Send + Sync {
     /// A row that is `done` stays as it is. Any other becomes `pending`, with the plan's parameters and one more attempt.
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure>;
 
+    /// Keeps what actions that were begun are about to change, with the values that stand there before.
+    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure>;
+
     /// Writes what came of actions that were begun, in one transaction. A row that is `done` stays as it is.
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure>;
 }
@@ -22,7 +26,7 @@ pub trait Ledger: Send + Sync {
 /// Where an action stood when it was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerState {
-    /// It has had no effect: never begun, or certainly failed.
+    /// It has no effect: never begun, certainly failed, or taken back.
     New,
     /// It was begun and may have had its effect: the process died, or the reply was lost.
     Unsettled,
@@ -37,7 +41,7 @@ impl LedgerState {
         match (state, effect) {
             ("done", Some(effect)) => Some(Self::Done(effect)),
             ("pending", _) => Some(Self::Unsettled),
-            ("failed" | "skipped" | "refused", _) => Some(Self::New),
+            ("failed" | "skipped" | "refused" | "restored", _) => Some(Self::New),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Clock, LeadId};
+use lead::{Clock, Failure, LeadId};
 
 /// How many actions may be sent in a window of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,22 @@ pub struct Exceeded {
     pub retry_after: Duration,
 }
 
-/// Room for a plan's actions, taken.
+/// Why no room was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LimitError {
+    /// There is none now.
+    Exceeded(Exceeded),
+    /// What is sent could not be counted.
+    Uncounted(Failure),
+}
+
+impl From<Failure> for LimitError {
+    fn from(failure: Failure) -> Self {
+        Self::Uncounted(failure)
+    }
+}
+
+/// Room for a plan's actions, taken. What its number means, the limits know that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation(pub u64);
 
@@ -62,13 +77,14 @@ pub trait Limits: Send + Sync {
         lead: &LeadId,
         account: Option<&str>,
         actions: u32,
-    ) -> Result<Reservation, Exceeded>;
+    ) -> Result<Reservation, LimitError>;
 
-    /// Gives back room for `actions` actions of a reservation: they were not sent.
-    async fn give_back(&self, reservation: Reservation, actions: u32);
+    /// Gives back room for `actions` actions of a reservation of the same lead and account: they were not sent. Room that
+    /// could not be given back comes free as the window slides on.
+    async fn give_back(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32);
 }
 
-/// Limits within this process.
+/// Limits within this process. Several processes together send as many times as much: `store::SharedLimits` holds for all.
 ///
 /// What it keeps is bounded by the global limit: an entry for each plan in the window.
 pub struct SlidingWindow {
@@ -151,7 +167,7 @@ impl Limits for SlidingWindow {
         lead: &LeadId,
         account: Option<&str>,
         actions: u32,
-    ) -> Result<Reservation, Exceeded> {
+    ) -> Result<Reservation, LimitError> {
         let now = self.clock.now();
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         while sent.entries.front().is_some_and(|entry| self.age(entry, now) >= self.settings.window) {
@@ -178,7 +194,7 @@ impl Limits for SlidingWindow {
             None
         };
         if let Some((scope, retry_after)) = exceeded {
-            return Err(Exceeded { scope, retry_after });
+            return Err(LimitError::Exceeded(Exceeded { scope, retry_after }));
         }
 
         let id = sent.next_id;
@@ -189,7 +205,7 @@ impl Limits for SlidingWindow {
         Ok(Reservation(id))
     }
 
-    async fn give_back(&self, reservation: Reservation, actions: u32) {
+    async fn give_back(&self, _: &LeadId, _: Option<&str>, reservation: Reservation, actions: u32) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         // Ids rise along the queue.
         let Ok(index) = sent.entries.binary_search_by_key(&reservation.0, |entry| entry.id) else { return };
@@ -222,8 +238,8 @@ mod tests {
         (SlidingWindow::new(settings, Arc::new(clock.clone())), clock)
     }
 
-    fn exceeded(scope: Scope, seconds: u64) -> Exceeded {
-        Exceeded { scope, retry_after: Duration::from_secs(seconds) }
+    fn exceeded(scope: Scope, seconds: u64) -> LimitError {
+        LimitError::Exceeded(Exceeded { scope, retry_after: Duration::from_secs(seconds) })
     }
 
     #[tokio::test]
@@ -268,13 +284,13 @@ mod tests {
         let (limits, clock) = window(10, 10, 10);
         let ann = lead("ann");
         let first = limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
-        limits.give_back(first, 7).await;
+        limits.give_back(&ann, None, first, 7).await;
         let second = limits.reserve(&ann, Some("example.com"), 7).await.unwrap();
-        limits.give_back(second, 100).await;
+        limits.give_back(&ann, None, second, 100).await;
         limits.reserve(&ann, Some("example.com"), 7).await.unwrap();
         clock.advance(Duration::from_mins(1));
         limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
-        limits.give_back(first, 3).await; // long gone
+        limits.give_back(&ann, None, first, 3).await; // long gone
         assert!(limits.reserve(&ann, None, 1).await.is_err());
     }
 

@@ -254,6 +254,10 @@ impl Executor for MockCrm {
         Ok(Known { lead, ..Known::default() })
     }
 
+    fn knows_more_than_we_wrote(&self) -> bool {
+        false
+    }
+
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
         let mut changes = Vec::new();
         for planned in actions {

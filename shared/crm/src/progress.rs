@@ -28,6 +28,12 @@ impl<'a> Progress<'a> {
         unsettled.map(|step| step.planned).collect()
     }
 
+    /// What this try is the first to do.
+    pub(crate) fn beginning(&self) -> Vec<PlannedAction> {
+        let beginning = self.steps.iter().filter(|step| step.before == LedgerState::New);
+        beginning.map(|step| step.planned.clone()).collect()
+    }
+
     /// What is still to be done.
     pub(crate) fn open(&self) -> Vec<PlannedAction> {
         let open = self.steps.iter().filter(|step| step.effect().is_none());

@@ -5,8 +5,8 @@ mod faults;
 mod memory;
 mod suite;
 
-pub use breaker::testing::MemoryHealth;
 pub use actions::every_action;
+pub use breaker::testing::MemoryHealth;
 pub use faults::{Fault, FaultyExecutor, FaultyLedger, Script};
 pub use memory::{MemoryLedger, Row};
 pub use suite::{ExecutorFixture, SuiteFault, executor_suite, suite_plan};

@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use crm::{CrmMode, Plan};
 use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::parse_lead;
@@ -14,11 +15,14 @@ use crate::{Pipeline, judge};
 impl LeadHandler for Pipeline {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
         let event = read(message)?;
-        let Begun::Work(work) = self.store.begin_work(&event, message.attempt).await? else {
+        let Begun::Work(mut work) = self.store.begin_work(&event, message.attempt).await? else {
             tracing::info!("nothing to do: finished or superseded");
             return Ok(());
         };
         let enrichment = self.enrich(&work).await?;
+        if work.analysis.is_none() {
+            self.ask_the_crm(&mut work, &enrichment, message.attempt).await?;
+        }
         let analysis = match &work.analysis {
             Some(analysis) => analysis.clone(),
             None => judge::judge(self, &work, &enrichment, message.attempt).await?,
@@ -78,9 +82,10 @@ impl Pipeline {
             tracing::info!(outcome = "held", "lead settled");
             return Ok(());
         }
-        let mut plan = plan::plan(work, enrichment, analysis);
-        let written = self.store.last_written(self.guard.provider(), &plan).await?;
-        plan::leave_out_repetitions(&mut plan, &written);
+        let plan = self.plan(work, enrichment, analysis).await?;
+        if self.is_shadowed().await? && !work.released {
+            return self.keep(work, &plan).await;
+        }
         let outcome = self.guard.submit(&plan).await?;
         let record = outcome.lead_record.ok_or_else(|| {
             Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
@@ -97,6 +102,37 @@ impl Pipeline {
             fallback = analysis.fallback,
             "lead settled"
         );
+        Ok(())
+    }
+}
+
+impl Pipeline {
+    /// What is still to be written to the CRM for a judgement.
+    pub(crate) async fn plan(
+        &self,
+        work: &Work,
+        enrichment: &Enrichment,
+        analysis: &AnalysisRecord,
+    ) -> Result<Plan, Failure> {
+        let mut plan = plan::plan(work, enrichment, analysis, self.guard.mapping());
+        let written = self.store.last_written(self.guard.provider(), &plan).await?;
+        plan::leave_out_repetitions(&mut plan, &written);
+        Ok(plan)
+    }
+
+    /// Whether plans are only kept: by `CRM_MODE`, or by an operator's word, which counts in every process at once.
+    pub(crate) async fn is_shadowed(&self) -> Result<bool, Failure> {
+        Ok(self.guard.mode() == CrmMode::Shadow
+            || self.store.crm_hold(self.guard.provider()).await?.is_some())
+    }
+
+    /// Keeps a plan with what it would write now, field by field, instead of carrying it out.
+    async fn keep(&self, work: &Work, plan: &Plan) -> Result<(), Failure> {
+        let preview = self.guard.preview(plan).await?;
+        let mapping_version = self.guard.mapping().version().to_owned();
+        let finish = Finish::Planned { provider: self.guard.provider(), mapping_version, preview };
+        self.store.finish(work, &finish, &json!([])).await?;
+        tracing::info!(outcome = "planned", "lead settled");
         Ok(())
     }
 }

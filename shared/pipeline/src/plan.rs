@@ -4,9 +4,9 @@ use std::time::Duration;
 use crm::parameters::{
     CreateTask, LeadDetails, LogActivity, Priority, SetLeadScore, SyncFirmographics, UpdateLeadStatus,
 };
-use crm::{Action, Mode, Object, Plan, Prose, Text};
+use crm::{Action, Facts, Mapping, Mode, Object, Plan, Prose, Text};
 use enrichment::{Enrichment, Firmographics};
-use grounding::{GroundingStatus, summary};
+use grounding::{GroundingStatus, Namespace, summary};
 use lead::{Decision, Lead, Personal};
 use serde_json::Value;
 use store::{AnalysisRecord, Work};
@@ -27,12 +27,33 @@ pub enum Rejected {
 /// analysis was rejected, what was judged.
 ///
 /// The same delivery and round always give the same plan: ids and times are derived, never drawn.
-pub(crate) fn plan(work: &Work, enrichment: &Enrichment, analysis: &AnalysisRecord) -> Plan {
+///
+/// Facts that the mapping sends to a field ride along, each with the action that writes its kind, as they were given to the
+/// analyst.
+pub(crate) fn plan(
+    work: &Work,
+    enrichment: &Enrichment,
+    analysis: &AnalysisRecord,
+    mapping: &Mapping,
+) -> Plan {
     let company = enrichment.found();
     let mut actions = vec![Action::UpsertLead(details(&work.lead, company))];
     actions.extend(company.and_then(firmographics).map(Action::SyncFirmographics));
     if analysis.verdict.status != GroundingStatus::Rejected {
         judged(work, analysis, &mut actions);
+    }
+    for action in &mut actions {
+        let (riding, namespaces): (_, &[Namespace]) = match action {
+            Action::UpsertLead(details) => {
+                (&mut details.facts, &[Namespace::Marketo, Namespace::Product, Namespace::Salesforce])
+            }
+            Action::SyncFirmographics(company) => (&mut company.facts, &[Namespace::Enrichment]),
+            Action::SetLeadScore(score) => (&mut score.facts, &[Namespace::Computed]),
+            _ => continue,
+        };
+        let mapped = mapping.facts().into_iter().filter(|path| namespaces.contains(&path.namespace()));
+        let found = mapped.filter_map(|path| Some((path.clone(), analysis.facts.get(path)?.clone())));
+        *riding = Facts::fitting(found);
     }
     let account = company.map(|company| company.domain.clone());
     let round = u32::try_from(work.round).unwrap_or(u32::MAX);
@@ -61,7 +82,7 @@ fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
         decision: verdict.decision,
         fallback: analysis.fallback,
         summary: summary.clone(),
-        facts: crm::Facts::default(),
+        facts: Facts::default(),
     }));
     actions.push(Action::UpdateLeadStatus(UpdateLeadStatus { status: verdict.decision.into() }));
     let line = |text: String| Text::fit(&text);
@@ -107,7 +128,7 @@ fn details(lead: &Lead, company: Option<&Firmographics>) -> LeadDetails {
         title: lead.title.as_deref().and_then(Text::fit),
         phone: personal(lead.phone.as_ref()),
         owner: None,
-        facts: crm::Facts::default(),
+        facts: Facts::default(),
     }
 }
 
@@ -125,7 +146,7 @@ fn firmographics(company: &Firmographics) -> Option<SyncFirmographics> {
         region: text(company.region.as_ref()),
         country: text(company.country.as_ref()),
         technologies: Text::list(company.technologies.iter().map(String::as_str)),
-        facts: crm::Facts::default(),
+        facts: Facts::default(),
     })
 }
 

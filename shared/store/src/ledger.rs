@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use crm::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
+use crm::{ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
 use jiff::Timestamp;
 use lead::{DeliveryId, Failure, LeadId};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::{Result, Store};
+use crate::{Result, Store, erasure};
 
 /// One effect on the CRM, as the ledger has it.
 #[derive(Clone, Debug, Serialize)]
@@ -27,7 +27,7 @@ pub struct ActionRecord {
     pub kind: String,
     /// What it writes.
     pub parameters: Value,
-    /// `pending`, `done`, `failed`, `skipped` or `refused`.
+    /// `pending`, `done`, `failed`, `skipped`, `refused` or `restored`.
     pub state: String,
     /// The record it wrote.
     pub record_id: Option<String>,
@@ -44,7 +44,12 @@ pub struct ActionRecord {
 #[async_trait]
 impl Ledger for Store {
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
-        Ok(self.begin_actions(provider, plan).await?)
+        let gone = || Failure::permanent("lead_erased", "the person was erased while the lead was being worked on");
+        self.begin_actions(provider, plan).await?.ok_or_else(gone)
+    }
+
+    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
+        Ok(self.note_changes(changes).await?)
     }
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
@@ -53,10 +58,14 @@ impl Ledger for Store {
 }
 
 impl Store {
-    async fn begin_actions(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>> {
+    /// None where the lead was erased meanwhile: nothing personal is to be written again.
+    async fn begin_actions(&self, provider: &str, plan: &Plan) -> Result<Option<Vec<LedgerState>>> {
         let now = self.now_millis();
         let mut states = Vec::with_capacity(plan.actions.len());
         let mut transaction = self.begin_on(&plan.lead_id).await?;
+        if erasure::is_lead_erased(&mut transaction, &plan.lead_id).await? {
+            return Ok(None);
+        }
         for planned in &plan.actions {
             let before = sqlx::query("SELECT state, record_id, created FROM crm_action WHERE action_id = $1")
                 .bind(planned.action_id.as_str())
@@ -83,7 +92,19 @@ impl Store {
             .await?;
         }
         transaction.commit().await?;
-        Ok(states)
+        Ok(Some(states))
+    }
+
+    async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {
+        let mut transaction = self.database.begin().await?;
+        for (action, changes) in changes {
+            sqlx::query("UPDATE crm_action SET changes = $2 WHERE action_id = $1 AND state <> 'done'")
+                .bind(action.as_str())
+                .bind(to_json(changes))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await
     }
 
     async fn finish_actions(&self, outcomes: &[(ActionId, Outcome)]) -> Result<()> {
@@ -133,10 +154,34 @@ impl Store {
         Ok(newest.into_iter().filter_map(|(kind, written)| Some((kind, written?))).collect())
     }
 
+    /// Whom the plans before this one made the owner of a lead's record, the last time one did. None where nobody was named, or
+    /// where it may or may not have had its effect.
+    pub async fn owner_written(&self, provider: &str, plan: &Plan) -> Result<Option<String>> {
+        let rows = sqlx::query(
+            "SELECT action_id, parameters, state FROM crm_action \
+             WHERE lead_id = $1 AND provider = $2 AND kind = 'upsert_lead' AND state IN ('done', 'pending') \
+             ORDER BY created_at DESC, position DESC LIMIT 200",
+        )
+        .bind(plan.lead_id.as_str())
+        .bind(provider)
+        .fetch_all(self.database.pool())
+        .await?;
+        for row in &rows {
+            let action = row.text("action_id")?;
+            let parameters: Value = row.json("parameters")?;
+            let is_own = plan.actions.iter().any(|planned| planned.action_id.as_str() == action);
+            if let Some(owner) = parameters["owner"].as_str().filter(|_| !is_own) {
+                return Ok((row.text("state")? == "done").then(|| owner.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     /// The newest `limit` effects of a lead on the CRM, in the order they were begun.
     pub async fn actions(&self, lead: &LeadId, limit: u32) -> Result<Vec<ActionRecord>> {
         let rows = sqlx::query(
-            "SELECT * FROM crm_action WHERE lead_id = $1 ORDER BY created_at DESC, position DESC LIMIT $2",
+            "SELECT * FROM crm_action WHERE lead_id = $1 AND state <> 'erased' \
+             ORDER BY created_at DESC, position DESC LIMIT $2",
         )
         .bind(lead.as_str())
         .bind(i64::from(limit))

@@ -1,4 +1,6 @@
-use database::{from_millis, to_millis};
+use std::time::Duration;
+
+use database::{Connection, from_millis, to_millis};
 use jiff::Timestamp;
 use lead::{DeliveryId, EVENT_VERSION, LeadEvent, LeadId, LeadStatus};
 use serde_json::json;
@@ -38,26 +40,27 @@ impl Store {
             let detail = json!({ "reason": reason, "rejudge": rejudge });
             audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Reopened, &detail).await?;
         }
-        let row = sqlx::query(
-            "SELECT lead_id, content_hash, received_at, content FROM delivery WHERE delivery_id = $1",
-        )
-        .bind(delivery.as_str())
-        .fetch_one(&mut *transaction)
-        .await?;
+        let event = event_of_delivery(&mut transaction, &delivery).await?;
         transaction.commit().await?;
-        event_of(&row).map(Some)
+        Ok(Some(event))
     }
 
-    /// Leads that were judged without an AI and have not been touched since `before`, oldest first: to be judged again.
-    pub async fn fallback_leads(&self, before: Timestamp, limit: u32) -> Result<Vec<LeadId>> {
+    /// Leads that were judged without an AI, oldest first: to be judged again. After each judgement that nobody could make a
+    /// lead rests: for `rest` after the first, four times as long after the second, nine times after the third, and so on.
+    pub async fn fallback_leads(&self, now: Timestamp, rest: Duration, limit: u32) -> Result<Vec<LeadId>> {
+        let rest = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
         // The statuses are told by what they are not: SQLite would otherwise go through every synced lead to find the few
         // that are flagged, instead of through the index of those.
         let rows = sqlx::query(
-            "SELECT lead_id FROM lead WHERE fallback = 1 AND updated_at < $1 \
-             AND status NOT IN ('queued', 'processing', 'retrying', 'permanently_failed') \
-             ORDER BY updated_at LIMIT $2",
+            "SELECT lead_id FROM lead WHERE fallback = 1 AND updated_at < $1 - $2 \
+             AND status NOT IN ('queued', 'processing', 'retrying', 'permanently_failed', 'dismissed', \
+             'suppressed') \
+             AND updated_at < $1 - $2 * (SELECT d.round * d.round FROM delivery d \
+                 WHERE d.delivery_id = lead.delivery_id) \
+             ORDER BY updated_at LIMIT $3",
         )
-        .bind(to_millis(before))
+        .bind(to_millis(now))
+        .bind(rest)
         .bind(i64::from(limit))
         .fetch_all(self.database.pool())
         .await?;
@@ -89,7 +92,17 @@ impl Store {
     }
 }
 
-fn event_of(row: &AnyRow) -> Result<LeadEvent> {
+/// The event of a delivery that is there.
+pub(crate) async fn event_of_delivery(connection: &mut Connection, delivery: &DeliveryId) -> Result<LeadEvent> {
+    let row =
+        sqlx::query("SELECT lead_id, content_hash, received_at, content FROM delivery WHERE delivery_id = $1")
+            .bind(delivery.as_str())
+            .fetch_one(connection)
+            .await?;
+    event_of(&row)
+}
+
+pub(crate) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
     Ok(LeadEvent {
         version: EVENT_VERSION,
         lead_id: row.id("lead_id")?,

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crm::Preview;
 use database::Connection;
 use lead::{DeliveryId, Failure, Lead, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
@@ -9,7 +10,8 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
-use crate::{AnalysisRecord, Result, Store};
+use crate::crm::save_planned;
+use crate::{AnalysisRecord, CrmFacts, Result, Store, SuppressionKind};
 
 /// What a worker finds when it takes a delivery.
 #[derive(Debug)]
@@ -35,12 +37,16 @@ pub struct Work {
     pub lead: Lead,
     /// What enrichment found, once it has run.
     pub enrichment: Option<Value>,
+    /// What the CRM knew before this round's judgement, once it was asked.
+    pub crm_facts: Option<CrmFacts>,
+    /// An operator has promoted it: it is written also while the CRM is only shadowed.
+    pub released: bool,
     /// This round's analysis, once it has run.
     pub analysis: Option<AnalysisRecord>,
 }
 
 /// How a delivery ended well.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Finish {
     /// Written to the CRM.
     Synced {
@@ -51,6 +57,20 @@ pub enum Finish {
     },
     /// Held for a person.
     Held,
+    /// Its plan for the CRM is kept, and not carried out.
+    Planned {
+        /// Which CRM.
+        provider: &'static str,
+        /// The version of the mapping.
+        mapping_version: String,
+        /// What it would have done.
+        preview: Preview,
+    },
+    /// Not written: the person is on the suppression list.
+    Suppressed {
+        /// By what they are on it.
+        by: SuppressionKind,
+    },
 }
 
 impl Store {
@@ -73,6 +93,8 @@ impl Store {
             round: row.number("round")?,
             lead: event.lead.clone(),
             enrichment: row.optional_json("enrichment")?,
+            crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
+            released: row.number("released")? == 1,
             analysis: None,
         };
         work.analysis = AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?;
@@ -125,6 +147,19 @@ impl Store {
                     (LeadStatus::Synced, AuditKind::Synced, detail)
                 }
                 Finish::Held => (LeadStatus::Held, AuditKind::Held, json!({})),
+                Finish::Planned { provider, mapping_version, preview } => {
+                    save_planned(&mut transaction, work, provider, mapping_version, preview, now).await?;
+                    let written = preview.changes.iter().filter(|change| change.left_out.is_none()).count();
+                    let refused = preview.reviews.iter().filter(|review| review.refusal.is_some()).count();
+                    let detail = json!({
+                        "provider": provider, "mapping_version": mapping_version,
+                        "actions": preview.reviews.len(), "refused": refused, "fields": written,
+                    });
+                    (LeadStatus::Planned, AuditKind::Planned, detail)
+                }
+                Finish::Suppressed { by } => {
+                    (LeadStatus::Suppressed, AuditKind::Suppressed, json!({ "by": by }))
+                }
             };
             set_status(&mut transaction, &work.lead_id, &work.delivery_id, status, None, now).await?;
             audit::append(&mut transaction, &work.lead_id, Some(&work.delivery_id), now, kind, &detail)
@@ -185,7 +220,7 @@ impl Store {
 
 async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {
     Ok(sqlx::query(
-        "SELECT d.state, d.revision, d.round, d.enrichment, l.delivery_id AS newest \
+        "SELECT d.state, d.revision, d.round, d.enrichment, d.crm_facts, d.released, l.delivery_id AS newest \
          FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE d.delivery_id = $1",
     )
     .bind(delivery.as_str())

@@ -135,6 +135,10 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
         self.script.call(self.inner.facts(about)).await
     }
 
+    fn knows_more_than_we_wrote(&self) -> bool {
+        self.inner.knows_more_than_we_wrote()
+    }
+
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
         self.script.call(self.inner.preview(lead, actions)).await
     }
@@ -165,6 +169,10 @@ impl<L> FaultyLedger<L> {
 impl<L: Ledger> Ledger for FaultyLedger<L> {
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
         self.script.call(self.inner.begin(provider, plan)).await
+    }
+
+    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
+        self.script.call(self.inner.note(changes)).await
     }
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {

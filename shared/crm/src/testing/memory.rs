@@ -4,14 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use lead::Failure;
 
-use crate::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
+use crate::{ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
 
 /// A ledger that ends with the process.
 #[derive(Debug, Default)]
 pub struct MemoryLedger(Mutex<HashMap<ActionId, Row>>);
 
 /// A row of a [`MemoryLedger`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// As [`Ledger`] names them.
     pub state: &'static str,
@@ -21,6 +21,8 @@ pub struct Row {
     pub failure: Option<Failure>,
     /// How often it was begun.
     pub attempts: u32,
+    /// What it was about to change.
+    pub changes: Vec<FieldChange>,
 }
 
 impl MemoryLedger {
@@ -45,7 +47,7 @@ impl Ledger for MemoryLedger {
     async fn begin(&self, _provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let states = plan.actions.iter().map(|planned| {
-            let new = Row { state: "skipped", effect: None, failure: None, attempts: 0 };
+            let new = Row { state: "skipped", effect: None, failure: None, attempts: 0, changes: Vec::new() };
             let row = rows.entry(planned.action_id.clone()).or_insert(new);
             let before = LedgerState::of_row(row.state, row.effect.clone());
             if row.state != "done" {
@@ -55,6 +57,16 @@ impl Ledger for MemoryLedger {
             before.ok_or_else(|| Failure::permanent("stored_data_unreadable", "an unknown state"))
         });
         states.collect()
+    }
+
+    async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, changes) in changes {
+            if let Some(row) = rows.get_mut(id).filter(|row| row.state != "done") {
+                row.changes.clone_from(changes);
+            }
+        }
+        Ok(())
     }
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {

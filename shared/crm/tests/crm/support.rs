@@ -7,8 +7,8 @@ use crm::parameters::{
 };
 use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, Script};
 use crm::{
-    Action, ActionId, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger, LedgerState, LimitSettings, MockCrm,
-    Outcome, Plan, SlidingWindow, Text,
+    Action, ActionId, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger, LedgerState, LimitSettings,
+    MockCrm, Outcome, Plan, SlidingWindow, Text,
 };
 use database::Database;
 use database::testing::TestDatabase;

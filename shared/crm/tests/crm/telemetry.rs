@@ -38,6 +38,8 @@ fn each_action_has_a_line_and_a_count_and_neither_holds_a_value() {
         .with_ansi(false)
         .with_writer(captured.clone())
         .finish();
+    // With a single dispatcher in the process, a line that another test reaches first would be switched off for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tracing::subscriber::with_default(subscriber, || {

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use lead::{Clock, Failure};
+use outbound::{Http, HttpSettings, Method, Reply, Url};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use super::pace::Pace;
+use super::token::Tokens;
+use super::{DEPENDENCY, HubSpotSettings, errors};
+
+/// `HubSpot`'s API: who asks, where, how fast, and what a refusal means.
+pub(super) struct Api {
+    http: Http,
+    base: String,
+    version: String,
+    tokens: Tokens,
+    pace: Pace,
+    clock: Arc<dyn Clock>,
+}
+
+impl Api {
+    pub(super) fn new(settings: HubSpotSettings, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
+        let HubSpotSettings { base_url, version, credentials } = settings;
+        let base = base_url.as_str().trim_end_matches('/').to_owned();
+        let url = parse(&format!("{base}/oauth/{version}/token"))?;
+        Ok(Self {
+            http: Http::new(DEPENDENCY, HttpSettings::default())?,
+            tokens: Tokens::new(credentials, url, Arc::clone(&clock)),
+            pace: Pace::default(),
+            base,
+            version,
+            clock,
+        })
+    }
+
+    /// A path of the CRM's: `/crm/objects/2026-03/contacts` and `/crm/v3/objects/contacts` are the same.
+    pub(super) fn path(&self, family: &str, rest: &[&str]) -> String {
+        let version = self.version.as_str();
+        let rest = rest.join("/");
+        match (version.starts_with('v'), family) {
+            (true, "associations") => format!("/crm/v4/associations/{rest}"),
+            (true, family) => format!("/crm/{version}/{family}/{rest}"),
+            (false, family) => format!("/crm/{family}/{version}/{rest}"),
+        }
+    }
+
+    pub(super) fn account_path(&self) -> String {
+        format!("/account-info/{}/details", self.version)
+    }
+
+    /// Asks, and gives back the JSON of a success (null for none).
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let reply = self.send(method, path, query, body).await?;
+        self.read(&reply)
+    }
+
+    /// Gets what may not be there.
+    pub(super) async fn get_if_there(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<Value>, Failure> {
+        let reply = self.send(Method::GET, path, query, None).await?;
+        if reply.status == 404 { Ok(None) } else { self.read(&reply).map(Some) }
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.call(Method::POST, path, &[], Some(body)).await
+    }
+
+    pub(super) fn set_utc_offset(&self, millis: i64) {
+        self.pace.set_utc_offset(millis);
+    }
+
+    /// Any answer but a refusal that concerns us rather than the question.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Reply, Failure> {
+        let mut url = parse(&format!("{}{path}", self.base))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut renewed = false;
+        loop {
+            self.pace.turn(self.clock.now()).await?;
+            let token = self.tokens.token(&self.http).await?;
+            let request = self.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
+            let request = if let Some(body) = body { request.json(body) } else { request };
+            let reply = self.http.send(request).await?;
+            self.pace.note(&reply, self.clock.now());
+            // Its time was up although it should not have been: clocks differ. Another one, once.
+            let category = || reply.json::<Value>().is_some_and(|body| body["category"] == "EXPIRED_AUTHENTICATION");
+            if reply.status == 401 && !renewed && self.tokens.can_renew() && category() {
+                self.tokens.drop_expired(&token).await;
+                renewed = true;
+                continue;
+            }
+            return Ok(reply);
+        }
+    }
+
+    fn read(&self, reply: &Reply) -> Result<Value, Failure> {
+        let now = self.clock.now();
+        if !reply.status.is_success() {
+            return Err(self.pace.close(errors::failure(reply, now), now));
+        }
+        if reply.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        reply.json().ok_or_else(|| {
+            Failure::transient("crm_unavailable", "HubSpot answered something that is not JSON").on(DEPENDENCY)
+        })
+    }
+}
+
+fn parse(url: &str) -> Result<Url, Failure> {
+    url.parse().map_err(|_| Failure::permanent("crm_request_refused", "no URL can be made of it").on(DEPENDENCY))
+}

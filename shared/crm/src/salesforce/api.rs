@@ -1,0 +1,186 @@
+use std::sync::Arc;
+
+use lead::Failure;
+use outbound::{Http, Method, Reply, StatusCode, Url};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::DEPENDENCY;
+use super::errors::{Meaning, refusal};
+use super::session::{Session, Sessions};
+use super::usage::Usage;
+
+/// Bodies of a 401 that no new token helps with; asking for one again and again would be an endless loop.
+const NOT_THE_TOKEN: [&str; 2] =
+    ["Connected app is not attached to Agent", "This session is not valid for use with the REST API"];
+
+/// A call of the REST API, or a part of a composite one.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// From the root of the server, with the query.
+    pub(super) path: String,
+    /// Headers that records are saved with.
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<Value>,
+}
+
+/// What a call was answered, whatever the status.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Null where it is no JSON.
+    pub(super) body: Value,
+}
+
+/// The REST API with its session.
+pub(super) struct Api {
+    http: Http,
+    sessions: Sessions,
+    pub(super) usage: Usage,
+    /// Such as `/services/data/v67.0`.
+    pub(super) base: String,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(rename = "httpStatusCode")]
+    status: u16,
+    #[serde(rename = "referenceId")]
+    reference: String,
+    #[serde(default)]
+    body: Value,
+}
+
+impl Call {
+    pub(super) fn get(path: String) -> Self {
+        Self { method: Method::GET, path, headers: Vec::new(), body: None }
+    }
+
+    fn part(&self, reference: &str) -> Value {
+        let headers = self.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+        let mut part = json!({ "method": self.method.as_str(), "url": self.path, "referenceId": reference });
+        if let Some(body) = &self.body {
+            part["body"] = body.clone();
+            part["httpHeaders"] = Value::Object(headers.collect());
+        }
+        part
+    }
+}
+
+impl Answer {
+    /// The body of a success; what the failure means otherwise.
+    pub(super) fn success(self) -> Result<Value, super::errors::Refusal> {
+        if self.status.is_success() { Ok(self.body) } else { Err(refusal(self.status, &self.body)) }
+    }
+}
+
+impl Api {
+    /// The most parts of a composite call.
+    pub(super) const MAX_PARTS: usize = 25;
+
+    pub(super) fn new(http: Http, sessions: Sessions, usage: Usage, version: &str) -> Self {
+        Self { http, sessions, usage, base: format!("/services/data/v{version}") }
+    }
+
+    /// Refuses to go on where the org's calls are nearly used up; asks again from time to time.
+    pub(super) async fn check_usage(&self) -> Result<(), Failure> {
+        if self.usage.is_due() {
+            self.read_limits().await?;
+        }
+        self.usage.check()
+    }
+
+    /// Reads how many calls the org has left. It is the cheapest call that needs a session.
+    pub(super) async fn read_limits(&self) -> Result<(), Failure> {
+        let limits = self.call(&Call::get(format!("{}/limits", self.base))).await?;
+        let limits = limits.success().map_err(|refusal| refusal.failure)?;
+        let calls = &limits["DailyApiRequests"];
+        if let (Some(most), Some(left)) = (calls["Max"].as_u64(), calls["Remaining"].as_u64()) {
+            self.usage.note(most.saturating_sub(left), most);
+        }
+        Ok(())
+    }
+
+    /// Calls, with a new session once where the old one has ended. Fails where no lead could be served now, or where
+    /// nobody knows what became of it; any other answer is the caller's to read.
+    pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+        let session = self.sessions.get(&self.http).await?;
+        let mut answer = self.send(&session, call).await?;
+        if answer.status == StatusCode::UNAUTHORIZED && !is_not_the_token(&answer.body) {
+            let session = self.sessions.renewed(&self.http, Some(&session)).await?;
+            answer = self.send(&session, call).await?;
+        }
+        if !answer.status.is_success() {
+            let refusal = refusal(answer.status, &answer.body);
+            let is_for_all = matches!(refusal.meaning, Meaning::Session | Meaning::Limit | Meaning::Stop);
+            if is_for_all || answer.status.is_server_error() {
+                if is_for_all {
+                    tracing::error!(dependency = %DEPENDENCY, code = %refusal.failure.code, "Salesforce cannot be used");
+                }
+                return Err(refusal.failure);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Several calls in one, each with an answer of its own; parts may refer to earlier ones by `rN`, N being their place.
+    pub(super) async fn composite(&self, calls: &[Call]) -> Result<Vec<Answer>, Failure> {
+        let mut answers = Vec::with_capacity(calls.len());
+        for (chunk, calls) in calls.chunks(Self::MAX_PARTS).enumerate() {
+            let reference = |place: usize| format!("r{}", chunk * Self::MAX_PARTS + place);
+            let parts: Vec<_> = calls.iter().enumerate().map(|(place, call)| call.part(&reference(place))).collect();
+            let whole = Call {
+                method: Method::POST,
+                path: format!("{}/composite", self.base),
+                headers: Vec::new(),
+                body: Some(json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts })),
+            };
+            let body = self.call(&whole).await?.success().map_err(|refusal| refusal.failure)?;
+            let mut parts = Vec::<Part>::deserialize(&body["compositeResponse"]).unwrap_or_default();
+            for place in 0..calls.len() {
+                let found = parts.iter().position(|part| part.reference == reference(place));
+                let part = found.map(|found| parts.swap_remove(found)).ok_or_else(incomplete)?;
+                let status = StatusCode::from_u16(part.status).map_err(|_| incomplete())?;
+                answers.push(Answer { status, body: part.body });
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn send(&self, session: &Arc<Session>, call: &Call) -> Result<Answer, Failure> {
+        let url = self.url(session, &call.path)?;
+        let mut request = self
+            .http
+            .request(call.method.clone(), url)
+            .bearer_auth(session.token.expose_secret())
+            .header("Sforce-Call-Options", "client=RevenueFlow");
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let reply: Reply = self.http.send(request).await?;
+        if let Some(usage) = reply.header("Sforce-Limit-Info") {
+            self.usage.note_header(usage);
+        }
+        Ok(Answer { status: reply.status, body: reply.json().unwrap_or_default() })
+    }
+
+    fn url(&self, session: &Session, path: &str) -> Result<Url, Failure> {
+        let unsound = |_| Failure::permanent("crm_request", "the path of the call is none").on(DEPENDENCY);
+        session.instance.join(path).map_err(unsound)
+    }
+}
+
+fn is_not_the_token(body: &Value) -> bool {
+    let first = body.get(0).unwrap_or(body);
+    let message = first["message"].as_str().unwrap_or_default();
+    NOT_THE_TOKEN.iter().any(|known| message.contains(known))
+}
+
+fn incomplete() -> Failure {
+    Failure::transient("crm_incomplete_answer", "Salesforce did not say what became of every part").on(DEPENDENCY)
+}

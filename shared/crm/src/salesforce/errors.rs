@@ -1,0 +1,186 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use lead::Failure;
+use outbound::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::DEPENDENCY;
+
+/// How long all leads wait when the calls of a day are used up, or an administrator is needed.
+pub(super) const LONG_WAIT: Duration = Duration::from_mins(15);
+
+/// What an error code means, as `errors.toml` lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Meaning {
+    Lock,
+    Transient,
+    Again,
+    NotSent,
+    Session,
+    Limit,
+    Stop,
+    Access,
+    Permanent,
+}
+
+/// What Salesforce refused, in the pipeline's terms.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) meaning: Meaning,
+    pub(super) failure: Failure,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        use lead::FailureClass::{Deferral, Permanent, Transient};
+        let meaning = match failure.class {
+            Transient => Meaning::Transient,
+            Deferral => Meaning::Stop,
+            Permanent => Meaning::Permanent,
+        };
+        Self { meaning, failure }
+    }
+}
+
+static TABLE: LazyLock<BTreeMap<Meaning, Vec<String>>> =
+    LazyLock::new(|| toml::from_str(include_str!("errors.toml")).expect("the table is tested"));
+
+/// One error of an answer: `[{message, errorCode, fields}]`, or one such object.
+#[derive(Debug, Default, Deserialize)]
+struct ApiError {
+    #[serde(rename = "errorCode", default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    fields: Vec<String>,
+    #[serde(rename = "duplicateResult", default)]
+    duplicates: Value,
+}
+
+/// What an answer that is no success means.
+///
+/// The message names the code, the fields and matching records, and never quotes Salesforce's own, which quotes values.
+pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
+    let first = if let Value::Array(errors) = body { errors.first().unwrap_or(&Value::Null) } else { body };
+    let error = ApiError::deserialize(first).unwrap_or_default();
+    let code = name(&error.code);
+    let meaning = meaning(status, code, &error.message);
+    let mut said = match code {
+        "" => format!("Salesforce answered with status {}", status.as_u16()),
+        code => format!("Salesforce refused: {code}"),
+    };
+    let fields: Vec<&str> = error.fields.iter().map(|field| name(field)).filter(|name| !name.is_empty()).collect();
+    let matches = matching_records(&error.duplicates);
+    for (what, names) in [(", fields ", fields), (", matching records ", matches)] {
+        if !names.is_empty() {
+            said.push_str(what);
+            said.push_str(&names.join(" "));
+        }
+    }
+    let mut failure = match meaning {
+        Meaning::Lock | Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", said),
+        Meaning::Session | Meaning::Stop | Meaning::Limit => {
+            Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(LONG_WAIT))
+        }
+        Meaning::Again | Meaning::Access | Meaning::Permanent => Failure::permanent("crm_refused", said),
+    };
+    if !code.is_empty() {
+        failure.code = Cow::Owned(format!("crm_{}", code.to_ascii_lowercase()));
+    }
+    Refusal { meaning, failure: failure.on(DEPENDENCY) }
+}
+
+fn meaning(status: StatusCode, code: &str, message: &str) -> Meaning {
+    let is_listed = |listed: &String| match listed.strip_suffix('*') {
+        Some(beginning) => code.starts_with(beginning),
+        None => listed == code,
+    };
+    let listed = TABLE.iter().find(|(_, codes)| codes.iter().any(is_listed)).map(|(meaning, _)| *meaning);
+    match listed {
+        // Triggers wrap what happened to them.
+        Some(Meaning::Permanent) if message.contains("UNABLE_TO_LOCK_ROW") => Meaning::Lock,
+        Some(meaning) => meaning,
+        None if status == StatusCode::UNAUTHORIZED => Meaning::Session,
+        None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Meaning::Transient,
+        None => Meaning::Permanent,
+    }
+}
+
+/// The ids of records that a duplicate rule found.
+fn matching_records(duplicates: &Value) -> Vec<&str> {
+    fn members(value: &Value) -> std::slice::Iter<'_, Value> {
+        value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
+    }
+    let records = members(&duplicates["matchResults"]).flat_map(|result| members(&result["matchRecords"]));
+    records.filter_map(|found| found["record"]["Id"].as_str()).map(name).filter(|id| !id.is_empty()).take(5).collect()
+}
+
+/// A text that is a name of Salesforce's; empty for anything else, since it goes into logs.
+fn name(text: &str) -> &str {
+    let is_name = text.len() <= 80 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if is_name { text } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use lead::FailureClass;
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(status: u16, body: &Value) -> (Meaning, FailureClass, String) {
+        let refusal = refusal(StatusCode::from_u16(status).unwrap(), body);
+        (refusal.meaning, refusal.failure.class, refusal.failure.code.into_owned())
+    }
+
+    #[test]
+    fn every_meaning_has_codes_and_no_code_two_meanings() {
+        assert_eq!(TABLE.len(), 9);
+        let mut codes: Vec<_> = TABLE.values().flatten().collect();
+        let all = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+    }
+
+    #[test]
+    fn errors_are_read_from_a_list_an_object_or_nothing() {
+        use FailureClass::{Deferral, Permanent, Transient};
+        let error = |code: &str| json!([{ "message": "x", "errorCode": code }]);
+        for (status, body, meaning, class, code) in [
+            (400, error("UNABLE_TO_LOCK_ROW"), Meaning::Lock, Transient, "crm_unable_to_lock_row"),
+            (400, error("STRING_TOO_LONG"), Meaning::Permanent, Permanent, "crm_string_too_long"),
+            (403, error("REQUEST_LIMIT_EXCEEDED"), Meaning::Limit, Deferral, "crm_request_limit_exceeded"),
+            (400, error("INSUFFICIENT_ACCESS_OR_READONLY"), Meaning::Access, Permanent, "crm_insufficient_access_or_readonly"),
+            (400, error("NEVER_HEARD_OF"), Meaning::Permanent, Permanent, "crm_never_heard_of"),
+            (500, error("NEVER_HEARD_OF"), Meaning::Transient, Transient, "crm_never_heard_of"),
+            (503, json!({ "errorCode": "SERVER_UNAVAILABLE" }), Meaning::Transient, Transient, "crm_server_unavailable"),
+            (502, json!("<html>"), Meaning::Transient, Transient, "crm_failed"),
+            (400, Value::Null, Meaning::Permanent, Permanent, "crm_refused"),
+            (401, Value::Null, Meaning::Session, Deferral, "crm_refuses"),
+        ] {
+            assert_eq!(of(status, &body), (meaning, class, code.to_owned()), "{body}");
+        }
+        let wrapped = json!([{ "errorCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "message": "Trigger: UNABLE_TO_LOCK_ROW" }]);
+        assert_eq!(of(400, &wrapped).0, Meaning::Lock);
+    }
+
+    #[test]
+    fn what_salesforce_says_of_a_value_is_not_repeated() {
+        let body = json!([{
+            "errorCode": "DUPLICATES_DETECTED", "message": "ann@example.com", "fields": ["Email", "ann@example.com"],
+            "duplicateResult": { "matchResults": [{ "matchRecords": [{ "record": { "Id": "00Q000000000001AAA" } }] }] },
+        }]);
+        let message = refusal(StatusCode::BAD_REQUEST, &body).failure.message;
+        assert_eq!(
+            message,
+            "Salesforce refused: DUPLICATES_DETECTED, fields Email, matching records 00Q000000000001AAA"
+        );
+    }
+}

@@ -1,0 +1,84 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lead::Failure;
+use tokio::time::Instant;
+
+use super::DEPENDENCY;
+use super::errors::LONG_WAIT;
+
+/// For how long a reading that says "too much" is believed before it is taken again. The limit is one of a rolling day.
+const BELIEVED_FOR: Duration = Duration::from_mins(5);
+
+/// How much of the org's calls in 24 hours is used, as far as we were told.
+pub(super) struct Usage {
+    percent: u8,
+    last: Mutex<Option<Reading>>,
+}
+
+#[derive(Clone, Copy)]
+struct Reading {
+    used: u64,
+    most: u64,
+    at: Instant,
+}
+
+impl Usage {
+    /// Leads wait from `percent` percent on.
+    pub(super) fn new(percent: u8) -> Self {
+        Self { percent, last: Mutex::new(None) }
+    }
+
+    /// Takes note of `Sforce-Limit-Info: api-usage=25/5000; per-app-api-usage=17/250(appName=..)`, the only signal there is.
+    pub(super) fn note_header(&self, header: &str) {
+        let usage = header.split(';').find_map(|part| part.trim().strip_prefix("api-usage="));
+        let numbers = usage.and_then(|usage| usage.trim().split_once('/'));
+        if let Some((used, most)) = numbers
+            && let (Ok(used), Ok(most)) = (used.parse(), most.parse())
+        {
+            self.note(used, most);
+        }
+    }
+
+    pub(super) fn note(&self, used: u64, most: u64) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Reading { used, most, at: Instant::now() });
+    }
+
+    /// Whether it was too much when last heard of, and whether that was so long ago that it should be asked again.
+    pub(super) fn is_due(&self) -> bool {
+        self.excess().is_some_and(|reading| reading.at.elapsed() >= BELIEVED_FOR)
+    }
+
+    /// Refuses to go on where it is too much.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let Some(Reading { used, most, .. }) = self.excess() else { return Ok(()) };
+        let message = format!("{used} of the {most} API calls that the org has in 24 hours are used");
+        Err(Failure::deferral(DEPENDENCY, "crm_api_limit_near", message, Some(LONG_WAIT)))
+    }
+
+    fn excess(&self) -> Option<Reading> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.filter(|reading| u128::from(reading.used) * 100 >= u128::from(reading.most) * u128::from(self.percent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn leads_wait_from_the_configured_share_on_and_it_is_asked_again_after_a_while() {
+        let usage = Usage::new(90);
+        usage.note_header("api-usage=4499/5000; per-app-api-usage=17/250(appName=x)");
+        usage.check().unwrap();
+        usage.note_header("api-usage=4500/5000");
+        assert_eq!(usage.check().unwrap_err().code, "crm_api_limit_near");
+        assert!(!usage.is_due());
+        tokio::time::advance(BELIEVED_FOR).await;
+        assert!(usage.is_due());
+        usage.note_header("nonsense");
+        assert!(usage.check().is_err(), "what cannot be read says nothing");
+        usage.note_header("per-app-api-usage=1/2(appName=x); api-usage=10/5000");
+        usage.check().unwrap();
+    }
+}

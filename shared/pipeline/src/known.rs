@@ -1,0 +1,57 @@
+use crm::About;
+use enrichment::{Enrichment, Mailbox};
+use lead::Failure;
+use store::{CrmFacts, Work};
+
+use crate::{Pipeline, judge};
+
+impl Pipeline {
+    /// Reads what the CRM knows of the person and the company before they are judged, once for each round, and puts it over
+    /// what the sender said about the CRM.
+    ///
+    /// A CRM that is down is waited for, as it is when writing: a judgement made without it could not be written anyway, and
+    /// could contradict what the CRM holds. Nothing waits for ever: on the last attempt, and where the CRM answers that it
+    /// will not be read, the lead is judged by what the sender said, and the trail says so.
+    pub(crate) async fn ask_the_crm(
+        &self,
+        work: &mut Work,
+        enrichment: &Enrichment,
+        attempt: u32,
+    ) -> Result<(), Failure> {
+        let facts = match work.crm_facts.take() {
+            Some(facts) => facts,
+            None => self.read_the_crm(work, enrichment, attempt).await?,
+        };
+        if let CrmFacts::Known(known) = &facts {
+            known.overlay(&mut work.lead.salesforce);
+        }
+        work.crm_facts = Some(facts);
+        Ok(())
+    }
+
+    async fn read_the_crm(
+        &self,
+        work: &Work,
+        enrichment: &Enrichment,
+        attempt: u32,
+    ) -> Result<CrmFacts, Failure> {
+        let email = &work.lead.email;
+        let employer = Some(email.domain()).filter(|domain| Mailbox::of(domain) == Mailbox::Corporate);
+        let company_domain = enrichment.found().map(|company| company.domain.clone());
+        let about = About {
+            lead_id: work.lead_id.clone(),
+            email: email.clone(),
+            company_domain: company_domain.or_else(|| employer.map(str::to_owned)),
+        };
+        let facts = match self.guard.facts(&about).await {
+            Ok(Some(known)) => CrmFacts::Known(known),
+            Ok(None) => return Ok(CrmFacts::NotAsked),
+            Err(failure) if judge::gives_up(&failure, attempt) => {
+                tracing::warn!(code = %failure.code, "the CRM cannot be read: judged without it");
+                CrmFacts::Unreadable(failure.code.into_owned())
+            }
+            Err(failure) => return Err(failure),
+        };
+        Ok(self.store.save_crm_facts(work, facts).await?)
+    }
+}

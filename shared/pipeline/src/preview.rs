@@ -1,0 +1,80 @@
+use crm::{CrmMode, FieldChange, Review};
+use enrichment::Enrichment;
+use grounding::GroundingStatus;
+use lead::{Failure, LeadId, LeadStatus};
+use serde::Serialize;
+
+use crate::Pipeline;
+use crate::plan::Rejected;
+
+/// What would be written to the CRM now for a lead, and what has to happen before it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlannedLead {
+    /// Which lead.
+    pub lead_id: LeadId,
+    /// Where it stands.
+    pub status: LeadStatus,
+    /// Which CRM.
+    pub provider: &'static str,
+    /// Whether plans are carried out at present.
+    pub mode: CrmMode,
+    /// The version of the mapping.
+    pub mapping_version: String,
+    /// Whether nothing would be written because the analysis was rejected.
+    pub held: bool,
+    /// What the guard thinks of each action.
+    pub actions: Vec<Review>,
+    /// What the actions that it lets pass would write, field by field.
+    pub changes: Vec<FieldChange>,
+}
+
+/// Why there is no plan to show.
+#[derive(Clone, Debug)]
+pub enum NoPlan {
+    /// There is no such lead.
+    NoLead,
+    /// It has not been judged yet.
+    NotJudged(LeadStatus),
+    /// Something failed, the CRM perhaps.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for NoPlan {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Pipeline {
+    /// The plan that follows from a lead's judgement in force, against the CRM's present values. Writes nothing anywhere.
+    pub async fn planned(&self, lead: &LeadId) -> Result<PlannedLead, NoPlan> {
+        let (Some(record), Some(work)) = (self.store.lead(lead).await?, self.store.settled_work(lead).await?)
+        else {
+            return Err(NoPlan::NoLead);
+        };
+        let (Some(analysis), Some(stored)) = (&work.analysis, &work.enrichment) else {
+            return Err(NoPlan::NotJudged(record.status));
+        };
+        let enrichment: Enrichment = serde_json::from_value(stored.clone()).map_err(|_| {
+            Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
+        })?;
+        let is_shadowed = self.is_shadowed().await?;
+        let mut planned = PlannedLead {
+            lead_id: lead.clone(),
+            status: record.status,
+            provider: self.guard.provider(),
+            mode: if is_shadowed { CrmMode::Shadow } else { CrmMode::Live },
+            mapping_version: self.guard.mapping().version().to_owned(),
+            held: analysis.verdict.status == GroundingStatus::Rejected && self.rejected == Rejected::Hold,
+            actions: Vec::new(),
+            changes: Vec::new(),
+        };
+        if !planned.held {
+            let plan = self.plan(&work, &enrichment, analysis).await?;
+            let preview = self.guard.preview(&plan).await?;
+            planned.actions = preview.reviews;
+            planned.changes = preview.changes;
+        }
+        Ok(planned)
+    }
+}
