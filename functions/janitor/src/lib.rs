@@ -8,7 +8,9 @@ mod reconcile;
 mod resume;
 mod second_look;
 
+pub use reconcile::{Place, give_up};
 pub use resume::Probe;
+pub use second_look::ai_probes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lead::{Clock, Dependency, Failure};
 use queue::LeadQueue;
-use store::{Cursor, Store};
-use tokio::sync::Mutex;
+use store::Store;
 
 /// The most leads that one round of a chore touches.
 const BATCH: u32 = 200;
@@ -29,7 +30,7 @@ pub struct Janitor {
     probes: Vec<(Dependency, Arc<dyn Probe>)>,
     clock: Arc<dyn Clock>,
     /// Open deliveries up to here have been looked at in this pass.
-    reconciled_to: Mutex<Option<Cursor>>,
+    reconciled_to: Place,
 }
 
 /// What a round did.
@@ -53,7 +54,14 @@ impl Janitor {
         probes: Vec<(Dependency, Arc<dyn Probe>)>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, queue, probes, clock, reconciled_to: Mutex::default() }
+        Self { store, queue, probes, clock, reconciled_to: Place::default() }
+    }
+
+    /// The same, going on in the pass over open deliveries where another one has left it.
+    #[must_use]
+    pub fn going_on_from(mut self, place: &Place) -> Self {
+        self.reconciled_to = place.clone();
+        self
     }
 
     /// Does every chore once. One that fails does not keep the others from being done; the first failure is returned.

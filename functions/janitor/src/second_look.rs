@@ -1,26 +1,73 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use lead::Failure;
+use analysis::Analyst;
+use async_trait::async_trait;
+use lead::{Dependency, Failure};
 
-use crate::{BATCH, Janitor, Round};
+use crate::{BATCH, Janitor, Probe, Round};
 
-/// How long a neutral verdict stands before the AI is asked again.
-const AFTER: Duration = Duration::from_mins(5);
+/// How long a neutral verdict stands before the AI is asked again; longer each time that it has no answer.
+const REST: Duration = Duration::from_mins(1);
 
 impl Janitor {
-    /// Puts leads that were judged without an AI up for judgement again, oldest first, unless the AI is known to be away.
+    /// Puts leads that were judged without an AI up for judgement again, oldest first, as soon as an AI can be used.
+    ///
+    /// Nobody is asked where there is no such lead, and where the breakers know the answer.
     pub(crate) async fn second_look(&self, round: &mut Round) -> Result<(), Failure> {
-        let is_away =
-            self.queue.pauses().await?.iter().any(|pause| pause.dependency.as_str().starts_with("ai."));
-        if is_away {
+        let leads = self.store.fallback_leads(self.clock.now(), REST, BATCH).await?;
+        if leads.is_empty() || !self.ai_can_be_used().await? {
             return Ok(());
         }
-        for lead in self.store.fallback_leads(self.ago(AFTER), BATCH).await? {
+        for lead in leads {
             if let Some(event) = self.store.reopen(&lead, true, "judged without an AI").await? {
                 self.queue.send(&event).await?;
                 round.second_looks += 1;
             }
         }
         Ok(())
+    }
+
+    /// Whether any AI answers, and none holds up the queue.
+    async fn ai_can_be_used(&self) -> Result<bool, Failure> {
+        if self.queue.pauses().await?.iter().any(|pause| is_ai(&pause.dependency)) {
+            return Ok(false);
+        }
+        let mut is_away = false;
+        for (dependency, probe) in self.probes.iter().filter(|(dependency, _)| is_ai(dependency)) {
+            match probe.probe().await {
+                Ok(()) => return Ok(true),
+                Err(failure) => {
+                    tracing::debug!(%dependency, code = %failure.code, "no second look: the AI is away");
+                    is_away = true;
+                }
+            }
+        }
+        Ok(!is_away)
+    }
+}
+
+fn is_ai(dependency: &Dependency) -> bool {
+    dependency.as_str().starts_with("ai.")
+}
+
+/// Probes of the AI services that an analyst asks.
+pub fn ai_probes(analyst: &Arc<dyn Analyst>) -> Vec<(Dependency, Arc<dyn Probe>)> {
+    let probe = |dependency: Dependency| {
+        let probe = AiProbe { analyst: Arc::clone(analyst), dependency: dependency.clone() };
+        (dependency, Arc::new(probe) as Arc<dyn Probe>)
+    };
+    analyst.dependencies().into_iter().map(probe).collect()
+}
+
+struct AiProbe {
+    analyst: Arc<dyn Analyst>,
+    dependency: Dependency,
+}
+
+#[async_trait]
+impl Probe for AiProbe {
+    async fn probe(&self) -> Result<(), Failure> {
+        self.analyst.probe(&self.dependency).await
     }
 }

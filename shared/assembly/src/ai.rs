@@ -1,11 +1,120 @@
+use std::path::Path;
 use std::sync::Arc;
 
-use analysis::{Analyst, Icp, Rules};
+use analysis::{
+    AI_BREAKER, Analyst, Gemini, GeminiSettings, Guards, Icp, Model, ModelAnalyst, Models, Prompt, Relay,
+    Rules, Service,
+};
+use anyhow::Context as _;
+use breaker::{Breaker, Budget};
+use lead::{Clock, Dependency, SystemClock};
 use runtime::{AiProvider, Config};
+use store::Store;
 
-/// Who judges by `icp`, as configured.
-pub(crate) fn analyst(config: &Config, icp: &Icp) -> Arc<dyn Analyst> {
-    match config.ai.provider {
-        AiProvider::Rules => Arc::new(Rules::new(icp.clone())),
-    }
+/// The name that deferrals of the daily budget bear.
+const BUDGET: Dependency = Dependency::new("ai.budget");
+
+/// Who judges by `icp`, as configured, for who tries something out: every question is asked, whatever the breaker and the
+/// budget of the running system say, and neither is told.
+///
+/// # Errors
+///
+/// When a file, a model or a key that it needs is missing or wrong; names the variable.
+pub fn analyst(config: &Config, icp: &Icp) -> anyhow::Result<Arc<dyn Analyst>> {
+    assemble(config, icp, &|_| Guards::default(), &(Arc::new(SystemClock) as Arc<dyn Clock>))
+}
+
+/// The same, behind the breaker and the budget that all processes share.
+pub(crate) fn guarded(
+    config: &Config,
+    icp: &Icp,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Analyst>> {
+    let guards = |provider: AiProvider| {
+        let dependency = ModelAnalyst::dependency(provider.as_str());
+        let breaker = Breaker::new(dependency, Arc::new(store.clone()), Arc::clone(clock), AI_BREAKER);
+        let budget = config
+            .ai
+            .budget_microusd_per_day
+            .map(|limit| Budget::new(BUDGET, limit, Arc::new(store.clone()), Arc::clone(clock)));
+        Guards { breaker: Some(breaker), budget }
+    };
+    assemble(config, icp, &guards, clock)
+}
+
+/// The model that a provider is asked for, from the list of models.
+///
+/// # Errors
+///
+/// When the list cannot be read, or does not have the model.
+pub fn ai_model(config: &Config, provider: AiProvider) -> anyhow::Result<Model> {
+    let (variable, id) = match provider {
+        AiProvider::Bedrock => ("BEDROCK_MODEL_ID", &config.ai.bedrock.model),
+        AiProvider::Gemini | AiProvider::Rules => ("GEMINI_MODEL", &config.ai.gemini.model),
+    };
+    let models = match &config.ai.models_file {
+        Some(file) => Models::parse(&read("MODELS_FILE", file)?)
+            .with_context(|| format!("MODELS_FILE: {}", file.display()))?,
+        None => Models::built_in(),
+    };
+    models.model(provider.as_str(), id).context(variable)
+}
+
+fn assemble(
+    config: &Config,
+    icp: &Icp,
+    guards: &dyn Fn(AiProvider) -> Guards,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Analyst>> {
+    let one = |provider| -> anyhow::Result<Arc<dyn Analyst>> {
+        if provider == AiProvider::Rules {
+            return Ok(Arc::new(Rules::new(icp.clone())));
+        }
+        let model = ai_model(config, provider)?;
+        let service: Arc<dyn Service> = match provider {
+            AiProvider::Rules | AiProvider::Gemini => Arc::new(gemini(config, &model, clock)?),
+            AiProvider::Bedrock => bedrock(config, &model)?,
+        };
+        let (contract, guards) = (icp.contract.clone(), guards(provider));
+        Ok(Arc::new(ModelAnalyst::new(service, model, prompt(config)?, contract, guards, Arc::clone(clock))))
+    };
+    let first = one(config.ai.provider)?;
+    Ok(match config.ai.second {
+        Some(second) => Arc::new(Relay::new(first, one(second)?)),
+        None => first,
+    })
+}
+
+fn gemini(config: &Config, model: &Model, clock: &Arc<dyn Clock>) -> anyhow::Result<Gemini> {
+    let settings = GeminiSettings {
+        base_url: config.ai.gemini.base_url.parse().context("GEMINI_BASE_URL")?,
+        api_key: config.ai.gemini.api_key.clone().context("GEMINI_API_KEY: must be set to ask gemini")?,
+        timeout: config.ai.timeout,
+    };
+    Ok(Gemini::new(&settings, model.clone(), Arc::clone(clock))?)
+}
+
+#[cfg(feature = "bedrock")]
+fn bedrock(config: &Config, model: &Model) -> anyhow::Result<Arc<dyn Service>> {
+    let aws = runtime::aws::aws_config(&runtime::Variables::of_process())?;
+    let settings = analysis::BedrockSettings {
+        base_url: config.ai.bedrock.base_url.clone(),
+        timeout: config.ai.timeout,
+    };
+    Ok(Arc::new(analysis::Bedrock::new(&aws, &settings, model.clone())))
+}
+
+#[cfg(not(feature = "bedrock"))]
+fn bedrock(_config: &Config, _model: &Model) -> anyhow::Result<Arc<dyn Service>> {
+    anyhow::bail!("AI_PROVIDER: this program was built without bedrock")
+}
+
+fn prompt(config: &Config) -> anyhow::Result<Prompt> {
+    let Some(file) = &config.ai.prompt_file else { return Ok(Prompt::built_in()) };
+    Prompt::parse(&read("PROMPT_FILE", file)?).with_context(|| format!("PROMPT_FILE: {}", file.display()))
+}
+
+fn read(variable: &str, file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{variable}: {}", file.display()))
 }

@@ -4,6 +4,8 @@ mod ai;
 mod crm;
 mod enrichment;
 
+pub use ai::{ai_model, analyst};
+
 use std::sync::Arc;
 
 use analysis::Icp;
@@ -11,6 +13,7 @@ use anyhow::Context as _;
 use database::Database;
 use lead::Clock;
 use pipeline::{Pipeline, Rejected};
+use routing::Routing;
 use runtime::{Config, RejectedLeads};
 use store::Store;
 
@@ -18,14 +21,15 @@ use store::Store;
 ///
 /// # Errors
 ///
-/// When `ICP_FILE` cannot be read.
+/// When `ICP_FILE` or `ROUTING_FILE` cannot be read.
 pub fn pipeline(config: &Config, database: &Database, clock: &Arc<dyn Clock>) -> anyhow::Result<Pipeline> {
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock));
     Ok(Pipeline {
-        analyst: ai::analyst(config, &icp),
+        analyst: ai::guarded(config, &icp, &store, clock)?,
         enrichment: enrichment::waterfall(config, clock),
         guard: crm::guard(config, database, &store, clock),
+        routing: routing(config)?,
         rejected: match config.crm.rejected_leads {
             RejectedLeads::Hold => Rejected::Hold,
             RejectedLeads::Bare => Rejected::Bare,
@@ -45,4 +49,15 @@ pub fn icp(config: &Config) -> anyhow::Result<Icp> {
     let Some(file) = &config.icp_file else { return Ok(Icp::default_config()) };
     let text = std::fs::read_to_string(file).with_context(|| format!("ICP_FILE: {}", file.display()))?;
     Icp::parse(&text).with_context(|| format!("ICP_FILE: {}", file.display()))
+}
+
+/// Who gets a lead: from `ROUTING_FILE`, or the built-in rules.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no routing; names it, the line and the rule.
+pub fn routing(config: &Config) -> anyhow::Result<Routing> {
+    let Some(file) = &config.routing_file else { return Ok(Routing::default_config()) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("ROUTING_FILE: {}", file.display()))?;
+    Routing::parse(&text).with_context(|| format!("ROUTING_FILE: {}", file.display()))
 }

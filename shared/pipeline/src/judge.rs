@@ -19,14 +19,15 @@ pub(crate) async fn judge(
 ) -> Result<AnalysisRecord, Failure> {
     let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
     let contract = &pipeline.icp.contract;
-    let (analysis, verdict, fallback) = match ask(pipeline, &facts).await {
-        Ok((analysis, answer)) => (analysis, check(&facts, &answer, contract), false),
+    let (analysis, verdict, fallback_reason) = match ask(pipeline, &facts).await {
+        Ok((analysis, answer)) => (analysis, check(&facts, &answer, contract), None),
         Err(failure) if gives_up(&failure, attempt) => {
             tracing::warn!(code = %failure.code, "no analysis: the neutral verdict stands in");
-            (no_analysis(pipeline), Verdict::fallback(contract), true)
+            (no_analysis(pipeline), Verdict::fallback(contract), Some(failure.code.into_owned()))
         }
         Err(failure) => return Err(failure),
     };
+    let fallback = fallback_reason.is_some();
     metrics::counter!("revenueflow_analyses_total", "provider" => analysis.provider.clone(),
         "grounding" => if fallback { "FALLBACK" } else { verdict.status.as_str() })
     .increment(1);
@@ -38,9 +39,11 @@ pub(crate) async fn judge(
         icp_version: pipeline.icp.version().to_owned(),
         provider: analysis.provider,
         model: analysis.model,
+        prompt_version: analysis.prompt_version,
         raw_answer: analysis.raw_answer,
         verdict,
         fallback,
+        fallback_reason,
         input_tokens: signed(analysis.usage.input_tokens),
         output_tokens: signed(analysis.usage.output_tokens),
         cost_microusd: signed(analysis.usage.cost_microusd),
@@ -59,7 +62,7 @@ pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<(Analy
     Ok((analysis, answer))
 }
 
-fn gives_up(failure: &Failure, attempt: u32) -> bool {
+pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
     match failure.class {
         FailureClass::Permanent => true,
         FailureClass::Transient => attempt >= MAX_ATTEMPTS,
@@ -71,6 +74,7 @@ fn no_analysis(pipeline: &Pipeline) -> Analysis {
     Analysis {
         provider: pipeline.analyst.provider().to_owned(),
         model: pipeline.analyst.model().to_owned(),
+        prompt_version: None,
         raw_answer: String::new(),
         usage: Usage::default(),
         latency_ms: 0,

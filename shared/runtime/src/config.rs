@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use self::ai::{AiConfig, AiProvider};
-pub use self::crm::{CrmConfig, CrmProvider, Limits, RejectedLeads};
+pub use self::ai::{AiConfig, AiProvider, BedrockConfig, GeminiConfig};
+pub use self::crm::{CrmConfig, CrmMode, CrmProvider, Limits, RejectedLeads};
 pub use self::enrichment::EnrichmentConfig;
 use crate::{ConfigError, LogFormat, Variables};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub admin_token: Option<SecretString>,
     /// `ICP_FILE`: the ideal customer; the built-in one where absent.
     pub icp_file: Option<PathBuf>,
+    /// `ROUTING_FILE`: who gets a lead; the built-in rules where absent.
+    pub routing_file: Option<PathBuf>,
     /// Who judges.
     pub ai: AiConfig,
     /// Who knows companies.
@@ -94,6 +96,7 @@ impl Config {
             webhook_secrets: variables.list("WEBHOOK_SECRETS").into_iter().map(SecretString::from).collect(),
             admin_token: variables.secret("ADMIN_TOKEN"),
             icp_file: variables.text("ICP_FILE").map(PathBuf::from),
+            routing_file: variables.text("ROUTING_FILE").map(PathBuf::from),
             ai: AiConfig::read(variables)?,
             enrichment: EnrichmentConfig::read(variables)?,
             crm: CrmConfig::read(variables)?,
@@ -173,7 +176,10 @@ mod tests {
         for (pairs, line) in [
             (&[("PORT", "http")][..], "PORT: must be a number from 0 to 65535, not \"http\""),
             (&[("HOST", "example.com")], "HOST: must be an IP address or localhost, not \"example.com\""),
-            (&[("AI_PROVIDER", "oracle")], "AI_PROVIDER: must be one of rules, not \"oracle\""),
+            (
+                &[("AI_PROVIDER", "oracle")],
+                "AI_PROVIDER: must be one of rules, gemini, bedrock, not \"oracle\"",
+            ),
             (&[("QUEUE", "redis")], "REDIS_URL: must be set when QUEUE=redis"),
             (&[("ENV", "REAL")], "CRM_PROVIDER: must be set when ENV=REAL"),
             (

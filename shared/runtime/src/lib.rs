@@ -10,7 +10,8 @@ mod telemetry;
 mod variables;
 
 pub use config::{
-    AiConfig, AiProvider, Config, CrmConfig, CrmProvider, EnrichmentConfig, Limits, QueueKind, RejectedLeads,
+    AiConfig, AiProvider, BedrockConfig, Config, CrmConfig, CrmMode, CrmProvider, EnrichmentConfig,
+    GeminiConfig, Limits, QueueKind, RejectedLeads,
 };
 /// What has been measured; renders in Prometheus' text format.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;

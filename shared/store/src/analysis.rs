@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
-use crate::{Result, Store};
+use crate::{Result, Store, erasure};
 
 /// One judgement: what was asked, what was answered, and what the grounding contract made of it. Enough to
 /// judge again, byte for byte.
@@ -30,12 +30,16 @@ pub struct AnalysisRecord {
     pub provider: String,
     /// With which model.
     pub model: String,
+    /// The prompt it was asked by; none where it was not asked in words.
+    pub prompt_version: Option<String>,
     /// What it answered, unchanged.
     pub raw_answer: String,
     /// What the contract made of it.
     pub verdict: Verdict,
     /// Whether nobody answered, and the neutral verdict stands in until someone does.
     pub fallback: bool,
+    /// The code of the failure for which nobody answered, where nobody did.
+    pub fallback_reason: Option<String>,
     /// Tokens read.
     pub input_tokens: i64,
     /// Tokens written.
@@ -66,7 +70,7 @@ impl AnalysisRecord {
         row.as_ref().map(Self::read).transpose()
     }
 
-    fn read(row: &AnyRow) -> Result<Self> {
+    pub(crate) fn read(row: &AnyRow) -> Result<Self> {
         Ok(Self {
             lead_id: row.id("lead_id")?,
             delivery_id: row.id("delivery_id")?,
@@ -76,9 +80,11 @@ impl AnalysisRecord {
             icp_version: row.text("icp_version")?,
             provider: row.text("provider")?,
             model: row.text("model")?,
+            prompt_version: row.optional_text("prompt_version")?,
             raw_answer: row.text("raw_answer")?,
             verdict: row.json("verdict")?,
             fallback: row.number("fallback")? == 1,
+            fallback_reason: row.optional_text("fallback_reason")?,
             input_tokens: row.number("input_tokens")?,
             output_tokens: row.number("output_tokens")?,
             cost_microusd: row.number("cost_microusd")?,
@@ -97,14 +103,18 @@ impl Store {
     pub async fn save_analysis(&self, analysis: AnalysisRecord) -> Result<AnalysisRecord> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&analysis.lead_id).await?;
+        if erasure::is_lead_erased(&mut transaction, &analysis.lead_id).await? {
+            return Ok(analysis);
+        }
         let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;
         if let Some(kept) = before {
             return Ok(kept);
         }
         sqlx::query(
             "INSERT INTO analysis (analysis_id, lead_id, delivery_id, round, facts, contract, icp_version, provider, \
-             model, raw_answer, verdict, fallback, input_tokens, output_tokens, cost_microusd, latency_ms, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+             model, raw_answer, verdict, fallback, input_tokens, output_tokens, cost_microusd, latency_ms, created_at, \
+             prompt_version, fallback_reason) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         )
         .bind(analysis.analysis_id())
         .bind(analysis.lead_id.as_str())
@@ -123,6 +133,8 @@ impl Store {
         .bind(analysis.cost_microusd)
         .bind(analysis.latency_ms)
         .bind(database::to_millis(analysis.created_at))
+        .bind(&analysis.prompt_version)
+        .bind(&analysis.fallback_reason)
         .execute(&mut *transaction)
         .await?;
         let verdict = &analysis.verdict;
@@ -144,7 +156,8 @@ impl Store {
         .await?;
         let detail = json!({
             "round": analysis.round, "provider": analysis.provider, "model": analysis.model,
-            "fallback": analysis.fallback, "grounding": verdict.status, "fit_score": verdict.fit_score,
+            "prompt_version": analysis.prompt_version, "fallback": analysis.fallback,
+            "fallback_reason": analysis.fallback_reason, "grounding": verdict.status, "fit_score": verdict.fit_score,
             "fit": verdict.fit, "intent": verdict.intent, "decision": verdict.decision,
             "reasons": verdict.reasons.iter().map(|breach| breach.code).collect::<Vec<_>>(),
         });

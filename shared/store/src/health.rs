@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use crm::{Health, HealthChange, HealthRecord, Open};
+use breaker::{Health, HealthChange, HealthRecord, Open};
 use database::{DatabaseError, from_millis, to_millis};
 use lead::{Dependency, Failure};
 use sqlx::any::AnyRow;

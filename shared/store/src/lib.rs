@@ -7,27 +7,47 @@
 //! - [`Store::save_enrichment`], [`Store::save_analysis`], [`Store::finish`] keep what each step found out.
 //! - [`Store::record_retry`] and [`Store::record_dead_letter`] keep what went wrong.
 //! - [`Store::reopen`] puts a delivery up for judgement again: redrive, replay, second look.
+//! - [`Store::assign`] gives a lead to somebody; [`Store::review`] keeps what a person decides about one that is held.
+//! - [`Store::suppressed`] says who is never written to a CRM, [`Store::erase`] removes a person.
+//! - [`Store::save_crm_facts`], [`Store::promote`], [`Store::record_restored`] keep what surrounds the CRM, and
+//!   [`SharedLimits`] counts what is sent to it.
 //! - The rest reads.
 
 mod accept;
 mod analysis;
+mod assignment;
 mod audit;
 mod codec;
+mod crm;
 mod dead_letter;
+mod enrichment;
+mod erasure;
 mod health;
 mod leads;
 mod ledger;
+mod limits;
 mod quarantine;
 mod reopen;
+mod review;
+mod spending;
+mod stored;
+mod suppression;
 mod work;
 
 pub use accept::Accept;
 pub use analysis::AnalysisRecord;
+pub use assignment::{Assignment, Breach};
 pub use audit::{AuditEvent, AuditKind};
+pub use crm::{CrmFacts, CrmHold, PlannedWrite, WrittenAction};
 pub use dead_letter::{DeadLetter, DeadLetterBody};
+pub use erasure::{ByHand, Erasure, Found};
 pub use leads::{Cursor, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::ActionRecord;
+pub use limits::SharedLimits;
 pub use quarantine::{QuarantineItem, Quarantined};
+pub use review::{ReviewDecision, Reviewed, Verdict};
+pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
+pub use suppression::{Suppressed, Suppression, SuppressionKind, email_hash};
 pub use work::{Begun, Finish, Work};
 
 use std::sync::Arc;

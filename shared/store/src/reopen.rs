@@ -93,12 +93,16 @@ impl Store {
 }
 
 /// The event of a delivery that is there.
-pub(crate) async fn event_of_delivery(connection: &mut Connection, delivery: &DeliveryId) -> Result<LeadEvent> {
-    let row =
-        sqlx::query("SELECT lead_id, content_hash, received_at, content FROM delivery WHERE delivery_id = $1")
-            .bind(delivery.as_str())
-            .fetch_one(connection)
-            .await?;
+pub(crate) async fn event_of_delivery(
+    connection: &mut Connection,
+    delivery: &DeliveryId,
+) -> Result<LeadEvent> {
+    let row = sqlx::query(
+        "SELECT lead_id, content_hash, received_at, content FROM delivery WHERE delivery_id = $1",
+    )
+    .bind(delivery.as_str())
+    .fetch_one(connection)
+    .await?;
     event_of(&row)
 }
 

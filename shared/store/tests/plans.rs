@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use breaker::{Day, Spending as _, Taken};
 use crm::testing::every_action;
 use crm::{Health as _, Ledger as _, Outcome, Plan};
 use database::testing::TestDatabase;
@@ -71,8 +72,10 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         icp_version: String::new(),
         provider: String::new(),
         model: String::new(),
+        prompt_version: None,
         raw_answer: String::new(),
         fallback: true,
+        fallback_reason: None,
         input_tokens: 0,
         output_tokens: 0,
         cost_microusd: 0,
@@ -90,6 +93,9 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
     let crm = Dependency::new("crm.mock");
     store.update(&crm, &mut |record| record.failures += 1).await.unwrap();
     store.load(&crm).await.unwrap();
+    assert_eq!(store.hold(&crm, Day(1), 1, 2).await.unwrap(), Taken::Held);
+    store.settle(&crm, Day(1), 1, 1).await.unwrap();
+    store.spent_in(&crm, Day(1)).await.unwrap();
     let failure = Failure::transient("timeout", "no answer");
     store.record_retry(&newer, 1, &failure, Duration::ZERO, false).await.unwrap();
     store.record_dead_letter("m1", Some(&newer), "{}", 1, &failure).await.unwrap();
@@ -116,7 +122,7 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         store.leads(&filter, None, 10).await.unwrap();
         store.leads(&filter, Some(&cursor), 10).await.unwrap();
     }
-    store.fallback_leads(now, 10).await.unwrap();
+    store.fallback_leads(now, Duration::from_secs(60), 10).await.unwrap();
     store.open_deliveries(None, now, 10).await.unwrap();
     store.dead_letters(Some(&cursor), 10).await.unwrap();
     store.dead_letter("m1").await.unwrap();

@@ -17,6 +17,7 @@ macro_rules! on_both {
 mod accept;
 mod concurrency;
 mod dead_letters;
+mod enrichment;
 mod health;
 mod hostile;
 mod ledger;
@@ -24,5 +25,6 @@ mod lists;
 mod order;
 mod quarantine;
 mod reopen;
+mod spending;
 mod support;
 mod work;

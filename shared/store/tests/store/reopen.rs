@@ -1,10 +1,12 @@
 //! Putting a lead up for work again.
 
+use std::time::Duration;
+
 use lead::{Failure, LeadStatus};
 use serde_json::json;
 use store::{AuditKind, Cursor, Finish};
 
-use crate::support::{Fixture, at, audit, begin, event, has_work, judged, kinds, lead, settled};
+use crate::support::{Fixture, at, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
 
 async fn reopening_goes_on_from_what_is_stored(fixture: Fixture) {
     let store = fixture.store().await;
@@ -89,9 +91,35 @@ async fn leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enou
     store.save_analysis(judgement).await.unwrap();
     store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
 
-    assert_eq!(store.fallback_leads(at(10), 10).await.unwrap(), std::slice::from_ref(&first.lead_id));
-    assert_eq!(store.fallback_leads(at(11), 10).await.unwrap(), [first.lead_id.clone(), second.lead_id]);
-    assert_eq!(store.fallback_leads(at(11), 1).await.unwrap(), [first.lead_id]);
+    let found = async |second, rest, limit| {
+        store.fallback_leads(at(second), Duration::from_secs(rest), limit).await.unwrap()
+    };
+    assert_eq!(found(10, 0, 10).await, std::slice::from_ref(&first.lead_id));
+    assert_eq!(found(70, 60, 10).await, std::slice::from_ref(&first.lead_id));
+    assert_eq!(found(71, 60, 10).await, [first.lead_id.clone(), second.lead_id]);
+    assert_eq!(found(71, 60, 1).await, [first.lead_id]);
+}
+
+async fn a_lead_that_nobody_can_judge_rests_longer_each_time(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("blocked", "a", 0);
+    settled(&fixture, &store, &event).await;
+    let mut now = 0;
+    for round in 1..6_u64 {
+        let rest = 60 * round * round;
+        let found = async |after| {
+            let moment = at(i64::try_from(now + after).unwrap());
+            store.fallback_leads(moment, Duration::from_secs(60), 10).await.unwrap()
+        };
+        assert_eq!(found(rest).await, [], "round {round}");
+        assert_eq!(found(rest + 1).await, [event.lead_id.clone()], "round {round}");
+        fixture.advance(rest + 1);
+        now += rest + 1;
+        store.reopen(&event.lead_id, true, "again").await.unwrap();
+        let work = begin(&store, &event).await;
+        store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+        store.finish(&work, &synced(), &json!([])).await.unwrap();
+    }
 }
 
 async fn open_deliveries_are_listed_oldest_first_page_after_page(fixture: Fixture) {
@@ -124,5 +152,6 @@ on_both!(
     only_the_newest_delivery_is_reopened,
     a_lead_that_is_not_there_cannot_be_reopened,
     leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enough,
+    a_lead_that_nobody_can_judge_rests_longer_each_time,
     open_deliveries_are_listed_oldest_first_page_after_page,
 );

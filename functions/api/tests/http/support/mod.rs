@@ -19,6 +19,7 @@ use grounding::FactSheet;
 use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock};
 use pipeline::{Pipeline, Rejected};
 use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
+use routing::Routing;
 use serde_json::json;
 use store::Store;
 
@@ -66,6 +67,7 @@ impl App {
             icp,
             analyst: analyst.clone(),
             guard,
+            routing: Routing::default_config(),
             rejected: Rejected::Hold,
             clock: shared,
         });
@@ -171,6 +173,7 @@ impl Analyst for TestAnalyst {
         Ok(Analysis {
             provider: "rules".into(),
             model: "liar".into(),
+            prompt_version: None,
             raw_answer: answer.to_string(),
             usage: Usage::default(),
             latency_ms: 0,

@@ -1,0 +1,80 @@
+use async_trait::async_trait;
+use breaker::{Day, Spending, Taken};
+use lead::{Dependency, Failure};
+
+use crate::codec::Columns as _;
+use crate::{Result, Store};
+
+#[async_trait]
+impl Spending for Store {
+    async fn hold(
+        &self,
+        dependency: &Dependency,
+        day: Day,
+        amount: u64,
+        limit: u64,
+    ) -> Result<Taken, Failure> {
+        Ok(self.hold_amount(dependency, day, signed(amount), signed(limit)).await?)
+    }
+
+    async fn settle(&self, dependency: &Dependency, day: Day, held: u64, spent: u64) -> Result<(), Failure> {
+        let mut transaction = self.database.begin().await?;
+        sqlx::query(
+            "UPDATE spending SET held = held - $3, spent = spent + $4 WHERE dependency = $1 AND day = $2",
+        )
+        .bind(dependency.as_str())
+        .bind(day.0)
+        .bind(signed(held))
+        .bind(signed(spent))
+        .execute(&mut *transaction)
+        .await
+        .map_err(database::DatabaseError::from)?;
+        Ok(transaction.commit().await?)
+    }
+}
+
+impl Store {
+    async fn hold_amount(&self, dependency: &Dependency, day: Day, amount: i64, limit: i64) -> Result<Taken> {
+        let mut transaction = self.database.begin().await?;
+        // The row is there after this, and locked: what is read below stays true until the end.
+        let row = sqlx::query(
+            "INSERT INTO spending (dependency, day, held, spent) VALUES ($1, $2, 0, 0) \
+             ON CONFLICT (dependency, day) DO UPDATE SET held = spending.held RETURNING held, spent",
+        )
+        .bind(dependency.as_str())
+        .bind(day.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let (held, spent) = (row.number("held")?, row.number("spent")?);
+        if spent.saturating_add(amount) > limit {
+            return Ok(Taken::Spent);
+        }
+        if spent.saturating_add(held).saturating_add(amount) > limit {
+            return Ok(Taken::UnderWay);
+        }
+        sqlx::query("UPDATE spending SET held = held + $3 WHERE dependency = $1 AND day = $2")
+            .bind(dependency.as_str())
+            .bind(day.0)
+            .bind(amount)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Taken::Held)
+    }
+
+    /// What a dependency has cost on a day, and what calls under way may cost on top, in millionths of a US dollar.
+    pub async fn spent_in(&self, dependency: &Dependency, day: Day) -> Result<(u64, u64)> {
+        let row = sqlx::query("SELECT held, spent FROM spending WHERE dependency = $1 AND day = $2")
+            .bind(dependency.as_str())
+            .bind(day.0)
+            .fetch_optional(self.database.pool())
+            .await?;
+        let Some(row) = row else { return Ok((0, 0)) };
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok((count(row.number("spent")?), count(row.number("held")?)))
+    }
+}
+
+fn signed(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}

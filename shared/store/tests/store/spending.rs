@@ -1,0 +1,56 @@
+//! A budget that many workers draw on at once, each with connections of its own.
+
+use std::sync::Arc;
+
+use breaker::{Budget, Day};
+use lead::{Clock as _, Dependency};
+
+use crate::support::Fixture;
+
+const AI: Dependency = Dependency::new("ai.budget");
+const LIMIT: u64 = 1_000;
+const WORKERS: u64 = 8;
+
+async fn many_workers_never_spend_more_than_the_budget(fixture: Fixture) {
+    let mut workers = tokio::task::JoinSet::new();
+    for worker in 0..WORKERS {
+        let (store, clock) = (fixture.store().await, Arc::new(fixture.clock.clone()));
+        workers.spawn(async move {
+            let budget = Budget::new(AI, LIMIT, Arc::new(store.clone()), clock.clone());
+            let (mut spent, mut refused_for_the_day) = (0, false);
+            while !refused_for_the_day {
+                // Each call may cost 50, and costs between 10 and 45.
+                match budget.hold(50).await {
+                    Ok(hold) => {
+                        let (so_far, under_way) = store.spent_in(&AI, Day::of(clock.now())).await.unwrap();
+                        assert!(so_far + under_way <= LIMIT, "{so_far} + {under_way}");
+                        let cost = 10 + 5 * worker;
+                        budget.settle(hold, cost).await.unwrap();
+                        spent += cost;
+                    }
+                    Err(refusal) => {
+                        // Calls under way may leave something; the end of the day is another matter.
+                        refused_for_the_day = refusal.retry_after.unwrap().as_secs() > 3_600;
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            spent
+        });
+    }
+    let spent: u64 = workers.join_all().await.into_iter().sum();
+    let day = Day::of(fixture.clock.now());
+    assert_eq!(fixture.store().await.spent_in(&AI, day).await.unwrap(), (spent, 0));
+    assert!((LIMIT - 50 + 1..=LIMIT).contains(&spent), "all that can be used is used: {spent}");
+}
+
+async fn what_a_dead_worker_held_stays_held(fixture: Fixture) {
+    let (store, clock) = (fixture.store().await, Arc::new(fixture.clock.clone()));
+    let budget = Budget::new(AI, LIMIT, Arc::new(store.clone()), clock.clone());
+    drop(budget.hold(LIMIT).await.unwrap());
+    assert_eq!(budget.hold(1).await.unwrap_err().code, "budget_spent");
+    let other = Budget::new(Dependency::new("enrichment.budget"), LIMIT, Arc::new(store), clock);
+    assert!(other.hold(LIMIT).await.is_ok(), "each kind of system has a budget of its own");
+}
+
+on_both!(many_workers_never_spend_more_than_the_budget, what_a_dead_worker_held_stays_held);
