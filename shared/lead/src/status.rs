@@ -17,6 +17,12 @@ vocabulary! {
         Synced = "synced",
         /// A person must look at it: its analysis was rejected.
         Held = "held",
+        /// Held, and put aside by a person: nothing was written.
+        Dismissed = "dismissed",
+        /// The person is on the suppression list: nothing was written.
+        Suppressed = "suppressed",
+        /// Its plan for the CRM is made and kept, and not carried out: the CRM is only shadowed.
+        Planned = "planned",
         /// Dead-lettered, with a reason a person can act on.
         PermanentlyFailed = "permanently_failed",
     }
@@ -25,6 +31,14 @@ vocabulary! {
 impl LeadStatus {
     /// Whether nothing more happens by itself.
     pub fn is_settled(self) -> bool {
-        matches!(self, Self::Synced | Self::Held | Self::PermanentlyFailed)
+        matches!(
+            self,
+            Self::Synced
+                | Self::Held
+                | Self::Dismissed
+                | Self::Suppressed
+                | Self::Planned
+                | Self::PermanentlyFailed
+        )
     }
 }

@@ -1,0 +1,162 @@
+use crm::parameters::LeadDetails;
+use crm::{Action, Plan, Text};
+use grounding::{FieldPath, GroundingStatus};
+use lead::{Decision, Failure, FailureClass, Intent, LeadStatus};
+use routing::{LeadFacts, OwnerId};
+use serde_json::Value;
+use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Work};
+
+use crate::Pipeline;
+
+/// Where the rounds of reassignments begin: rounds of judgement are counted from 1 and never come this far, so that each
+/// reassignment is an effect of its own.
+const REASSIGNMENT_ROUNDS: u32 = 1_000_000_000;
+
+/// What came of a look at the leads that nobody responded to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chased {
+    /// Leads that nobody responded to in time.
+    pub overdue: usize,
+    /// Of those, given to somebody else.
+    pub reassigned: usize,
+    /// Leads that the CRM shows to have been responded to.
+    pub responded: usize,
+}
+
+impl Pipeline {
+    /// Gives the lead to somebody, once for each round. A rejected analysis says nothing: rules that ask for a score, an
+    /// intent or a decision do not match then.
+    pub(crate) async fn route(&self, work: &Work, analysis: &AnalysisRecord) -> Result<Assignment, Failure> {
+        Ok(self.store.assign(work, &self.routing, &facts(work, analysis)).await?)
+    }
+
+    /// Looks at leads whose time to respond is over, at most `limit`: asks the CRM whether somebody has responded, alerts,
+    /// and gives the lead to somebody else where its rule says so. The CRM is told once; what could not be told is told by
+    /// the next round.
+    ///
+    /// Several processes may do it at once. One lead that fails does not keep the others waiting; the first failure is
+    /// returned.
+    pub async fn chase(&self, limit: u32) -> Result<Chased, Failure> {
+        let mut chased = Chased::default();
+        let mut failed = None;
+        for lead in self.store.overdue(limit).await? {
+            if let Err(failure) = self.chase_one(&lead, &mut chased).await {
+                failed.get_or_insert(failure);
+            }
+        }
+        for given in self.store.unwritten_assignments(limit).await? {
+            if let Err(failure) = self.tell_crm(&given).await {
+                failed.get_or_insert(failure);
+            }
+        }
+        failed.map_or(Ok(chased), Err)
+    }
+
+    async fn chase_one(&self, lead: &Assignment, chased: &mut Chased) -> Result<(), Failure> {
+        if self.has_responded(lead).await? {
+            self.store.record_response(&lead.lead_id, "crm").await?;
+            chased.responded += 1;
+            return Ok(());
+        }
+        let breach = self.store.record_breach(&lead.lead_id, &self.routing).await?;
+        let (lead_id, rule) = (&lead.lead_id, lead.routed.rule.as_deref().unwrap_or("fallback"));
+        let outcome = match &breach {
+            Breach::Nothing => return Ok(()),
+            Breach::Alert { owner } => {
+                let owner = owner.as_ref().map_or("nobody", OwnerId::as_str);
+                tracing::error!(%lead_id, rule, owner, "nobody responded to a lead in time");
+                "alert"
+            }
+            Breach::Reassigned { from, to } => {
+                let from = from.as_ref().map_or("nobody", OwnerId::as_str);
+                tracing::error!(%lead_id, rule, from, %to, "nobody responded to a lead in time: it goes to somebody else");
+                chased.reassigned += 1;
+                "reassigned"
+            }
+        };
+        chased.overdue += 1;
+        metrics::counter!("revenueflow_overdue_leads_total", "rule" => rule.to_owned(), "outcome" => outcome)
+            .increment(1);
+        Ok(())
+    }
+
+    /// Whether the CRM shows that somebody took the lead up: it was converted, or has another owner than we gave it. A CRM
+    /// that knows only what we wrote shows nothing.
+    async fn has_responded(&self, lead: &Assignment) -> Result<bool, Failure> {
+        let Some(record) = self.store.lead(&lead.lead_id).await? else { return Ok(false) };
+        let about = crm::About {
+            lead_id: lead.lead_id.clone(),
+            email: record.content.email.clone(),
+            company_domain: None,
+        };
+        let Some(known) = self.guard.facts(&about).await? else { return Ok(false) };
+        let Some(theirs) = known.lead else { return Ok(false) };
+        let has_other_owner = match (&lead.owner, &theirs.owner_id) {
+            (Some(ours), Some(theirs)) => ours.as_str() != theirs,
+            _ => false,
+        };
+        Ok(theirs.converted || has_other_owner)
+    }
+
+    /// Tells the CRM who a lead was given to: one write, the same however often it is tried. What the CRM refuses for good is
+    /// not tried again, and an alert.
+    async fn tell_crm(&self, given: &Assignment) -> Result<(), Failure> {
+        let record = self.store.lead(&given.lead_id).await?;
+        let (Some(record), Some(owner)) = (record, &given.owner) else { return Ok(()) };
+        if record.status != LeadStatus::Synced {
+            return Ok(()); // the plan of its next delivery has the owner
+        }
+        if self.store.suppressed(&record.content.email).await?.is_some() {
+            return Ok(self.store.assignment_written(given, None).await?);
+        }
+        let details = LeadDetails {
+            email: record.content.email,
+            campaign_id: record.content.campaign_id,
+            first_name: None,
+            last_name: None,
+            company: None,
+            title: None,
+            phone: None,
+            owner: Text::fit(owner.as_str()),
+            facts: crm::Facts::default(),
+        };
+        let round =
+            REASSIGNMENT_ROUNDS.saturating_add(u32::try_from(given.reassignments).unwrap_or(u32::MAX));
+        let actions = vec![Action::UpsertLead(details)];
+        let plan = Plan::new(given.lead_id.clone(), given.delivery_id.clone(), round, None, actions);
+        match self.guard.submit(&plan).await {
+            Ok(_) => Ok(self.store.assignment_written(given, None).await?),
+            Err(failure) if failure.class == FailureClass::Permanent => {
+                tracing::error!(lead_id = %given.lead_id, code = %failure.code, "the CRM does not take the new owner");
+                Ok(self.store.assignment_written(given, Some(&failure)).await?)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// What rules may ask about the lead being worked on.
+fn facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
+    let fact = |path: &str| FieldPath::parse(path).ok().and_then(|path| analysis.facts.get(&path));
+    let text = |path: &str| fact(path).and_then(Value::as_str).map(str::to_owned);
+    let verdict = Some(&analysis.verdict).filter(|verdict| verdict.status != GroundingStatus::Rejected);
+    LeadFacts {
+        country: text("enrichment.country"),
+        region: text("enrichment.region"),
+        industry: text("enrichment.industry"),
+        employees: fact("enrichment.employee_count")
+            .or_else(|| fact("enrichment.employee_range.min"))
+            .and_then(Value::as_u64),
+        campaign: work.lead.campaign_id.as_str().to_owned(),
+        fit_score: verdict.map(|verdict| verdict.fit_score.get().unsigned_abs()),
+        intent: verdict.map(|verdict| -> Intent { verdict.intent }),
+        decision: verdict.map(|verdict| -> Decision { verdict.decision }),
+        // A sender may say anything; only the CRM itself is believed.
+        existing_owner: match &work.crm_facts {
+            Some(CrmFacts::Known(known)) => {
+                known.facts().get("owner").and_then(Value::as_str).and_then(OwnerId::parse)
+            }
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,174 @@
+use database::{Connection, from_millis};
+use jiff::Timestamp;
+use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::audit::{self, AuditKind};
+use crate::codec::{Columns as _, parsed, without_nul};
+use crate::reopen::event_of_delivery;
+use crate::work::set_status;
+use crate::{Result, Store, Work};
+
+/// What a person decides about a held lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes to the CRM, without anything from its analysis.
+    Approve,
+    /// It is judged again.
+    Rejudge,
+    /// Nothing is done with it.
+    Dismiss,
+}
+
+/// What became of a decision.
+#[derive(Debug)]
+pub enum Reviewed {
+    /// It holds. With the event to send, where there is something to be done.
+    Done(Option<LeadEvent>),
+    /// The same had been decided before; nothing has changed. With the event, for whoever died before sending it.
+    Before(Option<LeadEvent>),
+    /// The lead is not held.
+    NotHeld(LeadStatus),
+    /// There is no such lead.
+    Missing,
+}
+
+/// What was decided about a held lead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReviewDecision {
+    /// `approved`, `rejudged` or `dismissed`.
+    pub decision: String,
+    /// Who decided.
+    pub by: String,
+    /// Why, where they said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approved",
+            Self::Rejudge => "rejudged",
+            Self::Dismiss => "dismissed",
+        }
+    }
+
+    fn audit_kind(self) -> AuditKind {
+        match self {
+            Self::Approve => AuditKind::ReviewApproved,
+            Self::Rejudge => AuditKind::ReviewRejudged,
+            Self::Dismiss => AuditKind::ReviewDismissed,
+        }
+    }
+}
+
+impl Store {
+    /// Decides about a held lead, once: the same decision again changes nothing, and a lead that is not held is left alone.
+    pub async fn review(
+        &self,
+        lead: &LeadId,
+        verdict: Verdict,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<Reviewed> {
+        let now = self.now_millis();
+        let mut transaction = self.begin_on(lead).await?;
+        let row = sqlx::query(
+            "SELECT l.status, l.delivery_id, d.round FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
+             WHERE l.lead_id = $1",
+        )
+        .bind(lead.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else { return Ok(Reviewed::Missing) };
+        let status = parsed("status", LeadStatus::parse(&row.text("status")?))?;
+        let (delivery, round): (DeliveryId, i64) = (row.id("delivery_id")?, row.number("round")?);
+        if status != LeadStatus::Held {
+            // A new judgement has a round of its own; what asked for it stands at the one before.
+            let decided_at = if verdict == Verdict::Rejudge { round - 1 } else { round };
+            let before = decision(&mut transaction, &delivery, decided_at).await?;
+            return Ok(if before.as_deref() == Some(verdict.as_str()) {
+                let is_open = !status.is_settled();
+                let event =
+                    if is_open { Some(event_of_delivery(&mut transaction, &delivery).await?) } else { None };
+                Reviewed::Before(event)
+            } else {
+                Reviewed::NotHeld(status)
+            });
+        }
+        sqlx::query(
+            "INSERT INTO review_decision (delivery_id, round, lead_id, decision, decided_by, reason, decided_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (delivery_id, round) DO UPDATE \
+             SET decision = excluded.decision, decided_by = excluded.decided_by, reason = excluded.reason, \
+             decided_at = excluded.decided_at",
+        )
+        .bind(delivery.as_str())
+        .bind(round)
+        .bind(lead.as_str())
+        .bind(verdict.as_str())
+        .bind(without_nul(by))
+        .bind(reason.map(without_nul))
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        let detail = json!({ "by": by, "reason": reason });
+        let kind = verdict.audit_kind();
+        audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
+        let event = if verdict == Verdict::Dismiss {
+            set_status(&mut transaction, lead, &delivery, LeadStatus::Dismissed, None, now).await?;
+            None
+        } else {
+            sqlx::query(
+                "UPDATE delivery SET state = 'open', finished_at = NULL, round = round + $2 WHERE delivery_id = $1",
+            )
+            .bind(delivery.as_str())
+            .bind(i64::from(verdict == Verdict::Rejudge))
+            .execute(&mut *transaction)
+            .await?;
+            set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
+            Some(event_of_delivery(&mut transaction, &delivery).await?)
+        };
+        transaction.commit().await?;
+        Ok(Reviewed::Done(event))
+    }
+
+    /// Whether a person has let this judgement of a delivery go to the CRM.
+    pub async fn is_approved(&self, work: &Work) -> Result<bool> {
+        let mut connection = self.database.pool().acquire().await?;
+        let decision = decision(&mut connection, &work.delivery_id, work.round).await?;
+        Ok(decision.as_deref() == Some(Verdict::Approve.as_str()))
+    }
+
+    /// What people decided about a lead, oldest first; at most 100.
+    pub async fn review_decisions(&self, lead: &LeadId) -> Result<Vec<ReviewDecision>> {
+        let rows = sqlx::query(
+            "SELECT decision, decided_by, reason, decided_at FROM review_decision WHERE lead_id = $1 \
+             ORDER BY decided_at, round LIMIT 100",
+        )
+        .bind(lead.as_str())
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ReviewDecision {
+                    decision: row.text("decision")?,
+                    by: row.text("decided_by")?,
+                    reason: row.optional_text("reason")?,
+                    at: from_millis(row.number("decided_at")?),
+                })
+            })
+            .collect()
+    }
+}
+
+async fn decision(connection: &mut Connection, delivery: &DeliveryId, round: i64) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar("SELECT decision FROM review_decision WHERE delivery_id = $1 AND round = $2")
+        .bind(delivery.as_str())
+        .bind(round)
+        .fetch_optional(connection)
+        .await?)
+}
