@@ -10,13 +10,17 @@
 //!   └─────────┴────────┴────────┴───────────────────────── store, audit trail
 //! ```
 
+mod evaluate;
 mod handler;
 mod judge;
 mod plan;
 mod replay;
 
+pub use evaluate::{
+    Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route, Selection, evaluate,
+};
 pub use plan::Rejected;
-pub use replay::{Change, Replay};
+pub use replay::{Change, Problem, Replay, Verified, verify};
 
 use std::sync::Arc;
 

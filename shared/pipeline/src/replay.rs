@@ -1,10 +1,13 @@
 use analysis::fact_sheet;
 use enrichment::Enrichment;
 use grounding::{Answer, Verdict, check};
+use jiff::Timestamp;
 use lead::{Failure, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
+use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
 
+use crate::evaluate::facts_anew;
 use crate::{Pipeline, judge};
 
 /// What judging a lead again would change. Nothing is written to find out.
@@ -15,7 +18,7 @@ pub struct Replay {
     /// The verdict in force.
     pub stored: Verdict,
     /// Whether the stored facts and answer give the stored verdict again, byte for byte, under the stored contract.
-    /// False means that the verdict cannot be trusted; true for a fallback, which rests on no answer.
+    /// False means that the verdict cannot be trusted.
     pub reproducible: bool,
     /// The verdict that the present configuration and analyst would give on what is stored.
     pub now: Verdict,
@@ -34,24 +37,111 @@ pub struct Change {
     pub to: Value,
 }
 
+/// A stored judgement that was judged once more from what is stored with it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// Which judgement: delivery and round.
+    pub analysis_id: String,
+    /// Of which lead.
+    pub lead_id: LeadId,
+    /// Why it cannot be trusted; none where the verdict came out again to the byte.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// Why a stored judgement cannot be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Problem {
+    /// The stored facts and answer give another verdict.
+    OtherVerdict,
+    /// A verdict rests on an answer that cannot be read.
+    UnreadableAnswer,
+    /// The row, the content judged or what enrichment found for it cannot be read.
+    UnreadableRow,
+}
+
+impl Problem {
+    /// As it is written in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherVerdict => "other_verdict",
+            Self::UnreadableAnswer => "unreadable_answer",
+            Self::UnreadableRow => "unreadable_row",
+        }
+    }
+}
+
+/// Judges every stored analysis once more, each from its own facts and answer under its own contract, and compares the
+/// verdicts byte for byte. Writes nothing, asks nobody, and holds one page at a time.
+pub async fn verify(
+    store: &Store,
+    since: Option<Timestamp>,
+    mut each: impl FnMut(Verified),
+) -> Result<(), Failure> {
+    let mut analyses = store.stored_analyses(Scope::Every, since);
+    loop {
+        let page = analyses.next_page().await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for stored in page {
+            let problem = problem_of(&stored);
+            each(Verified { analysis_id: stored.analysis_id, lead_id: stored.lead_id, problem });
+        }
+    }
+}
+
+fn problem_of(stored: &StoredAnalysis) -> Option<Problem> {
+    let (Ok(analysis), Ok(basis)) = (&stored.analysis, &stored.basis) else {
+        return Some(Problem::UnreadableRow);
+    };
+    if serde_json::from_value::<Enrichment>(basis.enrichment.clone()).is_err() {
+        return Some(Problem::UnreadableRow);
+    }
+    match judged_once_more(analysis) {
+        None => Some(Problem::UnreadableAnswer),
+        Some(verdict) if text_of(&verdict) != stored.verdict => Some(Problem::OtherVerdict),
+        Some(_) => None,
+    }
+}
+
+/// The verdict on what is stored, under the contract that is stored. None where the answer cannot be read.
+fn judged_once_more(analysis: &AnalysisRecord) -> Option<Verdict> {
+    if analysis.fallback {
+        return Some(Verdict::fallback(&analysis.contract));
+    }
+    let answer = Answer::parse(&analysis.raw_answer).ok()?;
+    Some(check(&analysis.facts, &answer, &analysis.contract))
+}
+
+/// A verdict as the store writes it.
+fn text_of(verdict: &Verdict) -> String {
+    serde_json::to_string(verdict).unwrap_or_default() // strings, numbers and JSON always serialise
+}
+
 impl Pipeline {
     /// Judges a lead again from what is stored of it, writing nothing. None where it has not been judged yet.
+    ///
+    /// Enrichment is that of the delivery that was judged: nobody is asked about the company again.
     pub async fn replay(&self, lead: &LeadId) -> Result<Option<Replay>, Failure> {
         let (Some(record), Some(analysis)) =
             (self.store.lead(lead).await?, self.store.analysis_in_force(lead).await?)
         else {
             return Ok(None);
         };
-        let reproducible = analysis.fallback
-            || Answer::parse(&analysis.raw_answer).is_ok_and(|answer| {
-                json!(check(&analysis.facts, &answer, &analysis.contract)) == json!(analysis.verdict)
-            });
+        let again = judged_once_more(&analysis);
+        let reproducible = again.is_some_and(|again| text_of(&again) == text_of(&analysis.verdict));
         let stored = self.store.enrichment_of(&analysis.delivery_id).await?;
         let enrichment: Enrichment =
             stored.and_then(|stored| serde_json::from_value(stored).ok()).ok_or_else(|| {
                 Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
             })?;
-        let facts = fact_sheet(&record.content, &enrichment, &self.icp);
+        let facts = if record.delivery_id == analysis.delivery_id {
+            facts_anew(&record.content, &enrichment, &self.icp, &analysis.facts)
+        } else {
+            fact_sheet(&record.content, &enrichment, &self.icp) // a revision that is still to be judged
+        };
         let (_, answer) = judge::ask(self, &facts).await?;
         let now = check(&facts, &answer, &self.icp.contract);
         let changes = changes(&analysis.verdict, &now);
@@ -59,7 +149,8 @@ impl Pipeline {
     }
 }
 
-fn changes(from: &Verdict, to: &Verdict) -> Vec<Change> {
+/// How two verdicts differ.
+pub(crate) fn changes(from: &Verdict, to: &Verdict) -> Vec<Change> {
     let codes =
         |verdict: &Verdict| verdict.reasons.iter().map(|breach| json!(breach.code)).collect::<Vec<_>>();
     let claims = |verdict: &Verdict| {

@@ -16,6 +16,7 @@ macro_rules! on_both {
 
 mod crashes;
 mod deliveries;
+mod evaluate;
 mod failures;
 mod grounding;
 mod injection;

@@ -1,0 +1,150 @@
+use jiff::Timestamp;
+use lead::{Lead, LeadId};
+use sqlx::any::AnyRow;
+
+use crate::codec::{Columns as _, from_json};
+use crate::{AnalysisRecord, Result, Store};
+
+/// How many rows are read at a time: each may hold some hundred kilobytes.
+const PAGE: i64 = 100;
+
+/// A judgement with what it was made from, as it lies in the database.
+#[derive(Debug)]
+pub struct StoredAnalysis {
+    /// [`AnalysisRecord::analysis_id`].
+    pub analysis_id: String,
+    /// The lead that was judged.
+    pub lead_id: LeadId,
+    /// The judgement; an error where the row cannot be read any more.
+    pub analysis: Result<AnalysisRecord>,
+    /// The verdict, byte for byte as it was written.
+    pub verdict: String,
+    /// The content of the delivery that was judged, and what enrichment had found for it.
+    pub basis: Result<Basis>,
+}
+
+/// What a judgement was made from.
+#[derive(Debug)]
+pub struct Basis {
+    /// The content of the delivery.
+    pub content: Lead,
+    /// What enrichment found for this very delivery, as JSON.
+    pub enrichment: serde_json::Value,
+}
+
+/// Which judgements to go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every one there is, those of overtaken deliveries and of earlier rounds included.
+    Every,
+    /// Those in force: one for each lead that has been judged.
+    InForce,
+}
+
+/// Goes through stored judgements page by page, in a stable order: at any time it holds one page.
+///
+/// The order is that of the ids, which are hashes: the first so many are a fair sample, and always the same one.
+pub struct StoredAnalyses<'a> {
+    store: &'a Store,
+    scope: Scope,
+    since: i64,
+    after: String,
+}
+
+impl Store {
+    /// Goes through the judgements made at or after a time, or through all.
+    pub fn stored_analyses(&self, scope: Scope, since: Option<Timestamp>) -> StoredAnalyses<'_> {
+        let since = since.map_or(i64::MIN, database::to_millis);
+        StoredAnalyses { store: self, scope, since, after: String::new() }
+    }
+}
+
+impl StoredAnalyses<'_> {
+    /// How many there are in all.
+    pub async fn count(&self) -> Result<u64> {
+        let sql = match self.scope {
+            Scope::Every => "SELECT COUNT(*) AS judgements FROM analysis WHERE created_at >= $1",
+            Scope::InForce => {
+                "SELECT COUNT(*) AS judgements FROM lead l JOIN analysis a ON a.analysis_id = l.analysis_id \
+                 WHERE a.created_at >= $1"
+            }
+        };
+        let row = sqlx::query(sql).bind(self.since).fetch_one(self.store.database().pool()).await?;
+        Ok(u64::try_from(row.number("judgements")?).unwrap_or(0))
+    }
+
+    /// The next page; empty at the end.
+    pub async fn next_page(&mut self) -> Result<Vec<StoredAnalysis>> {
+        let sql = match self.scope {
+            Scope::Every => {
+                "SELECT a.*, a.analysis_id AS place, d.content, d.enrichment \
+                 FROM analysis a LEFT JOIN delivery d ON d.delivery_id = a.delivery_id \
+                 WHERE a.analysis_id > $1 AND a.created_at >= $2 ORDER BY a.analysis_id LIMIT $3"
+            }
+            Scope::InForce => {
+                "SELECT a.*, l.lead_id AS place, d.content, d.enrichment \
+                 FROM lead l JOIN analysis a ON a.analysis_id = l.analysis_id \
+                 LEFT JOIN delivery d ON d.delivery_id = a.delivery_id \
+                 WHERE l.lead_id > $1 AND a.created_at >= $2 ORDER BY l.lead_id LIMIT $3"
+            }
+        };
+        let rows = sqlx::query(sql)
+            .bind(&self.after)
+            .bind(self.since)
+            .bind(PAGE)
+            .fetch_all(self.store.database().pool())
+            .await?;
+        if let Some(last) = rows.last() {
+            self.after = last.text("place")?;
+        }
+        rows.iter().map(StoredAnalysis::read).collect()
+    }
+}
+
+impl StoredAnalysis {
+    fn read(row: &AnyRow) -> Result<Self> {
+        Ok(Self {
+            analysis_id: row.text("analysis_id")?,
+            lead_id: row.id("lead_id")?,
+            analysis: AnalysisRecord::read(row),
+            verdict: row.text("verdict")?,
+            basis: Basis::read(row),
+        })
+    }
+}
+
+impl Basis {
+    fn read(row: &AnyRow) -> Result<Self> {
+        // A delivery that is gone, or that was judged without being enriched, reads as null.
+        let text = |column| row.optional_text(column).map(|text| text.unwrap_or_else(|| "null".to_owned()));
+        Ok(Self {
+            content: from_json("content", &text("content")?)?,
+            enrichment: from_json("enrichment", &text("enrichment")?)?,
+        })
+    }
+}
+
+/// What the judgements of one model have cost, so far as they are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// How many judgements.
+    pub judgements: u64,
+    /// All their cost, in millionths of a US dollar.
+    pub cost_microusd: u64,
+}
+
+impl Store {
+    /// What a model has cost so far. Judgements that nobody answered do not count.
+    pub async fn spent_on(&self, provider: &str, model: &str) -> Result<Spent> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS judgements, CAST(COALESCE(SUM(cost_microusd), 0) AS BIGINT) AS cost \
+             FROM analysis WHERE provider = $1 AND model = $2 AND fallback = 0",
+        )
+        .bind(provider)
+        .bind(model)
+        .fetch_one(self.database.pool())
+        .await?;
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Ok(Spent { judgements: count(row.number("judgements")?), cost_microusd: count(row.number("cost")?) })
+    }
+}
