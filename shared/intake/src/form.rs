@@ -67,17 +67,18 @@ fn add(
     .map_err(|rejection| rejection.within(Some(namespace)))
 }
 
-/// The path that `namespace.a.b` or `namespace[a][b]` stands for; empty for the namespace itself.
+/// The path that `namespace.a.b` or `namespace[a][b]` stands for; empty for the namespace itself. Each name in it is
+/// trimmed, as a name in JSON is: `marketo.a` and `marketo. a` are the same field given twice.
 fn path_in<'a>(namespace: &str, key: &'a str) -> Option<Vec<&'a str>> {
     let rest = key.strip_prefix(namespace)?;
     let path: Vec<&str> = if rest.is_empty() {
         Vec::new()
     } else if let Some(dotted) = rest.strip_prefix('.') {
-        dotted.split('.').collect()
+        dotted.split('.').map(str::trim).collect()
     } else {
-        rest.strip_prefix('[')?.strip_suffix(']')?.split("][").collect()
+        rest.strip_prefix('[')?.strip_suffix(']')?.split("][").map(str::trim).collect()
     };
-    path.iter().all(|name| !name.trim().is_empty()).then_some(path)
+    path.iter().all(|name| !name.is_empty()).then_some(path)
 }
 
 fn insert_at(object: &mut Map<String, Value>, path: &[&str], value: Value) -> Result<(), Rejection> {
@@ -121,6 +122,8 @@ mod tests {
         for body in [
             "email=a&email=b",
             "marketo.a=1&marketo[a]=2",
+            "marketo.a=1&marketo.+a=2",
+            "marketo.a+.b=1&marketo[a][b+]=2",
             "marketo.a=1&marketo.a.b=2",
             "marketo={\"a\":1}&marketo.a=1",
         ] {
