@@ -1,0 +1,38 @@
+//! A model's answer, as text, against one sheet of facts: whatever it says, the verdict claims nothing that is not so.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use grounding::{Answer, Contract, FactSheet, GroundingStatus, check, decide, summary};
+use lead::Decision;
+use libfuzzer_sys::fuzz_target;
+
+static FACTS: LazyLock<FactSheet> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../facts.json")).expect("a fact sheet")
+});
+
+fuzz_target!(|raw: &str| {
+    let Ok(answer) = Answer::parse(raw) else { return };
+    assert!(raw.len() <= Answer::MAX_BYTES && answer.evidence.len() <= Answer::MAX_CLAIMS);
+    let contract = Contract::default();
+    let verdict = check(&FACTS, &answer, &contract);
+    for claim in &verdict.evidence {
+        let fact = FACTS.get(&claim.field_path.parse().expect("a path")).expect("a fact");
+        let is_member = fact.as_array().is_some_and(|members| members.contains(&claim.value));
+        assert!(*fact == claim.value || is_member);
+    }
+    assert_eq!(verdict.fit, contract.fit(verdict.fit_score));
+    assert!(verdict.intent <= answer.intent);
+    match verdict.decision {
+        Decision::ManualReview => {}
+        decision => assert!(decision <= decide(verdict.fit, verdict.intent) && decision <= answer.decision),
+    }
+    if verdict.status == GroundingStatus::Rejected {
+        assert_eq!(verdict.decision, Decision::ManualReview);
+    }
+    assert!(summary(&verdict).chars().count() <= 2_000);
+
+    let stored = serde_json::to_string(&verdict).expect("a verdict is JSON");
+    let again = check(&FACTS, &Answer::parse(raw).expect("it was one"), &contract);
+    assert_eq!(serde_json::to_string(&again).expect("a verdict is JSON"), stored, "the same to the byte");
+});
