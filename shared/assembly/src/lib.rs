@@ -5,6 +5,7 @@ mod crm;
 mod enrichment;
 
 pub use ai::{ai_model, analyst};
+pub use crm::mapping as crm_mapping;
 
 use std::sync::Arc;
 
@@ -21,14 +22,14 @@ use store::Store;
 ///
 /// # Errors
 ///
-/// When `ICP_FILE` or `ROUTING_FILE` cannot be read.
+/// When `ICP_FILE`, `ROUTING_FILE` or `CRM_MAPPING_FILE` cannot be read.
 pub fn pipeline(config: &Config, database: &Database, clock: &Arc<dyn Clock>) -> anyhow::Result<Pipeline> {
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock));
     Ok(Pipeline {
         analyst: ai::guarded(config, &icp, &store, clock)?,
         enrichment: enrichment::waterfall(config, clock),
-        guard: crm::guard(config, database, &store, clock),
+        guard: crm::guard(config, database, &store, clock)?,
         routing: routing(config)?,
         rejected: match config.crm.rejected_leads {
             RejectedLeads::Hold => Rejected::Hold,

@@ -76,12 +76,18 @@ impl Pipeline {
         enrichment: &Enrichment,
         analysis: &AnalysisRecord,
     ) -> Result<(), Failure> {
+        if let Some(by) = self.store.suppressed(&work.lead.email).await? {
+            self.store.finish(work, &Finish::Suppressed { by }, &json!([])).await?;
+            tracing::info!(outcome = "suppressed", "lead settled");
+            return Ok(());
+        }
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
-        if is_rejected && self.rejected == Rejected::Hold {
+        if is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(work).await? {
             self.store.finish(work, &Finish::Held, &json!([])).await?;
             tracing::info!(outcome = "held", "lead settled");
             return Ok(());
         }
+        self.route(work, analysis).await?;
         let plan = self.plan(work, enrichment, analysis).await?;
         if self.is_shadowed().await? && !work.released {
             return self.keep(work, &plan).await;
@@ -114,9 +120,12 @@ impl Pipeline {
         enrichment: &Enrichment,
         analysis: &AnalysisRecord,
     ) -> Result<Plan, Failure> {
-        let mut plan = plan::plan(work, enrichment, analysis, self.guard.mapping());
+        let assignment = self.store.assignment(&work.lead_id).await?;
+        let mut plan = plan::plan(work, enrichment, analysis, self.guard.mapping(), assignment.as_ref());
         let written = self.store.last_written(self.guard.provider(), &plan).await?;
         plan::leave_out_repetitions(&mut plan, &written);
+        let owner = self.store.owner_written(self.guard.provider(), &plan).await?;
+        plan::leave_out_owner(&mut plan, owner.as_deref());
         Ok(plan)
     }
 

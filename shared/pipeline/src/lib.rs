@@ -1,26 +1,33 @@
-//! One lead's way from the queue to the CRM: enrich, judge, check, write.
+//! One lead's way from the queue to the CRM: enrich, ask what the CRM knows, judge, check, write.
 //!
 //! What each step finds out is stored before the next one begins. A process that dies anywhere leaves a delivery
 //! that the next attempt takes up where it stopped: nobody is asked twice for what is known, and no effect happens
 //! twice.
 //!
 //! ```text
-//! begin ── enrich ── judge ── check ──┬── plan ── guard ── CRM ── synced
-//!   │         │        │        │     └── held (rejected)
-//!   └─────────┴────────┴────────┴───────────────────────── store, audit trail
+//! begin ── enrich ── ask the CRM ── judge ── check ──┬── plan ──┬── guard ── CRM ── synced
+//!   │         │           │           │        │     │          └── planned (shadow mode)
+//!   │         │           │           │        │     └── held (rejected)
+//!   └─────────┴───────────┴───────────┴────────┴───────────────────────── store, audit trail
 //! ```
 
 mod evaluate;
 mod handler;
 mod judge;
+mod known;
 mod plan;
+mod preview;
 mod replay;
+mod rollback;
+mod route;
 
 pub use evaluate::{
     Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route, Selection, evaluate,
 };
 pub use plan::Rejected;
+pub use preview::{NoPlan, PlannedLead};
 pub use replay::{Change, Problem, Replay, Verified, verify};
+pub use route::Chased;
 
 use std::sync::Arc;
 
@@ -28,6 +35,7 @@ use analysis::{Analyst, Icp};
 use crm::Guard;
 use enrichment::Waterfall;
 use lead::Clock;
+use routing::Routing;
 use store::Store;
 
 /// The steps and what they work with.
@@ -42,6 +50,8 @@ pub struct Pipeline {
     pub analyst: Arc<dyn Analyst>,
     /// The only way to the CRM.
     pub guard: Guard,
+    /// Who gets a lead.
+    pub routing: Routing,
     /// What becomes of a lead whose analysis is rejected.
     pub rejected: Rejected,
     /// The time.

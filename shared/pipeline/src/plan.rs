@@ -7,9 +7,10 @@ use crm::parameters::{
 use crm::{Action, Facts, Mapping, Mode, Object, Plan, Prose, Text};
 use enrichment::{Enrichment, Firmographics};
 use grounding::{GroundingStatus, Namespace, summary};
+use jiff::Timestamp;
 use lead::{Decision, Lead, Personal};
 use serde_json::Value;
-use store::{AnalysisRecord, Work};
+use store::{AnalysisRecord, Assignment, Work};
 
 /// How soon a sales representative is to call a lead that is routed to them.
 const CALL_WITHIN: Duration = Duration::from_hours(1);
@@ -35,12 +36,13 @@ pub(crate) fn plan(
     enrichment: &Enrichment,
     analysis: &AnalysisRecord,
     mapping: &Mapping,
+    assignment: Option<&Assignment>,
 ) -> Plan {
     let company = enrichment.found();
-    let mut actions = vec![Action::UpsertLead(details(&work.lead, company))];
+    let mut actions = vec![Action::UpsertLead(details(&work.lead, company, assignment))];
     actions.extend(company.and_then(firmographics).map(Action::SyncFirmographics));
     if analysis.verdict.status != GroundingStatus::Rejected {
-        judged(work, analysis, &mut actions);
+        judged(work, analysis, assignment, &mut actions);
     }
     for action in &mut actions {
         let (riding, namespaces): (_, &[Namespace]) = match action {
@@ -71,7 +73,37 @@ pub(crate) fn leave_out_repetitions(plan: &mut Plan, written: &BTreeMap<String, 
     });
 }
 
-fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
+/// Takes out the owner where it is the one we wrote last: whom a person has given the lead to since is left alone.
+pub(crate) fn leave_out_owner(plan: &mut Plan, written: Option<&str>) {
+    for planned in &mut plan.actions {
+        if let Action::UpsertLead(details) = &mut planned.action
+            && details.owner.as_ref().map(Text::expose) == written
+        {
+            details.owner = None;
+        }
+    }
+}
+
+/// When the call is due: as the rule says that gave the lead to somebody, counted from then.
+fn task_due(analysis: &AnalysisRecord, assignment: Option<&Assignment>) -> Timestamp {
+    let by_rule = assignment.and_then(|given| {
+        let timer = given.routed.timer?;
+        given.assigned_at.saturating_add(Duration::from_secs(timer.respond_within_s.into())).ok()
+    });
+    let by_default = || analysis.created_at.saturating_add(CALL_WITHIN).unwrap_or(analysis.created_at);
+    by_rule.unwrap_or_else(by_default)
+}
+
+fn owner(assignment: Option<&Assignment>) -> Option<Text<64>> {
+    Text::fit(assignment?.owner.as_ref()?.as_str())
+}
+
+fn judged(
+    work: &Work,
+    analysis: &AnalysisRecord,
+    assignment: Option<&Assignment>,
+    actions: &mut Vec<Action>,
+) {
     let verdict = &analysis.verdict;
     // What a salesperson reads is rendered from the claims that passed. The model's own words go nowhere.
     let summary = Prose::fit(&summary(verdict));
@@ -87,7 +119,7 @@ fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
     actions.push(Action::UpdateLeadStatus(UpdateLeadStatus { status: verdict.decision.into() }));
     let line = |text: String| Text::fit(&text);
     if verdict.decision == Decision::RouteToSdr {
-        let due_at = analysis.created_at.saturating_add(CALL_WITHIN).unwrap_or(analysis.created_at);
+        let due_at = task_due(analysis, assignment);
         let subject = line(format!(
             "Call: {} fit, {} intent (score {})",
             verdict.fit, verdict.intent, verdict.fit_score
@@ -100,7 +132,7 @@ fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
                 description: summary.clone(),
                 priority,
                 due_at,
-                owner: None,
+                owner: owner(assignment),
             })
         }));
     }
@@ -116,7 +148,11 @@ fn judged(work: &Work, analysis: &AnalysisRecord, actions: &mut Vec<Action>) {
     }
 }
 
-fn details(lead: &Lead, company: Option<&Firmographics>) -> LeadDetails {
+fn details(
+    lead: &Lead,
+    company: Option<&Firmographics>,
+    assignment: Option<&Assignment>,
+) -> LeadDetails {
     let (first_name, last_name) = lead.name_parts();
     let company_name = lead.company.as_deref().or(company.and_then(|company| company.name.as_deref()));
     LeadDetails {
@@ -127,7 +163,7 @@ fn details(lead: &Lead, company: Option<&Firmographics>) -> LeadDetails {
         company: company_name.and_then(Text::fit),
         title: lead.title.as_deref().and_then(Text::fit),
         phone: personal(lead.phone.as_ref()),
-        owner: None,
+        owner: owner(assignment),
         facts: Facts::default(),
     }
 }

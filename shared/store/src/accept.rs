@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::dead_letter;
+use crate::erasure;
 use crate::{Result, Store};
 
 /// The first few duplicates are worth a line in the audit trail; a sender in a loop is not worth a million.
@@ -24,6 +25,8 @@ pub enum Accept {
         /// Whether the first one is still to be worked on: then it must be in the queue.
         open: bool,
     },
+    /// Received before its person was erased: nothing is kept of it.
+    Erased,
 }
 
 impl Store {
@@ -56,6 +59,9 @@ impl Store {
     pub async fn accept_in(&self, connection: &mut Connection, event: &LeadEvent) -> Result<Accept> {
         let now = self.now_millis();
         let delivery = event.delivery_id();
+        if erasure::is_erased(connection, event).await? {
+            return Ok(Accept::Erased);
+        }
         let content = to_json(&event.lead);
         // The lead's row comes first, as in every transaction: concurrent deliveries of one lead wait for each other.
         let newest = sqlx::query(
@@ -128,7 +134,7 @@ impl Store {
                     .execute(&mut *connection)
                     .await?;
             }
-            Accept::New | Accept::Duplicate { .. } => {}
+            Accept::New | Accept::Duplicate { .. } | Accept::Erased => {}
         }
         let detail = json!({ "revision": revision, "received_at": event.received_at });
         audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;

@@ -38,12 +38,18 @@ pub enum AuditKind {
     Started,
     /// Enrichment ran.
     Enriched,
+    /// The CRM was asked what it knows.
+    CrmRead,
     /// The analyst answered and the grounding contract judged the answer.
     Judged,
     /// The CRM has it; with the effect of each action.
     Synced,
     /// Held for a person.
     Held,
+    /// Its plan for the CRM was made and kept, and not carried out.
+    Planned,
+    /// Old values were put back in the CRM.
+    Restored,
     /// An attempt failed; another follows.
     Retrying,
     /// It could not be tried; it waits for an outside system.
@@ -52,6 +58,26 @@ pub enum AuditKind {
     DeadLettered,
     /// Put up for judgement again.
     Reopened,
+    /// Given to somebody, or left to the CRM.
+    Routed,
+    /// Nobody responded in time.
+    Overdue,
+    /// Given to somebody else, since nobody responded.
+    Reassigned,
+    /// The CRM was told who it was given to, or refused.
+    OwnerWritten,
+    /// Somebody responded.
+    Responded,
+    /// A person let it go to the CRM without anything from its analysis.
+    ReviewApproved,
+    /// A person had it judged again.
+    ReviewRejudged,
+    /// A person put it aside.
+    ReviewDismissed,
+    /// Not written, since the person is on the suppression list.
+    Suppressed,
+    /// What identifies the person was removed.
+    Erased,
 }
 
 impl AuditKind {

@@ -44,7 +44,8 @@ pub struct ActionRecord {
 #[async_trait]
 impl Ledger for Store {
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
-        let gone = || Failure::permanent("lead_erased", "the person was erased while the lead was being worked on");
+        let gone =
+            || Failure::permanent("lead_erased", "the person was erased while the lead was being worked on");
         self.begin_actions(provider, plan).await?.ok_or_else(gone)
     }
 

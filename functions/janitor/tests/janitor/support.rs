@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use lead::{CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
 use pipeline::{Pipeline, Rejected};
 use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
+use routing::Routing;
 use serde_json::json;
 use store::Store;
 
@@ -104,6 +105,7 @@ impl House {
             icp: Icp::default_config(),
             analyst: Arc::clone(&self.ai) as Arc<dyn Analyst>,
             guard,
+            routing: Routing::default_config(),
             rejected: Rejected::Hold,
             clock: clock(),
         };

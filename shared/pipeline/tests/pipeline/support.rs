@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock};
 use pipeline::{Pipeline, Rejected};
 use queue::{Message, Receipt};
+use routing::Routing;
 use serde_json::{Value, json};
 use store::{AuditEvent, AuditKind, LeadRecord, Store};
 
@@ -89,6 +90,7 @@ impl World {
             icp: Icp::default_config(),
             analyst: Arc::clone(&self.analyst) as Arc<dyn Analyst>,
             guard,
+            routing: Routing::default_config(),
             rejected: self.rejected,
             clock: clock(),
         }
