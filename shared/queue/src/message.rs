@@ -80,6 +80,9 @@ pub enum QueueError {
     /// The lease ended, or somebody else has the message now.
     #[error("the lease on the message was lost")]
     LeaseLost,
+    /// The backend takes no message of this size, now or later.
+    #[error("the message is {0} bytes long, more than the queue takes")]
+    TooLarge(usize),
     /// The backend cannot be reached or refused.
     #[error("queue: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -97,6 +100,12 @@ impl QueueError {
 
 impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
-        Failure::transient("queue_unavailable", error.to_string()).on(QueueError::DEPENDENCY)
+        let failure = match error {
+            QueueError::TooLarge(_) => Failure::permanent("message_too_large", error.to_string()),
+            QueueError::LeaseLost | QueueError::Unavailable(_) => {
+                Failure::transient("queue_unavailable", error.to_string())
+            }
+        };
+        failure.on(QueueError::DEPENDENCY)
     }
 }

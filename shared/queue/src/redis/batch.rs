@@ -108,15 +108,10 @@ impl<T> Shared<T> {
                         let _ = sender.send(Ok(answer)); // nobody may be waiting any more
                     }
                 }
-                Err(QueueError::LeaseLost) => {
+                Err(error) => {
+                    let same = copies(error);
                     for sender in senders {
-                        let _ = sender.send(Err(QueueError::LeaseLost));
-                    }
-                }
-                Err(QueueError::Unavailable(error)) => {
-                    let error: Arc<dyn std::error::Error + Send + Sync> = error.into();
-                    for sender in senders {
-                        let _ = sender.send(Err(QueueError::unavailable(Arc::clone(&error))));
+                        let _ = sender.send(Err(same()));
                     }
                 }
             }
@@ -125,6 +120,18 @@ impl<T> Shared<T> {
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The same error for each of several.
+fn copies(error: QueueError) -> Box<dyn Fn() -> QueueError + Send> {
+    match error {
+        QueueError::LeaseLost => Box::new(|| QueueError::LeaseLost),
+        QueueError::TooLarge(bytes) => Box::new(move || QueueError::TooLarge(bytes)),
+        QueueError::Unavailable(error) => {
+            let error: Arc<dyn std::error::Error + Send + Sync> = error.into();
+            Box::new(move || QueueError::unavailable(Arc::clone(&error)))
+        }
     }
 }
 

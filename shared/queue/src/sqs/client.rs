@@ -24,6 +24,12 @@ const FAILURE: &str = "failure";
 /// `ChangeMessageVisibility`), less a minute for the time it has been ours.
 const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
 
+/// The largest message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1 MiB since August 2025).
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// The attributes' type, which counts as well.
+const STRING: &str = "String";
+
 /// A failure's words on the dead letter queue, in characters.
 const MAX_REASON_CHARS: usize = 1_000;
 
@@ -92,6 +98,7 @@ impl Sqs {
     }
 
     /// Sends an event. The same `deduplication` id within five minutes sends nothing, and SQS does not say so.
+    /// [`QueueError::TooLarge`] where it never will be sent.
     pub async fn send(&self, event: &LeadEvent, deduplication: &str) -> Result<(), QueueError> {
         let body = serde_json::to_string(event).map_err(QueueError::unavailable)?;
         let key = event.delivery_id();
@@ -170,15 +177,22 @@ impl Sqs {
         deduplication: &str,
         attributes: &[(&str, &str)],
     ) -> Result<(), QueueError> {
+        let body = escaped(body);
+        let size = attributes
+            .iter()
+            .fold(body.len(), |size, (name, value)| size + name.len() + STRING.len() + value.len());
+        if size > MAX_MESSAGE_BYTES {
+            return Err(QueueError::TooLarge(size));
+        }
         let mut message = self
             .client
             .send_message()
             .queue_url(url)
-            .message_body(escaped(body))
+            .message_body(body)
             .message_group_id(group)
             .message_deduplication_id(deduplication);
         for (name, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(*value).build();
+            let value = MessageAttributeValue::builder().data_type(STRING).string_value(*value).build();
             message = message.message_attributes(*name, value.map_err(QueueError::unavailable)?);
         }
         message.send().await.map(drop).map_err(unavailable)
