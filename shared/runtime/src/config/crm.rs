@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::{ConfigError, Variables};
 
 /// Which CRM is written to, and how.
@@ -9,6 +11,21 @@ pub struct CrmConfig {
     pub limits: Limits,
     /// `REJECTED_LEADS`.
     pub rejected_leads: RejectedLeads,
+    /// `CRM_MODE`.
+    pub mode: CrmMode,
+    /// `CRM_MAPPING_FILE`; none for the CRM's built-in mapping.
+    pub mapping_file: Option<PathBuf>,
+    /// `CRM_KEEP_OLD_VALUES`: whether what a plan overwrites is read first and kept.
+    pub keep_old_values: bool,
+}
+
+/// Whether plans for the CRM are carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrmMode {
+    /// They are made, checked against the CRM, and kept.
+    Shadow,
+    /// They are carried out.
+    Live,
 }
 
 /// Which CRM is written to.
@@ -40,6 +57,7 @@ pub struct Limits {
 
 impl CrmConfig {
     pub(super) fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
+        let modes = [("shadow", CrmMode::Shadow), ("live", CrmMode::Live)];
         let rejected = [("hold", RejectedLeads::Hold), ("bare", RejectedLeads::Bare)];
         Ok(Self {
             provider: provider(variables)?,
@@ -49,6 +67,13 @@ impl CrmConfig {
                 global: variables.number("CRM_LIMIT_GLOBAL", 1_000, 1..=1_000_000)?,
             },
             rejected_leads: variables.choice("REJECTED_LEADS", &rejected, RejectedLeads::Hold)?,
+            mode: variables.choice("CRM_MODE", &modes, CrmMode::Live)?,
+            mapping_file: variables.text("CRM_MAPPING_FILE").map(PathBuf::from),
+            keep_old_values: variables.choice(
+                "CRM_KEEP_OLD_VALUES",
+                &[("true", true), ("false", false)],
+                true,
+            )?,
         })
     }
 }

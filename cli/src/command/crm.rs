@@ -1,0 +1,185 @@
+use std::process::ExitCode;
+
+use crm::{FieldChange, Restored};
+use lead::{LeadId, LeadStatus};
+use runtime::{Config, CrmMode};
+use serde::Serialize;
+use store::{Cursor, LeadFilter, WrittenAction};
+
+use super::plan::print_changes;
+use super::words::{age, count, short};
+use super::{existing, failed_if, or_interrupted, table};
+use crate::app::App;
+use crate::args::{CrmCommand, Format};
+use crate::output;
+
+/// How many leads are read at a time.
+const PAGE: u32 = 200;
+
+/// Looks at the CRM's mode, writes what was kept, holds, and puts back.
+pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<ExitCode> {
+    let app = existing::app(config).await?;
+    match command {
+        CrmCommand::Status => status(config, &app).await,
+        CrmCommand::Promote { ids, all } => {
+            let ids = leads(&app, ids, all, LeadStatus::Planned).await?;
+            or_interrupted(promote(&app, ids)).await?
+        }
+        CrmCommand::Rollback { ids, all, restore, reason, format } => {
+            let provider = app.pipeline.guard.provider();
+            // First of all: nothing new is written while this looks at what was.
+            app.store.hold_crm(provider, &reason).await?;
+            output::note(&format!(
+                "{provider} is shadowed from now on, in every process; `crm resume` ends it"
+            ));
+            let ids = leads(&app, ids, all, LeadStatus::Synced).await?;
+            or_interrupted(roll_back(&app, ids, restore, format)).await?
+        }
+        CrmCommand::Resume => resume(config, &app).await,
+    }
+}
+
+async fn status(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
+    let guard = &app.pipeline.guard;
+    let now = app.clock.now();
+    let mode = match config.crm.mode {
+        CrmMode::Live => "live: plans are carried out",
+        CrmMode::Shadow => "shadow: plans are kept, nothing is written",
+    };
+    output::line(&format!("crm      {}", guard.provider()));
+    output::line(&format!("mode     {mode}"));
+    output::line(&format!("mapping  {}", guard.mapping().version()));
+    match app.store.crm_hold(guard.provider()).await? {
+        Some(hold) => {
+            let since = age(hold.since, now);
+            output::line(&format!("held     for {since}: {}; `revenueflow crm resume` ends it", hold.reason));
+        }
+        None => output::line("held     no"),
+    }
+    let counts = app.store.count_leads().await?;
+    let planned = counts.iter().find(|(status, _)| *status == LeadStatus::Planned).map_or(0, |(_, n)| *n);
+    output::line(&format!("planned  {}", count(usize::try_from(planned)?, "lead", "leads")));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The leads that were named, or every one in a status.
+async fn leads(app: &App, ids: Vec<String>, all: bool, status: LeadStatus) -> anyhow::Result<Vec<LeadId>> {
+    let mut found = Vec::with_capacity(ids.len());
+    if !all {
+        for id in ids {
+            found.push(app.operations.resolve(&id).await?);
+        }
+        return Ok(found);
+    }
+    let filter = LeadFilter { status: Some(status), ..LeadFilter::default() };
+    let mut before: Option<Cursor> = None;
+    loop {
+        let page = app.store.leads(&filter, before.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(Cursor::at(last.created_at, last.lead_id.as_str()));
+        found.extend(page.into_iter().map(|lead| lead.lead_id));
+    }
+    found.reverse(); // oldest first
+    Ok(found)
+}
+
+/// Dies between the two steps: the delivery is open, and the janitor sends what is open and in no queue.
+async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
+    let (mut sent, mut others) = (0, 0);
+    for id in &ids {
+        match app.store.promote(id).await? {
+            Some(event) => {
+                app.queue.send(&event).await?;
+                sent += 1;
+            }
+            None => others += 1,
+        }
+    }
+    output::note(&format!(
+        "{} up for writing; workers plan against the CRM's present values",
+        count(sent, "lead is", "leads are")
+    ));
+    if others > 0 {
+        output::note(&format!(
+            "{} not planned, and nothing was done",
+            count(others, "lead was", "leads were")
+        ));
+    }
+    Ok(failed_if(sent == 0 && others > 0))
+}
+
+async fn resume(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
+    let provider = app.pipeline.guard.provider();
+    let was_held = app.store.unhold_crm(provider).await?;
+    output::note(match (was_held, config.crm.mode) {
+        (false, _) => "it was not held",
+        (true, CrmMode::Shadow) => "the hold is gone; CRM_MODE is shadow, so plans are still kept",
+        (true, CrmMode::Live) => {
+            "new plans are carried out again; `revenueflow crm promote --all` writes those that were kept meanwhile"
+        }
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was written for a lead, and what became of putting it back.
+#[derive(Serialize)]
+struct RolledBack {
+    lead_id: LeadId,
+    actions: Vec<RolledBackAction>,
+}
+
+#[derive(Serialize)]
+struct RolledBackAction {
+    #[serde(flatten)]
+    action: WrittenAction,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restored: Vec<Restored>,
+}
+
+async fn roll_back(app: &App, ids: Vec<LeadId>, restore: bool, format: Format) -> anyhow::Result<ExitCode> {
+    let mut leads = Vec::with_capacity(ids.len());
+    for lead_id in ids {
+        let actions = if restore {
+            app.pipeline.restore(&lead_id).await?
+        } else {
+            let written = app.store.written(app.pipeline.guard.provider(), &lead_id).await?;
+            written.into_iter().map(|action| (action, Vec::new())).collect()
+        };
+        let actions = actions.into_iter().map(|(action, restored)| RolledBackAction { action, restored });
+        leads.push(RolledBack { lead_id, actions: actions.collect() });
+    }
+    if format == Format::Json {
+        output::json(&leads)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for lead in &leads {
+        output::line(&format!("lead {}", short(lead.lead_id.as_str())));
+        for RolledBackAction { action, restored } in &lead.actions {
+            let unkept = if action.changes.is_empty() { ", old values were not kept" } else { "" };
+            output::line(&format!("  {} {} ({}{unkept})", action.kind, action.record_id, action.updated_at));
+            if restore {
+                print_restored(&action.changes, restored);
+            } else if !action.changes.is_empty() {
+                print_changes(&action.changes);
+            }
+        }
+    }
+    if !restore && !leads.is_empty() {
+        output::note("nothing was put back; `--restore` does it wherever the CRM still holds what we wrote");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_restored(changes: &[FieldChange], restored: &[Restored]) {
+    let rows = changes.iter().zip(restored).map(|(change, result)| {
+        let became = match result {
+            Restored::PutBack => "put back",
+            Restored::Unchanged => "as it was",
+            Restored::ChangedSince => "changed by somebody since: left alone",
+            Restored::Created => "created by us: stays",
+            Restored::Gone => "not there any more",
+        };
+        [change.object_name.clone(), change.field.clone(), became.to_owned()]
+    });
+    table::print(["OBJECT", "FIELD", ""], &[], rows.collect());
+}

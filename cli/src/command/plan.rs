@@ -1,0 +1,84 @@
+use std::process::ExitCode;
+
+use crm::{CrmMode, FieldChange};
+use pipeline::{NoPlan, PlannedLead};
+use runtime::Config;
+use serde_json::Value;
+
+use super::words::{count, short};
+use super::{existing, failed_if, table};
+use crate::args::{Format, PlanOptions};
+use crate::output::{self, Advice};
+
+/// Prints what would be written to the CRM now for a lead, field by field with the value that is there. Writes nothing.
+pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result<ExitCode> {
+    let app = existing::app(config).await?;
+    let id = app.operations.resolve(&options.id).await?;
+    let planned = match app.pipeline.planned(&id).await {
+        Ok(planned) => planned,
+        Err(NoPlan::NoLead) => anyhow::bail!("there is no lead with this id"),
+        Err(NoPlan::NotJudged(status)) => {
+            return Err(Advice::new(
+                format!("the lead has not been judged yet: it is {status}"),
+                format!("`revenueflow leads explain {}` says what it waits for", short(id.as_str())),
+            )
+            .into());
+        }
+        Err(NoPlan::Failed(failure)) => return Err(failure.into()),
+    };
+    if options.json || options.format == Format::Json {
+        output::json(&planned)?;
+    } else {
+        print(&planned);
+    }
+    Ok(failed_if(planned.actions.iter().any(|action| action.refusal.is_some())))
+}
+
+fn print(planned: &PlannedLead) {
+    output::line(&format!("{}, mapping {}", planned.provider, planned.mapping_version));
+    if planned.held {
+        output::line("nothing: its analysis was rejected, and it is held for a person");
+        return;
+    }
+    for action in &planned.actions {
+        if let Some(refusal) = &action.refusal {
+            output::line(&format!("REFUSED {}: {} ({})", action.kind, refusal.message, refusal.code));
+        }
+    }
+    print_changes(&planned.changes);
+    let written = planned.changes.iter().filter(|change| change.left_out.is_none()).count();
+    output::note(&match (written, planned.mode) {
+        (0, _) => "the CRM holds all of it already, or keeps its own: nothing would be written".to_owned(),
+        (_, CrmMode::Shadow) => format!(
+            "{} would be written; the CRM is only shadowed: `revenueflow crm promote {}` writes it",
+            count(written, "field", "fields"),
+            short(planned.lead_id.as_str()),
+        ),
+        (_, CrmMode::Live) => format!("{} would be written", count(written, "field", "fields")),
+    });
+}
+
+/// A table of changes: those that are written first come first within each record, as they would be sent.
+pub(crate) fn print_changes(changes: &[FieldChange]) {
+    let rows = changes.iter().map(|change| {
+        let record = match &change.record_id {
+            Some(id) => format!("{} {id}", change.object_name),
+            None => format!("{} (new)", change.object_name),
+        };
+        let note = match (change.left_out, change.cut) {
+            (Some(reason), _) => format!("left out: {reason}"),
+            (None, true) => "written, cut to the field's length".to_owned(),
+            (None, false) => "written".to_owned(),
+        };
+        [record, change.field.clone(), value(change.old.as_ref()), value(change.new.as_ref()), note]
+    });
+    table::print(["RECORD", "FIELD", "NOW", "PLANNED", ""], &[2, 3, 4], rows.collect());
+}
+
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(Value::String(text)) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        Some(other) => other.to_string(),
+    }
+}
