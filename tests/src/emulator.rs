@@ -83,9 +83,13 @@ impl Emulator {
 
     /// A new FIFO queue's URL.
     pub fn create_queue(&self) -> anyhow::Result<String> {
-        let input =
-            json!({ "QueueName": format!("{}.fifo", new_name()), "Attributes": { "FifoQueue": "true" } });
-        let made = self.call("sqs", "AmazonSQS.CreateQueue", &input)?;
+        self.create(
+            &json!({ "QueueName": format!("{}.fifo", new_name()), "Attributes": { "FifoQueue": "true" } }),
+        )
+    }
+
+    fn create(&self, input: &Value) -> anyhow::Result<String> {
+        let made = self.call("sqs", "AmazonSQS.CreateQueue", input)?;
         Ok(made["QueueUrl"].as_str().context("a queue has a URL")?.to_owned())
     }
 
@@ -100,6 +104,30 @@ impl Emulator {
     /// The ARN of a queue.
     pub fn queue_arn(&self, queue_url: &str) -> String {
         format!("arn:aws:sqs:{PLACE}:{}", queue_url.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// A new topic's ARN.
+    pub fn create_topic(&self) -> anyhow::Result<String> {
+        let name = new_name();
+        self.form("sns", &[("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", &name)])?;
+        Ok(format!("arn:aws:sns:{PLACE}:{name}"))
+    }
+
+    /// The URL of a new queue that gets what is published to a topic from now on, as it is.
+    pub fn listen(&self, topic_arn: &str) -> anyhow::Result<String> {
+        let queue = self.create(&json!({ "QueueName": new_name() }))?;
+        let to = self.queue_arn(&queue);
+        let subscribe = [
+            ("Action", "Subscribe"),
+            ("Version", "2010-03-31"),
+            ("TopicArn", topic_arn),
+            ("Protocol", "sqs"),
+            ("Endpoint", &to),
+            ("Attributes.entry.1.key", "RawMessageDelivery"),
+            ("Attributes.entry.1.value", "true"),
+        ];
+        self.form("sns", &subscribe)?;
+        Ok(queue)
     }
 
     /// A new bucket's name.

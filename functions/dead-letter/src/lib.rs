@@ -51,7 +51,11 @@ impl DeadLetters {
             let message_id = record.message_id.clone().unwrap_or_default();
             let letter = Letter::read(&record);
             match self.keep(&letter).await {
-                Ok(()) => lines.push(letter.line()),
+                Ok(true) => lines.push(letter.line()),
+                Ok(false) => tracing::info!(
+                    message_id = letter.key,
+                    "settled since, or overtaken: nothing is given up"
+                ),
                 Err(failure) => {
                     tracing::error!(message_id = letter.key, code = %failure.code, reason = failure.message, "a dead letter could not be kept: it comes again");
                     failed.push(message_id);
@@ -65,13 +69,19 @@ impl DeadLetters {
         failed
     }
 
-    async fn keep(&self, letter: &Letter) -> Result<(), Failure> {
+    /// Says whether the message is given up indeed: a copy may come here after its delivery was settled, or overtaken by
+    /// a newer one. When it comes twice it is said twice, since the first time may have died before people were told.
+    async fn keep(&self, letter: &Letter) -> Result<bool, Failure> {
         let Letter { key, body, event, attempts, failure } = letter;
         self.store.record_dead_letter(key, event.as_ref(), body, *attempts, failure).await?;
         self.ledger.forget(key).await?;
+        let id = event.as_ref().map_or_else(|| key.clone(), |event| event.delivery_id().into());
+        if self.store.dead_letter(&id).await?.is_none() {
+            return Ok(false);
+        }
         metrics::counter!("revenueflow_dead_letters_total").increment(1);
         tracing::error!(message_id = key, code = %failure.code, attempts, reason = failure.message, "given up");
-        Ok(())
+        Ok(true)
     }
 }
 

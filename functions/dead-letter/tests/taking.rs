@@ -10,7 +10,7 @@ use dead_letter::{DeadLetters, Notify};
 use lead::{LeadEvent, LeadStatus, SystemClock};
 use queue::{Ended, Ledger as _, MemoryLedger};
 use serde_json::{Value, json};
-use store::Store;
+use store::{Begun, Finish, Store};
 
 #[derive(Default)]
 struct Told(Mutex<Vec<String>>);
@@ -73,6 +73,18 @@ async fn a_lead_is_marked_with_the_reason_and_people_are_told_nothing_personal()
     let told = fixture.told.0.lock().unwrap();
     assert!(told[0].contains(event.lead_id.as_str()) && told[0].contains("crm_timeout after 5 attempt(s)"));
     assert!(!told[0].contains(event.lead.email.expose()));
+}
+
+#[tokio::test]
+async fn a_copy_of_what_is_settled_alarms_nobody() {
+    let fixture = Fixture::new().await;
+    let event = lead_event(&sample());
+    let Begun::Work(work) = fixture.store.begin_work(&event, 1).await.unwrap() else { panic!("new work") };
+    fixture.store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    assert!(fixture.take(sample()).await.is_empty());
+    assert_eq!(fixture.store.lead(&event.lead_id).await.unwrap().unwrap().status, LeadStatus::Held);
+    assert!(fixture.store.dead_letters(None, 10).await.unwrap().is_empty());
+    assert!(fixture.told.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn work(cloud: &Cloud, sqs: &Sqs, event: LambdaEvent<SqsEvent>) -> SqsBatc
     let processor = match cloud.parts().await {
         Ok(parts) => {
             let (pipeline, ledger) = (Arc::clone(&parts.pipeline), Arc::clone(&parts.ledger));
-            Processor::new(pipeline, sqs, ledger, Arc::clone(&parts.clock))
+            Processor::new(cloud.refused().heeding(pipeline), sqs, ledger, Arc::clone(&parts.clock))
         }
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "not ready");

@@ -9,8 +9,10 @@ mod database_url;
 mod mapping;
 mod overflow;
 mod parts;
+mod refused;
 
 pub use alerts::Alerts;
 pub use mapping::Mapping;
 pub use overflow::{Overflow, OverflowObject};
 pub use parts::{Cloud, Parts};
+pub use refused::Refused;

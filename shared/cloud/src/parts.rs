@@ -14,6 +14,7 @@ use store::Store;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::Refused;
 use crate::database_url::Place;
 
 /// Connections of one execution environment, which works on one batch at a time. One for the work, one beside it.
@@ -21,6 +22,9 @@ const CONNECTIONS: u32 = 2;
 
 /// How long parts are used. Less than the 15 minutes of an IAM token, which is asked for at each new connection.
 const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// How often they are made anew because credentials were refused, at most.
+const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Unused: in the cloud, each queue has its own visibility timeout. Workers on a machine would take this.
 const VISIBILITY: Duration = Duration::from_secs(60);
@@ -30,6 +34,7 @@ pub struct Cloud {
     aws: AwsConfig,
     secrets: Secrets,
     metrics: EmbeddedMetrics,
+    refused: Refused,
     parts: Mutex<Option<(Arc<Parts>, Instant)>>,
 }
 
@@ -56,7 +61,13 @@ impl Cloud {
         let variables = Variables::of_process();
         let metrics = runtime::aws::init_embedded_metrics(&variables);
         let aws = runtime::aws::aws_config(&variables)?;
-        Ok(Self { secrets: Secrets::new(&aws), aws, metrics, parts: Mutex::default() })
+        Ok(Self {
+            secrets: Secrets::new(&aws),
+            aws,
+            metrics,
+            refused: Refused::default(),
+            parts: Mutex::default(),
+        })
     }
 
     /// What AWS clients are made from.
@@ -67,6 +78,11 @@ impl Cloud {
     /// Secrets Manager.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// To be told of failures: when credentials were refused, the next parts are made with what the secrets say then.
+    pub fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// A variable of the environment, which must be there.
@@ -93,12 +109,16 @@ impl Cloud {
     /// The parts that work on leads.
     pub async fn parts(&self) -> anyhow::Result<Arc<Parts>> {
         let mut kept = self.parts.lock().await;
+        let refused = self.refused.is_noted();
+        let renew_after = if refused { REFUSED_AGAIN_AFTER } else { RENEW_AFTER };
         if let Some((parts, made)) = kept.as_ref()
-            && made.elapsed() < RENEW_AFTER
+            && made.elapsed() < renew_after
         {
             return Ok(Arc::clone(parts));
         }
-        match Box::pin(self.make()).await {
+        // Before the secrets are read: what is refused meanwhile may be newer than they are.
+        self.refused.forget();
+        match Box::pin(self.make(refused)).await {
             Ok(parts) => {
                 let parts = Arc::new(parts);
                 if let Some((old, _)) = kept.replace((Arc::clone(&parts), Instant::now())) {
@@ -122,8 +142,8 @@ impl Cloud {
         self.metrics.flush();
     }
 
-    async fn make(&self) -> anyhow::Result<Parts> {
-        let secret = self.secret_variables().await?;
+    async fn make(&self, refused: bool) -> anyhow::Result<Parts> {
+        let secret = self.secret_variables(refused).await?;
         let config = Config::read(&Variables::from_fn(|name| {
             std::env::var(name).ok().or_else(|| secret.get(name).cloned())
         }))?;
@@ -140,11 +160,16 @@ impl Cloud {
     }
 
     /// The variables in the JSON objects of `CRM_SECRET_ARN`, `ENRICHMENT_SECRET_ARN` and `AI_SECRET_ARN`.
-    async fn secret_variables(&self) -> anyhow::Result<HashMap<String, String>> {
+    async fn secret_variables(&self, refused: bool) -> anyhow::Result<HashMap<String, String>> {
         let mut all = HashMap::new();
         for name in ["CRM_SECRET_ARN", "ENRICHMENT_SECRET_ARN", "AI_SECRET_ARN"] {
             let Some(arn) = Variables::of_process().text(name) else { continue };
-            let text = Box::pin(self.secrets.get(&arn)).await.context(name)?;
+            let text = if refused {
+                Box::pin(self.secrets.get_anew(&arn)).await
+            } else {
+                Box::pin(self.secrets.get(&arn)).await
+            };
+            let text = text.context(name)?;
             // What is wrong with a secret's text would quote it.
             let object: HashMap<String, String> = serde_json::from_str(text.expose_secret())
                 .map_err(|_| anyhow!("{name}: the secret is no JSON object of texts"))?;

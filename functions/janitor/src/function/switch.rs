@@ -1,0 +1,14 @@
+use cloud::{Mapping, Parts};
+use queue::Ledger as _;
+
+/// Stops and starts consumption as the pauses say. Until it is stopped, batches are handed back.
+pub(crate) async fn switch(parts: &Parts, mapping: Option<&Mapping>) -> anyhow::Result<bool> {
+    let is_paused = !parts.ledger.pauses().await?.is_empty();
+    metrics::gauge!("revenueflow_queue_paused").set(f64::from(u8::from(is_paused)));
+    if let Some(mapping) = mapping
+        && mapping.enable(!is_paused).await?
+    {
+        tracing::warn!(is_paused, "consumption of the queue is switched");
+    }
+    Ok(is_paused)
+}
