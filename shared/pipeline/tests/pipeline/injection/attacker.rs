@@ -187,6 +187,13 @@ impl Analyst for Obedient {
             self.rules.analyse(facts).await?.raw_answer
         };
         let (provider, model) = (self.provider().to_owned(), self.model().to_owned());
-        Ok(Analysis { provider, model, raw_answer, usage: Usage::default(), latency_ms: 0 })
+        Ok(Analysis {
+            provider,
+            model,
+            raw_answer,
+            prompt_version: None,
+            usage: Usage::default(),
+            latency_ms: 0,
+        })
     }
 }
