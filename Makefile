@@ -1,6 +1,7 @@
 # Every chore of the repository, and the one way to do it. `make` alone lists them.
 
 CARGO_DENY := .tools/cargo-deny@0.20.2/bin/cargo-deny
+CARGO_FUZZ := .tools/cargo-fuzz@0.13.1/bin/cargo-fuzz
 CARGO_MACHETE := .tools/cargo-machete@0.9.2/bin/cargo-machete
 
 .PHONY: help
@@ -54,6 +55,11 @@ check-text:
 .PHONY: audit
 audit: $(CARGO_DENY) ## Check dependencies against known vulnerabilities (needs the network)
 	$(CARGO_DENY) --locked check advisories
+
+# Not part of `make test`: it builds everything again with coverage counters, and runs as long as it is told to.
+.PHONY: fuzz
+fuzz: $(CARGO_FUZZ) ## Fuzz intake and grounding (SECONDS_EACH=600: how long each target; 60 by default)
+	fuzz/run $(or $(SECONDS_EACH),60)
 
 .PHONY: bench
 bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p queue --bench redis": only some)
