@@ -26,7 +26,8 @@ impl<K: Eq + Hash, T: Clone> Flights<K, T> {
     ) -> Shared<BoxFuture<'static, T>> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One that has its outcome is history: what came of it may be out of date by now.
-        let under_way = flights.get(&key).and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
+        let under_way =
+            flights.get(&key).and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
         if let Some(flight) = under_way {
             return flight;
         }

@@ -57,7 +57,8 @@ fn folded(text: &str) -> Option<String> {
     if text.len() > MAX_BYTES {
         return None;
     }
-    let text = text.trim().to_lowercase().replace(['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}'], "-");
+    let text =
+        text.trim().to_lowercase().replace(['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}'], "-");
     let text = before_any(&text, &["employees", "people", "usd"]).unwrap_or(&text);
     Some(text.trim().to_owned())
 }

@@ -248,10 +248,8 @@ impl Source {
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(answer)) => answer,
             // The panic's message is left out: it may quote what the provider sent.
-            Ok(Err(_)) => {
-                Err(Failure::transient("enrichment_panic", "the provider's adapter panicked")
-                    .on(self.dependency()))
-            }
+            Ok(Err(_)) => Err(Failure::transient("enrichment_panic", "the provider's adapter panicked")
+                .on(self.dependency())),
             Err(_) => Err(Failure::transient(
                 "enrichment_timeout",
                 format!("no answer within {} ms", self.timeout.as_millis()),

@@ -123,7 +123,8 @@ impl Waterfall {
 /// contradict each other would be a company that nobody described.
 fn merge(company: &mut Firmographics, answer: Firmographics) -> Vec<&'static str> {
     let has_size = company.employee_count.is_some() || company.employee_range.is_some();
-    let is_elsewhere = company.country.is_some() && answer.country.is_some() && company.country != answer.country;
+    let is_elsewhere =
+        company.country.is_some() && answer.country.is_some() && company.country != answer.country;
     let mut filled = Vec::new();
     macro_rules! fill {
         ($($field:ident),+) => {
@@ -235,9 +236,14 @@ mod tests {
         });
         let b = fake("b", move |_| {
             let range = crate::Range { min: 5001, max: None };
-            Ok(Some(Firmographics { city: Some("Boston".into()), country: Some("US".into()), ..size(Some(range)) }))
+            Ok(Some(Firmographics {
+                city: Some("Boston".into()),
+                country: Some("US".into()),
+                ..size(Some(range))
+            }))
         });
-        let c = fake("c", |d| Ok(Some(Firmographics { city: Some("Munich".into()), ..Firmographics::of(d) })));
+        let c =
+            fake("c", |d| Ok(Some(Firmographics { city: Some("Munich".into()), ..Firmographics::of(d) })));
         let outcome = waterfall(&[&a, &b, &c]).enrich(&lead("x@example.com")).await;
         let found = outcome.found().unwrap();
         assert_eq!((found.employee_count, found.employee_range), (Some(40), None));

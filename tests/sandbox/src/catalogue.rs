@@ -1,15 +1,58 @@
 use axum::Router;
 
 use crate::hubspot::HubSpot;
+use crate::{apollo, clearbit, hunter, pdl, zoominfo};
 
 /// Every fake that `revenueflow sandbox` starts: one entry a system, and the only place to add one.
-pub const CATALOGUE: &[Entry] = &[Entry {
-    name: "hubspot",
-    port: 2,
-    router: || HubSpot::prepared().router(),
-    variables: &[("HUBSPOT_BASE_URL", "{url}"), ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN)],
-    chosen_by: ("CRM_PROVIDER", "hubspot"),
-}];
+pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "hubspot",
+        port: 2,
+        router: || HubSpot::prepared().router(),
+        variables: &[("HUBSPOT_BASE_URL", "{url}"), ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN)],
+        chosen_by: ("CRM_PROVIDER", "hubspot"),
+    },
+    Entry {
+        name: "zoominfo",
+        port: 10,
+        router: zoominfo::router,
+        variables: &[
+            ("ZOOMINFO_BASE_URL", "{url}/gtm"),
+            ("ZOOMINFO_TOKEN_URL", "{url}/oauth2/default/v1/token"),
+            ("ZOOMINFO_CLIENT_ID", zoominfo::CLIENT_ID),
+            ("ZOOMINFO_CLIENT_SECRET", zoominfo::CLIENT_SECRET),
+        ],
+        chosen_by: ("ENRICHMENT_PROVIDERS", "zoominfo"),
+    },
+    Entry {
+        name: "apollo",
+        port: 11,
+        router: apollo::router,
+        variables: &[("APOLLO_BASE_URL", "{url}"), ("APOLLO_API_KEY", apollo::KEY)],
+        chosen_by: ("ENRICHMENT_PROVIDERS", "apollo"),
+    },
+    Entry {
+        name: "pdl",
+        port: 12,
+        router: pdl::router,
+        variables: &[("PDL_BASE_URL", "{url}"), ("PDL_API_KEY", pdl::KEY)],
+        chosen_by: ("ENRICHMENT_PROVIDERS", "pdl"),
+    },
+    Entry {
+        name: "hunter",
+        port: 13,
+        router: hunter::router,
+        variables: &[("HUNTER_BASE_URL", "{url}"), ("HUNTER_API_KEY", hunter::KEY)],
+        chosen_by: ("ENRICHMENT_PROVIDERS", "hunter"),
+    },
+    Entry {
+        name: "clearbit",
+        port: 14,
+        router: clearbit::router,
+        variables: &[("CLEARBIT_BASE_URL", "{url}"), ("CLEARBIT_API_KEY", clearbit::KEY)],
+        chosen_by: ("ENRICHMENT_PROVIDERS", "clearbit"),
+    },
+];
 
 /// A fake, where it is found, and how RevenueFlow is pointed at it.
 pub struct Entry {

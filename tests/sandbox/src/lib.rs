@@ -7,14 +7,21 @@
 //!
 //! The same fakes serve the tests and `revenueflow sandbox`; each is proved by a client that somebody else wrote.
 
+mod account;
+pub mod apollo;
 pub mod bedrock;
 mod catalogue;
+pub mod clearbit;
+mod companies;
 mod fault;
 pub mod gemini;
 pub mod hubspot;
+pub mod hunter;
 mod judge;
+pub mod pdl;
 pub mod salesforce;
 mod serve;
+pub mod zoominfo;
 
 pub use catalogue::{CATALOGUE, Entry};
 pub use fault::{Fault, Misbehaviour};

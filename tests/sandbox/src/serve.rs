@@ -18,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
@@ -66,6 +67,7 @@ impl Exchange {
 struct Control {
     faults: Arc<Mutex<Vec<Fault>>>,
     log: Arc<Mutex<Vec<Exchange>>>,
+    followers: Arc<Mutex<Vec<UnboundedSender<Exchange>>>>,
 }
 
 impl Fake {
@@ -105,6 +107,13 @@ impl Fake {
     /// Behaves from now on.
     pub fn clear_faults(&self) {
         lock(&self.control.faults).clear();
+    }
+
+    /// What it is asked from now on, as it is answered.
+    pub fn follow(&self) -> UnboundedReceiver<Exchange> {
+        let (sender, exchanges) = mpsc::unbounded_channel();
+        lock(&self.control.followers).push(sender);
+        exchanges
     }
 
     /// What it was asked so far, the oldest first.
@@ -147,6 +156,7 @@ impl Control {
     }
 
     fn write_down(&self, exchange: Exchange) {
+        lock(&self.followers).retain(|follower| follower.send(exchange.clone()).is_ok());
         let mut log = lock(&self.log);
         if log.len() < MAX_LOG {
             log.push(exchange);

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lead::{Clock, Failure};
-use outbound::Method;
+use outbound::{Method, Reply};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{Access, Client, codes};
 use super::company::{country_code, exactly_or, text, texts, year};
@@ -39,24 +39,33 @@ impl EnrichmentProvider for Apollo {
         match reply.status.as_u16() {
             200 => {
                 let answer: Value = reply.json().ok_or_else(|| self.client.unreadable())?;
-                match &answer["organization"] {
-                    Value::Object(_) => Ok(Some(read(&answer["organization"]))),
-                    Value::Null => Ok(None),
+                match answer.get("organization") {
+                    Some(organization @ Value::Object(_)) => Ok(Some(read(organization))),
+                    Some(Value::Null) => Ok(None),
+                    None if answer == json!({}) => Ok(None),
                     _ => Err(self.client.unreadable()),
                 }
             }
-            // 422 is a domain that Apollo cannot make anything of.
-            404 | 422 => Ok(None),
+            404 => Ok(None),
+            // A domain that Apollo cannot make anything of; it is reported to say so of an account without credits as well.
+            422 if says_credits(&reply) => Err(self.client.credits_used_up()),
+            422 => Ok(None),
             _ => Err(self.client.failure(&reply)),
         }
     }
+}
+
+fn says_credits(reply: &Reply) -> bool {
+    let answer: Value = reply.json().unwrap_or_default();
+    answer["error"].as_str().is_some_and(|problem| problem.to_lowercase().contains("credit"))
 }
 
 fn read(organization: &Value) -> Firmographics {
     let mut technologies = texts(&organization["technology_names"]);
     if technologies.is_empty() {
         let current = organization["current_technologies"].as_array();
-        technologies = current.into_iter().flatten().filter_map(|technology| text(&technology["name"])).collect();
+        technologies =
+            current.into_iter().flatten().filter_map(|technology| text(&technology["name"])).collect();
     }
     Firmographics {
         name: text(&organization["name"]),

@@ -45,7 +45,11 @@ impl EnrichmentProvider for Clearbit {
         match reply.status.as_u16() {
             200 => {
                 let company: Value = reply.json().ok_or_else(|| self.client.unreadable())?;
-                if company.is_object() { Ok(Some(clearbit_shape(&company))) } else { Err(self.client.unreadable()) }
+                if company.is_object() {
+                    Ok(Some(clearbit_shape(&company)))
+                } else {
+                    Err(self.client.unreadable())
+                }
             }
             // Queued: the company is being looked for, and what came with this says nothing about it.
             202 => Err(Failure::transient(NOT_YET, "clearbit is looking for the company")),

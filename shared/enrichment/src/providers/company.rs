@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn what_is_no_company_says_nothing() {
-        for odd in [json!(null), json!([]), json!("x"), json!({"metrics": [1], "geo": "US", "tech": {"a": 1}})] {
+        for odd in
+            [json!(null), json!([]), json!("x"), json!({"metrics": [1], "geo": "US", "tech": {"a": 1}})]
+        {
             assert_eq!(clearbit_shape(&odd), Firmographics::default());
         }
     }

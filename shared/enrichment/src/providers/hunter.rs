@@ -56,7 +56,11 @@ impl EnrichmentProvider for Hunter {
                 let answer: Value = reply.json().ok_or_else(|| self.client.unreadable())?;
                 // With `clearbit_format` there is no envelope.
                 let company = answer.get("data").unwrap_or(&answer);
-                if company.is_object() { Ok(Some(clearbit_shape(company))) } else { Err(self.client.unreadable()) }
+                if company.is_object() {
+                    Ok(Some(clearbit_shape(company)))
+                } else {
+                    Err(self.client.unreadable())
+                }
             }
             202 => Err(Failure::transient(NOT_YET, "hunter is looking for the company")),
             // 422 is a domain that Hunter cannot make anything of.

@@ -42,9 +42,11 @@ impl EnrichmentProvider for PeopleDataLabs {
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
         let likelihood = self.min_likelihood.to_string();
         let request = self.client.request(Method::GET, &["v5", "company", "enrich"]);
-        let request = request
-            .header("X-Api-Key", self.key.expose_secret())
-            .query(&[("website", domain), ("min_likelihood", &likelihood), ("titlecase", "true")]);
+        let request = request.header("X-Api-Key", self.key.expose_secret()).query(&[
+            ("website", domain),
+            ("min_likelihood", &likelihood),
+            ("titlecase", "true"),
+        ]);
         let reply = self.client.send(request).await?;
         match reply.status.as_u16() {
             200 => {
@@ -53,7 +55,8 @@ impl EnrichmentProvider for PeopleDataLabs {
                     return Err(self.client.unreadable());
                 }
                 // It is asked for, and checked all the same: a wrong company is worse than none.
-                let is_likely = number(&company["likelihood"]).is_none_or(|l| l >= self.min_likelihood.into());
+                let is_likely =
+                    number(&company["likelihood"]).is_none_or(|l| l >= self.min_likelihood.into());
                 Ok(is_likely.then(|| read(&company)))
             }
             // Costs nothing.

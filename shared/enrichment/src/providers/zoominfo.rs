@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lead::{Clock, Failure};
 use outbound::{HeaderValue, Method, Reply, Url, header};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use self::error::Refusal;
@@ -63,7 +63,6 @@ impl ZoomInfo {
     }
 
     async fn ask(&self, domain: &str, token: &SecretString) -> Result<Reply, Failure> {
-        use secrecy::ExposeSecret as _;
         let body = json!({"data": {"type": "CompanyEnrich", "attributes": {
             "matchCompanyInput": [{"companyWebsite": domain}],
             "outputFields": OUTPUT_FIELDS,
@@ -71,9 +70,9 @@ impl ZoomInfo {
         let request = self.client.request(Method::POST, &["data", "v1", "companies", "enrich"]);
         let request = request
             .bearer_auth(token.expose_secret())
-            .json(&body)
             .header(header::CONTENT_TYPE, JSON_API)
-            .header(header::ACCEPT, JSON_API);
+            .header(header::ACCEPT, JSON_API)
+            .json(&body); // keeps a content type that is there
         self.client.send(request).await
     }
 

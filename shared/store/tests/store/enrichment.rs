@@ -1,0 +1,75 @@
+//! What providers said about companies, as `enrichment::Cache` asks for it.
+
+use enrichment::{Answer, Cache as _, Firmographics, Kept};
+use tokio::task::JoinSet;
+
+use crate::support::{Fixture, at};
+
+fn known(domain: &str, fetched: i64, expires: i64) -> Kept {
+    let company = Firmographics { name: Some("Example".into()), ..Firmographics::of(domain) };
+    Kept { answer: Answer::Known(Box::new(company)), fetched_at: at(fetched), expires_at: at(expires) }
+}
+
+async fn an_answer_is_read_back_as_it_was_kept(fixture: Fixture) {
+    let store = fixture.store().await;
+    assert_eq!(store.load("apollo", "example.com").await.unwrap(), None);
+    for answer in [
+        known("example.com", 0, 10),
+        Kept { answer: Answer::Unknown, ..known("", 5, 20) },
+        Kept { answer: Answer::NotYet, ..known("", 6, 7) },
+    ] {
+        store.keep("apollo", "example.com", &answer).await.unwrap();
+        assert_eq!(fixture.store().await.load("apollo", "example.com").await.unwrap(), Some(answer));
+    }
+    assert_eq!(store.load("pdl", "example.com").await.unwrap(), None, "each provider has its own");
+    assert_eq!(store.load("apollo", "example.org").await.unwrap(), None);
+}
+
+async fn one_of_many_processes_may_ask(fixture: Fixture) {
+    let stores = [fixture.store().await, fixture.store().await];
+    let mut running = JoinSet::new();
+    for n in 0..20 {
+        let store = stores[n % 2].clone();
+        running.spawn(async move { store.claim("apollo", "example.com", at(0), at(30)).await.unwrap() });
+    }
+    let claims = running.join_all().await;
+    assert_eq!(claims.iter().filter(|claimed| **claimed).count(), 1);
+    let [store, other] = &stores;
+    assert_eq!(store.load("apollo", "example.com").await.unwrap(), None, "a claim is no answer");
+    assert!(!other.claim("apollo", "example.com", at(29), at(60)).await.unwrap());
+    assert!(other.claim("apollo", "example.com", at(30), at(60)).await.unwrap(), "whoever had it is dead");
+    store.release("apollo", "example.com").await.unwrap();
+    assert!(store.claim("apollo", "example.com", at(31), at(60)).await.unwrap(), "it was given back");
+    store.keep("apollo", "example.com", &known("example.com", 32, 99)).await.unwrap();
+    assert!(other.claim("apollo", "example.com", at(33), at(60)).await.unwrap(), "an answer gives it back");
+    assert!(
+        store.load("apollo", "example.com").await.unwrap().is_some(),
+        "and stays while it is asked again"
+    );
+}
+
+async fn what_has_expired_goes_as_new_answers_come(fixture: Fixture) {
+    let store = fixture.store().await;
+    for n in 0..10 {
+        let domain = format!("old{n}.example");
+        store.keep("apollo", &domain, &known(&domain, 0, 10)).await.unwrap();
+    }
+    assert!(store.claim("apollo", "dead.example", at(0), at(10)).await.unwrap());
+    assert!(store.claim("apollo", "old9.example", at(0), at(1_000)).await.unwrap());
+    for n in 0..4 {
+        let domain = format!("new{n}.example");
+        store.keep("apollo", &domain, &known(&domain, 20, 99)).await.unwrap();
+    }
+    assert_eq!(
+        store.count_enrichment_answers().await.unwrap(),
+        5,
+        "the new ones, and one that is being asked for"
+    );
+    assert!(store.load("apollo", "old9.example").await.unwrap().is_some());
+}
+
+on_both!(
+    an_answer_is_read_back_as_it_was_kept,
+    one_of_many_processes_may_ask,
+    what_has_expired_goes_as_new_answers_come,
+);

@@ -1,0 +1,148 @@
+//! People Data Labs' company enrichment.
+//!
+//! Companies are those of the built-in fixtures; of `university.example` it is not sure (likelihood 3). `PUT /_account`
+//! sets `credits` and `per_minute`.
+
+use std::collections::HashMap;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::account::{Account, Minute};
+use crate::companies::{Company, find};
+
+/// The key that is accepted.
+pub const KEY: &str = "sandbox-pdl-key";
+/// A company that it is not sure of, and how sure it is.
+const UNSURE: (&str, u64) = ("university.example", 3);
+const SURE: u64 = 9;
+
+/// A fresh account.
+pub fn router() -> Router {
+    let account = Account::new(1_000);
+    let enrich = Router::new().route("/v5/company/enrich", get(enrich)).with_state(account.clone());
+    enrich.merge(account.router())
+}
+
+async fn enrich(
+    State(account): State<Account>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    // In the header, or in the query as the maker's own clients send it.
+    let in_header = headers.get("x-api-key").and_then(|key| key.to_str().ok());
+    if in_header.or(query.get("api_key").map(String::as_str)) != Some(KEY) {
+        return refusal(
+            StatusCode::UNAUTHORIZED,
+            "authentication_error",
+            "Request contained a missing or invalid key",
+        );
+    }
+    let minute = match account.ask() {
+        Ok(minute) => minute,
+        Err(minute) => {
+            let problem = "An error occurred due to requests hitting the API too quick";
+            let answer = refusal(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", problem);
+            return (limits(minute, 0), answer).into_response();
+        }
+    };
+    let names = ["name", "website", "ticker", "profile", "pdl_id"];
+    let Some((_, asked)) = names.iter().find_map(|name| query.get_key_value(*name)) else {
+        let problem = "Request object must contain at least one identifier";
+        return refusal(StatusCode::BAD_REQUEST, "invalid_request_error", problem);
+    };
+    let least = query.get("min_likelihood").and_then(|likelihood| likelihood.parse().ok()).unwrap_or(0);
+    let found = find(asked).map(|company| (company, likelihood(company)));
+    let Some((company, likelihood)) = found.filter(|(_, likelihood)| *likelihood >= least) else {
+        let answer =
+            refusal(StatusCode::NOT_FOUND, "not_found", "No records were found matching your request");
+        return (limits(minute, 0), answer).into_response();
+    };
+    if !account.pay() {
+        let problem = "You have reached your account maximum (all matches used)";
+        return refusal(StatusCode::PAYMENT_REQUIRED, "payment_required", problem);
+    }
+    let titlecase = query.get("titlecase").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    (limits(minute, 1), Json(record(company, likelihood, titlecase))).into_response()
+}
+
+fn likelihood(company: &Company) -> u64 {
+    if company.domain == UNSURE.0 { UNSURE.1 } else { SURE }
+}
+
+fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
+    let body = json!({ "status": status.as_u16(), "error": { "type": [kind], "message": message } });
+    (status, Json(body)).into_response()
+}
+
+/// The limits are JSON objects, with single quotes, as theirs are.
+fn limits(minute: Minute, spent: u8) -> [(&'static str, String); 4] {
+    [
+        ("x-ratelimit-limit", format!("{{'minute': {}}}", minute.limit)),
+        ("x-ratelimit-remaining", format!("{{'minute': {}}}", minute.remaining)),
+        ("x-ratelimit-reset", rfc3339(minute.ends_at())),
+        ("x-call-credits-spent", spent.to_string()),
+    ]
+}
+
+fn record(company: &Company, likelihood: u64, titlecase: bool) -> Value {
+    let cased = |text: &str| if titlecase { text.to_owned() } else { text.to_lowercase() };
+    json!({
+        "status": 200,
+        "likelihood": likelihood,
+        "name": cased(&company.name),
+        "display_name": company.name,
+        "size": company.size(),
+        "employee_count": company.employees(),
+        "founded": company.founded_year,
+        "industry": cased(&company.industry),
+        "industry_v2": cased(&company.industry),
+        "location": {
+            "name": cased(company.country_name()),
+            "locality": company.city.as_deref().map(cased),
+            "region": company.region.as_deref().map(cased),
+            "country": cased(company.country_name()),
+        },
+        "type": "private",
+        "inferred_revenue": company.revenue_band(),
+        "website": company.domain,
+        "tags": [],
+    })
+}
+
+/// A moment since 1970 as `2026-01-31T09:00:00Z`, by the days of the civil calendar.
+fn rfc3339(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Counted from 1 March of the year 0, in eras of 400 years, so that a leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day_of_month = day - (153 * month + 2) / 5 + 1;
+    let (year, month) =
+        if month < 10 { (era * 400 + year, month + 3) } else { (era * 400 + year + 1, month - 9) };
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rfc3339;
+
+    #[test]
+    fn moments_are_written_in_the_civil_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_767_225_599, "2025-12-31T23:59:59Z"),
+            (1_772_323_199, "2026-02-28T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+}
