@@ -20,6 +20,7 @@ dev-stack: ## Start PostgreSQL and Redis for local work, until Ctrl-C
 PEERS := tests/interop/node_modules/.installed
 PEERS += tests/clients/salesforce/node_modules/.installed .tools/python/tests/clients/salesforce/.installed
 PEERS += tests/clients/hubspot/node_modules/.installed
+PEERS += .tools/python/tests/clients/ai/.installed
 
 .PHONY: test
 test: $(PEERS) ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)

@@ -24,6 +24,7 @@ mod allow_list;
 mod executor;
 mod facts;
 mod guard;
+mod hubspot;
 mod known;
 mod ledger;
 mod limits;
@@ -32,6 +33,7 @@ mod mock;
 pub mod parameters;
 mod plan;
 mod progress;
+mod salesforce;
 mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -45,12 +47,14 @@ pub use breaker::{Breaker, BreakerSettings, Health, HealthChange, HealthRecord, 
 pub use executor::{Effect, Executor};
 pub use facts::{Facts, FactsError};
 pub use guard::{CrmMode, Guard, GuardSettings, PlanOutcome, Preview};
+pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 pub use ledger::{Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
 pub use mapping::{MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
 pub use plan::Plan;
+pub use salesforce::{AutoAssign, Salesforce, SalesforceCredentials, SalesforceSettings};
 pub use schema::{
     FieldKind, FieldOption, FieldSchema, Fitted, ObjectSchema, Problem, SchemaProblem, truncate,
 };

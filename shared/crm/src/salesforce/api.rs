@@ -130,12 +130,15 @@ impl Api {
         let mut answers = Vec::with_capacity(calls.len());
         for (chunk, calls) in calls.chunks(Self::MAX_PARTS).enumerate() {
             let reference = |place: usize| format!("r{}", chunk * Self::MAX_PARTS + place);
-            let parts: Vec<_> = calls.iter().enumerate().map(|(place, call)| call.part(&reference(place))).collect();
+            let parts: Vec<_> =
+                calls.iter().enumerate().map(|(place, call)| call.part(&reference(place))).collect();
             let whole = Call {
                 method: Method::POST,
                 path: format!("{}/composite", self.base),
                 headers: Vec::new(),
-                body: Some(json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts })),
+                body: Some(
+                    json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts }),
+                ),
             };
             let body = self.call(&whole).await?.success().map_err(|refusal| refusal.failure)?;
             let mut parts = Vec::<Part>::deserialize(&body["compositeResponse"]).unwrap_or_default();
@@ -182,5 +185,6 @@ fn is_not_the_token(body: &Value) -> bool {
 }
 
 fn incomplete() -> Failure {
-    Failure::transient("crm_incomplete_answer", "Salesforce did not say what became of every part").on(DEPENDENCY)
+    Failure::transient("crm_incomplete_answer", "Salesforce did not say what became of every part")
+        .on(DEPENDENCY)
 }

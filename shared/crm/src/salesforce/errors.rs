@@ -75,7 +75,8 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
         "" => format!("Salesforce answered with status {}", status.as_u16()),
         code => format!("Salesforce refused: {code}"),
     };
-    let fields: Vec<&str> = error.fields.iter().map(|field| name(field)).filter(|name| !name.is_empty()).collect();
+    let fields: Vec<&str> =
+        error.fields.iter().map(|field| name(field)).filter(|name| !name.is_empty()).collect();
     let matches = matching_records(&error.duplicates);
     for (what, names) in [(", fields ", fields), (", matching records ", matches)] {
         if !names.is_empty() {
@@ -118,7 +119,12 @@ fn matching_records(duplicates: &Value) -> Vec<&str> {
         value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
     }
     let records = members(&duplicates["matchResults"]).flat_map(|result| members(&result["matchRecords"]));
-    records.filter_map(|found| found["record"]["Id"].as_str()).map(name).filter(|id| !id.is_empty()).take(5).collect()
+    records
+        .filter_map(|found| found["record"]["Id"].as_str())
+        .map(name)
+        .filter(|id| !id.is_empty())
+        .take(5)
+        .collect()
 }
 
 /// A text that is a name of Salesforce's; empty for anything else, since it goes into logs.
@@ -157,10 +163,22 @@ mod tests {
             (400, error("UNABLE_TO_LOCK_ROW"), Meaning::Lock, Transient, "crm_unable_to_lock_row"),
             (400, error("STRING_TOO_LONG"), Meaning::Permanent, Permanent, "crm_string_too_long"),
             (403, error("REQUEST_LIMIT_EXCEEDED"), Meaning::Limit, Deferral, "crm_request_limit_exceeded"),
-            (400, error("INSUFFICIENT_ACCESS_OR_READONLY"), Meaning::Access, Permanent, "crm_insufficient_access_or_readonly"),
+            (
+                400,
+                error("INSUFFICIENT_ACCESS_OR_READONLY"),
+                Meaning::Access,
+                Permanent,
+                "crm_insufficient_access_or_readonly",
+            ),
             (400, error("NEVER_HEARD_OF"), Meaning::Permanent, Permanent, "crm_never_heard_of"),
             (500, error("NEVER_HEARD_OF"), Meaning::Transient, Transient, "crm_never_heard_of"),
-            (503, json!({ "errorCode": "SERVER_UNAVAILABLE" }), Meaning::Transient, Transient, "crm_server_unavailable"),
+            (
+                503,
+                json!({ "errorCode": "SERVER_UNAVAILABLE" }),
+                Meaning::Transient,
+                Transient,
+                "crm_server_unavailable",
+            ),
             (502, json!("<html>"), Meaning::Transient, Transient, "crm_failed"),
             (400, Value::Null, Meaning::Permanent, Permanent, "crm_refused"),
             (401, Value::Null, Meaning::Session, Deferral, "crm_refuses"),

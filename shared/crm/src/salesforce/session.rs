@@ -32,8 +32,8 @@ enum Login {
 
 #[derive(Deserialize)]
 struct Granted {
-    access_token: SecretString,
-    instance_url: Url,
+    access_token: String,
+    instance_url: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -45,7 +45,9 @@ struct Refused {
 impl Sessions {
     pub(super) fn new(url: Url, credentials: SalesforceCredentials) -> Result<Self, Failure> {
         let login = match credentials {
-            SalesforceCredentials::ClientSecret { client_id, client_secret } => Login::Secret { client_id, client_secret },
+            SalesforceCredentials::ClientSecret { client_id, client_secret } => {
+                Login::Secret { client_id, client_secret }
+            }
             SalesforceCredentials::Jwt { client_id, username, private_key, audience } => {
                 let signer = Signer::of_pem(private_key.expose_secret())?;
                 Login::Jwt { client_id, username, audience, signer }
@@ -60,7 +62,11 @@ impl Sessions {
     }
 
     /// Another session than the one that has ended. Of those who find out at the same time, one asks.
-    pub(super) async fn renewed(&self, http: &Http, ended: Option<&Arc<Session>>) -> Result<Arc<Session>, Failure> {
+    pub(super) async fn renewed(
+        &self,
+        http: &Http,
+        ended: Option<&Arc<Session>>,
+    ) -> Result<Arc<Session>, Failure> {
         let mut current = self.current.lock().await;
         if let Some(session) = current.as_ref()
             && !ended.is_some_and(|ended| Arc::ptr_eq(ended, session))
@@ -74,7 +80,8 @@ impl Sessions {
     }
 
     async fn log_in(&self, http: &Http) -> Result<Session, Failure> {
-        let url = self.url.join("/services/oauth2/token").map_err(|_| refused("the address of the org is none"))?;
+        let url =
+            self.url.join("/services/oauth2/token").map_err(|_| refused("the address of the org is none"))?;
         let request = http.request(Method::POST, url);
         let request = match &self.login {
             Login::Secret { client_id, client_secret } => request
@@ -89,10 +96,11 @@ impl Sessions {
         let reply = http.send(request).await?;
         let granted = read(&reply)?;
         // A token must not travel in clear, nor to a host that is not Salesforce's word.
-        if granted.instance_url.scheme() != self.url.scheme() {
-            return Err(refused("the address that came with the token is not encrypted as the configured one is"));
-        }
-        Ok(Session { token: granted.access_token, instance: granted.instance_url })
+        let instance = Url::parse(&granted.instance_url).ok().filter(|url| url.scheme() == self.url.scheme());
+        let instance = instance.ok_or_else(|| {
+            refused("the address that came with the token is not encrypted as the configured one is")
+        })?;
+        Ok(Session { token: granted.access_token.into(), instance })
     }
 }
 

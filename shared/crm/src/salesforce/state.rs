@@ -7,11 +7,11 @@ use outbound::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
+use super::DEPENDENCY;
 use super::Salesforce;
 use super::api::{Answer, Call};
 use super::describe::{Known, shows, text_of};
 use super::errors::{LONG_WAIT, Refusal, refusal};
-use super::DEPENDENCY;
 use crate::{Action, Object, ObjectMapping, ObjectSchema, PlannedAction, PresentRecord, RecordWrite};
 
 /// The records that a plan is about, and the schemas of their objects.
@@ -41,7 +41,12 @@ impl LeadState {
 
 impl State {
     /// What an action writes, to each of its records.
-    pub(super) fn writes(&self, salesforce: &Salesforce, lead: &LeadId, planned: &PlannedAction) -> Vec<RecordWrite> {
+    pub(super) fn writes(
+        &self,
+        salesforce: &Salesforce,
+        lead: &LeadId,
+        planned: &PlannedAction,
+    ) -> Vec<RecordWrite> {
         let mapping = &salesforce.mapping;
         let mut writes = Vec::new();
         for target in mapping.targets(&planned.action) {
@@ -61,7 +66,11 @@ impl State {
 
 impl Salesforce {
     /// Reads what the actions are about. Two calls where the lead was converted, one otherwise.
-    pub(super) async fn read_state(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<State, Refusal> {
+    pub(super) async fn read_state(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+    ) -> Result<State, Refusal> {
         let mut wanted = vec![(Object::Lead, lead.as_str().to_owned())];
         for planned in actions {
             for target in self.mapping.targets(&planned.action) {
@@ -90,7 +99,11 @@ impl Salesforce {
         Ok(state)
     }
 
-    async fn lead_state(&self, lead: &Value, schemas: &mut BTreeMap<Object, Known>) -> Result<LeadState, Refusal> {
+    async fn lead_state(
+        &self,
+        lead: &Value,
+        schemas: &mut BTreeMap<Object, Known>,
+    ) -> Result<LeadState, Refusal> {
         if lead["IsConverted"] != true {
             return Ok(LeadState::Open(present(lead)));
         }
@@ -110,13 +123,15 @@ impl Salesforce {
     /// The schema of an object that can be written; where it cannot, all leads wait for the administrator.
     async fn usable_schema(&self, mapping: &ObjectMapping) -> Result<std::sync::Arc<ObjectSchema>, Refusal> {
         let schema = self.schemas.get(&self.api, mapping.object()).await?;
-        let problem = ObjectSchema::problems(mapping, schema.as_deref()).into_iter().find(|problem| problem.blocks);
+        let problem =
+            ObjectSchema::problems(mapping, schema.as_deref()).into_iter().find(|problem| problem.blocks);
         match (schema, problem) {
             (Some(schema), None) => Ok(schema),
             (_, problem) => {
                 // A field that an administrator adds is to be seen at once.
                 self.schemas.forget();
-                let message = problem.map_or_else(|| "the org has no such object".to_owned(), |problem| problem.message);
+                let message = problem
+                    .map_or_else(|| "the org has no such object".to_owned(), |problem| problem.message);
                 tracing::error!(dependency = %DEPENDENCY, code = "crm_schema_unsuitable", "{message}");
                 Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", message, Some(LONG_WAIT)).into())
             }

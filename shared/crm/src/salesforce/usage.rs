@@ -41,7 +41,8 @@ impl Usage {
     }
 
     pub(super) fn note(&self, used: u64, most: u64) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Reading { used, most, at: Instant::now() });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Reading { used, most, at: Instant::now() });
     }
 
     /// Whether it was too much when last heard of, and whether that was so long ago that it should be asked again.
@@ -58,7 +59,9 @@ impl Usage {
 
     fn excess(&self) -> Option<Reading> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.filter(|reading| u128::from(reading.used) * 100 >= u128::from(reading.most) * u128::from(self.percent))
+        last.filter(|reading| {
+            u128::from(reading.used) * 100 >= u128::from(reading.most) * u128::from(self.percent)
+        })
     }
 }
 

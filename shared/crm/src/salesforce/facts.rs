@@ -1,0 +1,149 @@
+use lead::Failure;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::Salesforce;
+use super::api::{Answer, Call};
+use super::describe::text_of;
+use super::errors::Meaning;
+use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
+
+impl Salesforce {
+    /// Two calls at most: the person and the company, then the opportunities of what was found.
+    pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
+        let email = quoted(about.email.expose());
+        let newest = "ORDER BY LastModifiedDate DESC LIMIT 1";
+        let mut queries = vec![
+            format!("SELECT Id, Status, OwnerId, IsConverted FROM Lead WHERE Email = {email} {newest}"),
+            format!("SELECT Id, OwnerId, AccountId FROM Contact WHERE Email = {email} {newest}"),
+        ];
+        if let Some(domain) = &about.company_domain {
+            let sites = websites(domain);
+            queries
+                .push(format!("SELECT Id, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}"));
+        }
+        let mut found = self.query(&queries).await?.into_iter().map(|records| records.into_iter().next());
+        let (lead, contact) = (found.next().flatten(), found.next().flatten());
+        let mut account = found.next().flatten();
+
+        let of_contact = contact.as_ref().and_then(|contact| text_of(contact, "AccountId"));
+        let account_id = account.as_ref().and_then(|account| text_of(account, "Id"));
+        let mut queries = Vec::new();
+        let accounts: Vec<String> =
+            [&account_id, &of_contact].into_iter().flatten().map(|id| quoted(id)).collect();
+        let select = "SELECT Id, StageName, Amount FROM Opportunity WHERE IsClosed = false AND";
+        let newest = format!("ORDER BY LastModifiedDate DESC LIMIT {}", Known::MAX_OPPORTUNITIES);
+        if !accounts.is_empty() {
+            queries.push(format!("{select} AccountId IN ({}) {newest}", accounts.join(", ")));
+        }
+        if let Some(id) = contact.as_ref().and_then(|contact| text_of(contact, "Id")) {
+            let roles =
+                format!("SELECT OpportunityId FROM OpportunityContactRole WHERE ContactId = {}", quoted(&id));
+            queries.push(format!("{select} Id IN ({roles}) {newest}"));
+        }
+        let opportunities = queries.len();
+        if let (None, Some(id)) = (&account, &of_contact) {
+            queries.push(format!("SELECT Id, OwnerId, Type FROM Account WHERE Id = {}", quoted(id)));
+        }
+        let mut found = self.query(&queries).await?;
+        if found.len() > opportunities {
+            account = found.pop().and_then(|records| records.into_iter().next());
+        }
+        Ok(Known {
+            lead: lead.map(|lead| KnownLead {
+                status: text_of(&lead, "Status"),
+                owner_id: text_of(&lead, "OwnerId"),
+                converted: lead["IsConverted"] == true,
+            }),
+            contact: contact
+                .map(|contact| KnownContact { owner_id: text_of(&contact, "OwnerId"), stage: None }),
+            account: account.map(|account| KnownAccount {
+                owner_id: text_of(&account, "OwnerId"),
+                kind: text_of(&account, "Type"),
+            }),
+            open_opportunities: open_opportunities(found),
+        })
+    }
+
+    /// The records of each query. An object or a field that is not shown to us is nothing known.
+    async fn query(&self, queries: &[String]) -> Result<Vec<Vec<Value>>, Failure> {
+        let call = |query: &String| {
+            let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
+            Call::get(format!("{}/query?q={query}", self.api.base))
+        };
+        let calls: Vec<_> = queries.iter().map(call).collect();
+        let answers = self.api.composite(&calls).await?;
+        answers.into_iter().map(records).collect()
+    }
+}
+
+fn records(answer: Answer) -> Result<Vec<Value>, Failure> {
+    match answer.success() {
+        Ok(mut body) => Ok(body["records"].as_array_mut().map(std::mem::take).unwrap_or_default()),
+        Err(refusal) if refusal.meaning == Meaning::Access => {
+            tracing::warn!(code = %refusal.failure.code, "a query for facts was refused");
+            Ok(Vec::new())
+        }
+        Err(refusal) => Err(refusal.failure),
+    }
+}
+
+/// Each once, those of the account first.
+fn open_opportunities(found: Vec<Vec<Value>>) -> Vec<KnownOpportunity> {
+    let mut seen = Vec::new();
+    let mut opportunities = Vec::new();
+    for record in found.into_iter().flatten() {
+        let (Some(id), Some(stage)) = (text_of(&record, "Id"), text_of(&record, "StageName")) else {
+            continue;
+        };
+        if opportunities.len() < Known::MAX_OPPORTUNITIES && !seen.contains(&id) {
+            seen.push(id);
+            opportunities.push(KnownOpportunity { stage, amount: record["Amount"].as_f64() });
+        }
+    }
+    opportunities
+}
+
+/// The ways people write a company's site: exact values, which an index finds, and no other company's.
+fn websites(domain: &str) -> String {
+    let mut sites = Vec::new();
+    for scheme in ["", "http://", "https://"] {
+        for host in ["", "www."] {
+            for end in ["", "/"] {
+                sites.push(quoted(&format!("{scheme}{host}{domain}{end}")));
+            }
+        }
+    }
+    sites.join(", ")
+}
+
+/// A text as a literal of SOQL.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for c in text.chars() {
+        match c {
+            '\\' | '\'' | '"' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_cannot_leave_its_quotes() {
+        assert_eq!(quoted(r"o'brien\' OR Id != ''"), r"'o\'brien\\\' OR Id != \'\''");
+        assert_eq!(quoted("a\nb"), r"'a\nb'");
+        assert_eq!(websites("x.io").matches("x.io").count(), 12);
+    }
+}

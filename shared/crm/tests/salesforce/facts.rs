@@ -1,0 +1,72 @@
+use crm::testing::suite_plan;
+use crm::{About, Executor, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
+use lead::EmailAddress;
+use serde_json::json;
+
+use crate::support::World;
+
+fn about(email: &str, domain: Option<&str>) -> About {
+    let lead_id = suite_plan("ann", "CTO", 87).lead_id;
+    About { lead_id, email: EmailAddress::parse(email).unwrap(), company_domain: domain.map(str::to_owned) }
+}
+
+#[tokio::test]
+async fn what_is_known_of_the_person_and_the_company_is_found_in_two_calls() {
+    let world = World::new().await;
+    let owner = |digit: char| format!("00500000000000{digit}AAA");
+    world.org(|org| {
+        let acme = json!({ "Name": "Acme", "Website": "https://WWW.acme.example/", "Type": "Customer", "OwnerId": owner('1') });
+        let account = org.insert("Account", acme);
+        org.insert("Account", json!({ "Name": "Other", "Website": "notacme.example" }));
+        let elsewhere = org.insert("Account", json!({ "Name": "Elsewhere" }));
+        org.insert("Lead", json!({ "Email": "ann@acme.example", "Status": "Old" }));
+        org.insert("Lead", json!({ "Email": "ANN@acme.example", "Status": "New", "OwnerId": owner('2'), "IsConverted": true }));
+        let contact = json!({ "Email": "ann@acme.example", "OwnerId": owner('3'), "AccountId": elsewhere });
+        let contact = org.insert("Contact", contact);
+        let mut opportunity = |stage: &str, amount: f64, account: Option<&str>| {
+            org.insert("Opportunity", json!({ "Name": stage, "StageName": stage, "Amount": amount, "AccountId": account }))
+        };
+        opportunity("Prospecting", 10.0, Some(&account));
+        opportunity("Closed Won", 20.0, Some(&account));
+        opportunity("Negotiation", 30.0, Some(&elsewhere));
+        let through_role = opportunity("Proposal", 40.0, None);
+        org.insert("OpportunityContactRole", json!({ "OpportunityId": through_role, "ContactId": contact }));
+    });
+    let known = world.executor.facts(&about("ann@acme.example", Some("acme.example"))).await.unwrap();
+    let stage = |stage: &str, amount: f64| KnownOpportunity { stage: stage.to_owned(), amount: Some(amount) };
+    let expected = Known {
+        lead: Some(KnownLead { status: Some("New".to_owned()), owner_id: Some(owner('2')), converted: true }),
+        contact: Some(KnownContact { owner_id: Some(owner('3')), stage: None }),
+        account: Some(KnownAccount { owner_id: Some(owner('1')), kind: Some("Customer".to_owned()) }),
+        open_opportunities: vec![
+            stage("Negotiation", 30.0),
+            stage("Prospecting", 10.0),
+            stage("Proposal", 40.0),
+        ],
+    };
+    assert_eq!(known, expected);
+    assert_eq!(world.calls("/composite").len(), 2);
+}
+
+#[tokio::test]
+async fn a_hostile_address_finds_nobody_and_a_private_mailbox_no_company() {
+    let world = World::new().await;
+    world.org(|org| {
+        org.insert("Lead", json!({ "Email": "bob@acme.example" }));
+        org.insert("Account", json!({ "Name": "Acme", "Website": "acme.example" }))
+    });
+    let known = world.executor.facts(&about("o'brien'or'id'!=''@acme.example", None)).await.unwrap();
+    assert_eq!(known, Known::default());
+}
+
+#[tokio::test]
+async fn an_object_that_we_may_not_see_is_nothing_known() {
+    let world = World::new().await;
+    world.org(|org| {
+        org.insert("Account", json!({ "Name": "Acme", "Website": "acme.example", "Type": "Partner" }));
+        org.objects.retain(|object| !object.name.starts_with("Opportunity"));
+    });
+    let known = world.executor.facts(&about("ann@acme.example", Some("acme.example"))).await.unwrap();
+    assert_eq!(known.account.unwrap().kind.as_deref(), Some("Partner"));
+    assert!(known.open_opportunities.is_empty());
+}

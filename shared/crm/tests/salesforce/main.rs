@@ -1,0 +1,10 @@
+//! The Salesforce executor before a stateful fake of Salesforce, which jsforce and simple-salesforce have proved.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod conformance;
+mod exactly_once;
+mod facts;
+mod fields;
+mod login;
+mod refusals;
+mod support;

@@ -1,0 +1,89 @@
+// What jsforce's users do every day, against our fake: node ordinary.mjs URL. Prints nothing where all is as it should be.
+import assert from 'node:assert/strict';
+import jsforce from 'jsforce';
+
+const [url] = process.argv.slice(2);
+const oauth2 = { clientId: 'consumer-key', clientSecret: 'consumer-secret', loginUrl: url };
+let refreshed = 0;
+const refreshFn = async (conn, callback) => {
+  try {
+    refreshed += 1;
+    const fresh = new jsforce.Connection({ oauth2, version: '67.0' });
+    await fresh.authorize({ grant_type: 'client_credentials' });
+    callback(null, fresh.accessToken);
+  } catch (error) {
+    callback(error);
+  }
+};
+
+// Client credentials, and who we are.
+const login = new jsforce.Connection({ oauth2, version: '67.0' });
+const user = await login.authorize({ grant_type: 'client_credentials' });
+assert.match(user.organizationId, /^00D/);
+await assert.rejects(
+  new jsforce.Connection({ oauth2: { ...oauth2, clientSecret: 'wrong' } }).authorize({ grant_type: 'client_credentials' }),
+  { name: 'invalid_client' },
+);
+const conn = new jsforce.Connection({ instanceUrl: login.instanceUrl, accessToken: login.accessToken, version: '67.0', refreshFn });
+assert.match((await conn.identity()).username, /@/);
+
+// Describe.
+const described = await conn.sobject('Lead').describe();
+const lastName = described.fields.find((field) => field.name === 'LastName');
+assert.deepEqual([lastName.length, lastName.nillable, lastName.type], [80, false, 'string']);
+const global = await conn.describeGlobal();
+assert.ok(global.sobjects.some((object) => object.name === 'Task' && object.keyPrefix === '00T'));
+
+// One record through its life.
+const person = { LastName: "O'Brien", Company: 'Drop Table Ltd', Email: 'ann@example.com' };
+const created = await conn.sobject('Lead').create(person);
+assert.equal(created.success, true);
+const read = await conn.sobject('Lead').retrieve(created.id);
+assert.deepEqual([read.LastName, read.Status, read.IsConverted], ["O'Brien", 'Open - Not Contacted', false]);
+const updated = await conn.sobject('Lead').update({ Id: created.id, Title: 'CTO' });
+assert.equal(updated.success, true);
+
+// Upserts by external id: created once, changed after that.
+const byId = { RevenueFlow_Id__c: 'Key-1', LastName: 'Bo', Company: 'Example' };
+const first = await conn.sobject('Lead').upsert(byId, 'RevenueFlow_Id__c');
+const second = await conn.sobject('Lead').upsert({ RevenueFlow_Id__c: 'KEY-1', Title: 'CEO' }, 'RevenueFlow_Id__c');
+assert.deepEqual([first.created, second.created, second.id], [true, false, first.id]);
+
+// Queries.
+const found = await conn.query("SELECT Id, Title FROM Lead WHERE LastName = 'O\\'Brien' ORDER BY CreatedDate DESC LIMIT 5");
+assert.deepEqual([found.totalSize, found.records[0].Title, found.done], [1, 'CTO', true]);
+assert.equal(await conn.sobject('Lead').count({ Company: 'Example' }), 1);
+const liked = await conn.sobject('Lead').find({ LastName: { $like: 'B%' } }, ['Id', 'LastName']);
+assert.deepEqual(liked.map((record) => record.LastName), ['Bo']);
+
+// Errors.
+await assert.rejects(conn.sobject('Lead').create({ LastName: 'Cy' }), { errorCode: 'REQUIRED_FIELD_MISSING' });
+await assert.rejects(conn.sobject('Lead').create({ ...byId, RevenueFlow_Id__c: 'key-1' }), { errorCode: 'DUPLICATE_VALUE' });
+await assert.rejects(conn.sobject('Lead').update({ Id: created.id, Email: 'nobody' }), { errorCode: 'INVALID_EMAIL_ADDRESS' });
+await assert.rejects(conn.sobject('Lead').update({ Id: created.id, FirstName: 'x'.repeat(41) }), { errorCode: 'STRING_TOO_LONG' });
+await assert.rejects(conn.query('SELECT Nmae FROM Lead'), { errorCode: 'INVALID_FIELD' });
+await assert.rejects(conn.sobject('Lead').retrieve('00Q000000000zzzAAA'), { errorCode: 'NOT_FOUND' });
+
+// Several calls in one, the second with what the first made.
+const base = '/services/data/v67.0/sobjects';
+const whole = await conn.requestPost('/services/data/v67.0/composite', {
+  allOrNone: false,
+  compositeRequest: [
+    { method: 'PATCH', url: `${base}/Lead/RevenueFlow_Id__c/key-2`, referenceId: 'lead', body: { LastName: 'Di', Company: 'X' } },
+    { method: 'POST', url: `${base}/Task`, referenceId: 'task', body: { Subject: 'Call', WhoId: '@{lead.id}' } },
+    { method: 'PATCH', url: `${base}/Lead/RevenueFlow_Id__c/key-3`, referenceId: 'bad', body: { LastName: 'Ed' } },
+    { method: 'POST', url: `${base}/Task`, referenceId: 'after', body: { Subject: 'Call', WhoId: '@{bad.id}' } },
+  ],
+});
+assert.deepEqual(whole.compositeResponse.map((part) => part.httpStatusCode), [201, 201, 400, 400]);
+assert.deepEqual(whole.compositeResponse.slice(2).map((part) => part.body[0].errorCode), ['REQUIRED_FIELD_MISSING', 'PROCESSING_HALTED']);
+
+// Limits, and a session that ends is taken up again by itself.
+assert.ok((await conn.request('/services/data/v67.0/limits')).DailyApiRequests.Remaining > 0);
+assert.ok(conn.limitInfo.apiUsage.used > 0);
+await fetch(`${url}/_org/sessions`, { method: 'DELETE' });
+assert.equal((await conn.sobject('Lead').retrieve(created.id)).Title, 'CTO');
+assert.equal(refreshed, 1);
+
+assert.equal((await conn.sobject('Lead').destroy(created.id)).success, true);
+await assert.rejects(conn.sobject('Lead').retrieve(created.id), { errorCode: 'ENTITY_IS_DELETED' });

@@ -1,0 +1,470 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::id::{long_id, record_id};
+use super::schema::{Object, standard_objects};
+use super::values;
+
+/// An org: its settings, and the records in it. Tests change what they need.
+#[derive(Clone, Debug)]
+pub struct Org {
+    /// The external client app's consumer key.
+    pub consumer_key: String,
+    /// Its consumer secret, for client credentials; none where that flow is off.
+    pub consumer_secret: Option<String>,
+    /// The public key of its certificate, DER (`SubjectPublicKeyInfo`), for JWT bearer; none where that flow is off.
+    pub certificate: Option<Vec<u8>>,
+    /// The user that the integration runs as; none where none is set on the app, or the app is not approved.
+    pub run_as: Option<String>,
+    /// The API versions served: from 20 up to this one.
+    pub newest_version: u32,
+    /// Objects and fields, as far as the integration's user may see them.
+    pub objects: Vec<Object>,
+    /// Calls allowed in 24 hours.
+    pub daily_calls: u64,
+    /// Calls made, whoever made them.
+    pub calls: u64,
+    /// After how many calls a session ends by itself.
+    pub calls_per_session: Option<u64>,
+    /// Whom the active assignment rule gives every lead that is saved without `Sforce-Auto-Assign: FALSE`.
+    pub assignment_rule: Option<String>,
+    /// Active duplicate rules.
+    pub duplicate_rules: Vec<DuplicateRule>,
+    /// Active validation rules.
+    pub validation_rules: Vec<ValidationRule>,
+    /// Saves that will fail.
+    pub row_faults: Vec<RowFault>,
+    /// Whether somebody has deployed the Apex class of `docs/salesforce.md`, at `/services/apexrest/revenueflow/convert`.
+    pub has_convert_endpoint: bool,
+    pub(super) records: BTreeMap<String, Record>,
+    pub(super) sessions: BTreeMap<String, u64>,
+    sequence: u64,
+}
+
+/// A duplicate rule: two records of an object are duplicates where a field has the same value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DuplicateRule {
+    /// The object.
+    pub object: String,
+    /// The field compared, without regard to case.
+    pub field: String,
+    /// Whether it blocks the save even where the client allows it; otherwise it alerts.
+    pub blocks: bool,
+}
+
+/// A validation rule: a value that an administrator does not want.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ValidationRule {
+    /// The object.
+    pub object: String,
+    /// The field.
+    pub field: String,
+    /// The value that is refused.
+    pub refused: Value,
+    /// What the administrator says about it.
+    pub message: String,
+}
+
+/// Saves of an object that fail with an error code, such as `UNABLE_TO_LOCK_ROW`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RowFault {
+    /// The object.
+    pub object: String,
+    /// The error code.
+    pub code: String,
+    /// How many saves go through first.
+    #[serde(default)]
+    pub skip: u32,
+    /// How many then fail.
+    pub times: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) object: &'static str,
+    pub(super) fields: Map<String, Value>,
+    pub(super) is_deleted: bool,
+}
+
+/// What the headers of a request say about a save.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SaveOptions {
+    /// `Sforce-Auto-Assign`; on by default.
+    pub(super) auto_assign: bool,
+    /// `allowSave` of `Sforce-Duplicate-Rule-Header`; off by default.
+    pub(super) allow_duplicates: bool,
+}
+
+impl Default for Org {
+    /// An org whose app has the key `consumer-key` and the secret `consumer-secret`, with no records.
+    fn default() -> Self {
+        Self {
+            consumer_key: "consumer-key".to_owned(),
+            consumer_secret: Some("consumer-secret".to_owned()),
+            certificate: None,
+            run_as: Some("integration@acme.example".to_owned()),
+            newest_version: 67,
+            objects: standard_objects(),
+            daily_calls: 100_000,
+            calls: 0,
+            calls_per_session: None,
+            assignment_rule: None,
+            duplicate_rules: Vec::new(),
+            validation_rules: Vec::new(),
+            row_faults: Vec::new(),
+            has_convert_endpoint: false,
+            records: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            sequence: 0,
+        }
+    }
+}
+
+impl Org {
+    /// An object by its API name, whatever the case.
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name.eq_ignore_ascii_case(name))
+    }
+
+    /// An object to change.
+    pub fn object_mut(&mut self, name: &str) -> Option<&mut Object> {
+        self.objects.iter_mut().find(|object| object.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Puts a record in as it is, past all rules. Gives its id.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no such object, or the fields are no JSON object.
+    pub fn insert(&mut self, object: &str, fields: Value) -> String {
+        let (name, prefix) =
+            self.object(object).map(|object| (object.name, object.prefix)).expect("an object of the org");
+        let Value::Object(fields) = fields else { panic!("fields are a JSON object") };
+        let id = self.next_id(prefix);
+        let mut record = Record { object: name, fields, is_deleted: false };
+        let now = self.tick();
+        for field in ["CreatedDate", "LastModifiedDate", "SystemModstamp"] {
+            record.fields.insert(field.to_owned(), now.clone());
+        }
+        self.records.insert(id.clone(), record);
+        id
+    }
+
+    /// The records of an object that are not deleted, the oldest first: their fields, `Id` among them, without nulls.
+    pub fn records(&self, object: &str) -> Vec<Value> {
+        let of_object = self
+            .records
+            .iter()
+            .filter(|(_, record)| record.object.eq_ignore_ascii_case(object) && !record.is_deleted);
+        let mut records: Vec<_> = of_object.collect();
+        records.sort_by_key(|(_, record)| record.fields.get("CreatedDate").map(Value::to_string));
+        let shown = |(id, record): (&String, &Record)| {
+            let mut fields = record.fields.clone();
+            fields.retain(|_, value| !value.is_null());
+            fields.insert("Id".to_owned(), json!(id));
+            Value::Object(fields)
+        };
+        records.into_iter().map(shown).collect()
+    }
+
+    /// Changes a field of a record as it is, past all rules.
+    pub fn set(&mut self, id: &str, field: &str, value: Value) {
+        if let Some(record) = self.records.get_mut(id) {
+            record.fields.insert(field.to_owned(), value);
+        }
+    }
+
+    /// Converts a lead as `Database.convertLead` does: a new contact, the lead's tasks with it, and the lead read-only.
+    /// Gives the contact's id; none where there is no such lead or it is converted already.
+    pub fn convert(&mut self, lead_id: &str) -> Option<String> {
+        let lead = self.records.get(lead_id).filter(|lead| lead.object == "Lead" && !lead.is_converted())?;
+        let account = json!({ "Name": lead.fields.get("Company") });
+        let names = ["LastName", "FirstName", "Title", "Phone", "Email", "OwnerId"];
+        let taken =
+            names.iter().filter_map(|name| Some(((*name).to_owned(), lead.fields.get(*name)?.clone())));
+        let mut contact: Map<String, Value> = taken.collect();
+        let account = self.insert("Account", account);
+        contact.insert("AccountId".to_owned(), json!(account));
+        let contact = self.insert("Contact", Value::Object(contact));
+        for task in self.records.values_mut().filter(|record| record.object == "Task") {
+            if task.fields.get("WhoId").and_then(Value::as_str) == Some(lead_id) {
+                task.fields.insert("WhoId".to_owned(), json!(contact));
+            }
+        }
+        let now = self.tick();
+        let lead = self.records.get_mut(lead_id)?;
+        lead.fields.extend([
+            ("IsConverted".to_owned(), json!(true)),
+            ("Status".to_owned(), json!("Closed - Converted")),
+            ("ConvertedContactId".to_owned(), json!(contact)),
+            ("ConvertedAccountId".to_owned(), json!(account)),
+            ("LastModifiedDate".to_owned(), now),
+        ]);
+        Some(contact)
+    }
+
+    /// Ends every session: the next call of each is answered with `INVALID_SESSION_ID`.
+    pub fn end_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
+    pub(super) fn new_session(&mut self) -> String {
+        self.sequence += 1;
+        let token = format!("00DAcme!sandbox.{}", self.sequence);
+        self.sessions.insert(token.clone(), 0);
+        token
+    }
+
+    /// Counts a call of a session; whether the session is good.
+    pub(super) fn use_session(&mut self, token: &str) -> bool {
+        let Some(calls) = self.sessions.get_mut(token) else { return false };
+        *calls += 1;
+        if self.calls_per_session.is_some_and(|most| *calls > most) {
+            self.sessions.remove(token);
+            return false;
+        }
+        true
+    }
+
+    /// The record with an id, of an object, where it is not deleted.
+    pub(super) fn get(&self, object: &Object, id: &str) -> Result<(&str, &Record), ApiError> {
+        let id = long_id(id).filter(|id| id.starts_with(object.prefix)).ok_or_else(ApiError::no_resource)?;
+        match self.records.get_key_value(&id) {
+            Some((id, record)) if !record.is_deleted => Ok((id, record)),
+            Some(_) => Err(ApiError::new(StatusCode::NOT_FOUND, "ENTITY_IS_DELETED", "entity is deleted")),
+            None => Err(ApiError::no_resource()),
+        }
+    }
+
+    /// The ids of the records whose external id has a value, whatever its case.
+    pub(super) fn by_external_id(
+        &self,
+        object: &Object,
+        field: &str,
+        value: &str,
+    ) -> Result<Vec<String>, ApiError> {
+        let Some(field) = object.field(field).filter(|field| field.external_id || field.kind == "id") else {
+            let message = format!("Provided external ID field does not exist or is not accessible: {field}");
+            return Err(ApiError::not_found(message));
+        };
+        if field.kind == "id" {
+            return Ok(self.get(object, value).map(|(id, _)| vec![id.to_owned()]).unwrap_or_default());
+        }
+        let has = |record: &&Record| {
+            record.object == object.name
+                && !record.is_deleted
+                && values::same(record.fields.get(&field.name), value)
+        };
+        Ok(self.records.iter().filter(|(_, record)| has(record)).map(|(id, _)| id.clone()).collect())
+    }
+
+    /// Creates a record, or changes the one with this id.
+    pub(super) fn save(
+        &mut self,
+        object: &Object,
+        id: Option<&str>,
+        body: &Value,
+        options: SaveOptions,
+    ) -> Result<String, ApiError> {
+        let Value::Object(body) = body else {
+            return Err(ApiError::bad(
+                "JSON_PARSER_ERROR",
+                "The HTTP entity body is required, but this request has no entity body.",
+            ));
+        };
+        let before = id
+            .map(|id| self.get(object, id))
+            .transpose()?
+            .map(|(id, record)| (id.to_owned(), record.clone()));
+        let is_new = before.is_none();
+        let mut fields = before.as_ref().map(|(_, record)| record.fields.clone()).unwrap_or_default();
+        for (name, value) in body.iter().filter(|(name, _)| *name != "attributes") {
+            let field = values::writable(object, name, is_new)?;
+            fields.insert(field.name.clone(), values::checked(field, value)?);
+        }
+        values::complete(object, &mut fields, is_new)?;
+        self.fail_as_told(object)?;
+        if before.as_ref().is_some_and(|(_, record)| record.is_converted()) {
+            return Err(ApiError::bad("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead"));
+        }
+        let own_id = before.as_ref().map(|(id, _)| id.as_str());
+        self.check_references(object, &fields)?;
+        self.check_rules(object, &fields)?;
+        self.check_unique(object, own_id, &fields)?;
+        self.check_duplicates(object, own_id, &fields, body, options)?;
+        if let Some(owner) =
+            self.assignment_rule.as_ref().filter(|_| object.name == "Lead" && options.auto_assign)
+        {
+            fields.insert("OwnerId".to_owned(), json!(owner));
+        }
+        Ok(match before {
+            None => self.insert(object.name, Value::Object(fields)),
+            Some((id, record)) => {
+                let now = self.tick();
+                fields.insert("LastModifiedDate".to_owned(), now.clone());
+                fields.insert("SystemModstamp".to_owned(), now);
+                self.records.insert(id.clone(), Record { fields, ..record });
+                id
+            }
+        })
+    }
+
+    pub(super) fn delete(&mut self, object: &Object, id: &str) -> Result<(), ApiError> {
+        let id = self.get(object, id)?.0.to_owned();
+        self.fail_as_told(object)?;
+        if let Some(record) = self.records.get_mut(&id) {
+            record.is_deleted = true;
+        }
+        Ok(())
+    }
+
+    fn fail_as_told(&mut self, object: &Object) -> Result<(), ApiError> {
+        let of_object =
+            |fault: &&mut RowFault| fault.object.eq_ignore_ascii_case(object.name) && fault.times > 0;
+        let Some(fault) = self.row_faults.iter_mut().find(of_object) else { return Ok(()) };
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return Ok(());
+        }
+        fault.times -= 1;
+        let message = match fault.code.as_str() {
+            "UNABLE_TO_LOCK_ROW" => "unable to obtain exclusive access to this record or 1 records",
+            _ => "as the sandbox was told",
+        };
+        Err(ApiError::bad(&fault.code, message).on([]))
+    }
+
+    fn check_references(&self, object: &Object, fields: &Map<String, Value>) -> Result<(), ApiError> {
+        for field in object.fields.iter().filter(|field| field.kind == "reference" && field.name != "OwnerId")
+        {
+            let Some(id) = fields.get(&field.name).and_then(Value::as_str) else { continue };
+            if self.records.get(id).is_none_or(|record| record.is_deleted) {
+                let message = format!("{}: id value of incorrect type or not found: {id}", field.name);
+                return Err(ApiError::bad("INVALID_CROSS_REFERENCE_KEY", message).on([field.name.as_str()]));
+            }
+        }
+        let is_lead =
+            |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(|id| id.starts_with("00Q"));
+        if object.name == "Task"
+            && is_lead("WhoId")
+            && fields.get("WhatId").is_some_and(|what| !what.is_null())
+        {
+            let message = "Related To ID: You can't relate a task to a lead and to another record";
+            return Err(ApiError::bad("FIELD_INTEGRITY_EXCEPTION", message).on(["WhatId"]));
+        }
+        Ok(())
+    }
+
+    fn check_rules(&self, object: &Object, fields: &Map<String, Value>) -> Result<(), ApiError> {
+        let broken = self.validation_rules.iter().find(|rule| {
+            rule.object.eq_ignore_ascii_case(object.name) && fields.get(&rule.field) == Some(&rule.refused)
+        });
+        broken.map_or(Ok(()), |rule| {
+            Err(ApiError::bad("FIELD_CUSTOM_VALIDATION_EXCEPTION", &rule.message).on([]))
+        })
+    }
+
+    fn check_unique(
+        &self,
+        object: &Object,
+        own_id: Option<&str>,
+        fields: &Map<String, Value>,
+    ) -> Result<(), ApiError> {
+        for field in object.fields.iter().filter(|field| field.unique) {
+            let Some(value) = fields.get(&field.name).and_then(Value::as_str) else { continue };
+            if let Some(other) = self.others(object, own_id, &field.name, value).next() {
+                let message = format!(
+                    "duplicate value found: {} duplicates value on record with id: {other}",
+                    field.name
+                );
+                return Err(ApiError::bad("DUPLICATE_VALUE", message).on([]));
+            }
+        }
+        Ok(())
+    }
+
+    /// A rule looks at records that are new or whose field is changed.
+    fn check_duplicates(
+        &self,
+        object: &Object,
+        own_id: Option<&str>,
+        fields: &Map<String, Value>,
+        written: &Map<String, Value>,
+        options: SaveOptions,
+    ) -> Result<(), ApiError> {
+        for rule in self.duplicate_rules.iter().filter(|rule| rule.object.eq_ignore_ascii_case(object.name)) {
+            let Some(value) = fields.get(&rule.field).and_then(Value::as_str) else { continue };
+            if own_id.is_some() && !written.contains_key(&rule.field)
+                || options.allow_duplicates && !rule.blocks
+            {
+                continue;
+            }
+            let found: BTreeSet<&str> = self.others(object, own_id, &rule.field, value).collect();
+            if !found.is_empty() {
+                let message = "Use one of these records?";
+                let mut error = ApiError::bad("DUPLICATES_DETECTED", message);
+                error.more = json!({ "duplicateResult": duplicate_result(object, rule, &found, message) });
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn others<'o>(
+        &'o self,
+        object: &Object,
+        own_id: Option<&'o str>,
+        field: &'o str,
+        value: &'o str,
+    ) -> impl Iterator<Item = &'o str> {
+        let name = object.name;
+        self.records.iter().filter_map(move |(id, record)| {
+            let is_other = record.object == name && !record.is_deleted && own_id != Some(id.as_str());
+            (is_other && values::same(record.fields.get(field), value)).then_some(id.as_str())
+        })
+    }
+
+    fn next_id(&mut self, prefix: &str) -> String {
+        self.sequence += 1;
+        record_id(prefix, self.sequence)
+    }
+
+    /// A time of its own for each change, as the API writes times, so that they can be told apart and ordered.
+    fn tick(&mut self) -> Value {
+        self.sequence += 1;
+        let begin = 1_767_225_600; // 2026-01-01
+        let seconds = begin + i64::try_from(self.sequence).unwrap_or_default();
+        let now = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        json!(now.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string())
+    }
+}
+
+impl Record {
+    pub(super) fn is_converted(&self) -> bool {
+        self.fields.get("IsConverted") == Some(&json!(true))
+    }
+}
+
+fn duplicate_result(object: &Object, rule: &DuplicateRule, found: &BTreeSet<&str>, message: &str) -> Value {
+    let name = object.name;
+    let record = |id: &&str| {
+        let url = format!("/services/data/v67.0/sobjects/{name}/{id}");
+        json!({
+            "additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0,
+            "record": { "attributes": { "type": name, "url": url }, "Id": id },
+        })
+    };
+    json!({
+        "allowSave": !rule.blocks, "duplicateRule": format!("{name}_by_{}", rule.field), "duplicateRuleEntityType": name,
+        "errorMessage": message,
+        "matchResults": [{
+            "entityType": name, "errors": [], "matchEngine": "ExactMatchEngine", "rule": format!("{}_is_the_same", rule.field),
+            "size": found.len(), "success": true, "matchRecords": found.iter().map(record).collect::<Vec<_>>(),
+        }],
+    })
+}
