@@ -42,10 +42,13 @@ impl App {
 
 fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
     let url = config.redis_url.as_ref().context("REDIS_URL: must be set")?;
+    let defaults = RedisOptions::default();
     let options = RedisOptions {
         visibility: config.visibility_timeout,
+        // Who wants what a dead worker held to come back sooner wants it looked for sooner.
+        stalled_interval: config.visibility_timeout.min(defaults.stalled_interval),
         rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
-        ..RedisOptions::default()
+        ..defaults
     };
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
 }

@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use e2e::{Redis, Server, eventually};
+use e2e::{Redis, Server, eventually_within, lasting_port};
 use serde_json::Value;
 
 use crate::support::{BINARY, Place};
 
-const LEADS: usize = 400;
-const KILLS: usize = 10;
+/// How many leads come in; `CRASH_LEADS` asks for more.
+fn leads() -> usize {
+    std::env::var("CRASH_LEADS").map_or(400, |leads| leads.parse().expect("CRASH_LEADS is a number"))
+}
 
 fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, mut redis: Option<Redis>) {
+    let leads_posted = leads();
+    let kills = leads_posted / 40; // one in 400 ms, as long as leads come in
     // A port that stays the same over restarts; lifted limits, since 400 leads are more than the guard's minute allows.
-    let port = free_port();
+    let port = lasting_port().to_string();
     let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
     let variables = [
         ("REDIS_URL", redis_url.as_str()),
@@ -27,16 +31,28 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, mut redis: Option<Re
     let ids = place.folder.path().join("ids");
     let mut server = place.serve(&[], &variables);
     let mut campaign = Command::new(BINARY)
-        .args(["simulate", &LEADS.to_string(), "--rate", "100", "--retry-for", "60", "--url", &url, "--ids"])
+        .args([
+            "simulate",
+            &leads_posted.to_string(),
+            "--rate",
+            "100",
+            "--retry-for",
+            "60",
+            "--url",
+            &url,
+            "--ids",
+        ])
         .arg(&ids)
         .env_clear()
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         std::thread::sleep(Duration::from_millis(400));
         if let Some(redis) = redis.as_mut().filter(|_| kill % 3 == 0) {
-            redis.restart(Duration::from_millis(300)).unwrap(); // leads that come meanwhile are spooled
+            redis.kill(); // leads that come meanwhile are spooled
+            std::thread::sleep(Duration::from_millis(300));
+            redis.run().unwrap();
         }
         server.kill().unwrap();
         server = place.serve(&[], &variables);
@@ -46,11 +62,12 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, mut redis: Option<Re
     let mut posted: Vec<String> = std::fs::read_to_string(&ids).unwrap().lines().map(str::to_owned).collect();
     posted.sort();
     posted.dedup();
-    assert_eq!(posted.len(), LEADS);
+    assert_eq!(posted.len(), leads_posted);
     let mut leads = HashMap::new();
-    eventually("every lead is settled", || {
+    let patience = Duration::from_mins(2) + Duration::from_millis(40) * u32::try_from(leads_posted).unwrap();
+    eventually_within(patience, "every lead is settled", || {
         leads = all_leads(&server);
-        leads.len() == LEADS && leads.values().all(|lead| lead["status"] == "synced")
+        leads.len() == leads_posted && leads.values().all(|lead| lead["status"] == "synced")
     });
     assert!(posted.iter().all(|id| leads.contains_key(id)), "what was acknowledged is there");
     assert!(leads.values().any(|lead| lead["revision"] == 2), "the campaign had revisions");
@@ -58,7 +75,7 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, mut redis: Option<Re
     let mut records: Vec<_> = leads.values().map(|lead| lead["crm"]["record_id"].as_str().unwrap()).collect();
     records.sort_unstable();
     records.dedup();
-    assert_eq!(records.len(), LEADS, "each lead has a record of its own");
+    assert_eq!(records.len(), leads_posted, "each lead has a record of its own");
     for id in &posted {
         let effects = server.get(&format!("/leads/{id}/explain")).unwrap().json();
         let audit = server.get(&format!("/leads/{id}/audit?limit=500")).unwrap().json();
@@ -82,11 +99,6 @@ fn all_leads(server: &Server) -> HashMap<String, Value> {
         let Some(cursor) = page["next_cursor"].as_str() else { return leads };
         path = format!("/leads?limit=500&cursor={cursor}");
     }
-}
-
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port().to_string()
 }
 
 #[test]

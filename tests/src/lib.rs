@@ -12,17 +12,50 @@ pub use function::Function;
 pub use redis::Redis;
 pub use server::{Answer, Server};
 
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+/// A free port for a server that is stopped and started again: one that the system gives to nobody by itself, since what
+/// it gives lies above (32768 and up on Linux).
+///
+/// # Panics
+///
+/// When thousands of ports are taken.
+pub fn lasting_port() -> u16 {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 10_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Other processes begin elsewhere.
+    let start = std::process::id().wrapping_mul(97) % u32::from(COUNT);
+    for _ in 0..COUNT {
+        let offset = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed)) + start;
+        let port = FIRST + u16::try_from(offset % u32::from(COUNT)).unwrap_or(0);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port from {FIRST} to {}", FIRST + COUNT - 1)
+}
 
 /// Asks until the answer is yes; fails the test after a time that is long for any machine.
 ///
 /// # Panics
 ///
 /// When the answer is still no.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(2);
+pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    eventually_within(Duration::from_mins(2), what, holds);
+}
+
+/// Asks until the answer is yes; fails the test after `patience`.
+///
+/// # Panics
+///
+/// When the answer is still no.
+pub fn eventually_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !holds() {
-        assert!(Instant::now() < deadline, "still not so after two minutes: {what}");
+        assert!(Instant::now() < deadline, "still not so after {} s: {what}", patience.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

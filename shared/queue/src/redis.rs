@@ -46,7 +46,7 @@ use self::batch::Batch;
 use self::bullmq::BullMq;
 use self::connection::Connection;
 use self::dead_letter::DeadLetter;
-use self::jobs::{Addition, KEEP_COMPLETED, additions, completions, kept_text};
+use self::jobs::{Addition, KEEP_COMPLETED, additions, completions};
 pub use self::options::{RedisOptions, RedisUrlError};
 use self::scripts::{Keys, Scripts};
 use self::timer::Timer;
@@ -220,7 +220,7 @@ impl RedisQueue {
         }
         self.bullmq.finish(&receipt.key, failed).await?;
         let mut rest = self.scripts.finished();
-        rest.arg(&receipt.key).arg(kept_text()).arg(KEEP_COMPLETED.0).arg(KEEP_COMPLETED.1);
+        rest.arg(&receipt.key).arg(KEEP_COMPLETED.0).arg(KEEP_COMPLETED.1);
         rest.arg(&self.keys.dead_letters);
         self.connection.run(&rest).await
     }

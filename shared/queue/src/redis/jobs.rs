@@ -78,7 +78,7 @@ fn job_options(id: &str) -> String {
 }
 
 /// What our jobs' options say about completed ones, as it stands there.
-pub(super) fn kept_text() -> String {
+fn kept_text() -> String {
     format!(r#""removeOnComplete":{}"#, kept())
 }
 

@@ -1,25 +1,52 @@
--- Ends jobs that were worked. ARGV: 3 to 5 which completed jobs are kept (see `keep`), 6 milliseconds; then of each job:
--- id, token. Returns for each 1, 0 where the lease is another's or gone, or -1 where only BullMQ's own script can finish
--- the job: its lock is then the empty text, for the milliseconds.
+-- Ends jobs that were worked. ARGV: 3 to 5 which completed jobs are kept (see `keep_as`): the text that ours have in their
+-- options, and the two numbers in it, 6 milliseconds; then of each job: id, token. Returns for each 1, 0 where the lease
+-- is another's or gone, or -1 where only BullMQ's own script can finish the job: its lock is then the empty text, for
+-- the milliseconds.
 local policy, count, seconds = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
-local function finish(id, token)
-  local fields = call('HMGET', prefix .. id, 'lead', 'opts', 'atm', 'parentKey', 'deid')
-  if fields[4] or fields[5] then return surrender(id, token, ARGV[6]) end
-  if not release(id, token) then return 0 end
-  local attempts = (tonumber(fields[3]) or 0) + 1
-  call('HSET', prefix .. id, 'lead', '', 'atm', attempts, 'returnvalue', 'null', 'finishedOn', now)
-  call('ZADD', prefix .. 'completed', now, id)
-  event('completed', id, 'returnvalue', 'null', 'prev', 'active')
-  keep(id, fields[2], policy, count, seconds)
-  local lead = fields[1] or ''
-  if lead ~= '' then leave(lead, id) end
-  return 1
-end
+-- What can be done for all of them at once is: a call costs more than what it does.
+local locks = {}
+for i = 7, #ARGV, 2 do locks[#locks + 1] = prefix .. ARGV[i] .. ':lock' end
+local held = call('MGET', unpack(locks))
 
-local done = {}
+local done, over, ended, left = {}, {}, {}, {}
 for i = 7, #ARGV, 2 do
-  done[#done + 1] = finish(ARGV[i], ARGV[i + 1])
+  local id, token, number = ARGV[i], ARGV[i + 1], #done + 1
+  local fields = held[number] == token and call('HMGET', prefix .. id, 'lead', 'opts', 'atm', 'parentKey', 'deid')
+  if not fields then
+    done[number] = 0
+  elseif fields[4] or fields[5] then
+    done[number] = surrender(id, token, ARGV[6])
+  else
+    over[#over + 1] = id
+    done[number] = call('LREM', prefix .. 'active', -1, id) > 0 and 1 or 0
+    if done[number] == 1 then
+      local attempts = (tonumber(fields[3]) or 0) + 1
+      call('HSET', prefix .. id, 'lead', '', 'atm', attempts, 'returnvalue', 'null', 'finishedOn', now)
+      event('completed', id, 'returnvalue', 'null', 'prev', 'active')
+      ended[#ended + 1] = now
+      ended[#ended + 1] = id
+      left[#left + 1] = { id, fields[1] or '', fields[2] }
+    end
+  end
 end
+if #over > 0 then
+  for i, id in ipairs(over) do locks[i] = prefix .. id .. ':lock' end
+  call('DEL', unpack(locks, 1, #over))
+  call('SREM', prefix .. 'stalled', unpack(over))
+end
+if #ended > 0 then call('ZADD', prefix .. 'completed', unpack(ended)) end
+
+local are_ours = false
+for _, job in ipairs(left) do
+  local id, lead, opts = job[1], job[2], job[3]
+  if opts and string.find(opts, policy, 1, true) then
+    are_ours = true
+  else
+    keep_as(opts, id, count, seconds)
+  end
+  if lead ~= '' then leave(lead, id) end
+end
+if are_ours then keep(nil, count, seconds, 50) end -- a slack: many at once cost less
 if concurrency then wake() end
 return done

@@ -8,6 +8,9 @@ local function is_there(id)
   return call('EXISTS', prefix .. id) == 1 and not finished(id)
 end
 
+-- What is to wait, put there in one call in the end.
+local waiting = {}
+
 local function add(id, data, opts, lead)
   if call('EXISTS', prefix .. id, dead .. id, dead .. 'letter-' .. id) > 0 then
     drop_letter(dead, id)
@@ -24,7 +27,9 @@ local function add(id, data, opts, lead)
     'lead', lead)
   call('XADD', prefix .. 'events', '*', 'event', 'added', 'jobId', id, 'name', name)
   if enlist(lead, id) == 1 or is_first(lead, id) then
-    wait(id, 'added', 0)
+    event('waiting', id, 'prev', 'added')
+    placed[id] = true
+    waiting[#waiting + 1] = id
   else
     delay(id, again)
   end
@@ -34,5 +39,9 @@ end
 local added = {}
 for i = 6, #ARGV, 4 do
   added[#added + 1] = add(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+end
+if #waiting > 0 then
+  call('LPUSH', prefix .. 'wait', unpack(waiting))
+  wake()
 end
 return added

@@ -1,69 +1,21 @@
 //! Redis goes away and comes back.
 
 use std::collections::HashSet;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
 use std::time::Duration;
 
+use e2e::Redis;
 use queue::{LeadQueue, QueueError};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::node::{Node, V6};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::Running;
 
-/// A Redis server of the test's own, whose data outlives it.
-struct Server {
-    folder: TempDir,
-    port: u16,
-    process: Option<Child>,
-}
-
-impl Server {
-    async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { folder: tempfile::tempdir().unwrap(), port, process: None };
-        server.run().await;
-        server
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    async fn run(&mut self) {
-        let program = std::env::var("TEST_REDIS_SERVER")
-            .expect("TEST_REDIS_SERVER is the server's program: run `make test`");
-        let process = Command::new(program)
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"])
-            .args(["--port", &self.port.to_string()])
-            .current_dir(self.folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
-        let address = ("127.0.0.1", self.port);
-        eventually("the server listens", async || TcpStream::connect(address).ok()).await;
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_job_survives_a_kill_of_redis() {
-    let mut server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Redis::start(folder.path()).unwrap();
     let fixture = Fixture::on(server.url());
     let queue = fixture.queue();
     let node = Node::start(V6, &fixture);
@@ -84,7 +36,7 @@ async fn every_job_survives_a_kill_of_redis() {
         }
         assert!(matches!(queue.receive(1).await, Err(QueueError::Unavailable(_))));
         assert!(matches!(queue.depth().await, Err(QueueError::Unavailable(_))));
-        server.run().await;
+        server.run().unwrap();
         eventually("the queue answers again", async || queue.depth().await.ok()).await;
     }
     assert!(accepted.len() >= 210, "{}", accepted.len());

@@ -34,9 +34,13 @@ local function head(lead)
   end
 end
 
+-- Jobs that this script is about to put in one.
+local placed = {}
+
 -- Whether a job that is there is in none of BullMQ's states. A `resume` of BullMQ 5 does that to what was added while the
 -- queue was paused. Where the lists are long nobody is to wait for an answer: then it counts as found.
 local function is_lost(id)
+  if placed[id] then return false end
   if call('EXISTS', prefix .. id .. ':lock') == 1 then return false end
   for _, set in ipairs({ 'delayed', 'prioritized', 'waiting-children', 'completed', 'failed' }) do
     if call('ZSCORE', prefix .. set, id) then return false end
