@@ -1,8 +1,10 @@
 // Doc comments here are help texts: they are printed as they are written.
 #![allow(clippy::doc_markdown)]
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -29,7 +31,18 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Leads(LeadsCommand),
     /// Judge a lead again and print what would change; writes nothing unless told to
+    ///
+    /// With --all or --since it goes through every stored judgement instead, makes each once more from what is stored
+    /// with it, and compares the verdicts byte for byte. Nobody is asked, nothing is written, and the exit code is 1 when
+    /// any of them cannot be trusted.
     Replay(ReplayOptions),
+    /// Say who would have been routed differently under other rules, another prompt or another model
+    ///
+    /// Every lead's judgement in force is made again from what is stored, under the present configuration and what --with
+    /// changes in it. Without provider, model or prompt nobody is asked: what an AI answered is checked again, with its
+    /// quotations of computed facts brought up to date, and the rules are worked out again. With one of them the analyst
+    /// is really asked about each lead. Nothing is written.
+    Evaluate(EvaluateOptions),
     /// Look at what was given up, and send it again
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -159,13 +172,114 @@ fn word<T: Copy + Send + Sync + 'static>(
 #[derive(clap::Args)]
 pub(crate) struct ReplayOptions {
     /// The lead's id, or the beginning of it
-    pub(crate) id: String,
+    #[arg(required_unless_present_any = ["all", "since"])]
+    pub(crate) id: Option<String>,
     /// Put the lead up for judgement again; its CRM record is then updated
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["all", "since"])]
     pub(crate) apply: bool,
+    /// Every stored judgement
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) all: bool,
+    /// Every judgement stored since a time, such as 2026-01-31T00:00:00Z, or for as long as 90m, 24h or 7d
+    #[arg(long, value_name = "TIME", value_parser = since, conflicts_with_all = ["id", "all"])]
+    pub(crate) since: Option<Timestamp>,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+/// A time, or how long ago it was.
+fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let seconds = match text.char_indices().last() {
+        Some((at, 'm')) => Some((at, 60)),
+        Some((at, 'h')) => Some((at, 3_600)),
+        Some((at, 'd')) => Some((at, 86_400)),
+        _ => None,
+    };
+    let ago = seconds.and_then(|(at, unit)| text[..at].parse::<u64>().ok()?.checked_mul(unit));
+    ago.and_then(|ago| Timestamp::now().checked_sub(std::time::Duration::from_secs(ago)).ok()).ok_or_else(
+        || "must be a time such as 2026-01-31T00:00:00Z, or so long ago as 90m, 24h or 7d".to_owned(),
+    )
+}
+
+#[derive(clap::Args)]
+pub(crate) struct EvaluateOptions {
+    /// Only judgements made since a time, such as 2026-01-31T00:00:00Z, or for as long as 90m, 24h or 7d
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub(crate) since: Option<Timestamp>,
+    /// What is changed: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N, provider=NAME,
+    /// model=NAME or prompt=FILE; may be given several times
+    #[arg(long, value_name = "WHAT=VALUE")]
+    pub(crate) with: Vec<With>,
+    /// At most so many leads: always the same ones, spread evenly over all
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Ask a model about all of them, whatever it costs
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// How many of the leads that would be routed differently to list, at most 100000; all are counted
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) rows: u32,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// One thing that an evaluation changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum With {
+    Icp(PathBuf),
+    FitHighFrom(i64),
+    FitMediumFrom(i64),
+    ScoreBand(u8),
+    IntentBand(u8),
+    Provider(String),
+    Model(String),
+    Prompt(PathBuf),
+}
+
+impl fmt::Display for With {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Icp(file) => write!(f, "icp={}", file.display()),
+            Self::FitHighFrom(number) => write!(f, "fit_high_from={number}"),
+            Self::FitMediumFrom(number) => write!(f, "fit_medium_from={number}"),
+            Self::ScoreBand(number) => write!(f, "score_band={number}"),
+            Self::IntentBand(number) => write!(f, "intent_band={number}"),
+            Self::Provider(name) => write!(f, "provider={name}"),
+            Self::Model(name) => write!(f, "model={name}"),
+            Self::Prompt(file) => write!(f, "prompt={}", file.display()),
+        }
+    }
+}
+
+impl FromStr for With {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (what, value) = text.split_once('=').ok_or("must be WHAT=VALUE")?;
+        if value.is_empty() {
+            return Err(format!("{what} needs a value"));
+        }
+        let number = || value.parse::<u8>().map_err(|_| format!("{what} must be a number from 0 to 100"));
+        Ok(match what {
+            "icp" => Self::Icp(value.into()),
+            "fit_high_from" => Self::FitHighFrom(number()?.into()),
+            "fit_medium_from" => Self::FitMediumFrom(number()?.into()),
+            "score_band" => Self::ScoreBand(number()?),
+            "intent_band" => Self::IntentBand(number()?),
+            "provider" => Self::Provider(value.to_owned()),
+            "model" => Self::Model(value.to_owned()),
+            "prompt" => Self::Prompt(value.into()),
+            _ => {
+                let known = "icp, fit_high_from, fit_medium_from, score_band, intent_band, provider, model and prompt";
+                return Err(format!("{known} can be changed"));
+            }
+        })
+    }
 }
 
 #[derive(Subcommand)]

@@ -43,6 +43,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Migrate => command::migrate::run(&read_config()?).await,
         Command::Leads(leads) => command::leads::run(&read_config()?, leads).await,
         Command::Replay(options) => command::replay::run(&read_config()?, options).await,
+        Command::Evaluate(options) => command::evaluate::run(&read_config()?, options).await,
         Command::DeadLetters(letters) => command::dead_letters::run(&read_config()?, letters).await,
         Command::Quarantine(quarantine) => command::quarantine::run(&read_config()?, quarantine).await,
     }

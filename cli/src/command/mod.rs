@@ -2,6 +2,7 @@
 
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
+pub(crate) mod evaluate;
 pub(crate) mod leads;
 pub(crate) mod migrate;
 pub(crate) mod openapi;

@@ -1,19 +1,27 @@
 use std::process::ExitCode;
 
 use api::OperationError;
-use pipeline::Replay;
+use indicatif::{ProgressBar, ProgressStyle};
+use pipeline::{Problem, Replay, Verified};
 use runtime::Config;
+use serde::Serialize;
 use serde_json::Value;
+use store::{Scope, Store};
 
 use super::words::{count, flat, short};
-use super::{existing, table};
+use super::{existing, failed_if, or_interrupted, table};
 use crate::args::{Format, ReplayOptions};
 use crate::output::{self, Advice};
 
+/// How many judgements that did not come out the same are named.
+const MAX_PROBLEMS: usize = 100;
+
 /// Judges a lead again, and says what would change. With `--apply` it then happens.
 pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
-    let id = operations.resolve(&options.id).await?;
+    let app = existing::app(config).await?;
+    let Some(id) = &options.id else { return verify_all(&app.store, &options).await };
+    let operations = app.operations;
+    let id = operations.resolve(id).await?;
     let lead = operations.lead(&id).await?;
     let replay = match operations.replay(&id).await {
         Err(OperationError::NotFound(_)) => {
@@ -41,6 +49,59 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
         output::note(&format!("the lead is {}: it will be judged anyway", lead.status));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came of making every stored judgement once more.
+#[derive(Default, Serialize)]
+struct Verification {
+    judgements: u64,
+    reproduced: u64,
+    not_reproduced: u64,
+    /// The first [`MAX_PROBLEMS`] that were not.
+    problems: Vec<Verified>,
+}
+
+/// Makes every stored judgement once more. Fails where one does not come out the same.
+async fn verify_all(store: &Store, options: &ReplayOptions) -> anyhow::Result<ExitCode> {
+    let bar = ProgressBar::new(store.stored_analyses(Scope::Every, options.since).count().await?);
+    bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} judgements, {eta} left")?);
+    let mut sum = Verification::default();
+    let verified = pipeline::verify(store, options.since, |verified| {
+        bar.inc(1);
+        sum.judgements += 1;
+        if verified.problem.is_none() {
+            sum.reproduced += 1;
+        } else {
+            sum.not_reproduced += 1;
+            if sum.problems.len() < MAX_PROBLEMS {
+                sum.problems.push(verified);
+            }
+        }
+    });
+    let verified = or_interrupted(verified).await;
+    bar.finish_and_clear();
+    verified??;
+    match options.format {
+        Format::Json => output::json(&sum)?,
+        Format::Table => {
+            let rows = sum.problems.iter().map(|verified| {
+                let problem = verified.problem.map_or("", Problem::as_str);
+                [short(verified.lead_id.as_str()), verified.analysis_id.clone(), problem.to_owned()]
+            });
+            if !sum.problems.is_empty() {
+                table::print(["LEAD", "JUDGEMENT", "PROBLEM"], &[1], rows.collect());
+            }
+            output::line(&format!(
+                "{} of {} came out again byte for byte",
+                sum.reproduced,
+                count(usize::try_from(sum.judgements)?, "stored judgement", "stored judgements")
+            ));
+        }
+    }
+    if sum.not_reproduced > 0 {
+        output::note(&format!("{} cannot be trusted", sum.not_reproduced));
+    }
+    Ok(failed_if(sum.not_reproduced > 0))
 }
 
 fn print(replay: &Replay) {

@@ -1,0 +1,117 @@
+//! Judging stored leads again: all of them as they were, or under something else. Neither writes anything.
+
+use serde_json::Value;
+
+use crate::support::{Folder, Server};
+
+const DEFAULT: &str = include_str!("../../../config/icp.toml");
+
+/// A folder with a campaign in its database that has been worked on to the end, and no server any more.
+fn with_judged_leads(leads: usize) -> Folder {
+    let folder = Folder::without_limits();
+    let server = Server::start(&folder);
+    folder.json(&["simulate", &leads.to_string(), "--rate", "0", "--url", &server.url()]);
+    folder.json_once(&["leads", "list", "--limit", "500"], |page| {
+        page["items"].as_array().is_some_and(|leads| leads.iter().all(|lead| lead["status"] == "synced"))
+    });
+    folder
+}
+
+/// Everything that can be read of the leads: where they stand, and the whole of their audit trails.
+fn everything(folder: &Folder) -> Vec<Value> {
+    let page = folder.json(&["leads", "list", "--limit", "500"]);
+    let ids: Vec<String> = page["items"]
+        .as_array()
+        .expect("a page of leads")
+        .iter()
+        .map(|lead| lead["lead_id"].as_str().expect("an id").to_owned())
+        .collect();
+    let audits = ids.iter().map(|id| folder.json(&["leads", "audit", id]));
+    let shown = ids.iter().map(|id| folder.json(&["leads", "show", id]));
+    audits.chain(shown).collect()
+}
+
+#[test]
+fn an_evaluation_says_who_would_go_elsewhere_and_leaves_the_database_as_it_is() {
+    let folder = with_judged_leads(40);
+    // Reading it once more settles what the server left in its log.
+    let leads = folder.json(&["leads", "list", "--limit", "500"])["items"].as_array().map(Vec::len);
+    let database = || std::fs::read(folder.path("revenueflow.db")).expect("the database is there");
+    let (before, bytes) = (everything(&folder), database());
+
+    let same = folder.json(&["evaluate"]);
+    assert_eq!((same["leads"].as_u64(), same["routed_differently"].as_u64()), (Some(40), Some(0)));
+    assert_eq!(same["basis"], serde_json::json!({"rules": 40}));
+    assert_eq!(leads, Some(40));
+
+    let icp = DEFAULT.replace("points = 40", "points = 0").replace("points = 30", "points = 0");
+    std::fs::write(folder.path("strict.toml"), icp).expect("a file");
+    let strict = ["evaluate", "--since", "7d", "--with", "icp=strict.toml", "--with", "fit_high_from=90"];
+    let sum = folder.json(&[&strict[..], &["--rows", "3"]].concat());
+    let differently = sum["routed_differently"].as_u64().expect("a number");
+    assert!(differently > 3, "{sum:#}");
+    assert_eq!(sum["with"], serde_json::json!(["icp=strict.toml", "fit_high_from=90"]));
+    let listed = sum["differently"].as_array().expect("a list");
+    assert_eq!(listed.len(), 3);
+    for lead in listed {
+        assert_ne!(lead["from"]["route"], lead["to"]["route"]);
+        assert!(lead["facts"].as_array().is_some_and(|facts| !facts.is_empty()), "{lead:#}");
+    }
+    let moved = |flow: &&Value| flow["from"] != flow["to"];
+    let flows = sum["routes"].as_array().expect("a list").iter();
+    let through = |flows: &mut dyn Iterator<Item = &Value>| -> u64 {
+        flows.filter_map(|flow| flow["leads"].as_u64()).sum()
+    };
+    assert_eq!(through(&mut flows.clone()), 40);
+    assert_eq!(through(&mut flows.filter(moved)), differently);
+
+    let table = folder.run(&strict);
+    assert_eq!(table.code, Some(0), "{}", table.err);
+    assert!(table.text().starts_with("LEAD") && table.text().contains("baseline_score"), "{}", table.text());
+    let said = format!("{differently} of 40 leads would be routed differently; nothing was written");
+    assert!(table.err.contains(&said), "{}", table.err);
+
+    assert_eq!(folder.json(&["evaluate", "--limit", "7"])["leads"], 7);
+    assert_eq!(everything(&folder), before);
+    assert_eq!(database(), bytes, "not a byte of it");
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused_with_the_reason() {
+    let folder = with_judged_leads(1);
+    for (with, reason) in [
+        ("icp=missing.toml", "--with icp=missing.toml"),
+        ("fit_high_from=10", "--with: fit thresholds"),
+        ("model=some-model", "neither a model nor a prompt"),
+        ("prompt=prompt.md", "neither a model nor a prompt"),
+        ("provider=oracle", "AI_PROVIDER"),
+    ] {
+        let error = folder.run(&["evaluate", "--with", with]).error();
+        assert!(error.contains(reason), "{with}: {error}");
+    }
+    for wrong in [
+        &["evaluate", "--with", "temperature=1"][..],
+        &["evaluate", "--with", "score_band"],
+        &["evaluate", "--since", "yesterday"],
+        &["replay"],
+        &["replay", "--all", "--apply"],
+    ] {
+        assert_eq!(folder.run(wrong).code, Some(2), "{wrong:?}");
+    }
+    // Asking the rules costs nothing, and so needs no leave.
+    let asked = folder.run(&["evaluate", "--with", "provider=rules"]);
+    assert_eq!(asked.code, Some(0), "{}", asked.err);
+    assert!(asked.err.contains("it costs nothing"), "{}", asked.err);
+}
+
+#[test]
+fn every_stored_judgement_is_replayed_to_the_byte() {
+    let folder = with_judged_leads(30);
+    let all = folder.json(&["replay", "--all"]);
+    assert!(all["judgements"].as_u64() >= Some(30), "{all}");
+    assert_eq!((&all["reproduced"], &all["not_reproduced"]), (&all["judgements"], &0.into()));
+    let table = folder.run(&["replay", "--since", "24h"]);
+    assert_eq!(table.code, Some(0), "{}", table.err);
+    assert!(table.text().contains("came out again byte for byte"), "{}", table.text());
+    assert_eq!(folder.json(&["replay", "--since", "2100-01-01T00:00:00Z"])["judgements"], 0);
+}
