@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use analysis::{Analysis, Analyst, Icp, Rules, fact_sheet};
 use enrichment::Enrichment;
+use futures::{StreamExt as _, stream};
 use grounding::{Answer, Claim, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
 use lead::{Decision, Failure, FailureClass, Fit, FitScore, Intent, Lead, LeadId};
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
 
 use crate::replay::{Change, changes};
+
+/// How many leads are judged at the same time: an AI takes seconds for each.
+const AT_ONCE: usize = 8;
 
 /// What the leads are judged by in the simulation.
 pub struct Alternative {
@@ -149,7 +153,8 @@ impl Evaluated {
     }
 }
 
-/// Judges the selected leads under an alternative, one after the other, and hands each to `each`. Holds one page at a time.
+/// Judges the selected leads under an alternative, a few at a time, and hands each to `each` in a stable order. Holds one page
+/// at a time.
 ///
 /// A lead that cannot be judged is handed over with its failure, and the next one taken up; but when an analyst can
 /// answer nobody for now, or never will, the whole ends with that failure.
@@ -167,17 +172,22 @@ pub async fn evaluate(
         if page.is_empty() {
             return Ok(());
         }
-        for stored in page {
-            if left == 0 {
-                return Ok(());
-            }
-            left -= 1;
+        let wanted = page.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
+        let judged = wanted.map(|stored| async {
             let lead_id = stored.lead_id.clone();
-            match one(stored, alternative, &rules).await {
+            (lead_id, one(stored, alternative, &rules).await)
+        });
+        let mut judged = stream::iter(judged).buffered(AT_ONCE);
+        while let Some((lead_id, judged)) = judged.next().await {
+            left -= 1;
+            match judged {
                 Ok(evaluated) => each(Ok(evaluated)),
                 Err(Stop::Lead(failure)) => each(Err(NotEvaluated { lead_id, failure })),
                 Err(Stop::All(failure)) => return Err(failure),
             }
+        }
+        if left == 0 {
+            return Ok(());
         }
     }
 }
