@@ -9,6 +9,9 @@ use lead::{Clock, Dependency, Failure};
 /// what they hold.
 const UNDER_WAY_WAIT: Duration = Duration::from_secs(15);
 
+/// The longest wait at a time, so that a budget that was raised counts soon.
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
+
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
 /// A day in UTC, counted from 1970-01-01.
@@ -91,15 +94,17 @@ impl Budget {
         Self { dependency, limit, spending, clock }
     }
 
-    /// Holds the most that a call can cost. Where it is not left this is a deferral, `budget_spent`, to the end of the day, or
-    /// for some seconds where calls under way hold it.
+    /// Holds the most that a call can cost. Where it is not left this is a deferral, `budget_spent`: to the end of the day, a
+    /// quarter of an hour at a time, or for some seconds where calls under way hold it.
     pub async fn hold(&self, amount: u64) -> Result<Hold, Failure> {
         let now = self.clock.now();
         let day = Day::of(now);
         let wait = match self.spending.hold(&self.dependency, day, amount, self.limit).await? {
             Taken::Held => return Ok(Hold { day, amount }),
             Taken::UnderWay => UNDER_WAY_WAIT,
-            Taken::Spent => Duration::try_from(day.end().duration_since(now)).unwrap_or_default(),
+            Taken::Spent => {
+                Duration::try_from(day.end().duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
+            }
         };
         Err(Failure::deferral(
             self.dependency.clone(),
@@ -129,18 +134,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_left_is_deferred_to_the_end_of_the_day() {
+    async fn what_is_not_left_is_deferred_and_the_next_day_has_a_budget_of_its_own() {
         let (budget, clock) = budget(100);
         clock.advance(Duration::from_hours(1));
         let hold = budget.hold(60).await.unwrap();
         budget.settle(hold, 50).await.unwrap();
         let refusal = budget.hold(51).await.unwrap_err();
         assert_eq!((refusal.class, refusal.code.as_ref()), (FailureClass::Deferral, "budget_spent"));
-        assert_eq!(refusal.retry_after, Some(Duration::from_hours(23)));
+        assert_eq!(refusal.retry_after, Some(LONGEST_WAIT));
         let hold = budget.hold(50).await.unwrap();
         budget.settle(hold, 50).await.unwrap();
-        assert!(budget.hold(1).await.is_err());
-        clock.advance(Duration::from_hours(23));
+        clock.advance(Duration::from_mins(22 * 60 + 55));
+        assert_eq!(budget.hold(1).await.unwrap_err().retry_after, Some(Duration::from_mins(5)));
+        clock.advance(Duration::from_mins(5));
         assert_eq!(budget.hold(100).await.unwrap().amount(), 100, "a new day");
     }
 

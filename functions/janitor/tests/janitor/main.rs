@@ -14,6 +14,7 @@ macro_rules! on_both {
     };
 }
 
+mod outage;
 mod reconcile;
 mod resume;
 mod second_look;

@@ -82,6 +82,15 @@ impl House {
 
     /// Works off everything that is in the queue.
     pub(crate) async fn work(&self) {
+        let pipeline = self.pipeline(Arc::clone(&self.ai) as Arc<dyn Analyst>);
+        while let Some(message) = self.queue.receive(1).await.unwrap().pop() {
+            pipeline.handle(&message).await.unwrap();
+            self.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+        }
+    }
+
+    /// A worker's pipeline, with an analyst of its own.
+    pub(crate) fn pipeline(&self, analyst: Arc<dyn Analyst>) -> Pipeline {
         let clock = || Arc::new(self.clock.clone());
         let database = self.store.database().clone();
         let all = 1_000_000;
@@ -95,7 +104,7 @@ impl House {
             clock(),
             GuardSettings::default(),
         );
-        let pipeline = Pipeline {
+        Pipeline {
             store: self.store.clone(),
             enrichment: Waterfall::new(
                 vec![Arc::new(Fixtures::built_in())],
@@ -103,15 +112,11 @@ impl House {
                 clock(),
             ),
             icp: Icp::default_config(),
-            analyst: Arc::clone(&self.ai) as Arc<dyn Analyst>,
+            analyst,
             guard,
             routing: Routing::default_config(),
             rejected: Rejected::Hold,
             clock: clock(),
-        };
-        while let Some(message) = self.queue.receive(1).await.unwrap().pop() {
-            pipeline.handle(&message).await.unwrap();
-            self.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
         }
     }
 }

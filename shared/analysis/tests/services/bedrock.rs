@@ -1,0 +1,132 @@
+//! Bedrock.
+
+use analysis::{Analyst as _, Guards, ModelAnalyst, Models};
+use grounding::{Contract, GroundingStatus, check};
+use lead::FailureClass::{Deferral, Permanent, Transient};
+use sandbox::bedrock::{ACCESS_KEY_ID, Bedrock, Says, fails};
+use sandbox::{Fake, Fault, Misbehaviour};
+use serde_json::json;
+
+use crate::support::{Shared, answered, facts, last, refusal};
+
+const CLAUDE: &str = "global.anthropic.claude-haiku-5-5";
+
+async fn bedrock() -> (Fake, Bedrock) {
+    let bedrock = Bedrock::default();
+    (Fake::serve("bedrock", bedrock.router()).await.unwrap(), bedrock)
+}
+
+#[tokio::test]
+async fn every_kind_of_model_is_asked_in_its_own_way_and_answers() {
+    let (fake, _) = bedrock().await;
+    for (model, part) in [
+        (CLAUDE, "outputConfig"),
+        ("us.amazon.nova-2-lite-v1:0", "toolConfig"),
+        ("openai.gpt-oss-120b-1:0", "system"),
+    ] {
+        let (analysis, answer) = answered(&Shared::default().bedrock(&fake, model, ACCESS_KEY_ID)).await;
+        let verdict = check(&facts(), &answer, &Contract::default());
+        assert_eq!(verdict.status, GroundingStatus::Valid, "{model}: {:?}", verdict.reasons);
+        assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("bedrock", model));
+        assert!(analysis.usage.cost_microusd > 0, "{model}");
+        let request = last(&fake).json();
+        assert!(request[part].is_array() || request[part].is_object(), "{model}");
+        assert!(request["inferenceConfig"]["maxTokens"].as_i64().unwrap() > 0, "always bounded");
+        assert_eq!(request["inferenceConfig"].as_object().unwrap().len(), 1, "no sampling parameters");
+    }
+}
+
+#[tokio::test]
+async fn what_is_the_same_for_every_lead_comes_first_and_is_marked_to_be_cached() {
+    let (fake, _) = bedrock().await;
+    answered(&Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID)).await;
+    let request = last(&fake).json();
+    assert_eq!(request["system"][1]["cachePoint"]["type"], "default");
+    assert!(!request["system"].to_string().contains("demo_request\",\"engagement"), "no facts in it");
+    assert!(request["messages"][0]["content"][0]["text"].as_str().unwrap().contains("demo_request"));
+}
+
+#[tokio::test]
+async fn every_way_to_end_has_its_consequence() {
+    let (fake, bedrock) = bedrock().await;
+    for (says, class, code) in [
+        (Says::Ends("max_tokens"), Permanent, "ai_answer_cut"),
+        (Says::Ends("model_context_window_exceeded"), Permanent, "ai_answer_cut"),
+        (Says::Ends("guardrail_intervened"), Permanent, "ai_blocked"),
+        (Says::Ends("content_filtered"), Permanent, "ai_blocked"),
+        (Says::Ends("malformed_model_output"), Transient, "ai_answer_unusable"),
+        (Says::Text(" ".to_owned()), Transient, "ai_answer_unusable"),
+    ] {
+        bedrock.will([says.clone()]);
+        let analyst = Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID);
+        assert_eq!(refusal(&analyst).await, (class, code.to_owned()), "{says:?}");
+    }
+    bedrock.will([Says::Reasoning]);
+    answered(&Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID)).await;
+}
+
+#[tokio::test]
+async fn every_error_has_its_class_and_is_asked_once() {
+    let (fake, _) = bedrock().await;
+    for (fault, class, code) in [
+        (fails(503, "ServiceUnavailableException", "busy"), Transient, "ai_unavailable"),
+        (fails(500, "InternalServerException", "oops"), Transient, "ai_unavailable"),
+        (fails(424, "ModelErrorException", "oops"), Transient, "ai_unavailable"),
+        (fails(408, "ModelTimeoutException", "slow"), Transient, "ai_unavailable"),
+        (fails(429, "ModelNotReadyException", "cold"), Transient, "ai_unavailable"),
+        (Fault::on("", Misbehaviour::Refuse), Transient, "http_reply_lost"),
+        (Fault::on("", Misbehaviour::answer(502, json!("<html>"))), Transient, "ai_unavailable"),
+        (fails(429, "ThrottlingException", "Too many requests"), Deferral, "ai_rate_limited"),
+        (fails(429, "ThrottlingException", "Too many tokens per day"), Deferral, "ai_quota_exhausted"),
+        (fails(400, "ServiceQuotaExceededException", "no more"), Deferral, "ai_quota_exhausted"),
+        (fails(403, "AccessDeniedException", "no"), Permanent, "ai_credentials_refused"),
+        (fails(400, "ValidationException", "bad"), Permanent, "ai_request_refused"),
+    ] {
+        fake.clear_faults();
+        fake.add_fault(fault.clone());
+        let before = fake.exchanges().len();
+        let analyst = Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID);
+        assert_eq!(refusal(&analyst).await, (class, code.to_owned()), "{fault:?}");
+        assert_eq!(fake.exchanges().len(), before + 1, "the pipeline retries, and nobody else");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_wrong_model_are_told_apart() {
+    let (fake, _) = bedrock().await;
+    let stranger = Shared::default().bedrock(&fake, CLAUDE, "AKIDSOMEBODYELSE");
+    assert_eq!(refusal(&stranger).await, (Permanent, "ai_credentials_refused".to_owned()));
+    for id in ["anthropic.claude-haiku-5-5", "anthropic.claude-v2:1", "anthropic.nothing"] {
+        let list = format!(
+            "[[models]]\nprovider = \"bedrock\"\nid = \"{id}\"\noutput = \"prompt\"\nmax_output_tokens = 9\n\
+             prices = [{{ from = \"2026-01-01\", input = 1, output = 1 }}]"
+        );
+        let model = Models::parse(&list).unwrap().model("bedrock", id).unwrap();
+        let analyst = Shared::default().bedrock_of(&fake, model, ACCESS_KEY_ID);
+        assert_eq!(refusal(&analyst).await, (Permanent, "ai_model_retired".to_owned()), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_failure_that_costs_nothing() {
+    let shared = Shared::with_budget(1_000_000);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let model = Models::built_in().model("bedrock", CLAUDE).unwrap();
+    let service = Shared::bedrock_service(&format!("http://{closed}"), &model, ACCESS_KEY_ID);
+    let analyst = shared.analyst(service, model, analysis::Prompt::built_in());
+    assert_eq!(refusal(&analyst).await, (Transient, "http_connect".to_owned()));
+    let day = breaker::Day::of(lead::Clock::now(&shared.clock));
+    assert_eq!(shared.spending.spent(&crate::support::BUDGET, day), 0);
+}
+
+#[tokio::test]
+async fn without_guards_a_probe_asks() {
+    let (fake, _) = bedrock().await;
+    let model = Models::built_in().model("bedrock", CLAUDE).unwrap();
+    let service = Shared::bedrock_service(&fake.url(), &model, ACCESS_KEY_ID);
+    let clock = std::sync::Arc::new(lead::SystemClock);
+    let prompt = analysis::Prompt::built_in();
+    let analyst = ModelAnalyst::new(service, model, prompt, Contract::default(), Guards::default(), clock);
+    analyst.probe(&ModelAnalyst::dependency("bedrock")).await.unwrap();
+    assert_eq!(last(&fake).json()["inferenceConfig"]["maxTokens"], 16);
+}

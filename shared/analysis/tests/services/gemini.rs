@@ -1,0 +1,120 @@
+//! Gemini.
+
+use analysis::{Analyst as _, Models};
+use grounding::{Contract, GroundingStatus, check};
+use lead::FailureClass::{Deferral, Permanent, Transient};
+use lead::{Decision, Dependency};
+use sandbox::gemini::{Gemini, KEY, Says, out_of_quota, overloaded};
+use sandbox::{Fake, Fault, Misbehaviour};
+use serde_json::json;
+
+use crate::support::{Shared, answered, facts, last, refusal};
+
+const MODEL: &str = "gemini-3.8-flash";
+
+async fn gemini() -> (Fake, Gemini) {
+    let gemini = Gemini::default();
+    (Fake::serve("gemini", gemini.router()).await.unwrap(), gemini)
+}
+
+#[tokio::test]
+async fn a_truthful_answer_passes_the_contract_and_says_what_it_cost() {
+    let (fake, _) = gemini().await;
+    let (analysis, answer) = answered(&Shared::default().gemini(&fake, MODEL, KEY)).await;
+    let verdict = check(&facts(), &answer, &Contract::default());
+    assert_eq!(verdict.status, GroundingStatus::Valid, "{:?}", verdict.reasons);
+    assert_eq!(answer.evidence[0].value, json!("Fintech"));
+    assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("gemini", MODEL));
+    assert!(analysis.prompt_version.unwrap().starts_with("judge-v1@"));
+    let usage = analysis.usage;
+    assert!(usage.input_tokens > 1_000 && usage.output_tokens > 50, "{usage:?}");
+    // 0.75 and 3.75 dollars a million: the test's clock stands before the day of the first price.
+    let nanos = usage.input_tokens * 750 + usage.output_tokens * 3_750;
+    assert_eq!(usage.cost_microusd, nanos.div_ceil(1_000));
+}
+
+#[tokio::test]
+async fn the_request_is_bounded_and_holds_no_sampling_parameter() {
+    let (fake, _) = gemini().await;
+    answered(&Shared::default().gemini(&fake, MODEL, KEY)).await;
+    let request = last(&fake);
+    assert_eq!(request.path, "/v1beta/models/gemini-3.8-flash:generateContent");
+    let generation = &request.json()["generationConfig"];
+    let mut names: Vec<_> = generation.as_object().unwrap().keys().collect();
+    names.sort();
+    assert_eq!(names, ["maxOutputTokens", "responseJsonSchema", "responseMimeType", "thinkingConfig"]);
+    assert!(!request.path.contains(KEY), "the key is in a header only");
+    let text = String::from_utf8(request.body.to_vec()).unwrap();
+    assert!(!text.contains("ann.smith"), "nothing personal is sent");
+}
+
+#[tokio::test]
+async fn every_output_mode_gives_an_answer() {
+    let (fake, _) = gemini().await;
+    for mode in ["json_schema", "tool", "prompt"] {
+        let list = format!(
+            "[[models]]\nprovider = \"gemini\"\nid = \"{MODEL}\"\noutput = \"{mode}\"\nmax_output_tokens = 4096\n\
+             prices = [{{ from = \"2026-01-01\", input = 1, output = 1 }}]"
+        );
+        let model = Models::parse(&list).unwrap().model("gemini", MODEL).unwrap();
+        let (_, answer) = answered(&Shared::default().gemini_of(&fake, model, KEY)).await;
+        assert_eq!(answer.decision, Decision::Ignore, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_end_has_its_consequence() {
+    let (fake, gemini) = gemini().await;
+    for (says, class, code) in [
+        (Says::Blocked("PROHIBITED_CONTENT"), Permanent, "ai_blocked"),
+        (Says::Ends("SPII"), Permanent, "ai_blocked"),
+        (Says::Ends("MAX_TOKENS"), Permanent, "ai_answer_cut"),
+        (Says::ThinksTooLong, Permanent, "ai_answer_cut"),
+        (Says::Ends("MALFORMED_RESPONSE"), Transient, "ai_answer_unusable"),
+        (Says::Text(String::new()), Transient, "ai_answer_unusable"),
+    ] {
+        gemini.will([says.clone()]);
+        let analyst = Shared::default().gemini(&fake, MODEL, KEY);
+        assert_eq!(refusal(&analyst).await, (class, code.to_owned()), "{says:?}");
+    }
+    gemini.will([Says::Thoughts]);
+    answered(&Shared::default().gemini(&fake, MODEL, KEY)).await;
+    gemini.will([Says::Invention]);
+    let (_, answer) = answered(&Shared::default().gemini(&fake, MODEL, KEY)).await;
+    let verdict = check(&facts(), &answer, &Contract::default());
+    assert_eq!(verdict.status, GroundingStatus::Rejected);
+}
+
+#[tokio::test]
+async fn every_error_has_its_class() {
+    let (fake, _) = gemini().await;
+    let answer = |status| Fault::on("", Misbehaviour::answer(status, json!(null)));
+    for (fault, class, code) in [
+        (overloaded(), Transient, "ai_unavailable"),
+        (answer(500), Transient, "ai_unavailable"),
+        (Fault::on("", Misbehaviour::Refuse), Transient, "http_reply_lost"),
+        (out_of_quota(Some("26.5s"), false), Deferral, "ai_rate_limited"),
+        (out_of_quota(None, true), Deferral, "ai_quota_exhausted"),
+    ] {
+        fake.clear_faults();
+        fake.add_fault(fault);
+        let analyst = Shared::default().gemini(&fake, MODEL, KEY);
+        assert_eq!(refusal(&analyst).await, (class, code.to_owned()));
+    }
+    fake.clear_faults();
+    let wrong = Shared::default().gemini(&fake, MODEL, "wrong");
+    assert_eq!(refusal(&wrong).await, (Permanent, "ai_credentials_refused".to_owned()));
+    let list = "[[models]]\nprovider = \"gemini\"\nid = \"gemini-2.0-flash\"\noutput = \"prompt\"\nmax_output_tokens = 9\n\
+                prices = [{ from = \"2026-01-01\", input = 1, output = 1 }]";
+    let retired = Models::parse(list).unwrap().model("gemini", "gemini-2.0-flash").unwrap();
+    let retired = Shared::default().gemini_of(&fake, retired, KEY);
+    assert_eq!(refusal(&retired).await, (Permanent, "ai_model_retired".to_owned()));
+}
+
+#[tokio::test]
+async fn a_probe_of_a_system_that_is_believed_to_be_well_asks_nobody() {
+    let (fake, _) = gemini().await;
+    let analyst = Shared::default().gemini(&fake, MODEL, KEY);
+    analyst.probe(&Dependency::new("ai.gemini")).await.unwrap();
+    assert_eq!(fake.exchanges().len(), 0);
+}
