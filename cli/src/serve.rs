@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use ingest::{Ingest, LeadSink};
 use intake::{Authenticator, MAX_BODY_BYTES};
-use janitor::{Janitor, Probe};
+use janitor::{Chase, Janitor, Overdue, Probe};
 use lead::{Dependency, Failure};
 use pipeline::Pipeline;
 use queue::{Spool, Worker};
@@ -127,9 +127,22 @@ async fn take_in(ingest: Arc<Ingest>, request: Request) -> http::Response<Body> 
 /// The janitor of this process.
 pub(crate) fn janitor(app: &App) -> Janitor {
     let crm = app.pipeline.guard.dependency().clone();
-    let probes: Vec<(Dependency, Arc<dyn Probe>)> =
+    let mut probes: Vec<(Dependency, Arc<dyn Probe>)> =
         vec![(crm, Arc::new(CrmProbe(Arc::clone(&app.pipeline))))];
+    probes.extend(janitor::ai_probes(&app.pipeline.analyst));
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
+        .chasing(Arc::new(Chaser(Arc::clone(&app.pipeline))))
+}
+
+struct Chaser(Arc<Pipeline>);
+
+#[async_trait::async_trait]
+impl Chase for Chaser {
+    async fn chase(&self, limit: u32) -> Result<Overdue, Failure> {
+        let chased = self.0.chase(limit).await?;
+        let pipeline::Chased { overdue, reassigned, responded } = chased;
+        Ok(Overdue { overdue, reassigned, responded })
+    }
 }
 
 struct CrmProbe(Arc<Pipeline>);

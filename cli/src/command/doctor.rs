@@ -3,6 +3,7 @@ use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use analysis::ModelAnalyst;
 use database::{Backend, Database};
 use enrichment::Fixtures;
 use intake::{Authenticator, MIN_SECRET_CHARS};
@@ -27,8 +28,8 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
         profile(&mut report, &mut config);
         let app = database(&mut report, &config).await;
         queue(&mut report, app.as_ref()).await;
-        analyst(&mut report, &config);
-        enrichment(&mut report, &config);
+        analyst(&mut report, &config).await;
+        enrichment(&mut report, app.as_ref()).await;
         crm(&mut report, app.as_ref()).await;
         if as_asked {
             exposure(&mut report, &config);
@@ -208,15 +209,61 @@ async fn queue(report: &mut Report, app: Option<&App>) {
     }
 }
 
-fn analyst(report: &mut Report, config: &Config) {
-    match config.ai.provider {
-        AiProvider::Rules => report.ok("ai", "rules, offline"),
+/// A call of a few tokens to each AI: it shows that the key and the model are good. Asks whatever the breaker says.
+async fn analyst(report: &mut Report, config: &Config) {
+    let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
+    let analyst = match assembly::icp(config).and_then(|icp| assembly::analyst(config, &icp)) {
+        Ok(analyst) => analyst,
+        Err(error) => return report.fail("ai", &error),
+    };
+    for (check, provider) in providers {
+        let Some(provider) = provider else { continue };
+        if provider == AiProvider::Rules {
+            report.ok(check, "rules, offline");
+            continue;
+        }
+        let model = match assembly::ai_model(config, provider) {
+            Ok(model) => model,
+            Err(error) => return report.fail(check, &error),
+        };
+        let found = format!("{}, {}, answers", provider.as_str(), model.id);
+        match (analyst.probe(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
+            (Err(failure), _) => {
+                report.fail(check, &Advice::new(failure.to_string(), "docs/ai.md says what to do").into());
+            }
+            (Ok(()), Some(day)) => report.warn(check, found, &format!("it is turned off on {day}")),
+            (Ok(()), None) => report.ok(check, found),
+        }
     }
 }
 
-fn enrichment(report: &mut Report, config: &Config) {
-    let companies = Fixtures::built_in().domains().count();
-    report.ok("enrichment", format!("{} ({companies} companies)", config.enrichment.providers.join(", ")));
+/// Tries the providers' credentials where that is free. The others are not tried: a question costs a credit.
+async fn enrichment(report: &mut Report, app: Option<&App>) {
+    const CHECK: &str = "enrichment";
+    let Some(app) = app else { return report.skip(CHECK, "needs the database") };
+    let now = app.clock.now();
+    for state in app.pipeline.enrichment.states().await {
+        let name = state.name;
+        let left_alone = state.left_alone.filter(|open| now < open.retry_at);
+        match (state.check, left_alone) {
+            (Err(failure), _) => {
+                let hint = "docs/enrichment.md says what each provider needs";
+                report.fail(CHECK, &Advice::new(format!("{name}: {failure}"), hint).into());
+            }
+            (Ok(_), Some(open)) => {
+                let found = format!("{name} is left alone until {}: {}", open.retry_at, open.reason);
+                report.warn(CHECK, found, "it is asked again by itself; the others are asked meanwhile");
+            }
+            (Ok(Some(works)), None) => report.ok(CHECK, format!("{name}, {works}")),
+            (Ok(None), None) if name == "fixtures" => {
+                let companies = Fixtures::built_in().domains().count();
+                report.ok(CHECK, format!("fixtures, {companies} companies, offline"));
+            }
+            (Ok(None), None) => {
+                report.ok(CHECK, format!("{name}, key not tried, since a question costs a credit"));
+            }
+        }
+    }
 }
 
 async fn crm(report: &mut Report, app: Option<&App>) {
@@ -225,7 +272,31 @@ async fn crm(report: &mut Report, app: Option<&App>) {
     let provider = app.pipeline.guard.provider();
     match app.pipeline.guard.probe().await {
         Ok(()) => report.ok(CHECK, format!("{provider}, answers")),
-        Err(failure) => report.fail(CHECK, &anyhow::Error::new(failure).context(provider)),
+        Err(failure) => return report.fail(CHECK, &anyhow::Error::new(failure).context(provider)),
+    }
+    mapping(report, app).await;
+}
+
+/// Whether the CRM has the fields that the mapping names, and lets us write them.
+async fn mapping(report: &mut Report, app: &App) {
+    const CHECK: &str = "crm mapping";
+    let guard = &app.pipeline.guard;
+    let problems = match guard.schema_problems().await {
+        Ok(problems) => problems,
+        Err(failure) => return report.fail(CHECK, &anyhow::Error::new(failure).context(guard.provider())),
+    };
+    for problem in &problems {
+        let hint = "docs/crm.md says how to create the fields and change the mapping";
+        if problem.blocks {
+            report.fail(CHECK, &Advice::new(problem.message.clone(), hint).into());
+        } else {
+            report.warn(CHECK, format!("{}; it is left out", problem.message), hint);
+        }
+    }
+    if problems.is_empty() {
+        let mapping = guard.mapping();
+        let rules: usize = mapping.objects().map(|(_, object)| object.rules().len()).sum();
+        report.ok(CHECK, format!("version {}, {rules} fields, the CRM has them all", mapping.version()));
     }
 }
 
