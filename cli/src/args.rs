@@ -55,6 +55,10 @@ pub(crate) enum Command {
     /// static token, the first one is sent. With a rate, latencies count from the moment a post was due, so that a slow
     /// answer is not hidden by the posts it delayed. The exit code is 1 when any lead was not acknowledged in the end.
     Simulate(SimulateOptions),
+    /// Start fakes of the outside systems on this machine, to try everything without an account
+    ///
+    /// Prints the variables that lead to them. docs/sandbox.md says what they know and how they are told to misbehave.
+    Sandbox(SandboxOptions),
     /// Check the configuration and everything it points to
     ///
     /// One line a check: ok, warn or FAIL. Nothing is created. The exit code is 1 when anything fails.
@@ -326,6 +330,22 @@ pub(crate) enum QuarantineCommand {
         /// Its id, or the beginning of it
         id: String,
     },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SandboxOptions {
+    /// The port that theirs are counted from; 0 takes any free ones
+    #[arg(long, value_name = "PORT", default_value_t = 4600, value_parser = clap::value_parser!(u16).range(..=65_000))]
+    pub(crate) port_base: u16,
+    /// Only these, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Write the variables to a file as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Print what they are asked
+    #[arg(long)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(clap::Args)]

@@ -37,6 +37,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match command {
         Command::Openapi => command::openapi::run(),
         Command::Simulate(options) => command::simulate::run(options).await,
+        Command::Sandbox(options) => command::sandbox::run(options).await,
         Command::Doctor => command::doctor::run(read_config()).await,
         Command::Serve(options) => serve::run(read_config()?, options).await,
         Command::Reconcile => command::reconcile::run(&read_config()?).await,

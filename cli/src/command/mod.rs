@@ -9,6 +9,7 @@ pub(crate) mod openapi;
 pub(crate) mod quarantine;
 pub(crate) mod reconcile;
 pub(crate) mod replay;
+pub(crate) mod sandbox;
 pub(crate) mod simulate;
 
 mod existing;

@@ -1,16 +1,73 @@
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use enrichment::{EnrichmentProvider, Fixtures, Waterfall};
+use anyhow::Context as _;
+use enrichment::{
+    Access, Apollo, Clearbit, EnrichmentProvider, Fixtures, Hunter, Memory, PeopleDataLabs, Terms, Waterfall,
+    ZoomInfo, ZoomInfoAccess,
+};
 use lead::Clock;
-use runtime::Config;
-
-/// How long an enrichment provider may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use runtime::{Config, EnrichmentSource, KeyedConfig};
+use store::Store;
 
 /// Who knows companies, as configured.
-pub(crate) fn waterfall(config: &Config, clock: &Arc<dyn Clock>) -> Waterfall {
-    let providers = config.enrichment.providers.iter();
-    let providers = providers.map(|_fixtures| Arc::new(Fixtures::built_in()) as Arc<dyn EnrichmentProvider>);
-    Waterfall::new(providers.collect(), TIMEOUT, Arc::clone(clock))
+///
+/// # Errors
+///
+/// When an address is none; names the variable.
+pub(crate) fn waterfall(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> anyhow::Result<Waterfall> {
+    let config = &config.enrichment;
+    let mut providers = Vec::with_capacity(config.providers.len());
+    let mut credits = HashMap::new();
+    for source in &config.providers {
+        let provider = provider(source, config.timeout, clock)?;
+        if let Some(limit) = source.daily_credits() {
+            credits.insert(provider.name(), limit);
+        }
+        providers.push(provider);
+    }
+    let memory = Memory {
+        cache: Arc::new(store.clone()),
+        health: Arc::new(store.clone()),
+        spending: Arc::new(store.clone()),
+    };
+    let terms = Terms { known_for: config.known_for, unknown_for: config.unknown_for, ..Terms::default() };
+    Ok(Waterfall::remembering(providers, config.timeout, clock, &memory, terms, &credits))
+}
+
+fn provider(
+    source: &EnrichmentSource,
+    timeout: std::time::Duration,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn EnrichmentProvider>> {
+    let clock = Arc::clone(clock);
+    Ok(match source {
+        EnrichmentSource::Fixtures => Arc::new(Fixtures::built_in()),
+        EnrichmentSource::ZoomInfo(zoominfo) => {
+            let access = ZoomInfoAccess {
+                base_url: zoominfo.base_url.parse().context("ZOOMINFO_BASE_URL")?,
+                token_url: zoominfo.token_url.parse().context("ZOOMINFO_TOKEN_URL")?,
+                client_id: zoominfo.client_id.clone(),
+                client_secret: zoominfo.client_secret.clone(),
+            };
+            Arc::new(ZoomInfo::new(access, timeout, clock)?)
+        }
+        EnrichmentSource::Apollo(keyed) => {
+            Arc::new(Apollo::new(access(keyed, "APOLLO_BASE_URL")?, timeout, clock)?)
+        }
+        EnrichmentSource::PeopleDataLabs { keyed, min_likelihood } => {
+            let access = access(keyed, "PDL_BASE_URL")?;
+            Arc::new(PeopleDataLabs::new(access, *min_likelihood, timeout, clock)?)
+        }
+        EnrichmentSource::Hunter(keyed) => {
+            Arc::new(Hunter::new(access(keyed, "HUNTER_BASE_URL")?, timeout, clock)?)
+        }
+        EnrichmentSource::Clearbit(keyed) => {
+            Arc::new(Clearbit::new(access(keyed, "CLEARBIT_BASE_URL")?, timeout, clock)?)
+        }
+    })
+}
+
+fn access(keyed: &KeyedConfig, variable: &'static str) -> anyhow::Result<Access> {
+    Ok(Access { base_url: keyed.base_url.parse().context(variable)?, key: keyed.key.clone() })
 }

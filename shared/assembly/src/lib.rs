@@ -28,7 +28,7 @@ pub fn pipeline(config: &Config, database: &Database, clock: &Arc<dyn Clock>) ->
     let store = Store::new(database.clone(), Arc::clone(clock));
     Ok(Pipeline {
         analyst: ai::guarded(config, &icp, &store, clock)?,
-        enrichment: enrichment::waterfall(config, clock),
+        enrichment: enrichment::waterfall(config, &store, clock)?,
         guard: crm::guard(config, database, &store, clock)?,
         routing: routing(config)?,
         rejected: match config.crm.rejected_leads {

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 pub use self::ai::{AiConfig, AiProvider, BedrockConfig, GeminiConfig};
 pub use self::crm::{CrmConfig, CrmMode, CrmProvider, Limits, RejectedLeads};
-pub use self::enrichment::EnrichmentConfig;
+pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
 use crate::{ConfigError, LogFormat, Variables};
 
 /// Everything that can be configured. `.env.example` documents each variable.

@@ -11,7 +11,7 @@ mod variables;
 
 pub use config::{
     AiConfig, AiProvider, BedrockConfig, Config, CrmConfig, CrmMode, CrmProvider, EnrichmentConfig,
-    GeminiConfig, Limits, QueueKind, RejectedLeads,
+    EnrichmentSource, GeminiConfig, KeyedConfig, Limits, QueueKind, RejectedLeads, ZoomInfoConfig,
 };
 /// What has been measured; renders in Prometheus' text format.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;

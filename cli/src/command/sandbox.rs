@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use sandbox::{CATALOGUE, Entry, Exchange, Fake};
+use tokio::task::JoinSet;
+
+use super::or_interrupted;
+use crate::args::SandboxOptions;
+use crate::output::{self, Advice};
+
+/// What a file begins with that may be written again.
+const HEAD: &str = "# Written by `revenueflow sandbox`: it leads to fakes on this machine.";
+/// The one variable that takes several providers.
+const WATERFALL: &str = "ENRICHMENT_PROVIDERS";
+
+/// Serves the fakes of the outside systems until it is interrupted.
+pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {
+    let mut fakes = Vec::new();
+    for entry in chosen(&options.only)? {
+        let port = if options.port_base == 0 { 0 } else { options.port_base.saturating_add(entry.port) };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let fake = Fake::serve_on(entry.name, (entry.router)(), address).await.map_err(|error| {
+            let problem = format!("{}: cannot listen on {address}: {error}", entry.name);
+            Advice::new(problem, "--port-base moves all of them; 0 takes any free ports")
+        })?;
+        fakes.push((entry, fake));
+    }
+    let variables = variables(&fakes);
+    if let Some(file) = &options.env_file {
+        write(file, &variables)?;
+    }
+    output::line(variables.trim_end());
+    let mut followed = JoinSet::new();
+    if options.verbose {
+        for (entry, fake) in &fakes {
+            let (name, mut exchanges) = (entry.name, fake.follow());
+            followed.spawn(async move {
+                while let Some(exchange) = exchanges.recv().await {
+                    output::note(&told(name, &exchange));
+                }
+            });
+        }
+    }
+    output::note(&format!("{} fakes are ready; Ctrl-C ends them", fakes.len()));
+    // Nothing is left undone by the interrupt, which is how a sandbox ends.
+    let _ = or_interrupted(std::future::pending::<()>()).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Entry>> {
+    if let Some(unknown) = only.iter().find(|name| CATALOGUE.iter().all(|entry| entry.name != **name)) {
+        let names: Vec<_> = CATALOGUE.iter().map(|entry| entry.name).collect();
+        let hint = format!("there are {}", names.join(", "));
+        return Err(Advice::new(format!("--only: there is no fake of {unknown:?}"), hint).into());
+    }
+    let is_wanted = |entry: &&Entry| only.is_empty() || only.iter().any(|name| name == entry.name);
+    Ok(CATALOGUE.iter().filter(is_wanted).collect())
+}
+
+/// What leads to the fakes, in the form of a file `.env`, and commented out, what makes use of them.
+fn variables(fakes: &[(&Entry, Fake)]) -> String {
+    let mut text = format!("{HEAD}\n");
+    let mut choices: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (entry, fake) in fakes {
+        for (name, value) in entry.variables {
+            let _ = writeln!(text, "{name}={}", quoted(&value.replace("{url}", &fake.url())));
+        }
+        let (variable, value) = entry.chosen_by;
+        choices.entry(variable).or_default().push(value);
+    }
+    text.push_str("# To use them:\n");
+    for (variable, values) in choices {
+        if variable == WATERFALL {
+            let _ = writeln!(text, "# {variable}={}", values.join(","));
+        } else {
+            for value in values {
+                let _ = writeln!(text, "# {variable}={value}");
+            }
+        }
+    }
+    text
+}
+
+/// A value as a file `.env` and a shell both read it.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
+    if value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{value}'")
+    }
+}
+
+/// A file of somebody else's is left as it is.
+fn write(file: &Path, variables: &str) -> anyhow::Result<()> {
+    match fs::read_to_string(file) {
+        Ok(text) if !text.starts_with(HEAD) => {
+            let problem = format!("--env-file: {} is there, and not ours to write over", file.display());
+            return Err(Advice::new(problem, "name another file, or remove it").into());
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("--env-file: {}", file.display()));
+        }
+        _ => {}
+    }
+    fs::write(file, variables).with_context(|| format!("--env-file: {}", file.display()))
+}
+
+fn told(name: &str, exchange: &Exchange) -> String {
+    let outcome = exchange.status.map_or("broken off".to_owned(), |status| status.as_u16().to_string());
+    output::visible(&format!("{name:<12} {} {} {outcome}", exchange.method, exchange.path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_where_a_shell_would_take_them_apart() {
+        assert_eq!(quoted("http://127.0.0.1:4611/gtm"), "http://127.0.0.1:4611/gtm");
+        assert_eq!(quoted("two words"), "'two words'");
+        assert_eq!(quoted("a\nb"), "'a\nb'");
+    }
+
+    #[test]
+    fn a_fake_that_is_not_there_is_named() {
+        assert!(chosen(&["apollo".to_owned()]).is_ok_and(|chosen| chosen.len() == 1));
+        assert!(chosen(&["apolo".to_owned()]).is_err_and(|error| error.to_string().contains("apolo")));
+    }
+}
