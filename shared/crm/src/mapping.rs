@@ -180,3 +180,6 @@ impl ObjectMapping {
         self.rules.iter().map(Rule::field)
     }
 }
+
+#[cfg(test)]
+mod tests;

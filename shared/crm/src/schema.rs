@@ -220,10 +220,14 @@ fn boolean(value: &Value) -> Option<bool> {
 }
 
 /// A point in time: RFC 3339, also with the offset as `+0000`, which is how Salesforce writes it; or a day, which begins
-/// at midnight UTC; or milliseconds since 1970, which is how `HubSpot` writes some.
+/// at midnight UTC; or milliseconds since 1970, which is how `HubSpot` writes some. A number before 1973 is not taken for a
+/// time: it is a score, or a count.
 fn instant(value: &Value) -> Option<Timestamp> {
+    let of_millis = |millis: i64| {
+        (millis > 100_000_000_000).then(|| Timestamp::from_millisecond(millis).ok()).flatten()
+    };
     if let Some(millis) = value.as_i64() {
-        return Timestamp::from_millisecond(millis).ok();
+        return of_millis(millis);
     }
     let text = value.as_str()?.trim();
     if let Ok(timestamp) = text.parse::<Timestamp>() {
@@ -232,7 +236,7 @@ fn instant(value: &Value) -> Option<Timestamp> {
     if let Ok(day) = text.parse::<Date>() {
         return day.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
     }
-    text.parse::<i64>().ok().and_then(|millis| Timestamp::from_millisecond(millis).ok())
+    text.parse().ok().and_then(of_millis)
 }
 
 fn day(value: &Value) -> Option<Date> {
@@ -341,3 +345,6 @@ impl ObjectSchema {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests;

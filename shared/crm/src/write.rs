@@ -314,3 +314,6 @@ impl fmt::Debug for PresentRecord {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+#[cfg(test)]
+mod tests;

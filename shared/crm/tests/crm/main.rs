@@ -6,5 +6,7 @@ mod conformance;
 mod exactly_once;
 mod guard;
 mod mock;
+mod names;
+mod old_values;
 mod support;
 mod telemetry;

@@ -1,0 +1,179 @@
+use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
+use serde_json::json;
+
+use super::*;
+use crate::testing::every_action;
+use crate::{FieldKind, FieldOption, Plan};
+
+/// One action of a plan, written by one rule to a record that is or is not there.
+struct Case {
+    rule: &'static str,
+    kind: &'static str,
+    schema: Option<FieldSchema>,
+    old: Option<Value>,
+    exists: bool,
+}
+
+impl Case {
+    fn new(rule: &'static str) -> Self {
+        Self { rule, kind: "upsert_lead", schema: None, old: None, exists: true }
+    }
+
+    fn kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
+    }
+
+    fn old(self, old: impl Into<Value>) -> Self {
+        Self { old: Some(old.into()), ..self }
+    }
+
+    fn new_record(self) -> Self {
+        Self { exists: false, ..self }
+    }
+
+    fn schema(self, schema: FieldSchema) -> Self {
+        Self { schema: Some(schema), ..self }
+    }
+
+    fn write(&self) -> RecordWrite {
+        let email = EmailAddress::parse("ann@example.com").unwrap();
+        let lead = LeadId::derive(&email, &CampaignId::parse("c1").unwrap());
+        let delivery = DeliveryId::derive(&lead, &ContentHash::of("{}"));
+        let plan = Plan::new(lead.clone(), delivery.clone(), 1, None, every_action(&lead, &delivery));
+        let planned = plan.actions.iter().find(|planned| planned.action.kind() == self.kind).unwrap();
+        let object = planned.action.object();
+        let table = object.as_str();
+        let lead_table = "[lead]\nobject = 'L'\nexternal_id = 'K'\nfields = []\n";
+        let head = if object == Object::Lead { "" } else { lead_table };
+        let text = format!(
+            "version = '1'\ncrm = 'x'\n{head}[{table}]\nobject = 'O'\nexternal_id = 'Id'\nfields = [{{ {}, field = 'F' }}]",
+            self.rule
+        );
+        let mapping = Mapping::parse(&text).unwrap();
+        let schema = self.schema.clone().map(|field| ObjectSchema([("F".to_owned(), field)].into()));
+        let fields: Map<String, Value> =
+            self.old.clone().map(|old| ("F".to_owned(), old)).into_iter().collect();
+        let present = self.exists.then(|| PresentRecord { record_id: "1".to_owned(), fields });
+        RecordWrite::resolve(&mapping, schema.as_ref(), planned, object, "x", present.as_ref()).unwrap()
+    }
+
+    fn left_out(&self) -> Option<LeftOut> {
+        self.write().changes[0].left_out
+    }
+}
+
+#[test]
+fn a_rule_decides_what_is_overwritten() {
+    let always = || Case::new("source = 'lead.title'");
+    let if_empty = || Case::new("source = 'lead.title', write = 'if_empty'");
+    let never = || Case::new("source = 'lead.title', write = 'never_overwrite'");
+    for (case, expected) in [
+        (always().old("CTO"), None),
+        (always(), None),
+        (always().new_record(), None),
+        (always().old("Head of <3"), Some(LeftOut::Unchanged)),
+        (if_empty().old("CTO"), Some(LeftOut::NotEmpty)),
+        (if_empty().old(" "), None),
+        (if_empty().old(Value::Null), None),
+        (if_empty().new_record(), None),
+        (never(), Some(LeftOut::RecordExists)),
+        (never().old("Head of <3"), Some(LeftOut::Unchanged)),
+        (never().new_record(), None),
+    ] {
+        assert_eq!(case.left_out(), expected, "{} {:?} {}", case.rule, case.old, case.exists);
+    }
+}
+
+#[test]
+fn what_is_only_created_is_left_alone_once_it_is_there() {
+    let task = || Case::new("source = 'task.subject'").kind("create_task");
+    assert_eq!(task().old("Theirs").left_out(), Some(LeftOut::RecordExists));
+    assert!(task().old("Theirs").write().is_in_place());
+    assert_eq!(task().new_record().left_out(), None);
+    assert!(!task().new_record().write().is_in_place());
+}
+
+#[test]
+fn a_stage_is_never_moved_back_and_a_stage_of_their_own_is_left_alone() {
+    let rule =
+        "source = 'lead.status', values = { working = 'Working' }, order = ['New', 'Working', 'Customer']";
+    let case = || Case::new(rule).kind("update_lead_status");
+    assert_eq!(case().old("New").left_out(), None);
+    assert_eq!(case().left_out(), None);
+    assert_eq!(case().old("Working").left_out(), Some(LeftOut::Unchanged));
+    assert_eq!(case().old("Customer").left_out(), Some(LeftOut::MovesBack));
+    assert_eq!(case().old("In legal review").left_out(), Some(LeftOut::MovesBack));
+    let unknown = Case::new("source = 'lead.status', values = { new = 'New' }").kind("update_lead_status");
+    assert_eq!(unknown.left_out(), Some(LeftOut::NotMapped));
+}
+
+#[test]
+fn the_schema_cuts_converts_and_forbids() {
+    let case = || Case::new("source = 'lead.title'");
+    let text = FieldSchema { max_length: Some(7), ..FieldSchema::of(FieldKind::Text) };
+    let write = case().schema(text.clone()).write();
+    assert_eq!((write.fields()["F"].clone(), write.changes[0].cut), (json!("Head of"), true));
+    // What was cut when it was written is unchanged when it is looked at again.
+    assert_eq!(case().schema(text.clone()).old("Head of").left_out(), Some(LeftOut::Unchanged));
+
+    let frozen = FieldSchema { updateable: false, ..text.clone() };
+    assert_eq!(case().schema(frozen.clone()).left_out(), Some(LeftOut::NotWritable));
+    assert_eq!(case().schema(frozen).new_record().left_out(), None);
+    assert_eq!(case().schema(FieldSchema::of(FieldKind::Integer)).left_out(), Some(LeftOut::WrongType));
+
+    let picklist = FieldSchema {
+        options: vec![FieldOption { value: "sw".into(), label: "Software".into() }],
+        restricted: true,
+        ..FieldSchema::of(FieldKind::Picklist)
+    };
+    let industry =
+        || Case::new("source = 'company.industry'").kind("sync_firmographics").schema(picklist.clone());
+    assert_eq!(industry().write().fields()["F"], "sw");
+    assert_eq!(industry().old("sw").left_out(), Some(LeftOut::Unchanged));
+    assert_eq!(case().schema(picklist.clone()).left_out(), Some(LeftOut::NotInPicklist));
+
+    let mut missing = case().schema(text);
+    missing.rule = "source = 'lead.phone'";
+    let mapping = Mapping::parse(
+        "version = '1'\ncrm = 'x'\n[lead]\nobject = 'L'\nexternal_id = 'K'\nfields = [{ source = 'lead.title', field = 'G' }]",
+    )
+    .unwrap();
+    let planned = crate::testing::suite_plan("ann", "CTO", 50).actions.swap_remove(0);
+    let schema = ObjectSchema::default();
+    let write = RecordWrite::resolve(&mapping, Some(&schema), &planned, Object::Lead, "x", None).unwrap();
+    assert_eq!(write.changes[0].left_out, Some(LeftOut::NotInSchema));
+    assert_eq!(write.fields(), Map::new());
+}
+
+#[test]
+fn old_values_go_back_only_where_ours_still_stand() {
+    let change = Case::new("source = 'lead.title'").old("CTO").write().changes.remove(0);
+    let present = |value: Value| PresentRecord {
+        record_id: "1".into(),
+        fields: [("F".to_owned(), value)].into_iter().collect(),
+    };
+    let decide = |change: &FieldChange, value: Value| change.restorable(None, Some(&present(value)));
+    assert_eq!(decide(&change, json!("Head of <3")), Ok(json!("CTO")));
+    assert_eq!(decide(&change, json!("CTO")), Err(Restored::Unchanged));
+    assert_eq!(decide(&change, json!("CEO")), Err(Restored::ChangedSince));
+    assert_eq!(decide(&change, Value::Null), Err(Restored::ChangedSince));
+    assert_eq!(change.restorable(None, None), Err(Restored::Gone));
+    assert_eq!(
+        change.restorable(Some(&ObjectSchema::default()), Some(&present(json!("x")))),
+        Err(Restored::Gone)
+    );
+
+    let filled = Case::new("source = 'lead.title'").write().changes.remove(0);
+    assert_eq!(decide(&filled, json!("Head of <3")), Ok(Value::Null), "the field was empty");
+    let created = Case::new("source = 'lead.title'").new_record().write().changes.remove(0);
+    assert_eq!(decide(&created, json!("Head of <3")), Err(Restored::Created));
+    let kept = Case::new("source = 'lead.title', write = 'if_empty'").old("CTO").write().changes.remove(0);
+    assert_eq!(decide(&kept, json!("CEO")), Err(Restored::Unchanged));
+}
+
+#[test]
+fn debug_output_shows_no_values() {
+    let write = Case::new("source = 'lead.phone'").old("+1 555 0199").write();
+    let text = format!("{write:?}");
+    assert!(text.contains("O.F") && !text.contains("555"), "{text}");
+}
