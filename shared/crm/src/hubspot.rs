@@ -41,9 +41,9 @@ use outbound::{Method, Url};
 use secrecy::SecretString;
 use serde_json::Value;
 
-pub use self::setup::NewProperty;
 use self::api::Api;
 use self::schema::Schemas;
+pub use self::setup::NewProperty;
 use crate::{
     About, Effect, Executor, FieldChange, Known, Mapping, Object, ObjectSchema, PlannedAction, Problem,
     Restored, SchemaProblem,
@@ -146,9 +146,10 @@ impl Executor for HubSpotCrm {
             problems.extend(ObjectSchema::problems(object, schema.as_deref()));
         }
         for problem in &mut problems {
-            let can_be_made = problem.field.as_deref().is_some_and(|field| {
-                field.starts_with(setup::OURS) && problem.problem == Problem::Missing
-            });
+            let can_be_made = problem
+                .field
+                .as_deref()
+                .is_some_and(|field| field.starts_with(setup::OURS) && problem.problem == Problem::Missing);
             if can_be_made {
                 problem.message.push_str("; `revenueflow crm setup` creates it");
             }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
 use lead::{Clock, Failure};
 use outbound::{Http, HttpSettings, Method, Reply, Url};
 use secrecy::ExposeSecret as _;
@@ -16,6 +18,7 @@ pub(super) struct Api {
     version: String,
     tokens: Tokens,
     pace: Pace,
+    knows_time_zone: AtomicBool,
     clock: Arc<dyn Clock>,
 }
 
@@ -28,6 +31,7 @@ impl Api {
             http: Http::new(DEPENDENCY, HttpSettings::default())?,
             tokens: Tokens::new(credentials, url, Arc::clone(&clock)),
             pace: Pace::default(),
+            knows_time_zone: AtomicBool::new(false),
             base,
             version,
             clock,
@@ -75,8 +79,22 @@ impl Api {
         self.call(Method::POST, path, &[], Some(body)).await
     }
 
-    pub(super) fn set_utc_offset(&self, millis: i64) {
-        self.pace.set_utc_offset(millis);
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Asks once where the account is, since its limits begin anew at its own midnight: there is no asking once they are
+    /// reached. Where it cannot be told, the day is that of UTC.
+    pub(super) async fn learn_time_zone(&self) {
+        if self.knows_time_zone.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match self.call(Method::GET, &self.account_path(), &[], None).await {
+            Ok(details) => {
+                self.pace.set_utc_offset(details["utcOffsetMilliseconds"].as_i64().unwrap_or_default())
+            }
+            Err(failure) => tracing::debug!(code = %failure.code, "the account's time zone is not known"),
+        }
     }
 
     /// Any answer but a refusal that concerns us rather than the question.
@@ -100,7 +118,8 @@ impl Api {
             let reply = self.http.send(request).await?;
             self.pace.note(&reply, self.clock.now());
             // Its time was up although it should not have been: clocks differ. Another one, once.
-            let category = || reply.json::<Value>().is_some_and(|body| body["category"] == "EXPIRED_AUTHENTICATION");
+            let category =
+                || reply.json::<Value>().is_some_and(|body| body["category"] == "EXPIRED_AUTHENTICATION");
             if reply.status == 401 && !renewed && self.tokens.can_renew() && category() {
                 self.tokens.drop_expired(&token).await;
                 renewed = true;
@@ -119,11 +138,13 @@ impl Api {
             return Ok(Value::Null);
         }
         reply.json().ok_or_else(|| {
-            Failure::transient("crm_unavailable", "HubSpot answered something that is not JSON").on(DEPENDENCY)
+            Failure::transient("crm_unavailable", "HubSpot answered something that is not JSON")
+                .on(DEPENDENCY)
         })
     }
 }
 
 fn parse(url: &str) -> Result<Url, Failure> {
-    url.parse().map_err(|_| Failure::permanent("crm_request_refused", "no URL can be made of it").on(DEPENDENCY))
+    url.parse()
+        .map_err(|_| Failure::permanent("crm_request_refused", "no URL can be made of it").on(DEPENDENCY))
 }

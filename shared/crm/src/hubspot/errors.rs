@@ -47,13 +47,45 @@ const TABLE: &[Row] = &[
         "HubSpot does not let the app do this: a scope is missing",
     ),
     row(404, 404, "", FailureClass::Permanent, "crm_record_missing", None, "HubSpot has no such record"),
-    row(409, 409, "", FailureClass::Transient, "crm_conflict", None, "another record has a value that is unique"),
+    row(
+        409,
+        409,
+        "",
+        FailureClass::Transient,
+        "crm_conflict",
+        None,
+        "another record has a value that is unique",
+    ),
     row(408, 408, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot did not answer in time"),
-    row(423, 423, "", FailureClass::Transient, "crm_locked", None, "HubSpot has locked the record for a moment"),
+    row(
+        423,
+        423,
+        "",
+        FailureClass::Transient,
+        "crm_locked",
+        None,
+        "HubSpot has locked the record for a moment",
+    ),
     // HubSpot moves an account between data centres, for up to a day.
     row(477, 477, "", FailureClass::Deferral, "crm_migrating", Some(600), "HubSpot is moving the account"),
-    row(429, 429, "DAILY", FailureClass::Deferral, DAILY_QUOTA, None, "the account's calls of the day are used up"),
-    row(429, 429, "SECONDLY", FailureClass::Deferral, "crm_rate_limited", Some(1), "too many searches a second"),
+    row(
+        429,
+        429,
+        "DAILY",
+        FailureClass::Deferral,
+        DAILY_QUOTA,
+        None,
+        "the account's calls of the day are used up",
+    ),
+    row(
+        429,
+        429,
+        "SECONDLY",
+        FailureClass::Deferral,
+        "crm_rate_limited",
+        Some(1),
+        "too many searches a second",
+    ),
     row(429, 429, "", FailureClass::Deferral, "crm_rate_limited", Some(10), "too many calls in ten seconds"),
     row(500, 599, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot has an error of its own"),
     row(
@@ -65,7 +97,15 @@ const TABLE: &[Row] = &[
         None,
         "HubSpot does not accept the values",
     ),
-    row(400, 499, "", FailureClass::Permanent, "crm_request_refused", None, "HubSpot does not accept the request"),
+    row(
+        400,
+        499,
+        "",
+        FailureClass::Permanent,
+        "crm_request_refused",
+        None,
+        "HubSpot does not accept the request",
+    ),
 ];
 
 /// The code of a day's limit that is reached.
@@ -154,7 +194,9 @@ fn names(body: &Value) -> Vec<String> {
     let mut names = Vec::new();
     for error in body["errors"].as_array().into_iter().flatten().take(20) {
         let code = error["code"].as_str().filter(is_name).unwrap_or("invalid");
-        names.extend(strings(&error["context"]["propertyName"]).into_iter().map(|name| format!("{name} {code}")));
+        names.extend(
+            strings(&error["context"]["propertyName"]).into_iter().map(|name| format!("{name} {code}")),
+        );
         names.extend(strings(&error["context"]["requiredGranularScopes"]));
     }
     names
@@ -176,7 +218,8 @@ mod tests {
         for status in 300..600 {
             let (class, code) = of(status, &Value::Null);
             let for_good = class == FailureClass::Permanent;
-            let is_own = (400..500).contains(&status) && ![401, 403, 408, 409, 423, 429, 477].contains(&status);
+            let is_own =
+                (400..500).contains(&status) && ![401, 403, 408, 409, 423, 429, 477].contains(&status);
             assert_eq!(for_good, is_own, "{status} {code}");
         }
     }

@@ -27,7 +27,7 @@ struct Issued {
 
 #[derive(Deserialize)]
 struct Answer {
-    access_token: SecretString,
+    access_token: String,
     /// Seconds.
     expires_in: u32,
 }
@@ -69,13 +69,14 @@ impl Tokens {
             return Err(failure);
         };
         let lifetime = SignedDuration::from_secs(answer.expires_in.into());
+        let token = SecretString::from(answer.access_token);
         // A token that lasts no longer than the margin is used for half of its time.
         let used_for = (lifetime - MARGIN).max(lifetime / 2);
         *issued = Some(Issued {
-            token: answer.access_token.clone(),
+            token: token.clone(),
             renew_at: now.saturating_add(used_for).unwrap_or(Timestamp::MAX),
         });
-        Ok(answer.access_token)
+        Ok(token)
     }
 
     /// Whether another token can be had.

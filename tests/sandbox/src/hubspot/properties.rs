@@ -291,7 +291,7 @@ fn standard_of(kind: Kind) -> Vec<Property> {
     let texts = |names: &[&str]| names.iter().map(|name| Property::text(name)).collect::<Vec<_>>();
     let number = |name| Property::of(name, "number", "number");
     let time = |name| Property::of(name, "datetime", "date");
-    let stages: Vec<&str> = STAGES.iter().map(|(id, ..)| *id).collect();
+    let stages = STAGES.iter().map(|(id, label, _)| ((*id).to_owned(), (*label).to_owned())).collect();
     let (some_texts, others) = match kind {
         Kind::Contact => (
             texts(&[
@@ -346,7 +346,7 @@ fn standard_of(kind: Kind) -> Vec<Property> {
             vec![
                 number("amount"),
                 time("closedate"),
-                Property::choice("dealstage", &stages),
+                Property { options: stages, ..Property::choice("dealstage", &[]) },
                 Property::of("hs_is_closed", "bool", "booleancheckbox").kept_by_hubspot(),
             ],
         ),

@@ -1,0 +1,59 @@
+//! Contacts that were there before us, and how a lead finds its way back to them.
+
+use lead::{Failure, LeadId};
+use serde_json::{Map, Value, json};
+
+use super::HubSpotCrm;
+use crate::{Action, Object, PlannedAction};
+
+impl HubSpotCrm {
+    /// The contact that this lead's anchor is on.
+    pub(super) async fn anchored(&self, lead: &LeadId) -> Result<Option<String>, Failure> {
+        let Some((notes, contacts)) = self.anchor_objects().await? else { return Ok(None) };
+        let (object, key) = notes;
+        let Some(note) = self.api.read_record(&object, &key, lead.as_str(), &[]).await? else {
+            return Ok(None);
+        };
+        let on = self.api.associated(&object, &contacts, &[note.record_id.as_str()]).await?;
+        // A note that came to be on several people, after a merge say, points at the first of them for everybody.
+        Ok(on.into_iter().map(|(_, contact)| contact).min_by_key(|id| id.parse().unwrap_or(u64::MAX)))
+    }
+
+    /// Puts the lead's anchor on a contact.
+    pub(super) async fn anchor(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        contact_id: &str,
+    ) -> Result<(), Failure> {
+        let Some((notes, contacts)) = self.anchor_objects().await? else { return Ok(()) };
+        let (object, key) = notes;
+        let campaign = actions.iter().find_map(|planned| match &planned.action {
+            Action::UpsertLead(details) | Action::CreateLead(details) => Some(details.campaign_id.as_str()),
+            _ => None,
+        });
+        let body = format!("RevenueFlow: a lead of the campaign {}", campaign.unwrap_or("(not told)"));
+        let fields: Map<String, Value> = [
+            ("hs_note_body".to_owned(), json!(escape(&body))),
+            ("hs_timestamp".to_owned(), json!(self.clock.now().to_string())),
+        ]
+        .into_iter()
+        .collect();
+        let mut written = self.api.upsert(&object, &key, &[(lead.as_str().to_owned(), fields)]).await?;
+        let Some(note) = written.pop() else { return Ok(()) };
+        self.api.associate(&object, &contacts, &[(note?.record_id, contact_id.to_owned())]).await
+    }
+
+    /// Notes with their key, and contacts; none where activities are not mapped to notes.
+    async fn anchor_objects(&self) -> Result<Option<((String, String), String)>, Failure> {
+        let notes = self.ready(Object::Activity).await?;
+        let notes = notes.map(|(mapping, _)| (mapping.object().to_owned(), mapping.external_id().to_owned()));
+        let contacts = self.mapping.object(Object::Lead).map(|mapping| mapping.object().to_owned());
+        Ok(notes.filter(|(object, _)| matches!(object.as_str(), "notes" | "0-46")).zip(contacts))
+    }
+}
+
+/// Notes are shown as HTML.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,109 @@
+//! What `HubSpot` knows of a person and a company.
+
+use lead::Failure;
+use serde_json::Value;
+
+use super::HubSpotCrm;
+use crate::{About, Known, KnownAccount, KnownContact, KnownOpportunity, Object, PresentRecord};
+
+const CONTACTS: &str = "contacts";
+const COMPANIES: &str = "companies";
+const DEALS: &str = "deals";
+
+impl HubSpotCrm {
+    /// Contact, company and open deals. Four calls for a person whom nobody knows yet, seven at most.
+    pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
+        let person = self.person(about).await?;
+        let company = match &about.company_domain {
+            Some(domain) => self.company(domain).await?,
+            None => None,
+        };
+        let mut deals = Vec::new();
+        for (object, record) in [(CONTACTS, &person), (COMPANIES, &company)] {
+            if let Some(record) = record {
+                deals.extend(self.api.associated(object, DEALS, &[record.record_id.as_str()]).await?);
+            }
+        }
+        let mut ids: Vec<&str> = deals.iter().map(|(_, deal)| deal.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Known {
+            lead: None,
+            contact: person.map(|record| KnownContact {
+                owner_id: text(&record, "hubspot_owner_id"),
+                stage: text(&record, "lifecyclestage"),
+            }),
+            account: company.map(|record| KnownAccount {
+                owner_id: text(&record, "hubspot_owner_id"),
+                kind: text(&record, "type").or_else(|| text(&record, "lifecyclestage")),
+            }),
+            open_opportunities: self.open_deals(&ids).await?,
+        })
+    }
+
+    /// By address; our own record also where the address has been changed since.
+    async fn person(&self, about: &About) -> Result<Option<PresentRecord>, Failure> {
+        let properties = names(&["hubspot_owner_id", "lifecyclestage"]);
+        let by_address = self.api.read_record(CONTACTS, "email", about.email.expose(), &properties).await?;
+        let Some((mapping, _)) = self.ready(Object::Lead).await? else { return Ok(by_address) };
+        match by_address {
+            Some(person) => Ok(Some(person)),
+            None => {
+                let key = mapping.external_id();
+                self.api.read_record(CONTACTS, key, about.lead_id.as_str(), &properties).await
+            }
+        }
+    }
+
+    /// By domain; by our key where search does not know it yet.
+    async fn company(&self, domain: &str) -> Result<Option<PresentRecord>, Failure> {
+        let properties = names(&["hubspot_owner_id", "type", "lifecyclestage"]);
+        let mut found = self.api.search(COMPANIES, "domain", domain, &properties).await?;
+        if !found.is_empty() {
+            return Ok(Some(found.swap_remove(0)));
+        }
+        let Some((mapping, _)) = self.ready(Object::Company).await? else { return Ok(None) };
+        self.api.read_record(COMPANIES, mapping.external_id(), domain, &properties).await
+    }
+
+    /// The open ones, the one changed last first, with their stages as people see them.
+    async fn open_deals(&self, ids: &[&str]) -> Result<Vec<KnownOpportunity>, Failure> {
+        let properties = names(&["dealstage", "amount", "hs_is_closed", "hs_lastmodifieddate"]);
+        let mut deals = self.api.read_records(DEALS, None, ids, &properties).await?;
+        deals.retain(|deal| text(deal, "hs_is_closed").as_deref() != Some("true"));
+        if deals.is_empty() {
+            return Ok(Vec::new());
+        }
+        // RFC 3339 in UTC: the order of the texts is that of the times.
+        deals.sort_by_key(|deal| std::cmp::Reverse(text(deal, "hs_lastmodifieddate")));
+        let labels = self.stage_labels().await?;
+        let label = |stage: String| {
+            let label = labels.iter().find(|(id, _)| *id == stage).map(|(_, label)| label.clone());
+            label.unwrap_or(stage)
+        };
+        let known = deals.iter().take(Known::MAX_OPPORTUNITIES).map(|deal| KnownOpportunity {
+            stage: text(deal, "dealstage").map(label).unwrap_or_default(),
+            amount: text(deal, "amount").and_then(|amount| amount.parse().ok()),
+        });
+        Ok(known.collect())
+    }
+
+    async fn stage_labels(&self) -> Result<Vec<(String, String)>, Failure> {
+        let answer =
+            self.api.get_if_there(&self.api.path("pipelines", &[DEALS]), &[]).await?.unwrap_or_default();
+        let pipelines = answer["results"].as_array().into_iter().flatten();
+        let stages = pipelines.flat_map(|pipeline| pipeline["stages"].as_array().into_iter().flatten());
+        let named = stages.filter_map(|stage: &Value| {
+            Some((stage["id"].as_str()?.to_owned(), stage["label"].as_str()?.to_owned()))
+        });
+        Ok(named.collect())
+    }
+}
+
+fn text(record: &PresentRecord, name: &str) -> Option<String> {
+    record.value(name).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}

@@ -1,0 +1,49 @@
+//! Whether an action has had its effect.
+
+use lead::{Failure, LeadId};
+
+use super::HubSpotCrm;
+use super::resolve::{domain_of, is_person};
+use crate::{Effect, Mode, Object, PlannedAction, RecordWrite};
+
+impl HubSpotCrm {
+    /// The effect of an action, where all of it is there: fields, associations, and the way back to the contact.
+    pub(super) async fn look_for(
+        &self,
+        lead: &LeadId,
+        planned: &PlannedAction,
+    ) -> Result<Option<Effect>, Failure> {
+        let resolution = self.resolve(lead, std::slice::from_ref(planned)).await?;
+        let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.ours) else {
+            return Ok(None);
+        };
+        let action = &planned.action;
+        let writes = resolution.actions.iter().flat_map(|resolved| &resolved.writes);
+        let in_place = action.mode() == Mode::Create || writes.into_iter().all(RecordWrite::is_in_place);
+        if !in_place {
+            return Ok(None);
+        }
+        let found = |record_id: &str| Some(Effect { record_id: record_id.to_owned(), created: false });
+        if !is_person(action.object()) {
+            let other = resolution.others.get(planned.external_id(lead)).filter(|other| other.attached);
+            return Ok(other.and_then(|other| found(&other.present.record_id)));
+        }
+        if domain_of(action).is_some()
+            && let Some(company) = resolution.company.as_ref().and_then(|company| company.present.as_ref())
+            && !self.is_tied(&contact.present.record_id, &company.record_id).await?
+        {
+            return Ok(None);
+        }
+        Ok(found(&contact.present.record_id))
+    }
+
+    async fn is_tied(&self, contact_id: &str, company_id: &str) -> Result<bool, Failure> {
+        let (Some(contacts), Some(companies)) =
+            (self.mapping.object(Object::Lead), self.mapping.object(Object::Company))
+        else {
+            return Ok(true);
+        };
+        let pairs = self.api.associated(contacts.object(), companies.object(), &[contact_id]).await?;
+        Ok(pairs.iter().any(|(_, id)| id == company_id))
+    }
+}

@@ -1,0 +1,213 @@
+//! Records, read and written in batches.
+
+use lead::Failure;
+use serde_json::{Map, Value, json};
+
+use super::api::Api;
+use super::{DEPENDENCY, errors};
+use crate::PresentRecord;
+
+/// The most rows of a batch.
+pub(super) const MAX_ROWS: usize = 100;
+
+/// A record that was written.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) record_id: String,
+    pub(super) created: bool,
+}
+
+impl Api {
+    /// The records of these ids: the CRM's own, or the values of a unique property. What is not there is left out.
+    pub(super) async fn read_records(
+        &self,
+        object: &str,
+        unique: Option<&str>,
+        ids: &[&str],
+        properties: &[String],
+    ) -> Result<Vec<PresentRecord>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
+        let mut body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
+        if let Some(unique) = unique {
+            body["idProperty"] = json!(unique);
+        }
+        let answer = self.post(&self.path("objects", &[object, "batch/read"]), &body).await?;
+        for error in rows(&answer, "errors") {
+            if error["category"] != "OBJECT_NOT_FOUND" {
+                return Err(errors::of_row(error));
+            }
+        }
+        Ok(rows(&answer, "results").filter_map(record_of).collect())
+    }
+
+    /// The record that has this value in a unique property.
+    pub(super) async fn read_record(
+        &self,
+        object: &str,
+        unique: &str,
+        value: &str,
+        properties: &[String],
+    ) -> Result<Option<PresentRecord>, Failure> {
+        Ok(self.read_records(object, Some(unique), &[value], properties).await?.pop())
+    }
+
+    /// Creates or changes records by a unique property. One result for each row, in order.
+    pub(super) async fn upsert(
+        &self,
+        object: &str,
+        unique: &str,
+        records: &[(String, Map<String, Value>)],
+    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+        let rows = records.iter().map(|(id, fields)| {
+            let mut properties = texts(fields);
+            properties.insert(unique.to_owned(), json!(id));
+            json!({"id": id, "idProperty": unique, "properties": properties})
+        });
+        self.write(&self.path("objects", &[object, "batch/upsert"]), unique, rows.collect()).await
+    }
+
+    /// Changes records by their own ids. One result for each row, in order.
+    pub(super) async fn update(
+        &self,
+        object: &str,
+        records: &[(String, Map<String, Value>)],
+    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+        let rows = records.iter().map(|(id, fields)| json!({"id": id, "properties": texts(fields)}));
+        self.write(&self.path("objects", &[object, "batch/update"]), "hs_object_id", rows.collect()).await
+    }
+
+    /// A batch row by row. Each row carries a trace, by which its result or its error is told.
+    async fn write(
+        &self,
+        path: &str,
+        unique: &str,
+        mut inputs: Vec<Value>,
+    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+        if inputs.is_empty() {
+            return Ok(Vec::new());
+        }
+        for (index, input) in inputs.iter_mut().enumerate() {
+            input["objectWriteTraceId"] = json!(index.to_string());
+        }
+        let answer = self.post(path, &json!({ "inputs": inputs })).await?;
+        let results = inputs.iter().enumerate().map(|(index, input)| {
+            let trace = index.to_string();
+            let id = input["id"].as_str().unwrap_or_default();
+            let is_result = |row: &&Value| {
+                row["objectWriteTraceId"] == trace.as_str()
+                    || row["properties"][unique].as_str().is_some_and(|held| held.eq_ignore_ascii_case(id))
+                    || row["id"] == id
+            };
+            let is_error = |row: &&Value| {
+                let names = |key: &str, what: &str| {
+                    row["context"][key].as_array().into_iter().flatten().any(|value| value == what)
+                };
+                names("objectWriteTraceId", &trace) || names("ids", id)
+            };
+            if let Some(error) = rows(&answer, "errors").find(is_error) {
+                return Err(errors::of_row(error));
+            }
+            let found = rows(&answer, "results").find(is_result);
+            // A batch of one needs no telling apart.
+            let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&answer, "results").next())?);
+            match found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true)))) {
+                Some((record_id, created)) => Ok(Written { record_id: record_id.to_owned(), created }),
+                // Neither done nor refused, as far as the answer tells.
+                None => {
+                    Err(Failure::transient("crm_unavailable", "HubSpot left a row of a batch unanswered")
+                        .on(DEPENDENCY))
+                }
+            }
+        });
+        Ok(results.collect())
+    }
+
+    /// Associates records by the default type of their kinds. What is associated stays so.
+    pub(super) async fn associate(
+        &self,
+        from: &str,
+        to: &str,
+        pairs: &[(String, String)],
+    ) -> Result<(), Failure> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let inputs: Vec<Value> =
+            pairs.iter().map(|(id, to_id)| json!({"from": {"id": id}, "to": {"id": to_id}})).collect();
+        let path = self.path("associations", &[from, to, "batch/associate/default"]);
+        let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
+        rows(&answer, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error)))
+    }
+
+    /// The ids of the records that belong to each of these, as pairs.
+    pub(super) async fn associated(
+        &self,
+        from: &str,
+        to: &str,
+        ids: &[&str],
+    ) -> Result<Vec<(String, String)>, Failure> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
+        let path = self.path("associations", &[from, to, "batch/read"]);
+        let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
+        let mut pairs = Vec::new();
+        for row in rows(&answer, "results") {
+            let Some(id) = id_of(&row["from"]["id"]) else { continue };
+            for other in rows(row, "to") {
+                pairs.extend(id_of(&other["toObjectId"]).map(|other| (id.clone(), other)));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// The records with this value in a property, the one changed last first; at most ten. What was written in the last
+    /// seconds is not among them.
+    pub(super) async fn search(
+        &self,
+        object: &str,
+        property: &str,
+        value: &str,
+        properties: &[String],
+    ) -> Result<Vec<PresentRecord>, Failure> {
+        let filter = json!({"propertyName": property, "operator": "EQ", "value": value});
+        let body = json!({
+            "filterGroups": [{"filters": [filter]}], "properties": properties, "limit": 10,
+            "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
+        });
+        let answer = self.post(&self.path("objects", &[object, "search"]), &body).await?;
+        Ok(rows(&answer, "results").filter_map(record_of).collect())
+    }
+}
+
+fn rows<'a>(answer: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    answer[key].as_array().into_iter().flatten()
+}
+
+fn record_of(row: &Value) -> Option<PresentRecord> {
+    let fields = row["properties"].as_object().cloned().unwrap_or_default();
+    Some(PresentRecord { record_id: id_of(&row["id"])?, fields })
+}
+
+/// Ids are texts, and in some older answers numbers.
+fn id_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+/// Every value is sent as a text; an empty one clears the property.
+fn texts(fields: &Map<String, Value>) -> Map<String, Value> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    fields.iter().map(|(name, value)| (name.clone(), Value::String(text(value)))).collect()
+}

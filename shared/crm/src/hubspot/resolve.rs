@@ -1,0 +1,207 @@
+//! What a plan would do: which records it is about, what they hold, and what is left to write.
+
+use std::collections::HashMap;
+
+use lead::{EmailAddress, Failure, LeadId};
+
+use super::HubSpotCrm;
+use super::schema::readable;
+use crate::{Action, Mode, Object, PlannedAction, PresentRecord, RecordWrite};
+
+/// The property of companies that people know them by. It is not unique.
+const DOMAIN: &str = "domain";
+
+/// A plan held against what is there.
+pub(super) struct Resolution {
+    /// The lead's contact, where there is one.
+    pub(super) contact: Option<Contact>,
+    /// The company that the plan is about.
+    pub(super) company: Option<Company>,
+    /// The records that actions create beside the lead, by external id, with what they are associated with.
+    pub(super) others: HashMap<String, Other>,
+    /// What each action writes.
+    pub(super) actions: Vec<Resolved>,
+}
+
+/// The lead's contact.
+pub(super) struct Contact {
+    pub(super) present: PresentRecord,
+    /// Whether it is known as this lead's already; otherwise it was found by address and is to be adopted.
+    pub(super) ours: bool,
+}
+
+/// A company, by its domain.
+pub(super) struct Company {
+    pub(super) domain: String,
+    pub(super) present: Option<PresentRecord>,
+    /// Whether it has our key; otherwise it was found by its domain and gets the key.
+    pub(super) keyed: bool,
+}
+
+/// A task, note or deal.
+pub(super) struct Other {
+    pub(super) present: PresentRecord,
+    /// Whether it is associated with the lead's contact.
+    pub(super) attached: bool,
+}
+
+/// One action.
+pub(super) struct Resolved {
+    pub(super) writes: Vec<RecordWrite>,
+}
+
+/// Whether an action brings the lead's contact into being.
+pub(super) fn makes_the_contact(action: &Action) -> bool {
+    is_person(action.object()) && action.mode() != Mode::Update
+}
+
+/// Whether an object is the contact of the lead.
+pub(super) fn is_person(object: Object) -> bool {
+    matches!(object, Object::Lead | Object::Contact)
+}
+
+impl HubSpotCrm {
+    /// Reads everything that the actions are about, and decides what they write.
+    pub(super) async fn resolve(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+    ) -> Result<Resolution, Failure> {
+        let contact = self.contact_of(lead, actions).await?;
+        let company = match actions.iter().find_map(|planned| domain_of(&planned.action)) {
+            Some(domain) => self.company_of(domain).await?,
+            None => None,
+        };
+        let others = self.others_of(lead, actions, contact.as_ref()).await?;
+        let mut resolved = Vec::with_capacity(actions.len());
+        for planned in actions {
+            let mut writes = Vec::new();
+            for target in self.mapping.targets(&planned.action) {
+                let Some((_, schema)) = self.ready(target).await? else { continue };
+                let (external_id, present) = match target {
+                    Object::Lead | Object::Contact => {
+                        (lead.as_str(), contact.as_ref().map(|contact| &contact.present))
+                    }
+                    Object::Company => {
+                        let Some(company) = &company else { continue };
+                        (company.domain.as_str(), company.present.as_ref())
+                    }
+                    Object::Task | Object::Activity | Object::Opportunity => {
+                        let id = planned.external_id(lead);
+                        (id, others.get(id).map(|other| &other.present))
+                    }
+                };
+                let mapping = &self.mapping;
+                writes.extend(RecordWrite::resolve(
+                    mapping,
+                    Some(&schema),
+                    planned,
+                    target,
+                    external_id,
+                    present,
+                ));
+            }
+            resolved.push(Resolved { writes });
+        }
+        Ok(Resolution { contact, company, others, actions: resolved })
+    }
+
+    /// The lead's contact: by key, by anchor, and for actions that know the address by address.
+    async fn contact_of(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Option<Contact>, Failure> {
+        let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
+        let (object, key) = (mapping.object(), mapping.external_id());
+        let properties = readable(&self.mapping, &[Object::Lead, Object::Contact], &schema);
+        if let Some(present) = self.api.read_record(object, key, lead.as_str(), &properties).await? {
+            return Ok(Some(Contact { present, ours: true }));
+        }
+        if let Some(id) = self.anchored(lead).await? {
+            let found = self.api.read_records(object, None, &[id.as_str()], &properties).await?.pop();
+            if let Some(present) = found {
+                return Ok(Some(Contact { present, ours: true }));
+            }
+        }
+        let Some(email) = actions.iter().find_map(|planned| address_of(&planned.action)) else {
+            return Ok(None);
+        };
+        let found = self.api.read_record(object, "email", email.expose(), &properties).await?;
+        Ok(found.map(|present| {
+            // Somebody else may have created it as ours since we looked.
+            let ours = present.value(key).is_some_and(|held| held == lead.as_str());
+            Contact { present, ours }
+        }))
+    }
+
+    /// The company of a domain: by our key, or by its own domain where people or `HubSpot` created it. Of several the
+    /// one with the lowest id, which is the oldest: every process chooses the same.
+    async fn company_of(&self, domain: &str) -> Result<Option<Company>, Failure> {
+        let Some((mapping, schema)) = self.ready(Object::Company).await? else { return Ok(None) };
+        let (object, key) = (mapping.object(), mapping.external_id());
+        let properties = readable(&self.mapping, &[Object::Company], &schema);
+        let company = |present, keyed| Some(Company { domain: domain.to_owned(), present, keyed });
+        if let Some(present) = self.api.read_record(object, key, domain, &properties).await? {
+            return Ok(company(Some(present), true));
+        }
+        let found = self.api.search(object, DOMAIN, domain, &properties).await?;
+        let unclaimed = found.into_iter().filter(|record| record.value(key).is_none());
+        let oldest = unclaimed.min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX));
+        Ok(company(oldest, false))
+    }
+
+    /// The records beside the lead that are there already.
+    async fn others_of(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        contact: Option<&Contact>,
+    ) -> Result<HashMap<String, Other>, Failure> {
+        let mut others = HashMap::new();
+        for object in [Object::Task, Object::Activity, Object::Opportunity] {
+            let of_object = actions.iter().filter(|planned| planned.action.object() == object);
+            let mut ids: Vec<&str> = of_object.map(|planned| planned.external_id(lead)).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            if ids.is_empty() {
+                continue;
+            }
+            let Some((mapping, schema)) = self.ready(object).await? else { continue };
+            let properties = readable(&self.mapping, &[object], &schema);
+            let key = mapping.external_id();
+            let found = self.api.read_records(mapping.object(), Some(key), &ids, &properties).await?;
+            let attached = match (contact, self.mapping.object(Object::Lead)) {
+                (Some(contact), Some(person)) => {
+                    let ids: Vec<&str> = found.iter().map(|record| record.record_id.as_str()).collect();
+                    let pairs = self.api.associated(mapping.object(), person.object(), &ids).await?;
+                    let of_lead = pairs.into_iter().filter(|(_, id)| *id == contact.present.record_id);
+                    of_lead.map(|(id, _)| id).collect()
+                }
+                _ => Vec::new(),
+            };
+            for present in found {
+                let Some(id) = present.value(key).and_then(|id| id.as_str()).map(str::to_owned) else {
+                    continue;
+                };
+                let attached = attached.contains(&present.record_id);
+                others.insert(id, Other { present, attached });
+            }
+        }
+        Ok(others)
+    }
+}
+
+/// The address that an action knows.
+fn address_of(action: &Action) -> Option<&EmailAddress> {
+    match action {
+        Action::UpsertLead(details) | Action::CreateLead(details) => Some(&details.email),
+        Action::CreateContact(details) => Some(&details.email),
+        _ => None,
+    }
+}
+
+/// The company's domain that an action is about.
+pub(super) fn domain_of(action: &Action) -> Option<&str> {
+    match action {
+        Action::SyncFirmographics(company) => Some(company.company_domain.expose()),
+        Action::MatchAccount(account) => Some(account.account_domain.expose()),
+        _ => None,
+    }
+}

@@ -1,0 +1,70 @@
+//! Putting old values back.
+
+use std::collections::HashMap;
+
+use lead::Failure;
+use serde_json::{Map, Value};
+
+use super::HubSpotCrm;
+use crate::{FieldChange, PresentRecord, Restored};
+
+/// The property that goes back only by way of nothing.
+const STAGE: &str = "lifecyclestage";
+
+impl HubSpotCrm {
+    /// Decides every change against the records as they are, and writes each record once.
+    pub(super) async fn put_back(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+        let mut records: HashMap<(String, String), PresentRecord> = HashMap::new();
+        let mut fields: HashMap<(String, String), Map<String, Value>> = HashMap::new();
+        for key in changes.iter().filter_map(key_of) {
+            if records.contains_key(&key) {
+                continue;
+            }
+            let (object, id) = &key;
+            let of_record = changes.iter().filter(|change| key_of(change).as_ref() == Some(&key));
+            let mut properties: Vec<String> = of_record.map(|change| change.field.clone()).collect();
+            properties.dedup();
+            if let Some(present) = self.api.read_records(object, None, &[id], &properties).await?.pop() {
+                records.insert(key, present);
+            }
+        }
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            let key = key_of(change);
+            let schema = self.schemas.get(&self.api, &change.object_name).await?;
+            let present = key.as_ref().and_then(|key| records.get(key));
+            match (change.restorable(schema.as_deref(), present), key) {
+                (Ok(value), Some(key)) => {
+                    // Older changes of the same field are held against what this one puts back.
+                    if let Some(record) = records.get_mut(&key) {
+                        record.fields.insert(change.field.clone(), value.clone());
+                    }
+                    fields.entry(key).or_default().insert(change.field.clone(), value);
+                    results.push(Restored::PutBack);
+                }
+                (Ok(_), None) => results.push(Restored::Created),
+                (Err(why), _) => results.push(why),
+            }
+        }
+        for ((object, id), fields) in fields {
+            if fields.get(STAGE).is_some_and(|stage| !stage.is_null()) {
+                let cleared = Map::from_iter([(STAGE.to_owned(), Value::Null)]);
+                self.update_one(&object, &id, cleared).await?;
+            }
+            self.update_one(&object, &id, fields).await?;
+        }
+        Ok(results)
+    }
+
+    async fn update_one(&self, object: &str, id: &str, fields: Map<String, Value>) -> Result<(), Failure> {
+        for result in self.api.update(object, &[(id.to_owned(), fields)]).await? {
+            result?;
+        }
+        Ok(())
+    }
+}
+
+/// The record of a change: its object and its id; none where we created it.
+fn key_of(change: &FieldChange) -> Option<(String, String)> {
+    Some((change.object_name.clone(), change.record_id.clone()?))
+}

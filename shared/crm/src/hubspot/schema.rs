@@ -1,0 +1,164 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lead::Failure;
+use serde_json::Value;
+
+use super::DEPENDENCY;
+use super::HubSpotCrm;
+use super::api::Api;
+use crate::{FieldKind, FieldOption, FieldSchema, Mapping, Object, ObjectMapping, ObjectSchema};
+
+/// How long properties are taken to be as they were read.
+const TTL: SignedDuration = SignedDuration::from_mins(10);
+/// The longest text of a property, in characters; the properties API does not say it.
+const MAX_TEXT: usize = 65_536;
+
+/// The properties of each object, as they were read last.
+#[derive(Default)]
+pub(super) struct Schemas(Mutex<HashMap<String, (Timestamp, Option<Arc<ObjectSchema>>)>>);
+
+impl Schemas {
+    /// An object's properties; none for an object that the account does not have.
+    pub(super) async fn get(&self, api: &Api, object: &str) -> Result<Option<Arc<ObjectSchema>>, Failure> {
+        let now = api.now();
+        api.learn_time_zone().await;
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(object).cloned();
+        if let Some((read_at, schema)) = known
+            && now.duration_since(read_at) < TTL
+        {
+            return Ok(schema);
+        }
+        let path = api.path("properties", &[object]);
+        let schema = api.get_if_there(&path, &[]).await?.map(|answer| Arc::new(schema_of(&answer)));
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(object.to_owned(), (now, schema.clone()));
+        Ok(schema)
+    }
+
+    /// Reads them again before they are used again.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl HubSpotCrm {
+    /// The mapping of an object with its properties, ready to be written; none where it is not mapped.
+    ///
+    /// Without the property that names records nothing may be written, since nothing would be found again.
+    pub(super) async fn ready(
+        &self,
+        object: Object,
+    ) -> Result<Option<(&ObjectMapping, Arc<ObjectSchema>)>, Failure> {
+        let Some(mapping) = self.mapping.object(object) else { return Ok(None) };
+        let schema = self.schemas.get(&self.api, mapping.object()).await?;
+        let is_ready = |schema: &ObjectSchema| {
+            schema.0.get(mapping.external_id()).is_some_and(|key| key.unique && key.createable)
+        };
+        match schema.filter(|schema| is_ready(schema)) {
+            Some(schema) => Ok(Some((mapping, schema))),
+            None => {
+                // Somebody is on it, we hope: the next try looks again.
+                self.schemas.forget();
+                Err(unprepared(mapping.object(), mapping.external_id()))
+            }
+        }
+    }
+}
+
+/// The properties of an object that are to be read before it is written: the mapped ones that exist, and the key.
+pub(super) fn readable(mapping: &Mapping, objects: &[Object], schema: &ObjectSchema) -> Vec<String> {
+    let mapped = objects.iter().filter_map(|object| mapping.object(*object));
+    let names = mapped.flat_map(|object| object.fields().chain([object.external_id()]));
+    let mut names: Vec<String> =
+        names.filter(|name| schema.0.contains_key(*name)).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Every lead waits until the account is prepared.
+pub(super) fn unprepared(object: &str, key: &str) -> Failure {
+    let message =
+        format!("HubSpot's {object} have no unique property {key}; `revenueflow crm setup` creates it");
+    Failure::deferral(DEPENDENCY, "crm_setup_incomplete", message, Some(Duration::from_mins(1)))
+}
+
+fn schema_of(answer: &Value) -> ObjectSchema {
+    let properties = answer["results"].as_array().into_iter().flatten();
+    let named = properties.filter_map(|property| {
+        let name = property["name"].as_str()?;
+        Some((name.to_owned(), field_of(property)))
+    });
+    ObjectSchema(named.collect())
+}
+
+fn field_of(property: &Value) -> FieldSchema {
+    let text = |key: &str| property[key].as_str().unwrap_or_default();
+    let options: Vec<FieldOption> = property["options"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|option| {
+            let value = option["value"].as_str()?.to_owned();
+            let label = option["label"].as_str().map_or_else(|| value.clone(), str::to_owned);
+            Some(FieldOption { value, label })
+        })
+        .collect();
+    let kind = match (text("type"), text("fieldType")) {
+        ("number", _) => FieldKind::Number,
+        ("bool", _) | ("enumeration", "booleancheckbox") => FieldKind::Boolean,
+        ("date", _) => FieldKind::Date,
+        ("datetime", _) => FieldKind::DateTime,
+        // Owners, for one: ids that are not listed.
+        ("enumeration", _) if options.is_empty() => FieldKind::Other,
+        ("enumeration", "checkbox") => FieldKind::Multipicklist,
+        ("enumeration", _) => FieldKind::Picklist,
+        ("string" | "phone_number", _) => FieldKind::Text,
+        _ => FieldKind::Other,
+    };
+    let read_only = property["modificationMetadata"]["readOnlyValue"] == Value::Bool(true)
+        || property["calculated"] == Value::Bool(true);
+    FieldSchema {
+        max_length: (kind == FieldKind::Text).then_some(MAX_TEXT),
+        createable: !read_only,
+        updateable: !read_only,
+        restricted: matches!(kind, FieldKind::Picklist | FieldKind::Multipicklist),
+        unique: property["hasUniqueValue"] == Value::Bool(true),
+        options,
+        kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn types_of_properties_are_read_as_they_are_written() {
+        let of = |kind: &str, field: &str, options: Value| {
+            field_of(&json!({"type": kind, "fieldType": field, "options": options})).kind
+        };
+        let some = || json!([{"value": "A", "label": "a"}]);
+        assert_eq!(of("string", "textarea", json!([])), FieldKind::Text);
+        assert_eq!(of("enumeration", "select", some()), FieldKind::Picklist);
+        assert_eq!(of("enumeration", "checkbox", some()), FieldKind::Multipicklist);
+        assert_eq!(of("enumeration", "select", json!([])), FieldKind::Other);
+        assert_eq!(of("enumeration", "booleancheckbox", some()), FieldKind::Boolean);
+        assert_eq!(of("datetime", "date", json!([])), FieldKind::DateTime);
+    }
+
+    #[test]
+    fn what_hubspot_keeps_itself_is_not_written() {
+        let read_only = json!({"type": "datetime", "modificationMetadata": {"readOnlyValue": true}});
+        let calculated = json!({"type": "number", "calculated": true});
+        for property in [read_only, calculated] {
+            let field = field_of(&property);
+            assert!(!field.createable && !field.updateable);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Tokens, limits, and what a refusal does to a lead.
+
+use std::time::Duration;
+
+use crm::testing::suite_plan;
+use crm::{Executor as _, HubSpotCredentials};
+use lead::FailureClass;
+use sandbox::hubspot::Settings;
+use sandbox::{Fault, Misbehaviour};
+use serde_json::json;
+
+use crate::support::Place;
+
+fn oauth(refresh: bool, secret: &str) -> HubSpotCredentials {
+    let settings = Settings::default();
+    HubSpotCredentials::OAuth {
+        client_id: settings.client_id,
+        client_secret: secret.into(),
+        refresh_token: refresh.then(|| settings.refresh_token.into()),
+    }
+}
+
+/// How many tokens were asked for.
+fn tokens(place: &Place) -> usize {
+    place.fake.exchanges().iter().filter(|exchange| exchange.path.starts_with("/oauth/")).count()
+}
+
+#[tokio::test]
+async fn an_oauth_token_is_replaced_before_it_expires() {
+    for refresh in [true, false] {
+        let place = Place::prepared().await;
+        let crm = place.executor_with("2026-03", oauth(refresh, "sandbox-client-secret"));
+        for (minutes, expected) in [(0, 1), (27, 1), (2, 2), (120, 3)] {
+            place.clock.advance(Duration::from_mins(minutes));
+            crm.probe().await.unwrap();
+            assert_eq!(tokens(&place), expected, "after {minutes} minutes");
+        }
+        let refused = place.fake.exchanges().iter().filter(|e| e.status.is_some_and(|s| s == 401)).count();
+        assert_eq!(refused, 0, "no request was sent with a token that had expired");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_the_middle_of_a_plan_is_replaced_once() {
+    let place = Place::prepared().await;
+    let crm = place.executor_with("2026-03", oauth(true, "sandbox-client-secret"));
+    crm.probe().await.unwrap();
+    place.hubspot.expire_tokens();
+    let plan = suite_plan("ann", "CTO", 87);
+    let results = crm.execute(&plan.lead_id, &plan.actions).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    place.assert_whole(&plan);
+    assert_eq!(tokens(&place), 2);
+}
+
+#[tokio::test]
+async fn refused_credentials_make_every_lead_wait() {
+    let place = Place::prepared().await;
+    let plan = suite_plan("ann", "CTO", 87);
+    for credentials in
+        [HubSpotCredentials::PrivateApp("revoked".into()), oauth(false, "wrong"), oauth(true, "wrong")]
+    {
+        let crm = place.executor_with("2026-03", credentials);
+        let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
+        assert_eq!(
+            (failure.class, failure.code.as_ref()),
+            (FailureClass::Deferral, "crm_credentials_refused")
+        );
+        assert_eq!(failure.dependency.unwrap().as_str(), "crm.hubspot");
+        assert_eq!(crm.probe().await.unwrap_err().code, "crm_credentials_refused");
+    }
+    assert_eq!(place.counts(), [0; 5]);
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named() {
+    let place = Place::prepared().await;
+    let body = json!({
+        "status": "error", "category": "MISSING_SCOPES", "message": "This app hasn't been granted all scopes",
+        "errors": [{"context": {"requiredGranularScopes": ["crm.objects.companies.write"]}}],
+    });
+    place.fault(Fault::on("/companies/batch/upsert", Misbehaviour::answer(403, body)));
+    let plan = suite_plan("ann", "CTO", 87);
+    let failure = place.executor().execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
+    assert_eq!(failure.code, "crm_credentials_refused");
+    assert!(failure.message.contains("crm.objects.companies.write"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_burst_limit_makes_leads_wait_for_its_window_and_no_longer() {
+    let place = Place::prepared().await;
+    place.clock.advance(Duration::from_secs(10));
+    place.hubspot.set(|settings| settings.burst = 3);
+    let crm = place.executor();
+    let plan = suite_plan("ann", "CTO", 87);
+    let mut waits = 0;
+    for _ in 0..100 {
+        let asked = place.fake.exchanges().len();
+        let results = crm.execute(&plan.lead_id, &plan.actions).await;
+        let Some(failure) = results.iter().find_map(|result| result.as_ref().err()) else { break };
+        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
+        waits += 1;
+        // Until the window is over nobody asks again.
+        assert!(crm.probe().await.is_err());
+        let between = place.fake.exchanges().len();
+        assert!(between > asked, "the limit was met by asking");
+        assert_eq!(
+            crm.execute(&plan.lead_id, &plan.actions).await[0].as_ref().unwrap_err().code,
+            "crm_rate_limited"
+        );
+        assert_eq!(place.fake.exchanges().len(), between);
+        place.clock.advance(failure.retry_after.unwrap());
+        place.hubspot.set(|settings| settings.burst += 3);
+    }
+    assert!(waits > 1);
+    place.assert_whole(&plan);
+    assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_daily_limit_makes_leads_wait_until_the_accounts_own_midnight() {
+    let place = Place::prepared().await;
+    let crm = place.executor();
+    crm.facts(&about()).await.unwrap();
+    place.hubspot.set(|settings| settings.daily = 0);
+    let plan = suite_plan("ann", "CTO", 87);
+    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_daily_quota"));
+    // It is midnight in UTC; the account is five hours behind.
+    assert_eq!(failure.retry_after, Some(Duration::from_secs(5 * 3600 + 60)));
+    place.hubspot.set(|settings| settings.daily = 1_000);
+    assert!(crm.probe().await.is_err(), "it is not asked again before");
+    place.clock.advance(failure.retry_after.unwrap());
+    crm.probe().await.unwrap();
+    assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+    place.assert_whole(&plan);
+}
+
+fn about() -> crm::About {
+    let plan = suite_plan("nobody", "CTO", 1);
+    crm::About {
+        lead_id: plan.lead_id,
+        email: lead::EmailAddress::parse("nobody@example.com").unwrap(),
+        company_domain: None,
+    }
+}

@@ -1,0 +1,208 @@
+//! Contacts and companies that were there before us, and what people do to records while we write.
+
+use std::time::Duration;
+
+use crm::parameters::{ContactDetails, CreateOpportunity, LeadDetails, MatchAccount, UpdateOpportunityStage};
+use crm::testing::suite_plan;
+use crm::{
+    About, Action, Executor as _, Facts, HubSpotCrm, Known, KnownAccount, KnownContact, KnownOpportunity,
+    Plan, Text,
+};
+use jiff::Timestamp;
+use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
+use sandbox::hubspot::{HubSpot, Kind};
+
+use crate::support::{Place, with_actions};
+
+async fn done(crm: &HubSpotCrm, plan: &Plan) -> Vec<String> {
+    let results = crm.execute(&plan.lead_id, &plan.actions).await;
+    assert_eq!(results.len(), plan.actions.len(), "{results:?}");
+    results.into_iter().map(|result| result.unwrap().record_id).collect()
+}
+
+/// The same person in another campaign.
+fn in_campaign(plan: &Plan, campaign: &str) -> Plan {
+    let mut actions: Vec<Action> = plan.actions.iter().map(|planned| planned.action.clone()).collect();
+    let Action::UpsertLead(LeadDetails { email, campaign_id, facts, .. }) = &mut actions[0] else {
+        unreachable!()
+    };
+    *campaign_id = CampaignId::parse(campaign).unwrap();
+    *facts = Facts::default();
+    let lead = LeadId::derive(email, campaign_id);
+    let delivery = DeliveryId::derive(&lead, &ContentHash::of("{}"));
+    Plan::new(lead, delivery, 1, None, actions)
+}
+
+#[tokio::test]
+async fn a_contact_that_was_there_is_adopted_and_keeps_what_people_wrote() {
+    let place = Place::prepared().await;
+    let old = place.hubspot.add(
+        Kind::Contact,
+        &[("email", "ann@example.com"), ("firstname", "Annabel"), ("lifecyclestage", "customer")],
+    );
+    let plan = suite_plan("ann", "CTO", 87);
+    let crm = place.executor();
+    let ids = done(&crm, &plan).await;
+    assert_eq!(ids[0], old.to_string());
+    let contact = place.contact("ann@example.com");
+    assert_eq!(contact.get("firstname"), Some("Annabel"));
+    assert_eq!(contact.get("lifecyclestage"), Some("customer"), "a stage is never moved back");
+    assert_eq!(contact.get("jobtitle"), Some("CTO"));
+    assert_eq!(place.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
+
+    // A sales representative changes the address and the key is lost: the anchor leads back.
+    place.hubspot.edit(Kind::Contact, old, &[("email", "ann@elsewhere.example"), ("revenueflow_id", "")]);
+    let score = &plan.actions[2..3];
+    let results = place.executor().execute(&plan.lead_id, score).await;
+    assert_eq!(results[0].as_ref().unwrap().record_id, old.to_string());
+    for planned in &plan.actions[2..] {
+        assert!(crm.find(&plan.lead_id, planned).await.unwrap().is_some(), "{}", planned.action.kind());
+    }
+    assert_eq!(place.counts(), [1, 1, 1, 2, 0]);
+}
+
+#[tokio::test]
+async fn one_person_in_two_campaigns_is_one_contact_and_both_find_it() {
+    let place = Place::prepared().await;
+    let (first, crm) = (suite_plan("ann", "CTO", 87), place.executor());
+    let second = in_campaign(&first, "webinar_7");
+    let (a, b) = tokio::join!(done(&crm, &first), done(&crm, &second));
+    assert_eq!(a[0], b[0]);
+    assert_eq!(place.counts()[0], 1);
+    for plan in [&first, &second] {
+        let results = place.executor().execute(&plan.lead_id, &plan.actions[2..]).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        let task = place.made(plan, "create_task");
+        assert_eq!(place.hubspot.associated(Kind::Task, task.id, Kind::Contact).len(), 1);
+        for planned in &plan.actions[4..] {
+            assert!(crm.find(&plan.lead_id, planned).await.unwrap().is_some(), "{}", planned.action.kind());
+        }
+    }
+    assert_eq!(place.counts(), [1, 1, 2, 3, 0], "a task and a note for each, and an anchor for the second");
+}
+
+#[tokio::test]
+async fn a_company_that_was_there_is_used_and_none_is_made_beside_it() {
+    let place = Place::prepared().await;
+    let old = place.hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", "Example Inc.")]);
+    place.hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", "Example, again")]);
+    let plan = suite_plan("ann", "CTO", 87);
+    done(&place.executor(), &plan).await;
+    let company = place.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
+    assert_eq!((company.id, company.get("name")), (old, Some("Example Inc.")));
+    assert_eq!(company.get("numberofemployees"), Some("850"));
+    assert_eq!(place.counts()[1], 2);
+    let contact = place.contact("ann@example.com");
+    let ties = place.hubspot.associated(Kind::Contact, contact.id, Kind::Company);
+    assert_eq!(ties.keys().collect::<Vec<_>>(), [&old]);
+}
+
+#[tokio::test]
+async fn a_match_ties_to_a_company_that_is_there_and_makes_none() {
+    let place = Place::prepared().await;
+    let plan = suite_plan("ann", "CTO", 87);
+    let matched = || {
+        Action::MatchAccount(MatchAccount {
+            account_domain: Text::parse("example.com").unwrap(),
+            account_name: None,
+        })
+    };
+    let actions = vec![plan.actions[0].action.clone(), matched()];
+    let plan = with_actions(&plan, actions);
+    let crm = place.executor();
+    done(&crm, &plan).await;
+    assert_eq!(place.counts(), [1, 0, 0, 0, 0]);
+    let company = place.hubspot.add(Kind::Company, &[("domain", "example.com")]);
+    assert!(crm.find(&plan.lead_id, &plan.actions[1]).await.unwrap().is_none(), "not tied yet");
+    done(&crm, &plan).await;
+    let contact = place.contact("ann@example.com");
+    assert!(place.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&company));
+    assert!(crm.find(&plan.lead_id, &plan.actions[1]).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_contact_action_and_deals_are_of_the_same_person() {
+    let place = Place::prepared().await;
+    let plan = suite_plan("ann", "CTO", 87);
+    let contact = Action::CreateContact(ContactDetails {
+        email: EmailAddress::parse("ann@example.com").unwrap(),
+        first_name: Text::fit("Ann"),
+        last_name: Text::fit("O'Brien"),
+        title: None,
+        phone: None,
+    });
+    let opportunity = Action::CreateOpportunity(CreateOpportunity {
+        name: Text::parse("Example, 850 seats").unwrap(),
+        stage: Text::parse("qualifiedtobuy").unwrap(),
+        amount_usd: Some(100_000),
+        closes_at: Timestamp::UNIX_EPOCH,
+    });
+    let made_by =
+        with_actions(&plan, vec![contact.clone(), plan.actions[1].action.clone(), opportunity.clone()]);
+    let moved = Action::UpdateOpportunityStage(UpdateOpportunityStage {
+        opportunity: made_by.actions[2].action_id.clone(),
+        stage: Text::parse("Closed Won").unwrap(),
+    });
+    let crm = place.executor();
+    let missing = with_actions(&plan, vec![contact.clone(), moved.clone()]);
+    let results = crm.execute(&plan.lead_id, &missing.actions).await;
+    assert_eq!(results[1].as_ref().unwrap_err().code, "crm_record_missing");
+    let ids = done(&crm, &made_by).await;
+    let deal = place.made(&made_by, "create_opportunity");
+    assert_eq!((deal.get("dealstage"), deal.get("amount")), (Some("qualifiedtobuy"), Some("100000")));
+    for (kind, id) in
+        [(Kind::Contact, &ids[0]), (Kind::Company, &place.hubspot.records(Kind::Company)[0].id.to_string())]
+    {
+        assert!(
+            place.hubspot.associated(Kind::Deal, deal.id, kind).contains_key(&id.parse().unwrap()),
+            "{kind:?}"
+        );
+    }
+    let moved = with_actions(&plan, vec![plan.actions[0].action.clone(), contact, opportunity, moved]);
+    assert_eq!(done(&crm, &moved).await[0], ids[0], "the lead and the contact are one record");
+    let deal = place.made(&made_by, "create_opportunity");
+    assert_eq!(deal.get("dealstage"), Some("closedwon"), "a stage may be named as people see it");
+    assert_eq!(place.counts(), [1, 1, 0, 0, 1]);
+}
+
+#[tokio::test]
+async fn what_is_known_is_contact_company_owner_and_open_deals() {
+    let place = Place::prepared().await;
+    let ann = place.hubspot.add(
+        Kind::Contact,
+        &[
+            ("email", "ann@example.com"),
+            ("hubspot_owner_id", HubSpot::OWNER),
+            ("lifecyclestage", "opportunity"),
+        ],
+    );
+    let company = place.hubspot.add(Kind::Company, &[("domain", "example.com"), ("type", "PROSPECT")]);
+    let deal = |stage, closed, amount| {
+        place.hubspot.add(Kind::Deal, &[("dealstage", stage), ("hs_is_closed", closed), ("amount", amount)])
+    };
+    for (stage, closed, with, id) in [
+        ("qualifiedtobuy", "false", Kind::Company, company),
+        ("closedlost", "true", Kind::Company, company),
+        ("contractsent", "false", Kind::Contact, ann),
+    ] {
+        place.clock.advance(Duration::from_secs(1));
+        place.hubspot.associate(Kind::Deal, deal(stage, closed, "1000.5"), with, id);
+    }
+    let about = About {
+        lead_id: suite_plan("ann", "CTO", 87).lead_id,
+        email: EmailAddress::parse("ann@example.com").unwrap(),
+        company_domain: Some("example.com".to_owned()),
+    };
+    let known = place.executor().facts(&about).await.unwrap();
+    let opportunity = |stage: &str| KnownOpportunity { stage: stage.to_owned(), amount: Some(1000.5) };
+    let expected = Known {
+        lead: None,
+        contact: Some(KnownContact {
+            owner_id: Some(HubSpot::OWNER.to_owned()),
+            stage: Some("opportunity".to_owned()),
+        }),
+        account: Some(KnownAccount { owner_id: None, kind: Some("PROSPECT".to_owned()) }),
+        open_opportunities: vec![opportunity("Contract Sent"), opportunity("Qualified To Buy")],
+    };
+    assert_eq!(known, expected);
+}
