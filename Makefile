@@ -21,6 +21,7 @@ PEERS := tests/interop/node_modules/.installed
 PEERS += tests/clients/salesforce/node_modules/.installed .tools/python/tests/clients/salesforce/.installed
 PEERS += tests/clients/hubspot/node_modules/.installed
 PEERS += .tools/python/tests/clients/ai/.installed
+PEERS += .tools/python/tests/clients/enrichment/.installed
 
 .PHONY: test
 test: $(PEERS) ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)

@@ -1,0 +1,175 @@
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use database::testing::TestDatabase;
+use e2e::{Answer, Emulator, eventually};
+use reqwest::blocking::{Client, RequestBuilder};
+use serde_json::{Value, json};
+
+// What the stage `local` is deployed with: `infra/lib/secrets.ts`.
+const WEBHOOK_SECRET: &str = "local-webhook-secret-for-made-up-leads";
+const ADMIN_TOKEN: &str = "local-admin-token-for-made-up-leads";
+
+/// Every lead of these tests has its address here, so that a search through the logs finds any of them.
+pub(crate) const COMPANY: &str = "stripe.com";
+
+/// The stage `local`, with its janitor's schedule switched off: rounds are made when a test asks for one.
+pub(crate) struct Stack {
+    pub(crate) emulator: Emulator,
+    pub(crate) database: TestDatabase,
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) leads_queue: String,
+    pub(crate) dead_letters_queue: String,
+    pub(crate) overflow: String,
+    /// Gets what is published to the topic of alerts.
+    pub(crate) alerts: String,
+    /// Without a slash at its end.
+    url: String,
+    client: Client,
+}
+
+impl Stack {
+    pub(crate) fn deploy() -> Self {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let built = Command::new(repository.join("scripts/build-functions")).arg("as-tests").status();
+        assert!(built.unwrap().success(), "the functions cannot be built");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let database = runtime.block_on(TestDatabase::postgres());
+        let emulator = Emulator::start(repository).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = folder.path().join("outputs.json");
+        let deployed = Command::new(repository.join("localstack/deploy"))
+            .args([&repository.join("target/lambda"), &outputs])
+            .env("AWS_ENDPOINT_URL", emulator.endpoint())
+            .env("DATABASE_URL", database.url())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&deployed.stdout).into_owned();
+        assert!(deployed.status.success(), "{said}{}", String::from_utf8_lossy(&deployed.stderr));
+        let posted_to = said.lines().last().and_then(|line| line.strip_prefix("POST ")).unwrap();
+
+        let outputs: Value = serde_json::from_slice(&std::fs::read(outputs).unwrap()).unwrap();
+        let output =
+            |stack: &str, name: &str| outputs[format!("revenueflow-local-{stack}")][name].as_str().unwrap();
+        let alerts = emulator.listen(output("service", "AlertTopicArn")).unwrap();
+        let janitor = json!({ "Name": "revenueflow-local-janitor" });
+        emulator.call("events", "AWSEvents.DisableRule", &janitor).unwrap();
+        Self {
+            leads_queue: output("data", "LeadsQueueUrl").into(),
+            dead_letters_queue: output("data", "DeadLettersQueueUrl").into(),
+            overflow: output("data", "OverflowBucket").into(),
+            alerts,
+            url: posted_to.strip_suffix("/leads").unwrap().into(),
+            client: Client::builder().timeout(Duration::from_mins(1)).build().unwrap(),
+            emulator,
+            database,
+            runtime,
+        }
+    }
+
+    /// Posts a lead as a sender does, and returns its id.
+    pub(crate) fn post(&self, lead: &Value) -> String {
+        let request = self.client.post(format!("{}/leads", self.url));
+        let answer = send(request.header("X-RevenueFlow-Token", WEBHOOK_SECRET).body(lead.to_string()));
+        assert_eq!((answer.status, &answer.json()["status"]), (202, &json!("accepted")), "{answer:?}");
+        answer.json()["lead_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks as an operator does.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let answer = send(self.client.get(format!("{}{path}", self.url)).bearer_auth(ADMIN_TOKEN));
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.json()
+    }
+
+    /// Has something done as an operator does.
+    pub(crate) fn post_as_operator(&self, path: &str) -> Answer {
+        send(self.client.post(format!("{}{path}", self.url)).bearer_auth(ADMIN_TOKEN))
+    }
+
+    /// Asks as anybody can.
+    pub(crate) fn get_as_stranger(&self, path: &str) -> Answer {
+        send(self.client.get(format!("{}{path}", self.url)))
+    }
+
+    /// Waits until a lead has a status, and returns it.
+    pub(crate) fn lead_when(&self, id: &str, status: &str) -> Value {
+        let mut lead = Value::Null;
+        eventually(&format!("lead {id} is {status}"), || {
+            let answer = send(self.client.get(format!("{}/leads/{id}", self.url)).bearer_auth(ADMIN_TOKEN));
+            lead = answer.json();
+            lead["status"] == status
+        });
+        lead
+    }
+
+    /// How often something of this kind happened to a lead.
+    pub(crate) fn times(&self, id: &str, kind: &str) -> usize {
+        let audit = self.get(&format!("/leads/{id}/audit"));
+        audit["items"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count()
+    }
+
+    /// The state of the mapping between the queue of leads and `enrich`, such as `Enabled`.
+    pub(crate) fn mapping_state(&self) -> String {
+        self.mapping()["State"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn enable_mapping(&self, enabled: bool) {
+        let path = format!("/2015-03-31/event-source-mappings/{}", self.mapping()["UUID"].as_str().unwrap());
+        self.emulator.rest("lambda", "PUT", &path, json!({ "Enabled": enabled }).to_string()).unwrap();
+        let state = if enabled { "Enabled" } else { "Disabled" };
+        eventually("the mapping is switched", || self.mapping_state() == state);
+    }
+
+    fn mapping(&self) -> Value {
+        let all =
+            self.emulator.rest("lambda", "GET", "/2015-03-31/event-source-mappings/", String::new()).unwrap();
+        let all: Value = serde_json::from_str(&all).unwrap();
+        let queue = self.emulator.queue_arn(&self.leads_queue);
+        let mappings = all["EventSourceMappings"].as_array().unwrap();
+        mappings.iter().find(|mapping| mapping["EventSourceArn"] == *queue).unwrap().clone()
+    }
+
+    /// A round of the janitor, as its schedule would call it.
+    pub(crate) fn keep_house(&self) -> Value {
+        let path = "/2015-03-31/functions/revenueflow-local-janitor:live/invocations";
+        let answer = self.emulator.rest("lambda", "POST", path, "{}".into()).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert!(answer.get("errorMessage").is_none(), "{answer}");
+        answer
+    }
+
+    /// How many messages a queue holds, those with a function included.
+    pub(crate) fn depth(&self, queue: &str) -> u64 {
+        let input = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
+        let answer = self.emulator.call("sqs", "AmazonSQS.GetQueueAttributes", &input).unwrap();
+        let count = |name: &str| answer["Attributes"][name].as_str().unwrap().parse::<u64>().unwrap();
+        count("ApproximateNumberOfMessages") + count("ApproximateNumberOfMessagesNotVisible")
+    }
+
+    /// Runs a statement in the functions' database.
+    pub(crate) fn execute(&self, statement: String) {
+        self.runtime.block_on(async {
+            let database = self.database.connect().await;
+            let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(database.pool()).await;
+            done.unwrap();
+            database.close().await;
+        });
+    }
+
+    /// Nothing that the functions have said names a person, or a secret.
+    pub(crate) fn nothing_personal_was_logged(&self) {
+        let log = self.emulator.log().unwrap();
+        assert!(log.contains("lead settled"), "what the functions say is in this log");
+        for private in [&format!("@{COMPANY}"), WEBHOOK_SECRET, ADMIN_TOKEN, "Lovelace", "DROP TABLE"] {
+            let line = log.lines().find(|line| line.contains(private));
+            assert_eq!(line, None, "{private} was logged");
+        }
+    }
+}
+
+fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().unwrap();
+    Answer { status: response.status().as_u16(), text: response.text().unwrap() }
+}
