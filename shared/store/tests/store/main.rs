@@ -21,6 +21,7 @@ mod enrichment;
 mod health;
 mod hostile;
 mod ledger;
+mod limits;
 mod lists;
 mod order;
 mod quarantine;

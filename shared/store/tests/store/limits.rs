@@ -1,0 +1,122 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crm::{Exceeded, LimitError, LimitSettings, Limits as _, Scope};
+use lead::LeadId;
+use store::SharedLimits;
+
+use crate::support::{Fixture, event};
+
+fn lead(person: &str) -> LeadId {
+    event(person, "CTO", 0).lead_id
+}
+
+/// The limits as one of several processes has them.
+async fn process(fixture: &Fixture, per_lead: u32, per_account: u32, global: u32) -> SharedLimits {
+    let settings = LimitSettings { per_lead, per_account, global, ..LimitSettings::default() };
+    SharedLimits::new(fixture.store().await, settings)
+}
+
+fn exceeded(scope: Scope, seconds: u64) -> LimitError {
+    LimitError::Exceeded(Exceeded { scope, retry_after: Duration::from_secs(seconds) })
+}
+
+async fn two_processes_share_every_limit(fixture: Fixture) {
+    let (a, b) = (process(&fixture, 10, 15, 20).await, process(&fixture, 10, 15, 20).await);
+    a.reserve(&lead("ann"), Some("example.com"), 6).await.unwrap();
+    // A second counts until the whole of it has left the window.
+    assert_eq!(b.reserve(&lead("ann"), Some("example.com"), 5).await, Err(exceeded(Scope::Lead, 61)));
+    b.reserve(&lead("ann"), Some("example.com"), 4).await.unwrap();
+    assert_eq!(a.reserve(&lead("bob"), Some("example.com"), 6).await, Err(exceeded(Scope::Account, 61)));
+    a.reserve(&lead("bob"), Some("example.com"), 5).await.unwrap();
+    assert_eq!(b.reserve(&lead("cid"), None, 6).await, Err(exceeded(Scope::Global, 61)));
+    b.reserve(&lead("cid"), Some("example.org"), 5).await.unwrap();
+    assert!(a.reserve(&lead("dan"), None, 1).await.is_err());
+}
+
+async fn what_is_refused_takes_no_room(fixture: Fixture) {
+    let limits = process(&fixture, 10, 100, 12).await;
+    for _ in 0..5 {
+        assert!(limits.reserve(&lead("ann"), Some("example.com"), 11).await.is_err());
+    }
+    limits.reserve(&lead("bob"), None, 8).await.unwrap();
+    assert_eq!(limits.reserve(&lead("ann"), None, 5).await, Err(exceeded(Scope::Global, 61)));
+    limits.reserve(&lead("ann"), None, 4).await.unwrap();
+}
+
+async fn room_comes_back_as_the_window_slides(fixture: Fixture) {
+    let limits = process(&fixture, 10, 100, 1000).await;
+    let ann = lead("ann");
+    limits.reserve(&ann, None, 5).await.unwrap();
+    fixture.advance(20);
+    limits.reserve(&ann, None, 5).await.unwrap();
+    assert_eq!(limits.reserve(&ann, None, 5).await, Err(exceeded(Scope::Lead, 41)));
+    assert_eq!(limits.reserve(&ann, None, 6).await, Err(exceeded(Scope::Lead, 61)));
+    fixture.advance(40);
+    assert!(limits.reserve(&ann, None, 5).await.is_err(), "the first second is not wholly gone");
+    fixture.advance(1);
+    limits.reserve(&ann, None, 5).await.unwrap();
+}
+
+async fn what_was_not_sent_is_given_back(fixture: Fixture) {
+    let (a, b) = (process(&fixture, 10, 10, 10).await, process(&fixture, 10, 10, 10).await);
+    let ann = lead("ann");
+    let first = a.reserve(&ann, Some("example.com"), 10).await.unwrap();
+    fixture.advance(1);
+    assert!(b.reserve(&ann, Some("example.com"), 1).await.is_err());
+    a.give_back(&ann, Some("example.com"), first, 7).await;
+    let second = b.reserve(&ann, Some("example.com"), 7).await.unwrap();
+    b.give_back(&ann, Some("example.com"), second, 100).await;
+    b.reserve(&ann, Some("example.com"), 7).await.unwrap();
+    assert!(a.reserve(&lead("bob"), None, 1).await.is_err());
+}
+
+async fn many_at_once_never_exceed_a_limit(fixture: Fixture) {
+    let mut tasks = Vec::new();
+    for process_number in 0..4 {
+        let limits = Arc::new(process(&fixture, 1000, 1000, 40).await);
+        for task in 0..10 {
+            let limits = Arc::clone(&limits);
+            let person = lead(&format!("p{process_number}x{task}"));
+            tasks.push(tokio::spawn(async move { limits.reserve(&person, Some("example.com"), 3).await }));
+        }
+    }
+    let mut given = 0;
+    for task in tasks {
+        given += u32::from(task.await.unwrap().is_ok()) * 3;
+    }
+    assert_eq!(given, 39, "thirteen plans of three fit into forty, and no more");
+}
+
+async fn rows_that_nobody_touches_are_cleared_out(fixture: Fixture) {
+    let limits = process(&fixture, 10, 100, 1000).await;
+    for person in ["ann", "bob", "cid"] {
+        limits.reserve(&lead(person), Some("example.com"), 1).await.unwrap();
+    }
+    fixture.advance(3600);
+    limits.reserve(&lead("dan"), None, 1).await.unwrap();
+    let store = fixture.store().await;
+    let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM crm_limit")
+        .fetch_one(store.database().pool())
+        .await
+        .unwrap();
+    assert_eq!(rows, 2, "the lead's own and the one of all");
+}
+
+async fn a_count_that_cannot_be_kept_lets_nothing_pass(fixture: Fixture) {
+    let limits = process(&fixture, 10, 100, 1000).await;
+    let store = fixture.store().await;
+    sqlx::query("DROP TABLE crm_limit").execute(store.database().pool()).await.unwrap();
+    let error = limits.reserve(&lead("ann"), None, 1).await.unwrap_err();
+    assert!(matches!(error, LimitError::Uncounted(_)), "{error:?}");
+}
+
+on_both!(
+    two_processes_share_every_limit,
+    what_is_refused_takes_no_room,
+    room_comes_back_as_the_window_slides,
+    what_was_not_sent_is_given_back,
+    many_at_once_never_exceed_a_limit,
+    rows_that_nobody_touches_are_cleared_out,
+    a_count_that_cannot_be_kept_lets_nothing_pass,
+);
