@@ -1,10 +1,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use crm::{CrmMode, Executor, Guard, GuardSettings, LimitSettings, Mapping, MockCrm};
+use crm::{
+    AutoAssign, CrmMode, Executor, Guard, GuardSettings, HubSpotCredentials, HubSpotCrm, HubSpotSettings,
+    LimitSettings, Mapping, MockCrm, Salesforce, SalesforceCredentials, SalesforceSettings,
+};
 use database::Database;
 use lead::Clock;
-use runtime::{Config, CrmConfig, CrmProvider};
+use runtime::{Config, CrmConfig, CrmProvider, HubSpotLogin, SalesforceConfig, SalesforceLogin};
 use store::{SharedLimits, Store};
 
 /// The way to the CRM, as configured.
@@ -20,6 +23,11 @@ pub(crate) fn guard(
             let crm = MockCrm::new(database.clone(), Arc::clone(clock));
             Arc::new(crm.with_mapping(Arc::clone(&mapping)))
         }
+        CrmProvider::Salesforce => {
+            let config = config.crm.salesforce.as_ref().context("SALESFORCE_URL: must be set")?;
+            Arc::new(Salesforce::new(salesforce(config)?, Arc::clone(&mapping))?)
+        }
+        CrmProvider::HubSpot => Arc::new(hubspot(&config.crm, &mapping, clock)?),
     };
     let limits = LimitSettings {
         per_lead: config.crm.limits.per_lead,
@@ -54,6 +62,8 @@ pub(crate) fn guard(
 pub fn mapping(config: &CrmConfig) -> anyhow::Result<Mapping> {
     let provider = match config.provider {
         CrmProvider::Mock => "mock",
+        CrmProvider::Salesforce => "salesforce",
+        CrmProvider::HubSpot => "hubspot",
     };
     let Some(file) = &config.mapping_file else {
         return Mapping::default_for(provider).with_context(|| format!("there is no mapping for {provider}"));
@@ -68,4 +78,59 @@ pub fn mapping(config: &CrmConfig) -> anyhow::Result<Mapping> {
         mapping.crm()
     );
     Ok(mapping)
+}
+
+/// HubSpot as configured, also for what only it can do: see `revenueflow crm setup`.
+///
+/// # Errors
+///
+/// When `CRM_PROVIDER` is not hubspot.
+pub fn hubspot(
+    config: &CrmConfig,
+    mapping: &Arc<Mapping>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<HubSpotCrm> {
+    let config = config.hubspot.as_ref().context("CRM_PROVIDER: is not hubspot")?;
+    let credentials = match &config.login {
+        HubSpotLogin::Token(token) => HubSpotCredentials::PrivateApp(token.clone()),
+        HubSpotLogin::OAuth { client_id, client_secret, refresh_token } => HubSpotCredentials::OAuth {
+            client_id: client_id.clone(),
+            client_secret: client_secret.clone(),
+            refresh_token: refresh_token.clone(),
+        },
+    };
+    let settings = HubSpotSettings {
+        base_url: config.base_url.parse().context("HUBSPOT_BASE_URL: is no address")?,
+        version: config.api_version.clone(),
+        credentials,
+    };
+    Ok(HubSpotCrm::new(settings, Arc::clone(mapping), Arc::clone(clock))?)
+}
+
+fn salesforce(config: &SalesforceConfig) -> anyhow::Result<SalesforceSettings> {
+    let client_id = config.client_id.clone();
+    let credentials = match &config.login {
+        SalesforceLogin::Secret(secret) => {
+            SalesforceCredentials::ClientSecret { client_id, client_secret: secret.clone() }
+        }
+        SalesforceLogin::Jwt { username, private_key, audience } => SalesforceCredentials::Jwt {
+            client_id,
+            username: username.clone(),
+            private_key: private_key.clone(),
+            audience: audience.clone(),
+        },
+    };
+    let url = config.url.parse().context("SALESFORCE_URL: is no address")?;
+    Ok(SalesforceSettings {
+        api_version: config.api_version.clone(),
+        auto_assign: match config.auto_assign.to_ascii_lowercase().as_str() {
+            "false" => AutoAssign::Never,
+            "true" => AutoAssign::ActiveRule,
+            _ => AutoAssign::Rule(config.auto_assign.clone()),
+        },
+        allow_duplicates: config.allow_duplicates,
+        usage_percent: config.usage_percent,
+        convert_path: config.convert_path.clone(),
+        ..SalesforceSettings::new(url, credentials)
+    })
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use self::api::{Api, Call};
 use self::describe::Schemas;
-use self::errors::{LONG_WAIT, Meaning, Refusal};
+use self::errors::{ADMIN_WAIT, Meaning, Refusal};
 use self::session::Sessions;
 pub use self::settings::{AutoAssign, SalesforceCredentials, SalesforceSettings};
 use self::state::{LeadState, State, found, present, readable};
@@ -96,7 +96,7 @@ impl Salesforce {
         match self.schema_problems().await {
             Ok(problems) => match problems.into_iter().find(|problem| problem.blocks) {
                 Some(problem) => {
-                    Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", problem.message, Some(LONG_WAIT))
+                    Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", problem.message, Some(ADMIN_WAIT))
                 }
                 None => refusal.failure,
             },
@@ -236,7 +236,7 @@ impl Executor for Salesforce {
         self.schemas.forget();
         match self.schema_problems().await?.into_iter().find(|problem| problem.blocks) {
             Some(problem) => {
-                Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", problem.message, Some(LONG_WAIT)))
+                Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", problem.message, Some(ADMIN_WAIT)))
             }
             None => Ok(()),
         }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::ai::{AiConfig, AiProvider, BedrockConfig, GeminiConfig};
-pub use self::crm::{CrmConfig, CrmMode, CrmProvider, Limits, RejectedLeads};
+pub use self::crm::{
+    CrmConfig, CrmMode, CrmProvider, HubSpotConfig, HubSpotLogin, Limits, RejectedLeads, SalesforceConfig,
+    SalesforceLogin,
+};
 pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
 use crate::{ConfigError, LogFormat, Variables};
 

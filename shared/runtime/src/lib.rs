@@ -11,7 +11,8 @@ mod variables;
 
 pub use config::{
     AiConfig, AiProvider, BedrockConfig, Config, CrmConfig, CrmMode, CrmProvider, EnrichmentConfig,
-    EnrichmentSource, GeminiConfig, KeyedConfig, Limits, QueueKind, RejectedLeads, ZoomInfoConfig,
+    EnrichmentSource, GeminiConfig, HubSpotConfig, HubSpotLogin, KeyedConfig, Limits, QueueKind,
+    RejectedLeads, SalesforceConfig, SalesforceLogin, ZoomInfoConfig,
 };
 /// What has been measured; renders in Prometheus' text format.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::DEPENDENCY;
-use super::errors::{Meaning, refusal};
+use super::errors::{ADMIN_WAIT, Meaning, refusal};
 use super::session::{Session, Sessions};
 use super::usage::Usage;
 
@@ -95,6 +95,10 @@ impl Api {
     /// Reads how many calls the org has left. It is the cheapest call that needs a session.
     pub(super) async fn read_limits(&self) -> Result<(), Failure> {
         let limits = self.call(&Call::get(format!("{}/limits", self.base))).await?;
+        if limits.status == StatusCode::NOT_FOUND {
+            let message = format!("the org does not serve {}: SALESFORCE_API_VERSION is wrong", self.base);
+            return Err(Failure::deferral(DEPENDENCY, "crm_api_version", message, Some(ADMIN_WAIT)));
+        }
         let limits = limits.success().map_err(|refusal| refusal.failure)?;
         let calls = &limits["DailyApiRequests"];
         if let (Some(most), Some(left)) = (calls["Max"].as_u64(), calls["Remaining"].as_u64()) {

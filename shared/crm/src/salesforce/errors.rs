@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use super::DEPENDENCY;
 
-/// How long all leads wait when the calls of a day are used up, or an administrator is needed.
-pub(super) const LONG_WAIT: Duration = Duration::from_mins(15);
+/// How long all leads wait when the calls of a day are used up. The day is a rolling one: they come back bit by bit.
+pub(super) const LIMIT_WAIT: Duration = Duration::from_mins(15);
+/// How long all leads wait for an administrator before it is tried again.
+pub(super) const ADMIN_WAIT: Duration = Duration::from_mins(1);
 
 /// What an error code means, as `errors.toml` lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -86,8 +88,9 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
     }
     let mut failure = match meaning {
         Meaning::Lock | Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", said),
-        Meaning::Session | Meaning::Stop | Meaning::Limit => {
-            Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(LONG_WAIT))
+        Meaning::Limit => Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(LIMIT_WAIT)),
+        Meaning::Session | Meaning::Stop => {
+            Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(ADMIN_WAIT))
         }
         Meaning::Again | Meaning::Access | Meaning::Permanent => Failure::permanent("crm_refused", said),
     };

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::errors::LONG_WAIT;
+use super::errors::ADMIN_WAIT;
 use super::jwt::Signer;
 use super::{DEPENDENCY, SalesforceCredentials};
 
@@ -130,5 +130,5 @@ fn read(reply: &Reply) -> Result<Granted, Failure> {
 fn refused(why: &str) -> Failure {
     let message = format!("Salesforce refused our credentials: {why}");
     tracing::error!(dependency = %DEPENDENCY, code = "crm_credentials_refused", "{message}");
-    Failure::deferral(DEPENDENCY, "crm_credentials_refused", message, Some(LONG_WAIT))
+    Failure::deferral(DEPENDENCY, "crm_credentials_refused", message, Some(ADMIN_WAIT))
 }

@@ -11,7 +11,7 @@ use super::DEPENDENCY;
 use super::Salesforce;
 use super::api::{Answer, Call};
 use super::describe::{Known, shows, text_of};
-use super::errors::{LONG_WAIT, Refusal, refusal};
+use super::errors::{ADMIN_WAIT, Refusal, refusal};
 use crate::{Action, Object, ObjectMapping, ObjectSchema, PlannedAction, PresentRecord, RecordWrite};
 
 /// The records that a plan is about, and the schemas of their objects.
@@ -133,7 +133,7 @@ impl Salesforce {
                 let message = problem
                     .map_or_else(|| "the org has no such object".to_owned(), |problem| problem.message);
                 tracing::error!(dependency = %DEPENDENCY, code = "crm_schema_unsuitable", "{message}");
-                Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", message, Some(LONG_WAIT)).into())
+                Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", message, Some(ADMIN_WAIT)).into())
             }
         }
     }

@@ -5,7 +5,7 @@ use lead::Failure;
 use tokio::time::Instant;
 
 use super::DEPENDENCY;
-use super::errors::LONG_WAIT;
+use super::errors::LIMIT_WAIT;
 
 /// For how long a reading that says "too much" is believed before it is taken again. The limit is one of a rolling day.
 const BELIEVED_FOR: Duration = Duration::from_mins(5);
@@ -54,7 +54,7 @@ impl Usage {
     pub(super) fn check(&self) -> Result<(), Failure> {
         let Some(Reading { used, most, .. }) = self.excess() else { return Ok(()) };
         let message = format!("{used} of the {most} API calls that the org has in 24 hours are used");
-        Err(Failure::deferral(DEPENDENCY, "crm_api_limit_near", message, Some(LONG_WAIT)))
+        Err(Failure::deferral(DEPENDENCY, "crm_api_limit_near", message, Some(LIMIT_WAIT)))
     }
 
     fn excess(&self) -> Option<Reading> {

@@ -129,6 +129,15 @@ async fn a_right_that_nobody_has_makes_all_wait_and_one_for_this_record_is_this_
 }
 
 #[tokio::test]
+async fn a_version_that_the_org_does_not_serve_makes_all_wait_and_is_named() {
+    let world = World::with(|settings| settings.api_version = "99.0".to_owned()).await;
+    let failure = world.executor.probe().await.unwrap_err();
+    assert_eq!(failure.code, "crm_api_version");
+    assert!(failure.message.contains("v99.0"), "{failure}");
+    assert_eq!(said(&world.execute(&suite_plan("ann", "CTO", 87)).await), ["deferral crm_schema_unsuitable"]);
+}
+
+#[tokio::test]
 async fn a_page_that_is_no_json_passes_by_itself() {
     let world = World::new().await;
     world.fake.add_fault(

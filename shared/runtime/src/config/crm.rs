@@ -1,5 +1,10 @@
+mod hubspot;
+mod salesforce;
+
 use std::path::PathBuf;
 
+pub use self::hubspot::{HubSpotConfig, HubSpotLogin};
+pub use self::salesforce::{SalesforceConfig, SalesforceLogin};
 use crate::{ConfigError, Variables};
 
 /// Which CRM is written to, and how.
@@ -7,6 +12,10 @@ use crate::{ConfigError, Variables};
 pub struct CrmConfig {
     /// `CRM_PROVIDER`, or what `ENV` stands for.
     pub provider: CrmProvider,
+    /// `SALESFORCE_*`; none where another CRM is written to.
+    pub salesforce: Option<SalesforceConfig>,
+    /// `HUBSPOT_*`; none where another CRM is written to.
+    pub hubspot: Option<HubSpotConfig>,
     /// `CRM_LIMIT_PER_LEAD`, `CRM_LIMIT_PER_ACCOUNT`, `CRM_LIMIT_GLOBAL`.
     pub limits: Limits,
     /// `REJECTED_LEADS`.
@@ -33,6 +42,10 @@ pub enum CrmMode {
 pub enum CrmProvider {
     /// Tables of the database.
     Mock,
+    /// Salesforce.
+    Salesforce,
+    /// `HubSpot`.
+    HubSpot,
 }
 
 /// What becomes of a lead whose analysis was rejected.
@@ -59,8 +72,17 @@ impl CrmConfig {
     pub(super) fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
         let modes = [("shadow", CrmMode::Shadow), ("live", CrmMode::Live)];
         let rejected = [("hold", RejectedLeads::Hold), ("bare", RejectedLeads::Bare)];
+        let provider = provider(variables)?;
         Ok(Self {
-            provider: provider(variables)?,
+            provider,
+            salesforce: match provider {
+                CrmProvider::Salesforce => Some(SalesforceConfig::read(variables)?),
+                _ => None,
+            },
+            hubspot: match provider {
+                CrmProvider::HubSpot => Some(HubSpotConfig::read(variables)?),
+                _ => None,
+            },
             limits: Limits {
                 per_lead: variables.number("CRM_LIMIT_PER_LEAD", 10, 1..=1_000_000)?,
                 per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", 100, 1..=1_000_000)?,
@@ -80,7 +102,12 @@ impl CrmConfig {
 
 /// `CRM_PROVIDER` wins; `ENV=MOCK` is the original system's way to ask for the mock.
 fn provider(variables: &Variables<'_>) -> Result<CrmProvider, ConfigError> {
-    let named = variables.choice("CRM_PROVIDER", &[("mock", Some(CrmProvider::Mock))], None)?;
+    let providers = [
+        ("mock", Some(CrmProvider::Mock)),
+        ("salesforce", Some(CrmProvider::Salesforce)),
+        ("hubspot", Some(CrmProvider::HubSpot)),
+    ];
+    let named = variables.choice("CRM_PROVIDER", &providers, None)?;
     match (named, variables.choice("ENV", &[("MOCK", true), ("REAL", false)], true)?) {
         (Some(provider), _) => Ok(provider),
         (None, true) => Ok(CrmProvider::Mock),
