@@ -18,6 +18,8 @@ use lead::{DeliveryId, Failure, LeadId, LeadStatus, Personal};
 use serde::Serialize;
 use store::{ActionRecord, AnalysisRecord, DeliveryRecord, LeadRecord};
 
+use crate::RoutingView;
+
 pub use judgement::{Adjustment, Asked, CheckedClaim, Judgement};
 pub use knew::{Fact, Knew, Part, Sum, Unanswered};
 pub use would_change::Counterfactual;
@@ -44,6 +46,9 @@ pub struct Explanation {
     /// What was claimed, checked and decided; none where nothing has been yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,
+    /// Who has it, and why; absent where it has not been given to anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingView>,
     /// What was done to the CRM, in order.
     pub crm: Vec<Written>,
     /// What would have changed the decision; empty where there is none.
@@ -125,6 +130,7 @@ impl Explanation {
             })
             .collect();
         Self {
+            routing: None,
             lead_id: lead.lead_id.clone(),
             email: lead.content.email.expose().to_owned().into(),
             campaign_id: lead.content.campaign_id.as_str().to_owned(),
@@ -152,6 +158,14 @@ impl Explanation {
 
 fn names(fields: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
     fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect()
+}
+
+impl Explanation {
+    /// The same, with who has the lead.
+    #[must_use]
+    pub fn with_routing(self, routing: Option<RoutingView>) -> Self {
+        Self { routing, ..self }
+    }
 }
 
 impl fmt::Display for Explanation {

@@ -9,7 +9,7 @@
 //! | 401 | `unauthorized` | an admin token is configured and the request does not carry it |
 //! | 403 | `forbidden` | no token is configured and the request does not come from this machine's own pages |
 //! | 404, 405, 413 | `not_found`, `method_not_allowed`, `body_too_large` | |
-//! | 409 | `conflict`, or the failure's own code | it cannot be done in the state things are in |
+//! | 409 | `conflict`, `not_held`, or the failure's own code | it cannot be done in the state things are in |
 //! | 500 | `internal` | a defect of ours, or stored data that cannot be read; the log has it |
 //! | 503 | `unavailable`, `timeout`, or the failure's own code | something outside is away; `Retry-After` is set |
 
@@ -19,6 +19,7 @@ mod boundary;
 mod health;
 mod leads;
 mod parked;
+mod people;
 mod query;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use secrecy::SecretString;
 
 use crate::Operations;
@@ -78,6 +79,13 @@ pub fn router(state: ApiState) -> Router {
         .route("/leads/{id}/audit", get(leads::audit))
         .route("/leads/{id}/explain", get(leads::explain))
         .route("/leads/{id}/replay", post(leads::replay))
+        .route("/leads/{id}/responded", post(people::responded))
+        .route("/reviews", get(people::held))
+        .route("/reviews/{id}/approve", post(people::approve))
+        .route("/reviews/{id}/rejudge", post(people::rejudge))
+        .route("/reviews/{id}/dismiss", post(people::dismiss))
+        .route("/suppressions", get(people::suppressions).post(people::suppress))
+        .route("/suppressions/{entry}", delete(people::unsuppress))
         .route("/dead-letters", get(parked::dead_letters))
         .route("/dead-letters/{id}/redrive", post(parked::redrive))
         .route("/quarantine", get(parked::quarantine))

@@ -6,6 +6,8 @@ mod explain;
 mod http;
 mod openapi;
 mod operations;
+mod people;
+mod routing;
 mod view;
 
 pub use explain::{
@@ -15,4 +17,6 @@ pub use explain::{
 pub use http::{ApiState, local_only, router};
 pub use openapi::openapi;
 pub use operations::{OperationError, Operations, Page};
+pub use people::{HeldLead, ReviewAnswer};
+pub use routing::RoutingView;
 pub use view::LeadView;

@@ -28,6 +28,14 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
         paths::audit_lead,
         paths::explain_lead,
         paths::replay_lead,
+        paths::respond_lead,
+        paths::list_reviews,
+        paths::approve_review,
+        paths::rejudge_review,
+        paths::dismiss_review,
+        paths::list_suppressions,
+        paths::add_suppression,
+        paths::remove_suppression,
         paths::list_dead_letters,
         paths::redrive_dead_letter,
         paths::list_quarantine,
@@ -41,6 +49,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
     tags(
         (name = "leads", description = "Post leads, and see what became of them"),
         (name = "parked", description = "What did not get through: dead letters, and bodies that were no leads"),
+        (name = "people", description = "What people decide: held leads, responses, who is never written"),
         (name = "service", description = "The service itself"),
     ),
 )]
@@ -66,7 +75,8 @@ pub fn openapi() -> OpenApi {
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let get = item.get.as_mut().map(|operation| ("get", operation));
     let post = item.post.as_mut().map(|operation| ("post", operation));
-    get.into_iter().chain(post)
+    let delete = item.delete.as_mut().map(|operation| ("delete", operation));
+    get.into_iter().chain(post).chain(delete)
 }
 
 fn add_security_schemes(components: &mut Components) {
@@ -95,7 +105,7 @@ fn add_refusals(path: &str, method: &str, operation: &mut Operation) {
         ("500", "A defect, or stored data that cannot be read; the log has it"),
         ("503", "Something outside cannot be reached; try again later"),
     ];
-    if path.contains("{id}") {
+    if path.contains('{') {
         refusals.push(("404", "There is no such thing"));
     }
     if method == "post" {

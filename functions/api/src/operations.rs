@@ -2,16 +2,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use database::DatabaseError;
-use lead::{Failure, LeadEvent, LeadId};
+use lead::{Failure, LeadEvent, LeadId, LeadStatus};
 use pipeline::{Pipeline, Replay};
 use queue::{LeadQueue, QueueError};
 use serde::Serialize;
 use store::{AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
 
-use crate::{Explanation, LeadView};
+use crate::{Explanation, LeadView, RoutingView};
 
 /// How many items a page holds at most.
-const MAX_PAGE: u32 = 500;
+pub(crate) const MAX_PAGE: u32 = 500;
 
 /// What an operator can do, over HTTP or from the command line.
 #[derive(Clone)]
@@ -33,6 +33,12 @@ pub enum OperationError {
     /// It cannot be done in the state things are in.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The lead is not held, so there is nothing to decide.
+    #[error("the lead is not held for review: it is {0}")]
+    NotHeld(LeadStatus),
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Invalid(String),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -56,7 +62,7 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Makes a page of at most `limit` from one item more than that.
-    fn of(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> Cursor) -> Self {
+    pub(crate) fn of(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> Cursor) -> Self {
         let limit = limit as usize;
         let is_last = items.len() <= limit;
         items.truncate(limit);
@@ -97,7 +103,9 @@ impl Operations {
     pub async fn lead(&self, id: &LeadId) -> Result<LeadView, OperationError> {
         let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
         let analysis = self.store.analysis_in_force(id).await?;
-        Ok(LeadView::new(record, analysis.as_ref()))
+        let (assignment, reviews) =
+            (self.store.assignment(id).await?, self.store.review_decisions(id).await?);
+        Ok(LeadView::new(record, analysis.as_ref()).with(assignment.as_ref(), reviews))
     }
 
     /// A page of leads, newest first. Evidence and reasons are left out; [`lead`](Self::lead) has them.
@@ -131,7 +139,8 @@ impl Operations {
         let analysis = self.store.analysis_in_force(id).await?;
         let deliveries = self.store.deliveries(id, 20).await?;
         let actions = self.store.actions(id, 100).await?;
-        Ok(Explanation::new(&record, analysis.as_ref(), deliveries, actions))
+        let routing = self.store.assignment(id).await?.as_ref().map(RoutingView::new);
+        Ok(Explanation::new(&record, analysis.as_ref(), deliveries, actions).with_routing(routing))
     }
 
     /// What judging a lead again would change. Writes nothing.

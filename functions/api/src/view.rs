@@ -2,7 +2,9 @@ use grounding::{Claim, GroundingStatus, ReasonCode};
 use jiff::Timestamp;
 use lead::{Decision, Failure, Fit, FitScore, Intent, LeadId, LeadStatus, Personal};
 use serde::Serialize;
-use store::{AnalysisRecord, LeadRecord};
+use store::{AnalysisRecord, Assignment, LeadRecord, ReviewDecision};
+
+use crate::routing::RoutingView;
 
 /// A lead as the API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +44,15 @@ pub struct LeadView {
     pub analysis: Option<AnalysisView>,
     /// Where it was written.
     pub crm: Option<CrmView>,
+    /// Who has it, as the CRM calls them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Why they have it, and until when somebody is to respond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<RoutingView>,
+    /// What people decided about it while it was held, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reviews: Vec<ReviewDecision>,
     /// Why it waits or was parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -92,6 +103,13 @@ pub struct CrmView {
 }
 
 impl LeadView {
+    /// The same, with who has it and what people decided about it.
+    #[must_use]
+    pub fn with(self, assignment: Option<&Assignment>, reviews: Vec<ReviewDecision>) -> Self {
+        let owner = assignment.and_then(|given| Some(given.owner.as_ref()?.to_string()));
+        Self { owner, routing: assignment.map(RoutingView::new), reviews, ..self }
+    }
+
     /// A lead with the analysis in force, where it is to be shown.
     pub fn new(lead: LeadRecord, analysis: Option<&AnalysisRecord>) -> Self {
         let name = lead.content.full_name();
@@ -112,6 +130,9 @@ impl LeadView {
                 .crm_provider
                 .zip(lead.crm_record_id)
                 .map(|(provider, record_id)| CrmView { provider, record_id }),
+            owner: None,
+            routing: None,
+            reviews: Vec::new(),
             lead_id: lead.lead_id,
             status: lead.status,
             email: String::from(lead.content.email).into(),

@@ -1,13 +1,17 @@
-//! Every minute: probe what is down, resume what it held up, send again what fell out of the queue, and put up for
-//! judgement again what was judged without an AI.
+//! Every minute: probe what is down, resume what it held up, send again what fell out of the queue, put up for
+//! judgement again what was judged without an AI, and look after the leads that nobody responded to.
 //!
 //! Each chore is bounded and can be run at any time, by several processes at once: what it sends is a duplicate where
 //! it was not needed.
 
+mod hot;
+mod overdue;
 mod reconcile;
 mod resume;
 mod second_look;
 
+pub use hot::IsHot;
+pub use overdue::{Chase, Overdue};
 pub use reconcile::{Place, give_up};
 pub use resume::Probe;
 pub use second_look::ai_probes;
@@ -29,6 +33,8 @@ pub struct Janitor {
     queue: Arc<dyn LeadQueue>,
     probes: Vec<(Dependency, Arc<dyn Probe>)>,
     clock: Arc<dyn Clock>,
+    chaser: Option<Arc<dyn Chase>>,
+    hot: Option<hot::HotFirst>,
     /// Open deliveries up to here have been looked at in this pass.
     reconciled_to: Place,
 }
@@ -44,6 +50,12 @@ pub struct Round {
     pub requeued: usize,
     /// Leads put up for judgement again.
     pub second_looks: usize,
+    /// Leads that nobody responded to in time.
+    pub overdue: usize,
+    /// Of those, given to somebody else.
+    pub reassigned: usize,
+    /// Leads that the CRM shows to have been responded to.
+    pub responded: usize,
 }
 
 impl Janitor {
@@ -54,7 +66,7 @@ impl Janitor {
         probes: Vec<(Dependency, Arc<dyn Probe>)>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, queue, probes, clock, reconciled_to: Place::default() }
+        Self { store, queue, probes, clock, chaser: None, hot: None, reconciled_to: Place::default() }
     }
 
     /// The same, going on in the pass over open deliveries where another one has left it.
@@ -64,22 +76,39 @@ impl Janitor {
         self
     }
 
+    /// The same janitor, who also has leads looked after that nobody responded to in time.
+    #[must_use]
+    pub fn chasing(self, chaser: Arc<dyn Chase>) -> Self {
+        Self { chaser: Some(chaser), ..self }
+    }
+
+    /// The same janitor, who also puts hot leads first while they wait for an outside system.
+    #[must_use]
+    pub fn hot_first(self, is_hot: Arc<IsHot>) -> Self {
+        Self { hot: Some(hot::HotFirst::new(is_hot)), ..self }
+    }
+
     /// Does every chore once. One that fails does not keep the others from being done; the first failure is returned.
     pub async fn round(&self) -> Result<Round, Failure> {
         let mut round = Round::default();
+        let hastened = self.hot_first_in_line().await;
         let resumed = self.resume(&mut round).await;
         let reconciled = self.reconcile(&mut round).await;
         let looked = self.second_look(&mut round).await;
+        let chased = self.overdue(&mut round).await;
         if round != Round::default() {
             tracing::info!(
                 resumed = round.resumed,
                 still_down = round.still_down,
                 requeued = round.requeued,
                 second_looks = round.second_looks,
+                overdue = round.overdue,
+                reassigned = round.reassigned,
+                responded = round.responded,
                 "janitor's round"
             );
         }
-        resumed.and(reconciled).and(looked).map(|()| round)
+        hastened.and(resumed).and(reconciled).and(looked).and(chased).map(|()| round)
     }
 
     /// Now, less a while.

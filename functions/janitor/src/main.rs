@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use cloud::{Cloud, Mapping, Overflow};
-use function::{probes, switch, take};
+use function::{chaser, probes, switch, take};
 use janitor::{Janitor, Place};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use queue::LeadQueue;
@@ -50,7 +50,8 @@ async fn round(house: &House) -> anyhow::Result<Value> {
     let queue: Arc<dyn LeadQueue> = Arc::new(parts.queue(RESEND_AFTER)?);
     let probes = probes(&parts.pipeline, house.cloud.refused());
     let janitor = Janitor::new(parts.store.clone(), Arc::clone(&queue), probes, Arc::clone(&parts.clock))
-        .going_on_from(&house.place);
+        .going_on_from(&house.place)
+        .chasing(chaser(&parts.pipeline));
     let round =
         Box::pin(janitor.round()).await.map_err(|failure| anyhow!("{}: {}", failure.code, failure.message));
     // After the probes, which end pauses.
@@ -66,6 +67,8 @@ async fn round(house: &House) -> anyhow::Result<Value> {
         "still_down": round.still_down,
         "requeued": round.requeued,
         "second_looks": round.second_looks,
+        "overdue": round.overdue,
+        "reassigned": round.reassigned,
         "paused": switched?,
         "overflow": taken?,
         "swept": swept?,

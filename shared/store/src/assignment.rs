@@ -81,12 +81,16 @@ impl Store {
         };
         save(&mut transaction, &assignment).await?;
         let routed = &assignment.routed;
+        // Leads that the rules leave to the CRM are worth no line each.
+        let is_given = assignment.owner.is_some() || assignment.due_at.is_some();
         let detail = json!({
             "owner": assignment.owner, "rule": routed.rule, "pool": routed.pool, "because": routed.because,
             "routing_version": routed.version, "respond_by": assignment.due_at,
         });
         let (lead, delivery) = (&work.lead_id, Some(&work.delivery_id));
-        audit::append(&mut transaction, lead, delivery, now, AuditKind::Routed, &detail).await?;
+        if is_given {
+            audit::append(&mut transaction, lead, delivery, now, AuditKind::Routed, &detail).await?;
+        }
         transaction.commit().await?;
         Ok(assignment)
     }

@@ -19,6 +19,15 @@ pub(super) fn standing(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> 
         LeadStatus::Retrying => "Waiting for another attempt",
         LeadStatus::Synced => return synced(lead, analysis),
         LeadStatus::Held => return "Held for a person: a claim of its analysis is not true.".to_owned(),
+        LeadStatus::Planned => {
+            return "Planned: what would be written to the CRM is kept, and nothing was written, because the CRM is only \
+                    shadowed."
+                .to_owned();
+        }
+        LeadStatus::Dismissed => return "Put aside by a person; nothing was written.".to_owned(),
+        LeadStatus::Suppressed => {
+            return "Not written to the CRM: the person is on the suppression list.".to_owned();
+        }
         LeadStatus::PermanentlyFailed => {
             return "Given up, with the reason below; it is among the dead letters.".to_owned();
         }
@@ -70,11 +79,28 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
             steps.push(format!(
                 "`revenueflow replay {id}` shows what the present configuration and analyst would make of it; with `--apply` it is judged again."
             ));
+            steps.push(format!(
+                "`revenueflow review approve {id} --by NAME` lets it go to the CRM without anything from its analysis; `review dismiss {id}` puts it aside."
+            ));
             steps.push("Posting the lead with corrected content also has it judged again.".to_owned());
             steps.push(
                 "With REJECTED_LEADS=bare such leads go to the CRM without anything from their analysis."
                     .to_owned(),
             );
+        }
+        LeadStatus::Planned => {
+            steps.push(format!("`revenueflow plan {id}` shows what would be written now, field by field."));
+            steps.push(format!(
+                "`revenueflow crm promote {id}` writes it, `revenueflow crm promote --all` every planned lead."
+            ));
+        }
+        LeadStatus::Dismissed => {
+            steps.push(format!("`revenueflow replay {id} --apply` has it judged again after all."));
+        }
+        LeadStatus::Suppressed => {
+            steps.push(format!(
+                "Once `revenueflow suppress remove` has taken the person off the list, `revenueflow replay {id} --apply` has it judged and written."
+            ));
         }
         LeadStatus::PermanentlyFailed => {
             steps.extend(

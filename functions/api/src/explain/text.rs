@@ -5,9 +5,12 @@ use std::fmt::{Formatter, Result};
 use grounding::Namespace;
 use jiff::Timestamp;
 use lead::{LeadStatus, Personal};
+use routing::Outcome;
 use serde_json::Value;
 
 use super::next::SHORT_ID;
+use crate::RoutingView;
+
 use super::{CheckedClaim, Explanation, Fact, Judgement, Knew, Received, Sum, Written, plain};
 
 /// The most facts of one source shown. The JSON has them all.
@@ -30,6 +33,11 @@ pub(super) fn write(explanation: &Explanation, f: &mut Formatter<'_>) -> Result 
         claimed(judgement, f)?;
         writeln!(f, "\nWhat was decided")?;
         decided(judgement, f)?;
+    }
+
+    if let Some(given) = &explanation.routing {
+        writeln!(f, "\nWho got it")?;
+        routed(given, f)?;
     }
 
     writeln!(f, "\nWhat was written to the CRM")?;
@@ -159,6 +167,51 @@ fn decided(judgement: &Judgement, f: &mut Formatter<'_>) -> Result {
         judgement.fit_medium_from, judgement.fit_high_from
     )?;
     writeln!(f, "  {}", judgement.because)
+}
+
+fn routed(given: &RoutingView, f: &mut Formatter<'_>) -> Result {
+    match (&given.owner, &given.name) {
+        (Some(owner), Some(name)) => writeln!(f, "  {} ({owner}), since {}.", line(name), given.assigned_at)?,
+        (Some(owner), None) => writeln!(f, "  {owner}, since {}.", given.assigned_at)?,
+        (None, _) => writeln!(f, "  Nobody by our rules: the CRM's own assignment decides.")?,
+    }
+    writeln!(f, "  By rules {}: {}.", line(&given.version), line(&given.because))?;
+    for passed in &given.passed_over {
+        writeln!(f, "  passed over  {}: {}", line(&passed.rule), line(&passed.because))?;
+    }
+    for member in &given.members {
+        let outcome = match &member.outcome {
+            Outcome::Chosen => "chosen".to_owned(),
+            Outcome::Waits => "waits: more was due to somebody else".to_owned(),
+            Outcome::Skipped(because) => format!("skipped: {}", line(because)),
+        };
+        let (pool, owner) = (line(&member.pool), line(&member.owner));
+        let (weight, credit, today, open) = (member.weight, member.credit, member.today, member.open);
+        writeln!(
+            f,
+            "  {pool}/{owner}  weight {weight}, due {credit}, {today} today, {open} open: {outcome}"
+        )?;
+    }
+    if given.reassignments > 0 {
+        writeln!(
+            f,
+            "  It was given to somebody else {} times, since nobody responded.",
+            given.reassignments
+        )?;
+    }
+    match (given.responded_at, given.respond_by, given.overdue_at) {
+        (Some(at), ..) => {
+            let by = given.responded_by.as_deref().map(line).unwrap_or_default();
+            writeln!(f, "  Responded to {at}, as {by} says.")
+        }
+        (None, Some(due), _) => writeln!(f, "  Somebody is to respond by {due}."),
+        (None, None, Some(since)) => writeln!(f, "  Nobody had responded by {since}."),
+        (None, None, None) => Ok(()),
+    }
+}
+
+fn line(text: &str) -> String {
+    plain::line(text, plain::MAX_VALUE_CHARS)
 }
 
 fn written(action: &Written, f: &mut Formatter<'_>) -> Result {

@@ -41,7 +41,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", message)
     }
 
-    pub(super) fn invalid_body(message: &'static str) -> Self {
+    pub(super) fn invalid_body(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
     }
 
@@ -106,6 +106,10 @@ impl From<OperationError> for ApiError {
                 Self::new(StatusCode::BAD_REQUEST, "ambiguous_id", error.to_string())
             }
             OperationError::Conflict(message) => Self::new(StatusCode::CONFLICT, "conflict", *message),
+            OperationError::NotHeld(_) => Self::new(StatusCode::CONFLICT, "not_held", error.to_string()),
+            OperationError::Invalid(message) => {
+                Self::new(StatusCode::BAD_REQUEST, "invalid_body", message.clone())
+            }
             OperationError::Database(cause) => {
                 tracing::error!(error = %cause, "the database failed a request");
                 match cause {

@@ -1,8 +1,9 @@
 //! One function without a body for each operation; what all of them may refuse is added to them afterwards.
 
 use super::schemas::{
-    Accepted, AuditPage, DeadLetterPage, Decision, Explanation, Fit, Lead, LeadPage, Live, NewLead,
-    QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, Status, Unavailable,
+    Accepted, AuditPage, DeadLetterPage, Decision, Done, Explanation, Fit, HeldPage, Lead, LeadPage, Live,
+    NewLead, QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest,
+    ReviewRequest, Status, SuppressRequest, SuppressionPage, Unavailable,
 };
 
 /// Post a lead
@@ -105,6 +106,100 @@ pub(super) fn explain_lead() {}
     security((), ("admin_token" = [])),
 )]
 pub(super) fn replay_lead() {}
+
+/// Say that somebody has responded to a lead
+///
+/// Ends the time to respond that its rule gave it. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/leads/{id}/responded", tag = "people", operation_id = "respondLead",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    request_body(content = RespondRequest, content_type = "application/json"),
+    responses((status = 200, description = "It is kept", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn respond_lead() {}
+
+/// List the leads that are held for a person
+///
+/// Newest first, each with what its analysis broke.
+#[utoipa::path(
+    get, path = "/reviews", tag = "people", operation_id = "listReviews",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of held leads", body = HeldPage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_reviews() {}
+
+/// Let a held lead go to the CRM
+///
+/// It is written without anything from its analysis. Refused where the lead is not held, or the person is on the suppression list. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/reviews/{id}/approve", tag = "people", operation_id = "approveReview",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    request_body(content = ReviewRequest, content_type = "application/json"),
+    responses((status = 202, description = "It will be written", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn approve_review() {}
+
+/// Have a held lead judged again
+///
+/// Refused where the lead is not held. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/reviews/{id}/rejudge", tag = "people", operation_id = "rejudgeReview",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    request_body(content = ReviewRequest, content_type = "application/json"),
+    responses((status = 202, description = "It will be judged again", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn rejudge_review() {}
+
+/// Put a held lead aside
+///
+/// Nothing is written. Takes a reason. Refused where the lead is not held. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/reviews/{id}/dismiss", tag = "people", operation_id = "dismissReview",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    request_body(content = ReviewRequest, content_type = "application/json"),
+    responses((status = 200, description = "It is put aside", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn dismiss_review() {}
+
+/// List who is never written to the CRM
+#[utoipa::path(
+    get, path = "/suppressions", tag = "people", operation_id = "listSuppressions",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of the suppression list, newest first", body = SuppressionPage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_suppressions() {}
+
+/// Put an address or a domain on the suppression list
+///
+/// Of an address only the SHA-256 is kept. The list is asked at the moment a lead is written.
+#[utoipa::path(
+    post, path = "/suppressions", tag = "people", operation_id = "addSuppression",
+    request_body(content = SuppressRequest, content_type = "application/json"),
+    responses((status = 200, description = "It is on the list", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn add_suppression() {}
+
+/// Take an entry off the suppression list
+#[utoipa::path(
+    delete, path = "/suppressions/{entry}", tag = "people", operation_id = "removeSuppression",
+    params(("entry" = String, Path, description = "An address, a domain, or the entry as the list shows it")),
+    responses((status = 200, description = "It is off the list", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn remove_suppression() {}
 
 /// List dead letters
 #[utoipa::path(

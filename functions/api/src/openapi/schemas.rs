@@ -26,8 +26,10 @@ macro_rules! words {
 }
 
 words! {
-    /// Where a lead stands. `synced`, `held` and `permanently_failed` are final; the others go on by themselves.
-    Status as "snake_case" { Queued, Processing, Retrying, Synced, Held, PermanentlyFailed }
+    /// Where a lead stands. `queued`, `processing` and `retrying` go on by themselves; the others are final.
+    Status as "snake_case" {
+        Queued, Processing, Retrying, Synced, Held, Dismissed, Suppressed, Planned, PermanentlyFailed,
+    }
 
     /// The level that the score amounts to.
     Fit as "SCREAMING_SNAKE_CASE" { Low, Medium, High }
@@ -160,6 +162,12 @@ schemas! {
         analysis: Option<Analysis>,
         #[schema(required)]
         crm: Option<Crm>,
+        /// Who has it, as the CRM calls them. Not in lists.
+        owner: Option<String>,
+        /// Why they have it, and until when somebody is to respond. Not in lists.
+        routing: Option<Routing>,
+        /// What people decided about it while it was held, oldest first. Not in lists.
+        reviews: Option<Vec<ReviewDecision>>,
         /// Why it waits or was parked.
         failure: Option<Failure>,
         /// How many contents it has had.
@@ -255,6 +263,8 @@ schemas! {
         knew: Knew,
         /// Absent where nothing has been judged yet.
         judgement: Option<Judgement>,
+        /// Who has it, and why; absent where it has not been given to anybody.
+        routing: Option<Routing>,
         /// What was done to the CRM, in order.
         crm: Vec<Written>,
         /// What would have changed the decision.
@@ -432,6 +442,122 @@ schemas! {
         /// `queued`.
         status: String,
         lead_id: String,
+    }
+
+    /// Who has a lead, and why.
+    Routing {
+        /// As the CRM calls them; null where it is left to the CRM.
+        #[schema(required)]
+        owner: Option<String>,
+        /// The name that the rules have for them.
+        name: Option<String>,
+        /// The rule that decided.
+        rule: Option<String>,
+        /// The pool whose turn it was.
+        pool: Option<String>,
+        /// The decision in a sentence.
+        because: String,
+        /// The rules before it, each with the reason it did not decide.
+        passed_over: Vec<PassedOver>,
+        /// The members of the pools that were asked.
+        members: Vec<Member>,
+        /// The version of the rules.
+        version: String,
+        #[schema(format = DateTime)]
+        assigned_at: String,
+        /// When somebody is to have responded; absent where nobody is waited for.
+        #[schema(format = DateTime)]
+        respond_by: Option<String>,
+        #[schema(format = DateTime)]
+        responded_at: Option<String>,
+        responded_by: Option<String>,
+        /// When nobody had responded in time, the last time.
+        #[schema(format = DateTime)]
+        overdue_at: Option<String>,
+        /// How often it was given to somebody else.
+        reassignments: i64,
+    }
+
+    /// A rule that did not decide.
+    PassedOver { rule: String, because: String }
+
+    /// A member of a pool that was asked.
+    Member {
+        pool: String,
+        owner: String,
+        weight: i64,
+        /// What was due to them before.
+        credit: i64,
+        today: i64,
+        open: i64,
+        /// `chosen`, `waits`, or `skipped` with the reason.
+        outcome: Value,
+    }
+
+    /// What a person decided about a held lead.
+    ReviewDecision {
+        /// `approved`, `rejudged` or `dismissed`.
+        decision: String,
+        by: String,
+        reason: Option<String>,
+        #[schema(format = DateTime)]
+        at: String,
+    }
+
+    /// A held lead, and what its analysis broke.
+    HeldLead { lead: Lead, reasons: Vec<Reason> }
+
+    /// A page of held leads.
+    HeldPage {
+        items: Vec<HeldLead>,
+        /// What to give as `cursor` for the next page; absent on the last.
+        next_cursor: Option<String>,
+    }
+
+    /// Who decides, and why.
+    ReviewRequest {
+        /// The name of who decides; it is kept in the audit trail.
+        by: String,
+        /// Why; to dismiss a lead takes one. Nothing personal about the lead.
+        reason: Option<String>,
+    }
+
+    /// Who responded.
+    RespondRequest { by: String }
+
+    /// Who is not to be written to the CRM.
+    SuppressRequest {
+        /// An e-mail address, or a domain, which stands for those below it too.
+        who: String,
+        /// Why. Nothing personal.
+        reason: String,
+        /// The name of who adds it.
+        by: String,
+    }
+
+    /// An entry of the suppression list.
+    Suppression {
+        /// A domain, or the SHA-256 of an address.
+        entry: String,
+        /// `domain` or `address`.
+        kind: String,
+        reason: String,
+        added_by: String,
+        #[schema(format = DateTime)]
+        added_at: String,
+    }
+
+    /// A page of the suppression list.
+    SuppressionPage {
+        items: Vec<Suppression>,
+        /// What to give as `cursor` for the next page; absent on the last.
+        next_cursor: Option<String>,
+    }
+
+    /// Something that was done, or had been done before.
+    Done {
+        /// Such as `dismissed`, `responded`, `suppressed`, `removed`; `.._before` where nothing has changed.
+        status: String,
     }
 
     /// A message that was given up.

@@ -1,7 +1,9 @@
+mod chaser;
 mod overflow;
 mod probes;
 mod switch;
 
+pub(crate) use chaser::chaser;
 pub(crate) use overflow::take;
 pub(crate) use probes::probes;
 pub(crate) use switch::switch;

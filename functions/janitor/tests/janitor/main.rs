@@ -14,6 +14,7 @@ macro_rules! on_both {
     };
 }
 
+mod crm_outage;
 mod outage;
 mod reconcile;
 mod resume;

@@ -1,0 +1,156 @@
+//! What people decide: held leads, responses, the suppression list.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use store::{Suppression, Verdict};
+
+use super::ApiState;
+use super::answer::{ApiError, Json};
+use super::leads::Queued;
+use super::query::{Id, Query};
+use crate::{HeldLead, Page, ReviewAnswer};
+
+type Answer<T> = Result<Json<T>, ApiError>;
+type Body = Result<Bytes, BytesRejection>;
+
+/// Who decides, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReviewRequest {
+    by: String,
+    reason: Option<String>,
+}
+
+/// Who responded.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Responder {
+    by: String,
+}
+
+/// Who is not to be written, who says so and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suppress {
+    who: String,
+    reason: String,
+    by: String,
+}
+
+/// Something that was done, or had been done before.
+#[derive(Serialize)]
+pub(super) struct Done {
+    status: &'static str,
+}
+
+pub(super) async fn held(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<HeldLead>> {
+    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
+    Ok(Json(state.operations.held(query.cursor()?.as_ref(), query.limit()?).await?))
+}
+
+pub(super) async fn approve(
+    state: State<ApiState>,
+    id: Id,
+    query: RawQuery,
+    body: Body,
+) -> Result<Response, ApiError> {
+    review(state, id, query, body, Verdict::Approve).await
+}
+
+pub(super) async fn rejudge(
+    state: State<ApiState>,
+    id: Id,
+    query: RawQuery,
+    body: Body,
+) -> Result<Response, ApiError> {
+    review(state, id, query, body, Verdict::Rejudge).await
+}
+
+pub(super) async fn dismiss(
+    state: State<ApiState>,
+    id: Id,
+    query: RawQuery,
+    body: Body,
+) -> Result<Response, ApiError> {
+    review(state, id, query, body, Verdict::Dismiss).await
+}
+
+async fn review(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+    body: Body,
+    verdict: Verdict,
+) -> Result<Response, ApiError> {
+    Query::parse(query.as_deref(), &[])?;
+    let decision: ReviewRequest =
+        read(body, "the body must be {\"by\":\"a name\"} and may have a \"reason\"; to dismiss needs one")?;
+    let id = state.operations.resolve(&id).await?;
+    let answer = state.operations.review(&id, verdict, &decision.by, decision.reason.as_deref()).await?;
+    Ok(match answer {
+        ReviewAnswer::Queued => Queued::answer(id),
+        ReviewAnswer::Dismissed => (StatusCode::OK, Json(Done { status: "dismissed" })).into_response(),
+    })
+}
+
+pub(super) async fn responded(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer<Done> {
+    Query::parse(query.as_deref(), &[])?;
+    let response: Responder = read(body, "the body must be {\"by\":\"a name\"}")?;
+    let id = state.operations.resolve(&id).await?;
+    let is_first = state.operations.responded(&id, &response.by).await?;
+    Ok(Json(Done { status: if is_first { "responded" } else { "responded_before" } }))
+}
+
+pub(super) async fn suppressions(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+) -> Answer<Page<Suppression>> {
+    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
+    Ok(Json(state.operations.suppressions(query.cursor()?.as_ref(), query.limit()?).await?))
+}
+
+pub(super) async fn suppress(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer<Done> {
+    Query::parse(query.as_deref(), &[])?;
+    let entry: Suppress = read(
+        body,
+        "the body must be {\"who\":\"an address or a domain\",\"reason\":\"why\",\"by\":\"a name\"}",
+    )?;
+    let is_new = state.operations.suppress(&entry.who, &entry.reason, &entry.by).await?;
+    Ok(Json(Done { status: if is_new { "suppressed" } else { "suppressed_before" } }))
+}
+
+pub(super) async fn unsuppress(
+    State(state): State<ApiState>,
+    Id(entry): Id,
+    RawQuery(query): RawQuery,
+) -> Answer<Done> {
+    Query::parse(query.as_deref(), &[])?;
+    state.operations.unsuppress(&entry).await?;
+    Ok(Json(Done { status: "removed" }))
+}
+
+/// A body of JSON that has to be there.
+fn read<T: DeserializeOwned>(body: Body, must: &'static str) -> Result<T, ApiError> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
+        _ => ApiError::invalid_body("the body could not be read"),
+    })?;
+    if !body.trim_ascii().starts_with(b"{") {
+        return Err(ApiError::invalid_body(must));
+    }
+    serde_json::from_slice(&body).map_err(|_| ApiError::invalid_body(must))
+}
