@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::account::{Account, Minute};
@@ -81,10 +82,12 @@ fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
 
 /// The limits are JSON objects, with single quotes, as theirs are.
 fn limits(minute: Minute, spent: u8) -> [(&'static str, String); 4] {
+    let reset = i64::try_from(minute.ends_at()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let reset = reset.unwrap_or_default();
     [
         ("x-ratelimit-limit", format!("{{'minute': {}}}", minute.limit)),
         ("x-ratelimit-remaining", format!("{{'minute': {}}}", minute.remaining)),
-        ("x-ratelimit-reset", rfc3339(minute.ends_at())),
+        ("x-ratelimit-reset", reset.to_string()),
         ("x-call-credits-spent", spent.to_string()),
     ]
 }
@@ -112,37 +115,4 @@ fn record(company: &Company, likelihood: u64, titlecase: bool) -> Value {
         "website": company.domain,
         "tags": [],
     })
-}
-
-/// A moment since 1970 as `2026-01-31T09:00:00Z`, by the days of the civil calendar.
-fn rfc3339(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Counted from 1 March of the year 0, in eras of 400 years, so that a leap day is the last of its year.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (year, month) =
-        if month < 10 { (era * 400 + year, month + 3) } else { (era * 400 + year + 1, month - 9) };
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rfc3339;
-
-    #[test]
-    fn moments_are_written_in_the_civil_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_767_225_599, "2025-12-31T23:59:59Z"),
-            (1_772_323_199, "2026-02-28T23:59:59Z"),
-        ] {
-            assert_eq!(rfc3339(seconds), text);
-        }
-    }
 }
