@@ -29,7 +29,7 @@ impl DatabaseSink {
         transaction.commit().await?;
         Ok(match accepted {
             Accept::Duplicate { .. } => Acceptance::Duplicate,
-            Accept::New | Accept::Revision | Accept::Superseded => Acceptance::Accepted,
+            Accept::New | Accept::Revision | Accept::Superseded | Accept::Erased => Acceptance::Accepted,
         })
     }
 }

@@ -108,6 +108,8 @@ pub(crate) async fn keep_drained(spool: Spool, queue: Arc<dyn LeadQueue>, shutdo
         match spool.drain(queue.as_ref()).await {
             Ok(events) => tracing::info!(events, "the queue is back: the spool is sent"),
             Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => {}
+            // What fits the spool fits Redis.
+            Err(error @ QueueError::TooLarge(_)) => tracing::error!(%error, "the spool cannot be sent"),
         }
     }
 }
