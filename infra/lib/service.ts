@@ -121,9 +121,8 @@ export class ServiceStack extends Stack {
   }
 
   private janitor(enrich: RustFunction, mappingId: string): RustFunction {
-    const { queue, deadLetters, overflow, overflowArn } = this.data;
+    const { queue, overflow, overflowArn } = this.data;
     const janitor = this.function('janitor', { inVpc: true });
-    for (const each of [queue, deadLetters]) janitor.may(['sqs:GetQueueAttributes'], each.queueArn);
     janitor.maySendTo(queue);
     janitor.may(['s3:ListBucket'], overflowArn);
     janitor.may(['s3:GetObject', 's3:DeleteObject'], `${overflowArn}/*`, { service: 's3', actions: ['kms:Decrypt'] });
@@ -149,7 +148,6 @@ export class ServiceStack extends Stack {
     });
     return this.admitToDatabase(this.admitToDependencies(janitor)).set({
       QUEUE_URL: queue.queueUrl,
-      DLQ_URL: deadLetters.queueUrl,
       OVERFLOW_BUCKET: overflow.bucketName,
       EVENT_SOURCE_MAPPING_ID: mappingId,
     });
@@ -161,7 +159,8 @@ export class ServiceStack extends Stack {
     api.maySendTo(queue);
     api.may(['sqs:GetQueueAttributes'], queue.queueArn);
     api.mayRead(secrets.adminToken);
-    return this.admitToDatabase(api).set({
+    // A replay says what judging again would give, so it asks the same model.
+    return this.admitToDatabase(this.admitToAi(api)).set({
       QUEUE_URL: queue.queueUrl,
       ADMIN_TOKEN_ARN: secrets.adminToken.secretArn,
     });
@@ -204,18 +203,24 @@ export class ServiceStack extends Stack {
 
   /** The AI, the CRM and the enrichment providers: what `enrich` works with and the janitor probes. */
   private admitToDependencies(function_: RustFunction): RustFunction {
-    const { ai, crm, enrichment } = this.stage;
+    const { crm, enrichment } = this.stage;
     const { secrets } = this.data;
-    if (ai.provider === 'bedrock') this.admitToModel(function_.role, ai.modelId);
     if (secrets.crm) function_.mayRead(secrets.crm);
     if (secrets.enrichment) function_.mayRead(secrets.enrichment);
-    return function_.set({
-      AI_PROVIDER: ai.provider,
-      ...(ai.provider === 'bedrock' ? { BEDROCK_MODEL_ID: ai.modelId } : {}),
+    return this.admitToAi(function_).set({
       CRM_PROVIDER: crm,
       ...(secrets.crm ? { CRM_SECRET_ARN: secrets.crm.secretArn } : {}),
       ENRICHMENT_PROVIDERS: enrichment.join(','),
       ...(secrets.enrichment ? { ENRICHMENT_SECRET_ARN: secrets.enrichment.secretArn } : {}),
+    });
+  }
+
+  private admitToAi(function_: RustFunction): RustFunction {
+    const { ai } = this.stage;
+    if (ai.provider === 'bedrock') this.admitToModel(function_.role, ai.modelId);
+    return function_.set({
+      AI_PROVIDER: ai.provider,
+      ...(ai.provider === 'bedrock' ? { BEDROCK_MODEL_ID: ai.modelId } : {}),
     });
   }
 

@@ -26,12 +26,11 @@ const send = (queue: string) => [`sqs:SendMessage ${queue}`, 'kms:Decrypt key', 
 const read = (secret: string) => [`secretsmanager:GetSecretValue ${secret}`, 'kms:Decrypt key'];
 
 const DATABASE = [...ATTACH, 'rds-db:connect revenueflow_app'];
-const DEPENDENCIES = [
+const MODEL = [
   'bedrock:InvokeModel inference-profile/global.anthropic.claude-haiku-5-5',
   'bedrock:InvokeModel foundation-model/anthropic.claude-haiku-5-5',
-  ...read('secret crm'),
-  ...read('secret enrichment'),
 ];
+const DEPENDENCIES = [...MODEL, ...read('secret crm'), ...read('secret enrichment')];
 
 export const PERMISSIONS: Record<string, readonly string[]> = {
   ingest: [...LOG, ...send('leads'), 's3:PutObject overflow/*', ...read('secret webhook')],
@@ -49,15 +48,13 @@ export const PERMISSIONS: Record<string, readonly string[]> = {
     ...DATABASE,
     ...DEPENDENCIES,
     ...send('leads'),
-    'sqs:GetQueueAttributes leads',
-    'sqs:GetQueueAttributes dead letters',
     's3:ListBucket overflow',
     's3:GetObject overflow/*',
     's3:DeleteObject overflow/*',
     'lambda:GetEventSourceMapping mapping',
     'lambda:UpdateEventSourceMapping mapping',
   ],
-  api: [...LOG, ...DATABASE, ...send('leads'), 'sqs:GetQueueAttributes leads', ...read('secret admin-token')],
+  api: [...LOG, ...DATABASE, ...MODEL, ...send('leads'), 'sqs:GetQueueAttributes leads', ...read('secret admin-token')],
   migrate: [...LOG, ...ATTACH, ...read('secret master')],
 };
 

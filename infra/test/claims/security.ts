@@ -367,7 +367,7 @@ export const security: Checks = {
   },
 
   S21() {
-    for (const name of ['enrich', 'janitor']) {
+    for (const name of ['enrich', 'janitor', 'api']) {
       const statements = prod
         .of('AWS::IAM::Policy')
         .filter(({ Properties }) => Properties.Roles[0].Ref === prod.function(name).Properties.Role['Fn::GetAtt'][0])
