@@ -1,7 +1,7 @@
 use axum::Router;
 
 use crate::hubspot::HubSpot;
-use crate::{apollo, clearbit, hunter, pdl, zoominfo};
+use crate::{apollo, bedrock, clearbit, gemini, hunter, pdl, zoominfo};
 
 /// Every fake that `revenueflow sandbox` starts: one entry a system, and the only place to add one.
 pub const CATALOGUE: &[Entry] = &[
@@ -51,6 +51,25 @@ pub const CATALOGUE: &[Entry] = &[
         router: clearbit::router,
         variables: &[("CLEARBIT_BASE_URL", "{url}"), ("CLEARBIT_API_KEY", clearbit::KEY)],
         chosen_by: ("ENRICHMENT_PROVIDERS", "clearbit"),
+    },
+    Entry {
+        name: "gemini",
+        port: 20,
+        router: || gemini::Gemini::default().router(),
+        variables: &[("GEMINI_BASE_URL", "{url}"), ("GEMINI_API_KEY", gemini::KEY)],
+        chosen_by: ("AI_PROVIDER", "gemini"),
+    },
+    Entry {
+        name: "bedrock",
+        port: 21,
+        router: || bedrock::Bedrock::default().router(),
+        variables: &[
+            ("BEDROCK_BASE_URL", "{url}"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", bedrock::ACCESS_KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", "sandbox"),
+        ],
+        chosen_by: ("AI_PROVIDER", "bedrock"),
     },
 ];
 
