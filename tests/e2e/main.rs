@@ -6,4 +6,5 @@ mod crashes;
 mod first_lead;
 mod privacy;
 mod redis;
+mod salesforce;
 mod support;

@@ -1,0 +1,138 @@
+//! A lead on its way to Salesforce, as a user sees it: the binary before a fake of Salesforce.
+
+use std::process::Command;
+
+use e2e::{Server, eventually};
+use sandbox::salesforce::{Org, RowFault, Salesforce};
+use sandbox::{Fake, Fault, Misbehaviour};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::{BINARY, Place, settled};
+
+/// An org, served as long as this lives.
+struct Crm {
+    salesforce: Salesforce,
+    fake: Fake,
+    url: String,
+    _runtime: Runtime,
+}
+
+impl Crm {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let salesforce = Salesforce::new();
+        let fake = runtime.block_on(Fake::serve("salesforce", salesforce.router())).unwrap();
+        Self { url: fake.url(), salesforce, fake, _runtime: runtime }
+    }
+
+    fn variables(&self) -> [(&str, &str); 4] {
+        [
+            ("CRM_PROVIDER", "salesforce"),
+            ("SALESFORCE_URL", &self.url),
+            ("SALESFORCE_CLIENT_ID", "consumer-key"),
+            ("SALESFORCE_CLIENT_SECRET", "consumer-secret"),
+        ]
+    }
+
+    fn records(&self, object: &str) -> Vec<Value> {
+        self.salesforce.org(|org| org.records(object))
+    }
+}
+
+fn post(server: &Server, email: &str) -> String {
+    let lead = json!({ "email": email, "first_name": "Alex", "last_name": "O'Brien", "campaign_id": "launch_2024",
+                       "marketo": { "engagement_score": 90, "activity": "Requested a demo" } });
+    let answer = server.post_lead(&lead).unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()["lead_id"].as_str().unwrap().to_owned()
+}
+
+/// What the binary prints, and whether it calls that a success.
+fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .current_dir(place.folder.path())
+        .env_clear()
+        .env("DATABASE_URL", place.database.url())
+        .envs(crm.variables())
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_lead_becomes_one_record_with_its_task_and_its_activity_however_often_it_comes() {
+    let (place, crm) = (Place::sqlite(), Crm::start());
+    let server = place.serve(&[], &crm.variables());
+    let id = post(&server, "lead@stripe.com");
+    let lead = settled(&server, &id);
+    assert_eq!(
+        (&lead["status"], &lead["crm"]["provider"]),
+        (&json!("synced"), &json!("salesforce")),
+        "{lead}"
+    );
+    post(&server, "LEAD@stripe.com ");
+
+    let leads = crm.records("Lead");
+    assert_eq!(leads.len(), 1);
+    assert_eq!(leads[0]["Id"], lead["crm"]["record_id"]);
+    assert_eq!((&leads[0]["LastName"], &leads[0]["RevenueFlow_Id__c"]), (&json!("O'Brien"), &json!(id)));
+    assert_eq!(leads[0]["RevenueFlow_Score__c"].as_f64(), lead["fit_score"].as_f64());
+    let tasks = crm.records("Task");
+    assert!(!tasks.is_empty() && tasks.iter().all(|task| task["WhoId"] == leads[0]["Id"]), "{tasks:?}");
+
+    let (is_success, explained) = printed(&place, &crm, &["leads", "explain", &id]);
+    assert!(is_success && explained.contains("salesforce"), "{explained}");
+    for personal in ["lead@stripe.com", "O'Brien"] {
+        let logs = server.logs();
+        assert!(!logs.iter().any(|line| line.contains(personal)), "{personal} is in the logs");
+    }
+}
+
+#[test]
+fn a_lost_reply_a_lock_and_an_ended_session_leave_one_of_each() {
+    let (place, crm) = (Place::sqlite(), Crm::start());
+    crm.fake.add_fault(Fault::on("/composite", Misbehaviour::LoseReply).after(3).times(1));
+    crm.salesforce.org(|org| {
+        org.calls_per_session = Some(4);
+        let code = "UNABLE_TO_LOCK_ROW".to_owned();
+        org.row_faults.push(RowFault { object: "Lead".to_owned(), code, skip: 0, times: 2 });
+    });
+    let server = place.serve(&[], &crm.variables());
+    let ids: Vec<String> =
+        ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email)).into();
+    for id in &ids {
+        assert_eq!(settled(&server, id)["status"], "synced");
+    }
+    let count = |object: &str| crm.records(object).len();
+    assert_eq!(count("Lead"), 3);
+    let mut keys: Vec<Value> =
+        crm.records("Task").iter().map(|task| task["RevenueFlow_Id__c"].clone()).collect();
+    let tasks = keys.len();
+    keys.sort_by_key(Value::to_string);
+    keys.dedup();
+    assert_eq!(keys.len(), tasks, "no task twice");
+    assert_eq!(tasks % 3, 0, "as many for each lead: {tasks}");
+}
+
+#[test]
+fn with_refused_credentials_leads_wait_and_the_doctor_says_why() {
+    let (place, crm) = (Place::sqlite(), Crm::start());
+    let is_well = |place: &Place| printed(place, &crm, &["doctor"]);
+    crm.salesforce.org(|org| org.consumer_secret = Some("rotated".to_owned()));
+    let server = place.serve(&[], &crm.variables());
+    let id = post(&server, "lead@stripe.com");
+    eventually("the lead waits for Salesforce", || {
+        server.logs().iter().any(|line| line.contains("crm_credentials_refused"))
+    });
+    let (is_success, said) = is_well(&place);
+    assert!(!is_success && said.contains("SALESFORCE_CLIENT_SECRET"), "{said}");
+    let lead = server.get(&format!("/leads/{id}")).unwrap().json();
+    assert_ne!(lead["status"], "permanently_failed", "it waits, and loses no attempt");
+    assert!(crm.records("Lead").is_empty());
+
+    crm.salesforce.org(|org| *org = Org::default());
+    let (_, said) = is_well(&place);
+    assert!(said.contains("salesforce"), "{said}");
+}
