@@ -40,7 +40,8 @@ impl Kept {
 async fn the_value_before_is_kept_with_the_action_that_replaced_it() {
     let fixture = Fixture::sqlite().await;
     let kept = Kept::new(&fixture);
-    let (first, second) = (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
+    let (first, second) =
+        (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
     kept.guard.submit(&first).await.unwrap();
     kept.guard.submit(&second).await.unwrap();
     assert_eq!((kept.title(&first).old, kept.title(&first).new), (None, Some("CTO".into())));
@@ -51,7 +52,8 @@ async fn the_value_before_is_kept_with_the_action_that_replaced_it() {
 async fn a_try_that_may_have_written_does_not_take_its_own_values_for_the_old_ones() {
     let fixture = Fixture::sqlite().await;
     let kept = Kept::new(&fixture);
-    let (first, second) = (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
+    let (first, second) =
+        (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
     kept.guard.submit(&first).await.unwrap();
     // The preview passes; the first write has its effect, and its reply is lost; then the CRM cannot be asked either.
     let fail = Fault::Fail(FailureClass::Transient);
@@ -80,7 +82,8 @@ async fn without_the_old_values_nothing_is_written() {
 async fn what_was_put_back_can_be_written_again() {
     let fixture = Fixture::sqlite().await;
     let kept = Kept::new(&fixture);
-    let (first, second) = (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
+    let (first, second) =
+        (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
     kept.guard.submit(&first).await.unwrap();
     kept.guard.submit(&second).await.unwrap();
     let change = kept.title(&second);

@@ -15,6 +15,7 @@ macro_rules! on_both {
 }
 
 mod crashes;
+mod crm;
 mod deliveries;
 mod evaluate;
 mod failures;
