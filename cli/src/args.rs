@@ -43,9 +43,27 @@ pub(crate) enum Command {
     /// quotations of computed facts brought up to date, and the rules are worked out again. With one of them the analyst
     /// is really asked about each lead. Nothing is written.
     Evaluate(EvaluateOptions),
+    /// Print what would be written to the CRM for a lead, field by field with the old value; writes nothing
+    ///
+    /// The CRM is read. The exit code is 1 when the guard would refuse any of it.
+    Plan(PlanOptions),
+    /// Go live with the CRM lead by lead, and back
+    #[command(subcommand)]
+    Crm(CrmCommand),
     /// Look at what was given up, and send it again
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Decide about leads that are held, and say who was responded to
+    #[command(subcommand)]
+    Review(crate::command::review::ReviewCommand),
+    /// Keep people from being written to the CRM
+    #[command(subcommand)]
+    Suppress(crate::command::suppress::SuppressCommand),
+    /// Remove a person on request, and print a certificate; removes nothing unless told to
+    ///
+    /// Everything of the person's leads goes; the ledger and the audit trail keep hashes. What was received before and still
+    /// waits in a queue is dropped when it turns up. A later post by the same person is a new lead, unless suppressed.
+    Erase(crate::command::erase::EraseOptions),
     /// Look at bodies that could not be accepted
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -284,6 +302,64 @@ impl FromStr for With {
             }
         })
     }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct PlanOptions {
+    /// The lead's id, or the beginning of it
+    pub(crate) id: String,
+    /// Print one JSON document: the same as --format json
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CrmCommand {
+    /// Say whether plans are carried out, and how many are kept
+    Status,
+    /// Write what was planned in shadow mode, each lead once, planned anew against the CRM's present values
+    Promote {
+        /// The leads' ids, or the beginnings of them
+        #[arg(required_unless_present = "all", value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every planned lead there is
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+    },
+    /// Keep plans from now on instead of carrying them out, and list what was written with the old values
+    ///
+    /// Counts at once in every process, whatever CRM_MODE says, until `crm resume`. Without leads or --all nothing is
+    /// listed. Records that were created stay: nothing is ever deleted.
+    Rollback {
+        /// The leads' ids, or the beginnings of them
+        #[arg(value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every lead that was written
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+        /// Put the old values back wherever the CRM still holds what was written
+        #[arg(long)]
+        restore: bool,
+        /// Why, for whoever reads `crm status`
+        #[arg(long, value_name = "TEXT", default_value = "rolled back")]
+        reason: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Carry plans out again after a rollback
+    Resume,
+    /// List the properties that HubSpot lacks for the mapping, and create them when told to
+    ///
+    /// Only properties whose names begin with revenueflow_. For Salesforce, docs/salesforce.md says what to create.
+    Setup {
+        /// Create them
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Subcommand)]

@@ -45,7 +45,12 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Leads(leads) => command::leads::run(&read_config()?, leads).await,
         Command::Replay(options) => command::replay::run(&read_config()?, options).await,
         Command::Evaluate(options) => command::evaluate::run(&read_config()?, options).await,
+        Command::Plan(options) => command::plan::run(&read_config()?, options).await,
+        Command::Crm(command) => command::crm::run(&read_config()?, command).await,
         Command::DeadLetters(letters) => command::dead_letters::run(&read_config()?, letters).await,
+        Command::Review(command) => command::review::run(&read_config()?, command).await,
+        Command::Suppress(command) => command::suppress::run(&read_config()?, command).await,
+        Command::Erase(options) => command::erase::run(&read_config()?, options).await,
         Command::Quarantine(quarantine) => command::quarantine::run(&read_config()?, quarantine).await,
     }
 }

@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::post;
 use bytes::Bytes;
+use enrichment::{Enrichment, EnrichmentStatus};
 use http_body_util::{BodyExt as _, Limited};
 use ingest::{Ingest, LeadSink};
 use intake::{Authenticator, MAX_BODY_BYTES};
@@ -132,6 +133,14 @@ pub(crate) fn janitor(app: &App) -> Janitor {
     probes.extend(janitor::ai_probes(&app.pipeline.analyst));
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
         .chasing(Arc::new(Chaser(Arc::clone(&app.pipeline))))
+        .hot_first(hot_by_the_profile(&app.pipeline))
+}
+
+/// Ready to buy by what the sender said alone, since nobody is asked while leads wait.
+fn hot_by_the_profile(pipeline: &Arc<Pipeline>) -> Arc<janitor::IsHot> {
+    let icp = pipeline.icp.clone();
+    let unknown = Enrichment::nothing(EnrichmentStatus::Unavailable);
+    Arc::new(move |event| icp.computed(&event.lead, &unknown)["intent_level"] == "HIGH")
 }
 
 struct Chaser(Arc<Pipeline>);

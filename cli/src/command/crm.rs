@@ -1,7 +1,8 @@
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crm::{FieldChange, Restored};
-use lead::{LeadId, LeadStatus};
+use lead::{Clock, LeadId, LeadStatus, SystemClock};
 use runtime::{Config, CrmMode};
 use serde::Serialize;
 use store::{Cursor, LeadFilter, WrittenAction};
@@ -18,14 +19,16 @@ const PAGE: u32 = 200;
 
 /// Looks at the CRM's mode, writes what was kept, holds, and puts back.
 pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
+    let app = || existing::app(config);
     match command {
-        CrmCommand::Status => status(config, &app).await,
+        CrmCommand::Status => status(config, &app().await?).await,
         CrmCommand::Promote { ids, all } => {
+            let app = app().await?;
             let ids = leads(&app, ids, all, LeadStatus::Planned).await?;
             or_interrupted(promote(&app, ids)).await?
         }
         CrmCommand::Rollback { ids, all, restore, reason, format } => {
+            let app = app().await?;
             let provider = app.pipeline.guard.provider();
             // First of all: nothing new is written while this looks at what was.
             app.store.hold_crm(provider, &reason).await?;
@@ -35,8 +38,35 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
             let ids = leads(&app, ids, all, LeadStatus::Synced).await?;
             or_interrupted(roll_back(&app, ids, restore, format)).await?
         }
-        CrmCommand::Resume => resume(config, &app).await,
+        CrmCommand::Resume => resume(config, &app().await?).await,
+        CrmCommand::Setup { yes } => setup(config, yes).await,
     }
+}
+
+/// Needs no database: an account is prepared before anything runs.
+async fn setup(config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
+    let mapping = Arc::new(assembly::crm_mapping(&config.crm)?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let hubspot = assembly::hubspot(&config.crm, &mapping, &clock)?;
+    let missing = hubspot.missing_properties().await?;
+    if missing.is_empty() {
+        output::note("HubSpot has every property that the mapping asks of us");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = missing.iter().map(|property| {
+        let unique = if property.unique { "unique" } else { "" };
+        [property.object.clone(), property.name.clone(), property.kind.to_owned(), unique.to_owned()]
+    });
+    table::print(["OBJECT", "PROPERTY", "TYPE", ""], &[], rows.collect());
+    if !yes {
+        output::note("nothing was created; `--yes` creates them");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for property in &missing {
+        hubspot.create_property(property).await?;
+    }
+    output::note(&format!("{} created", count(missing.len(), "property", "properties")));
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn status(config: &Config, app: &App) -> anyhow::Result<ExitCode> {

@@ -1,16 +1,21 @@
 //! One module a command. A command asks [`api::Operations`] and says on the terminal what it was told.
 
+pub(crate) mod crm;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
+pub(crate) mod erase;
 pub(crate) mod evaluate;
 pub(crate) mod leads;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod reconcile;
 pub(crate) mod replay;
+pub(crate) mod review;
 pub(crate) mod sandbox;
 pub(crate) mod simulate;
+pub(crate) mod suppress;
 
 mod existing;
 mod table;

@@ -40,6 +40,10 @@ fn print(planned: &PlannedLead) {
         output::line("nothing: its analysis was rejected, and it is held for a person");
         return;
     }
+    if planned.suppressed {
+        output::line("nothing: the person is on the suppression list");
+        return;
+    }
     for action in &planned.actions {
         if let Some(refusal) = &action.refusal {
             output::line(&format!("REFUSED {}: {} ({})", action.kind, refusal.message, refusal.code));

@@ -17,6 +17,7 @@ const COMMANDS: &[&[&str]] = &[
     &["quarantine"],
     &["quarantine", "list"],
     &["quarantine", "show"],
+    &["sandbox"],
     &["simulate"],
     &["doctor"],
     &["migrate"],

@@ -1,6 +1,7 @@
 //! The binary as its users meet it: what it prints, where, and with which exit code.
 
 mod configuration;
+mod crm;
 mod evaluation;
 mod parked;
 mod simulation;

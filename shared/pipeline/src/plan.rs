@@ -148,11 +148,7 @@ fn judged(
     }
 }
 
-fn details(
-    lead: &Lead,
-    company: Option<&Firmographics>,
-    assignment: Option<&Assignment>,
-) -> LeadDetails {
+fn details(lead: &Lead, company: Option<&Firmographics>, assignment: Option<&Assignment>) -> LeadDetails {
     let (first_name, last_name) = lead.name_parts();
     let company_name = lead.company.as_deref().or(company.and_then(|company| company.name.as_deref()));
     LeadDetails {

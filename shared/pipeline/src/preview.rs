@@ -22,6 +22,8 @@ pub struct PlannedLead {
     pub mapping_version: String,
     /// Whether nothing would be written because the analysis was rejected.
     pub held: bool,
+    /// Whether nothing would be written because the person is on the suppression list.
+    pub suppressed: bool,
     /// What the guard thinks of each action.
     pub actions: Vec<Review>,
     /// What the actions that it lets pass would write, field by field.
@@ -59,17 +61,20 @@ impl Pipeline {
             Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
         })?;
         let is_shadowed = self.is_shadowed().await?;
+        let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
+        let is_held = is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(&work).await?;
         let mut planned = PlannedLead {
             lead_id: lead.clone(),
             status: record.status,
             provider: self.guard.provider(),
             mode: if is_shadowed { CrmMode::Shadow } else { CrmMode::Live },
             mapping_version: self.guard.mapping().version().to_owned(),
-            held: analysis.verdict.status == GroundingStatus::Rejected && self.rejected == Rejected::Hold,
+            held: is_held,
+            suppressed: self.store.suppressed(&work.lead.email).await?.is_some(),
             actions: Vec::new(),
             changes: Vec::new(),
         };
-        if !planned.held {
+        if !planned.held && !planned.suppressed {
             let plan = self.plan(&work, &enrichment, analysis).await?;
             let preview = self.guard.preview(&plan).await?;
             planned.actions = preview.reviews;

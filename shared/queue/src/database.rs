@@ -16,10 +16,13 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use database::{Connection, Database, DatabaseError, from_millis, to_millis};
 use jiff::Timestamp;
-use lead::{Clock, Dependency, LeadEvent};
+use lead::{Clock, Dependency, LeadEvent, LeadId};
 use sqlx::Row;
 
 use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement};
+
+/// In milliseconds: longer than anything waits, and what a hastened group is ahead by.
+const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// A [`LeadQueue`] in the product's own database.
 pub struct DatabaseQueue {
@@ -220,6 +223,18 @@ impl LeadQueue for DatabaseQueue {
         Ok(transaction.commit().await?)
     }
 
+    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
+        let mut transaction = self.database.begin().await?;
+        let moved = sqlx::query(statements::HASTEN)
+            .bind(CENTURY)
+            .bind(lead.as_str())
+            .bind(to_millis(self.clock.now()) - CENTURY / 2)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(moved.rows_affected() == 1)
+    }
+
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
         let rows = sqlx::query(statements::PAUSES).fetch_all(self.database.pool()).await?;
         rows.into_iter()
@@ -270,7 +285,6 @@ fn held(ours: bool) -> Result<(), QueueError> {
 
 /// A wait as the database counts it, at most a hundred years: what is longer would overflow the calendar.
 fn millis(wait: Duration) -> i64 {
-    const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
     i64::try_from(wait.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
 }
 

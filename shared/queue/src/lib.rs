@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, LeadEvent};
+use lead::{Dependency, LeadEvent, LeadId};
 
 /// A queue of lead events. Implementations are shared between tasks and processes.
 #[async_trait]
@@ -71,6 +71,17 @@ pub trait LeadQueue: Send + Sync + 'static {
 
     /// Ends the pause for one dependency. Consumption goes on once no pause is left.
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError>;
+
+    /// Puts a lead that waits before every other, with all its messages in their order; one that waits for a delay waits no
+    /// more. Meant for a pause: what is hot is then received first when it ends. False where nothing was moved: the lead
+    /// is not waiting, is before the others already, or the backend cannot do it.
+    ///
+    /// Only the database queue can: SQS FIFO hands out groups as it likes, and `BullMQ` has given each job its place for
+    /// good.
+    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
+        let _ = lead;
+        Ok(false)
+    }
 
     /// The pauses in force.
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError>;

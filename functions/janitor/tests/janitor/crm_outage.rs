@@ -51,7 +51,9 @@ async fn nothing_is_lost_no_attempt_is_burned_and_hot_leads_go_first(house: Hous
         house.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
         order.push(message.group);
     }
-    let ids = |hot: bool| events.iter().filter(move |event| is_hot(event) == hot).map(|event| event.lead_id.to_string());
+    let ids = |hot: bool| {
+        events.iter().filter(move |event| is_hot(event) == hot).map(|event| event.lead_id.to_string())
+    };
     assert_eq!(order[..LEADS / 10], ids(true).collect::<Vec<_>>(), "the hot ones, oldest first");
     let (mut others, mut expected): (Vec<_>, Vec<_>) = (order[LEADS / 10..].to_vec(), ids(false).collect());
     others.sort();

@@ -57,6 +57,11 @@ pub(super) const REMOVE: &str = "
 pub(super) const REMOVE_GROUP: &str = "
     DELETE FROM queue_group WHERE group_id = $1";
 
+/// Puts a group that nobody holds before all that were not put there. Those that were keep their order among themselves.
+pub(super) const HASTEN: &str = "
+    UPDATE queue_group SET visible_at = visible_at - $1
+    WHERE group_id = $2 AND lease IS NULL AND visible_at > $3";
+
 /// Pauses consumption, or moves the time to probe.
 pub(super) const PAUSE: &str = "
     INSERT INTO queue_pause (dependency, reason, paused_at, until) VALUES ($1, $2, $3, $4)
@@ -101,6 +106,7 @@ mod tests {
             ADVANCE,
             REMOVE,
             REMOVE_GROUP,
+            HASTEN,
             PAUSE,
             RESUME,
         ] {

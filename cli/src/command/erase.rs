@@ -1,0 +1,78 @@
+use std::process::ExitCode;
+
+use api::Certificate;
+use lead::EmailAddress;
+use runtime::Config;
+
+use super::words::{count, short, utc};
+use super::{existing, table};
+use crate::args::Format;
+use crate::output;
+
+#[derive(clap::Args)]
+pub(crate) struct EraseOptions {
+    /// The person's address
+    #[arg(value_parser = EmailAddress::parse)]
+    email: EmailAddress,
+    /// Remove what was found; without it nothing is changed
+    #[arg(long)]
+    yes: bool,
+    /// How to print the certificate
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Removes a person and prints the certificate, or says what there is to remove.
+pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Result<ExitCode> {
+    let operations = existing::app(config).await?.operations;
+    let certificate = operations.erase(&options.email, options.yes).await?;
+    match options.format {
+        Format::Json => output::json(&certificate)?,
+        Format::Table => print(&certificate),
+    }
+    if !options.yes {
+        output::note("nothing was changed; --yes removes it");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(certificate: &Certificate) {
+    let erasure = &certificate.erasure;
+    let title = if erasure.applied { "Certificate of erasure" } else { "What an erasure would remove" };
+    output::line(title);
+    output::line(&format!("  person   SHA-256 of the address: {}", erasure.email_sha256));
+    output::line(&format!("  time     {}", utc(erasure.at)));
+    let leads: Vec<_> = erasure.leads.iter().map(|lead| short(lead.as_str())).collect();
+    output::line(&format!(
+        "  leads    {}",
+        if leads.is_empty() { "none".to_owned() } else { leads.join(", ") }
+    ));
+    output::line("");
+    if erasure.found.is_empty() {
+        output::line("Nothing was found.");
+    } else {
+        let becomes =
+            |becomes: &str| if erasure.applied { becomes.to_owned() } else { format!("to be {becomes}") };
+        let rows = erasure
+            .found
+            .iter()
+            .map(|found| [format!("  {}", found.place), found.count.to_string(), becomes(found.becomes)]);
+        table::print(["  WHERE", "FOUND", "WHAT BECOMES OF IT"], &[], rows.collect());
+    }
+    if erasure.on_suppression_list {
+        output::line("The suppression list keeps the hash of the address.");
+    }
+    if erasure.in_work > 0 {
+        let leads = count(usize::try_from(erasure.in_work).unwrap_or(usize::MAX), "lead was", "leads were");
+        output::line(&format!("{leads} being worked on: run it again in a minute."));
+    }
+    output::line("");
+    output::line("To be done by hand");
+    for record in &erasure.by_hand {
+        let (provider, written_by, id) = (&record.provider, &record.written_by, &record.record_id);
+        output::line(&format!("  - delete record {id} in {provider} (written by {written_by})"));
+    }
+    for remains in &certificate.remains {
+        output::line(&format!("  - {remains}"));
+    }
+}

@@ -1,0 +1,123 @@
+use std::process::ExitCode;
+
+use api::{Operations, ReviewAnswer};
+use clap::Subcommand;
+use runtime::Config;
+use store::{Cursor, Verdict};
+
+use super::words::{short, utc};
+use super::{existing, table};
+use crate::args::Format;
+use crate::output;
+
+#[derive(Subcommand)]
+pub(crate) enum ReviewCommand {
+    /// List the leads that are held for a person, newest first, with why
+    List {
+        /// How many, at most 500
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Where to go on: the cursor that the last page ended with
+        #[arg(long)]
+        cursor: Option<Cursor>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Let a held lead go to the CRM, without anything from its analysis
+    Approve(Decision),
+    /// Have a held lead judged again
+    Rejudge(Decision),
+    /// Put a held lead aside; nothing is written
+    Dismiss {
+        #[command(flatten)]
+        decision: Decision,
+        /// Why; nothing personal about the lead
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Say that somebody has responded to a lead, which ends the time its rule gave them
+    Responded(Decision),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Decision {
+    /// The lead's id, or the beginning of it
+    id: String,
+    /// The name of who decides; it is kept in the audit trail
+    #[arg(long, value_name = "NAME")]
+    by: String,
+}
+
+/// Lists held leads, or decides about one.
+pub(crate) async fn run(config: &Config, command: ReviewCommand) -> anyhow::Result<ExitCode> {
+    let operations = existing::app(config).await?.operations;
+    match command {
+        ReviewCommand::List { limit, cursor, format } => {
+            list(&operations, cursor.as_ref(), limit, format).await?;
+        }
+        ReviewCommand::Approve(decision) => decide(&operations, &decision, Verdict::Approve, None).await?,
+        ReviewCommand::Rejudge(decision) => decide(&operations, &decision, Verdict::Rejudge, None).await?,
+        ReviewCommand::Dismiss { decision, reason } => {
+            decide(&operations, &decision, Verdict::Dismiss, Some(&reason)).await?;
+        }
+        ReviewCommand::Responded(decision) => {
+            let id = operations.resolve(&decision.id).await?;
+            let is_first = operations.responded(&id, &decision.by).await?;
+            output::note(if is_first {
+                "responded"
+            } else {
+                "somebody had responded before; nothing has changed"
+            });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(
+    operations: &Operations,
+    before: Option<&Cursor>,
+    limit: u32,
+    format: Format,
+) -> anyhow::Result<()> {
+    let page = operations.held(before, limit).await?;
+    if format == Format::Json {
+        return output::json(&page);
+    }
+    if page.items.is_empty() {
+        output::note("no lead is held");
+        return Ok(());
+    }
+    let rows = page.items.into_iter().map(|held| {
+        let why: Vec<_> = held.reasons.iter().map(|reason| reason.message.clone()).collect();
+        let email = held.lead.email.into_exposed();
+        [
+            short(held.lead.lead_id.as_str()),
+            utc(held.lead.updated_at),
+            email,
+            held.lead.campaign_id,
+            why.join("; "),
+        ]
+    });
+    table::print(["ID", "HELD SINCE", "EMAIL", "CAMPAIGN", "WHY"], &[2, 4], rows.collect());
+    output::next_page("review list", limit, page.next_cursor.as_deref());
+    Ok(())
+}
+
+async fn decide(
+    operations: &Operations,
+    decision: &Decision,
+    verdict: Verdict,
+    reason: Option<&str>,
+) -> anyhow::Result<()> {
+    let id = operations.resolve(&decision.id).await?;
+    let answer = operations.review(&id, verdict, &decision.by, reason).await?;
+    output::note(match (answer, verdict) {
+        (ReviewAnswer::Dismissed, _) => "dismissed; nothing is written",
+        (ReviewAnswer::Queued, Verdict::Approve) => {
+            "queued: it goes to the CRM without anything from its analysis"
+        }
+        (ReviewAnswer::Queued, _) => "queued: it is judged again",
+    });
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Going live with a CRM lead by lead, and back.
+
+use serde_json::{Value, json};
+
+use crate::support::{Folder, Server};
+
+async fn post(server: &Server, title: &str) -> String {
+    let lead = json!({
+        "email": "ann@stripe.com", "campaign_id": "launch_2024", "name": "Ann O'Brien", "title": title,
+        "marketo": { "engagement_score": 85, "activity": "demo_request" },
+    });
+    let answer = reqwest::Client::new()
+        .post(format!("{}/leads", server.url()))
+        .body(lead.to_string())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 202);
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    answer["lead_id"].as_str().unwrap()[..12].to_owned()
+}
+
+fn is(status: &'static str) -> impl Fn(&Value) -> bool {
+    move |lead| lead["status"] == status
+}
+
+#[tokio::test]
+async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
+    let folder = Folder::without_limits().with("CRM_MODE", "shadow");
+    let server = Server::start(&folder);
+    let id = post(&server, "CTO").await;
+    folder.json_once(&["leads", "show", &id], is("planned"));
+    let status = folder.run(&["crm", "status"]).text();
+    assert!(status.contains("shadow") && status.contains("1 lead"), "{status}");
+    let explained = folder.run(&["leads", "explain", &id]).text();
+    assert!(explained.contains("revenueflow crm promote"), "{explained}");
+
+    let shown = folder.run(&["plan", &id]);
+    let table = shown.text();
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    assert!(
+        table.contains("lead (new)") && table.contains("O'Brien") && table.contains("written"),
+        "{table}"
+    );
+    assert!(shown.err.contains("only shadowed"), "{}", shown.err);
+    let plan: Value = serde_json::from_slice(&folder.run(&["plan", &id, "--json"]).out).unwrap();
+    let title = plan["changes"].as_array().unwrap().iter().find(|change| change["field"] == "title").unwrap();
+    assert_eq!((&title["new"], title.get("old")), (&json!("CTO"), None));
+
+    let promoted = folder.run(&["crm", "promote", &id]);
+    assert_eq!(promoted.code, Some(0), "{}", promoted.err);
+    folder.json_once(&["leads", "show", &id], is("synced"));
+    assert_eq!(folder.run(&["crm", "promote", &id]).code, Some(1), "it is not planned any more");
+
+    // A revision is planned, promoted with all others, and taken back.
+    post(&server, "CEO").await;
+    folder.json_once(&["leads", "show", &id], is("planned"));
+    let table = folder.run(&["plan", &id]).text();
+    let title = table.lines().find(|line| line.contains("title")).unwrap();
+    assert!(title.contains("CTO") && title.contains("CEO"), "{table}");
+    assert_eq!(folder.run(&["crm", "promote", "--all"]).code, Some(0));
+    folder.json_once(&["leads", "show", &id], is("synced"));
+
+    let listed = folder.run(&["crm", "rollback", &id, "--reason", "wrong title"]);
+    assert!(listed.text().contains("upsert_lead") && listed.err.contains("--restore"), "{}", listed.text());
+    assert!(folder.run(&["crm", "status"]).text().contains("wrong title"));
+    let restored = folder.run(&["crm", "rollback", &id, "--restore"]).text();
+    assert!(restored.contains("put back"), "{restored}");
+    assert_eq!(folder.json(&["leads", "show", &id])["status"], "planned");
+    let table = folder.run(&["plan", &id]).text();
+    let title = table.lines().find(|line| line.contains("title")).unwrap();
+    assert!(title.contains("CTO") && title.contains("CEO"), "the old value is there again: {table}");
+    assert_eq!(folder.run(&["crm", "resume"]).code, Some(0));
+    assert!(folder.run(&["crm", "status"]).text().contains("held     no"));
+}
+
+#[test]
+fn a_mapping_that_makes_no_sense_stops_the_start_with_its_line() {
+    let folder = Folder::new().with("CRM_MAPPING_FILE", "mapping.toml");
+    let text = "version = '1'\ncrm = 'mock'\n[lead]\nobject = 'lead'\nexternal_id = 'id'\nfields = [\n\
+                { source = 'lead.emial', field = 'email' },\n]\n";
+    std::fs::write(folder.path("mapping.toml"), text).unwrap();
+    let error = folder.run(&["serve", "--port", "0"]).error();
+    assert!(error.contains("CRM_MAPPING_FILE") && error.contains("line 7"), "{error}");
+    std::fs::write(
+        folder.path("mapping.toml"),
+        text.replace("emial", "email").replace("'mock'", "'hubspot'"),
+    )
+    .unwrap();
+    let error = folder.run(&["serve", "--port", "0"]).error();
+    assert!(error.contains("it is for `hubspot`"), "{error}");
+}
