@@ -1,5 +1,6 @@
 //! Sending again what fell out of the queue.
 
+use janitor::Place;
 use lead::{LeadEvent, LeadStatus};
 
 use crate::support::{House, event, only};
@@ -58,6 +59,15 @@ async fn a_backlog_that_came_in_one_moment_is_gone_through_too(house: House) {
     what_is_lost_behind_a_long_backlog_is_found(house, 0).await;
 }
 
+async fn janitors_that_follow_one_another_share_a_pass(house: House) {
+    let place = Place::default();
+    a_backlog(&house, 1).await;
+    for expected in [0, 0, 1, 0] {
+        let janitor = house.janitor().going_on_from(&place);
+        assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = expected));
+    }
+}
+
 async fn a_pass_that_is_over_begins_again(house: House) {
     let janitor = house.janitor();
     let backlog = a_backlog(&house, 1).await;
@@ -93,6 +103,7 @@ on_both!(
     what_waits_in_the_queue_stays_there_once,
     a_backlog_is_gone_through_batch_by_batch,
     a_backlog_that_came_in_one_moment_is_gone_through_too,
+    janitors_that_follow_one_another_share_a_pass,
     a_pass_that_is_over_begins_again,
     an_operator_can_have_everything_looked_at_at_once,
 );
