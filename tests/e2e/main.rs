@@ -3,7 +3,9 @@
 
 mod answers;
 mod crashes;
+mod enrichment;
 mod first_lead;
+mod hubspot;
 mod privacy;
 mod redis;
 mod salesforce;
