@@ -1,5 +1,8 @@
 //! Judging stored leads again: all of them as they were, or under something else. Neither writes anything.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+
 use serde_json::Value;
 
 use crate::support::{Folder, Server};
@@ -74,6 +77,54 @@ fn an_evaluation_says_who_would_go_elsewhere_and_leaves_the_database_as_it_is() 
     assert_eq!(folder.json(&["evaluate", "--limit", "7"])["leads"], 7);
     assert_eq!(everything(&folder), before);
     assert_eq!(database(), bytes, "not a byte of it");
+}
+
+/// A fake of an AI service that runs until it is dropped, and the variables that lead to it.
+struct Fake(Child, Vec<(String, String)>);
+
+impl Fake {
+    fn start(name: &str) -> Self {
+        let mut child = Folder::new().start(&["sandbox", "--only", name, "--port-base", "0"]);
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let lines = lines.map(|line| line.expect("variables are text"));
+        let variables = lines.take_while(|line| !line.starts_with("# To use"));
+        let variables = variables
+            .filter_map(|line| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let variables = variables.collect();
+        Self(child, variables)
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_model_is_asked_only_with_leave_and_after_an_estimate() {
+    let fake = Fake::start("gemini");
+    let folder = with_judged_leads(12);
+    let folder = fake.1.iter().fold(folder, |folder, (name, value)| folder.with(name, value));
+    let before = everything(&folder);
+
+    let gemini = ["evaluate", "--with", "provider=gemini"];
+    let refused = folder.run(&gemini);
+    assert_eq!((refused.code, refused.text().as_str()), (Some(1), ""));
+    assert!(refused.err.contains("is asked about 12 leads: at most "), "{}", refused.err);
+    assert!(
+        refused.err.contains("nobody was asked yet") && refused.err.contains("--limit N"),
+        "{}",
+        refused.err
+    );
+
+    let some = folder.json(&[&gemini[..], &["--limit", "5"]].concat());
+    assert_eq!((&some["leads"], &some["not_evaluated"]), (&5.into(), &0.into()));
+    assert_eq!(some["basis"], serde_json::json!({"new_answer": 5}));
+    assert!(some["cost_microusd"].as_u64() > Some(0), "{some:#}");
+    assert_eq!(folder.json(&[&gemini[..], &["--yes"]].concat())["leads"], 12);
+    assert_eq!(everything(&folder), before);
 }
 
 #[test]
