@@ -1,10 +1,22 @@
 use axum::Router;
 
 use crate::hubspot::HubSpot;
+use crate::salesforce::Salesforce;
 use crate::{apollo, bedrock, clearbit, gemini, hunter, pdl, zoominfo};
 
 /// Every fake that `revenueflow sandbox` starts: one entry a system, and the only place to add one.
 pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "salesforce",
+        port: 1,
+        router: || Salesforce::new().router(),
+        variables: &[
+            ("SALESFORCE_URL", "{url}"),
+            ("SALESFORCE_CLIENT_ID", Salesforce::KEY),
+            ("SALESFORCE_CLIENT_SECRET", Salesforce::SECRET),
+        ],
+        chosen_by: ("CRM_PROVIDER", "salesforce"),
+    },
     Entry {
         name: "hubspot",
         port: 2,

@@ -43,6 +43,12 @@ pub use self::schema::{Field, Object};
 pub struct Salesforce(Arc<Mutex<Org>>);
 
 impl Salesforce {
+    /// The consumer key of the org's app.
+    pub const KEY: &str = "consumer-key";
+
+    /// The consumer secret of the org's app.
+    pub const SECRET: &str = "consumer-secret";
+
     /// A new org, with nothing in it.
     pub fn new() -> Self {
         Self::default()

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::Salesforce;
 use super::error::ApiError;
 use super::id::{long_id, record_id};
 use super::schema::{Object, standard_objects};
@@ -101,11 +102,11 @@ pub(super) struct SaveOptions {
 }
 
 impl Default for Org {
-    /// An org whose app has the key `consumer-key` and the secret `consumer-secret`, with no records.
+    /// An org with the app of [`Salesforce::KEY`] and [`Salesforce::SECRET`], and no records.
     fn default() -> Self {
         Self {
-            consumer_key: "consumer-key".to_owned(),
-            consumer_secret: Some("consumer-secret".to_owned()),
+            consumer_key: Salesforce::KEY.to_owned(),
+            consumer_secret: Some(Salesforce::SECRET.to_owned()),
             certificate: None,
             run_as: Some("integration@acme.example".to_owned()),
             newest_version: 67,
