@@ -5,7 +5,7 @@ mod crm;
 mod enrichment;
 
 pub use ai::{ai_model, analyst};
-pub use crm::mapping as crm_mapping;
+pub use crm::{hubspot, mapping as crm_mapping};
 
 use std::sync::Arc;
 

@@ -25,6 +25,7 @@ mod errors;
 mod execute;
 mod facts;
 mod look;
+mod markup;
 mod pace;
 mod records;
 mod resolve;

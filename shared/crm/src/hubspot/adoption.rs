@@ -4,6 +4,7 @@ use lead::{Failure, LeadId};
 use serde_json::{Map, Value, json};
 
 use super::HubSpotCrm;
+use super::markup::html;
 use crate::{Action, Object, PlannedAction};
 
 impl HubSpotCrm {
@@ -34,7 +35,7 @@ impl HubSpotCrm {
         });
         let body = format!("RevenueFlow: a lead of the campaign {}", campaign.unwrap_or("(not told)"));
         let fields: Map<String, Value> = [
-            ("hs_note_body".to_owned(), json!(escape(&body))),
+            ("hs_note_body".to_owned(), json!(html(&body))),
             ("hs_timestamp".to_owned(), json!(self.clock.now().to_string())),
         ]
         .into_iter()
@@ -51,9 +52,4 @@ impl HubSpotCrm {
         let contacts = self.mapping.object(Object::Lead).map(|mapping| mapping.object().to_owned());
         Ok(notes.filter(|(object, _)| matches!(object.as_str(), "notes" | "0-46")).zip(contacts))
     }
-}
-
-/// Notes are shown as HTML.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

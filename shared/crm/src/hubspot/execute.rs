@@ -6,6 +6,7 @@ use lead::{Failure, FailureClass, LeadId};
 use serde_json::{Map, Value, json};
 
 use super::errors::INVALID;
+use super::markup::as_sent;
 use super::records::Written;
 use super::resolve::{Resolution, domain_of, is_person, makes_the_contact};
 use super::{DEPENDENCY, HubSpotCrm};
@@ -197,7 +198,7 @@ impl HubSpotCrm {
             }
             let id = planned.external_id(lead);
             let fields: Map<String, Value> =
-                resolved.writes.iter().flat_map(crate::RecordWrite::fields).collect();
+                as_sent(resolved.writes.iter().flat_map(crate::RecordWrite::fields).collect());
             let other = resolution.others.get(id);
             if let Some(other) = other {
                 let written = Written { record_id: other.present.record_id.clone(), created: false };

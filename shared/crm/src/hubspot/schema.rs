@@ -83,7 +83,7 @@ pub(super) fn readable(mapping: &Mapping, objects: &[Object], schema: &ObjectSch
 pub(super) fn unprepared(object: &str, key: &str) -> Failure {
     let message =
         format!("HubSpot's {object} have no unique property {key}; `revenueflow crm setup` creates it");
-    Failure::deferral(DEPENDENCY, "crm_setup_incomplete", message, Some(Duration::from_mins(1)))
+    Failure::deferral(DEPENDENCY, "crm_setup_incomplete", message, Some(Duration::from_secs(15)))
 }
 
 fn schema_of(answer: &Value) -> ObjectSchema {

@@ -134,6 +134,8 @@ async fn a_plan_done_twice_asks_for_nothing_new_to_be_written() {
     crm.execute(&plan.lead_id, &plan.actions).await;
     let before = place.fake.exchanges().len();
     let contact = place.made(&plan, "upsert_lead");
+    let note = place.made(&plan, "log_activity");
+    assert_eq!(note.get("hs_note_body"), Some("Fit HIGH<br>- industry: Software"));
     crm.execute(&plan.lead_id, &plan.actions).await;
     assert_eq!(place.made(&plan, "upsert_lead").writes, contact.writes);
     let again = &place.fake.exchanges()[before..];

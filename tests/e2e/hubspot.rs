@@ -1,0 +1,135 @@
+//! A lead on its way to `HubSpot`, as a user sees it: the binary before a fake of `HubSpot`.
+
+use std::process::Command;
+
+use e2e::{Server, eventually};
+use sandbox::hubspot::{HubSpot, Kind};
+use sandbox::{Fake, Fault, Misbehaviour};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::support::{BINARY, Place, settled};
+
+/// An account, served as long as this lives.
+struct Crm {
+    hubspot: HubSpot,
+    fake: Fake,
+    url: String,
+    _runtime: Runtime,
+}
+
+impl Crm {
+    /// One that `revenueflow crm setup` has prepared.
+    fn prepared(place: &Place) -> Self {
+        let crm = Self::bare();
+        let (is_success, said) = printed(place, &crm, &["crm", "setup", "--yes"]);
+        assert!(is_success && said.contains("revenueflow_domain_key"), "{said}");
+        crm
+    }
+
+    fn bare() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let hubspot = HubSpot::new();
+        let fake = runtime.block_on(Fake::serve("hubspot", hubspot.router())).unwrap();
+        Self { url: fake.url(), hubspot, fake, _runtime: runtime }
+    }
+
+    fn variables(&self) -> [(&str, &str); 3] {
+        [("CRM_PROVIDER", "hubspot"), ("HUBSPOT_BASE_URL", &self.url), ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN)]
+    }
+
+    fn counts(&self) -> [usize; 4] {
+        [Kind::Contact, Kind::Company, Kind::Task, Kind::Note].map(|kind| self.hubspot.records(kind).len())
+    }
+}
+
+fn post(server: &Server, email: &str) -> String {
+    let lead = json!({ "email": email, "first_name": "Alex", "last_name": "O'Brien", "campaign_id": "launch_2024",
+                       "marketo": { "engagement_score": 90, "activity": "Requested a demo" } });
+    let answer = server.post_lead(&lead).unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()["lead_id"].as_str().unwrap().to_owned()
+}
+
+/// What the binary prints, and whether it calls that a success.
+fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .current_dir(place.folder.path())
+        .env_clear()
+        .env("DATABASE_URL", place.database.url())
+        .envs(crm.variables())
+        .output()
+        .unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_lead_becomes_one_contact_of_its_company_with_a_task_and_a_note_however_often_it_comes() {
+    let place = Place::sqlite();
+    let crm = Crm::prepared(&place);
+    let server = place.serve(&[], &crm.variables());
+    let id = post(&server, "lead@stripe.com");
+    let lead = settled(&server, &id);
+    assert_eq!((&lead["status"], &lead["crm"]["provider"]), (&json!("synced"), &json!("hubspot")), "{lead}");
+    post(&server, "LEAD@stripe.com ");
+
+    let contact = crm.hubspot.record(Kind::Contact, "revenueflow_id", &id).unwrap();
+    assert_eq!(lead["crm"]["record_id"], contact.id.to_string());
+    assert_eq!((contact.get("email"), contact.get("lastname")), (Some("lead@stripe.com"), Some("O'Brien")));
+    assert_eq!(contact.get("revenueflow_score"), Some(lead["fit_score"].to_string().as_str()));
+    let company = crm.hubspot.record(Kind::Company, "revenueflow_domain_key", "stripe.com").unwrap();
+    assert!(crm.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&company.id));
+    assert_eq!(crm.counts(), [1, 1, 1, 1]);
+
+    let (is_success, explained) = printed(&place, &crm, &["leads", "explain", &id]);
+    assert!(is_success && explained.contains("created hubspot record"), "{explained}");
+    for personal in ["lead@stripe.com", "O'Brien", HubSpot::TOKEN] {
+        assert!(!server.logs().iter().any(|line| line.contains(personal)), "{personal} is in the logs");
+    }
+}
+
+#[test]
+fn lost_replies_and_limits_leave_one_of_each() {
+    let place = Place::sqlite();
+    let crm = Crm::prepared(&place);
+    for (skip, way) in [
+        (1, Misbehaviour::LoseReply),
+        (4, Misbehaviour::answer(429, json!({"policyName": "SECONDLY"}))),
+        (6, Misbehaviour::LoseReply),
+        (9, Misbehaviour::answer(503, json!("busy"))),
+    ] {
+        crm.fake.add_fault(Fault::on("/batch/upsert", way).after(skip).times(1));
+    }
+    let server = place.serve(&[], &crm.variables());
+    let ids = ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email));
+    for id in &ids {
+        assert_eq!(settled(&server, id)["status"], "synced");
+    }
+    assert_eq!(crm.counts(), [3, 1, 3, 3]);
+}
+
+#[test]
+fn leads_wait_for_an_account_that_is_not_prepared_and_go_on_when_it_is() {
+    let place = Place::sqlite();
+    let crm = Crm::bare();
+    let server = place.serve(&[], &crm.variables());
+    let id = post(&server, "lead@stripe.com");
+    eventually("the lead waits for HubSpot", || {
+        server.logs().iter().any(|line| line.contains("crm_setup_incomplete"))
+    });
+    let (is_success, said) = printed(&place, &crm, &["doctor"]);
+    assert!(!is_success && said.contains("revenueflow crm setup"), "{said}");
+    let (_, dry) = printed(&place, &crm, &["crm", "setup"]);
+    assert!(dry.contains("revenueflow_id"), "{dry}");
+    let lead = server.get(&format!("/leads/{id}")).unwrap().json();
+    assert_ne!(lead["status"], "permanently_failed", "it waits, and loses no attempt");
+    assert_eq!(crm.counts(), [0; 4]);
+
+    assert!(printed(&place, &crm, &["crm", "setup", "--yes"]).0);
+    assert!(printed(&place, &crm, &["doctor"]).0);
+    eventually("the lead is looked at again", || {
+        server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
+    });
+    assert_eq!(crm.counts(), [1, 1, 1, 1]);
+}
