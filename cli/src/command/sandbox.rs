@@ -90,11 +90,7 @@ fn variables(fakes: &[(&Entry, Fake)]) -> String {
 /// A value as a file `.env` and a shell both read it.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
-    if value.chars().all(is_plain) {
-        value.to_owned()
-    } else {
-        format!("'{value}'")
-    }
+    if value.chars().all(is_plain) { value.to_owned() } else { format!("'{value}'") }
 }
 
 /// A file of somebody else's is left as it is.

@@ -19,7 +19,8 @@ pub trait EnrichmentProvider: Send + Sync {
     /// be clean: the waterfall normalises it.
     ///
     /// A transient failure may pass with the next question, a deferral says how long not to ask, and a permanent one is a
-    /// matter of configuration, such as a key that is refused; one with the code [`NOT_YET`] is about this company alone.
+    /// matter of configuration, such as a key that is refused. One that names no dependency, such as [`NOT_YET`], is about
+    /// this company alone and says nothing against the provider.
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure>;
 
     /// Whether a question costs time or money, so that answers are worth keeping.

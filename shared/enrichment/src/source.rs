@@ -219,6 +219,9 @@ impl Source {
 
     /// A provider that is down, spent, or does not know us must not cost the next lead any time.
     async fn tell(&self, breaker: &Breaker, failure: &Failure) -> Result<(), Failure> {
+        if failure.dependency.is_none() {
+            return Ok(()); // about this company alone: a strange domain must not keep others from being looked up
+        }
         let wait = match failure.class {
             FailureClass::Transient => return breaker.failed(failure).await,
             FailureClass::Deferral => failure.retry_after.unwrap_or(DEFAULT_WAIT),

@@ -105,7 +105,8 @@ impl Client {
                 Failure::transient(codes.unavailable, format!("{} answered {status}", codes.dependency))
                     .on(codes.dependency.clone())
             }
-            _ => self.permanent(
+            // It may be about this company alone, so it names no dependency.
+            _ => Failure::permanent(
                 codes.request_refused,
                 format!("{} answered {status} to a company's domain", codes.dependency),
             ),

@@ -141,6 +141,17 @@ async fn one_that_is_down_costs_five_leads_their_time_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_company_that_nothing_can_be_made_of_keeps_no_other_from_being_found() {
+    let world = World::of("apollo").await;
+    world.fake.add_fault(Fault::on("", Misbehaviour::answer(400, json!({ "error": "odd" }))).times(6));
+    let process = waterfall(&world, &Memory::in_process(), None);
+    for _ in 0..6 {
+        assert_eq!(codes(&process.enrich(&lead("a@odd.example")).await), ["apollo_request_refused"]);
+    }
+    assert_eq!(process.enrich(&lead("a@example.com")).await.status, EnrichmentStatus::Found);
+}
+
+#[tokio::test]
 async fn a_process_that_died_while_asking_is_waited_for_no_longer_than_it_may_take() {
     let world = World::of("apollo").await;
     let memory = Memory::in_process();
