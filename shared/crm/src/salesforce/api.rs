@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use lead::Failure;
-use outbound::{Http, Method, Reply, StatusCode, Url};
+use outbound::{Http, Method, Reply, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -157,7 +157,8 @@ impl Api {
     }
 
     async fn send(&self, session: &Arc<Session>, call: &Call) -> Result<Answer, Failure> {
-        let url = self.url(session, &call.path)?;
+        let unsound = |_| Failure::permanent("crm_request", "the path of the call is none").on(DEPENDENCY);
+        let url = session.instance.join(&call.path).map_err(unsound)?;
         let mut request = self
             .http
             .request(call.method.clone(), url)
@@ -174,11 +175,6 @@ impl Api {
             self.usage.note_header(usage);
         }
         Ok(Answer { status: reply.status, body: reply.json().unwrap_or_default() })
-    }
-
-    fn url(&self, session: &Session, path: &str) -> Result<Url, Failure> {
-        let unsound = |_| Failure::permanent("crm_request", "the path of the call is none").on(DEPENDENCY);
-        session.instance.join(path).map_err(unsound)
     }
 }
 

@@ -120,7 +120,7 @@ impl Salesforce {
             match self.api.composite(&calls).await {
                 Ok(answers) => {
                     for (place, answer) in open.into_iter().zip(answers) {
-                        groups[place].take(answer);
+                        groups[place].take(&answer);
                     }
                 }
                 Err(failure) => {
@@ -139,7 +139,7 @@ impl Salesforce {
                     continue;
                 }
                 match self.api.call(&self.call_of(group, who.as_deref())).await {
-                    Ok(answer) => group.take(answer),
+                    Ok(answer) => group.take(&answer),
                     Err(failure) => group.result = Some(Err(failure.into())),
                 }
                 if group.object == Object::Lead
@@ -158,14 +158,13 @@ impl Salesforce {
         {
             fields.insert("WhoId".to_owned(), json!(who));
         }
-        let path = match (&group.record_id, group.object) {
+        let path = if let (Some(id), Object::Contact) = (&group.record_id, group.object) {
             // The contact of a converted lead has no external id of ours.
-            (Some(id), Object::Contact) => self.path_by_id(&group.object_name, id, ""),
-            _ => {
-                let update_only = if group.creates { "" } else { "?updateOnly=true" };
-                let (object, field, id) = (&group.object_name, &group.external_id_field, &group.external_id);
-                format!("{}{update_only}", self.path_by_id(object, &format!("{field}/{id}"), ""))
-            }
+            self.path_by_id(&group.object_name, id, "")
+        } else {
+            let update_only = if group.creates { "" } else { "?updateOnly=true" };
+            let (object, field, id) = (&group.object_name, &group.external_id_field, &group.external_id);
+            format!("{}{update_only}", self.path_by_id(object, &format!("{field}/{id}"), ""))
         };
         Call { method: Method::PATCH, path, headers: self.save_headers(), body: Some(Value::Object(fields)) }
     }
@@ -252,12 +251,12 @@ impl Group {
         self.record_id.is_none() && matches!(self.object, Object::Task | Object::Activity)
     }
 
-    fn take(&mut self, answer: Answer) {
+    fn take(&mut self, answer: &Answer) {
         self.result = Some(self.read(answer));
     }
 
     /// 201 for a new record; 200, or 204 in older versions, for a changed one.
-    fn read(&self, answer: Answer) -> Result<Effect, Refusal> {
+    fn read(&self, answer: &Answer) -> Result<Effect, Refusal> {
         match answer.status {
             StatusCode::MULTIPLE_CHOICES => Err(several_matches().into()),
             StatusCode::NOT_FOUND => {
