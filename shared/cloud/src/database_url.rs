@@ -67,20 +67,27 @@ impl Place {
                 let secret: RdsSecret = serde_json::from_str(text.expose_secret())
                     .map_err(|_| anyhow!("DATABASE_SECRET_ARN: the secret is not as RDS writes it"))?;
                 let name = secret.dbname.unwrap_or_else(|| "postgres".to_owned());
-                url(&secret.username, &secret.password, &secret.host, secret.port, &name)
+                url(&secret.username, &secret.password, &secret.host, secret.port, &name, roots_file()?)
             }
             Self::Iam { host, port, name, user } => {
                 let token = token(aws, host, *port, user, SystemTime::now()).await?;
-                url(user, &token, host, *port, name)
+                url(user, &token, host, *port, name, roots_file()?)
             }
         }
     }
 }
 
-fn url(user: &str, password: &str, host: &str, port: u16, name: &str) -> anyhow::Result<SecretString> {
+/// An encrypted connection to a server that proves its name by one of the roots in a file.
+fn url(
+    user: &str,
+    password: &str,
+    host: &str,
+    port: u16,
+    name: &str,
+    roots: &Path,
+) -> anyhow::Result<SecretString> {
     let [user, password, name] =
         [user, password, name].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
-    let roots = roots_file()?;
     let roots = utf8_percent_encode(
         roots.to_str().context("the temporary folder's name is no text")?,
         NON_ALPHANUMERIC,
@@ -140,6 +147,9 @@ async fn token(
     }
     Ok(token)
 }
+
+#[cfg(test)]
+mod tls;
 
 #[cfg(test)]
 mod tests {
