@@ -35,7 +35,7 @@ impl Waterfall {
         timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let source = |provider| Arc::new(Source::new(provider, timeout, Arc::clone(&clock)));
+        let source = move |provider| Arc::new(Source::new(provider, timeout, Arc::clone(&clock)));
         Self { sources: providers.into_iter().map(source).collect() }
     }
 

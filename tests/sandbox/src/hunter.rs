@@ -32,7 +32,7 @@ pub fn router() -> Router {
 }
 
 async fn company(State(account): State<Account>, headers: HeaderMap, Query(query): Parameters) -> Response {
-    if let Err(refused) = let_in(&account, &headers, &query) {
+    if let Some(refused) = refused(&account, &headers, &query) {
         return refused;
     }
     let domain = query.get("domain").map(String::as_str).unwrap_or_default();
@@ -55,7 +55,7 @@ async fn company(State(account): State<Account>, headers: HeaderMap, Query(query
 
 /// What an account has left, at no cost.
 async fn standing(State(account): State<Account>, headers: HeaderMap, Query(query): Parameters) -> Response {
-    if let Err(refused) = let_in(&account, &headers, &query) {
+    if let Some(refused) = refused(&account, &headers, &query) {
         return refused;
     }
     let left = account.credits();
@@ -68,15 +68,16 @@ async fn standing(State(account): State<Account>, headers: HeaderMap, Query(quer
     .into_response()
 }
 
-fn let_in(account: &Account, headers: &HeaderMap, query: &HashMap<String, String>) -> Result<(), Response> {
+/// The refusal of a question, where there is reason for one.
+fn refused(account: &Account, headers: &HeaderMap, query: &HashMap<String, String>) -> Option<Response> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
     let key = header("x-api-key").or(bearer).or(query.get("api_key").map(String::as_str));
     if key != Some(KEY) {
         let problem = "No user found for the API key supplied";
-        return Err(refusal(StatusCode::UNAUTHORIZED, "authentication_failed", problem));
+        return Some(refusal(StatusCode::UNAUTHORIZED, "authentication_failed", problem));
     }
-    account.ask().map(|_| ()).map_err(|minute| {
+    account.ask().err().map(|minute| {
         let problem = "You have reached the rate limit";
         let answer = refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", problem);
         ([("retry-after", minute.ends_in.to_string())], answer).into_response()

@@ -82,7 +82,8 @@ pub fn router() -> Router {
 
 #[derive(Deserialize)]
 struct Grant {
-    grant_type: String,
+    #[serde(rename = "grant_type")]
+    kind: String,
     #[serde(default)]
     scope: String,
     client_id: Option<String>,
@@ -99,7 +100,7 @@ async fn token(State(zoominfo): State<ZoomInfo>, headers: HeaderMap, Form(grant)
     if !in_header && !in_form {
         return refused(StatusCode::UNAUTHORIZED, "invalid_client");
     }
-    if grant.grant_type != "client_credentials" {
+    if grant.kind != "client_credentials" {
         return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type");
     }
     if !grant.scope.split(' ').any(|scope| scope == SCOPE) {

@@ -46,10 +46,10 @@ impl EnrichmentProvider for Apollo {
                     _ => Err(self.client.unreadable()),
                 }
             }
-            404 => Ok(None),
-            // A domain that Apollo cannot make anything of; it is reported to say so of an account without credits as well.
+            // It is reported to say so of an account without credits as well.
             422 if says_credits(&reply) => Err(self.client.credits_used_up()),
-            422 => Ok(None),
+            // 422 is a domain that Apollo cannot make anything of.
+            404 | 422 => Ok(None),
             _ => Err(self.client.failure(&reply)),
         }
     }

@@ -30,8 +30,8 @@ pub(super) fn read(reply: &Reply) -> Option<Refusal> {
     }
     let answer: Value = reply.json().unwrap_or_default();
     let errors = answer["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let codes = errors.iter().chain([&answer["error"]]).filter_map(|error| error["code"].as_str());
-    let known = codes.filter_map(of_code).next();
+    let mut codes = errors.iter().chain([&answer["error"]]).filter_map(|error| error["code"].as_str());
+    let known = codes.find_map(of_code);
     Some(known.unwrap_or(match reply.status.as_u16() {
         401 => Refusal::Token,
         429 => Refusal::Rate,
