@@ -14,10 +14,10 @@ async fn post(server: &Server, title: &str) -> String {
         .body(lead.to_string())
         .send()
         .await
-        .unwrap();
+        .expect("the server answers");
     assert_eq!(answer.status(), 202);
-    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-    answer["lead_id"].as_str().unwrap()[..12].to_owned()
+    let answer: Value = serde_json::from_str(&answer.text().await.expect("a text")).expect("JSON");
+    answer["lead_id"].as_str().expect("an id")[..12].to_owned()
 }
 
 fn is(status: &'static str) -> impl Fn(&Value) -> bool {

@@ -88,6 +88,10 @@ impl Mapping {
     }
 
     /// The built-in mapping of a CRM, by its name in `CRM_PROVIDER`; none for a CRM that is not known.
+    ///
+    /// # Panics
+    ///
+    /// Never: the built-in mappings are tested.
     pub fn default_for(provider: &str) -> Option<Self> {
         let text = match provider {
             "mock" => include_str!("../../../config/crm-mapping-mock.toml"),

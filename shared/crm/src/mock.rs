@@ -51,6 +51,10 @@ impl std::fmt::Debug for MockRecord {
 
 impl MockCrm {
     /// The mock CRM of a migrated database.
+    ///
+    /// # Panics
+    ///
+    /// Never: its mapping is built in.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
         let mapping = Mapping::default_for("mock").expect("there is a built-in mapping for the mock CRM");
         Self { database, clock, mapping: Arc::new(mapping) }

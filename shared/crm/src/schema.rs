@@ -16,6 +16,7 @@ use crate::{LeftOut, ObjectMapping};
 pub struct ObjectSchema(pub BTreeMap<String, FieldSchema>);
 
 /// What a field takes.
+#[expect(clippy::struct_excessive_bools, reason = "what CRMs say of a field, each by itself")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldSchema {
     /// Its type.
@@ -97,7 +98,9 @@ impl FieldSchema {
         let whole = |value| Ok(Fitted { value, cut: false });
         match self.kind {
             FieldKind::Text | FieldKind::Other => self.fit_text(value),
-            FieldKind::Integer => whole(number(value).and_then(rounded).ok_or(LeftOut::WrongType)?.into()),
+            FieldKind::Integer => {
+                whole(number(value).as_ref().and_then(rounded).ok_or(LeftOut::WrongType)?.into())
+            }
             FieldKind::Number => whole(number(value).ok_or(LeftOut::WrongType)?),
             FieldKind::Boolean => whole(boolean(value).ok_or(LeftOut::WrongType)?.into()),
             FieldKind::Date => whole(day(value).ok_or(LeftOut::WrongType)?.to_string().into()),
@@ -191,12 +194,12 @@ fn number(value: &Value) -> Option<Value> {
         _ => return None,
     };
     if float.fract() == 0.0 {
-        return rounded(float.into()).map(Value::from);
+        return rounded(&float.into()).map(Value::from);
     }
     Number::from_f64(float).map(Value::Number)
 }
 
-fn rounded(value: Value) -> Option<i64> {
+fn rounded(value: &Value) -> Option<i64> {
     /// Beyond it a float is no longer exact.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Some(whole) = value.as_i64() {
@@ -223,9 +226,8 @@ fn boolean(value: &Value) -> Option<bool> {
 /// at midnight UTC; or milliseconds since 1970, which is how `HubSpot` writes some. A number before 1973 is not taken for a
 /// time: it is a score, or a count.
 fn instant(value: &Value) -> Option<Timestamp> {
-    let of_millis = |millis: i64| {
-        (millis > 100_000_000_000).then(|| Timestamp::from_millisecond(millis).ok()).flatten()
-    };
+    let of_millis =
+        |millis: i64| (millis > 100_000_000_000).then(|| Timestamp::from_millisecond(millis).ok()).flatten();
     if let Some(millis) = value.as_i64() {
         return of_millis(millis);
     }

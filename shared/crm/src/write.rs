@@ -150,10 +150,11 @@ impl RecordWrite {
         let mut changes = Vec::new();
         for mapped in mapping.fields(&planned.action, target, present.is_none()) {
             let rule = mapped.rule;
-            let field = schema.map(|schema| schema.0.get(rule.field()));
+            let field = schema.and_then(|schema| schema.0.get(rule.field()));
             let old = present.and_then(|record| record.value(rule.field())).cloned();
             let (new, cut, left_out) = match mapped.value {
                 None => (None, false, Some(LeftOut::NotMapped)),
+                Some(_) if schema.is_some() && field.is_none() => (None, false, Some(LeftOut::NotInSchema)),
                 Some(value) => {
                     decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref())
                 }
@@ -201,15 +202,10 @@ fn decide(
     value: &Value,
     mode: Mode,
     target: Object,
-    schema: Option<Option<&FieldSchema>>,
+    field: Option<&FieldSchema>,
     present: Option<&PresentRecord>,
     old: Option<&Value>,
 ) -> (Option<Value>, bool, Option<LeftOut>) {
-    let field = match schema {
-        Some(None) => return (None, false, Some(LeftOut::NotInSchema)),
-        Some(Some(field)) => Some(field),
-        None => None,
-    };
     let (new, cut) = match field.map(|field| field.fit(value)) {
         Some(Err(reason)) => return (None, false, Some(reason)),
         Some(Ok(fitted)) => (fitted.value, fitted.cut),

@@ -69,7 +69,7 @@ async fn a_lead_that_is_moved_keeps_the_order_of_its_own_messages(house: House) 
     newer.title = Some("CEO".into());
     house.advance(1);
     let second = LeadEvent::new(newer, house.in_seconds(0));
-    house.post(&[second.clone()], &[]).await;
+    house.post(std::slice::from_ref(&second), &[]).await;
     house.queue.pause(&CRM, "down", house.in_seconds(30)).await.unwrap();
     house.janitor().hot_first(Arc::new(is_hot)).round().await.unwrap();
     assert!(!house.queue.hasten(&first.lead_id).await.unwrap(), "it is before the others already");

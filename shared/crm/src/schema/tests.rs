@@ -3,8 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::{Mapping, Object};
 
-fn fit(kind: FieldKind, value: Value) -> Result<Value, LeftOut> {
-    FieldSchema::of(kind).fit(&value).map(|fitted| fitted.value)
+fn fit(kind: FieldKind, value: &Value) -> Result<Value, LeftOut> {
+    FieldSchema::of(kind).fit(value).map(|fitted| fitted.value)
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn values_become_what_the_field_takes() {
         (FieldKind::DateTime, json!("1795608000000"), json!("2026-11-25T12:00:00Z")),
         (FieldKind::Multipicklist, json!(["a", "b"]), json!("a;b")),
     ] {
-        assert_eq!(fit(kind, value.clone()), Ok(fitted), "{kind:?} {value}");
+        assert_eq!(fit(kind, &value), Ok(fitted), "{kind:?} {value}");
     }
     for (kind, value) in [
         (FieldKind::Integer, json!("many")),
@@ -35,7 +35,7 @@ fn values_become_what_the_field_takes() {
         (FieldKind::Text, json!({"a": 1})),
         (FieldKind::Text, json!(null)),
     ] {
-        assert_eq!(fit(kind, value.clone()), Err(LeftOut::WrongType), "{kind:?} {value}");
+        assert_eq!(fit(kind, &value), Err(LeftOut::WrongType), "{kind:?} {value}");
     }
 }
 
