@@ -17,6 +17,6 @@ pub use explain::{
 pub use http::{ApiState, local_only, router};
 pub use openapi::openapi;
 pub use operations::{OperationError, Operations, Page};
-pub use people::{HeldLead, ReviewAnswer};
+pub use people::{Certificate, HeldLead, ReviewAnswer};
 pub use routing::RoutingView;
 pub use view::LeadView;

@@ -29,6 +29,16 @@ pub enum ReviewAnswer {
     Dismissed,
 }
 
+/// What an erasure found and did, and what it cannot do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Certificate {
+    /// What was found, and what became of it.
+    #[serde(flatten)]
+    pub erasure: Erasure,
+    /// What remains elsewhere, and until when.
+    pub remains: Vec<&'static str>,
+}
+
 impl Operations {
     /// A page of the leads that wait for a person, newest first, each with what its analysis broke.
     pub async fn held(&self, before: Option<&Cursor>, limit: u32) -> Result<Page<HeldLead>, OperationError> {
@@ -125,8 +135,22 @@ impl Operations {
     }
 
     /// Removes a person from the database, or says what there is to remove.
-    pub async fn erase(&self, email: &EmailAddress, apply: bool) -> Result<Erasure, OperationError> {
-        Ok(self.store().erase(email, apply).await?)
+    pub async fn erase(&self, email: &EmailAddress, apply: bool) -> Result<Certificate, OperationError> {
+        let erasure = self.store().erase(email, apply).await?;
+        let mut remains = Vec::new();
+        match self.queue().backend() {
+            "redis" => remains.push(
+                "Redis and SPOOL_DIR: what waits there is dropped when it is read; finished jobs hold the lead's content until \
+                 Redis removes them (a day or 1000 jobs), dead letters of BullMQ until somebody deletes them",
+            ),
+            "sqs" => remains.push(
+                "SQS and the overflow bucket: what waits there is dropped when it is read, or goes with its retention",
+            ),
+            _ => {}
+        }
+        remains.push("backups of the database: as long as they are kept");
+        remains.push("the sender of the leads, which may post the person again: the suppression list keeps them out of the CRM");
+        Ok(Certificate { erasure, remains })
     }
 }
 

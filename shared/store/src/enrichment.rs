@@ -129,6 +129,6 @@ impl Store {
     /// How many answers are kept.
     pub async fn count_enrichment_answers(&self) -> Result<i64> {
         let count = sqlx::query_scalar("SELECT COUNT(*) FROM enrichment_answer WHERE answer IS NOT NULL");
-        Ok(count.fetch_one(self.database.pool()).await.map_err(DatabaseError::from)?)
+        count.fetch_one(self.database.pool()).await.map_err(DatabaseError::from)
     }
 }

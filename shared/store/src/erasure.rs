@@ -363,7 +363,7 @@ struct Bodies {
 impl Bodies {
     const DEAD_LETTERS: Self = Self {
         table: "dead_letter",
-        page: "SELECT message_id AS id, body FROM dead_letter WHERE message_id > $1 ORDER BY message_id LIMIT $2",
+        page: "SELECT message_id AS id, body FROM dead_letter WHERE lead_id IS NULL AND message_id > $1 ORDER BY message_id LIMIT $2",
         delete: "DELETE FROM dead_letter WHERE message_id = $1",
         is_base64: false,
     };

@@ -15,9 +15,11 @@ macro_rules! on_both {
 }
 
 mod accept;
+mod assignments;
 mod concurrency;
 mod dead_letters;
 mod enrichment;
+mod erasure;
 mod health;
 mod hostile;
 mod ledger;

@@ -1,0 +1,146 @@
+//! Who gets a lead: once for each round, kept through revisions, by turns and caps that every process shares.
+
+use std::collections::BTreeMap;
+
+use lead::{Decision, LeadEvent};
+use routing::{LeadFacts, Routing};
+use serde_json::json;
+use store::{AuditKind, Breach, Store, Work};
+
+use crate::support::{Fixture, audit, begin, event, synced};
+
+const TEAM: &str = r#"
+version = "1"
+[owners.ann]
+id = "005ANN"
+max_open = 2
+[owners.bob]
+id = "005BOB"
+[pools.team]
+members = [{ owner = "ann", weight = 2 }, { owner = "bob" }]
+[[rules]]
+name = "hot"
+when = { decision = ["ROUTE_TO_SDR"] }
+to = { pool = "team" }
+respond_within = "10m"
+on_breach = "reassign"
+"#;
+
+fn team() -> Routing {
+    Routing::parse(TEAM).unwrap()
+}
+
+fn hot() -> LeadFacts {
+    LeadFacts { decision: Some(Decision::RouteToSdr), ..LeadFacts::default() }
+}
+
+async fn accepted(store: &Store, event: &LeadEvent) -> Work {
+    store.accept(event).await.unwrap();
+    begin(store, event).await
+}
+
+async fn owner(store: &Store, work: &Work) -> String {
+    let given = store.assign(work, &team(), &hot()).await.unwrap();
+    given.owner.unwrap().to_string()
+}
+
+async fn a_round_is_routed_once_and_a_revision_keeps_the_owner(fixture: Fixture) {
+    let (one, other) = (fixture.store().await, fixture.store().await);
+    let work = accepted(&one, &event("ann", "a", 0)).await;
+    let first = owner(&one, &work).await;
+    assert_eq!(owner(&other, &work).await, first, "another process, the same round");
+    let counts =
+        audit(&one, &work.lead_id).await.iter().filter(|event| event.kind == AuditKind::Routed).count();
+    assert_eq!(counts, 1);
+    one.finish(&work, &synced(), &json!([])).await.unwrap();
+
+    for (second, title) in [(1, "b"), (2, "c")] {
+        let revision = accepted(&other, &event("ann", title, second)).await;
+        assert_eq!(owner(&other, &revision).await, first);
+        let kept = other.assignment(&revision.lead_id).await.unwrap().unwrap();
+        assert_eq!(kept.routed.because, "it has an owner already, who keeps it");
+        other.finish(&revision, &synced(), &json!([])).await.unwrap();
+    }
+}
+
+async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
+    let stores = [fixture.store().await, fixture.store().await, fixture.store().await];
+    let mut works = Vec::new();
+    for i in 0..12 {
+        works.push(accepted(&stores[0], &event(&format!("p{i}"), "a", 0)).await);
+    }
+    // All at once, each in one of three processes.
+    let mut running = tokio::task::JoinSet::new();
+    for (i, work) in works.into_iter().enumerate() {
+        let store = stores[i % 3].clone();
+        running.spawn(async move { owner(&store, &work).await });
+    }
+    let mut given: BTreeMap<String, usize> = BTreeMap::new();
+    while let Some(owner) = running.join_next().await {
+        *given.entry(owner.unwrap()).or_default() += 1;
+    }
+    assert_eq!(
+        given,
+        BTreeMap::from([("005ANN".into(), 2), ("005BOB".into(), 10)]),
+        "ann may have two open leads"
+    );
+    // A response makes room.
+    let lead = event("p0", "a", 0).lead_id;
+    let mut responded = 0;
+    for i in 0..12 {
+        let lead = event(&format!("p{i}"), "a", 0).lead_id;
+        let kept = stores[0].assignment(&lead).await.unwrap().unwrap();
+        if kept.owner.is_some_and(|owner| owner.as_str() == "005ANN") {
+            assert_eq!(stores[0].record_response(&lead, "ann").await.unwrap(), Some(true));
+            assert_eq!(stores[1].record_response(&lead, "ann").await.unwrap(), Some(false), "only once");
+            responded += 1;
+        }
+    }
+    assert_eq!(responded, 2);
+    assert!(stores[0].assignment(&lead).await.unwrap().is_some());
+    let next = accepted(&stores[2], &event("late", "a", 0)).await;
+    assert_eq!(owner(&stores[2], &next).await, "005ANN");
+}
+
+async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts(fixture: Fixture) {
+    let store = fixture.store().await;
+    let work = accepted(&store, &event("ann", "a", 0)).await;
+    assert_eq!(owner(&store, &work).await, "005ANN");
+    fixture.advance(600);
+    assert!(store.overdue(10).await.unwrap().is_empty(), "the CRM does not have it yet");
+    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    let lead = &work.lead_id;
+    assert_eq!(store.overdue(10).await.unwrap().len(), 1);
+    let breach = store.record_breach(lead, &team()).await.unwrap();
+    let Breach::Reassigned { from, to } = breach else { panic!("{breach:?}") };
+    assert_eq!((from.unwrap().as_str(), to.as_str()), ("005ANN", "005BOB"));
+    assert_eq!(store.record_breach(lead, &team()).await.unwrap(), Breach::Nothing, "another janitor");
+
+    let untold = store.unwritten_assignments(10).await.unwrap();
+    assert_eq!(untold.len(), 1);
+    store.assignment_written(&untold[0], None).await.unwrap();
+    assert!(store.unwritten_assignments(10).await.unwrap().is_empty());
+
+    fixture.advance(600);
+    let breach = store.record_breach(lead, &team()).await.unwrap();
+    assert!(matches!(breach, Breach::Alert { .. }), "everybody has had it: {breach:?}");
+    fixture.advance(6_000);
+    assert!(store.overdue(10).await.unwrap().is_empty(), "one alert is enough");
+    let kinds: Vec<_> = audit(&store, lead).await.iter().map(|event| event.kind).collect();
+    let routed = &kinds[2..];
+    let expected = [
+        AuditKind::Routed,
+        AuditKind::Synced,
+        AuditKind::Overdue,
+        AuditKind::Reassigned,
+        AuditKind::OwnerWritten,
+        AuditKind::Overdue,
+    ];
+    assert_eq!(routed, expected);
+}
+
+on_both!(
+    a_round_is_routed_once_and_a_revision_keeps_the_owner,
+    turns_and_caps_hold_across_processes,
+    a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts,
+);
