@@ -214,7 +214,7 @@ impl Analyst for ModelAnalyst {
             Some(Passage::Closed(_)) => Ok(()),
             passage => {
                 let answer = self.service.probe().await;
-                self.tell_breaker(passage, answer.as_ref().map(|()| ())).await;
+                self.tell_breaker(passage, answer.as_ref().copied()).await;
                 answer
             }
         }

@@ -19,13 +19,20 @@ use crate::{Fault, Misbehaviour};
 /// The access key that is taken where no other is agreed on.
 pub const ACCESS_KEY_ID: &str = "AKIDSANDBOX";
 
+/// How a model can be held to a shape.
+#[derive(PartialEq)]
+enum Shape {
+    StructuredOutput,
+    ForcedTool,
+    Words,
+}
+
 /// A model, and what it understands.
 struct Known {
     id: &'static str,
     /// Called by an inference profile only.
     needs_profile: bool,
-    structured_output: bool,
-    forced_tool: bool,
+    shape: Shape,
     caches: bool,
 }
 
@@ -33,38 +40,18 @@ const MODELS: [Known; 5] = [
     Known {
         id: "anthropic.claude-haiku-5-5",
         needs_profile: true,
-        structured_output: true,
-        forced_tool: false,
+        shape: Shape::StructuredOutput,
         caches: true,
     },
     Known {
         id: "anthropic.claude-sonnet-5-5",
         needs_profile: true,
-        structured_output: true,
-        forced_tool: false,
+        shape: Shape::StructuredOutput,
         caches: true,
     },
-    Known {
-        id: "amazon.nova-2-lite-v1:0",
-        needs_profile: true,
-        structured_output: false,
-        forced_tool: true,
-        caches: false,
-    },
-    Known {
-        id: "amazon.nova-micro-v1:0",
-        needs_profile: false,
-        structured_output: false,
-        forced_tool: true,
-        caches: false,
-    },
-    Known {
-        id: "openai.gpt-oss-120b-1:0",
-        needs_profile: false,
-        structured_output: false,
-        forced_tool: false,
-        caches: false,
-    },
+    Known { id: "amazon.nova-2-lite-v1:0", needs_profile: true, shape: Shape::ForcedTool, caches: false },
+    Known { id: "amazon.nova-micro-v1:0", needs_profile: false, shape: Shape::ForcedTool, caches: false },
+    Known { id: "openai.gpt-oss-120b-1:0", needs_profile: false, shape: Shape::Words, caches: false },
 ];
 
 const RETIRED: [&str; 2] = ["anthropic.claude-v2:1", "anthropic.claude-3-sonnet-20240229-v1:0"];
@@ -242,7 +229,7 @@ fn check(request: &Map<String, Value>, model: &Known) -> Result<(), String> {
     }
     if let Some(choice) = request.get("toolConfig").and_then(|config| config.get("toolChoice"))
         && choice.get("tool").is_some()
-        && !model.forced_tool
+        && model.shape != Shape::ForcedTool
     {
         return Err("This model doesn't support the toolConfig.toolChoice.tool field.".to_owned());
     }
@@ -253,7 +240,7 @@ fn check(request: &Map<String, Value>, model: &Known) -> Result<(), String> {
     let Some(format) = request.get("outputConfig").and_then(|config| config.get("textFormat")) else {
         return Ok(());
     };
-    if !model.structured_output {
+    if model.shape != Shape::StructuredOutput {
         return Err("This model doesn't support structured output.".to_owned());
     }
     let schema = format["structure"]["jsonSchema"]["schema"].as_str();

@@ -76,13 +76,18 @@ struct Feedback {
 
 /// Totals include each other: the prompt's count has the cached tokens in it.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 struct Usage {
-    prompt_token_count: u64,
-    cached_content_token_count: u64,
-    tool_use_prompt_token_count: u64,
-    candidates_token_count: u64,
-    thoughts_token_count: u64,
+    #[serde(rename = "promptTokenCount")]
+    prompt: u64,
+    #[serde(rename = "cachedContentTokenCount")]
+    cached: u64,
+    #[serde(rename = "toolUsePromptTokenCount")]
+    tool_use: u64,
+    #[serde(rename = "candidatesTokenCount")]
+    candidates: u64,
+    #[serde(rename = "thoughtsTokenCount")]
+    thoughts: u64,
 }
 
 /// Reads the answer to a call that succeeded, whatever it says.
@@ -93,11 +98,10 @@ pub(super) fn read(reply: &HttpReply) -> Reply {
     };
     let usage = &body.usage_metadata;
     let tokens = Tokens {
-        input: usage.prompt_token_count.saturating_sub(usage.cached_content_token_count)
-            + usage.tool_use_prompt_token_count,
-        cached: usage.cached_content_token_count,
+        input: usage.prompt.saturating_sub(usage.cached) + usage.tool_use,
+        cached: usage.cached,
         cache_write: 0,
-        output: usage.candidates_token_count + usage.thoughts_token_count,
+        output: usage.candidates + usage.thoughts,
     };
     Reply { tokens, model: body.model_version.clone(), outcome: outcome(body) }
 }

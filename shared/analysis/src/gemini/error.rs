@@ -56,7 +56,7 @@ pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
             "cannot be used by this account: its country or its billing stands against it",
         ),
         (404, _) => permanent(codes::MODEL_RETIRED, "has no such model, or has it no more"),
-        (408 | 409 | 499, _) | (500.., _) => {
+        (408 | 409 | 499 | 500.., _) => {
             Failure::transient(codes::UNAVAILABLE, format!("{DEPENDENCY} answered {status}")).on(DEPENDENCY)
         }
         _ => permanent(codes::REQUEST_REFUSED, &format!("refused the request with {status}")),

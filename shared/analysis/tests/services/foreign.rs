@@ -55,8 +55,8 @@ async fn check(requests: &[serde_json::Value]) -> String {
         .spawn()
         .unwrap();
     let mut input = checker.stdin.take().unwrap();
-    let lines: String = requests.iter().map(|request| format!("{request}\n")).collect();
-    input.write_all(lines.as_bytes()).await.unwrap();
+    let lines: Vec<_> = requests.iter().map(ToString::to_string).collect();
+    input.write_all(lines.join("\n").as_bytes()).await.unwrap();
     drop(input);
     let output = checker.wait_with_output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
