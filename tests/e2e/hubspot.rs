@@ -35,7 +35,11 @@ impl Crm {
     }
 
     fn variables(&self) -> [(&str, &str); 3] {
-        [("CRM_PROVIDER", "hubspot"), ("HUBSPOT_BASE_URL", &self.url), ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN)]
+        [
+            ("CRM_PROVIDER", "hubspot"),
+            ("HUBSPOT_BASE_URL", &self.url),
+            ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN),
+        ]
     }
 
     fn counts(&self) -> [usize; 4] {

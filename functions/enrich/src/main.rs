@@ -1,7 +1,7 @@
 //! The function on the lead queue.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use cloud::Cloud;
@@ -12,6 +12,9 @@ use queue::Sqs;
 
 /// What recording, moving and answering may take after the work has stopped.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// The time for a batch where nobody says how long it may take.
+const UNLIMITED: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -30,7 +33,7 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn work(cloud: &Cloud, sqs: &Sqs, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
-    let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    let left = time_left(event.context.deadline(), SystemTime::now());
     let sqs = Arc::new(sqs.clone());
     let processor = match cloud.parts().await {
         Ok(parts) => {
@@ -48,4 +51,25 @@ async fn work(cloud: &Cloud, sqs: &Sqs, event: LambdaEvent<SqsEvent>) -> SqsBatc
     let mut answer = SqsBatchResponse::default();
     answer.set_failures(ids);
     answer
+}
+
+/// `cargo lambda watch` gives every call the same deadline, in the first minutes of 1970.
+fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
+    if deadline < UNIX_EPOCH + Duration::from_hours(24) {
+        return UNLIMITED;
+    }
+    deadline.duration_since(now).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_is_none_leaves_time_and_one_that_is_over_leaves_none() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        assert_eq!(time_left(now + Duration::from_secs(120), now), Duration::from_secs(120));
+        assert_eq!(time_left(now - Duration::from_secs(1), now), Duration::ZERO);
+        assert_eq!(time_left(UNIX_EPOCH + Duration::from_secs(600), now), UNLIMITED);
+    }
 }

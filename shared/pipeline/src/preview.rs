@@ -62,7 +62,8 @@ impl Pipeline {
         })?;
         let is_shadowed = self.is_shadowed().await?;
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
-        let is_held = is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(&work).await?;
+        let is_held =
+            is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(&work).await?;
         let mut planned = PlannedLead {
             lead_id: lead.clone(),
             status: record.status,

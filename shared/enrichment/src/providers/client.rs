@@ -181,7 +181,7 @@ mod tests {
         let headers: HeaderMap = (headers.iter())
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        let reply = Reply { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Default::default() };
+        let reply = Reply { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Vec::new().into() };
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         wait(&reply, now).map(|wait| wait.as_secs())
     }

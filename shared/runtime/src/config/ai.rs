@@ -120,7 +120,7 @@ impl AiConfig {
 
 /// Dollars, with a fraction where it is wanted; 0 is no limit.
 fn budget(variables: &Variables<'_>) -> Result<Option<u64>, ConfigError> {
-    let dollars = variables.number("AI_BUDGET_USD_PER_DAY", 0.0, 0.0..=1_000_000.0)?;
+    let dollars: f64 = variables.number("AI_BUDGET_USD_PER_DAY", 0.0, 0.0..=1_000_000.0)?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -54,14 +54,14 @@ fn of_code(code: &str) -> Option<Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use outbound::StatusCode;
+    use outbound::{HeaderMap, StatusCode};
     use serde_json::json;
 
     use super::*;
 
     fn reply(status: u16, body: &Value) -> Reply {
         let status = StatusCode::from_u16(status).unwrap();
-        Reply { status, headers: Default::default(), body: body.to_string().into() }
+        Reply { status, headers: HeaderMap::default(), body: body.to_string().into() }
     }
 
     #[test]
