@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn debug_output_shows_no_secret() {
         let config =
-            read(&[("WEBHOOK_SECRETS", "hush-hush-hush-hush,second"), ("ADMIN_TOKEN", "whisper")]).unwrap();
+            read(&[("WEBHOOK_SECRETS", "hush-hush-hush-hush,murmur"), ("ADMIN_TOKEN", "whisper")]).unwrap();
         let text = format!("{config:?}");
-        assert!(!text.contains("hush") && !text.contains("whisper") && !text.contains("second"), "{text}");
+        assert!(!["hush", "murmur", "whisper"].iter().any(|secret| text.contains(secret)), "{text}");
     }
 }

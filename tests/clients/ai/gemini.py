@@ -16,7 +16,10 @@ SCHEMA = {
 
 
 def client(key=KEY):
-    options = types.HttpOptions(base_url=URL, retry_options=types.HttpRetryOptions(attempts=1))
+    # The version that we call: the client's own choice differs from release to release.
+    options = types.HttpOptions(
+        base_url=URL, api_version="v1beta", retry_options=types.HttpRetryOptions(attempts=1)
+    )
     return genai.Client(api_key=key, http_options=options)
 
 
