@@ -183,6 +183,9 @@ pub(crate) fn raw_message(body: &str, attempt: u32) -> Message {
     }
 }
 
+/// What a panic says, and nobody may keep.
+pub(crate) const PANIC_SENTINEL: &str = "over `Ann Sentinel`";
+
 /// What the analyst does when it is asked.
 pub(crate) enum Say {
     /// Judges by the rules.
@@ -245,7 +248,7 @@ impl Analyst for FakeAnalyst {
             }
             Say::Text(text) => text.clone_into(&mut analysis.raw_answer),
             Say::Fail(failure) => return Err(failure),
-            Say::Panic => panic!("the analyst fell over"),
+            Say::Panic => panic!("the analyst fell over {PANIC_SENTINEL}"),
         }
         Ok(Analysis { provider: "fake".into(), model: "fake-1".into(), ..analysis })
     }

@@ -1,6 +1,5 @@
 //! One message, from its lease to its settlement.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +11,6 @@ use tracing::Instrument;
 
 use super::LeadHandler;
 use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_failed};
-
-/// How much of a panic's message is kept, in characters.
-const MAX_PANIC_CHARS: usize = 300;
 
 /// How often the queue is told of a settlement before it is left to the lease to run out.
 const SETTLE_TRIES: u32 = 6;
@@ -155,21 +151,13 @@ fn outcome(settlement: &Settlement) -> &'static str {
     }
 }
 
-/// Makes a panic a failure of this one message.
+/// Makes a panic a failure of this one message. What it says stays out of the failure, for it may quote the lead: Rust's
+/// own panics over slices and numbers repeat the text they were about.
 async fn caught(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(result) => result,
-        Err(panic) => Err(Failure::transient("panic", panic_message(panic.as_ref()))),
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic without a message");
-    text.chars().take(MAX_PANIC_CHARS).collect()
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(Failure::transient("panic", "the work panicked; the log says where")))
 }
 
 /// Counts a message as in flight, also when its work is dropped half way.

@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lead::Failure;
 use queue::LeadQueue;
 
 use crate::support::Fixture;
-use crate::worker::{Handler, Running, event, until_empty};
+use crate::worker::{Handler, Running, event};
 
 /// Keeps everything.
 #[derive(Clone, Default)]
@@ -37,11 +38,19 @@ async fn log_lines_name_the_lead_by_its_id_and_nothing_else_of_it() {
 
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
-    let event = event(77);
+    let (event, broken) = (event(77), event(78));
     queue.send(&event).await.unwrap();
-    let handler = Handler::new(|_| Err(Failure::permanent("refused", "the record is refused")));
+    queue.send(&broken).await.unwrap();
+    let panics = broken.lead_id.clone();
+    let handler = Handler::new(move |message| {
+        assert_ne!(message.group, panics.as_str(), "a panic that quotes Ann Hidden");
+        Err(Failure::permanent("refused", "the record is refused"))
+    });
     let running = Running::start(&fixture, handler, 1).await;
-    until_empty(&*queue).await;
+    while queue.depth().await.unwrap().messages > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        fixture.clock.advance(Duration::from_secs(1)); // the panic is tried again
+    }
     running.stop().await;
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -50,6 +59,8 @@ async fn log_lines_name_the_lead_by_its_id_and_nothing_else_of_it() {
     for expected in [event.delivery_id().as_str(), "\"attempt\":1", "\"code\":\"refused\""] {
         assert!(line.contains(expected), "{line}");
     }
+    let panicked = |line: &&str| line.contains(broken.lead_id.as_str()) && line.contains("the work panicked");
+    assert!(log.lines().any(|line| panicked(&line)), "{log}");
     for personal in [event.lead.email.expose(), "@example.com", "Hidden"] {
         assert!(!log.contains(personal), "{personal} is logged");
     }

@@ -70,7 +70,7 @@ async fn a_panic_is_a_failed_attempt_that_node_can_read() {
     })
     .await;
     assert_eq!(job["attemptsMade"], 3);
-    let errors = json!(["panic: the handler panicked", "made_to_fail: the handler failed"]);
+    let errors = json!(["panic: the work panicked; the log says where", "made_to_fail: the handler failed"]);
     assert_eq!(job["stacktrace"], errors);
     let attempts: Vec<_> = worker.stop().await.iter().map(|message| message.attempt).collect();
     assert_eq!(attempts, [1, 2, 3]);
