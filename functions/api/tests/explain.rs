@@ -12,7 +12,7 @@ use grounding::{Answer, Verdict, check};
 use jiff::Timestamp;
 use lead::{CampaignId, Dependency, EmailAddress, Failure, Lead, LeadEvent, LeadStatus};
 use serde_json::{Map, Value, json};
-use store::{ActionRecord, AnalysisRecord, DeliveryRecord, LeadRecord};
+use store::{ActionRecord, AnalysisRecord, CrmFacts, CrmRead, DeliveryRecord, LeadRecord};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -29,6 +29,7 @@ fn lead(email: &str) -> Lead {
 }
 
 /// A lead on its way, with what is stored of it so far.
+#[derive(Clone)]
 struct Case {
     record: LeadRecord,
     deliveries: Vec<DeliveryRecord>,
@@ -62,6 +63,7 @@ impl Case {
             state: "open".into(),
             duplicates: 0,
             enrichment: None,
+            crm_read: None,
             received_at: event.received_at,
         };
         Self { record, deliveries: vec![delivery], analysis: None, actions: Vec::new() }
@@ -292,6 +294,7 @@ async fn a_revised_lead_that_waits_for_its_next_judgement() {
         state: "open".into(),
         duplicates: 0,
         enrichment: None,
+        crm_read: None,
         received_at: event.received_at,
     };
     case.deliveries.insert(0, newest);
@@ -332,4 +335,42 @@ async fn every_fact_says_who_said_it() {
     assert_eq!(said_by("enrichment.employee_range.min"), ("hunter".into(), "2026-01-31T09:00:01.5Z".into()));
     assert_eq!(said_by("marketo.activity"), ("sender".into(), "2026-01-31T09:00:00Z".into()));
     assert!(said_by("computed.baseline_score").0.starts_with("profile 20"));
+}
+
+#[tokio::test]
+async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
+    let mut content = eager();
+    content.salesforce = object(json!({"deal_stage": "Negotiation", "territory": "EMEA"}));
+    let mut case = Case::queued(content).enriched(stripe());
+    let known = crm::Known {
+        open_opportunities: vec![crm::KnownOpportunity { stage: "Proposal".into(), amount: None }],
+        ..crm::Known::default()
+    };
+    case.deliveries[0].crm_read = Some(CrmRead {
+        round: 1,
+        provider: Some("hubspot".into()),
+        at: Some(at("2026-01-31T09:00:01.8Z")),
+        facts: CrmFacts::Known(known.clone()),
+    });
+    let said = |case: Case| {
+        let facts = case.explanation().knew.facts;
+        let said = |path: &str| {
+            let fact = facts.iter().find(|fact| fact.path == path).unwrap();
+            (fact.value.clone(), fact.said_by.clone(), fact.at.unwrap())
+        };
+        (said("salesforce.deal_stage"), said("salesforce.territory"))
+    };
+    let of_the_crm = (json!("Proposal"), "hubspot".to_owned(), at("2026-01-31T09:00:01.8Z"));
+    let of_the_sender = (json!("EMEA"), "sender".to_owned(), at("2026-01-31T09:00:00Z"));
+    assert_eq!(said(case.clone()), (of_the_crm.clone(), of_the_sender.clone()), "before it is judged");
+
+    // The pipeline judges by the CRM's word.
+    known.overlay(&mut case.record.content.salesforce);
+    let judged = case.judged(None).await;
+    assert_eq!(said(judged.clone()), (of_the_crm, of_the_sender));
+
+    let mut replayed = judged;
+    replayed.analysis.as_mut().unwrap().round = 2;
+    let (stage, _) = said(replayed);
+    assert_eq!(stage.1, "sender", "a reading for another judgement says nothing of this one");
 }

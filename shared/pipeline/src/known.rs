@@ -52,6 +52,6 @@ impl Pipeline {
             }
             Err(failure) => return Err(failure),
         };
-        Ok(self.store.save_crm_facts(work, facts).await?)
+        Ok(self.store.save_crm_facts(work, self.guard.provider(), facts).await?)
     }
 }

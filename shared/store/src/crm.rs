@@ -5,7 +5,7 @@ use database::Connection;
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
@@ -25,11 +25,34 @@ pub enum CrmFacts {
     NotAsked,
 }
 
-/// As it is in the column: facts belong to one round of judgement.
-#[derive(Serialize, Deserialize)]
-struct OfRound {
-    round: i64,
-    facts: CrmFacts,
+/// One reading of the CRM. It belongs to one round of judgement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CrmRead {
+    /// The judgement of its delivery, from 1.
+    pub round: i64,
+    /// Which CRM; none in what was kept before this was.
+    #[serde(default)]
+    pub provider: Option<String>,
+    /// When; the same.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// What it came to.
+    pub facts: CrmFacts,
+}
+
+impl CrmRead {
+    /// Whether a fact below `salesforce.*` is the CRM's own word: once it has answered, the sender has none in what the CRM
+    /// itself can state.
+    pub fn states(&self, name: &str) -> bool {
+        matches!(self.facts, CrmFacts::Known(_)) && Known::FACTS.contains(&name)
+    }
+
+    /// Puts what the CRM said over what the sender said about it.
+    pub fn overlay(&self, salesforce: &mut Map<String, Value>) {
+        if let CrmFacts::Known(known) = &self.facts {
+            known.overlay(salesforce);
+        }
+    }
 }
 
 /// A plan that was made and not carried out.
@@ -74,15 +97,15 @@ pub struct WrittenAction {
 }
 
 impl CrmFacts {
-    pub(crate) fn of_round(text: Option<serde_json::Value>, round: i64) -> Option<Self> {
-        let kept: OfRound = serde_json::from_value(text?).ok()?;
+    pub(crate) fn of_round(text: Option<Value>, round: i64) -> Option<Self> {
+        let kept: CrmRead = serde_json::from_value(text?).ok()?;
         (kept.round == round).then_some(kept.facts)
     }
 }
 
 impl Store {
     /// Keeps what the CRM knew before a judgement, and returns what is kept: of two answers in the same round the first.
-    pub async fn save_crm_facts(&self, work: &Work, facts: CrmFacts) -> Result<CrmFacts> {
+    pub async fn save_crm_facts(&self, work: &Work, provider: &str, facts: CrmFacts) -> Result<CrmFacts> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
         let before = sqlx::query("SELECT crm_facts FROM delivery WHERE delivery_id = $1")
@@ -92,7 +115,8 @@ impl Store {
         if let Some(kept) = CrmFacts::of_round(before.optional_json("crm_facts")?, work.round) {
             return Ok(kept);
         }
-        let kept = OfRound { round: work.round, facts };
+        let (provider, at) = (Some(provider.to_owned()), Some(self.clock.now()));
+        let kept = CrmRead { round: work.round, provider, at, facts };
         sqlx::query("UPDATE delivery SET crm_facts = $2 WHERE delivery_id = $1")
             .bind(work.delivery_id.as_str())
             .bind(to_json(&kept))
@@ -121,7 +145,7 @@ impl Store {
             .fetch_optional(self.database.pool())
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let kept: Option<OfRound> = row.optional_json("crm_facts")?;
+        let kept: Option<CrmRead> = row.optional_json("crm_facts")?;
         Ok(kept.map(|kept| kept.facts))
     }
 

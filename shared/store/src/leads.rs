@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, without_nul};
-use crate::{Result, Store};
+use crate::{CrmRead, Result, Store};
 
 /// Where a lead stands.
 #[derive(Clone, Debug)]
@@ -61,6 +61,8 @@ pub struct DeliveryRecord {
     pub duplicates: i64,
     /// What enrichment found.
     pub enrichment: Option<Value>,
+    /// What the CRM was read for before its last judgement.
+    pub crm_read: Option<CrmRead>,
     /// When the webhook was accepted.
     pub received_at: Timestamp,
 }
@@ -208,7 +210,7 @@ impl Store {
     /// The newest `limit` deliveries of a lead, newest first.
     pub async fn deliveries(&self, lead: &LeadId, limit: u32) -> Result<Vec<DeliveryRecord>> {
         let rows = sqlx::query(
-            "SELECT delivery_id, revision, state, duplicates, enrichment, received_at FROM delivery \
+            "SELECT delivery_id, revision, state, duplicates, enrichment, crm_facts, received_at FROM delivery \
              WHERE lead_id = $1 ORDER BY revision DESC LIMIT $2",
         )
         .bind(lead.as_str())
@@ -223,6 +225,7 @@ impl Store {
                     state: row.text("state")?,
                     duplicates: row.number("duplicates")?,
                     enrichment: row.optional_json("enrichment")?,
+                    crm_read: row.optional_json("crm_facts")?,
                     received_at: row.time("received_at")?,
                 })
             })

@@ -38,7 +38,7 @@ pub use accept::Accept;
 pub use analysis::AnalysisRecord;
 pub use assignment::{Assignment, Breach};
 pub use audit::{AuditEvent, AuditKind};
-pub use crm::{CrmFacts, CrmHold, PlannedWrite, WrittenAction};
+pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
 pub use dead_letter::{DeadLetter, DeadLetterBody};
 pub use erasure::{ByHand, Erasure, Found};
 pub use leads::{Cursor, DeliveryRecord, LeadFilter, LeadRecord};

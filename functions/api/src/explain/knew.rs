@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use lead::DeliveryId;
 use serde::Serialize;
 use serde_json::Value;
-use store::{AnalysisRecord, DeliveryRecord, LeadRecord};
+use store::{AnalysisRecord, CrmRead, DeliveryRecord, LeadRecord};
 
 /// What was known when the lead was judged; for one that is not judged yet, what is known by now.
 #[derive(Clone, Serialize)]
@@ -27,7 +27,7 @@ pub struct Fact {
     pub path: String,
     /// What it is.
     pub value: Value,
-    /// Who said it: a provider, `sender`, or the version of the profile that computed it.
+    /// Who said it: a provider, a CRM, `sender`, or the version of the profile that computed it.
     pub said_by: String,
     /// When, where that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,11 +99,14 @@ impl Knew {
         let enrichment = delivery
             .and_then(|delivery| delivery.enrichment.clone())
             .and_then(|stored| serde_json::from_value::<Enrichment>(stored).ok());
+        // A reading of another round is not what this judgement knew.
+        let of_round = |read: &&CrmRead| analysis.is_none_or(|analysis| analysis.round == read.round);
+        let crm_read = delivery.and_then(|delivery| delivery.crm_read.as_ref()).filter(of_round);
         let sheet = match analysis {
             Some(analysis) => analysis.facts.clone(),
-            None => sheet_so_far(lead, enrichment.as_ref()),
+            None => sheet_so_far(lead, enrichment.as_ref(), crm_read),
         };
-        let said = Said { enrichment: enrichment.as_ref(), delivery, analysis };
+        let said = Said { enrichment: enrichment.as_ref(), crm_read, delivery, analysis };
         Self {
             facts: sheet.leaves().map(|(path, value)| said.fact(&path, value)).collect(),
             sums: [sum("fit", "baseline_score", FIT, &sheet), sum("intent", "intent_score", INTENT, &sheet)]
@@ -135,6 +138,7 @@ impl Knew {
 /// Who says what.
 struct Said<'a> {
     enrichment: Option<&'a Enrichment>,
+    crm_read: Option<&'a CrmRead>,
     delivery: Option<&'a DeliveryRecord>,
     analysis: Option<&'a AnalysisRecord>,
 }
@@ -147,27 +151,44 @@ impl Said<'_> {
                 let profile = self.analysis.map_or("", |analysis| analysis.icp_version.as_str());
                 (format!("profile {profile}"), self.analysis.map(|analysis| analysis.created_at))
             }
-            Namespace::Salesforce | Namespace::Marketo | Namespace::Product => {
-                ("sender".to_owned(), self.delivery.map(|delivery| delivery.received_at))
-            }
+            Namespace::Salesforce => self.crm(path).unwrap_or_else(|| self.sender()),
+            Namespace::Marketo | Namespace::Product => self.sender(),
         };
         Fact { path: path.as_str().to_owned(), value: value.clone(), said_by, at }
     }
 
+    fn sender(&self) -> (String, Option<Timestamp>) {
+        ("sender".to_owned(), self.delivery.map(|delivery| delivery.received_at))
+    }
+
+    /// The CRM, where it was read and can state this itself.
+    fn crm(&self, path: &FieldPath) -> Option<(String, Option<Timestamp>)> {
+        let read = self.crm_read.filter(|read| read.states(field_of(path)))?;
+        Some((read.provider.clone().unwrap_or_else(|| "crm".to_owned()), read.at))
+    }
+
     /// Provenance is kept for each field of the company, whatever lies below it.
     fn provider(&self, path: &FieldPath) -> (String, Option<Timestamp>) {
-        let field = path.within_namespace().split('.').next().unwrap_or_default();
-        match self.enrichment.and_then(|enrichment| enrichment.provenance.get(field)) {
+        match self.enrichment.and_then(|enrichment| enrichment.provenance.get(field_of(path))) {
             Some(source) => (source.provider.to_string(), Some(source.fetched_at)),
             None => ("unknown".to_owned(), None),
         }
     }
 }
 
+/// The field that a path begins with, whatever lies below it.
+fn field_of(path: &FieldPath) -> &str {
+    path.within_namespace().split('.').next().unwrap_or_default()
+}
+
 /// What the sources have said so far, for a lead without a fact sheet.
-fn sheet_so_far(lead: &LeadRecord, enrichment: Option<&Enrichment>) -> FactSheet {
+fn sheet_so_far(lead: &LeadRecord, enrichment: Option<&Enrichment>, crm_read: Option<&CrmRead>) -> FactSheet {
     let mut sheet = FactSheet::new();
-    sheet.set(Namespace::Salesforce, lead.content.salesforce.clone());
+    let mut salesforce = lead.content.salesforce.clone();
+    if let Some(read) = crm_read {
+        read.overlay(&mut salesforce);
+    }
+    sheet.set(Namespace::Salesforce, salesforce);
     sheet.set(Namespace::Marketo, lead.content.marketo.clone());
     sheet.set(Namespace::Product, lead.content.product.clone());
     if let Some(company) = enrichment.and_then(Enrichment::found)

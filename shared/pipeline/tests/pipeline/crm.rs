@@ -120,6 +120,12 @@ async fn what_the_crm_says_wins_over_what_the_sender_said(world: World) {
     assert_eq!(*informed.asked.lock().unwrap(), [Some("stripe.com".to_owned())]);
     let kept = world.store.crm_facts_of(&event.delivery_id()).await.unwrap();
     assert_eq!(kept, Some(CrmFacts::Known(customer())));
+    let read = world.store.deliveries(&event.lead_id, 1).await.unwrap().remove(0).crm_read.unwrap();
+    assert_eq!(
+        (read.provider.as_deref(), read.at),
+        (Some(pipeline.guard.provider()), Some(lead::Clock::now(&world.clock)))
+    );
+    assert!(read.states("deal_stage") && !read.states("territory"), "who said what");
     assert!(world.kinds(&event.lead_id).await.contains(&AuditKind::CrmRead));
 }
 
