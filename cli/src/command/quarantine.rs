@@ -7,7 +7,7 @@ use super::{existing, table};
 use crate::args::{Format, QuarantineCommand};
 use crate::output;
 
-/// Lists the bodies that could not be accepted, or prints one.
+/// Lists the bodies that could not be accepted, prints one, or removes it.
 pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
     match command {
@@ -37,6 +37,11 @@ pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::
             let content_type = item.content_type.unwrap_or_else(|| "no content type".to_owned());
             output::note(&format!("{size}, {content_type}, came {times}, last {}", utc(item.last_at)));
             output::bytes(&item.body);
+        }
+        QuarantineCommand::Remove { id } => {
+            let item = operations.quarantined(&id).await?;
+            operations.store().remove_quarantined(&item.id).await?;
+            output::note(&format!("{} removed", short(&item.id)));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -21,7 +21,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {pos} open deliveries looked at")?);
     let reconciled =
-        or_interrupted(janitor(&app).reconcile_all(|looked_at| bar.set_position(looked_at))).await?;
+        or_interrupted(janitor(config, &app).reconcile_all(|looked_at| bar.set_position(looked_at))).await?;
     bar.finish_and_clear();
     let (sent, waiting) = reconciled?;
     output::note(&format!(

@@ -32,6 +32,11 @@ async fn a_body_in_quarantine_is_printed_byte_for_byte() {
     assert!(table.contains(&id[..12]) && !table.contains(id), "{table}");
     let error = folder.run(&["quarantine", "show", "ffffffff"]).error();
     assert!(error.contains("quarantine list"), "{error}");
+
+    let removed = folder.run(&["quarantine", "remove", &id[..12]]);
+    assert_eq!((removed.code, removed.out.len()), (Some(0), 0), "{}", removed.err);
+    assert_eq!(folder.json(&["quarantine", "list"]), serde_json::json!({ "items": [] }));
+    folder.run(&["quarantine", "remove", &id[..12]]).error();
 }
 
 /// Leads that were given up, with their ids, and one message that was no lead at all.
@@ -81,7 +86,7 @@ async fn a_dead_letter_is_sent_again_by_the_id_that_the_list_shows() {
 
 #[tokio::test]
 async fn all_dead_letters_are_sent_again_but_those_that_cannot_be() {
-    let folder = Folder::without_limits();
+    let folder = Folder::new();
     let ids = with_dead_letters(&folder, 25).await;
     let redriven = folder.run(&["dead-letters", "redrive", "--all"]);
     assert_eq!(redriven.code, Some(1));

@@ -1,11 +1,13 @@
 //! Every minute: probe what is down, resume what it held up, send again what fell out of the queue, put up for
-//! judgement again what was judged without an AI, and look after the leads that nobody responded to.
+//! judgement again what was judged without an AI, look after the leads that nobody responded to, and keep the quarantine
+//! within its bounds.
 //!
 //! Each chore is bounded and can be run at any time, by several processes at once: what it sends is a duplicate where
 //! it was not needed.
 
 mod hot;
 mod overdue;
+mod quarantine;
 mod reconcile;
 mod resume;
 mod second_look;
@@ -16,7 +18,7 @@ pub use reconcile::{Place, give_up};
 pub use resume::Probe;
 pub use second_look::ai_probes;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,6 +37,7 @@ pub struct Janitor {
     clock: Arc<dyn Clock>,
     chaser: Option<Arc<dyn Chase>>,
     hot: Option<hot::HotFirst>,
+    quarantine: Option<quarantine::Keep>,
     /// Open deliveries up to here have been looked at in this pass.
     reconciled_to: Place,
 }
@@ -56,6 +59,8 @@ pub struct Round {
     pub reassigned: usize,
     /// Leads that the CRM shows to have been responded to.
     pub responded: usize,
+    /// Bodies removed from the quarantine, too old or too many.
+    pub forgotten: usize,
 }
 
 impl Janitor {
@@ -66,7 +71,16 @@ impl Janitor {
         probes: Vec<(Dependency, Arc<dyn Probe>)>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, queue, probes, clock, chaser: None, hot: None, reconciled_to: Place::default() }
+        Self {
+            store,
+            queue,
+            probes,
+            clock,
+            chaser: None,
+            hot: None,
+            quarantine: None,
+            reconciled_to: Place::default(),
+        }
     }
 
     /// The same, going on in the pass over open deliveries where another one has left it.
@@ -88,6 +102,14 @@ impl Janitor {
         Self { hot: Some(hot::HotFirst::new(is_hot)), ..self }
     }
 
+    /// The same janitor, who also removes from the quarantine what came last longer ago than `for_`, and all but the
+    /// newest `rows` bodies.
+    #[must_use]
+    pub fn keeping_quarantine(self, for_: Duration, rows: u32) -> Self {
+        let keep = quarantine::Keep { for_, rows, pruned_at: Mutex::default() };
+        Self { quarantine: Some(keep), ..self }
+    }
+
     /// Does every chore once. One that fails does not keep the others from being done; the first failure is returned.
     pub async fn round(&self) -> Result<Round, Failure> {
         let mut round = Round::default();
@@ -96,6 +118,7 @@ impl Janitor {
         let reconciled = self.reconcile(&mut round).await;
         let looked = self.second_look(&mut round).await;
         let chased = self.overdue(&mut round).await;
+        let pruned = self.prune_quarantine(&mut round).await;
         if round != Round::default() {
             tracing::info!(
                 resumed = round.resumed,
@@ -105,10 +128,11 @@ impl Janitor {
                 overdue = round.overdue,
                 reassigned = round.reassigned,
                 responded = round.responded,
+                forgotten = round.forgotten,
                 "janitor's round"
             );
         }
-        hastened.and(resumed).and(reconciled).and(looked).and(chased).map(|()| round)
+        hastened.and(resumed).and(reconciled).and(looked).and(chased).and(pruned).map(|()| round)
     }
 
     /// Now, less a while.

@@ -51,7 +51,8 @@ async fn round(house: &House) -> anyhow::Result<Value> {
     let probes = probes(&parts.pipeline, house.cloud.refused());
     let janitor = Janitor::new(parts.store.clone(), Arc::clone(&queue), probes, Arc::clone(&parts.clock))
         .going_on_from(&house.place)
-        .chasing(chaser(&parts.pipeline));
+        .chasing(chaser(&parts.pipeline))
+        .keeping_quarantine(parts.config.quarantine_keep, parts.config.quarantine_rows);
     let round =
         Box::pin(janitor.round()).await.map_err(|failure| anyhow!("{}: {}", failure.code, failure.message));
     // After the probes, which end pauses.
@@ -69,6 +70,7 @@ async fn round(house: &House) -> anyhow::Result<Value> {
         "second_looks": round.second_looks,
         "overdue": round.overdue,
         "reassigned": round.reassigned,
+        "forgotten": round.forgotten,
         "paused": switched?,
         "overflow": taken?,
         "swept": swept?,

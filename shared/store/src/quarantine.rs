@@ -99,6 +99,40 @@ impl Store {
                 .await?;
         if let [row] = rows.as_slice() { read(row).map(Some) } else { Ok(None) }
     }
+
+    /// Removes one body from quarantine, by its whole id. False where it was not there.
+    pub async fn remove_quarantined(&self, id: &str) -> Result<bool> {
+        let gone = sqlx::query("DELETE FROM quarantine WHERE quarantine_id = $1")
+            .bind(id)
+            .execute(self.database.pool())
+            .await?;
+        Ok(gone.rows_affected() > 0)
+    }
+
+    /// Removes the bodies that last came before a time, and of the others all but the newest `keep`. Says how many.
+    ///
+    /// Nobody may be able to fill the disk with bodies that are no leads, and what is in them may be personal.
+    pub async fn prune_quarantine(&self, before: Timestamp, keep: u32) -> Result<u64> {
+        let old = sqlx::query("DELETE FROM quarantine WHERE last_at < $1")
+            .bind(database::to_millis(before))
+            .execute(self.database.pool())
+            .await?
+            .rows_affected();
+        let first_too_many = sqlx::query(
+            "SELECT last_at, quarantine_id FROM quarantine ORDER BY last_at DESC, quarantine_id DESC LIMIT 1 OFFSET $1",
+        )
+        .bind(i64::from(keep))
+        .fetch_optional(self.database.pool())
+        .await?;
+        let Some(row) = first_too_many else { return Ok(old) };
+        let too_many = sqlx::query("DELETE FROM quarantine WHERE (last_at, quarantine_id) <= ($1, $2)")
+            .bind(row.number("last_at")?)
+            .bind(row.text("quarantine_id")?)
+            .execute(self.database.pool())
+            .await?
+            .rows_affected();
+        Ok(old + too_many)
+    }
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Quarantined> {

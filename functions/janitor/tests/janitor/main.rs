@@ -16,6 +16,7 @@ macro_rules! on_both {
 
 mod crm_outage;
 mod outage;
+mod quarantine;
 mod reconcile;
 mod resume;
 mod second_look;

@@ -72,7 +72,39 @@ async fn bodies_are_listed_newest_first_page_after_page(fixture: Fixture) {
     assert_eq!(ids, ["e5", "d4", "c3", "b2", "a1"]);
 }
 
+async fn a_body_is_removed_by_its_id(fixture: Fixture) {
+    let store = fixture.store().await;
+    for id in ["aaaaaaaa11", "bbbbbbbb22"] {
+        store.quarantine(&item(id, b"x", 0)).await.unwrap();
+    }
+    assert!(store.remove_quarantined("aaaaaaaa11").await.unwrap());
+    assert!(!store.remove_quarantined("aaaaaaaa11").await.unwrap(), "it is gone");
+    assert!(!store.remove_quarantined("bbbbbbbb").await.unwrap(), "a beginning of an id removes nothing");
+    assert_eq!(store.quarantined(None, 10).await.unwrap().len(), 1);
+}
+
+async fn what_is_old_or_too_much_is_removed_oldest_first(fixture: Fixture) {
+    let store = fixture.store().await;
+    for (n, id) in ["a1", "b2", "c3", "d4", "e5"].into_iter().enumerate() {
+        store.quarantine(&item(id, b"x", i64::try_from(n / 2).unwrap())).await.unwrap();
+    }
+    // It came first of all, and again last.
+    store.quarantine(&item("a1", b"x", 9)).await.unwrap();
+    let left = async || -> Vec<_> {
+        store.quarantined(None, 10).await.unwrap().into_iter().map(|kept| kept.id).collect()
+    };
+    assert_eq!(store.prune_quarantine(at(0), 5).await.unwrap(), 0);
+    assert_eq!(store.prune_quarantine(at(1), 5).await.unwrap(), 1);
+    assert_eq!(left().await, ["a1", "e5", "d4", "c3"]);
+    assert_eq!(store.prune_quarantine(at(1), 2).await.unwrap(), 2);
+    assert_eq!(left().await, ["a1", "e5"]);
+    assert_eq!(store.prune_quarantine(at(0), 0).await.unwrap(), 2);
+    assert_eq!(left().await, [""; 0]);
+}
+
 on_both!(
+    a_body_is_removed_by_its_id,
+    what_is_old_or_too_much_is_removed_oldest_first,
     the_same_body_again_counts_up,
     a_body_is_kept_byte_by_byte_whatever_is_said_about_it,
     a_body_is_found_by_an_unambiguous_beginning_of_its_id,
