@@ -14,9 +14,9 @@ use runtime::{LogFormat, Variables};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    runtime::init_logs(LogFormat::Json, std::io::stdout);
-    runtime::log_panics();
     let variables = Variables::of_process();
+    runtime::init_logs(&variables, LogFormat::Json, std::io::stdout)?;
+    runtime::log_panics();
     let metrics = init_embedded_metrics(&variables);
     let aws = aws_config(&variables)?;
     let sink = Arc::new(CloudSink::new(&variables, &aws)?);

@@ -56,9 +56,9 @@ pub struct Parts {
 impl Cloud {
     /// Starts logs and metrics, and reads what is needed to call AWS.
     pub fn start() -> anyhow::Result<Self> {
-        runtime::init_logs(LogFormat::Json, std::io::stdout);
-        runtime::log_panics();
         let variables = Variables::of_process();
+        runtime::init_logs(&variables, LogFormat::Json, std::io::stdout)?;
+        runtime::log_panics();
         let metrics = runtime::aws::init_embedded_metrics(&variables);
         let aws = runtime::aws::aws_config(&variables)?;
         Ok(Self {

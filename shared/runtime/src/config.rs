@@ -1,12 +1,14 @@
 mod ai;
 mod crm;
+#[cfg(test)]
+mod documented;
 mod enrichment;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use self::ai::{AiConfig, AiProvider, BedrockConfig, GeminiConfig};
 pub use self::crm::{
@@ -16,11 +18,18 @@ pub use self::crm::{
 pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
 use crate::{ConfigError, LogFormat, Variables};
 
+/// As few as a webhook's token may have.
+const MIN_ADMIN_TOKEN_CHARS: usize = 16;
+
 /// Everything that can be configured. `.env.example` documents each variable.
 #[derive(Debug)]
 pub struct Config {
     /// `HOST` and `PORT`: where the HTTP server listens.
     pub listen: SocketAddr,
+    /// `READ_TIMEOUT_SECONDS`: how long a client may take for the head of a request, and again for its body.
+    pub read_timeout: Duration,
+    /// `STOP_TIMEOUT_SECONDS`: how long what is running may take once the process is told to stop.
+    pub stop_timeout: Duration,
     /// `DATABASE_URL`.
     pub database_url: String,
     /// `DATABASE_POOL`: connections at most.
@@ -53,6 +62,10 @@ pub struct Config {
     pub enrichment: EnrichmentConfig,
     /// Which CRM is written to, and how.
     pub crm: CrmConfig,
+    /// `QUARANTINE_KEEP_DAYS`: how long a body that was no lead is kept after it came last.
+    pub quarantine_keep: Duration,
+    /// `QUARANTINE_KEEP_ROWS`: how many of them at most.
+    pub quarantine_rows: u32,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
 }
@@ -78,6 +91,8 @@ impl Config {
         };
         let config = Self {
             listen: SocketAddr::new(host, variables.number("PORT", 3000, 0..=u16::MAX)?),
+            read_timeout: Duration::from_secs(variables.number("READ_TIMEOUT_SECONDS", 30, 1..=600)?),
+            stop_timeout: Duration::from_secs(variables.number("STOP_TIMEOUT_SECONDS", 25, 1..=600)?),
             database_url: variables
                 .text("DATABASE_URL")
                 .unwrap_or_else(|| "sqlite://revenueflow.db".to_owned()),
@@ -103,12 +118,18 @@ impl Config {
             ai: AiConfig::read(variables)?,
             enrichment: EnrichmentConfig::read(variables)?,
             crm: CrmConfig::read(variables)?,
+            quarantine_keep: Duration::from_secs(
+                variables.number("QUARANTINE_KEEP_DAYS", 30, 1..=3_650)? * 24 * 60 * 60,
+            ),
+            quarantine_rows: variables.number("QUARANTINE_KEEP_ROWS", 10_000, 0..=10_000_000)?,
             log_format: variables.choice(
                 "LOG_FORMAT",
                 &[("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
                 LogFormat::Pretty,
             )?,
         };
+        // The subscriber reads it again; here it is refused before anything is done.
+        crate::telemetry::log_filter(variables)?;
         config.check_exposure()?;
         Ok(config)
     }
@@ -125,8 +146,18 @@ impl Config {
         self.listen.ip().is_loopback()
     }
 
-    /// A server that others can reach must know who they are.
+    /// A server that others can reach must know who they are; and no secret may be short, or open two doors.
     fn check_exposure(&self) -> Result<(), ConfigError> {
+        if let Some(token) = self.admin_token.as_ref().map(ExposeSecret::expose_secret) {
+            if token.chars().count() < MIN_ADMIN_TOKEN_CHARS {
+                let problem = format!("must have at least {MIN_ADMIN_TOKEN_CHARS} characters");
+                return Err(ConfigError::new("ADMIN_TOKEN", problem));
+            }
+            if self.webhook_secrets.iter().any(|secret| secret.expose_secret() == token) {
+                let problem = "must not be one of WEBHOOK_SECRETS: whoever posts leads could read them";
+                return Err(ConfigError::new("ADMIN_TOKEN", problem));
+            }
+        }
         let needed = |variable, what| {
             let problem =
                 format!("must be set to listen on {}: without it anyone could {what}", self.listen.ip());
@@ -189,6 +220,10 @@ mod tests {
                 &[("WORKER_CONCURRENCY", "0")],
                 "WORKER_CONCURRENCY: must be a number from 1 to 1000, not \"0\"",
             ),
+            (
+                &[("RUST_LOG", "inof")],
+                "RUST_LOG: must be error, warn, info, debug, trace or off, or a filter such as info,queue=debug, not \"inof\"",
+            ),
         ] {
             assert_eq!(read(pairs).unwrap_err().to_string(), line);
         }
@@ -213,9 +248,21 @@ mod tests {
     }
 
     #[test]
+    fn an_admin_token_that_is_short_or_opens_the_webhook_too_is_refused_everywhere() {
+        let webhook = ("WEBHOOK_SECRETS", "0123456789abcdef,fedcba9876543210");
+        for wrong in ["fifteen-letters", "fedcba9876543210"] {
+            let error = read(&[webhook, ("ADMIN_TOKEN", wrong)]).unwrap_err();
+            assert_eq!(error.variable, "ADMIN_TOKEN");
+            assert!(!error.to_string().contains(wrong), "{error}");
+        }
+        assert!(read(&[webhook, ("ADMIN_TOKEN", "sixteen-letters!")]).is_ok());
+    }
+
+    #[test]
     fn debug_output_shows_no_secret() {
-        let config =
-            read(&[("WEBHOOK_SECRETS", "hush-hush-hush-hush,murmur"), ("ADMIN_TOKEN", "whisper")]).unwrap();
+        let secrets =
+            [("WEBHOOK_SECRETS", "hush-hush-hush-hush,murmur"), ("ADMIN_TOKEN", "whisper-whisper-whisper")];
+        let config = read(&secrets).unwrap();
         let text = format!("{config:?}");
         assert!(!["hush", "murmur", "whisper"].iter().any(|secret| text.contains(secret)), "{text}");
     }

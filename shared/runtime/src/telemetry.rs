@@ -2,9 +2,10 @@ use std::io::IsTerminal as _;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::Metrics;
+use crate::{ConfigError, Metrics, Variables};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,17 +19,38 @@ pub enum LogFormat {
 /// Sends log lines to a writer, as `RUST_LOG` asks (default `info`). Only the first call of a process counts.
 ///
 /// Logs go to standard error; standard output is for data.
-pub fn init_logs<W>(format: LogFormat, writer: W)
+///
+/// # Errors
+///
+/// When `RUST_LOG` is no filter.
+pub fn init_logs<W>(variables: &Variables<'_>, format: LogFormat, writer: W) -> Result<(), ConfigError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = log_filter(variables)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // A second subscriber is refused; the first goes on.
     let _ = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).compact().try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
+    Ok(())
+}
+
+/// `RUST_LOG`. A word without a level has to be a level: taken for a module's name, as the syntax has it, a misspelt one
+/// would switch every line off.
+pub(crate) fn log_filter(variables: &Variables<'_>) -> Result<EnvFilter, ConfigError> {
+    let text = variables.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
+    let is_clear = |item: &str| match item.split_once('=') {
+        Some((module, _)) => !module.is_empty(),
+        None => !item.is_empty() && item.parse::<LevelFilter>().is_ok(),
+    };
+    let is_clear = text.split(',').map(str::trim).all(is_clear);
+    let filter = is_clear.then(|| EnvFilter::builder().parse(&text).ok()).flatten();
+    filter.ok_or_else(|| {
+        let problem = "must be error, warn, info, debug, trace or off, or a filter such as info,queue=debug";
+        ConfigError::new("RUST_LOG", format!("{problem}, not {text:?}"))
+    })
 }
 
 /// Starts collecting metrics; the handle renders them in Prometheus' text format. None when already started.
@@ -42,12 +64,36 @@ pub fn init_metrics() -> Option<Metrics> {
     builder.ok()?.install_recorder().ok()
 }
 
-/// Makes panics log lines that say where, and nothing else: a panic's message may quote a lead.
-///
-/// Whoever catches a panic decides what to keep of its message.
+/// Makes panics log lines that say where, and nothing else: a panic's message may quote a lead. Whoever catches a panic
+/// keeps nothing of its message either.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &'static str) -> Result<String, ConfigError> {
+        let variables = Variables::from_fn(|name| (name == "RUST_LOG").then(|| text.to_owned()));
+        log_filter(&variables).map(|filter| filter.to_string())
+    }
+
+    #[test]
+    fn a_filter_is_what_it_says_and_info_where_nothing_is_said() {
+        assert_eq!(read("").unwrap(), "info");
+        assert_eq!(read("WARN").unwrap(), "warn");
+        assert_eq!(read("off").unwrap(), "off");
+        assert_eq!(read("info,queue=debug").unwrap(), "queue=debug,info");
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused_and_does_not_silence_the_log() {
+        for wrong in ["inof", "queue=loud", "info,queue", "info,,warn", "=,"] {
+            assert_eq!(read(wrong).unwrap_err().variable, "RUST_LOG", "{wrong}");
+        }
+    }
 }

@@ -7,6 +7,9 @@ pub use self::hubspot::{HubSpotConfig, HubSpotLogin};
 pub use self::salesforce::{SalesforceConfig, SalesforceLogin};
 use crate::{ConfigError, Variables};
 
+/// The most actions a minute that can be asked for: as good as no limit.
+const MOST: u32 = 1_000_000;
+
 /// Which CRM is written to, and how.
 #[derive(Clone, Debug)]
 pub struct CrmConfig {
@@ -73,6 +76,11 @@ impl CrmConfig {
         let modes = [("shadow", CrmMode::Shadow), ("live", CrmMode::Live)];
         let rejected = [("hold", RejectedLeads::Hold), ("bare", RejectedLeads::Bare)];
         let provider = provider(variables)?;
+        let [per_lead, per_account, global] = match provider {
+            // Tables of our own need no protection.
+            CrmProvider::Mock => [MOST; 3],
+            CrmProvider::Salesforce | CrmProvider::HubSpot => [10, 100, 1_000],
+        };
         Ok(Self {
             provider,
             salesforce: match provider {
@@ -84,9 +92,9 @@ impl CrmConfig {
                 _ => None,
             },
             limits: Limits {
-                per_lead: variables.number("CRM_LIMIT_PER_LEAD", 10, 1..=1_000_000)?,
-                per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", 100, 1..=1_000_000)?,
-                global: variables.number("CRM_LIMIT_GLOBAL", 1_000, 1..=1_000_000)?,
+                per_lead: variables.number("CRM_LIMIT_PER_LEAD", per_lead, 1..=MOST)?,
+                per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", per_account, 1..=MOST)?,
+                global: variables.number("CRM_LIMIT_GLOBAL", global, 1..=MOST)?,
             },
             rejected_leads: variables.choice("REJECTED_LEADS", &rejected, RejectedLeads::Hold)?,
             mode: variables.choice("CRM_MODE", &modes, CrmMode::Live)?,
@@ -112,5 +120,25 @@ fn provider(variables: &Variables<'_>) -> Result<CrmProvider, ConfigError> {
         (Some(provider), _) => Ok(provider),
         (None, true) => Ok(CrmProvider::Mock),
         (None, false) => Err(ConfigError::new("CRM_PROVIDER", "must be set when ENV=REAL")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(pairs: &[(&str, &str)]) -> Limits {
+        let variables = Variables::from_fn(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        });
+        CrmConfig::read(&variables).unwrap().limits
+    }
+
+    #[test]
+    fn a_real_crm_is_protected_by_default_and_the_mock_where_it_is_asked_for() {
+        let hubspot = [("CRM_PROVIDER", "hubspot"), ("HUBSPOT_ACCESS_TOKEN", "x")];
+        assert_eq!(limits(&hubspot), Limits { per_lead: 10, per_account: 100, global: 1_000 });
+        assert_eq!(limits(&[]), Limits { per_lead: MOST, per_account: MOST, global: MOST });
+        assert_eq!(limits(&[("CRM_LIMIT_GLOBAL", "7")]).global, 7);
     }
 }

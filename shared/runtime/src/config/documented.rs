@@ -1,0 +1,78 @@
+//! `.env.example` against what is really read.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use super::Config;
+use crate::Variables;
+
+/// Every name that is asked for, whichever providers are chosen.
+fn asked() -> BTreeSet<String> {
+    let asked = RefCell::new(BTreeSet::new());
+    let read = |pairs: &[(&str, &str)]| {
+        let variables = Variables::from_fn(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        });
+        let config = Config::read(&variables);
+        #[cfg(feature = "aws")]
+        let _ = crate::aws::aws_config(&variables);
+        config.err().map(|error| error.to_string())
+    };
+    let all = "zoominfo,apollo,pdl,hunter,clearbit,fixtures";
+    let providers = [
+        ("ENRICHMENT_PROVIDERS", all),
+        ("ZOOMINFO_CLIENT_ID", "x"),
+        ("ZOOMINFO_CLIENT_SECRET", "x"),
+        ("APOLLO_API_KEY", "x"),
+        ("PDL_API_KEY", "x"),
+        ("HUNTER_API_KEY", "x"),
+        ("CLEARBIT_API_KEY", "x"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+    ];
+    let salesforce = [
+        ("CRM_PROVIDER", "salesforce"),
+        ("SALESFORCE_URL", "https://acme.my.salesforce.com"),
+        ("SALESFORCE_CLIENT_ID", "x"),
+    ];
+    let with_a_secret = [("SALESFORCE_CLIENT_SECRET", "x")];
+    let with_a_key = [("SALESFORCE_USERNAME", "x"), ("SALESFORCE_PRIVATE_KEY", "x")];
+    let hubspot = [("CRM_PROVIDER", "hubspot")];
+    let with_a_token = [("HUBSPOT_ACCESS_TOKEN", "x")];
+    let with_an_app = [("HUBSPOT_CLIENT_ID", "x"), ("HUBSPOT_CLIENT_SECRET", "x")];
+    for pairs in [
+        &providers[..],
+        &[&salesforce[..], &with_a_secret].concat(),
+        &[&salesforce[..], &with_a_key].concat(),
+        &[&hubspot[..], &with_a_token].concat(),
+        &[&hubspot[..], &with_an_app].concat(),
+    ] {
+        assert_eq!(read(pairs), None, "everything is asked for: {pairs:?}");
+    }
+    asked.into_inner()
+}
+
+/// The names before an equals sign, in lines that are in force and in those that are commented out.
+fn documented() -> BTreeSet<String> {
+    include_str!("../../../../.env.example")
+        .lines()
+        .filter_map(|line| line.trim_start_matches("# ").split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_example_names_every_variable_that_is_read_and_no_other() {
+    // An old spelling of AWS_REGION, for whoever has it set anyway.
+    let left_out = |name: &str| name == "AWS_DEFAULT_REGION";
+    let counts = |name: &String| cfg!(feature = "aws") || !name.starts_with("AWS_");
+    let asked: BTreeSet<_> = asked().into_iter().filter(|name| !left_out(name)).filter(counts).collect();
+    let documented: BTreeSet<_> = documented().into_iter().filter(counts).collect();
+    let missing: Vec<_> = asked.difference(&documented).collect();
+    let idle: Vec<_> = documented.difference(&asked).collect();
+    assert!(missing.is_empty() && idle.is_empty(), "not in .env.example: {missing:?}; never read: {idle:?}");
+}
