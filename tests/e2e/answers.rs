@@ -1,6 +1,12 @@
 //! What a sender and a stranger get.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
+use sha2::Sha256;
 
 use crate::support::{Place, settled};
 
@@ -51,6 +57,70 @@ fn every_secret_opens_the_door_and_no_other_text_does() {
         .unwrap();
     assert_eq!(read.status, 200);
     assert_eq!(server.get("/healthz").unwrap().status, 200, "health needs no token");
+}
+
+#[test]
+fn a_form_is_a_lead_too() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[]);
+    let body = "email=cfo%40stripe.com&name=Zo%C3%AB+O%27Neill&campaign_id=launch_2024&marketo%5Bengagement_score%5D=85";
+    // What a form's type says is not believed, nor its absence.
+    for content_type in ["application/x-www-form-urlencoded", "application/json"] {
+        let post = |client: &reqwest::blocking::Client| {
+            client.post(server.url("/leads")).header("content-type", content_type).body(body)
+        };
+        assert_eq!(server.request(post).unwrap().status, 202, "{content_type}");
+    }
+    let id = &server.get("/leads").unwrap().json()["items"][0]["lead_id"];
+    let lead = settled(&server, id.as_str().unwrap());
+    assert_eq!((&lead["status"], &lead["name"]), (&json!("synced"), &json!("Zoë O'Neill")));
+    let why = server.get(&format!("/leads/{}/explain", id.as_str().unwrap())).unwrap();
+    assert!(why.text.contains("engagement_score"), "{why:?}");
+}
+
+#[test]
+fn a_sender_that_signs_needs_no_token_and_cannot_be_copied() {
+    const KEY: &[u8] = b"a key that nobody else has";
+    let place = Place::sqlite();
+    let secret = format!("whsec_{}", STANDARD.encode(KEY));
+    let server = place.serve(&[], &[("WEBHOOK_SECRETS", &secret)]);
+    let body = r#"{"email": "ann@shopify.com", "campaign_id": "c"}"#;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    // Standard Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    let post = |sent_at: u64, body: &'static str, signed: &str| {
+        let mut hmac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
+        hmac.update(format!("msg_1.{sent_at}.{signed}").as_bytes());
+        let signature = format!("v1,{}", STANDARD.encode(hmac.finalize().into_bytes()));
+        let request = |client: &reqwest::blocking::Client| {
+            client
+                .post(server.url("/leads"))
+                .header("webhook-id", "msg_1")
+                .header("webhook-timestamp", sent_at)
+                .header("webhook-signature", signature)
+                .body(body)
+        };
+        server.request(request).unwrap().status
+    };
+    assert_eq!(post(now, body, body), 202);
+    assert_eq!(post(now, body, "another body"), 401);
+    assert_eq!(post(now - 3_600, body, body), 401, "an old one, sent again by who listened");
+}
+
+#[test]
+fn a_page_of_another_site_posts_no_lead_and_is_answered_as_a_sender_is() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[]);
+    let forged = |client: &reqwest::blocking::Client| {
+        let body = json!({"email": "ann@shopify.com", "campaign_id": "c"});
+        client.post(server.url("/leads")).header("origin", "https://evil.example").json(&body)
+    };
+    let answer = server.request(forged).unwrap();
+    assert_eq!(answer.status, 403);
+    assert_eq!(
+        (&answer.json()["status"], &answer.json()["error"]),
+        (&json!("rejected"), &json!("forbidden"))
+    );
+    assert_eq!(server.get("/leads").unwrap().json()["items"], json!([]));
 }
 
 #[test]

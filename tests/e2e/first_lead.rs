@@ -68,6 +68,9 @@ fn one_process_takes_in_and_another_works() {
     assert_eq!(settled(&front, &id)["status"], "synced");
     let refused = back.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
     assert_eq!(refused.status, 405, "a worker takes in no leads");
+    assert_eq!(refused.json()["status"], "rejected");
+    let works = |server: &Server| server.get("/readyz").unwrap().json()["worker"].clone();
+    assert_eq!((works(&front), works(&back)), (Value::from(false), Value::from(true)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod crashes;
 mod enrichment;
 mod first_lead;
 mod hubspot;
+mod patience;
 mod privacy;
 mod redis;
 mod salesforce;

@@ -1,4 +1,5 @@
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -111,9 +112,27 @@ impl Server {
 
     /// Asks the process to stop, and waits until it has; says whether it called that a success.
     pub fn stop(mut self) -> anyhow::Result<bool> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status()?;
+        self.ask_to_stop()?;
         Ok(self.child.wait()?.success())
+    }
+
+    /// Asks the process to stop.
+    pub fn ask_to_stop(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().to_string();
+        anyhow::ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "kill {pid}");
+        Ok(())
+    }
+
+    /// Whether the process has ended, and then whether it called that a success.
+    pub fn ended(&mut self) -> anyhow::Result<Option<bool>> {
+        Ok(self.child.try_wait()?.map(|status| status.success()))
+    }
+
+    /// Opens a connection of its own, for what no client would send.
+    pub fn connect(&self) -> anyhow::Result<TcpStream> {
+        let stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(stream)
     }
 }
 

@@ -30,14 +30,6 @@ impl Folder {
         Self { folder: TempDir::new().expect("a temporary folder"), variables: Vec::new() }
     }
 
-    /// Without the limits that a real CRM needs: they would make a test wait for minutes to pass.
-    pub(crate) fn without_limits() -> Self {
-        Self::new()
-            .with("CRM_LIMIT_PER_LEAD", "1000")
-            .with("CRM_LIMIT_PER_ACCOUNT", "100000")
-            .with("CRM_LIMIT_GLOBAL", "100000")
-    }
-
     /// The same with a variable set for every command.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use secrecy::SecretString;
@@ -43,7 +44,17 @@ pub struct ApiState {
     operations: Operations,
     admin_token: Option<access::Token>,
     render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    worker: Option<bool>,
+    worker: Worker,
+}
+
+/// What is known of the worker in this process.
+#[derive(Clone)]
+enum Worker {
+    /// Nothing: whoever runs this is no server.
+    Unsaid,
+    None,
+    /// Says whether it is at work.
+    Here(Arc<dyn Fn() -> bool + Send + Sync>),
 }
 
 impl ApiState {
@@ -59,15 +70,20 @@ impl ApiState {
             operations,
             admin_token: admin_token.map(access::Token::from),
             render_metrics: Arc::new(render_metrics),
-            worker: None,
+            worker: Worker::Unsaid,
         }
     }
 
-    /// Says whether this process also works on leads, for `/readyz` to tell.
+    /// Of a process that also works on leads; `is_at_work` says whether it really does, for `/readyz` to tell.
     #[must_use]
-    pub fn with_worker(mut self, runs: bool) -> Self {
-        self.worker = Some(runs);
-        self
+    pub fn with_worker(self, is_at_work: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { worker: Worker::Here(Arc::new(is_at_work)), ..self }
+    }
+
+    /// Of a process that leaves the work on leads to others.
+    #[must_use]
+    pub fn without_worker(self) -> Self {
+        Self { worker: Worker::None, ..self }
     }
 }
 
@@ -111,6 +127,8 @@ async fn not_found() -> ApiError {
     ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
 }
 
-async fn method_not_allowed() -> ApiError {
-    ApiError::method_not_allowed()
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let refusal = ApiError::method_not_allowed();
+    // A process that takes in no leads answers whoever posts one as the others do.
+    if method == Method::POST && uri.path() == "/leads" { refusal.of_a_lead() } else { refusal }
 }

@@ -7,7 +7,7 @@ use http::{Method, Request, Response};
 use intake::{Authenticator, MAX_BODY_BYTES, parse_lead};
 use lead::{Clock, LeadEvent};
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Unread};
 use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
 
 /// How long a sink may take. Well under the 30 s after which Marketo hangs up without having learnt anything.
@@ -34,6 +34,13 @@ impl Ingest {
         let started = Instant::now();
         let outcome = self.receive(&request).await;
         outcome.record(request.body().len(), started.elapsed());
+        outcome.response()
+    }
+
+    /// Answers a request whose body its caller could not read to the end.
+    pub fn refuse_unread(&self, why: Unread) -> Response<Bytes> {
+        let outcome = Outcome::Unread(why);
+        outcome.record(0, Duration::ZERO);
         outcome.response()
     }
 

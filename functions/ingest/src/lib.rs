@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | 202 | `accepted`, `duplicate` | the lead is durable |
 //! | 400 | `rejected` | the body is no lead: nothing is queued, the body is quarantined |
+//! | 400, 408 | `rejected` | the body broke off, or did not arrive in time: the caller says so |
 //! | 401 | `rejected` | no valid credentials; why is only logged |
 //! | 405 | `rejected` | not a POST |
 //! | 413 | `rejected` | the body is larger than [`intake::MAX_BODY_BYTES`]; it is not kept |
@@ -24,6 +25,6 @@ mod quarantine;
 mod sink;
 
 pub use handler::{Ingest, SINK_TIMEOUT};
-pub use outcome::RETRY_AFTER;
+pub use outcome::{RETRY_AFTER, Unread};
 pub use quarantine::{MAX_CONTENT_TYPE_BYTES, QuarantinedBody};
 pub use sink::{Acceptance, LeadSink, SinkError};

@@ -11,6 +11,17 @@ use crate::SinkError;
 /// How long a sender is asked to wait before it posts again, in whole seconds.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Why a body could not be read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is longer than [`intake::MAX_BODY_BYTES`].
+    TooLarge,
+    /// It did not arrive in time.
+    TooSlow,
+    /// It broke off, or is not framed as HTTP has it.
+    Broken,
+}
+
 /// What became of one request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -18,6 +29,7 @@ pub(crate) enum Outcome {
     Duplicate(LeadId),
     Rejected(Rejection),
     TooLarge,
+    Unread(Unread),
     Unauthorized(AuthError),
     MethodNotAllowed,
     Unavailable(LeadId, SinkError),
@@ -59,7 +71,9 @@ impl Outcome {
                 tracing::info!(outcome, error = rejection.error, field = rejection.field, bytes, "webhook");
             }
             Self::Unauthorized(cause) => tracing::info!(outcome, error = cause.code(), bytes, "webhook"),
-            Self::TooLarge | Self::MethodNotAllowed => tracing::info!(outcome, bytes, "webhook"),
+            Self::TooLarge | Self::Unread(_) | Self::MethodNotAllowed => {
+                tracing::info!(outcome, bytes, "webhook")
+            }
             Self::Unavailable(id, cause) => {
                 tracing::error!(outcome, lead_id = %id, error = %cause, bytes, "webhook");
             }
@@ -72,7 +86,20 @@ impl Outcome {
                 json(StatusCode::ACCEPTED, &Answer::taken(self.name(), id))
             }
             Self::Rejected(rejection) => json(StatusCode::BAD_REQUEST, rejection),
-            Self::TooLarge => json(StatusCode::PAYLOAD_TOO_LARGE, &Rejection::body_too_large()),
+            Self::TooLarge | Self::Unread(Unread::TooLarge) => {
+                json(StatusCode::PAYLOAD_TOO_LARGE, &Rejection::body_too_large())
+            }
+            Self::Unread(Unread::TooSlow) => {
+                let message = "the body did not arrive in time; post it again";
+                let answer = Answer::refused("rejected", self.name(), message);
+                // RFC 9110 15.5.9: what may still come is not read.
+                let close = HeaderValue::from_static("close");
+                with(json(StatusCode::REQUEST_TIMEOUT, &answer), header::CONNECTION, close)
+            }
+            Self::Unread(Unread::Broken) => {
+                let message = "the body could not be read to its end; post it again";
+                json(StatusCode::BAD_REQUEST, &Answer::refused("rejected", self.name(), message))
+            }
             Self::Unauthorized(_) => {
                 let message = "send a valid X-RevenueFlow-Token header or a Standard Webhooks signature";
                 let answer = Answer::refused("rejected", self.name(), message);
@@ -100,7 +127,9 @@ impl Outcome {
             Self::Accepted(_) => "accepted",
             Self::Duplicate(_) => "duplicate",
             Self::Rejected(_) => "rejected",
-            Self::TooLarge => "body_too_large",
+            Self::TooLarge | Self::Unread(Unread::TooLarge) => "body_too_large",
+            Self::Unread(Unread::TooSlow) => "request_timeout",
+            Self::Unread(Unread::Broken) => "incomplete_body",
             Self::Unauthorized(_) => "unauthorized",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Unavailable(..) => "unavailable",

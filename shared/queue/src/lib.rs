@@ -34,7 +34,7 @@ pub use sqs::{
     COPY_AT_RECEIVE, Ended, Fifo, Ledger, MAX_RECEIVE_COUNT, MemoryLedger, Received, Sqs, SqsClient,
     SqsQueue, Tries,
 };
-pub use worker::{LeadHandler, Worker};
+pub use worker::{LeadHandler, Pulse, Worker};
 
 use std::time::Duration;
 

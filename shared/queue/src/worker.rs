@@ -2,6 +2,7 @@
 
 mod delivery;
 mod outage;
+mod pulse;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::delivery::Delivery;
 use self::outage::Outage;
+pub use self::pulse::Pulse;
 use crate::{LeadQueue, Message, Settlement};
 
 /// How long an idle worker waits before it asks the queue again, where nobody wakes it.
@@ -47,6 +49,7 @@ pub struct Worker {
     concurrency: usize,
     grace_period: Duration,
     waker: Arc<Notify>,
+    pulse: Pulse,
 }
 
 impl Worker {
@@ -64,6 +67,7 @@ impl Worker {
             concurrency: concurrency.max(1),
             grace_period: GRACE_PERIOD,
             waker: Arc::default(),
+            pulse: Pulse::default(),
         }
     }
 
@@ -80,12 +84,18 @@ impl Worker {
         Arc::clone(&self.waker)
     }
 
+    /// Beats while the worker is at work, also where there is none to do or all of it takes long.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// Works until `shutdown` is cancelled, then lets what is running finish within the grace period. What does not
     /// finish is dropped, and received again once its lease has run out.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut running = JoinSet::new();
         let mut outage = Outage::default();
         while !shutdown.is_cancelled() {
+            self.pulse.beat();
             while let Some(finished) = running.try_join_next() {
                 note(&finished);
             }
@@ -93,6 +103,7 @@ impl Worker {
             if free == 0 {
                 tokio::select! {
                     Some(finished) = running.join_next() => note(&finished),
+                    () = sleep(pulse::INTERVAL) => {}
                     () = shutdown.cancelled() => {}
                 }
                 continue;

@@ -42,7 +42,7 @@ pub(super) async fn guard(State(state): State<ApiState>, request: Request, next:
 pub async fn local_only(request: Request, next: Next) -> Response {
     match check(None, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => refusal.of_a_lead().into_response(),
     }
 }
 

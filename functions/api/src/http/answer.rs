@@ -20,10 +20,14 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
+    /// Of a lead that was posted: senders map it back.
+    of_a_lead: bool,
 }
 
 #[derive(Serialize)]
 struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
     error: &'a str,
     message: &'a str,
 }
@@ -34,7 +38,12 @@ impl ApiError {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), of_a_lead: false }
+    }
+
+    /// The same, as every answer to a posted lead is: with its `status`.
+    pub(super) fn of_a_lead(self) -> Self {
+        Self { of_a_lead: true, ..self }
     }
 
     pub(super) fn invalid_query(message: impl Into<Cow<'static, str>>) -> Self {
@@ -84,7 +93,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Json(Body { error: &self.code, message: &self.message });
+        let status = self.of_a_lead.then_some("rejected");
+        let body = Json(Body { status, error: &self.code, message: &self.message });
         let mut response = (self.status, body).into_response();
         let header = match self.status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),

@@ -11,7 +11,7 @@ use queue::Pause;
 use serde::Serialize;
 
 use super::answer::{ApiError, Json};
-use super::{ApiState, access};
+use super::{ApiState, Worker, access};
 use crate::{OperationError, Operations};
 
 /// How long each check of readiness may take: who asks will not wait longer.
@@ -35,7 +35,7 @@ struct Ready {
     failing: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
-    /// Whether this process works on leads.
+    /// Whether this process works on leads, and is at it.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<bool>,
     /// For whom may see more.
@@ -53,7 +53,17 @@ struct PauseView {
 
 /// A paused queue is ready: leads are taken in and kept.
 pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Response {
-    let (status, mut answer) = match check(&state.operations).await {
+    let at_work = match &state.worker {
+        Worker::Unsaid => None,
+        Worker::None => Some(false),
+        Worker::Here(is_at_work) => Some(is_at_work()),
+    };
+    let hangs = matches!(state.worker, Worker::Here(_)) && at_work == Some(false);
+    let checked = match check(&state.operations).await {
+        Ok(_) if hangs => Err(("worker", "the worker of this process hangs: restart it")),
+        checked => checked,
+    };
+    let (status, mut answer) = match checked {
         Ok(pauses) => (StatusCode::OK, Ready { pauses: Some(pauses), ..Ready::status("ready") }),
         Err((failing, message)) => {
             let unready = Ready::status("unavailable");
@@ -61,7 +71,7 @@ pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Re
             (StatusCode::SERVICE_UNAVAILABLE, answer)
         }
     };
-    answer.worker = state.worker;
+    answer.worker = at_work;
     if access::check(state.admin_token.as_ref(), request.uri(), request.headers()).is_err() {
         answer.pauses = None;
     }

@@ -1,6 +1,7 @@
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::post;
+use serde_json::json;
 
 use crate::support::{App, Client, TOKEN, lead};
 
@@ -53,6 +54,16 @@ async fn a_webhook_without_a_secret_can_be_kept_from_other_sites() {
     let webhook = Router::new().route("/leads", post(async || "taken")).layer(from_fn(api::local_only));
     let client = || Client::new(app.router().merge(webhook.clone()));
     let forged = client().with("origin", "https://evil.example").ask_bare("/leads").await;
-    assert_eq!(forged, 403);
-    assert_eq!(client().ask_bare("/leads").await, 200);
+    assert_eq!(
+        (forged.0, &forged.1["status"], &forged.1["error"]),
+        (403, &json!("rejected"), &json!("forbidden"))
+    );
+    assert_eq!(client().ask_bare("/leads").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_process_that_takes_in_no_leads_refuses_one_as_a_sender_expects() {
+    let answer = App::start().await.client().post("/leads", "{}").await;
+    assert_eq!(answer.error(), (405, "method_not_allowed"));
+    assert_eq!(answer.json["status"], "rejected");
 }

@@ -14,7 +14,7 @@ use crate::support::{App, Client, TOKEN, lead};
 async fn a_process_that_can_work_is_ready_and_lists_what_pauses_it() {
     let app = App::start().await;
     assert_eq!(app.client().get("/healthz").await.ok(), json!({"status": "ok"}));
-    let ready = Client::new(api::router(app.state(None).with_worker(true))).get("/readyz").await.ok();
+    let ready = Client::new(api::router(app.state(None).with_worker(|| true))).get("/readyz").await.ok();
     assert_eq!(ready, json!({"status": "ready", "worker": true, "pauses": []}));
 
     let until = app.clock.now() + Duration::from_secs(30);
@@ -33,6 +33,16 @@ async fn a_process_that_can_work_is_ready_and_lists_what_pauses_it() {
         app.client().with("host", "evil.example").get("/readyz").await.ok(),
         json!({"status": "ready"})
     );
+}
+
+#[tokio::test]
+async fn a_process_whose_worker_hangs_is_not_ready_and_one_without_a_worker_is() {
+    let app = App::start().await;
+    let hanging = Client::new(api::router(app.state(None).with_worker(|| false))).get("/readyz").await;
+    assert_eq!((hanging.status, &hanging.json["failing"]), (503, &json!("worker")));
+    assert_eq!(hanging.json["worker"], false);
+    let front = Client::new(api::router(app.state(None).without_worker())).get("/readyz").await.ok();
+    assert_eq!((&front["status"], &front["worker"]), (&json!("ready"), &json!(false)));
 }
 
 #[tokio::test]

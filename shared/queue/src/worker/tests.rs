@@ -251,6 +251,24 @@ async fn a_worker_that_nobody_wakes_polls_ten_times_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_has_a_pulse_while_it_works_or_looks_for_work_and_none_before_and_after() {
+    let queue = Arc::new(ScriptedQueue::holding_a_message());
+    let (worker, _) = work(&queue, Duration::from_mins(10));
+    let pulse = worker.pulse();
+    assert_eq!(pulse.age(), None);
+    let watch = async {
+        // The message takes ten of the twelve minutes, and nothing can be received meanwhile.
+        for _ in 0..700 {
+            sleep(Duration::from_secs(1)).await;
+            assert!(pulse.age().unwrap() <= Duration::from_secs(2), "{:?}", pulse.age());
+        }
+    };
+    tokio::join!(run_for(&worker, Duration::from_mins(12)), watch);
+    sleep(Duration::from_mins(1)).await;
+    assert!(pulse.age().unwrap() >= Duration::from_mins(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_no_longer_than_the_grace_period() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let (worker, _) = work(&queue, Duration::from_hours(1));

@@ -40,10 +40,12 @@ impl Client {
         self.ask(Method::POST, path, body).await
     }
 
-    /// Posts to what is not ours, and tells the status only.
-    pub(crate) async fn ask_bare(&self, path: &str) -> u16 {
+    /// Posts to what is not ours, and asserts nothing of the answer.
+    pub(crate) async fn ask_bare(&self, path: &str) -> (u16, Value) {
         let response = self.router.clone().oneshot(self.request(Method::POST, path, "")).await.unwrap();
-        response.status().as_u16()
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 10_000).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str, body: &str) -> Answer {

@@ -1,0 +1,66 @@
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinSet};
+
+/// What runs as long as the process. None of it is to end before it is told to.
+#[derive(Default)]
+pub(super) struct Tasks {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+impl Tasks {
+    pub(super) fn spawn(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let id = self.running.spawn(work).id();
+        self.names.insert(id, name);
+    }
+
+    /// Waits until one ends, by a panic too, and says which.
+    pub(super) async fn first_to_end(&mut self) -> &'static str {
+        let id = match self.running.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => return std::future::pending().await,
+        };
+        self.names.remove(&id).unwrap_or("a task")
+    }
+
+    /// Waits for all of them, which have been told to end; drops what has not ended in time, and names it.
+    pub(super) async fn finish(&mut self, limit: Duration) -> Vec<&'static str> {
+        let all_ended = async {
+            while !self.running.is_empty() {
+                self.first_to_end().await;
+            }
+        };
+        if tokio::time::timeout(limit, all_ended).await.is_err() {
+            self.running.shutdown().await;
+        }
+        self.names.drain().map(|(_, name)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_by_itself_is_named() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("the lasting one", std::future::pending());
+        tasks.spawn("the short one", async {});
+        assert_eq!(tasks.first_to_end().await, "the short one");
+        tasks.spawn("the broken one", async { panic!("a defect") });
+        assert_eq!(tasks.first_to_end().await, "the broken one");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_in_time_is_dropped_and_named() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("the lasting one", std::future::pending());
+        tasks.spawn("the short one", async {});
+        assert_eq!(tasks.finish(Duration::from_millis(20)).await, ["the lasting one"]);
+        assert_eq!(tasks.finish(Duration::ZERO).await, [""; 0], "nothing is left");
+    }
+}

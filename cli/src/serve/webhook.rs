@@ -1,0 +1,75 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::routing::post;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use ingest::{Ingest, LeadSink, Unread};
+use intake::{Authenticator, MAX_BODY_BYTES};
+use runtime::Config;
+
+use crate::app::App;
+
+/// `POST /leads`.
+pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> anyhow::Result<Router> {
+    let authenticator = if config.webhook_secrets.is_empty() {
+        Authenticator::open()
+    } else {
+        Authenticator::new(config.webhook_secrets.clone())?
+    };
+    let ingest = Arc::new(Ingest::new(authenticator, sink, Arc::clone(&app.clock)));
+    let limit = config.read_timeout;
+    let take_in = move |request: Request| async move { take_in(&ingest, request, limit).await };
+    let router = Router::new().route("/leads", post(take_in));
+    Ok(if config.webhook_secrets.is_empty() {
+        router.layer(axum::middleware::from_fn(api::local_only))
+    } else {
+        router
+    })
+}
+
+async fn take_in(ingest: &Ingest, request: Request, limit: Duration) -> http::Response<Body> {
+    let (parts, body) = request.into_parts();
+    let answer = match read(body, limit).await {
+        Ok(body) => ingest.handle(http::Request::from_parts(parts, body)).await,
+        Err(why) => ingest.refuse_unread(why),
+    };
+    answer.map(Body::from)
+}
+
+/// Reads a body to its end. Of one that is too large, no more than shows it.
+async fn read(body: Body, limit: Duration) -> Result<bytes::Bytes, Unread> {
+    match tokio::time::timeout(limit, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Ok(Err(_)) => Err(Unread::Broken),
+        Err(_) => Err(Unread::TooSlow),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read_of(chunks: Vec<Result<Vec<u8>, std::io::Error>>) -> Result<usize, Unread> {
+        let body = Body::from_stream(futures::stream::iter(chunks));
+        read(body, Duration::from_secs(30)).await.map(|body| body.len())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit_and_what_breaks_off_is_not_called_too_large() {
+        let full = || Ok(vec![b' '; MAX_BODY_BYTES]);
+        let reset = || Err(std::io::ErrorKind::ConnectionReset.into());
+        assert_eq!(read_of(vec![full()]).await, Ok(MAX_BODY_BYTES));
+        assert_eq!(read_of(vec![full(), Ok(vec![b' '])]).await, Err(Unread::TooLarge));
+        assert_eq!(read_of(vec![Ok(vec![b'{']), reset()]).await, Err(Unread::Broken));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_coming_is_given_up() {
+        let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        assert_eq!(read(body, Duration::from_secs(30)).await, Err(Unread::TooSlow));
+    }
+}

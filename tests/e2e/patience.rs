@@ -1,0 +1,85 @@
+//! How long the server waits: for who sends slowly, and for itself when it is told to stop.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use e2e::{Server, eventually, eventually_within};
+
+use crate::support::Place;
+
+/// Longer than any test waits.
+const NEVER: &str = "600";
+
+/// Begins to post a lead, and stops in the middle of its body.
+fn half_sent(server: &Server) -> TcpStream {
+    let mut stream = server.connect().unwrap();
+    let head = "POST /leads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n";
+    write!(stream, "{head}{{\"email\": ").unwrap();
+    // An answer on a later connection shows that the server has had time to see this one.
+    assert_eq!(server.get("/healthz").unwrap().status, 200);
+    stream
+}
+
+fn read_all(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_body_that_stops_coming_is_answered_408_and_nothing_is_queued() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
+    let answer = read_all(half_sent(&server));
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close"), "{answer}");
+    assert!(answer.contains(r#""status":"rejected","error":"request_timeout""#), "{answer}");
+    assert_eq!(server.get("/leads").unwrap().json()["items"], serde_json::json!([]));
+}
+
+#[test]
+fn a_connection_that_sends_no_request_is_closed() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
+    let mut silent = server.connect().unwrap();
+    let mut slow = server.connect().unwrap();
+    slow.write_all(b"POST /leads HTTP/1.1\r\nHost: ").unwrap();
+    let mut nothing = [0; 16];
+    assert_eq!(silent.read(&mut nothing).unwrap(), 0, "closed without an answer");
+    read_all(slow);
+}
+
+#[test]
+fn a_body_that_stops_coming_does_not_keep_the_process_from_stopping() {
+    let place = Place::sqlite();
+    let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", "1")];
+    let mut server = place.serve(&[], &limits);
+    let open = half_sent(&server);
+    server.ask_to_stop().unwrap();
+    let mut ended = None;
+    eventually_within(Duration::from_secs(30), "the process has stopped", || {
+        ended = server.ended().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended, Some(true), "what is dropped was never acknowledged");
+    drop(open);
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let place = Place::sqlite();
+    let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", NEVER)];
+    let mut server = place.serve(&[], &limits);
+    let open = half_sent(&server);
+    server.ask_to_stop().unwrap();
+    eventually("it says that it stops", || server.logs().iter().any(|line| line.contains("stopping:")));
+    assert_eq!(server.ended().unwrap(), None, "it waits for the body");
+    server.ask_to_stop().unwrap();
+    let mut ended = None;
+    eventually_within(Duration::from_secs(30), "the process has stopped", || {
+        ended = server.ended().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended, Some(false));
+    drop(open);
+}
