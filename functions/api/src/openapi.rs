@@ -121,10 +121,19 @@ fn add_refusals(path: &str, method: &str, operation: &mut Operation) {
 
 #[cfg(test)]
 mod tests {
-    use lead::{Decision, Fit, Intent, LeadStatus};
+    use grounding::{GroundingStatus, ReasonCode};
+    use lead::{Decision, FailureClass, Fit, Intent, LeadStatus};
     use serde_json::{Value, json};
 
     use super::*;
+
+    /// The words of a type that does not list them itself; does not compile where one is missing.
+    macro_rules! every {
+        ($kind:ident: $($word:ident),+ $(,)?) => {{
+            let _: fn($kind) = |word| match word { $($kind::$word => {})+ };
+            json!([$($kind::$word),+])
+        }};
+    }
 
     /// Run with `UPDATE_GOLDEN=1` to write the file anew.
     #[test]
@@ -153,6 +162,29 @@ mod tests {
         assert_eq!(listed("Fit"), json!(Fit::ALL));
         assert_eq!(listed("Intent"), json!(Intent::ALL));
         assert_eq!(listed("Decision"), json!(Decision::ALL));
+        assert_eq!(listed("GroundingStatus"), every!(GroundingStatus: Valid, Downgraded, Rejected));
+        assert_eq!(listed("FailureClass"), every!(FailureClass: Transient, Deferral, Permanent));
+        let reasons = every!(ReasonCode: UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict,
+            ScoreOutOfBand, WeakIntent, IntentOutOfBand, WeakFit, DecisionLowered);
+        assert_eq!(listed("ReasonCode"), reasons);
+    }
+
+    #[test]
+    fn every_state_of_an_action_is_described() {
+        let description = json!(openapi());
+        let states = &description["components"]["schemas"]["ActionState"]["enum"];
+        let failure = lead::Failure::permanent("c", "m");
+        let effect = crm::Effect { record_id: String::new(), created: true };
+        for outcome in [
+            crm::Outcome::Done(effect),
+            crm::Outcome::Failed(failure.clone()),
+            crm::Outcome::Unknown(failure.clone()),
+            crm::Outcome::Skipped,
+            crm::Outcome::Refused(failure),
+        ] {
+            assert!(states.as_array().unwrap().contains(&json!(outcome.state())), "{}", outcome.state());
+        }
+        assert!(states.as_array().unwrap().contains(&json!("restored")), "Store::record_restored");
     }
 
     #[test]

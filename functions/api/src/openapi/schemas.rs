@@ -56,7 +56,7 @@ words! {
     DeliveryState as "snake_case" { Open, Done, Superseded, Failed }
 
     /// What became of an action on the CRM.
-    ActionState as "snake_case" { Pending, Done, Failed, Skipped, Refused }
+    ActionState as "snake_case" { Pending, Done, Failed, Skipped, Refused, Restored }
 
     /// How the bytes of a body are written.
     Encoding as "lowercase" { Text, Base64 }
@@ -623,10 +623,10 @@ schemas! {
     Ready {
         /// `ready` or `unavailable`.
         status: String,
-        /// `database`, `migrations` or `queue`.
+        /// `database`, `migrations`, `queue` or `worker`.
         failing: Option<String>,
         message: Option<String>,
-        /// Whether this process works on leads.
+        /// Whether this process works on leads, and is at it.
         worker: Option<bool>,
         /// The pauses of the queue in force.
         pauses: Option<Vec<Pause>>,
