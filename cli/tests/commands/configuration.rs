@@ -2,39 +2,6 @@ use serde_json::{Value, json};
 
 use crate::support::Folder;
 
-const COMMANDS: &[&[&str]] = &[
-    &[],
-    &["serve"],
-    &["leads"],
-    &["leads", "list"],
-    &["leads", "show"],
-    &["leads", "explain"],
-    &["leads", "audit"],
-    &["replay"],
-    &["dead-letters"],
-    &["dead-letters", "list"],
-    &["dead-letters", "redrive"],
-    &["quarantine"],
-    &["quarantine", "list"],
-    &["quarantine", "show"],
-    &["sandbox"],
-    &["simulate"],
-    &["doctor"],
-    &["migrate"],
-    &["openapi"],
-];
-
-#[test]
-fn every_command_explains_itself() {
-    let folder = Folder::new();
-    for command in COMMANDS {
-        let ran = folder.run(&[*command, &["--help"]].concat());
-        let usage = ["Usage: revenueflow", &command.join(" ")].join(" ");
-        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{command:?}");
-        assert!(ran.text().contains(usage.trim_end()), "{command:?}: {}", ran.text());
-    }
-}
-
 #[test]
 fn a_wrong_variable_is_named_by_every_command_that_reads_it() {
     let folder = Folder::new().with("PORT", "http");
@@ -107,8 +74,51 @@ fn the_doctor_creates_nothing_where_nothing_is_set_up() {
     let folder = Folder::new();
     let doctor = folder.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0));
-    assert!(doctor.text().contains("warn  database "), "{}", doctor.text());
+    let text = doctor.text();
+    for line in [
+        "warn  database ",
+        "ok    routing ",
+        "skip  queue ",
+        "ok    enrichment ",
+        "ok    crm            mock, answers, live",
+        "ok    crm mapping ",
+    ] {
+        assert_eq!(text.lines().filter(|given| given.starts_with(line)).count(), 1, "{line}: {text}");
+    }
     assert_eq!(folder.files(), 0);
+}
+
+#[test]
+fn the_doctor_blames_each_part_for_its_own_failure_and_tries_the_others() {
+    for (name, value, check) in [
+        ("ROUTING_FILE", "no-such.toml", "routing"),
+        ("CRM_MAPPING_FILE", "no-such.toml", "crm mapping"),
+        ("MODELS_FILE", "no-such.toml", "ai"),
+        ("REDIS_URL", "http://not.redis", "queue"),
+    ] {
+        let mut folder = Folder::new().with(name, value);
+        if check == "ai" {
+            folder = folder.with("AI_PROVIDER", "gemini").with("GEMINI_API_KEY", "a-key-of-nobody");
+        }
+        let doctor = folder.run(&["doctor"]);
+        let text = doctor.text();
+        let failed: Vec<_> = text.lines().filter(|line| line.starts_with("FAIL")).collect();
+        assert_eq!((doctor.code, failed.len()), (Some(1), 1), "{text}");
+        assert!(failed[0].starts_with(&format!("FAIL  {check} ")) && failed[0].contains(name), "{text}");
+        assert!(text.contains("ok    crm            mock, answers"), "{text}");
+    }
+}
+
+#[test]
+fn the_doctor_says_whether_the_crm_is_written_to() {
+    let folder = Folder::new().with("CRM_MODE", "shadow");
+    folder.run(&["migrate"]);
+    assert!(folder.run(&["doctor"]).text().contains("shadow: nothing is written"));
+    folder.run(&["crm", "rollback", "--reason", "two records of one lead"]);
+    let doctor = folder.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(0));
+    let held = |line: &str| line.starts_with("warn  crm ") && line.contains("two records of one lead");
+    assert!(doctor.text().lines().any(held), "{}", doctor.text());
 }
 
 #[test]
@@ -141,8 +151,8 @@ fn the_doctor_knows_a_weak_secret_and_does_not_repeat_it() {
     let good = "c2b1a0f9e8d7c6b5a4938271605f4e3d";
     for (webhook, admin, outcome) in [
         ("hush", good, "FAIL  secrets "),
-        (good, "hush", "FAIL  secrets "),
-        (good, good, "FAIL  secrets "),
+        (good, "hush", "FAIL  configuration "),
+        (good, good, "FAIL  configuration "),
         ("hushhushhushhushhush", good, "warn  secrets "),
         (good, "5f0a1b2c3d4e5f60718293a4b5c6d7e8", "ok    secrets "),
     ] {

@@ -26,7 +26,7 @@ fn is(status: &'static str) -> impl Fn(&Value) -> bool {
 
 #[tokio::test]
 async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
-    let folder = Folder::without_limits().with("CRM_MODE", "shadow");
+    let folder = Folder::new().with("CRM_MODE", "shadow");
     let server = Server::start(&folder);
     let id = post(&server, "CTO").await;
     folder.json_once(&["leads", "show", &id], is("planned"));

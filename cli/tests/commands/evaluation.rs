@@ -11,7 +11,7 @@ const DEFAULT: &str = include_str!("../../../config/icp.toml");
 
 /// A folder with a campaign in its database that has been worked on to the end, and no server any more.
 fn with_judged_leads(leads: usize) -> Folder {
-    let folder = Folder::without_limits();
+    let folder = Folder::new();
     let server = Server::start(&folder);
     folder.json(&["simulate", &leads.to_string(), "--rate", "0", "--url", &server.url()]);
     folder.json_once(&["leads", "list", "--limit", "500"], |page| {

@@ -60,6 +60,12 @@ pub trait Executor: Send + Sync {
     /// The cheapest question that shows whether the CRM can be used with our credentials.
     async fn probe(&self) -> Result<(), Failure>;
 
+    /// What can be said of the account that the credentials open, for `revenueflow doctor`: its id, how much of its
+    /// allowance is used. Asked after [`probe`](Executor::probe); none where there is nothing to say.
+    async fn account(&self) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
     /// What the CRM knows of a person, by e-mail address, and of their company, by domain.
     ///
     /// Looked up by address and domain rather than by external id: what counts is what was there before us. Our own

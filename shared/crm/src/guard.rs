@@ -151,6 +151,11 @@ impl Guard {
         self.ask(self.executor.facts(about)).await.map(Some)
     }
 
+    /// What can be said of the account that the credentials open.
+    pub async fn account(&self) -> Result<Option<String>, Failure> {
+        self.ask(self.executor.account()).await
+    }
+
     /// What about the CRM's schema does not suit the mapping.
     pub async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
         self.ask(self.executor.schema_problems()).await

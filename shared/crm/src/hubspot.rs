@@ -129,6 +129,11 @@ impl Executor for HubSpotCrm {
         }
     }
 
+    async fn account(&self) -> Result<Option<String>, Failure> {
+        let details = self.api.call(Method::GET, &self.api.account_path(), &[], None).await?;
+        Ok(Some(format!("account {}", details["portalId"])))
+    }
+
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
         self.known(about).await
     }
@@ -160,18 +165,5 @@ impl Executor for HubSpotCrm {
 
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
         self.put_back(changes).await
-    }
-}
-
-impl HubSpotCrm {
-    /// The app's or account's own description, for `revenueflow doctor`: the id of the account.
-    ///
-    /// # Errors
-    ///
-    /// As [`Executor::probe`].
-    pub async fn account(&self) -> Result<String, Failure> {
-        let path = self.api.account_path();
-        let details = self.api.call(Method::GET, &path, &[], None).await?;
-        Ok(details["portalId"].to_string())
     }
 }

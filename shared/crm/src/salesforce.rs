@@ -229,6 +229,10 @@ impl Executor for Salesforce {
         Ok(own.map(|record_id| Effect { record_id, created: false }))
     }
 
+    async fn account(&self) -> Result<Option<String>, Failure> {
+        Ok(self.api.usage.in_words())
+    }
+
     async fn probe(&self) -> Result<(), Failure> {
         self.api.read_limits().await?;
         self.api.usage.check()?;

@@ -45,6 +45,12 @@ impl Usage {
             Some(Reading { used, most, at: Instant::now() });
     }
 
+    /// What was last heard of it, in words; none where nothing was.
+    pub(super) fn in_words(&self) -> Option<String> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|Reading { used, most, .. }| format!("{used} of {most} API calls in 24 hours used"))
+    }
+
     /// Whether it was too much when last heard of, and whether that was so long ago that it should be asked again.
     pub(super) fn is_due(&self) -> bool {
         self.excess().is_some_and(|reading| reading.at.elapsed() >= BELIEVED_FOR)
@@ -72,8 +78,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn leads_wait_from_the_configured_share_on_and_it_is_asked_again_after_a_while() {
         let usage = Usage::new(90);
+        assert_eq!(usage.in_words(), None);
         usage.note_header("api-usage=4499/5000; per-app-api-usage=17/250(appName=x)");
         usage.check().unwrap();
+        assert_eq!(usage.in_words().as_deref(), Some("4499 of 5000 API calls in 24 hours used"));
         usage.note_header("api-usage=4500/5000");
         assert_eq!(usage.check().unwrap_err().code, "crm_api_limit_near");
         assert!(!usage.is_due());

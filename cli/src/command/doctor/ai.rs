@@ -1,0 +1,37 @@
+use analysis::ModelAnalyst;
+use runtime::{AiProvider, Config};
+
+use super::report::Report;
+use crate::output::Advice;
+
+/// A call of a few tokens to each AI: it shows that the key and the model are good. Asks whatever the breaker says.
+pub(super) async fn analyst(report: &mut Report, config: &mut Config) {
+    let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
+    let analyst = match assembly::icp(config).and_then(|icp| assembly::analyst(config, &icp)) {
+        Ok(analyst) => analyst,
+        Err(error) => {
+            report.fail("ai", &error);
+            (config.ai.provider, config.ai.second) = (AiProvider::Rules, None);
+            return;
+        }
+    };
+    for (check, provider) in providers {
+        let Some(provider) = provider else { continue };
+        if provider == AiProvider::Rules {
+            report.ok(check, "rules, offline");
+            continue;
+        }
+        let model = match assembly::ai_model(config, provider) {
+            Ok(model) => model,
+            Err(error) => return report.fail(check, &error),
+        };
+        let found = format!("{}, {}, answers", provider.as_str(), model.id);
+        match (analyst.probe(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
+            (Err(failure), _) => {
+                report.fail(check, &Advice::new(failure.to_string(), "docs/ai.md says what to do").into());
+            }
+            (Ok(()), Some(day)) => report.warn(check, found, &format!("it is turned off on {day}")),
+            (Ok(()), None) => report.ok(check, found),
+        }
+    }
+}

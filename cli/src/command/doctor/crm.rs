@@ -1,0 +1,63 @@
+use runtime::{Config, CrmMode};
+
+use super::report::Report;
+use crate::app::App;
+use crate::command::words::age;
+use crate::output::Advice;
+
+/// The CRM, whether it is written to, and, with `mapping_can_be_read`, whether it suits the mapping.
+pub(super) async fn crm(report: &mut Report, config: &Config, app: &App, mapping_can_be_read: bool) {
+    const CHECK: &str = "crm";
+    let guard = &app.pipeline.guard;
+    let provider = guard.provider();
+    let answered = match guard.probe().await {
+        Ok(()) => guard.account().await,
+        Err(failure) => Err(failure),
+    };
+    let found = match answered {
+        Ok(account) => {
+            let account = account.map(|account| format!(", {account}")).unwrap_or_default();
+            format!("{provider}, answers{account}")
+        }
+        Err(failure) => return report.fail(CHECK, &anyhow::Error::new(failure).context(provider)),
+    };
+    let mode = match config.crm.mode {
+        CrmMode::Live => "live",
+        CrmMode::Shadow => "shadow: nothing is written",
+    };
+    match app.store.crm_hold(provider).await {
+        Ok(None) => report.ok(CHECK, format!("{found}, {mode}")),
+        Ok(Some(hold)) => {
+            let (since, now) = (hold.since, app.clock.now());
+            let found = format!("{found}, held for {}: {}", age(since, now), hold.reason);
+            report.warn(CHECK, found, "nothing is written; `revenueflow crm resume` ends it");
+        }
+        Err(error) => return report.fail(CHECK, &error.into()),
+    }
+    if mapping_can_be_read {
+        mapping(report, app).await;
+    }
+}
+
+/// Whether the CRM has the fields that the mapping names, and lets us write them.
+async fn mapping(report: &mut Report, app: &App) {
+    const CHECK: &str = "crm mapping";
+    let guard = &app.pipeline.guard;
+    let problems = match guard.schema_problems().await {
+        Ok(problems) => problems,
+        Err(failure) => return report.fail(CHECK, &anyhow::Error::new(failure).context(guard.provider())),
+    };
+    for problem in &problems {
+        let hint = "docs/crm.md says how to create the fields and change the mapping";
+        if problem.blocks {
+            report.fail(CHECK, &Advice::new(problem.message.clone(), hint).into());
+        } else {
+            report.warn(CHECK, format!("{}; it is left out", problem.message), hint);
+        }
+    }
+    if problems.is_empty() {
+        let mapping = guard.mapping();
+        let rules: usize = mapping.objects().map(|(_, object)| object.rules().len()).sum();
+        report.ok(CHECK, format!("version {}, {rules} fields, the CRM has them all", mapping.version()));
+    }
+}

@@ -1,0 +1,105 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use database::{Backend, Database};
+use runtime::{Config, QueueKind};
+
+use super::report::Report;
+use crate::app::App;
+use crate::command::existing;
+use crate::output::{self, Advice};
+
+/// Whether the configured database is there and up to date. Creates none.
+pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
+    const CHECK: &str = "database";
+    if let Some(file) = existing::missing_file(&config.database_url) {
+        let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        if folder.is_dir() {
+            let found = format!("sqlite, {} does not exist yet", file.display());
+            report.warn(CHECK, found, "`revenueflow` and `revenueflow migrate` create it");
+        } else {
+            let found = format!("DATABASE_URL: there is no folder {}", folder.display());
+            report.fail(
+                CHECK,
+                &Advice::new(found, "a missing file is created, a missing folder is not").into(),
+            );
+        }
+        return false;
+    }
+    let database = match Database::connect(&config.database_url, 1).await {
+        Ok(database) => database,
+        Err(error) => {
+            report.fail(CHECK, &existing::cannot_open(&error, &config.database_url).into());
+            return false;
+        }
+    };
+    let backend = match database.backend() {
+        Backend::Sqlite => "sqlite",
+        Backend::Postgres => "postgres",
+    };
+    let is_migrated = database.is_migrated().await;
+    database.close().await;
+    match is_migrated {
+        Ok(true) => {
+            report.ok(CHECK, format!("{backend}, schema up to date"));
+            true
+        }
+        Ok(false) => {
+            let found = format!("{backend}: the schema is older than this program");
+            report.fail(CHECK, &Advice::new(found, "`revenueflow migrate` brings it up to date").into());
+            false
+        }
+        Err(error) => {
+            report.fail(CHECK, &error.into());
+            false
+        }
+    }
+}
+
+/// Puts everything together. The database, the files and the analyst were looked at before: what is left to go wrong is
+/// named by its variable. A queue that cannot be opened is left out of the checks that follow.
+pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option<App> {
+    let error = match App::assemble(config).await {
+        Ok(app) => return Some(app),
+        Err(error) => error,
+    };
+    let line = output::one_line(&error);
+    let is_about = |names: &[&str]| names.iter().any(|name| line.starts_with(name));
+    let check = if is_about(&["REDIS_"]) {
+        "queue"
+    } else if is_about(&["CRM_", "SALESFORCE_", "HUBSPOT_"]) {
+        "crm"
+    } else if is_about(&["ZOOMINFO_", "APOLLO_", "PDL_", "HUNTER_", "CLEARBIT_"]) {
+        "enrichment"
+    } else {
+        "setup"
+    };
+    report.fail(check, &error);
+    if check == "queue" && config.queue != QueueKind::Database {
+        config.queue = QueueKind::Database;
+        return App::assemble(config).await.ok();
+    }
+    None
+}
+
+/// A database for as long as the checks take, where there is none yet that could be used: keys and credentials can be
+/// tried before the first start.
+pub(super) struct ThrowAway(PathBuf);
+
+impl ThrowAway {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let folder = std::env::temp_dir().join(format!("revenueflow-doctor-{}", std::process::id()));
+        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("sqlite://{}", self.0.join("empty.db").display())
+    }
+}
+
+impl Drop for ThrowAway {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0); // it is the system's to clean up then
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt::Write as _;
+
+use enrichment::Fixtures;
+
+use super::report::Report;
+use crate::app::App;
+use crate::command::words::{age, count};
+use crate::output::Advice;
+
+pub(super) async fn queue(report: &mut Report, app: &App) {
+    const CHECK: &str = "queue";
+    let look = async {
+        let depth = app.queue.depth().await?;
+        let pauses = app.queue.pauses().await?;
+        let dead = app.store.count_dead_letters().await?;
+        anyhow::Ok((depth, pauses, dead))
+    };
+    let (depth, pauses, dead) = match look.await {
+        Ok(found) => found,
+        Err(error) => return report.fail(CHECK, &error),
+    };
+    let now = app.clock.now();
+    let mut found =
+        format!("{}, {} waiting", app.queue.backend(), depth.messages - depth.in_flight.min(depth.messages));
+    if depth.in_flight > 0 {
+        let _ = write!(found, ", {} being worked on", depth.in_flight);
+    }
+    if depth.messages > 0 {
+        let _ = write!(found, ", the oldest for {}", age(now - depth.oldest_age, now));
+    }
+    if let Some(pause) = pauses.first() {
+        let (dependency, since) = (&pause.dependency, age(pause.since, now));
+        report.warn(
+            CHECK,
+            format!("{found}; paused for {since}, because of {dependency}: {}", pause.reason),
+            "it goes on by itself when the probe succeeds",
+        );
+    } else if dead > 0 {
+        let dead = count(usize::try_from(dead).unwrap_or_default(), "dead letter", "dead letters");
+        report.warn(CHECK, format!("{found}, {dead}"), "`revenueflow dead-letters list` says why");
+    } else {
+        report.ok(CHECK, format!("{found}, no dead letters"));
+    }
+}
+
+/// Tries the providers' credentials where that is free. The others are not tried: a question costs a credit.
+pub(super) async fn enrichment(report: &mut Report, app: &App) {
+    const CHECK: &str = "enrichment";
+    let now = app.clock.now();
+    for state in app.pipeline.enrichment.states().await {
+        let name = state.name;
+        let left_alone = state.left_alone.filter(|open| now < open.retry_at);
+        match (state.check, left_alone) {
+            (Err(failure), _) => {
+                let hint = "docs/enrichment.md says what each provider needs";
+                report.fail(CHECK, &Advice::new(format!("{name}: {failure}"), hint).into());
+            }
+            (Ok(_), Some(open)) => {
+                let found = format!("{name} is left alone until {}: {}", open.retry_at, open.reason);
+                report.warn(CHECK, found, "it is asked again by itself; the others are asked meanwhile");
+            }
+            (Ok(Some(works)), None) => report.ok(CHECK, format!("{name}, {works}")),
+            (Ok(None), None) if name == "fixtures" => {
+                let companies = Fixtures::built_in().domains().count();
+                report.ok(CHECK, format!("fixtures, {companies} companies, offline"));
+            }
+            (Ok(None), None) => {
+                report.ok(CHECK, format!("{name}, key not tried, since a question costs a credit"));
+            }
+        }
+    }
+}
