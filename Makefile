@@ -58,6 +58,11 @@ check-text:
 audit: $(CARGO_DENY) ## Check dependencies against known vulnerabilities (needs the network)
 	$(CARGO_DENY) --locked check advisories
 
+.PHONY: show
+show: ## Show what a first user sees, on SQLite and on PostgreSQL, with start time and memory (builds for release)
+	cargo build --locked --release --bin revenueflow
+	scripts/with-postgres scripts/show
+
 # Not part of `make test`: it builds everything again with coverage counters, and runs as long as it is told to.
 .PHONY: fuzz
 fuzz: $(CARGO_FUZZ) ## Fuzz intake and grounding (SECONDS_EACH=600: how long each target; 60 by default)
@@ -69,13 +74,20 @@ bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p que
 
 # Node's packages by folder: what FOLDER/package-lock.json pins goes to FOLDER/node_modules.
 %/node_modules/.installed: %/package-lock.json
-	@command -v npm > /dev/null || { echo "make: Node 20 or newer is needed, with npm" >&2; exit 1; }
+	@command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' || \
+	    { echo "make: Node 20 or newer is needed, with npm" >&2; exit 1; }
 	@echo "installing the packages of $* into $(@D) (once)"
 	@npm ci --prefix $* --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Python's tools by folder: what FOLDER/requirements.txt pins goes to .tools/python/FOLDER.
+# Python's tools by folder: what FOLDER/requirements.txt pins goes to .tools/python/FOLDER. Debian keeps venv in a package of
+# its own, which is installed where that can be done, as PostgreSQL is.
 .tools/python/%/.installed: %/requirements.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
+	    { echo "make: Python 3.11 or newer is needed" >&2; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2> /dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && \
+	    echo "installing python3-venv (once)" && apt-get update -qq && apt-get install -qq -y python3-venv > /dev/null; } || \
+	    { echo "make: Python's venv is needed (\`apt install python3-venv\`)" >&2; exit 1; }
 	@echo "installing $(firstword $(shell grep == $<)) into .tools (once)"
 	@python3 -m venv --clear $(@D)
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<

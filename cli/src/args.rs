@@ -406,6 +406,13 @@ pub(crate) enum QuarantineCommand {
         /// Its id, or the beginning of it
         id: String,
     },
+    /// Remove one body, once its sender has been set right
+    ///
+    /// What came last longer ago than QUARANTINE_KEEP_DAYS goes by itself, and so do the oldest beyond QUARANTINE_KEEP_ROWS.
+    Remove {
+        /// Its id, or the beginning of it
+        id: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -459,4 +466,51 @@ pub(crate) struct SimulateOptions {
     /// How to print the summary
     #[arg(long, value_enum, default_value_t)]
     pub(crate) format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Every command with the words that lead to it.
+    fn walk(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        found.push((path.to_owned(), command.clone()));
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            walk(sub, &format!("{path} {}", sub.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_and_every_argument_explains_itself() {
+        Args::command().debug_assert();
+        let mut command = Args::command();
+        command.build();
+        let mut found = Vec::new();
+        walk(&command, "revenueflow", &mut found);
+        assert!(found.len() > 30, "all of them: {found:?}");
+        for (path, mut command) in found {
+            assert!(command.get_about().is_some(), "{path} says nothing of itself");
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{path}: {} says nothing", argument.get_id());
+            }
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(&format!("Usage: {path}")), "{path}: {help}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        let (mut command, mut found) = (Args::command(), Vec::new());
+        command.build();
+        walk(&command, "revenueflow", &mut found);
+        for (path, command) in found {
+            // A command that only groups others is named by them.
+            if command.get_subcommands().all(|sub| sub.get_name() == "help") {
+                assert!(readme.contains(&format!("`{path}")), "README.md does not name `{path}`");
+            }
+        }
+    }
 }
