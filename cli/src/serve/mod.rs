@@ -128,11 +128,9 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     }
     // What still holds a connection was given up above.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.store.database().close()).await;
-    match ended_by_itself {
-        Some(task) => anyhow::bail!("{task} ended by itself; the log says where"),
-        None => {
-            tracing::info!("stopped");
-            Ok(ExitCode::SUCCESS)
-        }
+    if let Some(task) = ended_by_itself {
+        anyhow::bail!("{task} ended by itself; the log says where");
     }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
 }

@@ -72,7 +72,7 @@ impl Outcome {
             }
             Self::Unauthorized(cause) => tracing::info!(outcome, error = cause.code(), bytes, "webhook"),
             Self::TooLarge | Self::Unread(_) | Self::MethodNotAllowed => {
-                tracing::info!(outcome, bytes, "webhook")
+                tracing::info!(outcome, bytes, "webhook");
             }
             Self::Unavailable(id, cause) => {
                 tracing::error!(outcome, lead_id = %id, error = %cause, bytes, "webhook");
