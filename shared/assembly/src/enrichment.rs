@@ -20,7 +20,8 @@ pub(crate) fn waterfall(config: &Config, store: &Store, clock: &Arc<dyn Clock>) 
     let mut providers = Vec::with_capacity(config.providers.len());
     let mut credits = HashMap::new();
     for source in &config.providers {
-        let provider = provider(source, config.timeout, clock)?;
+        let timeout = config.timeouts.get(source.as_str()).copied().unwrap_or(config.timeout);
+        let provider = provider(source, timeout, clock)?;
         if let Some(limit) = source.daily_credits() {
             credits.insert(provider.name(), limit);
         }
@@ -32,7 +33,8 @@ pub(crate) fn waterfall(config: &Config, store: &Store, clock: &Arc<dyn Clock>) 
         spending: Arc::new(store.clone()),
     };
     let terms = Terms { known_for: config.known_for, unknown_for: config.unknown_for, ..Terms::default() };
-    Ok(Waterfall::remembering(providers, config.timeout, clock, &memory, terms, &credits))
+    Ok(Waterfall::remembering(providers, config.timeout, clock, &memory, terms, &credits)
+        .with_timeouts(&config.timeouts))
 }
 
 fn provider(

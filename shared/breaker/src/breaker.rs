@@ -95,6 +95,40 @@ impl Breaker {
         Ok(())
     }
 
+    /// A call that `passage` let through went well. A trial closes the breaker. A call from before the breaker opened only ends the
+    /// row of failures: what opened it was found out later.
+    pub async fn answered(&self, passage: Passage) -> Result<(), Failure> {
+        match passage {
+            Passage::Closed(0) => Ok(()),
+            Passage::Closed(_) => {
+                let forget = &mut |record: &mut crate::HealthRecord| {
+                    if record.open.is_none() {
+                        record.failures = 0;
+                    }
+                };
+                self.health.update(&self.dependency, forget).await
+            }
+            Passage::Trial => self.succeeded().await,
+        }
+    }
+
+    /// The call that `passage` let through was not made after all: a trial is for the next caller.
+    pub async fn untried(&self, passage: Passage) -> Result<(), Failure> {
+        if passage != Passage::Trial {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let given_back = &mut |record: &mut crate::HealthRecord| {
+            // One that was opened for longer since then stays so.
+            if let Some(open) = &mut record.open
+                && open.retry_at <= self.retry_at(now)
+            {
+                open.retry_at = open.retry_at.min(now);
+            }
+        };
+        self.health.update(&self.dependency, given_back).await
+    }
+
     /// The system failed: counts, opens the breaker where that was one too many, and keeps it open where it was.
     pub async fn failed(&self, failure: &Failure) -> Result<(), Failure> {
         let now = self.clock.now();
@@ -104,11 +138,8 @@ impl Breaker {
             .update(&self.dependency, &mut |record| {
                 record.failures = record.failures.saturating_add(1);
                 opened = record.open.is_none() && record.failures >= self.settings.threshold;
-                let reason = failure.code.to_string();
-                if let Some(open) = &mut record.open {
-                    *open = Open { reason, retry_at: retry_at.max(open.retry_at), opened_at: open.opened_at };
-                } else if opened {
-                    record.open = Some(Open { reason, opened_at: now, retry_at });
+                if opened || record.open.is_some() {
+                    keep_open(record, failure, now, retry_at);
                 }
             })
             .await?;
@@ -119,7 +150,7 @@ impl Breaker {
     }
 
     /// Opens the breaker, or keeps it open, until a moment: the system said itself how long to leave it alone, or is of no
-    /// use until a person has done something.
+    /// use until a person has done something. One that is open for longer stays so.
     pub async fn open_until(&self, failure: &Failure, retry_at: jiff::Timestamp) -> Result<(), Failure> {
         let now = self.clock.now();
         let mut opened = false;
@@ -127,8 +158,7 @@ impl Breaker {
             .update(&self.dependency, &mut |record| {
                 record.failures = record.failures.saturating_add(1);
                 opened = record.open.is_none();
-                let opened_at = record.open.as_ref().map_or(now, |open| open.opened_at);
-                record.open = Some(Open { reason: failure.code.to_string(), opened_at, retry_at });
+                keep_open(record, failure, now, retry_at);
             })
             .await?;
         if opened {
@@ -155,6 +185,21 @@ impl Breaker {
 
     fn retry_at(&self, now: jiff::Timestamp) -> jiff::Timestamp {
         now.saturating_add(self.settings.open_for).unwrap_or(now)
+    }
+}
+
+/// Leaves a system alone until a moment, or for as long as it was to be left alone already. The reason is that of the longer wait.
+fn keep_open(
+    record: &mut crate::HealthRecord,
+    failure: &Failure,
+    now: jiff::Timestamp,
+    retry_at: jiff::Timestamp,
+) {
+    let reason = failure.code.to_string();
+    match &mut record.open {
+        Some(open) if open.retry_at > retry_at => {}
+        Some(open) => *open = Open { reason, retry_at, opened_at: open.opened_at },
+        None => record.open = Some(Open { reason, opened_at: now, retry_at }),
     }
 }
 
@@ -239,10 +284,47 @@ mod tests {
         assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_hours(2)));
         fail(&breaker, 1).await;
         let open = breaker.open().await.unwrap().unwrap();
-        assert_eq!((open.reason.as_str(), open.retry_at), ("http_timeout", retry_at));
+        assert_eq!((open.reason.as_str(), open.retry_at), ("quota", retry_at), "the longer wait counts");
+        let busy = Failure::permanent("rate", "not so fast");
+        breaker.open_until(&busy, clock.now() + Duration::from_secs(15)).await.unwrap();
+        let open = breaker.open().await.unwrap().unwrap();
+        assert_eq!((open.reason.as_str(), open.retry_at), ("quota", retry_at), "and is not cut short");
         clock.advance(Duration::from_hours(2));
         assert_eq!(breaker.pass().await, Ok(Passage::Trial));
         breaker.succeeded().await.unwrap();
         assert_eq!(breaker.open().await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_call_from_before_it_opened_does_not_close_it() {
+        let (breaker, clock) = breaker();
+        fail(&breaker, 1).await;
+        let passage = breaker.pass().await.unwrap();
+        let spent = Failure::permanent("quota", "no more today");
+        breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
+        breaker.answered(passage).await.unwrap();
+        assert!(breaker.pass().await.is_err(), "the quota is still used up");
+        clock.advance(Duration::from_hours(2));
+        let passage = breaker.pass().await.unwrap();
+        assert_eq!(passage, Passage::Trial);
+        breaker.answered(passage).await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)));
+        fail(&breaker, 4).await;
+        breaker.answered(Passage::Closed(4)).await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "it ends the row of failures");
+    }
+
+    #[tokio::test]
+    async fn a_trial_that_was_not_made_is_for_the_next_caller() {
+        let (breaker, clock) = breaker();
+        fail(&breaker, 5).await;
+        clock.advance(Duration::from_secs(30));
+        let passage = breaker.pass().await.unwrap();
+        breaker.untried(passage).await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        let spent = Failure::permanent("quota", "no more today");
+        breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
+        breaker.untried(Passage::Trial).await.unwrap();
+        assert!(breaker.pass().await.is_err(), "what was found out since stands");
     }
 }

@@ -94,6 +94,11 @@ impl Budget {
         Self { dependency, limit, spending, clock }
     }
 
+    /// What a day may cost, in millionths of a US dollar.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Holds the most that a call can cost. Where it is not left this is a deferral, `budget_spent`: to the end of the day, a
     /// quarter of an hour at a time, or for some seconds where calls under way hold it.
     pub async fn hold(&self, amount: u64) -> Result<Hold, Failure> {

@@ -101,6 +101,10 @@ impl Source {
         Self { remembered: Some(remembered), ..self }
     }
 
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     pub(crate) fn provider(&self) -> &dyn EnrichmentProvider {
         self.provider.as_ref()
     }
@@ -139,17 +143,19 @@ impl Source {
             if remembered.cache.claim(name, domain, now, until).await? {
                 // Another process may have had its answer between our look and our claim.
                 if let Some(kept) = self.remembered(remembered, domain).await? {
-                    remembered.cache.release(name, domain).await?;
+                    self.noted(remembered.breaker.untried(passage).await);
+                    self.noted(remembered.cache.release(name, domain).await);
                     return self.said(kept.answer, kept.fetched_at);
                 }
                 let said = self.pay_and_ask(remembered, passage, domain).await;
                 if let Err(failure) = &said
                     && failure.code != NOT_YET
                 {
-                    remembered.cache.release(name, domain).await?;
+                    self.noted(remembered.cache.release(name, domain).await);
                 }
                 return said;
             }
+            self.noted(remembered.breaker.untried(passage).await);
             // Another process is asking, and everyone is served by its answer.
             if tokio::time::Instant::now() >= patience {
                 return Err(Failure::transient(
@@ -175,7 +181,14 @@ impl Source {
     /// Asks within the day's credits, keeps the answer, and tells the breaker how it went.
     async fn pay_and_ask(&self, remembered: &Remembered, passage: Passage, domain: &str) -> Said {
         let hold = match &remembered.budget {
-            Some(budget) => Some(budget.hold(CREDITS).await.inspect_err(|_| self.count("budget_spent"))?),
+            Some(budget) => match budget.hold(CREDITS).await {
+                Ok(hold) => Some(hold),
+                Err(failure) => {
+                    self.count("budget_spent");
+                    self.noted(remembered.breaker.untried(passage).await);
+                    return Err(failure);
+                }
+            },
             None => None,
         };
         let result = self.ask(domain).await;
@@ -185,7 +198,7 @@ impl Source {
                 Ok(company) => company.is_some(),
                 Err(failure) => failure.class == FailureClass::Transient && failure.code != NOT_YET,
             };
-            budget.settle(hold, if charged { CREDITS } else { 0 }).await?;
+            self.noted(budget.settle(hold, if charged { CREDITS } else { 0 }).await);
         }
         let answer = match result {
             Ok(company) => {
@@ -197,13 +210,11 @@ impl Source {
             Err(failure) if failure.code == NOT_YET => Answer::NotYet,
             Err(failure) => {
                 self.count("failed");
-                self.tell(&remembered.breaker, &failure).await?;
+                self.noted(self.tell(&remembered.breaker, &failure).await);
                 return Err(failure);
             }
         };
-        if passage != Passage::Closed(0) {
-            remembered.breaker.succeeded().await?;
-        }
+        self.noted(remembered.breaker.answered(passage).await);
         let (outcome, good_for) = match &answer {
             Answer::Known(_) => ("known", remembered.terms.known_for),
             Answer::Unknown => ("unknown", remembered.terms.unknown_for),
@@ -213,8 +224,15 @@ impl Source {
         let fetched_at = self.clock.now();
         let expires_at = fetched_at.saturating_add(good_for).unwrap_or(Timestamp::MAX);
         let kept = Kept { answer, fetched_at, expires_at };
-        remembered.cache.keep(self.provider.name(), domain, &kept).await?;
+        self.noted(remembered.cache.keep(self.provider.name(), domain, &kept).await);
         self.said(kept.answer, fetched_at)
+    }
+
+    /// What could not be written down about an answer must not cost the answer, which is paid for.
+    fn noted(&self, written: Result<(), Failure>) {
+        if let Err(failure) = written {
+            tracing::warn!(provider = self.provider.name(), code = %failure.code, "what a provider said could not be noted");
+        }
     }
 
     /// A provider that is down, spent, or does not know us must not cost the next lead any time.

@@ -56,6 +56,19 @@ impl Waterfall {
         Self { sources: providers.into_iter().map(source).collect() }
     }
 
+    /// The same, with other times for the answers of some providers, by their names.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: &HashMap<&'static str, Duration>) -> Self {
+        for source in &mut self.sources {
+            if let (Some(timeout), Some(source)) =
+                (timeouts.get(source.provider().name()), Arc::get_mut(source))
+            {
+                source.set_timeout(*timeout);
+            }
+        }
+        self
+    }
+
     /// The names of the providers, in the order they are asked.
     pub fn providers(&self) -> impl Iterator<Item = &'static str> {
         self.sources.iter().map(|source| source.provider().name())

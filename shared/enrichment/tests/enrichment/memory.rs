@@ -4,8 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use enrichment::{Enrichment, EnrichmentStatus, Memory, NOT_YET, Terms, Waterfall};
-use lead::{CampaignId, Clock, EmailAddress, Lead};
+use async_trait::async_trait;
+use breaker::{Day, Spending, Taken};
+use enrichment::testing::MemoryCache;
+use enrichment::{
+    Cache, Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Kept, Memory, NOT_YET, Terms,
+    Waterfall,
+};
+use jiff::Timestamp;
+use lead::{CampaignId, Clock, Dependency, EmailAddress, Failure, Lead};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
@@ -160,4 +167,107 @@ async fn a_process_that_died_while_asking_is_waited_for_no_longer_than_it_may_ta
     world.clock.advance(Duration::from_secs(60));
     let outcome = waterfall(&world, &memory, None).enrich(&lead("a@example.com")).await;
     assert_eq!(outcome.status, EnrichmentStatus::Found);
+}
+
+/// A memory that can be asked, and in which nothing can be written down any more once it was asked.
+#[derive(Default)]
+struct ReadOnly(MemoryCache);
+
+fn no_space() -> Failure {
+    Failure::transient("database", "no space is left")
+}
+
+#[async_trait]
+impl Cache for ReadOnly {
+    async fn load(&self, provider: &str, domain: &str) -> Result<Option<Kept>, Failure> {
+        self.0.load(provider, domain).await
+    }
+
+    async fn claim(
+        &self,
+        provider: &str,
+        domain: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Failure> {
+        self.0.claim(provider, domain, now, until).await
+    }
+
+    async fn keep(&self, _provider: &str, _domain: &str, _kept: &Kept) -> Result<(), Failure> {
+        Err(no_space())
+    }
+
+    async fn release(&self, _provider: &str, _domain: &str) -> Result<(), Failure> {
+        Err(no_space())
+    }
+}
+
+#[async_trait]
+impl Spending for ReadOnly {
+    async fn hold(&self, _: &Dependency, _: Day, _: u64, _: u64) -> Result<Taken, Failure> {
+        Ok(Taken::Held)
+    }
+
+    async fn settle(&self, _: &Dependency, _: Day, _: u64, _: u64) -> Result<(), Failure> {
+        Err(no_space())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_paid_for_is_used_even_where_it_cannot_be_written_down() {
+    let world = World::of("apollo").await;
+    let memory = Memory {
+        cache: Arc::new(ReadOnly::default()),
+        spending: Arc::new(ReadOnly::default()),
+        ..Memory::in_process()
+    };
+    let outcome = waterfall(&world, &memory, Some(10)).enrich(&lead("a@example.com")).await;
+    assert_eq!((outcome.status, codes(&outcome)), (EnrichmentStatus::Found, vec![]));
+    // And a failure is told as what it is.
+    world.set_account(no_credits()).await;
+    let outcome = waterfall(&world, &memory, Some(10)).enrich(&lead("a@stripe.com")).await;
+    assert!(codes(&outcome)[0].starts_with("apollo"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_trial_that_another_process_or_the_budget_stops_is_left_to_the_next_one() {
+    let world = World::of("pdl").await;
+    let memory = Memory::in_process();
+    world.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
+    for n in 0..5 {
+        waterfall(&world, &memory, None).enrich(&lead(&format!("a@company{n}.example"))).await;
+    }
+    world.fake.clear_faults();
+    world.clock.advance(Duration::from_secs(60));
+    let spent = waterfall(&world, &memory, Some(0)).enrich(&lead("a@example.com")).await;
+    assert_eq!(codes(&spent), ["budget_spent"]);
+    let outcome = waterfall(&world, &memory, None).enrich(&lead("a@example.com")).await;
+    assert_eq!(outcome.status, EnrichmentStatus::Found, "{:?}", codes(&outcome));
+}
+
+/// A provider that takes three seconds.
+struct Slow;
+
+#[async_trait]
+impl EnrichmentProvider for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(Some(Firmographics { name: Some("Slow".to_owned()), ..Firmographics::of(domain) }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_provider_may_be_given_another_time_than_the_rest() {
+    let within = async |seconds| {
+        let clock = Arc::new(lead::SystemClock);
+        let waterfall = Waterfall::new(vec![Arc::new(Slow)], Duration::from_secs(10), clock);
+        let timeouts = HashMap::from([("slow", Duration::from_secs(seconds))]);
+        waterfall.with_timeouts(&timeouts).enrich(&lead("a@example.com")).await
+    };
+    assert_eq!(codes(&within(2).await), ["enrichment_timeout"]);
+    assert_eq!(within(4).await.status, EnrichmentStatus::Found);
 }

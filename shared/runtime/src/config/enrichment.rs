@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -14,11 +16,24 @@ pub struct EnrichmentConfig {
     pub providers: Vec<EnrichmentSource>,
     /// `ENRICHMENT_TIMEOUT_SECONDS`: how long each may take.
     pub timeout: Duration,
+    /// `.._TIMEOUT_SECONDS`: the same of one provider, by the word for it.
+    pub timeouts: HashMap<&'static str, Duration>,
     /// `ENRICHMENT_KNOWN_DAYS`: how long a company that was found is remembered.
     pub known_for: Duration,
     /// `ENRICHMENT_UNKNOWN_HOURS`: how long it is remembered that a provider does not know a company.
     pub unknown_for: Duration,
 }
+
+/// How long a provider may be given, in seconds.
+const TIMEOUTS: RangeInclusive<u64> = 1..=60;
+/// Where it is said of one provider alone.
+const TIMEOUT_OF: [(&str, &str); 5] = [
+    ("zoominfo", "ZOOMINFO_TIMEOUT_SECONDS"),
+    ("apollo", "APOLLO_TIMEOUT_SECONDS"),
+    ("pdl", "PDL_TIMEOUT_SECONDS"),
+    ("hunter", "HUNTER_TIMEOUT_SECONDS"),
+    ("clearbit", "CLEARBIT_TIMEOUT_SECONDS"),
+];
 
 /// One provider, with what it needs.
 #[derive(Clone, Debug)]
@@ -160,9 +175,16 @@ impl EnrichmentConfig {
             }
             providers.push(provider);
         }
+        let timeout = variables.number("ENRICHMENT_TIMEOUT_SECONDS", 10, TIMEOUTS)?;
+        let mut timeouts = HashMap::new();
+        for (provider, variable) in TIMEOUT_OF {
+            let seconds = variables.number(variable, timeout, TIMEOUTS)?;
+            timeouts.insert(provider, Duration::from_secs(seconds));
+        }
         Ok(Self {
             providers,
-            timeout: Duration::from_secs(variables.number("ENRICHMENT_TIMEOUT_SECONDS", 10, 1..=60)?),
+            timeouts,
+            timeout: Duration::from_secs(timeout),
             known_for: DAY * variables.number("ENRICHMENT_KNOWN_DAYS", 30, 1..=365)?,
             unknown_for: Duration::from_hours(variables.number(
                 "ENRICHMENT_UNKNOWN_HOURS",
@@ -208,6 +230,16 @@ mod tests {
         assert_eq!(credits, [None, Some(500), None]);
         assert!(!format!("{config:?}").contains("hush"));
         assert_eq!(read(&[]).unwrap().providers.len(), 1, "the fixtures");
+    }
+
+    #[test]
+    fn one_provider_may_be_given_more_time_than_the_others() {
+        let config = read(&[("ENRICHMENT_TIMEOUT_SECONDS", "7"), ("PDL_TIMEOUT_SECONDS", "30")]).unwrap();
+        assert_eq!(config.timeout, Duration::from_secs(7));
+        assert_eq!(config.timeouts["pdl"], Duration::from_secs(30));
+        assert_eq!(config.timeouts["apollo"], Duration::from_secs(7));
+        let problem = read(&[("APOLLO_TIMEOUT_SECONDS", "61")]).unwrap_err().to_string();
+        assert_eq!(problem, "APOLLO_TIMEOUT_SECONDS: must be a number from 1 to 60, not \"61\"");
     }
 
     #[test]
