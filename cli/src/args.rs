@@ -232,8 +232,8 @@ pub(crate) struct EvaluateOptions {
     /// Only judgements made since a time, such as 2026-01-31T00:00:00Z, or for as long as 90m, 24h or 7d
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub(crate) since: Option<Timestamp>,
-    /// What is changed: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N, provider=NAME,
-    /// model=NAME or prompt=FILE; may be given several times
+    /// What is changed: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N,
+    /// call_needs_facts=true|false, contract=VERSION, provider=NAME, model=NAME or prompt=FILE; may be given several times
     #[arg(long, value_name = "WHAT=VALUE")]
     pub(crate) with: Vec<With>,
     /// At most so many leads: always the same ones, spread evenly over all
@@ -258,6 +258,8 @@ pub(crate) enum With {
     FitMediumFrom(i64),
     ScoreBand(u8),
     IntentBand(u8),
+    CallNeedsFacts(bool),
+    Contract(u8),
     Provider(String),
     Model(String),
     Prompt(PathBuf),
@@ -271,6 +273,8 @@ impl fmt::Display for With {
             Self::FitMediumFrom(number) => write!(f, "fit_medium_from={number}"),
             Self::ScoreBand(number) => write!(f, "score_band={number}"),
             Self::IntentBand(number) => write!(f, "intent_band={number}"),
+            Self::CallNeedsFacts(needs) => write!(f, "call_needs_facts={needs}"),
+            Self::Contract(version) => write!(f, "contract={version}"),
             Self::Provider(name) => write!(f, "provider={name}"),
             Self::Model(name) => write!(f, "model={name}"),
             Self::Prompt(file) => write!(f, "prompt={}", file.display()),
@@ -293,11 +297,17 @@ impl FromStr for With {
             "fit_medium_from" => Self::FitMediumFrom(number()?.into()),
             "score_band" => Self::ScoreBand(number()?),
             "intent_band" => Self::IntentBand(number()?),
+            "call_needs_facts" => {
+                let needs = value.parse().map_err(|_| "call_needs_facts must be true or false".to_owned());
+                Self::CallNeedsFacts(needs?)
+            }
+            "contract" => Self::Contract(number()?),
             "provider" => Self::Provider(value.to_owned()),
             "model" => Self::Model(value.to_owned()),
             "prompt" => Self::Prompt(value.into()),
             _ => {
-                let known = "icp, fit_high_from, fit_medium_from, score_band, intent_band, provider, model and prompt";
+                let known = "icp, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts, contract, provider, model \
+                             and prompt";
                 return Err(format!("{known} can be changed"));
             }
         })

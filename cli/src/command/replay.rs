@@ -114,6 +114,10 @@ fn print(replay: &Replay) {
     } else {
         "reproducible: NO, the stored facts and answer do not give the stored verdict; do not trust it"
     });
+    if let Some(failure) = &replay.not_now {
+        output::line(&format!("it cannot be judged again now: {failure}"));
+        return;
+    }
     if replay.changes.is_empty() {
         output::line("judged again now, nothing would change");
         return;

@@ -171,3 +171,21 @@ fn the_description_of_the_interface_is_the_one_in_the_documentation() {
     let documented = include_str!("../../../docs/openapi.json");
     assert_eq!(printed, serde_json::from_str::<Value>(documented).unwrap());
 }
+
+#[test]
+fn a_budget_that_is_less_than_one_question_is_refused_at_the_start_and_by_the_doctor() {
+    let folder = Folder::new()
+        .with("AI_PROVIDER", "gemini")
+        .with("GEMINI_API_KEY", "key")
+        .with("GEMINI_BASE_URL", "http://127.0.0.1:9")
+        .with("AI_BUDGET_USD_PER_DAY", "0.01");
+    let refused = folder.run(&["serve", "--port", "0"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(
+        refused.err.contains("AI_BUDGET_USD_PER_DAY: one question to gemini-3.8-flash"),
+        "{}",
+        refused.err
+    );
+    let doctor = folder.run(&["doctor"]);
+    assert!(doctor.text().contains("AI_BUDGET_USD_PER_DAY: one question"), "{}", doctor.text());
+}

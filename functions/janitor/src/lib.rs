@@ -116,9 +116,10 @@ impl Janitor {
         let hastened = self.hot_first_in_line().await;
         let resumed = self.resume(&mut round).await;
         let reconciled = self.reconcile(&mut round).await;
-        let looked = self.second_look(&mut round).await;
         let chased = self.overdue(&mut round).await;
         let pruned = self.prune_quarantine(&mut round).await;
+        // The last one: an AI that is slow to answer keeps nothing else waiting.
+        let looked = self.second_look(&mut round).await;
         if round != Round::default() {
             tracing::info!(
                 resumed = round.resumed,
@@ -132,7 +133,7 @@ impl Janitor {
                 "janitor's round"
             );
         }
-        hastened.and(resumed).and(reconciled).and(looked).and(chased).and(pruned).map(|()| round)
+        hastened.and(resumed).and(reconciled).and(chased).and(pruned).and(looked).map(|()| round)
     }
 
     /// Now, less a while.

@@ -14,10 +14,10 @@ pub trait Analyst: Send + Sync {
     /// The model asked, as the service names it.
     fn model(&self) -> &str;
 
-    /// Asks for a judgement. The answer is the provider's text, unread and unchecked; its shape is [`grounding::Answer`].
+    /// Asks for a judgement. The answer is the provider's text, unchecked; its shape is [`grounding::Answer`].
     ///
-    /// Fails when there is no answer to check: the service could not be reached, refused, or returned nothing.
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure>;
+    /// Fails when there is no answer to check: the service could not be reached, refused, or returned nothing that can be read.
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis>;
 
     /// The outside systems that it asks, the preferred one first. None where it needs nobody.
     fn dependencies(&self) -> Vec<Dependency> {
@@ -28,6 +28,12 @@ pub trait Analyst: Send + Sync {
     /// where a system that was away is due to be tried again.
     async fn probe(&self, _dependency: &Dependency) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Whether one of its [`dependencies`](Self::dependencies) does all that a judgement needs of it, asked whatever is believed of it.
+    /// For whoever sets it up: it may take minutes.
+    async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
+        self.probe(dependency).await
     }
 }
 
@@ -51,6 +57,23 @@ pub struct Analysis {
     pub latency_ms: u64,
 }
 
+/// Why there is no answer to check.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct NoAnalysis {
+    /// What went wrong.
+    pub failure: Failure,
+    /// What asking has cost all the same, and what came instead of an answer, where anything did. None where nobody was asked.
+    pub spent: Option<Box<Analysis>>,
+}
+
+impl From<Failure> for NoAnalysis {
+    /// Nobody was asked.
+    fn from(failure: Failure) -> Self {
+        Self { failure, spent: None }
+    }
+}
+
 /// What an answer used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -60,6 +83,20 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Cost in millionths of a US dollar.
     pub cost_microusd: u64,
+}
+
+impl Analysis {
+    /// The same, with the cost and the time of what was tried before it in the same attempt.
+    #[must_use]
+    pub(crate) fn after(mut self, tried: Option<&Self>) -> Self {
+        if let Some(tried) = tried {
+            self.usage.input_tokens += tried.usage.input_tokens;
+            self.usage.output_tokens += tried.usage.output_tokens;
+            self.usage.cost_microusd += tried.usage.cost_microusd;
+            self.latency_ms = self.latency_ms.saturating_add(tried.latency_ms);
+        }
+        self
+    }
 }
 
 impl fmt::Debug for Analysis {

@@ -23,6 +23,8 @@ use crate::service::{Reply, Service};
 const DEPENDENCY: Dependency = Dependency::new("ai.bedrock");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the first use of a schema may take.
+const COMPILE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// How to reach the service.
 #[derive(Clone, Debug)]
@@ -73,6 +75,19 @@ impl Service for Bedrock {
 
     async fn probe(&self) -> Result<(), Failure> {
         let request = request::probe(&self.client, &self.model)?;
+        request.send().await.map(drop).map_err(|error| error::failure(&error))
+    }
+
+    /// With the schema of an answer, which Bedrock compiles when it sees it for the first time, and then keeps for a day.
+    async fn try_out(&self) -> Result<(), Failure> {
+        let request = request::trial(&self.client, &self.model)?;
+        let patient = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(COMPILE_TIMEOUT)
+            .operation_attempt_timeout(COMPILE_TIMEOUT)
+            .operation_timeout(COMPILE_TIMEOUT)
+            .build();
+        let request = request.customize().config_override(Builder::new().timeout_config(patient));
         request.send().await.map(drop).map_err(|error| error::failure(&error))
     }
 }

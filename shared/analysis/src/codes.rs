@@ -6,6 +6,10 @@ pub(crate) const UNAVAILABLE: &str = "ai_unavailable";
 pub(crate) const AWAY: &str = "ai_away";
 /// Something came, and it holds no answer: transient, the next may.
 pub(crate) const ANSWER_UNUSABLE: &str = "ai_answer_unusable";
+/// It said something that is no answer of the shape asked for: transient as well.
+pub(crate) const ANSWER_UNREADABLE: &str = "ai_answer_unreadable";
+/// One call may cost more than a whole day's budget: permanent.
+pub(crate) const BUDGET_TOO_SMALL: &str = "ai_budget_too_small";
 /// Too many requests or tokens a minute: deferral.
 pub(crate) const RATE_LIMITED: &str = "ai_rate_limited";
 /// Nothing is left for hours: deferral.

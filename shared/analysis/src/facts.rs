@@ -3,6 +3,7 @@ use grounding::{FactSheet, FieldPath, Namespace};
 use lead::Lead;
 use serde_json::{Map, Value};
 
+use crate::bounds::bound;
 use crate::icp::Icp;
 use crate::personal::{Person, is_personal_key};
 
@@ -23,6 +24,8 @@ const MAX_MEMBERS: usize = 100;
 /// - `enrichment.*`: the company, only where it was found;
 /// - `computed.*`: what the profile makes of it, see [`Icp::computed`].
 ///
+/// The whole is at most 32 KiB as a model is shown it: the largest facts are left out, and `computed.facts_left_out` says how many.
+///
 /// The person's address, name and telephone number never get here, wherever the sender put them. Nor does text that the
 /// person wrote (company, title) or that has no meaning to us (`attributes`): it is there only as what we derived from it.
 pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet {
@@ -37,6 +40,7 @@ pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet 
             Bounds { person: None, left: MAX_FACTS }.of(Namespace::Enrichment, &company),
         );
     }
+    bound(&mut facts);
     facts
 }
 

@@ -14,6 +14,7 @@
 mod analyst;
 #[cfg(feature = "bedrock")]
 mod bedrock;
+mod bounds;
 mod codes;
 mod computed;
 mod dialect;
@@ -30,7 +31,7 @@ mod rules;
 mod service;
 mod text;
 
-pub use analyst::{Analysis, Analyst, Usage};
+pub use analyst::{Analysis, Analyst, NoAnalysis, Usage};
 #[cfg(feature = "bedrock")]
 pub use bedrock::{Bedrock, BedrockSettings};
 pub use facts::fact_sheet;

@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use breaker::{Breaker, BreakerSettings, Budget, Hold, Passage};
-use grounding::{Contract, FactSheet};
+use grounding::{Answer, AnswerError, Contract, FactSheet};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use lead::{Clock, Dependency, Failure, FailureClass};
 
@@ -11,7 +13,7 @@ use crate::codes;
 use crate::models::Model;
 use crate::prompt::{Prompt, Question};
 use crate::service::{Reply, Service, Tokens};
-use crate::{Analysis, Analyst, Usage};
+use crate::{Analysis, Analyst, NoAnalysis, Usage};
 
 /// Opens after 5 failures in a row, for 5 seconds only: a lead's attempts span 30 seconds, and a service that is back after a
 /// few of them should still judge it.
@@ -21,6 +23,10 @@ pub const AI_BREAKER: BreakerSettings = BreakerSettings { threshold: 5, open_for
 const DEFERRAL: Duration = Duration::from_secs(30);
 /// How long a service is left alone that needs a person: a new key, another model.
 const MISCONFIGURED: Duration = Duration::from_mins(5);
+
+/// How long a probe may take, whatever a judgement may: who probes has a minute for all that it does, and a service that does not
+/// say a word within this is not well.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What the schema and the envelope of a request add to its text, in bytes; more than it really is.
 const ENVELOPE: usize = 8 * 1024;
@@ -70,6 +76,12 @@ impl ModelAnalyst {
         Dependency::named(format!("ai.{provider}"))
     }
 
+    /// The most that one call for a model can cost on a day or after it, in millionths of a US dollar: a budget below it lets no
+    /// lead be judged.
+    pub fn dearest_call(model: &Model, prompt: &Prompt, contract: &Contract, from: Timestamp) -> u64 {
+        model.worst_case_from(prompt.longest_question(contract) + ENVELOPE, day_of(from))
+    }
+
     async fn pass(&self) -> Result<Option<Passage>, Failure> {
         let Some(breaker) = &self.guards.breaker else { return Ok(None) };
         match breaker.pass().await {
@@ -93,39 +105,67 @@ impl ModelAnalyst {
         })
     }
 
-    async fn hold(&self, question: &Question) -> Result<Option<(Hold, u64)>, Failure> {
-        let Some(budget) = &self.guards.budget else { return Ok(None) };
+    /// The most that a question can cost.
+    fn worst_case(&self, question: &Question) -> u64 {
         let bytes = question.instructions.len() + question.facts.len() + ENVELOPE;
-        let worst = self.model.worst_case(bytes, self.today());
-        Ok(Some((budget.hold(worst).await?, worst)))
+        self.model.worst_case(bytes, self.today())
     }
 
-    /// Puts what the call did cost in the place of what was held; where that is not known, all of it.
-    async fn settle(&self, hold: Option<(Hold, u64)>, asked: &Result<Reply, Failure>) {
-        let (Some(budget), Some((hold, worst))) = (&self.guards.budget, hold) else { return };
-        let spent = match asked {
-            Ok(reply) => self.cost(&reply.tokens),
+    /// Holds what the call may cost. One that may cost more than a day's budget is refused for this lead alone: waiting does not
+    /// help it, and would hold up all the others.
+    async fn hold(&self, worst: u64) -> Result<Option<Hold>, Failure> {
+        let Some(budget) = &self.guards.budget else { return Ok(None) };
+        if worst > budget.limit() {
+            let problem = "one call may cost more than the day's budget";
+            return Err(Failure::permanent(codes::BUDGET_TOO_SMALL, problem));
+        }
+        budget.hold(worst).await.map(Some)
+    }
+
+    /// What a call has cost, in millionths of a US dollar; where that is not known, the most that it could.
+    fn spent(&self, asked: &Result<Reply, Failure>, worst: u64) -> u64 {
+        match asked {
+            Ok(Reply { tokens: Some(tokens), .. }) => self.model.cost(tokens, self.today()),
+            Ok(Reply { tokens: None, .. }) => worst,
             Err(failure) if MAY_BE_CHARGED.contains(&failure.code.as_ref()) => worst,
             Err(_) => 0,
-        };
+        }
+    }
+
+    /// Puts what the call did cost in the place of what was held.
+    async fn settle(&self, hold: Option<Hold>, spent: u64) {
+        let (Some(budget), Some(hold)) = (&self.guards.budget, hold) else { return };
         if let Err(failure) = budget.settle(hold, spent).await {
             tracing::warn!(code = %failure.code, "what a call did cost could not be noted: it counts as the most it could");
         }
     }
 
-    /// Tells the breaker how the service did. What a filter or a length did to one lead says nothing against the service.
+    /// Something was said that is no answer: the next may be one.
+    fn unreadable(&self, error: &AnswerError) -> Failure {
+        Failure::transient(codes::ANSWER_UNREADABLE, error.to_string()).on(self.dependency.clone())
+    }
+
+    /// A call that was let through is not made after all.
+    async fn give_back(&self, passage: Option<Passage>) {
+        let (Some(breaker), Some(passage)) = (&self.guards.breaker, passage) else { return };
+        if let Err(failure) = breaker.untried(passage).await {
+            tracing::warn!(code = %failure.code, "the breaker could not be told");
+        }
+    }
+
+    /// Tells the breaker how the service did. What a filter, a length or a refusal did to one lead says nothing against the service.
     async fn tell_breaker(&self, passage: Option<Passage>, asked: Result<(), &Failure>) {
         let (Some(breaker), Some(passage)) = (&self.guards.breaker, passage) else { return };
         let until = |wait| self.clock.now().saturating_add(wait).unwrap_or(self.clock.now());
         let told = match asked {
-            Ok(()) if passage == Passage::Closed(0) => Ok(()),
-            Ok(()) => breaker.succeeded().await,
+            Ok(()) => breaker.answered(passage).await,
             Err(failure) if failure.class == FailureClass::Deferral => {
                 breaker.open_until(failure, until(failure.retry_after.unwrap_or(DEFERRAL))).await
             }
             Err(failure) if needs_a_person(failure) => {
                 breaker.open_until(failure, until(MISCONFIGURED)).await
             }
+            Err(failure) if failure.class == FailureClass::Permanent => breaker.answered(passage).await,
             Err(failure) => breaker.failed(failure).await,
         };
         if let Err(failure) = told {
@@ -133,16 +173,12 @@ impl ModelAnalyst {
         }
     }
 
-    fn cost(&self, tokens: &Tokens) -> u64 {
-        self.model.cost(tokens, self.today())
-    }
-
     /// The day in UTC, by which prices and budget go.
-    fn today(&self) -> jiff::civil::Date {
-        TimeZone::UTC.to_datetime(self.clock.now()).date()
+    fn today(&self) -> Date {
+        day_of(self.clock.now())
     }
 
-    fn count(&self, outcome: &'static str, tokens: &Tokens, took: Duration) {
+    fn count(&self, outcome: &'static str, tokens: &Tokens, cost: u64, took: Duration) {
         let provider = self.service.provider();
         metrics::counter!("revenueflow_ai_calls_total", "provider" => provider, "outcome" => outcome)
             .increment(1);
@@ -150,10 +186,13 @@ impl ModelAnalyst {
             .increment(tokens.read());
         metrics::counter!("revenueflow_ai_tokens_total", "provider" => provider, "direction" => "output")
             .increment(tokens.output);
-        metrics::counter!("revenueflow_ai_cost_microusd_total", "provider" => provider)
-            .increment(self.cost(tokens));
+        metrics::counter!("revenueflow_ai_cost_microusd_total", "provider" => provider).increment(cost);
         metrics::histogram!("revenueflow_ai_seconds", "provider" => provider).record(took.as_secs_f64());
     }
+}
+
+fn day_of(moment: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(moment).date()
 }
 
 fn needs_a_person(failure: &Failure) -> bool {
@@ -170,40 +209,63 @@ impl Analyst for ModelAnalyst {
         &self.model.id
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         let passage = self.pass().await?;
         let question = self.prompt.question(facts, &self.contract);
-        let hold = self.hold(&question).await?;
+        let worst = self.worst_case(&question);
+        let hold = match self.hold(worst).await {
+            Ok(hold) => hold,
+            Err(failure) => {
+                self.give_back(passage).await;
+                return Err(failure.into());
+            }
+        };
         let started = Instant::now();
         let asked = self.service.ask(&question).await;
         let took = started.elapsed();
-        self.settle(hold, &asked).await;
+        let cost_microusd = self.spent(&asked, worst);
+        self.settle(hold, cost_microusd).await;
         self.tell_breaker(passage, asked.as_ref().map(|_| ())).await;
-        let reply = match asked {
-            Ok(reply) => reply,
-            Err(failure) => {
-                self.count("failed", &Tokens::default(), took);
-                return Err(failure);
-            }
-        };
-        let text = reply.outcome.into_text(&self.dependency);
-        self.count(if text.is_ok() { "answered" } else { "no_answer" }, &reply.tokens, took);
-        Ok(Analysis {
+
+        let tokens = asked.as_ref().ok().and_then(|reply| reply.tokens).unwrap_or_default();
+        let mut analysis = Analysis {
             provider: self.provider().to_owned(),
-            model: reply.model.unwrap_or_else(|| self.model.id.clone()),
+            model: self.model.id.clone(),
             prompt_version: Some(self.prompt.version()),
-            raw_answer: text?,
-            usage: Usage {
-                input_tokens: reply.tokens.read(),
-                output_tokens: reply.tokens.output,
-                cost_microusd: self.cost(&reply.tokens),
-            },
+            raw_answer: String::new(),
+            usage: Usage { input_tokens: tokens.read(), output_tokens: tokens.output, cost_microusd },
             latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        })
+        };
+        let (outcome, failure) = match asked {
+            Ok(reply) => {
+                analysis.model = reply.model.unwrap_or(analysis.model);
+                match reply.outcome.into_text(&self.dependency) {
+                    Ok(text) => {
+                        let read = Answer::parse(&text);
+                        analysis.raw_answer = text;
+                        match read {
+                            Ok(_) => ("answered", None),
+                            Err(error) => ("no_answer", Some(self.unreadable(&error))),
+                        }
+                    }
+                    Err(failure) => ("no_answer", Some(failure)),
+                }
+            }
+            Err(failure) => ("failed", Some(failure)),
+        };
+        self.count(outcome, &tokens, cost_microusd, took);
+        match failure {
+            None => Ok(analysis),
+            Some(failure) => Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) }),
+        }
     }
 
     fn dependencies(&self) -> Vec<Dependency> {
         vec![self.dependency.clone()]
+    }
+
+    async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
+        if *dependency == self.dependency { self.service.try_out().await } else { Ok(()) }
     }
 
     async fn probe(&self, dependency: &Dependency) -> Result<(), Failure> {
@@ -213,7 +275,11 @@ impl Analyst for ModelAnalyst {
         match self.pass().await? {
             Some(Passage::Closed(_)) => Ok(()),
             passage => {
-                let answer = self.service.probe().await;
+                let answer = match tokio::time::timeout(PROBE_TIMEOUT, self.service.probe()).await {
+                    Ok(answer) => answer,
+                    Err(_) => Err(Failure::transient("http_timeout", "no answer to a probe in time")
+                        .on(self.dependency.clone())),
+                };
                 self.tell_breaker(passage, answer.as_ref().copied()).await;
                 answer
             }

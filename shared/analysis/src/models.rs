@@ -136,6 +136,11 @@ impl Models {
             .expect("the built-in list is checked by a test")
     }
 
+    /// The ids of a provider's models, without the prefix of an inference profile.
+    pub fn ids(&self, provider: &str) -> impl Iterator<Item = &str> {
+        self.models.iter().filter(move |card| card.provider == provider).map(|card| card.id.as_str())
+    }
+
     /// The model that a provider is to be asked for, by the id that it is called with.
     pub fn model(&self, provider: &str, id: &str) -> Result<Model, ModelsError> {
         let prefix = REGIONAL.into_iter().chain([GLOBAL]).find(|prefix| id.starts_with(prefix));
@@ -182,6 +187,13 @@ impl Model {
         let read = Tokens { input: bytes, output, ..Tokens::default() };
         let written = Tokens { cache_write: bytes, output, ..Tokens::default() };
         self.cost(&read, on).max(self.cost(&written, on))
+    }
+
+    /// The same, on that day or on any after it, as far as prices are known.
+    pub fn worst_case_from(&self, bytes: usize, from: Date) -> u64 {
+        let later = self.prices.iter().map(|price| price.from).filter(|day| *day > from);
+        let costs = later.chain([from]).map(|day| self.worst_case(bytes, day));
+        costs.max().unwrap_or_default()
     }
 }
 

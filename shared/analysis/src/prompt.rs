@@ -4,6 +4,8 @@ use grounding::{Contract, FactSheet};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::bounds::MAX_SHEET_BYTES;
+
 /// The longest prompt read, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 /// How much of the text's hash stands in its version, in bytes.
@@ -87,15 +89,24 @@ impl Prompt {
 
     /// The question about one lead.
     pub fn question(&self, facts: &FactSheet, contract: &Contract) -> Question {
-        let instructions = [
+        let facts = format!("{BEFORE}{}{AFTER}", quoted(&facts.to_json()));
+        Question { instructions: self.instructions(contract), facts }
+    }
+
+    /// How long a question can be, in bytes: no fact sheet is longer than [`fact_sheet`](crate::fact_sheet) makes it.
+    pub(crate) fn longest_question(&self, contract: &Contract) -> usize {
+        self.instructions(contract).len() + BEFORE.len() + AFTER.len() + MAX_SHEET_BYTES
+    }
+
+    fn instructions(&self, contract: &Contract) -> String {
+        [
             ("{fit_high_from}", contract.fit_high_from.to_string()),
             ("{fit_medium_from}", contract.fit_medium_from.to_string()),
             ("{score_band}", contract.score_band.to_string()),
             ("{intent_band}", contract.intent_band.to_string()),
         ]
         .iter()
-        .fold(self.text.clone(), |text, (name, value)| text.replace(name, value));
-        Question { instructions, facts: format!("{BEFORE}{}{AFTER}", quoted(&facts.to_json())) }
+        .fold(self.text.clone(), |text, (name, value)| text.replace(name, value))
     }
 }
 
@@ -106,7 +117,7 @@ fn is_name(name: &str) -> bool {
 
 /// JSON in which no text can close the tag around it, and nothing is invisible or written backwards: such characters are
 /// escaped, which JSON allows for any. What is read from it is the same.
-fn quoted(facts: &Value) -> String {
+pub(crate) fn quoted(facts: &Value) -> String {
     let json = facts.to_string();
     let mut quoted = String::with_capacity(json.len());
     for c in json.chars() {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use grounding::FactSheet;
 use lead::{Dependency, Failure, FailureClass};
 
-use crate::{Analysis, Analyst};
+use crate::{Analysis, Analyst, NoAnalysis};
 
 /// Two analysts: whatever keeps the first from answering, the second is asked in the same attempt. The analysis says which
 /// one answered.
@@ -30,20 +30,28 @@ impl Analyst for Relay {
         self.first.model()
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         let first = match self.first.analyse(facts).await {
             Ok(analysis) => return Ok(analysis),
-            Err(failure) => failure,
+            Err(first) => first,
         };
-        tracing::info!(code = %first.code, second = self.second.provider(), "the second AI is asked");
+        tracing::info!(code = %first.failure.code, second = self.second.provider(), "the second AI is asked");
         match self.second.analyse(facts).await {
-            Ok(analysis) => Ok(analysis),
+            Ok(analysis) => Ok(analysis.after(first.spent.as_deref())),
             Err(second) => Err(least_final(first, second)),
         }
     }
 
     fn dependencies(&self) -> Vec<Dependency> {
         [self.first.dependencies(), self.second.dependencies()].concat()
+    }
+
+    async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
+        if self.first.dependencies().contains(dependency) {
+            self.first.try_out(dependency).await
+        } else {
+            self.second.try_out(dependency).await
+        }
     }
 
     async fn probe(&self, dependency: &Dependency) -> Result<(), Failure> {
@@ -56,14 +64,19 @@ impl Analyst for Relay {
 }
 
 /// Of two reasons for no answer the one that leaves most hope: another attempt before a wait, the shorter wait before the
-/// longer, and either before none. Otherwise the first one's.
-fn least_final(first: Failure, second: Failure) -> Failure {
-    let hope = |failure: &Failure| match failure.class {
+/// longer, and either before none. Otherwise the first one's. Both have cost what they cost.
+fn least_final(first: NoAnalysis, second: NoAnalysis) -> NoAnalysis {
+    let hope = |no: &NoAnalysis| match no.failure.class {
         FailureClass::Transient => (0, None),
-        FailureClass::Deferral => (1, failure.retry_after),
+        FailureClass::Deferral => (1, no.failure.retry_after),
         FailureClass::Permanent => (2, None),
     };
-    if hope(&second) < hope(&first) { second } else { first }
+    let (counts, other) = if hope(&second) < hope(&first) { (second, first) } else { (first, second) };
+    let spent = match (counts.spent, other.spent) {
+        (Some(spent), other) => Some(Box::new(spent.after(other.as_deref()))),
+        (None, other) => other,
+    };
+    NoAnalysis { failure: counts.failure, spent }
 }
 
 #[cfg(test)]
@@ -71,6 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::Usage;
 
     #[test]
     fn of_two_failures_the_less_final_one_counts() {
@@ -89,9 +103,29 @@ mod tests {
             (never(), wait(9), wait(9)),
             (wait(9), never(), wait(9)),
         ] {
-            assert_eq!(least_final(first, second), counts);
+            assert_eq!(least_final(first.into(), second.into()).failure, counts);
         }
         let other = Failure::permanent("ai_model_retired", "gone");
-        assert_eq!(least_final(never(), other), never());
+        assert_eq!(least_final(never().into(), other.into()).failure, never());
+    }
+
+    #[test]
+    fn what_both_have_cost_is_kept() {
+        let cost = |provider: &str, cost_microusd| Analysis {
+            provider: provider.to_owned(),
+            model: String::new(),
+            prompt_version: None,
+            raw_answer: String::new(),
+            usage: Usage { input_tokens: 1, output_tokens: 1, cost_microusd },
+            latency_ms: 1,
+        };
+        let no = |failure, spent: Option<Analysis>| NoAnalysis { failure, spent: spent.map(Box::new) };
+        let never = || Failure::permanent("ai_blocked", "no");
+        let again = || Failure::transient("ai_answer_unreadable", "what");
+        let both = least_final(no(never(), Some(cost("a", 3))), no(again(), Some(cost("b", 4))));
+        let spent = both.spent.unwrap();
+        assert_eq!((spent.provider.as_str(), spent.usage.cost_microusd, spent.latency_ms), ("b", 7, 2));
+        let one = least_final(no(never(), Some(cost("a", 3))), no(again(), None));
+        assert_eq!(one.spent.unwrap().usage.cost_microusd, 3);
     }
 }

@@ -4,7 +4,7 @@ use lead::{Failure, FitScore, Intent};
 use serde_json::{Value, json};
 
 use crate::evidence::Found;
-use crate::{Analysis, Analyst, Icp, Usage};
+use crate::{Analysis, Analyst, Icp, NoAnalysis, Usage};
 
 /// The most technologies quoted: enough to see why, within what an answer may hold.
 const MAX_TECHNOLOGIES: usize = 5;
@@ -56,7 +56,7 @@ impl Analyst for Rules {
         &self.model
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         let answer = self.answer(facts).ok_or_else(|| {
             Failure::permanent("facts_incomplete", "the fact sheet has no computed baseline")
         })?;

@@ -15,6 +15,11 @@ pub trait Service: Send + Sync {
 
     /// A call of a few tokens, which shows that the key, the model and the quota are good.
     async fn probe(&self) -> Result<(), Failure>;
+
+    /// The same, with whatever a judgement needs that may be slow for the first time.
+    async fn try_out(&self) -> Result<(), Failure> {
+        self.probe().await
+    }
 }
 
 /// What came back, whether or not it can be used: it has cost its tokens.
@@ -22,8 +27,8 @@ pub trait Service: Send + Sync {
 pub struct Reply {
     /// What it holds.
     pub outcome: Outcome,
-    /// What it used.
-    pub tokens: Tokens,
+    /// What it used; none where the service did not say.
+    pub tokens: Option<Tokens>,
     /// The model that answered, where the service says so.
     pub model: Option<String>,
 }

@@ -31,6 +31,7 @@ pub(crate) fn guarded(
     store: &Store,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Analyst>> {
+    check_budget(config, icp, clock.as_ref())?;
     let guards = |provider: AiProvider| {
         let dependency = ModelAnalyst::dependency(provider.as_str());
         let breaker = Breaker::new(dependency, Arc::new(store.clone()), Arc::clone(clock), AI_BREAKER);
@@ -41,6 +42,36 @@ pub(crate) fn guarded(
         Guards { breaker: Some(breaker), budget }
     };
     assemble(config, icp, &guards, clock)
+}
+
+/// Whether the day's budget is enough for a single question, now and at every price that is known to come: below that no lead would
+/// ever be judged, and all would wait.
+///
+/// # Errors
+///
+/// When it is not, or a file or model is missing or wrong; names the variable.
+pub fn check_budget(config: &Config, icp: &Icp, clock: &dyn Clock) -> anyhow::Result<()> {
+    let Some(budget) = config.ai.budget_microusd_per_day else { return Ok(()) };
+    for provider in [Some(config.ai.provider), config.ai.second].into_iter().flatten() {
+        if provider == AiProvider::Rules {
+            continue;
+        }
+        let model = ai_model(config, provider)?;
+        let dearest = ModelAnalyst::dearest_call(&model, &prompt(config)?, &icp.contract, clock.now());
+        anyhow::ensure!(
+            budget >= dearest,
+            "AI_BUDGET_USD_PER_DAY: one question to {} may cost {:.4} US dollars, and {:.4} a day are less",
+            model.id,
+            dollars(dearest),
+            dollars(budget),
+        );
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for a message")]
+fn dollars(microusd: u64) -> f64 {
+    microusd as f64 / 1e6
 }
 
 /// The model that a provider is asked for, from the list of models.

@@ -4,7 +4,7 @@ mod ai;
 mod crm;
 mod enrichment;
 
-pub use ai::{ai_model, analyst};
+pub use ai::{ai_model, analyst, check_budget};
 pub use crm::{hubspot, mapping as crm_mapping};
 
 use std::sync::Arc;

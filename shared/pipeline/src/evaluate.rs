@@ -1,13 +1,14 @@
 //! What other rules, another analyst or another contract would have made of the leads that were judged. Nothing is written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use analysis::{Analysis, Analyst, Icp, Rules, fact_sheet};
 use enrichment::Enrichment;
 use futures::{StreamExt as _, stream};
 use grounding::{Answer, Claim, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
-use lead::{Decision, Failure, FailureClass, Fit, FitScore, Intent, Lead, LeadId};
+use lead::{Decision, Failure, Fit, FitScore, Intent, Lead, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
@@ -16,6 +17,14 @@ use crate::replay::{Change, changes};
 
 /// How many leads are judged at the same time: an AI takes seconds for each.
 const AT_ONCE: usize = 8;
+
+/// Failures to answer that would be everybody's.
+const FOR_EVERYBODY: [&str; 3] = ["ai_credentials_refused", "ai_model_retired", "ai_quota_exhausted"];
+
+/// How often one lead waits for a service that wants to be asked more slowly, how long where it does not say, and how long at most.
+const MAX_WAITS: u32 = 5;
+const WAIT: Duration = Duration::from_secs(15);
+const MAX_WAIT: Duration = Duration::from_mins(2);
 
 /// What the leads are judged by in the simulation.
 pub struct Alternative {
@@ -156,8 +165,8 @@ impl Evaluated {
 /// Judges the selected leads under an alternative, a few at a time, and hands each to `each` in a stable order. Holds one page
 /// at a time.
 ///
-/// A lead that cannot be judged is handed over with its failure, and the next one taken up; but when an analyst can
-/// answer nobody for now, or never will, the whole ends with that failure.
+/// A lead that cannot be judged is handed over with its failure, and the next one taken up; but when an analyst will answer
+/// nobody (its key is refused, its model is gone, its quota of the day is used up), the whole ends with that failure.
 pub async fn evaluate(
     store: &Store,
     alternative: &Alternative,
@@ -199,11 +208,22 @@ enum Stop {
 }
 
 impl Stop {
-    /// Asking about the next lead may go better only where this one's failure was of the moment.
+    /// Asking about the next lead goes no better only where nobody is answered.
     fn of_asking(failure: Failure) -> Self {
-        match failure.class {
-            FailureClass::Transient => Self::Lead(failure),
-            FailureClass::Deferral | FailureClass::Permanent => Self::All(failure),
+        if FOR_EVERYBODY.contains(&failure.code.as_ref()) { Self::All(failure) } else { Self::Lead(failure) }
+    }
+}
+
+/// Asks, and where the service wants to be asked more slowly waits as long as it says and asks again.
+async fn ask_patiently(analyst: &dyn Analyst, facts: &FactSheet) -> Result<Analysis, Failure> {
+    let mut waits = 0;
+    loop {
+        match analyst.analyse(facts).await.map_err(|no| no.failure) {
+            Err(failure) if failure.code == "ai_rate_limited" && waits < MAX_WAITS => {
+                waits += 1;
+                tokio::time::sleep(failure.retry_after.unwrap_or(WAIT).min(MAX_WAIT)).await;
+            }
+            asked => return asked,
         }
     }
 }
@@ -218,13 +238,13 @@ async fn one(stored: StoredAnalysis, alternative: &Alternative, rules: &Rules) -
 
     let mut cost_microusd = 0;
     let (answer, basis) = if let Some(analyst) = &alternative.analyst {
-        let answered = analyst.analyse(&facts).await.map_err(Stop::of_asking)?;
+        let answered = ask_patiently(analyst.as_ref(), &facts).await.map_err(Stop::of_asking)?;
         cost_microusd = answered.usage.cost_microusd;
         (Some(read(&answered).map_err(Stop::Lead)?), Basis::NewAnswer)
     } else if analysis.fallback {
         (None, Basis::NoAnswer)
     } else if analysis.provider == rules.provider() {
-        let answered = rules.analyse(&facts).await.map_err(Stop::of_asking)?;
+        let answered = rules.analyse(&facts).await.map_err(|no| Stop::of_asking(no.failure))?;
         (Some(read(&answered).map_err(Stop::Lead)?), Basis::Rules)
     } else {
         let answer = Answer::parse(&analysis.raw_answer).map_err(|_| unreadable())?;

@@ -1,4 +1,4 @@
-use analysis::{Analysis, Usage, fact_sheet};
+use analysis::{Analysis, NoAnalysis, Usage, fact_sheet};
 use enrichment::Enrichment;
 use grounding::{Answer, FactSheet, Verdict, check};
 use lead::{Failure, FailureClass};
@@ -21,11 +21,12 @@ pub(crate) async fn judge(
     let contract = &pipeline.icp.contract;
     let (analysis, verdict, fallback_reason) = match ask(pipeline, &facts).await {
         Ok((analysis, answer)) => (analysis, check(&facts, &answer, contract), None),
-        Err(failure) if gives_up(&failure, attempt) => {
+        Err(NoAnalysis { failure, spent }) if gives_up(&failure, attempt) => {
             tracing::warn!(code = %failure.code, "no analysis: the neutral verdict stands in");
-            (no_analysis(pipeline), Verdict::fallback(contract), Some(failure.code.into_owned()))
+            let asked = spent.map_or_else(|| nobody_asked(pipeline), |spent| *spent);
+            (asked, Verdict::fallback(contract), Some(failure.code.into_owned()))
         }
-        Err(failure) => return Err(failure),
+        Err(NoAnalysis { failure, .. }) => return Err(failure),
     };
     let fallback = fallback_reason.is_some();
     metrics::counter!("revenueflow_analyses_total", "provider" => analysis.provider.clone(),
@@ -55,11 +56,15 @@ pub(crate) async fn judge(
 }
 
 /// An answer that can be read; one that cannot counts as an attempt, since the next may be better.
-pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<(Analysis, Answer), Failure> {
+pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<(Analysis, Answer), NoAnalysis> {
     let analysis = pipeline.analyst.analyse(facts).await?;
-    let answer = Answer::parse(&analysis.raw_answer)
-        .map_err(|error| Failure::transient("ai_answer_unreadable", error.to_string()))?;
-    Ok((analysis, answer))
+    match Answer::parse(&analysis.raw_answer) {
+        Ok(answer) => Ok((analysis, answer)),
+        Err(error) => {
+            let failure = Failure::transient("ai_answer_unreadable", error.to_string());
+            Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) })
+        }
+    }
 }
 
 pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
@@ -70,7 +75,7 @@ pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
     }
 }
 
-fn no_analysis(pipeline: &Pipeline) -> Analysis {
+fn nobody_asked(pipeline: &Pipeline) -> Analysis {
     Analysis {
         provider: pipeline.analyst.provider().to_owned(),
         model: pipeline.analyst.model().to_owned(),

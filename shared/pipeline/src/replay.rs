@@ -20,9 +20,12 @@ pub struct Replay {
     /// Whether the stored facts and answer give the stored verdict again, byte for byte, under the stored contract.
     /// False means that the verdict cannot be trusted.
     pub reproducible: bool,
-    /// The verdict that the present configuration and analyst would give on what is stored.
-    pub now: Verdict,
-    /// How the two differ, as a person would put it. Empty: nothing would change.
+    /// The verdict that the present configuration and analyst would give on what is stored. None where nobody could judge now.
+    pub now: Option<Verdict>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_now: Option<Failure>,
+    /// How the two differ, as a person would put it. Empty: nothing would change, or it is not known.
     pub changes: Vec<Change>,
 }
 
@@ -142,10 +145,14 @@ impl Pipeline {
         } else {
             fact_sheet(&record.content, &enrichment, &self.icp) // a revision that is still to be judged
         };
-        let (_, answer) = judge::ask(self, &facts).await?;
-        let now = check(&facts, &answer, &self.icp.contract);
-        let changes = changes(&analysis.verdict, &now);
-        Ok(Some(Replay { lead_id: lead.clone(), stored: analysis.verdict, reproducible, now, changes }))
+        // What is stored can be judged by itself: an AI that is away must not hide whether it can be trusted.
+        let (now, not_now) = match judge::ask(self, &facts).await {
+            Ok((_, answer)) => (Some(check(&facts, &answer, &self.icp.contract)), None),
+            Err(no) => (None, Some(no.failure)),
+        };
+        let changes = now.as_ref().map_or_else(Vec::new, |now| changes(&analysis.verdict, now));
+        let lead_id = lead.clone();
+        Ok(Some(Replay { lead_id, stored: analysis.verdict, reproducible, now, not_now, changes }))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Amazon Bedrock as far as `Converse` goes
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>).
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
@@ -11,9 +10,11 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::judge;
+use crate::script::Script;
 use crate::{Fault, Misbehaviour};
 
 /// The access key that is taken where no other is agreed on.
@@ -36,23 +37,23 @@ struct Known {
     caches: bool,
 }
 
-const MODELS: [Known; 5] = [
-    Known {
-        id: "anthropic.claude-haiku-5-5",
-        needs_profile: true,
-        shape: Shape::StructuredOutput,
-        caches: true,
-    },
-    Known {
-        id: "anthropic.claude-sonnet-5-5",
-        needs_profile: true,
-        shape: Shape::StructuredOutput,
-        caches: true,
-    },
-    Known { id: "amazon.nova-2-lite-v1:0", needs_profile: true, shape: Shape::ForcedTool, caches: false },
-    Known { id: "amazon.nova-micro-v1:0", needs_profile: false, shape: Shape::ForcedTool, caches: false },
-    Known { id: "openai.gpt-oss-120b-1:0", needs_profile: false, shape: Shape::Words, caches: false },
+const MODELS: [Known; 8] = [
+    known("anthropic.claude-haiku-5-5", true, Shape::StructuredOutput, true),
+    known("anthropic.claude-sonnet-5-5", true, Shape::StructuredOutput, true),
+    known("anthropic.claude-opus-5-5", true, Shape::Words, true),
+    known("anthropic.claude-haiku-4-5-20251001-v1:0", true, Shape::ForcedTool, true),
+    known("amazon.nova-2-lite-v1:0", true, Shape::ForcedTool, false),
+    known("amazon.nova-lite-v1:0", false, Shape::ForcedTool, false),
+    known("amazon.nova-micro-v1:0", false, Shape::ForcedTool, false),
+    known("openai.gpt-oss-120b-1:0", false, Shape::Words, false),
 ];
+
+const fn known(id: &'static str, needs_profile: bool, shape: Shape, caches: bool) -> Known {
+    Known { id, needs_profile, shape, caches }
+}
+
+/// Beginnings of the ids of inference profiles.
+const PROFILES: [&str; 7] = ["us.", "eu.", "apac.", "us-gov.", "jp.", "au.", "global."];
 
 const RETIRED: [&str; 2] = ["anthropic.claude-v2:1", "anthropic.claude-3-sonnet-20240229-v1:0"];
 
@@ -83,7 +84,8 @@ const REFUSED: [&str; 9] = [
 ];
 
 /// What the model does with a request that is in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Says {
     /// A truthful answer.
     Truth,
@@ -94,31 +96,34 @@ pub enum Says {
     /// A truthful answer behind its reasoning.
     Reasoning,
     /// Half of an answer, and this reason for its end.
-    Ends(&'static str),
+    Ends(String),
 }
 
 /// The state of the fake.
 #[derive(Clone)]
 pub struct Bedrock {
     access_key_id: Arc<str>,
-    script: Arc<Mutex<VecDeque<Says>>>,
+    script: Script<Says>,
 }
 
 impl Default for Bedrock {
     fn default() -> Self {
-        Self { access_key_id: ACCESS_KEY_ID.into(), script: Arc::default() }
+        Self { access_key_id: ACCESS_KEY_ID.into(), script: Script::default() }
     }
 }
 
 impl Bedrock {
-    /// What the next requests get, one each; truthful answers afterwards.
+    /// What the next requests get, one each; truthful answers afterwards. `/_says` does the same over HTTP.
     pub fn will(&self, says: impl IntoIterator<Item = Says>) {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).extend(says);
+        self.script.add(says);
     }
 
     /// The paths.
     pub fn router(&self) -> Router {
-        Router::new().route("/model/{model}/converse", post(converse)).with_state(self.clone())
+        Router::new()
+            .route("/model/{model}/converse", post(converse))
+            .with_state(self.clone())
+            .merge(self.script.router())
     }
 
     /// Looks at the form of the signature and whose it is; the signature itself would need the secret.
@@ -188,12 +193,12 @@ async fn converse(
     if let Err(problem) = check(&request, known) {
         return invalid(&problem);
     }
-    let says = fake.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let says = fake.script.next();
     Json(answer(known, &request, &says.unwrap_or(Says::Truth))).into_response()
 }
 
 fn find(model: &str) -> Result<&'static Known, Box<Response>> {
-    let profile = ["us.", "eu.", "apac.", "global."].iter().find_map(|prefix| model.strip_prefix(prefix));
+    let profile = PROFILES.iter().find_map(|prefix| model.strip_prefix(prefix));
     let base = profile.unwrap_or(model);
     if RETIRED.contains(&base) {
         let problem =
@@ -288,7 +293,7 @@ fn answer(model: &Known, request: &Map<String, Value>, says: &Says) -> Value {
     let text = |text: &str| json!({ "text": text });
     let (mut content, mut reason) = match (says, tool) {
         (Says::Text(said), _) => (vec![text(said)], "end_turn"),
-        (Says::Ends(reason), _) => (vec![text(&spoken[..spoken.len() / 2])], *reason),
+        (Says::Ends(reason), _) => (vec![text(&spoken[..spoken.len() / 2])], reason.as_str()),
         (Says::Truth | Says::Invention | Says::Reasoning, Some(name)) => {
             let tool = json!({ "toolUse": { "toolUseId": "tooluse_sandbox", "name": name, "input": whole } });
             (vec![text("I hand it in."), tool], "tool_use")

@@ -1,8 +1,7 @@
 //! Google's Gemini API as far as `generateContent` and the list of models go
 //! (<https://ai.google.dev/api/generate-content>, <https://ai.google.dev/api/models>).
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
@@ -11,22 +10,26 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::judge;
+use crate::script::Script;
 use crate::{Fault, Misbehaviour};
 
 /// The key that is taken where no other is agreed on.
 pub const KEY: &str = "sandbox-gemini-key";
 
 /// Models that can be asked, and whether they think.
-const MODELS: [(&str, bool); 7] = [
+const MODELS: [(&str, bool); 9] = [
+    ("gemini-4-argon", true),
     ("gemini-3.8-flash", true),
     ("gemini-3.7-flash", true),
     ("gemini-3.6-flash", true),
     ("gemini-3.5-flash", true),
     ("gemini-3.5-flash-lite", true),
     ("gemini-3.1-flash-lite", true),
+    ("gemini-3.1-pro-preview", true),
     ("gemma-4-27b-it", false),
 ];
 
@@ -62,7 +65,8 @@ const GENERATION: [&str; 12] = [
 const THOUGHTS: u64 = 24;
 
 /// What the model does with a request that is in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Says {
     /// A truthful answer.
     Truth,
@@ -73,9 +77,9 @@ pub enum Says {
     /// A truthful answer behind thoughts that are shown, and in two parts.
     Thoughts,
     /// Nothing: the question was kept back for this reason.
-    Blocked(&'static str),
+    Blocked(String),
     /// Half of an answer, and this reason for its end.
-    Ends(&'static str),
+    Ends(String),
     /// Thoughts alone, up to the limit.
     ThinksTooLong,
 }
@@ -84,7 +88,7 @@ pub enum Says {
 #[derive(Clone)]
 pub struct Gemini {
     key: Arc<str>,
-    script: Arc<Mutex<VecDeque<Says>>>,
+    script: Script<Says>,
 }
 
 impl Default for Gemini {
@@ -96,12 +100,12 @@ impl Default for Gemini {
 impl Gemini {
     /// A fake that takes this key only.
     pub fn with_key(key: &str) -> Self {
-        Self { key: key.into(), script: Arc::default() }
+        Self { key: key.into(), script: Script::default() }
     }
 
-    /// What the next requests get, one each; truthful answers afterwards.
+    /// What the next requests get, one each; truthful answers afterwards. `/_says` does the same over HTTP.
     pub fn will(&self, says: impl IntoIterator<Item = Says>) {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).extend(says);
+        self.script.add(says);
     }
 
     /// The paths, with their prefix.
@@ -110,6 +114,7 @@ impl Gemini {
             .route("/v1beta/models", get(list))
             .route("/v1beta/models/{call}", post(generate).get(model))
             .with_state(self.clone())
+            .merge(self.script.router())
     }
 
     fn refuse_key(&self, headers: &HeaderMap) -> Option<Response> {
@@ -206,7 +211,7 @@ async fn generate(
     if let Err(problem) = check(&request, *thinks) {
         return invalid(&problem);
     }
-    let says = fake.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let says = fake.script.next();
     Json(answer(id, *thinks, &request, &says.unwrap_or(Says::Truth))).into_response()
 }
 
@@ -289,7 +294,7 @@ fn answer(id: &str, thinks: bool, request: &Map<String, Value>, says: &Says) -> 
             let thought = json!({ "text": "Which facts speak for it?", "thought": true });
             (vec![thought, text(one), text(other)], "STOP")
         }
-        Says::Ends(reason) => (vec![text(&whole[..whole.len() / 2])], *reason),
+        Says::Ends(reason) => (vec![text(&whole[..whole.len() / 2])], reason.as_str()),
         Says::ThinksTooLong => (Vec::new(), "MAX_TOKENS"),
     };
     if reason == "STOP" && thoughts + judge::tokens(&whole) > most {

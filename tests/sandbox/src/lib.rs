@@ -20,6 +20,7 @@ pub mod hunter;
 mod judge;
 pub mod pdl;
 pub mod salesforce;
+mod script;
 mod serve;
 pub mod zoominfo;
 

@@ -4,10 +4,15 @@ use runtime::{AiProvider, Config};
 use super::report::Report;
 use crate::output::Advice;
 
-/// A call of a few tokens to each AI: it shows that the key and the model are good. Asks whatever the breaker says.
+/// A call of a few tokens to each AI: it shows that the key and the model are good, and has Bedrock compile the schema of an answer,
+/// which may take minutes for the first time. Asks whatever the breaker says.
 pub(super) async fn analyst(report: &mut Report, config: &mut Config) {
     let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
-    let analyst = match assembly::icp(config).and_then(|icp| assembly::analyst(config, &icp)) {
+    let analyst = assembly::icp(config).and_then(|icp| {
+        assembly::check_budget(config, &icp, &lead::SystemClock)?;
+        assembly::analyst(config, &icp)
+    });
+    let analyst = match analyst {
         Ok(analyst) => analyst,
         Err(error) => {
             report.fail("ai", &error);
@@ -26,7 +31,7 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config) {
             Err(error) => return report.fail(check, &error),
         };
         let found = format!("{}, {}, answers", provider.as_str(), model.id);
-        match (analyst.probe(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
+        match (analyst.try_out(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
             (Err(failure), _) => {
                 report.fail(check, &Advice::new(failure.to_string(), "docs/ai.md says what to do").into());
             }

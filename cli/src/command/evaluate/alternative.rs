@@ -27,6 +27,11 @@ pub(super) fn read(config: &Config, changes: &[With]) -> anyhow::Result<(Alterna
             icp = read_icp(file)?;
         }
     }
+    for change in changes {
+        if let With::Contract(version) = change {
+            icp.contract = icp.contract.of_version(u32::from(*version)).context("--with contract")?;
+        }
+    }
     // Thresholds after the file that they are in, in whatever order they were given.
     let score = |number: i64| FitScore::new(number).context("--with: a threshold is from 0 to 100");
     for change in changes {
@@ -35,7 +40,8 @@ pub(super) fn read(config: &Config, changes: &[With]) -> anyhow::Result<(Alterna
             With::FitMediumFrom(number) => icp.contract.fit_medium_from = score(*number)?,
             With::ScoreBand(points) => icp.contract.score_band = *points,
             With::IntentBand(levels) => icp.contract.intent_band = *levels,
-            With::Icp(_) | With::Provider(_) | With::Model(_) | With::Prompt(_) => {}
+            With::CallNeedsFacts(needs) => icp.contract.call_needs_facts = *needs,
+            With::Contract(_) | With::Icp(_) | With::Provider(_) | With::Model(_) | With::Prompt(_) => {}
         }
     }
     icp.contract.validate().context("--with")?;

@@ -46,7 +46,7 @@ words! {
     /// The rule of the grounding contract that was broken.
     ReasonCode as "snake_case" {
         UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict, ScoreOutOfBand, WeakIntent,
-        IntentOutOfBand, WeakFit, DecisionLowered,
+        IntentOutOfBand, WeakFit, DecisionLowered, CallNotInFacts,
     }
 
     /// How a failure is treated: tried again, waited out, or given up.
@@ -408,8 +408,11 @@ schemas! {
         stored: Verdict,
         /// Whether the stored facts and answer give the stored verdict again.
         reproducible: bool,
-        now: Verdict,
-        /// Empty where nothing would change.
+        /// What would be judged now; null where nobody can judge now.
+        now: Option<Verdict>,
+        /// Why nobody can judge now.
+        not_now: Option<Failure>,
+        /// Empty where nothing would change, and where nobody can judge now.
         changes: Vec<Change>,
     }
 

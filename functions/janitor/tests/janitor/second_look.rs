@@ -1,11 +1,13 @@
 //! Judging again what was judged without an AI.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use crm::{MockCrm, Object};
+use janitor::{Chase, Janitor, Overdue, Probe};
 use lead::{Decision, Failure, LeadEvent, LeadStatus};
 
-use crate::support::{AI, CRM, House, event, only};
+use crate::support::{AI, Answers, CRM, House, event, only};
 
 /// A lead that went on to the CRM without an AI.
 async fn neutral(house: &House) -> LeadEvent {
@@ -74,7 +76,35 @@ async fn a_lead_that_nobody_could_judge_again_waits_longer(house: House) {
     assert_eq!(decision(&house, &event).await, "ROUTE_TO_SDR");
 }
 
+/// Notes how often the AI had been asked when its turn came.
+struct Noting {
+    ai: Arc<Answers>,
+    asked: Mutex<Vec<usize>>,
+}
+
+#[async_trait]
+impl Chase for Noting {
+    async fn chase(&self, _limit: u32) -> Result<Overdue, Failure> {
+        self.asked.lock().unwrap().push(self.ai.asked());
+        Ok(Overdue::default())
+    }
+}
+
+async fn the_ai_is_asked_when_everything_else_is_done(house: House) {
+    neutral(&house).await;
+    house.advance(61);
+    let noting = Arc::new(Noting { ai: Arc::clone(&house.ai), asked: Mutex::default() });
+    let probes = vec![(AI, Arc::clone(&house.ai) as Arc<dyn Probe>)];
+    let clock = Arc::new(house.clock.clone());
+    let janitor = Janitor::new(house.store.clone(), Arc::clone(&house.queue), probes, clock);
+    let before = house.ai.asked();
+    janitor.chasing(Arc::clone(&noting) as Arc<dyn Chase>).round().await.unwrap();
+    assert_eq!(*noting.asked.lock().unwrap(), [before], "an AI that is slow keeps nobody waiting");
+    assert_eq!(house.ai.asked(), before + 1);
+}
+
 on_both!(
+    the_ai_is_asked_when_everything_else_is_done,
     a_lead_judged_without_an_ai_is_judged_again_and_the_crm_is_brought_up_to_date,
     nobody_is_judged_again_while_the_ai_is_known_to_be_away,
     a_crm_that_is_away_does_not_keep_leads_from_being_put_up_for_judgement,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, Rules};
+use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules};
 use async_trait::async_trait;
 use crm::{Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
 use database::testing::TestDatabase;
@@ -177,7 +177,7 @@ impl Analyst for Answers {
         "fake-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         self.answer()?;
         Rules::new(Icp::default_config()).analyse(facts).await
     }

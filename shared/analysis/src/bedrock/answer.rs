@@ -6,7 +6,7 @@ use crate::service::{Outcome, Reply, Tokens};
 
 /// Reads the answer to a call that succeeded, whatever it says.
 pub(super) fn read(output: ConverseOutput) -> Reply {
-    let tokens = output.usage().map(tokens).unwrap_or_default();
+    let tokens = output.usage().map(tokens);
     // Bedrock does not say which model answered: it is the one that was asked.
     Reply { outcome: outcome(output), tokens, model: None }
 }

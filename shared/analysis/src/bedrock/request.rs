@@ -37,6 +37,17 @@ pub(super) fn probe(client: &Client, model: &Model) -> Result<ConverseFluentBuil
     Ok(client.converse().model_id(&model.id).messages(message).inference_config(inference))
 }
 
+/// The same, with the shape that an answer is to have.
+pub(super) fn trial(client: &Client, model: &Model) -> Result<ConverseFluentBuilder, Failure> {
+    let request = probe(client, model)?;
+    let shaped = match model.output {
+        OutputMode::JsonSchema => structured().map(|output| request.output_config(output)),
+        OutputMode::Tool => forced_tool().map(|tool| request.tool_config(tool)),
+        OutputMode::Prompt => Ok(request),
+    };
+    shaped.map_err(|_| unbuildable())
+}
+
 fn build(client: &Client, model: &Model, question: &Question) -> Result<ConverseFluentBuilder, BuildError> {
     let mut instructions = question.instructions.clone();
     let mut request = client.converse().model_id(&model.id);

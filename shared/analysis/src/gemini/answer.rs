@@ -36,7 +36,7 @@ const STUMBLES: [&str; 7] = [
 struct Body {
     candidates: Vec<Candidate>,
     prompt_feedback: Feedback,
-    usage_metadata: Usage,
+    usage_metadata: Option<Usage>,
     model_version: Option<String>,
 }
 
@@ -75,18 +75,18 @@ struct Feedback {
 }
 
 /// Totals include each other: the prompt's count has the cached tokens in it.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Usage {
+    /// There is no question without a token: where this is left out, nothing is known.
     #[serde(rename = "promptTokenCount")]
-    prompt: u64,
-    #[serde(rename = "cachedContentTokenCount")]
+    prompt: Option<u64>,
+    #[serde(default, rename = "cachedContentTokenCount")]
     cached: u64,
-    #[serde(rename = "toolUsePromptTokenCount")]
+    #[serde(default, rename = "toolUsePromptTokenCount")]
     tool_use: u64,
-    #[serde(rename = "candidatesTokenCount")]
+    #[serde(default, rename = "candidatesTokenCount")]
     candidates: u64,
-    #[serde(rename = "thoughtsTokenCount")]
+    #[serde(default, rename = "thoughtsTokenCount")]
     thoughts: u64,
 }
 
@@ -94,16 +94,19 @@ struct Usage {
 pub(super) fn read(reply: &HttpReply) -> Reply {
     let Some(body) = reply.json::<Body>() else {
         let outcome = Outcome::Unusable("not a generateContent answer");
-        return Reply { outcome, tokens: Tokens::default(), model: None };
+        return Reply { outcome, tokens: None, model: None };
     };
-    let usage = &body.usage_metadata;
-    let tokens = Tokens {
-        input: usage.prompt.saturating_sub(usage.cached) + usage.tool_use,
+    let tokens = body.usage_metadata.as_ref().and_then(tokens);
+    Reply { tokens, model: body.model_version.clone(), outcome: outcome(body) }
+}
+
+fn tokens(usage: &Usage) -> Option<Tokens> {
+    Some(Tokens {
+        input: usage.prompt?.saturating_sub(usage.cached) + usage.tool_use,
         cached: usage.cached,
         cache_write: 0,
         output: usage.candidates + usage.thoughts,
-    };
-    Reply { tokens, model: body.model_version.clone(), outcome: outcome(body) }
+    })
 }
 
 fn outcome(body: Body) -> Outcome {

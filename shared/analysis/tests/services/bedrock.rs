@@ -20,9 +20,9 @@ async fn bedrock() -> (Fake, Bedrock) {
 async fn every_kind_of_model_is_asked_in_its_own_way_and_answers() {
     let (fake, _) = bedrock().await;
     for (model, part) in [
-        (CLAUDE, "outputConfig"),
-        ("us.amazon.nova-2-lite-v1:0", "toolConfig"),
-        ("openai.gpt-oss-120b-1:0", "system"),
+        (CLAUDE, Some("outputConfig")),
+        ("us.amazon.nova-2-lite-v1:0", Some("toolConfig")),
+        ("openai.gpt-oss-120b-1:0", None),
     ] {
         let (analysis, answer) = answered(&Shared::default().bedrock(&fake, model, ACCESS_KEY_ID)).await;
         let verdict = check(&facts(), &answer, &Contract::default());
@@ -30,7 +30,15 @@ async fn every_kind_of_model_is_asked_in_its_own_way_and_answers() {
         assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("bedrock", model));
         assert!(analysis.usage.cost_microusd > 0, "{model}");
         let request = last(&fake).json();
-        assert!(request[part].is_array() || request[part].is_object(), "{model}");
+        for shape in ["outputConfig", "toolConfig"] {
+            assert_eq!(request.get(shape).is_some(), part == Some(shape), "{model}: {shape}");
+        }
+        let in_words = request["system"][0]["text"].as_str().unwrap().contains("\"fit_score\":{");
+        assert_eq!(
+            in_words,
+            part.is_none(),
+            "{model}: the schema is in the words where nothing else holds it"
+        );
         assert!(request["inferenceConfig"]["maxTokens"].as_i64().unwrap() > 0, "always bounded");
         assert_eq!(request["inferenceConfig"].as_object().unwrap().len(), 1, "no sampling parameters");
     }
@@ -42,7 +50,10 @@ async fn what_is_the_same_for_every_lead_comes_first_and_is_marked_to_be_cached(
     answered(&Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID)).await;
     let request = last(&fake).json();
     assert_eq!(request["system"][1]["cachePoint"]["type"], "default");
-    assert!(!request["system"].to_string().contains("demo_request\",\"engagement"), "no facts in it");
+    // The instructions have an example with facts of its own: what is this lead's alone is looked for.
+    let (fixed, baseline) = (request["system"].to_string(), "\"engagement_score\":85");
+    assert!(!fixed.replace('\\', "").contains(baseline), "no facts in it");
+    assert!(request["messages"][0]["content"][0]["text"].as_str().unwrap().contains(baseline));
     assert!(request["messages"][0]["content"][0]["text"].as_str().unwrap().contains("demo_request"));
 }
 
@@ -50,11 +61,11 @@ async fn what_is_the_same_for_every_lead_comes_first_and_is_marked_to_be_cached(
 async fn every_way_to_end_has_its_consequence() {
     let (fake, bedrock) = bedrock().await;
     for (says, class, code) in [
-        (Says::Ends("max_tokens"), Permanent, "ai_answer_cut"),
-        (Says::Ends("model_context_window_exceeded"), Permanent, "ai_answer_cut"),
-        (Says::Ends("guardrail_intervened"), Permanent, "ai_blocked"),
-        (Says::Ends("content_filtered"), Permanent, "ai_blocked"),
-        (Says::Ends("malformed_model_output"), Transient, "ai_answer_unusable"),
+        (Says::Ends("max_tokens".into()), Permanent, "ai_answer_cut"),
+        (Says::Ends("model_context_window_exceeded".into()), Permanent, "ai_answer_cut"),
+        (Says::Ends("guardrail_intervened".into()), Permanent, "ai_blocked"),
+        (Says::Ends("content_filtered".into()), Permanent, "ai_blocked"),
+        (Says::Ends("malformed_model_output".into()), Transient, "ai_answer_unusable"),
         (Says::Text(" ".to_owned()), Transient, "ai_answer_unusable"),
     ] {
         bedrock.will([says.clone()]);
@@ -129,4 +140,31 @@ async fn without_guards_a_probe_asks() {
     let analyst = ModelAnalyst::new(service, model, prompt, Contract::default(), Guards::default(), clock);
     analyst.probe(&ModelAnalyst::dependency("bedrock")).await.unwrap();
     assert_eq!(last(&fake).json()["inferenceConfig"]["maxTokens"], 16);
+}
+
+#[tokio::test]
+async fn every_model_of_the_list_answers_by_every_profile() {
+    let (fake, _) = bedrock().await;
+    let models = Models::built_in();
+    for id in models.ids("bedrock") {
+        for profile in ["us.", "eu.", "apac.", "us-gov.", "jp.", "au.", "global."] {
+            let model = format!("{profile}{id}");
+            let (analysis, _) = answered(&Shared::default().bedrock(&fake, &model, ACCESS_KEY_ID)).await;
+            assert_eq!(analysis.model, model);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_tries_it_out_has_the_schema_of_an_answer_compiled_however_long_it_takes() {
+    let (fake, _) = bedrock().await;
+    let model = Models::built_in().model("bedrock", CLAUDE).unwrap();
+    let impatient = Shared::bedrock_service_within(&fake.url(), &model, ACCESS_KEY_ID, 1);
+    let analyst = Shared::default().analyst(impatient, model, analysis::Prompt::built_in());
+    fake.add_fault(Fault::on("", Misbehaviour::DelayMs(1_500)));
+    assert_eq!(refusal(&analyst).await, (Transient, "http_timeout".to_owned()));
+    analyst.try_out(&ModelAnalyst::dependency("bedrock")).await.unwrap();
+    let request = last(&fake).json();
+    assert_eq!(request["outputConfig"]["textFormat"]["type"], "json_schema");
+    assert_eq!(request["inferenceConfig"]["maxTokens"], 16);
 }

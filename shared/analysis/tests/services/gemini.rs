@@ -66,11 +66,11 @@ async fn every_output_mode_gives_an_answer() {
 async fn every_way_to_end_has_its_consequence() {
     let (fake, gemini) = gemini().await;
     for (says, class, code) in [
-        (Says::Blocked("PROHIBITED_CONTENT"), Permanent, "ai_blocked"),
-        (Says::Ends("SPII"), Permanent, "ai_blocked"),
-        (Says::Ends("MAX_TOKENS"), Permanent, "ai_answer_cut"),
+        (Says::Blocked("PROHIBITED_CONTENT".into()), Permanent, "ai_blocked"),
+        (Says::Ends("SPII".into()), Permanent, "ai_blocked"),
+        (Says::Ends("MAX_TOKENS".into()), Permanent, "ai_answer_cut"),
         (Says::ThinksTooLong, Permanent, "ai_answer_cut"),
-        (Says::Ends("MALFORMED_RESPONSE"), Transient, "ai_answer_unusable"),
+        (Says::Ends("MALFORMED_RESPONSE".into()), Transient, "ai_answer_unusable"),
         (Says::Text(String::new()), Transient, "ai_answer_unusable"),
     ] {
         gemini.will([says.clone()]);
@@ -117,4 +117,34 @@ async fn a_probe_of_a_system_that_is_believed_to_be_well_asks_nobody() {
     let analyst = Shared::default().gemini(&fake, MODEL, KEY);
     analyst.probe(&Dependency::new("ai.gemini")).await.unwrap();
     assert_eq!(fake.exchanges().len(), 0);
+}
+
+#[tokio::test]
+async fn every_model_of_the_list_answers() {
+    let (fake, _) = gemini().await;
+    for model in Models::built_in().ids("gemini") {
+        assert_eq!(answered(&Shared::default().gemini(&fake, model, KEY)).await.0.model, model);
+    }
+}
+
+#[tokio::test]
+async fn whoever_runs_the_fake_can_tell_the_model_over_http_what_to_say() {
+    let (fake, _) = gemini().await;
+    let analyst = || Shared::default().gemini(&fake, MODEL, KEY);
+    let client = outbound::Http::new(Dependency::new("sandbox"), outbound::HttpSettings::default()).unwrap();
+    let tell = async |lines: serde_json::Value| {
+        let url = format!("{}/_says", fake.url()).parse().unwrap();
+        client.send(client.request(outbound::Method::POST, url).json(&lines)).await.unwrap().status.as_u16()
+    };
+    assert_eq!(tell(json!({ "says": { "blocked": "SAFETY" }, "times": 2 })).await, 204);
+    assert_eq!(tell(json!({ "says": { "ends": "MAX_TOKENS" } })).await, 204);
+    assert_eq!(tell(json!({ "says": "invention" })).await, 204);
+    assert_eq!(tell(json!({ "says": "nonsense" })).await, 422);
+    for code in ["ai_blocked", "ai_blocked", "ai_answer_cut"] {
+        assert_eq!(refusal(&analyst()).await.1, code);
+    }
+    let invented = answered(&analyst()).await.1;
+    assert_eq!(check(&facts(), &invented, &Contract::default()).status, GroundingStatus::Rejected);
+    let truth = answered(&analyst()).await.1;
+    assert_eq!(check(&facts(), &truth, &Contract::default()).status, GroundingStatus::Valid);
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use analysis::{Analyst, Relay};
+use analysis::{Analyst, ModelAnalyst, Models, Outcome, Prompt, Question, Relay, Reply, Service};
 use breaker::Day;
-use lead::Clock as _;
 use lead::FailureClass::{Deferral, Permanent, Transient};
+use lead::{Clock as _, Dependency, Failure};
 use sandbox::gemini::{Gemini, KEY, Says, out_of_quota, overloaded};
 use sandbox::{Fake, Fault, Misbehaviour, bedrock};
+use serde_json::json;
 
 use crate::support::{BUDGET, Shared, answered, facts, refusal};
 
@@ -54,7 +55,7 @@ async fn a_quota_is_waited_for_without_asking() {
     fake.add_fault(out_of_quota(Some("26s"), false).times(1));
     assert_eq!(refusal(&analyst).await, (Deferral, "ai_rate_limited".to_owned()));
     shared.advance(6);
-    let failure = analyst.analyse(&facts()).await.unwrap_err();
+    let failure = analyst.analyse(&facts()).await.unwrap_err().failure;
     assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_rate_limited"));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(20)));
     assert_eq!(fake.exchanges().len(), 1);
@@ -62,7 +63,7 @@ async fn a_quota_is_waited_for_without_asking() {
     answered(&analyst).await;
 
     fake.add_fault(out_of_quota(None, true).times(1));
-    let failure = analyst.analyse(&facts()).await.unwrap_err();
+    let failure = analyst.analyse(&facts()).await.unwrap_err().failure;
     assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
     // The test's clock stands 26 seconds after midnight UTC; the quota begins anew at 8.
     assert_eq!(failure.retry_after, Some(Duration::from_secs(8 * 60 * 60 - 26)));
@@ -93,11 +94,128 @@ async fn what_a_filter_does_to_one_lead_says_nothing_against_the_service() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::default();
     let analyst = shared.gemini(&fake, MODEL, KEY);
-    gemini.will(vec![Says::Blocked("SAFETY"); 8]);
+    gemini.will(vec![Says::Blocked("SAFETY".into()); 8]);
     for _ in 0..8 {
         assert_eq!(refusal(&analyst).await, (Permanent, "ai_blocked".to_owned()));
     }
     answered(&analyst).await;
+}
+
+#[tokio::test]
+async fn requests_that_are_refused_one_by_one_say_nothing_against_the_service() {
+    let (fake, _) = gemini().await;
+    let shared = Shared::default();
+    let analyst = shared.gemini(&fake, MODEL, KEY);
+    let refused = Misbehaviour::answer(400, json!({ "error": { "status": "INVALID_ARGUMENT" } }));
+    fake.add_fault(Fault::on("", refused).times(6));
+    for _ in 0..6 {
+        assert_eq!(refusal(&analyst).await, (Permanent, "ai_request_refused".to_owned()));
+    }
+    answered(&analyst).await;
+}
+
+/// A service that answers only after somebody else was told to come back later.
+struct Slow(ModelAnalyst);
+
+#[async_trait::async_trait]
+impl Service for Slow {
+    fn provider(&self) -> &'static str {
+        "gemini"
+    }
+
+    async fn ask(&self, _question: &Question) -> Result<Reply, Failure> {
+        assert_eq!(refusal(&self.0).await.1, "ai_quota_exhausted");
+        Ok(Reply { outcome: Outcome::Text("{}".to_owned()), tokens: None, model: None })
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_from_before_a_quota_was_used_up_does_not_end_the_wait_for_it() {
+    let (fake, _) = gemini().await;
+    let shared = Shared::default();
+    fake.add_fault(overloaded().times(1));
+    refusal(&shared.gemini(&fake, MODEL, KEY)).await;
+    fake.add_fault(out_of_quota(None, true));
+    let model = Models::built_in().model("gemini", MODEL).unwrap();
+    let slow = Slow(shared.gemini(&fake, MODEL, KEY));
+    let slow = shared.analyst(Arc::new(slow), model, Prompt::built_in());
+    assert_eq!(refusal(&slow).await.1, "ai_answer_unreadable", "something came");
+    assert_eq!(refusal(&slow).await, (Deferral, "ai_quota_exhausted".to_owned()));
+    assert_eq!(fake.exchanges().len(), 2, "and nobody was asked for it");
+}
+
+/// A service that never says a word.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Service for Silent {
+    fn provider(&self) -> &'static str {
+        "gemini"
+    }
+
+    async fn ask(&self, _question: &Question) -> Result<Reply, Failure> {
+        std::future::pending().await
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_hears_nothing_ends_in_seconds_and_counts_as_a_failure() {
+    let (fake, _) = gemini().await;
+    let shared = Shared::default();
+    let analyst = shared.gemini(&fake, MODEL, "wrong");
+    refusal(&analyst).await;
+    shared.advance(300);
+    let model = Models::built_in().model("gemini", MODEL).unwrap();
+    let silent = shared.analyst(Arc::new(Silent), model, Prompt::built_in());
+    let ai = &silent.dependencies()[0];
+    let probe = tokio::time::timeout(Duration::from_secs(10), silent.probe(ai));
+    let failure = probe.await.expect("it ends by itself").unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (Transient, "http_timeout"));
+    assert_eq!(failure.dependency.as_ref(), Some(ai));
+    assert_eq!(refusal(&silent).await, (Transient, "ai_away".to_owned()), "the breaker knows of it");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_a_failure_that_says_what_it_cost() {
+    let (fake, gemini) = gemini().await;
+    let shared = Shared::with_budget(10_000_000);
+    gemini.will([Says::Text("I would call them.".to_owned()), Says::Blocked("SAFETY".into())]);
+    let analyst = shared.gemini(&fake, MODEL, KEY);
+    for (class, code, said) in
+        [(Transient, "ai_answer_unreadable", "I would call them."), (Permanent, "ai_blocked", "")]
+    {
+        let no = analyst.analyse(&facts()).await.unwrap_err();
+        assert_eq!((no.failure.class, no.failure.code.as_ref()), (class, code));
+        assert_eq!(no.failure.dependency, Some(Dependency::new("ai.gemini")));
+        assert!(!no.failure.message.contains("call them"), "{}", no.failure.message);
+        let spent = no.spent.expect("it was asked");
+        assert_eq!((spent.raw_answer.as_str(), spent.model.as_str()), (said, MODEL));
+        assert!(spent.usage.input_tokens > 1_000 && spent.usage.cost_microusd > 0, "{:?}", spent.usage);
+    }
+}
+
+#[tokio::test]
+async fn the_second_is_asked_where_the_first_says_what_cannot_be_read() {
+    let (first, script) = gemini().await;
+    let second = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
+    let shared = Shared::default();
+    let relay = Relay::new(
+        Arc::new(shared.gemini(&first, MODEL, KEY)),
+        Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
+    );
+    let alone = answered(&shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)).await.0;
+    script.will([Says::Text("[]".to_owned())]);
+    let analysis = answered(&relay).await.0;
+    assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("bedrock", CLAUDE));
+    assert!(analysis.usage.cost_microusd > alone.usage.cost_microusd, "the first one is paid for as well");
 }
 
 #[tokio::test]
@@ -113,7 +231,7 @@ async fn the_second_is_asked_for_whatever_keeps_the_first_from_answering() {
         first.clear_faults();
         match fault {
             Some(fault) => first.add_fault(fault),
-            None => script.will([Says::Blocked("SPII")]),
+            None => script.will([Says::Blocked("SPII".into())]),
         }
         let shared = Shared::default();
         let relay = Relay::new(
@@ -147,7 +265,7 @@ async fn a_budget_is_not_overspent_by_many_at_once_and_nothing_is_sent_beyond_it
     }
     let results = running.join_all().await;
     let cost: u64 = results.iter().flatten().map(|analysis| analysis.usage.cost_microusd).sum();
-    let refused = results.iter().filter_map(|result| result.as_ref().err());
+    let refused = results.iter().filter_map(|result| Some(&result.as_ref().err()?.failure));
     assert!(refused.clone().count() > 0 && cost > 0);
     assert!(refused.clone().all(|failure| failure.code == "budget_spent" && failure.class == Deferral));
     assert!(refused.clone().all(|failure| failure.dependency.as_ref() == Some(&BUDGET)));
@@ -166,11 +284,48 @@ async fn a_call_that_may_have_been_charged_for_counts_as_the_most_it_could_cost(
     fake.add_fault(overloaded().times(1));
     refusal(&analyst).await;
     assert_eq!(spent(), 0, "a refusal costs nothing");
-    gemini.will([Says::Blocked("SAFETY")]);
+    gemini.will([Says::Blocked("SAFETY".into())]);
     refusal(&analyst).await;
     let blocked = spent();
     assert!(blocked > 0, "what was read before it was blocked is paid for");
     fake.add_fault(Fault::on("", Misbehaviour::LoseReply).times(1));
     refusal(&analyst).await;
     assert!(spent() - blocked > 30_000, "8,192 tokens at 3.75 dollars a million, and the question");
+    let before = spent();
+    let silent =
+        json!({ "candidates": [{ "content": { "parts": [{ "text": "{" }] }, "finishReason": "STOP" }] });
+    fake.add_fault(Fault::on("", Misbehaviour::answer(200, silent)).times(1));
+    assert_eq!(refusal(&analyst).await.1, "ai_answer_unreadable");
+    assert!(spent() - before > 30_000, "an answer that does not say what it used");
+}
+
+#[tokio::test]
+async fn a_lead_that_may_cost_more_than_a_day_does_not_hold_up_the_others() {
+    let (fake, _) = gemini().await;
+    let shared = Shared::with_budget(1_000);
+    assert_eq!(
+        refusal(&shared.gemini(&fake, MODEL, KEY)).await,
+        (Permanent, "ai_budget_too_small".to_owned())
+    );
+    assert_eq!(fake.exchanges().len(), 0);
+}
+
+#[tokio::test]
+async fn a_budget_that_stops_a_trial_leaves_it_to_the_next_caller() {
+    let (fake, gemini) = gemini().await;
+    let shared = Shared::with_budget(100_000);
+    let analyst = shared.gemini(&fake, MODEL, KEY);
+    // Two whose answers are lost use up the budget, and the next three open the breaker.
+    fake.add_fault(Fault::on("", Misbehaviour::LoseReply).times(1));
+    fake.add_fault(overloaded().times(4));
+    for _ in 0..5 {
+        refusal(&analyst).await;
+    }
+    let rich = Shared { budget: None, ..shared.clone() }.gemini(&fake, MODEL, KEY);
+    let poor = Shared { budget: Some(60_000), ..shared.clone() }.gemini(&fake, MODEL, KEY);
+    assert_eq!(refusal(&rich).await.1, "ai_away");
+    shared.advance(5);
+    assert_eq!(refusal(&poor).await.1, "budget_spent");
+    gemini.will([Says::Truth]);
+    answered(&rich).await;
 }

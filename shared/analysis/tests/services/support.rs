@@ -22,7 +22,7 @@ pub(crate) const BUDGET: Dependency = Dependency::new("ai.budget");
 #[derive(Clone, Default)]
 pub(crate) struct Shared {
     pub(crate) clock: ManualClock,
-    health: Arc<MemoryHealth>,
+    pub(crate) health: Arc<MemoryHealth>,
     pub(crate) spending: Arc<MemorySpending>,
     pub(crate) budget: Option<u64>,
 }
@@ -88,6 +88,15 @@ impl Shared {
         model: &analysis::Model,
         access_key_id: &str,
     ) -> Arc<dyn Service> {
+        Self::bedrock_service_within(url, model, access_key_id, 60)
+    }
+
+    pub(crate) fn bedrock_service_within(
+        url: &str,
+        model: &analysis::Model,
+        access_key_id: &str,
+        seconds: u64,
+    ) -> Arc<dyn Service> {
         let variables = Variables::from_fn(|name| {
             let value = match name {
                 "AWS_REGION" => "eu-central-1",
@@ -98,7 +107,8 @@ impl Shared {
             Some(value.to_owned())
         });
         let aws = runtime::aws::aws_config(&variables).unwrap();
-        let settings = BedrockSettings { base_url: Some(url.to_owned()), timeout: Duration::from_secs(60) };
+        let settings =
+            BedrockSettings { base_url: Some(url.to_owned()), timeout: Duration::from_secs(seconds) };
         Arc::new(Bedrock::new(&aws, &settings, model.clone()))
     }
 }
@@ -118,7 +128,7 @@ pub(crate) fn facts() -> FactSheet {
 
 /// The class and code of a failure to answer.
 pub(crate) async fn refusal(analyst: &dyn Analyst) -> (FailureClass, String) {
-    let Failure { class, code, .. } = analyst.analyse(&facts()).await.unwrap_err();
+    let Failure { class, code, .. } = analyst.analyse(&facts()).await.unwrap_err().failure;
     (class, code.into_owned())
 }
 

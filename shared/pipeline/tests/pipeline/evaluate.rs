@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use analysis::{Icp, Rules};
-use grounding::GroundingStatus;
+use grounding::{Contract, GroundingStatus};
 use lead::{Decision, Dependency, Failure, FitScore, LeadEvent};
 use pipeline::{
     Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, Selection, Verified, evaluate,
@@ -113,17 +113,20 @@ async fn a_changed_profile_says_who_goes_elsewhere_and_why_and_writes_nothing(wo
 
 async fn a_changed_contract_is_applied_to_the_stored_answers(world: World) {
     let pipeline = world.pipeline().await;
+    world.analyst.will([Say::Changed(|answer| answer["fit_score"] = json!(85))]);
     judged(&world, &pipeline, &["ann"]).await;
-    let mut icp = Icp::default_config();
-    icp.contract.fit_high_from = FitScore::MAX;
-    let strict = Alternative { icp, analyst: None };
-    let all = evaluated_well(&world, &strict).await;
-    let stored = all[0].from.fit_score;
-    assert_eq!(all[0].is_routed_differently(), stored < FitScore::MAX);
-    let mut icp = Icp::default_config();
-    icp.contract.score_band = 0;
-    let all = evaluated_well(&world, &Alternative { icp, analyst: None }).await;
-    assert_eq!(all[0].to.fit_score, stored, "the rules' score is the baseline");
+    let under = async |change: fn(&mut Contract)| {
+        let mut icp = Icp::default_config();
+        change(&mut icp.contract);
+        evaluated_well(&world, &Alternative { icp, analyst: None }).await.remove(0)
+    };
+    let strict = under(|contract| contract.fit_high_from = FitScore::clamped(90)).await;
+    assert_eq!(strict.from.route, Route::Decided(Decision::RouteToSdr));
+    assert_eq!((strict.from.fit_score.get(), strict.to.fit_score.get()), (85, 85));
+    assert_eq!(strict.to.route, Route::Decided(Decision::ManualReview));
+    let narrow = under(|contract| contract.score_band = 0).await;
+    assert_eq!(narrow.to.fit_score.get(), 100, "its company's own score");
+    assert!(!narrow.is_routed_differently());
 }
 
 async fn what_the_rules_judged_is_worked_out_again(world: World) {
@@ -135,14 +138,17 @@ async fn what_the_rules_judged_is_worked_out_again(world: World) {
     assert!(all[0].to.fit_score < all[0].from.fit_score);
 }
 
+/// The same profile, with the analyst asked anew.
+fn asking(world: &World) -> Alternative {
+    let analyst = Arc::clone(&world.analyst) as Arc<dyn analysis::Analyst>;
+    Alternative { icp: Icp::default_config(), analyst: Some(analyst) }
+}
+
 async fn another_analyst_is_really_asked(world: World) {
     let pipeline = world.pipeline().await;
     let events = judged(&world, &pipeline, &["ann", "bob", "cyd"]).await;
     let before = everything(&world, &events).await;
-    let ask = || Alternative {
-        icp: Icp::default_config(),
-        analyst: Some(Arc::clone(&world.analyst) as Arc<dyn analysis::Analyst>),
-    };
+    let ask = || asking(&world);
     let colder = |answer: &mut Value| {
         answer["intent"] = json!("LOW");
         answer["decision"] = json!("NURTURE");
@@ -176,18 +182,52 @@ async fn another_analyst_is_really_asked(world: World) {
     let (once, twice) = (evaluated(&world, &ask(), few).await, evaluated(&world, &ask(), few).await);
     assert_eq!((ids(&once).len(), world.analyst.asked()), (2, 4));
     assert_eq!(ids(&once), ids(&twice));
+}
 
-    // Nobody is asked on when asking cannot help.
+async fn an_analyst_that_will_answer_nobody_is_not_asked_on(world: World) {
+    let pipeline = world.pipeline().await;
+    judged(&world, &pipeline, &["ann", "bob", "cyd"]).await;
     for failure in [
-        Failure::permanent("ai_key_refused", "x"),
-        Failure::deferral(Dependency::new("ai.fake"), "ai_quota", "x", None),
+        Failure::permanent("ai_credentials_refused", "x"),
+        Failure::permanent("ai_model_retired", "x"),
+        Failure::deferral(Dependency::new("ai.fake"), "ai_quota_exhausted", "x", None),
     ] {
         world.analyst.will([(); 3].map(|()| Say::Fail(failure.clone())));
         let mut seen = 0;
-        let ended = evaluate(&world.store, &ask(), Selection::default(), |_| seen += 1).await.unwrap_err();
+        let ask = asking(&world);
+        let ended = evaluate(&world.store, &ask, Selection::default(), |_| seen += 1).await.unwrap_err();
         assert_eq!((ended.code, seen), (failure.code, 0));
         assert_eq!(world.analyst.asked(), 3, "those that were asked about at the same time");
     }
+}
+
+async fn one_lead_that_is_refused_does_not_end_the_evaluation(world: World) {
+    let pipeline = world.pipeline().await;
+    judged(&world, &pipeline, &["ann", "bob", "cyd"]).await;
+    for code in ["ai_blocked", "ai_answer_cut", "ai_request_refused"] {
+        world.analyst.will([Say::Rules, Say::Fail(Failure::permanent(code, "x"))]);
+        let all = evaluated(&world, &asking(&world), Selection::default()).await;
+        let failed: Vec<_> =
+            all.iter().filter_map(|one| Some(one.as_ref().err()?.failure.code.as_ref())).collect();
+        assert_eq!((all.len(), failed), (3, vec![code]));
+    }
+}
+
+async fn a_service_that_wants_to_be_asked_more_slowly_is_waited_for(world: World) {
+    let pipeline = world.pipeline().await;
+    judged(&world, &pipeline, &["ann", "bob"]).await;
+    let slower = || {
+        let wait = Some(std::time::Duration::from_millis(1));
+        Say::Fail(Failure::deferral(Dependency::new("ai.fake"), "ai_rate_limited", "x", wait))
+    };
+    world.analyst.will([slower(), slower(), slower()]);
+    evaluated_well(&world, &asking(&world)).await;
+    assert_eq!(world.analyst.asked(), 5, "three waits, two answers");
+    // Not for ever: six refusals in a row are one lead's share.
+    let first = Selection { limit: Some(1), ..Selection::default() };
+    world.analyst.will([(); 6].map(|()| slower()));
+    let all = evaluated(&world, &asking(&world), first).await;
+    assert_eq!(all[0].as_ref().unwrap_err().failure.code, "ai_rate_limited");
 }
 
 async fn a_fallback_stays_one_until_somebody_is_asked(world: World) {
@@ -287,6 +327,9 @@ on_both!(
     a_changed_contract_is_applied_to_the_stored_answers,
     what_the_rules_judged_is_worked_out_again,
     another_analyst_is_really_asked,
+    an_analyst_that_will_answer_nobody_is_not_asked_on,
+    one_lead_that_is_refused_does_not_end_the_evaluation,
+    a_service_that_wants_to_be_asked_more_slowly_is_waited_for,
     a_fallback_stays_one_until_somebody_is_asked,
     every_lead_is_judged_on_the_content_and_company_of_its_own_delivery,
     a_store_of_many_pages_is_gone_through_once,

@@ -140,7 +140,37 @@ async fn a_lead_that_is_judged_again_is_brought_up_to_date_in_the_crm(world: Wor
     assert_eq!(counts, [1, 1, 1]);
 }
 
+async fn what_a_judgement_that_could_not_be_used_has_cost_is_stored_with_the_neutral_one(world: World) {
+    let pipeline = world.pipeline().await;
+    let (blocked, unreadable, away) = (hot("ann", "CTO", 0), hot("bob", "CTO", 0), hot("cyd", "CTO", 0));
+    world.analyst.will([
+        Say::Paid(Failure::permanent("ai_blocked", "kept back")),
+        Say::Text("I would call them."),
+        Say::Fail(Failure::permanent("ai_model_retired", "gone")),
+    ]);
+    for event in [&blocked, &unreadable, &away] {
+        pipeline.handle(&message(event, 5)).await.unwrap();
+    }
+    let stored = async |event: &LeadEvent| {
+        let analysis = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+        assert!(analysis.fallback);
+        assert_eq!(analysis.verdict.decision, Decision::ManualReview);
+        analysis
+    };
+    let paid = stored(&blocked).await;
+    assert_eq!((paid.input_tokens, paid.output_tokens, paid.cost_microusd), (1_000, 20, 7));
+    assert_eq!((paid.latency_ms, paid.raw_answer.as_str()), (1_234, "half an ans"));
+    assert_eq!(paid.prompt_version.as_deref(), Some("judge-v1@test"));
+    assert_eq!(stored(&unreadable).await.raw_answer, "I would call them.");
+    let nobody = stored(&away).await;
+    assert_eq!((nobody.cost_microusd, nobody.latency_ms, nobody.raw_answer.as_str()), (0, 0, ""));
+    let mut problems = Vec::new();
+    pipeline::verify(&world.store, None, |one| problems.extend(one.problem)).await.unwrap();
+    assert_eq!(problems, [], "and each comes out again");
+}
+
 on_both!(
+    what_a_judgement_that_could_not_be_used_has_cost_is_stored_with_the_neutral_one,
     an_analyst_that_fails_five_times_is_done_without,
     an_analyst_that_will_never_answer_is_done_without_at_once,
     an_answer_that_cannot_be_read_counts_as_an_attempt,

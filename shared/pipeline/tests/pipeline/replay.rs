@@ -1,5 +1,6 @@
 //! Judging a lead again without writing anything.
 
+use lead::Failure;
 use queue::LeadHandler as _;
 use serde_json::json;
 
@@ -13,7 +14,7 @@ async fn a_replay_gives_the_same_verdict_byte_for_byte_and_writes_nothing(world:
     let replay = world.pipeline().await.replay(&event.lead_id).await.unwrap().unwrap();
     assert!(replay.reproducible);
     assert_eq!(serde_json::to_string(&replay.now).unwrap(), serde_json::to_string(&replay.stored).unwrap());
-    assert_eq!(replay.changes, []);
+    assert_eq!((&replay.not_now, &replay.changes[..]), (&None, &[][..]));
     assert_eq!(world.everything(&event.lead_id).await, before);
     assert_eq!(world.provider.asked(), 1, "what enrichment found is not asked for again");
 }
@@ -69,7 +70,19 @@ async fn a_revision_that_was_not_judged_yet_is_what_a_replay_judges(world: World
     assert!(!evidence.from.to_string().contains(title) && evidence.to.to_string().contains(title));
 }
 
+async fn what_is_stored_is_replayed_while_the_ai_is_away(world: World) {
+    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    world.analyst.will([Say::Fail(Failure::transient("ai_unavailable", "busy"))]);
+    let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
+    assert!(replay.reproducible);
+    assert_eq!(replay.now, None);
+    assert_eq!(replay.not_now.unwrap().code, "ai_unavailable");
+    assert_eq!(replay.changes, []);
+}
+
 on_both!(
+    what_is_stored_is_replayed_while_the_ai_is_away,
     a_replay_gives_the_same_verdict_byte_for_byte_and_writes_nothing,
     a_replay_says_what_would_change_and_writes_nothing,
     a_stored_verdict_that_its_own_answer_does_not_give_is_not_reproducible,

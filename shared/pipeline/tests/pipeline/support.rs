@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, Rules};
+use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules, Usage};
 use async_trait::async_trait;
 use crm::testing::{FaultyExecutor, Script};
 use crm::{Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object, SlidingWindow};
@@ -195,6 +195,8 @@ pub(crate) enum Say {
     /// Says this.
     Text(&'static str),
     Fail(Failure),
+    /// Fails as well, but was asked and has cost something.
+    Paid(Failure),
     Panic,
 }
 
@@ -234,7 +236,7 @@ impl Analyst for FakeAnalyst {
         "fake-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await; // a process can die while it waits for the answer
         let say = self.script.lock().unwrap().pop_front().unwrap_or(Say::Rules);
@@ -247,7 +249,19 @@ impl Analyst for FakeAnalyst {
                 analysis.raw_answer = answer.to_string();
             }
             Say::Text(text) => text.clone_into(&mut analysis.raw_answer),
-            Say::Fail(failure) => return Err(failure),
+            Say::Fail(failure) => return Err(failure.into()),
+            Say::Paid(failure) => {
+                let usage = Usage { input_tokens: 1_000, output_tokens: 20, cost_microusd: 7 };
+                let spent = Analysis {
+                    provider: "fake".into(),
+                    model: "fake-1".into(),
+                    prompt_version: Some("judge-v1@test".into()),
+                    raw_answer: "half an ans".into(),
+                    usage,
+                    latency_ms: 1_234,
+                };
+                return Err(NoAnalysis { failure, spent: Some(Box::new(spent)) });
+            }
             Say::Panic => panic!("the analyst fell over {PANIC_SENTINEL}"),
         }
         Ok(Analysis { provider: "fake".into(), model: "fake-1".into(), ..analysis })

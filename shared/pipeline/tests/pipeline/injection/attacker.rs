@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use analysis::{Analysis, Analyst, Icp, Rules, Usage};
+use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules, Usage};
 use async_trait::async_trait;
 use grounding::{FactSheet, Namespace};
-use lead::Failure;
 use serde_json::{Value, json};
 
 /// What a model that obeys says.
@@ -178,7 +177,7 @@ impl Analyst for Obedient {
         "obedient-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, Failure> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         let is_reached = self.channel == Channel::Elsewhere || *facts != self.innocent;
         let raw_answer = if is_reached {
             self.has_obeyed.store(true, Ordering::SeqCst);
