@@ -69,7 +69,7 @@ mod tests {
         serde_json::from_value(json!({
             "marketo": {"activity": {"last_page": "/pricing"}},
             "enrichment": {"industry": "Fintech", "employees": 1200},
-            "computed": {"baseline_score": 80},
+            "computed": {"baseline_score": 80, "intent_level": "HIGH"},
         }))
         .unwrap()
     }

@@ -2,7 +2,7 @@ use lead::{Decision, Fit, FitScore, Intent};
 use serde_json::Value;
 
 use crate::claim_rules::Passed;
-use crate::decision::lowered;
+use crate::decision::{decide, lowered};
 use crate::{Answer, Breach, ClaimType, Contract, FactSheet, Namespace, ReasonCode};
 
 /// The most a score may be where high fit or high intent was concluded without evidence.
@@ -50,14 +50,34 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    /// Applies every rule, in the one order in which none undoes an earlier one: the band moves the score, intent
-    /// and fit then lower it to what the evidence carries, and the decision follows from what is left.
+    /// Applies every rule of the contract's version, in the one order in which none undoes an earlier one: the band moves the
+    /// score, intent and fit then lower it to what the evidence carries, and the decision follows from what is left.
+    ///
+    /// A version's rules and their order stay as they are: stored verdicts are made again by them.
     pub(crate) fn lower(mut self, facts: &FactSheet) -> Self {
-        self.keep_to_the_band(facts);
-        self.lower_weak_intent();
-        self.keep_intent_to_the_band(facts);
-        self.lower_weak_fit();
-        self.lower_the_decision();
+        match self.contract.version {
+            1 => {
+                self.keep_to_the_band(facts);
+                self.lower_weak_intent();
+                self.lower_weak_fit();
+                self.lower_the_decision();
+            }
+            2 => {
+                self.keep_to_the_band(facts);
+                self.lower_weak_intent();
+                self.keep_intent_to_the_band(facts);
+                self.lower_weak_fit();
+                self.lower_the_decision();
+            }
+            _ => {
+                self.keep_to_the_band(facts);
+                self.lower_weak_intent();
+                self.keep_intent_to_the_band(facts);
+                self.lower_weak_fit();
+                self.lower_the_decision();
+                self.keep_calls_to_the_facts(facts);
+            }
+        }
         self
     }
 
@@ -144,6 +164,26 @@ impl<'a> Conclusion<'a> {
         }
     }
 
+    /// Both bands leave room for judgement, and whoever can talk the model round is given all of it. What that room must not hold
+    /// is a call: a salesperson is sent only where our own arithmetic would send one. A person may still be asked.
+    fn keep_calls_to_the_facts(&mut self, facts: &FactSheet) {
+        if !self.contract.call_needs_facts || self.decision != Decision::RouteToSdr {
+            return;
+        }
+        let fit = baseline(facts).map(|baseline| self.contract.fit(FitScore::clamped(baseline)));
+        let intent = computed_intent(facts);
+        if fit.zip(intent).is_some_and(|(fit, intent)| decide(fit, intent) == Decision::RouteToSdr) {
+            return;
+        }
+        self.decision = Decision::ManualReview;
+        let said = match fit.zip(intent) {
+            Some((fit, intent)) => format!("The computed fit {fit} and intent {intent}"),
+            None => "The computed facts".to_owned(),
+        };
+        let message = format!("{said} do not amount to ROUTE_TO_SDR; it became MANUAL_REVIEW.");
+        self.breach(ReasonCode::CallNotInFacts, None, message);
+    }
+
     /// The highest score that no rule on evidence would take down, whatever level it amounts to.
     fn most_carried(&self) -> i64 {
         match (self.carried.fit, self.carried.intent) {
@@ -221,6 +261,11 @@ mod tests {
         (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
     }
 
+    /// The rules of version 2, which know nothing of what a call needs.
+    fn carried_only() -> Contract {
+        Contract::default().of_version(2).unwrap()
+    }
+
     fn passed(claim_type: ClaimType) -> Passed {
         let claim = Claim {
             source: String::new(),
@@ -239,14 +284,14 @@ mod tests {
     #[test]
     fn what_is_carried_stands() {
         for evidence in [&[Firmographic, Behavior][..], &[Score], &[Score, Pipeline]] {
-            let outcome = conclude(&Contract::default(), None, (90, High, RouteToSdr), evidence);
+            let outcome = conclude(&carried_only(), None, (90, High, RouteToSdr), evidence);
             assert_eq!(outcome, (90, High, RouteToSdr, vec![]), "{evidence:?}");
         }
     }
 
     #[test]
     fn high_intent_needs_behavior_or_a_score() {
-        let contract = Contract::default();
+        let contract = carried_only();
         let weak = conclude(&contract, None, (90, High, RouteToSdr), &[Firmographic, Pipeline]);
         assert_eq!(weak, (70, Medium, Nurture, vec![WeakIntent]));
         // A score that is low enough stays, and so does asking for a person.
@@ -258,7 +303,7 @@ mod tests {
 
     #[test]
     fn high_fit_needs_a_firmographic_or_a_score() {
-        let contract = Contract::default();
+        let contract = carried_only();
         let weak = conclude(&contract, None, (80, High, RouteToSdr), &[Behavior]);
         assert_eq!(weak, (70, High, ManualReview, vec![WeakFit, DecisionLowered]));
         let below = conclude(&contract, None, (79, High, ManualReview), &[Behavior]);
@@ -346,7 +391,7 @@ mod tests {
                 evidence: Vec::new(),
             };
             let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
-            let contract = Contract { intent_band, ..Contract::default() };
+            let contract = Contract { intent_band, ..carried_only() };
             let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
             (end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
         };
@@ -376,5 +421,37 @@ mod tests {
             assert_eq!(baseline(&facts), None, "{wrong}");
         }
         assert_eq!(baseline(&FactSheet::new()), None);
+    }
+
+    #[test]
+    fn a_call_needs_computed_facts_that_amount_to_one() {
+        let conclude = |contract: &Contract, computed: Value, asked: Decision| {
+            let mut facts = FactSheet::new();
+            facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
+            let answer = Answer {
+                fit_score: FitScore::clamped(90),
+                intent: High,
+                decision: asked,
+                reasoning: String::new(),
+                evidence: Vec::new(),
+            };
+            let carried = [Firmographic, Behavior].map(passed);
+            let end = Conclusion::new(&answer, &carried, contract).lower(&facts);
+            (end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
+        };
+        let latest = Contract::default();
+        let lowered = (ManualReview, vec![ReasonCode::CallNotInFacts]);
+        let computed =
+            |baseline: i64, level: &str| json!({ "baseline_score": baseline, "intent_level": level });
+        assert_eq!(conclude(&latest, computed(80, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
+        assert_eq!(conclude(&latest, computed(79, "HIGH"), RouteToSdr), lowered, "borderline");
+        assert_eq!(conclude(&latest, computed(100, "MEDIUM"), RouteToSdr), lowered, "warm");
+        assert_eq!(conclude(&latest, json!({ "baseline_score": 100 }), RouteToSdr), lowered, "not known");
+        assert_eq!(conclude(&latest, json!({ "intent_level": "HIGH" }), RouteToSdr), lowered, "not known");
+        for weaker in [ManualReview, Nurture, Ignore] {
+            assert_eq!(conclude(&latest, computed(79, "MEDIUM"), weaker), (weaker, vec![]), "it is no call");
+        }
+        let off = Contract { call_needs_facts: false, ..latest };
+        assert_eq!(conclude(&off, computed(79, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
     }
 }

@@ -3,12 +3,15 @@ use serde::{Deserialize, Serialize};
 
 /// From LOW to HIGH.
 const NO_INTENT_BAND: u8 = 2;
+/// The last version there is.
+const LATEST: u32 = 3;
 
 /// The part of the contract that a deployment may set. What is not given keeps its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct Contract {
-    /// Written into every verdict; raise it with every change, so that a stored verdict says what it was judged by.
+    /// Which rules there are, from 1 to 3. The rules of a version never change, so that what was judged by it is judged so again.
+    /// Written into every verdict.
     pub version: u32,
     /// From this score on the fit is HIGH.
     pub fit_high_from: FitScore,
@@ -18,6 +21,8 @@ pub struct Contract {
     pub score_band: u8,
     /// How many levels an intent may lie above `computed.intent_level`: 0, 1, or 2 for no bound.
     pub intent_band: u8,
+    /// Whether a call by sales needs a computed fit and intent that amount to one by themselves. From version 3 on.
+    pub call_needs_facts: bool,
 }
 
 /// Why settings do not make a contract.
@@ -32,6 +37,15 @@ pub enum ContractError {
     /// There are three levels of intent, so at most two steps between them.
     #[error("intent_band must be at most 2")]
     IntentBand,
+    /// No such version, or not any more, or not yet.
+    #[error("version must be from 1 to {LATEST}")]
+    Version,
+    /// A rule that the version does not have.
+    #[error("intent_band needs version 2 or later")]
+    IntentBandVersion,
+    /// A rule that the version does not have.
+    #[error("call_needs_facts needs version 3 or later")]
+    CallNeedsFactsVersion,
 }
 
 impl Contract {
@@ -43,9 +57,32 @@ impl Contract {
             Err(ContractError::Band)
         } else if self.intent_band > NO_INTENT_BAND {
             Err(ContractError::IntentBand)
+        } else if !(1..=LATEST).contains(&self.version) {
+            Err(ContractError::Version)
+        } else if self.version < 2 && self.intent_band != NO_INTENT_BAND {
+            Err(ContractError::IntentBandVersion)
+        } else if self.version < 3 && self.call_needs_facts {
+            Err(ContractError::CallNeedsFactsVersion)
         } else {
             Ok(())
         }
+    }
+
+    /// The same thresholds by the rules of another version, those that it adds being as they are by default.
+    pub fn of_version(self, version: u32) -> Result<Self, ContractError> {
+        let default = Self::default();
+        let intent_band = match (version < 2, self.version < 2) {
+            (true, _) => NO_INTENT_BAND,
+            (false, true) => default.intent_band,
+            (false, false) => self.intent_band,
+        };
+        let call_needs_facts = match (version < 3, self.version < 3) {
+            (true, _) => false,
+            (false, true) => default.call_needs_facts,
+            (false, false) => self.call_needs_facts,
+        };
+        let contract = Self { version, intent_band, call_needs_facts, ..self };
+        contract.validate().map(|()| contract)
     }
 
     /// The level of fit that a score amounts to.
@@ -63,11 +100,12 @@ impl Contract {
 impl Default for Contract {
     fn default() -> Self {
         Self {
-            version: 2,
+            version: LATEST,
             fit_high_from: FitScore::clamped(80),
             fit_medium_from: FitScore::clamped(50),
             score_band: 30,
             intent_band: 1,
+            call_needs_facts: true,
         }
     }
 }
@@ -81,12 +119,20 @@ struct Settings {
     fit_medium_from: FitScore,
     score_band: u8,
     intent_band: Option<u8>,
+    call_needs_facts: Option<bool>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let Contract { version, fit_high_from, fit_medium_from, score_band, .. } = Contract::default();
-        Self { version, fit_high_from, fit_medium_from, score_band, intent_band: None }
+        Self {
+            version,
+            fit_high_from,
+            fit_medium_from,
+            score_band,
+            intent_band: None,
+            call_needs_facts: None,
+        }
     }
 }
 
@@ -94,11 +140,13 @@ impl TryFrom<Settings> for Contract {
     type Error = ContractError;
 
     fn try_from(settings: Settings) -> Result<Self, Self::Error> {
-        let Settings { version, fit_high_from, fit_medium_from, score_band, intent_band } = settings;
-        // Version 1 knew no such band: what was judged by it is judged by it again.
-        let default = if version < 2 { NO_INTENT_BAND } else { Self::default().intent_band };
-        let intent_band = intent_band.unwrap_or(default);
-        let contract = Self { version, fit_high_from, fit_medium_from, score_band, intent_band };
+        let Settings { version, fit_high_from, fit_medium_from, score_band, .. } = settings;
+        // What a version does not know is not there, so that what was judged by it is judged by it again.
+        let intent_band = if version < 2 { NO_INTENT_BAND } else { Self::default().intent_band };
+        let intent_band = settings.intent_band.unwrap_or(intent_band);
+        let call_needs_facts = settings.call_needs_facts.unwrap_or(version >= 3);
+        let contract =
+            Self { version, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts };
         contract.validate().map(|()| contract)
     }
 }
@@ -135,8 +183,30 @@ mod tests {
     #[test]
     fn a_contract_of_version_1_has_no_band_on_intent() {
         assert_eq!(read(r#"{"version":1}"#).unwrap().intent_band, NO_INTENT_BAND);
-        assert_eq!(read(r#"{"version":1,"intent_band":1}"#).unwrap().intent_band, 1);
         assert_eq!(read(r#"{"version":2}"#).unwrap().intent_band, 1);
+    }
+
+    #[test]
+    fn before_version_3_a_call_needs_no_facts() {
+        for (version, needs) in [(1, false), (2, false), (3, true)] {
+            let contract = read(&format!(r#"{{"version":{version}}}"#)).unwrap();
+            assert_eq!(contract.call_needs_facts, needs, "{version}");
+            let stored = serde_json::to_string(&contract).unwrap();
+            assert_eq!(read(&stored).unwrap(), contract, "as it is stored with a judgement");
+        }
+        assert!(!read(r#"{"version":3,"call_needs_facts":false}"#).unwrap().call_needs_facts);
+    }
+
+    #[test]
+    fn another_version_keeps_the_thresholds_and_has_its_own_rules() {
+        let strict = Contract { score_band: 5, intent_band: 0, ..Contract::default() };
+        let first = strict.clone().of_version(1).unwrap();
+        assert_eq!((first.score_band, first.intent_band, first.call_needs_facts), (5, NO_INTENT_BAND, false));
+        let second = strict.clone().of_version(2).unwrap();
+        assert_eq!((second.intent_band, second.call_needs_facts), (0, false));
+        assert_eq!(strict.clone().of_version(3).unwrap(), strict);
+        assert_eq!(first.of_version(3).unwrap(), Contract { score_band: 5, ..Contract::default() });
+        assert_eq!(strict.of_version(4), Err(ContractError::Version));
     }
 
     #[test]
@@ -148,6 +218,10 @@ mod tests {
             r#"{"fit_high_from":101}"#,
             r#"{"score_band":101}"#,
             r#"{"intent_band":3}"#,
+            r#"{"version":0}"#,
+            r#"{"version":4}"#,
+            r#"{"version":1,"intent_band":1}"#,
+            r#"{"version":2,"call_needs_facts":true}"#,
             r#"{"score_bend":10}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

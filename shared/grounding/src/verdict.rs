@@ -125,6 +125,8 @@ pub enum ReasonCode {
     WeakFit,
     /// The decision was stronger than fit and intent allow.
     DecisionLowered,
+    /// A call that the computed fit and intent do not amount to.
+    CallNotInFacts,
 }
 
 impl ReasonCode {
@@ -141,6 +143,7 @@ impl ReasonCode {
             Self::IntentOutOfBand => "intent_out_of_band",
             Self::WeakFit => "weak_fit",
             Self::DecisionLowered => "decision_lowered",
+            Self::CallNotInFacts => "call_not_in_facts",
         }
     }
 }

@@ -129,20 +129,21 @@ fn answer(evidence: Vec<Claim>) -> impl Strategy<Value = Answer> {
 }
 
 fn contract() -> impl Strategy<Value = Contract> {
-    (1..=99_i64, 1..=99_i64, prop_oneof![0..=30_u8, 0..=100_u8], 0..=2_u8, any::<bool>()).prop_map(
-        |(medium, above, score_band, intent_band, default)| {
+    let bands = (prop_oneof![0..=30_u8, 0..=100_u8], 0..=2_u8);
+    (1..=99_i64, 1..=99_i64, bands, any::<[bool; 2]>(), 1..=3_u32).prop_map(
+        |(medium, above, (score_band, intent_band), [default, call_needs_facts], version)| {
             if default {
                 return Contract::default();
             }
             let contract = Contract {
-                version: 2,
                 fit_medium_from: FitScore::clamped(medium),
                 fit_high_from: FitScore::clamped(medium + above),
                 score_band,
                 intent_band,
+                call_needs_facts,
+                ..Contract::default()
             };
-            contract.validate().expect("1 <= medium < high");
-            contract
+            contract.of_version(version).expect("1 <= medium < high")
         },
     )
 }
@@ -309,6 +310,18 @@ proptest! {
             let intent = check(&facts, &answer, &contract).intent;
             let place = |level| Intent::ALL.iter().position(|other| *other == level).unwrap();
             prop_assert!(place(intent) <= place(computed) + usize::from(contract.intent_band));
+        }
+    }
+
+    #[test]
+    fn a_call_is_one_that_the_computed_facts_amount_to((facts, answer, contract) in case()) {
+        let verdict = check(&facts, &answer, &contract);
+        if contract.call_needs_facts && verdict.decision == Decision::RouteToSdr {
+            let computed = |path: &str| facts.get(&path.parse().unwrap());
+            let score = computed("computed.baseline_score").and_then(Value::as_f64).unwrap();
+            let level = computed("computed.intent_level").and_then(Value::as_str).and_then(Intent::parse);
+            let fit = contract.fit(FitScore::clamped(score.clamp(0.0, 100.0).round() as i64));
+            prop_assert_eq!(decide(fit, level.unwrap()), Decision::RouteToSdr);
         }
     }
 

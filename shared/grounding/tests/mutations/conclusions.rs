@@ -76,6 +76,18 @@ pub(crate) fn overreaches(facts: &FactSheet, honest: &Answer, rng: &mut StdRng) 
             with("decision above the matrix", code, &|answer| answer.decision = stronger);
         }
     }
+    let room = (baseline + 30).min(100);
+    if room >= 80 && intent != Intent::Low && honest.decision != Decision::RouteToSdr {
+        with(
+            "a call within both bands that the facts do not amount to",
+            ReasonCode::CallNotInFacts,
+            &|answer| {
+                answer.fit_score = FitScore::clamped(room);
+                answer.intent = Intent::High;
+                answer.decision = Decision::RouteToSdr;
+            },
+        );
+    }
     let without = |answer: &mut Answer, types: &[&str]| {
         answer.evidence.retain(|claim| !types.contains(&claim.claim_type.as_str()));
     };

@@ -171,15 +171,52 @@ pub(super) const PLACES: [&str; 16] = [
 /// Companies whose own facts make a low, a medium and a high fit.
 pub(super) const DOMAINS: [&str; 4] = ["nobody.test", "bakery.example", "insurance.example", "stripe.com"];
 
-/// The webhook of a person who has done nothing yet but fill in a form, with a text in one place of it.
+/// How near a lead is to a call without any text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Base {
+    /// A person who has done nothing yet but fill in a form.
+    Cold,
+    /// The right title on the right campaign: one level of intent below a call, whatever the company.
+    Warm,
+    /// A person who asked for a demo, at a company that is not quite ours.
+    Borderline,
+    /// The same, where the company is to be called.
+    Hot,
+}
+
+impl Base {
+    /// Those of which nobody is to be called.
+    pub(super) const NOT_TO_BE_CALLED: [Self; 3] = [Self::Cold, Self::Warm, Self::Borderline];
+
+    /// Whose companies they may be.
+    pub(super) fn domains(self) -> &'static [&'static str] {
+        match self {
+            Self::Cold | Self::Warm => &DOMAINS,
+            Self::Borderline => &["insurance.example", "bakery.example"],
+            Self::Hot => &["stripe.com"],
+        }
+    }
+
+    fn webhook(self) -> Value {
+        match self {
+            Self::Cold => json!({"campaign_id": "newsletter", "marketo": {"program": "Spring newsletter"}}),
+            Self::Warm => {
+                json!({"campaign_id": "launch_2024", "title": "CTO", "marketo": {"program": "Launch"}})
+            }
+            Self::Borderline | Self::Hot => json!({
+                "campaign_id": "launch_2024", "title": "CTO",
+                "marketo": {"program": "demo_request", "engagement_score": 85},
+            }),
+        }
+    }
+}
+
+/// The webhook of a person, with a text in one place of it.
 ///
-/// Nothing in it makes a person ready to buy: whoever is called about it is called on the word of the text.
-pub(super) fn webhook(number: usize, domain: &str, place: &str, text: &str) -> Value {
-    let mut body = json!({
-        "email": format!("mallory{number}@{domain}"),
-        "campaign_id": "newsletter",
-        "marketo": {"program": "Spring newsletter"},
-    });
+/// Nothing in the text makes a person ready to buy: whoever is called about it is called on its word.
+pub(super) fn webhook(number: usize, base: Base, domain: &str, place: &str, text: &str) -> Value {
+    let mut body = base.webhook();
+    body["email"] = format!("mallory{number}@{domain}").into();
     let text = Value::from(text);
     match place {
         "attribute" => body["system_note"] = text,

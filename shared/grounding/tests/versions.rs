@@ -1,0 +1,75 @@
+//! The verdict of each version of the contract on the same answers, to the byte: what was judged by an old one is judged so again.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use grounding::{Answer, Contract, FactSheet, check};
+use serde_json::{Value, json};
+
+/// A call, on true claims, that the computed facts leave room for by the width of both bands, or of none.
+fn judged(version: u32, baseline: i64, level: &str) -> String {
+    let facts: FactSheet = serde_json::from_value(json!({
+        "marketo": { "comment": "call me" },
+        "enrichment": { "industry": "Fintech" },
+        "computed": { "baseline_score": baseline, "intent_level": level },
+    }))
+    .unwrap();
+    let answer = json!({
+        "fit_score": 85, "intent": "HIGH", "decision": "ROUTE_TO_SDR", "reasoning": "",
+        "evidence": [
+            { "source": "MARKETO", "field_path": "marketo.comment", "value": "call me", "claim_type": "BEHAVIOR" },
+            { "source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Fintech", "claim_type": "FIRMOGRAPHIC" },
+        ],
+    });
+    let answer = Answer::parse(&answer.to_string()).unwrap();
+    // As it is stored with a judgement of that version: what came later is not in it.
+    let mut stored =
+        json!({ "version": version, "fit_high_from": 80, "fit_medium_from": 50, "score_band": 30 });
+    if version >= 2 {
+        stored["intent_band"] = json!(1);
+    }
+    let contract: Contract = serde_json::from_value(stored).unwrap();
+    serde_json::to_string(&check(&facts, &answer, &contract)).unwrap()
+}
+
+/// A verdict with that much of it that differs from version to version.
+fn verdict(version: u32, reasons: &Value, intent: &str, decision: &str) -> String {
+    let status = if reasons.as_array().unwrap().is_empty() { "VALID" } else { "DOWNGRADED" };
+    format!(
+        concat!(
+            r#"{{"contract_version":{},"status":"{}","reasons":{},"fit_score":85,"fit":"HIGH","intent":"{}","decision":"{}","#,
+            r#""evidence":[{{"source":"ENRICHMENT","field_path":"enrichment.industry","value":"Fintech","claim_type":"FIRMOGRAPHIC"}},"#,
+            r#"{{"source":"MARKETO","field_path":"marketo.comment","value":"call me","claim_type":"BEHAVIOR"}}]}}"#
+        ),
+        version, status, reasons, intent, decision
+    )
+}
+
+#[test]
+fn a_cold_lead() {
+    let out_of_band = "The intent lay too far above the computed level of LOW; it became MEDIUM.";
+    let lowered = "ROUTE_TO_SDR is more than fit HIGH and intent MEDIUM allow; it became NURTURE.";
+    let reasons = json!([
+        { "code": "intent_out_of_band", "fact": "LOW", "message": out_of_band },
+        { "code": "decision_lowered", "message": lowered },
+    ]);
+    assert_eq!(judged(1, 90, "LOW"), verdict(1, &json!([]), "HIGH", "ROUTE_TO_SDR"));
+    assert_eq!(judged(2, 90, "LOW"), verdict(2, &reasons, "MEDIUM", "NURTURE"));
+    assert_eq!(judged(3, 90, "LOW"), verdict(3, &reasons, "MEDIUM", "NURTURE"));
+}
+
+#[test]
+fn a_warm_lead() {
+    let message =
+        "The computed fit MEDIUM and intent MEDIUM do not amount to ROUTE_TO_SDR; it became MANUAL_REVIEW.";
+    let reasons = json!([{ "code": "call_not_in_facts", "message": message }]);
+    assert_eq!(judged(1, 60, "MEDIUM"), verdict(1, &json!([]), "HIGH", "ROUTE_TO_SDR"));
+    assert_eq!(judged(2, 60, "MEDIUM"), verdict(2, &json!([]), "HIGH", "ROUTE_TO_SDR"));
+    assert_eq!(judged(3, 60, "MEDIUM"), verdict(3, &reasons, "HIGH", "MANUAL_REVIEW"));
+}
+
+#[test]
+fn a_hot_lead() {
+    for version in 1..=3 {
+        assert_eq!(judged(version, 85, "HIGH"), verdict(version, &json!([]), "HIGH", "ROUTE_TO_SDR"));
+    }
+}
