@@ -1,78 +1,23 @@
 //! Real clients of enrichment providers against `revenueflow sandbox`, as somebody without an account would try them.
 
 use std::collections::HashMap;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
-use e2e::{Server, eventually};
+use e2e::Server;
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{Place, Sandbox, explained};
 
-/// `revenueflow sandbox` on free ports, and the variables that it wrote. Killed when dropped.
-struct Sandbox {
-    child: Child,
-    variables: HashMap<String, String>,
+/// What a provider's fake was asked about companies.
+fn asked(sandbox: &Sandbox, server: &Server, provider: &str) -> usize {
+    let asked = sandbox.requests(server, provider);
+    asked.iter().filter(|exchange| exchange["path"].as_str().unwrap().contains("enrich")).count()
 }
 
-impl Sandbox {
-    fn start(folder: &Path) -> Self {
-        let file = folder.join("sandbox.env");
-        let child = Command::new(BINARY)
-            .args(["sandbox", "--only", "zoominfo,apollo", "--port-base", "0", "--env-file"])
-            .arg(&file)
-            .env_clear()
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut sandbox = Self { child, variables: HashMap::new() };
-        let mut text = String::new();
-        eventually("the sandbox has written its variables", || {
-            text = std::fs::read_to_string(&file).unwrap_or_default();
-            text.ends_with("# ENRICHMENT_PROVIDERS=zoominfo,apollo\n")
-        });
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let pairs = lines.map(|line| line.split_once('=').unwrap());
-        sandbox.variables = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        sandbox
-    }
-
-    fn serve(&self, place: &Place) -> Server {
-        let mut variables: Vec<_> =
-            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        variables.push(("ENRICHMENT_PROVIDERS", "zoominfo,apollo"));
-        place.serve(&[], &variables)
-    }
-
-    /// Where a provider's fake is controlled.
-    fn control(&self, provider: &str, what: &str) -> String {
-        let base = &self.variables[&format!("{provider}_BASE_URL")];
-        format!("{}/_sandbox/{what}", base.trim_end_matches("/gtm"))
-    }
-
-    /// What a provider's fake was asked about companies.
-    fn asked(&self, server: &Server, provider: &str) -> usize {
-        let asked = server.request(|client| client.get(self.control(provider, "requests"))).unwrap().json();
-        let asked = asked.as_array().unwrap().clone();
-        asked.iter().filter(|exchange| exchange["path"].as_str().unwrap().contains("enrich")).count()
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
-        let _ = self.child.wait();
-    }
-}
-
-/// Posts a lead, and returns why it was treated as it was.
-fn explained(server: &Server, email: &str) -> Value {
-    let accepted = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap().json();
-    let id = accepted["lead_id"].as_str().unwrap();
-    assert_eq!(settled(server, id)["status"], "synced");
-    server.get(&format!("/leads/{id}/explain")).unwrap().json()
+fn start(place: &Place) -> (Sandbox, Server) {
+    let sandbox =
+        Sandbox::start(place.folder.path(), "zoominfo,apollo", "# ENRICHMENT_PROVIDERS=zoominfo,apollo");
+    let server = sandbox.serve(place, &[("ENRICHMENT_PROVIDERS", "zoominfo,apollo")]);
+    (sandbox, server)
 }
 
 /// Who said what about the company.
@@ -89,9 +34,8 @@ fn said_by(explanation: &Value) -> HashMap<String, String> {
 #[test]
 fn two_providers_complete_each_other_and_are_asked_once_for_a_company() {
     let place = Place::sqlite();
-    let sandbox = Sandbox::start(place.folder.path());
-    let server = sandbox.serve(&place);
-    let explanation = explained(&server, "ann@saas.example");
+    let (sandbox, server) = start(&place);
+    let explanation = explained(&server, "ann@saas.example").1;
     let said = said_by(&explanation);
     for (field, provider) in [
         ("industry", "zoominfo"),
@@ -101,29 +45,26 @@ fn two_providers_complete_each_other_and_are_asked_once_for_a_company() {
     ] {
         assert_eq!(said[field], provider, "{field}: {explanation}");
     }
-    assert_eq!(said_by(&explained(&server, "bob@saas.example")), said);
+    assert_eq!(said_by(&explained(&server, "bob@saas.example").1), said);
     // ZoomInfo's answer is enough for this one.
-    assert_eq!(said_by(&explained(&server, "eve@stripe.com"))["industry"], "zoominfo");
+    assert_eq!(said_by(&explained(&server, "eve@stripe.com").1)["industry"], "zoominfo");
     explained(&server, "eve@gmail.com");
-    assert_eq!((sandbox.asked(&server, "ZOOMINFO"), sandbox.asked(&server, "APOLLO")), (2, 1));
+    assert_eq!((asked(&sandbox, &server, "ZOOMINFO"), asked(&sandbox, &server, "APOLLO")), (2, 1));
 }
 
 #[test]
 fn a_provider_that_refuses_us_costs_its_facts_and_nothing_more() {
     let place = Place::sqlite();
-    let sandbox = Sandbox::start(place.folder.path());
-    let server = sandbox.serve(&place);
+    let (sandbox, server) = start(&place);
     let fault =
         json!({"path": "/enrich", "do": {"status": 400, "body": {"errors": [{"code": "PFAPI0011"}]}}});
-    let told =
-        server.request(|client| client.post(sandbox.control("ZOOMINFO", "faults")).json(&fault)).unwrap();
-    assert_eq!(told.status, 204, "{told:?}");
+    sandbox.misbehaves(&server, "ZOOMINFO", &fault);
     let mut codes = Vec::new();
     for email in ["ann@saas.example", "bob@stripe.com"] {
-        let explanation = explained(&server, email);
+        let explanation = explained(&server, email).1;
         assert_eq!(said_by(&explanation)["industry"], "apollo");
         codes.push(explanation["knew"]["unanswered"][0]["code"].as_str().unwrap().to_owned());
     }
     assert_eq!(codes, ["zoominfo_credits_used_up", "breaker_open"]);
-    assert_eq!(sandbox.asked(&server, "ZOOMINFO"), 1, "the second lead did not wait for it");
+    assert_eq!(asked(&sandbox, &server, "ZOOMINFO"), 1, "the second lead did not wait for it");
 }

@@ -1,6 +1,7 @@
 //! The product as its users run it: the binary, its HTTP interface, its logs.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+mod ai;
 mod answers;
 mod crashes;
 mod enrichment;

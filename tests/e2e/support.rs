@@ -1,6 +1,12 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
 use database::testing::TestDatabase;
 use e2e::{Server, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
+use store::{AnalysisRecord, Store};
 use tempfile::TempDir;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_revenueflow");
@@ -9,7 +15,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_revenueflow");
 pub(crate) struct Place {
     pub(crate) folder: TempDir,
     pub(crate) database: TestDatabase,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Place {
@@ -24,7 +30,15 @@ impl Place {
     fn with<F: Future<Output = TestDatabase>>(make: impl FnOnce() -> F) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let database = runtime.block_on(make());
-        Self { folder: tempfile::tempdir().unwrap(), database, _runtime: runtime }
+        Self { folder: tempfile::tempdir().unwrap(), database, runtime }
+    }
+
+    /// The judgement of a lead as it is stored.
+    pub(crate) fn judgement(&self, id: &str) -> AnalysisRecord {
+        self.runtime.block_on(async {
+            let store = Store::new(self.database.connect().await, Arc::new(lead::SystemClock));
+            store.analysis_in_force(&id.parse().unwrap()).await.unwrap().expect("it has been judged")
+        })
     }
 
     /// Starts the server here.
@@ -43,4 +57,83 @@ pub(crate) fn settled(server: &Server, id: &str) -> Value {
         matches!(lead["status"].as_str(), Some("synced" | "held" | "permanently_failed"))
     });
     lead
+}
+
+/// Posts a lead, and returns its id and why it was treated as it was.
+pub(crate) fn explained(server: &Server, email: &str) -> (String, Value) {
+    explained_lead(server, &json!({"email": email, "campaign_id": "c"}))
+}
+
+/// The same of a whole body.
+pub(crate) fn explained_lead(server: &Server, body: &Value) -> (String, Value) {
+    let accepted = server.post_lead(body).unwrap().json();
+    let id = accepted["lead_id"].as_str().unwrap().to_owned();
+    assert_eq!(settled(server, &id)["status"], "synced");
+    let explanation = server.get(&format!("/leads/{id}/explain")).unwrap().json();
+    (id, explanation)
+}
+
+/// `revenueflow sandbox` on free ports, and the variables that it wrote. Killed when dropped.
+pub(crate) struct Sandbox {
+    child: Child,
+    variables: HashMap<String, String>,
+}
+
+impl Sandbox {
+    /// Starts some of the fakes; `last` is the last line that is written about them.
+    pub(crate) fn start(folder: &Path, only: &str, last: &str) -> Self {
+        let file = folder.join("sandbox.env");
+        let child = Command::new(BINARY)
+            .args(["sandbox", "--only", only, "--port-base", "0", "--env-file"])
+            .arg(&file)
+            .env_clear()
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut sandbox = Self { child, variables: HashMap::new() };
+        let mut text = String::new();
+        eventually("the sandbox has written its variables", || {
+            text = std::fs::read_to_string(&file).unwrap_or_default();
+            text.ends_with(&format!("{last}\n"))
+        });
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines.map(|line| line.split_once('=').unwrap());
+        sandbox.variables = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        sandbox
+    }
+
+    /// The server, led to the fakes.
+    pub(crate) fn serve(&self, place: &Place, more: &[(&str, &str)]) -> Server {
+        let mut variables: Vec<_> =
+            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        variables.extend(more);
+        place.serve(&[], &variables)
+    }
+
+    /// Where a provider's fake is.
+    pub(crate) fn url(&self, provider: &str) -> &str {
+        self.variables[&format!("{provider}_BASE_URL")].trim_end_matches("/gtm")
+    }
+
+    /// Has a provider's fake misbehave.
+    pub(crate) fn misbehaves(&self, server: &Server, provider: &str, fault: &Value) {
+        let url = format!("{}/_sandbox/faults", self.url(provider));
+        let told = server.request(|client| client.post(url).json(fault)).unwrap();
+        assert_eq!(told.status, 204, "{told:?}");
+    }
+
+    /// What a provider's fake was asked.
+    pub(crate) fn requests(&self, server: &Server, provider: &str) -> Vec<Value> {
+        let url = format!("{}/_sandbox/requests", self.url(provider));
+        server.request(|client| client.get(url)).unwrap().json().as_array().unwrap().clone()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.wait();
+    }
 }

@@ -320,7 +320,9 @@ proptest! {
             let computed = |path: &str| facts.get(&path.parse().unwrap());
             let score = computed("computed.baseline_score").and_then(Value::as_f64).unwrap();
             let level = computed("computed.intent_level").and_then(Value::as_str).and_then(Intent::parse);
-            let fit = contract.fit(FitScore::clamped(score.clamp(0.0, 100.0).round() as i64));
+            #[expect(clippy::cast_possible_truncation, reason = "between 0 and 100")]
+            let baseline = score.clamp(0.0, 100.0).round() as i64;
+            let fit = contract.fit(FitScore::clamped(baseline));
             prop_assert_eq!(decide(fit, level.unwrap()), Decision::RouteToSdr);
         }
     }

@@ -99,6 +99,7 @@ fn assert_all_caught(
 
 /// Holds the counts against the recorded ones, so that a kind that is told less often than it was is noticed, and
 /// the figures can be quoted. The sheets and lies follow from seeds: the counts are the same on every machine.
+#[expect(clippy::print_stdout, reason = "the figures of a full run, for who asked for it")]
 fn assert_told(name: &str, told: &BTreeMap<&'static str, usize>) {
     assert!(told.values().all(|count| *count >= 100), "{told:?}");
     let mut counts = String::new();

@@ -1,0 +1,115 @@
+//! Real clients of AI services against `revenueflow sandbox`, as somebody without an account would try them.
+
+use e2e::Server;
+use serde_json::{Value, json};
+use store::AnalysisRecord;
+
+use crate::support::{Place, Sandbox, explained_lead};
+
+const GEMINI: &str = "gemini-3.8-flash";
+const CLAUDE: &str = "global.anthropic.claude-haiku-5-5";
+
+fn start(place: &Place, variables: &[(&str, &str)]) -> (Sandbox, Server) {
+    let sandbox = Sandbox::start(place.folder.path(), "gemini,bedrock", "# AI_PROVIDER=bedrock");
+    let server = sandbox.serve(place, variables);
+    (sandbox, server)
+}
+
+/// Somebody who is to be called: the right company, and a person who asked for a demo.
+fn judged(place: &Place, server: &Server, email: &str) -> (Value, AnalysisRecord) {
+    let body = json!({
+        "email": email, "campaign_id": "launch_2024", "title": "CTO",
+        "marketo": {"activity": "demo_request", "engagement_score": 85},
+    });
+    let (id, explanation) = explained_lead(server, &body);
+    let stored = place.judgement(&id);
+    (explanation, stored)
+}
+
+/// The judgement is a model's, with evidence that passed, and all that it took is stored with it.
+fn assert_judged_by(provider: &str, model: &str, explanation: &Value, stored: &AnalysisRecord) {
+    let judgement = &explanation["judgement"];
+    assert_eq!((&judgement["provider"], &judgement["model"]), (&json!(provider), &json!(model)));
+    assert_eq!((&judgement["grounding"], &judgement["fallback"]), (&json!("VALID"), &json!(false)));
+    assert_eq!(judgement["decision"], "ROUTE_TO_SDR", "{judgement}");
+    let claims = judgement["claims"].as_array().unwrap();
+    assert!(claims.iter().all(|claim| claim["passed"] == true), "{claims:?}");
+    for (path, value, said_by) in [
+        ("enrichment.industry", json!("Fintech"), "fixtures"),
+        ("marketo.activity", json!("demo_request"), "sender"),
+    ] {
+        let claim = claims.iter().find(|claim| claim["claim"]["field_path"] == path).expect(path);
+        assert_eq!((&claim["claim"]["value"], &claim["said_by"]), (&value, &json!(said_by)));
+    }
+    assert_eq!((stored.provider.as_str(), stored.model.as_str()), (provider, model));
+    assert!(
+        stored.prompt_version.as_deref().unwrap().starts_with("judge-v1@"),
+        "{:?}",
+        stored.prompt_version
+    );
+    assert!(stored.input_tokens > 1_000 && stored.output_tokens > 50, "{stored:?}");
+    assert!(stored.cost_microusd > 0 && !stored.fallback);
+    assert!(stored.raw_answer.contains("\"evidence\""), "{}", stored.raw_answer);
+}
+
+#[test]
+fn leads_are_judged_by_gemini() {
+    let place = Place::sqlite();
+    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini")]);
+    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    assert_judged_by("gemini", GEMINI, &explanation, &stored);
+    let asked = sandbox.requests(&server, "GEMINI");
+    assert_eq!(asked.len(), 1, "once for a lead");
+    assert!(!asked[0].to_string().contains("ann@"), "nothing personal is sent");
+    assert!(sandbox.requests(&server, "BEDROCK").is_empty());
+}
+
+#[test]
+fn leads_are_judged_by_bedrock() {
+    let place = Place::sqlite();
+    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)]);
+    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
+    assert_eq!(sandbox.requests(&server, "BEDROCK").len(), 1);
+    assert!(sandbox.requests(&server, "GEMINI").is_empty());
+}
+
+#[test]
+fn the_second_ai_answers_while_the_first_is_down_or_says_what_cannot_be_read() {
+    let place = Place::sqlite();
+    let variables =
+        [("AI_PROVIDER", "gemini"), ("AI_FALLBACK_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)];
+    let (sandbox, server) = start(&place, &variables);
+    let busy = json!({"path": ":generateContent", "times": 1, "do": {"status": 503, "body": {}}});
+    sandbox.misbehaves(&server, "GEMINI", &busy);
+    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
+
+    let url = format!("{}/_says", sandbox.url("GEMINI"));
+    let says = json!({"says": {"text": "I would call them."}});
+    assert_eq!(server.request(|client| client.post(url).json(&says)).unwrap().status, 204);
+    let (explanation, stored) = judged(&place, &server, "bob@stripe.com");
+    assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
+
+    let (explanation, stored) = judged(&place, &server, "cyd@stripe.com");
+    assert_judged_by("gemini", GEMINI, &explanation, &stored);
+}
+
+#[test]
+fn an_ai_that_makes_things_up_is_found_out_and_nothing_of_it_is_written() {
+    let place = Place::sqlite();
+    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
+    let url = format!("{}/_says", sandbox.url("GEMINI"));
+    assert_eq!(
+        server.request(|client| client.post(url).json(&json!({"says": "invention"}))).unwrap().status,
+        204
+    );
+    let (explanation, _) = judged(&place, &server, "ann@stripe.com");
+    let judgement = &explanation["judgement"];
+    assert_eq!(
+        (&judgement["grounding"], &judgement["decision"]),
+        (&json!("REJECTED"), &json!("MANUAL_REVIEW"))
+    );
+    assert_eq!(judgement["claims"][0]["code"], "value_conflict", "{judgement}");
+    assert_eq!(judgement["claims"][0]["fact"], "Fintech", "and what the fact is");
+}
