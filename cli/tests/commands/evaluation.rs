@@ -133,6 +133,7 @@ fn what_cannot_be_evaluated_is_refused_with_the_reason() {
     for (with, reason) in [
         ("icp=missing.toml", "--with icp=missing.toml"),
         ("fit_high_from=10", "--with: fit thresholds"),
+        ("contract=4", "version must be from 1 to 3"),
         ("model=some-model", "neither a model nor a prompt"),
         ("prompt=prompt.md", "neither a model nor a prompt"),
         ("provider=oracle", "AI_PROVIDER"),
@@ -149,6 +150,10 @@ fn what_cannot_be_evaluated_is_refused_with_the_reason() {
     ] {
         assert_eq!(folder.run(wrong).code, Some(2), "{wrong:?}");
     }
+    // An older version of the contract has fewer rules, and a rule of a newer one is none of its.
+    folder.json(&["evaluate", "--with", "contract=2", "--with", "call_needs_facts=false"]);
+    let error = folder.run(&["evaluate", "--with", "contract=2", "--with", "call_needs_facts=true"]).error();
+    assert!(error.contains("call_needs_facts needs version 3"), "{error}");
     // Asking the rules costs nothing, and so needs no leave.
     let asked = folder.run(&["evaluate", "--with", "provider=rules"]);
     assert_eq!(asked.code, Some(0), "{}", asked.err);
