@@ -88,7 +88,7 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, mut redis: Option<Re
     }
 }
 
-fn all_leads(server: &Server) -> HashMap<String, Value> {
+pub(crate) fn all_leads(server: &Server) -> HashMap<String, Value> {
     let mut leads = HashMap::new();
     let mut path = "/leads?limit=500".to_owned();
     loop {

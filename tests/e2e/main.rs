@@ -4,6 +4,7 @@
 mod ai;
 mod answers;
 mod crashes;
+mod crm_campaign;
 mod enrichment;
 mod first_lead;
 mod hubspot;

@@ -105,15 +105,13 @@ fn a_lost_reply_a_lock_and_an_ended_session_leave_one_of_each() {
     for id in &ids {
         assert_eq!(settled(&server, id)["status"], "synced");
     }
-    let count = |object: &str| crm.records(object).len();
-    assert_eq!(count("Lead"), 3);
-    let mut keys: Vec<Value> =
-        crm.records("Task").iter().map(|task| task["RevenueFlow_Id__c"].clone()).collect();
-    let tasks = keys.len();
-    keys.sort_by_key(Value::to_string);
-    keys.dedup();
-    assert_eq!(keys.len(), tasks, "no task twice");
-    assert_eq!(tasks % 3, 0, "as many for each lead: {tasks}");
+    let (leads, tasks) = (crm.records("Lead"), crm.records("Task"));
+    assert_eq!((leads.len(), tasks.len()), (3, 6), "{tasks:?}");
+    for lead in &leads {
+        let own: Vec<&Value> = tasks.iter().filter(|task| task["WhoId"] == lead["Id"]).collect();
+        let count = |status: &str| own.iter().filter(|task| task["Status"] == status).count();
+        assert_eq!((count("Not Started"), count("Completed")), (1, 1), "a task and an activity: {own:?}");
+    }
 }
 
 #[test]
@@ -133,6 +131,8 @@ fn with_refused_credentials_leads_wait_and_the_doctor_says_why() {
     assert!(crm.records("Lead").is_empty());
 
     crm.salesforce.org(|org| *org = Org::default());
-    let (_, said) = is_well(&place);
-    assert!(said.contains("salesforce"), "{said}");
+    let (is_success, said) = is_well(&place);
+    assert!(is_success && said.contains("salesforce"), "{said}");
+    assert_eq!(settled(&server, &id)["status"], "synced");
+    assert_eq!((crm.records("Lead").len(), crm.records("Task").len()), (1, 2));
 }

@@ -11,7 +11,8 @@
 //!    found by the anchor, whatever happens to address and key. Neither of two leads of one person can take the contact
 //!    away from the other, since nobody ever changes a key or an anchor that is there.
 //! 3. Otherwise it is created by an upsert on the key, which is atomic. A conflict on the address then means that somebody
-//!    was quicker: everything is looked up again.
+//!    was quicker, and everything is looked up again; or that a contact has the address as a further one, by which it cannot be
+//!    looked up. `HubSpot` names that contact when it refuses, and it is adopted as in 2. Its first address stays.
 //!
 //! # The writes
 //!
@@ -139,7 +140,7 @@ impl Executor for HubSpotCrm {
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
-        let resolution = self.resolve(lead, actions).await?;
+        let resolution = self.resolve(lead, actions, None).await?;
         let writes = resolution.actions.into_iter().flat_map(|action| action.writes);
         Ok(writes.flat_map(|write| write.changes).collect())
     }

@@ -6,7 +6,8 @@ use serde_json::Value;
 /// What a fake is told to do wrong, and when.
 ///
 /// As JSON, for `POST /_sandbox/faults`:
-/// `{"path": "/composite", "method": "POST", "skip": 1, "times": 2, "do": {"status": 503, "body": {"message": "busy"}}}`
+/// `{"path": "/composite", "method": "POST", "skip": 1, "times": 2, "do": {"status": 503, "body": {"message": "busy"}}}`,
+/// or for bad weather `{"share": 0.3, "seed": 7, "do": {"one_of": ["refuse", "lose_reply", {"delay_ms": 50}]}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -22,6 +23,15 @@ pub struct Fault {
     /// How many matching requests it then meets; every one where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
+    /// The share of those that it then meets, from 0 to 1, drawn by the seed; all of them where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// What the draws begin with: the same seed, the same draws.
+    #[serde(default)]
+    pub seed: u64,
+    /// How many draws there were.
+    #[serde(skip)]
+    drawn: u64,
     /// What happens to them.
     #[serde(rename = "do")]
     pub misbehaviour: Misbehaviour,
@@ -37,6 +47,17 @@ pub enum Misbehaviour {
     Refuse,
     /// Does what was asked, and breaks the connection instead of saying so.
     LoseReply,
+    /// Does what was asked, but for one record of those that it writes: what becomes of that one is for the fake to tell.
+    /// What writes nothing is done.
+    Row {
+        /// The error's code, such as `UNABLE_TO_LOCK_ROW`.
+        code: String,
+        /// How many records are written before.
+        #[serde(default)]
+        skip: u32,
+    },
+    /// One of these, drawn anew for each request.
+    OneOf(Vec<Misbehaviour>),
     /// Answers this instead, with nothing done.
     #[serde(untagged)]
     Answer {
@@ -66,7 +87,16 @@ impl Misbehaviour {
 impl Fault {
     /// Meets every request whose path contains `path`.
     pub fn on(path: &str, misbehaviour: Misbehaviour) -> Self {
-        Self { path: path.to_owned(), method: None, skip: 0, times: None, misbehaviour }
+        Self {
+            path: path.to_owned(),
+            method: None,
+            skip: 0,
+            times: None,
+            share: None,
+            seed: 0,
+            drawn: 0,
+            misbehaviour,
+        }
     }
 
     /// Only this many times.
@@ -90,20 +120,47 @@ impl Fault {
         self
     }
 
-    /// Counts a request; whether it is met.
-    pub(crate) fn meets(&mut self, method: &str, path: &str) -> bool {
+    /// Only this share of them, drawn by the seed.
+    #[must_use]
+    pub fn share(mut self, share: f64, seed: u64) -> Self {
+        (self.share, self.seed) = (Some(share), seed);
+        self
+    }
+
+    /// Counts a request; what happens to it, where it is met.
+    pub(crate) fn meets(&mut self, method: &str, path: &str) -> Option<Misbehaviour> {
         let matches = path.contains(&self.path)
             && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && self.times != Some(0);
         if !matches {
-            return false;
+            return None;
         }
         if self.skip > 0 {
             self.skip -= 1;
-            return false;
+            return None;
+        }
+        if let Some(share) = self.share
+            && f64::from(self.draw()) >= share * 2_f64.powi(32)
+        {
+            return None;
         }
         self.times = self.times.map(|times| times - 1);
-        true
+        match self.misbehaviour.clone() {
+            Misbehaviour::OneOf(kinds) => {
+                let place = (u64::from(self.draw()) * u64::try_from(kinds.len()).ok()?) >> 32;
+                kinds.into_iter().nth(usize::try_from(place).ok()?)
+            }
+            kind => Some(kind),
+        }
+    }
+
+    /// Thirty-two random bits: `SplitMix64` of the seed and the count.
+    fn draw(&mut self) -> u32 {
+        self.drawn += 1;
+        let mut z = self.seed.wrapping_add(self.drawn.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or_default()
     }
 }
 
@@ -129,6 +186,17 @@ mod tests {
                 json!({"times": 2, "do": {"status": 503, "body": "busy"}}),
                 Fault::on("", Misbehaviour::answer(503, json!("busy"))).times(2),
             ),
+            (
+                json!({"share": 0.3, "seed": 7, "do": {"one_of": ["refuse", {"row": {"code": "X"}}]}}),
+                Fault::on(
+                    "",
+                    Misbehaviour::OneOf(vec![
+                        Misbehaviour::Refuse,
+                        Misbehaviour::Row { code: "X".to_owned(), skip: 0 },
+                    ]),
+                )
+                .share(0.3, 7),
+            ),
         ] {
             assert_eq!(serde_json::from_value::<Fault>(text).unwrap(), fault);
         }
@@ -139,9 +207,25 @@ mod tests {
     fn a_fault_meets_what_it_names_as_often_as_it_says() {
         let mut fault = Fault::on("/leads", Misbehaviour::Refuse).method("POST").after(1).times(2);
         let met: Vec<_> = ["/other", "/leads/1", "/leads/2", "/leads/3", "/leads/4"]
-            .map(|path| fault.meets("POST", path))
+            .map(|path| fault.meets("POST", path).is_some())
             .to_vec();
         assert_eq!(met, [false, false, true, true, false]);
-        assert!(!Fault::on("", Misbehaviour::Refuse).method("POST").meets("GET", "/"));
+        assert_eq!(Fault::on("", Misbehaviour::Refuse).method("POST").meets("GET", "/"), None);
+    }
+
+    #[test]
+    fn a_share_meets_about_that_many_with_each_kind_about_as_often_and_the_same_ones_for_a_seed() {
+        let kinds = [Misbehaviour::Refuse, Misbehaviour::LoseReply, Misbehaviour::DelayMs(1)];
+        let met = |seed| {
+            let mut fault = Fault::on("", Misbehaviour::OneOf(kinds.to_vec())).share(0.3, seed);
+            (0..10_000).map(|_| fault.meets("GET", "/")).collect::<Vec<_>>()
+        };
+        let first = met(1);
+        for kind in &kinds {
+            let times = first.iter().filter(|met| met.as_ref() == Some(kind)).count();
+            assert!((850..1_150).contains(&times), "{kind:?} {times} times");
+        }
+        assert_eq!(met(1), first);
+        assert_ne!(met(2), first);
     }
 }

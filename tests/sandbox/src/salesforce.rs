@@ -37,6 +37,7 @@ use self::oauth::TokenRequest;
 pub use self::org::{DuplicateRule, Org, RowFault, ValidationRule};
 use self::rest::{Answer, Call};
 pub use self::schema::{Field, Object};
+use crate::serve::FailingRow;
 
 /// An org of Salesforce. Clones share it.
 #[derive(Clone, Default)]
@@ -145,6 +146,7 @@ async fn api(State(salesforce): State<Salesforce>, request: Request) -> Response
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     salesforce.org(|org| {
+        org.failing_row = parts.extensions.get::<FailingRow>().cloned();
         let answer = match authorized(org, &parts.headers) {
             Ok(()) => {
                 dispatch(org, &parts.method, &parts.uri, &parts.headers, &body).unwrap_or_else(Answer::from)

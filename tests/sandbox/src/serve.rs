@@ -54,12 +54,35 @@ pub struct Exchange {
     pub body: Bytes,
     /// The status answered; none where the connection was broken instead.
     pub status: Option<StatusCode>,
+    /// The fault that met it.
+    pub fault: Option<Misbehaviour>,
 }
 
 impl Exchange {
     /// The body as JSON; null where it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// Goes with a request that [`Misbehaviour::Row`] has met.
+#[derive(Clone, Debug)]
+pub(crate) struct FailingRow {
+    pub(crate) code: String,
+    pub(crate) skip: u32,
+}
+
+impl FailingRow {
+    /// Counts a record that is to be written; the code to refuse it with.
+    pub(crate) fn next(row: &mut Option<Self>) -> Option<String> {
+        match row {
+            Some(Self { skip: 0, .. }) => row.take().map(|row| row.code),
+            Some(row) => {
+                row.skip -= 1;
+                None
+            }
+            None => None,
+        }
     }
 }
 
@@ -152,7 +175,7 @@ impl Control {
 
     fn fault(&self, method: &str, path: &str) -> Option<Misbehaviour> {
         let mut faults = lock(&self.faults);
-        faults.iter_mut().find_map(|fault| fault.meets(method, path).then(|| fault.misbehaviour.clone()))
+        faults.iter_mut().find_map(|fault| fault.meets(method, path))
     }
 
     fn write_down(&self, exchange: Exchange) {
@@ -183,7 +206,7 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
             if request.uri().path().starts_with("/_sandbox/") {
                 return call(controls, request.map(Body::new)).await;
             }
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
             let body = http_body_util::Limited::new(body, MAX_REQUEST).collect().await.map_err(|_| Broken)?;
             let body = body.to_bytes();
             let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
@@ -193,19 +216,25 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
                 headers: parts.headers.clone(),
                 body: body.clone(),
                 status: None,
+                fault: control.fault(&method, &path),
             };
-            let fault = control.fault(&method, &path);
-            if let Some(Misbehaviour::DelayMs(delay)) = fault {
-                tokio::time::sleep(Duration::from_millis(delay)).await;
-            }
-            let result = match fault {
+            let result = match exchange.fault.clone() {
                 Some(Misbehaviour::Refuse) => Err(Broken),
                 Some(Misbehaviour::Answer { status, headers, body }) => Ok(made_up(status, &headers, &body)),
                 Some(Misbehaviour::LoseReply) => {
                     call(router, Request::from_parts(parts, Body::from(body))).await?;
                     Err(Broken)
                 }
-                Some(Misbehaviour::DelayMs(_)) | None => {
+                fault => {
+                    match fault {
+                        Some(Misbehaviour::DelayMs(delay)) => {
+                            tokio::time::sleep(Duration::from_millis(delay)).await;
+                        }
+                        Some(Misbehaviour::Row { code, skip }) => {
+                            parts.extensions.insert(FailingRow { code, skip });
+                        }
+                        _ => {}
+                    }
                     call(router, Request::from_parts(parts, Body::from(body))).await
                 }
             };

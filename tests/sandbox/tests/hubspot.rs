@@ -35,6 +35,38 @@ async fn call(
 }
 
 #[tokio::test]
+async fn one_row_of_a_batch_is_refused_as_told_and_the_others_are_written() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    hubspot.define(Kind::Contact, "key", true);
+    let row = Misbehaviour::Row { code: "INTERNAL_ERROR".to_owned(), skip: 1 };
+    fake.add_fault(Fault::on("/batch/upsert", row).times(1));
+    let input = |key: &str| json!({"id": key, "idProperty": "key", "properties": {}});
+    let body = json!({"inputs": [input("a"), input("b"), input("c")]});
+    let upsert = || call(&fake, "POST", "/crm/objects/2026-03/contacts/batch/upsert", body.clone());
+    let (status, _, answer) = upsert().await;
+    assert_eq!((status, &answer["numErrors"]), (207, &json!(1)), "{answer}");
+    assert_eq!(answer["errors"][0]["context"]["ids"], json!(["b"]));
+    assert_eq!(hubspot.records(Kind::Contact).len(), 2);
+    assert_eq!(upsert().await.0, 200);
+    assert_eq!(hubspot.records(Kind::Contact).len(), 3);
+}
+
+#[tokio::test]
+async fn in_2026_03_deals_have_the_id_of_their_type_in_the_path_and_elsewhere_either_name() {
+    let (fake, ..) = hubspot().await;
+    for (path, expected) in [
+        ("/crm/objects/2026-03/0-3", 200),
+        ("/crm/objects/2026-03/deals", 404),
+        ("/crm/objects/2026-03/0-1", 404),
+        ("/crm/objects/2026-09/deals", 200),
+        ("/crm/v3/objects/deals", 200),
+        ("/crm/v3/objects/0-3", 200),
+    ] {
+        assert_eq!(call(&fake, "GET", path, Value::Null).await.0, expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn hubspots_own_client_finds_what_it_expects() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/hubspot");
     assert!(

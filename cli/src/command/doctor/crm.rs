@@ -47,12 +47,14 @@ async fn mapping(report: &mut Report, app: &App) {
         Ok(problems) => problems,
         Err(failure) => return report.fail(CHECK, &anyhow::Error::new(failure).context(guard.provider())),
     };
+    let page = guard.provider();
+    let hint =
+        format!("docs/{page}.md says how to create the fields, docs/crm.md how to change the mapping");
     for problem in &problems {
-        let hint = "docs/crm.md says how to create the fields and change the mapping";
         if problem.blocks {
-            report.fail(CHECK, &Advice::new(problem.message.clone(), hint).into());
+            report.fail(CHECK, &Advice::new(problem.message.clone(), hint.as_str()).into());
         } else {
-            report.warn(CHECK, format!("{}; it is left out", problem.message), hint);
+            report.warn(CHECK, format!("{}; it is left out", problem.message), &hint);
         }
     }
     if problems.is_empty() {

@@ -41,8 +41,8 @@ impl HubSpotCrm {
         .into_iter()
         .collect();
         let mut written = self.api.upsert(&object, &key, &[(lead.as_str().to_owned(), fields)]).await?;
-        let Some(note) = written.pop() else { return Ok(()) };
-        self.api.associate(&object, &contacts, &[(note?.record_id, contact_id.to_owned())]).await
+        let Some(note) = written.pop().transpose()? else { return Ok(()) };
+        self.api.associate(&object, &contacts, &[(note.record_id, contact_id.to_owned())]).await
     }
 
     /// Notes with their key, and contacts; none where activities are not mapped to notes.

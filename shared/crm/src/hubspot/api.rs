@@ -1,15 +1,27 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use lead::{Clock, Failure};
+use lead::{Clock, Failure, FailureClass};
 use outbound::{Http, HttpSettings, Method, Reply, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use super::errors::Refused;
 use super::pace::Pace;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
+
+/// How often a question that got no answer is asked again at once. What writes is not: it may have been done, and the ledger
+/// finds out.
+const READ_RETRIES: u32 = 2;
+/// The wait before the first of them; twice as long before the second.
+const READ_WAIT: Duration = Duration::from_millis(100);
+/// Up to here a limit is waited out with the plan in hand; the queue is paused for longer ones.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+/// How often one call waits for a limit.
+const SHORT_WAITS: u32 = 3;
 
 /// `HubSpot`'s API: who asks, where, how fast, and what a refusal means.
 pub(super) struct Api {
@@ -41,7 +53,9 @@ impl Api {
     /// A path of the CRM's: `/crm/objects/2026-03/contacts` and `/crm/v3/objects/contacts` are the same.
     pub(super) fn path(&self, family: &str, rest: &[&str]) -> String {
         let version = self.version.as_str();
-        let rest = rest.join("/");
+        // In 2026-03 deals go by the id of their type alone; the other versions take it as well.
+        let rest = rest.iter().map(|part| if *part == "deals" { "0-3" } else { part });
+        let rest = rest.collect::<Vec<_>>().join("/");
         match (version.starts_with('v'), family) {
             (true, "associations") => format!("/crm/v4/associations/{rest}"),
             (true, family) => format!("/crm/{version}/{family}/{rest}"),
@@ -62,7 +76,7 @@ impl Api {
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
         let reply = self.send(method, path, query, body).await?;
-        self.read(&reply)
+        Ok(self.read(&reply)?)
     }
 
     /// Gets what may not be there.
@@ -72,11 +86,17 @@ impl Api {
         query: &[(&str, &str)],
     ) -> Result<Option<Value>, Failure> {
         let reply = self.send(Method::GET, path, query, None).await?;
-        if reply.status == 404 { Ok(None) } else { self.read(&reply).map(Some) }
+        if reply.status == 404 { Ok(None) } else { Ok(self.read(&reply).map(Some)?) }
     }
 
     pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.call(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// Writes; a refusal says which record stands in the way, where it is told.
+    pub(super) async fn write(&self, path: &str, body: &Value) -> Result<Value, Refused> {
+        let reply = self.send(Method::POST, path, &[], Some(body)).await?;
+        self.read(&reply)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -97,10 +117,49 @@ impl Api {
         }
     }
 
-    /// Any answer but a refusal that concerns us rather than the question.
+    /// Any answer that is not worth another try at once.
     async fn send(
         &self,
         method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Reply, Failure> {
+        let is_search = path.ends_with("/search");
+        let is_read = method == Method::GET || is_search || path.ends_with("/batch/read");
+        let (mut retries, mut waits) = (0, 0);
+        loop {
+            if is_search {
+                self.pace.turn_to_search().await;
+            }
+            let answer = self.send_once(&method, path, query, body).await;
+            let is_lost = match &answer {
+                Ok(reply) => reply.status.is_server_error(),
+                Err(failure) => failure.class == FailureClass::Transient,
+            };
+            if is_lost && is_read && retries < READ_RETRIES {
+                tokio::time::sleep(READ_WAIT * 2_u32.pow(retries)).await;
+                retries += 1;
+                continue;
+            }
+            let reply = answer?;
+            if reply.status == 429
+                && waits < SHORT_WAITS
+                && let Some(wait) = errors::refused(&reply, self.clock.now()).failure.retry_after
+                && wait <= SHORT_WAIT
+            {
+                tokio::time::sleep(wait).await;
+                waits += 1;
+                continue;
+            }
+            return Ok(reply);
+        }
+    }
+
+    /// Any answer but a refusal that concerns us rather than the question.
+    async fn send_once(
+        &self,
+        method: &Method,
         path: &str,
         query: &[(&str, &str)],
         body: Option<&Value>,
@@ -129,10 +188,11 @@ impl Api {
         }
     }
 
-    fn read(&self, reply: &Reply) -> Result<Value, Failure> {
+    fn read(&self, reply: &Reply) -> Result<Value, Refused> {
         let now = self.clock.now();
         if !reply.status.is_success() {
-            return Err(self.pace.close(errors::failure(reply, now), now));
+            let refused = errors::refused(reply, now);
+            return Err(Refused { failure: self.pace.close(refused.failure, now), ..refused });
         }
         if reply.body.is_empty() {
             return Ok(Value::Null);
@@ -140,6 +200,7 @@ impl Api {
         reply.json().ok_or_else(|| {
             Failure::transient("crm_unavailable", "HubSpot answered something that is not JSON")
                 .on(DEPENDENCY)
+                .into()
         })
     }
 }

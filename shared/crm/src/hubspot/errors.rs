@@ -108,6 +108,25 @@ const TABLE: &[Row] = &[
     ),
 ];
 
+/// What `HubSpot` refused, and which record has what was to be unique, where the answer says so.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) failure: Failure,
+    pub(super) holder: Option<String>,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, holder: None }
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        refused.failure
+    }
+}
+
 /// The code of a day's limit that is reached.
 pub(super) const DAILY_QUOTA: &str = "crm_daily_quota";
 
@@ -127,14 +146,21 @@ const fn row(
 }
 
 /// What an answer that is no success means. Nothing of the body is quoted but names that cannot be personal.
-pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
+pub(super) fn refused(reply: &Reply, now: Timestamp) -> Refused {
     let body: Value = reply.json().unwrap_or_default();
     let wait = reply.retry_after(now);
-    of_body(reply.status.as_u16(), &body, wait)
+    Refused { failure: of_body(reply.status.as_u16(), &body, wait), holder: holder(&body) }
+}
+
+/// The contact that has an address already. Its id is told in words and nowhere else.
+fn holder(body: &Value) -> Option<String> {
+    let (_, rest) = body["message"].as_str()?.split_once("Existing ID: ")?;
+    let id: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (!id.is_empty()).then_some(id)
 }
 
 /// What a refused row of a batch means: its status is not told, so it follows from the category.
-pub(super) fn of_row(error: &Value) -> Failure {
+pub(super) fn of_row(error: &Value) -> Refused {
     let status = match category(error).as_str() {
         "CONFLICT" | "OBJECT_ALREADY_EXISTS" => 409,
         "OBJECT_NOT_FOUND" => 404,
@@ -143,7 +169,7 @@ pub(super) fn of_row(error: &Value) -> Failure {
         "MISSING_SCOPES" => 403,
         _ => 500,
     };
-    of_body(status, error, None)
+    Refused { failure: of_body(status, error, None), holder: holder(error) }
 }
 
 fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Failure {
@@ -222,6 +248,15 @@ mod tests {
                 (400..500).contains(&status) && ![401, 403, 408, 409, 423, 429, 477].contains(&status);
             assert_eq!(for_good, is_own, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn who_has_an_address_is_read_from_the_words() {
+        let of = |message: &str| of_row(&json!({"category": "CONFLICT", "message": message})).holder;
+        assert_eq!(of("Contact already exists. Existing ID: 12345"), Some("12345".to_owned()));
+        assert_eq!(of("Contact already exists. Existing ID: 12345, and more"), Some("12345".to_owned()));
+        assert_eq!(of("Contact already exists. Existing ID: none"), None);
+        assert_eq!(of("Duplicate emails found in batch input"), None);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use lead::{Failure, FailureClass, LeadId};
 use serde_json::{Map, Value, json};
 
-use super::errors::INVALID;
+use super::errors::{INVALID, Refused};
 use super::markup::as_sent;
-use super::records::Written;
+use super::records::{Rows, Written};
 use super::resolve::{Resolution, domain_of, is_person, makes_the_contact};
 use super::{DEPENDENCY, HubSpotCrm};
 use crate::{Action, Effect, Mode, Object, PlannedAction};
@@ -24,6 +24,8 @@ struct Done {
     others: HashMap<String, Result<Written, Failure>>,
     /// What is wrong with associating the contact with the company.
     tie: Option<Failure>,
+    /// The contact that has the lead's address already, where that kept us from creating one.
+    holder: Option<String>,
 }
 
 impl HubSpotCrm {
@@ -34,8 +36,9 @@ impl HubSpotCrm {
         actions: &[PlannedAction],
     ) -> Vec<Result<Effect, Failure>> {
         let mut results = Vec::new();
+        let mut holder = None;
         for round in 0..MAX_ROUNDS {
-            results = self.do_once(lead, actions).await;
+            (results, holder) = self.do_once(lead, actions, holder.as_deref()).await;
             let failure = results.last().and_then(|result| result.as_ref().err());
             match failure.map(|failure| failure.code.as_ref()) {
                 // Somebody created the record since we looked: look again.
@@ -48,10 +51,16 @@ impl HubSpotCrm {
         results
     }
 
-    async fn do_once(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
-        let resolution = match self.resolve(lead, actions).await {
+    /// The results, and the contact that turned out to have the lead's address.
+    async fn do_once(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        holder: Option<&str>,
+    ) -> (Vec<Result<Effect, Failure>>, Option<String>) {
+        let resolution = match self.resolve(lead, actions, holder).await {
             Ok(resolution) => resolution,
-            Err(failure) => return vec![Err(failure)],
+            Err(failure) => return (vec![Err(failure)], None),
         };
         // What cannot be done is not sent, nor is what comes after it.
         let impossible = first_impossible(lead, actions, &resolution);
@@ -71,11 +80,11 @@ impl HubSpotCrm {
             let failed = result.is_err();
             results.push(result);
             if failed {
-                return results;
+                return (results, done.holder);
             }
         }
         results.extend(impossible.map(|(_, failure)| Err(failure)));
-        results
+        (results, done.holder)
     }
 
     /// The company first: `HubSpot` itself associates a new contact with the company of its address, and would create one.
@@ -89,7 +98,10 @@ impl HubSpotCrm {
             done.contact = done.company.clone();
             return done;
         }
-        done.contact = self.write_contact(lead, actions, resolution).await;
+        let contact = self.write_contact(lead, actions, resolution).await;
+        done.holder =
+            contact.as_ref().and_then(|written| written.as_ref().err()).and_then(|it| it.holder.clone());
+        done.contact = contact.map(|written| written.map_err(Failure::from));
         let Some(Ok(contact)) = &done.contact else { return done };
         let contact_id = contact.record_id.clone();
         let is_about_company = |planned: &PlannedAction| domain_of(&planned.action).is_some();
@@ -130,11 +142,11 @@ impl HubSpotCrm {
                     fields.insert(key.to_owned(), json!(company.domain));
                 }
                 let row = (present.record_id.clone(), fields);
-                Some(only(self.api.update(mapping.object(), &[row]).await))
+                Some(only(self.api.update(mapping.object(), &[row]).await).map_err(Failure::from))
             }
             None if is_synced => {
                 let row = (company.domain.clone(), fields);
-                Some(only(self.api.upsert(mapping.object(), key, &[row]).await))
+                Some(only(self.api.upsert(mapping.object(), key, &[row]).await).map_err(Failure::from))
             }
             None => None,
         }
@@ -145,7 +157,7 @@ impl HubSpotCrm {
         lead: &LeadId,
         actions: &[PlannedAction],
         resolution: &Resolution,
-    ) -> Option<Result<Written, Failure>> {
+    ) -> Option<Result<Written, Refused>> {
         let mapping = self.mapping.object(Object::Lead)?;
         let mut fields = merged(actions.len(), resolution, is_person);
         let Some(contact) = &resolution.contact else {
@@ -155,7 +167,7 @@ impl HubSpotCrm {
         let id = &contact.present.record_id;
         if !contact.ours {
             if let Err(failure) = self.anchor(lead, actions, id).await {
-                return Some(Err(failure));
+                return Some(Err(failure.into()));
             }
             // The quicker way to the contact, where it is free. The anchor is what holds.
             if contact.present.value(mapping.external_id()).is_none() {
@@ -216,9 +228,10 @@ impl HubSpotCrm {
         }
         match self.api.upsert(mapping.object(), mapping.external_id(), &rows).await {
             Ok(written) => {
+                let written = written.into_iter().map(|row| row.map_err(Failure::from));
                 results.extend(rows.iter().map(|(id, _)| id.clone()).zip(written));
             }
-            Err(failure) => {
+            Err(Refused { failure, .. }) => {
                 results.extend(rows.iter().map(|(id, _)| (id.clone(), Err(failure.clone()))));
                 return results;
             }
@@ -322,9 +335,9 @@ fn merged(actions: usize, resolution: &Resolution, of: impl Fn(Object) -> bool) 
 }
 
 /// The result of the one row of a batch.
-fn only(results: Result<Vec<Result<Written, Failure>>, Failure>) -> Result<Written, Failure> {
+fn only(results: Result<Rows, Refused>) -> Result<Written, Refused> {
     let silence = || Failure::transient("crm_unavailable", "HubSpot answered nothing").on(DEPENDENCY);
-    results?.pop().unwrap_or_else(|| Err(silence()))
+    results?.pop().unwrap_or_else(|| Err(silence().into()))
 }
 
 /// Whether a failure says that nothing else can be sent either.

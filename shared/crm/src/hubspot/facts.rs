@@ -11,7 +11,7 @@ const COMPANIES: &str = "companies";
 const DEALS: &str = "deals";
 
 impl HubSpotCrm {
-    /// Contact, company and open deals. Four calls for a person whom nobody knows yet, seven at most.
+    /// Contact, company and open deals. Four calls for a person whom nobody knows yet, eight at most.
     pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
         let person = self.person(about).await?;
         let company = match &about.company_domain {
@@ -55,15 +55,17 @@ impl HubSpotCrm {
         }
     }
 
-    /// By domain; by our key where search does not know it yet.
+    /// By our key, which is quick and always up to date; by domain where we have not met the company yet.
     async fn company(&self, domain: &str) -> Result<Option<PresentRecord>, Failure> {
         let properties = names(&["hubspot_owner_id", "type", "lifecyclestage"]);
-        let mut found = self.api.search(COMPANIES, "domain", domain, &properties).await?;
-        if !found.is_empty() {
-            return Ok(Some(found.swap_remove(0)));
+        if let Some((mapping, _)) = self.ready(Object::Company).await? {
+            let key = mapping.external_id();
+            if let Some(company) = self.api.read_record(COMPANIES, key, domain, &properties).await? {
+                return Ok(Some(company));
+            }
         }
-        let Some((mapping, _)) = self.ready(Object::Company).await? else { return Ok(None) };
-        self.api.read_record(COMPANIES, mapping.external_id(), domain, &properties).await
+        let found = self.api.search(COMPANIES, "domain", domain, &properties).await?;
+        Ok(found.into_iter().next())
     }
 
     /// The open ones, the one changed last first, with their stages as people see them.

@@ -13,7 +13,7 @@ impl HubSpotCrm {
         lead: &LeadId,
         planned: &PlannedAction,
     ) -> Result<Option<Effect>, Failure> {
-        let resolution = self.resolve(lead, std::slice::from_ref(planned)).await?;
+        let resolution = self.resolve(lead, std::slice::from_ref(planned), None).await?;
         let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.ours) else {
             return Ok(None);
         };

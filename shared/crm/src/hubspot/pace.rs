@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use lead::{Failure, FailureClass};
 use outbound::Reply;
+use tokio::time::Instant;
 
 use super::DEPENDENCY;
 use super::errors::DAILY_QUOTA;
@@ -14,6 +15,8 @@ use super::errors::DAILY_QUOTA;
 const LOW: u64 = 10;
 /// The longest pause before one call.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// From one search to the next: four in a second. An account takes four to five of one token, and its answers do not tell.
+const SEARCH_EVERY: Duration = Duration::from_millis(250);
 
 /// How close we are to the limits. Other apps and processes share some of them, so what counts is what `HubSpot` says.
 #[derive(Default)]
@@ -21,6 +24,8 @@ pub(super) struct Pace {
     state: Mutex<State>,
     /// Held by the one call that may go next while calls are spread.
     gate: tokio::sync::Mutex<()>,
+    /// When the next search may go. Held by the one that waits for it.
+    next_search: tokio::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -84,6 +89,15 @@ impl Pace {
         Ok(())
     }
 
+    /// Waits until one more search fits into the second.
+    pub(super) async fn turn_to_search(&self) {
+        let mut next = self.next_search.lock().await;
+        if let Some(next) = *next {
+            tokio::time::sleep_until(next).await;
+        }
+        *next = Some(Instant::now() + SEARCH_EVERY);
+    }
+
     /// Takes note of what an answer tells.
     pub(super) fn note(&self, reply: &Reply, now: Timestamp) {
         if let Some(window) = Window::told_by(reply, now) {
@@ -142,6 +156,18 @@ mod tests {
         assert_eq!(window(0).pause(at(10_000)), Duration::ZERO);
         let tiny = Window { max: 1, ..window(0) };
         assert_eq!(tiny.pause(at(1)), MAX_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_second_has_more_than_four_searches() {
+        let pace = Pace::default();
+        let start = Instant::now();
+        let mut let_go = Vec::new();
+        for _ in 0..6 {
+            pace.turn_to_search().await;
+            let_go.push(start.elapsed().as_millis());
+        }
+        assert_eq!(let_go, [0, 250, 500, 750, 1_000, 1_250]);
     }
 
     #[test]

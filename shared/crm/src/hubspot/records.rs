@@ -4,6 +4,7 @@ use lead::Failure;
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
+use super::errors::Refused;
 use super::{DEPENDENCY, errors};
 use crate::PresentRecord;
 
@@ -16,6 +17,9 @@ pub(super) struct Written {
     pub(super) record_id: String,
     pub(super) created: bool,
 }
+
+/// What became of each row of a batch, in order.
+pub(super) type Rows = Vec<Result<Written, Refused>>;
 
 impl Api {
     /// The records of these ids: the CRM's own, or the values of a unique property. What is not there is left out.
@@ -37,7 +41,7 @@ impl Api {
         let answer = self.post(&self.path("objects", &[object, "batch/read"]), &body).await?;
         for error in rows(&answer, "errors") {
             if error["category"] != "OBJECT_NOT_FOUND" {
-                return Err(errors::of_row(error));
+                return Err(errors::of_row(error).into());
             }
         }
         Ok(rows(&answer, "results").filter_map(record_of).collect())
@@ -60,13 +64,13 @@ impl Api {
         object: &str,
         unique: &str,
         records: &[(String, Map<String, Value>)],
-    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+    ) -> Result<Rows, Refused> {
         let rows = records.iter().map(|(id, fields)| {
             let mut properties = texts(fields);
             properties.insert(unique.to_owned(), json!(id));
             json!({"id": id, "idProperty": unique, "properties": properties})
         });
-        self.write(&self.path("objects", &[object, "batch/upsert"]), unique, rows.collect()).await
+        self.write_rows(&self.path("objects", &[object, "batch/upsert"]), unique, rows.collect()).await
     }
 
     /// Changes records by their own ids. One result for each row, in order.
@@ -74,25 +78,21 @@ impl Api {
         &self,
         object: &str,
         records: &[(String, Map<String, Value>)],
-    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+    ) -> Result<Rows, Refused> {
         let rows = records.iter().map(|(id, fields)| json!({"id": id, "properties": texts(fields)}));
-        self.write(&self.path("objects", &[object, "batch/update"]), "hs_object_id", rows.collect()).await
+        self.write_rows(&self.path("objects", &[object, "batch/update"]), "hs_object_id", rows.collect())
+            .await
     }
 
     /// A batch row by row. Each row carries a trace, by which its result or its error is told.
-    async fn write(
-        &self,
-        path: &str,
-        unique: &str,
-        mut inputs: Vec<Value>,
-    ) -> Result<Vec<Result<Written, Failure>>, Failure> {
+    async fn write_rows(&self, path: &str, unique: &str, mut inputs: Vec<Value>) -> Result<Rows, Refused> {
         if inputs.is_empty() {
             return Ok(Vec::new());
         }
         for (index, input) in inputs.iter_mut().enumerate() {
             input["objectWriteTraceId"] = json!(index.to_string());
         }
-        let answer = self.post(path, &json!({ "inputs": inputs })).await?;
+        let answer = self.write(path, &json!({ "inputs": inputs })).await?;
         let results = inputs.iter().enumerate().map(|(index, input)| {
             let trace = index.to_string();
             let id = input["id"].as_str().unwrap_or_default();
@@ -117,8 +117,8 @@ impl Api {
                 Some((record_id, created)) => Ok(Written { record_id: record_id.to_owned(), created }),
                 // Neither done nor refused, as far as the answer tells.
                 None => {
-                    Err(Failure::transient("crm_unavailable", "HubSpot left a row of a batch unanswered")
-                        .on(DEPENDENCY))
+                    let message = "HubSpot left a row of a batch unanswered";
+                    Err(Failure::transient("crm_unavailable", message).on(DEPENDENCY).into())
                 }
             }
         });
@@ -139,7 +139,7 @@ impl Api {
             pairs.iter().map(|(id, to_id)| json!({"from": {"id": id}, "to": {"id": to_id}})).collect();
         let path = self.path("associations", &[from, to, "batch/associate/default"]);
         let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
-        rows(&answer, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error)))
+        rows(&answer, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error).into()))
     }
 
     /// The ids of the records that belong to each of these, as pairs.

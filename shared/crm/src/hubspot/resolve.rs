@@ -11,6 +11,9 @@ use crate::{Action, Mode, Object, PlannedAction, PresentRecord, RecordWrite};
 /// The property of companies that people know them by. It is not unique.
 const DOMAIN: &str = "domain";
 
+/// The addresses of a contact beside its first one, with `;` between them.
+const MORE_ADDRESSES: &str = "hs_additional_emails";
+
 /// A plan held against what is there.
 pub(super) struct Resolution {
     /// The lead's contact, where there is one.
@@ -61,13 +64,15 @@ pub(super) fn is_person(object: Object) -> bool {
 }
 
 impl HubSpotCrm {
-    /// Reads everything that the actions are about, and decides what they write.
+    /// Reads everything that the actions are about, and decides what they write. `holder` is the contact that is known to have
+    /// the lead's address, where `HubSpot` has refused a new one because of it.
     pub(super) async fn resolve(
         &self,
         lead: &LeadId,
         actions: &[PlannedAction],
+        holder: Option<&str>,
     ) -> Result<Resolution, Failure> {
-        let contact = self.contact_of(lead, actions).await?;
+        let contact = self.contact_of(lead, actions, holder).await?;
         let company = match actions.iter().find_map(|planned| domain_of(&planned.action)) {
             Some(domain) => self.company_of(domain).await?,
             None => None,
@@ -107,23 +112,35 @@ impl HubSpotCrm {
     }
 
     /// The lead's contact: by key, by anchor, and for actions that know the address by address.
-    async fn contact_of(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Option<Contact>, Failure> {
+    async fn contact_of(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        holder: Option<&str>,
+    ) -> Result<Option<Contact>, Failure> {
         let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
-        let properties = readable(&self.mapping, &[Object::Lead, Object::Contact], &schema);
+        let mut properties = readable(&self.mapping, &[Object::Lead, Object::Contact], &schema);
+        if schema.0.contains_key(MORE_ADDRESSES) {
+            properties.push(MORE_ADDRESSES.to_owned());
+        }
+        let email = actions.iter().find_map(|planned| address_of(&planned.action));
+        let ours = |present| Ok(Some(Contact { present: at_home(present, email), ours: true }));
         if let Some(present) = self.api.read_record(object, key, lead.as_str(), &properties).await? {
-            return Ok(Some(Contact { present, ours: true }));
+            return ours(present);
         }
         if let Some(id) = self.anchored(lead).await? {
             let found = self.api.read_records(object, None, &[id.as_str()], &properties).await?.pop();
             if let Some(present) = found {
-                return Ok(Some(Contact { present, ours: true }));
+                return ours(present);
             }
         }
-        let Some(email) = actions.iter().find_map(|planned| address_of(&planned.action)) else {
-            return Ok(None);
-        };
-        let found = self.api.read_record(object, "email", email.expose(), &properties).await?;
+        let Some(email) = email else { return Ok(None) };
+        let mut found = self.api.read_record(object, "email", email.expose(), &properties).await?;
+        if let (None, Some(id)) = (&found, holder) {
+            let holder = self.api.read_records(object, None, &[id], &properties).await?.pop();
+            found = holder.map(|present| at_home(present, Some(email)));
+        }
         Ok(found.map(|present| {
             // Somebody else may have created it as ours since we looked.
             let ours = present.value(key).is_some_and(|held| held == lead.as_str());
@@ -186,6 +203,17 @@ impl HubSpotCrm {
         }
         Ok(others)
     }
+}
+
+/// A contact as it is to be compared: one that has the lead's address as a further one has it, and keeps its first.
+fn at_home(mut present: PresentRecord, email: Option<&EmailAddress>) -> PresentRecord {
+    let more = present.value(MORE_ADDRESSES).and_then(|more| more.as_str()).unwrap_or_default();
+    if let Some(email) = email
+        && more.split(';').any(|address| address.trim().eq_ignore_ascii_case(email.expose()))
+    {
+        present.fields.insert("email".to_owned(), email.expose().into());
+    }
+    present
 }
 
 /// The address that an action knows.

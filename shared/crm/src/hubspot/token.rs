@@ -59,7 +59,7 @@ impl Tokens {
         let reply = http.send(http.request(Method::POST, self.url.clone()).form(&form)).await?;
         let answer: Option<Answer> = reply.json().filter(|_| reply.status.is_success());
         let Some(answer) = answer else {
-            let failure = errors::failure(&reply, now);
+            let failure = errors::refused(&reply, now).failure;
             // Whatever the request lacks, it is the credentials that make it.
             if failure.class == FailureClass::Permanent {
                 let message = "HubSpot does not accept the OAuth credentials";

@@ -105,7 +105,10 @@ impl Checker<'_> {
                     self.unsound(&rule.field, format!("`{field}` holds our id and is written by itself"))
                 );
             }
-            if !seen.insert(field.clone()) {
+            // A new contact's own values and those of a converted lead come with different actions, never together.
+            let of_contact =
+                rule.source.as_ref().is_some_and(|source| source.get_ref().starts_with("contact."));
+            if !seen.insert((field.clone(), of_contact)) {
                 return Err(self.unsound(&rule.field, format!("`{field}` has a rule already")));
             }
             rules.push(self.rule(object, rule)?);

@@ -101,6 +101,26 @@ fn a_mistake_is_told_with_its_line() {
 }
 
 #[test]
+fn a_field_of_a_contact_may_have_a_rule_for_new_contacts_and_one_for_converted_leads() {
+    let of_contact = |fields: &str| {
+        Mapping::parse(&format!(
+            "version = '1'\ncrm = 'x'\n[lead]\nobject = 'L'\nexternal_id = 'Id__c'\nfields = []\n\
+             [contact]\nobject = 'C'\nexternal_id = 'Id__c'\nfields = [{fields}]"
+        ))
+    };
+    let title = |source: &str| format!("{{ source = '{source}.title', field = 'Title' }},");
+    let both = of_contact(&(title("contact") + &title("lead"))).unwrap();
+    for action in actions() {
+        let sent = both.fields(&action, Object::Contact, false).len();
+        assert!(sent <= 1, "{}", action.kind());
+    }
+    for twice in ["contact", "lead"] {
+        let text = of_contact(&(title(twice) + &title(twice))).unwrap_err().to_string();
+        assert!(text.contains("has a rule already"), "{text}");
+    }
+}
+
+#[test]
 fn each_action_carries_its_own_sources_and_no_others() {
     let mapping = mapping(
         "{ source = 'lead.title', field = 'Title' }, { source = 'lead.status', field = 'Status' },

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use lead::Failure;
 use outbound::{Http, Method, Reply, StatusCode};
@@ -7,13 +8,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::DEPENDENCY;
-use super::errors::{ADMIN_WAIT, Meaning, refusal};
+use super::errors::{ADMIN_WAIT, Meaning, Refusal, refusal};
 use super::session::{Session, Sessions};
 use super::usage::Usage;
 
 /// Bodies of a 401 that no new token helps with; asking for one again and again would be an endless loop.
 const NOT_THE_TOKEN: [&str; 2] =
     ["Connected app is not attached to Agent", "This session is not valid for use with the REST API"];
+
+/// How often what was not done, or only asked, is tried again at once.
+const RETRIES: u32 = 2;
+/// The wait before the first time; twice as long before the second.
+const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 /// A call of the REST API, or a part of a composite one.
 #[derive(Clone, Debug)]
@@ -58,6 +64,13 @@ impl Call {
         Self { method: Method::GET, path, headers: Vec::new(), body: None }
     }
 
+    /// Whether it changes nothing, so that it may be made again when no answer came.
+    fn is_read(&self) -> bool {
+        let parts = self.body.as_ref().and_then(|body| body["compositeRequest"].as_array());
+        self.method == Method::GET
+            || parts.is_some_and(|parts| parts.iter().all(|part| part["method"] == "GET"))
+    }
+
     fn part(&self, reference: &str) -> Value {
         let headers = self.headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
         let mut part = json!({ "method": self.method.as_str(), "url": self.path, "referenceId": reference });
@@ -71,7 +84,7 @@ impl Call {
 
 impl Answer {
     /// The body of a success; what the failure means otherwise.
-    pub(super) fn success(self) -> Result<Value, super::errors::Refusal> {
+    pub(super) fn success(self) -> Result<Value, Refusal> {
         if self.status.is_success() { Ok(self.body) } else { Err(refusal(self.status, &self.body)) }
     }
 }
@@ -109,7 +122,31 @@ impl Api {
 
     /// Calls, with a new session once where the old one has ended. Fails where no lead could be served now, or where
     /// nobody knows what became of it; any other answer is the caller's to read.
+    ///
+    /// What was surely not done, or only asks, is tried again at once. A write of which nothing is known is not: the ledger
+    /// finds out what became of it.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+        let mut retry = 0;
+        loop {
+            self.usage.turn().await;
+            let refusal = match self.call_once(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            let may_be_made_again = match refusal.meaning {
+                Meaning::Busy => true,
+                Meaning::Transient => call.is_read(),
+                _ => false,
+            };
+            if !may_be_made_again || retry == RETRIES {
+                return Err(refusal.failure);
+            }
+            tokio::time::sleep(RETRY_WAIT * 2_u32.pow(retry)).await;
+            retry += 1;
+        }
+    }
+
+    async fn call_once(&self, call: &Call) -> Result<Answer, Refusal> {
         let session = self.sessions.get(&self.http).await?;
         let mut answer = self.send(&session, call).await?;
         if answer.status == StatusCode::UNAUTHORIZED && !is_not_the_token(&answer.body) {
@@ -119,11 +156,11 @@ impl Api {
         if !answer.status.is_success() {
             let refusal = refusal(answer.status, &answer.body);
             let is_for_all = matches!(refusal.meaning, Meaning::Session | Meaning::Limit | Meaning::Stop);
-            if is_for_all || answer.status.is_server_error() {
+            if is_for_all || refusal.meaning == Meaning::Busy || answer.status.is_server_error() {
                 if is_for_all {
                     tracing::error!(dependency = %DEPENDENCY, code = %refusal.failure.code, "Salesforce cannot be used");
                 }
-                return Err(refusal.failure);
+                return Err(refusal);
             }
         }
         Ok(answer)

@@ -12,6 +12,8 @@ use super::DEPENDENCY;
 
 /// How long all leads wait when the calls of a day are used up. The day is a rolling one: they come back bit by bit.
 pub(super) const LIMIT_WAIT: Duration = Duration::from_mins(15);
+/// How long all leads wait when the org works on too many calls at the same time.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// How long all leads wait for an administrator before it is tried again.
 pub(super) const ADMIN_WAIT: Duration = Duration::from_mins(1);
 
@@ -21,6 +23,8 @@ pub(super) const ADMIN_WAIT: Duration = Duration::from_mins(1);
 pub(super) enum Meaning {
     Lock,
     Transient,
+    /// Refused, with nothing done, since others are being served. No code of its own: see [`meaning`].
+    Busy,
     Again,
     NotSent,
     Session,
@@ -88,13 +92,14 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
     }
     let mut failure = match meaning {
         Meaning::Lock | Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", said),
+        Meaning::Busy => Failure::deferral(DEPENDENCY, "crm_busy", said, Some(BUSY_WAIT)),
         Meaning::Limit => Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(LIMIT_WAIT)),
         Meaning::Session | Meaning::Stop => {
             Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(ADMIN_WAIT))
         }
         Meaning::Again | Meaning::Access | Meaning::Permanent => Failure::permanent("crm_refused", said),
     };
-    if !code.is_empty() {
+    if !code.is_empty() && meaning != Meaning::Busy {
         failure.code = Cow::Owned(format!("crm_{}", code.to_ascii_lowercase()));
     }
     Refusal { meaning, failure: failure.on(DEPENDENCY) }
@@ -107,6 +112,8 @@ fn meaning(status: StatusCode, code: &str, message: &str) -> Meaning {
     };
     let listed = TABLE.iter().find(|(_, codes)| codes.iter().any(is_listed)).map(|(meaning, _)| *meaning);
     match listed {
+        // The one code stands for two limits, and only the words tell which: that of a day, and that of calls under way.
+        Some(Meaning::Limit) if message.contains("ConcurrentRequests") => Meaning::Busy,
         // Triggers wrap what happened to them.
         Some(Meaning::Permanent) if message.contains("UNABLE_TO_LOCK_ROW") => Meaning::Lock,
         Some(meaning) => meaning,
@@ -188,6 +195,9 @@ mod tests {
         ] {
             assert_eq!(of(status, &body), (meaning, class, code.to_owned()), "{body}");
         }
+        let busy = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED",
+            "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded." }]);
+        assert_eq!(of(403, &busy), (Meaning::Busy, Deferral, "crm_busy".to_owned()));
         let wrapped = json!([{ "errorCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "message": "Trigger: UNABLE_TO_LOCK_ROW" }]);
         assert_eq!(of(400, &wrapped).0, Meaning::Lock);
     }

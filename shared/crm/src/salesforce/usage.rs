@@ -10,10 +10,15 @@ use super::errors::LIMIT_WAIT;
 /// For how long a reading that says "too much" is believed before it is taken again. The limit is one of a rolling day.
 const BELIEVED_FOR: Duration = Duration::from_mins(5);
 
+/// The longest pause before one call.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
 /// How much of the org's calls in 24 hours is used, as far as we were told.
 pub(super) struct Usage {
     percent: u8,
     last: Mutex<Option<Reading>>,
+    /// Held by the one call that may go next while calls are spread.
+    gate: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy)]
@@ -24,9 +29,28 @@ struct Reading {
 }
 
 impl Usage {
-    /// Leads wait from `percent` percent on.
+    /// Leads wait from `percent` percent on, and calls are spread from five sixths of that on.
     pub(super) fn new(percent: u8) -> Self {
-        Self { percent, last: Mutex::new(None) }
+        Self { percent, last: Mutex::new(None), gate: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Waits for the turn to call: not at all while there is room, then the longer the less is left, one call after the other.
+    pub(super) async fn turn(&self) {
+        let pause = self.pause();
+        if !pause.is_zero() {
+            let _turn = self.gate.lock().await;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Reading { used, most, .. }) = last else { return Duration::ZERO };
+        // In parts of the stretch from where calls are spread to where leads wait, which is a sixth of the percentage.
+        let used = f64::from(u32::try_from(used).unwrap_or(u32::MAX));
+        let until = f64::from(u32::try_from(most).unwrap_or(u32::MAX)) * f64::from(self.percent) / 100.0;
+        let beyond = (6.0 * used / until.max(1.0) - 5.0).clamp(0.0, 1.0);
+        MAX_PAUSE.mul_f64(beyond)
     }
 
     /// Takes note of `Sforce-Limit-Info: api-usage=25/5000; per-app-api-usage=17/250(appName=..)`, the only signal there is.
@@ -74,6 +98,21 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_spread_the_more_the_nearer_the_limit_is() {
+        let usage = Usage::new(90);
+        let start = Instant::now();
+        let mut waited = Vec::new();
+        for (used, most) in [(0, 0), (3_750, 5_000), (4_125, 5_000), (4_500, 5_000), (5_000, 5_000)] {
+            usage.note(used, most);
+            let before = start.elapsed();
+            tokio::join!(usage.turn(), usage.turn());
+            waited.push((start.elapsed() - before).as_millis());
+        }
+        // Of two calls at the same time the second waits for the first.
+        assert_eq!(waited, [0, 0, 1_000, 2_000, 2_000]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn leads_wait_from_the_configured_share_on_and_it_is_asked_again_after_a_while() {

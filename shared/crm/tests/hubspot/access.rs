@@ -1,13 +1,15 @@
 //! Tokens, limits, and what a refusal does to a lead.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crm::testing::suite_plan;
 use crm::{Executor as _, HubSpotCredentials};
-use lead::FailureClass;
-use sandbox::hubspot::Settings;
+use lead::{FailureClass, ManualClock};
+use sandbox::hubspot::{HubSpot, Settings};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::support::Place;
 
@@ -134,6 +136,83 @@ async fn a_daily_limit_makes_leads_wait_until_the_accounts_own_midnight() {
     crm.probe().await.unwrap();
     assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
     place.assert_whole(&plan);
+}
+
+#[tokio::test]
+async fn a_limit_that_is_over_in_a_moment_is_waited_for_with_the_plan_in_hand() {
+    let place = Place::prepared().await;
+    let too_many = |wait: &str| Misbehaviour::Answer {
+        status: 429,
+        headers: vec![("retry-after".to_owned(), wait.to_owned())],
+        body: json!({"policyName": "SECONDLY"}),
+    };
+    let in_a_second = Misbehaviour::answer(429, json!({"policyName": "SECONDLY"}));
+    place.fault(Fault::on("/companies/search", in_a_second).times(1));
+    place.fault(Fault::on("/contacts/batch/upsert", too_many("0")).times(3));
+    let (crm, plan) = (place.executor(), suite_plan("ann", "CTO", 87));
+    assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+    place.assert_whole(&plan);
+
+    // One that stays is for the queue to wait for.
+    place.fault(Fault::on("/contacts/batch/read", too_many("0")).times(4));
+    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
+}
+
+#[tokio::test]
+async fn more_searches_than_the_account_takes_in_a_second_all_find_what_they_look_for() {
+    let place = Place::of(HubSpot::prepared(), ManualClock::default()).await;
+    let crm = Arc::new(place.executor());
+    let mut asked = JoinSet::new();
+    for number in 0..12 {
+        let about = crm::About { company_domain: Some(format!("company-{number}.example")), ..about() };
+        let crm = Arc::clone(&crm);
+        asked.spawn(async move { crm.facts(&about).await });
+    }
+    let known = asked.join_all().await;
+    assert!(known.iter().all(Result::is_ok), "{known:?}");
+    let exchanges = place.fake.exchanges();
+    let searches = exchanges.iter().filter(|exchange| exchange.path.ends_with("/search"));
+    assert_eq!(searches.filter(|exchange| exchange.status.is_some_and(|status| status == 200)).count(), 12);
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_is_asked_again_at_once_and_a_write_is_not() {
+    let place = Place::prepared().await;
+    let (crm, plan) = (place.executor(), suite_plan("ann", "CTO", 87));
+    place.fault(Fault::on("/batch/read", Misbehaviour::Refuse).times(2));
+    place.fault(Fault::on("/search", Misbehaviour::answer(502, json!("<html>"))).times(2));
+    place.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::LoseReply).times(1));
+    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "http_reply_lost"));
+    let writes = place.fake.exchanges().iter().filter(|e| e.path.ends_with("/contacts/batch/upsert")).count();
+    assert_eq!(writes, 1);
+    assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+    place.assert_whole(&plan);
+}
+
+/// `docs/hubspot.md` has these numbers.
+#[tokio::test]
+async fn a_lead_costs_so_many_calls() {
+    let place = Place::prepared().await;
+    let (crm, plan) = (place.executor(), suite_plan("ann", "CTO", 87));
+    crm.schema_problems().await.unwrap();
+    let about = crm::About { company_domain: Some("example.com".to_owned()), ..about() };
+    let mut counts = Vec::new();
+    for _ in ["new", "unchanged"] {
+        let mut before = place.fake.exchanges().len();
+        let mut calls = || {
+            let after = place.fake.exchanges().len();
+            after - std::mem::replace(&mut before, after)
+        };
+        crm.facts(&about).await.unwrap();
+        let facts = calls();
+        crm.preview(&plan.lead_id, &plan.actions).await.unwrap();
+        let old_values = calls();
+        assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
+        counts.push([facts, old_values, calls()]);
+    }
+    assert_eq!(counts, [[4, 7, 14], [4, 6, 7]]);
 }
 
 fn about() -> crm::About {

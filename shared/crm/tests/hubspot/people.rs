@@ -62,6 +62,24 @@ async fn a_contact_that_was_there_is_adopted_and_keeps_what_people_wrote() {
 }
 
 #[tokio::test]
+async fn an_address_that_a_contact_has_beside_its_first_one_leads_to_that_contact() {
+    let place = Place::prepared().await;
+    let old = place.hubspot.add(
+        Kind::Contact,
+        &[("email", "ann@home.example"), ("hs_additional_emails", "a@x.example;Ann@example.com")],
+    );
+    let plan = suite_plan("ann", "CTO", 87);
+    assert_eq!(done(&place.executor(), &plan).await[0], old.to_string());
+    assert_eq!(place.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
+    assert_eq!(done(&place.executor(), &suite_plan("ann", "CEO", 61)).await[0], old.to_string());
+    let contact = place.contact("ann@home.example");
+    assert_eq!(contact.get("jobtitle"), Some("CEO"), "and its first address stays");
+    for planned in &plan.actions[3..] {
+        assert!(place.executor().find(&plan.lead_id, planned).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
 async fn one_person_in_two_campaigns_is_one_contact_and_both_find_it() {
     let place = Place::prepared().await;
     let (first, crm) = (suite_plan("ann", "CTO", 87), place.executor());

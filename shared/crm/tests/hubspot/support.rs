@@ -33,6 +33,11 @@ impl Place {
         let clock = ManualClock::default();
         let hubspot = HubSpot::with_clock(Arc::new(clock.clone()));
         hubspot.set(|settings| (settings.burst, settings.searches) = (1_000_000, 1_000_000));
+        Self::of(hubspot, clock).await
+    }
+
+    /// An account as it is. Its own time may be another than that of the executors.
+    pub(crate) async fn of(hubspot: HubSpot, clock: ManualClock) -> Self {
         let fake = Fake::serve("hubspot", hubspot.router()).await.unwrap();
         let mapping = Arc::new(Mapping::default_for("hubspot").unwrap());
         Self { fake, hubspot, clock, mapping }

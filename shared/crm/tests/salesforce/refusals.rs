@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use crm::testing::suite_plan;
 use crm::{Executor, Salesforce};
@@ -141,10 +142,37 @@ async fn a_version_that_the_org_does_not_serve_makes_all_wait_and_is_named() {
 async fn a_page_that_is_no_json_passes_by_itself() {
     let world = World::new().await;
     world.fake.add_fault(
-        Fault::on("/composite", Misbehaviour::answer(502, json!("<html>Bad gateway</html>"))).times(1),
+        Fault::on("/composite", Misbehaviour::answer(502, json!("<html>Bad gateway</html>")))
+            .after(1)
+            .times(1),
     );
     assert_eq!(said(&world.execute(&suite_plan("ann", "CTO", 87)).await), ["transient crm_failed"]);
     world.done(&suite_plan("ann", "CTO", 87)).await;
+}
+
+#[tokio::test]
+async fn a_question_without_an_answer_is_asked_again_at_once_and_a_write_is_not() {
+    let world = World::new().await;
+    world.fake.add_fault(Fault::on("/composite", Misbehaviour::Refuse).times(2));
+    world.fake.add_fault(Fault::on("/composite", Misbehaviour::LoseReply).after(1).times(1));
+    assert_eq!(said(&world.execute(&suite_plan("ann", "CTO", 87)).await), ["transient http_reply_lost"]);
+    assert_eq!(world.calls("/composite").len(), 4, "three to read, one to write");
+    world.done(&suite_plan("ann", "CTO", 87)).await;
+    assert_eq!(world.counts(), [1, 0, 2]);
+}
+
+#[tokio::test]
+async fn an_org_that_works_on_too_many_calls_is_asked_again_at_once_and_then_all_wait_a_little() {
+    let world = World::new().await;
+    let error = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED",
+        "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded." }]);
+    let busy = Fault::on("/composite", Misbehaviour::answer(403, error));
+    world.fake.add_fault(busy.clone().after(1).times(2));
+    world.done(&suite_plan("ann", "CTO", 87)).await;
+    world.fake.add_fault(busy.times(3));
+    let results = world.execute(&suite_plan("bob", "CTO", 87)).await;
+    assert_eq!(said(&results), ["deferral crm_busy"]);
+    assert_eq!(results[0].as_ref().unwrap_err().retry_after, Some(Duration::from_secs(5)));
 }
 
 #[tokio::test]
@@ -160,6 +188,7 @@ async fn a_converted_lead_is_kept_up_to_date_as_its_contact() {
     assert!(tasks.iter().all(|task| task["WhoId"] == contact.as_str()), "{tasks:?}");
     let contacts = world.org(|org| org.records("Contact"));
     assert_eq!((contacts.len(), &contacts[0]["RevenueFlow_Score__c"]), (1, &json!(61.0)));
+    assert_eq!(contacts[0]["Title"], "CEO");
     assert_eq!(world.lead()["RevenueFlow_Score__c"], 87.0);
     let plan = suite_plan("ann", "CEO", 61);
     for planned in &plan.actions {

@@ -10,6 +10,7 @@ use super::associations::Associations;
 use super::limits::Usage;
 use super::objects::Objects;
 use super::properties::Properties;
+use crate::serve::FailingRow;
 
 /// How an account behaves. Limits are those of the Professional edition.
 #[derive(Clone, Debug)]
@@ -77,6 +78,8 @@ pub(super) struct Account {
     /// OAuth tokens and when they expire.
     pub(super) tokens: BTreeMap<String, Timestamp>,
     pub(super) requests: u64,
+    /// The row of the present request that is to be refused.
+    pub(super) failing_row: Option<FailingRow>,
     clock: Arc<dyn Clock>,
 }
 
@@ -90,6 +93,7 @@ impl Account {
             usage: Usage::default(),
             tokens: BTreeMap::new(),
             requests: 0,
+            failing_row: None,
             clock,
         }
     }
@@ -105,6 +109,9 @@ impl Account {
 
     /// Whether this row is to be refused, and as what.
     pub(super) fn row_fault(&mut self, id: &str) -> Option<String> {
+        if let Some(category) = FailingRow::next(&mut self.failing_row) {
+            return Some(category);
+        }
         let fault =
             self.settings.row_faults.iter_mut().find(|fault| fault.times > 0 && id.contains(&fault.id))?;
         fault.times -= 1;

@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::Extension;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
@@ -12,6 +13,7 @@ use super::associations::types;
 use super::objects::Kind;
 use super::properties::STAGES;
 use super::refusal::{CORRELATION_ID, Refusal};
+use crate::serve::FailingRow;
 
 /// The dated versions that are answered; the undated ones are v3, and v4 for associations.
 const DATED: &[&str] = &["2025-09", "2026-03", "2026-09"];
@@ -53,9 +55,17 @@ impl Answer {
 
 pub(super) fn router(hubspot: &HubSpot) -> Router {
     let hubspot = hubspot.clone();
-    let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
+    let answer = move |row: Option<Extension<FailingRow>>,
+                       method: Method,
+                       uri: Uri,
+                       headers: HeaderMap,
+                       body: Bytes| {
         let hubspot = hubspot.clone();
-        async move { hubspot.account().answer(&method, &uri, &headers, &body) }
+        async move {
+            let mut account = hubspot.account();
+            account.failing_row = row.map(|Extension(row)| row);
+            account.answer(&method, &uri, &headers, &body)
+        }
     };
     Router::new().route("/{*path}", any(answer))
 }
@@ -101,7 +111,7 @@ impl Account {
 
     fn dispatch(&mut self, method: &Method, path: &Path<'_>, asked: &Asked) -> Result<Answer, Refusal> {
         match path.family {
-            "objects" => self.dispatch_objects(method, &path.rest, asked),
+            "objects" => self.dispatch_objects(method, path, asked),
             "associations" => self.dispatch_associations(method, &path.rest, asked),
             "properties" => self.dispatch_properties(method, &path.rest, asked),
             "owners" | "pipelines" | "account-info" if *method == Method::GET => {
@@ -111,9 +121,16 @@ impl Account {
         }
     }
 
-    fn dispatch_objects(&mut self, method: &Method, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
-        let [object, rest @ ..] = rest else { return Err(Refusal::no_such_path("objects")) };
-        let kind = kind(object)?;
+    fn dispatch_objects(
+        &mut self,
+        method: &Method,
+        path: &Path<'_>,
+        asked: &Asked,
+    ) -> Result<Answer, Refusal> {
+        let [object, rest @ ..] = path.rest.as_slice() else {
+            return Err(Refusal::no_such_path("objects"));
+        };
+        let kind = Kind::in_path(object, path.version).ok_or_else(|| Refusal::no_such_path(object))?;
         match (method.as_str(), rest) {
             ("POST", []) => self.create_one(kind, asked),
             ("GET", []) => Ok(self.list(kind, asked)),
@@ -328,6 +345,7 @@ impl Account {
 /// A path without its version: `crm/v3/objects/contacts` and `crm/objects/2026-03/contacts` are the same.
 struct Path<'a> {
     family: &'a str,
+    version: &'a str,
     rest: Vec<&'a str>,
 }
 
@@ -348,7 +366,7 @@ impl<'a> Path<'a> {
             "oauth" => matches!(version, "v1" | "v3"),
             _ => version == "v3",
         };
-        (known || DATED.contains(&version)).then(|| Self { family, rest: rest.to_vec() })
+        (known || DATED.contains(&version)).then(|| Self { family, version, rest: rest.to_vec() })
     }
 }
 

@@ -48,6 +48,13 @@ impl Kind {
         })
     }
 
+    /// By the names in the paths of the objects API: in 2026-03 each object has one, and that of deals is the id of their type.
+    pub(super) fn in_path(name: &str, version: &str) -> Option<Self> {
+        let kind = Self::named(name)?;
+        let only = if kind == Self::Deal { kind.type_id() } else { kind.plural() };
+        (version != "2026-03" || name == only).then_some(kind)
+    }
+
     pub(super) fn plural(self) -> &'static str {
         match self {
             Self::Contact => "contacts",
@@ -200,6 +207,15 @@ impl Objects {
 
     pub(super) fn get_mut(&mut self, kind: Kind, id: u64) -> Option<&mut Record> {
         self.records.get_mut(&(kind, id)).filter(|record| !record.archived)
+    }
+
+    /// The contact that has an address beside its first one. Nothing but a conflict finds it.
+    pub(super) fn with_further_address(&self, email: &str) -> Option<u64> {
+        let has = |record: &&Record| {
+            let more = record.get("hs_additional_emails").unwrap_or_default();
+            more.split(';').any(|address| address.trim().eq_ignore_ascii_case(email.trim()))
+        };
+        self.live(Kind::Contact).find(has).map(|record| record.id)
     }
 
     /// By a record id, or by a unique property's value. Values are compared without regard to case.

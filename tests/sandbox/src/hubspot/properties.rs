@@ -296,6 +296,7 @@ fn standard_of(kind: Kind) -> Vec<Property> {
         Kind::Contact => (
             texts(&[
                 "email",
+                "hs_additional_emails",
                 "firstname",
                 "lastname",
                 "company",

@@ -57,11 +57,11 @@ impl Account {
             if value.is_empty() || name == "hs_object_id" || !self.properties.is_unique(kind, name) {
                 continue;
             }
-            let Some(holder) =
-                self.objects.find(kind, Some(name), value).filter(|holder| Some(*holder) != id)
-            else {
-                continue;
-            };
+            let mut holder = self.objects.find(kind, Some(name), value);
+            if name == "email" {
+                holder = holder.or_else(|| self.objects.with_further_address(value));
+            }
+            let Some(holder) = holder.filter(|holder| Some(*holder) != id) else { continue };
             if name == "email" {
                 let message = format!("Contact already exists. Existing ID: {holder}");
                 return Err(Refusal::new(409, "CONFLICT", message));

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::id::{long_id, record_id};
 use super::schema::{Object, standard_objects};
 use super::values;
+use crate::serve::FailingRow;
 
 /// An org: its settings, and the records in it. Tests change what they need.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Org {
     pub has_convert_endpoint: bool,
     pub(super) records: BTreeMap<String, Record>,
     pub(super) sessions: BTreeMap<String, u64>,
+    /// The save of the present request that is to fail.
+    pub(super) failing_row: Option<FailingRow>,
     sequence: u64,
 }
 
@@ -121,6 +124,7 @@ impl Default for Org {
             has_convert_endpoint: false,
             records: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            failing_row: None,
             sequence: 0,
         }
     }
@@ -325,6 +329,9 @@ impl Org {
     }
 
     fn fail_as_told(&mut self, object: &Object) -> Result<(), ApiError> {
+        if let Some(code) = FailingRow::next(&mut self.failing_row) {
+            return Err(failed_save(&code));
+        }
         let of_object =
             |fault: &&mut RowFault| fault.object.eq_ignore_ascii_case(object.name) && fault.times > 0;
         let Some(fault) = self.row_faults.iter_mut().find(of_object) else { return Ok(()) };
@@ -333,11 +340,7 @@ impl Org {
             return Ok(());
         }
         fault.times -= 1;
-        let message = match fault.code.as_str() {
-            "UNABLE_TO_LOCK_ROW" => "unable to obtain exclusive access to this record or 1 records",
-            _ => "as the sandbox was told",
-        };
-        Err(ApiError::bad(&fault.code, message).on([]))
+        Err(failed_save(&fault.code))
     }
 
     fn check_references(&self, object: &Object, fields: &Map<String, Value>) -> Result<(), ApiError> {
@@ -468,4 +471,12 @@ fn duplicate_result(object: &Object, rule: &DuplicateRule, found: &BTreeSet<&str
             "size": found.len(), "success": true, "matchRecords": found.iter().map(record).collect::<Vec<_>>(),
         }],
     })
+}
+
+fn failed_save(code: &str) -> ApiError {
+    let message = match code {
+        "UNABLE_TO_LOCK_ROW" => "unable to obtain exclusive access to this record or 1 records",
+        _ => "as the sandbox was told",
+    };
+    ApiError::bad(code, message).on([])
 }

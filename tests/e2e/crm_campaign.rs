@@ -1,0 +1,415 @@
+//! A campaign into each CRM in bad weather: three of ten calls go wrong, in every way there is, and the process is killed
+//! twenty times. In the end the CRM holds what it should, and nothing twice.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crm::parameters::{CreateTask, Priority};
+use crm::{Action, ActionId, Prose, Text};
+use e2e::{Server, eventually_within, lasting_port};
+use lead::{CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, LeadId, SystemClock};
+use sandbox::hubspot::{HubSpot, Kind};
+use sandbox::salesforce::Salesforce;
+use sandbox::{Fake, Fault, Misbehaviour};
+use serde_json::{Value, json};
+use store::{ActionRecord, Store};
+use tokio::runtime::Runtime;
+
+use crate::crashes::all_leads;
+use crate::support::{BINARY, Place};
+
+const KILLS: u32 = 20;
+const CAMPAIGN: &str = "launch_2024";
+/// Companies that enrichment knows, those that it does not, and no company at all.
+const DOMAINS: &[&str] =
+    &["stripe.com", "adyen.com", "gitlab.com", "figma.com", "unknown-1.example", "gmail.com"];
+
+/// How many leads come in; `CAMPAIGN_LEADS` asks for more.
+fn how_many() -> usize {
+    std::env::var("CAMPAIGN_LEADS").map_or(120, |leads| leads.parse().expect("CAMPAIGN_LEADS is a number"))
+}
+
+/// A person, and what was posted of them last.
+struct Person {
+    id: LeadId,
+    email: String,
+    domain: &'static str,
+    title: &'static str,
+}
+
+impl Person {
+    fn new(number: usize) -> Self {
+        let domain = DOMAINS[number % DOMAINS.len()];
+        let email = format!("person-{number}@{domain}");
+        let campaign = CampaignId::parse(CAMPAIGN).unwrap();
+        let id = LeadId::derive(&EmailAddress::parse(&email).unwrap(), &campaign);
+        Self { id, email, domain, title: if is_revised(number) { "VP Engineering" } else { "Engineer" } }
+    }
+
+    /// The task that a representative gets.
+    fn task_id(&self) -> ActionId {
+        let task = Action::CreateTask(CreateTask {
+            decision: Decision::RouteToSdr,
+            subject: Text::fit("Call").unwrap(),
+            description: Prose::fit(""),
+            priority: Priority::High,
+            due_at: jiff::Timestamp::UNIX_EPOCH,
+            owner: None,
+        });
+        // It is made once for a decision, whichever delivery has led to it.
+        ActionId::derive(&task, &self.id, &DeliveryId::derive(&self.id, &ContentHash::of("")), 1)
+    }
+}
+
+fn is_revised(number: usize) -> bool {
+    number.is_multiple_of(3)
+}
+
+fn body(number: usize, title: &str) -> Value {
+    json!({
+        "email": Person::new(number).email, "first_name": "Pat", "last_name": format!("Person {number}"),
+        "title": title, "campaign_id": CAMPAIGN,
+        "marketo": { "engagement_score": 90, "activity": "Requested a demo" },
+    })
+}
+
+/// Posts everybody, some twice, some again with a new title; each until it is acknowledged.
+fn post_all(url: &str, people: usize) {
+    let client = reqwest::blocking::Client::new();
+    let post = |body: &Value| {
+        let deadline = Instant::now() + Duration::from_mins(2);
+        loop {
+            let answer =
+                client.post(format!("{url}/leads")).json(body).timeout(Duration::from_secs(10)).send();
+            if answer.is_ok_and(|answer| answer.status() == 202) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "a lead was not acknowledged");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    const LATER: usize = 25;
+    for number in 0..people + LATER {
+        if number < people {
+            post(&body(number, "Engineer"));
+            if number.is_multiple_of(5) {
+                post(&body(number, "Engineer"));
+            }
+        }
+        if let Some(revised) = number.checked_sub(LATER)
+            && is_revised(revised)
+        {
+            post(&body(revised, "VP Engineering"));
+        }
+    }
+}
+
+/// What has met the requests of a CRM so far.
+#[derive(Clone, Default)]
+struct Weather(Arc<Mutex<(usize, BTreeMap<String, usize>)>>);
+
+impl Weather {
+    /// Follows a fake; `at_times` is done after every fortieth request.
+    fn over(fake: &Fake, at_times: impl Fn() + Send + 'static) -> Self {
+        let weather = Self::default();
+        let (mut exchanges, kept) = (fake.follow(), weather.clone());
+        std::thread::spawn(move || {
+            while let Some(exchange) = exchanges.blocking_recv() {
+                let mut kept = kept.0.lock().unwrap();
+                kept.0 += 1;
+                if let Some(fault) = exchange.fault {
+                    *kept.1.entry(format!("{fault:?}")).or_default() += 1;
+                }
+                if kept.0.is_multiple_of(40) {
+                    at_times();
+                }
+            }
+        });
+        weather
+    }
+
+    fn requests(&self) -> usize {
+        self.0.lock().unwrap().0
+    }
+
+    /// Fails unless it was as bad as it was to be.
+    fn assert_bad(&self, kinds: usize) {
+        let (requests, met) = self.0.lock().unwrap().clone();
+        let faults: usize = met.values().sum();
+        assert_eq!(met.len(), kinds, "every kind has come: {met:?}");
+        assert!(faults * 100 > requests * 25 && faults * 100 < requests * 35, "{faults} of {requests}");
+        println!("{faults} of {requests} requests went wrong: {met:#?}");
+    }
+}
+
+/// Three of ten requests go wrong.
+fn bad_weather(path: &str, kinds: &[Misbehaviour]) -> Fault {
+    Fault::on(path, Misbehaviour::OneOf(kinds.to_vec())).share(0.3, 2024)
+}
+
+/// Runs the campaign with its kills, until every lead is written.
+fn campaign(place: &Place, weather: &Weather, requests_for_a_lead: usize, crm: &[(&str, &str)]) -> Server {
+    let people = how_many();
+    let port = lasting_port().to_string();
+    let mut variables = vec![
+        ("PORT", port.as_str()),
+        ("VISIBILITY_TIMEOUT_SECONDS", "3"),
+        ("CRM_LIMIT_PER_LEAD", "1000000"),
+        ("CRM_LIMIT_PER_ACCOUNT", "1000000"),
+        ("CRM_LIMIT_GLOBAL", "1000000"),
+        ("RUST_LOG", "info"),
+    ];
+    variables.extend(crm);
+    let url = format!("http://127.0.0.1:{port}");
+    let mut server = place.serve(&[], &variables);
+    let poster = std::thread::spawn(move || post_all(&url, people));
+    // From one kill to the next, so many requests as nobody can foresee, and never long where nothing is asked.
+    let usual = people * requests_for_a_lead / KILLS as usize;
+    let mut random = 0x2024_u64;
+    for _ in 0..KILLS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let pause = usual / 4 + usize::try_from(random >> 33).unwrap() % usual.max(1);
+        let (until, deadline) = (weather.requests() + pause, Instant::now() + Duration::from_secs(5));
+        while weather.requests() < until && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        server.kill().unwrap();
+        server = place.serve(&[], &variables);
+    }
+    poster.join().unwrap();
+    let patience = Duration::from_mins(3) + Duration::from_millis(600) * u32::try_from(people).unwrap();
+    let mut redriven = 0;
+    eventually_within(patience, "every lead is written", || {
+        let leads = all_leads(&server);
+        let given_up = leads.values().filter(|lead| lead["status"] == "permanently_failed").count();
+        if given_up > 0 {
+            // Five attempts met with bad luck: an operator sends them again.
+            redriven += given_up;
+            let output = Command::new(BINARY)
+                .args(["dead-letters", "redrive", "--all"])
+                .current_dir(place.folder.path())
+                .env_clear()
+                .env("DATABASE_URL", place.database.url())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        leads.len() == people && leads.values().all(|lead| lead["status"] == "synced")
+    });
+    println!("{people} leads, {redriven} sent again after five attempts");
+    server
+}
+
+/// What we think that we have done, by lead.
+fn ledger(place: &Place, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>> {
+    Runtime::new().unwrap().block_on(async {
+        let store = Store::new(place.database.connect().await, Arc::new(SystemClock));
+        let mut ledger = HashMap::new();
+        for person in people {
+            let actions = store.actions(&person.id, 1_000).await.unwrap();
+            let open: Vec<_> = actions.iter().filter(|action| action.state != "done").collect();
+            assert!(open.is_empty(), "an effect that nobody knows of: {open:?}");
+            ledger.insert(person.id.clone(), actions);
+        }
+        ledger
+    })
+}
+
+/// Holds the records of one kind against what there should be: ours, each once.
+///
+/// `found` has our id of each record, and the record of the person that it is about.
+fn assert_each_once(what: &str, found: &[(String, String)], expected: &BTreeMap<String, String>) {
+    let ids: BTreeSet<&String> = found.iter().map(|(id, _)| id).collect();
+    assert_eq!(found.len(), ids.len(), "no {what} is there twice");
+    let found: BTreeMap<String, String> = found.iter().cloned().collect();
+    let missing: Vec<_> = expected.iter().filter(|(id, _)| !found.contains_key(*id)).collect();
+    assert!(missing.is_empty(), "missing: {what} {missing:?}");
+    assert_eq!(&found, expected, "{what}: no other ones, and each about its own person");
+}
+
+/// The ids of what the ledger says was made by actions of one kind, and whom each is about.
+fn made(
+    kind: &str,
+    ledger: &HashMap<LeadId, Vec<ActionRecord>>,
+    records: &HashMap<LeadId, String>,
+) -> BTreeMap<String, String> {
+    let of_lead = |(lead, actions): (&LeadId, &Vec<ActionRecord>)| {
+        let whose = records[lead].clone();
+        let of_kind = actions.iter().filter(|action| action.kind == kind);
+        of_kind.map(move |action| (action.action_id.clone(), whose.clone())).collect::<Vec<_>>()
+    };
+    ledger.iter().flat_map(of_lead).collect()
+}
+
+/// Fails unless everybody has the task that their decision asks for, and an activity of their newest revision.
+fn assert_plans_are_whole(
+    people: &[Person],
+    leads: &HashMap<String, Value>,
+    ledger: &HashMap<LeadId, Vec<ActionRecord>>,
+) {
+    let mut routed = 0;
+    for person in people {
+        let (lead, actions) = (&leads[person.id.as_str()], &ledger[&person.id]);
+        let task = person.task_id();
+        let has_task = actions.iter().any(|action| action.action_id == task.as_str());
+        assert_eq!(has_task, lead["decision"] == "ROUTE_TO_SDR", "{lead}");
+        routed += usize::from(has_task);
+        let revision = format!("revision {}:", lead["revision"]);
+        let is_newest = |action: &&ActionRecord| {
+            action.parameters["subject"].as_str().is_some_and(|subject| subject.contains(&revision))
+        };
+        assert_eq!(actions.iter().filter(is_newest).count(), 1, "{lead}");
+    }
+    assert!(routed > 0 && routed < people.len(), "some are to be called and some are not");
+}
+
+#[test]
+fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
+    let place = Place::sqlite();
+    let runtime = Runtime::new().unwrap();
+    let org = Salesforce::new();
+    org.org(|org| org.daily_calls = 1_000_000);
+    let fake = runtime.block_on(Fake::serve("salesforce", org.router())).unwrap();
+    let ended = org.clone();
+    let weather = Weather::over(&fake, move || ended.org(sandbox::salesforce::Org::end_sessions));
+    let error = |code: &str, message: &str| json!([{ "errorCode": code, "message": message }]);
+    let row = |code: &str, skip| Misbehaviour::Row { code: code.to_owned(), skip };
+    let kinds = [
+        Misbehaviour::answer(503, error("SERVER_UNAVAILABLE", "busy")),
+        Misbehaviour::answer(502, json!("<html>Bad gateway</html>")),
+        Misbehaviour::answer(403, error("REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests Limit exceeded.")),
+        Misbehaviour::DelayMs(30),
+        Misbehaviour::Refuse,
+        Misbehaviour::LoseReply,
+        row("UNABLE_TO_LOCK_ROW", 0),
+        row("UNKNOWN_EXCEPTION", 1),
+    ];
+    fake.add_fault(bad_weather("/services/data", &kinds));
+    let url = fake.url();
+    let variables = [
+        ("CRM_PROVIDER", "salesforce"),
+        ("SALESFORCE_URL", url.as_str()),
+        ("SALESFORCE_CLIENT_ID", Salesforce::KEY),
+        ("SALESFORCE_CLIENT_SECRET", Salesforce::SECRET),
+    ];
+    let server = campaign(&place, &weather, 5, &variables);
+    weather.assert_bad(kinds.len());
+
+    let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
+    let (leads, ledger) = (all_leads(&server), ledger(&place, &people));
+    assert_plans_are_whole(&people, &leads, &ledger);
+    let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    let records = org.org(|org| org.records("Lead"));
+    let found: Vec<_> =
+        records.iter().map(|record| (text(record, "RevenueFlow_Id__c"), text(record, "Id"))).collect();
+    let ids: HashMap<LeadId, String> =
+        found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
+    let expected =
+        people.iter().map(|person| (person.id.to_string(), ids.get(&person.id).cloned().unwrap_or_default()));
+    assert_each_once("lead", &found, &expected.collect());
+    for record in &records {
+        let lead = &leads[&text(record, "RevenueFlow_Id__c")];
+        let person = people.iter().find(|person| lead["lead_id"] == person.id.as_str()).unwrap();
+        assert_eq!(
+            (text(record, "Email"), text(record, "Title")),
+            (person.email.clone(), person.title.to_owned())
+        );
+        assert_eq!(record["RevenueFlow_Score__c"].as_f64(), lead["fit_score"].as_f64());
+        assert_eq!(record["RevenueFlow_Decision__c"], lead["decision"]);
+    }
+    let mut expected = made("create_task", &ledger, &ids);
+    expected.extend(made("log_activity", &ledger, &ids));
+    let tasks = org.org(|org| org.records("Task"));
+    let found: Vec<_> =
+        tasks.iter().map(|task| (text(task, "RevenueFlow_Id__c"), text(task, "WhoId"))).collect();
+    assert_each_once("task or activity", &found, &expected);
+    println!("{} leads, {} tasks and activities: none missing, none double", records.len(), tasks.len());
+}
+
+#[test]
+fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() {
+    let place = Place::sqlite();
+    let runtime = Runtime::new().unwrap();
+    let account = HubSpot::prepared();
+    account.set(|settings| (settings.burst, settings.daily) = (1_000_000, 10_000_000));
+    let fake = runtime.block_on(Fake::serve("hubspot", account.router())).unwrap();
+    let expired = account.clone();
+    let weather = Weather::over(&fake, move || expired.expire_tokens());
+    let kinds = [
+        Misbehaviour::answer(503, json!({"status": "error", "message": "busy"})),
+        Misbehaviour::answer(423, json!({"status": "error", "category": "LOCKED"})),
+        Misbehaviour::answer(429, json!({"policyName": "SECONDLY", "errorType": "RATE_LIMIT"})),
+        Misbehaviour::DelayMs(30),
+        Misbehaviour::Refuse,
+        Misbehaviour::LoseReply,
+        Misbehaviour::Row { code: "INTERNAL_ERROR".to_owned(), skip: 0 },
+    ];
+    fake.add_fault(bad_weather("/crm/", &kinds));
+    let url = fake.url();
+    let settings = sandbox::hubspot::Settings::default();
+    let variables = [
+        ("CRM_PROVIDER", "hubspot"),
+        ("HUBSPOT_BASE_URL", url.as_str()),
+        ("HUBSPOT_CLIENT_ID", settings.client_id.as_str()),
+        ("HUBSPOT_CLIENT_SECRET", settings.client_secret.as_str()),
+        ("HUBSPOT_REFRESH_TOKEN", settings.refresh_token.as_str()),
+    ];
+    let server = campaign(&place, &weather, 20, &variables);
+    weather.assert_bad(kinds.len());
+
+    let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
+    let (leads, ledger) = (all_leads(&server), ledger(&place, &people));
+    assert_plans_are_whole(&people, &leads, &ledger);
+    let contacts = account.records(Kind::Contact);
+    let key = |record: &sandbox::hubspot::Record, name: &str| record.get(name).unwrap_or_default().to_owned();
+    let found: Vec<_> =
+        contacts.iter().map(|contact| (key(contact, "revenueflow_id"), contact.id.to_string())).collect();
+    let ids: HashMap<LeadId, String> =
+        found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
+    let expected =
+        people.iter().map(|person| (person.id.to_string(), ids.get(&person.id).cloned().unwrap_or_default()));
+    assert_each_once("contact", &found, &expected.collect());
+    let companies = account.records(Kind::Company);
+    for contact in &contacts {
+        let lead = &leads[&key(contact, "revenueflow_id")];
+        let person = people.iter().find(|person| lead["lead_id"] == person.id.as_str()).unwrap();
+        assert_eq!(
+            (key(contact, "email"), key(contact, "jobtitle")),
+            (person.email.clone(), person.title.to_owned())
+        );
+        assert_eq!(key(contact, "revenueflow_score"), lead["fit_score"].to_string());
+        let tied = account.associated(Kind::Contact, contact.id, Kind::Company);
+        let tied = companies.iter().filter(|company| tied.contains_key(&company.id));
+        let domains: Vec<String> = tied.map(|company| key(company, "domain")).collect();
+        let expected = Some(person.domain).filter(|domain| is_known(domain));
+        assert_eq!(domains, expected.into_iter().collect::<Vec<_>>(), "the contact is its company's");
+    }
+    let companies: Vec<_> = companies
+        .iter()
+        .map(|company| (key(company, "revenueflow_domain_key"), key(company, "domain")))
+        .collect();
+    let known = DOMAINS
+        .iter()
+        .filter(|domain| is_known(domain))
+        .map(|domain| ((*domain).to_owned(), (*domain).to_owned()));
+    assert_each_once("company", &companies, &known.collect());
+    for (of, kind) in [(Kind::Task, "create_task"), (Kind::Note, "log_activity")] {
+        let records = account.records(of);
+        let whose = |id: u64| {
+            let contacts = account.associated(of, id, Kind::Contact);
+            assert_eq!(contacts.len(), 1, "{kind} {id} is about one person");
+            contacts.keys().map(u64::to_string).collect::<String>()
+        };
+        let found: Vec<_> =
+            records.iter().map(|record| (key(record, "revenueflow_id"), whose(record.id))).collect();
+        assert_each_once(kind, &found, &made(kind, &ledger, &ids));
+    }
+    println!("{} contacts, {} companies: none missing, none double", contacts.len(), companies.len());
+}
+
+/// Whether enrichment knows the company of a domain.
+fn is_known(domain: &str) -> bool {
+    !domain.ends_with(".example") && domain != "gmail.com"
+}
