@@ -1,7 +1,7 @@
 //! A campaign into each CRM in bad weather: three of ten calls go wrong, in every way there is, and the process is killed
 //! twenty times. In the end the CRM holds what it should, and nothing twice.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -202,45 +202,56 @@ fn campaign(place: &Place, weather: &Weather, requests_for_a_lead: usize, crm: &
     server
 }
 
-/// What we think that we have done, by lead.
+/// What we think that we have done, by lead. Of nobody's newest content an effect is open; of content that was superseded while
+/// it was being written, one may be.
 fn ledger(place: &Place, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>> {
     Runtime::new().unwrap().block_on(async {
         let store = Store::new(place.database.connect().await, Arc::new(SystemClock));
         let mut ledger = HashMap::new();
         for person in people {
             let actions = store.actions(&person.id, 1_000).await.unwrap();
-            let open: Vec<_> = actions.iter().filter(|action| action.state != "done").collect();
-            assert!(open.is_empty(), "an effect that nobody knows of: {open:?}");
+            let upsert = actions
+                .iter()
+                .find(|action| action.kind == "upsert_lead" && action.parameters["title"] == person.title);
+            let newest = &upsert.expect("the newest content was written").delivery_id;
+            let is_open = |action: &&ActionRecord| action.state != "done";
+            let open: Vec<_> =
+                actions.iter().filter(|action| action.delivery_id == *newest).filter(is_open).collect();
+            assert!(open.is_empty(), "effects that nobody knows of: {open:?}");
             ledger.insert(person.id.clone(), actions);
         }
         ledger
     })
 }
 
-/// Holds the records of one kind against what there should be: ours, each once.
-///
-/// `found` has our id of each record, and the record of the person that it is about.
-fn assert_each_once(what: &str, found: &[(String, String)], expected: &BTreeMap<String, String>) {
-    let ids: BTreeSet<&String> = found.iter().map(|(id, _)| id).collect();
-    assert_eq!(found.len(), ids.len(), "no {what} is there twice");
-    let found: BTreeMap<String, String> = found.iter().cloned().collect();
-    let missing: Vec<_> = expected.iter().filter(|(id, _)| !found.contains_key(*id)).collect();
+/// Our id of a record, and the record of the person that it is about.
+type Records = BTreeMap<String, String>;
+
+/// Holds the records of one kind against those that there must be and those that there may be besides.
+fn assert_each_once(what: &str, found: &[(String, String)], must: &Records, may: &Records) {
+    let once: Records = found.iter().cloned().collect();
+    assert_eq!(found.len(), once.len(), "no {what} is there twice");
+    let missing: Vec<_> = must.keys().filter(|id| !once.contains_key(*id)).collect();
     assert!(missing.is_empty(), "missing: {what} {missing:?}");
-    assert_eq!(&found, expected, "{what}: no other ones, and each about its own person");
+    for (id, whose) in &once {
+        assert_eq!(Some(whose), must.get(id).or_else(|| may.get(id)), "{what} {id} is about its own person");
+    }
 }
 
-/// The ids of what the ledger says was made by actions of one kind, and whom each is about.
+/// What actions of one kind have made, and what they may have made, as the ledger has it.
 fn made(
     kind: &str,
     ledger: &HashMap<LeadId, Vec<ActionRecord>>,
-    records: &HashMap<LeadId, String>,
-) -> BTreeMap<String, String> {
-    let of_lead = |(lead, actions): (&LeadId, &Vec<ActionRecord>)| {
-        let whose = records[lead].clone();
-        let of_kind = actions.iter().filter(|action| action.kind == kind);
-        of_kind.map(move |action| (action.action_id.clone(), whose.clone())).collect::<Vec<_>>()
-    };
-    ledger.iter().flat_map(of_lead).collect()
+    people: &HashMap<LeadId, String>,
+) -> (Records, Records) {
+    let (mut must, mut may) = (Records::new(), Records::new());
+    for (lead, actions) in ledger {
+        for action in actions.iter().filter(|action| action.kind == kind) {
+            let records = if action.state == "done" { &mut must } else { &mut may };
+            records.insert(action.action_id.clone(), people[lead].clone());
+        }
+    }
+    (must, may)
 }
 
 /// Fails unless everybody has the task that their decision asks for, and an activity of their newest revision.
@@ -308,7 +319,7 @@ fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
         found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
     let expected =
         people.iter().map(|person| (person.id.to_string(), ids.get(&person.id).cloned().unwrap_or_default()));
-    assert_each_once("lead", &found, &expected.collect());
+    assert_each_once("lead", &found, &expected.collect(), &Records::new());
     for record in &records {
         let lead = &leads[&text(record, "RevenueFlow_Id__c")];
         let person = people.iter().find(|person| lead["lead_id"] == person.id.as_str()).unwrap();
@@ -319,12 +330,14 @@ fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
         assert_eq!(record["RevenueFlow_Score__c"].as_f64(), lead["fit_score"].as_f64());
         assert_eq!(record["RevenueFlow_Decision__c"], lead["decision"]);
     }
-    let mut expected = made("create_task", &ledger, &ids);
-    expected.extend(made("log_activity", &ledger, &ids));
+    let (mut must, mut may) = made("create_task", &ledger, &ids);
+    let activities = made("log_activity", &ledger, &ids);
+    must.extend(activities.0);
+    may.extend(activities.1);
     let tasks = org.org(|org| org.records("Task"));
     let found: Vec<_> =
         tasks.iter().map(|task| (text(task, "RevenueFlow_Id__c"), text(task, "WhoId"))).collect();
-    assert_each_once("task or activity", &found, &expected);
+    assert_each_once("task or activity", &found, &must, &may);
     println!("{} leads, {} tasks and activities: none missing, none double", records.len(), tasks.len());
 }
 
@@ -370,7 +383,7 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
         found.iter().map(|(lead, id)| (LeadId::try_from(lead.clone()).unwrap(), id.clone())).collect();
     let expected =
         people.iter().map(|person| (person.id.to_string(), ids.get(&person.id).cloned().unwrap_or_default()));
-    assert_each_once("contact", &found, &expected.collect());
+    assert_each_once("contact", &found, &expected.collect(), &Records::new());
     let companies = account.records(Kind::Company);
     for contact in &contacts {
         let lead = &leads[&key(contact, "revenueflow_id")];
@@ -394,7 +407,7 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
         .iter()
         .filter(|domain| is_known(domain))
         .map(|domain| ((*domain).to_owned(), (*domain).to_owned()));
-    assert_each_once("company", &companies, &known.collect());
+    assert_each_once("company", &companies, &known.collect(), &Records::new());
     for (of, kind) in [(Kind::Task, "create_task"), (Kind::Note, "log_activity")] {
         let records = account.records(of);
         let whose = |id: u64| {
@@ -404,7 +417,8 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
         };
         let found: Vec<_> =
             records.iter().map(|record| (key(record, "revenueflow_id"), whose(record.id))).collect();
-        assert_each_once(kind, &found, &made(kind, &ledger, &ids));
+        let (must, may) = made(kind, &ledger, &ids);
+        assert_each_once(kind, &found, &must, &may);
     }
     println!("{} contacts, {} companies: none missing, none double", contacts.len(), companies.len());
 }

@@ -13,11 +13,11 @@ use super::pace::Pace;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
 
-/// How often a question that got no answer is asked again at once. What writes is not: it may have been done, and the ledger
-/// finds out.
-const READ_RETRIES: u32 = 2;
+/// How often a call that got no answer is made again at once. Twice is the same as once: what is written goes by id or by a
+/// unique property. One that ran out of time is not made again: there is none left.
+const RETRIES: u32 = 2;
 /// The wait before the first of them; twice as long before the second.
-const READ_WAIT: Duration = Duration::from_millis(100);
+const RETRY_WAIT: Duration = Duration::from_millis(100);
 /// Up to here a limit is waited out with the plan in hand; the queue is paused for longer ones.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 /// How often one call waits for a limit.
@@ -126,7 +126,7 @@ impl Api {
         body: Option<&Value>,
     ) -> Result<Reply, Failure> {
         let is_search = path.ends_with("/search");
-        let is_read = method == Method::GET || is_search || path.ends_with("/batch/read");
+        let may_be_made_again = method == Method::GET || is_search || path.contains("/batch/");
         let (mut retries, mut waits) = (0, 0);
         loop {
             if is_search {
@@ -134,11 +134,11 @@ impl Api {
             }
             let answer = self.send_once(&method, path, query, body).await;
             let is_lost = match &answer {
-                Ok(reply) => reply.status.is_server_error(),
-                Err(failure) => failure.class == FailureClass::Transient,
+                Ok(reply) => reply.status.is_server_error() || reply.status == 423,
+                Err(failure) => failure.class == FailureClass::Transient && failure.code != "http_timeout",
             };
-            if is_lost && is_read && retries < READ_RETRIES {
-                tokio::time::sleep(READ_WAIT * 2_u32.pow(retries)).await;
+            if is_lost && may_be_made_again && retries < RETRIES {
+                tokio::time::sleep(RETRY_WAIT * 2_u32.pow(retries)).await;
                 retries += 1;
                 continue;
             }

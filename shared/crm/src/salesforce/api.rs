@@ -135,7 +135,8 @@ impl Api {
             };
             let may_be_made_again = match refusal.meaning {
                 Meaning::Busy => true,
-                Meaning::Transient => call.is_read(),
+                // One that ran out of time leaves none for another.
+                Meaning::Transient => call.is_read() && refusal.failure.code != "http_timeout",
                 _ => false,
             };
             if !may_be_made_again || retry == RETRIES {

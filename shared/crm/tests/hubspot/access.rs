@@ -177,18 +177,24 @@ async fn more_searches_than_the_account_takes_in_a_second_all_find_what_they_loo
 }
 
 #[tokio::test]
-async fn a_question_without_an_answer_is_asked_again_at_once_and_a_write_is_not() {
+async fn a_call_without_an_answer_is_made_again_at_once_and_not_for_ever() {
     let place = Place::prepared().await;
     let (crm, plan) = (place.executor(), suite_plan("ann", "CTO", 87));
-    place.fault(Fault::on("/batch/read", Misbehaviour::Refuse).times(2));
-    place.fault(Fault::on("/search", Misbehaviour::answer(502, json!("<html>"))).times(2));
-    place.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::LoseReply).times(1));
-    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "http_reply_lost"));
-    let writes = place.fake.exchanges().iter().filter(|e| e.path.ends_with("/contacts/batch/upsert")).count();
-    assert_eq!(writes, 1);
+    for (path, way) in [
+        ("/batch/read", Misbehaviour::Refuse),
+        ("/search", Misbehaviour::answer(502, json!("<html>"))),
+        ("/contacts/batch/upsert", Misbehaviour::LoseReply),
+        ("/tasks/batch/upsert", Misbehaviour::answer(423, json!({"category": "LOCKED"}))),
+    ] {
+        place.fault(Fault::on(path, way).times(2));
+    }
     assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
     place.assert_whole(&plan);
+    assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+
+    place.fault(Fault::on("/contacts/batch/read", Misbehaviour::Refuse).times(3));
+    let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "http_reply_lost"));
 }
 
 /// `docs/hubspot.md` has these numbers.
