@@ -48,8 +48,7 @@ async fn mapping(report: &mut Report, app: &App) {
         Err(failure) => return report.fail(CHECK, &anyhow::Error::new(failure).context(guard.provider())),
     };
     let page = guard.provider();
-    let hint =
-        format!("docs/{page}.md says how to create the fields, docs/crm.md how to change the mapping");
+    let hint = format!("docs/{page}.md says how to create the fields, docs/crm.md how to change the mapping");
     for problem in &problems {
         if problem.blocks {
             report.fail(CHECK, &Advice::new(problem.message.clone(), hint.as_str()).into());

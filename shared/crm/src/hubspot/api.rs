@@ -111,7 +111,7 @@ impl Api {
         }
         match self.call(Method::GET, &self.account_path(), &[], None).await {
             Ok(details) => {
-                self.pace.set_utc_offset(details["utcOffsetMilliseconds"].as_i64().unwrap_or_default())
+                self.pace.set_utc_offset(details["utcOffsetMilliseconds"].as_i64().unwrap_or_default());
             }
             Err(failure) => tracing::debug!(code = %failure.code, "the account's time zone is not known"),
         }

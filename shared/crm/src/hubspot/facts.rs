@@ -46,13 +46,10 @@ impl HubSpotCrm {
         let properties = names(&["hubspot_owner_id", "lifecyclestage"]);
         let by_address = self.api.read_record(CONTACTS, "email", about.email.expose(), &properties).await?;
         let Some((mapping, _)) = self.ready(Object::Lead).await? else { return Ok(by_address) };
-        match by_address {
-            Some(person) => Ok(Some(person)),
-            None => {
-                let key = mapping.external_id();
-                self.api.read_record(CONTACTS, key, about.lead_id.as_str(), &properties).await
-            }
+        if by_address.is_some() {
+            return Ok(by_address);
         }
+        self.api.read_record(CONTACTS, mapping.external_id(), about.lead_id.as_str(), &properties).await
     }
 
     /// By our key, which is quick and always up to date; by domain where we have not met the company yet.

@@ -113,14 +113,14 @@ impl Api {
             let found = rows(&answer, "results").find(is_result);
             // A batch of one needs no telling apart.
             let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&answer, "results").next())?);
-            match found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true)))) {
-                Some((record_id, created)) => Ok(Written { record_id: record_id.to_owned(), created }),
-                // Neither done nor refused, as far as the answer tells.
-                None => {
-                    let message = "HubSpot left a row of a batch unanswered";
-                    Err(Failure::transient("crm_unavailable", message).on(DEPENDENCY).into())
-                }
-            }
+            let told = found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true))));
+            // Neither done nor refused, as far as the answer tells.
+            let silence = || {
+                let message = "HubSpot left a row of a batch unanswered";
+                Failure::transient("crm_unavailable", message).on(DEPENDENCY)
+            };
+            let (record_id, created) = told.ok_or_else(silence)?;
+            Ok(Written { record_id: record_id.to_owned(), created })
         });
         Ok(results.collect())
     }

@@ -18,7 +18,10 @@ const MAX_TEXT: usize = 65_536;
 
 /// The properties of each object, as they were read last.
 #[derive(Default)]
-pub(super) struct Schemas(Mutex<HashMap<String, (Timestamp, Option<Arc<ObjectSchema>>)>>);
+pub(super) struct Schemas(Mutex<HashMap<String, Known>>);
+
+/// When an object's properties were read, and they; none for an object that the account does not have.
+type Known = (Timestamp, Option<Arc<ObjectSchema>>);
 
 impl Schemas {
     /// An object's properties; none for an object that the account does not have.
@@ -57,14 +60,12 @@ impl HubSpotCrm {
         let is_ready = |schema: &ObjectSchema| {
             schema.0.get(mapping.external_id()).is_some_and(|key| key.unique && key.createable)
         };
-        match schema.filter(|schema| is_ready(schema)) {
-            Some(schema) => Ok(Some((mapping, schema))),
-            None => {
-                // Somebody is on it, we hope: the next try looks again.
-                self.schemas.forget();
-                Err(unprepared(mapping.object(), mapping.external_id()))
-            }
-        }
+        let Some(schema) = schema.filter(|schema| is_ready(schema)) else {
+            // Somebody is on it, we hope: the next try looks again.
+            self.schemas.forget();
+            return Err(unprepared(mapping.object(), mapping.external_id()));
+        };
+        Ok(Some((mapping, schema)))
     }
 }
 

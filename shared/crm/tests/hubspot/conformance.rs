@@ -55,12 +55,12 @@ impl ExecutorFixture for Fixture {
         self.place.hubspot.edit(kind_of(object), record.id, &[(field, value.as_str().unwrap())]);
     }
 
-    /// The company is written before the lead; what an action is found again by is the contact.
+    /// Often enough for the calls that are made again at once. The company is written before the lead; what an action is found again by is the contact.
     async fn inject(&self, fault: SuiteFault) {
         let error = |status| Misbehaviour::answer(status, json!({"status": "error", "message": "busy"}));
         self.place.fault(match fault {
-            SuiteFault::LoseReply => Fault::on("/contacts/batch/upsert", Misbehaviour::LoseReply).times(1),
-            SuiteFault::Fail => Fault::on("/batch/upsert", error(500)).times(1),
+            SuiteFault::LoseReply => Fault::on("/contacts/batch/upsert", Misbehaviour::LoseReply).times(3),
+            SuiteFault::Fail => Fault::on("/batch/upsert", error(500)).times(3),
             SuiteFault::Down => Fault::on("", error(503)),
         });
     }
