@@ -44,8 +44,8 @@ check-infra: infra/node_modules/.installed .tools/python/infra/.installed ## Che
 	.tools/python/infra/bin/cfn-lint -i W3005 -- infra/cdk.out/*/*.template.json
 
 .PHONY: deploy-local
-deploy-local: infra/node_modules/.installed ## Build the functions and deploy them to the emulator at AWS_ENDPOINT_URL
-	scripts/build-functions
+deploy-local: infra/node_modules/.installed ## Build the functions and deploy them to the emulator at AWS_ENDPOINT_URL (ARGS=arm64: built as for AWS)
+	scripts/build-functions $(ARGS)
 	localstack/deploy
 
 # What takes a second goes before what has to be installed.
@@ -71,6 +71,11 @@ fuzz: $(CARGO_FUZZ) ## Fuzz intake and grounding (SECONDS_EACH=600: how long eac
 .PHONY: bench
 bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p queue --bench redis": only some)
 	scripts/with-redis cargo bench --locked $(or $(ARGS),--workspace --benches)
+
+# Not part of `make check`: it builds for release, which takes long.
+.PHONY: cold-start
+cold-start: ## Measure the cold start of ingest and its zip (ARGS=--all: and the zips of all functions)
+	functions/ingest/cold-start $(ARGS)
 
 # Node's packages by folder: what FOLDER/package-lock.json pins goes to FOLDER/node_modules.
 %/node_modules/.installed: %/package-lock.json

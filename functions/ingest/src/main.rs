@@ -1,7 +1,7 @@
 //! The function behind `POST /leads`: REST proxy events, HTTP API events and function URLs alike.
 //!
-//! It starts fast because it makes its clients from the environment, reads its secret while it starts, and has neither
-//! a database nor anything else behind the queue.
+//! It starts fast because it makes its clients from the environment, reads its secret with the first request only, and has
+//! neither a database nor anything else behind the queue.
 
 mod function;
 

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use e2e::{Emulator, Function, eventually};
 use lead::LeadEvent;
 use serde_json::Value;
@@ -106,7 +111,7 @@ fn when_the_bucket_refuses_too_the_sender_is_asked_to_come_again() {
     assert_eq!(answer["statusCode"], 503);
     assert_eq!(answer["multiValueHeaders"]["retry-after"][0], "5");
     let logs = function.logs().join("\n");
-    assert!(logs.contains("the bucket answered 404 NoSuchBucket"), "the log says why: {logs}");
+    assert!(logs.contains("answered 404 NoSuchBucket"), "the log says why: {logs}");
     assert!(!logs.contains("ann@fintech.example"));
 }
 
@@ -156,4 +161,54 @@ fn without_a_secret_no_webhook_is_told_from_a_strangers() {
     let (status, body) = answer(&function, &sample("ingest-rest"));
     assert_eq!((status, &body["status"]), (503, &"unavailable".into()));
     assert_eq!(world.emulator.receive(&world.queue).unwrap(), Vec::<Value>::new());
+}
+
+/// SQS on loopback: it takes every connection, lets the first `silent` of them wait for ever, and answers the others.
+fn queue_that_hangs(silent: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            if counted.fetch_add(1, Ordering::Relaxed) < silent {
+                kept.push(connection);
+                continue;
+            }
+            let mut read = Vec::new();
+            let mut buffer = [0; 4096];
+            while !read.ends_with(b"}") {
+                let length = connection.read(&mut buffer).unwrap();
+                read.extend_from_slice(&buffer[..length]);
+            }
+            // Without the MD5 of the body, which the client compares where it is given.
+            let body = r#"{"MessageId":"219f8380-5770-4cc2-8c3e-5c715e145f5e"}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            connection.write_all(answer.as_bytes()).unwrap();
+            kept.push(connection);
+        }
+    });
+    (address, connections)
+}
+
+#[test]
+fn a_queue_whose_first_connection_hangs_gets_the_lead_by_another_one() {
+    let (endpoint, connections) = queue_that_hangs(1);
+    let function = Function::start(
+        env!("CARGO_BIN_EXE_ingest"),
+        &[
+            ("AWS_ENDPOINT_URL", &endpoint),
+            ("QUEUE_URL", &format!("{endpoint}/000000000000/leads.fifo")),
+            ("OVERFLOW_BUCKET", "overflow"),
+            ("WEBHOOK_SECRETS", SECRET),
+        ],
+    )
+    .unwrap();
+    let (status, body) = answer(&function, &sample("ingest-rest"));
+    assert_eq!((status, &body["status"]), (202, &"accepted".into()), "{body}");
+    assert_eq!(connections.load(Ordering::Relaxed), 2, "the second try went to the queue, not to the bucket");
+    let logs = function.logs().join("\n");
+    assert!(!logs.contains("it goes to the bucket"), "{logs}");
 }

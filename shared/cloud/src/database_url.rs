@@ -1,4 +1,5 @@
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +12,7 @@ use runtime::Variables;
 use runtime::aws::{AwsConfig, Secrets};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use tempfile::{Builder, NamedTempFile};
 
 /// The roots of Amazon RDS, one for each region and kind of key, valid to 2061 at least
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html>).
@@ -97,20 +99,16 @@ fn url(
     Ok(url.into())
 }
 
-/// The roots as a file, which is what a URL can name: written once a process, and never seen half written.
+/// The roots as a file, which is what a URL can name: written once a process, and kept for as long as it lives. Its name
+/// cannot be guessed, it is made anew or not at all, and only we may write it: the temporary folder may be shared.
 fn roots_file() -> anyhow::Result<&'static Path> {
-    static FILE: LazyLock<std::io::Result<PathBuf>> = LazyLock::new(|| {
-        let folder = std::env::temp_dir();
-        let (file, draft) = (
-            folder.join("revenueflow-rds-roots.pem"),
-            folder.join(format!("revenueflow-rds-roots.{}", std::process::id())),
-        );
-        std::fs::write(&draft, RDS_ROOTS)?;
-        std::fs::rename(&draft, &file)?;
+    static FILE: LazyLock<std::io::Result<NamedTempFile>> = LazyLock::new(|| {
+        let mut file = Builder::new().prefix("revenueflow-rds-roots-").suffix(".pem").tempfile()?;
+        file.write_all(RDS_ROOTS)?;
         Ok(file)
     });
     match &*FILE {
-        Ok(file) => Ok(file),
+        Ok(file) => Ok(file.path()),
         Err(error) => Err(anyhow!("the roots of RDS cannot be written to the temporary folder: {error}")),
     }
 }
@@ -153,6 +151,10 @@ mod tls;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use percent_encoding::percent_decode_str;
+
     use super::*;
 
     fn variables(pairs: &'static [(&'static str, &'static str)]) -> Variables<'static> {
@@ -170,7 +172,7 @@ mod tests {
 
     async fn read(pairs: &'static [(&'static str, &'static str)]) -> anyhow::Result<String> {
         let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
-        let url = Place::read(&variables(pairs))?.url(&aws, &Secrets::new(&aws)).await?;
+        let url = Place::read(&variables(pairs))?.url(&aws, &Secrets::new(&aws)?).await?;
         Ok(url.expose_secret().to_owned())
     }
 
@@ -205,9 +207,39 @@ mod tests {
         assert_eq!(missing(error), "DATABASE_HOST: must be set");
     }
 
+    /// What `generate_db_auth_token` of botocore 1.43 gives at 2026-01-01T00:00:00Z.
+    const TOKEN: &str = "db.example.com:5432/?Action=connect&DBUser=app_user&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+        &X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Feu-central-1%2Frds-db%2Faws4_request&X-Amz-Date=20260101T000000Z\
+        &X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Security-Token=session%2F%2B%3D\
+        &X-Amz-Signature=2a608de7577ca5676b90b0696d0ea84b2ed833aea6f2b77bb71fcafc8aa42e54";
+
+    #[tokio::test]
+    async fn a_token_is_what_amazons_own_client_makes() {
+        let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        let ours = token(&aws, "db.example.com", 5432, "app_user", now).await.unwrap();
+        // The order of the parameters and how much of them is escaped is nobody's concern.
+        let parts = |token: &str| {
+            let (place, query) = token.split_once('?').unwrap();
+            let decoded =
+                query.split('&').map(|pair| percent_decode_str(pair).decode_utf8().unwrap().into_owned());
+            let mut parts: Vec<_> = decoded.collect();
+            parts.sort();
+            (place.to_owned(), parts)
+        };
+        assert_eq!(parts(&ours), parts(TOKEN));
+    }
+
     #[test]
-    fn the_roots_are_a_file_of_certificates() {
-        let text = std::fs::read_to_string(roots_file().unwrap()).unwrap();
-        assert!(text.matches("BEGIN CERTIFICATE").count() > 80);
+    fn the_roots_are_a_file_that_nobody_else_can_put_there_or_change() {
+        let file = roots_file().unwrap();
+        assert_eq!(std::fs::read(file).unwrap(), RDS_ROOTS);
+        assert_eq!(file, roots_file().unwrap(), "one for the process");
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        // By its names alone, another process would find or foresee none of it.
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let middle = name.strip_prefix("revenueflow-rds-roots-").unwrap().strip_suffix(".pem").unwrap();
+        assert!(middle.len() >= 6 && !middle.contains(&std::process::id().to_string()), "{name}");
+        assert!(std::str::from_utf8(RDS_ROOTS).unwrap().matches("BEGIN CERTIFICATE").count() > 80);
     }
 }

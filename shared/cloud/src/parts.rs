@@ -62,7 +62,7 @@ impl Cloud {
         let metrics = runtime::aws::init_embedded_metrics(&variables);
         let aws = runtime::aws::aws_config(&variables)?;
         Ok(Self {
-            secrets: Secrets::new(&aws),
+            secrets: Secrets::new(&aws)?,
             aws,
             metrics,
             refused: Refused::default(),

@@ -7,8 +7,10 @@
 mod config;
 mod metrics;
 mod secrets;
+mod signed;
 
 pub use aws_types::SdkConfig as AwsConfig;
-pub use config::aws_config;
+pub use config::{aws_config, hurried};
 pub use metrics::{EmbeddedMetrics, init_embedded_metrics};
 pub use secrets::{SecretError, Secrets};
+pub use signed::{Call, CallError, SignedCalls};

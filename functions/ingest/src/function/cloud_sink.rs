@@ -15,6 +15,12 @@ use super::bucket::Bucket;
 /// What the queue may take, with all tries. Marketo waits 30 s for its answer; API Gateway 29.
 const QUEUE_BUDGET: Duration = Duration::from_secs(2);
 
+/// One try on the queue: short enough that a try that hangs leaves time for another, on another connection.
+const QUEUE_TRY: Duration = Duration::from_millis(700);
+
+/// How long to wait before the second try, at most; twice that before the third.
+const QUEUE_BACKOFF: Duration = Duration::from_millis(50);
+
 /// What the bucket may take.
 const OVERFLOW_BUDGET: Duration = Duration::from_secs(3);
 
@@ -30,14 +36,14 @@ impl CloudSink {
         let queue = variables.text("QUEUE_URL");
         let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to take in leads"))?;
         Ok(Self {
-            sqs: Sqs::new(SqsClient::new(aws), queue, None),
+            sqs: Sqs::new(SqsClient::new(&runtime::aws::hurried(aws, QUEUE_TRY, QUEUE_BACKOFF)), queue, None),
             bucket: Bucket::named("OVERFLOW_BUCKET", variables, aws)?,
         })
     }
 
     async fn put(&self, key: String, body: Vec<u8>) -> Result<(), SinkError> {
         let late = |_| Err(SinkError::new("the overflow bucket did not answer in time"));
-        tokio::time::timeout(OVERFLOW_BUDGET, self.bucket.put(key, body)).await.unwrap_or_else(late)
+        tokio::time::timeout(OVERFLOW_BUDGET, self.bucket.put(&key, body)).await.unwrap_or_else(late)
     }
 }
 

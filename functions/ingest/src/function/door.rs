@@ -21,7 +21,7 @@ pub(crate) struct Door {
 
 enum Source {
     Environment(SecretString),
-    Manager { secrets: Secrets, arn: String },
+    Manager { secrets: Box<Secrets>, arn: String },
 }
 
 impl Door {
@@ -32,7 +32,7 @@ impl Door {
     ) -> Result<Self, ConfigError> {
         let source = match (variables.secret("WEBHOOK_SECRETS"), variables.text("WEBHOOK_SECRETS_ARN")) {
             (Some(secrets), _) => Source::Environment(secrets),
-            (None, Some(arn)) => Source::Manager { secrets: Secrets::new(aws), arn },
+            (None, Some(arn)) => Source::Manager { secrets: Box::new(Secrets::new(aws)?), arn },
             (None, None) => {
                 let problem = "must be set: without it anyone could post leads";
                 return Err(ConfigError::new("WEBHOOK_SECRETS_ARN", problem));

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_secretsmanager::config::BehaviorVersion;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
@@ -73,6 +73,17 @@ pub fn aws_config(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
         .timeout_config(timeouts);
     config.set_endpoint_url(variables.text("AWS_ENDPOINT_URL"));
     Ok(config.build())
+}
+
+/// The same configuration for who cannot wait: each try may take only so long, and the next one comes soon after it.
+pub fn hurried(config: &SdkConfig, each_try: Duration, backoff: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT.min(each_try))
+        .operation_attempt_timeout(each_try)
+        .operation_timeout(CALL_TIMEOUT)
+        .build();
+    let retries = RetryConfig::standard().with_initial_backoff(backoff);
+    config.to_builder().timeout_config(timeouts).retry_config(retries).build()
 }
 
 #[cfg(test)]

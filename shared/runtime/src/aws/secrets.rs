@@ -1,12 +1,15 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_types::SdkConfig;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+use super::signed::{Call, SignedCalls};
+use crate::ConfigError;
 
 /// How long a secret is used before it is read again.
 const TTL: Duration = Duration::from_mins(5);
@@ -24,8 +27,14 @@ pub struct SecretError {
 
 /// Secrets in AWS Secrets Manager, kept in memory for five minutes, and for longer while Secrets Manager is away.
 pub struct Secrets {
-    client: Client,
+    manager: SignedCalls,
     known: Mutex<HashMap<String, Known>>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(rename = "SecretString")]
+    text: Option<String>,
 }
 
 struct Known {
@@ -35,8 +44,8 @@ struct Known {
 
 impl Secrets {
     /// Reads with these credentials.
-    pub fn new(config: &SdkConfig) -> Self {
-        Self { client: Client::new(config), known: Mutex::default() }
+    pub fn new(config: &SdkConfig) -> Result<Self, ConfigError> {
+        Ok(Self { manager: SignedCalls::new("secretsmanager", None, config)?, known: Mutex::default() })
     }
 
     /// A secret's text.
@@ -73,10 +82,21 @@ impl Secrets {
 
     async fn read(&self, arn: &str) -> Result<SecretString, SecretError> {
         let problem = |problem| SecretError { arn: arn.to_owned(), problem };
-        let answer = self.client.get_secret_value().secret_id(arn).send().await;
-        let answer = answer.map_err(|error| problem(DisplayErrorContext(&error).to_string()))?;
+        let call = Call {
+            method: "POST",
+            path: "/".to_owned(),
+            headers: &[
+                ("content-type", "application/x-amz-json-1.1"),
+                ("x-amz-target", "secretsmanager.GetSecretValue"),
+            ],
+            body: json!({ "SecretId": arn }).to_string().into_bytes(),
+        };
+        let answer = self.manager.call(call).await.map_err(|error| problem(error.to_string()))?;
+        // What is wrong with it would be said by quoting it.
+        let answer: Answer =
+            serde_json::from_slice(&answer).map_err(|_| problem("the answer cannot be read".to_owned()))?;
         answer
-            .secret_string
+            .text
             .map(SecretString::from)
             .filter(|secret| !secret.expose_secret().trim().is_empty())
             .ok_or_else(|| problem("holds no text".to_owned()))
