@@ -26,6 +26,11 @@ use lead::{Clock, Dependency, Failure};
 use queue::LeadQueue;
 use store::Store;
 
+/// How long a chore may take, and how long an outside system may take to answer a probe: one that hangs must keep neither
+/// the other chores nor the rest of the function from being done.
+const CHORE_TIMEOUT: Duration = Duration::from_secs(10);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// The most leads that one round of a chore touches.
 const BATCH: u32 = 200;
 
@@ -38,6 +43,7 @@ pub struct Janitor {
     chaser: Option<Arc<dyn Chase>>,
     hot: Option<hot::HotFirst>,
     quarantine: Option<quarantine::Keep>,
+    probe_timeout: Duration,
     /// Open deliveries up to here have been looked at in this pass.
     reconciled_to: Place,
 }
@@ -79,6 +85,7 @@ impl Janitor {
             chaser: None,
             hot: None,
             quarantine: None,
+            probe_timeout: PROBE_TIMEOUT,
             reconciled_to: Place::default(),
         }
     }
@@ -110,16 +117,22 @@ impl Janitor {
         Self { quarantine: Some(keep), ..self }
     }
 
+    /// The same janitor, with so much patience for each probe instead of eight seconds.
+    #[must_use]
+    pub fn waiting_for_probes(self, timeout: Duration) -> Self {
+        Self { probe_timeout: timeout, ..self }
+    }
+
     /// Does every chore once. One that fails does not keep the others from being done; the first failure is returned.
     pub async fn round(&self) -> Result<Round, Failure> {
         let mut round = Round::default();
-        let hastened = self.hot_first_in_line().await;
-        let resumed = self.resume(&mut round).await;
-        let reconciled = self.reconcile(&mut round).await;
-        let chased = self.overdue(&mut round).await;
-        let pruned = self.prune_quarantine(&mut round).await;
+        let hastened = in_time("hot leads first", self.hot_first_in_line()).await;
+        let resumed = in_time("probes", self.resume(&mut round)).await;
+        let reconciled = in_time("open deliveries", self.reconcile(&mut round)).await;
+        let chased = in_time("overdue leads", self.overdue(&mut round)).await;
+        let pruned = in_time("quarantine", self.prune_quarantine(&mut round)).await;
         // The last one: an AI that is slow to answer keeps nothing else waiting.
-        let looked = self.second_look(&mut round).await;
+        let looked = in_time("second looks", self.second_look(&mut round)).await;
         if round != Round::default() {
             tracing::info!(
                 resumed = round.resumed,
@@ -136,8 +149,23 @@ impl Janitor {
         hastened.and(resumed).and(reconciled).and(chased).and(pruned).and(looked).map(|()| round)
     }
 
+    /// What an outside system answers; that it does not answer is a failure like any other.
+    async fn ask(&self, probe: &dyn Probe) -> Result<(), Failure> {
+        let late = |_| Err(Failure::transient("probe_timeout", "no answer to a probe in time"));
+        tokio::time::timeout(self.probe_timeout, probe.probe()).await.unwrap_or_else(late)
+    }
+
     /// Now, less a while.
     fn ago(&self, while_: Duration) -> Timestamp {
         self.clock.now().saturating_sub(while_).unwrap_or(Timestamp::UNIX_EPOCH)
     }
+}
+
+async fn in_time(chore: &str, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let late = |_| {
+        let problem = format!("{chore}: took longer than {} s", CHORE_TIMEOUT.as_secs());
+        tracing::error!(chore, "a chore of the janitor takes too long: the next round goes on with it");
+        Err(Failure::transient("janitor_timeout", problem))
+    };
+    tokio::time::timeout(CHORE_TIMEOUT, work).await.unwrap_or_else(late)
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use lead::Failure;
 
 use crate::{Janitor, Round};
@@ -20,12 +21,17 @@ impl Janitor {
     /// given another try by resuming.
     pub(crate) async fn resume(&self, round: &mut Round) -> Result<(), Failure> {
         let now = self.clock.now();
-        for pause in self.queue.pauses().await?.into_iter().filter(|pause| pause.until <= now) {
+        let due = self.queue.pauses().await?.into_iter().filter(|pause| pause.until <= now);
+        // All at once: one that hangs does not make the others wait.
+        let answers = join_all(due.map(async |pause| {
             let probe = self.probes.iter().find(|(dependency, _)| *dependency == pause.dependency);
             let answer = match probe {
-                Some((_, probe)) => probe.probe().await,
+                Some((_, probe)) => self.ask(probe.as_ref()).await,
                 None => Ok(()),
             };
+            (pause, answer)
+        }));
+        for (pause, answer) in answers.await {
             match answer {
                 Ok(()) => {
                     self.queue.resume(&pause.dependency).await?;

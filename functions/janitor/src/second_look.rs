@@ -35,7 +35,7 @@ impl Janitor {
         }
         let mut is_away = false;
         for (dependency, probe) in self.probes.iter().filter(|(dependency, _)| is_ai(dependency)) {
-            match probe.probe().await {
+            match self.ask(probe.as_ref()).await {
                 Ok(()) => return Ok(true),
                 Err(failure) => {
                     tracing::debug!(%dependency, code = %failure.code, "no second look: the AI is away");

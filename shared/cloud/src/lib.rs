@@ -6,12 +6,14 @@
 
 mod alerts;
 mod database_url;
+mod deadline;
 mod mapping;
 mod overflow;
 mod parts;
 mod refused;
 
 pub use alerts::Alerts;
+pub use deadline::ends_at;
 pub use mapping::Mapping;
 pub use overflow::{Overflow, OverflowObject};
 pub use parts::{Cloud, Parts};

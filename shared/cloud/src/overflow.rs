@@ -25,10 +25,10 @@ impl Overflow {
         Self { client: Client::from_conf(config), bucket }
     }
 
-    /// The names of up to `max` objects that begin like this.
-    pub async fn list(&self, prefix: &str, max: i32) -> anyhow::Result<Vec<String>> {
-        let listed =
-            self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(max).send().await;
+    /// The names of up to `max` objects, in their order, that come after a name.
+    pub async fn list(&self, after: Option<&str>, max: i32) -> anyhow::Result<Vec<String>> {
+        let list = self.client.list_objects_v2().bucket(&self.bucket).max_keys(max);
+        let listed = list.set_start_after(after.map(str::to_owned)).send().await;
         let contents = listed.context("OVERFLOW_BUCKET: cannot be listed")?.contents.unwrap_or_default();
         Ok(contents.into_iter().filter_map(|object| object.key).collect())
     }

@@ -27,6 +27,17 @@ impl Health for Store {
 }
 
 impl Store {
+    /// The systems whose breakers are open: not known to answer since they last failed.
+    pub async fn open_breakers(&self) -> Result<Vec<Dependency>> {
+        let open: Vec<String> = sqlx::query_scalar(
+            "SELECT dependency FROM dependency_health WHERE state = 'open' ORDER BY dependency",
+        )
+        .fetch_all(self.database.pool())
+        .await
+        .map_err(DatabaseError::from)?;
+        Ok(open.into_iter().map(Dependency::named).collect())
+    }
+
     async fn update_health(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.database.begin().await?;

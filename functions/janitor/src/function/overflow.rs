@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,33 +9,55 @@ use lead::{Failure, FailureClass, LeadEvent};
 use queue::LeadQueue;
 use serde::Deserialize;
 use store::QuarantineItem;
+use tokio::time::{Instant, timeout};
 
-/// Objects of the overflow bucket a round.
-const BATCH: i32 = 200;
+use super::drain::{Drained, drain};
+
+/// Objects of the overflow bucket that are listed at a time.
+const PAGE: i32 = 1_000;
+
+/// What one object may take.
+const OBJECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is left of an object that holds no lead: an operator finds it in the quarantine.
 const UNREADABLE: &str = "unreadable_overflow";
 
 /// Puts on the queue what could not be put there, and into the quarantine what is no lead. A lead that the queue will
-/// never take is parked with that reason.
-pub(crate) async fn take(parts: &Parts, queue: &dyn LeadQueue, overflow: &Overflow) -> anyhow::Result<usize> {
-    let mut taken = 0;
-    for key in overflow.list("", BATCH).await? {
-        let object = overflow.get(&key).await?;
-        if key.starts_with("quarantine/") {
-            quarantine(parts, &object).await?;
-        } else {
-            match serde_json::from_slice(&object.content).ok().filter(LeadEvent::is_consistent) {
-                Some(event) => send(parts, queue, &event).await?,
-                None => keep(parts, &object, "not a lead event").await?,
-            }
+/// never take is parked with that reason. Begins nothing after `until`.
+pub(crate) async fn take(
+    parts: &Parts,
+    queue: &dyn LeadQueue,
+    overflow: &Overflow,
+    until: Instant,
+) -> anyhow::Result<Drained> {
+    let list = async |after: Option<String>| overflow.list(after.as_deref(), PAGE).await;
+    let take = async |key: String| {
+        let taken = timeout(OBJECT_TIMEOUT, take_one(parts, queue, overflow, &key)).await;
+        taken.context("no answer in time").flatten()
+    };
+    let drained = Box::pin(drain(list, take, until)).await?;
+    metrics::counter!("revenueflow_overflow_taken_total").increment(drained.taken);
+    metrics::counter!("revenueflow_overflow_failures_total").increment(drained.failed);
+    Ok(drained)
+}
+
+async fn take_one(
+    parts: &Parts,
+    queue: &dyn LeadQueue,
+    overflow: &Overflow,
+    key: &str,
+) -> anyhow::Result<()> {
+    let object = overflow.get(key).await?;
+    if key.starts_with("quarantine/") {
+        quarantine(parts, &object).await?;
+    } else {
+        match serde_json::from_slice(&object.content).ok().filter(LeadEvent::is_consistent) {
+            Some(event) => send(parts, queue, &event).await?,
+            None => keep(parts, &object, "not a lead event").await?,
         }
-        // Dies before: it is sent again, which is a duplicate.
-        overflow.delete(&key).await?;
-        taken += 1;
     }
-    metrics::counter!("revenueflow_overflow_taken_total").increment(taken as u64);
-    Ok(taken)
+    // Dies before: it is sent again, which is a duplicate.
+    overflow.delete(key).await
 }
 
 async fn send(parts: &Parts, queue: &dyn LeadQueue, event: &LeadEvent) -> anyhow::Result<()> {

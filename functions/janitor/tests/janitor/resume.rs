@@ -57,6 +57,21 @@ async fn consumption_goes_on_once_the_last_of_several_is_back(house: House) {
     assert_eq!(house.queue.receive(1).await.unwrap().len(), 1);
 }
 
+async fn a_dependency_that_hangs_keeps_nothing_else_from_being_done(house: House) {
+    let janitor = house.janitor().waiting_for_probes(Duration::from_millis(100));
+    let unheard_of = Dependency::new("ai.unheard_of");
+    house.post(&[event(&house, "ann")], &[0]).await;
+    house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
+    house.queue.pause(&unheard_of, "quota", house.in_seconds(0)).await.unwrap();
+    house.advance(61);
+    house.crm.will_hang();
+    let all = only(|round| (round.resumed, round.still_down, round.requeued) = (1, 1, 1));
+    assert_eq!(janitor.round().await.unwrap(), all);
+    let pause = house.queue.pauses().await.unwrap().swap_remove(0);
+    assert_eq!((pause.dependency, pause.until), (CRM, house.in_seconds(30)));
+    assert!(pause.reason.contains("no answer to a probe in time"), "{}", pause.reason);
+}
+
 async fn a_chore_that_fails_does_not_keep_the_others_from_being_done(house: House) {
     house.post(&[event(&house, "ann")], &[0]).await;
     house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
@@ -74,5 +89,6 @@ on_both!(
     a_dependency_that_is_still_down_is_asked_again_later,
     a_dependency_that_nobody_can_probe_is_given_another_try,
     consumption_goes_on_once_the_last_of_several_is_back,
+    a_dependency_that_hangs_keeps_nothing_else_from_being_done,
     a_chore_that_fails_does_not_keep_the_others_from_being_done,
 );

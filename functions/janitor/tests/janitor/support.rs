@@ -142,11 +142,17 @@ pub(crate) fn only(change: impl FnOnce(&mut Round)) -> Round {
 pub(crate) struct Answers {
     failures: Mutex<VecDeque<Failure>>,
     asked: Mutex<usize>,
+    hangs: Mutex<bool>,
 }
 
 impl Answers {
     pub(crate) fn will_fail(&self, failures: impl IntoIterator<Item = Failure>) {
         self.failures.lock().unwrap().extend(failures);
+    }
+
+    /// From now on it takes a probe and never answers.
+    pub(crate) fn will_hang(&self) {
+        *self.hangs.lock().unwrap() = true;
     }
 
     /// How often it was asked.
@@ -163,6 +169,9 @@ impl Answers {
 #[async_trait]
 impl Probe for Answers {
     async fn probe(&self) -> Result<(), Failure> {
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
         self.answer()
     }
 }

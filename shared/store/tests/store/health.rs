@@ -18,9 +18,11 @@ async fn a_record_is_read_back_as_it_was_written(fixture: Fixture) {
     let down = HealthRecord { failures: 5, open: Some(open) };
     store.update(&CRM, &mut |record| *record = down.clone()).await.unwrap();
     assert_eq!(fixture.store().await.load(&CRM).await.unwrap(), down);
+    assert_eq!(store.open_breakers().await.unwrap(), [CRM]);
     assert_eq!(store.load(&Dependency::new("crm.other")).await.unwrap(), HealthRecord::default());
     store.update(&CRM, &mut |record| *record = HealthRecord::default()).await.unwrap();
     assert_eq!(store.load(&CRM).await.unwrap(), HealthRecord::default());
+    assert_eq!(store.open_breakers().await.unwrap(), []);
 }
 
 async fn no_change_gets_lost_between_two_processes(fixture: Fixture) {

@@ -1,0 +1,59 @@
+//! The function as Lambda runs it: its binary, with an emulator's queue and bucket.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use database::testing::TestDatabase;
+use e2e::{Emulator, Function};
+use jiff::Timestamp;
+use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../../events/janitor.json")).unwrap()
+}
+
+fn event(person: usize) -> LeadEvent {
+    let email = EmailAddress::parse(&format!("p{person}@stripe.com")).unwrap();
+    LeadEvent::new(Lead::new(email, CampaignId::parse("launch_2024").unwrap()), Timestamp::now())
+}
+
+#[test]
+fn a_round_empties_the_overflow_bucket_and_says_what_it_did() {
+    let runtime = Runtime::new().unwrap();
+    let database = runtime.block_on(TestDatabase::postgres());
+    let emulator = Emulator::shared().unwrap();
+    let (queue, bucket) = (emulator.create_queue().unwrap(), emulator.create_bucket().unwrap());
+    for person in 0..40 {
+        let event = event(person);
+        let key = format!("/{bucket}/leads/{}.json", event.delivery_id());
+        emulator.rest("s3", "PUT", &key, json!(event).to_string()).unwrap();
+    }
+    let function = Function::start(
+        env!("CARGO_BIN_EXE_janitor"),
+        &[("DATABASE_URL", database.url()), ("QUEUE_URL", &queue), ("OVERFLOW_BUCKET", &bucket)],
+    )
+    .unwrap();
+    let round = function.invoke(&sample()).unwrap();
+    assert_eq!((&round["overflow"], &round["paused"]), (&json!(40), &json!(false)), "{round}");
+    assert_eq!(emulator.objects(&bucket).unwrap(), Vec::<String>::new());
+    assert_eq!(function.invoke(&sample()).unwrap()["overflow"], 0);
+    let logs = function.logs().join("\n");
+    assert!(logs.contains("revenueflow_breakers_open"), "what the alarm looks at: {logs}");
+    assert!(!logs.contains("stripe.com"), "{logs}");
+}
+
+#[test]
+fn without_a_database_a_round_fails_and_the_bucket_keeps_what_it_has() {
+    let emulator = Emulator::shared().unwrap();
+    let (queue, bucket) = (emulator.create_queue().unwrap(), emulator.create_bucket().unwrap());
+    emulator.rest("s3", "PUT", &format!("/{bucket}/leads/a.json"), json!(event(1)).to_string()).unwrap();
+    let nothing_there = "postgres://nobody:nothing@127.0.0.1:1/none";
+    let function = Function::start(
+        env!("CARGO_BIN_EXE_janitor"),
+        &[("DATABASE_URL", nothing_there), ("QUEUE_URL", &queue), ("OVERFLOW_BUCKET", &bucket)],
+    )
+    .unwrap();
+    assert!(function.invoke(&sample()).unwrap_err().to_string().contains("the function failed"));
+    assert_eq!(emulator.objects(&bucket).unwrap(), ["leads/a.json"]);
+}
