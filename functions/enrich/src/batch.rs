@@ -10,10 +10,12 @@ use queue::{
     COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Receipt, Received, Settlement,
     Tries, settle_failed,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
+use crate::in_time::InTime;
 use crate::panic::caught;
+use crate::trouble::Trouble;
 
 /// How long messages wait while what they need to be settled (the database, SQS) is away.
 const AWAY_WAIT: Duration = Duration::from_secs(30);
@@ -39,15 +41,19 @@ struct Batch {
     begin_until: Instant,
     /// Set once a dependency is found to be away: how long it asked us to wait.
     paused: Mutex<Option<Duration>>,
-    back: Mutex<Back>,
+    /// The SQS ids of what does not come again. All else does.
+    settled: Mutex<HashSet<String>>,
+    /// Receipts of what comes again, by how long they are to be hidden.
+    hidden: Mutex<HashMap<Duration, Vec<String>>>,
 }
 
-/// What comes again.
-#[derive(Default)]
-struct Back {
-    message_ids: HashSet<String>,
-    /// Receipts, by the seconds that they are to be hidden.
-    hidden: HashMap<Duration, Vec<String>>,
+/// Until when a batch may take. Whatever was done before, such as making connections, has already taken from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// No work goes on after this; what happened is still recorded.
+    pub work_until: Instant,
+    /// Whatever still hangs then is let go, and the answer given.
+    pub answer_by: Instant,
 }
 
 /// How one try went, for the rest of its group.
@@ -68,23 +74,32 @@ impl Processor {
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { handler, fifo, ledger, clock }
+        Self { handler, fifo, ledger: Arc::new(InTime(ledger)), clock }
     }
 
-    /// Works on a batch within `time`, and returns the SQS ids of the messages that are to come again, in the order
-    /// of the batch. The caller keeps some seconds for itself: to record and to answer also takes time.
-    pub async fn process(&self, messages: Vec<Received>, time: Duration) -> Vec<String> {
+    /// Works on a batch, and returns the SQS ids of the messages that are to come again, in the order of the batch:
+    /// of all that are not settled by then.
+    pub async fn process(&self, messages: Vec<Received>, times: Times) -> Vec<String> {
         let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
-        let keys: Vec<_> = messages.iter().map(|message| message.key.as_str()).collect();
-        let (tries, pauses) = join(self.ledger.look(&keys), self.ledger.pauses()).await;
         let now = Instant::now();
         let mut batch = Batch {
             tries: HashMap::new(),
-            until: now + time,
-            begin_until: now + time / 2,
+            until: times.work_until,
+            begin_until: now + times.work_until.saturating_duration_since(now) / 2,
             paused: Mutex::default(),
-            back: Mutex::default(),
+            settled: Mutex::default(),
+            hidden: Mutex::default(),
         };
+        if timeout_at(times.answer_by, self.process_all(&mut batch, messages)).await.is_err() {
+            tracing::error!("the time is over: whatever is not settled comes again");
+        }
+        let settled = batch.settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ids.into_iter().filter(|id| !settled.contains(id)).collect()
+    }
+
+    async fn process_all(&self, batch: &mut Batch, messages: Vec<Received>) {
+        let keys: Vec<_> = messages.iter().map(|message| message.key.as_str()).collect();
+        let (tries, pauses) = join(self.ledger.look(&keys), self.ledger.pauses()).await;
         let groups = groups(messages);
         match tries.and_then(|tries| Ok((tries, pauses?))) {
             Ok((tries, pauses)) => {
@@ -94,22 +109,21 @@ impl Processor {
                     let wait = if until > self.clock.now() { left } else { Duration::ZERO };
                     batch.pause(wait);
                 }
-                self.work(&batch, groups).await;
+                self.work(batch, groups).await;
             }
             Err(error) => {
                 tracing::error!(%error, "the database cannot be asked: the whole batch comes again");
                 for group in &groups {
-                    self.give_back(&batch, group, None, AWAY_WAIT).await;
+                    self.give_back(batch, group, None, AWAY_WAIT).await;
                 }
             }
         }
-        let back = batch.back.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for (wait, receipts) in &back.hidden {
+        let hidden = std::mem::take(&mut *batch.hidden.lock().unwrap_or_else(PoisonError::into_inner));
+        for (wait, receipts) in &hidden {
             if let Err(error) = self.fifo.hide(receipts, *wait).await {
                 tracing::warn!(%error, "messages come again after the queue's visibility timeout, not their own wait");
             }
         }
-        ids.into_iter().filter(|id| back.message_ids.contains(id)).collect()
     }
 
     async fn work(&self, batch: &Batch, groups: Vec<Vec<Received>>) {
@@ -128,7 +142,7 @@ impl Processor {
             if let Some(first) = group.iter().position(is_close) {
                 let mut copied = 0;
                 for message in &group[first..] {
-                    if !self.copy(message).await {
+                    if !self.copy(batch, message).await {
                         break; // it is worked on after all, with those behind it
                     }
                     copied += 1;
@@ -171,7 +185,7 @@ impl Processor {
         if spent >= MAX_ATTEMPTS {
             // The process died with it, or the answer that it was given up was lost.
             let reason = format!("tried {} times, of which the process died {}", spent, tries.losses);
-            return self.give_up(received, spent, &Failure::permanent("worker_lost", reason)).await;
+            return self.give_up(batch, received, spent, &Failure::permanent("worker_lost", reason)).await;
         }
         let attempt = spent + 1;
         let message = message(received, attempt, tries.losses);
@@ -182,6 +196,7 @@ impl Processor {
             }
         };
         let Err(failure) = worked else {
+            batch.settle(received);
             if let Err(error) = self.ledger.end(&received.key, &received.receipt, Ended::Settled).await {
                 tracing::warn!(%error, "the end of a try could not be noted");
             }
@@ -192,7 +207,9 @@ impl Processor {
         let settlement = settle_failed(attempt, failure);
         match &settlement {
             // The dead letter function records it: what is on the dead letter queue cannot be lost on the way there.
-            Settlement::DeadLetter { failure } => return self.give_up(received, attempt, failure).await,
+            Settlement::DeadLetter { failure } => {
+                return self.give_up(batch, received, attempt, failure).await;
+            }
             Settlement::Defer { after, failure } => {
                 self.record(&message, &settlement).await;
                 self.pause(batch, *after, failure).await;
@@ -212,13 +229,17 @@ impl Processor {
 
     /// Moves a message to the dead letter queue. Its try stays noted, for the answer may be lost; the dead letter
     /// function forgets it.
-    async fn give_up(&self, received: &Received, attempts: u32, failure: &Failure) -> Tried {
+    async fn give_up(&self, batch: &Batch, received: &Received, attempts: u32, failure: &Failure) -> Tried {
         let moved = self.fifo.dead_letter(received, attempts, failure).await;
+        if moved.is_ok() {
+            batch.settle(received);
+        }
         self.end(received, Ended::Failed).await;
         match moved {
             Ok(()) => {
                 tracing::error!(code = %failure.code, attempts, "given up: on the dead letter queue");
                 count("dead_letter");
+                Trouble::GivenUp.count();
                 Tried::Settled
             }
             Err(error) => {
@@ -266,7 +287,7 @@ impl Processor {
         let mut copies = false;
         for (index, message) in group.iter().enumerate() {
             copies |= message.receive_count >= COPY_AT_RECEIVE && spent(index) < message.receive_count;
-            if copies && self.copy(message).await {
+            if copies && self.copy(batch, message).await {
                 continue;
             }
             batch.comes_again(message, wait);
@@ -274,10 +295,11 @@ impl Processor {
     }
 
     /// Puts a message back that did not fail so often as it was received. False where that did not work.
-    async fn copy(&self, message: &Received) -> bool {
+    async fn copy(&self, batch: &Batch, message: &Received) -> bool {
         let copied = self.fifo.copy(message).await;
         match &copied {
             Ok(()) => {
+                batch.settle(message);
                 let (lead_id, message_id) = (&message.group, &message.key);
                 tracing::info!(
                     lead_id,
@@ -309,10 +331,15 @@ impl Batch {
         *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Before its end is noted, which may take for ever: the message is done with.
+    fn settle(&self, message: &Received) {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.insert(message.message_id.clone());
+    }
+
     fn comes_again(&self, message: &Received, wait: Duration) {
-        let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
-        back.message_ids.insert(message.message_id.clone());
-        back.hidden.entry(wait).or_default().push(message.receipt.clone());
+        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        hidden.entry(wait).or_default().push(message.receipt.clone());
     }
 }
 

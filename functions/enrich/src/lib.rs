@@ -22,9 +22,12 @@
 
 mod batch;
 mod event;
+mod in_time;
 mod panic;
+mod trouble;
 mod unreachable;
 
-pub use batch::Processor;
+pub use batch::{Processor, Times};
 pub use event::received;
+pub use trouble::Trouble;
 pub use unreachable::Unreachable;

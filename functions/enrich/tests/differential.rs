@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use enrich::Processor;
+use enrich::{Processor, Times};
 use jiff::Timestamp;
 use lead::{Failure, SystemClock};
 use queue::{Fifo, LeadHandler, MemoryLedger, Message, QueueError, Received, Settlement};
@@ -74,7 +74,9 @@ async fn ours(batch: &Value) -> BTreeSet<String> {
         sent_at: Timestamp::UNIX_EPOCH,
         receipt: text(&record["id"]),
     });
-    processor.process(messages.collect(), Duration::from_secs(30)).await.into_iter().collect()
+    let soon = tokio::time::Instant::now() + Duration::from_secs(30);
+    let times = Times { work_until: soon, answer_by: soon };
+    processor.process(messages.collect(), times).await.into_iter().collect()
 }
 
 /// One line in, one line out.

@@ -17,7 +17,7 @@ const BATCHES: usize = 10_000;
 
 #[tokio::test(start_paused = true)]
 async fn in_ten_thousand_random_batches_no_bystander_is_given_up_none_is_lost_and_order_holds() {
-    let (mut batches, mut copies, mut crashes, mut dead) = (0, 0, 0, 0);
+    let (mut batches, mut copies, mut crashes, mut dead, mut hangs) = (0, 0, 0, 0, 0);
     let mut seed = 0;
     while batches < BATCHES {
         seed += 1;
@@ -27,6 +27,7 @@ async fn in_ten_thousand_random_batches_no_bystander_is_given_up_none_is_lost_an
             failing_sends: if random.random_bool(0.3) { 0.03 } else { 0.0 },
             twice: if random.random_bool(0.2) { 0.1 } else { 0.0 },
             ledger_outages: if random.random_bool(0.2) { 0.1 } else { 0.0 },
+            hangs: random.random_bool(0.5),
         };
         let crashing = random.random_bool(0.3);
         let world = World::new(seed, settings);
@@ -40,11 +41,12 @@ async fn in_ten_thousand_random_batches_no_bystander_is_given_up_none_is_lost_an
         copies += world.copies();
         crashes += world.crashes();
         dead += world.given_up();
+        hangs += world.hangs();
     }
     // The generator reaches what it is for.
     assert!(
-        copies > 100 && crashes > 100 && dead > 100,
-        "{copies} copies, {crashes} crashes, {dead} given up"
+        copies > 100 && crashes > 100 && dead > 100 && hangs > 100,
+        "{copies} copies, {crashes} crashes, {dead} given up, {hangs} calls of the ledger without an answer"
     );
 }
 

@@ -52,6 +52,9 @@ impl World {
             .into_iter()
             .partition(|m| m.receive_count >= MAX_RECEIVE_COUNT && m.visible_at <= now);
         state.queue = kept;
+        for message in &gone {
+            state.sent[message.key].was_parked = true;
+        }
         state.dlq.extend(gone);
         let busy: HashSet<_> = state.queue.iter().filter(|m| m.visible_at > now).map(|m| m.group).collect();
         let max = state.random.random_range(1..=10);
@@ -130,6 +133,7 @@ impl Fifo for World {
         let mut dead = Stored::new(key, group, Instant::now());
         dead.reason = Some(failure.clone());
         state.dlq.push(dead);
+        state.sent[key].was_parked = true;
         drop(state);
         self.remove(message);
         Ok(())

@@ -20,14 +20,15 @@ impl LeadHandler for World {
             // As the store does: what is settled, or overtaken by a newer content of the lead, is nothing to do.
             let is_overtaken = state.shown.get(&group).is_some_and(|newest| *newest > key);
             if state.sent[key].is_done || state.sent[key].is_dead || is_overtaken {
-                state.sent[key].is_done |= !state.sent[key].is_dead;
+                // A second process with the same batch may come to it after the first has given it up.
+                state.sent[key].is_done |= !state.sent[key].is_dead && !state.sent[key].was_parked;
                 return Ok(());
             }
             // Where nobody had to be put back, not even a first try comes before what was sent earlier is settled.
             let earlier = state.sent[..key].iter().filter(|sent| sent.group == group);
             let (mut is_inverted, mut may_be) = (false, state.sent[key].was_copied);
             for sent in earlier {
-                is_inverted |= !sent.is_done && !sent.is_dead && !sent.behaviour.is_faulty();
+                is_inverted |= !sent.is_done && !sent.was_parked;
                 may_be |= sent.was_copied;
             }
             assert!(
@@ -70,11 +71,16 @@ impl LeadHandler for World {
 }
 
 impl World {
-    /// An effect that can be seen from outside. One that comes late changes nothing.
+    /// An effect that can be seen from outside. It comes in order, unless two processes have the same batch; then, one that
+    /// comes late changes nothing.
     fn show(&self, key: usize) {
         let mut state = self.state();
         let group = state.sent[key].group;
         let newest = state.shown.entry(group).or_insert(key);
+        assert!(
+            *newest <= key || self.settings.twice > 0.0,
+            "{key} came after {newest}, a newer one of its lead"
+        );
         *newest = key.max(*newest);
         state.sent[key].is_done = true;
     }

@@ -13,34 +13,40 @@ use super::World;
 pub(crate) struct Outages(pub(crate) World);
 
 impl Outages {
-    fn may_be_out(&self) -> Result<(), QueueError> {
-        let mut state = self.0.state();
-        if state.is_ledger_out && state.random.random_bool(0.5) {
-            return Err(QueueError::unavailable("out"));
+    async fn may_be_out(&self) -> Result<(), QueueError> {
+        let (is_out, hangs) = {
+            let mut state = self.0.state();
+            let is_out = state.is_ledger_out && state.random.random_bool(0.5);
+            let hangs = is_out && self.0.settings.hangs && state.random.random_bool(0.3);
+            state.hangs += usize::from(hangs);
+            (is_out, hangs)
+        };
+        if hangs {
+            std::future::pending::<()>().await;
         }
-        Ok(())
+        if is_out { Err(QueueError::unavailable("out")) } else { Ok(()) }
     }
 }
 
 #[async_trait]
 impl Ledger for Outages {
     async fn look(&self, keys: &[&str]) -> Result<HashMap<String, Tries>, QueueError> {
-        self.may_be_out()?;
+        self.may_be_out().await?;
         self.0.ledger.look(keys).await
     }
 
     async fn begin(&self, key: &str, lease: &str) -> Result<Tries, QueueError> {
-        self.may_be_out()?;
+        self.may_be_out().await?;
         self.0.ledger.begin(key, lease).await
     }
 
     async fn holds(&self, key: &str, lease: &str) -> Result<bool, QueueError> {
-        self.may_be_out()?;
+        self.may_be_out().await?;
         self.0.ledger.holds(key, lease).await
     }
 
     async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError> {
-        self.may_be_out()?;
+        self.may_be_out().await?;
         self.0.ledger.end(key, lease, ended).await
     }
 

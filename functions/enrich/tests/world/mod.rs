@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use enrich::Processor;
+use enrich::{Processor, Times};
 use jiff::Timestamp;
 use lead::Clock;
 use queue::{Ledger as _, MAX_ATTEMPTS, MemoryLedger, Received};
@@ -21,8 +21,9 @@ pub(crate) use fifo::Stored;
 
 /// Of the queue, as deployed: six times the function's timeout.
 const VISIBILITY: Duration = Duration::from_secs(360);
-/// What a function has for a batch.
-const TIME: Duration = Duration::from_secs(55);
+/// What a function has for the work on a batch, and to answer.
+const WORK: Duration = Duration::from_secs(50);
+const TIME: Duration = Duration::from_secs(58);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     /// The same batch goes to two processes.
     pub(crate) twice: f64,
     pub(crate) ledger_outages: f64,
+    /// In an outage, the ledger also hangs.
+    pub(crate) hangs: bool,
 }
 
 /// Clones share one world.
@@ -63,6 +66,7 @@ pub(crate) struct World {
 }
 
 /// A lead event, known by its place in `State::sent`.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that happened to it, or not")]
 pub(crate) struct Sent {
     group: u32,
     behaviour: Behaviour,
@@ -71,6 +75,8 @@ pub(crate) struct Sent {
     is_done: bool,
     is_dead: bool,
     was_copied: bool,
+    /// It is on the dead letter queue, whether or not the function there has seen it.
+    was_parked: bool,
 }
 
 pub(crate) struct State {
@@ -82,6 +88,8 @@ pub(crate) struct State {
     copies: usize,
     crashes: usize,
     given_up: usize,
+    /// How often the ledger did not answer.
+    hangs: usize,
     /// The newest content whose effect each group shows.
     shown: HashMap<u32, usize>,
     is_ledger_out: bool,
@@ -108,6 +116,7 @@ impl World {
             copies: 0,
             crashes: 0,
             given_up: 0,
+            hangs: 0,
             shown: HashMap::new(),
             is_ledger_out: false,
             mishaps: true,
@@ -135,6 +144,7 @@ impl World {
             is_done: false,
             is_dead: false,
             was_copied: false,
+            was_parked: false,
         });
         state.queue.push(Stored::new(key, group, Instant::now()));
         key
@@ -190,8 +200,9 @@ impl World {
     async fn invoke(&self, processor: &Processor, batch: Vec<Received>) -> Option<HashSet<String>> {
         let began = Instant::now();
         let ids: HashSet<_> = batch.iter().map(|m| m.message_id.clone()).collect();
+        let times = Times { work_until: began + WORK, answer_by: began + TIME };
         tokio::select! {
-            failed = processor.process(batch, TIME) => {
+            failed = processor.process(batch, times) => {
                 assert!(began.elapsed() <= TIME, "it stops in time");
                 let failed: HashSet<_> = failed.into_iter().collect();
                 assert!(failed.is_subset(&ids));
@@ -269,6 +280,10 @@ impl World {
 
     pub(crate) fn given_up(&self) -> usize {
         self.state().given_up
+    }
+
+    pub(crate) fn hangs(&self) -> usize {
+        self.state().hangs
     }
 
     pub(crate) fn tries_of(&self, key: usize) -> usize {

@@ -1,0 +1,57 @@
+//! The function as Lambda runs it: its binary, with a batch of the emulator's queue.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use std::sync::Arc;
+
+use database::testing::TestDatabase;
+use e2e::{Emulator, Function};
+use lead::LeadStatus;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+fn sample() -> Value {
+    serde_json::from_str(include_str!("../../../events/enrich.json")).unwrap()
+}
+
+fn start(database: &str) -> Function {
+    let emulator = Emulator::shared().unwrap();
+    let (queue, letters) = (emulator.create_queue().unwrap(), emulator.create_queue().unwrap());
+    let variables = [("DATABASE_URL", database), ("QUEUE_URL", &queue), ("DLQ_URL", &letters)];
+    Function::start(env!("CARGO_BIN_EXE_enrich"), &variables).unwrap()
+}
+
+#[test]
+fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
+    let runtime = Runtime::new().unwrap();
+    let database = runtime.block_on(TestDatabase::postgres());
+    let function = start(database.url());
+    for _ in 0..2 {
+        assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": [] }), "twice is once");
+    }
+    let leads = runtime.block_on(async {
+        store::Store::new(database.connect().await, Arc::new(lead::SystemClock)).count_leads().await.unwrap()
+    });
+    assert_eq!(leads, [(LeadStatus::Synced, 2)]);
+    let logs = function.logs().join("\n");
+    assert!(!logs.contains("@fintech.example") && !logs.contains("@shop.example"), "{logs}");
+}
+
+#[test]
+fn without_a_database_the_whole_batch_comes_again_and_the_version_is_counted() {
+    let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
+    let all = sample()["Records"].as_array().unwrap().clone();
+    let all: Vec<_> = all.iter().map(|record| json!({ "itemIdentifier": record["messageId"] })).collect();
+    assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": all }));
+    let counted = function.logs().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+    let counted: Vec<_> =
+        counted.filter(|line| line.get("revenueflow_release_trouble_total").is_some()).collect();
+    assert_eq!(counted.len(), 1, "{counted:?}");
+    let counted = &counted[0];
+    assert_eq!(
+        (&counted["kind"], &counted["version"]),
+        (&json!("not_ready"), &json!("$LATEST")),
+        "{counted}"
+    );
+    assert_eq!(counted["revenueflow_release_trouble_total"], 1);
+}
