@@ -23,6 +23,7 @@ mod people;
 mod query;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -38,6 +39,9 @@ use answer::{ApiError, Json};
 /// The largest request body read, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024;
 
+/// How long a request may take where nobody says less. A replay asks a model, which may think for a while.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
 /// What the routes work with. Clones share it.
 #[derive(Clone)]
 pub struct ApiState {
@@ -45,6 +49,7 @@ pub struct ApiState {
     admin_token: Option<access::Token>,
     render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     worker: Worker,
+    timeout: Duration,
 }
 
 /// What is known of the worker in this process.
@@ -71,7 +76,14 @@ impl ApiState {
             admin_token: admin_token.map(access::Token::from),
             render_metrics: Arc::new(render_metrics),
             worker: Worker::Unsaid,
+            timeout: TIMEOUT,
         }
+    }
+
+    /// Answers every request within this time instead of a minute.
+    #[must_use]
+    pub fn answering_within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// Of a process that also works on leads; `is_at_work` says whether it really does, for `/readyz` to tell.
@@ -116,7 +128,20 @@ pub fn router(state: ApiState) -> Router {
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .method_not_allowed_fallback(method_not_allowed);
-    protected.merge(open).layer(from_fn(boundary::boundary)).with_state(state)
+    let timeout = state.timeout;
+    let bounded = from_fn(move |request, next| boundary::boundary(timeout, request, next));
+    protected.merge(open).layer(bounded).with_state(state)
+}
+
+/// What a process answers that cannot reach its database: that it lives and is not ready, and 503 to all else.
+pub fn router_without_database() -> Router {
+    let bounded = from_fn(move |request, next| boundary::boundary(TIMEOUT, request, next));
+    Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::away))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(async || ApiError::unavailable("database"))
+        .layer(bounded)
 }
 
 async fn openapi(State(_): State<ApiState>) -> Json<utoipa::openapi::OpenApi> {

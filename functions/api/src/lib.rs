@@ -14,7 +14,7 @@ pub use explain::{
     Adjustment, Asked, CheckedClaim, Counterfactual, Explanation, Fact, Judgement, Knew, Part, Received, Sum,
     Unanswered, Written,
 };
-pub use http::{ApiState, local_only, router};
+pub use http::{ApiState, local_only, router, router_without_database};
 pub use openapi::openapi;
 pub use operations::{OperationError, Operations, Page};
 pub use people::{Certificate, HeldLead, ReviewAnswer};

@@ -7,51 +7,79 @@ use anyhow::Context as _;
 use api::{ApiState, Operations};
 use axum::Router;
 use axum::http::StatusCode;
-use cloud::{Cloud, Parts};
+use cloud::{Cloud, Parts, ends_at};
 use http_body_util::BodyExt as _;
-use lambda_http::{Body, Error, Request, Response, service_fn};
+use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
 use runtime::Variables;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 
 /// Who redrives twice within this time sends once.
 const RESEND_AFTER: Duration = Duration::from_secs(10);
 
+/// What is kept of the function's time for what comes after the work, so that we answer and not Lambda.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// What the connections may take, of a database that has to wake up first: after that it counts as away.
+const PARTS_TIMEOUT: Duration = Duration::from_secs(18);
+
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let cloud = Cloud::start()?;
     lambda_http::run(service_fn(async |request: Request| {
-        let answer = Box::pin(answer(&cloud, request)).await;
+        let end = ends_at(request.lambda_context().deadline()) - MARGIN;
+        let answer = Box::pin(answer(&cloud, request, end)).await;
         cloud.flush();
         answer.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "not ready");
-            Error::from("not ready")
+            tracing::error!(error = format!("{error:#}"), "no answer");
+            Error::from("no answer")
         })
     }))
     .await
 }
 
-async fn answer(cloud: &Cloud, request: Request) -> anyhow::Result<Response<Body>> {
-    let parts = cloud.parts().await?;
+async fn answer(cloud: &Cloud, request: Request, end: Instant) -> anyhow::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.to_vec();
-    let token = admin_token(cloud, false).await?;
-    let call = async |token: &SecretString| {
+    let call = async |router: Router| {
         let request = axum::extract::Request::from_parts(head.clone(), axum::body::Body::from(body.clone()));
-        let response = router(&parts, token)?.oneshot(request).await.unwrap_or_else(|never| match never {});
-        anyhow::Ok(response)
+        router.oneshot(request).await.unwrap_or_else(|never| match never {})
     };
-    let mut response = call(&token).await?;
-    if response.status() == StatusCode::UNAUTHORIZED {
-        let now = admin_token(cloud, true).await?;
-        if now.expose_secret() != token.expose_secret() {
-            response = call(&now).await?;
+    let mut response = match Box::pin(ready(cloud, head.uri.path())).await {
+        Some((parts, token)) => {
+            let response = call(router(&parts, &token, end)?).await;
+            // Perhaps it knows a token that is newer than ours.
+            let newer = match response.status() {
+                StatusCode::UNAUTHORIZED => admin_token(cloud, true).await.ok(),
+                _ => None,
+            };
+            match newer.filter(|newer| newer.expose_secret() != token.expose_secret()) {
+                Some(newer) => call(router(&parts, &newer, end)?).await,
+                None => response,
+            }
         }
-    }
-    let (head, body) = response.into_parts();
-    let body = body.collect().await?.to_bytes();
+        None => call(api::router_without_database()).await,
+    };
+    let body = std::mem::take(response.body_mut()).collect().await?.to_bytes();
+    let (head, _) = response.into_parts();
     let body = String::from_utf8(body.into()).context("an answer is text")?;
     Ok(Response::from_parts(head, Body::Text(body)))
+}
+
+/// What answers need, where it is there in time and this path needs it.
+async fn ready(cloud: &Cloud, path: &str) -> Option<(Arc<Parts>, SecretString)> {
+    if path == "/healthz" {
+        return None;
+    }
+    let both = async { anyhow::Ok((cloud.parts().await?, admin_token(cloud, false).await?)) };
+    match timeout(PARTS_TIMEOUT, both).await.context("no answer in time").flatten() {
+        Ok(both) => Some(both),
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "not ready");
+            None
+        }
+    }
 }
 
 /// `ADMIN_TOKEN`, or the secret of `ADMIN_TOKEN_ARN`. Behind a gateway there is no loopback to fall back to.
@@ -64,8 +92,9 @@ async fn admin_token(cloud: &Cloud, anew: bool) -> anyhow::Result<SecretString> 
     Ok(secret.expose_secret().trim().into())
 }
 
-fn router(parts: &Arc<Parts>, token: &SecretString) -> anyhow::Result<Router> {
+fn router(parts: &Arc<Parts>, token: &SecretString, end: Instant) -> anyhow::Result<Router> {
     let operations = Operations::new(Arc::new(parts.queue(RESEND_AFTER)?), Arc::clone(&parts.pipeline));
-    // Metrics go to CloudWatch.
-    Ok(api::router(ApiState::new(operations, Some(token.clone()), String::new)))
+    let elsewhere = || "# Metrics are in CloudWatch: what this process measures is no whole.\n".to_owned();
+    let state = ApiState::new(operations, Some(token.clone()), elsewhere);
+    Ok(api::router(state.answering_within(end.saturating_duration_since(Instant::now()))))
 }

@@ -86,7 +86,7 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
     }
 
-    fn unavailable(what: &'static str) -> Self {
+    pub(super) fn unavailable(what: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("the {what} cannot be reached"))
     }
 }

@@ -9,14 +9,11 @@ use futures::FutureExt as _;
 
 use super::answer::ApiError;
 
-/// How long a request may take. A replay asks a model, which may think for a while.
-const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// What holds for every answer: it comes in time, no panic gets out, and nothing keeps or reinterprets it.
-pub(super) async fn boundary(request: Request, next: Next) -> Response {
+/// What holds for every answer: it comes within `timeout`, no panic gets out, and nothing keeps or reinterprets it.
+pub(super) async fn boundary(timeout: Duration, request: Request, next: Next) -> Response {
     // Nothing is touched again after a panic: the handler's own state goes with it, and what is shared is a pool.
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let mut response = match tokio::time::timeout(TIMEOUT, answer).await {
+    let mut response = match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
             // The panic hook has printed where; the message may quote anything, and is not repeated.
@@ -42,11 +39,14 @@ mod tests {
 
     use super::*;
 
+    /// Much less than the client's patience.
+    const TIMEOUT: Duration = Duration::from_secs(25);
+
     async fn ask(path: &str) -> (StatusCode, String) {
         let router = Router::new()
             .route("/panic", get(async || -> &'static str { panic!("ann@example.com") }))
             .route("/hang", get(std::future::pending::<&'static str>))
-            .layer(from_fn(boundary));
+            .layer(from_fn(|request, next| boundary(TIMEOUT, request, next)));
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
@@ -64,7 +64,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_that_hangs_is_answered() {
+        let asked = tokio::time::Instant::now();
         let (status, body) = ask("/hang").await;
+        assert_eq!(asked.elapsed(), TIMEOUT);
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("\"error\":\"timeout\""), "{body}");
     }

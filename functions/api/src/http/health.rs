@@ -17,6 +17,8 @@ use crate::{OperationError, Operations};
 /// How long each check of readiness may take: who asks will not wait longer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
+const DATABASE_AWAY: &str = "the database cannot be reached";
+
 #[derive(Serialize)]
 struct Live {
     status: &'static str,
@@ -25,6 +27,13 @@ struct Live {
 /// Whether the process is there. Asks nobody.
 pub(super) async fn live() -> Response {
     Json(Live { status: "ok" }).into_response()
+}
+
+/// Not ready, as [`ready`] says it, where the database was never reached.
+pub(super) async fn away() -> Response {
+    let answer =
+        Ready { failing: Some("database"), message: Some(DATABASE_AWAY), ..Ready::status("unavailable") };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
 /// Whether the process can do its work, and the first thing that keeps it from it.
@@ -87,7 +96,7 @@ impl Ready {
 /// The pauses in force; otherwise the check that failed and what that means.
 async fn check(operations: &Operations) -> Result<Vec<PauseView>, (&'static str, &'static str)> {
     let database = operations.store().database();
-    let unreachable = ("database", "the database cannot be reached");
+    let unreachable = ("database", DATABASE_AWAY);
     in_time("database", database.ping()).await.ok_or(unreachable)?;
     if !in_time("database", database.is_migrated()).await.ok_or(unreachable)? {
         return Err((

@@ -1,0 +1,70 @@
+//! The function as Lambda runs it: its binary, behind an API Gateway's events.
+
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use database::testing::TestDatabase;
+use e2e::{Emulator, Function};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+fn sample(name: &str) -> Value {
+    let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// The sample of a health check, of another path.
+fn get(path: &str) -> Value {
+    let mut event = sample("api-health");
+    event["path"] = path.into();
+    event["requestContext"]["path"] = format!("/dev{path}").into();
+    event
+}
+
+fn start(database: &str) -> Function {
+    let queue = Emulator::shared().unwrap().create_queue().unwrap();
+    let token = ("ADMIN_TOKEN", "local-admin-token"); // what the samples carry
+    let variables = [("DATABASE_URL", database), ("QUEUE_URL", queue.as_str()), token];
+    Function::start(env!("CARGO_BIN_EXE_api"), &variables).unwrap()
+}
+
+/// Status and body.
+fn answer(function: &Function, event: &Value) -> (u64, Value) {
+    let answer = function.invoke(event).unwrap();
+    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    (answer["statusCode"].as_u64().unwrap(), body)
+}
+
+#[test]
+fn the_sample_events_are_answered() {
+    let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
+    let function = start(database.url());
+    assert_eq!(answer(&function, &sample("api-health")), (200, json!({ "status": "ok" })));
+    let (status, leads) = answer(&function, &sample("api-leads"));
+    assert_eq!((status, &leads["items"]), (200, &json!([])), "{leads}");
+    assert_eq!(answer(&function, &get("/readyz")).1["status"], "ready");
+    let (status, refused) = answer(&function, &get("/leads"));
+    assert_eq!((status, &refused["error"]), (401, &json!("unauthorized")), "the health check has no token");
+}
+
+#[test]
+fn metrics_are_said_to_be_elsewhere_in_a_body_that_is_not_empty() {
+    let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
+    let mut event = sample("api-leads");
+    event["path"] = "/metrics".into();
+    event["requestContext"]["path"] = "/dev/metrics".into();
+    let answer = start(database.url()).invoke(&event).unwrap();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert!(answer["body"].as_str().unwrap().starts_with("# Metrics are in CloudWatch"), "{answer}");
+}
+
+#[test]
+fn without_a_database_it_lives_is_not_ready_and_answers_flat() {
+    let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
+    assert_eq!(answer(&function, &sample("api-health")), (200, json!({ "status": "ok" })));
+    let away = json!({
+        "status": "unavailable", "failing": "database", "message": "the database cannot be reached"
+    });
+    assert_eq!(answer(&function, &get("/readyz")), (503, away));
+    let unavailable = json!({ "error": "unavailable", "message": "the database cannot be reached" });
+    assert_eq!(answer(&function, &sample("api-leads")), (503, unavailable));
+}
