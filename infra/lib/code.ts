@@ -1,7 +1,10 @@
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import type { FunctionName } from './names.ts';
+import { FILES, type Files } from './settings.ts';
 import type { Stage } from './stages.ts';
 
 /** The machine an ELF file is for: two bytes at offset 18. */
@@ -25,4 +28,45 @@ export function bootstrapFolder(binaries: string, function_: FunctionName, stage
     );
   }
   return folder;
+}
+
+/** Where Lambda unpacks a function's code. */
+const UNPACKED = '/var/task';
+
+export interface CodeFolder {
+  readonly folder: string;
+  /** All of it that is deployed. */
+  readonly names: string[];
+  /** Tells the function where its files are. */
+  readonly variables: Record<string, string>;
+}
+
+/** What is deployed of a function: its binary, and those of the stage's files that it reads. */
+export function codeFolder(
+  binaries: string,
+  function_: FunctionName,
+  stage: Stage,
+  kinds: readonly (keyof Files)[],
+): CodeFolder {
+  const built = bootstrapFolder(binaries, function_, stage);
+  const given = kinds.flatMap((kind) => {
+    const path = stage.files?.[kind];
+    return path === undefined ? [] : [{ kind, path: fileURLToPath(new URL(`../../${path}`, import.meta.url)) }];
+  });
+  if (given.length === 0) return { folder: built, names: ['bootstrap'], variables: {} };
+
+  const folder = mkdtempSync(join(tmpdir(), `revenueflow-${function_}-`));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const names = ['bootstrap'];
+  const variables: Record<string, string> = {};
+  copyFileSync(join(built, 'bootstrap'), join(folder, 'bootstrap'));
+  for (const { kind, path } of given) {
+    if (!existsSync(path)) throw new Error(`files.${kind} of the stage ${stage.name}: ${path} is missing`);
+    const name = basename(path);
+    if (names.includes(name)) throw new Error(`files of the stage ${stage.name}: two are named ${name}`);
+    copyFileSync(path, join(folder, name));
+    names.push(name);
+    variables[FILES[kind].variable] = `${UNPACKED}/${name}`;
+  }
+  return { folder, names, variables };
 }

@@ -7,10 +7,11 @@ import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
-import { bootstrapFolder } from './code.ts';
+import { codeFolder } from './code.ts';
 import type { DataStack } from './data.ts';
 import { intended } from './nag.ts';
 import { METRICS_NAMESPACE, TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
+import type { Files } from './settings.ts';
 import type { Stage } from './stages.ts';
 
 export interface RustFunctionProps {
@@ -21,6 +22,8 @@ export interface RustFunctionProps {
   readonly binaries: string;
   /** Whether it reaches the database, and so lives in the VPC. */
   readonly inVpc: boolean;
+  /** Those of the stage's files that it reads. */
+  readonly files?: readonly (keyof Files)[];
   readonly reserved?: number;
 }
 
@@ -42,6 +45,7 @@ export class RustFunction extends Construct {
     this.keyArn = data.key.keyArn;
     const functionName = name(stage, props.function);
     const network = props.inVpc ? data.network : undefined;
+    const code = codeFolder(props.binaries, props.function, stage, props.files ?? []);
 
     const logGroup = new logs.LogGroup(this, 'Log', {
       logGroupName: `/aws/lambda/${functionName}`,
@@ -62,9 +66,7 @@ export class RustFunction extends Construct {
       runtime: lambda.Runtime.PROVIDED_AL2023,
       architecture: stage.architecture === 'arm64' ? lambda.Architecture.ARM_64 : lambda.Architecture.X86_64,
       handler: 'bootstrap',
-      code: lambda.Code.fromAsset(bootstrapFolder(props.binaries, props.function, stage), {
-        exclude: ['*', '!bootstrap'],
-      }),
+      code: lambda.Code.fromAsset(code.folder, { exclude: ['*', ...code.names.map((name) => `!${name}`)] }),
       memorySize: 512, // 8 MB are used; the rest buys CPU for the TLS handshakes of a cold start
       timeout: Duration.seconds(TIMEOUT_SECONDS[props.function]),
       role: this.role,
@@ -82,6 +84,7 @@ export class RustFunction extends Construct {
         LOG_FORMAT: 'json',
         RUST_LOG: 'info',
         METRICS_NAMESPACE,
+        ...code.variables,
         AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH: 'true', // paths read the same with and without API Gateway's stage
       },
       currentVersionOptions: { removalPolicy: stage.emulated ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN },

@@ -1,5 +1,6 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, type Duration } from 'aws-cdk-lib';
 import * as apigateway from 'aws-cdk-lib/aws-apigateway';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -108,5 +109,26 @@ export class HttpApi extends Construct {
       'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]':
         'What API Gateway needs to write logs, once for the account and region.',
     });
+  }
+
+  /** How many requests to these routes were answered with 5xx, by us or in our place. */
+  answersOfOurFault(routes: [method: string, resource: string][], period: Duration): cloudwatch.IMetric {
+    const of = ([Method, Resource]: [string, string]) =>
+      new cloudwatch.Metric({
+        namespace: 'AWS/ApiGateway',
+        metricName: '5XXError',
+        dimensionsMap: {
+          ApiName: this.api.restApiName,
+          Stage: this.api.deploymentStage.stageName,
+          Method,
+          Resource,
+        },
+        statistic: 'sum',
+        period,
+      });
+    const metrics = routes.map(of);
+    if (metrics.length === 1) return metrics[0]!;
+    const usingMetrics = Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric]));
+    return new cloudwatch.MathExpression({ expression: 'SUM(METRICS())', usingMetrics, period });
   }
 }

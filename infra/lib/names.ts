@@ -18,5 +18,8 @@ export const TIMEOUT_SECONDS: Record<FunctionName, number> = {
   migrate: 900,
 };
 
+/** Seconds an AI has for an answer: `enrich` asks twice at most in half of its time, and `api` still answers itself. */
+export const AI_TIMEOUT_SECONDS = 20;
+
 /** Where the functions' own metrics go (embedded metric format in their log lines). */
 export const METRICS_NAMESPACE = 'RevenueFlow';

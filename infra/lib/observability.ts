@@ -47,6 +47,8 @@ export class Observability extends Construct {
 
   private alarms(): void {
     const { stage, data, enrich, deadLetter, janitor } = this.props;
+    // What the janitor measures comes once a turn: a shorter look would see nothing in between, and call that well.
+    const turns = Duration.minutes(Math.max(5, 2 * stage.janitorEveryMinutes));
     for (const { id, rate, long, short } of BURN_RATES) {
       const over = (window: string, period: Duration) =>
         this.alarm(`${id}Burn${window}`, false, {
@@ -87,8 +89,9 @@ export class Observability extends Construct {
       threshold: 900,
     });
     this.alarm('BreakerOpen', true, {
-      alarmDescription: 'A dependency is down, and leads are held back until it answers: GET /readyz names it.',
-      metric: this.own('revenueflow_queue_paused', 'max', Duration.minutes(5)),
+      alarmDescription:
+        'The CRM, the AI or an enrichment provider is down: GET /readyz names it where leads are held back for it.',
+      metric: this.own('revenueflow_breakers_open', 'max', turns),
       threshold: 1,
       evaluationPeriods: 2,
     });
@@ -99,16 +102,38 @@ export class Observability extends Construct {
     });
     this.alarm('JanitorFails', true, {
       alarmDescription: 'The janitor fails: what is paused stays paused, and what overflowed is not queued.',
-      metric: janitor.metricErrors({ period: Duration.minutes(5), statistic: 'sum' }),
-      threshold: 3,
+      metric: janitor.metricErrors({ period: turns, statistic: 'sum' }),
+      threshold: Math.min(3, turns.toMinutes() / stage.janitorEveryMinutes),
     });
     this.alarm('JanitorSilent', true, {
-      alarmDescription: 'The janitor has not run in two turns.',
+      alarmDescription: 'The janitor has not run in four turns.',
       metric: janitor.metricInvocations({ period: Duration.minutes(2 * stage.janitorEveryMinutes), statistic: 'sum' }),
       comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       threshold: 1,
       evaluationPeriods: 2,
       treatMissingData: cloudwatch.TreatMissingData.BREACHING,
+    });
+    this.alarm('LeadsOverdue', true, {
+      alarmDescription:
+        'Nobody responded to a lead in the time that the routing rules give: the log names lead and owner.',
+      metric: this.own('revenueflow_leads_overdue_total', 'sum', turns),
+      threshold: 1,
+    });
+    this.alarm('LeadsOverflow', true, {
+      alarmDescription: 'The queue refuses leads; they go to the overflow bucket, and are queued later.',
+      metric: this.own('revenueflow_overflow_total', 'sum', Duration.minutes(5)),
+      threshold: 1,
+    });
+    this.alarm('AlertFails', true, {
+      alarmDescription: 'Somebody could not be told of a parked lead: GET /dead-letters has it.',
+      metric: this.own('revenueflow_alert_failures_total', 'sum', Duration.minutes(5)),
+      threshold: 1,
+    });
+    this.alarm('QuarantineFails', true, {
+      alarmDescription:
+        'A rejected body could not be kept: its sender was told what is wrong, and nobody else can see it.',
+      metric: this.own('revenueflow_quarantine_failures_total', 'sum', Duration.minutes(5)),
+      threshold: 1,
     });
     if (data.database) {
       this.alarm('DatabaseFull', true, {
@@ -145,7 +170,7 @@ export class Observability extends Construct {
           graph(
             'Parked and held back',
             [deadLetter.metricInvocations({ statistic: 'sum' })],
-            [this.own('revenueflow_queue_paused', 'max', minute)],
+            [this.own('revenueflow_queue_paused', 'max', minute), this.own('revenueflow_breakers_open', 'max', minute)],
           ),
         ],
         [

@@ -6,6 +6,9 @@ BEGIN
     CREATE ROLE revenueflow_app LOGIN;
   END IF;
   GRANT rds_iam TO revenueflow_app;
+  -- Nothing of a function's takes longer: what does has lost its client, and holds locks that others wait for.
+  ALTER ROLE revenueflow_app SET statement_timeout = '20s';
+  ALTER ROLE revenueflow_app SET idle_in_transaction_session_timeout = '60s';
   EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO revenueflow_app', current_database());
   REVOKE CREATE ON SCHEMA public FROM PUBLIC;

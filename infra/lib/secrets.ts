@@ -19,6 +19,8 @@ export class Secrets extends Construct {
   readonly crm: secretsmanager.Secret | undefined;
   /** The enrichment providers' variables as one JSON object. */
   readonly enrichment: secretsmanager.Secret | undefined;
+  /** The variables of an AI with a key of its own as one JSON object: `GEMINI_API_KEY`. */
+  readonly ai: secretsmanager.Secret | undefined;
   /** A Slack-compatible address that dead letters are posted to. */
   readonly alertWebhook: secretsmanager.Secret | undefined;
 
@@ -56,6 +58,8 @@ export class Secrets extends Construct {
     this.enrichment = stage.enrichment.every((provider) => provider === 'fixtures')
       ? undefined
       : secret('enrichment', 'Enrichment variables, a JSON object', '{}');
+    const asksGemini = stage.ai.provider === 'gemini' || (stage.ai.provider === 'bedrock' && stage.ai.fallback);
+    this.ai = asksGemini ? secret('ai', 'AI variables, a JSON object', '{}') : undefined;
     this.alertWebhook = stage.alerts.webhook
       ? secret('alert-webhook', 'Address that dead letters are posted to', 'https://example.invalid/not-set')
       : undefined;

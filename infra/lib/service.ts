@@ -1,4 +1,5 @@
 import { CfnOutput, CfnParameter, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
@@ -13,9 +14,13 @@ import type { DataStack } from './data.ts';
 import { RustFunction } from './functions.ts';
 import { HttpApi } from './http.ts';
 import { intended } from './nag.ts';
-import { TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
+import { AI_TIMEOUT_SECONDS, METRICS_NAMESPACE, TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
 import { Observability } from './observability.ts';
+import { FILES, variables, type Files } from './settings.ts';
 import type { Stage } from './stages.ts';
+
+const ALL_FILES = Object.keys(FILES) as (keyof Files)[];
+const FILES_TO_JUDGE_BY = ALL_FILES.filter((kind) => FILES[kind].judges);
 
 /** The code and what calls it. All of it can be removed and deployed again without loss. */
 export class ServiceStack extends Stack {
@@ -59,7 +64,7 @@ export class ServiceStack extends Stack {
         api: api.function,
       });
     }
-    if (stage.canary) this.shiftSlowly({ ingest, enrich, api });
+    if (stage.canary) this.shiftSlowly({ ingest, enrich, api }, http);
 
     new CfnOutput(this, 'WebhookUrl', { value: http.api.urlForPath('/leads') });
     new CfnOutput(this, 'ApiUrl', { value: http.api.url });
@@ -81,7 +86,7 @@ export class ServiceStack extends Stack {
   }
 
   private enrich(): RustFunction {
-    const enrich = this.function('enrich', { inVpc: true, reserved: this.stage.reserved?.enrich });
+    const enrich = this.function('enrich', { inVpc: true, files: ALL_FILES, reserved: this.stage.reserved?.enrich });
     return this.admitToDatabase(this.admitToDependencies(enrich)).set({
       QUEUE_URL: this.data.queue.queueUrl,
       DLQ_URL: this.data.deadLetters.queueUrl,
@@ -122,7 +127,7 @@ export class ServiceStack extends Stack {
 
   private janitor(enrich: RustFunction, mappingId: string): RustFunction {
     const { queue, overflow, overflowArn } = this.data;
-    const janitor = this.function('janitor', { inVpc: true });
+    const janitor = this.function('janitor', { inVpc: true, files: ALL_FILES });
     janitor.maySendTo(queue);
     janitor.may(['s3:ListBucket'], overflowArn);
     janitor.may(['s3:GetObject', 's3:DeleteObject'], `${overflowArn}/*`, { service: 's3', actions: ['kms:Decrypt'] });
@@ -155,7 +160,7 @@ export class ServiceStack extends Stack {
 
   private api(): RustFunction {
     const { queue, secrets } = this.data;
-    const api = this.function('api', { inVpc: true, reserved: this.stage.reserved?.api });
+    const api = this.function('api', { inVpc: true, files: FILES_TO_JUDGE_BY, reserved: this.stage.reserved?.api });
     api.maySendTo(queue);
     api.may(['sqs:GetQueueAttributes'], queue.queueArn);
     api.mayRead(secrets.adminToken);
@@ -179,7 +184,10 @@ export class ServiceStack extends Stack {
     for (const other of others) run.executeBefore(other.function.currentVersion, other.live);
   }
 
-  private function(function_: FunctionName, props: { inVpc: boolean; reserved?: number }): RustFunction {
+  private function(
+    function_: FunctionName,
+    props: { inVpc: boolean; files?: readonly (keyof Files)[]; reserved?: number },
+  ): RustFunction {
     const { stage, data, binaries } = this;
     const id = function_.replace(/(^|-)[a-z]/g, (start) => start.slice(-1).toUpperCase());
     const made = new RustFunction(this, id, { stage, data, binaries, function: function_, ...props });
@@ -208,6 +216,7 @@ export class ServiceStack extends Stack {
     if (secrets.crm) function_.mayRead(secrets.crm);
     if (secrets.enrichment) function_.mayRead(secrets.enrichment);
     return this.admitToAi(function_).set({
+      ...variables(this.stage.settings ?? {}, 'WORK'),
       CRM_PROVIDER: crm,
       ...(secrets.crm ? { CRM_SECRET_ARN: secrets.crm.secretArn } : {}),
       ENRICHMENT_PROVIDERS: enrichment.join(','),
@@ -217,10 +226,16 @@ export class ServiceStack extends Stack {
 
   private admitToAi(function_: RustFunction): RustFunction {
     const { ai } = this.stage;
+    const { secrets } = this.data;
     if (ai.provider === 'bedrock') this.admitToModel(function_.role, ai.modelId);
+    if (secrets.ai) function_.mayRead(secrets.ai);
     return function_.set({
+      ...variables(this.stage.settings ?? {}, 'AI'),
       AI_PROVIDER: ai.provider,
+      AI_TIMEOUT_SECONDS: String(AI_TIMEOUT_SECONDS),
       ...(ai.provider === 'bedrock' ? { BEDROCK_MODEL_ID: ai.modelId } : {}),
+      ...(ai.provider === 'bedrock' && ai.fallback ? { AI_FALLBACK_PROVIDER: ai.fallback } : {}),
+      ...(secrets.ai ? { AI_SECRET_ARN: secrets.ai.secretArn } : {}),
     });
   }
 
@@ -244,25 +259,62 @@ export class ServiceStack extends Stack {
     });
   }
 
-  /** A tenth of the calls go to a new version for five minutes; an alarm turns all of them back. */
-  private shiftSlowly(functions: Record<string, RustFunction>): void {
+  /**
+   * A tenth of the calls go to a new version for five minutes; an alarm turns all of them back. A function that fails is
+   * the least of it: `ingest` and `api` then answer 503, and `enrich` hands its batches back.
+   */
+  private shiftSlowly(functions: Record<'ingest' | 'enrich' | 'api', RustFunction>, http: HttpApi): void {
     const application = new codedeploy.LambdaApplication(this, 'Releases', {
       applicationName: name(this.stage, 'releases'),
     });
-    for (const [id, { live }] of Object.entries(functions)) {
-      const errors = live
-        .metricErrors({ period: Duration.minutes(1), statistic: 'sum' })
-        .createAlarm(this, `${id}ReleaseErrors`, {
-          alarmName: name(this.stage, `${id}-release-errors`),
-          alarmDescription: 'The function fails; a release under way is turned back.',
-          threshold: 3,
-          evaluationPeriods: 1,
-        });
+    const minute = Duration.minutes(1);
+    const version = functions.enrich.function.currentVersion.version;
+    const trouble = (kind: string, threshold: number) => ({
+      metric: new cloudwatch.Metric({
+        namespace: METRICS_NAMESPACE,
+        metricName: 'revenueflow_release_trouble_total',
+        dimensionsMap: { stage: this.stage.name, kind, version },
+        statistic: 'sum',
+        period: minute,
+      }),
+      threshold,
+      alarmDescription: `The new version of enrich: ${kind}; a release under way is turned back.`,
+    });
+    const answers = (routes: [method: string, resource: string][]) => ({
+      metric: http.answersOfOurFault(routes, minute),
+      threshold: 3,
+      alarmDescription: 'Requests are answered with 5xx; a release under way is turned back.',
+    });
+    const alarms = {
+      ingest: { Answers: answers([['POST', '/leads']]) },
+      // Single leads are given up on any day.
+      enrich: { NotReady: trouble('not_ready', 3), GivenUp: trouble('given_up', 10) },
+      api: {
+        Answers: answers(['/', '/leads', '/leads/{proxy+}', '/{proxy+}'].map((resource) => ['ANY', resource])),
+      },
+    };
+    for (const id of ['ingest', 'enrich', 'api'] as const) {
+      const { live } = functions[id];
+      const errors = {
+        metric: live.metricErrors({ period: minute, statistic: 'sum' }),
+        threshold: 3,
+        alarmDescription: 'The function fails; a release under way is turned back.',
+      };
+      const watched = Object.entries({ Errors: errors, ...alarms[id] }).map(
+        ([what, props]) =>
+          new cloudwatch.Alarm(this, `${id}Release${what}`, {
+            ...props,
+            alarmName: name(this.stage, `${id}-release-${what.replace(/(?!^)[A-Z]/g, '-$&').toLowerCase()}`),
+            evaluationPeriods: 1,
+            comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+          }),
+      );
       const group = new codedeploy.LambdaDeploymentGroup(this, `${id}Release`, {
         application,
         alias: live,
         deploymentConfig: codedeploy.LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
-        alarms: [errors],
+        alarms: watched,
       });
       intended(group, {
         'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]':

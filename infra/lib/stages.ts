@@ -1,4 +1,5 @@
 /** All that differs between the places RevenueFlow is deployed to. Nothing else in this folder asks for a stage's name. */
+import type { Files, Settings } from './settings.ts';
 
 export interface Stage {
   readonly name: string;
@@ -11,10 +12,19 @@ export interface Stage {
   /** Refuse to delete the data: deletion protection, termination protection, and data that outlives its stack. */
   readonly protected: boolean;
 
-  readonly ai: { readonly provider: 'rules' } | { readonly provider: 'bedrock'; readonly modelId: string };
+  /** `gemini` needs its key in the secret `ai`. */
+  readonly ai:
+    | { readonly provider: 'rules' }
+    | { readonly provider: 'gemini' }
+    | { readonly provider: 'bedrock'; readonly modelId: string; readonly fallback?: 'gemini' };
   readonly crm: 'mock' | 'salesforce' | 'hubspot';
   /** Asked in this order, until one knows the company. */
   readonly enrichment: readonly ('fixtures' | 'zoominfo' | 'apollo' | 'pdl' | 'hunter' | 'clearbit')[];
+
+  /** How the functions behave, where that is not the default. */
+  readonly settings?: Settings;
+  /** What they read in place of what is built into them: deployed with their code. */
+  readonly files?: Files;
 
   /** Aurora, or the address given to the deployment as the parameter `DatabaseUrl`. */
   readonly database: Aurora | 'by-parameter';
@@ -103,6 +113,7 @@ const staging: Stage = {
   logDays: 30,
 };
 
+/** A CRM that salespeople work in begins with `settings: { CRM_MODE: 'shadow' }`: docs/migration.md. */
 const prod: Stage = {
   ...staging,
   name: 'prod',

@@ -52,6 +52,11 @@ test("the functions' role uses the rows of every table, and changes no table", (
     ]) {
       assert.throws(() => app(refused), /permission denied|must be owner/, refused);
     }
+    // Settings of a role hold for who signs in as it, which the test does not: they are read where they are kept.
+    assert.equal(
+      ask(database, "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'revenueflow_app'"),
+      'statement_timeout=20s idle_in_transaction_session_timeout=60s',
+    );
     const member = "SELECT pg_has_role('master', 'revenueflow_app', 'USAGE')";
     assert.equal(ask(database, member), 'f', 'the master could no longer sign in with its password');
   } finally {

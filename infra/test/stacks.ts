@@ -1,7 +1,7 @@
 import { App, type Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { Queue } from 'aws-cdk-lib/aws-sqs';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -30,10 +30,11 @@ export class Synthesized {
   readonly findings: string[];
 
   /** A `careless` one has a queue that anyone may write to without TLS. */
-  constructor(name: string, architecture?: string, careless?: 'careless') {
-    this.stage = stage(name, architecture);
-    const folder = [name, architecture, careless].filter(Boolean).join('-');
-    this.outdir = careless ? temporaryFolder() : root(`cdk.out/${folder}`);
+  constructor(what: string | Stage, architecture?: string, careless?: 'careless') {
+    this.stage = typeof what === 'string' ? stage(what, architecture) : what;
+    const folder = [this.stage.name, architecture, careless].filter(Boolean).join('-');
+    const isShipped = typeof what === 'string' && !careless;
+    this.outdir = isShipped ? root(`cdk.out/${folder}`) : temporaryFolder();
     const { app, data, service } = revenueflow(this.stage, binaries, new App({ context, outdir: this.outdir }));
     if (careless) new Queue(data, 'Careless');
     this.findings = validated(app, this.outdir);
@@ -73,6 +74,12 @@ export class Synthesized {
     );
     if (!found) throw new Error(`no function ${name} in ${this.stage.name}`);
     return found;
+  }
+
+  /** The names of the files that are deployed as a function's code. */
+  code(name: string): string[] {
+    const { S3Key } = this.function(name).Properties.Code;
+    return readdirSync(join(this.outdir, `asset.${S3Key.replace('.zip', '')}`)).sort();
   }
 
   /** What the role of a function may do, one string for each action and resource, as in `s3:PutObject <arn>`. */

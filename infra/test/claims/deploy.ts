@@ -1,7 +1,10 @@
 /** The statements of docs/deploy.md. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 
-import { FUNCTIONS, TIMEOUT_SECONDS } from '../../lib/names.ts';
+import { AI_TIMEOUT_SECONDS, FUNCTIONS, TIMEOUT_SECONDS } from '../../lib/names.ts';
+import { SETTINGS, type Settings } from '../../lib/settings.ts';
+import { stage as shipped, type Stage } from '../../lib/stages.ts';
 import { Synthesized, said } from '../stacks.ts';
 import { alarm, dev, everywhere, inAws, local, only, prod, staging, variables, type Checks } from './common.ts';
 
@@ -89,12 +92,45 @@ export const deploy: Checks = {
     for (const { Properties } of groups) {
       assert.equal(said(Properties.DeploymentConfigName), 'CodeDeployDefault.LambdaCanary10Percent5Minutes');
       assert.equal(Properties.AlarmConfiguration.Enabled, true);
-      assert.equal(Properties.AlarmConfiguration.Alarms.length, 1);
       assert.deepEqual(Properties.AutoRollbackConfiguration.Events, ['DEPLOYMENT_FAILURE', 'DEPLOYMENT_STOP_ON_ALARM']);
     }
     const slow = Object.entries(prod.resources()).filter(([, resource]) => 'UpdatePolicy' in resource);
     assert.deepEqual(slow.map(([id]) => id.replace(/Function.*/, '')).sort(), ['Api', 'Enrich', 'Ingest']);
     for (const stage of [staging, dev, local]) assert.deepEqual(stage.of('AWS::CodeDeploy::DeploymentGroup'), []);
+
+    // What each is turned back for. `ingest` and `api` answer 503 when they cannot work, and `enrich` hands its batches
+    // back: none of that is an error of the function.
+    const watched = (id: string) => {
+      const { Alarms } = only(
+        groups.filter(({ Properties }) => said(Properties.AlarmConfiguration.Alarms[0].Name).includes(`${id}Release`)),
+      ).Properties.AlarmConfiguration;
+      return Alarms.map(({ Name }: any) => said(Name).replace(/^\{|[0-9A-F]{8}\}$/g, '')).sort();
+    };
+    assert.deepEqual(watched('ingest'), ['ingestReleaseAnswers', 'ingestReleaseErrors']);
+    assert.deepEqual(watched('enrich'), ['enrichReleaseErrors', 'enrichReleaseGivenUp', 'enrichReleaseNotReady']);
+    assert.deepEqual(watched('api'), ['apiReleaseAnswers', 'apiReleaseErrors']);
+    const dimensions = ({ Dimensions }: any) =>
+      Object.fromEntries(Dimensions.map(({ Name, Value }: any) => [Name, said(Value)]));
+    const webhooks = alarm(prod, 'ingest-release-answers').Properties;
+    assert.equal(webhooks.MetricName, '5XXError');
+    assert.deepEqual([dimensions(webhooks).Method, dimensions(webhooks).Resource], ['POST', '/leads']);
+    const routes = alarm(prod, 'api-release-answers').Properties.Metrics.flatMap(({ MetricStat }: any) =>
+      MetricStat ? [[MetricStat.Metric.MetricName, dimensions(MetricStat.Metric).Resource]] : [],
+    );
+    assert.deepEqual(
+      routes.sort(),
+      ['/', '/leads', '/leads/{proxy+}', '/{proxy+}'].map((resource) => ['5XXError', resource]),
+    );
+    for (const [name, kind] of [
+      ['enrich-release-not-ready', 'not_ready'],
+      ['enrich-release-given-up', 'given_up'],
+    ] as const) {
+      const { MetricName, Namespace, ...rest } = alarm(prod, name).Properties;
+      assert.deepEqual([Namespace, MetricName], ['RevenueFlow', 'revenueflow_release_trouble_total']);
+      const { version, ...others } = dimensions(rest);
+      assert.deepEqual(others, { stage: 'prod', kind });
+      assert.match(version, /^EnrichFunctionCurrentVersion\w+\.Version$/, 'of the new version alone');
+    }
   },
 
   D7() {
@@ -270,10 +306,14 @@ export const deploy: Checks = {
         ['lead-parked', 'Invocations', 1],
         ['dead-letter-fails', 'Errors', 1],
         ['dead-letters-wait', 'ApproximateAgeOfOldestMessage', 900],
-        ['breaker-open', 'revenueflow_queue_paused', 1],
+        ['breaker-open', 'revenueflow_breakers_open', 1],
         ['enrich-fails', 'Errors', 3],
-        ['janitor-fails', 'Errors', 3],
+        ['janitor-fails', 'Errors', stage === dev ? 2 : 3],
         ['janitor-silent', 'Invocations', 1],
+        ['leads-overdue', 'revenueflow_leads_overdue_total', 1],
+        ['leads-overflow', 'revenueflow_overflow_total', 1],
+        ['alert-fails', 'revenueflow_alert_failures_total', 1],
+        ['quarantine-fails', 'revenueflow_quarantine_failures_total', 1],
         ['database-full', 'ACUUtilization', 90],
       ];
       for (const [name, metricName, threshold] of expected) {
@@ -286,12 +326,71 @@ export const deploy: Checks = {
       assert.equal(silent.ComparisonOperator, 'LessThanThreshold');
       assert.equal(silent.TreatMissingData, 'breaching');
       assert.match(said(alarm(stage, 'lead-parked').Properties.Dimensions[0].Value), /DeadLetter/);
-      const breaker = alarm(stage, 'breaker-open').Properties;
-      assert.deepEqual(
-        [breaker.Namespace, breaker.Dimensions],
-        ['RevenueFlow', [{ Name: 'stage', Value: stage.stage.name }]],
-      );
+      for (const name of ['breaker-open', 'leads-overdue', 'leads-overflow', 'alert-fails', 'quarantine-fails']) {
+        const own = alarm(stage, name).Properties;
+        assert.deepEqual(
+          [own.Namespace, own.Dimensions],
+          ['RevenueFlow', [{ Name: 'stage', Value: stage.stage.name }]],
+          name,
+        );
+      }
+      // What is measured once a turn is seen in every period that is looked at.
+      for (const name of ['breaker-open', 'leads-overdue', 'janitor-fails']) {
+        const { Period, Threshold, Statistic } = alarm(stage, name).Properties;
+        const turns = Period / 60 / stage.stage.janitorEveryMinutes;
+        assert.ok(turns >= 2, name);
+        assert.ok(name !== 'janitor-fails' || (Statistic === 'Sum' && Threshold <= turns), 'every turn fails');
+      }
+      assert.equal(silent.Period * silent.EvaluationPeriods, 4 * 60 * stage.stage.janitorEveryMinutes);
       for (const name of FUNCTIONS) assert.equal(variables(stage.function(name)).METRICS_NAMESPACE, 'RevenueFlow');
     }
+  },
+
+  D15() {
+    const text = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8');
+    const names = [...SETTINGS.AI, ...SETTINGS.WORK];
+    for (const name of names) assert.match(text, new RegExp(`^(# )?${name}=`, 'm'), '.env.example documents it');
+    const settings: Settings = Object.fromEntries(names.map((name, index) => [name, index]));
+    const files = {
+      icp: 'config/icp.toml',
+      prompt: 'config/prompts/judge-v1.md',
+      models: 'config/models.toml',
+      routing: 'config/routing.toml',
+      mapping: 'config/crm-mapping-salesforce.toml',
+    };
+    const configured: Stage = {
+      ...shipped('prod'),
+      ai: { provider: 'bedrock', modelId: 'eu.anthropic.claude-haiku-5-5', fallback: 'gemini' },
+      settings,
+      files,
+    };
+    const stage = new Synthesized(configured);
+    const judge = { ICP_FILE: 'icp.toml', PROMPT_FILE: 'judge-v1.md', MODELS_FILE: 'models.toml' };
+    const read = { ...judge, ROUTING_FILE: 'routing.toml' };
+    const written = { CRM_MAPPING_FILE: 'crm-mapping-salesforce.toml' };
+    for (const [name, expected, given] of [
+      ['enrich', { ...read, ...written }, names],
+      ['janitor', { ...read, ...written }, names],
+      ['api', read, SETTINGS.AI],
+      ['ingest', {}, []],
+      ['dead-letter', {}, []],
+      ['migrate', {}, []],
+    ] as [string, Record<string, string>, readonly string[]][]) {
+      const all = variables(stage.function(name));
+      for (const [variable, file] of Object.entries(expected)) assert.equal(all[variable], `/var/task/${file}`, name);
+      assert.deepEqual(stage.code(name), ['bootstrap', ...Object.values(expected)].sort(), name);
+      const set = Object.keys(all).filter((variable) => (names as string[]).includes(variable));
+      assert.deepEqual(set.sort(), [...given].sort(), name);
+      for (const variable of set) assert.equal(all[variable], String(names.indexOf(variable as never)));
+      const judges = 'ICP_FILE' in expected;
+      assert.equal(all.AI_TIMEOUT_SECONDS, judges ? String(AI_TIMEOUT_SECONDS) : undefined, name);
+      assert.equal(all.AI_FALLBACK_PROVIDER, judges ? 'gemini' : undefined, name);
+      assert.equal('AI_SECRET_ARN' in all, judges, name);
+      const reads = stage.permissions(name).some((allowed) => /^secretsmanager:\S+ .*RefSecretsai/.test(allowed));
+      assert.equal(reads, judges, name);
+    }
+    assert.deepEqual(prod.code('enrich'), ['bootstrap']);
+    const wrong = { ...configured, files: { icp: 'config/not-there.toml' } };
+    assert.throws(() => new Synthesized(wrong), /files.icp of the stage prod: .*not-there.toml is missing/);
   },
 };
