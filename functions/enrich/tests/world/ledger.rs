@@ -17,7 +17,7 @@ impl Outages {
         let (is_out, hangs) = {
             let mut state = self.0.state();
             let is_out = state.is_ledger_out && state.random.random_bool(0.5);
-            let hangs = is_out && self.0.settings.hangs && state.random.random_bool(0.3);
+            let hangs = is_out && self.0.settings.hangs && state.random.random_bool(0.8);
             state.hangs += usize::from(hangs);
             (is_out, hangs)
         };
