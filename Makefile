@@ -68,6 +68,12 @@ show: ## Show what a first user sees, on SQLite and on PostgreSQL, with start ti
 fuzz: $(CARGO_FUZZ) ## Fuzz intake and grounding (SECONDS_EACH=600: how long each target; 60 by default)
 	fuzz/run $(or $(SECONDS_EACH),60)
 
+# Not part of `make test`, which does the same with 400 leads.
+.PHONY: soak
+soak: tests/interop/node_modules/.installed ## Kill Redis and the workers while 10,000 leads come in (CRASH_LEADS=2000: fewer)
+	CRASH_LEADS=$(or $(CRASH_LEADS),10000) scripts/with-postgres scripts/with-redis cargo test --locked -p cli --test e2e \
+	    -- --nocapture processes_and_redis_that_are_killed
+
 .PHONY: bench
 bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p queue --bench redis": only some)
 	scripts/with-redis cargo bench --locked $(or $(ARGS),--workspace --benches)

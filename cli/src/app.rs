@@ -4,6 +4,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use api::Operations;
 use database::Database;
+use jiff::Timestamp;
 use lead::{Clock, SystemClock};
 use pipeline::Pipeline;
 use queue::{DatabaseQueue, LeadQueue, RedisOptions, RedisQueue};
@@ -48,6 +49,8 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
         // Who wants what a dead worker held to come back sooner wants it looked for sooner.
         stalled_interval: config.visibility_timeout.min(defaults.stalled_interval),
         rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
+        prefix: config.redis_prefix.clone(),
+        read: |data| pipeline::read_event(data, Timestamp::UNIX_EPOCH).ok(),
         ..defaults
     };
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")

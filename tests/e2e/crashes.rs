@@ -1,120 +1,186 @@
-//! The process is killed again and again while leads come in; nothing is lost and nothing is done twice.
+//! Processes are killed again and again while leads come in; nothing is lost and nothing is done twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use crm::{MockCrm, MockRecord};
+use database::Database;
 use e2e::{Redis, Server, eventually_within, lasting_port};
-use serde_json::Value;
+use lead::{LeadId, LeadStatus, SystemClock};
+use rand::RngExt as _;
+use serde_json::json;
+use store::{ActionRecord, LeadRecord, Store};
 
 use crate::support::{BINARY, Place};
+
+/// One process that does everything, and three that share the work.
+const ALONE: &[&[&str]] = &[&["serve"]];
+const SHARED: &[&[&str]] =
+    &[&["serve", "--api-only"], &["serve", "--worker-only"], &["serve", "--worker-only"]];
+
+/// How often something is killed at least, also where the leads have all come in before.
+const MIN_KILLS: u32 = 10;
 
 /// How many leads come in; `CRASH_LEADS` asks for more.
 fn leads() -> usize {
     std::env::var("CRASH_LEADS").map_or(400, |leads| leads.parse().expect("CRASH_LEADS is a number"))
 }
 
-fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, mut redis: Option<Redis>) {
-    let leads_posted = leads();
-    let kills = leads_posted / 40; // one in 400 ms, as long as leads come in
-    // A port that stays the same over restarts; lifted limits, since 400 leads are more than the guard's minute allows.
+fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, roles: &[&[&str]], mut redis: Option<Redis>) {
+    // A port that stays the same over restarts; lifted limits, since these are more leads than the guard's minute allows.
     let port = lasting_port().to_string();
     let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
     let variables = [
         ("REDIS_URL", redis_url.as_str()),
-        ("PORT", port.as_str()),
         ("CRM_LIMIT_GLOBAL", "1000000"),
         ("CRM_LIMIT_PER_ACCOUNT", "1000000"),
         ("VISIBILITY_TIMEOUT_SECONDS", "3"),
+        ("RUST_LOG", "info"),
     ];
-    let url = format!("http://127.0.0.1:{port}");
+    let start = |role: usize| {
+        // The first is the one that takes leads in.
+        let port = ("PORT", if role == 0 { port.as_str() } else { "0" });
+        place.serve(roles[role], &[&variables[..], &[port]].concat())
+    };
+    let mut servers: Vec<Server> = (0..roles.len()).map(start).collect();
     let ids = place.folder.path().join("ids");
-    let mut server = place.serve(&[], &variables);
     let mut campaign = Command::new(BINARY)
-        .args([
-            "simulate",
-            &leads_posted.to_string(),
-            "--rate",
-            "100",
-            "--retry-for",
-            "60",
-            "--url",
-            &url,
-            "--ids",
-        ])
+        .args(["simulate", &leads().to_string(), "--rate", "100", "--retry-for", "60"])
+        .args(["--url", &format!("http://127.0.0.1:{port}"), "--ids"])
         .arg(&ids)
         .env_clear()
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    for kill in 0..kills {
-        std::thread::sleep(Duration::from_millis(400));
-        if let Some(redis) = redis.as_mut().filter(|_| kill % 3 == 0) {
+    let (mut random, mut kills) = (rand::rng(), 0);
+    while campaign.try_wait().unwrap().is_none() || kills < MIN_KILLS {
+        std::thread::sleep(Duration::from_millis(random.random_range(100..700)));
+        if let Some(redis) = redis.as_mut().filter(|_| kills % 3 == 0) {
             redis.kill(); // leads that come meanwhile are spooled
             std::thread::sleep(Duration::from_millis(300));
             redis.run().unwrap();
         }
-        server.kill().unwrap();
-        server = place.serve(&[], &variables);
+        let role = random.random_range(0..roles.len());
+        servers.remove(role).kill().unwrap();
+        servers.insert(role, start(role));
+        kills += 1;
     }
     assert!(campaign.wait().unwrap().success(), "every lead was acknowledged in the end");
 
-    let mut posted: Vec<String> = std::fs::read_to_string(&ids).unwrap().lines().map(str::to_owned).collect();
-    posted.sort();
-    posted.dedup();
-    assert_eq!(posted.len(), leads_posted);
-    let mut leads = HashMap::new();
-    let patience = Duration::from_mins(2) + Duration::from_millis(40) * u32::try_from(leads_posted).unwrap();
+    let posted: BTreeSet<String> =
+        std::fs::read_to_string(&ids).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(posted.len(), leads());
+    let store = |database| Store::new(database, Arc::new(SystemClock));
+    let patience = Duration::from_mins(3) + Duration::from_millis(40) * u32::try_from(posted.len()).unwrap();
+    let mut counts = Vec::new();
+    let settled = [(LeadStatus::Synced, i64::try_from(posted.len()).unwrap())];
     eventually_within(patience, "every lead is settled", || {
-        leads = all_leads(&server);
-        leads.len() == leads_posted && leads.values().all(|lead| lead["status"] == "synced")
+        counts = place.ask(async |database| store(database).count_leads().await.unwrap());
+        counts.iter().filter(|(_, leads)| *leads > 0).copied().eq(settled)
     });
-    assert!(posted.iter().all(|id| leads.contains_key(id)), "what was acknowledged is there");
-    assert!(leads.values().any(|lead| lead["revision"] == 2), "the campaign had revisions");
-
-    let mut records: Vec<_> = leads.values().map(|lead| lead["crm"]["record_id"].as_str().unwrap()).collect();
-    records.sort_unstable();
-    records.dedup();
-    assert_eq!(records.len(), leads_posted, "each lead has a record of its own");
-    for id in &posted {
-        let effects = server.get(&format!("/leads/{id}/explain")).unwrap().json();
-        let audit = server.get(&format!("/leads/{id}/audit?limit=500")).unwrap().json();
-        let events = audit["items"].as_array().unwrap();
-        let seqs: Vec<i64> = events.iter().map(|event| event["seq"].as_i64().unwrap()).collect();
-        assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>(), "{effects}");
-        let synced = events.iter().filter(|event| event["kind"] == "synced").count();
-        let revisions = usize::try_from(leads[id]["revision"].as_i64().unwrap()).unwrap();
-        assert!((1..=revisions).contains(&synced), "synced once for each revision at most: {audit}");
-    }
+    drop(servers);
+    eprintln!("{} leads, {kills} kills", posted.len());
+    place.ask(async |database| Aftermath::read(database, &posted).await.check());
 }
 
-pub(crate) fn all_leads(server: &Server) -> HashMap<String, Value> {
-    let mut leads = HashMap::new();
-    let mut path = "/leads?limit=500".to_owned();
-    loop {
-        let page = server.get(&path).unwrap().json();
-        for lead in page["items"].as_array().unwrap() {
-            leads.insert(lead["lead_id"].as_str().unwrap().to_owned(), lead.clone());
+/// What the database and the CRM in it hold when all is done.
+struct Aftermath {
+    leads: Vec<(LeadRecord, Vec<ActionRecord>)>,
+    crm: BTreeMap<(String, String), MockRecord>,
+}
+
+impl Aftermath {
+    async fn read(database: Database, posted: &BTreeSet<String>) -> Self {
+        let crm = MockCrm::new(database.clone(), Arc::new(SystemClock)).records(u32::MAX).await.unwrap();
+        let crm = crm.into_iter().map(|record| ((record.object.clone(), record.record_id.clone()), record));
+        let store = Store::new(database, Arc::new(SystemClock));
+        let mut leads = Vec::new();
+        for id in posted {
+            let id: LeadId = id.parse().unwrap();
+            let lead = store.lead(&id).await.unwrap().expect("what was acknowledged is there");
+            let trail = store.audit(&id, 0, 1000).await.unwrap();
+            let seqs: Vec<i64> = trail.iter().map(|event| event.seq).collect();
+            assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>(), "the audit trail has no gap");
+            leads.push((lead, store.actions(&id, 1000).await.unwrap()));
         }
-        let Some(cursor) = page["next_cursor"].as_str() else { return leads };
-        path = format!("/leads?limit=500&cursor={cursor}");
+        Self { leads, crm: crm.collect() }
+    }
+
+    /// The CRM holds what the ledger says, each effect once, and of each lead the newest content.
+    fn check(mut self) {
+        assert!(self.leads.iter().any(|(lead, _)| lead.revision == 2), "the campaign had revisions");
+        for (lead, actions) in std::mem::take(&mut self.leads) {
+            let record = lead.crm_record_id.clone().unwrap();
+            let record = self.crm.remove(&("lead".to_owned(), record)).expect("a record of its own");
+            assert_eq!(record.external_id, lead.lead_id.as_str());
+            for (field, newest) in [
+                ("fit_score", json!(lead.fit_score)),
+                ("decision", json!(lead.decision)),
+                ("title", json!(lead.content.title)),
+            ] {
+                let written = record.fields.get(field).cloned().unwrap_or_default();
+                assert_eq!(written, newest, "{field} of {}", lead.lead_id);
+            }
+            self.check_effects(&lead, &actions, record.writes);
+        }
+        assert_eq!(
+            self.crm.keys().collect::<Vec<_>>(),
+            Vec::<&(String, String)>::new(),
+            "nothing that nobody asked for"
+        );
+    }
+
+    fn check_effects(&mut self, lead: &LeadRecord, actions: &[ActionRecord], writes: i64) {
+        let of_newest = |action: &&ActionRecord| action.delivery_id == lead.delivery_id;
+        for action in actions.iter().filter(of_newest) {
+            assert_eq!(action.state, "done", "{action:?}");
+        }
+        let mut once = HashMap::new();
+        let (mut done, mut open) = (0, 0);
+        for action in actions {
+            let object = match action.kind.as_str() {
+                "create_task" => "task",
+                "log_activity" => "activity",
+                _ => "lead",
+            };
+            *once.entry((&action.delivery_id, &action.kind)).or_insert(0) += 1;
+            // What was begun for an older delivery when a newer one overtook it may or may not have been written.
+            (done, open) = match (object, action.state.as_str()) {
+                ("lead", "done") => (done + 1, open),
+                ("lead", _) => (done, open + 1),
+                (_, "done") => {
+                    let record = action.record_id.clone().unwrap();
+                    let record = self.crm.remove(&(object.to_owned(), record)).expect("its own record");
+                    assert_eq!(record.writes, 1, "{action:?}");
+                    (done, open)
+                }
+                (_, _) => {
+                    self.crm.retain(|_, record| record.external_id != action.action_id);
+                    (done, open)
+                }
+            };
+        }
+        assert!(once.values().all(|times| *times == 1), "once for each delivery: {actions:?}");
+        assert!((done..=done + open).contains(&writes), "{writes} writes for {actions:?}");
     }
 }
 
 #[test]
-fn a_process_that_is_killed_ten_times_loses_nothing_on_sqlite() {
-    nothing_is_lost_and_nothing_is_done_twice(&Place::sqlite(), None);
+fn a_process_that_is_killed_again_and_again_loses_nothing_on_sqlite() {
+    nothing_is_lost_and_nothing_is_done_twice(&Place::sqlite(), ALONE, None);
 }
 
 #[test]
-fn a_process_that_is_killed_ten_times_loses_nothing_on_postgresql() {
-    nothing_is_lost_and_nothing_is_done_twice(&Place::postgres(), None);
+fn processes_that_are_killed_again_and_again_lose_nothing_on_postgresql() {
+    nothing_is_lost_and_nothing_is_done_twice(&Place::postgres(), SHARED, None);
 }
 
 #[test]
-fn a_process_and_redis_that_are_killed_lose_nothing() {
+fn processes_and_redis_that_are_killed_again_and_again_lose_nothing() {
     let place = Place::postgres();
     let data = tempfile::tempdir().unwrap();
     let redis = Redis::start(data.path()).unwrap();
-    nothing_is_lost_and_nothing_is_done_twice(&place, Some(redis));
+    nothing_is_lost_and_nothing_is_done_twice(&place, SHARED, Some(redis));
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use store::{ActionRecord, Store};
 use tokio::runtime::Runtime;
 
-use crate::crashes::all_leads;
+use crate::support::all_leads;
 use crate::support::{BINARY, Place};
 
 const KILLS: u32 = 20;

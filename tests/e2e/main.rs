@@ -3,6 +3,7 @@
 
 mod ai;
 mod answers;
+mod bullmq;
 mod crashes;
 mod crm_campaign;
 mod enrichment;

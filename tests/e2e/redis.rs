@@ -1,8 +1,12 @@
 //! The queue in Redis, as a team that moves over from BullMQ meets it.
 
+use std::time::Duration;
+
 use e2e::{Redis, eventually};
+use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
+use crate::salesforce::{Crm, post};
 use crate::support::{Place, settled};
 
 #[test]
@@ -39,15 +43,65 @@ fn a_redis_that_lost_everything_is_filled_again_from_the_database() {
     let empty = tempfile::tempdir().unwrap();
     let redis = Redis::start(empty.path()).unwrap();
     let url = redis.url();
-    let reconciled = std::process::Command::new(crate::support::BINARY)
-        .arg("reconcile")
-        .current_dir(place.folder.path())
-        .env_clear()
-        .envs([("REDIS_URL", url.as_str()), ("DATABASE_URL", place.database.url())])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&reconciled.stderr);
-    assert!(reconciled.status.success() && said.contains("1 lead in no queue sent again"), "{said}");
+    let (is_success, said) = place.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
+    assert!(is_success && said.contains("1 lead in no queue sent again"), "{said}");
+    assert!(said.contains("not found here"), "it says what it cannot know: {said}");
     let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
     assert_eq!(settled(&server, &id)["status"], "synced");
+}
+
+/// Both have a spool of their own, and neither comes back.
+#[test]
+fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
+    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let mut redis = Redis::start(data.path()).unwrap();
+    let url = redis.url();
+    let variables = [("REDIS_URL", url.as_str())];
+    redis.kill();
+    let servers = [(); 3].map(|()| place.serve(&["serve", "--api-only"], &variables));
+    for (server, email) in servers.iter().zip(["one@stripe.com", "two@stripe.com", "three@stripe.com"]) {
+        let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
+        assert_eq!(answer.status, 202);
+    }
+    let [one, two, alive] = servers;
+    one.kill().unwrap();
+    two.kill().unwrap();
+    // The third still has its spool, and no Redis to send it to.
+    let (is_success, said) = place.printed(&["reconcile"], &variables);
+    assert!(!is_success, "{said}");
+    std::fs::write(place.folder.path().join("spool/0.unreadable.jsonl"), "nonsense\n").unwrap();
+    drop(alive);
+    redis.run().unwrap();
+    let (is_success, said) = place.printed(&["reconcile"], &variables);
+    assert!(
+        is_success && said.contains("spool: 3 leads sent") && said.contains("1 line that cannot be read"),
+        "{said}"
+    );
+    let (_, said) = place.printed(&["doctor"], &variables);
+    assert!(
+        said.lines().any(|line| line.contains("spool") && line.contains("1 line could not be read")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_finishes_what_it_has() {
+    let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
+    let redis = Redis::start(data.path()).unwrap();
+    let url = redis.url();
+    let mut variables = vec![("REDIS_URL", url.as_str())];
+    variables.extend(crm.variables());
+    crm.fake.add_fault(Fault::on("/composite", Misbehaviour::delay(Duration::from_secs(2))).times(1));
+    let front = place.serve(&["serve", "--api-only"], &variables);
+    let worker = place.serve(&["serve", "--worker-only"], &variables);
+    let id = post(&front, "ann@stripe.com");
+    eventually("it is being written", || {
+        crm.fake.exchanges().iter().any(|exchange| exchange.path.contains("/composite"))
+            || front.get(&format!("/leads/{id}")).unwrap().json()["status"] == "processing"
+    });
+    assert!(worker.stop().unwrap());
+    assert_eq!(front.get(&format!("/leads/{id}")).unwrap().json()["status"], "synced");
+    let events = front.get(&format!("/leads/{id}/audit")).unwrap().json()["items"].clone();
+    let started = events.as_array().unwrap().iter().filter(|event| event["kind"] == "started");
+    assert_eq!(started.count(), 1, "{events}");
 }

@@ -11,22 +11,22 @@ use tokio::runtime::Runtime;
 use crate::support::{BINARY, Place, settled};
 
 /// An org, served as long as this lives.
-struct Crm {
-    salesforce: Salesforce,
-    fake: Fake,
+pub(crate) struct Crm {
+    pub(crate) salesforce: Salesforce,
+    pub(crate) fake: Fake,
     url: String,
     _runtime: Runtime,
 }
 
 impl Crm {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let salesforce = Salesforce::new();
         let fake = runtime.block_on(Fake::serve("salesforce", salesforce.router())).unwrap();
         Self { url: fake.url(), salesforce, fake, _runtime: runtime }
     }
 
-    fn variables(&self) -> [(&str, &str); 4] {
+    pub(crate) fn variables(&self) -> [(&str, &str); 4] {
         [
             ("CRM_PROVIDER", "salesforce"),
             ("SALESFORCE_URL", &self.url),
@@ -35,12 +35,12 @@ impl Crm {
         ]
     }
 
-    fn records(&self, object: &str) -> Vec<Value> {
+    pub(crate) fn records(&self, object: &str) -> Vec<Value> {
         self.salesforce.org(|org| org.records(object))
     }
 }
 
-fn post(server: &Server, email: &str) -> String {
+pub(crate) fn post(server: &Server, email: &str) -> String {
     let lead = json!({ "email": email, "first_name": "Alex", "last_name": "O'Brien", "campaign_id": "launch_2024",
                        "marketo": { "engagement_score": 90, "activity": "Requested a demo" } });
     let answer = server.post_lead(&lead).unwrap();

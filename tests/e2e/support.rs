@@ -3,6 +3,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use database::Database;
 use database::testing::TestDatabase;
 use e2e::{Server, eventually};
 use serde_json::{Value, json};
@@ -39,6 +40,25 @@ impl Place {
             let store = Store::new(self.database.connect().await, Arc::new(lead::SystemClock));
             store.analysis_in_force(&id.parse().unwrap()).await.unwrap().expect("it has been judged")
         })
+    }
+
+    /// Asks the database something, past the product.
+    pub(crate) fn ask<T, F: Future<Output = T>>(&self, question: impl FnOnce(Database) -> F) -> T {
+        self.runtime.block_on(async { question(self.database.connect().await).await })
+    }
+
+    /// What a command prints on standard output and standard error, and whether it calls that a success.
+    pub(crate) fn printed(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
+        let output = std::process::Command::new(BINARY)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("DATABASE_URL", self.database.url())
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
     }
 
     /// Starts the server here.
@@ -135,5 +155,19 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it may have ended by itself
         let _ = self.child.wait();
+    }
+}
+
+/// Every lead there is, by its id.
+pub(crate) fn all_leads(server: &Server) -> HashMap<String, Value> {
+    let mut leads = HashMap::new();
+    let mut path = "/leads?limit=500".to_owned();
+    loop {
+        let page = server.get(&path).unwrap().json();
+        for lead in page["items"].as_array().unwrap() {
+            leads.insert(lead["lead_id"].as_str().unwrap().to_owned(), lead.clone());
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else { return leads };
+        path = format!("/leads?limit=500&cursor={cursor}");
     }
 }

@@ -10,7 +10,7 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { createInterface } from 'node:readline';
 
 const [moduleName, url, prefix] = process.argv.slice(2);
-const { FlowProducer, Queue, QueueEvents, Worker } = await import(moduleName);
+const { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } = await import(moduleName);
 const { hostname: host, port } = new URL(url);
 // While Redis is away, commands wait for it, and what BullMQ says about that is not for the test's output.
 const connection = { host, port: Number(port), maxRetriesPerRequest: null };
@@ -30,6 +30,9 @@ const released = new Promise((resolve) => (release = resolve));
 const behaviours = {
   work: async () => null,
   hang: async () => released,
+  giveUp: async () => {
+    throw new UnrecoverableError('node gave up');
+  },
   fail: async (job) => {
     throw new Error(`node failed attempt ${job.attemptsMade + 1}`);
   },

@@ -4,11 +4,13 @@
 
 mod emulator;
 mod function;
+mod node;
 mod redis;
 mod server;
 
 pub use emulator::Emulator;
 pub use function::Function;
+pub use node::Node;
 pub use redis::Redis;
 pub use server::{Answer, Server};
 

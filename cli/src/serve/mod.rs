@@ -25,7 +25,7 @@ use self::tasks::Tasks;
 use self::webhook::webhook;
 use crate::app::App;
 use crate::args::ServeOptions;
-use crate::sink::{DatabaseSink, SpooledSink, keep_drained};
+use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, keep_drained};
 
 /// A worker that was not seen at work for so long hangs: it looks at its queue several times a second.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
@@ -89,7 +89,9 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
             }
             QueueKind::Redis => {
                 let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
-                let draining = keep_drained(spool.clone(), Arc::clone(&app.queue), shutdown.clone());
+                let folder =
+                    SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
+                let draining = keep_drained(spool.clone(), folder, Arc::clone(&app.queue), shutdown.clone());
                 tasks.spawn("the spool's sender", draining);
                 Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker))
             }

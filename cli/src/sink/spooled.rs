@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How often a spool that holds something is offered to the queue.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often it is looked for spools that dead processes left behind.
+const ABANDONED_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How many notes to the store may be under way. It is a courtesy to readers: the request path does not wait for it.
 const MAX_NOTES: usize = 32;
@@ -92,26 +96,74 @@ impl LeadSink for SpooledSink {
     }
 }
 
-/// Sends what is in the spool whenever the queue takes it.
-pub(crate) async fn keep_drained(spool: Spool, queue: Arc<dyn LeadQueue>, shutdown: CancellationToken) {
-    let mut interval = tokio::time::interval(DRAIN_INTERVAL);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Sends what is in the spool whenever the queue takes it, and what other processes left behind when they died.
+pub(crate) async fn keep_drained(
+    spool: Spool,
+    left_in: SpoolFolder,
+    queue: Arc<dyn LeadQueue>,
+    shutdown: CancellationToken,
+) {
+    // What is left when the process is told to stop is the next one's.
+    shutdown
+        .run_until_cancelled(async {
+            tokio::join!(drain_own(&spool, queue.as_ref()), drain_abandoned(&left_in, queue.as_ref()))
+        })
+        .await;
+}
+
+/// Where spools are kept, and how much each may take.
+pub(crate) struct SpoolFolder {
+    pub(crate) path: PathBuf,
+    pub(crate) max_bytes: u64,
+}
+
+async fn drain_own(spool: &Spool, queue: &dyn LeadQueue) {
+    let mut interval = every(DRAIN_INTERVAL);
     loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            () = shutdown.cancelled() => return,
-        }
-        metrics::gauge!("revenueflow_spool_bytes").set(bytes(&spool));
-        if spool.is_empty() {
-            continue;
-        }
-        match spool.drain(queue.as_ref()).await {
-            Ok(events) => tracing::info!(events, "the queue is back: the spool is sent"),
-            Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => {}
-            // What fits the spool fits Redis.
-            Err(error @ QueueError::TooLarge(_)) => tracing::error!(%error, "the spool cannot be sent"),
+        interval.tick().await;
+        metrics::gauge!("revenueflow_spool_bytes").set(bytes(spool));
+        if !spool.is_empty()
+            && let Some(events) = drained(spool, queue).await
+        {
+            tracing::info!(events, "the queue is back: the spool is sent");
         }
     }
+}
+
+async fn drain_abandoned(folder: &SpoolFolder, queue: &dyn LeadQueue) {
+    let mut interval = every(ABANDONED_INTERVAL);
+    loop {
+        interval.tick().await;
+        match Spool::abandoned(&folder.path, folder.max_bytes) {
+            Ok(abandoned) => {
+                for spool in abandoned.spools {
+                    if let Some(events) = drained(&spool, queue).await {
+                        tracing::warn!(events, "what a dead process had spooled is sent");
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "the spools of dead processes cannot be looked for"),
+        }
+    }
+}
+
+/// How many events were sent; none where not all of them could be.
+async fn drained(spool: &Spool, queue: &dyn LeadQueue) -> Option<u64> {
+    match spool.drain(queue).await {
+        Ok(events) => Some(events),
+        Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => None,
+        // What fits the spool fits Redis.
+        Err(error @ QueueError::TooLarge(_)) => {
+            tracing::error!(%error, "the spool cannot be sent");
+            None
+        }
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]

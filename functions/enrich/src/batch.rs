@@ -363,6 +363,7 @@ fn message(received: &Received, attempt: u32, losses: u32) -> Message {
         attempt,
         losses,
         sent_at: received.sent_at,
+        redriven: false,
         receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
     }
 }

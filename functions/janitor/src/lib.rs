@@ -14,7 +14,7 @@ mod second_look;
 
 pub use hot::IsHot;
 pub use overdue::{Chase, Overdue};
-pub use reconcile::{Place, give_up};
+pub use reconcile::{Place, Reconciled, give_up};
 pub use resume::Probe;
 pub use second_look::ai_probes;
 
@@ -57,6 +57,8 @@ pub struct Round {
     pub still_down: usize,
     /// Open deliveries that were in no queue and are again.
     pub requeued: usize,
+    /// Open deliveries that workers of another application on the same queue have finished or given up, and that are closed.
+    pub elsewhere: usize,
     /// Leads put up for judgement again.
     pub second_looks: usize,
     /// Leads that nobody responded to in time.
@@ -138,6 +140,7 @@ impl Janitor {
                 resumed = round.resumed,
                 still_down = round.still_down,
                 requeued = round.requeued,
+                elsewhere = round.elsewhere,
                 second_looks = round.second_looks,
                 overdue = round.overdue,
                 reassigned = round.reassigned,

@@ -91,6 +91,7 @@ mod tests {
             attempt: 1,
             losses: 0,
             sent_at: Timestamp::UNIX_EPOCH,
+            redriven: false,
             receipt: Receipt { key: "key".into(), token: "token".into() },
         };
         refused.heeding(Arc::new(Fails(failure))).handle(&message).await.unwrap_err()

@@ -23,6 +23,8 @@ vocabulary! {
         Suppressed = "suppressed",
         /// Its plan for the CRM is made and kept, and not carried out: the CRM is only shadowed.
         Planned = "planned",
+        /// A worker of another application on the same queue has done it: what it wrote, nobody here knows.
+        WorkedElsewhere = "worked_elsewhere",
         /// Dead-lettered, with a reason a person can act on.
         PermanentlyFailed = "permanently_failed",
     }
@@ -38,6 +40,7 @@ impl LeadStatus {
                 | Self::Dismissed
                 | Self::Suppressed
                 | Self::Planned
+                | Self::WorkedElsewhere
                 | Self::PermanentlyFailed
         )
     }

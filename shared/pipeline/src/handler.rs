@@ -3,6 +3,7 @@ use crm::{CrmMode, Plan};
 use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::parse_lead;
+use jiff::Timestamp;
 use lead::{Failure, LeadEvent};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::json;
@@ -15,9 +16,17 @@ use crate::{Pipeline, judge};
 impl LeadHandler for Pipeline {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
         let event = read(message)?;
-        let Begun::Work(mut work) = self.store.begin_work(&event, message.attempt).await? else {
-            tracing::info!("nothing to do: finished or superseded");
-            return Ok(());
+        if message.redriven && self.store.reopen_given_up(&event, "redrive").await? {
+            tracing::info!("it was given up, and somebody has put it back into the queue");
+        }
+        let mut work = match self.store.begin_work(&event, message.attempt).await? {
+            Begun::Work(work) => work,
+            // The process died before the queue knew, or the same content was sent again: among the dead letters it stays.
+            Begun::GivenUp(failure) => return Err(failure),
+            Begun::Nothing => {
+                tracing::info!("nothing to do: finished or superseded");
+                return Ok(());
+            }
         };
         let enrichment = self.enrich(&work).await?;
         if work.analysis.is_none() {
@@ -92,7 +101,13 @@ impl Pipeline {
         if self.is_shadowed().await? && !work.released {
             return self.keep(work, &plan).await;
         }
-        let outcome = self.guard.submit(&plan).await?;
+        let outcome = match self.guard.submit(&plan).await {
+            Err(failure) if failure.code == store::SUPERSEDED => {
+                tracing::info!("not written: a newer delivery has come meanwhile");
+                return Ok(());
+            }
+            outcome => outcome?,
+        };
         let record = outcome.lead_record.ok_or_else(|| {
             Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
         })?;
@@ -146,16 +161,20 @@ impl Pipeline {
     }
 }
 
-/// Reads a message: an event of ours, or a lead as another producer of the same queue writes it, in the fields of a
-/// webhook. What is neither will never be one.
 fn read(message: &Message) -> Result<LeadEvent, Failure> {
-    let Ok(event) = serde_json::from_str::<LeadEvent>(&message.body) else {
-        let lead = parse_lead(message.body.as_bytes()).map_err(|rejection| {
+    read_event(&message.body, message.sent_at)
+}
+
+/// Reads the body of a message: an event of ours, or a lead as another producer of the same queue writes it, in the fields
+/// of a webhook. What is neither will never be one.
+pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> {
+    let Ok(event) = serde_json::from_str::<LeadEvent>(body) else {
+        let lead = parse_lead(body.as_bytes()).map_err(|rejection| {
             let problem =
                 format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
             Failure::permanent("unreadable_message", problem)
         })?;
-        return Ok(LeadEvent::new(lead, message.sent_at));
+        return Ok(LeadEvent::new(lead, sent_at));
     };
     if event.is_consistent() {
         Ok(event)

@@ -24,6 +24,7 @@ mod route;
 pub use evaluate::{
     Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route, Selection, evaluate,
 };
+pub use handler::read_event;
 pub use plan::Rejected;
 pub use preview::{NoPlan, PlannedLead};
 pub use replay::{Change, Problem, Replay, Verified, verify};

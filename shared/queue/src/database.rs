@@ -105,6 +105,7 @@ impl DatabaseQueue {
                 id: message.try_get(0)?,
                 body: message.try_get(1)?,
                 sent_at: from_millis(message.try_get(2)?),
+                redriven: false,
                 attempt: count(attempts).saturating_add(1),
                 losses: count(losses),
                 receipt: Receipt { key: group.clone(), token: token.clone() },

@@ -24,8 +24,8 @@ pub use self::database::DatabaseQueue;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 #[cfg(feature = "spool")]
-pub use self::spool::{Spool, SpoolError};
-pub use message::{Depth, Message, Pause, QueueError, Receipt, Sent};
+pub use self::spool::{Abandoned, Spool, SpoolError};
+pub use message::{Depth, Message, Pause, QueueError, Receipt, Restored, Sent};
 pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, Settlement, backoff, settle_failed};
 #[cfg(all(feature = "sqs", feature = "database"))]
 pub use sqs::DatabaseLedger;
@@ -51,6 +51,15 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// Stores an event durably before returning. The same delivery again, while the first is still in the queue,
     /// is a duplicate and stores nothing.
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError>;
+
+    /// Sends an event that the store knows to be accepted and not finished, unless the queue knows what became of it: where
+    /// workers of other applications share the queue, they tell nobody else.
+    async fn restore(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+        Ok(match self.send(event).await? {
+            Sent::Accepted => Restored::Sent,
+            Sent::Duplicate => Restored::Waiting,
+        })
+    }
 
     /// Leases up to `max` messages, the oldest ready groups first, at most one of each group. Each stays invisible
     /// for the visibility timeout, or until it is settled. Empty when nothing is ready or consumption is paused.

@@ -18,6 +18,8 @@ pub struct Message {
     pub losses: u32,
     /// When it was sent.
     pub sent_at: Timestamp,
+    /// Somebody wants it worked although it was given up, and said so to the backend and not to us: at a dashboard.
+    pub redriven: bool,
     /// What to settle it with.
     pub receipt: Receipt,
 }
@@ -48,6 +50,22 @@ pub enum Sent {
     Accepted,
     /// The same delivery is in the queue already.
     Duplicate,
+}
+
+/// What a queue knows of a delivery that the store holds open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// It was not there and is again.
+    Sent,
+    /// It is there.
+    Waiting,
+    /// A worker of another application on the same queue has done it.
+    WorkedElsewhere,
+    /// A worker of another application on the same queue has given it up.
+    FailedElsewhere {
+        /// How often it was tried.
+        attempts: u32,
+    },
 }
 
 /// A pause of consumption.

@@ -19,15 +19,19 @@
 //!
 //! A failed attempt counts in BullMQ's `atm` and a lost worker in its `stc`, so that a job can change hands between
 //! Node and us at any time. All processes must agree on the stalled interval ([`RedisOptions::stalled_interval`]).
+//! What the other side finishes it tells nobody, and what it adds has ids of its own; [`LeadQueue::restore`] finds out about
+//! the one, and a key for each such job about the other (`alias.lua`).
+//!
 //! It works on one Redis server (6.2 or newer), with replicas or without, not on a cluster.
 
 mod batch;
 mod bullmq;
 mod connection;
 mod dead_letter;
-mod group;
+mod identity;
 mod jobs;
 mod options;
+mod receiving;
 mod scripts;
 mod timer;
 
@@ -37,7 +41,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use futures::future::join_all;
 use jiff::Timestamp;
 use lead::{Dependency, Failure, LeadEvent};
 use serde_json::json;
@@ -45,12 +48,11 @@ use serde_json::json;
 use self::batch::Batch;
 use self::bullmq::BullMq;
 use self::connection::Connection;
-use self::dead_letter::DeadLetter;
-use self::jobs::{Addition, KEEP_COMPLETED, additions, completions};
+use self::jobs::{Addition, JOB, KEEP_COMPLETED, additions, completions, job_options};
 pub use self::options::{RedisOptions, RedisUrlError};
 use self::scripts::{Keys, Scripts};
 use self::timer::Timer;
-use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement};
+use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Restored, Sent, Settlement};
 
 /// The queue's name.
 const QUEUE: &str = "lead-processing";
@@ -60,9 +62,6 @@ const DEAD_LETTERS: &str = "lead-processing-dlq";
 
 /// When a job that is not its lead's first is looked at again, where nobody let it come before.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-
-/// How often dead letters are looked at.
-const REDRIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long BullMQ's own script has to finish a job that ours left to it.
 const SURRENDER: Duration = Duration::from_secs(10);
@@ -85,9 +84,6 @@ pub struct RedisQueue {
     looked_for_lost: Timer,
     looked_for_retried: Timer,
 }
-
-/// A leased job, as the script gives it.
-type Leased = (String, String, String, Vec<u8>, u32, u32, i64);
 
 impl RedisQueue {
     /// A queue on the server at `url` (`redis://` or `rediss://`). Does not connect before it is used.
@@ -114,77 +110,6 @@ impl RedisQueue {
             looked_for_lost: Timer::default(),
             looked_for_retried: Timer::default(),
         })
-    }
-
-    async fn add(&self, id: &str, data: String, lead: &str) -> Result<Sent, QueueError> {
-        let addition = Addition { id: id.to_owned(), data, lead: lead.to_owned() };
-        let added = self.additions.call(addition).await?;
-        Ok(if added == 1 { Sent::Accepted } else { Sent::Duplicate })
-    }
-
-    /// Gives back what dead workers held, where it is time to look.
-    async fn recover(&self) -> Result<(), QueueError> {
-        let interval = self.options.stalled_interval;
-        if self.looked_for_lost.is_due(interval) {
-            self.connection.introduce(&self.keys.client_name).await?;
-            let mut recover = self.scripts.recover();
-            recover.arg(millis(interval));
-            let count: u64 = self.connection.run(&recover).await?;
-            if count > 0 {
-                tracing::warn!(count, "workers died: what they had comes again");
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends again the dead letters that somebody retried in BullMQ's way, where it is time to look.
-    async fn redrive(&self) -> Result<(), QueueError> {
-        if !self.looked_for_retried.is_due(REDRIVE_INTERVAL) {
-            return Ok(());
-        }
-        let mut retried = self.scripts.retried();
-        retried.arg(&self.keys.dead_letters);
-        let letters: Vec<String> = self.connection.run(&retried).await?;
-        for letter in letters {
-            let Some(DeadLetter { id, lead_id, data }) = DeadLetter::parse(&letter) else {
-                tracing::error!("a dead letter that was retried was changed: it cannot be read");
-                continue;
-            };
-            let lead = if lead_id.is_empty() { group::group(data, &id) } else { lead_id };
-            self.add(&id, data.to_owned(), &lead).await?;
-            tracing::info!(lead_id = lead, message_id = id, "a dead letter was retried");
-        }
-        Ok(())
-    }
-
-    /// The message of a leased job, unless it turns out not to be its turn.
-    async fn message(&self, leased: Leased) -> Result<Option<Message>, QueueError> {
-        let (id, token, mut lead, data, attempts, losses, sent_at) = leased;
-        let body = String::from_utf8_lossy(&data).into_owned();
-        if lead.is_empty() {
-            lead = group::group(&body, &id);
-            let mut claim = self.scripts.claim();
-            claim.arg(&id).arg(&token).arg(&lead).arg(millis(LOOK_AGAIN));
-            if !self.connection.run(&claim).await? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(Message {
-            receipt: Receipt { key: id.clone(), token },
-            id,
-            group: lead,
-            body,
-            attempt: attempts.saturating_add(1),
-            losses,
-            sent_at: Timestamp::from_millisecond(sent_at).unwrap_or(Timestamp::UNIX_EPOCH),
-        }))
-    }
-
-    /// The messages among the leased jobs. One that cannot be claimed now comes again when its lease has run out.
-    async fn messages(&self, leased: Vec<Leased>) -> Vec<Message> {
-        let claimed = join_all(leased.into_iter().map(|job| self.message(job))).await;
-        let skip = |error| tracing::warn!(%error, "a message could not be claimed");
-        claimed.into_iter().filter_map(|message| message.map_err(skip).ok().flatten()).collect()
     }
 
     async fn give_back(&self, receipt: &Receipt, after: Duration, error: &str) -> Result<i64, QueueError> {
@@ -234,7 +159,24 @@ impl LeadQueue for RedisQueue {
 
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
         let data = serde_json::to_string(event).map_err(QueueError::unavailable)?;
-        self.add(event.delivery_id().as_str(), data, event.lead_id.as_str()).await
+        let (id, lead) = (event.delivery_id().into(), event.lead_id.as_str().to_owned());
+        let added = self.additions.call(Addition { id, data, lead }).await?;
+        Ok(if added == 1 { Sent::Accepted } else { Sent::Duplicate })
+    }
+
+    async fn restore(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+        let data = serde_json::to_string(event).map_err(QueueError::unavailable)?;
+        let id = String::from(event.delivery_id());
+        let mut restore = self.scripts.restore();
+        restore.arg(JOB).arg(millis(LOOK_AGAIN)).arg(&self.keys.dead_letters);
+        restore.arg(&id).arg(data).arg(job_options(&id)).arg(event.lead_id.as_str());
+        let (found, attempts): (i64, u32) = self.connection.run(&restore).await?;
+        Ok(match found {
+            0 => Restored::Waiting,
+            2 => Restored::WorkedElsewhere,
+            3 => Restored::FailedElsewhere { attempts },
+            _ => Restored::Sent,
+        })
     }
 
     async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError> {
@@ -242,7 +184,10 @@ impl LeadQueue for RedisQueue {
             return Ok(Vec::new());
         }
         self.recover().await?;
-        self.redrive().await?;
+        // What is wrong with the dead letters is no reason to leave the living alone.
+        if let Err(error) = self.redrive().await {
+            tracing::warn!(%error, "dead letters could not be looked at");
+        }
         let claim = self.claims.fetch_add(1, Ordering::Relaxed);
         let (jobs, per) = self.options.rate_limit.unwrap_or_default();
         let mut receive = self.scripts.receive();

@@ -18,13 +18,15 @@ const BATCH: usize = 256;
 /// A file of events, in the order they were accepted, each on the disk before its sender is told so.
 ///
 /// One process has one spool; a folder may hold several. A spool that a dead process left behind is taken over by the
-/// next one that starts.
+/// next one that starts, or emptied by whoever asks for [`Spool::abandoned`].
 #[derive(Clone)]
 pub struct Spool(Arc<Mutex<Inner>>);
 
 struct Inner {
     file: File,
     path: PathBuf,
+    /// Where lines go that cannot be read.
+    unreadable: PathBuf,
     /// Everything before has been sent.
     sent_to: u64,
     /// Everything before is on the disk, and whole.
@@ -43,6 +45,14 @@ pub enum SpoolError {
     Io(#[from] io::Error),
 }
 
+/// The spools of a folder that hold something.
+pub struct Abandoned {
+    /// Those that no process has.
+    pub spools: Vec<Spool>,
+    /// How many other processes have, which empty them themselves.
+    pub held: usize,
+}
+
 impl Spool {
     /// Opens the first spool of a folder that no other process has, and makes one where there is none. It takes up to
     /// `max_bytes`.
@@ -51,20 +61,57 @@ impl Spool {
     pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, SpoolError> {
         create_dir_all(folder)?;
         for number in 0..MAX_SPOOLS {
-            let path = folder.join(format!("{number}.jsonl"));
-            let file = open_private(&path)?;
-            match file.try_lock() {
-                Ok(()) => {
-                    // The file's name must survive a power cut as well as its content.
-                    File::open(folder)?.sync_all()?;
-                    let inner = Inner::new(file, path, max_bytes)?;
-                    return Ok(Self(Arc::new(Mutex::new(inner))));
-                }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(error.into()),
+            if let Some(spool) = Self::take(folder, number, max_bytes)? {
+                // The file's name must survive a power cut as well as its content.
+                File::open(folder)?.sync_all()?;
+                return Ok(spool);
             }
         }
         Err(io::Error::other("every spool of the folder is in use").into())
+    }
+
+    /// The spools of a folder that hold something and that no process has: several may have died.
+    pub fn abandoned(folder: &Path, max_bytes: u64) -> Result<Abandoned, SpoolError> {
+        let mut abandoned = Abandoned { spools: Vec::new(), held: 0 };
+        for number in 0..MAX_SPOOLS {
+            // One that holds nothing is left alone: a process that starts just now may want it.
+            if std::fs::metadata(path_of(folder, number)).is_ok_and(|file| file.len() > 0) {
+                match Self::take(folder, number, max_bytes)? {
+                    Some(spool) => abandoned.spools.push(spool),
+                    None => abandoned.held += 1,
+                }
+            }
+        }
+        Ok(abandoned)
+    }
+
+    /// How many lines of a folder's spools could not be read, and were put aside.
+    pub fn unreadable(folder: &Path) -> io::Result<usize> {
+        let mut lines = 0;
+        for number in 0..MAX_SPOOLS {
+            match std::fs::read(unreadable_of(folder, number)) {
+                Ok(content) => {
+                    lines += content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(lines)
+    }
+
+    /// None where another process has it.
+    fn take(folder: &Path, number: u32, max_bytes: u64) -> Result<Option<Self>, SpoolError> {
+        let path = path_of(folder, number);
+        let file = open_private(&path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                let inner = Inner::new(file, path, unreadable_of(folder, number), max_bytes)?;
+                Ok(Some(Self(Arc::new(Mutex::new(inner)))))
+            }
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
     }
 
     /// Whether nothing waits.
@@ -97,11 +144,10 @@ impl Spool {
             if batch.is_empty() {
                 return Ok(accepted);
             }
-            for (event, end) in batch {
-                if let Some(event) = event
-                    && queue.send(&event).await? == Sent::Accepted
-                {
-                    accepted += 1;
+            for (line, end) in batch {
+                match serde_json::from_slice(&line) {
+                    Ok(event) => accepted += u64::from(queue.send(&event).await? == Sent::Accepted),
+                    Err(_) => self.lock().put_aside(&line).map_err(QueueError::unavailable)?,
                 }
                 self.lock().sent(end).map_err(QueueError::unavailable)?;
             }
@@ -114,11 +160,11 @@ impl Spool {
 }
 
 impl Inner {
-    fn new(mut file: File, path: PathBuf, max_bytes: u64) -> Result<Self, SpoolError> {
+    fn new(mut file: File, path: PathBuf, unreadable: PathBuf, max_bytes: u64) -> Result<Self, SpoolError> {
         let end = end_of_last_line(&mut file)?;
         file.set_len(end)?;
         file.sync_all()?;
-        Ok(Self { file, path, sent_to: 0, end, max_bytes })
+        Ok(Self { file, path, unreadable, sent_to: 0, end, max_bytes })
     }
 
     fn append(&mut self, line: &[u8]) -> Result<(), SpoolError> {
@@ -136,24 +182,35 @@ impl Inner {
         Ok(())
     }
 
-    /// The next events, each with the place behind it. One that cannot be read is none: the file was damaged.
-    fn read(&self, most: usize) -> io::Result<Vec<(Option<LeadEvent>, u64)>> {
+    /// The next lines, each with the place behind it.
+    fn read(&self, most: usize) -> io::Result<Vec<(Vec<u8>, u64)>> {
         let mut reader = BufReader::new(File::open(&self.path)?);
         let mut place = reader.seek(SeekFrom::Start(self.sent_to))?;
-        let mut events = Vec::new();
-        while place < self.end && events.len() < most {
+        let mut lines = Vec::new();
+        while place < self.end && lines.len() < most {
             let mut line = Vec::new();
             place += reader.read_until(b'\n', &mut line)? as u64;
             if line.is_empty() {
                 return Err(io::Error::other("the spool was cut short by someone else"));
             }
-            let event = serde_json::from_slice(&line).ok();
-            if event.is_none() {
-                tracing::error!(place, "a line of the spool cannot be read and is skipped");
-            }
-            events.push((event, place));
+            lines.push((line, place));
         }
-        Ok(events)
+        Ok(lines)
+    }
+
+    /// Keeps a line that cannot be read, since the file was damaged, where a person finds it. It is on the disk when this
+    /// returns.
+    fn put_aside(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = open_private(&self.unreadable)?;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(line)?;
+        file.sync_all()?;
+        if let Some(folder) = self.unreadable.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        metrics::counter!("revenueflow_spool_unreadable_total").increment(1);
+        tracing::error!(file = %self.unreadable.display(), "a line of the spool cannot be read: it is put aside");
+        Ok(())
     }
 
     /// Notes that everything before `place` is sent, and forgets it once nothing waits.
@@ -161,11 +218,20 @@ impl Inner {
         self.sent_to = place;
         if self.sent_to == self.end {
             self.file.set_len(0)?;
-            self.file.sync_all()?;
+            // Where the disk fails from here on, the file is empty all the same, and the next event belongs at its start.
             (self.sent_to, self.end) = (0, 0);
+            self.file.sync_all()?;
         }
         Ok(())
     }
+}
+
+fn path_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number}.jsonl"))
+}
+
+fn unreadable_of(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("{number}.unreadable.jsonl"))
 }
 
 /// Only we may read it: it holds what leads wrote.
@@ -196,147 +262,4 @@ fn end_of_last_line(file: &mut File) -> io::Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-
-    use async_trait::async_trait;
-    use jiff::Timestamp;
-    use lead::{CampaignId, Dependency, EmailAddress, Lead};
-
-    use super::*;
-    use crate::{Depth, Message, Pause, Receipt, Settlement};
-
-    #[derive(Default)]
-    struct Queue {
-        sent: Mutex<Vec<LeadEvent>>,
-        is_away: AtomicBool,
-    }
-
-    #[async_trait]
-    impl LeadQueue for Queue {
-        fn backend(&self) -> &'static str {
-            "test"
-        }
-        async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
-            if self.is_away.load(Ordering::Relaxed) {
-                return Err(QueueError::unavailable("away"));
-            }
-            let mut sent = self.sent.lock().unwrap();
-            if sent.contains(event) {
-                return Ok(Sent::Duplicate);
-            }
-            sent.push(event.clone());
-            Ok(Sent::Accepted)
-        }
-        async fn receive(&self, _: usize) -> Result<Vec<Message>, QueueError> {
-            unreachable!("the spool only sends")
-        }
-        async fn extend(&self, _: &Receipt) -> Result<(), QueueError> {
-            unreachable!("the spool only sends")
-        }
-        async fn settle(&self, _: &Receipt, _: &Settlement) -> Result<(), QueueError> {
-            unreachable!("the spool only sends")
-        }
-        async fn pause(&self, _: &Dependency, _: &str, _: Timestamp) -> Result<(), QueueError> {
-            unreachable!("the spool only sends")
-        }
-        async fn resume(&self, _: &Dependency) -> Result<(), QueueError> {
-            unreachable!("the spool only sends")
-        }
-        async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
-            unreachable!("the spool only sends")
-        }
-        async fn depth(&self) -> Result<Depth, QueueError> {
-            unreachable!("the spool only sends")
-        }
-        fn visibility_timeout(&self) -> Duration {
-            Duration::ZERO
-        }
-    }
-
-    fn event(number: usize) -> LeadEvent {
-        let email = EmailAddress::parse(&format!("lead{number}@example.com")).unwrap();
-        LeadEvent::new(Lead::new(email, CampaignId::parse("c").unwrap()), Timestamp::UNIX_EPOCH)
-    }
-
-    fn open(folder: &Path) -> Spool {
-        Spool::open(folder, 1 << 20).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_was_spooled_is_sent_in_order_also_by_the_next_process() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = open(folder.path());
-        let events: Vec<_> = (0..600).map(event).collect();
-        for event in &events {
-            spool.append(event).unwrap();
-        }
-        drop(spool); // the process dies
-        let (spool, queue) = (open(folder.path()), Queue::default());
-        assert!(!spool.is_empty());
-        assert_eq!(spool.drain(&queue).await.unwrap(), 600);
-        assert_eq!(*queue.sent.lock().unwrap(), events);
-        assert!(spool.is_empty());
-        drop(spool);
-        assert!(open(folder.path()).is_empty(), "what was sent is gone");
-    }
-
-    #[tokio::test]
-    async fn a_queue_that_is_still_away_leaves_everything_where_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let (spool, queue) = (open(folder.path()), Queue::default());
-        spool.append(&event(1)).unwrap();
-        queue.is_away.store(true, Ordering::Relaxed);
-        assert!(spool.drain(&queue).await.is_err());
-        spool.append(&event(2)).unwrap();
-        queue.is_away.store(false, Ordering::Relaxed);
-        assert_eq!(spool.drain(&queue).await.unwrap(), 2);
-        assert_eq!(spool.waiting_bytes(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_line_that_a_crash_cut_short_was_never_acknowledged() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = open(folder.path());
-        spool.append(&event(1)).unwrap();
-        drop(spool);
-        let file = folder.path().join("0.jsonl");
-        let mut torn = OpenOptions::new().append(true).open(&file).unwrap();
-        torn.write_all(br#"{"version":1,"lead_id":"ab"#).unwrap();
-        drop(torn);
-        let (spool, queue) = (open(folder.path()), Queue::default());
-        spool.append(&event(2)).unwrap();
-        assert_eq!(spool.drain(&queue).await.unwrap(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_damaged_line_does_not_hold_up_the_others() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("0.jsonl"), b"nonsense\n").unwrap();
-        let (spool, queue) = (open(folder.path()), Queue::default());
-        spool.append(&event(1)).unwrap();
-        assert_eq!(spool.drain(&queue).await.unwrap(), 1);
-        assert!(spool.is_empty());
-    }
-
-    #[test]
-    fn two_processes_have_two_spools() {
-        let folder = tempfile::tempdir().unwrap();
-        let (one, two) = (open(folder.path()), open(folder.path()));
-        one.append(&event(1)).unwrap();
-        assert!(two.is_empty());
-    }
-
-    #[test]
-    fn a_full_spool_says_so_and_keeps_what_it_has() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path(), 700).unwrap();
-        let mut kept = 0;
-        while spool.append(&event(kept)).is_ok() {
-            kept += 1;
-        }
-        assert!(matches!(spool.append(&event(99)), Err(SpoolError::Full)));
-        assert!((1..10).contains(&kept) && !spool.is_empty());
-    }
-}
+mod tests;

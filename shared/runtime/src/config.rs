@@ -38,6 +38,8 @@ pub struct Config {
     pub queue: QueueKind,
     /// `REDIS_URL`: where the queue is, when it is in Redis. May hold a password.
     pub redis_url: Option<SecretString>,
+    /// `REDIS_PREFIX`: what the queue's keys start with.
+    pub redis_prefix: String,
     /// `SPOOL_DIR`: where accepted leads wait while Redis cannot be reached.
     pub spool_dir: PathBuf,
     /// `SPOOL_MAX_BYTES`: how much of the disk they may take.
@@ -99,6 +101,7 @@ impl Config {
             database_pool: variables.number("DATABASE_POOL", 16, 2..=500)?,
             queue: queue_kind(variables)?,
             redis_url: variables.secret("REDIS_URL"),
+            redis_prefix: redis_prefix(variables)?,
             spool_dir: variables.text("SPOOL_DIR").unwrap_or_else(|| "spool".to_owned()).into(),
             spool_max_bytes: variables.number("SPOOL_MAX_BYTES", 1 << 30, 1 << 20..=1 << 50)?,
             worker_rate_limit: match variables.number("WORKER_RATE_LIMIT", 0, 0..=1_000_000)? {
@@ -187,6 +190,15 @@ fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
     Ok(queue)
 }
 
+/// What the application on the other side has as its `prefix`.
+fn redis_prefix(variables: &Variables<'_>) -> Result<String, ConfigError> {
+    let prefix = variables.text("REDIS_PREFIX").unwrap_or_else(|| "bull".to_owned());
+    if prefix.len() > 100 || prefix.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(ConfigError::new("REDIS_PREFIX", "must be at most 100 characters without spaces"));
+    }
+    Ok(prefix)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +227,7 @@ mod tests {
                 "AI_PROVIDER: must be one of rules, gemini, bedrock, not \"oracle\"",
             ),
             (&[("QUEUE", "redis")], "REDIS_URL: must be set when QUEUE=redis"),
+            (&[("REDIS_PREFIX", "my app")], "REDIS_PREFIX: must be at most 100 characters without spaces"),
             (&[("ENV", "REAL")], "CRM_PROVIDER: must be set when ENV=REAL"),
             (
                 &[("WORKER_CONCURRENCY", "0")],
@@ -235,6 +248,7 @@ mod tests {
         assert_eq!(read(&[redis]).unwrap().queue, QueueKind::Redis);
         assert_eq!(read(&[redis, ("QUEUE", "database")]).unwrap().queue, QueueKind::Database);
         assert!(!format!("{:?}", read(&[redis]).unwrap()).contains("hush"));
+        assert_eq!(read(&[redis]).unwrap().redis_prefix, "bull", "BullMQ's own");
     }
 
     #[test]

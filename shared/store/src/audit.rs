@@ -54,6 +54,8 @@ pub enum AuditKind {
     Retrying,
     /// It could not be tried; it waits for an outside system.
     Deferred,
+    /// A worker of another application on the same queue has done it.
+    WorkedElsewhere,
     /// Given up.
     DeadLettered,
     /// Put up for judgement again.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, to_json};
+use crate::work::supersede;
 use crate::{Result, Store, erasure};
 
 /// One effect on the CRM, as the ledger has it.
@@ -44,9 +45,17 @@ pub struct ActionRecord {
 #[async_trait]
 impl Ledger for Store {
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
-        let gone =
-            || Failure::permanent("lead_erased", "the person was erased while the lead was being worked on");
-        self.begin_actions(provider, plan).await?.ok_or_else(gone)
+        match self.begin_actions(provider, plan).await? {
+            BegunActions::Begun(states) => Ok(states),
+            BegunActions::Erased => {
+                let message = "the person was erased while the lead was being worked on";
+                Err(Failure::permanent("lead_erased", message))
+            }
+            BegunActions::Superseded => Err(Failure::permanent(
+                SUPERSEDED,
+                "a newer delivery has come while this one was being worked on",
+            )),
+        }
     }
 
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
@@ -58,14 +67,40 @@ impl Ledger for Store {
     }
 }
 
+/// The code of the failure of a plan whose delivery is no longer its lead's newest: nothing is left to be done for it.
+pub const SUPERSEDED: &str = "superseded";
+
+/// What came of beginning the actions of a plan.
+enum BegunActions {
+    /// Where each stood before.
+    Begun(Vec<LedgerState>),
+    /// The lead was erased meanwhile: nothing personal is to be written again.
+    Erased,
+    /// The delivery was overtaken while it was being worked on, and is closed: what it would write is old.
+    Superseded,
+}
+
 impl Store {
-    /// None where the lead was erased meanwhile: nothing personal is to be written again.
-    async fn begin_actions(&self, provider: &str, plan: &Plan) -> Result<Option<Vec<LedgerState>>> {
+    async fn begin_actions(&self, provider: &str, plan: &Plan) -> Result<BegunActions> {
         let now = self.now_millis();
         let mut states = Vec::with_capacity(plan.actions.len());
         let mut transaction = self.begin_on(&plan.lead_id).await?;
         if erasure::is_lead_erased(&mut transaction, &plan.lead_id).await? {
-            return Ok(None);
+            return Ok(BegunActions::Erased);
+        }
+        // One that is finished may be written for again: the next owner of its lead.
+        let overtaken = sqlx::query(
+            "SELECT d.revision FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
+             WHERE d.delivery_id = $1 AND d.state IN ('open', 'superseded') AND l.delivery_id <> d.delivery_id",
+        )
+        .bind(plan.delivery_id.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(row) = overtaken {
+            let revision = row.number("revision")?;
+            supersede(&mut transaction, &plan.lead_id, &plan.delivery_id, revision, now).await?;
+            transaction.commit().await?;
+            return Ok(BegunActions::Superseded);
         }
         for planned in &plan.actions {
             let before = sqlx::query("SELECT state, record_id, created FROM crm_action WHERE action_id = $1")
@@ -93,7 +128,7 @@ impl Store {
             .await?;
         }
         transaction.commit().await?;
-        Ok(Some(states))
+        Ok(BegunActions::Begun(states))
     }
 
     async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {

@@ -42,7 +42,7 @@ pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
 pub use dead_letter::{DeadLetter, DeadLetterBody};
 pub use erasure::{ByHand, Erasure, Found};
 pub use leads::{Cursor, DeliveryRecord, LeadFilter, LeadRecord};
-pub use ledger::ActionRecord;
+pub use ledger::{ActionRecord, SUPERSEDED};
 pub use limits::SharedLimits;
 pub use quarantine::{QuarantineItem, Quarantined};
 pub use review::{ReviewDecision, Reviewed, Verdict};

@@ -35,14 +35,31 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if reopened.rows_affected() == 1 {
-            dead_letter::forget(&mut transaction, delivery.as_str()).await?;
-            set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
-            let detail = json!({ "reason": reason, "rejudge": rejudge });
-            audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Reopened, &detail).await?;
+            note_reopened(&mut transaction, lead, &delivery, rejudge, reason, now).await?;
         }
         let event = event_of_delivery(&mut transaction, &delivery).await?;
         transaction.commit().await?;
         Ok(Some(event))
+    }
+
+    /// Puts a delivery up for work again that was given up, where it is still its lead's newest: for somebody who has put its
+    /// message back into the queue. False where there is nothing to put up again.
+    pub async fn reopen_given_up(&self, event: &LeadEvent, reason: &str) -> Result<bool> {
+        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let mut transaction = self.begin_on(&event.lead_id).await?;
+        let reopened = sqlx::query(
+            "UPDATE delivery SET state = 'open', finished_at = NULL WHERE delivery_id = $1 AND state = 'failed' \
+             AND EXISTS (SELECT 1 FROM lead WHERE lead.lead_id = delivery.lead_id AND lead.delivery_id = $1)",
+        )
+        .bind(delivery.as_str())
+        .execute(&mut *transaction)
+        .await?;
+        let is_reopened = reopened.rows_affected() == 1;
+        if is_reopened {
+            note_reopened(&mut transaction, &event.lead_id, &delivery, false, reason, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(is_reopened)
     }
 
     /// Leads that were judged without an AI, oldest first: to be judged again. After each judgement that nobody could make a
@@ -90,6 +107,21 @@ impl Store {
         .await?;
         rows.iter().map(event_of).collect()
     }
+}
+
+/// What goes with opening a delivery again.
+async fn note_reopened(
+    connection: &mut Connection,
+    lead: &LeadId,
+    delivery: &DeliveryId,
+    rejudge: bool,
+    reason: &str,
+    now: i64,
+) -> Result<()> {
+    dead_letter::forget(connection, delivery.as_str()).await?;
+    set_status(connection, lead, delivery, LeadStatus::Queued, None, now).await?;
+    let detail = json!({ "reason": reason, "rejudge": rejudge });
+    audit::append(connection, lead, Some(delivery), now, AuditKind::Reopened, &detail).await
 }
 
 /// The event of a delivery that is there.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crm::Preview;
 use database::Connection;
-use lead::{DeliveryId, Failure, Lead, LeadEvent, LeadId, LeadStatus};
+use lead::{DeliveryId, Failure, FailureClass, Lead, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -18,7 +18,9 @@ use crate::{AnalysisRecord, CrmFacts, Result, Store, SuppressionKind};
 pub enum Begun {
     /// There is work to do, from where the last attempt stopped.
     Work(Box<Work>),
-    /// Nothing is left to do: it was finished before, given up, or overtaken by a newer one.
+    /// It was given up before, for this reason, and nobody has asked for it since.
+    GivenUp(Failure),
+    /// Nothing is left to do: it was finished before, or overtaken by a newer one.
     Nothing,
 }
 
@@ -79,8 +81,9 @@ impl Store {
         let (now, delivery) = (self.now_millis(), event.delivery_id());
         let mut transaction = self.begin_on(&event.lead_id).await?;
         let Some(row) = self.open_row(&mut transaction, event).await? else {
+            let given_up = why_given_up(&mut transaction, &delivery).await?;
             transaction.commit().await?;
-            return Ok(Begun::Nothing);
+            return Ok(given_up.map_or(Begun::Nothing, Begun::GivenUp));
         };
         set_status(&mut transaction, &event.lead_id, &delivery, LeadStatus::Processing, None, now).await?;
         let detail = json!({ "attempt": attempt, "round": row.number("round")? });
@@ -190,6 +193,20 @@ impl Store {
         transaction.commit().await
     }
 
+    /// Closes an open delivery that a worker of another application on the same queue has done. Ending it twice changes
+    /// nothing.
+    pub async fn record_worked_elsewhere(&self, event: &LeadEvent) -> Result<()> {
+        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let mut transaction = self.begin_on(&event.lead_id).await?;
+        if self.open_row(&mut transaction, event).await?.is_some() {
+            close(&mut transaction, &delivery, "done", now).await?;
+            let (status, kind) = (LeadStatus::WorkedElsewhere, AuditKind::WorkedElsewhere);
+            set_status(&mut transaction, &event.lead_id, &delivery, status, None, now).await?;
+            audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, kind, &json!({})).await?;
+        }
+        transaction.commit().await
+    }
+
     /// The row of a delivery that there is still something to do for. It is accepted first where that has not
     /// happened yet, and closed where a newer one has overtaken it.
     pub(crate) async fn open_row(
@@ -210,12 +227,40 @@ impl Store {
         if row.text("newest")? == delivery.as_str() {
             return Ok(Some(row));
         }
-        let now = self.now_millis();
-        close(connection, &delivery, "superseded", now).await?;
-        let (kind, detail) = (AuditKind::Superseded, json!({ "revision": row.number("revision")? }));
-        audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
+        supersede(connection, &event.lead_id, &delivery, row.number("revision")?, self.now_millis()).await?;
         Ok(None)
     }
+}
+
+/// Why the newest delivery of a lead was given up; none where it was not.
+async fn why_given_up(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<Failure>> {
+    let row = sqlx::query(
+        "SELECT l.failure FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
+         WHERE d.delivery_id = $1 AND d.state = 'failed' AND l.delivery_id = d.delivery_id",
+    )
+    .bind(delivery.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let failure: Option<Failure> = row.optional_json("failure")?;
+    let failure = failure.unwrap_or_else(|| Failure::permanent("given_up", "it was given up before"));
+    // Whatever it was, there are no attempts left.
+    Ok(Some(Failure { class: FailureClass::Permanent, ..failure }))
+}
+
+/// Closes an open delivery that a newer one has overtaken.
+pub(crate) async fn supersede(
+    connection: &mut Connection,
+    lead: &LeadId,
+    delivery: &DeliveryId,
+    revision: i64,
+    now: i64,
+) -> Result<()> {
+    if close(connection, delivery, "superseded", now).await? {
+        let (kind, detail) = (AuditKind::Superseded, json!({ "revision": revision }));
+        audit::append(connection, lead, Some(delivery), now, kind, &detail).await?;
+    }
+    Ok(())
 }
 
 async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {

@@ -119,6 +119,7 @@ async fn outside(report: &mut Report, config: &mut Config, mapping_can_be_read: 
         (false, QueueKind::Database) => report.skip("queue", "needs the database"),
         _ => work::queue(report, &app).await,
     }
+    work::spool(report, config);
     work::enrichment(report, &app).await;
     crm::crm(report, config, &app, mapping_can_be_read).await;
     app.store.database().close().await;

@@ -1,6 +1,8 @@
 use std::fmt::Write as _;
 
 use enrichment::Fixtures;
+use queue::Spool;
+use runtime::{Config, QueueKind};
 
 use super::report::Report;
 use crate::app::App;
@@ -68,5 +70,23 @@ pub(super) async fn enrichment(report: &mut Report, app: &App) {
                 report.ok(CHECK, format!("{name}, key not tried, since a question costs a credit"));
             }
         }
+    }
+}
+
+/// Where there is one: whether all of it could be read.
+pub(super) fn spool(report: &mut Report, config: &Config) {
+    const CHECK: &str = "spool";
+    if config.queue != QueueKind::Redis {
+        return;
+    }
+    let folder = config.spool_dir.display();
+    match Spool::unreadable(&config.spool_dir) {
+        Ok(0) => report.ok(CHECK, format!("{folder}, every line could be read")),
+        Ok(lines) => {
+            let lines = count(lines, "line", "lines");
+            let hint = "they are kept in its files N.unreadable.jsonl: mend them, post the leads again, delete the files";
+            report.warn(CHECK, format!("{folder}, {lines} could not be read"), hint);
+        }
+        Err(error) => report.fail(CHECK, &error.into()),
     }
 }

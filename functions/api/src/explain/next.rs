@@ -28,6 +28,9 @@ pub(super) fn standing(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> 
         LeadStatus::Suppressed => {
             return "Not written to the CRM: the person is on the suppression list.".to_owned();
         }
+        LeadStatus::WorkedElsewhere => {
+            return "Done by a worker of another application on the same queue: what it wrote is not known here.".to_owned();
+        }
         LeadStatus::PermanentlyFailed => {
             return "Given up, with the reason below; it is among the dead letters.".to_owned();
         }
@@ -100,6 +103,11 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
         LeadStatus::Suppressed => {
             steps.push(format!(
                 "Once `revenueflow suppress remove` has taken the person off the list, `revenueflow replay {id} --apply` has it judged and written."
+            ));
+        }
+        LeadStatus::WorkedElsewhere => {
+            steps.push(format!(
+                "`revenueflow replay {id} --apply` has it judged and written by RevenueFlow as well."
             ));
         }
         LeadStatus::PermanentlyFailed => {

@@ -28,7 +28,8 @@ macro_rules! words {
 words! {
     /// Where a lead stands. `queued`, `processing` and `retrying` go on by themselves; the others are final.
     Status as "snake_case" {
-        Queued, Processing, Retrying, Synced, Held, Dismissed, Suppressed, Planned, PermanentlyFailed,
+        Queued, Processing, Retrying, Synced, Held, Dismissed, Suppressed, Planned, WorkedElsewhere,
+        PermanentlyFailed,
     }
 
     /// The level that the score amounts to.

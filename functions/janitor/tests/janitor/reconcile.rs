@@ -1,6 +1,6 @@
 //! Sending again what fell out of the queue.
 
-use janitor::Place;
+use janitor::{Place, Reconciled};
 use lead::{LeadEvent, LeadStatus};
 
 use crate::support::{House, event, only};
@@ -93,8 +93,8 @@ async fn an_operator_can_have_everything_looked_at_at_once(house: House) {
     house.post(&[event(&house, "young")], &[0]).await;
     house.advance(1);
     let mut progress = Vec::new();
-    let (sent, waiting) = janitor.reconcile_all(|looked_at| progress.push(looked_at)).await.unwrap();
-    assert_eq!((sent, waiting), (2, 449));
+    let reconciled = janitor.reconcile_all(|looked_at| progress.push(looked_at)).await.unwrap();
+    assert_eq!(reconciled, Reconciled { sent: 2, waiting: 449, elsewhere: 0 });
     assert_eq!(progress, [200, 400, 451]);
 }
 

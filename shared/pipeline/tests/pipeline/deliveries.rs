@@ -1,10 +1,15 @@
 //! Several deliveries of one lead: one record, the newest content.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules};
+use async_trait::async_trait;
 use crm::testing::Fault;
-use lead::{Decision, LeadEvent, LeadStatus};
-use queue::LeadHandler as _;
+use grounding::FactSheet;
+use lead::{Decision, Failure, FailureClass, LeadEvent, LeadStatus};
+use queue::{LeadHandler as _, Message, settle_failed};
+use store::{AuditKind, Store};
 
 use crate::support::{World, at, hot, message};
 
@@ -114,7 +119,64 @@ async fn what_may_have_been_written_is_written_again(world: World) {
     assert_eq!(world.crm_lead(&first.lead_id).await.fields["decision"], "ROUTE_TO_SDR");
 }
 
+/// Takes in another delivery while it is asked about one.
+struct Meanwhile {
+    store: Store,
+    event: LeadEvent,
+    rules: Rules,
+}
+
+#[async_trait]
+impl Analyst for Meanwhile {
+    fn provider(&self) -> &'static str {
+        "fake"
+    }
+
+    fn model(&self) -> &'static str {
+        "fake-1"
+    }
+
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+        self.store.accept(&self.event).await.unwrap();
+        self.rules.analyse(facts).await
+    }
+}
+
+async fn what_is_overtaken_while_it_is_judged_is_not_written(world: World) {
+    let (older, newer) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
+    let mut pipeline = world.pipeline().await;
+    let rules = Rules::new(Icp::default_config());
+    pipeline.analyst = Arc::new(Meanwhile { store: world.store.clone(), event: newer.clone(), rules });
+    pipeline.handle(&message(&older, 1)).await.unwrap();
+    assert!(world.crm().await.is_empty());
+    assert!(world.kinds(&older.lead_id).await.contains(&AuditKind::Superseded));
+    world.pipeline().await.handle(&message(&newer, 1)).await.unwrap();
+    assert_eq!(world.crm_lead(&older.lead_id).await.fields["title"], "CTO");
+}
+
+async fn what_was_given_up_is_worked_when_it_was_put_back_and_else_given_up_again(world: World) {
+    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
+    let refused = Failure::permanent("crm_refused", "the CRM refused it");
+    pipeline.record(&message(&event, 1), &settle_failed(1, refused)).await.unwrap();
+    // The process died before the queue knew.
+    let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
+    assert_eq!((failure.code.as_ref(), failure.class), ("crm_refused", FailureClass::Permanent));
+    let before = world.everything(&event.lead_id).await;
+    pipeline.record(&message(&event, 1), &settle_failed(1, failure)).await.unwrap();
+    assert_eq!(world.everything(&event.lead_id).await, before);
+    // Somebody at a dashboard has put it back.
+    let redriven = Message { redriven: true, ..message(&event, 1) };
+    pipeline.handle(&redriven).await.unwrap();
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
+    assert!(world.kinds(&event.lead_id).await.contains(&AuditKind::Reopened));
+    let before = world.everything(&event.lead_id).await;
+    pipeline.handle(&redriven).await.unwrap();
+    assert_eq!(world.everything(&event.lead_id).await, before, "what is done is not done again");
+}
+
 on_both!(
+    what_is_overtaken_while_it_is_judged_is_not_written,
+    what_was_given_up_is_worked_when_it_was_put_back_and_else_given_up_again,
     a_revision_writes_only_what_it_changes,
     what_may_have_been_written_is_written_again,
     a_lead_is_enriched_judged_and_written,

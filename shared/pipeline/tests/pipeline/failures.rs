@@ -109,10 +109,10 @@ async fn what_the_crm_refuses_is_parked_and_a_redrive_goes_on_from_what_is_store
         (parked.status, parked.failure.unwrap().code.as_ref()),
         (LeadStatus::PermanentlyFailed, "test_refused")
     );
-    pipeline.handle(&message(&event, 1)).await.unwrap();
+    let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
     assert_eq!(
-        world.lead(&event.lead_id).await.status,
-        LeadStatus::PermanentlyFailed,
+        (world.lead(&event.lead_id).await.status, failure.code.as_ref()),
+        (LeadStatus::PermanentlyFailed, "test_refused"),
         "given up is given up"
     );
 

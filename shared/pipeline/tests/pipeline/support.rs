@@ -179,6 +179,7 @@ pub(crate) fn raw_message(body: &str, attempt: u32) -> Message {
         attempt,
         losses: 0,
         sent_at: at(0),
+        redriven: false,
         receipt: Receipt { key: "group-1".into(), token: "t".into() },
     }
 }

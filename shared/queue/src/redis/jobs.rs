@@ -12,7 +12,7 @@ use super::{LOOK_AGAIN, SURRENDER, millis};
 use crate::Receipt;
 
 /// The name of every job.
-const JOB: &str = "process-lead";
+pub(super) const JOB: &str = "process-lead";
 
 /// How many completed jobs are kept for dashboards, and for how many seconds.
 pub(super) const KEEP_COMPLETED: (u32, u32) = (1000, 24 * 60 * 60);
@@ -66,7 +66,7 @@ pub(super) fn completions(connection: &Arc<Connection>, scripts: &Arc<Scripts>) 
 
 /// What a job tells the workers of Node's: as many attempts as ours, with the same waits (2, 4, 8, 16 seconds), and
 /// how many finished jobs to keep.
-fn job_options(id: &str) -> String {
+pub(super) fn job_options(id: &str) -> String {
     json!({
         "attempts": crate::MAX_ATTEMPTS,
         "backoff": {"type": "exponential", "delay": 2000},

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lead::LeadEvent;
+
 /// How a [`RedisQueue`](crate::RedisQueue) behaves.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
@@ -13,16 +15,20 @@ pub struct RedisOptions {
     pub rate_limit: Option<(u32, Duration)>,
     /// What BullMQ's keys start with.
     pub prefix: String,
+    /// Reads a job's data as the workers will: which lead it is about is its place in the order, and which delivery what the
+    /// store knows it by. None for what they will not be able to read; such a job waits for no other.
+    pub read: fn(&str) -> Option<LeadEvent>,
 }
 
 impl Default for RedisOptions {
-    /// BullMQ's own defaults: 30 seconds each, no limit, `bull`.
+    /// BullMQ's own defaults: 30 seconds each, no limit, `bull`. Reads lead events and nothing else.
     fn default() -> Self {
         Self {
             visibility: Duration::from_secs(30),
             stalled_interval: Duration::from_secs(30),
             rate_limit: None,
             prefix: "bull".to_owned(),
+            read: |data| serde_json::from_str(data).ok(),
         }
     }
 }

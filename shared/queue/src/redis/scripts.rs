@@ -59,17 +59,19 @@ macro_rules! scripts {
 
 scripts! {
     again: "moves" "leases" "errors";
-    bury: "moves" "order" "leases" "errors" "letters";
-    claim: "moves" "order" "leases";
+    bury: "moves" "order" "leases" "errors" "letters" "alias";
+    claim: "moves" "order" "leases" "alias";
     depth: "moves";
-    done: "moves" "order" "leases" "keep";
+    done: "moves" "order" "leases" "keep" "alias";
     extend: ;
-    finished: "moves" "order" "keep" "letters";
+    finished: "moves" "order" "keep" "letters" "alias";
     pause: "moves";
     pauses: "moves";
     receive: "moves" "order";
     recover: "moves";
+    redrive: "moves" "order" "letters" "alias" "add";
+    restore: "moves" "order" "letters" "alias" "add";
     resume: "moves";
     retried: ;
-    send: "moves" "order" "letters";
+    send: "moves" "order" "letters" "alias" "add";
 }

@@ -114,6 +114,7 @@ impl LeadQueue for SqsQueue {
                 attempt: tries.attempts.saturating_add(1),
                 losses: tries.losses,
                 sent_at: received.sent_at,
+                redriven: false,
                 receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
             });
             self.held().insert(received.receipt.clone(), received);

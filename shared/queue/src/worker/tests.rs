@@ -38,6 +38,7 @@ impl ScriptedQueue {
             attempt: 1,
             losses: 0,
             sent_at: Timestamp::UNIX_EPOCH,
+            redriven: false,
             receipt: Receipt { key: "group".into(), token: "token".into() },
         };
         let queue = Self::default();

@@ -44,8 +44,15 @@ impl Fixture {
             visibility: VISIBILITY,
             stalled_interval: STALLED_INTERVAL,
             prefix: self.prefix.clone(),
+            read,
             ..RedisOptions::default()
         }
+    }
+
+    /// A connection to the server, for what no queue of ours would do.
+    pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
     }
 
     pub(crate) fn queue(&self) -> Arc<RedisQueue> {
@@ -66,6 +73,18 @@ impl Harness for Fixture {
     async fn advance(&self, by: Duration) {
         tokio::time::sleep(by).await;
     }
+}
+
+/// Reads lead events, and what producers of Node's add here, as the pipeline does.
+fn read(data: &str) -> Option<LeadEvent> {
+    let fields: serde_json::Value = serde_json::from_str(data).ok()?;
+    serde_json::from_str(data).ok().or_else(|| {
+        let email =
+            EmailAddress::parse(fields["emailAddress"].as_str().or(fields["email"].as_str())?).ok()?;
+        let mut lead = Lead::new(email, CampaignId::parse(fields["campaign_id"].as_str()?).ok()?);
+        lead.title = fields["title"].as_str().map(str::to_owned);
+        Some(LeadEvent::new(lead, Timestamp::UNIX_EPOCH))
+    })
 }
 
 /// The `n`th content of a lead.

@@ -1,7 +1,7 @@
 //! Messages that were given up.
 
-use lead::{Failure, LeadStatus};
-use store::{AuditKind, Cursor};
+use lead::{Failure, FailureClass, LeadStatus};
+use store::{AuditKind, Begun, Cursor};
 
 use crate::support::{Fixture, begin, event, has_work, kinds, lead, settled};
 
@@ -109,7 +109,45 @@ async fn letters_are_listed_newest_first_page_after_page(fixture: Fixture) {
     assert_eq!(ids, ["m6", "m5", "m4", "m3", "m2", "m1", "m0"]);
 }
 
+async fn what_was_given_up_says_why_as_long_as_it_is_the_newest(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    begin(&store, &event).await;
+    let timeout = Failure::transient("crm_timeout", "no answer");
+    store.record_dead_letter("ignored", Some(&event), "the body", 5, &timeout).await.unwrap();
+    let before = kinds(&store, &event.lead_id).await;
+    let Begun::GivenUp(why) = store.begin_work(&event, 5).await.unwrap() else { panic!("it was given up") };
+    assert_eq!(
+        (why.code.as_ref(), why.class),
+        ("crm_timeout", FailureClass::Permanent),
+        "no attempt is left"
+    );
+    assert_eq!(kinds(&store, &event.lead_id).await, before);
+    store.accept(&crate::support::event("ann", "b", 1)).await.unwrap();
+    assert!(matches!(store.begin_work(&event, 5).await.unwrap(), Begun::Nothing), "overtaken");
+}
+
+async fn what_was_given_up_is_opened_again_once_and_only_while_it_is_the_newest(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "there is no such delivery");
+    begin(&store, &older).await;
+    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "it is open");
+    store.record_dead_letter("ignored", Some(&older), "the body", 5, &failure()).await.unwrap();
+    assert!(store.reopen_given_up(&older, "redrive").await.unwrap());
+    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap());
+    assert_eq!(kinds(&store, &older.lead_id).await.last(), Some(&AuditKind::Reopened));
+    assert_eq!(lead(&store, &older.lead_id).await.status, LeadStatus::Queued);
+    assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+    assert!(has_work(&store, &older).await);
+    store.record_dead_letter("ignored", Some(&older), "the body", 5, &failure()).await.unwrap();
+    store.accept(&newer).await.unwrap();
+    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "it is overtaken");
+}
+
 on_both!(
+    what_was_given_up_says_why_as_long_as_it_is_the_newest,
+    what_was_given_up_is_opened_again_once_and_only_while_it_is_the_newest,
     a_message_given_up_parks_its_lead_with_the_reason,
     giving_up_twice_leaves_one_letter,
     reopening_takes_the_letter_back_and_failing_again_leaves_a_new_one,

@@ -5,8 +5,9 @@ use crm::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
 use lead::{Failure, LeadEvent};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
+use store::AuditKind;
 
-use crate::support::{Fixture, event};
+use crate::support::{Fixture, begin, event, kinds, settled};
 
 fn plan(event: &LeadEvent, round: u32) -> Plan {
     let actions = every_action(&event.lead_id, &event.delivery_id());
@@ -177,7 +178,35 @@ async fn it_does_what_the_ledger_in_memory_does(fixture: Fixture) {
     }
 }
 
+async fn a_plan_that_was_overtaken_is_not_begun_and_its_delivery_is_closed(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    begin(&store, &older).await;
+    store.accept(&newer).await.unwrap();
+    for _ in 0..2 {
+        let failure = store.begin("mock", &plan(&older, 1)).await.unwrap_err();
+        assert_eq!(failure.code, store::SUPERSEDED);
+    }
+    assert!(store.actions(&older.lead_id, 100).await.unwrap().is_empty());
+    assert_eq!(
+        kinds(&store, &older.lead_id).await.iter().filter(|kind| **kind == AuditKind::Superseded).count(),
+        1
+    );
+    store.begin("mock", &plan(&newer, 1)).await.unwrap();
+}
+
+/// Who a lead is given to next is written for the delivery that gave it to the first one.
+async fn a_finished_delivery_may_be_written_for_again_although_it_is_not_the_newest(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
+    settled(&fixture, &store, &older).await;
+    store.accept(&newer).await.unwrap();
+    store.begin("mock", &plan(&older, 9)).await.unwrap();
+}
+
 on_both!(
+    a_plan_that_was_overtaken_is_not_begun_and_its_delivery_is_closed,
+    a_finished_delivery_may_be_written_for_again_although_it_is_not_the_newest,
     what_became_of_an_action_is_what_it_stands_at_when_begun_again,
     what_is_done_stays_done,
     an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure,

@@ -50,7 +50,7 @@ pub(crate) fn event(person: &str, title: &str, received: i64) -> LeadEvent {
 pub(crate) async fn begin(store: &Store, event: &LeadEvent) -> Work {
     match store.begin_work(event, 1).await.unwrap() {
         Begun::Work(work) => *work,
-        Begun::Nothing => panic!("there is something to do"),
+        begun => panic!("there is something to do, not {begun:?}"),
     }
 }
 

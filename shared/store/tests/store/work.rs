@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lead::{Dependency, Failure, LeadStatus};
+use lead::{Clock as _, Dependency, Failure, LeadStatus};
 use serde_json::json;
 use store::{AuditKind, Begun, Finish};
 
@@ -196,7 +196,22 @@ async fn a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_n
     assert_eq!(failure.class, lead::FailureClass::Permanent);
 }
 
+async fn what_another_application_has_done_is_closed_once(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    begin(&store, &event).await;
+    for _ in 0..2 {
+        store.record_worked_elsewhere(&event).await.unwrap();
+    }
+    assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::WorkedElsewhere);
+    let trail = kinds(&store, &event.lead_id).await;
+    assert_eq!(trail, [AuditKind::Accepted, AuditKind::Started, AuditKind::WorkedElsewhere]);
+    assert!(!has_work(&store, &event).await);
+    assert!(store.open_deliveries(None, fixture.clock.now(), 10).await.unwrap().is_empty());
+}
+
 on_both!(
+    what_another_application_has_done_is_closed_once,
     a_delivery_that_nobody_accepted_is_accepted_when_it_is_taken,
     an_unknown_delivery_that_is_older_than_a_known_one_has_nothing_to_do,
     a_delivery_taken_again_goes_on_from_what_is_stored,

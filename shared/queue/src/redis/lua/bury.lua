@@ -3,7 +3,7 @@
 local id, token, reason, dead = ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 local job = prefix .. id
 if call('GET', job .. ':lock') ~= token then return 0 end
-local fields = call('HMGET', job, 'lead', 'data', 'atm', 'stacktrace', 'parentKey', 'deid')
+local fields = call('HMGET', job, 'lead', 'data', 'atm', 'stacktrace', 'parentKey', 'deid', 'delivery')
 local lead, data, attempts = fields[1] or '', fields[2] or '', (tonumber(fields[3]) or 0) + 1
 -- Put together as text: decoding and encoding would change numbers and empty lists.
 if not pcall(cjson.decode, data) then data = cjson.encode(data) end
@@ -21,6 +21,8 @@ call('HSET', dead .. letter_id, 'name', 'dead-letter', 'letter', 1, 'data', lett
 call('ZADD', dead .. 'failed', now, letter_id)
 call('XADD', dead .. 'events', 'MAXLEN', '~', 10000, '*', 'event', 'failed', 'jobId', letter_id, 'failedReason', reason,
   'prev', 'active')
+-- A redrive by the delivery's id finds the letter.
+if fields[7] then call('SET', alias(fields[7]), id, 'EX', ALIAS_SECONDS) end
 if fields[5] or fields[6] then return surrender(id, token, ARGV[9]) end
 release(id, token)
 event('failed', id, 'failedReason', reason, 'prev', 'active')

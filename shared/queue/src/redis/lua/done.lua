@@ -12,7 +12,7 @@ local held = call('MGET', unpack(locks))
 local done, over, ended, left = {}, {}, {}, {}
 for i = 7, #ARGV, 2 do
   local id, token, number = ARGV[i], ARGV[i + 1], #done + 1
-  local fields = held[number] == token and call('HMGET', prefix .. id, 'lead', 'opts', 'atm', 'parentKey', 'deid')
+  local fields = held[number] == token and call('HMGET', prefix .. id, 'lead', 'opts', 'atm', 'parentKey', 'deid', 'delivery')
   if not fields then
     done[number] = 0
   elseif fields[4] or fields[5] then
@@ -27,6 +27,7 @@ for i = 7, #ARGV, 2 do
       ended[#ended + 1] = now
       ended[#ended + 1] = id
       left[#left + 1] = { id, fields[1] or '', fields[2] }
+      if fields[6] then forget(fields[6], id) end
     end
   end
 end

@@ -1,6 +1,7 @@
 -- Leases jobs. ARGV: 3 how many at most, 4 token, 5 milliseconds of a lease, 6 milliseconds until a job that is not its
 -- lead's first is looked at again, 7 this worker's name, 8 and 9 how many jobs in how many milliseconds (or 0).
--- Returns for each: id, token, lead (empty where unknown), data, attempts made, losses, time sent.
+-- Returns for each: id, token, lead (empty where unknown), data, attempts made, losses, time sent, 1 where somebody asked
+-- for it although it was given up.
 local max, token, lease, again = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 if paused then return {} end
 
@@ -39,7 +40,7 @@ for _ = 1, 4 * math.max(max, 0) + 100 do
   local id = pop()
   if not id then break end
   local job = prefix .. id
-  local fields = call('HMGET', job, 'data', 'lead', 'atm', 'stc', 'timestamp', 'ats')
+  local fields = call('HMGET', job, 'data', 'lead', 'atm', 'stc', 'timestamp', 'ats', 'redriven')
   local data, lead = fields[1], fields[2] or ''
   if not data then
     call('LREM', prefix .. 'active', 1, id) -- a marker of BullMQ 4, or a job that was deleted by hand
@@ -54,7 +55,8 @@ for _ = 1, 4 * math.max(max, 0) + 100 do
     call('SET', job .. ':lock', its_token, 'PX', lease)
     call('HSET', job, 'processedOn', now, 'pb', ARGV[7], 'ats', (tonumber(fields[6]) or 0) + 1)
     call('XADD', prefix .. 'events', '*', 'event', 'active', 'jobId', id, 'prev', 'waiting')
-    leased[#leased + 1] = { id, its_token, lead, data, fields[3] or '0', fields[4] or '0', fields[5] or '0' }
+    leased[#leased + 1] =
+      { id, its_token, lead, data, fields[3] or '0', fields[4] or '0', fields[5] or '0', fields[7] or '0' }
   end
 end
 -- A worker of Node's that was woken for what is left has it all to itself.

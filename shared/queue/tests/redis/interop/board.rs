@@ -62,6 +62,8 @@ async fn a_dead_letter_is_shown_with_its_reason_and_comes_again_when_it_is_retri
     let messages = worker.stop().await;
     assert_eq!(messages.iter().map(|message| message.attempt).collect::<Vec<_>>(), [1, 2, 1, 1]);
     assert!(messages.iter().all(|message| message.body == messages[0].body && message.id == id));
+    let redriven: Vec<_> = messages.iter().map(|message| message.redriven).collect();
+    assert_eq!(redriven, [false, false, true, true], "that it was retried is known");
     let board = shown(&node).await;
     for state in ["failed", "waiting", "active", "completed", "delayed"] {
         assert_eq!(board["counts"][state], 0, "{state}");
@@ -134,4 +136,16 @@ async fn a_dead_letter_overwrites_nothing_and_is_not_overwritten() {
     .await;
     assert_eq!(counts["waiting"], 2, "what is not ours");
     worker.stop().await;
+}
+
+/// Something else is kept where the dead letters should be: the living must not suffer for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_are_received_although_the_dead_letters_cannot_be_looked_at() {
+    let fixture = Fixture::start().await;
+    let mut redis = fixture.connect().await;
+    let waiting = format!("{}:{DEAD}:wait", fixture.prefix);
+    let _: () = redis::cmd("SET").arg(waiting).arg("nonsense").query_async(&mut redis).await.unwrap();
+    let queue = fixture.queue();
+    queue.send(&event(1, 1)).await.unwrap();
+    assert_eq!(queue.receive(1).await.unwrap().len(), 1);
 }

@@ -3,6 +3,7 @@
 mod attempts;
 mod board;
 mod deaths;
+mod elsewhere;
 mod entangled;
 mod jobs;
 mod limits;

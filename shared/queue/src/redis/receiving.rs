@@ -1,0 +1,97 @@
+//! What happens around a receive: the dead are looked for before it, and jobs become messages after it.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+
+use super::dead_letter::DeadLetter;
+use super::identity::Identity;
+use super::jobs::{JOB, job_options};
+use super::{LOOK_AGAIN, RedisQueue, millis};
+use crate::{Message, QueueError, Receipt};
+
+/// How often dead letters are looked at.
+const REDRIVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A leased job, as the script gives it.
+pub(super) type Leased = (String, String, String, Vec<u8>, u32, u32, i64, u8);
+
+impl RedisQueue {
+    /// Gives back what dead workers held, where it is time to look.
+    pub(super) async fn recover(&self) -> Result<(), QueueError> {
+        let interval = self.options.stalled_interval;
+        if self.looked_for_lost.is_due(interval) {
+            self.connection.introduce(&self.keys.client_name).await?;
+            let mut recover = self.scripts.recover();
+            recover.arg(millis(interval));
+            let count: u64 = self.connection.run(&recover).await?;
+            if count > 0 {
+                tracing::warn!(count, "workers died: what they had comes again");
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends again the dead letters that somebody retried in BullMQ's way, where it is time to look.
+    pub(super) async fn redrive(&self) -> Result<(), QueueError> {
+        if !self.looked_for_retried.is_due(REDRIVE_INTERVAL) {
+            return Ok(());
+        }
+        let mut retried = self.scripts.retried();
+        retried.arg(&self.keys.dead_letters);
+        let letters: Vec<String> = self.connection.run(&retried).await?;
+        for letter in letters {
+            let Some(DeadLetter { id, lead_id, data }) = DeadLetter::parse(&letter) else {
+                tracing::error!("a dead letter that was retried was changed: it cannot be read");
+                continue;
+            };
+            let Identity { mut lead, delivery } = self.identity(data, &id);
+            if !lead_id.is_empty() {
+                lead = lead_id;
+            }
+            let mut redrive = self.scripts.redrive();
+            redrive.arg(JOB).arg(millis(LOOK_AGAIN)).arg(&self.keys.dead_letters);
+            redrive.arg(&id).arg(data).arg(job_options(&id)).arg(&lead).arg(delivery);
+            let _: i64 = self.connection.run(&redrive).await?;
+            tracing::info!(lead_id = lead, message_id = id, "a dead letter was retried");
+        }
+        Ok(())
+    }
+
+    fn identity(&self, data: &str, id: &str) -> Identity {
+        Identity::new((self.options.read)(data).as_ref(), id)
+    }
+
+    /// The message of a leased job, unless it turns out not to be its turn.
+    async fn message(&self, leased: Leased) -> Result<Option<Message>, QueueError> {
+        let (id, token, mut lead, data, attempts, losses, sent_at, redriven) = leased;
+        let body = String::from_utf8_lossy(&data).into_owned();
+        if lead.is_empty() {
+            let delivery;
+            Identity { lead, delivery } = self.identity(&body, &id);
+            let mut claim = self.scripts.claim();
+            claim.arg(&id).arg(&token).arg(&lead).arg(millis(LOOK_AGAIN)).arg(delivery);
+            if !self.connection.run(&claim).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Message {
+            receipt: Receipt { key: id.clone(), token },
+            id,
+            group: lead,
+            body,
+            attempt: attempts.saturating_add(1),
+            losses,
+            sent_at: Timestamp::from_millisecond(sent_at).unwrap_or(Timestamp::UNIX_EPOCH),
+            redriven: redriven == 1,
+        }))
+    }
+
+    /// The messages among the leased jobs. One that cannot be claimed now comes again when its lease has run out.
+    pub(super) async fn messages(&self, leased: Vec<Leased>) -> Vec<Message> {
+        let claimed = join_all(leased.into_iter().map(|job| self.message(job))).await;
+        let skip = |error| tracing::warn!(%error, "a message could not be claimed");
+        claimed.into_iter().filter_map(|message| message.map_err(skip).ok().flatten()).collect()
+    }
+}

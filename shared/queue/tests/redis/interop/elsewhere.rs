@@ -1,0 +1,148 @@
+//! What Node's workers finish and what its producers add, seen from the store: it knows deliveries, and nothing of Node.
+
+use lead::LeadEvent;
+use queue::{LeadQueue, Restored, Sent, Settlement};
+use serde_json::{Value, json};
+
+use crate::node::{Node, V5, V6};
+use crate::support::{Fixture, event, eventually};
+use crate::workers::{Act, Running};
+
+/// A job as a producer of Node's adds it, which is the delivery that `event(lead, n)` is.
+fn data(lead: u32, n: u32) -> Value {
+    json!({"emailAddress": format!("lead{lead}@example.com"), "campaign_id": "interop", "title": n.to_string()})
+}
+
+async fn state(node: &Node, id: &str, state: &str) {
+    eventually(state, async || (node.job(id).await["state"] == state).then_some(())).await;
+}
+
+fn id(event: &LeadEvent) -> String {
+    event.delivery_id().into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_node_has_completed_is_not_sent_again_and_what_we_have_is() {
+    for version in [V6, V5] {
+        let fixture = Fixture::start().await;
+        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let (ours, theirs) = (event(1, 1), event(2, 1));
+        queue.send(&ours).await.unwrap();
+        let message = queue.receive(1).await.unwrap().pop().unwrap();
+        assert_eq!(queue.restore(&ours).await.unwrap(), Restored::Waiting);
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+        queue.send(&theirs).await.unwrap();
+        // A failed attempt of ours before does not make it ours.
+        let message = queue.receive(1).await.unwrap().pop().unwrap();
+        let failure = lead::Failure::transient("made_to_fail", "an attempt of ours");
+        let retry = Settlement::Retry { after: std::time::Duration::ZERO, failure };
+        queue.settle(&message.receipt, &retry).await.unwrap();
+        node.work("work", json!({})).await;
+        state(&node, &id(&theirs), "completed").await;
+        for _ in 0..2 {
+            assert_eq!(queue.restore(&theirs).await.unwrap(), Restored::WorkedElsewhere, "{version}");
+        }
+        assert_eq!(node.seen().await.len(), 1);
+        node.ask("stop", json!({})).await;
+        assert_eq!(
+            queue.restore(&ours).await.unwrap(),
+            Restored::Sent,
+            "the store had a reason to open it again"
+        );
+        assert_eq!(queue.receive(10).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_node_has_given_up_is_not_sent_again_until_somebody_wants_it() {
+    for version in [V6, V5] {
+        let fixture = Fixture::start().await;
+        let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
+        let event = event(1, 1);
+        let id = node.add(data(1, 1), json!({"jobId": id(&event)})).await;
+        node.work("fail", json!({})).await;
+        state(&node, &id, "failed").await;
+        node.ask("stop", json!({})).await;
+        for _ in 0..2 {
+            assert_eq!(queue.restore(&event).await.unwrap(), Restored::FailedElsewhere { attempts: 1 });
+        }
+        assert!(queue.receive(1).await.unwrap().is_empty());
+        node.ask(
+            "board",
+            json!({"method": "put", "route": "/api/queues/:queueName/:jobId/retry",
+                "params": {"queueName": "lead-processing", "jobId": id, "queueStatus": "failed"}}),
+        )
+        .await;
+        let message = eventually("it comes again", async || queue.receive(1).await.unwrap().pop()).await;
+        assert!(message.redriven, "{version}: whoever retries it knows that it was given up");
+        assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting);
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+}
+
+/// The store knows it by the delivery, and would add it a second time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_node_added_is_found_by_its_delivery() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let event = event(1, 1);
+    let id = node.add(data(1, 1), json!({})).await;
+    let message = queue.receive(1).await.unwrap().pop().unwrap();
+    assert_eq!((&message.id, message.group.as_str()), (&id, event.lead_id.as_str()));
+    assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting, "while we have it");
+    let failure = lead::Failure::transient("made_to_fail", "an attempt");
+    let retry = Settlement::Retry { after: std::time::Duration::from_secs(60), failure };
+    queue.settle(&message.receipt, &retry).await.unwrap();
+    assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting, "while it waits");
+    assert_eq!(queue.send(&event).await.unwrap(), Sent::Duplicate);
+    assert_eq!(queue.depth().await.unwrap().messages, 1);
+    node.ask("call", json!({"method": "promoteJobs"})).await;
+    node.work("work", json!({})).await;
+    state(&node, &id, "completed").await;
+    assert_eq!(queue.restore(&event).await.unwrap(), Restored::WorkedElsewhere, "when Node has done it");
+    assert_eq!(queue.send(&event).await.unwrap(), Sent::Accepted, "a person may want it done again");
+}
+
+/// When it is finished nothing is left that stands between the delivery and another go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_node_added_and_we_have_finished_is_forgotten() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    node.add(data(1, 1), json!({})).await;
+    let message = queue.receive(1).await.unwrap().pop().unwrap();
+    queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    let mut redis = fixture.connect().await;
+    let ours = format!("{}:lead-processing-revenueflow:job:*", fixture.prefix);
+    let kept: Vec<String> = redis::cmd("KEYS").arg(ours).query_async(&mut redis).await.unwrap();
+    assert_eq!(kept, Vec::<String>::new());
+    assert_eq!(queue.restore(&event(1, 1)).await.unwrap(), Restored::Sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redrive_by_the_delivery_takes_the_letter_of_a_job_that_node_added() {
+    const DEAD: &str = "lead-processing-dlq";
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let id = node.add(data(1, 1), json!({})).await;
+    let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter]);
+    let letter = async || node.ask("job", json!({"of": DEAD, "id": id})).await;
+    eventually("a dead letter", async || (!letter().await.is_null()).then_some(())).await;
+    assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
+    assert_eq!(letter().await, Value::Null);
+    eventually("it is worked", async || (worker.recorder.seen().len() == 2).then_some(())).await;
+    worker.stop().await;
+}
+
+/// Two spellings of one lead are one lead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_that_spell_a_lead_differently_keep_its_order() {
+    let fixture = Fixture::start().await;
+    let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
+    let first = node.add(data(1, 1), json!({})).await;
+    let second = node.add(json!({"email": "lead1@example.com", "campaign_id": "interop"}), json!({})).await;
+    let messages = queue.receive(10).await.unwrap();
+    assert_eq!(messages.iter().map(|message| &message.id).collect::<Vec<_>>(), [&first]);
+    queue.settle(&messages[0].receipt, &Settlement::Done).await.unwrap();
+    let next = eventually("the next", async || queue.receive(10).await.unwrap().pop()).await;
+    assert_eq!(next.id, second);
+}

@@ -1,0 +1,109 @@
+//! The binary beside an application of Node's on the same queue.
+
+use e2e::{Node, Redis, Server, eventually};
+use sandbox::salesforce::RowFault;
+use serde_json::{Value, json};
+
+use crate::salesforce::{Crm, post};
+use crate::support::{Place, settled};
+
+const QUEUE: &str = "lead-processing";
+const DEAD: &str = "lead-processing-dlq";
+
+fn delivery(server: &Server, lead: &str) -> String {
+    let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
+    events["items"][0]["delivery_id"].as_str().unwrap().to_owned()
+}
+
+fn status_of(server: &Server, lead: &str) -> Value {
+    server.get(&format!("/leads/{lead}")).unwrap().json()["status"].clone()
+}
+
+/// A lead that Salesforce refuses once ends among the dead letters; `again` is how somebody has it worked again.
+fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, &str)], &str)) {
+    let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
+    let redis = Redis::start(data.path()).unwrap();
+    let url = redis.url();
+    let mut variables =
+        vec![("REDIS_URL", url.as_str()), ("REDIS_PREFIX", "other"), ("CRM_LIMIT_PER_LEAD", "100")];
+    variables.extend(crm.variables());
+    crm.salesforce.org(|org| {
+        let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION".to_owned();
+        org.row_faults.push(RowFault { object: "Lead".to_owned(), code, skip: 0, times: 1 });
+    });
+    let server = place.serve(&[], &variables);
+    let lead = post(&server, "ann@stripe.com");
+    assert_eq!(settled(&server, &lead)["status"], "permanently_failed");
+    let mut node = Node::start(&url, "other").unwrap();
+    let id = delivery(&server, &lead);
+    node.wait_for(DEAD, &id, &json!("failed")).unwrap();
+    again(&place, &mut node, &variables, &id);
+    eventually("it is written after all", || status_of(&server, &lead) == "synced");
+    assert_eq!(crm.records("Lead").len(), 1);
+    node.wait_for(DEAD, &id, &Value::Null).unwrap();
+    assert_eq!(server.get("/dead-letters").unwrap().json()["items"], json!([]));
+    let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
+    let reopened = |event: &Value| event["kind"] == "reopened" && event["detail"]["reason"] == "redrive";
+    assert!(events["items"].as_array().unwrap().iter().any(reopened), "{events}");
+}
+
+#[test]
+fn a_dead_letter_that_is_retried_at_bull_board_is_worked_again() {
+    a_dead_letter_is_worked_again(|_, node, _, id| {
+        let params = json!({"queueName": DEAD, "jobId": id, "queueStatus": "failed"});
+        let route = "/api/queues/:queueName/:jobId/retry";
+        node.ask("board", json!({"method": "put", "route": route, "params": params})).unwrap();
+    });
+}
+
+#[test]
+fn a_dead_letter_that_is_redriven_from_the_command_line_is_worked_again() {
+    a_dead_letter_is_worked_again(|place, _, variables, id| {
+        let (is_success, said) = place.printed(&["dead-letters", "redrive", id], variables);
+        assert!(is_success, "{said}");
+    });
+}
+
+/// Taken in by us and finished by Node: nobody works it a second time, and the store says what became of it.
+#[test]
+fn what_nodes_workers_finish_or_give_up_is_not_sent_again() {
+    for (behaviour, state, status) in
+        [("work", "completed", "worked_elsewhere"), ("giveUp", "failed", "permanently_failed")]
+    {
+        let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+        let redis = Redis::start(data.path()).unwrap();
+        let url = redis.url();
+        let variables = [("REDIS_URL", url.as_str())];
+        let front = place.serve(&["serve", "--api-only"], &variables);
+        let mut node = Node::start(&url, "bull").unwrap();
+        node.ask("work", json!({"behaviour": behaviour})).unwrap();
+        let lead = post(&front, "ann@stripe.com");
+        eventually("the lead is noted", || front.get(&format!("/leads/{lead}")).unwrap().status == 200);
+        let id = delivery(&front, &lead);
+        node.wait_for(QUEUE, &id, &json!(state)).unwrap();
+        for expected in [true, false] {
+            let (is_success, said) = place.printed(&["reconcile"], &variables);
+            assert!(is_success && said.contains("database: 0 leads in no queue sent again"), "{said}");
+            assert_eq!(said.contains("1 lead finished or given up"), expected, "{said}");
+        }
+        assert_eq!(status_of(&front, &lead), status);
+        let letters = front.get("/dead-letters").unwrap().json();
+        let letters = letters["items"].as_array().unwrap();
+        assert_eq!(letters.len(), usize::from(state == "failed"), "{letters:?}");
+        assert_eq!(node.ask("seen", json!({})).unwrap().as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_job_of_nodes_that_nobody_can_read_ends_among_the_dead_letters_with_the_reason() {
+    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let redis = Redis::start(data.path()).unwrap();
+    let url = redis.url();
+    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let mut node = Node::start(&url, "bull").unwrap();
+    let added = node.ask("add", json!({"jobs": [{"data": {"mail": "ann@stripe.com"}}]})).unwrap();
+    let job = node.wait_for(DEAD, added[0].as_str().unwrap(), &json!("failed")).unwrap();
+    assert!(job["failedReason"].as_str().unwrap().starts_with("unreadable_message"), "{job}");
+    let letters = server.get("/dead-letters").unwrap().json();
+    assert_eq!(letters["items"][0]["failure"]["code"], "unreadable_message", "{letters}");
+}
