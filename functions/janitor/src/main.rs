@@ -70,6 +70,7 @@ async fn round(house: &House) -> anyhow::Result<Value> {
         "second_looks": round.second_looks,
         "overdue": round.overdue,
         "reassigned": round.reassigned,
+        "responded": round.responded,
         "forgotten": round.forgotten,
         "paused": switched?,
         "overflow": taken?,

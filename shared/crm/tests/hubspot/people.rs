@@ -197,6 +197,7 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
     let opportunity = |stage: &str| KnownOpportunity { stage: stage.to_owned(), amount: Some(1000.5) };
     let expected = Known {
         lead: None,
+        own: None,
         contact: Some(KnownContact {
             owner_id: Some(HubSpot::OWNER.to_owned()),
             stage: Some("opportunity".to_owned()),

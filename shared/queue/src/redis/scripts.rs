@@ -64,6 +64,7 @@ scripts! {
     depth: "moves";
     done: "moves" "order" "leases" "keep";
     extend: ;
+    forget: "moves" "order" "letters";
     finished: "moves" "order" "keep" "letters";
     pause: "moves";
     pauses: "moves";
