@@ -26,7 +26,7 @@ pub struct Known {
     /// The record that we wrote for this lead, by its external id, where the CRM keeps it apart from the person's other leads.
     /// Only for who asks what became of it: no fact follows from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own: Option<KnownLead>,
+    pub own: Option<Box<KnownLead>>,
     /// The person as a contact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<KnownContact>,
@@ -148,14 +148,14 @@ impl Known {
     /// Who owns the record that we wrote for the lead, as far as the CRM says: of the lead, or in a CRM without leads of the
     /// contact.
     pub fn owner_of_ours(&self) -> Option<&str> {
-        let lead = self.own.as_ref().or(self.lead.as_ref());
+        let lead = self.own.as_deref().or(self.lead.as_ref());
         let contact = || self.contact.as_ref()?.owner_id.as_deref();
         lead.map_or_else(contact, |lead| lead.owner_id.as_deref())
     }
 
     /// Whether the record that we wrote for the lead was converted.
     pub fn is_ours_converted(&self) -> bool {
-        self.own.as_ref().or(self.lead.as_ref()).is_some_and(|lead| lead.converted)
+        self.own.as_deref().or(self.lead.as_ref()).is_some_and(|lead| lead.converted)
     }
 
     /// Puts the facts over what a sender said: what the CRM says wins, also where it says that there is nothing.
@@ -203,9 +203,9 @@ mod tests {
         assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("contact"), false));
         known.lead = lead("lead", true);
         assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("lead"), true));
-        known.own = lead("ours", false);
+        known.own = lead("ours", false).map(Box::new);
         assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("ours"), false));
-        known.own = Some(KnownLead::default());
+        known.own = Some(Box::default());
         assert_eq!(known.owner_of_ours(), None, "nobody has taken it");
         assert_eq!(known.facts()["owner"], "contact");
     }

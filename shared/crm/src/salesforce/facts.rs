@@ -55,7 +55,7 @@ impl Salesforce {
         }
         Ok(Known {
             lead: lead.map(|lead| known_lead(&lead, key)),
-            own: own.map(|lead| known_lead(&lead, key)),
+            own: own.map(|lead| Box::new(known_lead(&lead, key))),
             contact: contact
                 .map(|contact| KnownContact { owner_id: text_of(&contact, "OwnerId"), stage: None }),
             account: account.map(|account| KnownAccount {

@@ -188,7 +188,7 @@ fn contact(owner: &str) -> Known {
 
 fn ours(owner: Option<&str>, converted: bool) -> Known {
     let own = KnownLead { status: None, owner_id: owner.map(str::to_owned), converted };
-    Known { own: Some(own), lead: Some(KnownLead::default()), ..Known::default() }
+    Known { own: Some(Box::new(own)), lead: Some(KnownLead::default()), ..Known::default() }
 }
 
 async fn a_person_who_takes_the_record_has_responded_and_keeps_it(world: World) {

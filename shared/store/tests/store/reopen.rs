@@ -112,7 +112,7 @@ async fn a_lead_that_nobody_can_judge_rests_longer_each_time(fixture: Fixture) {
             store.fallback_leads(moment, Duration::from_secs(60), 10).await.unwrap()
         };
         assert_eq!(found(rest).await, [], "round {round}");
-        assert_eq!(found(rest + 1).await, [event.lead_id.clone()], "round {round}");
+        assert_eq!(found(rest + 1).await, std::slice::from_ref(&event.lead_id), "round {round}");
         fixture.advance(rest + 1);
         now += rest + 1;
         store.reopen(&event.lead_id, true, "again").await.unwrap();
