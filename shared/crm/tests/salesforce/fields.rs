@@ -156,7 +156,7 @@ async fn a_task_is_given_to_somebody_else_by_its_external_id() {
     world.done(&plan).await;
     let task = plan.actions.iter().find(|planned| planned.action.kind() == "create_task").unwrap();
     let to = |task: &ActionId| {
-        let action = ReassignTask { task: task.clone(), owner: Text::parse("005000000000000001").unwrap() };
+        let action = ReassignTask { task: task.clone(), owner: Text::parse("005000000000001AAA").unwrap() };
         let actions = vec![Action::ReassignTask(action)];
         Plan::new(plan.lead_id.clone(), plan.delivery_id.clone(), 2, None, actions)
     };
@@ -166,7 +166,7 @@ async fn a_task_is_given_to_somebody_else_by_its_external_id() {
         .iter()
         .map(|record| (record["RevenueFlow_Id__c"] == task.action_id.as_str(), record["OwnerId"].clone()))
         .collect();
-    assert!(owners.contains(&(true, json!("005000000000000001"))), "{owners:?}");
+    assert!(owners.contains(&(true, json!("005000000000001AAA"))), "{owners:?}");
     assert!(owners.contains(&(false, json!(Org::API_USER))), "the activity stays: {owners:?}");
     let results = world.execute(&to(&plan.actions[0].action_id)).await;
     assert_eq!(said(&results), ["permanent crm_record_missing"]);
