@@ -76,7 +76,7 @@ async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
 
 #[tokio::test]
 async fn a_lead_is_converted_only_where_it_is_allowed_and_told_to() {
-    let refused = Folder::without_limits();
+    let refused = Folder::new();
     let server = Server::start(&refused);
     let id = post(&server, "CTO").await;
     refused.json_once(&["leads", "show", &id], is("synced"));
@@ -85,7 +85,7 @@ async fn a_lead_is_converted_only_where_it_is_allowed_and_told_to() {
     let error = refused.run(&["crm", "convert", &id, "--yes"]).error();
     assert!(error.contains("allow-list"), "{error}");
 
-    let folder = Folder::without_limits().with("CRM_ALLOW_FILE", "allow.toml");
+    let folder = Folder::new().with("CRM_ALLOW_FILE", "allow.toml");
     let list = include_str!("../../../shared/crm/allow-list.toml");
     let write = |list: &str| std::fs::write(folder.path("allow.toml"), list).expect("a file");
     write(&list.replacen("actions = [", "actions = [\n    \"convert_leed\",", 1));
