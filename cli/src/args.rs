@@ -362,6 +362,21 @@ pub(crate) enum CrmCommand {
     },
     /// Carry plans out again after a rollback
     Resume,
+    /// Have the CRM turn a lead into a contact; says only what that would do until told to
+    ///
+    /// It cannot be undone, so it has to be allowed first: CRM_ALLOW_FILE must name convert_lead. In Salesforce an Apex class
+    /// of yours does it: see docs/salesforce.md.
+    Convert {
+        /// The lead's id, or the beginning of it
+        #[arg(value_name = "LEAD")]
+        id: String,
+        /// The status of a converted lead, in the CRM's own words
+        #[arg(long, value_name = "TEXT", default_value = "Closed - Converted")]
+        status: String,
+        /// Convert it
+        #[arg(long)]
+        yes: bool,
+    },
     /// List the properties that HubSpot lacks for the mapping, and create them when told to
     ///
     /// Only properties whose names begin with revenueflow_. For Salesforce, docs/salesforce.md says what to create.

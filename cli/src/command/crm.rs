@@ -1,8 +1,10 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crm::{FieldChange, Restored};
+use anyhow::Context as _;
+use crm::{FieldChange, Restored, Text};
 use lead::{Clock, LeadId, LeadStatus, SystemClock};
+use pipeline::NotConverted;
 use runtime::{Config, CrmMode};
 use serde::Serialize;
 use store::{Cursor, LeadFilter, WrittenAction};
@@ -12,7 +14,7 @@ use super::words::{age, count, short};
 use super::{existing, failed_if, or_interrupted, table};
 use crate::app::App;
 use crate::args::{CrmCommand, Format};
-use crate::output;
+use crate::output::{self, Advice};
 
 /// How many leads are read at a time.
 const PAGE: u32 = 200;
@@ -24,7 +26,7 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
         CrmCommand::Status => status(config, &app().await?).await,
         CrmCommand::Promote { ids, all } => {
             let app = app().await?;
-            let ids = leads(&app, ids, all, LeadStatus::Planned).await?;
+            let ids = if all { planned(&app).await? } else { named(&app, ids).await? };
             or_interrupted(promote(&app, ids)).await?
         }
         CrmCommand::Rollback { ids, all, restore, reason, format } => {
@@ -35,10 +37,11 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
             output::note(&format!(
                 "{provider} is shadowed from now on, in every process; `crm resume` ends it"
             ));
-            let ids = leads(&app, ids, all, LeadStatus::Synced).await?;
+            let ids = if all { written(&app, provider).await? } else { named(&app, ids).await? };
             or_interrupted(roll_back(&app, ids, restore, format)).await?
         }
         CrmCommand::Resume => resume(config, &app().await?).await,
+        CrmCommand::Convert { id, status, yes } => convert(&app().await?, &id, &status, yes).await,
         CrmCommand::Setup { yes } => setup(config, yes).await,
     }
 }
@@ -92,16 +95,31 @@ async fn status(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The leads that were named, or every one in a status.
-async fn leads(app: &App, ids: Vec<String>, all: bool, status: LeadStatus) -> anyhow::Result<Vec<LeadId>> {
+/// The leads that were named.
+async fn named(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
     let mut found = Vec::with_capacity(ids.len());
-    if !all {
-        for id in ids {
-            found.push(app.operations.resolve(&id).await?);
-        }
-        return Ok(found);
+    for id in ids {
+        found.push(app.operations.resolve(&id).await?);
     }
-    let filter = LeadFilter { status: Some(status), ..LeadFilter::default() };
+    Ok(found)
+}
+
+/// Every lead that something stands in the CRM for, whatever has become of it since.
+async fn written(app: &App, provider: &str) -> anyhow::Result<Vec<LeadId>> {
+    let mut found: Vec<LeadId> = Vec::new();
+    loop {
+        let page = app.store.written_leads(provider, found.last(), PAGE).await?;
+        if page.is_empty() {
+            return Ok(found);
+        }
+        found.extend(page);
+    }
+}
+
+/// Every planned lead.
+async fn planned(app: &App) -> anyhow::Result<Vec<LeadId>> {
+    let mut found = Vec::new();
+    let filter = LeadFilter { status: Some(LeadStatus::Planned), ..LeadFilter::default() };
     let mut before: Option<Cursor> = None;
     loop {
         let page = app.store.leads(&filter, before.as_ref(), PAGE).await?;
@@ -148,6 +166,35 @@ async fn resume(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
             "new plans are carried out again; `revenueflow crm promote --all` writes those that were kept meanwhile"
         }
     });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn convert(app: &App, id: &str, status: &str, yes: bool) -> anyhow::Result<ExitCode> {
+    let id = app.operations.resolve(id).await?;
+    let status = Text::fit(status).context("--status: must not be empty")?;
+    let conversion = match app.pipeline.convert(&id, status, yes).await {
+        Ok(conversion) => conversion,
+        Err(NotConverted::NoLead) => anyhow::bail!("there is no lead with this id"),
+        Err(NotConverted::NotSynced(status)) => {
+            anyhow::bail!("the CRM does not have the lead as it stands: it is {status}")
+        }
+        Err(NotConverted::Suppressed) => anyhow::bail!("the person is on the suppression list"),
+        Err(NotConverted::Shadowed) => {
+            let hint = "`revenueflow crm status` says why".to_owned();
+            return Err(Advice::new("the CRM is only shadowed: nothing is written".to_owned(), hint).into());
+        }
+        Err(NotConverted::Failed(failure)) => return Err(failure.into()),
+    };
+    if let Some(refusal) = &conversion.refusal {
+        output::line(&format!("REFUSED convert_lead: {} ({})", refusal.message, refusal.code));
+        return Ok(failed_if(true));
+    }
+    if let Some(record) = conversion.record_id {
+        output::note(&format!("converted: it is record {record} in {} now", conversion.provider));
+    } else {
+        print_changes(&conversion.changes);
+        output::note("nothing was done; `--yes` converts it, which cannot be undone");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -204,6 +251,7 @@ fn print_restored(changes: &[FieldChange], restored: &[Restored]) {
     let rows = changes.iter().zip(restored).map(|(change, result)| {
         let became = match result {
             Restored::PutBack => "put back",
+            Restored::BackAlready => "back already",
             Restored::Unchanged => "as it was",
             Restored::ChangedSince => "changed by somebody since: left alone",
             Restored::Created => "created by us: stays",

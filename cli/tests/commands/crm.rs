@@ -74,6 +74,37 @@ async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
     assert!(folder.run(&["crm", "status"]).text().contains("held     no"));
 }
 
+#[tokio::test]
+async fn a_lead_is_converted_only_where_it_is_allowed_and_told_to() {
+    let refused = Folder::new();
+    let server = Server::start(&refused);
+    let id = post(&server, "CTO").await;
+    refused.json_once(&["leads", "show", &id], is("synced"));
+    let dry = refused.run(&["crm", "convert", &id]);
+    assert!(dry.code == Some(1) && dry.text().contains("action_not_allowed"), "{}", dry.text());
+    let error = refused.run(&["crm", "convert", &id, "--yes"]).error();
+    assert!(error.contains("allow-list"), "{error}");
+
+    let folder = Folder::new().with("CRM_ALLOW_FILE", "allow.toml");
+    let list = include_str!("../../../shared/crm/allow-list.toml");
+    let write = |list: &str| std::fs::write(folder.path("allow.toml"), list).expect("a file");
+    write(&list.replacen("actions = [", "actions = [\n    \"convert_leed\",", 1));
+    let error = folder.run(&["serve", "--port", "0"]).error();
+    assert!(error.contains("CRM_ALLOW_FILE") && error.contains("convert_leed"), "{error}");
+    write(&list.replacen("actions = [", "actions = [\n    \"convert_lead\",", 1));
+    let server = Server::start(&folder);
+    let id = post(&server, "CTO").await;
+    folder.json_once(&["leads", "show", &id], is("synced"));
+    let dry = folder.run(&["crm", "convert", &id, "--status", "Qualified"]);
+    assert!(dry.text().contains("Qualified") && dry.err.contains("nothing was done"), "{}", dry.err);
+    for _ in 0..2 {
+        let done = folder.run(&["crm", "convert", &id, "--status", "Qualified", "--yes"]);
+        assert!(done.code == Some(0) && done.err.contains("converted: it is record"), "{}", done.err);
+    }
+    let explained = folder.json(&["leads", "explain", &id]).to_string();
+    assert_eq!(explained.matches("convert_lead").count(), 1, "once, however often it is asked for");
+}
+
 #[test]
 fn a_mapping_that_makes_no_sense_stops_the_start_with_its_line() {
     let folder = Folder::new().with("CRM_MAPPING_FILE", "mapping.toml");

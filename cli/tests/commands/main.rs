@@ -4,5 +4,6 @@ mod configuration;
 mod crm;
 mod evaluation;
 mod parked;
+mod people;
 mod simulation;
 mod support;

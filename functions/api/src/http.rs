@@ -16,6 +16,7 @@
 mod access;
 mod answer;
 mod boundary;
+mod crm;
 mod health;
 mod leads;
 mod parked;
@@ -108,12 +109,17 @@ pub fn router(state: ApiState) -> Router {
         .route("/leads/{id}/explain", get(leads::explain))
         .route("/leads/{id}/replay", post(leads::replay))
         .route("/leads/{id}/responded", post(people::responded))
+        .route("/leads/{id}/plan", get(crm::plan))
+        .route("/leads/{id}/promote", post(crm::promote))
+        .route("/crm/rollback", post(crm::rollback))
+        .route("/crm/resume", post(crm::resume))
         .route("/reviews", get(people::held))
         .route("/reviews/{id}/approve", post(people::approve))
         .route("/reviews/{id}/rejudge", post(people::rejudge))
         .route("/reviews/{id}/dismiss", post(people::dismiss))
         .route("/suppressions", get(people::suppressions).post(people::suppress))
         .route("/suppressions/{entry}", delete(people::unsuppress))
+        .route("/erasures", post(people::erase))
         .route("/dead-letters", get(parked::dead_letters))
         .route("/dead-letters/{id}/redrive", post(parked::redrive))
         .route("/quarantine", get(parked::quarantine))

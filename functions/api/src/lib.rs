@@ -2,6 +2,7 @@
 //!
 //! [`Operations`] is what an operator can do; the command line calls it directly and [`router`] puts it on HTTP.
 
+mod crm;
 mod explain;
 mod http;
 mod openapi;

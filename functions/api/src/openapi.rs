@@ -29,6 +29,10 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
         paths::explain_lead,
         paths::replay_lead,
         paths::respond_lead,
+        paths::plan_lead,
+        paths::promote_lead,
+        paths::rollback_crm,
+        paths::resume_crm,
         paths::list_reviews,
         paths::approve_review,
         paths::rejudge_review,
@@ -36,6 +40,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
         paths::list_suppressions,
         paths::add_suppression,
         paths::remove_suppression,
+        paths::erase_person,
         paths::list_dead_letters,
         paths::redrive_dead_letter,
         paths::list_quarantine,
@@ -49,7 +54,8 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
     tags(
         (name = "leads", description = "Post leads, and see what became of them"),
         (name = "parked", description = "What did not get through: dead letters, and bodies that were no leads"),
-        (name = "people", description = "What people decide: held leads, responses, who is never written"),
+        (name = "crm", description = "What would be written to the CRM, and whether it is"),
+        (name = "people", description = "What people decide: held leads, responses, who is never written, who is forgotten"),
         (name = "service", description = "The service itself"),
     ),
 )]

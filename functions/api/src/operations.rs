@@ -82,6 +82,11 @@ impl Operations {
         &self.store
     }
 
+    /// The pipeline underneath.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
     /// The queue underneath.
     pub fn queue(&self) -> &dyn LeadQueue {
         self.queue.as_ref()

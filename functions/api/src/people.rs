@@ -2,7 +2,7 @@
 
 use lead::{EmailAddress, LeadId, LeadStatus};
 use serde::Serialize;
-use store::{Cursor, Erasure, LeadFilter, ReviewDecision, Reviewed, Suppressed, Suppression, Verdict};
+use store::{Cursor, Erasure, Found, LeadFilter, ReviewDecision, Reviewed, Suppressed, Suppression, Verdict};
 
 use crate::operations::{MAX_PAGE, OperationError, Operations, Page};
 use crate::view::{LeadView, ReasonView};
@@ -134,17 +134,27 @@ impl Operations {
         Ok(Page::of(entries, limit, |entry| Cursor::at(entry.added_at, entry.entry.clone())))
     }
 
-    /// Removes a person from the database, or says what there is to remove.
+    /// Removes a person from the queue and the database, or says what there is to remove.
+    ///
+    /// The queue first: what it has finished is found by the deliveries that the database knows. Dies between the two: doing
+    /// it again does the rest.
     pub async fn erase(&self, email: &EmailAddress, apply: bool) -> Result<Certificate, OperationError> {
-        let erasure = self.store().erase(email, apply).await?;
+        let mut messages = 0;
+        for (lead, deliveries) in self.store().deliveries_of(email).await? {
+            messages += self.queue().forget(&lead, &deliveries, apply).await?;
+        }
+        let mut erasure = self.store().erase(email, apply).await?;
+        if messages > 0 {
+            let place = format!("{} queue", self.queue().backend());
+            erasure.found.push(Found { place, count: messages, becomes: Found::REMOVED });
+        }
         let mut remains = Vec::new();
         match self.queue().backend() {
             "redis" => remains.push(
-                "Redis and SPOOL_DIR: what waits there is dropped when it is read; finished jobs hold the lead's content until \
-                 Redis removes them (a day or 1000 jobs), dead letters of BullMQ until somebody deletes them",
+                "SPOOL_DIR: what waits there is dropped when it is read; Redis: its log and its snapshots, until it writes them anew",
             ),
             "sqs" => remains.push(
-                "SQS and the overflow bucket: what waits there is dropped when it is read, or goes with its retention",
+                "SQS and the overflow bucket: what waits there is dropped when it turns up, and is gone after 14 days at most",
             ),
             _ => {}
         }
@@ -161,7 +171,7 @@ fn suppressed(who: &str) -> Result<Suppressed, OperationError> {
 }
 
 /// A name or a reason that a person gave.
-fn words(what: &str, text: &str) -> Result<String, OperationError> {
+pub(crate) fn words(what: &str, text: &str) -> Result<String, OperationError> {
     let text = text.trim();
     let fits = (1..=MAX_WORDS).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if fits {

@@ -101,6 +101,7 @@ async fn round(house: &House, end: Instant) -> anyhow::Result<Value> {
         "second_looks": round.second_looks,
         "overdue": round.overdue,
         "reassigned": round.reassigned,
+        "responded": round.responded,
         "forgotten": round.forgotten,
         "paused": paused,
         "overflow": first.taken + then.taken,

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use crm::{
-    AutoAssign, CrmMode, Executor, Guard, GuardSettings, HubSpotCredentials, HubSpotCrm, HubSpotSettings,
-    LimitSettings, Mapping, MockCrm, Salesforce, SalesforceCredentials, SalesforceSettings,
+    AllowList, AutoAssign, CrmMode, Executor, Guard, GuardSettings, HubSpotCredentials, HubSpotCrm,
+    HubSpotSettings, LimitSettings, Mapping, MockCrm, Salesforce, SalesforceCredentials, SalesforceSettings,
 };
 use database::Database;
 use lead::Clock;
@@ -36,6 +36,7 @@ pub(crate) fn guard(
         ..LimitSettings::default()
     };
     let settings = GuardSettings {
+        allow: allow_list(&config.crm)?,
         keep_old_values: config.crm.keep_old_values,
         mode: match config.crm.mode {
             runtime::CrmMode::Shadow => CrmMode::Shadow,
@@ -52,6 +53,14 @@ pub(crate) fn guard(
         Arc::clone(clock),
         settings,
     ))
+}
+
+/// What may be done to the CRM: from `CRM_ALLOW_FILE`, or the built-in list.
+fn allow_list(config: &CrmConfig) -> anyhow::Result<AllowList> {
+    let Some(file) = &config.allow_file else { return Ok(AllowList::default()) };
+    let place = || format!("CRM_ALLOW_FILE: {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(place)?;
+    AllowList::parse(&text).with_context(place)
 }
 
 /// The mapping of the CRM that is written to: from `CRM_MAPPING_FILE`, or the built-in one.

@@ -22,7 +22,7 @@ use store::Store;
 ///
 /// # Errors
 ///
-/// When `ICP_FILE`, `ROUTING_FILE` or `CRM_MAPPING_FILE` cannot be read.
+/// When `ICP_FILE`, `ROUTING_FILE`, `CRM_MAPPING_FILE` or `CRM_ALLOW_FILE` cannot be read.
 pub fn pipeline(config: &Config, database: &Database, clock: &Arc<dyn Clock>) -> anyhow::Result<Pipeline> {
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::ActionId;
 use crate::parameters::{
     ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
-    SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
+    ReassignTask, SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
 };
 
 /// One thing that may be done to a CRM. There is no other way to it.
@@ -39,6 +39,8 @@ pub enum Action {
     CreateOpportunity(CreateOpportunity),
     /// Moves an opportunity that we created to another stage.
     UpdateOpportunityStage(UpdateOpportunityStage),
+    /// Gives a task that we created to somebody else.
+    ReassignTask(ReassignTask),
 }
 
 /// The kinds of record that actions write.
@@ -103,6 +105,7 @@ impl Action {
         "create_contact",
         "create_opportunity",
         "update_opportunity_stage",
+        "reassign_task",
     ];
 
     /// The action's name, as in its JSON.
@@ -120,6 +123,7 @@ impl Action {
             Self::CreateContact(_) => "create_contact",
             Self::CreateOpportunity(_) => "create_opportunity",
             Self::UpdateOpportunityStage(_) => "update_opportunity_stage",
+            Self::ReassignTask(_) => "reassign_task",
         }
     }
 
@@ -133,7 +137,7 @@ impl Action {
             | Self::UpdateLeadStatus(_)
             | Self::MatchAccount(_)
             | Self::ConvertLead(_) => Object::Lead,
-            Self::CreateTask(_) => Object::Task,
+            Self::CreateTask(_) | Self::ReassignTask(_) => Object::Task,
             Self::LogActivity(_) => Object::Activity,
             Self::CreateContact(_) => Object::Contact,
             Self::CreateOpportunity(_) | Self::UpdateOpportunityStage(_) => Object::Opportunity,
@@ -154,7 +158,8 @@ impl Action {
             | Self::UpdateLeadStatus(_)
             | Self::MatchAccount(_)
             | Self::ConvertLead(_)
-            | Self::UpdateOpportunityStage(_) => Mode::Update,
+            | Self::UpdateOpportunityStage(_)
+            | Self::ReassignTask(_) => Mode::Update,
         }
     }
 
@@ -164,9 +169,12 @@ impl Action {
         match serde_json::to_value(self) {
             Ok(Value::Object(mut fields)) => {
                 fields.remove("kind");
-                if let Self::UpdateOpportunityStage(_) = self {
-                    fields.remove("opportunity");
-                }
+                // Which record it is, not what is written to it.
+                match self {
+                    Self::UpdateOpportunityStage(_) => fields.remove("opportunity"),
+                    Self::ReassignTask(_) => fields.remove("task"),
+                    _ => None,
+                };
                 if let Some(Value::Object(facts)) = fields.remove("facts") {
                     fields.extend(facts);
                 }
@@ -195,6 +203,7 @@ impl PlannedAction {
     pub fn external_id<'a>(&'a self, lead: &'a LeadId) -> &'a str {
         match &self.action {
             Action::UpdateOpportunityStage(update) => update.opportunity.as_str(),
+            Action::ReassignTask(update) => update.task.as_str(),
             action if action.object() == Object::Lead => lead.as_str(),
             _ => self.action_id.as_str(),
         }

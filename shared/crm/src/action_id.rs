@@ -37,7 +37,8 @@ impl ActionId {
             | Action::UpdateLeadStatus(_)
             | Action::MatchAccount(_)
             | Action::LogActivity(_)
-            | Action::UpdateOpportunityStage(_) => format!("{delivery}:{round}"),
+            | Action::UpdateOpportunityStage(_)
+            | Action::ReassignTask(_) => format!("{delivery}:{round}"),
         };
         Self::hash(&format!("{lead}:{}:{once_per}", action.kind()))
     }
@@ -127,6 +128,7 @@ mod tests {
             "match_account",
             "log_activity",
             "update_opportunity_stage",
+            "reassign_task",
         ];
         assert_eq!(kinds_done_again("b", 1), written_again);
         assert_eq!(kinds_done_again("a", 2), written_again);

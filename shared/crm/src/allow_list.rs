@@ -183,11 +183,8 @@ mod tests {
     #[test]
     fn a_plan_that_fits_no_limit_is_refused_rather_than_deferred_for_ever() {
         let refused = refusals(&AllowList::default(), 10);
-        assert_eq!(
-            refused.last().unwrap(),
-            &("update_opportunity_stage".to_owned(), "plan_too_large".to_owned())
-        );
-        assert_eq!(refused.iter().filter(|(_, code)| code == "plan_too_large").count(), 2);
+        assert_eq!(refused.last().unwrap(), &("reassign_task".to_owned(), "plan_too_large".to_owned()));
+        assert_eq!(refused.iter().filter(|(_, code)| code == "plan_too_large").count(), 3);
     }
 
     #[test]

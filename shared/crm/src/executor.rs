@@ -93,6 +93,6 @@ pub trait Executor: Send + Sync {
     ///
     /// The changes are those of stored previews, all of one lead and newest first. Each is decided by
     /// [`FieldChange::restorable`]; one result for each change, in order. A failure leaves the rest for another call, which
-    /// is safe: what was put back is then [`Restored::Unchanged`].
+    /// is safe: what was put back is then [`Restored::BackAlready`].
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure>;
 }

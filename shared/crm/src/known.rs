@@ -23,6 +23,10 @@ pub struct Known {
     /// The person as a lead. In a CRM without leads (`HubSpot`) always absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead: Option<KnownLead>,
+    /// The record that we wrote for this lead, by its external id, where the CRM keeps it apart from the person's other leads.
+    /// Only for who asks what became of it: no fact follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Box<KnownLead>>,
     /// The person as a contact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<KnownContact>,
@@ -41,7 +45,8 @@ pub struct KnownLead {
     /// Its status, in the CRM's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// The CRM's id of its owner.
+    /// The CRM's id of its owner. None also where it is the integration itself, which owns what it has created until somebody
+    /// takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
     /// Whether it was converted to a contact.
@@ -140,6 +145,19 @@ impl Known {
         facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
+    /// Who owns the record that we wrote for the lead, as far as the CRM says: of the lead, or in a CRM without leads of the
+    /// contact.
+    pub fn owner_of_ours(&self) -> Option<&str> {
+        let lead = self.own.as_deref().or(self.lead.as_ref());
+        let contact = || self.contact.as_ref()?.owner_id.as_deref();
+        lead.map_or_else(contact, |lead| lead.owner_id.as_deref())
+    }
+
+    /// Whether the record that we wrote for the lead was converted.
+    pub fn is_ours_converted(&self) -> bool {
+        self.own.as_deref().or(self.lead.as_ref()).is_some_and(|lead| lead.converted)
+    }
+
     /// Puts the facts over what a sender said: what the CRM says wins, also where it says that there is nothing.
     pub fn overlay(&self, sent: &mut Map<String, Value>) {
         sent.retain(|name, _| !Self::FACTS.contains(&name.as_str()));
@@ -174,6 +192,25 @@ mod tests {
     }
 
     #[test]
+    fn the_record_we_wrote_is_the_lead_by_our_id_else_the_lead_else_the_contact() {
+        let lead = |owner: &str, converted| {
+            Some(KnownLead { status: None, owner_id: Some(owner.into()), converted })
+        };
+        let mut known = Known {
+            contact: Some(KnownContact { owner_id: Some("contact".into()), stage: None }),
+            ..Known::default()
+        };
+        assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("contact"), false));
+        known.lead = lead("lead", true);
+        assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("lead"), true));
+        known.own = lead("ours", false).map(Box::new);
+        assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("ours"), false));
+        known.own = Some(Box::default());
+        assert_eq!(known.owner_of_ours(), None, "nobody has taken it");
+        assert_eq!(known.facts()["owner"], "contact");
+    }
+
+    #[test]
     fn every_fact_it_can_state_has_its_name_in_the_list() {
         let known = Known {
             lead: Some(KnownLead {
@@ -181,6 +218,7 @@ mod tests {
                 owner_id: Some("1".into()),
                 converted: true,
             }),
+            own: None,
             contact: Some(KnownContact { owner_id: Some("2".into()), stage: Some("customer".into()) }),
             account: Some(KnownAccount { owner_id: Some("3".into()), kind: Some("Customer".into()) }),
             open_opportunities: ["Proposal", "Prospecting", "Proposal"]

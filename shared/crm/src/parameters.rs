@@ -244,3 +244,13 @@ pub struct UpdateOpportunityStage {
     /// Its new stage, in the CRM's own words.
     pub stage: Text<40>,
 }
+
+/// A task that goes to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReassignTask {
+    /// The action that created the task.
+    pub task: ActionId,
+    /// Who is to do it, as the CRM calls them.
+    pub owner: Text<64>,
+}

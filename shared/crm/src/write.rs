@@ -105,7 +105,9 @@ impl fmt::Display for LeftOut {
 pub enum Restored {
     /// The old value is there again.
     PutBack,
-    /// The old value was there already, or the field was never written.
+    /// The old value is there already: an earlier try put it back, or somebody did.
+    BackAlready,
+    /// The field was never written.
     Unchanged,
     /// Somebody has changed it since: it stays as it is.
     ChangedSince,
@@ -271,7 +273,7 @@ impl FieldChange {
         };
         let now = present.value(&self.field);
         if same(now, self.old.as_ref()) {
-            Err(Restored::Unchanged)
+            Err(Restored::BackAlready)
         } else if same(now, self.new.as_ref()) {
             Ok(self.old.clone().unwrap_or(Value::Null))
         } else {

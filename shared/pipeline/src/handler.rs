@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lead::{Failure, LeadEvent};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::json;
-use store::{AnalysisRecord, Begun, Finish, Work};
+use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
 
 use crate::plan::{self, Rejected};
 use crate::{Pipeline, judge};
@@ -96,11 +96,13 @@ impl Pipeline {
             tracing::info!(outcome = "held", "lead settled");
             return Ok(());
         }
-        self.route(work, analysis).await?;
-        let plan = self.plan(work, enrichment, analysis).await?;
-        if self.is_shadowed().await? && !work.released {
+        if self.is_kept_from_the_crm(work).await? {
+            let assignment = self.would_route(work, analysis).await?;
+            let plan = self.plan(work, enrichment, analysis, &assignment).await?;
             return self.keep(work, &plan).await;
         }
+        let assignment = self.route(work, analysis).await?;
+        let plan = self.plan(work, enrichment, analysis, &assignment).await?;
         let outcome = match self.guard.submit(&plan).await {
             Err(failure) if failure.code == store::SUPERSEDED => {
                 tracing::info!("not written: a newer delivery has come meanwhile");
@@ -108,6 +110,10 @@ impl Pipeline {
             }
             outcome => outcome?,
         };
+        if assignment.told == Told::NotYet {
+            // The plan has told it.
+            self.store.assignment_written(&assignment, None).await?;
+        }
         let record = outcome.lead_record.ok_or_else(|| {
             Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
         })?;
@@ -128,15 +134,15 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// What is still to be written to the CRM for a judgement.
+    /// What is still to be written to the CRM for a judgement of a lead that was given to somebody, or would be.
     pub(crate) async fn plan(
         &self,
         work: &Work,
         enrichment: &Enrichment,
         analysis: &AnalysisRecord,
+        assignment: &Assignment,
     ) -> Result<Plan, Failure> {
-        let assignment = self.store.assignment(&work.lead_id).await?;
-        let mut plan = plan::plan(work, enrichment, analysis, self.guard.mapping(), assignment.as_ref());
+        let mut plan = plan::plan(work, enrichment, analysis, self.guard.mapping(), assignment);
         let written = self.store.last_written(self.guard.provider(), &plan).await?;
         plan::leave_out_repetitions(&mut plan, &written);
         let owner = self.store.owner_written(self.guard.provider(), &plan).await?;
@@ -148,6 +154,13 @@ impl Pipeline {
     pub(crate) async fn is_shadowed(&self) -> Result<bool, Failure> {
         Ok(self.guard.mode() == CrmMode::Shadow
             || self.store.crm_hold(self.guard.provider()).await?.is_some())
+    }
+
+    /// Whether this delivery's plan is only kept. A promotion lets it pass, but not a hold that came after it.
+    async fn is_kept_from_the_crm(&self, work: &Work) -> Result<bool, Failure> {
+        let Some(promoted_at) = work.promoted_at else { return self.is_shadowed().await };
+        let hold = self.store.crm_hold(self.guard.provider()).await?;
+        Ok(hold.is_some_and(|hold| hold.since >= promoted_at))
     }
 
     /// Keeps a plan with what it would write now, field by field, instead of carrying it out.

@@ -11,6 +11,7 @@
 //!   └─────────┴───────────┴───────────┴────────┴───────────────────────── store, audit trail
 //! ```
 
+mod convert;
 mod evaluate;
 mod handler;
 mod judge;
@@ -21,6 +22,7 @@ mod replay;
 mod rollback;
 mod route;
 
+pub use convert::{Conversion, NotConverted};
 pub use evaluate::{
     Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route, Selection, evaluate,
 };

@@ -36,7 +36,7 @@ pub(crate) fn plan(
     enrichment: &Enrichment,
     analysis: &AnalysisRecord,
     mapping: &Mapping,
-    assignment: Option<&Assignment>,
+    assignment: &Assignment,
 ) -> Plan {
     let company = enrichment.found();
     let mut actions = vec![Action::UpsertLead(details(&work.lead, company, assignment))];
@@ -85,25 +85,19 @@ pub(crate) fn leave_out_owner(plan: &mut Plan, written: Option<&str>) {
 }
 
 /// When the call is due: as the rule says that gave the lead to somebody, counted from then.
-fn task_due(analysis: &AnalysisRecord, assignment: Option<&Assignment>) -> Timestamp {
-    let by_rule = assignment.and_then(|given| {
-        let timer = given.routed.timer?;
-        given.assigned_at.saturating_add(Duration::from_secs(timer.respond_within_s.into())).ok()
+fn task_due(analysis: &AnalysisRecord, assignment: &Assignment) -> Timestamp {
+    let by_rule = assignment.routed.timer.and_then(|timer| {
+        assignment.assigned_at.saturating_add(Duration::from_secs(timer.respond_within_s.into())).ok()
     });
     let by_default = || analysis.created_at.saturating_add(CALL_WITHIN).unwrap_or(analysis.created_at);
     by_rule.unwrap_or_else(by_default)
 }
 
-fn owner(assignment: Option<&Assignment>) -> Option<Text<64>> {
-    Text::fit(assignment?.owner.as_ref()?.as_str())
+fn owner(assignment: &Assignment) -> Option<Text<64>> {
+    Text::fit(assignment.owner.as_ref()?.as_str())
 }
 
-fn judged(
-    work: &Work,
-    analysis: &AnalysisRecord,
-    assignment: Option<&Assignment>,
-    actions: &mut Vec<Action>,
-) {
+fn judged(work: &Work, analysis: &AnalysisRecord, assignment: &Assignment, actions: &mut Vec<Action>) {
     let verdict = &analysis.verdict;
     // What a salesperson reads is rendered from the claims that passed. The model's own words go nowhere.
     let summary = Prose::fit(&summary(verdict));
@@ -148,7 +142,7 @@ fn judged(
     }
 }
 
-fn details(lead: &Lead, company: Option<&Firmographics>, assignment: Option<&Assignment>) -> LeadDetails {
+fn details(lead: &Lead, company: Option<&Firmographics>, assignment: &Assignment) -> LeadDetails {
     let (first_name, last_name) = lead.name_parts();
     let company_name = lead.company.as_deref().or(company.and_then(|company| company.name.as_deref()));
     LeadDetails {

@@ -76,7 +76,8 @@ impl Pipeline {
             changes: Vec::new(),
         };
         if !planned.held && !planned.suppressed {
-            let plan = self.plan(&work, &enrichment, analysis).await?;
+            let assignment = self.would_route(&work, analysis).await?;
+            let plan = self.plan(&work, &enrichment, analysis, &assignment).await?;
             let preview = self.guard.preview(&plan).await?;
             planned.actions = preview.reviews;
             planned.changes = preview.changes;

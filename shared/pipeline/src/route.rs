@@ -1,10 +1,10 @@
-use crm::parameters::LeadDetails;
+use crm::parameters::{LeadDetails, ReassignTask};
 use crm::{Action, Plan, Text};
 use grounding::{FieldPath, GroundingStatus};
 use lead::{Decision, Failure, FailureClass, Intent, LeadStatus};
 use routing::{LeadFacts, OwnerId};
 use serde_json::Value;
-use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Work};
+use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Told, Work};
 
 use crate::Pipeline;
 
@@ -30,6 +30,15 @@ impl Pipeline {
         Ok(self.store.assign(work, &self.routing, &facts(work, analysis)).await?)
     }
 
+    /// Who would be given the lead now; nothing is kept.
+    pub(crate) async fn would_route(
+        &self,
+        work: &Work,
+        analysis: &AnalysisRecord,
+    ) -> Result<Assignment, Failure> {
+        Ok(self.store.preview_assignment(work, &self.routing, &facts(work, analysis)).await?)
+    }
+
     /// Looks at leads whose time to respond is over, at most `limit`: asks the CRM whether somebody has responded, alerts,
     /// and gives the lead to somebody else where its rule says so. The CRM is told once; what could not be told is told by
     /// the next round.
@@ -44,7 +53,13 @@ impl Pipeline {
                 failed.get_or_insert(failure);
             }
         }
-        for given in self.store.unwritten_assignments(limit).await? {
+        // While the CRM is only shadowed, it is told nothing; it is told afterwards.
+        let untold = if self.is_shadowed().await? {
+            Vec::new()
+        } else {
+            self.store.unwritten_assignments(limit).await?
+        };
+        for given in untold {
             if let Err(failure) = self.tell_crm(&given).await {
                 failed.get_or_insert(failure);
             }
@@ -75,13 +90,16 @@ impl Pipeline {
             }
         };
         chased.overdue += 1;
-        metrics::counter!("revenueflow_overdue_leads_total", "rule" => rule.to_owned(), "outcome" => outcome)
+        // Without labels, as an alarm watches it; the rules' names are the user's own, and as many as there are.
+        metrics::counter!("revenueflow_overdue_leads_total").increment(1);
+        metrics::counter!("revenueflow_overdue_leads_by_rule_total", "rule" => rule.to_owned(), "outcome" => outcome)
             .increment(1);
         Ok(())
     }
 
-    /// Whether the CRM shows that somebody took the lead up: it was converted, or has another owner than we gave it. A CRM
-    /// that knows only what we wrote shows nothing.
+    /// Whether the CRM shows that somebody took the lead up: our record was converted, or has another owner than we gave it.
+    /// Whom we gave it to before is not another one while the CRM has not taken the new owner. A CRM that knows only what we
+    /// wrote shows nothing.
     async fn has_responded(&self, lead: &Assignment) -> Result<bool, Failure> {
         let Some(record) = self.store.lead(&lead.lead_id).await? else { return Ok(false) };
         let about = crm::About {
@@ -90,17 +108,23 @@ impl Pipeline {
             company_domain: None,
         };
         let Some(known) = self.guard.facts(&about).await? else { return Ok(false) };
-        let Some(theirs) = known.lead else { return Ok(false) };
-        let has_other_owner = match (&lead.owner, &theirs.owner_id) {
-            (Some(ours), Some(theirs)) => ours.as_str() != theirs,
+        let has_other_owner = match (&lead.owner, known.owner_of_ours()) {
+            (Some(ours), Some(theirs)) => {
+                let had_it = || lead.had_it.iter().any(|before| before.as_str() == theirs);
+                ours.as_str() != theirs && (lead.told == Told::Yes || !had_it())
+            }
             _ => false,
         };
-        Ok(theirs.converted || has_other_owner)
+        Ok(known.is_ours_converted() || has_other_owner)
     }
 
-    /// Tells the CRM who a lead was given to: one write, the same however often it is tried. What the CRM refuses for good is
-    /// not tried again, and an alert.
+    /// Tells the CRM who a lead was given to, on its record and on the task to call it: the same writes however often it is
+    /// tried. What the CRM refuses for good is not tried again, and an alert.
     async fn tell_crm(&self, given: &Assignment) -> Result<(), Failure> {
+        // A hold may have come since this round began.
+        if self.is_shadowed().await? {
+            return Ok(());
+        }
         let record = self.store.lead(&given.lead_id).await?;
         let (Some(record), Some(owner)) = (record, &given.owner) else { return Ok(()) };
         if record.status != LeadStatus::Synced {
@@ -120,12 +144,12 @@ impl Pipeline {
             owner: Text::fit(owner.as_str()),
             facts: crm::Facts::default(),
         };
-        let round =
-            REASSIGNMENT_ROUNDS.saturating_add(u32::try_from(given.reassignments).unwrap_or(u32::MAX));
-        let actions = vec![Action::UpsertLead(details)];
-        let plan = Plan::new(given.lead_id.clone(), given.delivery_id.clone(), round, None, actions);
-        match self.guard.submit(&plan).await {
-            Ok(_) => Ok(self.store.assignment_written(given, None).await?),
+        let written = self.guard.submit(&plan_of(given, Action::UpsertLead(details))).await;
+        match written {
+            Ok(_) => {
+                self.hand_on_the_task(given, owner).await?;
+                Ok(self.store.assignment_written(given, None).await?)
+            }
             Err(failure) if failure.class == FailureClass::Permanent => {
                 tracing::error!(lead_id = %given.lead_id, code = %failure.code, "the CRM does not take the new owner");
                 Ok(self.store.assignment_written(given, Some(&failure)).await?)
@@ -133,6 +157,26 @@ impl Pipeline {
             Err(failure) => Err(failure),
         }
     }
+
+    /// The call is the new owner's to make. Where the task is gone, there is nobody to tell.
+    async fn hand_on_the_task(&self, given: &Assignment, owner: &OwnerId) -> Result<(), Failure> {
+        let task = self.store.written_task(self.guard.provider(), &given.lead_id).await?;
+        let (Some(task), Some(owner)) = (task, Text::fit(owner.as_str())) else { return Ok(()) };
+        let plan = plan_of(given, Action::ReassignTask(ReassignTask { task, owner }));
+        match self.guard.submit(&plan).await {
+            Err(failure) if failure.class == FailureClass::Permanent => {
+                tracing::warn!(lead_id = %given.lead_id, code = %failure.code, "the task stays with its old owner");
+                Ok(())
+            }
+            submitted => submitted.map(drop),
+        }
+    }
+}
+
+/// One action that a reassignment asks for.
+fn plan_of(given: &Assignment, action: Action) -> Plan {
+    let round = REASSIGNMENT_ROUNDS.saturating_add(u32::try_from(given.reassignments).unwrap_or(u32::MAX));
+    Plan::new(given.lead_id.clone(), given.delivery_id.clone(), round, None, vec![action])
 }
 
 /// What rules may ask about the lead being worked on.

@@ -40,7 +40,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, LeadEvent, LeadId};
+use lead::{DeliveryId, Dependency, LeadEvent, LeadId};
 
 /// A queue of lead events. Implementations are shared between tasks and processes.
 #[async_trait]
@@ -90,6 +90,16 @@ pub trait LeadQueue: Send + Sync + 'static {
     async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let _ = lead;
         Ok(false)
+    }
+
+    /// Removes every message of a lead that nobody holds, also finished ones that the backend keeps for a while; with `apply`
+    /// off they are only counted. `deliveries` are those of the lead that are known. How many there were.
+    ///
+    /// Only Redis has to: the messages of the database queue are removed with the rows of the lead, and nothing can be taken
+    /// out of SQS by what it is about.
+    async fn forget(&self, lead: &LeadId, deliveries: &[DeliveryId], apply: bool) -> Result<u64, QueueError> {
+        let _ = (lead, deliveries, apply);
+        Ok(0)
     }
 
     /// The pauses in force.

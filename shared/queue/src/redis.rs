@@ -42,7 +42,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, Failure, LeadEvent};
+use lead::{DeliveryId, Dependency, Failure, LeadEvent, LeadId};
 use serde_json::json;
 
 use self::batch::Batch;
@@ -225,6 +225,15 @@ impl LeadQueue for RedisQueue {
         let mut resume = self.scripts.resume();
         resume.arg(dependency.as_str());
         self.connection.run(&resume).await
+    }
+
+    async fn forget(&self, lead: &LeadId, deliveries: &[DeliveryId], apply: bool) -> Result<u64, QueueError> {
+        let mut forget = self.scripts.forget();
+        forget.arg(lead.as_str()).arg(&self.keys.dead_letters).arg(u8::from(apply));
+        for delivery in deliveries {
+            forget.arg(delivery.as_str());
+        }
+        self.connection.run(&forget).await
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {

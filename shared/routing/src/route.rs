@@ -153,12 +153,16 @@ impl Routing {
     }
 
     /// What a lead that has an owner already is told by the rules: the first that matches sets the timer, nobody is asked
-    /// for a turn.
-    pub fn keep(&self, owner: &OwnerId, facts: &LeadFacts) -> Routed {
+    /// for a turn. `given_by` is the rule that gave it to them.
+    ///
+    /// Once the CRM knows whom we gave the lead to, that is the owner it names: a rule for existing owners is passed over then,
+    /// unless it was the one that decided.
+    pub fn keep(&self, owner: &OwnerId, given_by: Option<&str>, facts: &LeadFacts) -> Routed {
         let mut trace = Trace::default();
         let mut matched = None;
         for rule in &self.rules {
-            let Some(because) = rule.when.unmet(facts) else {
+            let Some(because) = rule.when.unmet(facts).or_else(|| names_ours(rule, owner, given_by, facts))
+            else {
                 matched = Some(rule);
                 break;
             };
@@ -262,5 +266,16 @@ impl Routing {
             timer: timer.map(Timer::from),
             credits: trace.credits,
         }
+    }
+}
+
+/// Why a rule for existing owners says nothing of a lead that was given to somebody.
+fn names_ours(rule: &Rule, owner: &OwnerId, given_by: Option<&str>, facts: &LeadFacts) -> Option<String> {
+    let is_about_owners = rule.to == Target::ExistingOwner && given_by != Some(rule.name.as_str());
+    match &facts.existing_owner {
+        _ if !is_about_owners => None,
+        None => Some("the CRM names no owner".to_owned()),
+        Some(existing) if existing == owner => Some("the CRM names whom it was given to".to_owned()),
+        Some(_) => None,
     }
 }

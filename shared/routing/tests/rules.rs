@@ -168,9 +168,24 @@ fn a_lead_nobody_responded_to_goes_to_who_has_not_had_it() {
 
 #[test]
 fn a_lead_that_has_an_owner_keeps_them_and_gets_the_timer_of_its_rule() {
-    let kept = team().keep(&id("005EVE"), &hot());
+    let kept = team().keep(&id("005EVE"), None, &hot());
     assert_eq!((kept.owner, kept.name.as_deref()), (Some(id("005EVE")), Some("eve")));
     assert!(kept.credits.is_empty() && kept.members.is_empty());
+}
+
+#[test]
+fn once_the_crm_names_whom_it_was_given_to_the_rule_for_existing_owners_does_not_hide_the_others() {
+    let rule = |given_by: Option<&str>, existing: Option<&str>| {
+        let facts = LeadFacts { existing_owner: existing.map(id), ..hot() };
+        let kept = team().keep(&id("005ANN"), given_by, &facts);
+        (kept.rule.unwrap(), kept.timer.is_some())
+    };
+    let (hot, theirs) = (("hot in Europe".to_owned(), true), ("existing owner".to_owned(), false));
+    assert_eq!(rule(Some("hot in Europe"), Some("005ANN")), hot);
+    assert_eq!(rule(Some("hot in Europe"), None), hot);
+    assert_eq!(rule(Some("hot in Europe"), Some("005DAN")), theirs, "somebody else has taken it");
+    assert_eq!(rule(Some("existing owner"), Some("005ANN")), theirs, "it was theirs from the first");
+    assert_eq!(rule(Some("existing owner"), None), theirs);
 }
 
 /// The line of the first place where a text stands.

@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
-use crate::codec::{Columns as _, to_json};
+use crate::codec::{Columns as _, parsed, to_json};
 use crate::{Result, Store, Work};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -40,6 +40,34 @@ pub struct Assignment {
     pub breached_at: Option<Timestamp>,
     /// How often it was given to somebody else.
     pub reassignments: i64,
+    /// Whether the CRM knows who has it.
+    pub told: Told,
+}
+
+/// Whether the CRM knows who a lead was given to last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The plan of the lead, or a write of its own, has told it.
+    Yes,
+    /// It was given to somebody else, and the CRM is still to be told.
+    NotYet,
+    /// The CRM has refused the one it was given to.
+    Refused,
+}
+
+impl Told {
+    /// As it is in the column `unwritten`.
+    fn as_number(self) -> i64 {
+        match self {
+            Self::Yes => 0,
+            Self::NotYet => 1,
+            Self::Refused => 2,
+        }
+    }
+
+    fn of_number(number: i64) -> Option<Self> {
+        [Self::Yes, Self::NotYet, Self::Refused].into_iter().find(|told| told.as_number() == number)
+    }
 }
 
 /// What came of a time that ran out.
@@ -64,21 +92,15 @@ pub enum Breach {
 impl Store {
     /// Gives the delivery being worked on to somebody, once for each round: asking again gives the same answer. A lead that
     /// has an owner keeps them; what its rules say of the time to respond holds for its newest content.
+    ///
+    /// A lead that was routed and then kept from the CRM has its whole time from when it is written after all.
     pub async fn assign(&self, work: &Work, routing: &Routing, facts: &LeadFacts) -> Result<Assignment> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        let before = load(&mut transaction, &work.lead_id).await?;
-        if let Some(same) =
-            before.as_ref().filter(|kept| kept.delivery_id == work.delivery_id && kept.round == work.round)
-        {
-            return Ok(same.clone());
+        let (assignment, is_new) = self.decide(&mut transaction, work, routing, facts, now).await?;
+        if !is_new {
+            return Ok(assignment);
         }
-        let assignment = match before {
-            Some(kept) if kept.owner.is_some() => {
-                self.keep(&mut transaction, kept, work, routing, facts, now).await?
-            }
-            _ => give(&mut transaction, work, routing, facts, now).await?,
-        };
         save(&mut transaction, &assignment).await?;
         let routed = &assignment.routed;
         // Leads that the rules leave to the CRM are worth no line each.
@@ -95,6 +117,48 @@ impl Store {
         Ok(assignment)
     }
 
+    /// Who would be given the delivery now. Nothing is kept: no turn is taken, nobody has more leads than before, no time
+    /// begins to run.
+    pub async fn preview_assignment(
+        &self,
+        work: &Work,
+        routing: &Routing,
+        facts: &LeadFacts,
+    ) -> Result<Assignment> {
+        let mut transaction = self.begin_on(&work.lead_id).await?;
+        let now = self.now_millis();
+        // The transaction ends without a commit, and with it all that it has counted.
+        Ok(self.decide(&mut transaction, work, routing, facts, now).await?.0)
+    }
+
+    /// Who has the delivery, and whether that is to be kept.
+    async fn decide(
+        &self,
+        connection: &mut Connection,
+        work: &Work,
+        routing: &Routing,
+        facts: &LeadFacts,
+        now: i64,
+    ) -> Result<(Assignment, bool)> {
+        let before = load(connection, &work.lead_id).await?;
+        Ok(match before {
+            Some(kept) if kept.delivery_id == work.delivery_id && kept.round == work.round => {
+                let waits = kept.responded_at.is_none() && kept.due_at.is_some();
+                match (kept.routed.timer, work.promoted_at) {
+                    (Some(timer), Some(promoted)) if waits && kept.assigned_at < promoted => {
+                        let due_at = Some(from_millis(now + 1_000 * i64::from(timer.respond_within_s)));
+                        (Assignment { assigned_at: from_millis(now), due_at, ..kept }, true)
+                    }
+                    _ => (kept, false),
+                }
+            }
+            Some(kept) if kept.owner.is_some() => {
+                (self.keep(connection, kept, work, routing, facts, now).await?, true)
+            }
+            _ => (give(connection, work, routing, facts, now).await?, true),
+        })
+    }
+
     /// The same owner, with the timer of what is now known of the lead. New content of a lead that was responded to asks for a
     /// new response; another judgement of the same content does not.
     async fn keep(
@@ -108,7 +172,7 @@ impl Store {
     ) -> Result<Assignment> {
         let mut next = kept.clone();
         if let Some(owner) = &kept.owner {
-            next.routed = routing.keep(owner, facts);
+            next.routed = routing.keep(owner, kept.routed.rule.as_deref(), facts);
         }
         (next.delivery_id, next.round) = (work.delivery_id.clone(), work.round);
         let never_timed = kept.routed.timer.is_none();
@@ -149,10 +213,12 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Leads that were given to somebody else and whom the CRM has not been told of, oldest first.
+    /// Leads in the CRM that were given to somebody else whom it has not been told of, oldest first. Of a lead that is being
+    /// worked on, or held, the next plan tells it.
     pub async fn unwritten_assignments(&self, limit: u32) -> Result<Vec<Assignment>> {
         let rows = sqlx::query(
-            "SELECT * FROM lead_assignment WHERE unwritten = 1 ORDER BY breached_at, lead_id LIMIT $1",
+            "SELECT a.* FROM lead_assignment a JOIN lead l ON l.lead_id = a.lead_id \
+             WHERE a.unwritten = 1 AND l.status = 'synced' ORDER BY a.breached_at, a.lead_id LIMIT $1",
         )
         .bind(i64::from(limit))
         .fetch_all(self.database.pool())
@@ -169,10 +235,11 @@ impl Store {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&given.lead_id).await?;
         let told = sqlx::query(
-            "UPDATE lead_assignment SET unwritten = 0 WHERE lead_id = $1 AND reassignments = $2 AND unwritten = 1",
+            "UPDATE lead_assignment SET unwritten = $3 WHERE lead_id = $1 AND reassignments = $2 AND unwritten = 1",
         )
         .bind(given.lead_id.as_str())
         .bind(given.reassignments)
+        .bind(if failure.is_some() { Told::Refused } else { Told::Yes }.as_number())
         .execute(&mut *transaction)
         .await?;
         if told.rows_affected() == 1 {
@@ -246,6 +313,7 @@ impl Store {
                 kept.had_it.push(to.clone());
                 kept.owner = Some(to.clone());
                 kept.routed = next;
+                kept.told = Told::NotYet;
                 let detail = json!({
                     "from": from, "owner": to, "because": kept.routed.because, "respond_by": kept.due_at,
                 });
@@ -255,12 +323,6 @@ impl Store {
             }
         };
         save(&mut transaction, &kept).await?;
-        if matches!(breach, Breach::Reassigned { .. }) {
-            sqlx::query("UPDATE lead_assignment SET unwritten = 1 WHERE lead_id = $1")
-                .bind(lead.as_str())
-                .execute(&mut *transaction)
-                .await?;
-        }
         transaction.commit().await?;
         Ok(breach)
     }
@@ -292,6 +354,7 @@ async fn give(
         responded_by: None,
         breached_at: None,
         reassignments: 0,
+        told: Told::Yes,
     })
 }
 
@@ -390,13 +453,13 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     let millis = |time: Option<Timestamp>| time.map(to_millis);
     sqlx::query(
         "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, \
-         responded_at, responded_by, breached_at, reassignments) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+         responded_at, responded_by, breached_at, reassignments, unwritten) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (lead_id) DO UPDATE SET delivery_id = excluded.delivery_id, round = excluded.round, \
          owner = excluded.owner, routed = excluded.routed, had_it = excluded.had_it, \
          assigned_at = excluded.assigned_at, due_at = excluded.due_at, responded_at = excluded.responded_at, \
          responded_by = excluded.responded_by, breached_at = excluded.breached_at, \
-         reassignments = excluded.reassignments",
+         reassignments = excluded.reassignments, unwritten = excluded.unwritten",
     )
     .bind(assignment.lead_id.as_str())
     .bind(assignment.delivery_id.as_str())
@@ -410,6 +473,7 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     .bind(assignment.responded_by.clone())
     .bind(millis(assignment.breached_at))
     .bind(assignment.reassignments)
+    .bind(assignment.told.as_number())
     .execute(connection)
     .await?;
     Ok(())
@@ -430,5 +494,6 @@ fn read(row: &AnyRow) -> Result<Assignment> {
         responded_by: row.optional_text("responded_by")?,
         breached_at: time("breached_at")?,
         reassignments: row.number("reassignments")?,
+        told: parsed("unwritten", Told::of_number(row.number("unwritten")?))?,
     })
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::reopen::event_of;
-use crate::work::set_status;
+use crate::work::{promoted_at, set_status};
 use crate::{Result, Store, Work};
 
 /// What reading the CRM before a judgement came to.
@@ -166,8 +166,8 @@ impl Store {
         }))
     }
 
-    /// Lets a planned lead through to the CRM, and returns the event to send. None where it is not planned any more: it was
-    /// let through before, or has newer content that is on its way.
+    /// Lets a planned lead through to the CRM, once, and returns the event to send. None where it is not planned any more: it
+    /// was let through before, or has newer content that is on its way. A CRM that is held afterwards stops it again.
     pub async fn promote(&self, lead: &LeadId) -> Result<Option<LeadEvent>> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
@@ -182,9 +182,10 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let delivery: DeliveryId = row.id("delivery_id")?;
         sqlx::query(
-            "UPDATE delivery SET state = 'open', finished_at = NULL, released = 1 WHERE delivery_id = $1",
+            "UPDATE delivery SET state = 'open', finished_at = NULL, released = $2 WHERE delivery_id = $1",
         )
         .bind(delivery.as_str())
+        .bind(now)
         .execute(&mut *transaction)
         .await?;
         set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
@@ -248,37 +249,64 @@ impl Store {
             .collect()
     }
 
-    /// Keeps that old values were put back. The actions whose fields were put back may be done again, and the lead's newest
-    /// plan counts as planned, so that promoting it does so.
+    /// Keeps that an action's old values are back, where one is. It may then be done again, and the lead's newest plan counts
+    /// as planned, so that promoting it does so.
     pub async fn record_restored(
         &self,
         lead: &LeadId,
-        restored: &[(&WrittenAction, Vec<Restored>)],
+        action: &WrittenAction,
+        results: &[Restored],
     ) -> Result<()> {
+        let count = |which| results.iter().filter(|result| **result == which).count();
+        let (put_back, back_already) = (count(Restored::PutBack), count(Restored::BackAlready));
+        if put_back + back_already == 0 {
+            return Ok(());
+        }
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
-        let mut fields = [0_usize; 2];
-        for (action, results) in restored {
-            let put_back = results.iter().filter(|result| **result == Restored::PutBack).count();
-            fields[0] += put_back;
-            fields[1] += results.iter().filter(|result| **result == Restored::ChangedSince).count();
-            if put_back > 0 {
-                sqlx::query(
-                    "UPDATE crm_action SET state = 'restored', updated_at = $2 WHERE action_id = $1 AND state = 'done'",
-                )
-                .bind(action.action_id.as_str())
-                .bind(now)
-                .execute(&mut *transaction)
-                .await?;
+        let restored = sqlx::query(
+            "UPDATE crm_action SET state = 'restored', updated_at = $2 WHERE action_id = $1 AND state = 'done'",
+        )
+        .bind(action.action_id.as_str())
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        let newest = sqlx::query("SELECT delivery_id, status FROM lead WHERE lead_id = $1")
+            .bind(lead.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if let Some(row) = newest.filter(|_| restored.rows_affected() == 1) {
+            let delivery: DeliveryId = row.id("delivery_id")?;
+            if row.text("status")? == LeadStatus::Synced.as_str() {
+                set_status(&mut transaction, lead, &delivery, LeadStatus::Planned, None, now).await?;
             }
-        }
-        if let Some(delivery) = newest_if_synced(&mut transaction, lead).await? {
-            let status = LeadStatus::Planned;
-            set_status(&mut transaction, lead, &delivery, status, None, now).await?;
-            let detail = json!({ "fields_put_back": fields[0], "fields_changed_since": fields[1] });
+            let detail = json!({
+                "action": action.kind, "fields_put_back": put_back, "fields_back_already": back_already,
+                "fields_changed_since": count(Restored::ChangedSince),
+            });
             audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Restored, &detail).await?;
         }
         transaction.commit().await
+    }
+
+    /// Leads that something was written for in a CRM and was not put back, in the order of their ids, `limit` of them from
+    /// behind `after` on.
+    pub async fn written_leads(
+        &self,
+        provider: &str,
+        after: Option<&LeadId>,
+        limit: u32,
+    ) -> Result<Vec<LeadId>> {
+        let rows = sqlx::query(
+            "SELECT DISTINCT lead_id FROM crm_action WHERE provider = $1 AND state = 'done' AND lead_id > $2 \
+             ORDER BY lead_id LIMIT $3",
+        )
+        .bind(provider)
+        .bind(after.map_or("", LeadId::as_str))
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
     /// A settled lead's newest delivery as a worker would find it, without taking it.
@@ -302,19 +330,10 @@ impl Store {
             lead: row.json("content")?,
             enrichment: row.optional_json("enrichment")?,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, round),
-            released: row.number("released")? == 1,
+            promoted_at: promoted_at(&row)?,
             analysis,
         }))
     }
-}
-
-async fn newest_if_synced(connection: &mut Connection, lead: &LeadId) -> Result<Option<DeliveryId>> {
-    let row = sqlx::query("SELECT delivery_id FROM lead WHERE lead_id = $1 AND status = $2")
-        .bind(lead.as_str())
-        .bind(LeadStatus::Synced.as_str())
-        .fetch_optional(connection)
-        .await?;
-    row.map(|row| row.id("delivery_id")).transpose()
 }
 
 /// Keeps a plan that is not carried out, in place of the lead's last one.

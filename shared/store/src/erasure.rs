@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use database::{Backend, Connection, to_millis};
 use jiff::Timestamp;
-use lead::{EmailAddress, LeadEvent, LeadId};
+use lead::{DeliveryId, EmailAddress, LeadEvent, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,11 @@ pub struct Found {
     pub becomes: &'static str,
 }
 
+impl Found {
+    /// What becomes of most things.
+    pub const REMOVED: &str = "removed";
+}
+
 /// A record in a CRM that has to be removed there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ByHand {
@@ -65,7 +70,7 @@ pub struct ByHand {
     pub record_id: String,
 }
 
-const REMOVED: &str = "removed";
+const REMOVED: &str = Found::REMOVED;
 const REDUCED: &str = "reduced to hashes";
 
 impl Store {
@@ -140,6 +145,26 @@ impl Store {
             by_hand: by_hand.into_iter().collect(),
             on_suppression_list: listed.is_some(),
         })
+    }
+
+    /// A person's leads, each with the deliveries that are known of it.
+    pub async fn deliveries_of(&self, email: &EmailAddress) -> Result<Vec<(LeadId, Vec<DeliveryId>)>> {
+        let rows = sqlx::query(
+            "SELECT l.lead_id, d.delivery_id FROM lead l JOIN delivery d ON d.lead_id = l.lead_id \
+             WHERE l.email = $1 ORDER BY l.lead_id, d.revision",
+        )
+        .bind(email.expose())
+        .fetch_all(self.database.pool())
+        .await?;
+        let mut leads: Vec<(LeadId, Vec<DeliveryId>)> = Vec::new();
+        for row in &rows {
+            let (lead, delivery): (LeadId, DeliveryId) = (row.id("lead_id")?, row.id("delivery_id")?);
+            match leads.last_mut() {
+                Some((last, deliveries)) if *last == lead => deliveries.push(delivery),
+                _ => leads.push((lead, vec![delivery])),
+            }
+        }
+        Ok(leads)
     }
 
     /// Whether a person was erased after this event was received: nothing of it is to be kept or written.

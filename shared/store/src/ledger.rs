@@ -213,6 +213,19 @@ impl Store {
         Ok(None)
     }
 
+    /// The action that created the lead's newest task in a CRM; none where there is no task.
+    pub async fn written_task(&self, provider: &str, lead: &LeadId) -> Result<Option<ActionId>> {
+        let row = sqlx::query(
+            "SELECT action_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND kind = 'create_task' \
+             AND state = 'done' ORDER BY created_at DESC, position DESC LIMIT 1",
+        )
+        .bind(lead.as_str())
+        .bind(provider)
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.map(|row| row.id("action_id")).transpose()
+    }
+
     /// The newest `limit` effects of a lead on the CRM, in the order they were begun.
     pub async fn actions(&self, lead: &LeadId, limit: u32) -> Result<Vec<ActionRecord>> {
         let rows = sqlx::query(

@@ -36,7 +36,7 @@ mod work;
 
 pub use accept::Accept;
 pub use analysis::AnalysisRecord;
-pub use assignment::{Assignment, Breach};
+pub use assignment::{Assignment, Breach, Told};
 pub use audit::{AuditEvent, AuditKind};
 pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
 pub use dead_letter::{DeadLetter, DeadLetterBody};

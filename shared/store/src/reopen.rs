@@ -27,7 +27,7 @@ impl Store {
             .await?;
         let Some(delivery) = newest.and_then(|id| id.parse::<DeliveryId>().ok()) else { return Ok(None) };
         let reopened = sqlx::query(
-            "UPDATE delivery SET state = 'open', finished_at = NULL, round = round + $2 \
+            "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2 \
              WHERE delivery_id = $1 AND state <> 'open'",
         )
         .bind(delivery.as_str())

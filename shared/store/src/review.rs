@@ -123,7 +123,8 @@ impl Store {
             None
         } else {
             sqlx::query(
-                "UPDATE delivery SET state = 'open', finished_at = NULL, round = round + $2 WHERE delivery_id = $1",
+                "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2 \
+                 WHERE delivery_id = $1",
             )
             .bind(delivery.as_str())
             .bind(i64::from(verdict == Verdict::Rejudge))

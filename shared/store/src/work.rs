@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use crm::Preview;
-use database::Connection;
+use database::{Connection, from_millis};
+use jiff::Timestamp;
 use lead::{DeliveryId, Failure, FailureClass, Lead, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,8 +42,8 @@ pub struct Work {
     pub enrichment: Option<Value>,
     /// What the CRM knew before this round's judgement, once it was asked.
     pub crm_facts: Option<CrmFacts>,
-    /// An operator has promoted it: it is written also while the CRM is only shadowed.
-    pub released: bool,
+    /// When an operator promoted it: it is written also while the CRM is only shadowed, unless the CRM was held since.
+    pub promoted_at: Option<Timestamp>,
     /// This round's analysis, once it has run.
     pub analysis: Option<AnalysisRecord>,
 }
@@ -97,7 +98,7 @@ impl Store {
             lead: event.lead.clone(),
             enrichment: row.optional_json("enrichment")?,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
-            released: row.number("released")? == 1,
+            promoted_at: promoted_at(&row)?,
             analysis: None,
         };
         work.analysis = AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?;
@@ -273,7 +274,12 @@ async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Res
     .await?)
 }
 
-/// Ends an open delivery; false when it was not open any more.
+/// When a delivery was promoted: its column `released`, 0 where it was not.
+pub(crate) fn promoted_at(row: &AnyRow) -> Result<Option<Timestamp>> {
+    Ok(Some(row.number("released")?).filter(|at| *at > 0).map(from_millis))
+}
+
+/// Ends an open delivery; false when it was not open any more. A promotion ends with it: it lets one plan pass.
 pub(crate) async fn close(
     connection: &mut Connection,
     delivery: &DeliveryId,
@@ -281,7 +287,7 @@ pub(crate) async fn close(
     now: i64,
 ) -> Result<bool> {
     let closed = sqlx::query(
-        "UPDATE delivery SET state = $2, finished_at = $3 WHERE delivery_id = $1 AND state = 'open'",
+        "UPDATE delivery SET state = $2, finished_at = $3, released = 0 WHERE delivery_id = $1 AND state = 'open'",
     )
     .bind(delivery.as_str())
     .bind(state)

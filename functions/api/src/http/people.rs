@@ -5,6 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use lead::EmailAddress;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use store::{Suppression, Verdict};
@@ -13,7 +14,7 @@ use super::ApiState;
 use super::answer::{ApiError, Json};
 use super::leads::Queued;
 use super::query::{Id, Query};
-use crate::{HeldLead, Page, ReviewAnswer};
+use crate::{Certificate, HeldLead, Page, ReviewAnswer};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 type Body = Result<Bytes, BytesRejection>;
@@ -42,10 +43,19 @@ struct Suppress {
     by: String,
 }
 
+/// Who is to be forgotten.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Erase {
+    email: EmailAddress,
+    #[serde(default)]
+    apply: bool,
+}
+
 /// Something that was done, or had been done before.
 #[derive(Serialize)]
 pub(super) struct Done {
-    status: &'static str,
+    pub(super) status: &'static str,
 }
 
 pub(super) async fn held(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<HeldLead>> {
@@ -143,8 +153,19 @@ pub(super) async fn unsuppress(
     Ok(Json(Done { status: "removed" }))
 }
 
+pub(super) async fn erase(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer<Certificate> {
+    Query::parse(query.as_deref(), &[])?;
+    let person: Erase =
+        read(body, "the body must be {\"email\":\"an address\"} and may have \"apply\":true")?;
+    Ok(Json(state.operations.erase(&person.email, person.apply).await?))
+}
+
 /// A body of JSON that has to be there.
-fn read<T: DeserializeOwned>(body: Body, must: &'static str) -> Result<T, ApiError> {
+pub(super) fn read<T: DeserializeOwned>(body: Body, must: &'static str) -> Result<T, ApiError> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
         _ => ApiError::invalid_body("the body could not be read"),

@@ -1,9 +1,10 @@
 //! One function without a body for each operation; what all of them may refuse is added to them afterwards.
 
 use super::schemas::{
-    Accepted, AuditPage, DeadLetterPage, Decision, Done, Explanation, Fit, HeldPage, Lead, LeadPage, Live,
-    NewLead, QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest,
-    ReviewRequest, Status, SuppressRequest, SuppressionPage, Unavailable,
+    Accepted, AuditPage, Certificate, DeadLetterPage, Decision, Done, EraseRequest, Error, Explanation, Fit,
+    HeldPage, Lead, LeadPage, Live, NewLead, PlannedLead, QuarantinePage, QuarantinedBody, Queued, Ready,
+    Rejected, Replay, ReplayRequest, RespondRequest, ReviewRequest, RollbackRequest, Status, SuppressRequest,
+    SuppressionPage, Unavailable,
 };
 
 /// Post a lead
@@ -121,6 +122,52 @@ pub(super) fn replay_lead() {}
 )]
 pub(super) fn respond_lead() {}
 
+/// What would be written to the CRM for a lead
+///
+/// Field by field with the value that is there. The CRM is read; nothing is written.
+#[utoipa::path(
+    get, path = "/leads/{id}/plan", tag = "crm", operation_id = "planLead",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    responses(
+        (status = 200, description = "The plan that follows from the judgement in force", body = PlannedLead),
+        (status = 409, description = "The lead has not been judged yet", body = Error),
+    ),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn plan_lead() {}
+
+/// Write a planned lead to the CRM
+///
+/// Once, planned anew against the CRM's present values, also while the CRM is only shadowed. Refused where the lead is not planned.
+#[utoipa::path(
+    post, path = "/leads/{id}/promote", tag = "crm", operation_id = "promoteLead",
+    params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
+    responses((status = 202, description = "It will be written", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn promote_lead() {}
+
+/// Write nothing to the CRM from now on
+///
+/// In every process, whatever `CRM_MODE` says; what was promoted and is still on its way is kept too. Leads are judged, planned and kept. The same again changes nothing.
+#[utoipa::path(
+    post, path = "/crm/rollback", tag = "crm", operation_id = "rollbackCrm",
+    request_body(content = RollbackRequest, content_type = "application/json"),
+    responses((status = 200, description = "Nothing is written any more", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn rollback_crm() {}
+
+/// Write to the CRM again after a rollback
+///
+/// What was kept meanwhile stays planned until it is promoted.
+#[utoipa::path(
+    post, path = "/crm/resume", tag = "crm", operation_id = "resumeCrm",
+    responses((status = 200, description = "The hold is gone, or was not there", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn resume_crm() {}
+
 /// List the leads that are held for a person
 ///
 /// Newest first, each with what its analysis broke.
@@ -202,6 +249,17 @@ pub(super) fn add_suppression() {}
     security((), ("admin_token" = [])),
 )]
 pub(super) fn remove_suppression() {}
+
+/// Erase a person
+///
+/// Without `apply` nothing is changed: the answer says what there is. With it everything that identifies the person is removed, ledger and audit trail are reduced to hashes, and the answer is the certificate. Doing it again removes what has come since.
+#[utoipa::path(
+    post, path = "/erasures", tag = "people", operation_id = "erasePerson",
+    request_body(content = EraseRequest, content_type = "application/json"),
+    responses((status = 200, description = "What was found, what became of it, and what remains to be done", body = Certificate)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn erase_person() {}
 
 /// List dead letters
 #[utoipa::path(

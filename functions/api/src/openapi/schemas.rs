@@ -558,9 +558,101 @@ schemas! {
         next_cursor: Option<String>,
     }
 
+    /// What would be written to the CRM now for a lead.
+    PlannedLead {
+        lead_id: String,
+        status: Status,
+        /// Which CRM.
+        provider: String,
+        /// `live`: plans are carried out; `shadow`: they are kept.
+        mode: String,
+        mapping_version: String,
+        /// Nothing would be written: the analysis was rejected, and a person has to look.
+        held: bool,
+        /// Nothing would be written: the person is on the suppression list.
+        suppressed: bool,
+        actions: Vec<PlannedAction>,
+        changes: Vec<FieldChange>,
+    }
+
+    /// An action, and what the guard thinks of it.
+    PlannedAction {
+        position: i64,
+        kind: String,
+        /// Why it would be refused; absent where it would pass.
+        refusal: Option<Failure>,
+    }
+
+    /// What one field of the CRM would become.
+    FieldChange {
+        /// The place of its action.
+        position: i64,
+        action: String,
+        /// Such as `lead` or `task`.
+        object: String,
+        /// The CRM's name of it.
+        object_name: String,
+        external_id: String,
+        /// Absent where the record does not exist yet.
+        record_id: Option<String>,
+        field: String,
+        /// Where the value comes from, as the mapping names it.
+        source: String,
+        /// What is there now; absent where there is nothing.
+        old: Option<Value>,
+        new: Option<Value>,
+        /// Why it is not written; absent where it is.
+        left_out: Option<String>,
+        /// The text was too long for the field and lost its end.
+        cut: Option<bool>,
+    }
+
+    /// Why nothing is to be written to the CRM.
+    RollbackRequest { reason: String }
+
+    /// Who is to be forgotten.
+    EraseRequest {
+        email: String,
+        /// Remove what is found, rather than only saying what there is.
+        apply: Option<bool>,
+    }
+
+    /// What an erasure found, what became of it, and what it cannot do.
+    Certificate {
+        /// The SHA-256 of the address.
+        email_sha256: String,
+        #[schema(format = DateTime)]
+        at: String,
+        /// False: it was only looked at.
+        applied: bool,
+        /// The person's leads, of this and of earlier erasures.
+        leads: Vec<String>,
+        found: Vec<Found>,
+        /// Leads that a worker had at that moment: ask again in a minute.
+        in_work: i64,
+        /// Records that only an administrator of the CRM can remove.
+        by_hand: Vec<ByHand>,
+        /// The list keeps the hash of the address.
+        on_suppression_list: bool,
+        /// What remains elsewhere, and until when.
+        remains: Vec<String>,
+    }
+
+    /// Something that was found.
+    Found {
+        /// Such as the name of a table.
+        place: String,
+        count: i64,
+        /// `removed`, or `reduced to hashes`.
+        becomes: String,
+    }
+
+    /// A record in a CRM that has to be removed there.
+    ByHand { provider: String, written_by: String, record_id: String }
+
     /// Something that was done, or had been done before.
     Done {
-        /// Such as `dismissed`, `responded`, `suppressed`, `removed`; `.._before` where nothing has changed.
+        /// Such as `dismissed`, `responded`, `suppressed`, `removed`, `held`, `resumed`; `.._before` where nothing has changed.
         status: String,
     }
 

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 mod access;
+mod crm;
 mod failures;
 mod lists;
 mod one_lead;
 mod parked;
+mod people;
 mod service;
 mod support;

@@ -312,10 +312,9 @@ fn first_impossible(
         }
         let id = planned.external_id(lead);
         let is_made = || actions[..index].iter().any(|earlier| earlier.external_id(lead) == id);
-        let is_update =
-            planned.action.object() == Object::Opportunity && planned.action.mode() == Mode::Update;
+        let is_update = !is_person(planned.action.object()) && planned.action.mode() == Mode::Update;
         if is_update && !resolution.others.contains_key(id) && !is_made() {
-            return missing("deal");
+            return missing(if planned.action.object() == Object::Task { "task" } else { "deal" });
         }
     }
     None

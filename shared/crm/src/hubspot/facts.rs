@@ -29,6 +29,7 @@ impl HubSpotCrm {
         ids.dedup();
         Ok(Known {
             lead: None,
+            own: None, // the contact is
             contact: person.map(|record| KnownContact {
                 owner_id: text(&record, "hubspot_owner_id"),
                 stage: text(&record, "lifecyclestage"),

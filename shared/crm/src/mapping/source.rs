@@ -155,6 +155,7 @@ impl Source {
             Action::CreateContact(_) => group == "contact",
             Action::CreateOpportunity(_) => group == "opportunity",
             Action::UpdateOpportunityStage(_) => name == "opportunity.stage",
+            Action::ReassignTask(_) => name == "task.owner",
         };
         carried.then_some(key)
     }

@@ -6,15 +6,18 @@ use super::Salesforce;
 use super::api::{Answer, Call};
 use super::describe::text_of;
 use super::errors::Meaning;
-use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
+use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity, Object, ObjectMapping};
 
 impl Salesforce {
     /// Two calls at most: the person and the company, then the opportunities of what was found.
     pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
         let email = quoted(about.email.expose());
         let newest = "ORDER BY LastModifiedDate DESC LIMIT 1";
+        let key = self.mapping.object(Object::Lead).map_or("RevenueFlow_Id__c", ObjectMapping::external_id);
+        let lead = format!("SELECT Id, Status, OwnerId, CreatedById, IsConverted, {key} FROM Lead WHERE");
         let mut queries = vec![
-            format!("SELECT Id, Status, OwnerId, IsConverted FROM Lead WHERE Email = {email} {newest}"),
+            format!("{lead} {key} = {}", quoted(about.lead_id.as_str())),
+            format!("{lead} Email = {email} {newest}"),
             format!("SELECT Id, OwnerId, AccountId FROM Contact WHERE Email = {email} {newest}"),
         ];
         if let Some(domain) = &about.company_domain {
@@ -23,7 +26,8 @@ impl Salesforce {
                 .push(format!("SELECT Id, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}"));
         }
         let mut found = self.query(&queries).await?.into_iter().map(|records| records.into_iter().next());
-        let (lead, contact) = (found.next().flatten(), found.next().flatten());
+        let (own, lead) = (found.next().flatten(), found.next().flatten());
+        let contact = found.next().flatten();
         let mut account = found.next().flatten();
 
         let of_contact = contact.as_ref().and_then(|contact| text_of(contact, "AccountId"));
@@ -50,11 +54,8 @@ impl Salesforce {
             account = found.pop().and_then(|records| records.into_iter().next());
         }
         Ok(Known {
-            lead: lead.map(|lead| KnownLead {
-                status: text_of(&lead, "Status"),
-                owner_id: text_of(&lead, "OwnerId"),
-                converted: lead["IsConverted"] == true,
-            }),
+            lead: lead.map(|lead| known_lead(&lead, key)),
+            own: own.map(|lead| Box::new(known_lead(&lead, key))),
             contact: contact
                 .map(|contact| KnownContact { owner_id: text_of(&contact, "OwnerId"), stage: None }),
             account: account.map(|account| KnownAccount {
@@ -74,6 +75,18 @@ impl Salesforce {
         let calls: Vec<_> = queries.iter().map(call).collect();
         let answers = self.api.composite(&calls).await?;
         answers.into_iter().map(records).collect()
+    }
+}
+
+/// A lead of ours that belongs to who created it belongs to the integration's user: nobody has it yet.
+fn known_lead(lead: &Value, key: &str) -> KnownLead {
+    let owner = text_of(lead, "OwnerId");
+    let is_ours = text_of(lead, key).is_some();
+    let is_taken = !is_ours || owner != text_of(lead, "CreatedById");
+    KnownLead {
+        status: text_of(lead, "Status"),
+        owner_id: owner.filter(|_| is_taken),
+        converted: lead["IsConverted"] == true,
     }
 }
 

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::parameters::{
     ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
-    Priority, SalesStatus, SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
+    Priority, ReassignTask, SalesStatus, SetLeadScore, SyncFirmographics, UpdateLeadStatus,
+    UpdateOpportunityStage,
 };
 use crate::{Action, ActionId, Facts, Text};
 
@@ -44,6 +45,18 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
         opportunity: ActionId::derive(&opportunity, lead, delivery, 1),
         stage: text("Closed Won"),
     });
+    let task = Action::CreateTask(CreateTask {
+        decision: Decision::RouteToSdr,
+        subject: text("Call the lead"),
+        description: Text::fit("Fit HIGH (87)"),
+        priority: Priority::High,
+        due_at: at,
+        owner: Text::fit("005OWNER"),
+    });
+    let reassigned = Action::ReassignTask(ReassignTask {
+        task: ActionId::derive(&task, lead, delivery, 1),
+        owner: text("005OTHER"),
+    });
     vec![
         Action::UpsertLead(details.clone()),
         Action::CreateLead(details),
@@ -76,18 +89,12 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
             account_name: Text::fit("Example Corp"),
         }),
         Action::ConvertLead(ConvertLead { converted_status: text("Qualified") }),
-        Action::CreateTask(CreateTask {
-            decision: Decision::RouteToSdr,
-            subject: text("Call the lead"),
-            description: Text::fit("Fit HIGH (87)"),
-            priority: Priority::High,
-            due_at: at,
-            owner: Text::fit("005OWNER"),
-        }),
+        task,
         Action::LogActivity(LogActivity { subject: text("Judged"), body: Text::fit("Fit HIGH (87)"), at }),
         Action::CreateContact(contact),
         opportunity,
         stage,
+        reassigned,
     ]
 }
 

@@ -154,7 +154,7 @@ fn old_values_go_back_only_where_ours_still_stand() {
     };
     let decide = |change: &FieldChange, value: Value| change.restorable(None, Some(&present(value)));
     assert_eq!(decide(&change, json!("Head of <3")), Ok(json!("CTO")));
-    assert_eq!(decide(&change, json!("CTO")), Err(Restored::Unchanged));
+    assert_eq!(decide(&change, json!("CTO")), Err(Restored::BackAlready));
     assert_eq!(decide(&change, json!("CEO")), Err(Restored::ChangedSince));
     assert_eq!(decide(&change, Value::Null), Err(Restored::ChangedSince));
     assert_eq!(change.restorable(None, None), Err(Restored::Gone));

@@ -70,7 +70,7 @@ async fn one_refused_action_stops_the_whole_plan() {
     let failure = world.guard.submit(&plan).await.unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "action_not_allowed"));
     assert!(world.crm.records(10).await.unwrap().is_empty());
-    let mut rows = ["-"; 12];
+    let mut rows = ["-"; 13];
     rows[6] = "refused";
     assert_eq!(world.rows(&plan), rows);
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use crm::parameters::{ContactDetails, CreateOpportunity, LeadDetails, MatchAccount, UpdateOpportunityStage};
+use crm::parameters::{
+    ContactDetails, CreateOpportunity, LeadDetails, MatchAccount, ReassignTask, UpdateOpportunityStage,
+};
 use crm::testing::suite_plan;
 use crm::{
-    About, Action, Executor as _, Facts, HubSpotCrm, Known, KnownAccount, KnownContact, KnownOpportunity,
-    Plan, Text,
+    About, Action, ActionId, Executor as _, Facts, HubSpotCrm, Known, KnownAccount, KnownContact,
+    KnownOpportunity, Plan, Text,
 };
 use jiff::Timestamp;
 use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
@@ -215,6 +217,7 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
     let opportunity = |stage: &str| KnownOpportunity { stage: stage.to_owned(), amount: Some(1000.5) };
     let expected = Known {
         lead: None,
+        own: None,
         contact: Some(KnownContact {
             owner_id: Some(HubSpot::OWNER.to_owned()),
             stage: Some("opportunity".to_owned()),
@@ -223,4 +226,27 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
         open_opportunities: vec![opportunity("Contract Sent"), opportunity("Qualified To Buy")],
     };
     assert_eq!(known, expected);
+}
+
+#[tokio::test]
+async fn a_task_is_given_to_somebody_else_and_is_not_made_where_it_is_gone() {
+    let place = Place::prepared().await;
+    let (plan, crm) = (suite_plan("ann", "CTO", 87), place.executor());
+    done(&crm, &plan).await;
+    let owner = Text::parse(HubSpot::OWNER).unwrap();
+    let task = plan.actions.iter().find(|planned| planned.action.kind() == "create_task").unwrap();
+    assert_ne!(place.made(&plan, "create_task").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+    let to = |task: &ActionId| {
+        let action = ReassignTask { task: task.clone(), owner: owner.clone() };
+        with_actions(&plan, vec![Action::ReassignTask(action)])
+    };
+    let reassigned = to(&task.action_id);
+    done(&crm, &reassigned).await;
+    assert_eq!(place.made(&plan, "create_task").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+    assert!(crm.find(&plan.lead_id, &reassigned.actions[0]).await.unwrap().is_some());
+
+    let counts = place.counts();
+    let results = crm.execute(&plan.lead_id, &to(&plan.actions[0].action_id).actions).await;
+    assert_eq!(results[0].as_ref().unwrap_err().code, "crm_record_missing");
+    assert_eq!(place.counts(), counts);
 }

@@ -1,6 +1,7 @@
 use crm::testing::suite_plan;
-use crm::{About, Executor, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
+use crm::{About, Action, Executor, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 use lead::EmailAddress;
+use sandbox::salesforce::Org;
 use serde_json::json;
 
 use crate::support::World;
@@ -36,6 +37,7 @@ async fn what_is_known_of_the_person_and_the_company_is_found_in_two_calls() {
     let stage = |stage: &str, amount: f64| KnownOpportunity { stage: stage.to_owned(), amount: Some(amount) };
     let expected = Known {
         lead: Some(KnownLead { status: Some("New".to_owned()), owner_id: Some(owner('2')), converted: true }),
+        own: None,
         contact: Some(KnownContact { owner_id: Some(owner('3')), stage: None }),
         account: Some(KnownAccount { owner_id: Some(owner('1')), kind: Some("Customer".to_owned()) }),
         open_opportunities: vec![
@@ -46,6 +48,37 @@ async fn what_is_known_of_the_person_and_the_company_is_found_in_two_calls() {
     };
     assert_eq!(known, expected);
     assert_eq!(world.calls("/composite").len(), 2);
+}
+
+#[tokio::test]
+async fn our_record_is_told_apart_and_belongs_to_nobody_until_somebody_takes_it() {
+    let world = World::new().await;
+    let mut plan = suite_plan("ann", "CTO", 87);
+    let Action::UpsertLead(details) = &mut plan.actions[0].action else { unreachable!() };
+    let email = details.email.expose().to_owned();
+    details.owner = None;
+    world.done(&plan).await;
+    let ask = async || {
+        let about = About { lead_id: plan.lead_id.clone(), ..about(&email, None) };
+        world.executor.facts(&about).await.unwrap()
+    };
+    let known = ask().await;
+    assert_eq!(world.lead()["OwnerId"], Org::API_USER);
+    assert_eq!(
+        (known.facts().get("owner"), known.owner_of_ours()),
+        (None, None),
+        "the integration is nobody"
+    );
+
+    // Somebody takes it, and the person is a newer lead as well.
+    let (ours, taken) = (world.lead()["Id"].as_str().unwrap().to_owned(), "005000000000000001");
+    world.org(|org| {
+        org.set(&ours, "OwnerId", json!(taken));
+        org.insert("Lead", json!({ "Email": email, "OwnerId": "005000000000000002", "IsConverted": true }))
+    });
+    let known = ask().await;
+    assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some(taken), false));
+    assert_eq!(known.facts()["owner"], "005000000000000002", "of several leads the one changed last");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-use crm::parameters::ConvertLead;
+use crm::parameters::{ConvertLead, ReassignTask};
 use crm::testing::suite_plan;
-use crm::{Action, AutoAssign, Executor, Plan, Text};
+use crm::{Action, ActionId, AutoAssign, Executor, Plan, Text};
 use lead::{ContentHash, DeliveryId};
-use sandbox::salesforce::Field;
+use sandbox::salesforce::{Field, Org};
 use serde_json::{Value, json};
 
 use crate::support::{World, said};
@@ -147,4 +147,28 @@ async fn without_such_a_class_a_conversion_is_refused() {
     let world = World::new().await;
     world.done(&suite_plan("ann", "CTO", 87)).await;
     assert_eq!(said(&world.execute(&conversion()).await), ["permanent crm_conversion_not_configured"]);
+}
+
+#[tokio::test]
+async fn a_task_is_given_to_somebody_else_by_its_external_id() {
+    let world = World::new().await;
+    let plan = suite_plan("ann", "CTO", 87);
+    world.done(&plan).await;
+    let task = plan.actions.iter().find(|planned| planned.action.kind() == "create_task").unwrap();
+    let to = |task: &ActionId| {
+        let action = ReassignTask { task: task.clone(), owner: Text::parse("005000000000001AAA").unwrap() };
+        let actions = vec![Action::ReassignTask(action)];
+        Plan::new(plan.lead_id.clone(), plan.delivery_id.clone(), 2, None, actions)
+    };
+    world.done(&to(&task.action_id)).await;
+    let tasks = world.org(|org| org.records("Task"));
+    let owners: Vec<_> = tasks
+        .iter()
+        .map(|record| (record["RevenueFlow_Id__c"] == task.action_id.as_str(), record["OwnerId"].clone()))
+        .collect();
+    assert!(owners.contains(&(true, json!("005000000000001AAA"))), "{owners:?}");
+    assert!(owners.contains(&(false, json!(Org::API_USER))), "the activity stays: {owners:?}");
+    let results = world.execute(&to(&plan.actions[0].action_id)).await;
+    assert_eq!(said(&results), ["permanent crm_record_missing"]);
+    assert_eq!(world.org(|org| org.records("Task")).len(), tasks.len());
 }

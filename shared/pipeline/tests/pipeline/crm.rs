@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::{
@@ -18,10 +19,21 @@ use store::{AuditKind, CrmFacts, SharedLimits};
 use crate::support::{World, hot, message};
 
 /// The mock CRM, with answers about people.
-struct Informed {
+pub(crate) struct Informed {
     crm: MockCrm,
-    answers: Mutex<VecDeque<Result<Known, Failure>>>,
+    pub(crate) answers: Mutex<VecDeque<Result<Known, Failure>>>,
     asked: Mutex<Vec<Option<String>>>,
+    /// What goes wrong with putting back, call by call.
+    pub(crate) restores: Mutex<VecDeque<Goes>>,
+}
+
+/// How a call goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Goes {
+    Well,
+    Wrong,
+    /// It has its effect, and nobody hears of it.
+    Unheard,
 }
 
 #[async_trait]
@@ -56,7 +68,13 @@ impl Executor for Informed {
     }
 
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
-        self.crm.restore(changes).await
+        let lost = || Failure::transient("crm_reset", "connection reset");
+        let goes = self.restores.lock().unwrap().pop_front().unwrap_or(Goes::Well);
+        match goes {
+            Goes::Well => self.crm.restore(changes).await,
+            Goes::Wrong => Err(lost()),
+            Goes::Unheard => self.crm.restore(changes).await.and(Err(lost())),
+        }
     }
 }
 
@@ -70,7 +88,7 @@ fn customer() -> Known {
 }
 
 /// A pipeline before a CRM that answers so, in this mode.
-async fn pipeline(
+pub(crate) async fn pipeline(
     world: &World,
     mode: CrmMode,
     answers: impl IntoIterator<Item = Result<Known, Failure>>,
@@ -93,7 +111,7 @@ async fn limited(
     let mapping = Arc::new(Mapping::parse(&mapping).unwrap());
     let crm = MockCrm::new(world.connect().await, clock.clone()).with_mapping(Arc::clone(&mapping));
     let answers = Mutex::new(answers.into_iter().collect());
-    let informed = Arc::new(Informed { crm, answers, asked: Mutex::default() });
+    let informed = Arc::new(Informed { crm, answers, asked: Mutex::default(), restores: Mutex::default() });
     pipeline.guard = Guard::new(
         Arc::clone(&informed) as Arc<dyn Executor>,
         Arc::new(pipeline.store.clone()),
@@ -254,6 +272,7 @@ async fn a_rollback_puts_old_values_back_and_promoting_writes_them_again(world: 
     let again = pipeline.restore(&first.lead_id).await.unwrap();
     assert!(again.iter().all(|(_, results)| !results.contains(&Restored::PutBack)));
 
+    world.clock.advance(Duration::from_secs(1));
     let promoted = world.store.promote(&first.lead_id).await.unwrap().unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
     assert_eq!(world.crm_lead(&first.lead_id).await.fields["title"], "CEO");

@@ -23,5 +23,8 @@ mod grounding;
 mod injection;
 mod messages;
 mod replay;
+mod rollback;
+mod routing;
 mod support;
+mod suppression;
 mod worker;

@@ -65,6 +65,7 @@ scripts! {
     done: "moves" "order" "leases" "keep" "alias";
     extend: ;
     finished: "moves" "order" "keep" "letters" "alias";
+    forget: "moves" "order" "letters";
     pause: "moves";
     pauses: "moves";
     receive: "moves" "order";

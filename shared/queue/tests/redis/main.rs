@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod conformance;
+mod forgetting;
 mod interop;
 mod node;
 mod support;

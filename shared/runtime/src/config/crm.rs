@@ -27,6 +27,8 @@ pub struct CrmConfig {
     pub mode: CrmMode,
     /// `CRM_MAPPING_FILE`; none for the CRM's built-in mapping.
     pub mapping_file: Option<PathBuf>,
+    /// `CRM_ALLOW_FILE`: which actions and fields are let through; none for the built-in allow-list.
+    pub allow_file: Option<PathBuf>,
     /// `CRM_KEEP_OLD_VALUES`: whether what a plan overwrites is read first and kept.
     pub keep_old_values: bool,
 }
@@ -99,6 +101,7 @@ impl CrmConfig {
             rejected_leads: variables.choice("REJECTED_LEADS", &rejected, RejectedLeads::Hold)?,
             mode: variables.choice("CRM_MODE", &modes, CrmMode::Live)?,
             mapping_file: variables.text("CRM_MAPPING_FILE").map(PathBuf::from),
+            allow_file: variables.text("CRM_ALLOW_FILE").map(PathBuf::from),
             keep_old_values: variables.choice(
                 "CRM_KEEP_OLD_VALUES",
                 &[("true", true), ("false", false)],

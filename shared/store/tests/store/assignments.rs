@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lead::{Decision, LeadEvent};
 use routing::{LeadFacts, Routing};
 use serde_json::json;
-use store::{AuditKind, Breach, Store, Work};
+use store::{AuditKind, Breach, Store, Told, Work};
 
 use crate::support::{Fixture, audit, begin, event, synced};
 
@@ -139,7 +139,51 @@ async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts
     assert_eq!(routed, expected);
 }
 
+async fn leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut synced_works = Vec::new();
+    for person in ["a", "b", "c"] {
+        let work = accepted(&store, &event(person, "a", 0)).await;
+        owner(&store, &work).await;
+        store.finish(&work, &synced(), &json!([])).await.unwrap();
+        synced_works.push(work);
+        fixture.advance(1);
+    }
+    fixture.advance(600);
+    for work in &synced_works {
+        let breach = store.record_breach(&work.lead_id, &team()).await.unwrap();
+        assert!(matches!(breach, Breach::Reassigned { .. }), "{breach:?}");
+        fixture.advance(1);
+    }
+    // The first two have new content, which is held: nobody tells the CRM of their owners for now.
+    for person in ["a", "b"] {
+        let work = accepted(&store, &event(person, "b", 1)).await;
+        store.finish(&work, &store::Finish::Held, &json!([])).await.unwrap();
+    }
+    let untold = store.unwritten_assignments(1).await.unwrap();
+    assert_eq!(untold.len(), 1);
+    assert_eq!(untold[0].lead_id, synced_works[2].lead_id);
+}
+
+async fn an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know(fixture: Fixture) {
+    let store = fixture.store().await;
+    let work = accepted(&store, &event("ann", "a", 0)).await;
+    owner(&store, &work).await;
+    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    fixture.advance(600);
+    store.record_breach(&work.lead_id, &team()).await.unwrap();
+    let untold = store.unwritten_assignments(10).await.unwrap();
+    assert_eq!(untold[0].told, Told::NotYet);
+    let refused = lead::Failure::permanent("crm_refused", "the user is inactive");
+    store.assignment_written(&untold[0], Some(&refused)).await.unwrap();
+    assert!(store.unwritten_assignments(10).await.unwrap().is_empty(), "not tried for ever");
+    let kept = store.assignment(&work.lead_id).await.unwrap().unwrap();
+    assert_eq!(kept.told, Told::Refused);
+}
+
 on_both!(
+    leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told,
+    an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know,
     a_round_is_routed_once_and_a_revision_keeps_the_owner,
     turns_and_caps_hold_across_processes,
     a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts,

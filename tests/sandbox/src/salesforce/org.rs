@@ -131,6 +131,9 @@ impl Default for Org {
 }
 
 impl Org {
+    /// The user that calls over the API.
+    pub const API_USER: &str = "005000000000API001";
+
     /// An object by its API name, whatever the case.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name.eq_ignore_ascii_case(name))
@@ -308,7 +311,18 @@ impl Org {
             fields.insert("OwnerId".to_owned(), json!(owner));
         }
         Ok(match before {
-            None => self.insert(object.name, Value::Object(fields)),
+            None => {
+                // What is created over the API belongs to its user, unless it names somebody else.
+                let user = json!(Self::API_USER);
+                fields.insert("CreatedById".to_owned(), user.clone());
+                if object.field("OwnerId").is_some() {
+                    let owner = fields.entry("OwnerId").or_insert(Value::Null);
+                    if owner.is_null() {
+                        *owner = user;
+                    }
+                }
+                self.insert(object.name, Value::Object(fields))
+            }
             Some((id, record)) => {
                 let now = self.tick();
                 fields.insert("LastModifiedDate".to_owned(), now.clone());
@@ -343,9 +357,10 @@ impl Org {
         Err(failed_save(&fault.code))
     }
 
+    /// Users are no records of the fake.
     fn check_references(&self, object: &Object, fields: &Map<String, Value>) -> Result<(), ApiError> {
-        for field in object.fields.iter().filter(|field| field.kind == "reference" && field.name != "OwnerId")
-        {
+        let is_user = |name: &str| matches!(name, "OwnerId" | "CreatedById");
+        for field in object.fields.iter().filter(|field| field.kind == "reference" && !is_user(&field.name)) {
             let Some(id) = fields.get(&field.name).and_then(Value::as_str) else { continue };
             if self.records.get(id).is_none_or(|record| record.is_deleted) {
                 let message = format!("{}: id value of incorrect type or not found: {id}", field.name);

@@ -233,6 +233,7 @@ fn system_fields(mut fields: Vec<Field>) -> Vec<Field> {
         Field::new("Id", "id", 18),
         Field::new("IsDeleted", "boolean", 0),
         Field::new("CreatedDate", "datetime", 0),
+        Field::new("CreatedById", "reference", 18),
         Field::new("LastModifiedDate", "datetime", 0),
         Field::new("SystemModstamp", "datetime", 0),
     ];

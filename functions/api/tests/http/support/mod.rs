@@ -39,12 +39,21 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) async fn start() -> Self {
+        Self::with_rules(Routing::default_config()).await
+    }
+
+    /// Who gives leads to people by these rules.
+    pub(crate) async fn with_rules(routing: Routing) -> Self {
         let test = TestDatabase::sqlite().await;
         let database = test.connect().await;
-        Self::on(database, test)
+        Self::assemble(database, test, routing)
     }
 
     pub(crate) fn on(database: Database, test: TestDatabase) -> Self {
+        Self::assemble(database, test, Routing::default_config())
+    }
+
+    fn assemble(database: Database, test: TestDatabase, routing: Routing) -> Self {
         let clock = ManualClock::default();
         let shared = Arc::new(clock.clone());
         let store = Store::new(database.clone(), shared.clone());
@@ -67,7 +76,7 @@ impl App {
             icp,
             analyst: analyst.clone(),
             guard,
-            routing: Routing::default_config(),
+            routing,
             rejected: Rejected::Hold,
             clock: shared,
         });

@@ -1,0 +1,129 @@
+//! What people decide on the command line: held leads, the suppression list, a person who is to be forgotten.
+
+use std::sync::Arc;
+
+use database::Database;
+use lead::{CampaignId, EmailAddress, Lead, LeadEvent, SystemClock};
+use serde_json::json;
+use store::{Begun, Finish, Store};
+
+use crate::support::{Folder, url_of};
+
+/// Leads that are held for a person, by their ids.
+async fn with_held_leads(folder: &Folder, people: &[&str]) -> Vec<String> {
+    let database = Database::connect(&url_of(&folder.path("revenueflow.db")), 2).await.expect("a new file");
+    database.migrate().await.expect("a new schema");
+    let store = Store::new(database.clone(), Arc::new(SystemClock));
+    let mut ids = Vec::new();
+    for person in people {
+        let email = EmailAddress::parse(&format!("{person}@saas.example")).expect("an address");
+        let lead = Lead::new(email, CampaignId::parse("launch_2024").expect("a campaign"));
+        let event = LeadEvent::new(lead, lead::Clock::now(&SystemClock));
+        let Begun::Work(work) = store.begin_work(&event, 1).await.expect("begun") else {
+            panic!("it is new")
+        };
+        store.finish(&work, &Finish::Held, &json!([])).await.expect("held");
+        ids.push(event.lead_id.to_string());
+    }
+    database.close().await;
+    ids
+}
+
+fn status(folder: &Folder, id: &str) -> String {
+    folder.json(&["leads", "show", id])["status"].as_str().expect("a status").to_owned()
+}
+
+#[tokio::test]
+async fn held_leads_are_listed_and_decided_about_once() {
+    let folder = Folder::new();
+    let ids = with_held_leads(&folder, &["ann", "bob", "cid"]).await;
+    let table = folder.run(&["review", "list"]).text();
+    assert!(ids.iter().all(|id| table.contains(&id[..12])) && table.contains("ann@saas.example"), "{table}");
+
+    let approved = folder.run(&["review", "approve", &ids[0][..12], "--by", "Dana"]);
+    assert_eq!(approved.code, Some(0), "{}", approved.err);
+    assert!(approved.err.contains("without anything from its analysis"), "{}", approved.err);
+    let rejudged = folder.run(&["review", "rejudge", &ids[1], "--by", "Dana"]);
+    assert!(rejudged.code == Some(0) && rejudged.err.contains("judged again"), "{}", rejudged.err);
+    let without_reason = folder.run(&["review", "dismiss", &ids[2], "--by", "Dana"]);
+    assert!(
+        without_reason.code != Some(0) && without_reason.err.contains("--reason"),
+        "{}",
+        without_reason.err
+    );
+    for _ in 0..2 {
+        let dismissed = folder.run(&["review", "dismiss", &ids[2], "--by", "Dana", "--reason", "a student"]);
+        assert!(dismissed.code == Some(0) && dismissed.err.contains("dismissed"), "{}", dismissed.err);
+    }
+    let statuses: Vec<_> = ids.iter().map(|id| status(&folder, id)).collect();
+    assert_eq!(statuses, ["queued", "queued", "dismissed"]);
+    let decided = folder.json(&["leads", "show", &ids[2]])["reviews"].clone();
+    assert_eq!(
+        (&decided[0]["decision"], &decided[0]["by"], &decided[0]["reason"]),
+        (&json!("dismissed"), &json!("Dana"), &json!("a student"))
+    );
+
+    let late = folder.run(&["review", "approve", &ids[2], "--by", "Dana"]).error();
+    assert!(late.contains("it is dismissed"), "{late}");
+    assert!(folder.run(&["review", "list"]).err.contains("no lead is held"));
+    let nobody = folder.run(&["review", "responded", &ids[0], "--by", "Dana"]).error();
+    assert!(nobody.contains("not been given to anybody"), "{nobody}");
+}
+
+#[tokio::test]
+async fn the_suppression_list_is_added_to_imported_into_and_taken_from() {
+    let folder = Folder::new();
+    let ids = with_held_leads(&folder, &["ann"]).await;
+    let words = ["--reason", "asked for it", "--by", "Dana"];
+    let add = |who: &str| folder.run(&[&["suppress", "add", who], &words[..]].concat());
+    assert!(add("Ann@SaaS.example").err.contains("added"));
+    assert!(add("ann@saas.example").err.contains("on the list already"));
+    assert!(add("nonsense").error().contains("an e-mail address or a domain"));
+    let refused = folder.run(&["review", "approve", &ids[0], "--by", "Dana"]).error();
+    assert!(refused.contains("suppression list"), "{refused}");
+
+    std::fs::write(
+        folder.path("list.txt"),
+        "# partners\nacme.example # all of them\n\nann@saas.example\nno one\n",
+    )
+    .expect("a file");
+    let imported = folder.run(&[&["suppress", "import", "list.txt"], &words[..]].concat());
+    assert_eq!(imported.code, Some(1), "one line is no entry");
+    assert!(
+        imported.err.contains("line 5: ") && imported.err.contains("1 entry added, 1 on the list already")
+    );
+
+    let list = folder.json(&["suppress", "list"]);
+    assert!(
+        list["items"].as_array().is_some_and(|items| items.len() == 2) && !list.to_string().contains("ann@")
+    );
+    assert_eq!(folder.run(&["suppress", "remove", "acme.example"]).code, Some(0));
+    let gone = folder.run(&["suppress", "remove", "acme.example"]).error();
+    assert!(gone.contains("there is no suppression entry"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_person_is_looked_at_first_and_erased_with_a_certificate_that_can_be_had_again() {
+    let folder = Folder::new();
+    let ids = with_held_leads(&folder, &["ann", "bob"]).await;
+    let looked = folder.run(&["erase", "ann@saas.example"]);
+    assert!(
+        looked.text().contains("What an erasure would remove") && looked.text().contains("to be removed")
+    );
+    assert!(looked.err.contains("nothing was changed"), "{}", looked.err);
+    assert_eq!(status(&folder, &ids[0]), "held");
+
+    let erased = folder.run(&["erase", "Ann@saas.example", "--yes"]);
+    assert_eq!(erased.code, Some(0), "{}", erased.err);
+    let certificate = erased.text();
+    for part in ["Certificate of erasure", "SHA-256 of the address", &ids[0][..12], "delivery", "backups"] {
+        assert!(certificate.contains(part), "{part} in {certificate}");
+    }
+    assert!(!certificate.to_lowercase().contains("ann@"), "{certificate}");
+    assert!(folder.run(&["leads", "show", &ids[0]]).error().contains("there is no lead with this id"));
+    assert_eq!(status(&folder, &ids[1]), "held", "nobody else's");
+
+    let again = folder.json(&["erase", "ann@saas.example", "--yes"]);
+    assert_eq!((&again["applied"], &again["leads"][0]), (&json!(true), &json!(ids[0])));
+    assert_eq!(again["found"], json!([]));
+}

@@ -1,0 +1,179 @@
+//! What people decide: held leads, responses, the suppression list.
+
+use axum::http::Method;
+use crm::{MockCrm, Object};
+use lead::LeadId;
+use routing::Routing;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+use crate::support::{App, eager, lead};
+
+const BY_DANA: &str = r#"{"by":"Dana"}"#;
+
+/// An app with a lead whose analysis was rejected.
+async fn with_a_held_lead() -> (App, LeadId) {
+    let app = App::start().await;
+    app.analyst.lie(true);
+    let id = app.post(eager("ann@stripe.com")).await;
+    app.work().await;
+    (app, id)
+}
+
+/// The fields of the lead's record in the CRM; null where there is none.
+async fn in_the_crm(app: &App, id: &LeadId) -> Value {
+    let crm = MockCrm::new(app.store.database().clone(), Arc::new(app.clock.clone()));
+    let record = crm.record(Object::Lead, id.as_str()).await.unwrap();
+    record.map_or(Value::Null, |record| Value::Object(record.fields))
+}
+
+async fn status(app: &App, id: &LeadId) -> Value {
+    app.client().get(&format!("/leads/{id}")).await.ok()["status"].clone()
+}
+
+#[tokio::test]
+async fn a_held_lead_is_listed_with_why_and_approved_without_what_was_made_up() {
+    let (app, id) = with_a_held_lead().await;
+    let client = app.client();
+    let page = client.get("/reviews").await.ok();
+    assert_eq!(page["items"][0]["lead"]["lead_id"], id.as_str());
+    let reasons = page["items"][0]["reasons"].as_array().unwrap();
+    assert!(!reasons.is_empty() && reasons[0]["message"].is_string(), "{reasons:?}");
+
+    let path = format!("/reviews/{}/approve", &id.as_str()[..12]);
+    for bad in ["", "{}", r#"{"by":" "}"#, r#"{"by":"Dana","extra":1}"#] {
+        assert_eq!(client.post(&path, bad).await.error(), (400, "invalid_body"), "{bad}");
+    }
+    assert_eq!(status(&app, &id).await, "held");
+    for _ in 0..2 {
+        let sent = client.post(&path, BY_DANA).await;
+        assert_eq!((sent.status, &sent.json), (202, &json!({"status": "queued", "lead_id": id})));
+    }
+    app.work().await;
+    let shown = client.get(&format!("/leads/{id}")).await.ok();
+    assert_eq!((&shown["status"], &shown["reviews"][0]["decision"]), (&json!("synced"), &json!("approved")));
+    assert_eq!(shown["reviews"].as_array().unwrap().len(), 1, "deciding the same again decides nothing");
+    let written = in_the_crm(&app, &id).await;
+    assert_eq!((&written["title"], written.get("fit_score")), (&json!("CTO"), None));
+
+    let dismiss = client.post(&format!("/reviews/{id}/dismiss"), r#"{"by":"Dana","reason":"late"}"#).await;
+    assert_eq!(dismiss.error(), (409, "not_held"));
+    assert_eq!(client.get("/reviews").await.ok()["items"], json!([]));
+    assert_eq!(client.post("/reviews/ffffffffffff/approve", BY_DANA).await.error(), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_held_lead_is_judged_again_and_written_with_its_score() {
+    let (app, id) = with_a_held_lead().await;
+    app.analyst.lie(false);
+    let sent = app.client().post(&format!("/reviews/{id}/rejudge"), BY_DANA).await;
+    assert_eq!(sent.status, 202);
+    app.work().await;
+    assert_eq!(status(&app, &id).await, "synced");
+    assert!(in_the_crm(&app, &id).await["fit_score"].is_number());
+}
+
+#[tokio::test]
+async fn to_dismiss_a_lead_takes_a_reason_and_writes_nothing() {
+    let (app, id) = with_a_held_lead().await;
+    let path = format!("/reviews/{id}/dismiss");
+    assert_eq!(app.client().post(&path, BY_DANA).await.error(), (400, "invalid_body"));
+    for _ in 0..2 {
+        let done = app.client().post(&path, r#"{"by":"Dana","reason":"a student"}"#).await.ok();
+        assert_eq!(done, json!({"status": "dismissed"}));
+    }
+    app.work().await;
+    assert_eq!((status(&app, &id).await, in_the_crm(&app, &id).await), (json!("dismissed"), Value::Null));
+}
+
+#[tokio::test]
+async fn nobody_on_the_suppression_list_is_approved() {
+    let (app, id) = with_a_held_lead().await;
+    let entry = r#"{"who":"stripe.com","reason":"a partner","by":"Dana"}"#;
+    assert_eq!(app.client().post("/suppressions", entry).await.ok(), json!({"status": "suppressed"}));
+    let refused = app.client().post(&format!("/reviews/{id}/approve"), BY_DANA).await;
+    assert_eq!(refused.error(), (409, "conflict"));
+    assert_eq!(status(&app, &id).await, "held");
+}
+
+#[tokio::test]
+async fn the_suppression_list_shows_no_address_and_keeps_its_people_out_of_the_crm() {
+    let app = App::start().await;
+    let client = app.client();
+    let add = async |who: &str| {
+        let body = json!({"who": who, "reason": "asked for it", "by": "Dana"}).to_string();
+        client.post("/suppressions", &body).await
+    };
+    assert_eq!(add(" Ann@Stripe.com").await.ok(), json!({"status": "suppressed"}));
+    assert_eq!(add("ann@stripe.com").await.ok(), json!({"status": "suppressed_before"}));
+    assert_eq!(add("@acme.example").await.ok(), json!({"status": "suppressed"}));
+    assert_eq!(add("no such thing").await.error(), (400, "invalid_body"));
+    let id = app.post(eager("ann@stripe.com")).await;
+    app.work().await;
+    assert_eq!((status(&app, &id).await, in_the_crm(&app, &id).await), (json!("suppressed"), Value::Null));
+
+    let list = client.get("/suppressions?limit=10").await.ok();
+    assert!(!list.to_string().contains("ann"), "{list}");
+    let mut entries: Vec<_> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["entry"].as_str().unwrap().to_owned())
+        .collect();
+    entries.sort_by_key(String::len);
+    assert_eq!((entries.len(), entries[0].as_str(), entries[1].len()), (2, "acme.example", 64));
+
+    let remove = async |entry: &str| client.ask(Method::DELETE, &format!("/suppressions/{entry}"), "").await;
+    assert_eq!(remove(&entries[1].to_uppercase()).await.ok(), json!({"status": "removed"}));
+    assert_eq!(remove("ann@stripe.com").await.error(), (404, "not_found"));
+    assert_eq!(remove("acme.example").await.ok(), json!({"status": "removed"}));
+    assert_eq!(client.get("/suppressions").await.ok()["items"], json!([]));
+}
+
+const TEAM: &str = r#"
+version = "1"
+[owners.ann]
+id = "005ANN"
+[owners.bob]
+id = "005BOB"
+[pools.team]
+members = [{ owner = "ann" }, { owner = "bob" }]
+[[rules]]
+name = "launch in Germany"
+when = { country = ["DE"] }
+to = "crm"
+[[rules]]
+name = "hot"
+when = { decision = ["ROUTE_TO_SDR"] }
+to = { pool = "team" }
+respond_within = "10m"
+"#;
+
+#[tokio::test]
+async fn who_got_a_lead_and_why_is_told_and_their_response_is_kept_once() {
+    let app = App::with_rules(Routing::parse(TEAM).unwrap()).await;
+    let client = app.client();
+    let id = app.post(eager("ann@stripe.com")).await;
+    let respond = async |body: &str| client.post(&format!("/leads/{id}/responded"), body).await;
+    assert_eq!(respond(BY_DANA).await.error(), (409, "conflict"), "nobody has it yet");
+    app.work().await;
+
+    let shown = client.get(&format!("/leads/{id}")).await.ok();
+    assert_eq!((&shown["owner"], &shown["routing"]["rule"]), (&json!("005ANN"), &json!("hot")));
+    assert!(shown["routing"]["respond_by"].is_string());
+    let text = client.with("accept", "text/plain").get(&format!("/leads/{id}/explain")).await.text;
+    for part in ["Who got it", "ann's turn", "launch in Germany", "the country is US, not DE", "bob"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+
+    let client = app.client();
+    let respond = async |body: &str| client.post(&format!("/leads/{id}/responded"), body).await;
+    assert_eq!(respond("{}").await.error(), (400, "invalid_body"));
+    assert_eq!(respond(BY_DANA).await.ok(), json!({"status": "responded"}));
+    assert_eq!(respond(r#"{"by":"Eve"}"#).await.ok(), json!({"status": "responded_before"}));
+    let routing = client.get(&format!("/leads/{id}")).await.ok()["routing"].clone();
+    assert_eq!((&routing["responded_by"], routing.get("respond_by")), (&json!("Dana"), None));
+    let unknown = app.client().post("/leads/ffffffffffff/responded", BY_DANA).await;
+    assert_eq!(unknown.error(), (404, "not_found"));
+    assert_eq!(app.post(lead("bob@stripe.com")).await.as_str().len(), 64);
+}

@@ -1,0 +1,52 @@
+//! Nobody on the suppression list is written, however far their lead has come.
+
+use std::time::Duration;
+
+use crm::CrmMode;
+use crm::testing::Fault;
+use lead::{EmailAddress, FailureClass, LeadStatus};
+use queue::LeadHandler as _;
+use store::{AuditKind, Suppressed};
+
+use crate::crm::pipeline;
+use crate::support::{World, hot, message};
+
+fn ann() -> Suppressed {
+    Suppressed::Address(EmailAddress::parse("ann@stripe.com").unwrap())
+}
+
+async fn a_lead_that_was_judged_is_not_written_once_its_person_is_on_the_list(world: World) {
+    let event = hot("ann", "CTO", 0);
+    let pipeline = world.pipeline().await;
+    world.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
+    pipeline.handle(&message(&event, 1)).await.unwrap_err();
+    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    pipeline.handle(&message(&event, 2)).await.unwrap();
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    assert_eq!(world.kinds(&event.lead_id).await.last(), Some(&AuditKind::Suppressed));
+    assert!(world.crm().await.is_empty());
+}
+
+async fn a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands_for_all_of_it(world: World) {
+    let event = hot("ann", "CTO", 0);
+    let (pipeline, _) = pipeline(&world, CrmMode::Shadow, []).await;
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    world.store.suppress(&Suppressed::Domain("stripe.com".into()), "a partner", "bob").await.unwrap();
+    assert!(pipeline.planned(&event.lead_id).await.unwrap().suppressed);
+    world.clock.advance(Duration::from_secs(1));
+    let promoted = world.store.promote(&event.lead_id).await.unwrap().unwrap();
+    pipeline.handle(&message(&promoted, 1)).await.unwrap();
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    assert!(world.crm().await.is_empty());
+
+    // Off the list, the next judgement is planned again.
+    world.store.unsuppress("stripe.com").await.unwrap();
+    let again = world.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
+    pipeline.handle(&message(&again, 1)).await.unwrap();
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Planned);
+}
+
+on_both!(
+    a_lead_that_was_judged_is_not_written_once_its_person_is_on_the_list,
+    a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands_for_all_of_it,
+);

@@ -1,0 +1,70 @@
+//! A lead whose jobs are removed, whatever has become of them.
+
+use lead::Failure;
+use queue::{LeadQueue, Settlement};
+
+use crate::support::{Fixture, event};
+
+/// How many keys of this queue hold a text.
+async fn keys_with(fixture: &Fixture, text: &str) -> usize {
+    let client = redis::Client::open(fixture.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let pattern = format!("{}:*", fixture.prefix);
+    let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
+    let mut found = 0;
+    for key in keys {
+        let data: Result<Option<String>, _> =
+            redis::cmd("HGET").arg(&key).arg("data").query_async(&mut connection).await;
+        found += usize::from(data.ok().flatten().is_some_and(|data| data.contains(text)));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completed_failed_and_waiting_jobs_of_a_lead_go_and_nobody_elses() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    let (done, given_up, waiting) = (event(1, 1), event(1, 2), [event(1, 3), event(1, 4)]);
+    queue.send(&done).await.unwrap();
+    let message = queue.receive(1).await.unwrap().remove(0);
+    queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    queue.send(&given_up).await.unwrap();
+    let message = queue.receive(1).await.unwrap().remove(0);
+    let failure = Failure::permanent("crm_refused", "no such field");
+    queue.settle(&message.receipt, &Settlement::DeadLetter { failure }).await.unwrap();
+    for event in &waiting {
+        queue.send(event).await.unwrap();
+    }
+    queue.send(&event(2, 1)).await.unwrap();
+
+    // Only those that are finished have to be named.
+    let ids = [done.delivery_id(), given_up.delivery_id()];
+    let lead = &done.lead_id;
+    assert_eq!(queue.forget(lead, &ids, false).await.unwrap(), 4, "counted, and all still there");
+    assert_eq!(keys_with(&fixture, "lead1@example.com").await, 4);
+    assert_eq!(queue.forget(lead, &ids, true).await.unwrap(), 4);
+    assert_eq!(keys_with(&fixture, "lead1@example.com").await, 0);
+    assert_eq!(queue.forget(lead, &ids, true).await.unwrap(), 0);
+
+    let left = queue.receive(10).await.unwrap();
+    assert_eq!(
+        left.iter().map(|message| message.group.as_str()).collect::<Vec<_>>(),
+        [event(2, 1).lead_id.as_str()]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_holds_stays_with_it_and_what_comes_afterwards_is_received() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    let (held, waiting) = (event(1, 1), event(1, 2));
+    queue.send(&held).await.unwrap();
+    queue.send(&waiting).await.unwrap();
+    let message = queue.receive(1).await.unwrap().remove(0);
+    assert_eq!(queue.forget(&held.lead_id, &[], true).await.unwrap(), 1, "the one that waits");
+    queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    queue.send(&event(1, 3)).await.unwrap();
+    let next = queue.receive(10).await.unwrap();
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].id, event(1, 3).delivery_id().as_str());
+}
