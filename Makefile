@@ -85,7 +85,7 @@ cold-start: ## Measure the cold start of ingest and its zip (ARGS=--all: and the
 
 # Node's packages by folder: what FOLDER/package-lock.json pins goes to FOLDER/node_modules.
 %/node_modules/.installed: %/package-lock.json
-	@command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' || \
+	@command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	    { echo "make: Node 20 or newer is needed, with npm" >&2; exit 1; }
 	@echo "installing the packages of $* into $(@D) (once)"
 	@npm ci --prefix $* --no-audit --no-fund --loglevel=error
