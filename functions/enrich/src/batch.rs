@@ -264,10 +264,14 @@ impl Processor {
         }
     }
 
-    /// Stops consumption for everybody: every other lead would find out the same.
+    /// Stops consumption for everybody: every other lead would find out the same. What ends by itself needs nobody to end it,
+    /// and stops only this batch.
     async fn pause(&self, batch: &Batch, after: Duration, failure: &Failure) {
         let Some(dependency) = &failure.dependency else { return };
         batch.pause(after);
+        if failure.ends_by_itself {
+            return;
+        }
         let now = self.clock.now();
         let until = now.saturating_add(after).unwrap_or(now);
         let reason = format!("{}: {}", failure.code, failure.message);

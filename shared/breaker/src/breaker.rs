@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use lead::{Clock, Dependency, Failure};
 
-use crate::{Health, Open};
+use crate::{Health, HealthChange, HealthRecord, Open};
 
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl Breaker {
                     Some(open) if now < open.retry_at => Err(self.refusal(open)),
                     Some(open) => {
                         open.retry_at = self.retry_at(now);
+                        open.trial = true;
                         Ok(Passage::Trial)
                     }
                 };
@@ -82,11 +83,28 @@ impl Breaker {
 
     /// The system works: closes the breaker and forgets the failures.
     pub async fn succeeded(&self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.close(&mut |record| {
+            if record.failures > 0 || record.open.is_some() {
+                record.recovered_at = Some(now);
+            }
+        })
+        .await
+    }
+
+    /// The system answered, if only by refusing what it was asked: closes the breaker and forgets the failures, and is no
+    /// proof that it works for others.
+    pub async fn replied(&self) -> Result<(), Failure> {
+        self.close(&mut |_| ()).await
+    }
+
+    async fn close(&self, note: &mut HealthChange<'_>) -> Result<(), Failure> {
         let mut was_open = false;
         self.health
             .update(&self.dependency, &mut |record| {
-                was_open = record.open.is_some();
-                *record = crate::HealthRecord::default();
+                note(record);
+                was_open = record.open.take().is_some();
+                record.failures = 0;
             })
             .await?;
         if was_open {
@@ -101,7 +119,7 @@ impl Breaker {
         match passage {
             Passage::Closed(0) => Ok(()),
             Passage::Closed(_) => {
-                let forget = &mut |record: &mut crate::HealthRecord| {
+                let forget = &mut |record: &mut HealthRecord| {
                     if record.open.is_none() {
                         record.failures = 0;
                     }
@@ -118,12 +136,13 @@ impl Breaker {
             return Ok(());
         }
         let now = self.clock.now();
-        let given_back = &mut |record: &mut crate::HealthRecord| {
+        let given_back = &mut |record: &mut HealthRecord| {
             // One that was opened for longer since then stays so.
             if let Some(open) = &mut record.open
+                && open.trial
                 && open.retry_at <= self.retry_at(now)
             {
-                open.retry_at = open.retry_at.min(now);
+                (open.retry_at, open.trial) = (open.retry_at.min(now), false);
             }
         };
         self.health.update(&self.dependency, given_back).await
@@ -131,9 +150,14 @@ impl Breaker {
 
     /// The system failed: counts, opens the breaker where that was one too many, and keeps it open where it was.
     pub async fn failed(&self, failure: &Failure) -> Result<(), Failure> {
+        self.count(failure).await.map(drop)
+    }
+
+    /// [`failed`](Self::failed), for who wants to know how the system stands now.
+    pub async fn count(&self, failure: &Failure) -> Result<HealthRecord, Failure> {
         let now = self.clock.now();
         let retry_at = self.retry_at(now);
-        let mut opened = false;
+        let (mut opened, mut stands) = (false, HealthRecord::default());
         self.health
             .update(&self.dependency, &mut |record| {
                 record.failures = record.failures.saturating_add(1);
@@ -141,12 +165,27 @@ impl Breaker {
                 if opened || record.open.is_some() {
                     keep_open(record, failure, now, retry_at);
                 }
+                stands = record.clone();
             })
             .await?;
         if opened {
             tracing::warn!(dependency = %self.dependency, code = %failure.code, "breaker opened");
         }
-        Ok(())
+        Ok(stands)
+    }
+
+    /// A probe says that the system may work: where the breaker is open, the next caller is to try it, unless somebody does.
+    pub async fn half_open(&self) -> Result<(), Failure> {
+        if self.open().await?.is_none() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let may_try = &mut |record: &mut HealthRecord| {
+            if let Some(open) = record.open.as_mut().filter(|open| !open.trial || now >= open.retry_at) {
+                (open.retry_at, open.trial) = (now, false);
+            }
+        };
+        self.health.update(&self.dependency, may_try).await
     }
 
     /// Opens the breaker, or keeps it open, until a moment: the system said itself how long to leave it alone, or is of no
@@ -169,11 +208,16 @@ impl Breaker {
 
     /// Why it is open and until when, where it is. Asks for nothing and changes nothing.
     pub async fn open(&self) -> Result<Option<Open>, Failure> {
-        Ok(self.health.load(&self.dependency).await?.open)
+        Ok(self.record().await?.open)
+    }
+
+    /// How the system has been doing. Asks for nothing and changes nothing.
+    pub async fn record(&self) -> Result<HealthRecord, Failure> {
+        self.health.load(&self.dependency).await
     }
 
     /// The deferral that everyone gets while the breaker is open.
-    fn refusal(&self, open: &Open) -> Failure {
+    pub fn refusal(&self, open: &Open) -> Failure {
         let wait = Duration::try_from(open.retry_at.duration_since(self.clock.now())).unwrap_or_default();
         Failure::deferral(
             self.dependency.clone(),
@@ -189,17 +233,12 @@ impl Breaker {
 }
 
 /// Leaves a system alone until a moment, or for as long as it was to be left alone already. The reason is that of the longer wait.
-fn keep_open(
-    record: &mut crate::HealthRecord,
-    failure: &Failure,
-    now: jiff::Timestamp,
-    retry_at: jiff::Timestamp,
-) {
+fn keep_open(record: &mut HealthRecord, failure: &Failure, now: jiff::Timestamp, retry_at: jiff::Timestamp) {
     let reason = failure.code.to_string();
     match &mut record.open {
-        Some(open) if open.retry_at > retry_at => {}
-        Some(open) => *open = Open { reason, retry_at, opened_at: open.opened_at },
-        None => record.open = Some(Open { reason, opened_at: now, retry_at }),
+        Some(open) if open.retry_at > retry_at => open.trial = false,
+        Some(open) => *open = Open { reason, retry_at, opened_at: open.opened_at, trial: false },
+        None => record.open = Some(Open { reason, opened_at: now, retry_at, trial: false }),
     }
 }
 
@@ -273,6 +312,40 @@ mod tests {
         assert_eq!(breaker.pass().await, Ok(Passage::Trial));
         clock.advance(Duration::from_secs(30));
         assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+    }
+
+    #[tokio::test]
+    async fn after_a_probe_one_caller_tries_at_once_and_no_second_one_while_it_does() {
+        let (breaker, _) = breaker();
+        breaker.half_open().await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "there is nothing to try");
+        fail(&breaker, 5).await;
+        breaker.half_open().await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        breaker.half_open().await.unwrap();
+        assert!(breaker.pass().await.is_err(), "somebody tries it");
+        breaker.untried(Passage::Trial).await.unwrap();
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial), "who was to has not");
+        fail(&breaker, 1).await;
+        breaker.untried(Passage::Trial).await.unwrap();
+        assert!(breaker.pass().await.is_err(), "who was to has, in vain");
+    }
+
+    #[tokio::test]
+    async fn only_a_success_after_failures_is_a_recovery() {
+        let (breaker, clock) = breaker();
+        let recovered_at = async || breaker.record().await.unwrap().recovered_at;
+        breaker.succeeded().await.unwrap();
+        assert_eq!(recovered_at().await, None);
+        fail(&breaker, 1).await;
+        breaker.replied().await.unwrap();
+        assert_eq!((breaker.pass().await, recovered_at().await), (Ok(Passage::Closed(0)), None));
+        fail(&breaker, 5).await;
+        clock.advance(Duration::from_secs(30));
+        breaker.succeeded().await.unwrap();
+        assert_eq!((breaker.pass().await, recovered_at().await), (Ok(Passage::Closed(0)), Some(clock.now())));
+        fail(&breaker, 1).await;
+        assert_eq!(recovered_at().await, Some(clock.now()));
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ pub struct HealthRecord {
     pub failures: u32,
     /// Present while the breaker is open.
     pub open: Option<Open>,
+    /// When it last worked after it had failed.
+    pub recovered_at: Option<Timestamp>,
 }
 
 /// An open breaker.
@@ -20,6 +22,8 @@ pub struct Open {
     pub opened_at: Timestamp,
     /// When the system may be asked again.
     pub retry_at: Timestamp,
+    /// Somebody is trying the system now, and has until `retry_at`.
+    pub trial: bool,
 }
 
 /// A change to a record.

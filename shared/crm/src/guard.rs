@@ -1,17 +1,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lead::{Clock, Dependency, Failure, FailureClass};
+use lead::{Clock, Dependency, Failure, FailureClass, LeadId};
 use serde::{Deserialize, Serialize};
 
 use crate::allow_list::review;
+use crate::gate::{Gate, Pass, Purpose};
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
     About, ActionId, AllowList, Effect, Executor, FieldChange, Health, Known, Ledger, Mapping, Outcome, Plan,
     PlannedAction, Restored, Review, SchemaProblem,
 };
-use breaker::{Breaker, BreakerSettings, Passage};
+use breaker::BreakerSettings;
+
+/// How long a probe may take. What takes longer to answer the cheapest question cannot be used.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the guard guards.
 #[derive(Clone, Debug)]
@@ -85,12 +89,12 @@ pub struct Guard {
     executor: Arc<dyn Executor>,
     ledger: Arc<dyn Ledger>,
     limits: Arc<dyn Limits>,
-    breaker: Breaker,
+    gate: Gate,
     settings: GuardSettings,
 }
 
 impl Guard {
-    /// A guard before one CRM. Its breaker's dependency is `crm.` and the executor's name.
+    /// A guard before one CRM. Its dependency is `crm.` and the executor's name.
     pub fn new(
         executor: Arc<dyn Executor>,
         ledger: Arc<dyn Ledger>,
@@ -100,8 +104,8 @@ impl Guard {
         settings: GuardSettings,
     ) -> Self {
         let dependency = Dependency::named(format!("crm.{}", executor.provider()));
-        let breaker = Breaker::new(dependency, health, clock, settings.breaker);
-        Self { executor, ledger, limits, breaker, settings }
+        let gate = Gate::new(dependency, &health, Arc::clone(&ledger), &clock, settings.breaker);
+        Self { executor, ledger, limits, gate, settings }
     }
 
     /// Which CRM, as in `CRM_PROVIDER`.
@@ -121,7 +125,7 @@ impl Guard {
 
     /// The name under which failures of this CRM are reported.
     pub fn dependency(&self) -> &Dependency {
-        self.breaker.dependency()
+        self.gate.dependency()
     }
 
     /// Says of each action whether it would be refused, and why. Nothing is done, counted or written.
@@ -137,7 +141,7 @@ impl Guard {
         let reviews = self.review(plan);
         let passing = plan.actions.iter().zip(&reviews).filter(|(_, review)| review.refusal.is_none());
         let actions: Vec<PlannedAction> = passing.map(|(planned, _)| planned.clone()).collect();
-        let changes = self.ask(self.executor.preview(&plan.lead_id, &actions)).await?;
+        let changes = self.ask(Some(&plan.lead_id), self.executor.preview(&plan.lead_id, &actions)).await?;
         Ok(Preview { reviews, changes })
     }
 
@@ -148,7 +152,7 @@ impl Guard {
         if !self.executor.knows_more_than_we_wrote() {
             return Ok(None);
         }
-        self.ask(self.executor.facts(about)).await.map(Some)
+        self.ask(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
     }
 
     /// What can be said of the account that the credentials open.
@@ -158,34 +162,60 @@ impl Guard {
 
     /// What about the CRM's schema does not suit the mapping.
     pub async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
-        self.ask(self.executor.schema_problems()).await
+        self.ask(None, self.executor.schema_problems()).await
     }
 
     /// Puts old values back where the CRM still holds what we wrote: see [`Executor::restore`]. An operator asks for it, lead
     /// by lead: it passes the breaker, and counts against no limit.
     pub async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
-        let results = self.ask(self.executor.restore(changes)).await?;
+        let pass = self.pass(Purpose::Write).await?;
+        let results = self.in_time(self.executor.restore(changes)).await;
+        let results = self.told(pass, None, results).await?;
         let put_back = results.iter().filter(|result| **result == Restored::PutBack).count();
         tracing::info!(provider = self.provider(), fields = changes.len(), put_back, "old values put back");
         Ok(results)
     }
 
     /// Asks the CRM something, past the breaker and within the time, and tells the breaker what came of it.
-    async fn ask<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let past_failures = self.pass_breaker().await?;
+    async fn ask<T>(
+        &self,
+        lead: Option<&LeadId>,
+        question: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let pass = self.pass(Purpose::Read).await?;
+        let answer = self.in_time(question).await;
+        self.told(pass, lead, answer).await
+    }
+
+    async fn told<T>(
+        &self,
+        pass: Pass,
+        lead: Option<&LeadId>,
+        answer: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match answer {
+            Ok(answer) => {
+                self.gate.succeeded(pass).await;
+                Ok(answer)
+            }
+            Err(failure) => Err(self.gate.failed(pass, lead, failure).await),
+        }
+    }
+
+    async fn in_time<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let answer = tokio::time::timeout(self.settings.timeout, question).await;
-        let answer = answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure));
-        self.tell_breaker(answer.as_ref().err(), past_failures).await;
-        answer
+        answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure))
     }
 
     /// Asks the CRM whether it can be used, and tells the breaker. For whoever waits to resume.
+    ///
+    /// The cheapest question does not show that leads can be written: an open breaker lets one lead through then, and all
+    /// others when it has succeeded.
     pub async fn probe(&self) -> Result<(), Failure> {
-        match self.executor.probe().await {
-            Ok(()) => self.breaker.succeeded().await,
+        match self.ask_the_cheapest().await {
+            Ok(()) => self.gate.probed().await,
             Err(failure) => {
-                let failure = self.named(failure);
-                self.breaker.failed(&failure).await?;
+                self.gate.probed_in_vain(&failure).await?;
                 Err(failure)
             }
         }
@@ -197,12 +227,34 @@ impl Guard {
     ///
     /// Failures: permanent, when an action is refused by the guard (`action_not_allowed`, `field_not_allowed`,
     /// `duplicate_action`, `plan_too_large`) or by the CRM; a deferral without a dependency, when only this lead must wait
-    /// (`lead_rate_limit`, `account_rate_limit`); a deferral on this CRM, when all must (`crm_rate_limit`,
-    /// `breaker_open`, or what the CRM asks for); transient, when the CRM failed or the outcome is unknown.
+    /// (`lead_rate_limit`, `account_rate_limit`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral
+    /// on this CRM, when all must (`crm_rate_limit`, which ends by itself, `breaker_open`, or what the CRM asks for);
+    /// transient, when this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan) -> Result<PlanOutcome, Failure> {
         self.refuse_what_is_not_allowed(plan).await?;
-        let past_failures = self.pass_breaker().await?;
+        let pass = self.pass(Purpose::Write).await?;
+        let mut sent = 0;
+        let outcome = match self.run_within_limits(plan, &mut sent).await {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                self.gate.untried(pass).await;
+                return Err(failure);
+            }
+        };
+        match outcome {
+            Ok(outcome) if sent == 0 => {
+                self.gate.untried(pass).await;
+                Ok(outcome)
+            }
+            outcome => self.told(pass, Some(&plan.lead_id), outcome).await,
+        }
+    }
 
+    async fn run_within_limits(
+        &self,
+        plan: &Plan,
+        sent: &mut u32,
+    ) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let planned = u32::try_from(plan.actions.len()).unwrap_or(u32::MAX);
         let reservation =
             self.limits.reserve(&plan.lead_id, plan.account.as_deref(), planned).await.map_err(|error| {
@@ -211,16 +263,12 @@ impl Guard {
                     LimitError::Uncounted(failure) => failure,
                 }
             })?;
-        let mut sent = 0;
-        let result = self.run(plan, &mut sent).await;
-        let unused = planned - sent.min(planned);
+        let result = self.run(plan, sent).await;
+        let unused = planned - (*sent).min(planned);
         if unused > 0 {
             self.limits.give_back(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
         }
-
-        let outcome = result?;
-        self.tell_breaker(outcome.as_ref().err(), past_failures).await;
-        outcome
+        result
     }
 
     async fn refuse_what_is_not_allowed(&self, plan: &Plan) -> Result<(), Failure> {
@@ -246,22 +294,21 @@ impl Guard {
         Err(first)
     }
 
-    /// How often the CRM has failed in a row; tries it first where the breaker is due.
-    async fn pass_breaker(&self) -> Result<u32, Failure> {
-        match self.breaker.pass().await? {
-            Passage::Closed(failures) => Ok(failures),
-            Passage::Trial => match self.probe().await {
-                Ok(()) => Ok(0),
-                Err(failure) if failure.class == FailureClass::Deferral => Err(failure),
-                // The lead has not been tried: it waits with the others instead of losing an attempt.
-                Err(failure) => Err(Failure::deferral(
-                    self.dependency().clone(),
-                    "breaker_open",
-                    format!("{} still fails: {}", self.dependency(), failure.code),
-                    Some(self.settings.breaker.open_for),
-                )),
-            },
+    /// Asks to pass the breaker. Who is to try a CRM that was down asks the cheapest question first.
+    async fn pass(&self, purpose: Purpose) -> Result<Pass, Failure> {
+        let pass = self.gate.pass(purpose).await?;
+        if !pass.trial {
+            return Ok(pass);
         }
+        match self.ask_the_cheapest().await {
+            Ok(()) => Ok(pass),
+            Err(failure) => Err(self.gate.failed(pass, None, failure).await),
+        }
+    }
+
+    async fn ask_the_cheapest(&self) -> Result<(), Failure> {
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.executor.probe()).await;
+        answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure))
     }
 
     /// Runs a plan that was let through, and counts the actions that were sent.
@@ -325,9 +372,7 @@ impl Guard {
         if beginning.is_empty() {
             return Ok(());
         }
-        let question = self.executor.preview(&plan.lead_id, &beginning);
-        let answer = tokio::time::timeout(self.settings.timeout, question).await;
-        let changes = answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure))?;
+        let changes = self.in_time(self.executor.preview(&plan.lead_id, &beginning)).await?;
         let of = |planned: &PlannedAction| {
             let its = changes.iter().filter(|change| change.position == planned.position);
             (planned.action_id.clone(), its.cloned().collect())
@@ -355,20 +400,6 @@ impl Guard {
         results
     }
 
-    /// A success closes, a transient failure counts; a refusal by the CRM shows that it works, a deferral shows nothing.
-    async fn tell_breaker(&self, failure: Option<&Failure>, past_failures: u32) {
-        let told = match failure {
-            Some(failure) if failure.class == FailureClass::Transient => self.breaker.failed(failure).await,
-            Some(failure) if failure.class == FailureClass::Deferral => Ok(()),
-            _ if past_failures > 0 => self.breaker.succeeded().await,
-            _ => Ok(()),
-        };
-        if let Err(failure) = told {
-            // The plan's own outcome matters more than the count.
-            tracing::warn!(dependency = %self.dependency(), code = %failure.code, "breaker not updated");
-        }
-    }
-
     fn deferral(&self, exceeded: Exceeded) -> Failure {
         let (code, whose) = match exceeded.scope {
             Scope::Lead => ("lead_rate_limit", "for this lead"),
@@ -377,7 +408,10 @@ impl Guard {
         };
         let message = format!("too many CRM actions {whose}");
         let all = Failure::deferral(self.dependency().clone(), code, message, Some(exceeded.retry_after));
-        if exceeded.scope == Scope::Global { all } else { Failure { dependency: None, ..all } }
+        match exceeded.scope {
+            Scope::Global => all.ending_by_itself(),
+            Scope::Lead | Scope::Account => Failure { dependency: None, ..all },
+        }
     }
 
     fn named(&self, failure: Failure) -> Failure {

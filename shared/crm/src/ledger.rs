@@ -1,5 +1,6 @@
 use async_trait::async_trait;
-use lead::Failure;
+use jiff::Timestamp;
+use lead::{Dependency, Failure, LeadId};
 
 use crate::{ActionId, Effect, FieldChange, Plan};
 
@@ -21,6 +22,9 @@ pub trait Ledger: Send + Sync {
 
     /// Writes what came of actions that were begun, in one transaction. A row that is `done` stays as it is.
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure>;
+
+    /// When a lead last met a failure of this CRM, since there is something to be done for it. None where it has not.
+    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure>;
 }
 
 /// Where an action stood when it was begun.

@@ -61,6 +61,9 @@ pub struct Failure {
     /// For a deferral, how long the system asked us to stay away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
+    /// For a deferral, whether its time is all it takes: nobody has to ask the system first, as after an outage.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends_by_itself: bool,
 }
 
 impl Failure {
@@ -91,6 +94,12 @@ impl Failure {
         self
     }
 
+    /// Says of a deferral that its time is all it takes.
+    #[must_use]
+    pub fn ending_by_itself(self) -> Self {
+        Self { ends_by_itself: true, ..self }
+    }
+
     fn new(class: FailureClass, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             class,
@@ -98,6 +107,7 @@ impl Failure {
             message: message.into(),
             dependency: None,
             retry_after: None,
+            ends_by_itself: false,
         }
     }
 }

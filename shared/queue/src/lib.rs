@@ -85,8 +85,7 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// more. Meant for a pause: what is hot is then received first when it ends. False where nothing was moved: the lead
     /// is not waiting, is before the others already, or the backend cannot do it.
     ///
-    /// Only the database queue can: SQS FIFO hands out groups as it likes, and `BullMQ` has given each job its place for
-    /// good.
+    /// SQS cannot: FIFO hands out groups as it likes.
     async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let _ = lead;
         Ok(false)

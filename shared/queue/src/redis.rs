@@ -66,6 +66,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long BullMQ's own script has to finish a job that ours left to it.
 const SURRENDER: Duration = Duration::from_secs(10);
 
+/// The longest list that a lead is looked for in to put it first: the server does nothing else meanwhile.
+const SEARCHABLE: usize = 200_000;
+
 /// How many messages are leased at once at most.
 const MAX_BATCH: usize = 1000;
 
@@ -234,6 +237,12 @@ impl LeadQueue for RedisQueue {
             forget.arg(delivery.as_str());
         }
         self.connection.run(&forget).await
+    }
+
+    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
+        let mut hasten = self.scripts.hasten();
+        hasten.arg(lead.as_str()).arg(SEARCHABLE);
+        self.connection.run(&hasten).await
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {

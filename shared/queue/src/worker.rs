@@ -1,6 +1,7 @@
 //! What stands between a queue and the work: leases, attempts, panics, pauses and shutdown.
 
 mod delivery;
+mod hold;
 mod outage;
 mod pulse;
 
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::delivery::Delivery;
+use self::hold::Hold;
 use self::outage::Outage;
 pub use self::pulse::Pulse;
 use crate::{LeadQueue, Message, Settlement};
@@ -41,7 +43,8 @@ pub trait LeadHandler: Send + Sync + 'static {
 ///
 /// Leases are renewed at a third of the visibility timeout while the work goes on. What fails is recorded and then
 /// settled by [`settle_failed`](crate::settle_failed); a panic is a failure like any other. A deferral that names a
-/// dependency pauses the queue, until somebody probes that dependency and resumes.
+/// dependency pauses the queue, until somebody probes that dependency and resumes; one that ends by itself keeps only this
+/// worker from taking more, for as long as it says.
 pub struct Worker {
     queue: Arc<dyn LeadQueue>,
     handler: Arc<dyn LeadHandler>,
@@ -50,6 +53,7 @@ pub struct Worker {
     grace_period: Duration,
     waker: Arc<Notify>,
     pulse: Pulse,
+    hold: Arc<Hold>,
 }
 
 impl Worker {
@@ -68,6 +72,7 @@ impl Worker {
             grace_period: GRACE_PERIOD,
             waker: Arc::default(),
             pulse: Pulse::default(),
+            hold: Arc::default(),
         }
     }
 
@@ -108,6 +113,14 @@ impl Worker {
                 }
                 continue;
             }
+            if self.hold.is_on(self.clock.now()) {
+                tokio::select! {
+                    () = sleep(POLL_INTERVAL) => {}
+                    () = self.waker.notified() => {}
+                    () = shutdown.cancelled() => {}
+                }
+                continue;
+            }
             // A receive is not interrupted by a shutdown, as what it has leased would be lost for a while. Only one
             // that hangs is.
             let received = tokio::select! {
@@ -143,6 +156,7 @@ impl Worker {
             queue: Arc::clone(&self.queue),
             handler: Arc::clone(&self.handler),
             clock: Arc::clone(&self.clock),
+            hold: Arc::clone(&self.hold),
             message,
         }
     }

@@ -7,8 +7,10 @@ use sqlx::any::AnyRow;
 use crate::codec::Columns as _;
 use crate::{Result, Store};
 
-const SELECT: &str =
-    "SELECT failures, reason, opened_at, retry_at FROM dependency_health WHERE dependency = $1";
+const SELECT: &str = "SELECT state, failures, reason, opened_at, retry_at, recovered_at FROM dependency_health WHERE dependency = $1";
+
+/// The state of an open breaker while somebody tries the system.
+const TRIAL: &str = "trial";
 
 #[async_trait]
 impl Health for Store {
@@ -45,7 +47,7 @@ impl Store {
         let row = sqlx::query(
             "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
              ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
-             RETURNING failures, reason, opened_at, retry_at",
+             RETURNING state, failures, reason, opened_at, retry_at, recovered_at",
         )
         .bind(dependency.as_str())
         .bind(now)
@@ -55,15 +57,16 @@ impl Store {
         change(&mut record);
         let open = record.open.as_ref();
         sqlx::query(
-            "UPDATE dependency_health SET state = $2, failures = $3, reason = $4, opened_at = $5, retry_at = $6 \
-             WHERE dependency = $1",
+            "UPDATE dependency_health SET state = $2, failures = $3, reason = $4, opened_at = $5, retry_at = $6, \
+             recovered_at = $7 WHERE dependency = $1",
         )
         .bind(dependency.as_str())
-        .bind(if open.is_some() { "open" } else { "closed" })
+        .bind(open.map_or("closed", |open| if open.trial { TRIAL } else { "open" }))
         .bind(i64::from(record.failures))
         .bind(open.map(|open| open.reason.clone()))
         .bind(open.map(|open| to_millis(open.opened_at)))
         .bind(open.map(|open| to_millis(open.retry_at)))
+        .bind(record.recovered_at.map(to_millis))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
@@ -77,9 +80,14 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
         row.optional_number("retry_at")?,
     ) {
         (Some(reason), Some(opened_at), Some(retry_at)) => {
-            Some(Open { reason, opened_at: from_millis(opened_at), retry_at: from_millis(retry_at) })
+            let (opened_at, retry_at) = (from_millis(opened_at), from_millis(retry_at));
+            Some(Open { reason, opened_at, retry_at, trial: row.text("state")? == TRIAL })
         }
         _ => None,
     };
-    Ok(HealthRecord { failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX), open })
+    Ok(HealthRecord {
+        failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX),
+        open,
+        recovered_at: row.optional_number("recovered_at")?.map(from_millis),
+    })
 }

@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use crm::{ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
+use crm::{ActionId, Effect, FieldChange, Ledger, LedgerState, OUTAGE, Outcome, Plan};
+use database::from_millis;
 use jiff::Timestamp;
-use lead::{DeliveryId, Failure, LeadId};
+use lead::{DeliveryId, Dependency, Failure, LeadId};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -64,6 +65,10 @@ impl Ledger for Store {
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
         Ok(self.finish_actions(outcomes).await?)
+    }
+
+    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        Ok(self.last_failure_of(crm, lead).await?)
     }
 }
 
@@ -129,6 +134,22 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(BegunActions::Begun(states))
+    }
+
+    /// From the trail of the lead: what made it wait, and what counted as an attempt.
+    async fn last_failure_of(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>> {
+        let row = sqlx::query(
+            "SELECT MAX(at) AS at FROM audit_event WHERE lead_id = $1 \
+             AND ((kind = 'deferred' AND detail LIKE $2) OR (kind = 'retrying' AND detail LIKE $3)) \
+             AND seq > (SELECT COALESCE(MAX(seq), 0) FROM audit_event WHERE lead_id = $1 \
+               AND kind IN ('revised', 'reopened', 'synced', 'dead_lettered'))",
+        )
+        .bind(lead.as_str())
+        .bind(format!("%\"code\":\"{OUTAGE}\"%"))
+        .bind(format!("%\"dependency\":\"{crm}\"%"))
+        .fetch_one(self.database.pool())
+        .await?;
+        Ok(row.optional_number("at")?.map(from_millis))
     }
 
     async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {

@@ -225,6 +225,8 @@ schemas! {
         dependency: Option<String>,
         /// How long the system asked us to stay away.
         retry_after: Option<Duration>,
+        /// True where the time is all it takes: nobody has to probe the system first.
+        ends_by_itself: Option<bool>,
     }
 
     /// A stretch of time.

@@ -97,7 +97,7 @@ pub(crate) struct State {
 }
 
 /// Tokio's paused time as the time of day.
-struct ModelClock(Instant);
+pub(crate) struct ModelClock(pub(crate) Instant);
 
 impl Clock for ModelClock {
     fn now(&self) -> Timestamp {
@@ -276,6 +276,11 @@ impl World {
 
     pub(crate) fn crashes(&self) -> usize {
         self.state().crashes
+    }
+
+    #[allow(dead_code, reason = "not every test asks")]
+    pub(crate) fn on_the_dead_letter_queue(&self) -> usize {
+        self.state().dlq.len()
     }
 
     pub(crate) fn given_up(&self) -> usize {

@@ -1,11 +1,13 @@
-//! A CRM that is down for hours: leads wait, lose nothing, and the hot ones go first when it is back.
+//! A CRM that is down: leads wait, lose nothing, and the hot ones go first when it is back.
 
 use std::sync::Arc;
 
-use lead::{Failure, LeadEvent};
-use queue::{LeadHandler as _, Settlement, settle_failed};
+use lead::{Failure, LeadEvent, LeadStatus};
+use queue::{LeadHandler as _, MAX_ATTEMPTS, Settlement, settle_failed};
 
-use crate::support::{CRM, House, event};
+use crate::sick_crm::{Illness, SickCrm};
+use crate::simulation::Simulation;
+use crate::support::{CRM, House, event, no_limits};
 
 const LEADS: usize = 60;
 
@@ -83,7 +85,59 @@ async fn a_lead_that_is_moved_keeps_the_order_of_its_own_messages(house: House) 
     assert_eq!(house.queue.receive(2).await.unwrap().len(), 1, "the other lead");
 }
 
+async fn a_lone_lead_waits_out_ten_minutes_and_is_then_written_once(house: House) {
+    let (lead, crm) = (event(&house, "ann"), SickCrm::new(&house));
+    house.post(std::slice::from_ref(&lead), &[]).await;
+    crm.is(Illness::Down);
+    let simulation = Simulation::start(&house, &crm, no_limits(), None).await;
+    simulation.live(600, 1).await;
+    assert_eq!(house.store.lead(&lead.lead_id).await.unwrap().unwrap().status, LeadStatus::Retrying);
+    assert!(crm.tries() < 20, "it is left alone meanwhile: {}", crm.tries());
+    crm.is(Illness::None);
+    simulation.live(90, 1).await;
+    assert_eq!(house.store.lead(&lead.lead_id).await.unwrap().unwrap().status, LeadStatus::Synced);
+    simulation.end_with_no_attempt_burned().await;
+    crm.has_each_record_once();
+}
+
+async fn a_crm_that_can_be_read_and_not_written_for_an_hour_costs_no_lead(house: House) {
+    let leads: Vec<_> = (0..20).map(|n| event(&house, &format!("p{n}"))).collect();
+    let crm = SickCrm::new(&house);
+    house.post(&leads, &[]).await;
+    crm.is(Illness::TakesNothing);
+    let simulation = Simulation::start(&house, &crm, no_limits(), None).await;
+    simulation.live(3_600, 5).await;
+    let tries = crm.tries();
+    assert!(tries <= 5 + 2 * 8 + 3_600 / 30, "one lead tries it every half minute: {tries}");
+    crm.is(Illness::None);
+    simulation.live(120, 1).await;
+    let counts = house.store.count_leads().await.unwrap();
+    assert_eq!(counts, [(LeadStatus::Synced, 20)]);
+    simulation.end_with_no_attempt_burned().await;
+    crm.has_each_record_once();
+}
+
+async fn a_record_that_the_crm_cannot_swallow_is_given_up_and_holds_up_nobody(house: House) {
+    let (poison, crm) = (event(&house, "poison"), SickCrm::new(&house));
+    house.post(std::slice::from_ref(&poison), &[]).await;
+    crm.is(Illness::Chokes(poison.lead_id.clone()));
+    let simulation = Simulation::start(&house, &crm, no_limits(), None).await;
+    for n in 0..60 {
+        house.post(&[event(&house, &format!("p{n}"))], &[]).await;
+        simulation.live(2, 1).await;
+    }
+    let counts = house.store.count_leads().await.unwrap();
+    assert_eq!(counts, [(LeadStatus::Synced, 60), (LeadStatus::PermanentlyFailed, 1)]);
+    let lead = house.store.lead(&poison.lead_id).await.unwrap().unwrap();
+    assert_eq!(lead.failure.unwrap().code, "crm_unavailable", "the CRM's own words");
+    assert_eq!(simulation.pauses(), 0, "nobody waited for it");
+    assert!(crm.tries_of(&poison.lead_id) > MAX_ATTEMPTS as usize, "its first failure may be the CRM's");
+}
+
 on_both!(
+    a_lone_lead_waits_out_ten_minutes_and_is_then_written_once,
+    a_record_that_the_crm_cannot_swallow_is_given_up_and_holds_up_nobody,
+    a_crm_that_can_be_read_and_not_written_for_an_hour_costs_no_lead,
     nothing_is_lost_no_attempt_is_burned_and_hot_leads_go_first,
     a_lead_that_is_moved_keeps_the_order_of_its_own_messages,
 );

@@ -21,4 +21,7 @@ mod quarantine;
 mod reconcile;
 mod resume;
 mod second_look;
+mod sick_crm;
+mod simulation;
 mod support;
+mod three_hours;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules};
 use async_trait::async_trait;
-use crm::{Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
+use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
 use database::testing::TestDatabase;
 use enrichment::{Fixtures, Waterfall};
 use grounding::FactSheet;
@@ -91,13 +91,20 @@ impl House {
 
     /// A worker's pipeline, with an analyst of its own.
     pub(crate) fn pipeline(&self, analyst: Arc<dyn Analyst>) -> Pipeline {
+        let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
+        self.pipeline_on(analyst, Arc::new(crm), no_limits())
+    }
+
+    /// A worker's pipeline, with an analyst, a CRM and limits of its own.
+    pub(crate) fn pipeline_on(
+        &self,
+        analyst: Arc<dyn Analyst>,
+        crm: Arc<dyn Executor>,
+        limits: LimitSettings,
+    ) -> Pipeline {
         let clock = || Arc::new(self.clock.clone());
-        let database = self.store.database().clone();
-        let all = 1_000_000;
-        let limits =
-            LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() };
         let guard = Guard::new(
-            Arc::new(MockCrm::new(database, clock())),
+            crm,
             Arc::new(self.store.clone()),
             Arc::new(self.store.clone()),
             Arc::new(SlidingWindow::new(limits, clock())),
@@ -119,6 +126,11 @@ impl House {
             clock: clock(),
         }
     }
+}
+
+pub(crate) fn no_limits() -> LimitSettings {
+    let all = 1_000_000;
+    LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() }
 }
 
 /// A lead that is to be called at once, if somebody judges it.

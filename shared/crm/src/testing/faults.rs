@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lead::{Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
@@ -177,5 +178,8 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
         self.script.call(self.inner.finish(outcomes)).await
+    }
+    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        self.inner.last_outage(crm, lead).await
     }
 }

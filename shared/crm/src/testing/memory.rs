@@ -2,11 +2,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use lead::Failure;
+use jiff::Timestamp;
+use lead::{Dependency, Failure, LeadId};
 
 use crate::{ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
 
-/// A ledger that ends with the process.
+/// A ledger that ends with the process. It knows of no lead that has met a failing CRM: that is for the store to know.
 #[derive(Debug, Default)]
 pub struct MemoryLedger(Mutex<HashMap<ActionId, Row>>);
 
@@ -79,5 +80,8 @@ impl Ledger for MemoryLedger {
             }
         }
         Ok(())
+    }
+    async fn last_outage(&self, _: &Dependency, _: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        Ok(None)
     }
 }

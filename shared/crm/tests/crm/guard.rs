@@ -1,13 +1,15 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::testing::{Fault, MemoryHealth, MemoryLedger, every_action};
 use crm::{
-    About, Effect, Executor, FieldChange, Guard, GuardSettings, Known, LimitSettings, Plan, PlannedAction,
-    Restored, SchemaProblem, SlidingWindow,
+    About, Effect, Executor, FieldChange, Guard, GuardSettings, Health as _, HealthRecord, Known,
+    LimitSettings, Open, Plan, PlannedAction, Restored, SchemaProblem, SlidingWindow,
 };
+use jiff::Timestamp;
 use lead::{ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
+use tokio::time::Instant;
 
 use crate::support::{Fixture, World, a_plan, lead, lead_record, no_limits, plan};
 
@@ -96,12 +98,14 @@ async fn a_lead_over_its_limit_waits_alone_and_a_full_crm_makes_all_wait() {
         plan.account = account.map(str::to_owned);
         world.guard.submit(&plan).await.map_err(|failure| {
             assert_eq!(world.rows(&plan)[0], "-", "a plan that waits leaves no trace");
+            assert_eq!(failure.ends_by_itself, failure.dependency.is_some(), "nobody has to probe");
             (failure.class, failure.code.into_owned(), failure.dependency, failure.retry_after)
         })
     };
     let deferral = |code: &str, dependency| {
         Err((FailureClass::Deferral, code.to_owned(), dependency, Some(Duration::from_mins(1))))
     };
+    let full = deferral("crm_rate_limit", Some(DEPENDENCY));
     submit("ann", "1", Some("example.com")).await.unwrap();
     // Its task was made by the first plan: of these five actions only four are sent.
     submit("ann", "2", Some("example.com")).await.unwrap();
@@ -109,7 +113,7 @@ async fn a_lead_over_its_limit_waits_alone_and_a_full_crm_makes_all_wait() {
     submit("bob", "1", Some("example.com")).await.unwrap();
     assert_eq!(submit("bob", "2", Some("example.com")).await, deferral("account_rate_limit", None));
     submit("cid", "1", None).await.unwrap();
-    assert_eq!(submit("dan", "1", None).await, deferral("crm_rate_limit", Some(DEPENDENCY)));
+    assert_eq!(submit("dan", "1", None).await, full);
     world.clock.advance(Duration::from_mins(1));
     submit("dan", "1", None).await.unwrap();
 }
@@ -134,8 +138,8 @@ async fn a_lost_reply_is_settled_by_looking_not_by_doing_it_again() {
     let plan = a_plan();
     world.crm_faults.extend([Fault::LoseReply]);
     let failure = world.guard.submit(&plan).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Transient);
-    assert_eq!(failure.dependency, Some(DEPENDENCY));
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+    assert!(failure.message.contains("test_lost_reply"), "{failure}");
     assert_eq!(world.rows(&plan), ["pending", "skipped", "skipped", "skipped", "skipped"]);
     assert_eq!(world.writes(&plan).await, [1, 1, 1, 0, 0]);
     let outcome = world.guard.submit(&plan).await.unwrap();
@@ -155,7 +159,7 @@ async fn while_looking_fails_nothing_is_sent() {
         Fault::Fail(FailureClass::Transient),
     ]);
     world.guard.submit(&plan).await.unwrap_err();
-    assert_eq!(world.guard.submit(&plan).await.unwrap_err().code, "test_reset");
+    assert!(world.guard.submit(&plan).await.unwrap_err().message.contains("test_reset"));
     assert_eq!(world.rows(&plan), ["done", "done", "pending", "skipped", "skipped"]);
     world.guard.submit(&plan).await.unwrap();
     assert_eq!(world.writes(&plan).await, [3, 3, 3, 1, 1]);
@@ -183,10 +187,15 @@ async fn five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it() {
     let world = World::with_limits(&fixture, no_limits());
     let fail = Fault::Fail(FailureClass::Transient);
     world.crm_faults.extend([fail; 5]);
-    for i in 0..5 {
+    for i in 0..4 {
         let plan = plan(&format!("p{i}"), "{}", 1, Decision::Nurture);
-        assert_eq!(world.guard.submit(&plan).await.unwrap_err().class, FailureClass::Transient);
+        let failure = world.guard.submit(&plan).await.unwrap_err();
+        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+        assert_eq!((failure.dependency, failure.retry_after), (None, Some(Duration::from_secs(2 << i))));
     }
+    let fifth = plan("p5", "{}", 1, Decision::Nurture);
+    assert_eq!(world.guard.submit(&fifth).await.unwrap_err().code, "breaker_open");
+    assert_eq!(world.rows(&fifth)[0], "pending", "it was tried, and nobody knows what became of it");
     let plan = a_plan();
     let failure = world.guard.submit(&plan).await.unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
@@ -238,10 +247,109 @@ async fn refusals_and_deferrals_of_the_crm_do_not_open_the_breaker() {
     world.guard.submit(&a_plan()).await.unwrap();
 }
 
-/// Answers in a way that no executor should.
+#[tokio::test]
+async fn who_is_let_through_after_a_probe_closes_the_breaker_or_opens_it_again() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    let fail = Fault::Fail(FailureClass::Transient);
+    world.crm_faults.extend([fail; 5]);
+    for _ in 0..5 {
+        world.guard.submit(&a_plan()).await.unwrap_err();
+    }
+    for _ in 0..3 {
+        world.guard.probe().await.unwrap();
+        // The probe of the one that tries, its look for what it may have done, and its write, which fails.
+        world.crm_faults.extend([Fault::Pass, Fault::Pass, fail]);
+        assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "breaker_open");
+        assert!(world.crm_faults.is_over(), "it was tried");
+        let other = plan("bob", "{}", 1, Decision::Nurture);
+        assert_eq!(world.guard.submit(&other).await.unwrap_err().code, "breaker_open");
+        assert_eq!(world.rows(&other)[0], "-", "and no other");
+    }
+    world.guard.probe().await.unwrap();
+    world.guard.submit(&a_plan()).await.unwrap();
+    world.guard.submit(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap();
+}
+
+#[tokio::test]
+async fn that_a_crm_can_be_read_does_not_show_that_it_can_be_written() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::with_limits(&fixture, no_limits());
+    for _ in 0..5 {
+        world.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
+        world.guard.submit(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap_err();
+        world.guard.preview(&a_plan()).await.unwrap();
+    }
+    assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "breaker_open");
+    world.guard.preview(&a_plan()).await.unwrap();
+    assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "breaker_open");
+}
+
+/// Answers in a way that no executor should, or as seldom does.
 enum Odd {
     Hangs,
     SaysNothing,
+    IsLocked(&'static str),
+    /// Takes a second for each plan, and notes when it began.
+    IsSlow(Mutex<Vec<Instant>>),
+}
+
+fn guard(odd: &Arc<Odd>) -> (Guard, Arc<MemoryLedger>, Arc<MemoryHealth>) {
+    let (clock, ledger) = (Arc::new(SystemClock), Arc::new(MemoryLedger::default()));
+    let health = Arc::new(MemoryHealth::default());
+    let guard = Guard::new(
+        Arc::clone(odd) as _,
+        Arc::clone(&ledger) as _,
+        Arc::clone(&health) as _,
+        Arc::new(SlidingWindow::new(no_limits(), clock.clone())),
+        clock,
+        GuardSettings::default(),
+    );
+    (guard, ledger, health)
+}
+
+#[tokio::test]
+async fn a_record_that_is_locked_counts_as_an_attempt_and_not_against_the_crm() {
+    for code in ["crm_unable_to_lock_row", "crm_entity_is_locked", "crm_conflict", "crm_locked"] {
+        let (guard, ..) = guard(&Arc::new(Odd::IsLocked(code)));
+        for _ in 0..10 {
+            let failure = guard.submit(&a_plan()).await.unwrap_err();
+            assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, code));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_not_answered_has_failed_after_ten_seconds() {
+    let (guard, ..) = guard(&Arc::new(Odd::Hangs));
+    for _ in 0..5 {
+        let began = Instant::now();
+        assert_eq!(guard.probe().await.unwrap_err().code, "crm_timeout");
+        assert_eq!(began.elapsed().as_secs(), 10);
+    }
+    assert_eq!(guard.submit(&a_plan()).await.unwrap_err().code, "breaker_open", "it counts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_come_while_one_lead_tries_the_crm_wait_for_what_it_finds_out() {
+    let slow = Arc::new(Odd::IsSlow(Mutex::default()));
+    let (guard, _, health) = guard(&slow);
+    let (opened_at, retry_at) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let open = Open { reason: "test".into(), opened_at, retry_at, trial: false };
+    let down = HealthRecord { failures: 5, open: Some(open), recovered_at: None };
+    health.update(&Dependency::new("crm.odd"), &mut |record| *record = down.clone()).await.unwrap();
+    let submit = async |name| guard.submit(&plan(name, "{}", 1, Decision::Nurture)).await;
+    assert_eq!(submit("ann").await.unwrap_err().code, "breaker_open");
+    guard.probe().await.unwrap();
+    let (ann, bob, cid) = tokio::join!(submit("ann"), submit("bob"), submit("cid"));
+    ann.unwrap();
+    bob.unwrap();
+    cid.unwrap();
+    let Odd::IsSlow(began) = &*slow else { unreachable!() };
+    let began = began.lock().unwrap();
+    let after = |n: usize| began[n] - began[0];
+    assert!(after(1) >= Duration::from_secs(1), "one alone: {:?}", after(1));
+    assert!(after(2) < Duration::from_secs(2), "then all: {:?}", after(2));
 }
 
 #[async_trait]
@@ -250,10 +358,17 @@ impl Executor for Odd {
         "odd"
     }
 
-    async fn execute(&self, _: &LeadId, _: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
+    async fn execute(&self, _: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
         match self {
             Self::Hangs => std::future::pending().await,
             Self::SaysNothing => Vec::new(),
+            Self::IsLocked(code) => vec![Err(Failure::transient(code, "locked"))],
+            Self::IsSlow(began) => {
+                began.lock().unwrap().push(Instant::now());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let effect = Effect { record_id: "1".into(), created: true };
+                actions.iter().map(|_| Ok(effect.clone())).collect()
+            }
         }
     }
 
@@ -262,7 +377,10 @@ impl Executor for Odd {
     }
 
     async fn probe(&self) -> Result<(), Failure> {
-        Ok(())
+        match self {
+            Self::Hangs => std::future::pending().await,
+            _ => Ok(()),
+        }
     }
 
     async fn facts(&self, _: &About) -> Result<Known, Failure> {
@@ -285,22 +403,14 @@ impl Executor for Odd {
 #[tokio::test(start_paused = true)]
 async fn a_crm_that_hangs_or_says_nothing_leaves_the_outcome_unknown() {
     for (odd, code) in [(Odd::Hangs, "crm_timeout"), (Odd::SaysNothing, "crm_incomplete_answer")] {
-        let clock = Arc::new(SystemClock);
-        let ledger = Arc::new(MemoryLedger::default());
-        let guard = Guard::new(
-            Arc::new(odd),
-            Arc::clone(&ledger) as _,
-            Arc::new(MemoryHealth::default()),
-            Arc::new(SlidingWindow::new(LimitSettings::default(), clock.clone())),
-            clock,
-            GuardSettings::default(),
-        );
+        let (guard, ledger, _) = guard(&Arc::new(odd));
         let plan = a_plan();
         let failure = guard.submit(&plan).await.unwrap_err();
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, code));
-        assert_eq!(failure.dependency, Some(Dependency::new("crm.odd")));
+        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+        assert!(failure.message.contains(code), "{failure}");
         for planned in &plan.actions {
-            assert_eq!(ledger.row(&planned.action_id).unwrap().state, "pending");
+            let row = ledger.row(&planned.action_id).unwrap();
+            assert_eq!((row.state, row.failure.unwrap().code.as_ref()), ("pending", code));
         }
     }
 }

@@ -72,7 +72,7 @@ async fn without_the_old_values_nothing_is_written() {
     let kept = Kept::new(&fixture);
     let plan = plan("ann", "CTO", 1, Decision::Nurture);
     kept.faults.extend([Fault::Fail(FailureClass::Transient)]);
-    assert_eq!(kept.guard.submit(&plan).await.unwrap_err().class, FailureClass::Transient);
+    assert_eq!(kept.guard.submit(&plan).await.unwrap_err().class, FailureClass::Deferral);
     assert_eq!(kept.crm.record(Object::Lead, plan.lead_id.as_str()).await.unwrap(), None);
     assert_eq!(kept.ledger.0.row(&plan.actions[0].action_id).unwrap().state, "skipped");
     kept.guard.submit(&plan).await.unwrap();

@@ -14,8 +14,8 @@ use database::Database;
 use database::testing::TestDatabase;
 use jiff::Timestamp;
 use lead::{
-    CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, LeadId,
-    ManualClock,
+    CampaignId, ContentHash, Decision, DeliveryId, Dependency, EmailAddress, Failure, Fit, FitScore, Intent,
+    LeadId, ManualClock,
 };
 
 /// A migrated database, gone when this is dropped, and a pool on it.
@@ -58,6 +58,10 @@ impl Ledger for SharedLedger {
 
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
         self.0.finish(outcomes).await
+    }
+
+    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        self.0.last_outage(crm, lead).await
     }
 }
 

@@ -159,15 +159,19 @@ async fn the_crm_is_asked_once_for_each_judgement(world: World) {
     assert_eq!(informed.asked.lock().unwrap().len(), 2, "a new round asks again");
 }
 
-async fn a_crm_that_is_down_is_waited_for_and_not_for_ever(world: World) {
-    let event = hot("ann", "CTO", 0);
+async fn a_crm_that_is_down_is_waited_for_and_one_that_fails_for_one_lead_alone_not_for_ever(world: World) {
+    let [event, other] = [hot("ann", "CTO", 0), hot("bob", "CTO", 0)];
     let quota = Failure::deferral(Dependency::new("crm.mock"), "test_quota", "quota reached", None);
     let down = || Err(Failure::transient("crm_timeout", "no answer"));
-    let answers = [Err(quota.clone()), down(), down()];
+    let answers = [Err(quota.clone()), down(), Ok(Known::default()), down()];
     let (pipeline, _) = pipeline(&world, CrmMode::Live, answers).await;
     assert_eq!(pipeline.handle(&message(&event, 1)).await.unwrap_err(), quota);
-    assert_eq!(pipeline.handle(&message(&event, 1)).await.unwrap_err().code, "crm_timeout");
+    let outage = pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap_err();
+    assert_eq!(outage.code, "crm_outage", "on whichever attempt");
+    pipeline.record(&message(&event, MAX_ATTEMPTS), &settle_failed(MAX_ATTEMPTS, outage)).await.unwrap();
     assert_eq!(world.analyst.asked(), 0, "nobody judges what the CRM may know better");
+    world.clock.advance(Duration::from_secs(2));
+    pipeline.handle(&message(&other, 1)).await.unwrap();
     pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap();
     assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
     let kept = world.store.crm_facts_of(&event.delivery_id()).await.unwrap();
@@ -325,7 +329,7 @@ on_both!(
     every_refusal_and_every_deferral_of_the_guard_is_on_record,
     what_the_crm_says_wins_over_what_the_sender_said,
     the_crm_is_asked_once_for_each_judgement,
-    a_crm_that_is_down_is_waited_for_and_not_for_ever,
+    a_crm_that_is_down_is_waited_for_and_one_that_fails_for_one_lead_alone_not_for_ever,
     a_crm_that_will_not_be_read_is_done_without_at_once,
     a_shadowed_lead_is_planned_and_nothing_is_written,
     a_promoted_lead_is_written_once_also_in_shadow_mode,

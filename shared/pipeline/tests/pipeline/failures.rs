@@ -92,8 +92,9 @@ async fn a_crm_that_fails_is_tried_again_with_the_judgement_that_is_stored(world
     let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
     world.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Transient)]);
     let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "test_reset"));
-    pipeline.handle(&message(&event, 2)).await.unwrap();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+    assert!(failure.message.contains("test_reset"), "{failure}");
+    pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!((world.provider.asked(), world.analyst.asked()), (1, 1));
     assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
 }

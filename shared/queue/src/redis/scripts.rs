@@ -66,6 +66,7 @@ scripts! {
     extend: ;
     finished: "moves" "order" "keep" "letters" "alias";
     forget: "moves" "order" "letters";
+    hasten: "moves" "order";
     pause: "moves";
     pauses: "moves";
     receive: "moves" "order";

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use tracing::Instrument;
 
 use super::LeadHandler;
+use super::hold::Hold;
 use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_failed};
 
 /// How often the queue is told of a settlement before it is left to the lease to run out.
@@ -25,6 +26,7 @@ pub(super) struct Delivery {
     pub(super) queue: Arc<dyn LeadQueue>,
     pub(super) handler: Arc<dyn LeadHandler>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) hold: Arc<Hold>,
     pub(super) message: Message,
 }
 
@@ -99,6 +101,10 @@ impl Delivery {
         let Some(dependency) = &failure.dependency else { return };
         let now = self.clock.now();
         let until = now.saturating_add(after).unwrap_or(now);
+        if failure.ends_by_itself {
+            tracing::info!(%dependency, %until, "nothing more is taken for a while");
+            return self.hold.until(until);
+        }
         let reason = format!("{}: {}", failure.code, failure.message);
         match self.queue.pause(dependency, &reason, until).await {
             Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),

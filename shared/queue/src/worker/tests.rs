@@ -87,6 +87,7 @@ impl LeadQueue for ScriptedQueue {
     }
 
     async fn pause(&self, _: &Dependency, _: &str, _: Timestamp) -> Result<(), QueueError> {
+        self.note("pause");
         unavailable()
     }
 
@@ -249,6 +250,38 @@ async fn a_worker_that_nobody_wakes_polls_ten_times_a_second() {
     let (worker, _) = work(&queue, Duration::ZERO);
     run_for(&worker, Duration::from_millis(950)).await;
     assert_eq!(queue.asked("receive").len(), 10);
+}
+
+/// Fails with a limit that is reached.
+struct IsFull(Failure);
+
+#[async_trait]
+impl LeadHandler for IsFull {
+    async fn handle(&self, _message: &Message) -> Result<(), Failure> {
+        Err(self.0.clone())
+    }
+
+    async fn record(&self, _message: &Message, _outcome: &Settlement) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_ends_by_itself_keeps_the_worker_from_taking_more_and_pauses_nothing() {
+    let queue = Arc::new(ScriptedQueue::holding_a_message());
+    let clock = ManualClock::default();
+    let wait = Some(Duration::from_secs(20));
+    let full = Failure::deferral(Dependency::new("crm.mock"), "crm_rate_limit", "full", wait);
+    let handler = Arc::new(IsFull(full.ending_by_itself()));
+    let worker = Worker::new(Arc::clone(&queue) as _, handler, Arc::new(clock.clone()), 1);
+    run_for(&worker, Duration::from_secs(30)).await;
+    assert_eq!(queue.asked("settle").len(), 1);
+    assert!(queue.asked("pause").is_empty());
+    let before = queue.asked("receive").len();
+    assert!(before <= 2, "nothing more was taken: {before}");
+    clock.advance(Duration::from_secs(20));
+    run_for(&worker, Duration::from_secs(1)).await;
+    assert!(queue.asked("receive").len() >= before + 10, "and then it goes on, though nobody resumed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod forgetting;
+mod hasten;
 mod interop;
 mod node;
 mod support;

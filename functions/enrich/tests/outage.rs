@@ -1,0 +1,192 @@
+//! The CRM is down for three hours while leads wait on SQS: the real processor and guard, on a model of the queue, in
+//! simulated time.
+
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+#[allow(dead_code, reason = "shared with other tests")]
+mod world;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use crm::parameters::LogActivity;
+use crm::testing::{MemoryHealth, MemoryLedger};
+use crm::{
+    About, Action, Effect, Executor, FieldChange, Guard, GuardSettings, Known, LimitSettings, Plan,
+    PlannedAction, Restored, SchemaProblem, SlidingWindow, Text,
+};
+use enrich::Processor;
+use jiff::Timestamp;
+use lead::{CampaignId, Clock, ContentHash, DeliveryId, EmailAddress, Failure, FailureClass, LeadId};
+use queue::{LeadHandler, Ledger as _, Message, Settlement};
+use tokio::time::{Instant, sleep};
+
+use world::{Behaviour, ModelClock, Settings, World};
+
+const LEADS: u32 = 10_000;
+const OUTAGE: Duration = Duration::from_hours(3);
+/// What a function has for a batch.
+const TIME: Duration = Duration::from_secs(55);
+/// Actions in all in a minute: the default.
+const LIMIT: usize = 1_000;
+/// Functions at work at the same time.
+const CONCURRENCY: usize = 5;
+
+/// A CRM that is down until a moment.
+struct Crm {
+    back_at: Instant,
+    tries: Mutex<usize>,
+    /// What was written, and when. What is written again is written twice.
+    written: Mutex<Vec<(LeadId, Instant)>>,
+}
+
+impl Crm {
+    fn answer(&self) -> Result<(), Failure> {
+        if Instant::now() >= self.back_at {
+            Ok(())
+        } else {
+            Err(Failure::transient("crm_unavailable", "503"))
+        }
+    }
+}
+
+#[async_trait]
+impl Executor for Crm {
+    fn provider(&self) -> &'static str {
+        "model"
+    }
+
+    async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
+        *self.tries.lock().unwrap() += 1;
+        sleep(Duration::from_millis(200)).await;
+        if let Err(failure) = self.answer() {
+            return vec![Err(failure)];
+        }
+        self.written.lock().unwrap().push((lead.clone(), Instant::now()));
+        let effect = Effect { record_id: lead.to_string(), created: true };
+        actions.iter().map(|_| Ok(effect.clone())).collect()
+    }
+
+    async fn find(&self, _: &LeadId, _: &PlannedAction) -> Result<Option<Effect>, Failure> {
+        self.answer().map(|()| None)
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        self.answer()
+    }
+
+    async fn facts(&self, _: &About) -> Result<Known, Failure> {
+        self.answer().map(|()| Known::default())
+    }
+
+    async fn preview(&self, _: &LeadId, _: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
+        self.answer().map(|()| Vec::new())
+    }
+
+    async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
+        self.answer().map(|()| Vec::new())
+    }
+
+    async fn restore(&self, _: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+        self.answer().map(|()| Vec::new())
+    }
+}
+
+/// Writes a lead to the CRM, and nothing else.
+struct Writes {
+    guard: Arc<Guard>,
+    /// What became of messages, by the failure's code.
+    outcomes: Mutex<HashMap<String, usize>>,
+}
+
+fn plan(key: &str) -> Plan {
+    let email = EmailAddress::parse(&format!("lead{key}@example.com")).unwrap();
+    let lead_id = LeadId::derive(&email, &CampaignId::parse("outage").unwrap());
+    let delivery = DeliveryId::derive(&lead_id, &ContentHash::of("{}"));
+    let note = LogActivity { subject: Text::parse("Judged").unwrap(), body: None, at: Timestamp::UNIX_EPOCH };
+    Plan::new(lead_id, delivery, 1, None, vec![Action::LogActivity(note)])
+}
+
+#[async_trait]
+impl LeadHandler for Writes {
+    async fn handle(&self, message: &Message) -> Result<(), Failure> {
+        assert_eq!((message.attempt, message.losses), (1, 0), "no attempt was burned");
+        self.guard.submit(&plan(&message.id)).await.map(drop)
+    }
+
+    async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {
+        let Settlement::Defer { failure, .. } = outcome else { panic!("burned: {outcome:?}") };
+        assert_eq!(failure.class, FailureClass::Deferral);
+        *self.outcomes.lock().unwrap().entry(failure.code.to_string()).or_default() += 1;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_leads_wait_three_hours_lose_nothing_and_flow_at_the_rate_of_the_limit() {
+    let world = World::new(1, Settings::default());
+    let keys: Vec<_> = (0..LEADS).map(|lead| world.send(lead, Behaviour::Works)).collect();
+    let clock: Arc<dyn Clock> = Arc::new(ModelClock(Instant::now()));
+    let back_at = Instant::now() + OUTAGE;
+    let crm = Arc::new(Crm { back_at, tries: Mutex::default(), written: Mutex::default() });
+    let limits = LimitSettings { global: u32::try_from(LIMIT).unwrap(), ..LimitSettings::default() };
+    let guard = Arc::new(Guard::new(
+        Arc::clone(&crm) as _,
+        Arc::new(MemoryLedger::default()),
+        Arc::new(MemoryHealth::default()),
+        Arc::new(SlidingWindow::new(limits, Arc::clone(&clock))),
+        Arc::clone(&clock),
+        GuardSettings::default(),
+    ));
+    let writes = Arc::new(Writes { guard: Arc::clone(&guard), outcomes: Mutex::default() });
+    let fifo = Arc::new(world.clone());
+    let ledger = Arc::new(world.ledger.clone());
+    let processor =
+        Processor::new(Arc::clone(&writes) as _, fifo, Arc::clone(&ledger) as _, Arc::clone(&clock));
+
+    let (mut is_consuming, mut round_at) = (true, Instant::now());
+    while crm.written.lock().unwrap().len() < keys.len() {
+        assert!(Instant::now() < back_at + Duration::from_hours(2), "it flows");
+        if Instant::now() >= round_at {
+            // The janitor's round: probe, resume, and switch the consumption as the pauses say.
+            round_at += Duration::from_mins(1);
+            for pause in ledger.pauses().await.unwrap() {
+                if pause.until <= clock.now() && guard.probe().await.is_ok() {
+                    ledger.resume(&pause.dependency).await.unwrap();
+                }
+            }
+            is_consuming = ledger.pauses().await.unwrap().is_empty();
+        }
+        let mut batches = Vec::new();
+        while is_consuming && batches.len() < CONCURRENCY {
+            let Some(batch) = world.receive() else { break };
+            batches.push(batch);
+        }
+        if batches.is_empty() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        let work = batches.into_iter().map(async |batch| {
+            let failed = processor.process(batch.clone(), TIME).await;
+            world.delete_all_but(&batch, &failed.into_iter().collect());
+        });
+        futures::future::join_all(work).await;
+    }
+
+    assert_eq!(world.on_the_dead_letter_queue(), 0);
+    let written = crm.written.lock().unwrap();
+    let mut leads: Vec<_> = written.iter().map(|(lead, _)| lead).collect();
+    leads.sort();
+    leads.dedup();
+    assert_eq!((written.len(), leads.len()), (keys.len(), keys.len()), "each once");
+    assert!(*crm.tries.lock().unwrap() - keys.len() < 100, "the CRM was left alone");
+    let begin = written.iter().map(|(_, at)| *at);
+    for (place, from) in begin.enumerate() {
+        let minute = written[place..].iter().take_while(|(_, at)| *at < from + Duration::from_mins(1));
+        assert!(minute.count() <= LIMIT);
+    }
+    let took = written.last().unwrap().1 - written[0].1;
+    assert!(took < Duration::from_mins(20), "ten minutes are the least: {took:?}");
+    println!("written in {took:?}, {} copies, {:?}", world.copies(), writes.outcomes.lock().unwrap());
+}

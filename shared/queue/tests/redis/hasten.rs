@@ -1,0 +1,75 @@
+//! Hot leads before all others, while consumption is paused.
+
+use jiff::Timestamp;
+use lead::{Dependency, Failure, LeadEvent};
+use queue::{LeadQueue, Settlement};
+use std::time::Duration;
+
+use crate::support::{Fixture, event};
+
+const CRM: Dependency = Dependency::new("crm.test");
+
+async fn order(queue: &dyn LeadQueue) -> Vec<String> {
+    let mut order = Vec::new();
+    while let Some(message) = queue.receive(1).await.unwrap().pop() {
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+        order.push(message.id);
+    }
+    order
+}
+
+fn ids(events: &[LeadEvent], places: &[usize]) -> Vec<String> {
+    places.iter().map(|place| events[*place].delivery_id().to_string()).collect()
+}
+
+#[tokio::test]
+async fn leads_that_are_put_first_come_first_in_the_order_they_were_put_there() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    let events: Vec<_> = (0..6).map(|lead| event(lead, 0)).collect();
+    for event in &events {
+        queue.send(event).await.unwrap();
+    }
+    queue.pause(&CRM, "down", Timestamp::UNIX_EPOCH).await.unwrap();
+    for hot in [3, 5] {
+        assert!(queue.hasten(&events[hot].lead_id).await.unwrap());
+        assert!(!queue.hasten(&events[hot].lead_id).await.unwrap(), "it is before the others already");
+    }
+    assert!(!queue.hasten(&event(9, 0).lead_id).await.unwrap(), "it does not wait");
+    assert!(queue.receive(1).await.unwrap().is_empty());
+    queue.resume(&CRM).await.unwrap();
+    assert_eq!(order(queue.as_ref()).await, ids(&events, &[3, 5, 0, 1, 2, 4]));
+    assert_eq!(queue.depth().await.unwrap().messages, 0);
+}
+
+#[tokio::test]
+async fn a_lead_that_waits_for_a_delay_waits_no_more_and_may_be_put_first_again() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    let events: Vec<_> = (0..3).map(|lead| event(lead, 0)).collect();
+    for event in &events {
+        queue.send(event).await.unwrap();
+    }
+    assert!(queue.hasten(&events[2].lead_id).await.unwrap());
+    let held = queue.receive(1).await.unwrap().pop().unwrap();
+    assert_eq!(held.id, events[2].delivery_id().to_string());
+    assert!(!queue.hasten(&events[2].lead_id).await.unwrap(), "somebody has it");
+    let failure = Failure::deferral(CRM, "test_quota", "full", None);
+    let defer = Settlement::Defer { after: Duration::from_hours(1), failure };
+    queue.settle(&held.receipt, &defer).await.unwrap();
+    assert!(queue.hasten(&events[1].lead_id).await.unwrap());
+    assert!(queue.hasten(&events[2].lead_id).await.unwrap());
+    assert_eq!(order(queue.as_ref()).await, ids(&events, &[1, 2, 0]));
+}
+
+#[tokio::test]
+async fn a_lead_that_is_put_first_keeps_the_order_of_its_own_messages() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    let events = [event(0, 0), event(1, 0), event(1, 1)];
+    for event in &events {
+        queue.send(event).await.unwrap();
+    }
+    assert!(queue.hasten(&events[1].lead_id).await.unwrap());
+    assert_eq!(order(queue.as_ref()).await, ids(&events, &[1, 0, 2]));
+}
