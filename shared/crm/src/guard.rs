@@ -157,7 +157,7 @@ impl Guard {
 
     /// What can be said of the account that the credentials open.
     pub async fn account(&self) -> Result<Option<String>, Failure> {
-        self.ask(self.executor.account()).await
+        self.ask(None, self.executor.account()).await
     }
 
     /// What about the CRM's schema does not suit the mapping.
