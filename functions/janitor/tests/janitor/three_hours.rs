@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crm::LimitSettings;
 use lead::{LeadEvent, LeadStatus};
-use queue::{LeadQueue, RedisOptions, RedisQueue};
+use queue::{RedisOptions, RedisQueue};
 
 use crate::sick_crm::{Illness, SickCrm};
 use crate::simulation::{CONCURRENCY, Simulation};
@@ -103,7 +103,8 @@ async fn on_redis_nothing_is_lost_in_three_hours_and_hot_leads_go_first() {
         .expect("TEST_REDIS_URL names a Redis server to test on: run `make test`");
     let prefix = format!("outage-{}", std::process::id());
     let queue = RedisQueue::new(&url, RedisOptions { prefix, ..RedisOptions::default() }).unwrap();
-    let house = House { queue: Arc::new(queue), ..House::sqlite().await };
+    let mut house = House::sqlite().await;
+    house.queue = Arc::new(queue);
     let leads = leads(&house);
     let all: Vec<_> = (0..leads.len()).collect();
     house.post(&leads, &all).await;
