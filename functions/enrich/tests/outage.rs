@@ -17,7 +17,7 @@ use crm::{
     About, Action, Effect, Executor, FieldChange, Guard, GuardSettings, Known, LimitSettings, Plan,
     PlannedAction, Restored, SchemaProblem, SlidingWindow, Text,
 };
-use enrich::Processor;
+use enrich::{Processor, Times};
 use jiff::Timestamp;
 use lead::{CampaignId, Clock, ContentHash, DeliveryId, EmailAddress, Failure, FailureClass, LeadId};
 use queue::{LeadHandler, Ledger as _, Message, Settlement};
@@ -27,8 +27,9 @@ use world::{Behaviour, ModelClock, Settings, World};
 
 const LEADS: u32 = 10_000;
 const OUTAGE: Duration = Duration::from_hours(3);
-/// What a function has for a batch.
+/// What a function has for a batch, and for recording it.
 const TIME: Duration = Duration::from_secs(55);
+const MARGIN: Duration = Duration::from_secs(5);
 /// Actions in all in a minute: the default.
 const LIMIT: usize = 1_000;
 /// Functions at work at the same time.
@@ -168,7 +169,9 @@ async fn ten_thousand_leads_wait_three_hours_lose_nothing_and_flow_at_the_rate_o
             sleep(Duration::from_secs(1)).await;
         }
         let work = batches.into_iter().map(async |batch| {
-            let failed = processor.process(batch.clone(), TIME).await;
+            let now = Instant::now();
+            let times = Times { work_until: now + TIME, answer_by: now + TIME + MARGIN };
+            let failed = processor.process(batch.clone(), times).await;
             world.delete_all_but(&batch, &failed.into_iter().collect());
         });
         futures::future::join_all(work).await;
