@@ -1,8 +1,7 @@
 use std::slice;
 
 use crm::testing::suite_plan;
-use crm::{Executor, Plan, Salesforce};
-use lead::FailureClass;
+use crm::{Executor, OUTAGE, Plan, Salesforce};
 use sandbox::salesforce::RowFault;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
@@ -55,7 +54,7 @@ async fn every_reply_of_a_plan_may_be_lost() {
         world.fake.add_fault(Fault::on("/services", Misbehaviour::LoseReply).after(lost).times(1));
         let mut tries = 0;
         while let Err(failure) = guard.submit(&plan()).await {
-            assert_eq!(failure.class, FailureClass::Transient, "{failure}");
+            assert_eq!(failure.code, OUTAGE, "{failure}");
             tries += 1;
             assert!(tries < 5, "{failure}");
         }

@@ -77,11 +77,10 @@ async fn refused_credentials_make_all_leads_wait_until_they_are_put_right() {
 async fn a_login_server_that_is_down_or_somewhere_else_is_told_apart() {
     let world = World::new().await;
     let plan = suite_plan("ann", "CTO", 87);
-    for (status, expected) in [(503, "transient crm_login_failed"), (404, "deferral crm_credentials_refused")]
-    {
-        world
-            .fake
-            .add_fault(Fault::on("/oauth2/token", Misbehaviour::answer(status, json!("<html>"))).times(1));
+    let answers = [(503, 3, "transient crm_login_failed"), (404, 1, "deferral crm_credentials_refused")];
+    for (status, times, expected) in answers {
+        let page = Misbehaviour::answer(status, json!("<html>"));
+        world.fake.add_fault(Fault::on("/oauth2/token", page).times(times));
         assert_eq!(said(&world.execute(&plan).await), [expected]);
     }
     let elsewhere = json!({ "access_token": "x", "instance_url": "ftp://elsewhere.example" });
