@@ -32,7 +32,7 @@ impl Store {
     /// The systems whose breakers are open: not known to answer since they last failed.
     pub async fn open_breakers(&self) -> Result<Vec<Dependency>> {
         let open: Vec<String> = sqlx::query_scalar(
-            "SELECT dependency FROM dependency_health WHERE state = 'open' ORDER BY dependency",
+            "SELECT dependency FROM dependency_health WHERE state <> 'closed' ORDER BY dependency",
         )
         .fetch_all(self.database.pool())
         .await
