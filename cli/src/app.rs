@@ -43,15 +43,14 @@ impl App {
 
 fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
     let url = config.redis_url.as_ref().context("REDIS_URL: must be set")?;
-    let defaults = RedisOptions::default();
+    let stalled_interval = RedisOptions::default().stalled_interval;
     let options = RedisOptions {
         visibility: config.visibility_timeout,
         // Who wants what a dead worker held to come back sooner wants it looked for sooner.
-        stalled_interval: config.visibility_timeout.min(defaults.stalled_interval),
+        stalled_interval: config.visibility_timeout.min(stalled_interval),
         rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
         prefix: config.redis_prefix.clone(),
         read: |data| pipeline::read_event(data, Timestamp::UNIX_EPOCH).ok(),
-        ..defaults
     };
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
 }

@@ -77,6 +77,7 @@ fn body(number: usize, title: &str) -> Value {
 
 /// Posts everybody, some twice, some again with a new title; each until it is acknowledged.
 fn post_all(url: &str, people: usize) {
+    const LATER: usize = 25;
     let client = reqwest::blocking::Client::new();
     let post = |body: &Value| {
         let deadline = Instant::now() + Duration::from_mins(2);
@@ -90,7 +91,6 @@ fn post_all(url: &str, people: usize) {
             std::thread::sleep(Duration::from_millis(100));
         }
     };
-    const LATER: usize = 25;
     for number in 0..people + LATER {
         if number < people {
             post(&body(number, "Engineer"));

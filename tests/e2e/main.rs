@@ -1,5 +1,6 @@
 //! The product as its users run it: the binary, its HTTP interface, its logs.
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures, for who runs it with --nocapture")]
 
 mod ai;
 mod answers;

@@ -2,6 +2,7 @@
 //! simulated time.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::print_stdout, reason = "figures, for who runs it with --nocapture")]
 
 #[allow(dead_code, reason = "shared with other tests")]
 mod world;

@@ -67,14 +67,14 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(
         dependency: Dependency,
-        health: &Arc<dyn Health>,
+        health: Arc<dyn Health>,
         ledger: Arc<dyn Ledger>,
-        clock: &Arc<dyn Clock>,
+        clock: Arc<dyn Clock>,
         settings: BreakerSettings,
     ) -> Self {
-        let breaker = |name| Breaker::new(name, Arc::clone(health), Arc::clone(clock), settings);
-        let reads = breaker(Dependency::named(format!("{dependency}.reads")));
-        let writes = breaker(dependency.clone());
+        let reads = Dependency::named(format!("{dependency}.reads"));
+        let reads = Breaker::new(reads, Arc::clone(&health), Arc::clone(&clock), settings);
+        let writes = Breaker::new(dependency.clone(), health, clock, settings);
         Self { dependency, reads, writes, ledger }
     }
 

@@ -104,7 +104,7 @@ impl Guard {
         settings: GuardSettings,
     ) -> Self {
         let dependency = Dependency::named(format!("crm.{}", executor.provider()));
-        let gate = Gate::new(dependency, &health, Arc::clone(&ledger), &clock, settings.breaker);
+        let gate = Gate::new(dependency, health, Arc::clone(&ledger), clock, settings.breaker);
         Self { executor, ledger, limits, gate, settings }
     }
 

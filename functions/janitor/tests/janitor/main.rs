@@ -1,6 +1,7 @@
 //! The janitor's round, over a real store and a real queue, on SQLite and on PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::print_stdout, reason = "figures, for who runs it with --nocapture")]
 
 /// Runs each test on both databases.
 macro_rules! on_both {

@@ -105,7 +105,7 @@ impl Executor for SickCrm {
             Illness::Down | Illness::TakesNothing => false,
             Illness::Chokes(on) => on != lead,
         };
-        let is_done = is_well || (state.illness == Illness::Down && state.tried.len() % 3 == 0);
+        let is_done = is_well || (state.illness == Illness::Down && state.tried.len().is_multiple_of(3));
         if is_done {
             for action in actions {
                 *state.writes.entry(key(action)).or_default() += 1;

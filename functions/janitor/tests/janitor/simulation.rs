@@ -97,7 +97,7 @@ impl<'a> Simulation<'a> {
     pub(crate) async fn end_with_no_attempt_burned(self) {
         self.shutdown.cancel();
         self.running.await.unwrap();
-        let burned = self.queue.burned.lock().unwrap();
+        let burned = std::mem::take(&mut *self.queue.burned.lock().unwrap());
         assert!(burned.is_empty(), "{} attempts were burned, such as {:?}", burned.len(), burned[0]);
         assert_eq!(self.house.store.count_dead_letters().await.unwrap(), 0);
         assert_eq!(self.queue.depth().await.unwrap().messages, 0);
