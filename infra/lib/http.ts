@@ -32,9 +32,11 @@ const ANSWERS: readonly [string, apigateway.ResponseType, string, string][] = [
 /** A REST API, since only these can have a firewall. */
 export class HttpApi extends Construct {
   readonly api: apigateway.RestApi;
+  readonly #stageName: string;
 
   constructor(scope: Construct, id: string, { stage, key, ingest, operate }: HttpApiProps) {
     super(scope, id);
+    this.#stageName = stage.name;
     const accessLog = new logs.LogGroup(this, 'AccessLog', {
       logGroupName: `/aws/apigateway/${name(stage, 'access')}`,
       encryptionKey: key,
@@ -119,7 +121,7 @@ export class HttpApi extends Construct {
         metricName: '5XXError',
         dimensionsMap: {
           ApiName: this.api.restApiName,
-          Stage: this.api.deploymentStage.stageName,
+          Stage: this.#stageName, // by name: the stage waits for the aliases, and their releases for these alarms
           Method,
           Resource,
         },
