@@ -51,7 +51,7 @@ pub(crate) enum Target {
     Pool(String),
     /// Who has the person or the company in the CRM already.
     ExistingOwner,
-    /// Nobody: the CRM's own assignment decides.
+    /// Nobody: its owner is left to the CRM.
     Crm,
 }
 

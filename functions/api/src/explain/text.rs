@@ -173,7 +173,7 @@ fn routed(given: &RoutingView, f: &mut Formatter<'_>) -> Result {
     match (&given.owner, &given.name) {
         (Some(owner), Some(name)) => writeln!(f, "  {} ({owner}), since {}.", line(name), given.assigned_at)?,
         (Some(owner), None) => writeln!(f, "  {owner}, since {}.", given.assigned_at)?,
-        (None, _) => writeln!(f, "  Nobody by our rules: the CRM's own assignment decides.")?,
+        (None, _) => writeln!(f, "  Nobody by our rules: its owner is left to the CRM.")?,
     }
     writeln!(f, "  By rules {}: {}.", line(&given.version), line(&given.because))?;
     for passed in &given.passed_over {
