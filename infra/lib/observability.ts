@@ -116,7 +116,7 @@ export class Observability extends Construct {
     this.alarm('LeadsOverdue', true, {
       alarmDescription:
         'Nobody responded to a lead in the time that the routing rules give: the log names lead and owner.',
-      metric: this.own('revenueflow_leads_overdue_total', 'sum', turns),
+      metric: this.own('revenueflow_overdue_leads_total', 'sum', turns),
       threshold: 1,
     });
     this.alarm('LeadsOverflow', true, {

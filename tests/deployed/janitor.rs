@@ -27,7 +27,7 @@ pub(crate) fn what_overflowed_is_worked_on_or_parked_with_a_reason(stack: &Stack
     overflow(stack, &format!("leads/{}.json", large.delivery_id()), json!(large).to_string());
     overflow(stack, "leads/broken.json", "{".into());
     let rejected = json!({ "id": "f".repeat(64), "error": "invalid_email", "field": "email", "message": "no address",
-        "content_type": null, "received_at": "2026-01-01T00:00:00Z", "body": "e30=" });
+        "content_type": null, "received_at": Timestamp::now(), "body": "e30=" });
     overflow(stack, "quarantine/rejected.json", rejected.to_string());
 
     assert_eq!(stack.keep_house()["overflow"], 4);

@@ -89,7 +89,6 @@ async fn round(house: &House, end: Instant) -> anyhow::Result<Value> {
     let swept = timeout(CHORE_TIMEOUT, parts.ledger.sweep()).await.context("not swept in time");
 
     let round = round?.map_err(|failure| anyhow!("{}: {}", failure.code, failure.message))?;
-    metrics::counter!("revenueflow_leads_overdue_total").increment(round.overdue as u64);
     let (paused, _) = (switched?, switched_first?);
     let (first, then) = (taken_first?, taken?);
     let overflow_failed = first.failed + then.failed;

@@ -310,7 +310,7 @@ export const deploy: Checks = {
         ['enrich-fails', 'Errors', 3],
         ['janitor-fails', 'Errors', stage === dev ? 2 : 3],
         ['janitor-silent', 'Invocations', 1],
-        ['leads-overdue', 'revenueflow_leads_overdue_total', 1],
+        ['leads-overdue', 'revenueflow_overdue_leads_total', 1],
         ['leads-overflow', 'revenueflow_overflow_total', 1],
         ['alert-fails', 'revenueflow_alert_failures_total', 1],
         ['quarantine-fails', 'revenueflow_quarantine_failures_total', 1],
