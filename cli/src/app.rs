@@ -7,8 +7,8 @@ use database::Database;
 use jiff::Timestamp;
 use lead::{Clock, SystemClock};
 use pipeline::Pipeline;
-use queue::{DatabaseQueue, LeadQueue, RedisOptions, RedisQueue};
-use runtime::{Config, QueueKind};
+use queue::{DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, Sqs, SqsClient, SqsQueue};
+use runtime::{Config, QueueKind, Variables};
 use secrecy::ExposeSecret as _;
 use store::Store;
 
@@ -29,12 +29,16 @@ impl App {
             .await
             .context("DATABASE_URL: cannot open the database")?;
         let pipeline = Arc::new(assembly::pipeline(config, &database, &clock)?);
-        database.migrate().await?;
+        // Who may only use rows, as the functions on AWS do, must not be made to change tables.
+        if !database.is_migrated().await? {
+            database.migrate().await?;
+        }
         let queue: Arc<dyn LeadQueue> = match config.queue {
             QueueKind::Database => {
                 Arc::new(DatabaseQueue::new(database, Arc::clone(&clock), config.visibility_timeout))
             }
             QueueKind::Redis => Arc::new(redis_queue(config)?),
+            QueueKind::Sqs => Arc::new(sqs_queue(config, database, &clock)?),
         };
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Ok(Self { clock, store: pipeline.store.clone(), queue, pipeline, operations })
@@ -53,4 +57,17 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
         read: |data| pipeline::read_event(data, Timestamp::UNIX_EPOCH).ok(),
     };
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
+}
+
+/// Once in this time the same delivery is sent although SQS has seen it within five minutes: for redrives, and for the
+/// janitor.
+const RESEND_AFTER: Duration = Duration::from_secs(10);
+
+fn sqs_queue(config: &Config, database: Database, clock: &Arc<dyn Clock>) -> anyhow::Result<SqsQueue> {
+    let place = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
+    let aws = runtime::aws::aws_config(&Variables::of_process())?;
+    let sqs = Sqs::new(SqsClient::new(&aws), place.queue_url.clone(), Some(place.dead_letters_url.clone()));
+    let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(clock)));
+    let queue = SqsQueue::new(sqs, ledger, Arc::clone(clock), config.visibility_timeout);
+    Ok(queue.resending_after(RESEND_AFTER))
 }

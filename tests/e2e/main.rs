@@ -14,4 +14,5 @@ mod patience;
 mod privacy;
 mod redis;
 mod salesforce;
+mod sqs;
 mod support;

@@ -14,8 +14,7 @@ use crate::serve::janitor;
 /// find.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
-    let is_redis = config.queue == QueueKind::Redis;
-    if is_redis {
+    if config.queue != QueueKind::Database {
         spools(config, &app).await?;
     }
     let bar = ProgressBar::new_spinner();
@@ -35,7 +34,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
             "database: {closed} finished or given up by another application's workers, now closed"
         ));
     }
-    if is_redis {
+    if config.queue == QueueKind::Redis {
         output::note(
             "not found here, should Redis have lost them: leads taken in the moment before, whose note had not reached \
              the database, and jobs that other producers added and no worker had begun",

@@ -87,7 +87,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
             QueueKind::Database => {
                 Arc::new(DatabaseSink { store: app.store.clone(), clock: Arc::clone(&app.clock), waker })
             }
-            QueueKind::Redis => {
+            QueueKind::Redis | QueueKind::Sqs => {
                 let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
                 let folder =
                     SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };

@@ -40,7 +40,9 @@ pub struct Config {
     pub redis_url: Option<SecretString>,
     /// `REDIS_PREFIX`: what the queue's keys start with.
     pub redis_prefix: String,
-    /// `SPOOL_DIR`: where accepted leads wait while Redis cannot be reached.
+    /// `QUEUE_URL` and `DLQ_URL`: the queue and its dead letter queue, when it is in SQS.
+    pub sqs: Option<SqsConfig>,
+    /// `SPOOL_DIR`: where accepted leads wait while a queue outside the database cannot be reached.
     pub spool_dir: PathBuf,
     /// `SPOOL_MAX_BYTES`: how much of the disk they may take.
     pub spool_max_bytes: u64,
@@ -79,6 +81,17 @@ pub enum QueueKind {
     Database,
     /// BullMQ on Redis.
     Redis,
+    /// Amazon SQS, beside a database that counts the tries.
+    Sqs,
+}
+
+/// Where the queue is in SQS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqsConfig {
+    /// `QUEUE_URL`.
+    pub queue_url: String,
+    /// `DLQ_URL`.
+    pub dead_letters_url: String,
 }
 
 impl Config {
@@ -102,6 +115,10 @@ impl Config {
             queue: queue_kind(variables)?,
             redis_url: variables.secret("REDIS_URL"),
             redis_prefix: redis_prefix(variables)?,
+            sqs: variables
+                .text("QUEUE_URL")
+                .zip(variables.text("DLQ_URL"))
+                .map(|(queue_url, dead_letters_url)| SqsConfig { queue_url, dead_letters_url }),
             spool_dir: variables.text("SPOOL_DIR").unwrap_or_else(|| "spool".to_owned()).into(),
             spool_max_bytes: variables.number("SPOOL_MAX_BYTES", 1 << 30, 1 << 20..=1 << 50)?,
             worker_rate_limit: match variables.number("WORKER_RATE_LIMIT", 0, 0..=1_000_000)? {
@@ -178,14 +195,20 @@ impl Config {
     }
 }
 
-/// `QUEUE` wins; a `REDIS_URL` alone means Redis.
+/// `QUEUE` wins; a `REDIS_URL` alone means Redis. SQS is never a guess: functions have a `QUEUE_URL` as well.
 fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
     let has_redis = variables.text("REDIS_URL").is_some();
     let default = if has_redis { QueueKind::Redis } else { QueueKind::Database };
-    let choices = [("database", QueueKind::Database), ("redis", QueueKind::Redis)];
+    let choices = [("database", QueueKind::Database), ("redis", QueueKind::Redis), ("sqs", QueueKind::Sqs)];
     let queue = variables.choice("QUEUE", &choices, default)?;
     if queue == QueueKind::Redis && !has_redis {
         return Err(ConfigError::new("REDIS_URL", "must be set when QUEUE=redis"));
+    }
+    if queue == QueueKind::Sqs {
+        let missing = ["QUEUE_URL", "DLQ_URL"].into_iter().find(|name| variables.text(name).is_none());
+        if let Some(missing) = missing {
+            return Err(ConfigError::new(missing, "must be set when QUEUE=sqs"));
+        }
     }
     Ok(queue)
 }
@@ -228,6 +251,8 @@ mod tests {
             ),
             (&[("QUEUE", "redis")], "REDIS_URL: must be set when QUEUE=redis"),
             (&[("REDIS_PREFIX", "my app")], "REDIS_PREFIX: must be at most 100 characters without spaces"),
+            (&[("QUEUE", "sqs")], "QUEUE_URL: must be set when QUEUE=sqs"),
+            (&[("QUEUE", "sqs"), ("QUEUE_URL", "q")], "DLQ_URL: must be set when QUEUE=sqs"),
             (&[("ENV", "REAL")], "CRM_PROVIDER: must be set when ENV=REAL"),
             (
                 &[("WORKER_CONCURRENCY", "0")],

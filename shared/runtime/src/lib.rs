@@ -12,7 +12,7 @@ mod variables;
 pub use config::{
     AiConfig, AiProvider, BedrockConfig, Config, CrmConfig, CrmMode, CrmProvider, EnrichmentConfig,
     EnrichmentSource, GeminiConfig, HubSpotConfig, HubSpotLogin, KeyedConfig, Limits, QueueKind,
-    RejectedLeads, SalesforceConfig, SalesforceLogin, ZoomInfoConfig,
+    RejectedLeads, SalesforceConfig, SalesforceLogin, SqsConfig, ZoomInfoConfig,
 };
 /// What has been measured; renders in Prometheus' text format.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;
