@@ -66,7 +66,7 @@ export function codeFolder(
     if (names.includes(name)) throw new Error(`files of the stage ${stage.name}: two are named ${name}`);
     copyFileSync(path, join(folder, name));
     names.push(name);
-    variables[FILES[kind].variable] = `${UNPACKED}/${name}`;
+    variables[FILES[kind]] = `${UNPACKED}/${name}`;
   }
   return { folder, names, variables };
 }

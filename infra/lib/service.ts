@@ -20,7 +20,6 @@ import { FILES, variables, type Files } from './settings.ts';
 import type { Stage } from './stages.ts';
 
 const ALL_FILES = Object.keys(FILES) as (keyof Files)[];
-const FILES_TO_JUDGE_BY = ALL_FILES.filter((kind) => FILES[kind].judges);
 
 /** The code and what calls it. All of it can be removed and deployed again without loss. */
 export class ServiceStack extends Stack {
@@ -160,12 +159,13 @@ export class ServiceStack extends Stack {
 
   private api(): RustFunction {
     const { queue, secrets } = this.data;
-    const api = this.function('api', { inVpc: true, files: FILES_TO_JUDGE_BY, reserved: this.stage.reserved?.api });
+    const api = this.function('api', { inVpc: true, files: ALL_FILES, reserved: this.stage.reserved?.api });
     api.maySendTo(queue);
     api.may(['sqs:GetQueueAttributes'], queue.queueArn);
     api.mayRead(secrets.adminToken);
-    // A replay says what judging again would give, so it asks the same model.
-    return this.admitToDatabase(this.admitToAi(api)).set({
+    // A replay says what judging again would give, so it asks the same model; a plan what would be written, so it reads the
+    // same CRM; and a rollback stops the writing to that one.
+    return this.admitToDatabase(this.admitToCrm(this.admitToAi(api))).set({
       QUEUE_URL: queue.queueUrl,
       ADMIN_TOKEN_ARN: secrets.adminToken.secretArn,
     });
@@ -211,16 +211,22 @@ export class ServiceStack extends Stack {
 
   /** The AI, the CRM and the enrichment providers: what `enrich` works with and the janitor probes. */
   private admitToDependencies(function_: RustFunction): RustFunction {
-    const { crm, enrichment } = this.stage;
+    const { secrets } = this.data;
+    if (secrets.enrichment) function_.mayRead(secrets.enrichment);
+    return this.admitToCrm(this.admitToAi(function_)).set({
+      ...variables(this.stage.settings ?? {}, 'ENRICHMENT'),
+      ENRICHMENT_PROVIDERS: this.stage.enrichment.join(','),
+      ...(secrets.enrichment ? { ENRICHMENT_SECRET_ARN: secrets.enrichment.secretArn } : {}),
+    });
+  }
+
+  private admitToCrm(function_: RustFunction): RustFunction {
     const { secrets } = this.data;
     if (secrets.crm) function_.mayRead(secrets.crm);
-    if (secrets.enrichment) function_.mayRead(secrets.enrichment);
-    return this.admitToAi(function_).set({
-      ...variables(this.stage.settings ?? {}, 'WORK'),
-      CRM_PROVIDER: crm,
+    return function_.set({
+      ...variables(this.stage.settings ?? {}, 'CRM'),
+      CRM_PROVIDER: this.stage.crm,
       ...(secrets.crm ? { CRM_SECRET_ARN: secrets.crm.secretArn } : {}),
-      ENRICHMENT_PROVIDERS: enrichment.join(','),
-      ...(secrets.enrichment ? { ENRICHMENT_SECRET_ARN: secrets.enrichment.secretArn } : {}),
     });
   }
 

@@ -3,8 +3,8 @@
 /** Of the judgement: for whoever judges, which `api` does for a replay. */
 const AI = ['AI_BUDGET_USD_PER_DAY', 'GEMINI_MODEL'] as const;
 
-/** Of what is asked and written: for `enrich`, and the janitor, which does some of the same. */
-const WORK = [
+/** Of what is written: for whoever writes to the CRM or says what would be written. */
+const CRM = [
   'REJECTED_LEADS',
   'CRM_MODE',
   'CRM_KEEP_OLD_VALUES',
@@ -15,6 +15,10 @@ const WORK = [
   'SALESFORCE_DUPLICATES',
   'SALESFORCE_API_USAGE_PERCENT',
   'SALESFORCE_CONVERT_PATH',
+] as const;
+
+/** Of what is asked about companies: for `enrich`, and the janitor, which does some of the same. */
+const ENRICHMENT = [
   'ENRICHMENT_TIMEOUT_SECONDS',
   'ENRICHMENT_KNOWN_DAYS',
   'ENRICHMENT_UNKNOWN_HOURS',
@@ -25,17 +29,19 @@ const WORK = [
   'HUNTER_DAILY_CREDITS',
 ] as const;
 
-export const SETTINGS = { AI, WORK };
+export const SETTINGS = { AI, CRM, ENRICHMENT };
 
-export type Settings = Readonly<Partial<Record<(typeof AI | typeof WORK)[number], string | number | boolean>>>;
+export type Settings = Readonly<
+  Partial<Record<(typeof AI | typeof CRM | typeof ENRICHMENT)[number], string | number | boolean>>
+>;
 
-/** Files in place of those that are built into the functions, and who reads them through which variable. */
+/** Files in place of those that are built into the functions, and the variables that name them. */
 export const FILES = {
-  icp: { variable: 'ICP_FILE', judges: true },
-  prompt: { variable: 'PROMPT_FILE', judges: true },
-  models: { variable: 'MODELS_FILE', judges: true },
-  routing: { variable: 'ROUTING_FILE', judges: true },
-  mapping: { variable: 'CRM_MAPPING_FILE', judges: false },
+  icp: 'ICP_FILE',
+  prompt: 'PROMPT_FILE',
+  models: 'MODELS_FILE',
+  routing: 'ROUTING_FILE',
+  mapping: 'CRM_MAPPING_FILE',
 } as const;
 
 /** Paths from the folder of the repository. */

@@ -54,7 +54,15 @@ export const PERMISSIONS: Record<string, readonly string[]> = {
     'lambda:GetEventSourceMapping mapping',
     'lambda:UpdateEventSourceMapping mapping',
   ],
-  api: [...LOG, ...DATABASE, ...MODEL, ...send('leads'), 'sqs:GetQueueAttributes leads', ...read('secret admin-token')],
+  api: [
+    ...LOG,
+    ...DATABASE,
+    ...MODEL,
+    ...send('leads'),
+    'sqs:GetQueueAttributes leads',
+    ...read('secret admin-token'),
+    ...read('secret crm'),
+  ],
   migrate: [...LOG, ...ATTACH, ...read('secret master')],
 };
 

@@ -348,7 +348,7 @@ export const deploy: Checks = {
 
   D15() {
     const text = readFileSync(new URL('../../../.env.example', import.meta.url), 'utf8');
-    const names = [...SETTINGS.AI, ...SETTINGS.WORK];
+    const names = [...SETTINGS.AI, ...SETTINGS.CRM, ...SETTINGS.ENRICHMENT];
     for (const name of names) assert.match(text, new RegExp(`^(# )?${name}=`, 'm'), '.env.example documents it');
     const settings: Settings = Object.fromEntries(names.map((name, index) => [name, index]));
     const files = {
@@ -366,12 +366,11 @@ export const deploy: Checks = {
     };
     const stage = new Synthesized(configured);
     const judge = { ICP_FILE: 'icp.toml', PROMPT_FILE: 'judge-v1.md', MODELS_FILE: 'models.toml' };
-    const read = { ...judge, ROUTING_FILE: 'routing.toml' };
-    const written = { CRM_MAPPING_FILE: 'crm-mapping-salesforce.toml' };
+    const read = { ...judge, ROUTING_FILE: 'routing.toml', CRM_MAPPING_FILE: 'crm-mapping-salesforce.toml' };
     for (const [name, expected, given] of [
-      ['enrich', { ...read, ...written }, names],
-      ['janitor', { ...read, ...written }, names],
-      ['api', read, SETTINGS.AI],
+      ['enrich', read, names],
+      ['janitor', read, names],
+      ['api', read, [...SETTINGS.AI, ...SETTINGS.CRM]],
       ['ingest', {}, []],
       ['dead-letter', {}, []],
       ['migrate', {}, []],

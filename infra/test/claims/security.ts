@@ -133,7 +133,7 @@ export const security: Checks = {
     assert.deepEqual(read('enrich'), ['crm', 'enrichment']);
     assert.deepEqual(read('janitor'), ['crm', 'enrichment']);
     assert.deepEqual(read('dead-letter'), ['alertwebhook']);
-    assert.deepEqual(read('api'), ['admintoken']);
+    assert.deepEqual(read('api'), ['admintoken', 'crm']);
     assert.deepEqual(read('migrate'), ['ClusterSecretAttachment']);
   },
 
