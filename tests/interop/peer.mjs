@@ -83,7 +83,8 @@ const operations = {
   },
   seen: async () => seen,
   result: async ({ id, seconds }) => {
-    const events = quiet(new QueueEvents('lead-processing', { connection, prefix }));
+    // From the first event on: a job that ends before they are listened to would not be noticed.
+    const events = quiet(new QueueEvents('lead-processing', { connection, prefix, lastEventId: '0' }));
     const job = await queue().getJob(id);
     return job.waitUntilFinished(events, seconds * 1000);
   },
