@@ -146,9 +146,10 @@ impl Aftermath {
                 _ => "lead",
             };
             *once.entry((&action.delivery_id, &action.kind)).or_insert(0) += 1;
-            // What was begun for an older delivery when a newer one overtook it may or may not have been written.
+            // What was begun for an older delivery when a newer one overtook it may or may not have been written. Nor is what was
+            // begun again and found to be in place: its values may have been there before.
             (done, open) = match (object, action.state.as_str()) {
-                ("lead", "done") => (done + 1, open),
+                ("lead", "done") if action.attempts == 1 => (done + 1, open),
                 ("lead", _) => (done, open + 1),
                 (_, "done") => {
                     let record = action.record_id.clone().unwrap();
