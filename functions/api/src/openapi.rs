@@ -8,9 +8,11 @@ mod paths;
 mod schemas;
 
 use utoipa::OpenApi as _;
+use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -65,8 +67,13 @@ struct Description;
 pub fn openapi() -> OpenApi {
     let mut description = Description::openapi();
     description.info.contact = None; // otherwise the crate's authors, of which it names none
-    add_security_schemes(description.components.get_or_insert_default());
+    let components = description.components.get_or_insert_default();
+    add_security_schemes(components);
+    close_requests(components);
     for (path, item) in &mut description.paths.paths {
+        for (_, operation) in operations(item) {
+            add_links(operation);
+        }
         let guarded = !matches!(path.as_str(), "/healthz" | "/readyz");
         for (method, operation) in operations(item) {
             if guarded && (path.as_str(), method) != ("/leads", "post") {
@@ -75,6 +82,15 @@ pub fn openapi() -> OpenApi {
         }
     }
     description
+}
+
+/// Says of every request body that it has no other fields: a field that is misspelt is refused. A lead is no such request.
+fn close_requests(components: &mut Components) {
+    for (name, schema) in &mut components.schemas {
+        if let (true, RefOr::T(Schema::Object(object))) = (name.ends_with("Request"), schema) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
 }
 
 /// The operations of a path, with their methods.
@@ -100,6 +116,36 @@ fn add_security_schemes(components: &mut Components) {
              headers named there are sent too, and the time may be off by five minutes",
         ),
     );
+}
+
+/// The operations on one lead.
+const LEAD_OPERATIONS: &[&str] =
+    &["showLead", "auditLead", "explainLead", "replayLead", "respondLead", "planLead", "promoteLead"];
+
+/// Which answers name the things that other operations take: operation, status, where the name stands, the parameter that it is, and
+/// the operations.
+const LINKS: &[(&str, &str, &str, &str, &[&str])] = &[
+    ("postLead", "202", "/lead_id", "id", LEAD_OPERATIONS),
+    ("listLeads", "200", "/items/0/lead_id", "id", LEAD_OPERATIONS),
+    ("listReviews", "200", "/items/0/lead_id", "id", &["approveReview", "rejudgeReview", "dismissReview"]),
+    ("listDeadLetters", "200", "/items/0/id", "id", &["redriveDeadLetter"]),
+    ("listQuarantine", "200", "/items/0/id", "id", &["showQuarantined"]),
+    ("listSuppressions", "200", "/items/0/entry", "entry", &["removeSuppression"]),
+];
+
+/// Adds the links from an operation's answers to the operations that take their ids.
+fn add_links(operation: &mut Operation) {
+    let of = operation.operation_id.clone().unwrap_or_default();
+    for (_, status, pointer, parameter, targets) in LINKS.iter().filter(|link| link.0 == of) {
+        let Some(RefOr::T(response)) = operation.responses.responses.get_mut(*status) else { continue };
+        for target in *targets {
+            let link = LinkBuilder::new()
+                .operation_id(*target)
+                .parameter(*parameter, format!("$response.body#{pointer}"))
+                .build();
+            response.links.insert((*target).to_owned(), RefOr::T(link));
+        }
+    }
 }
 
 /// What every guarded operation may answer, written down once.
@@ -191,6 +237,22 @@ mod tests {
             assert!(states.as_array().unwrap().contains(&json!(outcome.state())), "{}", outcome.state());
         }
         assert!(states.as_array().unwrap().contains(&json!("restored")), "Store::record_restored");
+    }
+
+    #[test]
+    fn links_name_operations_and_parameters_that_exist() {
+        let description = json!(openapi());
+        let paths = description["paths"].as_object().unwrap();
+        let operations: Vec<_> = paths.values().flat_map(|item| item.as_object().unwrap().values()).collect();
+        let named = |id: &str| operations.iter().find(|operation| operation["operationId"] == id);
+        for (of, status, _, parameter, targets) in LINKS {
+            let links = &named(of).unwrap()["responses"][*status]["links"];
+            assert_eq!(links.as_object().unwrap().len(), targets.len(), "{of}");
+            for target in *targets {
+                let parameters = named(target).unwrap()["parameters"].as_array().unwrap();
+                assert!(parameters.iter().any(|taken| taken["name"] == *parameter), "{target}");
+            }
+        }
     }
 
     #[test]

@@ -129,7 +129,7 @@ pub(super) async fn replay(
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
         _ => ApiError::invalid_body("the body could not be read"),
     })?;
-    let request = if body.trim_ascii().is_empty() {
+    let request = if matches!(body.trim_ascii(), b"" | b"null") {
         ReplayRequest::default()
     } else if !body.trim_ascii().starts_with(b"{") {
         // Serde would also read the fields out of a list.

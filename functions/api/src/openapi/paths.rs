@@ -1,10 +1,10 @@
 //! One function without a body for each operation; what all of them may refuse is added to them afterwards.
 
 use super::schemas::{
-    Accepted, AuditPage, Certificate, DeadLetterPage, Decision, Done, EraseRequest, Error, Explanation, Fit,
-    HeldPage, Lead, LeadPage, Live, NewLead, PlannedLead, QuarantinePage, QuarantinedBody, Queued, Ready,
-    Rejected, Replay, ReplayRequest, RespondRequest, ReviewRequest, RollbackRequest, Status, SuppressRequest,
-    SuppressionPage, Unavailable,
+    Accepted, AuditPage, Campaign, Certificate, Cursor, DeadLetterPage, Decision, DismissRequest, Done,
+    Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PlannedLead,
+    QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest,
+    ReviewRequest, RollbackRequest, Status, SuppressRequest, SuppressionPage, Unavailable,
 };
 
 /// Post a lead
@@ -46,11 +46,11 @@ pub(super) fn post_lead() {}
         ("status" = Option<Status>, Query, description = "In this status"),
         ("decision" = Option<Decision>, Query, description = "With this decision in force"),
         ("fit" = Option<Fit>, Query, description = "With this fit in force"),
-        ("campaign_id" = Option<String>, Query, description = "Of this campaign"),
-        ("email" = Option<String>, Query, description = "Of this person"),
+        ("campaign_id" = Option<Campaign>, Query, description = "Of this campaign"),
+        ("email" = Option<Email>, Query, description = "Of this person"),
         ("since" = Option<String>, Query, format = DateTime, description = "First accepted at this time or later"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Leads on the page; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page of leads, without evidence and reasons", body = LeadPage)),
     security((), ("admin_token" = [])),
@@ -175,7 +175,7 @@ pub(super) fn resume_crm() {}
     get, path = "/reviews", tag = "people", operation_id = "listReviews",
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page of held leads", body = HeldPage)),
     security((), ("admin_token" = [])),
@@ -208,11 +208,11 @@ pub(super) fn rejudge_review() {}
 
 /// Put a held lead aside
 ///
-/// Nothing is written. Takes a reason. Refused where the lead is not held. The same again changes nothing.
+/// Nothing is written. Refused where the lead is not held. The same again changes nothing.
 #[utoipa::path(
     post, path = "/reviews/{id}/dismiss", tag = "people", operation_id = "dismissReview",
     params(("id" = String, Path, description = "The lead's id, or an unambiguous beginning of it")),
-    request_body(content = ReviewRequest, content_type = "application/json"),
+    request_body(content = DismissRequest, content_type = "application/json"),
     responses((status = 200, description = "It is put aside", body = Done)),
     security((), ("admin_token" = [])),
 )]
@@ -223,7 +223,7 @@ pub(super) fn dismiss_review() {}
     get, path = "/suppressions", tag = "people", operation_id = "listSuppressions",
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page of the suppression list, newest first", body = SuppressionPage)),
     security((), ("admin_token" = [])),
@@ -266,7 +266,7 @@ pub(super) fn erase_person() {}
     get, path = "/dead-letters", tag = "parked", operation_id = "listDeadLetters",
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Letters on the page; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page of dead letters, newest first", body = DeadLetterPage)),
     security((), ("admin_token" = [])),
@@ -289,7 +289,7 @@ pub(super) fn redrive_dead_letter() {}
     get, path = "/quarantine", tag = "parked", operation_id = "listQuarantine",
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+        ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),
     ),
     responses((status = 200, description = "A page of what could not be accepted, newest first, without the bodies", body = QuarantinePage)),
     security((), ("admin_token" = [])),

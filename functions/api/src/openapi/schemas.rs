@@ -25,6 +25,36 @@ macro_rules! words {
     };
 }
 
+/// Texts with a form of their own. A pattern says what is always taken, so that a request made by this description is never
+/// refused for its form.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident as $pattern:tt up to $max:tt)+) => {
+        $(
+            #[derive(ToSchema)]
+            $(#[$doc])*
+            #[schema(pattern = $pattern, max_length = $max)]
+            pub(super) struct $name(String);
+        )+
+    };
+}
+
+texts! {
+    /// A name or a reason, on one line.
+    Line as r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,198}[^\s\x00-\x1f\x7f-\x9f])?$" up to 200
+
+    /// An e-mail address. The pattern describes the plain ones; internationalised addresses are taken too.
+    Email as r"^[A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20}$" up to 254
+
+    /// The name or id of a campaign, without unreplaced `{{tokens}}`.
+    Campaign as r"^[A-Za-z0-9]([A-Za-z0-9 _.:/-]{0,252}[A-Za-z0-9])?$" up to 255
+
+    /// An e-mail address, or a domain, which stands for those below it too. The pattern describes the plain ones.
+    Suppressible as r"^([A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@)?([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20}$" up to 254
+
+    /// `next_cursor` of the page before.
+    Cursor as r"^[0-9]{1,14}\.([A-Za-z0-9_-]{4}){0,85}([A-Za-z0-9_-]{2,3})?$" up to 358
+}
+
 words! {
     /// Where a lead stands. `queued`, `processing` and `retrying` go on by themselves; the others are final.
     Status as "snake_case" {
@@ -76,9 +106,9 @@ schemas! {
     /// A lead to be taken in. Unknown fields are kept, and not used.
     NewLead {
         /// Who.
-        email: String,
-        /// Through which campaign.
-        campaign_id: String,
+        email: Email,
+        /// Through which campaign. A whole number is taken too.
+        campaign_id: Campaign,
         /// The whole name, or the two parts of it.
         name: Option<String>,
         first_name: Option<String>,
@@ -183,7 +213,7 @@ schemas! {
     LeadPage {
         items: Vec<Lead>,
         /// What to give as `cursor` for the next page; absent on the last.
-        next_cursor: Option<String>,
+        next_cursor: Option<Cursor>,
     }
 
     /// What the grounding contract made of an analysis.
@@ -402,7 +432,8 @@ schemas! {
     /// How to judge a lead again.
     ReplayRequest {
         /// Put it up for judgement, rather than only saying what would change.
-        apply: Option<bool>,
+        #[schema(required = false)]
+        apply: bool,
     }
 
     /// What judging a lead again would change.
@@ -517,28 +548,35 @@ schemas! {
     HeldPage {
         items: Vec<HeldLead>,
         /// What to give as `cursor` for the next page; absent on the last.
-        next_cursor: Option<String>,
+        next_cursor: Option<Cursor>,
     }
 
     /// Who decides, and why.
     ReviewRequest {
         /// The name of who decides; it is kept in the audit trail.
-        by: String,
-        /// Why; to dismiss a lead takes one. Nothing personal about the lead.
-        reason: Option<String>,
+        by: Line,
+        /// Why. Nothing personal about the lead.
+        reason: Option<Line>,
+    }
+
+    /// The decision to put a lead aside.
+    DismissRequest {
+        /// The name of who decides; it is kept in the audit trail.
+        by: Line,
+        /// Why. Nothing personal about the lead.
+        reason: Line,
     }
 
     /// Who responded.
-    RespondRequest { by: String }
+    RespondRequest { by: Line }
 
     /// Who is not to be written to the CRM.
     SuppressRequest {
-        /// An e-mail address, or a domain, which stands for those below it too.
-        who: String,
+        who: Suppressible,
         /// Why. Nothing personal.
-        reason: String,
+        reason: Line,
         /// The name of who adds it.
-        by: String,
+        by: Line,
     }
 
     /// An entry of the suppression list.
@@ -557,7 +595,7 @@ schemas! {
     SuppressionPage {
         items: Vec<Suppression>,
         /// What to give as `cursor` for the next page; absent on the last.
-        next_cursor: Option<String>,
+        next_cursor: Option<Cursor>,
     }
 
     /// What would be written to the CRM now for a lead.
@@ -610,13 +648,14 @@ schemas! {
     }
 
     /// Why nothing is to be written to the CRM.
-    RollbackRequest { reason: String }
+    RollbackRequest { reason: Line }
 
     /// Who is to be forgotten.
     EraseRequest {
-        email: String,
+        email: Email,
         /// Remove what is found, rather than only saying what there is.
-        apply: Option<bool>,
+        #[schema(required = false)]
+        apply: bool,
     }
 
     /// What an erasure found, what became of it, and what it cannot do.
@@ -671,7 +710,7 @@ schemas! {
     }
 
     /// A page of dead letters.
-    DeadLetterPage { items: Vec<DeadLetter>, next_cursor: Option<String> }
+    DeadLetterPage { items: Vec<DeadLetter>, next_cursor: Option<Cursor> }
 
     /// A body that could not be accepted.
     Quarantined {
@@ -691,7 +730,7 @@ schemas! {
     }
 
     /// A page of bodies in quarantine.
-    QuarantinePage { items: Vec<Quarantined>, next_cursor: Option<String> }
+    QuarantinePage { items: Vec<Quarantined>, next_cursor: Option<Cursor> }
 
     /// A body that could not be accepted, as it came.
     QuarantinedBody {
