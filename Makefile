@@ -22,6 +22,7 @@ PEERS += tests/clients/salesforce/node_modules/.installed .tools/python/tests/cl
 PEERS += tests/clients/hubspot/node_modules/.installed
 PEERS += .tools/python/tests/clients/ai/.installed
 PEERS += .tools/python/tests/clients/enrichment/.installed
+PEERS += .tools/python/tests/clients/api/.installed
 
 .PHONY: test
 test: $(PEERS) ## Run all tests, with a private PostgreSQL, Redis and AWS emulator (ARGS="-p store": only some)

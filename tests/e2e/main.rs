@@ -7,6 +7,7 @@ mod answers;
 mod bullmq;
 mod crashes;
 mod crm_campaign;
+mod description;
 mod enrichment;
 mod first_lead;
 mod hubspot;
