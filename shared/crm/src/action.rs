@@ -259,6 +259,14 @@ mod tests {
     }
 
     #[test]
+    fn hidden_characters_of_a_campaign_are_not_written() {
+        let mut json = serde_json::to_value(&actions()[0]).unwrap();
+        json["campaign_id"] = "launch\u{202e}gnp.exe\u{202c}".into();
+        let read: Action = serde_json::from_value(json).unwrap();
+        assert_eq!(read.fields()["campaign_id"], "launchgnp.exe");
+    }
+
+    #[test]
     fn debug_output_holds_nothing_personal() {
         let text = format!("{:?}", actions());
         for personal in ["ann@", "Ann", "O'Brien", "555", "Head of", "Drop Table"] {

@@ -6,6 +6,7 @@
 //! - [`Lead`] is the parsed, normalised content of one webhook; [`LeadEvent`] is what travels on a queue.
 //! - [`LeadId`] identifies a lead for ever, [`DeliveryId`] one accepted content of it.
 //! - [`Failure`] says how every failure in the system is to be treated.
+//! - [`text`] cleans texts of characters that cannot be seen.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
 mod campaign;
@@ -19,6 +20,7 @@ mod judgement;
 mod personal;
 mod record;
 mod status;
+pub mod text;
 
 pub use campaign::{CampaignId, CampaignIdError};
 pub use canonical::canonical_json;
