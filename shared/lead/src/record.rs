@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json};
+use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json, name};
 
 /// The parsed, normalised content of one webhook: absent values are absent, never empty.
 ///
@@ -89,16 +89,15 @@ impl Lead {
         (!parts.is_empty()).then(|| parts.join(" ").into())
     }
 
-    /// Given name and family name, split at the last space where the sender gave it in one.
+    /// Given name and family name. Where the sender gave the name in one, it is taken apart: particles (`van der`) and
+    /// suffixes (`Jr.`) belong to the family name, and a name of one word is one.
     pub fn name_parts(&self) -> (Option<Personal<String>>, Option<Personal<String>>) {
         if self.first_name.is_some() || self.last_name.is_some() {
             return (self.first_name.clone(), self.last_name.clone());
         }
-        match self.name.as_ref().map(|name| name.expose().rsplit_once(' ')) {
-            Some(Some((first, last))) => (Some(first.to_owned().into()), Some(last.to_owned().into())),
-            Some(None) => (None, self.name.clone()),
-            None => (None, None),
-        }
+        let Some(name) = &self.name else { return (None, None) };
+        let (first, last) = name::split(name.expose());
+        (first.map(Personal::new), last.map(Personal::new))
     }
 }
 

@@ -65,6 +65,21 @@ pub fn replace_hidden(text: &str, mut replacement: impl FnMut(char) -> Option<ch
     Cow::Owned(clean)
 }
 
+/// A text without the `.0` of a whole number, which spreadsheets and some JSON writers add; any other text as it is.
+pub fn without_zero_fraction(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((digits, fraction))
+            if !digits.is_empty()
+                && digits.bytes().all(|b| b.is_ascii_digit())
+                && !fraction.is_empty()
+                && fraction.bytes().all(|b| b == b'0') =>
+        {
+            digits
+        }
+        _ => text,
+    }
+}
+
 /// Hidden characters that separate what stands on both sides.
 fn is_break(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2800}')
