@@ -24,9 +24,10 @@ pub(crate) fn one_line(text: &str) -> String {
     line.trim().to_owned()
 }
 
-/// Whether a text holds a `{{token}}`, which a sender's template should have replaced.
+/// Whether a text holds a `{{token}}`, which a sender's template should have replaced; percent-encoded, too.
 pub(crate) fn holds_token(text: &str) -> bool {
-    text.find("{{").is_some_and(|start| text[start..].contains("}}"))
+    let holds = |open, close| text.find(open).is_some_and(|start| text[start..].contains(close));
+    holds("{{", "}}") || holds("%7B%7B", "%7D%7D") || holds("%7b%7b", "%7d%7d")
 }
 
 /// Cuts a text to so many characters; none where it fits.
@@ -100,7 +101,10 @@ mod tests {
     fn tidied(value: Value) -> (Option<Value>, Vec<String>) {
         let mut reading = Reading::new();
         let value = tidy(value, &Path::Field("marketo"), &mut reading);
-        (value, reading.into_notes().into_iter().map(|note| format!("{} {}", note.field, note.issue)).collect())
+        (
+            value,
+            reading.into_notes().into_iter().map(|note| format!("{} {}", note.field, note.issue)).collect(),
+        )
     }
 
     #[test]
@@ -113,9 +117,13 @@ mod tests {
     #[test]
     fn tokens_are_dropped_and_long_texts_cut() {
         let long = "x".repeat(MAX_TEXT_CHARS + 1);
-        let (value, notes) = tidied(json!({"a": "{{ my.x }}", "b": ["{{lead.X:default=..}}", &long], "c": "{ {a}}"}));
+        let (value, notes) =
+            tidied(json!({"a": "{{ my.x }}", "b": ["{{lead.X:default=..}}", &long], "c": "{ {a}}"}));
         assert_eq!(value, Some(json!({"b": [&long[1..]], "c": "{ {a}}"})));
-        assert_eq!(notes, ["marketo.a unreplaced_token", "marketo.b[0] unreplaced_token", "marketo.b[1] cut"]);
+        assert_eq!(
+            notes,
+            ["marketo.a unreplaced_token", "marketo.b[0] unreplaced_token", "marketo.b[1] cut"]
+        );
     }
 
     #[test]

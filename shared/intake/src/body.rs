@@ -7,7 +7,8 @@ use crate::rejection::Rejection;
 
 const COMPRESSED: &str = "compressed bodies are not accepted (Content-Encoding); send the body as it is";
 const UTF_16: &str = "the body is UTF-16 text; send it in UTF-8";
-const MULTIPART: &str = "multipart/form-data is not accepted; send JSON, or a form as application/x-www-form-urlencoded";
+const MULTIPART: &str =
+    "multipart/form-data is not accepted; send JSON, or a form as application/x-www-form-urlencoded";
 const XML: &str = "XML and HTML are not accepted; send JSON, or a form as application/x-www-form-urlencoded";
 
 /// The rejection of a body whose format is known and not read.

@@ -100,6 +100,7 @@ impl<'a> Fields<'a> {
             address::seen(&self.fields).filter(|_| *field == EMAIL)
         };
         Err(match refused {
+            None if self.reading.dropped_number(field.name) => Rejection::inexact(field.name),
             None => Rejection::missing(field.name, elsewhere()),
             Some(_) if !is_text => Rejection::not_text(field.name, elsewhere()),
             Some(rejection) => rejection,
@@ -154,7 +155,8 @@ impl<'a> Fields<'a> {
     /// A family name may be `NULL` where the given name is in capitals as well.
     fn last_name(&mut self, first_name: Option<&str>) -> Option<String> {
         let is_null = |value: &Value| value.as_str().is_some_and(|text| one_line(text) == "NULL");
-        let is_null = self.fields.iter().any(|(name, value)| LAST_NAME.rank(name).is_some() && is_null(value));
+        let is_null =
+            self.fields.iter().any(|(name, value)| LAST_NAME.rank(name).is_some() && is_null(value));
         let null = || (is_null && first_name.is_some_and(is_in_capitals)).then(|| "NULL".to_owned());
         self.line(&LAST_NAME).or_else(null)
     }

@@ -1,7 +1,8 @@
 use std::fmt;
 
+use html_escape::decode_html_entities;
 use lead::FieldIssue;
-use lead::text::visible;
+use lead::text::{is_unseen, visible};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -31,7 +32,9 @@ pub(crate) fn read_body(text: &str, reading: &mut Reading) -> Result<Vec<(String
     match raw.get().as_bytes().first() {
         Some(b'{') => {}
         Some(b'"') => {
-            return Err(Rejection::invalid_json("must be one JSON object; it is a JSON text that may hold one"));
+            return Err(Rejection::invalid_json(
+                "must be one JSON object; it is a JSON text that may hold one",
+            ));
         }
         _ => return Err(Rejection::invalid_json("must be one JSON object, with one lead a request")),
     }
@@ -56,10 +59,13 @@ pub(crate) fn read_object_text(
     path: Path<'_>,
     reading: &mut Reading,
 ) -> Result<Option<Map<String, Value>>, Rejection> {
-    if !text.trim_start().starts_with('{') {
+    let text = text.trim_matches(is_unseen);
+    if !text.starts_with('{') {
         return Ok(None);
     }
-    match serde_json::from_str::<&RawValue>(text) {
+    // A platform that encodes every text as HTML encodes the quotes of this one too.
+    let decoded = if text.starts_with("{&quot;") { decode_html_entities(text) } else { text.into() };
+    match serde_json::from_str::<&RawValue>(&decoded) {
         Ok(raw) if depth(raw.get()) <= MAX_BODY_DEPTH => {
             object(raw, &Place { path, depth: 2, in_list: false }, reading).map(Some)
         }
@@ -132,7 +138,8 @@ fn object(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Ma
             break;
         }
         let Some(key) = read_key(&key, &place.path, reading) else { continue };
-        let inner = Place { path: Path::Member(&place.path, &key), depth: place.depth + 1, in_list: place.in_list };
+        let inner =
+            Place { path: Path::Member(&place.path, &key), depth: place.depth + 1, in_list: place.in_list };
         let Some(value) = value(raw, &inner, reading)? else { continue };
         match object.get(&key) {
             Some(known) if is_absent(&value) || *known == value => {}
@@ -273,7 +280,8 @@ mod tests {
 
     #[test]
     fn json_is_read_as_it_is_with_exact_numbers() {
-        let text = r#"{"a":[1,-2,2.5,1e3,18446744073709551615],"b":{"c":true,"d":null},"e":"\u00e9\n😀","f":false}"#;
+        let text =
+            r#"{"a":[1,-2,2.5,1e3,18446744073709551615],"b":{"c":true,"d":null},"e":"\u00e9\n😀","f":false}"#;
         let expected = json!({"a": [1, -2, 2.5, 1000, 18_446_744_073_709_551_615_u64], "b": {"c": true, "d": null},
             "e": "é\n😀", "f": false});
         assert_eq!(read(text).unwrap(), (expected, vec![]));
@@ -301,7 +309,8 @@ mod tests {
         let (value, notes) = read(&list(MAX_ITEMS + 1)).unwrap();
         assert_eq!((value["a"].as_array().unwrap().len(), &value["b"]), (MAX_ITEMS, &json!(2)));
         assert_eq!(notes, ["attributes.a too_many"]);
-        let (value, notes) = read(&format!("{{\"a\":[{}]}}", vec![r#"{"x":1,"y":2}"#; 300].join(","))).unwrap();
+        let (value, notes) =
+            read(&format!("{{\"a\":[{}]}}", vec![r#"{"x":1,"y":2}"#; 300].join(","))).unwrap();
         assert!(value["a"].as_array().unwrap().len() < 300);
         assert!(notes.contains(&"attributes.a too_many".to_owned()), "{notes:?}");
         let names = |names: usize| {
@@ -316,7 +325,8 @@ mod tests {
 
     #[test]
     fn a_name_given_twice_counts_where_its_values_are_equal() {
-        let (value, notes) = read(r#"{"marketo":{"name":1,"name ":2,"name":1,"b":3,"b":3,"c":null,"c":4,"c":""}}"#).unwrap();
+        let (value, notes) =
+            read(r#"{"marketo":{"name":1,"name ":2,"name":1,"b":3,"b":3,"c":null,"c":4,"c":""}}"#).unwrap();
         assert_eq!(value, json!({"marketo": {"b": 3, "c": 4}}));
         assert_eq!(notes, ["marketo.name repeated"]);
     }
@@ -324,7 +334,8 @@ mod tests {
     #[test]
     fn a_bad_name_costs_the_name() {
         let long = "k".repeat(MAX_KEY_CHARS + 1);
-        let (value, notes) = read(&format!("{{\"\":1,\" \":2,\"a\\u0000b\":3,\"\u{feff}c\":4,\"{long}\":5}}")).unwrap();
+        let (value, notes) =
+            read(&format!("{{\"\":1,\" \":2,\"a\\u0000b\":3,\"\u{feff}c\":4,\"{long}\":5}}")).unwrap();
         assert_eq!(value, json!({"a b": 3, "c": 4, &long[1..]: 5}));
         assert_eq!(notes, ["attributes no_name", "attributes.* long_name"]);
     }
@@ -338,7 +349,17 @@ mod tests {
 
     #[test]
     fn what_is_not_one_object_is_refused() {
-        for text in ["[{}]", "\"a\"", "1", "{} {}", "{", "{\"a\":NaN}", "{\"a\":01}", "{\"\\ud800\":1}", "{\"a\":\"\\x\"}"] {
+        for text in [
+            "[{}]",
+            "\"a\"",
+            "1",
+            "{} {}",
+            "{",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+            "{\"\\ud800\":1}",
+            "{\"a\":\"\\x\"}",
+        ] {
             assert_eq!(read(text).unwrap_err().error, "invalid_json", "{text}");
         }
     }

@@ -8,7 +8,8 @@ pub(crate) struct Field {
     spellings: &'static [&'static str],
 }
 
-pub(crate) const EMAIL: Field = Field { name: "email", spellings: &["email", "emailAddress", "email_address"] };
+pub(crate) const EMAIL: Field =
+    Field { name: "email", spellings: &["email", "emailAddress", "email_address"] };
 pub(crate) const CAMPAIGN: Field = Field { name: "campaign_id", spellings: &["campaign_id", "campaignId"] };
 pub(crate) const NAME: Field = Field { name: "name", spellings: &["name"] };
 pub(crate) const FIRST_NAME: Field = Field { name: "first_name", spellings: &["first_name", "firstName"] };
@@ -20,8 +21,19 @@ pub(crate) const MARKETO: Field = Field { name: "marketo", spellings: &["marketo
 pub(crate) const PRODUCT: Field = Field { name: "product", spellings: &["product"] };
 pub(crate) const SALESFORCE: Field = Field { name: "salesforce", spellings: &["salesforce"] };
 
-const FIELDS: [&Field; 11] =
-    [&EMAIL, &CAMPAIGN, &NAME, &FIRST_NAME, &LAST_NAME, &COMPANY, &TITLE, &PHONE, &MARKETO, &PRODUCT, &SALESFORCE];
+const FIELDS: [&Field; 11] = [
+    &EMAIL,
+    &CAMPAIGN,
+    &NAME,
+    &FIRST_NAME,
+    &LAST_NAME,
+    &COMPANY,
+    &TITLE,
+    &PHONE,
+    &MARKETO,
+    &PRODUCT,
+    &SALESFORCE,
+];
 
 /// The fields that hold objects.
 pub(crate) const NAMESPACES: [&Field; 3] = [&MARKETO, &PRODUCT, &SALESFORCE];
@@ -36,16 +48,17 @@ impl Field {
     pub(crate) fn rank(&self, name: &str) -> Option<usize> {
         let exact = self.spellings.iter().position(|spelling| *spelling == name);
         exact.or_else(|| {
-            let folded = fold(name);
-            self.spellings.iter().any(|spelling| fold(spelling) == folded).then_some(self.spellings.len())
+            let is_like = |spelling: &&str| fold(spelling).eq(fold(name));
+            self.spellings.iter().any(is_like).then_some(self.spellings.len())
         })
     }
 }
 
 /// A name without letter case and separators. Dots and brackets stay: they are the paths of a form.
-fn fold(name: &str) -> String {
-    let is_separator = |c: &char| c.is_whitespace() || matches!(c, '_' | '-' | '\u{2010}' | '\u{2011}' | '*' | ':');
-    name.chars().filter(|c| !is_separator(c)).flat_map(char::to_lowercase).collect()
+fn fold(name: &str) -> impl Iterator<Item = char> {
+    let is_separator =
+        |c: &char| c.is_whitespace() || matches!(c, '_' | '-' | '\u{2010}' | '\u{2011}' | '*' | ':');
+    name.chars().filter(move |c| !is_separator(c)).flat_map(char::to_lowercase)
 }
 
 #[cfg(test)]

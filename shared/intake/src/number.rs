@@ -20,7 +20,8 @@ pub(crate) fn plain(literal: &str) -> Option<String> {
     }
     // Where the decimal point stands, counted from the first significant digit.
     let shift: i64 = exponent.parse().ok()?;
-    let point = shift.checked_add(i64::try_from(whole.len()).ok()?)?.checked_sub(i64::try_from(leading).ok()?)?;
+    let point =
+        shift.checked_add(i64::try_from(whole.len()).ok()?)?.checked_sub(i64::try_from(leading).ok()?)?;
     let distance = usize::try_from(point.unsigned_abs()).ok()?;
     if distance > MAX_DIGITS || significant.len() > MAX_DIGITS {
         return None;
@@ -46,7 +47,10 @@ pub(crate) fn exact(literal: &str) -> Option<Value> {
     if let Ok(number) = plain_text.parse::<u64>() {
         return Some(number.into());
     }
-    let float = plain_text.parse::<f64>().ok().filter(|float| plain(&float.to_string()).as_ref() == Some(&plain_text));
+    let float = plain_text
+        .parse::<f64>()
+        .ok()
+        .filter(|float| plain(&float.to_string()).as_ref() == Some(&plain_text));
     Some(float.and_then(Number::from_f64).map_or(Value::String(plain_text), Value::Number))
 }
 

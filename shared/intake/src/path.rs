@@ -50,7 +50,9 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Field(name) => f.write_str(name),
-            Self::Member(parent, _) | Self::Item(parent, _) if self.steps() > MAX_SHOWN_STEPS => parent.fmt(f),
+            Self::Member(parent, _) | Self::Item(parent, _) if self.steps() > MAX_SHOWN_STEPS => {
+                parent.fmt(f)
+            }
             Self::Member(parent, name) => write!(f, "{parent}.{}", shown(name)),
             Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
         }

@@ -39,6 +39,11 @@ impl Reading {
         }
     }
 
+    /// Whether a top-level field of ours was dropped as a number that cannot be kept exactly.
+    pub(crate) fn dropped_number(&self, field: &str) -> bool {
+        self.notes.iter().any(|note| note.field == field && note.issue == FieldIssue::InexactNumber)
+    }
+
     pub(crate) fn into_notes(self) -> Vec<FieldNote> {
         self.notes
     }

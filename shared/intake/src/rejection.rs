@@ -59,7 +59,8 @@ impl Rejection {
     }
 
     pub(crate) fn conflict(field: &'static str) -> Self {
-        let message = format!("{field} is given more than once, with different values; send it once, as {field}");
+        let message =
+            format!("{field} is given more than once, with different values; send it once, as {field}");
         Self::new("duplicate_field", Some(field), message)
     }
 
@@ -87,6 +88,11 @@ impl Rejection {
             None => format!("{field} must be a text"),
             Some(path) => format!("{field} must be a text; an address stands at {path}"),
         };
+        Self::new(code_of(field), Some(field), message)
+    }
+
+    pub(crate) fn inexact(field: &'static str) -> Self {
+        let message = format!("{field} is a number that cannot be kept exactly; send it as a text");
         Self::new(code_of(field), Some(field), message)
     }
 

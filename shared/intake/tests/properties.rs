@@ -36,8 +36,22 @@ fn tree() -> impl Strategy<Value = Value> {
 
 /// Names of fields that are not identity, in any spelling; some come twice.
 const OTHERS: [&str; 16] = [
-    "name", "Name", "first_name", "firstName", "Last Name", "company", "Company", "title", "jobTitle", "phone", "marketo",
-    "product", "Salesforce", "attributes", "interest", "a.b[c]",
+    "name",
+    "Name",
+    "first_name",
+    "firstName",
+    "Last Name",
+    "company",
+    "Company",
+    "title",
+    "jobTitle",
+    "phone",
+    "marketo",
+    "product",
+    "Salesforce",
+    "attributes",
+    "interest",
+    "a.b[c]",
 ];
 
 fn identity() -> [(&'static str, String); 2] {

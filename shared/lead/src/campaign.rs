@@ -38,7 +38,8 @@ impl CampaignId {
         if text.chars().any(char::is_control) {
             return Err(CampaignIdError::Control);
         }
-        let text: String = visible(text).chars().map(|c| if c.is_whitespace() { ' ' } else { c }).nfc().collect();
+        let text: String =
+            visible(text).chars().map(|c| if c.is_whitespace() { ' ' } else { c }).nfc().collect();
         let text = without_zero_fraction(&text);
         if text.is_empty() {
             Err(CampaignIdError::Empty)

@@ -24,8 +24,8 @@ pub enum EmailError {
     /// The local part is in double quotes: legal, never seen in real leads, and a way to smuggle text.
     #[error("must not have a quoted local part")]
     Quoted,
-    /// `Ann <ann@example.com>`.
-    #[error("must be the address alone; leave out the display name and the angle brackets")]
+    /// `Ann <ann@example.com>` or `ann@example.com (Ann)`.
+    #[error("must be the address alone; leave out the display name and the brackets")]
     DisplayName,
     /// `mailto:ann@example.com`.
     #[error("must be the address alone; leave out `mailto:`")]
@@ -34,7 +34,7 @@ pub enum EmailError {
     #[error("must be one address; several were sent in one field")]
     Several,
     /// A blank inside: most often a `+` that a form decoder has made a blank.
-    #[error("must not contain white space; a + in an address has to be sent as %2B in a form")]
+    #[error("must be the address alone, without white space; a + in it has to be sent as %2B in a form")]
     Blank,
     /// Holds invisible or control characters, which make two addresses look the same.
     #[error("must not contain white space, control or invisible characters")]
@@ -107,9 +107,7 @@ impl EmailAddress {
 /// The ASCII character that a full-width one (U+FF01 to U+FF5E) or a small `@` is another width of.
 fn half_width(c: char) -> char {
     match c {
-        '\u{ff01}'..='\u{ff5e}' => {
-            u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c)
-        }
+        '\u{ff01}'..='\u{ff5e}' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
         '\u{fe6b}' => '@',
         '\u{3000}' => ' ',
         c => c,
@@ -123,7 +121,7 @@ fn not_one_plain_address(text: &str) -> Option<EmailError> {
     let blanks = text.chars().any(char::is_whitespace);
     if addresses > 1 {
         Some(EmailError::Several)
-    } else if text.contains('<') && text.ends_with('>') {
+    } else if (text.contains('<') && text.ends_with('>')) || (text.contains('(') && text.ends_with(')')) {
         Some(EmailError::DisplayName)
     } else if text.starts_with('"') {
         Some(EmailError::Quoted)
@@ -155,7 +153,9 @@ fn check_grammar(address: &str) -> Result<(), EmailError> {
     let (local, domain) = address.rsplit_once('@').ok_or(EmailError::Invalid)?;
     let local: String = local.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-    Parser::parse_with_options(&format!("{local}@{domain}"), options).map(drop).map_err(|_| EmailError::Invalid)
+    Parser::parse_with_options(&format!("{local}@{domain}"), options)
+        .map(drop)
+        .map_err(|_| EmailError::Invalid)
 }
 
 impl fmt::Debug for EmailAddress {
@@ -248,6 +248,7 @@ mod tests {
             ("Ann Lee <ann@example.com>", EmailError::DisplayName),
             ("\"Lee, Ann\" <ann@example.com>", EmailError::DisplayName),
             ("<ann@example.com>", EmailError::DisplayName),
+            ("ann@example.com (Ann Lee)", EmailError::DisplayName),
             ("mailto:ann@example.com", EmailError::Mailto),
             ("MAILTO:ann@example.com?subject=x", EmailError::Mailto),
             ("not an address", EmailError::Invisible),

@@ -78,7 +78,10 @@ mod tests {
         let read: LeadEvent = serde_json::from_str(&serde_json::to_string(&noted).unwrap()).unwrap();
         assert!(read.is_consistent());
         assert_eq!(read, noted);
-        assert!(!serde_json::to_string(&plain).unwrap().contains("notes"), "older readers see what they know");
+        assert!(
+            !serde_json::to_string(&plain).unwrap().contains("notes"),
+            "older readers see what they know"
+        );
     }
 
     #[test]

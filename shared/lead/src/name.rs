@@ -2,8 +2,9 @@
 
 /// Words that belong to the family name after them, whatever their case.
 const PARTICLES: [&str; 34] = [
-    "af", "al", "av", "bin", "bint", "da", "das", "de", "del", "della", "den", "der", "di", "dos", "du", "el", "het", "ibn",
-    "op", "'t", "ten", "ter", "tot", "van", "vd", "v.d.", "vom", "von", "zu", "zum", "zur", "d'", "degli", "dei",
+    "af", "al", "av", "bin", "bint", "da", "das", "de", "del", "della", "den", "der", "di", "dos", "du",
+    "el", "het", "ibn", "op", "'t", "ten", "ter", "tot", "van", "vd", "v.d.", "vom", "von", "zu", "zum",
+    "zur", "d'", "degli", "dei",
 ];
 
 /// Words that are particles in lower case only, or behind another particle: they are names as well.

@@ -56,7 +56,8 @@ pub fn replace_hidden(text: &str, mut replacement: impl FnMut(char) -> Option<ch
     let mut before = None;
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
-        let kept = if is_hidden(c) && !joins(c, before, rest.clone().next()) { replacement(c) } else { Some(c) };
+        let kept =
+            if is_hidden(c) && !joins(c, before, rest.clone().next()) { replacement(c) } else { Some(c) };
         if let Some(kept) = kept {
             clean.push(kept);
             before = Some(kept);
