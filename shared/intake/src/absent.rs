@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use html_escape::decode_html_entities;
 use lead::FieldIssue;
 use lead::text::replace_hidden;
@@ -18,10 +20,27 @@ pub(crate) fn tidy_text(text: &str) -> Option<String> {
 
 /// [`tidy_text`] for a text that may be `NULL`.
 pub(crate) fn one_line(text: &str) -> String {
-    let decoded = decode_html_entities(text);
+    let decoded = decoded(text);
     let visible = replace_hidden(&decoded, |c| (c.is_whitespace() || c == '\u{2800}').then_some(' '));
     let line: String = visible.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).nfc().collect();
     line.trim().to_owned()
+}
+
+/// A text with its HTML entities decoded once. `&#146;` and its like mean the characters of Windows-1252, as in browsers
+/// (HTML standard, 13.2.5.80, numeric character reference end state).
+fn decoded(text: &str) -> Cow<'_, str> {
+    const WINDOWS_1252: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+        '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    let meant = |c: char| {
+        let index = u32::from(c).checked_sub(0x80).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| WINDOWS_1252.get(index)).copied().unwrap_or(c)
+    };
+    match decode_html_entities(text) {
+        Cow::Owned(decoded) if text.contains("&#") => Cow::Owned(decoded.chars().map(meant).collect()),
+        decoded => decoded,
+    }
 }
 
 /// Whether a text holds a `{{token}}`, which a sender's template should have replaced; percent-encoded, too.
@@ -139,6 +158,7 @@ mod tests {
             ("O&#039;Brien", "O'Brien"),
             ("Company GmbH &#38; Co. KG", "Company GmbH & Co. KG"),
             ("A &amp;amp; B", "A &amp; B"),
+            ("O&#146;Brien &#x80;", "O’Brien €"),
             ("Smith & Sons", "Smith & Sons"),
             ("?a=1&copy=2", "?a=1&copy=2"),
             ("Ann&nbsp;Lee&#8203;", "Ann Lee"),

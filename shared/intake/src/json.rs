@@ -1,9 +1,6 @@
-use std::fmt;
-
 use html_escape::decode_html_entities;
 use lead::FieldIssue;
 use lead::text::{is_unseen, visible};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization as _;
@@ -13,6 +10,7 @@ use crate::hint::json_hint;
 use crate::limits::{MAX_BODY_DEPTH, MAX_DEPTH, MAX_KEY_CHARS};
 use crate::number;
 use crate::path::{ATTRIBUTES, Path};
+use crate::raw::{depth, items, members, string};
 use crate::reading::Reading;
 use crate::rejection::Rejection;
 
@@ -158,9 +156,8 @@ fn object(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Ma
 }
 
 fn list(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Vec<Value>, Rejection> {
-    let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| unreadable())?;
     let mut list = Vec::new();
-    for (index, raw) in items.into_iter().enumerate() {
+    for (index, raw) in items(raw)?.into_iter().enumerate() {
         if !reading.take_item() {
             reading.note(&place.path, FieldIssue::TooMany);
             break;
@@ -169,95 +166,6 @@ fn list(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Vec<
         list.extend(value(raw, &inner, reading)?);
     }
     Ok(list)
-}
-
-/// How deep objects and lists of a valid JSON text are nested.
-fn depth(json: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-/// The text of a JSON string, and whether all of it could be read. A half of a surrogate pair, which is what cutting a text
-/// between UTF-16 units leaves behind, is left out.
-fn string(json: &str) -> (String, bool) {
-    if let Ok(text) = serde_json::from_str(json) {
-        return (text, true);
-    }
-    let bytes = serde_json::from_str::<Bytes>(json).map(|bytes| bytes.0).unwrap_or_default();
-    (bytes.utf8_chunks().map(|chunk| chunk.valid()).collect(), false)
-}
-
-/// The syntax was checked, but for half surrogates, which may stand in names too.
-fn unreadable() -> Rejection {
-    Rejection::invalid_json("a field name is not Unicode text")
-}
-
-fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Rejection> {
-    serde_json::from_str::<Members<'_>>(raw.get()).map(|members| members.0).map_err(|_| unreadable())
-}
-
-/// The members of an object, each value as its own text.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut source: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = source.next_entry()? {
-            members.push(member);
-        }
-        Ok(Members(members))
-    }
-}
-
-/// A JSON string as bytes: serde_json then checks no surrogates.
-struct Bytes(Vec<u8>);
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_bytes(BytesVisitor)
-    }
-}
-
-struct BytesVisitor;
-
-impl Visitor<'_> for BytesVisitor {
-    type Value = Bytes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-        Ok(Bytes(bytes.to_owned()))
-    }
 }
 
 #[cfg(test)]
@@ -299,7 +207,6 @@ mod tests {
         assert_eq!(read(&nested(MAX_BODY_DEPTH + 1)).unwrap_err().error, "too_deep");
         assert_eq!(read(&nested(100_000)).unwrap_err().error, "too_deep");
         assert_eq!(read(&"{\"a\":".repeat(50_000)).unwrap_err().error, "invalid_json");
-        assert_eq!(depth(r#"{"a\"[[":"[[\\","b":[1]}"#), 2);
     }
 
     #[test]

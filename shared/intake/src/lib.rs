@@ -53,6 +53,7 @@ mod names;
 mod number;
 mod parse;
 mod path;
+mod raw;
 mod reading;
 mod rejection;
 mod repeated;

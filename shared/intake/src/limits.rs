@@ -26,4 +26,4 @@ pub const MAX_PHONE_CHARS: usize = 64;
 pub const MAX_TEXT_CHARS: usize = 8192;
 
 /// How many notes on fields are kept of a body.
-pub const MAX_NOTES: usize = 32;
+pub const MAX_NOTES: usize = lead::FieldNote::MAX_NOTES;

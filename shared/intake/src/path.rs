@@ -60,10 +60,14 @@ impl fmt::Display for Path<'_> {
 }
 
 fn shown(name: &str) -> &str {
-    let is_identifier = name.len() <= MAX_SHOWN_BYTES
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'[' | b']'))
-        && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_SHOWN_DIGITS;
-    if is_identifier { name } else { "*" }
+    let is_short =
+        name.len() <= MAX_SHOWN_BYTES && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_SHOWN_DIGITS;
+    // A label such as `Your email` says what the sender has to map.
+    let is_label = ["email", "e-mail"].iter().any(|word| name.to_lowercase().contains(word));
+    let is_identifier = name.chars().all(|c| {
+        c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']') || (is_label && c == ' ')
+    });
+    if is_short && is_identifier { name } else { "*" }
 }
 
 #[cfg(test)]
@@ -78,6 +82,7 @@ mod tests {
             ("E-Mail", "email"),
             ("ann@example.com", "attributes.*"),
             ("Ann Lee", "attributes.*"),
+            ("Your email", "attributes.Your email"),
             ("call-15550000000", "attributes.*"),
         ] {
             assert_eq!(Path::top(name).to_string(), shown);

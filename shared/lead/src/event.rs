@@ -49,13 +49,15 @@ impl LeadEvent {
         DeliveryId::derive(&self.lead_id, &self.content_hash)
     }
 
-    /// Whether the event is in our version and its ids really are those of its content.
+    /// Whether the event is in our version, its ids really are those of its content, and its notes are within their bounds.
     ///
     /// A queue is a trust boundary: a message whose id is not its content's would write one lead's data to another's record.
     pub fn is_consistent(&self) -> bool {
         self.version == EVENT_VERSION
             && self.lead_id == self.lead.id()
             && self.content_hash == self.lead.content_hash()
+            && self.notes.len() <= FieldNote::MAX_NOTES
+            && self.notes.iter().all(|note| note.field.len() <= FieldNote::MAX_BYTES)
     }
 }
 
@@ -82,6 +84,15 @@ mod tests {
             !serde_json::to_string(&plain).unwrap().contains("notes"),
             "older readers see what they know"
         );
+    }
+
+    #[test]
+    fn notes_out_of_bounds_are_inconsistent() {
+        let note = |bytes: usize| FieldNote { field: "x".repeat(bytes), issue: FieldIssue::Cut };
+        let noted = |notes: Vec<FieldNote>| event("ann@example.com").with_notes(notes).is_consistent();
+        assert!(noted(vec![note(FieldNote::MAX_BYTES); FieldNote::MAX_NOTES]));
+        assert!(!noted(vec![note(FieldNote::MAX_BYTES + 1)]));
+        assert!(!noted(vec![note(1); FieldNote::MAX_NOTES + 1]));
     }
 
     #[test]

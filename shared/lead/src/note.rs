@@ -42,6 +42,12 @@ pub struct FieldNote {
 }
 
 impl FieldNote {
+    /// How many notes a delivery has at most.
+    pub const MAX_NOTES: usize = 32;
+
+    /// The longest path, in bytes.
+    pub const MAX_BYTES: usize = 512;
+
     /// The top-level field, one of a fixed set: fit for a metric's label.
     pub fn group(&self) -> &str {
         self.field.split(['.', '[']).next().unwrap_or_default()

@@ -1,6 +1,7 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json, name};
@@ -11,8 +12,10 @@ use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_j
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
     /// Who.
+    #[serde(deserialize_with = "stored_email")]
     pub email: EmailAddress,
     /// Through which campaign.
+    #[serde(deserialize_with = "stored_campaign")]
     pub campaign_id: CampaignId,
     /// The whole name, where the sender gives it in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,14 @@ pub struct Lead {
     /// Top-level fields that have no meaning to us. Kept, and never shown to a model.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
+}
+
+fn stored_email<'de, D: Deserializer<'de>>(source: D) -> Result<EmailAddress, D::Error> {
+    EmailAddress::stored(&String::deserialize(source)?).map_err(D::Error::custom)
+}
+
+fn stored_campaign<'de, D: Deserializer<'de>>(source: D) -> Result<CampaignId, D::Error> {
+    CampaignId::stored(String::deserialize(source)?).map_err(D::Error::custom)
 }
 
 impl Lead {
