@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use api::OperationError;
+use lead::text::replace_hidden;
 use runtime::ConfigError;
 
 /// A failure and what to do about it.
@@ -113,14 +114,10 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// Outside text as it may be shown on a terminal: what would steer it, or turn text around, is replaced.
+/// Outside text for a terminal. Each hidden character but a tab is shown as U+FFFD, so that its presence can be seen.
 pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|c| if steers(c) && c != '\t' { '\u{fffd}' } else { c }).collect()
-}
-
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let replaced = replace_hidden(text, |c| Some(if c == '\t' { c } else { char::REPLACEMENT_CHARACTER }));
+    replaced.into_owned()
 }
 
 #[cfg(test)]
@@ -147,5 +144,6 @@ mod tests {
     #[test]
     fn outside_text_cannot_steer_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\u{202e}c\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+        assert_eq!(visible("a\u{200b}b\u{e0041}\tc 👩\u{200d}🚀"), "a\u{fffd}b\u{fffd}\tc 👩\u{200d}🚀");
     }
 }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, Uri};
+use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use secrecy::SecretString;
@@ -158,8 +158,8 @@ async fn not_found() -> ApiError {
     ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
 }
 
-async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+async fn method_not_allowed(uri: Uri) -> ApiError {
     let refusal = ApiError::method_not_allowed();
-    // A process that takes in no leads answers whoever posts one as the others do.
-    if method == Method::POST && uri.path() == "/leads" { refusal.of_a_lead() } else { refusal }
+    // Senders of leads get the body that every answer to them has, whichever method they use.
+    if uri.path() == "/leads" { refusal.of_a_lead() } else { refusal }
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use intake::{Authenticator, MAX_BODY_BYTES, parse_lead};
-use lead::{Clock, LeadEvent};
+use intake::{Authenticator, MAX_BODY_BYTES, parse_webhook};
+use lead::{Clock, FieldNote, LeadEvent};
 
 use crate::outcome::{Outcome, Unread};
 use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
@@ -57,8 +57,11 @@ impl Ingest {
         if let Err(cause) = self.authenticator.authenticate(headers, body, now) {
             return Outcome::Unauthorized(cause);
         }
-        match parse_lead(body) {
-            Ok(lead) => self.accept(&LeadEvent::new(lead, now)).await,
+        match parse_webhook(body, Some(headers)) {
+            Ok(parsed) => {
+                count(&parsed.notes);
+                self.accept(&LeadEvent::new(parsed.lead, now).with_notes(parsed.notes)).await
+            }
             Err(rejection) => {
                 self.quarantine(&QuarantinedBody::new(headers, body.clone(), rejection.clone(), now)).await;
                 Outcome::Rejected(rejection)
@@ -82,6 +85,15 @@ impl Ingest {
             metrics::counter!("revenueflow_quarantine_failures_total").increment(1);
             tracing::error!(quarantine_id = item.id, error = %cause, "a rejected body was not kept");
         }
+    }
+}
+
+/// Counts fields that were dropped or cut. Both labels are from fixed sets.
+fn count(notes: &[FieldNote]) {
+    for note in notes {
+        let field = note.group().to_owned();
+        let issue = note.issue.as_str();
+        metrics::counter!("revenueflow_intake_fields_total", "field" => field, "issue" => issue).increment(1);
     }
 }
 

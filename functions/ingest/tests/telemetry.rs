@@ -58,11 +58,14 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
     working.send(unknown).await;
     broken.post(BODIES[0]).await;
     broken.post(BODIES[4]).await;
+    let malformed =
+        r#"{"email":"bob@example.com","campaign_id":"c","company":["Zoë"],"jane@example.com":"{{x}}"}"#;
+    working.post(malformed).await;
 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let requests: Vec<&str> = log.lines().filter(|line| line.contains("\"message\":\"webhook\"")).collect();
-    assert_eq!(requests.len(), 10, "{log}");
-    assert_eq!(log.lines().count(), 11, "and one for the body that could not be kept: {log}");
+    assert_eq!(requests.len(), 11, "{log}");
+    assert_eq!(log.lines().count(), 12, "and one for the body that could not be kept: {log}");
     assert!(
         requests[0].contains(r#""outcome":"accepted""#) && requests[0].contains(r#""lead_id":""#),
         "{log}"
@@ -76,12 +79,14 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
 
     let metrics = metrics.render();
     for line in [
-        r#"revenueflow_webhooks_total{outcome="accepted"} 2"#,
+        r#"revenueflow_webhooks_total{outcome="accepted"} 3"#,
         r#"revenueflow_webhooks_total{outcome="duplicate"} 1"#,
         r#"revenueflow_webhooks_total{outcome="rejected"} 5"#,
         r#"revenueflow_webhooks_total{outcome="unauthorized"} 1"#,
         r#"revenueflow_webhooks_total{outcome="unavailable"} 1"#,
-        "revenueflow_webhook_seconds_count 10",
+        "revenueflow_webhook_seconds_count 11",
+        r#"revenueflow_intake_fields_total{field="company",issue="wrong_type"} 1"#,
+        r#"revenueflow_intake_fields_total{field="attributes",issue="unreplaced_token"} 1"#,
         "revenueflow_quarantine_failures_total 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use grounding::{Contract, FactSheet};
+use lead::text::is_hidden;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -130,17 +131,6 @@ pub(crate) fn quoted(facts: &Value) -> String {
         }
     }
     quoted
-}
-
-/// Control characters, and those of Unicode's format category and its like: zero width, direction, tags, variation
-/// selectors, fillers, line separators, private use.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{e000}'..='\u{f8ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
 }
 
 #[cfg(test)]

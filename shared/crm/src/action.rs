@@ -217,6 +217,7 @@ impl PlannedAction {
 #[cfg(test)]
 mod tests {
     use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress};
+    use serde_json::json;
 
     use super::*;
     use crate::testing::every_action;
@@ -256,6 +257,16 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Action>(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn hidden_characters_of_a_campaign_are_not_written() {
+        // A lead of an older version, which accepted them.
+        let stored = json!({"email": "ann@example.com", "campaign_id": "launch\u{202e}gnp.exe\u{202c}"});
+        let lead: lead::Lead = serde_json::from_value(stored).unwrap();
+        let Action::UpsertLead(details) = actions().swap_remove(0) else { panic!("the first action") };
+        let action = Action::UpsertLead(LeadDetails { campaign_id: lead.campaign_id, ..details });
+        assert_eq!(action.fields()["campaign_id"], "launchgnp.exe");
     }
 
     #[test]

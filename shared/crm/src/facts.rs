@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use grounding::FieldPath;
+use lead::text::visible_lines;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,9 +29,10 @@ impl Facts {
     /// The most members of a list.
     pub const MAX_MEMBERS: usize = 100;
 
-    /// Takes up what fits; the rest is left behind.
+    /// Takes up what fits, texts without hidden characters; the rest is left behind.
     pub fn fitting(facts: impl IntoIterator<Item = (FieldPath, Value)>) -> Self {
-        Self(facts.into_iter().filter(|(_, value)| fits(value)).take(Self::MAX).collect())
+        let clean = facts.into_iter().map(|(path, value)| (path, without_hidden(value)));
+        Self(clean.filter(|(_, value)| fits(value)).take(Self::MAX).collect())
     }
 
     /// Whether there are none.
@@ -41,6 +43,14 @@ impl Facts {
     /// The facts in the order of their paths.
     pub fn iter(&self) -> impl Iterator<Item = (&FieldPath, &Value)> {
         self.0.iter()
+    }
+}
+
+fn without_hidden(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(visible_lines(&text).into_owned()),
+        Value::Array(members) => Value::Array(members.into_iter().map(without_hidden).collect()),
+        other => other,
     }
 }
 
@@ -91,11 +101,12 @@ mod tests {
     #[test]
     fn only_plain_values_ride_along() {
         let facts = [
-            ("marketo.program", json!("Launch")),
+            ("marketo.program", json!("Lau\u{202e}nch\u{e0041}")),
             ("marketo.score", json!(7)),
             ("enrichment.technologies", json!(["AWS", "Go"])),
             ("marketo.nothing", json!(null)),
             ("marketo.blank", json!(" ")),
+            ("marketo.hidden", json!("\u{200b}")),
             ("marketo.deep", json!({"a": 1})),
             ("marketo.deeper", json!([[1]])),
             ("marketo.long", json!("x".repeat(4001))),
@@ -103,6 +114,7 @@ mod tests {
         let facts = Facts::fitting(facts.map(|(name, value)| (path(name), value)));
         let names: Vec<_> = facts.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(names, ["enrichment.technologies", "marketo.program", "marketo.score"]);
+        assert_eq!(facts.0[&path("marketo.program")], "Launch");
         let read: Facts = serde_json::from_value(serde_json::to_value(&facts).unwrap()).unwrap();
         assert_eq!(read, facts);
         assert!(!format!("{facts:?}").contains("Launch"));

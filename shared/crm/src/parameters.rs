@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, Intent};
-use serde::{Deserialize, Serialize};
+use lead::text::visible;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{ActionId, Facts, Prose, Text};
 
@@ -12,7 +13,8 @@ use crate::{ActionId, Facts, Prose, Text};
 pub struct LeadDetails {
     /// The address.
     pub email: EmailAddress,
-    /// The campaign the lead came from.
+    /// The campaign the lead came from. Written without hidden characters, which older versions accepted.
+    #[serde(serialize_with = "visible_campaign")]
     pub campaign_id: CampaignId,
     /// Given name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +37,10 @@ pub struct LeadDetails {
     /// What the mapping sends to a field besides: facts below `marketo`, `product` and `salesforce`.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,
+}
+
+fn visible_campaign<S: Serializer>(campaign: &CampaignId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&visible(campaign.as_str()))
 }
 
 /// A contact of a company.

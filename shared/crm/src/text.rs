@@ -1,12 +1,15 @@
+use std::borrow::Cow;
 use std::fmt;
 
+use lead::text::{visible, visible_lines};
 use serde::{Deserialize, Serialize};
 
-/// A text for a CRM field: not empty, at most `MAX` characters, nothing in it that is invisible and acts.
+/// A text for a CRM field: not empty, at most `MAX` characters, none of them hidden ([`lead::text`]).
 ///
-/// It is checked by what it is, never by the words it holds: `Drop Table Ltd` and `<3 Studio` are names. What is refused
-/// are control characters and the directional formatting characters of Unicode, which make a text read as another;
-/// line feeds and tabs are kept where `LINES` is true. Its `Debug` shows only how long it is, since many are personal.
+/// It is checked by what it is, never by the words it holds: `Drop Table Ltd` and `<3 Studio` are names. Hidden
+/// characters are refused, since they make a text read as another to people than to programs; line feeds and tabs are
+/// kept where `LINES` is true. Read from JSON, hidden characters are removed: rows written by older versions hold them.
+/// Its `Debug` shows only how long it is, since many are personal.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Text<const MAX: usize, const LINES: bool = false>(String);
@@ -23,8 +26,8 @@ pub enum TextError {
     /// Longer than the field.
     #[error("must be at most {0} characters")]
     TooLong(usize),
-    /// Holds a character that is invisible and acts.
-    #[error("must not contain control or directional formatting characters")]
+    /// Holds a hidden character.
+    #[error("must not contain control or invisible characters")]
     Control,
 }
 
@@ -34,7 +37,7 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
         let text = text.trim();
         if text.is_empty() {
             Err(TextError::Empty)
-        } else if text.chars().any(Self::acts) {
+        } else if Self::clean(text) != text {
             Err(TextError::Control)
         } else if text.chars().nth(MAX).is_some() {
             Err(TextError::TooLong(MAX))
@@ -43,11 +46,10 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
         }
     }
 
-    /// Makes a text fit: what [`parse`](Self::parse) refuses becomes a blank, and what is too long is cut.
+    /// Makes a text fit: hidden characters are removed or become blanks, and a text that is too long is cut.
     /// None where nothing is left.
     pub fn fit(text: &str) -> Option<Self> {
-        let clean: String = text.chars().map(|c| if Self::acts(c) { ' ' } else { c }).collect();
-        let cut: String = clean.trim().chars().take(MAX).collect();
+        let cut: String = Self::clean(text).trim().chars().take(MAX).collect();
         let text = cut.trim_end();
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
@@ -71,9 +73,8 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
         &self.0
     }
 
-    fn acts(c: char) -> bool {
-        (c.is_control() && !(LINES && matches!(c, '\n' | '\t')))
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    fn clean(text: &str) -> Cow<'_, str> {
+        if LINES { visible_lines(text) } else { visible(text) }
     }
 }
 
@@ -87,7 +88,11 @@ impl<const MAX: usize, const LINES: bool> TryFrom<String> for Text<MAX, LINES> {
     type Error = TextError;
 
     fn try_from(text: String) -> Result<Self, TextError> {
-        Self::parse(&text)
+        // Control characters were never written: a text with one was not written by us.
+        if text.chars().any(|c| c.is_control() && !(LINES && matches!(c, '\n' | '\t'))) {
+            return Err(TextError::Control);
+        }
+        Self::parse(&Self::clean(&text))
     }
 }
 
@@ -123,10 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn what_acts_without_being_seen_is_refused_or_becomes_a_blank() {
-        for text in ["a\u{0}b", "a\nb", "a\u{1b}b", "a\u{7f}b", "a\u{202e}b", "a\u{2066}b", "a\u{85}b"] {
+    fn hidden_characters_are_refused_or_taken_out() {
+        for text in ["a\u{0}b", "a\nb", "a\u{1b}b", "a\u{7f}b", "a\u{85}b", "a\u{2028}b"] {
             assert_eq!(Text::<80>::parse(text), Err(TextError::Control), "{text:?}");
             assert_eq!(Text::<80>::fit(text).unwrap().expose(), "a b", "{text:?}");
+        }
+        for hidden in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{200d}', '\u{e0041}', '\u{fe0f}', '\u{3164}', '\u{e000}'] {
+            let text = format!("a{hidden}b");
+            assert_eq!(Text::<80>::parse(&text), Err(TextError::Control), "{text:?}");
+            assert_eq!(Text::<80>::fit(&text).unwrap().expose(), "ab", "{text:?}");
+            assert_eq!(Prose::fit(&text).unwrap().expose(), "ab", "{text:?}");
+            let read: Text<80> = serde_json::from_value(text.clone().into()).unwrap();
+            assert_eq!(read.expose(), "ab", "a row of an older version: {text:?}");
         }
         assert_eq!(Prose::parse("a\n\tb").unwrap().expose(), "a\n\tb");
         assert_eq!(Prose::parse("a\rb"), Err(TextError::Control));

@@ -3,7 +3,6 @@ use std::fmt::Write as _;
 use lead::Decision;
 use serde_json::Value;
 
-use crate::text::{is_unseen, is_zero_width};
 use crate::{Claim, ClaimType, GroundingStatus, Verdict};
 
 /// The longest summary, in characters.
@@ -119,9 +118,7 @@ fn append_bounded(text: &mut String, lines: &[String], room: usize) {
 
 /// One line of visible text, cut to a length.
 fn shown(text: &str, most: usize) -> String {
-    let visible: String =
-        text.chars().filter(|c| !is_zero_width(*c)).map(|c| if is_unseen(c) { ' ' } else { c }).collect();
-    let line = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = lead::text::visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() <= most {
         return line;
     }

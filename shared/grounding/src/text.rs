@@ -1,3 +1,4 @@
+use lead::text::is_unseen;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::decompose_compatible;
 
@@ -18,19 +19,6 @@ pub(crate) fn comparable(text: &str) -> String {
 /// Whether nothing can be seen of a text.
 pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(is_unseen)
-}
-
-/// White space, control characters, and the zero-width, directional and filler code points of Unicode.
-pub(crate) fn is_unseen(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || is_zero_width(c)
-}
-
-/// The zero-width, directional and filler code points of Unicode.
-pub(crate) fn is_zero_width(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// NFKC, but for numbers that are more than a styled digit.

@@ -4,7 +4,7 @@
 const DOUBLED_QUOTES: &str = "a value is in doubled quotes; with the request token encoding JSON, Marketo writes the \
      quotes itself: remove the quotes around the tokens in the webhook's payload template";
 
-const LITERAL_TOKEN: &str = "a {{token}} was not replaced; check its name in the webhook's payload template, and that \
+pub(crate) const LITERAL_TOKEN: &str = "a {{token}} was not replaced; check its name in the webhook's payload template, and that \
      it has a value in this campaign";
 
 const MISSING_VALUE: &str = "a value is missing; set the webhook's request token encoding to JSON, so that an empty \

@@ -1,177 +1,185 @@
-use std::fmt;
-
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use html_escape::decode_html_entities;
+use lead::FieldIssue;
+use lead::text::{is_unseen, visible};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use unicode_normalization::UnicodeNormalization as _;
 
+use crate::absent::is_absent;
 use crate::hint::json_hint;
-use crate::limits::{MAX_DEPTH, MAX_FIELDS, MAX_KEY_CHARS};
-use crate::parse::known;
+use crate::limits::{MAX_BODY_DEPTH, MAX_DEPTH, MAX_KEY_CHARS};
+use crate::number;
+use crate::path::{ATTRIBUTES, Path};
+use crate::raw::{depth, items, members, string};
+use crate::reading::Reading;
 use crate::rejection::Rejection;
 
-/// What is left of a body's allowance of fields and list items.
-pub(crate) struct Budget(usize);
-
-impl Budget {
-    pub(crate) fn new() -> Self {
-        Self(MAX_FIELDS)
-    }
-
-    /// Takes one field or list item.
-    pub(crate) fn take(&mut self) -> Result<(), Rejection> {
-        self.0 = self.0.checked_sub(1).ok_or_else(Rejection::too_many_fields)?;
-        Ok(())
-    }
-}
-
-/// Reads one JSON object that stands `depth` levels deep (1 for a body), within all bounds.
+/// Reads the members of a body that is one JSON object, names that come twice included.
 ///
-/// The bounds are kept while reading, so that no input makes us build, or recurse into, more than they allow.
-pub(crate) fn read_object(
-    text: &str,
-    depth: usize,
-    budget: &mut Budget,
-) -> Result<Map<String, Value>, Rejection> {
-    let mut breach = None;
-    let mut source = serde_json::Deserializer::from_str(text);
-    let read = Node { depth, field: None, budget, breach: &mut breach }
-        .deserialize(&mut source)
-        .and_then(|value| source.end().map(|()| value));
-    match (breach, read) {
-        (Some(rejection), _) => Err(rejection),
-        (None, Ok(Value::Object(object))) => Ok(object),
-        (None, Ok(_)) => Err(Rejection::invalid_json("must be one JSON object, with one lead a request")),
-        (None, Err(error)) => Err(Rejection::invalid_json(format!(
+/// The syntax of the whole is checked first, without recursion. Values are read from their own text, so that numbers keep
+/// their digits and a value that breaks a bound costs itself alone.
+pub(crate) fn read_body(text: &str, reading: &mut Reading) -> Result<Vec<(String, Value)>, Rejection> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+        Rejection::invalid_json(format!(
             "not valid JSON at line {}, column {}: {}",
             error.line(),
             error.column(),
             json_hint(text, error.is_eof())
-        ))),
+        ))
+    })?;
+    match raw.get().as_bytes().first() {
+        Some(b'{') => {}
+        Some(b'"') => {
+            return Err(Rejection::invalid_json(
+                "must be one JSON object; it is a JSON text that may hold one",
+            ));
+        }
+        _ => return Err(Rejection::invalid_json("must be one JSON object, with one lead a request")),
+    }
+    if depth(raw.get()) > MAX_BODY_DEPTH {
+        return Err(Rejection::too_deep());
+    }
+    let mut fields = Vec::new();
+    for (key, raw) in members(raw)? {
+        reading.take_name()?;
+        let Some(key) = read_key(&key, &ATTRIBUTES, reading) else { continue };
+        let place = Place { path: Path::top(&key), depth: 2, in_list: false };
+        if let Some(value) = value(raw, &place, reading)? {
+            fields.push((key, value));
+        }
+    }
+    Ok(fields)
+}
+
+/// Reads a text that is one JSON object, standing at the second level of a body; none where it is not one.
+pub(crate) fn read_object_text(
+    text: &str,
+    path: Path<'_>,
+    reading: &mut Reading,
+) -> Result<Option<Map<String, Value>>, Rejection> {
+    let text = text.trim_matches(is_unseen);
+    if !text.starts_with('{') {
+        return Ok(None);
+    }
+    // A platform that encodes every text as HTML encodes the quotes of this one too.
+    let decoded = if text.starts_with("{&quot;") { decode_html_entities(text) } else { text.into() };
+    match serde_json::from_str::<&RawValue>(&decoded) {
+        Ok(raw) if depth(raw.get()) <= MAX_BODY_DEPTH => {
+            object(raw, &Place { path, depth: 2, in_list: false }, reading).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 
-/// A field name: trimmed, not empty, bounded, without control characters.
-pub(crate) fn read_key(text: &str) -> Result<&str, Rejection> {
-    let key = text.trim();
-    let good = !key.is_empty() && key.chars().count() <= MAX_KEY_CHARS && !key.chars().any(char::is_control);
-    good.then_some(key).ok_or_else(Rejection::bad_key)
-}
-
-/// Adds a field that must not be there yet.
-pub(crate) fn insert_once(object: &mut Map<String, Value>, key: &str, value: Value) -> Result<(), Rejection> {
-    match object.insert(key.to_owned(), value) {
-        None => Ok(()),
-        Some(_) => Err(Rejection::duplicate()),
+/// A field name: trimmed, bounded, without hidden characters; none where nothing is left.
+pub(crate) fn read_key(text: &str, parent: &Path<'_>, reading: &mut Reading) -> Option<String> {
+    let key: String = visible(text).trim().nfc().collect();
+    if key.is_empty() {
+        reading.note(parent, FieldIssue::NoName);
+        return None;
+    }
+    match key.char_indices().nth(MAX_KEY_CHARS) {
+        None => Some(key),
+        Some((end, _)) => {
+            reading.note(&Path::Member(parent, &key), FieldIssue::LongName);
+            Some(key[..end].trim_end().to_owned())
+        }
     }
 }
 
-/// Reads one value that stands `depth` levels deep, in the top-level `field` where it is one of ours. A bound that is
-/// broken is left in `breach`: serde's own errors carry only text.
-struct Node<'a> {
+/// Where a value stands.
+struct Place<'a> {
+    path: Path<'a>,
+    /// Of the value, should it be an object or a list. The body's is 1.
     depth: usize,
-    field: Option<&'static str>,
-    budget: &'a mut Budget,
-    breach: &'a mut Option<Rejection>,
+    in_list: bool,
 }
 
-impl Node<'_> {
-    fn child(&mut self, field: Option<&'static str>) -> Node<'_> {
-        Node { depth: self.depth + 1, field, budget: self.budget, breach: self.breach }
-    }
-
-    /// Gives up where a bound of ours is broken.
-    fn check<T, E: de::Error>(
-        &mut self,
-        result: Result<T, Rejection>,
-        field: Option<&'static str>,
-    ) -> Result<T, E> {
-        result.map_err(|rejection| {
-            let error = E::custom(rejection.error);
-            *self.breach = Some(rejection.within(field));
-            error
-        })
-    }
-
-    fn enter<E: de::Error>(&mut self) -> Result<(), E> {
-        let depth = if self.depth > MAX_DEPTH { Err(Rejection::too_deep()) } else { Ok(()) };
-        self.check(depth, self.field)
-    }
-
-    fn spend<E: de::Error>(&mut self) -> Result<(), E> {
-        let taken = self.budget.take();
-        self.check(taken, self.field)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Node<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<Value, D::Error> {
-        source.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Node<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut source: A) -> Result<Value, A::Error> {
-        self.enter()?;
-        let mut items = Vec::new();
-        let field = self.field;
-        while let Some(item) = source.next_element_seed(self.child(field))? {
-            self.spend()?;
-            items.push(item);
+/// Reads one value; none where it is dropped. Recursion is bounded by [`MAX_DEPTH`].
+fn value(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Option<Value>, Rejection> {
+    let text = raw.get();
+    Ok(match text.as_bytes().first() {
+        Some(b'{' | b'[') if place.depth > MAX_DEPTH => {
+            reading.note(&place.path, FieldIssue::TooDeep);
+            None
         }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut source: A) -> Result<Value, A::Error> {
-        self.enter()?;
-        let mut object = Map::new();
-        while let Some(key) = source.next_key::<String>()? {
-            self.spend()?;
-            let key = self.check(read_key(&key), self.field)?;
-            let field = if self.depth == 1 { known(key) } else { self.field };
-            let value = source.next_value_seed(self.child(field))?;
-            self.check(insert_once(&mut object, key, value), field)?;
+        Some(b'{') => Some(Value::Object(object(raw, place, reading)?)),
+        Some(b'[') => Some(Value::Array(list(raw, place, reading)?)),
+        Some(b'"') => {
+            let (text, is_whole) = string(text);
+            if !is_whole {
+                reading.note(&place.path, FieldIssue::NotText);
+            }
+            Some(text.into())
         }
-        Ok(Value::Object(object))
+        Some(b't') => Some(true.into()),
+        Some(b'f') => Some(false.into()),
+        Some(b'n') => Some(Value::Null),
+        _ => {
+            let number = number::exact(text);
+            if number.is_none() {
+                reading.note(&place.path, FieldIssue::InexactNumber);
+            }
+            number
+        }
+    })
+}
+
+fn object(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Map<String, Value>, Rejection> {
+    let mut object = Map::new();
+    let mut repeated = Vec::new();
+    for (key, raw) in members(raw)? {
+        if !place.in_list {
+            reading.take_name()?;
+        } else if !reading.take_item() {
+            reading.note(&place.path, FieldIssue::TooMany);
+            break;
+        }
+        let Some(key) = read_key(&key, &place.path, reading) else { continue };
+        let inner =
+            Place { path: Path::Member(&place.path, &key), depth: place.depth + 1, in_list: place.in_list };
+        let Some(value) = value(raw, &inner, reading)? else { continue };
+        match object.get(&key) {
+            Some(known) if is_absent(&value) || *known == value => {}
+            Some(known) if !is_absent(known) => repeated.push(key),
+            _ => {
+                object.insert(key, value);
+            }
+        }
     }
+    // Which of the values counts is not ours to guess.
+    for key in repeated {
+        reading.note(&Path::Member(&place.path, &key), FieldIssue::Repeated);
+        object.remove(&key);
+    }
+    Ok(object)
+}
+
+fn list(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Vec<Value>, Rejection> {
+    let mut list = Vec::new();
+    for (index, raw) in items(raw)?.into_iter().enumerate() {
+        if !reading.take_item() {
+            reading.note(&place.path, FieldIssue::TooMany);
+            break;
+        }
+        let inner = Place { path: Path::Item(&place.path, index), depth: place.depth + 1, in_list: true };
+        list.extend(value(raw, &inner, reading)?);
+    }
+    Ok(list)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn read(text: &str) -> Result<Map<String, Value>, Rejection> {
-        read_object(text, 1, &mut Budget::new())
+    use super::*;
+    use crate::limits::{MAX_FIELDS, MAX_ITEMS};
+
+    fn read(text: &str) -> Result<(Value, Vec<String>), Rejection> {
+        let mut reading = Reading::new();
+        let fields = read_body(text, &mut reading)?;
+        let notes = reading.into_notes().into_iter().map(|note| format!("{} {}", note.field, note.issue));
+        Ok((Value::Object(fields.into_iter().collect()), notes.collect()))
     }
 
     fn nested(levels: usize) -> String {
@@ -179,46 +187,86 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_what_serde_json_reads() {
-        let text = r#"{"a":[1,-2,2.5,1e3,18446744073709551615],"b":{"c":true,"d":null},"e":"\u00e9\n"}"#;
-        assert_eq!(Value::Object(read(text).unwrap()), serde_json::from_str::<Value>(text).unwrap());
+    fn json_is_read_as_it_is_with_exact_numbers() {
+        let text =
+            r#"{"a":[1,-2,2.5,1e3,18446744073709551615],"b":{"c":true,"d":null},"e":"\u00e9\n😀","f":false}"#;
+        let expected = json!({"a": [1, -2, 2.5, 1000, 18_446_744_073_709_551_615_u64], "b": {"c": true, "d": null},
+            "e": "é\n😀", "f": false});
+        assert_eq!(read(text).unwrap(), (expected, vec![]));
+        let large = json!({"id": "120210000000000000001"});
+        assert_eq!(read(r#"{"id":120210000000000000001}"#).unwrap(), (large, vec![]));
     }
 
     #[test]
-    fn nesting_is_bounded_however_deep_it_goes() {
-        assert!(read(&nested(MAX_DEPTH)).is_ok());
-        assert_eq!(read(&nested(MAX_DEPTH + 1)).unwrap_err().error, "too_deep");
+    fn nesting_beyond_the_bound_costs_the_value_or_the_body() {
+        assert_eq!(read(&nested(MAX_DEPTH)).unwrap().1, [""; 0]);
+        let (value, notes) = read(&nested(MAX_DEPTH + 1)).unwrap();
+        assert_eq!(value, json!({"a": [[[[[[[]]]]]]]}));
+        assert_eq!(notes, ["attributes.a[0][0][0][0][0][0] too_deep"]);
+        assert!(read(&nested(MAX_BODY_DEPTH)).is_ok());
+        assert_eq!(read(&nested(MAX_BODY_DEPTH + 1)).unwrap_err().error, "too_deep");
         assert_eq!(read(&nested(100_000)).unwrap_err().error, "too_deep");
-        assert_eq!(read(&"{\"a\":".repeat(50_000)).unwrap_err().error, "too_deep");
+        assert_eq!(read(&"{\"a\":".repeat(50_000)).unwrap_err().error, "invalid_json");
     }
 
     #[test]
-    fn members_and_list_items_share_one_allowance() {
-        let list = |items: usize| format!("{{\"a\":[{}1]}}", "1,".repeat(items - 1));
-        assert!(read(&list(MAX_FIELDS - 1)).is_ok());
-        assert_eq!(read(&list(MAX_FIELDS)).unwrap_err().error, "too_many_fields");
+    fn too_many_names_are_refused_and_too_many_items_dropped() {
+        let list = |items: usize| format!("{{\"a\":[{}1],\"b\":2}}", "1,".repeat(items - 1));
+        assert_eq!(read(&list(MAX_ITEMS)).unwrap().1, [""; 0]);
+        let (value, notes) = read(&list(MAX_ITEMS + 1)).unwrap();
+        assert_eq!((value["a"].as_array().unwrap().len(), &value["b"]), (MAX_ITEMS, &json!(2)));
+        assert_eq!(notes, ["attributes.a too_many"]);
+        let (value, notes) =
+            read(&format!("{{\"a\":[{}]}}", vec![r#"{"x":1,"y":2}"#; 300].join(","))).unwrap();
+        assert!(value["a"].as_array().unwrap().len() < 300);
+        assert!(notes.contains(&"attributes.a too_many".to_owned()), "{notes:?}");
+        let names = |names: usize| {
+            let members: Vec<_> = (0..names).map(|n| format!("\"f{n}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(read(&names(MAX_FIELDS)).is_ok());
+        let rejection = read(&names(MAX_FIELDS + 1)).unwrap_err();
+        assert_eq!(rejection.error, "too_many_fields");
+        assert!(rejection.message.contains("top level"), "{rejection}");
     }
 
     #[test]
-    fn a_name_that_comes_twice_or_is_no_name_is_refused() {
-        for (text, field) in [
-            (r#"{"a":1,"a ":2}"#, None),
-            (r#"{"email":1,"email":2}"#, Some("email")),
-            (r#"{"marketo":{"name":1,"name":2}}"#, Some("marketo")),
-        ] {
-            let rejection = read(text).unwrap_err();
-            assert_eq!((rejection.error, rejection.field), ("duplicate_field", field), "{text}");
-        }
-        for key in ["", " ", "a\\u0000b", &"k".repeat(MAX_KEY_CHARS + 1)] {
-            assert_eq!(read(&format!("{{\"{key}\":1}}")).unwrap_err().error, "invalid_field", "{key:?}");
-        }
+    fn a_name_given_twice_counts_where_its_values_are_equal() {
+        let (value, notes) =
+            read(r#"{"marketo":{"name":1,"name ":2,"name":1,"b":3,"b":3,"c":null,"c":4,"c":""}}"#).unwrap();
+        assert_eq!(value, json!({"marketo": {"b": 3, "c": 4}}));
+        assert_eq!(notes, ["marketo.name repeated"]);
+    }
+
+    #[test]
+    fn a_bad_name_costs_the_name() {
+        let long = "k".repeat(MAX_KEY_CHARS + 1);
+        let (value, notes) =
+            read(&format!("{{\"\":1,\" \":2,\"a\\u0000b\":3,\"\u{feff}c\":4,\"{long}\":5}}")).unwrap();
+        assert_eq!(value, json!({"a b": 3, "c": 4, &long[1..]: 5}));
+        assert_eq!(notes, ["attributes no_name", "attributes.* long_name"]);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_kept_costs_itself() {
+        let (value, notes) = read(r#"{"a":1e999,"b":"x\ud83d","c":1}"#).unwrap();
+        assert_eq!(value, json!({"b": "x", "c": 1}));
+        assert_eq!(notes, ["attributes.a inexact_number", "attributes.b not_text"]);
     }
 
     #[test]
     fn what_is_not_one_object_is_refused() {
-        for text in
-            ["[{}]", "\"a\"", "1", "{} {}", "{", "{\"a\":NaN}", "{\"a\":1e999}", "{\"a\":\"\\ud800\"}"]
-        {
+        for text in [
+            "[{}]",
+            "\"a\"",
+            "1",
+            "{} {}",
+            "{",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+            "{\"\\ud800\":1}",
+            "{\"a\":\"\\x\"}",
+        ] {
             assert_eq!(read(text).unwrap_err().error, "invalid_json", "{text}");
         }
     }

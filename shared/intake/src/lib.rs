@@ -1,7 +1,7 @@
 //! Webhook authentication, parsing and validation. Nothing here does I/O.
 //!
 //! - [`Authenticator`] decides whether a request comes from someone who knows a secret.
-//! - [`parse_lead`] turns a body into a [`lead::Lead`], or says what is wrong with it in a [`Rejection`].
+//! - [`parse_webhook`] turns a body into a [`lead::Lead`] with notes, or says what is wrong with it in a [`Rejection`].
 //!
 //! # What is accepted
 //!
@@ -15,33 +15,55 @@
 //! | `first_name` | `firstName` | text |
 //! | `last_name` | `lastName` | text |
 //! | `title` | `jobTitle` | text |
-//! | `marketo`, `product`, `salesforce` | in a form also `marketo.x`, `marketo[x]`, or JSON text | objects |
+//! | `marketo`, `product`, `salesforce` | in a form also `marketo.x`, `marketo[x]` | objects, or JSON text of one |
 //!
-//! Every other field is kept under `attributes`. So is a second spelling of a field that has a value already.
+//! Letter case and separators of these names do not matter (`E-Mail`, `First Name`). Every other field is kept under
+//! `attributes`. So is a second spelling of an optional field that has a value already.
 //!
+//! - **A lead with an address and a campaign is accepted.** Any other field that is malformed costs that field: it is
+//!   dropped or cut, with a [`lead::FieldNote`]. Two different addresses or campaigns in one body are refused.
 //! - **Absent** are JSON null, empty text, white space, the texts `null` and `NULL` (not `Null`, which is a family
-//!   name), and lists and objects that hold nothing else; at every depth.
-//! - **Text** is trimmed, tabs and line breaks in it become spaces, and other control characters are removed. The
-//!   e-mail address and the campaign id are identity, so control characters inside these are refused instead.
-//! - **Numbers** where text is expected become text. Inside the objects values keep the type they came with, so a
-//!   boolean or a number may be text; only `marketo.engagement_score` is made a number where it reads as one.
-//! - **Field names** are trimmed. The same name twice is refused: which value counts is not ours to guess.
-//! - **Broken bodies are never repaired.** The rejection says what to change in the Marketo template.
+//!   name, nor `NULL` as a family name beside a given name in capitals), and lists and objects that hold nothing else;
+//!   at every depth.
+//! - **Text** is as a person reads it: HTML entities are decoded once, it is in NFC, blanks of every kind and line breaks
+//!   become spaces, hidden characters are removed, and it is trimmed. Control characters inside the e-mail address and the
+//!   campaign id are refused instead: these are identity.
+//! - **Tokens** that a template did not replace (`{{lead.Company}}`) are dropped, and refused as identity.
+//! - **Numbers** keep their digits: where text is expected they are written out without exponent or `.0`, and inside the
+//!   objects a number that neither 64 bits nor a double hold exactly is a text of its digits. Values there keep the type
+//!   they came with; only `marketo.engagement_score` is made a number where it reads as one.
+//! - **An object where text is expected** gives its `name`, `value` or `label`; `name` also `first` and `last`.
+//! - **A field that comes twice** counts where its values are equal. An unknown one gets a list of its values, as forms send
+//!   several choices; inside objects none of different values counts.
+//! - **Broken bodies are never repaired.** The rejection says what to change in the Marketo template, and where an
+//!   address stands that is not in `email`.
+//!
+//! A Salesforce campaign has an id of 15 and one of 18 characters. They are two campaigns here: send one of them always.
 
 mod absent;
+mod address;
 mod auth;
+mod body;
+mod fields;
 mod form;
 mod hint;
 mod json;
 mod limits;
+mod names;
+mod number;
 mod parse;
+mod path;
+mod raw;
+mod reading;
 mod rejection;
+mod repeated;
 mod signature;
 
 pub use auth::{AuthError, Authenticator, MIN_SECRET_CHARS, SecretError, TOKEN_HEADER};
 pub use limits::{
-    MAX_BODY_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_KEY_CHARS, MAX_LINE_CHARS, MAX_PHONE_CHARS, MAX_TEXT_CHARS,
+    MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, MAX_FIELDS, MAX_ITEMS, MAX_KEY_CHARS, MAX_LINE_CHARS,
+    MAX_NOTES, MAX_PHONE_CHARS, MAX_TEXT_CHARS,
 };
-pub use parse::parse_lead;
+pub use parse::{ParsedLead, parse_lead, parse_webhook};
 pub use rejection::Rejection;
 pub use signature::{MIN_SIGNING_KEY_BYTES, TIMESTAMP_TOLERANCE};

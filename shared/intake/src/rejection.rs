@@ -3,7 +3,9 @@ use std::borrow::Cow;
 use lead::{CampaignIdError, EmailError};
 use serde::Serialize;
 
-use crate::limits::{MAX_BODY_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_KEY_CHARS};
+use crate::hint::LITERAL_TOKEN;
+use crate::limits::{MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_FIELDS};
+use crate::names::{EMAIL, Field};
 
 /// Why a body is not a lead. Serialises to the flat body of a 400 answer.
 ///
@@ -12,8 +14,8 @@ use crate::limits::{MAX_BODY_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_KEY_CHARS};
 #[serde(tag = "status", rename = "rejected")]
 #[error("{error}: {message}")]
 pub struct Rejection {
-    /// A stable code: `body_too_large`, `empty_body`, `invalid_json`, `invalid_form`, `too_deep`, `too_many_fields`,
-    /// `duplicate_field`, `missing_field`, `invalid_email`, `invalid_field` or `too_long`.
+    /// A stable code: `body_too_large`, `empty_body`, `unsupported_format`, `invalid_json`, `invalid_form`, `too_deep`,
+    /// `too_many_fields`, `duplicate_field`, `missing_field`, `invalid_email`, `invalid_field` or `too_long`.
     pub error: &'static str,
     /// The field to correct, where it is one that we know by name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,20 +42,35 @@ impl Rejection {
         Self::new("invalid_form", None, message)
     }
 
+    pub(crate) fn unsupported_format(message: &'static str) -> Self {
+        Self::new("unsupported_format", None, message)
+    }
+
     pub(crate) fn too_deep() -> Self {
-        Self::new("too_deep", None, format!("objects and lists may be nested {MAX_DEPTH} levels deep"))
+        Self::new("too_deep", None, format!("objects and lists may be nested {MAX_BODY_DEPTH} levels deep"))
     }
 
     pub(crate) fn too_many_fields() -> Self {
-        Self::new("too_many_fields", None, format!("the body may hold {MAX_FIELDS} fields and list items"))
+        let message = format!(
+            "the body may hold {MAX_FIELDS} fields; send email, campaign_id and what is known of the lead at the top \
+             level, not every property of a CRM record"
+        );
+        Self::new("too_many_fields", None, message)
     }
 
-    pub(crate) fn duplicate() -> Self {
-        Self::new("duplicate_field", None, "the same field is given more than once")
+    pub(crate) fn conflict(field: &'static str) -> Self {
+        let message =
+            format!("{field} is given more than once, with different values; send it once, as {field}");
+        Self::new("duplicate_field", Some(field), message)
     }
 
-    pub(crate) fn missing(field: &'static str) -> Self {
-        Self::new("missing_field", Some(field), format!("{field} is required"))
+    /// `seen`: where an address stands instead.
+    pub(crate) fn missing(field: &'static str, seen: Option<String>) -> Self {
+        let message = match seen {
+            None => format!("{field} is required"),
+            Some(path) => format!("{field} is required at the top level; an address stands at {path}"),
+        };
+        Self::new("missing_field", Some(field), message)
     }
 
     pub(crate) fn invalid_email(cause: EmailError) -> Self {
@@ -65,34 +82,36 @@ impl Rejection {
         Self::new(code, Some("campaign_id"), format!("campaign_id {cause}"))
     }
 
-    pub(crate) fn not_text(field: &'static str) -> Self {
-        let code = if field == "email" { "invalid_email" } else { "invalid_field" };
-        Self::new(code, Some(field), format!("{field} must be a text"))
+    /// `seen`: where an address stands instead.
+    pub(crate) fn not_text(field: &'static str, seen: Option<String>) -> Self {
+        let message = match seen {
+            None => format!("{field} must be a text"),
+            Some(path) => format!("{field} must be a text; an address stands at {path}"),
+        };
+        Self::new(code_of(field), Some(field), message)
     }
 
-    pub(crate) fn not_an_object(field: &'static str) -> Self {
-        Self::new("invalid_field", Some(field), format!("{field} must be an object"))
+    pub(crate) fn inexact(field: &'static str) -> Self {
+        let message = format!("{field} is a number that cannot be kept exactly; send it as a text");
+        Self::new(code_of(field), Some(field), message)
     }
 
-    pub(crate) fn too_long(field: &'static str, max: usize) -> Self {
-        Self::new("too_long", Some(field), format!("a text in {field} must be at most {max} characters"))
-    }
-
-    pub(crate) fn bad_key() -> Self {
-        let message = format!(
-            "a field name must have 1 to {MAX_KEY_CHARS} characters, none of them a control character"
-        );
-        Self::new("invalid_field", None, message)
+    pub(crate) fn token(field: &'static str) -> Self {
+        Self::new(code_of(field), Some(field), format!("{field}: {LITERAL_TOKEN}"))
     }
 
     /// The same problem, found inside a field.
-    pub(crate) fn within(self, field: Option<&'static str>) -> Self {
-        Self { field: self.field.or(field), ..self }
+    pub(crate) fn within(self, field: Option<&'static Field>) -> Self {
+        Self { field: self.field.or(field.map(|field| field.name)), ..self }
     }
 
     fn new(error: &'static str, field: Option<&'static str>, message: impl Into<Cow<'static, str>>) -> Self {
         Self { error, field, message: message.into() }
     }
+}
+
+fn code_of(field: &str) -> &'static str {
+    if field == EMAIL.name { "invalid_email" } else { "invalid_field" }
 }
 
 #[cfg(test)]
@@ -102,7 +121,7 @@ mod tests {
     #[test]
     fn a_rejection_serialises_flat_with_its_status_first() {
         assert_eq!(
-            serde_json::to_string(&Rejection::missing("campaign_id")).unwrap(),
+            serde_json::to_string(&Rejection::missing("campaign_id", None)).unwrap(),
             r#"{"status":"rejected","error":"missing_field","field":"campaign_id","message":"campaign_id is required"}"#
         );
         let without_field = serde_json::to_value(Rejection::too_deep()).unwrap();

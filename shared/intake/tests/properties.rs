@@ -1,6 +1,6 @@
 //! What holds for every body, however it is written and whatever is in it.
 
-use intake::parse_lead;
+use intake::{MAX_NOTES, parse_lead, parse_webhook};
 use lead::{Lead, LeadEvent};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -33,6 +33,26 @@ fn tree() -> impl Strategy<Value = Value> {
         ]
     })
 }
+
+/// Names of fields that are not identity, in any spelling; some come twice.
+const OTHERS: [&str; 16] = [
+    "name",
+    "Name",
+    "first_name",
+    "firstName",
+    "Last Name",
+    "company",
+    "Company",
+    "title",
+    "jobTitle",
+    "phone",
+    "marketo",
+    "product",
+    "Salesforce",
+    "attributes",
+    "interest",
+    "a.b[c]",
+];
 
 fn identity() -> [(&'static str, String); 2] {
     [("email", "Ann@Example.com".into()), ("campaign_id", "c1".into())]
@@ -85,6 +105,17 @@ proptest! {
         })
     ) {
         prop_assert_eq!(content(&ordered(&plain)), content(&ordered(&shuffled)));
+    }
+
+    #[test]
+    fn no_other_field_costs_the_lead(
+        fields in proptest::collection::vec((proptest::sample::select(OTHERS.to_vec()), tree()), 0..12)
+    ) {
+        let identity = identity().map(|(key, text)| (key, Value::from(text)));
+        let body: Vec<(&str, Value)> = fields.into_iter().chain(identity).collect();
+        let parsed = parse_webhook(&ordered(&body), None).unwrap();
+        prop_assert_eq!(parsed.lead.email.expose(), "ann@example.com");
+        prop_assert!(parsed.notes.len() <= MAX_NOTES);
     }
 
     #[test]

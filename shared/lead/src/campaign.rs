@@ -1,8 +1,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
-/// Identifies the marketing campaign a lead came from: trimmed, 1 to 255 characters, no control characters.
+use crate::text::{is_unseen, visible, without_zero_fraction};
+
+/// Identifies the marketing campaign a lead came from, in its normal form: trimmed, 1 to 255 characters, in one Unicode
+/// form (NFC), without control or invisible characters; a whole number without `.0`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CampaignId(String);
@@ -25,9 +29,30 @@ impl CampaignId {
     /// The longest campaign id accepted, in characters.
     pub const MAX_CHARS: usize = 255;
 
-    /// Parses a campaign id, trimming white space at both ends.
+    /// Parses a campaign id and brings it to its normal form: two ids that look the same are the same.
+    ///
+    /// Blanks and invisible characters around it are dropped, invisible ones inside it too, and every blank is a plain
+    /// one. Control characters inside are refused. `1042.0` is `1042`, as spreadsheets and some JSON writers write it.
     pub fn parse(text: &str) -> Result<Self, CampaignIdError> {
-        let text = text.trim();
+        let text = text.trim_matches(is_unseen);
+        if text.chars().any(char::is_control) {
+            return Err(CampaignIdError::Control);
+        }
+        let text: String =
+            visible(text).chars().map(|c| if c.is_whitespace() { ' ' } else { c }).nfc().collect();
+        let text = without_zero_fraction(&text);
+        if text.is_empty() {
+            Err(CampaignIdError::Empty)
+        } else if text.chars().count() > Self::MAX_CHARS {
+            Err(CampaignIdError::TooLong)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    /// Reads the id of a lead that is stored or queued. One that an older version normalised otherwise stays as it is,
+    /// since ids of leads are derived from it.
+    pub(crate) fn stored(text: String) -> Result<Self, CampaignIdError> {
         if text.is_empty() {
             Err(CampaignIdError::Empty)
         } else if text.chars().count() > Self::MAX_CHARS {
@@ -35,7 +60,7 @@ impl CampaignId {
         } else if text.chars().any(char::is_control) {
             Err(CampaignIdError::Control)
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text))
         }
     }
 
@@ -75,8 +100,39 @@ mod tests {
     }
 
     #[test]
+    fn ids_that_look_the_same_are_the_same() {
+        for (text, id) in [
+            ("\u{3000}spring\u{a0}demo\u{feff}", "spring demo"),
+            ("spring\u{200b}demo", "springdemo"),
+            ("launch\u{202e}gnp.exe\u{202c}", "launchgnp.exe"),
+            ("E\u{301}te\u{301}", "Été"),
+            ("1042.0", "1042"),
+            ("120210000000000000001.00", "120210000000000000001"),
+            ("v1.0", "v1.0"),
+            ("1.50", "1.50"),
+            ("1.", "1."),
+            (".0", ".0"),
+        ] {
+            let parsed = CampaignId::parse(text).unwrap();
+            assert_eq!(parsed.as_str(), id, "{text:?}");
+            assert_eq!(CampaignId::parse(id), Ok(parsed));
+        }
+    }
+
+    #[test]
+    fn an_id_of_an_older_version_is_read_as_it_is() {
+        for old in ["launch\u{202e}x", "1042.0", "E\u{301}te\u{301}"] {
+            assert_eq!(CampaignId::stored(old.to_owned()).unwrap().as_str(), old);
+        }
+        assert!(CampaignId::stored("a\u{0}b".to_owned()).is_err());
+        let asked: CampaignId = serde_json::from_str("\"1042.0\"").unwrap();
+        assert_eq!(asked.as_str(), "1042", "a request is normalised");
+    }
+
+    #[test]
     fn empty_long_and_control_ids_are_refused() {
         assert_eq!(CampaignId::parse(" \t "), Err(CampaignIdError::Empty));
+        assert_eq!(CampaignId::parse("\u{200b}\u{3000}"), Err(CampaignIdError::Empty));
         assert_eq!(CampaignId::parse(&"x".repeat(256)), Err(CampaignIdError::TooLong));
         assert_eq!(CampaignId::parse("a\u{0}b"), Err(CampaignIdError::Control));
         assert!(CampaignId::parse(&"é".repeat(255)).is_ok());

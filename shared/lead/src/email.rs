@@ -2,8 +2,12 @@ use std::fmt;
 
 use email_address::{EmailAddress as Parser, Options};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
-/// A lead's e-mail address: syntactically valid, trimmed and lower-cased. Its `Debug` shows only the domain.
+use crate::text::{is_hidden, is_unseen};
+
+/// A lead's e-mail address in its normal form: lower case, one Unicode form (NFC), the domain in ASCII (IDNA A-labels).
+/// Its `Debug` shows only the domain.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);
@@ -20,6 +24,18 @@ pub enum EmailError {
     /// The local part is in double quotes: legal, never seen in real leads, and a way to smuggle text.
     #[error("must not have a quoted local part")]
     Quoted,
+    /// `Ann <ann@example.com>` or `ann@example.com (Ann)`.
+    #[error("must be the address alone; leave out the display name and the brackets")]
+    DisplayName,
+    /// `mailto:ann@example.com`.
+    #[error("must be the address alone; leave out `mailto:`")]
+    Mailto,
+    /// More than one address, with a separator between them.
+    #[error("must be one address; several were sent in one field")]
+    Several,
+    /// A blank inside: most often a `+` that a form decoder has made a blank.
+    #[error("must be the address alone, without white space; a + in it has to be sent as %2B in a form")]
+    Blank,
     /// Holds invisible or control characters, which make two addresses look the same.
     #[error("must not contain white space, control or invisible characters")]
     Invisible,
@@ -32,30 +48,43 @@ impl EmailAddress {
     /// The longest address accepted, in bytes (RFC 5321 4.5.3.1.3 leaves 254 for the address in a path).
     pub const MAX_BYTES: usize = 254;
 
-    /// Parses an address: trimmed, lower-cased, checked by a grammar rather than a pattern.
+    /// Parses an address and brings it to its normal form. It is checked by a grammar rather than a pattern.
     ///
-    /// Display names (`Ann <ann@example.com>`), domain literals (`ann@[192.0.2.1]`) and quoted local parts are refused.
+    /// Blanks and invisible characters around it are dropped, and full-width letters become ASCII. The domain is mapped
+    /// by UTS 46 (non-transitional), so that `münchen.example` and `xn--mnchen-3ya.example` are the same. Display names
+    /// (`Ann <ann@example.com>`), domain literals (`ann@[192.0.2.1]`) and quoted local parts are refused.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        let text = text.trim();
+        let text = text.trim_matches(is_unseen);
         if text.is_empty() {
             return Err(EmailError::Empty);
         }
-        if text.len() > Self::MAX_BYTES {
+        // Full-width letters take three bytes for one, and a combining mark is folded into its letter.
+        if text.len() > 4 * Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
-        if text.starts_with('"') {
-            return Err(EmailError::Quoted);
+        let text: String = text.chars().map(half_width).nfc().collect();
+        let text: String = text.to_lowercase().nfc().collect();
+        if let Some(error) = not_one_plain_address(&text) {
+            return Err(if text.len() > Self::MAX_BYTES { EmailError::TooLong } else { error });
         }
-        if text.chars().any(is_invisible) {
-            return Err(EmailError::Invisible);
-        }
-        let address = text.to_lowercase();
-        let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
-        Parser::parse_with_options(&address, options).map_err(|_| EmailError::Invalid)?;
-        // Lower-casing may lengthen non-ASCII text.
+        let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Invalid)?;
+        let domain = ascii_domain(domain)?;
+        let address = format!("{local}@{domain}");
         if address.len() > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
+        check_grammar(&address)?;
+        Ok(Self(address))
+    }
+
+    /// Reads an address of a lead that is stored or queued. One that an older version normalised otherwise stays as it is,
+    /// since ids are derived from it.
+    pub(crate) fn stored(text: &str) -> Result<Self, EmailError> {
+        let address = text.trim().to_lowercase();
+        if address.len() > Self::MAX_BYTES {
+            return Err(EmailError::TooLong);
+        }
+        check_grammar(&address)?;
         Ok(Self(address))
     }
 
@@ -75,14 +104,58 @@ impl EmailAddress {
     }
 }
 
-/// White space, control characters, and the zero-width, directional and filler code points of Unicode.
-fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || c.is_control()
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
+/// The ASCII character that a full-width one (U+FF01 to U+FF5E) or a small `@` is another width of.
+fn half_width(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
+        '\u{fe6b}' => '@',
+        '\u{3000}' => ' ',
+        c => c,
+    }
+}
+
+/// What keeps a text from being one plain address, where that can be told more exactly than by the grammar.
+fn not_one_plain_address(text: &str) -> Option<EmailError> {
+    let is_separator = |c: char| matches!(c, ';' | ',' | '|' | '/') || c.is_whitespace();
+    let addresses = text.split(is_separator).filter(|part| part.contains('@')).count();
+    let blanks = text.chars().any(char::is_whitespace);
+    if addresses > 1 {
+        Some(EmailError::Several)
+    } else if (text.contains('<') && text.ends_with('>')) || (text.contains('(') && text.ends_with(')')) {
+        Some(EmailError::DisplayName)
+    } else if text.starts_with('"') {
+        Some(EmailError::Quoted)
+    } else if text.starts_with("mailto:") {
+        Some(EmailError::Mailto)
+    } else if blanks && addresses == 1 {
+        Some(EmailError::Blank)
+    } else if blanks || text.chars().any(is_hidden) {
+        Some(EmailError::Invisible)
+    } else {
+        None
+    }
+}
+
+/// The domain in A-labels. One in ASCII is in its normal form already.
+fn ascii_domain(domain: &str) -> Result<String, EmailError> {
+    if domain.is_ascii() {
+        return Ok(domain.to_owned());
+    }
+    idna::domain_to_ascii(domain).map_err(|_| EmailError::Invalid)
+}
+
+/// RFC 5321 and 5322, with what RFC 6531 adds: any character beyond ASCII may stand in a local part. The parser knows
+/// only letters and digits there, so that a plain letter stands in for each.
+fn check_grammar(address: &str) -> Result<(), EmailError> {
+    if address.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(EmailError::Invisible);
+    }
+    let (local, domain) = address.rsplit_once('@').ok_or(EmailError::Invalid)?;
+    let local: String = local.chars().map(|c| if c.is_ascii() { c } else { 'x' }).collect();
+    let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
+    Parser::parse_with_options(&format!("{local}@{domain}"), options)
+        .map(drop)
+        .map_err(|_| EmailError::Invalid)
 }
 
 impl fmt::Debug for EmailAddress {
@@ -117,6 +190,43 @@ mod tests {
     }
 
     #[test]
+    fn every_spelling_of_a_mailbox_is_one_address() {
+        for (spelling, address) in [
+            ("info@münchen.example", "info@xn--mnchen-3ya.example"),
+            ("INFO@MÜNCHEN.example", "info@xn--mnchen-3ya.example"),
+            ("info@mu\u{308}nchen.example", "info@xn--mnchen-3ya.example"),
+            ("info@XN--MNCHEN-3YA.example", "info@xn--mnchen-3ya.example"),
+            ("ann@例え\u{3002}テスト", "ann@xn--r8jz45g.xn--zckzah"),
+            ("ann@straße.example", "ann@xn--strae-oqa.example"),
+            ("jose\u{301}@example.com", "jos\u{e9}@example.com"),
+            ("JOSÉ@example.com", "jos\u{e9}@example.com"),
+            ("\u{feff}ann@example.com\u{200b}", "ann@example.com"),
+            ("\u{3000}ann@example.com\u{a0}", "ann@example.com"),
+            ("ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ann@example.com"),
+            ("ann﹫example.com", "ann@example.com"),
+            ("अजय@example.com", "अजय@example.com"),
+            ("किरण@example.com", "किरण@example.com"),
+        ] {
+            let parsed = EmailAddress::parse(spelling).unwrap();
+            assert_eq!(parsed.expose(), address, "{spelling:?}");
+            assert_eq!(EmailAddress::parse(address).as_ref(), Ok(&parsed));
+        }
+        assert_ne!(EmailAddress::parse("jose@example.com"), EmailAddress::parse("josé@example.com"));
+    }
+
+    #[test]
+    fn an_address_of_an_older_version_is_read_as_it_is() {
+        for old in ["info@münchen.example", "ann\u{e000}@example.com", "ann@example.com"] {
+            assert_eq!(EmailAddress::stored(old).unwrap().expose(), old);
+        }
+        for wrong in ["ann", "ann b@example.com", "ann@exam\u{0}ple.com"] {
+            assert!(EmailAddress::stored(wrong).is_err());
+        }
+        let asked: EmailAddress = serde_json::from_str("\"info@münchen.example\"").unwrap();
+        assert_eq!(asked.domain(), "xn--mnchen-3ya.example", "a request is normalised");
+    }
+
+    #[test]
     fn debug_output_hides_the_person() {
         assert_eq!(
             format!("{:?}", EmailAddress::parse("ann@example.com").unwrap()),
@@ -130,11 +240,27 @@ mod tests {
             ("", EmailError::Empty),
             ("\"ann b\"@example.com", EmailError::Quoted),
             ("ann@exam\u{200b}ple.com", EmailError::Invisible),
-            ("ann b@example.com", EmailError::Invisible),
+            ("ann b@example.com", EmailError::Blank),
+            ("ann demo@example.com ", EmailError::Blank),
+            ("ann@ example.com", EmailError::Blank),
+            ("ann@example.com; bob@example.org", EmailError::Several),
+            ("ann@example.com,bob@example.org", EmailError::Several),
+            ("ann@example.com bob@example.org", EmailError::Several),
+            ("Ann Lee <ann@example.com>, Bob <bob@example.org>", EmailError::Several),
+            ("Ann Lee <ann@example.com>", EmailError::DisplayName),
+            ("\"Lee, Ann\" <ann@example.com>", EmailError::DisplayName),
+            ("<ann@example.com>", EmailError::DisplayName),
+            ("ann@example.com (Ann Lee)", EmailError::DisplayName),
+            ("mailto:ann@example.com", EmailError::Mailto),
+            ("MAILTO:ann@example.com?subject=x", EmailError::Mailto),
+            ("not an address", EmailError::Invisible),
+            ("ann\u{e0041}@example.com", EmailError::Invisible),
+            ("ann@exam\u{202e}ple.com", EmailError::Invisible),
+            ("ann@münchen..example", EmailError::Invalid),
             ("ann@example", EmailError::Invalid),
             ("ann.example.com", EmailError::Invalid),
             ("ann@b@example.com", EmailError::Invalid),
-            ("Ann<ann@example.com>", EmailError::Invalid),
+            ("Ann<ann@example.com>", EmailError::DisplayName),
             ("ann@[192.0.2.1]", EmailError::Invalid),
             ("ann..b@example.com", EmailError::Invalid),
             (".ann@example.com", EmailError::Invalid),

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, DeliveryId, Lead, LeadId};
+use crate::{ContentHash, DeliveryId, FieldNote, Lead, LeadId};
 
 /// The version of [`LeadEvent`]'s wire format. A reader refuses any other.
 pub const EVENT_VERSION: u32 = 1;
@@ -19,6 +19,10 @@ pub struct LeadEvent {
     pub received_at: Timestamp,
     /// The parsed content.
     pub lead: Lead,
+    /// Fields of the webhook that were dropped or cut, for the audit trail. Not part of the content: two deliveries that
+    /// differ only here are the same. Absent in events of older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<FieldNote>,
 }
 
 impl LeadEvent {
@@ -30,7 +34,14 @@ impl LeadEvent {
             content_hash: lead.content_hash(),
             received_at,
             lead,
+            notes: Vec::new(),
         }
+    }
+
+    /// The same event with notes on the fields that were dropped or cut.
+    #[must_use]
+    pub fn with_notes(self, notes: Vec<FieldNote>) -> Self {
+        Self { notes, ..self }
     }
 
     /// Identifies the delivery: the same lead with the same content has the same id.
@@ -38,12 +49,61 @@ impl LeadEvent {
         DeliveryId::derive(&self.lead_id, &self.content_hash)
     }
 
-    /// Whether the event is in our version and its ids really are those of its content.
+    /// Whether the event is in our version, its ids really are those of its content, and its notes are within their bounds.
     ///
     /// A queue is a trust boundary: a message whose id is not its content's would write one lead's data to another's record.
     pub fn is_consistent(&self) -> bool {
         self.version == EVENT_VERSION
             && self.lead_id == self.lead.id()
             && self.content_hash == self.lead.content_hash()
+            && self.notes.len() <= FieldNote::MAX_NOTES
+            && self.notes.iter().all(|note| note.field.len() <= FieldNote::MAX_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CampaignId, EmailAddress, FieldIssue};
+
+    fn event(email: &str) -> LeadEvent {
+        let lead = Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse("c1").unwrap());
+        LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn notes_travel_and_change_no_id() {
+        let plain = event("ann@example.com");
+        let note = FieldNote { field: "company".into(), issue: FieldIssue::Cut };
+        let noted = plain.clone().with_notes(vec![note]);
+        assert_eq!(noted.delivery_id(), plain.delivery_id());
+        let read: LeadEvent = serde_json::from_str(&serde_json::to_string(&noted).unwrap()).unwrap();
+        assert!(read.is_consistent());
+        assert_eq!(read, noted);
+        assert!(
+            !serde_json::to_string(&plain).unwrap().contains("notes"),
+            "older readers see what they know"
+        );
+    }
+
+    #[test]
+    fn notes_out_of_bounds_are_inconsistent() {
+        let note = |bytes: usize| FieldNote { field: "x".repeat(bytes), issue: FieldIssue::Cut };
+        let noted = |notes: Vec<FieldNote>| event("ann@example.com").with_notes(notes).is_consistent();
+        assert!(noted(vec![note(FieldNote::MAX_BYTES); FieldNote::MAX_NOTES]));
+        assert!(!noted(vec![note(FieldNote::MAX_BYTES + 1)]));
+        assert!(!noted(vec![note(1); FieldNote::MAX_NOTES + 1]));
+    }
+
+    #[test]
+    fn an_event_of_an_older_version_stays_consistent() {
+        let old = "info@m\u{fc}nchen.example";
+        let mut json = serde_json::to_value(event("ann@example.com")).unwrap();
+        json["lead"]["email"] = old.into();
+        let lead: Lead = serde_json::from_value(json["lead"].clone()).unwrap();
+        assert_eq!(lead.email.expose(), old);
+        json["lead_id"] = lead.id().as_str().into();
+        json["content_hash"] = lead.content_hash().as_str().into();
+        assert!(serde_json::from_value::<LeadEvent>(json).unwrap().is_consistent());
     }
 }

@@ -5,7 +5,9 @@
 //!
 //! - [`Lead`] is the parsed, normalised content of one webhook; [`LeadEvent`] is what travels on a queue.
 //! - [`LeadId`] identifies a lead for ever, [`DeliveryId`] one accepted content of it.
+//! - [`FieldNote`] says which field of an accepted lead was dropped or cut.
 //! - [`Failure`] says how every failure in the system is to be treated.
+//! - [`text`] cleans texts of characters that cannot be seen.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
 mod campaign;
@@ -16,9 +18,12 @@ mod event;
 mod failure;
 mod id;
 mod judgement;
+mod name;
+mod note;
 mod personal;
 mod record;
 mod status;
+pub mod text;
 
 pub use campaign::{CampaignId, CampaignIdError};
 pub use canonical::canonical_json;
@@ -28,6 +33,7 @@ pub use event::{EVENT_VERSION, LeadEvent};
 pub use failure::{Dependency, Failure, FailureClass};
 pub use id::{ContentHash, DeliveryId, IdError, LeadId};
 pub use judgement::{Decision, Fit, FitScore, Intent};
+pub use note::{FieldIssue, FieldNote};
 pub use personal::Personal;
 pub use record::Lead;
 pub use status::LeadStatus;

@@ -1,9 +1,10 @@
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json};
+use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json, name};
 
 /// The parsed, normalised content of one webhook: absent values are absent, never empty.
 ///
@@ -11,8 +12,10 @@ use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_j
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
     /// Who.
+    #[serde(deserialize_with = "stored_email")]
     pub email: EmailAddress,
     /// Through which campaign.
+    #[serde(deserialize_with = "stored_campaign")]
     pub campaign_id: CampaignId,
     /// The whole name, where the sender gives it in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,14 @@ pub struct Lead {
     /// Top-level fields that have no meaning to us. Kept, and never shown to a model.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
+}
+
+fn stored_email<'de, D: Deserializer<'de>>(source: D) -> Result<EmailAddress, D::Error> {
+    EmailAddress::stored(&String::deserialize(source)?).map_err(D::Error::custom)
+}
+
+fn stored_campaign<'de, D: Deserializer<'de>>(source: D) -> Result<CampaignId, D::Error> {
+    CampaignId::stored(String::deserialize(source)?).map_err(D::Error::custom)
 }
 
 impl Lead {
@@ -89,16 +100,15 @@ impl Lead {
         (!parts.is_empty()).then(|| parts.join(" ").into())
     }
 
-    /// Given name and family name, split at the last space where the sender gave it in one.
+    /// Given name and family name. Where the sender gave the name in one, it is taken apart: particles (`van der`) and
+    /// suffixes (`Jr.`) belong to the family name, and a name of one word is one.
     pub fn name_parts(&self) -> (Option<Personal<String>>, Option<Personal<String>>) {
         if self.first_name.is_some() || self.last_name.is_some() {
             return (self.first_name.clone(), self.last_name.clone());
         }
-        match self.name.as_ref().map(|name| name.expose().rsplit_once(' ')) {
-            Some(Some((first, last))) => (Some(first.to_owned().into()), Some(last.to_owned().into())),
-            Some(None) => (None, self.name.clone()),
-            None => (None, None),
-        }
+        let Some(name) = &self.name else { return (None, None) };
+        let (first, last) = name::split(name.expose());
+        (first.map(Personal::new), last.map(Personal::new))
     }
 }
 

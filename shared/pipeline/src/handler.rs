@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use crm::{CrmMode, Plan};
 use enrichment::Enrichment;
 use grounding::GroundingStatus;
-use intake::parse_lead;
+use intake::parse_webhook;
 use jiff::Timestamp;
 use lead::{Failure, LeadEvent};
 use queue::{LeadHandler, Message, Settlement};
@@ -182,12 +182,12 @@ fn read(message: &Message) -> Result<LeadEvent, Failure> {
 /// of a webhook. What is neither will never be one.
 pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> {
     let Ok(event) = serde_json::from_str::<LeadEvent>(body) else {
-        let lead = parse_lead(body.as_bytes()).map_err(|rejection| {
+        let parsed = parse_webhook(body.as_bytes(), None).map_err(|rejection| {
             let problem =
                 format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
             Failure::permanent("unreadable_message", problem)
         })?;
-        return Ok(LeadEvent::new(lead, sent_at));
+        return Ok(LeadEvent::new(parsed.lead, sent_at).with_notes(parsed.notes));
     };
     if event.is_consistent() {
         Ok(event)

@@ -136,7 +136,10 @@ impl Store {
             }
             Accept::New | Accept::Duplicate { .. } | Accept::Erased => {}
         }
-        let detail = json!({ "revision": revision, "received_at": event.received_at });
+        let mut detail = json!({ "revision": revision, "received_at": event.received_at });
+        if !event.notes.is_empty() {
+            detail["fields"] = json!(event.notes);
+        }
         audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
         Ok(accepted)
     }

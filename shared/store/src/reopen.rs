@@ -145,5 +145,6 @@ pub(crate) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
         content_hash: row.id("content_hash")?,
         received_at: from_millis(row.number("received_at")?),
         lead: row.json("content")?,
+        notes: Vec::new(), // in the audit trail since the delivery was accepted
     })
 }

@@ -1,5 +1,6 @@
 //! Outside text made safe for a terminal.
 
+use lead::text::visible;
 use serde_json::Value;
 
 /// The longest value shown, in characters.
@@ -7,8 +8,7 @@ pub(super) const MAX_VALUE_CHARS: usize = 160;
 
 /// One line of visible text, cut to a length: no line break, no escape sequence, nothing that turns the text around.
 pub(super) fn line(text: &str, max_chars: usize) -> String {
-    let visible: String = text.chars().map(|c| if is_unseen(c) { ' ' } else { c }).collect();
-    let text = visible.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
@@ -25,13 +25,6 @@ pub(super) fn value(value: &Value) -> String {
         }
         other => line(&other.to_string(), MAX_VALUE_CHARS),
     }
-}
-
-/// Control characters, and the zero-width and directional code points of Unicode.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use super::schemas::{
 ///
 /// The body is JSON or a form, whatever the Content-Type says; at most 256 KiB. Empty texts and "null" count as absent. The
 /// answer means that the lead is stored: it is worked on afterwards, and is never lost. The same content again is a
-/// duplicate, other content for the same e-mail address and campaign a revision of the same lead.
+/// duplicate, other content for the same e-mail address and campaign a revision of the same lead. A malformed field other
+/// than these two is dropped or cut, and listed in the audit trail.
 #[utoipa::path(
     post, path = "/leads", tag = "leads", operation_id = "postLead",
     request_body(description = "One lead", content(
@@ -28,7 +29,7 @@ use super::schemas::{
             example = json!({"status": "rejected", "error": "invalid_email", "field": "email", "message": "email must have a domain"})),
         (status = 401, description = "No valid token and no valid signature", body = Rejected),
         (status = 403, description = "Without a webhook secret only this machine may post, and no page of another site", body = Rejected),
-        (status = 405, description = "This process takes in no leads", body = Rejected),
+        (status = 405, description = "Leads are sent with POST, and this process may take in none", body = Rejected),
         (status = 408, description = "The body did not arrive in time; post it again", body = Rejected),
         (status = 413, description = "The body is larger than 256 KiB", body = Rejected),
         (status = 503, description = "The lead may not have been stored; post it again", body = Unavailable),

@@ -60,6 +60,9 @@ async fn another_method_is_405_also_beside_the_webhook() {
     ] {
         let answer = merged.ask(Method::PUT, path, "").await;
         assert_eq!(answer.error(), (405, "method_not_allowed"), "{path}");
+        // Senders get the body of every answer to them.
+        let status = answer.json.get("status").cloned();
+        assert_eq!(status, (path == "/leads").then(|| "rejected".into()), "{path}");
         let mut methods: Vec<_> =
             answer.headers["allow"].to_str().unwrap().split(',').map(str::trim).collect();
         methods.sort_unstable();

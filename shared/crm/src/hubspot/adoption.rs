@@ -30,10 +30,12 @@ impl HubSpotCrm {
         let Some((notes, contacts)) = self.anchor_objects().await? else { return Ok(()) };
         let (object, key) = notes;
         let campaign = actions.iter().find_map(|planned| match &planned.action {
-            Action::UpsertLead(details) | Action::CreateLead(details) => Some(details.campaign_id.as_str()),
+            Action::UpsertLead(details) | Action::CreateLead(details) => {
+                Some(lead::text::visible(details.campaign_id.as_str()))
+            }
             _ => None,
         });
-        let body = format!("RevenueFlow: a lead of the campaign {}", campaign.unwrap_or("(not told)"));
+        let body = format!("RevenueFlow: a lead of the campaign {}", campaign.as_deref().unwrap_or("(not told)"));
         let fields: Map<String, Value> = [
             ("hs_note_body".to_owned(), json!(html(&body))),
             ("hs_timestamp".to_owned(), json!(self.clock.now().to_string())),

@@ -25,6 +25,7 @@ mod hostile;
 mod ledger;
 mod limits;
 mod lists;
+mod notes;
 mod order;
 mod quarantine;
 mod reopen;
