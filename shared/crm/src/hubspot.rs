@@ -25,6 +25,7 @@ mod api;
 mod errors;
 mod execute;
 mod facts;
+mod leave_out;
 mod look;
 mod markup;
 mod pace;

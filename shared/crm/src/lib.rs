@@ -53,7 +53,7 @@ pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 pub use ledger::{Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
-pub use mapping::{MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
+pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
 pub use plan::Plan;
 pub use salesforce::{AutoAssign, Salesforce, SalesforceCredentials, SalesforceSettings};

@@ -157,8 +157,11 @@ impl MockCrm {
             return Ok(Ok(effect));
         }
         let mut fields = fields_of(&row)?;
-        let present =
-            (!created).then(|| PresentRecord { record_id: effect.record_id.clone(), fields: fields.clone() });
+        let present = (!created).then(|| PresentRecord {
+            record_id: effect.record_id.clone(),
+            fields: fields.clone(),
+            adopted: false,
+        });
         fields.extend(
             self.decide(lead, planned, present.as_ref()).map(|write| write.fields()).unwrap_or_default(),
         );
@@ -187,7 +190,11 @@ impl MockCrm {
 
     async fn present(&self, object: Object, external_id: &str) -> Result<Option<PresentRecord>, Failure> {
         let record = self.record(object, external_id).await?;
-        Ok(record.map(|record| PresentRecord { record_id: record.record_id, fields: record.fields }))
+        Ok(record.map(|record| PresentRecord {
+            record_id: record.record_id,
+            fields: record.fields,
+            adopted: false,
+        }))
     }
 
     async fn put_back(&self, change: &FieldChange, old: Value) -> Result<(), DatabaseError> {
@@ -239,7 +246,8 @@ impl Executor for MockCrm {
         let Some(record) = self.record(action.action.object(), action.external_id(lead)).await? else {
             return Ok(None);
         };
-        let present = PresentRecord { record_id: record.record_id.clone(), fields: record.fields };
+        let present =
+            PresentRecord { record_id: record.record_id.clone(), fields: record.fields, adopted: false };
         let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_in_place());
         let created = action.action.mode() != Mode::Update && record.writes == 1;
         Ok(in_place.then_some(Effect { record_id: record.record_id, created }))

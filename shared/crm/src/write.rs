@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::adopted::AdoptedRecord;
 use crate::{FieldSchema, Mapping, Mode, Object, ObjectSchema, PlannedAction, Rule, Write};
+
+mod adopted;
 
 /// A record as the CRM has it now. Its `Debug` hides the values.
 #[derive(Clone, PartialEq)]
@@ -14,6 +17,8 @@ pub struct PresentRecord {
     pub record_id: String,
     /// The values of the fields that were read, by the CRM's names. Null and empty texts count as absent.
     pub fields: Map<String, Value>,
+    /// Whether it was there before us: people maintain it, and the rules' `adopted` holds for it.
+    pub adopted: bool,
 }
 
 /// One field that a plan touches.
@@ -74,6 +79,12 @@ pub enum LeftOut {
     MovesBack,
     /// The rule has `values`, and this one is not among them.
     NotMapped,
+    /// The record was there before us, and the rule's `adopted` leaves the field to people.
+    Adopted,
+    /// The record was there before us, and its score is higher.
+    LowersScore,
+    /// The record was there before us, the person is a customer, and the judgement would be lower.
+    Customer,
 }
 
 impl LeftOut {
@@ -89,6 +100,9 @@ impl LeftOut {
             Self::NotInPicklist => "the picklist has no such value",
             Self::MovesBack => "the CRM is further along",
             Self::NotMapped => "the mapping has no value for it",
+            Self::Adopted => "the record was there before us, and people maintain the field",
+            Self::LowersScore => "the record was there before us, and has a higher score",
+            Self::Customer => "the person is a customer, and the judgement would be lower",
         }
     }
 }
@@ -150,7 +164,9 @@ impl RecordWrite {
     ) -> Option<Self> {
         let object = mapping.object(target)?;
         let mut changes = Vec::new();
-        for mapped in mapping.fields(&planned.action, target, present.is_none()) {
+        let fields = mapping.fields(&planned.action, target, present.is_none());
+        let adopted = AdoptedRecord::of(object, &fields, present);
+        for mapped in fields {
             let rule = mapped.rule;
             let field = schema.and_then(|schema| schema.0.get(rule.field()));
             let old = present.and_then(|record| record.value(rule.field())).cloned();
@@ -158,7 +174,10 @@ impl RecordWrite {
                 None => (None, false, Some(LeftOut::NotMapped)),
                 Some(_) if schema.is_some() && field.is_none() => (None, false, Some(LeftOut::NotInSchema)),
                 Some(value) => {
-                    decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref())
+                    let (new, cut, left_out) =
+                        decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref());
+                    let kept = || adopted.as_ref().and_then(|record| record.keeps(rule, old.as_ref()));
+                    (new, cut, left_out.or_else(kept))
                 }
             };
             changes.push(FieldChange {

@@ -291,7 +291,7 @@ async fn a_merged_record_is_found_by_its_id_and_its_address() {
 async fn the_day_of_the_quota_follows_the_accounts_clocks() {
     let (fake, hubspot, clock) = hubspot().await;
     // The clock stands at midnight UTC. In two hours the account's offset goes from five hours behind to four.
-    let change = json!({"daily": 1, "offset_change": ["1970-01-01T02:00:00Z", -240]});
+    let change = json!({"daily": 1, "offset_change": ["2026-01-01T02:00:00Z", -240]});
     assert_eq!(call(&fake, "PUT", "/_account", change).await.0, 200);
     let owners = async || call(&fake, "GET", "/crm/owners/2026-03", Value::Null).await.0;
     assert_eq!((owners().await, owners().await), (200, 429));
