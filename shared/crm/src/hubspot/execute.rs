@@ -279,7 +279,7 @@ impl Done {
                 return Err(failure.clone());
             }
             let written = self.others.get(external_id).cloned().unwrap_or_else(|| Err(nothing()))?;
-            return Ok(Effect { record_id: written.record_id, created: written.created });
+            return Ok(Effect::new(written.record_id, written.created));
         }
         let contact = self.contact.clone().unwrap_or_else(|| Err(nothing()))?;
         if domain_of(action).is_some() {
@@ -290,7 +290,7 @@ impl Done {
                 return Err(failure.clone());
             }
         }
-        Ok(Effect { record_id: contact.record_id, created: contact.created })
+        Ok(Effect::new(contact.record_id, contact.created))
     }
 }
 

@@ -23,7 +23,7 @@ impl HubSpotCrm {
         if !in_place {
             return Ok(None);
         }
-        let found = |record_id: &str| Some(Effect { record_id: record_id.to_owned(), created: false });
+        let found = |record_id: &str| Some(Effect::new(record_id, false));
         if !is_person(action.object()) {
             let other = resolution.others.get(planned.external_id(lead)).filter(|other| other.attached);
             return Ok(other.and_then(|other| found(&other.present.record_id)));
