@@ -28,6 +28,7 @@ mod facts;
 mod leave_out;
 mod look;
 mod markup;
+mod outcome;
 mod pace;
 mod records;
 mod resolve;

@@ -152,7 +152,7 @@ impl MockCrm {
             return Ok(Err(Failure::permanent("crm_record_missing", message)));
         };
         let created = row.try_get::<i64, _>("writes")? == 0;
-        let effect = Effect { record_id: row.try_get("record_id")?, created };
+        let effect = Effect::new(row.try_get::<String, _>("record_id")?, created);
         if mode == Mode::Create && !created {
             return Ok(Ok(effect));
         }
@@ -162,9 +162,11 @@ impl MockCrm {
             fields: fields.clone(),
             adopted: false,
         });
-        fields.extend(
-            self.decide(lead, planned, present.as_ref()).map(|write| write.fields()).unwrap_or_default(),
-        );
+        let mut effect = effect;
+        if let Some(write) = self.decide(lead, planned, present.as_ref()) {
+            fields.extend(write.fields());
+            effect = effect.without(write.omissions());
+        }
         sqlx::query(
             "UPDATE mock_crm_record SET fields = $1, writes = writes + 1, updated_at = $2 \
              WHERE object = $3 AND external_id = $4",
@@ -250,7 +252,7 @@ impl Executor for MockCrm {
             PresentRecord { record_id: record.record_id.clone(), fields: record.fields, adopted: false };
         let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_in_place());
         let created = action.action.mode() != Mode::Update && record.writes == 1;
-        Ok(in_place.then_some(Effect { record_id: record.record_id, created }))
+        Ok(in_place.then(|| Effect::new(record.record_id, created)))
     }
 
     async fn probe(&self) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::errors::{self, Meaning, Refused};
 use super::leave_out::{By, Row};
 use super::markup::as_sent;
+use super::outcome::Done;
 use super::records::{Rows, Written};
 use super::resolve::{Resolution, domain_of, is_person, makes_the_contact};
 use super::{DEPENDENCY, HubSpotCrm};
@@ -15,17 +16,6 @@ use crate::{Action, Effect, Mode, Object, PlannedAction};
 
 /// How often a plan is resolved again because somebody else was quicker.
 const MAX_ROUNDS: usize = 3;
-
-/// What the records of a plan came to.
-#[derive(Default)]
-struct Done {
-    contact: Option<Result<Written, Refused>>,
-    company: Option<Result<Written, Refused>>,
-    /// By external id.
-    others: HashMap<String, Result<Written, Refused>>,
-    /// What is wrong with associating the contact with the company.
-    tie: Option<Refused>,
-}
 
 /// What became of each action, from the first on.
 type Outcomes = Vec<Result<Effect, Refused>>;
@@ -64,8 +54,9 @@ impl HubSpotCrm {
         let done = self.write(lead, possible, &resolution).await;
         let mut outcomes = Outcomes::new();
         let mut created_told = false;
-        for planned in possible {
+        for (planned, resolved) in possible.iter().zip(&resolution.actions) {
             let mut outcome = done.of(lead, &planned.action, planned.external_id(lead));
+            outcome = outcome.map(|effect| effect.without(done.omissions(&resolved.writes)));
             // The record is new for the action that made it, and there for those that follow.
             if let Ok(effect) = &mut outcome
                 && is_person(planned.action.object())
@@ -269,34 +260,6 @@ impl HubSpotCrm {
             self.api.associate(name, companies.object(), &pairs(company_id)).await?;
         }
         Ok(())
-    }
-}
-
-impl Done {
-    fn of(&self, lead: &LeadId, action: &Action, external_id: &str) -> Result<Effect, Refused> {
-        let nothing = || -> Refused {
-            let message = "not sent, since an earlier write failed";
-            Failure::transient("crm_unavailable", message).on(DEPENDENCY).into()
-        };
-        let is_of_lead = external_id == lead.as_str() || is_person(action.object());
-        if !is_of_lead {
-            // What is beside the lead is not written without the lead.
-            if let Some(Err(failure)) = &self.contact {
-                return Err(failure.clone());
-            }
-            let written = self.others.get(external_id).cloned().unwrap_or_else(|| Err(nothing()))?;
-            return Ok(Effect { record_id: written.record_id, created: written.created });
-        }
-        let contact = self.contact.clone().unwrap_or_else(|| Err(nothing()))?;
-        if domain_of(action).is_some() {
-            if let Some(Err(failure)) = &self.company {
-                return Err(failure.clone());
-            }
-            if let Some(failure) = &self.tie {
-                return Err(failure.clone());
-            }
-        }
-        Ok(Effect { record_id: contact.record_id, created: contact.created })
     }
 }
 

@@ -174,22 +174,34 @@ impl Api {
         Ok(pairs)
     }
 
-    /// The records with this value in a property, the one changed last first; at most ten. What was written in the last
-    /// seconds is not among them.
+    /// The records with this value in a property, or in the list of further values `also`, the one changed last first; at
+    /// most ten. What was written in the last seconds is not among them.
     pub(super) async fn search(
         &self,
         object: &str,
         property: &str,
+        also: Option<&str>,
         value: &str,
         properties: &[String],
     ) -> Result<Vec<PresentRecord>, Failure> {
-        let filter = json!({"propertyName": property, "operator": "EQ", "value": value});
+        let group = |property: &str, operator: &str| json!({"filters": [{"propertyName": property, "operator": operator, "value": value}]});
+        let mut groups = vec![group(property, "EQ")];
+        groups.extend(also.map(|also| group(also, "CONTAINS_TOKEN")));
+        let mut asked = properties.to_vec();
+        asked.extend([property].into_iter().chain(also).map(str::to_owned));
         let body = json!({
-            "filterGroups": [{"filters": [filter]}], "properties": properties, "limit": 10,
+            "filterGroups": groups, "properties": asked, "limit": 10,
             "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
         });
         let answer = self.post(&self.path("objects", &[object, "search"]), &body).await?;
-        Ok(rows(&answer, "results").filter_map(record_of).collect())
+        let mut found: Vec<PresentRecord> = rows(&answer, "results").filter_map(record_of).collect();
+        // Tokens may be parts of another value.
+        found.retain(|record| {
+            let held = |name: &str| record.value(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let has = |list: String| list.split(';').any(|one| one.trim().eq_ignore_ascii_case(value));
+            has(held(property)) || also.is_some_and(|also| has(held(also)))
+        });
+        Ok(found)
     }
 }
 

@@ -12,6 +12,9 @@ use crate::{Action, Mode, Object, PlannedAction, PresentRecord, RecordWrite};
 /// The property of companies that people know them by. It is not unique.
 const DOMAIN: &str = "domain";
 
+/// The domains of a company beside its first one, with `;` between them.
+const MORE_DOMAINS: &str = "hs_additional_domains";
+
 /// The addresses of a contact beside its first one, with `;` between them.
 const MORE_ADDRESSES: &str = "hs_additional_emails";
 
@@ -182,10 +185,22 @@ impl HubSpotCrm {
         if let Some(present) = self.api.read_record(object, key, domain, &properties).await? {
             return Ok(company(Some(present), true));
         }
-        let found = self.api.search(object, DOMAIN, domain, &properties).await?;
-        let unclaimed = found.into_iter().filter(|record| record.value(key).is_none());
-        let oldest = unclaimed.min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX));
-        Ok(company(oldest, false))
+        let also = Some(MORE_DOMAINS).filter(|name| schema.0.contains_key(*name));
+        let found = self.api.search(object, DOMAIN, also, domain, &properties).await?;
+        let oldest = |records: Vec<PresentRecord>| {
+            records.into_iter().min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX))
+        };
+        let is_further = |record: &PresentRecord| {
+            let more = record.value(MORE_DOMAINS).and_then(|more| more.as_str()).unwrap_or_default();
+            more.split(';').any(|one| one.trim().eq_ignore_ascii_case(domain))
+        };
+        // A company that another one was merged into is found by its further domain, and keeps the key it has.
+        let (unclaimed, claimed): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|record| record.value(key).is_none());
+        match oldest(unclaimed) {
+            Some(record) => Ok(company(Some(record), false)),
+            None => Ok(company(oldest(claimed.into_iter().filter(is_further).collect()), true)),
+        }
     }
 
     /// The records beside the lead that are there already.

@@ -98,6 +98,29 @@ impl Rule {
         self.source.is_judgement()
     }
 
+    /// What a new record gets where there is no value of ours, or none that the CRM takes.
+    pub fn default(&self) -> Option<&str> {
+        self.default.as_deref()
+    }
+
+    /// Whether a part of the value would be another value, so that it is left out where it is too long: addresses, telephone
+    /// numbers, ids. Of a fact, which may be anything, an e-mail address and a link.
+    pub(crate) fn is_never_cut(&self, value: &Value) -> bool {
+        let text = value.as_str().unwrap_or_default();
+        match &self.source {
+            Source::Own(name) => {
+                let key = name.split_once('.').map_or(*name, |(_, key)| key);
+                matches!(key, "email" | "phone" | "domain" | "owner" | "campaign_id")
+            }
+            Source::Fact(_) => {
+                lead::EmailAddress::parse(text).is_ok()
+                    || text.starts_with("https://")
+                    || text.starts_with("http://")
+            }
+            Source::Constant(_) => true,
+        }
+    }
+
     /// Where the value comes from, as the mapping writes it.
     pub fn origin(&self) -> &str {
         self.source.as_str()

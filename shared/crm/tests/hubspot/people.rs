@@ -263,3 +263,21 @@ async fn a_task_is_given_to_somebody_else_and_is_not_made_where_it_is_gone() {
     assert_eq!(results[0].as_ref().unwrap_err().code, "crm_record_missing");
     assert_eq!(place.counts(), counts);
 }
+
+#[tokio::test]
+async fn company_that_was_merged_is_not_created_again() {
+    let place = Place::prepared().await;
+    let plan = suite_plan("ann", "CTO", 87);
+    done(&place.executor(), &plan).await;
+    let ours = place.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
+    let key = ("revenueflow_domain_key", "example.org");
+    let theirs = place.hubspot.add(Kind::Company, &[("domain", "example.org"), key]);
+    assert!(place.hubspot.merge(Kind::Company, theirs, ours.id));
+    place.clock.advance(Duration::from_secs(10));
+    done(&place.executor(), &suite_plan("bob", "CTO", 87)).await;
+    assert_eq!(place.counts()[1], 1);
+    let company = place.hubspot.record(Kind::Company, "domain", "example.org").unwrap();
+    assert_eq!((company.id, company.get(key.0)), (theirs, Some(key.1)));
+    let bob = place.contact("bob@example.com");
+    assert!(place.hubspot.associated(Kind::Contact, bob.id, Kind::Company).contains_key(&theirs));
+}

@@ -1,7 +1,7 @@
 //! Records and properties that `HubSpot` refuses: what becomes of this lead, and that nothing becomes of the others.
 
 use crm::testing::suite_plan;
-use crm::{Executor as _, Plan};
+use crm::{Executor as _, LeftOut, Plan};
 use lead::FailureClass;
 use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
 use sandbox::{Fault, Misbehaviour};
@@ -82,6 +82,12 @@ async fn archived_owner_is_left_out_and_the_rest_is_written() {
         assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), None);
         assert_eq!(place.made(&plan, "create_task").get("hubspot_owner_id"), None);
         assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+        let left_out = |index: usize| results[index].as_ref().unwrap().left_out.clone();
+        for (index, source) in [(0, "lead.owner"), (4, "task.owner")] {
+            let [omission] = &left_out(index)[..] else { panic!("{:?}", left_out(index)) };
+            assert_eq!((omission.source.as_str(), omission.reason), (source, LeftOut::OwnerInactive));
+        }
+        assert_eq!(left_out(2), [], "each action reports its own");
     }
     let place = Place::prepared().await;
     let plan = owned_by(HubSpot::OWNER);
@@ -120,6 +126,9 @@ async fn each_kind_of_refused_property_is_left_out() {
         assert!(results.iter().all(Result::is_ok), "{property}: {results:?}");
         let contact = place.made(&plan, "upsert_lead");
         assert_eq!(contact.get(property), None);
+        let fields = results.iter().flatten().flat_map(|effect| &effect.left_out);
+        let fields: Vec<&str> = fields.map(|omission| omission.field.as_str()).collect();
+        assert_eq!(fields, [property], "it is reported");
         assert_eq!((contact.get("email"), contact.get("firstname")), (Some("ann@example.com"), Some("ann")));
         assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
     }
