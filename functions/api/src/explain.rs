@@ -16,7 +16,7 @@ use std::fmt;
 use jiff::Timestamp;
 use lead::{DeliveryId, Failure, LeadId, LeadStatus, Personal};
 use serde::Serialize;
-use store::{ActionRecord, AnalysisRecord, DeliveryRecord, LeadRecord};
+use store::{ActionRecord, AnalysisRecord, DeliveryRecord, LeadRecord, Omission};
 
 use crate::RoutingView;
 
@@ -90,6 +90,9 @@ pub struct Written {
     pub created: Option<bool>,
     /// The fields it wrote, by our names.
     pub fields: Vec<String>,
+    /// The fields that did not reach the record, with the reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Omission>,
     /// Why it had no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -125,6 +128,7 @@ impl Explanation {
                 state: action.state,
                 record_id: action.record_id,
                 created: action.created,
+                left_out: action.left_out,
                 failure: action.failure,
                 at: action.updated_at,
             })

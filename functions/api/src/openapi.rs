@@ -226,7 +226,7 @@ mod tests {
         let description = json!(openapi());
         let states = &description["components"]["schemas"]["ActionState"]["enum"];
         let failure = lead::Failure::permanent("c", "m");
-        let effect = crm::Effect { record_id: String::new(), created: true };
+        let effect = crm::Effect::new("", true);
         for outcome in [
             crm::Outcome::Done(effect),
             crm::Outcome::Failed(failure.clone()),

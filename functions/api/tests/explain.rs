@@ -149,6 +149,7 @@ impl Case {
             state: "pending".into(),
             record_id: None,
             created: None,
+            left_out: Vec::new(),
             failure: None,
             attempts: 1,
             updated_at: at("2026-01-31T09:00:03Z"),

@@ -67,7 +67,7 @@ impl Executor for Crm {
             return vec![Err(failure)];
         }
         self.written.lock().unwrap().push((lead.clone(), Instant::now()));
-        let effect = Effect { record_id: lead.to_string(), created: true };
+        let effect = Effect::new(lead.to_string(), true);
         actions.iter().map(|_| Ok(effect.clone())).collect()
     }
 

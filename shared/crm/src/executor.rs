@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use lead::{Failure, LeadId};
 use serde::{Deserialize, Serialize};
 
-use crate::{About, FieldChange, Known, PlannedAction, Restored, SchemaProblem};
+use crate::{About, FieldChange, Known, Omission, PlannedAction, Restored, SchemaProblem};
 
 /// What an action left behind in the CRM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,27 @@ pub struct Effect {
     pub record_id: String,
     /// Whether the record is new, as far as can be told: an effect found after its reply was lost may not know.
     pub created: bool,
+    /// The fields that did not reach the record.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Omission>,
+}
+
+impl Effect {
+    /// An effect with every field written.
+    pub fn new(record_id: impl Into<String>, created: bool) -> Self {
+        Self { record_id: record_id.into(), created, left_out: Vec::new() }
+    }
+
+    /// The same with the fields that were left out of the action's records. The same field is named once.
+    #[must_use]
+    pub fn without(mut self, left_out: impl IntoIterator<Item = Omission>) -> Self {
+        for omission in left_out {
+            if !self.left_out.contains(&omission) {
+                self.left_out.push(omission);
+            }
+        }
+        self
+    }
 }
 
 /// A CRM. Only the [`Guard`](crate::Guard) writes through it.

@@ -32,6 +32,8 @@ const OF_THE_RECORD: &[&str] = &[
     "crm_cannot_insert_update_activate_entity", // a trigger that met a lock
     "crm_locked",
     "crm_conflict",
+    "crm_row_refused",
+    "crm_row_unanswered",
 ];
 
 /// What the CRM is asked for. Each has a breaker of its own, since a CRM may do the one and not the other, and what it does

@@ -343,6 +343,7 @@ impl Guard {
         }
         for (planned, outcome) in progress.news() {
             self.report(plan, planned, label(outcome), outcome.failure());
+            self.report_omissions(plan, outcome);
         }
         self.ledger.finish(&progress.outcomes()).await?;
         Ok(progress.into_result(self.provider()))
@@ -416,6 +417,20 @@ impl Guard {
 
     fn named(&self, failure: Failure) -> Failure {
         if failure.dependency.is_some() { failure } else { failure.on(self.dependency().clone()) }
+    }
+
+    /// One line and one count for each field that was left out. The names are the mapping's, so there are few of them.
+    fn report_omissions(&self, plan: &Plan, outcome: &Outcome) {
+        let (provider, lead_id) = (self.provider(), &plan.lead_id);
+        for omission in outcome.effect().into_iter().flat_map(|effect| &effect.left_out) {
+            let (object, reason) = (omission.object.as_str(), omission.reason.code());
+            metrics::counter!(
+                "revenueflow_crm_fields_left_out_total", "provider" => provider, "object" => object,
+                "field" => omission.field.clone(), "reason" => reason
+            )
+            .increment(1);
+            tracing::warn!(%lead_id, provider, object, field = %omission.field, reason, "crm field left out");
+        }
     }
 
     /// One line and one count for each action. Ids and codes only: parameters are personal.

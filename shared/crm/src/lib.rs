@@ -20,6 +20,7 @@
 
 mod action;
 mod action_id;
+mod address;
 mod allow_list;
 mod executor;
 mod facts;
@@ -31,6 +32,7 @@ mod ledger;
 mod limits;
 pub mod mapping;
 mod mock;
+mod omission;
 pub mod parameters;
 mod plan;
 mod progress;
@@ -53,8 +55,9 @@ pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 pub use ledger::{Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
-pub use mapping::{MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
+pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
+pub use omission::Omission;
 pub use plan::Plan;
 pub use salesforce::{AutoAssign, Salesforce, SalesforceCredentials, SalesforceSettings};
 pub use schema::{

@@ -27,7 +27,11 @@
 //! | `write` | `always` (the default); `if_empty`: only where the CRM has nothing; `never_overwrite`: only on a record that we create |
 //! | `default` | what a new record gets where we have no value |
 //! | `values` | our words and the CRM's; a word that is not in it is left out |
-//! | `order` | the CRM's words from first to last: the field is never moved back, and a word that is not in it is left alone |
+//! | `order` | the CRM's words from first to last: the field is never moved back, and a word that is not in it is left alone. Words in a list of their own count alike |
+//! | `adopted` | on a record that was there before us: `same`; `if_empty`; `not_lower`: unless the record's score is higher; `never`. Without it, what a form says of a person and `lead.status` are `if_empty`, everything else `same` |
+//!
+//! A table may also have `customers = { field, values }`: an adopted record with one of these values is a customer's, and is not
+//! given a lower judgement.
 //!
 //! # Which action carries what
 //!
@@ -45,7 +49,7 @@ mod rule;
 mod source;
 
 pub use file::MappingError;
-pub use rule::{Example, Rule, Write};
+pub use rule::{Adopted, Example, Rule, Write};
 pub use source::SOURCES;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,7 +73,24 @@ pub struct Mapping {
 pub struct ObjectMapping {
     object: String,
     external_id: String,
+    customers: Option<Customers>,
     rules: Vec<Rule>,
+}
+
+/// How the CRM tells that a person is a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Customers {
+    /// The field.
+    pub field: String,
+    /// Its values for customers, as the API writes them.
+    values: Vec<String>,
+}
+
+impl Customers {
+    /// Whether a value is a customer's. Values are compared without regard to ASCII case.
+    pub fn has(&self, value: &str) -> bool {
+        self.values.iter().any(|known| known.eq_ignore_ascii_case(value.trim()))
+    }
 }
 
 /// A value on its way to a field.
@@ -179,9 +200,15 @@ impl ObjectMapping {
         &self.rules
     }
 
-    /// The CRM's names of all mapped fields: what to read before writing.
+    /// How a customer is told, where the mapping says so.
+    pub fn customers(&self) -> Option<&Customers> {
+        self.customers.as_ref()
+    }
+
+    /// The CRM's names of all fields to read before writing.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().map(Rule::field)
+        let customers = self.customers.iter().map(|customers| customers.field.as_str());
+        self.rules.iter().map(Rule::field).chain(customers)
     }
 }
 

@@ -152,16 +152,21 @@ impl MockCrm {
             return Ok(Err(Failure::permanent("crm_record_missing", message)));
         };
         let created = row.try_get::<i64, _>("writes")? == 0;
-        let effect = Effect { record_id: row.try_get("record_id")?, created };
+        let effect = Effect::new(row.try_get::<String, _>("record_id")?, created);
         if mode == Mode::Create && !created {
             return Ok(Ok(effect));
         }
         let mut fields = fields_of(&row)?;
-        let present =
-            (!created).then(|| PresentRecord { record_id: effect.record_id.clone(), fields: fields.clone() });
-        fields.extend(
-            self.decide(lead, planned, present.as_ref()).map(|write| write.fields()).unwrap_or_default(),
-        );
+        let present = (!created).then(|| PresentRecord {
+            record_id: effect.record_id.clone(),
+            fields: fields.clone(),
+            adopted: false,
+        });
+        let mut effect = effect;
+        if let Some(write) = self.decide(lead, planned, present.as_ref()) {
+            fields.extend(write.fields());
+            effect = effect.without(write.omissions());
+        }
         sqlx::query(
             "UPDATE mock_crm_record SET fields = $1, writes = writes + 1, updated_at = $2 \
              WHERE object = $3 AND external_id = $4",
@@ -187,7 +192,11 @@ impl MockCrm {
 
     async fn present(&self, object: Object, external_id: &str) -> Result<Option<PresentRecord>, Failure> {
         let record = self.record(object, external_id).await?;
-        Ok(record.map(|record| PresentRecord { record_id: record.record_id, fields: record.fields }))
+        Ok(record.map(|record| PresentRecord {
+            record_id: record.record_id,
+            fields: record.fields,
+            adopted: false,
+        }))
     }
 
     async fn put_back(&self, change: &FieldChange, old: Value) -> Result<(), DatabaseError> {
@@ -239,10 +248,11 @@ impl Executor for MockCrm {
         let Some(record) = self.record(action.action.object(), action.external_id(lead)).await? else {
             return Ok(None);
         };
-        let present = PresentRecord { record_id: record.record_id.clone(), fields: record.fields };
+        let present =
+            PresentRecord { record_id: record.record_id.clone(), fields: record.fields, adopted: false };
         let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_in_place());
         let created = action.action.mode() != Mode::Update && record.writes == 1;
-        Ok(in_place.then_some(Effect { record_id: record.record_id, created }))
+        Ok(in_place.then(|| Effect::new(record.record_id, created)))
     }
 
     async fn probe(&self) -> Result<(), Failure> {

@@ -141,7 +141,7 @@ pub struct UpdateLeadStatus {
 pub enum SalesStatus {
     /// Nobody has looked at it yet.
     New,
-    /// A sales representative has it.
+    /// A sales representative is in contact. No judgement says so: only people do.
     Working,
     /// Marketing keeps in touch.
     Nurturing,
@@ -154,7 +154,7 @@ pub enum SalesStatus {
 impl From<Decision> for SalesStatus {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::RouteToSdr => Self::Working,
+            Decision::RouteToSdr => Self::New,
             Decision::Nurture => Self::Nurturing,
             Decision::ManualReview => Self::InReview,
             Decision::Ignore => Self::Unqualified,

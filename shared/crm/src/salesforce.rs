@@ -110,7 +110,7 @@ impl Salesforce {
         let state = self.read_state(lead, actions).await?;
         let record = match &state.lead {
             LeadState::Converted(contact) => {
-                return Ok(Effect { record_id: contact.record_id.clone(), created: false });
+                return Ok(Effect::new(contact.record_id.clone(), false));
             }
             LeadState::Absent => {
                 return Err(Failure::permanent("crm_record_missing", "there is no lead to convert")
@@ -129,7 +129,7 @@ impl Salesforce {
         let answer = self.api.call(&call).await?.success();
         // Whatever it says, what counts is whether the lead is converted now.
         match self.read_state(lead, actions).await?.lead {
-            LeadState::Converted(contact) => Ok(Effect { record_id: contact.record_id, created: false }),
+            LeadState::Converted(contact) => Ok(Effect::new(contact.record_id, false)),
             _ => Err(answer.err().unwrap_or_else(|| {
                 let message = "the Apex class answered, and the lead is not converted";
                 Failure::permanent("crm_not_converted", message).on(DEPENDENCY).into()
@@ -225,8 +225,9 @@ impl Executor for Salesforce {
         if !writes.iter().all(crate::RecordWrite::is_in_place) {
             return Ok(None);
         }
+        let left_out: Vec<_> = writes.iter().flat_map(crate::RecordWrite::omissions).collect();
         let own = writes.into_iter().next().and_then(|write| write.record_id);
-        Ok(own.map(|record_id| Effect { record_id, created: false }))
+        Ok(own.map(|record_id| Effect::new(record_id, false).without(left_out)))
     }
 
     async fn account(&self) -> Result<Option<String>, Failure> {

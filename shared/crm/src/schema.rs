@@ -54,6 +54,8 @@ pub enum FieldKind {
     Picklist,
     /// Some of a list; written with `;` between them.
     Multipicklist,
+    /// A text of which a part would be another value: an e-mail address, a link, a telephone number. Never cut.
+    Exact,
     /// Anything else, such as a reference: texts go as they are, uncut.
     Other,
 }
@@ -90,14 +92,14 @@ impl FieldSchema {
         }
     }
 
-    /// Makes a value fit: texts are cut ([`truncate`]), picklist values become the CRM's own (by value, then by label,
+    /// Makes a value fit: texts are cut ([`truncate`]) unless a part would be another value, picklist values become the CRM's own (by value, then by label,
     /// both without regard to case), numbers and times are converted.
     ///
     /// Fitting what was fitted changes nothing, so that present values can be compared after fitting them too.
     pub fn fit(&self, value: &Value) -> Result<Fitted, LeftOut> {
         let whole = |value| Ok(Fitted { value, cut: false });
         match self.kind {
-            FieldKind::Text | FieldKind::Other => self.fit_text(value),
+            FieldKind::Text | FieldKind::Exact | FieldKind::Other => self.fit_text(value),
             FieldKind::Integer => {
                 whole(number(value).as_ref().and_then(rounded).ok_or(LeftOut::WrongType)?.into())
             }
@@ -112,9 +114,12 @@ impl FieldSchema {
 
     fn fit_text(&self, value: &Value) -> Result<Fitted, LeftOut> {
         let text = plain_text(value, "; ").ok_or(LeftOut::WrongType)?;
-        let max = self.max_length.filter(|_| self.kind != FieldKind::Other).unwrap_or(usize::MAX);
-        let fitted = truncate(&text, max);
-        Ok(Fitted { cut: fitted.len() < text.len(), value: fitted.into() })
+        let fitted = truncate(&text, self.max_length.unwrap_or(usize::MAX));
+        let cut = fitted.len() < text.len();
+        if cut && (self.kind != FieldKind::Text || self.unique) {
+            return Err(LeftOut::TooLong);
+        }
+        Ok(Fitted { cut, value: fitted.into() })
     }
 
     fn fit_option(&self, value: &Value) -> Result<Fitted, LeftOut> {

@@ -2,10 +2,15 @@
 
 use std::fmt;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::adopted::AdoptedRecord;
 use crate::{FieldSchema, Mapping, Mode, Object, ObjectSchema, PlannedAction, Rule, Write};
+
+mod adopted;
 
 /// A record as the CRM has it now. Its `Debug` hides the values.
 #[derive(Clone, PartialEq)]
@@ -14,6 +19,8 @@ pub struct PresentRecord {
     pub record_id: String,
     /// The values of the fields that were read, by the CRM's names. Null and empty texts count as absent.
     pub fields: Map<String, Value>,
+    /// Whether it was there before us: people maintain it, and the rules' `adopted` holds for it.
+    pub adopted: bool,
 }
 
 /// One field that a plan touches.
@@ -53,7 +60,7 @@ pub struct FieldChange {
 }
 
 /// Why a field is not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftOut {
     /// The CRM has that value already.
@@ -74,6 +81,22 @@ pub enum LeftOut {
     MovesBack,
     /// The rule has `values`, and this one is not among them.
     NotMapped,
+    /// The record was there before us, and the rule's `adopted` leaves the field to people.
+    Adopted,
+    /// The record was there before us, and its score is higher.
+    LowersScore,
+    /// The record was there before us, the person is a customer, and the judgement would be lower.
+    Customer,
+    /// The value is longer than the field, and part of it would be another value: an address, a number, an id.
+    TooLong,
+    /// The CRM refused the value, and took the record without it.
+    Refused,
+    /// The owner has left: the CRM gives no records to inactive users.
+    OwnerInactive,
+    /// The owner cannot own this kind of record: a queue, or an id that the CRM does not know.
+    OwnerUnsuitable,
+    /// It belongs to another field that has no value in the CRM, as a state to its country.
+    PartnerMissing,
 }
 
 impl LeftOut {
@@ -89,7 +112,53 @@ impl LeftOut {
             Self::NotInPicklist => "the picklist has no such value",
             Self::MovesBack => "the CRM is further along",
             Self::NotMapped => "the mapping has no value for it",
+            Self::Adopted => "the record was there before us, and people maintain the field",
+            Self::LowersScore => "the record was there before us, and has a higher score",
+            Self::Customer => "the person is a customer, and the judgement would be lower",
+            Self::TooLong => "longer than the field, and never cut",
+            Self::Refused => "the CRM refused the value",
+            Self::OwnerInactive => "the owner is inactive in the CRM",
+            Self::OwnerUnsuitable => "the owner cannot own such a record in the CRM",
+            Self::PartnerMissing => "the field it depends on is not written",
         }
+    }
+
+    /// The reason as it is written in JSON and in metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::NotEmpty => "not_empty",
+            Self::RecordExists => "record_exists",
+            Self::NotInSchema => "not_in_schema",
+            Self::NotWritable => "not_writable",
+            Self::WrongType => "wrong_type",
+            Self::NotInPicklist => "not_in_picklist",
+            Self::MovesBack => "moves_back",
+            Self::NotMapped => "not_mapped",
+            Self::Adopted => "adopted",
+            Self::LowersScore => "lowers_score",
+            Self::Customer => "customer",
+            Self::TooLong => "too_long",
+            Self::Refused => "refused",
+            Self::OwnerInactive => "owner_inactive",
+            Self::OwnerUnsuitable => "owner_unsuitable",
+            Self::PartnerMissing => "partner_missing",
+        }
+    }
+
+    /// Whether a person should know of it: this value of this lead did not reach the CRM. Rules of the mapping are no
+    /// news, and fields that are missing for all leads are reported by [`Executor::schema_problems`](crate::Executor::schema_problems).
+    pub fn is_reported(self) -> bool {
+        matches!(
+            self,
+            Self::WrongType
+                | Self::NotInPicklist
+                | Self::TooLong
+                | Self::Refused
+                | Self::OwnerInactive
+                | Self::OwnerUnsuitable
+                | Self::PartnerMissing
+        )
     }
 }
 
@@ -120,6 +189,8 @@ pub enum Restored {
 /// What one action writes to one record.
 #[derive(Clone, PartialEq)]
 pub struct RecordWrite {
+    /// The action's place in the plan.
+    pub position: u32,
     /// What kind of record.
     pub object: Object,
     /// The CRM's name of the object.
@@ -132,6 +203,10 @@ pub struct RecordWrite {
     pub record_id: Option<String>,
     /// Every field that the action touches, written or left out, in the mapping's order.
     pub changes: Vec<FieldChange>,
+    /// What a new record gets in a field whose value the CRM refuses: the mapping's `default`, by the CRM's name.
+    pub(crate) fallbacks: BTreeMap<String, Value>,
+    /// The fields that have a `default`: a new record is not created without them.
+    pub(crate) needed: BTreeSet<String>,
 }
 
 impl RecordWrite {
@@ -149,16 +224,28 @@ impl RecordWrite {
         present: Option<&PresentRecord>,
     ) -> Option<Self> {
         let object = mapping.object(target)?;
-        let mut changes = Vec::new();
-        for mapped in mapping.fields(&planned.action, target, present.is_none()) {
+        let (mut changes, mut fallbacks, mut needed) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let fields = mapping.fields(&planned.action, target, present.is_none());
+        let adopted = AdoptedRecord::of(object, &fields, present);
+        for mapped in fields {
             let rule = mapped.rule;
             let field = schema.and_then(|schema| schema.0.get(rule.field()));
+            if let Some(default) = rule.default() {
+                let default = Value::from(default);
+                let fitted =
+                    field.map_or(Some(default.clone()), |field| Some(field.fit(&default).ok()?.value));
+                needed.insert(rule.field().to_owned());
+                fallbacks.extend(fitted.map(|fitted| (rule.field().to_owned(), fitted)));
+            }
             let old = present.and_then(|record| record.value(rule.field())).cloned();
             let (new, cut, left_out) = match mapped.value {
                 None => (None, false, Some(LeftOut::NotMapped)),
                 Some(_) if schema.is_some() && field.is_none() => (None, false, Some(LeftOut::NotInSchema)),
                 Some(value) => {
-                    decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref())
+                    let (new, cut, left_out) =
+                        decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref());
+                    let kept = || adopted.as_ref().and_then(|record| record.keeps(rule, old.as_ref()));
+                    (new, cut, left_out.or_else(kept))
                 }
             };
             changes.push(FieldChange {
@@ -177,12 +264,15 @@ impl RecordWrite {
             });
         }
         Some(Self {
+            position: planned.position,
             object: target,
             object_name: object.object().to_owned(),
             external_id_field: object.external_id().to_owned(),
             external_id: external_id.to_owned(),
             record_id: present.map(|record| record.record_id.clone()),
             changes,
+            fallbacks,
+            needed,
         })
     }
 
@@ -209,23 +299,25 @@ fn decide(
     old: Option<&Value>,
 ) -> (Option<Value>, bool, Option<LeftOut>) {
     let (new, cut) = match field.map(|field| field.fit(value)) {
-        Some(Err(reason)) => return (None, false, Some(reason)),
+        Some(Err(reason)) => {
+            return (None, false, Some(protected(rule, mode, target, present, old).unwrap_or(reason)));
+        }
+        Some(Ok(fitted)) if fitted.cut && rule.is_never_cut(value) => {
+            let reason = protected(rule, mode, target, present, old).unwrap_or(LeftOut::TooLong);
+            return (None, false, Some(reason));
+        }
         Some(Ok(fitted)) => (fitted.value, fitted.cut),
         None => (value.clone(), false),
     };
     let exists = present.is_some();
     let writable = field.is_none_or(|field| if exists { field.updateable } else { field.createable });
     let same = |old: &Value| field.map_or_else(|| *old == new, |field| field.same(old, &new));
-    // An action that creates the lead's record does not create the company's.
-    let only_creates = mode == Mode::Create && target != Object::Company;
-    let left_out = if exists && only_creates {
+    let left_out = if exists && only_creates(mode, target) {
         Some(LeftOut::RecordExists)
     } else if old.is_some_and(same) {
         Some(LeftOut::Unchanged)
-    } else if exists && rule.write() == Write::NeverOverwrite {
-        Some(LeftOut::RecordExists)
-    } else if old.is_some() && rule.write() == Write::IfEmpty {
-        Some(LeftOut::NotEmpty)
+    } else if let Some(protected) = protected(rule, mode, target, present, old) {
+        Some(protected)
     } else if old.is_some_and(|old| rule.moves_back(old, &new)) {
         Some(LeftOut::MovesBack)
     } else if !writable {
@@ -234,6 +326,27 @@ fn decide(
         None
     };
     (Some(new), cut, left_out)
+}
+
+/// Whether the action leaves a record of this kind as it is, where there is one. An action that creates the lead's record does
+/// not create the company's.
+fn only_creates(mode: Mode, target: Object) -> bool {
+    mode == Mode::Create && target != Object::Company
+}
+
+/// Why the rule would not write the field whatever the value is.
+fn protected(
+    rule: &Rule,
+    mode: Mode,
+    target: Object,
+    present: Option<&PresentRecord>,
+    old: Option<&Value>,
+) -> Option<LeftOut> {
+    if present.is_some() && (only_creates(mode, target) || rule.write() == Write::NeverOverwrite) {
+        Some(LeftOut::RecordExists)
+    } else {
+        (old.is_some() && rule.write() == Write::IfEmpty).then_some(LeftOut::NotEmpty)
+    }
 }
 
 impl PresentRecord {

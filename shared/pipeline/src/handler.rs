@@ -1,12 +1,12 @@
 use async_trait::async_trait;
-use crm::{CrmMode, Plan};
+use crm::{CrmMode, Effect, Plan};
 use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::parse_webhook;
 use jiff::Timestamp;
 use lead::{Failure, LeadEvent};
 use queue::{LeadHandler, Message, Settlement};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
 
 use crate::plan::{self, Rejected};
@@ -118,7 +118,7 @@ impl Pipeline {
             Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
         })?;
         let effects: Vec<_> = (plan.actions.iter().zip(&outcome.effects))
-            .map(|(planned, (_, effect))| json!({ "action": planned.action.kind(), "record_id": effect.record_id, "created": effect.created }))
+            .map(|(planned, (_, effect))| audited(planned.action.kind(), effect))
             .collect();
         let finish = Finish::Synced { provider: outcome.provider, record_id: record.record_id };
         self.store.finish(work, &finish, &json!(effects)).await?;
@@ -172,6 +172,15 @@ impl Pipeline {
         tracing::info!(outcome = "planned", "lead settled");
         Ok(())
     }
+}
+
+/// An effect as the audit trail keeps it; `left_out` is there only where something was.
+fn audited(action: &str, effect: &Effect) -> Value {
+    let mut detail = json!({ "action": action, "record_id": effect.record_id, "created": effect.created });
+    if !effect.left_out.is_empty() {
+        detail["left_out"] = json!(effect.left_out);
+    }
+    detail
 }
 
 fn read(message: &Message) -> Result<LeadEvent, Failure> {

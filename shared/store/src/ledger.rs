@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use crm::{ActionId, Effect, FieldChange, Ledger, LedgerState, OUTAGE, Outcome, Plan};
+use crm::{ActionId, Effect, FieldChange, Ledger, LedgerState, OUTAGE, Omission, Outcome, Plan};
 use database::from_millis;
 use jiff::Timestamp;
 use lead::{DeliveryId, Dependency, Failure, LeadId};
@@ -35,6 +35,9 @@ pub struct ActionRecord {
     pub record_id: Option<String>,
     /// Whether the record was new.
     pub created: Option<bool>,
+    /// The fields that did not reach the record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Omission>,
     /// Why it had no effect.
     pub failure: Option<Failure>,
     /// How often it was begun.
@@ -108,10 +111,12 @@ impl Store {
             return Ok(BegunActions::Superseded);
         }
         for planned in &plan.actions {
-            let before = sqlx::query("SELECT state, record_id, created FROM crm_action WHERE action_id = $1")
-                .bind(planned.action_id.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
+            let before = sqlx::query(
+                "SELECT state, record_id, created, left_out FROM crm_action WHERE action_id = $1",
+            )
+            .bind(planned.action_id.as_str())
+            .fetch_optional(&mut *transaction)
+            .await?;
             states.push(before.as_ref().map_or(Ok(LedgerState::New), state_of)?);
             sqlx::query(
                 "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, \
@@ -170,8 +175,8 @@ impl Store {
         for (action, outcome) in outcomes {
             let effect = outcome.effect();
             sqlx::query(
-                "UPDATE crm_action SET state = $2, record_id = $3, created = $4, failure = $5, updated_at = $6 \
-                 WHERE action_id = $1 AND state <> 'done'",
+                "UPDATE crm_action SET state = $2, record_id = $3, created = $4, failure = $5, updated_at = $6, \
+                 left_out = $7 WHERE action_id = $1 AND state <> 'done'",
             )
             .bind(action.as_str())
             .bind(outcome.state())
@@ -179,6 +184,7 @@ impl Store {
             .bind(effect.map(|effect| i64::from(effect.created)))
             .bind(outcome.failure().map(to_json))
             .bind(now)
+            .bind(effect.filter(|effect| !effect.left_out.is_empty()).map(|effect| to_json(&effect.left_out)))
             .execute(&mut *transaction)
             .await?;
         }
@@ -268,7 +274,8 @@ fn state_of(row: &AnyRow) -> Result<LedgerState> {
 
 fn effect_of(row: &AnyRow) -> Result<Option<Effect>> {
     let created = row.optional_number("created")? == Some(1);
-    Ok(row.optional_text("record_id")?.map(|record_id| Effect { record_id, created }))
+    let left_out = row.optional_json("left_out")?.unwrap_or_default();
+    Ok(row.optional_text("record_id")?.map(|record_id| Effect { record_id, created, left_out }))
 }
 
 fn read(row: &AnyRow) -> Result<ActionRecord> {
@@ -282,6 +289,7 @@ fn read(row: &AnyRow) -> Result<ActionRecord> {
         parameters: row.json("parameters")?,
         state: row.text("state")?,
         created: effect.as_ref().map(|effect| effect.created),
+        left_out: effect.as_ref().map(|effect| effect.left_out.clone()).unwrap_or_default(),
         record_id: effect.map(|effect| effect.record_id),
         failure: row.optional_json("failure")?,
         attempts: row.number("attempts")?,

@@ -5,11 +5,13 @@
 //! the rate limits with their headers. Every path answers in its old shape (`/crm/v3/objects/contacts`) and in the dated
 //! one (`/crm/objects/2026-03/contacts`).
 //!
-//! Requests are served one after the other, so that each is atomic.
+//! Requests are served one after the other, so that each is atomic. What people do in the browser is done below `/_account`:
+//! `docs/sandbox.md` lists it.
 
 mod account;
 mod associations;
 mod batch;
+mod control;
 mod dispatch;
 mod limits;
 mod oauth;
@@ -29,6 +31,7 @@ use lead::{Clock, SystemClock};
 use self::account::Account;
 pub use self::account::{RowFault, Settings};
 pub use self::objects::{Kind, Record};
+pub use self::properties::PropertyChange;
 
 /// An account of `HubSpot`, with nothing in it but an owner and the default pipeline. Clones share it.
 #[derive(Clone)]

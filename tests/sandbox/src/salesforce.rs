@@ -132,7 +132,7 @@ async fn identity(State(salesforce): State<Salesforce>, headers: HeaderMap) -> R
             let url = format!("http://{}", text(&headers, "host"));
             let rest = format!("{url}/services/data/v{{version}}/");
             Json(json!({
-                "user_id": "005000000000001AAA", "organization_id": "00D000000000001EAA", "username": org.run_as,
+                "user_id": org::Org::API_USER, "organization_id": "00D000000000001EAA", "username": org.run_as,
                 "display_name": "Integration", "active": true, "urls": { "rest": rest, "sobjects": format!("{rest}sobjects/") },
             }))
             .into_response()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lead::{ManualClock, SystemClock};
-use sandbox::hubspot::{HubSpot, Kind};
+use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
 use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
 
@@ -209,4 +209,105 @@ async fn a_lost_reply_leaves_the_record() {
         .await;
     assert!(sent.is_err());
     assert_eq!(hubspot.records(Kind::Contact).len(), 1);
+}
+
+#[tokio::test]
+async fn a_row_with_an_unknown_category_is_refused_alone() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    hubspot.define(Kind::Contact, "key", true);
+    let row = Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 };
+    fake.add_fault(Fault::on("/batch/upsert", row).times(1));
+    let body = json!({"inputs": [{"id": "a", "idProperty": "key", "properties": {}}]});
+    let (status, _, answer) = call(&fake, "POST", "/crm/objects/2026-03/contacts/batch/upsert", body).await;
+    assert_eq!((status, &answer["errors"][0]["category"]), (207, &json!("SOME_NEW_CATEGORY")), "{answer}");
+}
+
+#[tokio::test]
+async fn an_invalid_property_refuses_the_call_and_is_named() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    hubspot.define(Kind::Contact, "key", true);
+    hubspot.define(Kind::Contact, "closed", false);
+    let read_only = PropertyChange { read_only: Some(true), ..PropertyChange::default() };
+    assert!(hubspot.change_property(Kind::Contact, "closed", read_only));
+    let short = PropertyChange { max_length: Some(3), ..PropertyChange::default() };
+    assert!(hubspot.change_property(Kind::Contact, "jobtitle", short));
+    hubspot.set(|settings| settings.archived_owners.push("72".to_owned()));
+    for (name, value, code) in [
+        ("hubspot_owner_id", "72", "INVALID_OWNER_ID"),
+        ("closed", "x", "READ_ONLY_VALUE"),
+        ("jobtitle", "long", "PROPERTY_TOO_LARGE"),
+        ("hs_lead_status", "HOT", "INVALID_OPTION"),
+        ("email", "nobody", "INVALID_EMAIL"),
+        ("nothing", "x", "PROPERTY_DOESNT_EXIST"),
+    ] {
+        let inputs = json!([
+            {"id": "a", "idProperty": "key", "properties": {name: value}},
+            {"id": "b", "idProperty": "key", "properties": {}},
+        ]);
+        let upsert = || {
+            let body = json!({ "inputs": inputs });
+            call(&fake, "POST", "/crm/objects/2026-03/contacts/batch/upsert", body)
+        };
+        let (status, _, answer) = upsert().await;
+        assert_eq!((status, &answer["errors"][0]["code"]), (400, &json!(code)), "{answer}");
+        assert_eq!(answer["errors"][0]["context"]["propertyName"], json!([name]));
+        assert_eq!(hubspot.records(Kind::Contact).len(), 0, "{name}");
+        hubspot.set(|settings| settings.invalid_inputs_fail_alone = true);
+        let (status, _, answer) = upsert().await;
+        assert_eq!((status, &answer["errors"][0]["errors"][0]["code"]), (207, &json!(code)), "{answer}");
+        let [other] = &hubspot.records(Kind::Contact)[..] else { panic!("the other input is written") };
+        hubspot.delete(Kind::Contact, other.id);
+        hubspot.set(|settings| settings.invalid_inputs_fail_alone = false);
+    }
+}
+
+#[tokio::test]
+async fn a_merged_record_is_found_by_its_id_and_its_address() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    let (old, new) = (
+        hubspot.add(Kind::Contact, &[("email", "ann@old.example"), ("jobtitle", "CTO")]),
+        hubspot.add(Kind::Contact, &[("email", "ann@new.example")]),
+    );
+    let task = hubspot.add(Kind::Task, &[]);
+    hubspot.associate(Kind::Task, task, Kind::Contact, old);
+    let merge = json!({"into": new, "id": old});
+    assert_eq!(call(&fake, "POST", "/_account/merges/contacts", merge).await.0, 204);
+    for path in [format!("/{old}"), format!("/{new}"), "/ann@old.example?idProperty=email".to_owned()] {
+        let path = format!("/crm/objects/2026-03/contacts{path}");
+        let (status, _, answer) = call(&fake, "GET", &path, Value::Null).await;
+        assert_eq!((status, &answer["id"]), (200, &json!(new.to_string())), "{path}");
+    }
+    let [survivor] = &hubspot.records(Kind::Contact)[..] else { panic!("one is left") };
+    assert_eq!(survivor.get("hs_additional_emails"), Some("ann@old.example"));
+    assert_eq!(survivor.get("jobtitle"), Some("CTO"));
+    assert_eq!(hubspot.associated(Kind::Task, task, Kind::Contact).keys().collect::<Vec<_>>(), [&new]);
+    hubspot.delete(Kind::Contact, new);
+    let path = format!("/crm/objects/2026-03/contacts/{new}");
+    assert_eq!(call(&fake, "GET", &path, Value::Null).await.0, 404);
+    assert_eq!(call(&fake, "GET", &format!("{path}?archived=true"), Value::Null).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_day_of_the_quota_follows_the_accounts_clocks() {
+    let (fake, hubspot, clock) = hubspot().await;
+    // The clock stands at midnight UTC. In two hours the account's offset goes from five hours behind to four.
+    let change = json!({"daily": 1, "offset_change": ["2026-01-01T02:00:00Z", -240]});
+    assert_eq!(call(&fake, "PUT", "/_account", change).await.0, 200);
+    let owners = async || call(&fake, "GET", "/crm/owners/2026-03", Value::Null).await.0;
+    assert_eq!((owners().await, owners().await), (200, 429));
+    clock.advance(Duration::from_hours(4));
+    assert_eq!(owners().await, 200, "midnight is at 04:00 UTC now");
+    hubspot.set(|settings| settings.daily = 10);
+    let details = call(&fake, "GET", "/account-info/2026-03/details", Value::Null).await.2;
+    assert_eq!(details["utcOffsetMilliseconds"], -4 * 3_600_000);
+}
+
+#[tokio::test]
+async fn archived_owners_are_listed_on_request() {
+    let (fake, hubspot, _clock) = hubspot().await;
+    hubspot.set(|settings| settings.archived_owners.push("72".to_owned()));
+    for (path, status) in [("71", 200), ("72", 404), ("72?archived=true", 200), ("73", 404)] {
+        let path = format!("/crm/owners/2026-03/{path}");
+        assert_eq!(call(&fake, "GET", &path, Value::Null).await.0, status, "{path}");
+    }
 }

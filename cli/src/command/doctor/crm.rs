@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+
+use crm::Omission;
+use jiff::{SignedDuration, Timestamp};
 use runtime::{Config, CrmMode};
 
 use super::report::Report;
 use crate::app::App;
-use crate::command::words::age;
+use crate::command::words::{age, count};
 use crate::output::Advice;
 
 /// The CRM, whether it is written to, and, with `mapping_can_be_read`, whether it suits the mapping.
@@ -36,6 +40,36 @@ pub(super) async fn crm(report: &mut Report, config: &Config, app: &App, mapping
     }
     if mapping_can_be_read {
         mapping(report, app).await;
+    }
+    left_out(report, app).await;
+}
+
+/// The fields that recent writes went without, each with its reason and how often.
+async fn left_out(report: &mut Report, app: &App) {
+    const CHECK: &str = "crm left out";
+    const DAYS: i32 = 7;
+    /// The newest effects that are counted.
+    const MOST: u32 = 1_000;
+    let since = app.clock.now().saturating_sub(SignedDuration::from_hours(24 * i64::from(DAYS)));
+    let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
+    let found = match app.store.left_out(app.pipeline.guard.provider(), since, MOST).await {
+        Ok(found) => found,
+        Err(error) => return report.fail(CHECK, &error.into()),
+    };
+    let mut counts: BTreeMap<&Omission, usize> = BTreeMap::new();
+    for omission in found.iter().flat_map(|effect| &effect.left_out) {
+        *counts.entry(omission).or_default() += 1;
+    }
+    let Some(newest) = found.first() else {
+        return report.ok(CHECK, format!("no field in the last {DAYS} days"));
+    };
+    let lead: String = newest.lead_id.as_str().chars().take(12).collect();
+    let hint = format!("`revenueflow leads explain {lead}` shows the newest; docs/crm.md says what to do");
+    for (omission, times) in counts {
+        let Omission { object, field, source, reason } = omission;
+        let times = count(times, "time", "times");
+        let object = object.as_str();
+        report.warn(CHECK, format!("{object}.{field} ({source}), {times}: {reason}"), &hint);
     }
 }
 

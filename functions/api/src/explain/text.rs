@@ -231,7 +231,11 @@ fn written(action: &Written, f: &mut Formatter<'_>) -> Result {
         let message = plain::line(&failure.message, plain::MAX_VALUE_CHARS);
         write!(f, "; {} ({message})", plain::line(&failure.code, 80))?;
     }
-    writeln!(f)
+    writeln!(f)?;
+    action.left_out.iter().try_for_each(|omission| {
+        let (object, field) = (omission.object.as_str(), plain::line(&omission.field, 80));
+        writeln!(f, "    left out  {object}.{field} ({}): {}", line(&omission.source), omission.reason)
+    })
 }
 
 /// A value out of our own configuration.

@@ -416,9 +416,23 @@ schemas! {
         created: Option<bool>,
         /// The names of the fields written.
         fields: Vec<String>,
+        /// The fields that did not reach the record; absent where all did.
+        left_out: Option<Vec<Omission>>,
         failure: Option<Failure>,
         #[schema(format = DateTime)]
         at: String,
+    }
+
+    /// A field that did not reach the CRM although there was a value for it.
+    Omission {
+        /// Such as `lead` or `task`.
+        object: String,
+        /// The CRM's name of it.
+        field: String,
+        /// Where the value comes from, as the mapping names it.
+        source: String,
+        /// Such as `refused`, `too_long` or `owner_inactive`.
+        reason: String,
     }
 
     /// One thing that would have changed the outcome.

@@ -88,7 +88,7 @@ fn key(action: &PlannedAction) -> String {
 }
 
 fn effect(lead: &LeadId, action: &PlannedAction) -> Effect {
-    Effect { record_id: format!("r-{}", action.external_id(lead)), created: true }
+    Effect::new(format!("r-{}", action.external_id(lead)), true)
 }
 
 #[async_trait]

@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::HubSpotCrm;
 use super::markup::html;
-use crate::{Action, Object, PlannedAction};
+use crate::{Action, Object, PlannedAction, PresentRecord};
+
+/// The ids of the records that were merged into one, where there are any. A merged contact is people's.
+pub(super) const MERGED: &str = "hs_merged_object_ids";
 
 impl HubSpotCrm {
     /// The contact that this lead's anchor is on.
@@ -18,6 +21,20 @@ impl HubSpotCrm {
         let on = self.api.associated(&object, &contacts, &[note.record_id.as_str()]).await?;
         // A note that came to be on several people, after a merge say, points at the first of them for everybody.
         Ok(on.into_iter().map(|(_, contact)| contact).min_by_key(|id| id.parse().unwrap_or(u64::MAX)))
+    }
+
+    /// Whether a contact was there before us, so that people maintain it.
+    ///
+    /// A contact that we create gets the lead's key with its creation, in one call. One that was there gets an anchor first
+    /// and then the key, so an anchor with the key of the contact says that it was adopted, whenever the process died and
+    /// whichever lead asks. Where it cannot be told the contact counts as adopted.
+    pub(super) async fn is_adopted(&self, present: &PresentRecord, key: &str) -> Result<bool, Failure> {
+        let Some(key) = present.value(key).and_then(Value::as_str) else { return Ok(true) };
+        if present.value(MERGED).is_some() {
+            return Ok(true);
+        }
+        let Some(((notes, notes_key), _)) = self.anchor_objects().await? else { return Ok(true) };
+        Ok(self.api.read_record(&notes, &notes_key, key, &[]).await?.is_some())
     }
 
     /// Puts the lead's anchor on a contact.

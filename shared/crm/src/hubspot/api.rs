@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,7 +7,7 @@ use outbound::{Http, HttpSettings, Method, Reply, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use super::errors::Refused;
+use super::errors::{Meaning, Refused};
 use super::pace::Pace;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
@@ -30,7 +29,6 @@ pub(super) struct Api {
     version: String,
     tokens: Tokens,
     pace: Pace,
-    knows_time_zone: AtomicBool,
     clock: Arc<dyn Clock>,
 }
 
@@ -43,7 +41,6 @@ impl Api {
             http: Http::new(DEPENDENCY, HttpSettings::default())?,
             tokens: Tokens::new(credentials, url, Arc::clone(&clock)),
             pace: Pace::default(),
-            knows_time_zone: AtomicBool::new(false),
             base,
             version,
             clock,
@@ -103,17 +100,30 @@ impl Api {
         self.clock.now()
     }
 
-    /// Asks once where the account is, since its limits begin anew at its own midnight: there is no asking once they are
-    /// reached. Where it cannot be told, the day is that of UTC.
-    pub(super) async fn learn_time_zone(&self) {
-        if self.knows_time_zone.swap(true, Ordering::Relaxed) {
-            return;
+    /// Reads the account's distance from UTC, since the limit of the day ends at its own midnight: now and then, since it
+    /// changes with daylight saving and there may be no asking once the limit is reached. Until it is known, the day is
+    /// that of UTC.
+    pub(super) async fn learn_utc_offset(&self) {
+        if self.pace.is_offset_due(self.clock.now(), false) {
+            let answer = self.call(Method::GET, &self.account_path(), &[], None).await;
+            self.note_utc_offset(answer);
         }
-        match self.call(Method::GET, &self.account_path(), &[], None).await {
-            Ok(details) => {
-                self.pace.set_utc_offset(details["utcOffsetMilliseconds"].as_i64().unwrap_or_default());
-            }
-            Err(failure) => tracing::debug!(code = %failure.code, "the account's time zone is not known"),
+    }
+
+    /// The same where the limit was just met: asked once, and without it what is known counts.
+    async fn learn_utc_offset_at_limit(&self) {
+        if self.pace.is_offset_due(self.clock.now(), true) {
+            let reply = self.send_once(&Method::GET, &self.account_path(), &[], None).await;
+            let answer = reply.map(|reply| reply.json().filter(|_| reply.status.is_success()));
+            self.note_utc_offset(answer.map(Option::unwrap_or_default));
+        }
+    }
+
+    fn note_utc_offset(&self, answer: Result<Value, Failure>) {
+        match answer.map(|details| details["utcOffsetMilliseconds"].as_i64()) {
+            Ok(Some(millis)) => self.pace.set_utc_offset(millis),
+            Ok(None) => tracing::debug!("HubSpot account details have no UTC offset"),
+            Err(failure) => tracing::debug!(code = %failure.code, "HubSpot account details not read"),
         }
     }
 
@@ -143,14 +153,18 @@ impl Api {
                 continue;
             }
             let reply = answer?;
-            if reply.status == 429
-                && waits < SHORT_WAITS
-                && let Some(wait) = errors::refused(&reply, self.clock.now()).failure.retry_after
-                && wait <= SHORT_WAIT
-            {
-                tokio::time::sleep(wait).await;
-                waits += 1;
-                continue;
+            if reply.status == 429 {
+                let refused = errors::refused(&reply, self.clock.now());
+                if refused.meaning == Meaning::DailyQuota {
+                    self.learn_utc_offset_at_limit().await;
+                } else if waits < SHORT_WAITS
+                    && let Some(wait) = refused.failure.retry_after
+                    && wait <= SHORT_WAIT
+                {
+                    tokio::time::sleep(wait).await;
+                    waits += 1;
+                    continue;
+                }
             }
             return Ok(reply);
         }
@@ -191,8 +205,7 @@ impl Api {
     fn read(&self, reply: &Reply) -> Result<Value, Refused> {
         let now = self.clock.now();
         if !reply.status.is_success() {
-            let refused = errors::refused(reply, now);
-            return Err(Refused { failure: self.pace.close(refused.failure, now), ..refused });
+            return Err(self.pace.close(errors::refused(reply, now), now));
         }
         if reply.body.is_empty() {
             return Ok(Value::Null);

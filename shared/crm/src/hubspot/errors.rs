@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use super::DEPENDENCY;
 
+mod invalid;
+
+pub(super) use self::invalid::{Invalid, Reason};
+
 /// One kind of refusal. A deferral pauses consumption and costs no attempt; see [`FailureClass`].
 struct Row {
     /// The first and the last status.
@@ -108,16 +112,37 @@ const TABLE: &[Row] = &[
     ),
 ];
 
-/// What `HubSpot` refused, and which record has what was to be unique, where the answer says so.
+/// What `HubSpot` refused.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub(super) failure: Failure,
+    pub(super) meaning: Meaning,
+    /// The record that has what was to be unique, where the answer says so.
     pub(super) holder: Option<String>,
+    /// The properties that are refused by name.
+    pub(super) invalid: Vec<Invalid>,
+}
+
+/// What a refusal asks of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The account's calls of the day are used up.
+    DailyQuota,
+    /// Too many calls or searches for a moment.
+    RateLimit,
+    /// Another record has a unique value: look it up.
+    Conflict,
+    /// Values or properties are refused.
+    Invalid,
+    /// The record is not there.
+    Missing,
+    /// Nothing but the failure.
+    Other,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, holder: None }
+        Self { failure, meaning: Meaning::Other, holder: None, invalid: Vec::new() }
     }
 }
 
@@ -128,10 +153,16 @@ impl From<Refused> for Failure {
 }
 
 /// The code of a day's limit that is reached.
-pub(super) const DAILY_QUOTA: &str = "crm_daily_quota";
+const DAILY_QUOTA: &str = "crm_daily_quota";
 
 /// The code of values that are refused.
-pub(super) const INVALID: &str = "crm_values_refused";
+const INVALID: &str = "crm_values_refused";
+
+/// The code of a record that is refused alone, for a reason that is not known.
+const ROW_REFUSED: &str = "crm_row_refused";
+
+/// The code of a record of which an answer says nothing.
+const ROW_UNANSWERED: &str = "crm_row_unanswered";
 
 const fn row(
     from: u16,
@@ -148,8 +179,7 @@ const fn row(
 /// What an answer that is no success means. Nothing of the body is quoted but names that cannot be personal.
 pub(super) fn refused(reply: &Reply, now: Timestamp) -> Refused {
     let body: Value = reply.json().unwrap_or_default();
-    let wait = reply.retry_after(now);
-    Refused { failure: of_body(reply.status.as_u16(), &body, wait), holder: holder(&body) }
+    of_body(reply.status.as_u16(), &body, reply.retry_after(now))
 }
 
 /// The contact that has an address already. Its id is told in words and nowhere else.
@@ -160,43 +190,75 @@ fn holder(body: &Value) -> Option<String> {
 }
 
 /// What a refused row of a batch means: its status is not told, so it follows from the category.
+///
+/// The categories are an open set. One that is not known is a failure of that record: `HubSpot` answered the call.
 pub(super) fn of_row(error: &Value) -> Refused {
-    let status = match category(error).as_str() {
+    let category = category(error);
+    let status = match category.as_str() {
         "CONFLICT" | "OBJECT_ALREADY_EXISTS" => 409,
         "OBJECT_NOT_FOUND" => 404,
         "VALIDATION_ERROR" => 400,
         "RATE_LIMITS" => 429,
         "MISSING_SCOPES" => 403,
-        _ => 500,
+        _ if !invalid::of_body(error).is_empty() => 400,
+        unknown => {
+            let name = Some(unknown).filter(|name| invalid::is_name(name)).unwrap_or("no category");
+            let message = format!("HubSpot refused this record alone: {name}");
+            return Failure::transient(ROW_REFUSED, message).on(DEPENDENCY).into();
+        }
     };
-    Refused { failure: of_body(status, error, None), holder: holder(error) }
+    of_body(status, error, None)
 }
 
-fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Failure {
+/// A row of a batch of which an answer says nothing.
+pub(super) fn unanswered_row() -> Refused {
+    Failure::transient(ROW_UNANSWERED, "HubSpot left a record of a batch unanswered").on(DEPENDENCY).into()
+}
+
+fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Refused {
     let category = if status == 429 { text(&body["policyName"]) } else { category(body) };
     let fits = |row: &&Row| (row.status.0..=row.status.1).contains(&status) && row.category_fits(&category);
     let Some(row) = TABLE.iter().find(fits) else {
-        return Failure::transient("crm_unavailable", format!("HubSpot answered {status}")).on(DEPENDENCY);
+        let message = format!("HubSpot answered {status}");
+        return Failure::transient("crm_unavailable", message).on(DEPENDENCY).into();
     };
-    let message = match names(body) {
-        names if names.is_empty() => format!("{} ({status})", row.meaning),
-        names => format!("{} ({status}): {}", row.meaning, names.join(", ")),
+    let invalid = invalid::of_body(body);
+    let names = names(body, &invalid);
+    let message = if names.is_empty() {
+        format!("{} ({status})", row.meaning)
+    } else {
+        format!("{} ({status}): {}", row.meaning, names.join(", "))
     };
     let wait = wait.or(row.wait.map(Duration::from_secs));
     // Two unique properties, one of them taken: somebody else was quicker.
-    if row.code == INVALID && names(body).iter().any(|name| name.contains("CONFLICTING_UNIQUE_VALUE")) {
-        return Failure::transient("crm_conflict", message).on(DEPENDENCY);
-    }
-    match row.class {
-        FailureClass::Transient => Failure::transient(row.code, message).on(DEPENDENCY),
-        FailureClass::Permanent => Failure::permanent(row.code, message).on(DEPENDENCY),
-        FailureClass::Deferral => Failure::deferral(DEPENDENCY, row.code, message, wait),
-    }
+    let is_taken = row.code == INVALID && invalid.iter().any(|one| one.reason == Reason::Taken);
+    let (failure, meaning) = if is_taken {
+        (Failure::transient("crm_conflict", message).on(DEPENDENCY), Meaning::Conflict)
+    } else {
+        let failure = match row.class {
+            FailureClass::Transient => Failure::transient(row.code, message).on(DEPENDENCY),
+            FailureClass::Permanent => Failure::permanent(row.code, message).on(DEPENDENCY),
+            FailureClass::Deferral => Failure::deferral(DEPENDENCY, row.code, message, wait),
+        };
+        (failure, row.asks())
+    };
+    Refused { failure, meaning, holder: holder(body), invalid }
 }
 
 impl Row {
     fn category_fits(&self, category: &str) -> bool {
         self.category.is_empty() || self.category == category
+    }
+
+    fn asks(&self) -> Meaning {
+        match (self.status.0, self.category) {
+            (429, "DAILY") => Meaning::DailyQuota,
+            (429, _) => Meaning::RateLimit,
+            (409, _) => Meaning::Conflict,
+            (404, _) => Meaning::Missing,
+            (400, "VALIDATION_ERROR") => Meaning::Invalid,
+            _ => Meaning::Other,
+        }
     }
 }
 
@@ -208,82 +270,16 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The properties and error codes that an error names, and the scopes that it asks for.
-fn names(body: &Value) -> Vec<String> {
-    let is_name = |text: &&str| {
-        text.len() <= 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
-    };
-    let strings = |value: &Value| -> Vec<String> {
-        let list = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-        list.filter(is_name).map(str::to_owned).collect()
-    };
-    let mut names = Vec::new();
-    for error in body["errors"].as_array().into_iter().flatten().take(20) {
-        let code = error["code"].as_str().filter(is_name).unwrap_or("invalid");
-        names.extend(
-            strings(&error["context"]["propertyName"]).into_iter().map(|name| format!("{name} {code}")),
-        );
-        names.extend(strings(&error["context"]["requiredGranularScopes"]));
+/// The properties and error codes that an error names, the scopes that it asks for, else its category.
+fn names(body: &Value, invalid: &[Invalid]) -> Vec<String> {
+    let mut names: Vec<String> = invalid.iter().map(|one| format!("{} {}", one.property, one.code)).collect();
+    for error in body["errors"].as_array().into_iter().flatten().take(invalid::MAX_NAMED) {
+        names.extend(invalid::names_in(&error["context"]["requiredGranularScopes"]));
     }
+    let category = body["category"].as_str().filter(|name| invalid::is_name(name) && names.is_empty());
+    names.extend(category.map(str::to_owned));
     names
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn of(status: u16, body: &Value) -> (FailureClass, String) {
-        let failure = of_body(status, body, None);
-        (failure.class, failure.code.into_owned())
-    }
-
-    #[test]
-    fn every_status_means_something_and_only_values_are_a_leads_own_fault() {
-        for status in 300..600 {
-            let (class, code) = of(status, &Value::Null);
-            let for_good = class == FailureClass::Permanent;
-            let is_own =
-                (400..500).contains(&status) && ![401, 403, 408, 409, 423, 429, 477].contains(&status);
-            assert_eq!(for_good, is_own, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn who_has_an_address_is_read_from_the_words() {
-        let of = |message: &str| of_row(&json!({"category": "CONFLICT", "message": message})).holder;
-        assert_eq!(of("Contact already exists. Existing ID: 12345"), Some("12345".to_owned()));
-        assert_eq!(of("Contact already exists. Existing ID: 12345, and more"), Some("12345".to_owned()));
-        assert_eq!(of("Contact already exists. Existing ID: none"), None);
-        assert_eq!(of("Duplicate emails found in batch input"), None);
-    }
-
-    #[test]
-    fn limits_are_told_apart_by_their_policy() {
-        let wait = |policy| of_body(429, &json!({ "policyName": policy }), None);
-        assert_eq!(wait("DAILY").code, DAILY_QUOTA);
-        assert_eq!(wait("SECONDLY").retry_after, Some(Duration::from_secs(1)));
-        assert_eq!(wait("TEN_SECONDLY_ROLLING").retry_after, Some(Duration::from_secs(10)));
-        let asked = of_body(429, &Value::Null, Some(Duration::from_secs(3)));
-        assert_eq!(asked.retry_after, Some(Duration::from_secs(3)));
-    }
-
-    #[test]
-    fn a_message_names_properties_and_quotes_nothing() {
-        let body = json!({
-            "category": "VALIDATION_ERROR", "message": "Email address ann@example.com is invalid",
-            "errors": [
-                {"code": "INVALID_EMAIL", "message": "ann@example.com", "context": {"propertyName": ["email"]}},
-                {"code": "X", "context": {"propertyName": ["Ann O'Brien"]}},
-            ],
-        });
-        let failure = of_body(400, &body, None);
-        assert_eq!(failure.message, "HubSpot does not accept the values (400): email INVALID_EMAIL");
-        assert_eq!(of(400, &body), (FailureClass::Permanent, INVALID.to_owned()));
-        let taken = json!({"category": "VALIDATION_ERROR", "errors": [
-            {"code": "CONFLICTING_UNIQUE_VALUE", "context": {"propertyName": ["revenueflow_id"]}},
-        ]});
-        assert_eq!(of(400, &taken), (FailureClass::Transient, "crm_conflict".to_owned()));
-    }
-}
+mod tests;

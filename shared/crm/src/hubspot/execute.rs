@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use lead::{Failure, FailureClass, LeadId};
 use serde_json::{Map, Value, json};
 
-use super::errors::{INVALID, Refused};
+use super::errors::{self, Meaning, Refused};
+use super::leave_out::{By, Row};
 use super::markup::as_sent;
+use super::outcome::Done;
 use super::records::{Rows, Written};
 use super::resolve::{Resolution, domain_of, is_person, makes_the_contact};
 use super::{DEPENDENCY, HubSpotCrm};
@@ -15,18 +17,8 @@ use crate::{Action, Effect, Mode, Object, PlannedAction};
 /// How often a plan is resolved again because somebody else was quicker.
 const MAX_ROUNDS: usize = 3;
 
-/// What the records of a plan came to.
-#[derive(Default)]
-struct Done {
-    contact: Option<Result<Written, Failure>>,
-    company: Option<Result<Written, Failure>>,
-    /// By external id.
-    others: HashMap<String, Result<Written, Failure>>,
-    /// What is wrong with associating the contact with the company.
-    tie: Option<Failure>,
-    /// The contact that has the lead's address already, where that kept us from creating one.
-    holder: Option<String>,
-}
+/// What became of each action, from the first on.
+type Outcomes = Vec<Result<Effect, Refused>>;
 
 impl HubSpotCrm {
     /// Does the actions in order, and says of each what came of it.
@@ -35,56 +27,51 @@ impl HubSpotCrm {
         lead: &LeadId,
         actions: &[PlannedAction],
     ) -> Vec<Result<Effect, Failure>> {
-        let mut results = Vec::new();
-        let mut holder = None;
+        let mut outcomes = Outcomes::new();
+        let mut holder: Option<String> = None;
         for round in 0..MAX_ROUNDS {
-            (results, holder) = self.do_once(lead, actions, holder.as_deref()).await;
-            let failure = results.last().and_then(|result| result.as_ref().err());
-            match failure.map(|failure| failure.code.as_ref()) {
-                // Somebody created the record since we looked: look again.
-                Some("crm_conflict") => {}
+            outcomes = self.do_once(lead, actions, holder.as_deref()).await;
+            let Some(Err(refused)) = outcomes.last() else { break };
+            match refused.meaning {
+                // Another process created the record since we looked: look again.
+                Meaning::Conflict => holder = refused.holder.clone(),
                 // The properties may not be what they were.
-                Some(INVALID) if round == 0 => self.schemas.forget(),
+                Meaning::Invalid if round == 0 => self.schemas.forget(),
                 _ => break,
             }
         }
-        results
+        outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
     }
 
-    /// The results, and the contact that turned out to have the lead's address.
-    async fn do_once(
-        &self,
-        lead: &LeadId,
-        actions: &[PlannedAction],
-        holder: Option<&str>,
-    ) -> (Vec<Result<Effect, Failure>>, Option<String>) {
+    async fn do_once(&self, lead: &LeadId, actions: &[PlannedAction], holder: Option<&str>) -> Outcomes {
         let resolution = match self.resolve(lead, actions, holder).await {
             Ok(resolution) => resolution,
-            Err(failure) => return (vec![Err(failure)], None),
+            Err(failure) => return vec![Err(failure.into())],
         };
         // What cannot be done is not sent, nor is what comes after it.
         let impossible = first_impossible(lead, actions, &resolution);
         let possible = &actions[..impossible.as_ref().map_or(actions.len(), |(index, _)| *index)];
         let done = self.write(lead, possible, &resolution).await;
-        let mut results = Vec::new();
+        let mut outcomes = Outcomes::new();
         let mut created_told = false;
-        for planned in possible {
-            let mut result = done.of(lead, &planned.action, planned.external_id(lead));
+        for (planned, resolved) in possible.iter().zip(&resolution.actions) {
+            let mut outcome = done.of(lead, &planned.action, planned.external_id(lead));
+            outcome = outcome.map(|effect| effect.without(done.omissions(&resolved.writes)));
             // The record is new for the action that made it, and there for those that follow.
-            if let Ok(effect) = &mut result
+            if let Ok(effect) = &mut outcome
                 && is_person(planned.action.object())
             {
                 effect.created = effect.created && makes_the_contact(&planned.action) && !created_told;
                 created_told |= effect.created;
             }
-            let failed = result.is_err();
-            results.push(result);
+            let failed = outcome.is_err();
+            outcomes.push(outcome);
             if failed {
-                return (results, done.holder);
+                return outcomes;
             }
         }
-        results.extend(impossible.map(|(_, failure)| Err(failure)));
-        (results, done.holder)
+        outcomes.extend(impossible.map(|(_, failure)| Err(failure.into())));
+        outcomes
     }
 
     /// The company first: `HubSpot` itself associates a new contact with the company of its address, and would create one.
@@ -98,17 +85,14 @@ impl HubSpotCrm {
             done.contact = done.company.clone();
             return done;
         }
-        let contact = self.write_contact(lead, actions, resolution).await;
-        done.holder =
-            contact.as_ref().and_then(|written| written.as_ref().err()).and_then(|it| it.holder.clone());
-        done.contact = contact.map(|written| written.map_err(Failure::from));
+        done.contact = self.write_contact(lead, actions, resolution).await;
         let Some(Ok(contact)) = &done.contact else { return done };
         let contact_id = contact.record_id.clone();
         let is_about_company = |planned: &PlannedAction| domain_of(&planned.action).is_some();
         if let Some(Ok(company)) = &done.company
             && actions.iter().any(is_about_company)
         {
-            done.tie = self.tie(&contact_id, &company.record_id).await.err();
+            done.tie = self.tie(&contact_id, &company.record_id).await.err().map(Refused::from);
         }
         let company_id =
             done.company.as_ref().and_then(|company| Some(company.as_ref().ok()?.record_id.clone()));
@@ -126,7 +110,7 @@ impl HubSpotCrm {
         &self,
         actions: &[PlannedAction],
         resolution: &Resolution,
-    ) -> Option<Result<Written, Failure>> {
+    ) -> Option<Result<Written, Refused>> {
         let company = resolution.company.as_ref()?;
         let mapping = self.mapping.object(Object::Company)?;
         let fields = merged(actions.len(), resolution, |object| object == Object::Company);
@@ -134,7 +118,7 @@ impl HubSpotCrm {
         let key = mapping.external_id();
         match &company.present {
             Some(present) if !is_synced || (company.keyed && fields.is_empty()) => {
-                Some(Ok(Written { record_id: present.record_id.clone(), created: false }))
+                Some(Ok(Written::untouched(&present.record_id)))
             }
             Some(present) => {
                 let mut fields = fields;
@@ -142,11 +126,11 @@ impl HubSpotCrm {
                     fields.insert(key.to_owned(), json!(company.domain));
                 }
                 let row = (present.record_id.clone(), fields);
-                Some(only(self.api.update(mapping.object(), &[row]).await).map_err(Failure::from))
+                Some(self.write_one(mapping.object(), By::Id, row).await)
             }
             None if is_synced => {
                 let row = (company.domain.clone(), fields);
-                Some(only(self.api.upsert(mapping.object(), key, &[row]).await).map_err(Failure::from))
+                Some(self.write_one(mapping.object(), By::Upsert(key), row).await)
             }
             None => None,
         }
@@ -162,7 +146,7 @@ impl HubSpotCrm {
         let mut fields = merged(actions.len(), resolution, is_person);
         let Some(contact) = &resolution.contact else {
             let row = (lead.as_str().to_owned(), fields);
-            return Some(only(self.api.upsert(mapping.object(), mapping.external_id(), &[row]).await));
+            return Some(self.write_one(mapping.object(), By::Upsert(mapping.external_id()), row).await);
         };
         let id = &contact.present.record_id;
         if !contact.ours {
@@ -175,9 +159,22 @@ impl HubSpotCrm {
             }
         }
         if fields.is_empty() {
-            return Some(Ok(Written { record_id: id.clone(), created: false }));
+            return Some(Ok(Written::untouched(id)));
         }
-        Some(only(self.api.update(mapping.object(), &[(id.clone(), fields)]).await))
+        Some(self.write_one(mapping.object(), By::Id, (id.clone(), fields)).await)
+    }
+
+    /// Writes one record. Where properties of it were left out, they are read again before the next record is written.
+    async fn write_one(&self, object: &str, by: By<'_>, row: Row) -> Result<Written, Refused> {
+        let written = only(self.api.write_records(object, by, &[row]).await);
+        self.forget_refused(written.iter());
+        written
+    }
+
+    fn forget_refused<'a>(&self, written: impl IntoIterator<Item = &'a Written>) {
+        if written.into_iter().any(|written| !written.left_out.is_empty()) {
+            self.schemas.forget();
+        }
     }
 
     async fn tie(&self, contact_id: &str, company_id: &str) -> Result<(), Failure> {
@@ -199,10 +196,10 @@ impl HubSpotCrm {
         resolution: &Resolution,
         contact_id: &str,
         company_id: Option<&str>,
-    ) -> HashMap<String, Result<Written, Failure>> {
-        let mut results: HashMap<String, Result<Written, Failure>> = HashMap::new();
+    ) -> HashMap<String, Result<Written, Refused>> {
+        let mut results: HashMap<String, Result<Written, Refused>> = HashMap::new();
         let Some(mapping) = self.mapping.object(object) else { return results };
-        let mut rows: Vec<(String, Map<String, Value>)> = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         let mut loose: Vec<String> = Vec::new();
         for (planned, resolved) in actions.iter().zip(&resolution.actions) {
             if planned.action.object() != object {
@@ -213,8 +210,7 @@ impl HubSpotCrm {
                 as_sent(resolved.writes.iter().flat_map(crate::RecordWrite::fields).collect());
             let other = resolution.others.get(id);
             if let Some(other) = other {
-                let written = Written { record_id: other.present.record_id.clone(), created: false };
-                results.insert(id.to_owned(), Ok(written));
+                results.insert(id.to_owned(), Ok(Written::untouched(&other.present.record_id)));
             }
             if other.is_none_or(|other| !other.attached) {
                 loose.push(id.to_owned());
@@ -226,13 +222,13 @@ impl HubSpotCrm {
                 }
             }
         }
-        match self.api.upsert(mapping.object(), mapping.external_id(), &rows).await {
+        match self.api.write_records(mapping.object(), By::Upsert(mapping.external_id()), &rows).await {
             Ok(written) => {
-                let written = written.into_iter().map(|row| row.map_err(Failure::from));
+                self.forget_refused(written.iter().flatten());
                 results.extend(rows.iter().map(|(id, _)| id.clone()).zip(written));
             }
-            Err(Refused { failure, .. }) => {
-                results.extend(rows.iter().map(|(id, _)| (id.clone(), Err(failure.clone()))));
+            Err(refused) => {
+                results.extend(rows.iter().map(|(id, _)| (id.clone(), Err(refused.clone()))));
                 return results;
             }
         }
@@ -240,7 +236,7 @@ impl HubSpotCrm {
         let ids: Vec<String> = loose.iter().filter_map(written).collect();
         if let Err(failure) = self.attach(object, mapping.object(), &ids, contact_id, company_id).await {
             for id in loose {
-                results.insert(id, Err(failure.clone()));
+                results.insert(id, Err(failure.clone().into()));
             }
         }
         results
@@ -264,33 +260,6 @@ impl HubSpotCrm {
             self.api.associate(name, companies.object(), &pairs(company_id)).await?;
         }
         Ok(())
-    }
-}
-
-impl Done {
-    fn of(&self, lead: &LeadId, action: &Action, external_id: &str) -> Result<Effect, Failure> {
-        let nothing = || {
-            Failure::transient("crm_unavailable", "not sent, since an earlier write failed").on(DEPENDENCY)
-        };
-        let is_of_lead = external_id == lead.as_str() || is_person(action.object());
-        if !is_of_lead {
-            // What is beside the lead is not written without the lead.
-            if let Some(Err(failure)) = &self.contact {
-                return Err(failure.clone());
-            }
-            let written = self.others.get(external_id).cloned().unwrap_or_else(|| Err(nothing()))?;
-            return Ok(Effect { record_id: written.record_id, created: written.created });
-        }
-        let contact = self.contact.clone().unwrap_or_else(|| Err(nothing()))?;
-        if domain_of(action).is_some() {
-            if let Some(Err(failure)) = &self.company {
-                return Err(failure.clone());
-            }
-            if let Some(failure) = &self.tie {
-                return Err(failure.clone());
-            }
-        }
-        Ok(Effect { record_id: contact.record_id, created: contact.created })
     }
 }
 
@@ -335,11 +304,10 @@ fn merged(actions: usize, resolution: &Resolution, of: impl Fn(Object) -> bool) 
 
 /// The result of the one row of a batch.
 fn only(results: Result<Rows, Refused>) -> Result<Written, Refused> {
-    let silence = || Failure::transient("crm_unavailable", "HubSpot answered nothing").on(DEPENDENCY);
-    results?.pop().unwrap_or_else(|| Err(silence().into()))
+    results?.pop().unwrap_or_else(|| Err(errors::unanswered_row()))
 }
 
 /// Whether a failure says that nothing else can be sent either.
-fn is_contagious(written: Result<&Written, &Failure>) -> bool {
-    written.is_err_and(|failure| failure.class != FailureClass::Permanent)
+fn is_contagious(written: Result<&Written, &Refused>) -> bool {
+    written.is_err_and(|refused| refused.failure.class != FailureClass::Permanent)
 }

@@ -62,7 +62,7 @@ impl HubSpotCrm {
                 return Ok(Some(company));
             }
         }
-        let found = self.api.search(COMPANIES, "domain", domain, &properties).await?;
+        let found = self.api.search(COMPANIES, "domain", None, domain, &properties).await?;
         Ok(found.into_iter().next())
     }
 

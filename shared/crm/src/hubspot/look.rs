@@ -23,7 +23,9 @@ impl HubSpotCrm {
         if !in_place {
             return Ok(None);
         }
-        let found = |record_id: &str| Some(Effect { record_id: record_id.to_owned(), created: false });
+        let writes = resolution.actions.iter().flat_map(|resolved| &resolved.writes);
+        let left_out: Vec<_> = writes.flat_map(RecordWrite::omissions).collect();
+        let found = |record_id: &str| Some(Effect::new(record_id, false).without(left_out.iter().cloned()));
         if !is_person(action.object()) {
             let other = resolution.others.get(planned.external_id(lead)).filter(|other| other.attached);
             return Ok(other.and_then(|other| found(&other.present.record_id)));

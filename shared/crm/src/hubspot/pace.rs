@@ -9,12 +9,18 @@ use outbound::Reply;
 use tokio::time::Instant;
 
 use super::DEPENDENCY;
-use super::errors::DAILY_QUOTA;
+use super::errors::{Meaning, Refused};
 
 /// Below this part of the window's calls, calls are spread over the window.
 const LOW: u64 = 10;
 /// The longest pause before one call.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// The longest wait for the limit of the day: a probe is cheap, and the account's clock may differ from what is known of it.
+const MAX_DAILY_WAIT: Duration = Duration::from_hours(1);
+/// How long the account's distance from UTC is used before it is read again: it changes with daylight saving.
+const OFFSET_TTL: SignedDuration = SignedDuration::from_hours(1);
+/// The least time from one question for it to the next.
+const OFFSET_RETRY: SignedDuration = SignedDuration::from_mins(1);
 /// From one search to the next: four in a second. An account takes four to five of one token, and its answers do not tell.
 const SEARCH_EVERY: Duration = Duration::from_millis(250);
 
@@ -33,8 +39,10 @@ struct State {
     window: Option<Window>,
     /// Until when everything is refused anyway, and with what.
     closed: Option<(Timestamp, Failure)>,
-    /// The account's distance from UTC, in milliseconds.
-    utc_offset: i64,
+    /// The account's distance from UTC, in milliseconds; none until it was read.
+    utc_offset: Option<i64>,
+    /// When it was last asked for.
+    offset_asked_at: Option<Timestamp>,
 }
 
 /// What the last answer told.
@@ -105,36 +113,54 @@ impl Pace {
         }
     }
 
-    /// Takes note of a limit that was reached: nobody asks again before it is over. For the day's limit that is midnight
-    /// where the account is.
-    pub(super) fn close(&self, failure: Failure, now: Timestamp) -> Failure {
-        if failure.class != FailureClass::Deferral {
-            return failure;
+    /// Notes a limit that was reached: no call is made before it is over. For the day's limit that is midnight where the
+    /// account is, or an hour, whichever is sooner.
+    pub(super) fn close(&self, refused: Refused, now: Timestamp) -> Refused {
+        if refused.failure.class != FailureClass::Deferral {
+            return refused;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = if failure.code == DAILY_QUOTA && failure.retry_after.is_none() {
-            until_midnight(now, state.utc_offset)
-        } else {
-            failure.retry_after.unwrap_or_default()
+        let asked = refused.failure.retry_after;
+        let wait = match refused.meaning {
+            Meaning::DailyQuota => {
+                let midnight = || until_midnight(now, state.utc_offset.unwrap_or_default());
+                asked.unwrap_or_else(midnight).min(MAX_DAILY_WAIT)
+            }
+            _ => asked.unwrap_or_default(),
         };
-        let failure = Failure { retry_after: Some(wait), ..failure }.on(DEPENDENCY);
-        let is_limit = matches!(failure.code.as_ref(), DAILY_QUOTA | "crm_rate_limited");
-        if is_limit {
+        let failure = Failure { retry_after: Some(wait), ..refused.failure }.on(DEPENDENCY);
+        if matches!(refused.meaning, Meaning::DailyQuota | Meaning::RateLimit) {
             let wait = SignedDuration::try_from(wait).unwrap_or_default();
             let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
             state.closed = Some((until, failure.clone()));
         }
-        failure
+        Refused { failure, ..refused }
     }
 
+    /// Whether the account's distance from UTC is to be read now. True at most once a minute; `at_limit` where the day's
+    /// limit was just met, and what is known counts as old.
+    pub(super) fn is_offset_due(&self, now: Timestamp, at_limit: bool) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ttl = if state.utc_offset.is_some() && !at_limit { OFFSET_TTL } else { OFFSET_RETRY };
+        let due = state.offset_asked_at.is_none_or(|asked_at| now.duration_since(asked_at) >= ttl);
+        if due {
+            state.offset_asked_at = Some(now);
+        }
+        due
+    }
+
+    /// Notes the account's distance from UTC, in milliseconds. One of more than a day is none.
     pub(super) fn set_utc_offset(&self, millis: i64) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).utc_offset = millis;
+        if millis.unsigned_abs() < DAY.unsigned_abs() {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).utc_offset = Some(millis);
+        }
     }
 }
 
+const DAY: i64 = 86_400_000;
+
 /// Until the account's day ends, and a minute more.
 fn until_midnight(now: Timestamp, utc_offset: i64) -> Duration {
-    const DAY: i64 = 86_400_000;
     let left = DAY - (now.as_millisecond() + utc_offset).rem_euclid(DAY);
     Duration::from_millis(left.unsigned_abs()) + Duration::from_mins(1)
 }
@@ -182,9 +208,39 @@ mod tests {
     async fn after_a_limit_was_reached_nobody_asks_until_it_is_over() {
         let (pace, now) = (Pace::default(), Timestamp::UNIX_EPOCH);
         let wait = Some(Duration::from_secs(10));
-        pace.close(Failure::deferral(DEPENDENCY, "crm_rate_limited", "too many", wait), now);
+        let failure = Failure::deferral(DEPENDENCY, "crm_rate_limited", "too many", wait);
+        pace.close(Refused { meaning: Meaning::RateLimit, ..failure.into() }, now);
         let early = pace.turn(now + SignedDuration::from_secs(4)).await.unwrap_err();
         assert_eq!(early.retry_after, Some(Duration::from_secs(6)));
         assert!(pace.turn(now + SignedDuration::from_secs(10)).await.is_ok());
+    }
+
+    #[test]
+    fn daily_limit_is_waited_for_no_longer_than_an_hour() {
+        let daily = |wait| Refused {
+            meaning: Meaning::DailyQuota,
+            ..Failure::deferral(DEPENDENCY, "crm_daily_quota", "used up", wait).into()
+        };
+        let at = |time: &str| -> Timestamp { time.parse().unwrap() };
+        let wait = |pace: &Pace, time, asked| pace.close(daily(asked), at(time)).failure.retry_after.unwrap();
+        let pace = Pace::default();
+        assert_eq!(wait(&pace, "2026-01-01T12:00:00Z", None), MAX_DAILY_WAIT, "nothing is known");
+        pace.set_utc_offset(-5 * 3_600_000);
+        assert_eq!(wait(&pace, "2026-01-01T04:50:00Z", None), Duration::from_mins(11));
+        assert_eq!(wait(&pace, "2026-01-01T05:01:00Z", None), MAX_DAILY_WAIT, "never a day more");
+        assert_eq!(wait(&pace, "2026-01-01T05:01:00Z", Some(Duration::from_hours(20))), MAX_DAILY_WAIT);
+    }
+
+    #[test]
+    fn offset_is_read_again_hourly_at_limits_and_after_failures() {
+        let (pace, start) = (Pace::default(), Timestamp::UNIX_EPOCH);
+        let after = |minutes| start + SignedDuration::from_mins(minutes);
+        assert!(pace.is_offset_due(start, false));
+        assert!(!pace.is_offset_due(start, false), "it is being asked for");
+        assert!(pace.is_offset_due(after(1), false), "the first question failed");
+        pace.set_utc_offset(0);
+        assert!(!pace.is_offset_due(after(30), false));
+        assert!(pace.is_offset_due(after(31), true), "the limit of the day was met");
+        assert!(pace.is_offset_due(after(91), false), "the clocks may have changed");
     }
 }

@@ -4,8 +4,8 @@ use lead::Failure;
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
-use super::errors::Refused;
-use super::{DEPENDENCY, errors};
+use super::errors;
+use super::errors::{Invalid, Refused};
 use crate::PresentRecord;
 
 /// The most rows of a batch.
@@ -16,6 +16,15 @@ pub(super) const MAX_ROWS: usize = 100;
 pub(super) struct Written {
     pub(super) record_id: String,
     pub(super) created: bool,
+    /// The properties that `HubSpot` refused, without which it was written.
+    pub(super) left_out: Vec<Invalid>,
+}
+
+impl Written {
+    /// A record to which nothing is written.
+    pub(super) fn untouched(record_id: &str) -> Self {
+        Self { record_id: record_id.to_owned(), created: false, left_out: Vec::new() }
+    }
 }
 
 /// What became of each row of a batch, in order.
@@ -114,13 +123,13 @@ impl Api {
             // A batch of one needs no telling apart.
             let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&answer, "results").next())?);
             let told = found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true))));
-            // Neither done nor refused, as far as the answer tells.
-            let silence = || {
-                let message = "HubSpot left a row of a batch unanswered";
-                Failure::transient("crm_unavailable", message).on(DEPENDENCY)
-            };
-            let (record_id, created) = told.ok_or_else(silence)?;
-            Ok(Written { record_id: record_id.to_owned(), created })
+            if told.is_none()
+                && let Some(error) = rows(&answer, "errors").find(|error| is_nobodys(error))
+            {
+                return Err(errors::of_row(error));
+            }
+            let (record_id, created) = told.ok_or_else(errors::unanswered_row)?;
+            Ok(Written { record_id: record_id.to_owned(), created, left_out: Vec::new() })
         });
         Ok(results.collect())
     }
@@ -165,22 +174,34 @@ impl Api {
         Ok(pairs)
     }
 
-    /// The records with this value in a property, the one changed last first; at most ten. What was written in the last
-    /// seconds is not among them.
+    /// The records with this value in a property, or in the list of further values `also`, the one changed last first; at
+    /// most ten. What was written in the last seconds is not among them.
     pub(super) async fn search(
         &self,
         object: &str,
         property: &str,
+        also: Option<&str>,
         value: &str,
         properties: &[String],
     ) -> Result<Vec<PresentRecord>, Failure> {
-        let filter = json!({"propertyName": property, "operator": "EQ", "value": value});
+        let group = |property: &str, operator: &str| json!({"filters": [{"propertyName": property, "operator": operator, "value": value}]});
+        let mut groups = vec![group(property, "EQ")];
+        groups.extend(also.map(|also| group(also, "CONTAINS_TOKEN")));
+        let mut asked = properties.to_vec();
+        asked.extend([property].into_iter().chain(also).map(str::to_owned));
         let body = json!({
-            "filterGroups": [{"filters": [filter]}], "properties": properties, "limit": 10,
+            "filterGroups": groups, "properties": asked, "limit": 10,
             "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
         });
         let answer = self.post(&self.path("objects", &[object, "search"]), &body).await?;
-        Ok(rows(&answer, "results").filter_map(record_of).collect())
+        let mut found: Vec<PresentRecord> = rows(&answer, "results").filter_map(record_of).collect();
+        // Tokens may be parts of another value.
+        found.retain(|record| {
+            let held = |name: &str| record.value(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let has = |list: String| list.split(';').any(|one| one.trim().eq_ignore_ascii_case(value));
+            has(held(property)) || also.is_some_and(|also| has(held(also)))
+        });
+        Ok(found)
     }
 }
 
@@ -188,9 +209,15 @@ fn rows<'a>(answer: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     answer[key].as_array().into_iter().flatten()
 }
 
+/// Whether an error says of no row that it is its own.
+fn is_nobodys(error: &Value) -> bool {
+    let names = |key: &str| error["context"][key].as_array().is_some_and(|names| !names.is_empty());
+    !names("objectWriteTraceId") && !names("ids")
+}
+
 fn record_of(row: &Value) -> Option<PresentRecord> {
     let fields = row["properties"].as_object().cloned().unwrap_or_default();
-    Some(PresentRecord { record_id: id_of(&row["id"])?, fields })
+    Some(PresentRecord { record_id: id_of(&row["id"])?, fields, adopted: false })
 }
 
 /// Ids are texts, and in some older answers numbers.

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use lead::{EmailAddress, Failure, LeadId};
 
 use super::HubSpotCrm;
+use super::adoption::MERGED;
 use super::schema::readable;
 use crate::{Action, Mode, Object, PlannedAction, PresentRecord, RecordWrite};
 
 /// The property of companies that people know them by. It is not unique.
 const DOMAIN: &str = "domain";
+
+/// The domains of a company beside its first one, with `;` between them.
+const MORE_DOMAINS: &str = "hs_additional_domains";
 
 /// The addresses of a contact beside its first one, with `;` between them.
 const MORE_ADDRESSES: &str = "hs_additional_emails";
@@ -121,31 +125,54 @@ impl HubSpotCrm {
         let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
         let mut properties = readable(&self.mapping, &[Object::Lead, Object::Contact], &schema);
-        if schema.0.contains_key(MORE_ADDRESSES) {
-            properties.push(MORE_ADDRESSES.to_owned());
-        }
+        let own = [MORE_ADDRESSES, MERGED].into_iter().filter(|name| schema.0.contains_key(*name));
+        properties.extend(own.map(str::to_owned));
         let email = actions.iter().find_map(|planned| address_of(&planned.action));
-        let ours = |present| Ok(Some(Contact { present: at_home(present, email), ours: true }));
-        if let Some(present) = self.api.read_record(object, key, lead.as_str(), &properties).await? {
-            return ours(present);
+        let found = self.contact_as_ours(lead, object, key, &properties).await?;
+        let mut ours = found.is_some();
+        let found = match (found, email) {
+            (None, Some(email)) => self.contact_by_address(email, holder, object, &properties).await?,
+            (found, _) => found,
+        };
+        let Some(present) = found else { return Ok(None) };
+        // Another process may have created it as ours since we looked.
+        ours |= present.value(key).is_some_and(|held| held == lead.as_str());
+        let is_written = actions.iter().any(|planned| is_person(planned.action.object()));
+        let adopted = is_written && self.is_adopted(&present, key).await?;
+        let present = PresentRecord { adopted, ..at_home(present, email) };
+        Ok(Some(Contact { present, ours }))
+    }
+
+    /// The contact that is known as this lead's: by key, else by anchor.
+    async fn contact_as_ours(
+        &self,
+        lead: &LeadId,
+        object: &str,
+        key: &str,
+        properties: &[String],
+    ) -> Result<Option<PresentRecord>, Failure> {
+        if let Some(present) = self.api.read_record(object, key, lead.as_str(), properties).await? {
+            return Ok(Some(present));
         }
-        if let Some(id) = self.anchored(lead).await? {
-            let found = self.api.read_records(object, None, &[id.as_str()], &properties).await?.pop();
-            if let Some(present) = found {
-                return ours(present);
-            }
+        match self.anchored(lead).await? {
+            Some(id) => Ok(self.api.read_records(object, None, &[id.as_str()], properties).await?.pop()),
+            None => Ok(None),
         }
-        let Some(email) = email else { return Ok(None) };
-        let mut found = self.api.read_record(object, "email", email.expose(), &properties).await?;
-        if let (None, Some(id)) = (&found, holder) {
-            let holder = self.api.read_records(object, None, &[id], &properties).await?.pop();
-            found = holder.map(|present| at_home(present, Some(email)));
+    }
+
+    /// The contact that has the lead's address, or the one that is known to hold it.
+    async fn contact_by_address(
+        &self,
+        email: &EmailAddress,
+        holder: Option<&str>,
+        object: &str,
+        properties: &[String],
+    ) -> Result<Option<PresentRecord>, Failure> {
+        let found = self.api.read_record(object, "email", email.expose(), properties).await?;
+        match (found, holder) {
+            (None, Some(id)) => Ok(self.api.read_records(object, None, &[id], properties).await?.pop()),
+            (found, _) => Ok(found),
         }
-        Ok(found.map(|present| {
-            // Somebody else may have created it as ours since we looked.
-            let ours = present.value(key).is_some_and(|held| held == lead.as_str());
-            Contact { present, ours }
-        }))
     }
 
     /// The company of a domain: by our key, or by its own domain where people or `HubSpot` created it. Of several the
@@ -158,10 +185,22 @@ impl HubSpotCrm {
         if let Some(present) = self.api.read_record(object, key, domain, &properties).await? {
             return Ok(company(Some(present), true));
         }
-        let found = self.api.search(object, DOMAIN, domain, &properties).await?;
-        let unclaimed = found.into_iter().filter(|record| record.value(key).is_none());
-        let oldest = unclaimed.min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX));
-        Ok(company(oldest, false))
+        let also = Some(MORE_DOMAINS).filter(|name| schema.0.contains_key(*name));
+        let found = self.api.search(object, DOMAIN, also, domain, &properties).await?;
+        let oldest = |records: Vec<PresentRecord>| {
+            records.into_iter().min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX))
+        };
+        let is_further = |record: &PresentRecord| {
+            let more = record.value(MORE_DOMAINS).and_then(|more| more.as_str()).unwrap_or_default();
+            more.split(';').any(|one| one.trim().eq_ignore_ascii_case(domain))
+        };
+        // A company that another one was merged into is found by its further domain, and keeps the key it has.
+        let (unclaimed, claimed): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|record| record.value(key).is_none());
+        match oldest(unclaimed) {
+            Some(record) => Ok(company(Some(record), false)),
+            None => Ok(company(oldest(claimed.into_iter().filter(is_further).collect()), true)),
+        }
     }
 
     /// The records beside the lead that are there already.

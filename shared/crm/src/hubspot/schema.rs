@@ -27,7 +27,7 @@ impl Schemas {
     /// An object's properties; none for an object that the account does not have.
     pub(super) async fn get(&self, api: &Api, object: &str) -> Result<Option<Arc<ObjectSchema>>, Failure> {
         let now = api.now();
-        api.learn_time_zone().await;
+        api.learn_utc_offset().await;
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(object).cloned();
         if let Some((read_at, schema)) = known
             && now.duration_since(read_at) < TTL

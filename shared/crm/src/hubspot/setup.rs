@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::HubSpotCrm;
+use super::errors::Meaning;
 use crate::{Object, ObjectMapping, ObjectSchema, Rule};
 
 /// How the names of our properties begin. Others are not created: a mapping that names them has a mistake, or means a
@@ -61,11 +62,11 @@ impl HubSpotCrm {
             "fieldType": property.field_type, "groupName": group, "hasUniqueValue": property.unique,
             "options": options, "description": "Written by RevenueFlow",
         });
-        let created = self.api.post(&path, &body).await;
+        let created = self.api.write(&path, &body).await;
         self.schemas.forget();
         match created {
-            Err(failure) if failure.code == "crm_conflict" => Ok(()),
-            other => other.map(drop),
+            Err(refused) if refused.meaning == Meaning::Conflict => Ok(()),
+            other => Ok(other.map(drop)?),
         }
     }
 

@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::rule::{Rule, Write};
+use super::rule::{Adopted, Rule, Step, Write};
 use super::source::Source;
-use super::{Mapping, ObjectMapping, SOURCES};
+use super::{Customers, Mapping, ObjectMapping, SOURCES};
 use crate::Object;
 
 /// Why a text is not a mapping.
@@ -42,7 +42,15 @@ struct MappingFile {
 struct ObjectFile {
     object: Spanned<String>,
     external_id: Spanned<String>,
+    customers: Option<CustomersFile>,
     fields: Vec<RuleFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CustomersFile {
+    field: Spanned<String>,
+    values: Spanned<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -53,11 +61,12 @@ struct RuleFile {
     field: Spanned<String>,
     #[serde(default)]
     write: Write,
+    adopted: Option<Spanned<Adopted>>,
     default: Option<String>,
     #[serde(default)]
     values: BTreeMap<String, String>,
     #[serde(default)]
-    order: Vec<String>,
+    order: Vec<Step>,
 }
 
 pub(super) fn parse(text: &str) -> Result<Mapping, MappingError> {
@@ -113,7 +122,18 @@ impl Checker<'_> {
             }
             rules.push(self.rule(object, rule)?);
         }
-        Ok(ObjectMapping { object: table.object.into_inner(), external_id, rules })
+        let customers = table.customers.map(|customers| self.customers(object, customers)).transpose()?;
+        Ok(ObjectMapping { object: table.object.into_inner(), external_id, customers, rules })
+    }
+
+    fn customers(&self, object: Object, customers: CustomersFile) -> Result<Customers, MappingError> {
+        self.name(&customers.field, "customers.field")?;
+        let is_person = matches!(object, Object::Lead | Object::Contact);
+        if !is_person || customers.values.get_ref().is_empty() {
+            let problem = "`customers` is for [lead] and [contact], and names at least one value".to_owned();
+            return Err(self.unsound(&customers.field, problem));
+        }
+        Ok(Customers { field: customers.field.into_inner(), values: customers.values.into_inner() })
     }
 
     fn rule(&self, object: Object, rule: RuleFile) -> Result<Rule, MappingError> {
@@ -131,15 +151,25 @@ impl Checker<'_> {
             let problem = "`values` and `default` have no meaning beside `value`".to_owned();
             return Err(self.unsound(&rule.field, problem));
         }
-        if let Some(unknown) =
-            rule.values.values().find(|word| !rule.order.is_empty() && !rule.order.contains(word))
+        if let Some(unknown) = rule
+            .values
+            .values()
+            .find(|word| !rule.order.is_empty() && !rule.order.iter().any(|step| step.has(word)))
         {
             return Err(self.unsound(&rule.field, format!("`{unknown}` is missing in `order`")));
         }
+        let adopted = rule.adopted.as_ref().map(|adopted| *adopted.get_ref());
+        if adopted == Some(Adopted::NotLower) && !source.comes_with_the_score() {
+            let problem =
+                "`not_lower` is for what comes with the score: `score.*` and `computed.*`".to_owned();
+            return Err(self.unsound(&rule.field, problem));
+        }
+        let adopted = adopted.unwrap_or_else(|| source.adopted());
         Ok(Rule {
             source,
             field: rule.field.into_inner(),
             write: rule.write,
+            adopted,
             default: rule.default,
             values: rule.values,
             order: rule.order,

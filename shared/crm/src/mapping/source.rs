@@ -1,5 +1,6 @@
 use grounding::{FieldPath, Namespace};
 
+use super::rule::Adopted;
 use crate::{Action, Object};
 
 /// The values of ours that a mapping can name, besides facts.
@@ -53,6 +54,9 @@ pub const SOURCES: &[&str] = &[
     "opportunity.closes_at",
 ];
 
+/// The score, by its name in [`SOURCES`].
+pub(super) const SCORE: &str = "score.fit_score";
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -72,6 +76,35 @@ impl Source {
 
     pub(crate) fn fact(&self) -> Option<&FieldPath> {
         if let Self::Fact(path) = self { Some(path) } else { None }
+    }
+
+    /// Whether it is what was judged of the lead, or what follows from it.
+    pub(crate) fn is_judgement(&self) -> bool {
+        match self {
+            Self::Own(name) => name.starts_with("score.") || *name == "lead.status",
+            Self::Fact(path) => path.namespace() == Namespace::Computed,
+            Self::Constant(_) => false,
+        }
+    }
+
+    /// Whether it comes with the action that writes the score.
+    pub(crate) fn comes_with_the_score(&self) -> bool {
+        self.is_judgement() && *self != Self::Own("lead.status")
+    }
+
+    /// What a rule without `adopted` does to a record that was there before us: what a form says of a person, and the status
+    /// that people set, only fill in what is missing. Owners follow the routing, and enrichment is no form.
+    pub(crate) fn adopted(&self) -> Adopted {
+        match self {
+            Self::Own("lead.owner" | "lead.campaign_id") => Adopted::Same,
+            Self::Own(name) if name.starts_with("lead.") || name.starts_with("contact.") => Adopted::IfEmpty,
+            Self::Own(_) => Adopted::Same,
+            Self::Fact(path) => match path.namespace() {
+                Namespace::Marketo | Namespace::Product | Namespace::Salesforce => Adopted::IfEmpty,
+                Namespace::Computed | Namespace::Enrichment => Adopted::Same,
+            },
+            Self::Constant(_) => Adopted::IfEmpty,
+        }
     }
 
     /// As the mapping writes it.

@@ -85,6 +85,8 @@ fn a_mistake_is_told_with_its_line() {
             7,
             "`N` is missing in `order`",
         ),
+        ("{ source = 'lead.title', field = 'T', adopted = 'not_lower' }", 7, "comes with the score"),
+        ("{ source = 'lead.status', field = 'S', adopted = 'not_lower' }", 7, "comes with the score"),
     ] {
         let text = line_of(fields);
         assert!(text.starts_with(&format!("line {line}: ")) && text.contains(problem), "{text}");
@@ -92,6 +94,7 @@ fn a_mistake_is_told_with_its_line() {
     for fields in [
         "{ source = 'lead.email', field = 'E', wirte = 'always' }",
         "{ source = 'lead.email', field = 'E', write = 'sometimes' }",
+        "{ source = 'lead.email', field = 'E', adopted = 'sometimes' }",
     ] {
         let text = line_of(fields);
         assert!(text.contains("line 7"), "{text}");
@@ -172,4 +175,50 @@ fn a_company_has_a_record_of_its_own_only_where_the_mapping_says_so() {
     assert_eq!(salesforce.targets(&sync), [Object::Lead]);
     assert_eq!(hubspot.fields(&sync, Object::Lead, true), []);
     assert!(hubspot.fields(&sync, Object::Company, true).iter().any(|m| m.rule.field() == "domain"));
+}
+
+#[test]
+fn no_decision_says_that_a_lead_was_contacted() {
+    use lead::Decision;
+    for (provider, contacted) in
+        [("salesforce", "Working - Contacted"), ("hubspot", "IN_PROGRESS"), ("mock", "working")]
+    {
+        let mapping = Mapping::default_for(provider).unwrap();
+        for decision in [Decision::RouteToSdr, Decision::Nurture, Decision::ManualReview, Decision::Ignore] {
+            let status = crate::parameters::UpdateLeadStatus { status: decision.into() };
+            let sent = mapping.fields(&Action::UpdateLeadStatus(status), Object::Lead, true);
+            assert_eq!(sent.len(), 1, "{provider}");
+            assert_ne!(sent[0].value, Some(json!(contacted)), "{provider} {decision:?}");
+        }
+    }
+}
+
+#[test]
+fn customers_are_told_by_a_field_of_the_person() {
+    let with = |table: &str, customers: &str| {
+        let lead = "[lead]\nobject = 'L'\nexternal_id = 'Id__c'\nfields = []\n";
+        let other =
+            format!("[{table}]\nobject = 'O'\nexternal_id = 'Id__c'\ncustomers = {customers}\nfields = []");
+        Mapping::parse(&format!("version = '1'\ncrm = 'x'\n{lead}{other}"))
+    };
+    let stage = "{ field = 'Stage', values = ['customer'] }";
+    let contact = with("contact", stage).unwrap();
+    let object = contact.object(Object::Contact).unwrap();
+    assert!(object.customers().unwrap().has("Customer "));
+    assert_eq!(object.fields().collect::<Vec<_>>(), ["Stage"], "it is read before the record is written");
+    for (table, customers) in [("task", stage), ("contact", "{ field = 'Stage', values = [] }")] {
+        let text = with(table, customers).unwrap_err().to_string();
+        assert!(text.starts_with("line 10: ") && text.contains("`customers` is for"), "{text}");
+    }
+}
+
+#[test]
+fn words_of_one_step_follow_each_other_in_any_order() {
+    let mapping = mapping(
+        "{ source = 'lead.status', field = 'S', values = { new = 'N', unqualified = 'U' }, order = [['N', 'U'], 'C'] }",
+    );
+    let rule = &mapping.object(Object::Lead).unwrap().rules()[0];
+    let moves_back = |old: &str, new: &str| rule.moves_back(&json!(old), &json!(new));
+    assert!(!moves_back("U", "N") && !moves_back("N", "U"));
+    assert!(moves_back("C", "N") && moves_back("Theirs", "N"));
 }

@@ -97,6 +97,11 @@ impl Api {
         Self { http, sessions, usage, base: format!("/services/data/v{version}") }
     }
 
+    /// The id of our own user, where it is known.
+    pub(super) async fn user(&self) -> Result<Option<String>, Failure> {
+        Ok(self.sessions.get(&self.http).await?.user.clone())
+    }
+
     /// Refuses to go on where the org's calls are nearly used up; asks again from time to time.
     pub(super) async fn check_usage(&self) -> Result<(), Failure> {
         if self.usage.is_due() {

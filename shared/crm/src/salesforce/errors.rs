@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::DEPENDENCY;
+use crate::address::AddressPart;
+use crate::{FieldChange, LeftOut};
 
 /// How long all leads wait when the calls of a day are used up. The day is a rolling one: they come back bit by bit.
 pub(super) const LIMIT_WAIT: Duration = Duration::from_mins(15);
@@ -31,6 +33,8 @@ pub(super) enum Meaning {
     Limit,
     Stop,
     Access,
+    LeaveOutField,
+    LeaveOutOwner,
     Permanent,
 }
 
@@ -39,6 +43,10 @@ pub(super) enum Meaning {
 pub(super) struct Refusal {
     pub(super) meaning: Meaning,
     pub(super) failure: Failure,
+    /// The fields that the refusal names, by Salesforce's names.
+    pub(super) fields: Vec<String>,
+    /// Why those fields are left out, where the record is written without them.
+    pub(super) reason: LeftOut,
 }
 
 impl From<Failure> for Refusal {
@@ -49,12 +57,47 @@ impl From<Failure> for Refusal {
             Deferral => Meaning::Stop,
             Permanent => Meaning::Permanent,
         };
-        Self { meaning, failure }
+        Self { meaning, failure, fields: Vec::new(), reason: LeftOut::Refused }
     }
 }
 
+impl Meaning {
+    /// Whether the record may be written without the fields that the refusal is about.
+    pub(super) fn leaves_out(self) -> bool {
+        matches!(self, Self::LeaveOutField | Self::LeaveOutOwner)
+    }
+}
+
+/// The most errors of one answer that are read.
+const MAX_ERRORS: usize = 20;
+
+/// The code for an owner who has left.
+const INACTIVE: &str = "INACTIVE_OWNER_OR_USER";
+
 static TABLE: LazyLock<BTreeMap<Meaning, Vec<String>>> =
     LazyLock::new(|| toml::from_str(include_str!("errors.toml")).expect("the table is tested"));
+
+impl Refusal {
+    /// Why a field is left out because of this refusal; none where it is not about the field.
+    ///
+    /// A country that is refused takes its state with it: a state without a country is refused as well.
+    pub(super) fn leaves_out(&self, change: &FieldChange) -> Option<LeftOut> {
+        let is_owner = change.source.ends_with(".owner");
+        let named = self.fields.iter().any(|named| is_same_field(named, &change.field));
+        if named || is_owner && self.fields.is_empty() && self.meaning == Meaning::LeaveOutOwner {
+            let unsuitable = is_owner && self.reason == LeftOut::Refused;
+            return Some(if unsuitable { LeftOut::OwnerUnsuitable } else { self.reason });
+        }
+        let country = AddressPart::of(&change.field)?.country_of_state()?;
+        let is_gone = |named: &String| AddressPart::of(named) == Some(country.clone());
+        self.fields.iter().any(is_gone).then_some(LeftOut::PartnerMissing)
+    }
+}
+
+/// Salesforce may name `Country` where `CountryCode` was sent, and the other way round.
+fn is_same_field(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b) || AddressPart::of(a).is_some_and(|part| AddressPart::of(b) == Some(part))
+}
 
 /// One error of an answer: `[{message, errorCode, fields}]`, or one such object.
 #[derive(Debug, Default, Deserialize)]
@@ -73,16 +116,31 @@ struct ApiError {
 ///
 /// The message names the code, the fields and matching records, and never quotes Salesforce's own, which quotes values.
 pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
-    let first = if let Value::Array(errors) = body { errors.first().unwrap_or(&Value::Null) } else { body };
-    let error = ApiError::deserialize(first).unwrap_or_default();
+    let listed = if let Value::Array(errors) = body { errors.as_slice() } else { std::slice::from_ref(body) };
+    let mut errors: Vec<ApiError> = listed
+        .iter()
+        .take(MAX_ERRORS)
+        .map(|error| ApiError::deserialize(error).unwrap_or_default())
+        .collect();
+    // Of several errors the one that no field can be left out for decides.
+    let is_decisive = |error: &ApiError| !meaning(status, name(&error.code), &error.message).leaves_out();
+    let decisive = errors.iter().position(is_decisive).unwrap_or_default();
+    let error = if errors.is_empty() { ApiError::default() } else { errors.swap_remove(decisive) };
     let code = name(&error.code);
     let meaning = meaning(status, code, &error.message);
     let mut said = match code {
         "" => format!("Salesforce answered with status {}", status.as_u16()),
         code => format!("Salesforce refused: {code}"),
     };
-    let fields: Vec<&str> =
-        error.fields.iter().map(|field| name(field)).filter(|name| !name.is_empty()).collect();
+    let mut fields: Vec<&str> = Vec::new();
+    for field in
+        std::iter::once(&error).chain(&errors).flat_map(|error| &error.fields).map(|field| name(field))
+    {
+        if !field.is_empty() && !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    let named = fields.iter().map(|field| (*field).to_owned()).collect();
     let matches = matching_records(&error.duplicates);
     for (what, names) in [(", fields ", fields), (", matching records ", matches)] {
         if !names.is_empty() {
@@ -97,12 +155,17 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
         Meaning::Session | Meaning::Stop => {
             Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(ADMIN_WAIT))
         }
-        Meaning::Again | Meaning::Access | Meaning::Permanent => Failure::permanent("crm_refused", said),
+        Meaning::Again
+        | Meaning::Access
+        | Meaning::LeaveOutField
+        | Meaning::LeaveOutOwner
+        | Meaning::Permanent => Failure::permanent("crm_refused", said),
     };
     if !code.is_empty() && meaning != Meaning::Busy {
         failure.code = Cow::Owned(format!("crm_{}", code.to_ascii_lowercase()));
     }
-    Refusal { meaning, failure: failure.on(DEPENDENCY) }
+    let reason = if code == INACTIVE { LeftOut::OwnerInactive } else { LeftOut::Refused };
+    Refusal { meaning, failure: failure.on(DEPENDENCY), fields: named, reason }
 }
 
 fn meaning(status: StatusCode, code: &str, message: &str) -> Meaning {
@@ -113,9 +176,11 @@ fn meaning(status: StatusCode, code: &str, message: &str) -> Meaning {
     let listed = TABLE.iter().find(|(_, codes)| codes.iter().any(is_listed)).map(|(meaning, _)| *meaning);
     match listed {
         // The one code stands for two limits, and only the words tell which: that of a day, and that of calls under way.
-        Some(Meaning::Limit) if message.contains("ConcurrentRequests") => Meaning::Busy,
-        // Triggers wrap what happened to them.
-        Some(Meaning::Permanent) if message.contains("UNABLE_TO_LOCK_ROW") => Meaning::Lock,
+        Some(Meaning::Limit) if message.trim_start().starts_with("Concurrent") => Meaning::Busy,
+        // Triggers and validation wrap what happened to them.
+        Some(Meaning::Permanent | Meaning::LeaveOutField) if message.contains("UNABLE_TO_LOCK_ROW") => {
+            Meaning::Lock
+        }
         Some(meaning) => meaning,
         None if status == StatusCode::UNAUTHORIZED => Meaning::Session,
         None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Meaning::Transient,
@@ -157,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_meaning_has_codes_and_no_code_two_meanings() {
-        assert_eq!(TABLE.len(), 9);
+        assert_eq!(TABLE.len(), 11);
         let mut codes: Vec<_> = TABLE.values().flatten().collect();
         let all = codes.len();
         codes.sort_unstable();
@@ -171,7 +236,14 @@ mod tests {
         let error = |code: &str| json!([{ "message": "x", "errorCode": code }]);
         for (status, body, meaning, class, code) in [
             (400, error("UNABLE_TO_LOCK_ROW"), Meaning::Lock, Transient, "crm_unable_to_lock_row"),
-            (400, error("STRING_TOO_LONG"), Meaning::Permanent, Permanent, "crm_string_too_long"),
+            (400, error("STRING_TOO_LONG"), Meaning::LeaveOutField, Permanent, "crm_string_too_long"),
+            (
+                400,
+                error("INACTIVE_OWNER_OR_USER"),
+                Meaning::LeaveOutOwner,
+                Permanent,
+                "crm_inactive_owner_or_user",
+            ),
             (403, error("REQUEST_LIMIT_EXCEEDED"), Meaning::Limit, Deferral, "crm_request_limit_exceeded"),
             (
                 400,
@@ -198,8 +270,35 @@ mod tests {
         let busy = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED",
             "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded." }]);
         assert_eq!(of(403, &busy), (Meaning::Busy, Deferral, "crm_busy".to_owned()));
+        for limit in ["ConcurrentPerOrgLongTxn Limit exceeded.", "ConcurrentPerOrgApex Limit exceeded."] {
+            let busy = json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": limit }]);
+            assert_eq!(of(403, &busy).0, Meaning::Busy, "{limit}");
+        }
+        let day =
+            json!([{ "errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded." }]);
+        assert_eq!(of(403, &day).0, Meaning::Limit);
         let wrapped = json!([{ "errorCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "message": "Trigger: UNABLE_TO_LOCK_ROW" }]);
         assert_eq!(of(400, &wrapped).0, Meaning::Lock);
+    }
+
+    #[test]
+    fn fields_of_all_errors_are_named_and_the_final_one_decides() {
+        let both = |code: &str| {
+            json!([
+                { "errorCode": "STRING_TOO_LONG", "message": "", "fields": ["Title"] },
+                { "errorCode": code, "message": "", "fields": ["Email", "Title"] },
+            ])
+        };
+        let refused = refusal(StatusCode::BAD_REQUEST, &both("INVALID_EMAIL_ADDRESS"));
+        assert_eq!(
+            (refused.meaning, refused.fields),
+            (Meaning::LeaveOutField, vec!["Title".to_owned(), "Email".to_owned()])
+        );
+        let refused = refusal(StatusCode::BAD_REQUEST, &both("REQUIRED_FIELD_MISSING"));
+        assert_eq!(
+            (refused.meaning, refused.failure.code.as_ref()),
+            (Meaning::Permanent, "crm_required_field_missing")
+        );
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::{DEPENDENCY, SalesforceCredentials};
 pub(super) struct Session {
     pub(super) token: SecretString,
     pub(super) instance: Url,
+    /// The id of our own user, where the token came with it.
+    pub(super) user: Option<String>,
 }
 
 /// The one session that all calls share. Whoever needs a new one waits for the one that is being asked for.
@@ -34,6 +36,9 @@ enum Login {
 struct Granted {
     access_token: String,
     instance_url: String,
+    /// The address of our user: `https://login.salesforce.com/id/ORG/USER`.
+    #[serde(default)]
+    id: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,7 +105,8 @@ impl Sessions {
         let instance = instance.ok_or_else(|| {
             refused("the address that came with the token is not encrypted as the configured one is")
         })?;
-        Ok(Session { token: granted.access_token.into(), instance })
+        let user = granted.id.rsplit('/').next().filter(|id| id.starts_with("005")).map(str::to_owned);
+        Ok(Session { token: granted.access_token.into(), instance, user })
     }
 }
 

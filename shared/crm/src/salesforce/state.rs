@@ -14,6 +14,9 @@ use super::describe::{Known, shows, text_of};
 use super::errors::{ADMIN_WAIT, Refusal, refusal};
 use crate::{Action, Object, ObjectMapping, ObjectSchema, PlannedAction, PresentRecord, RecordWrite};
 
+/// The user who created a record.
+const CREATED_BY: &str = "CreatedById";
+
 /// The records that a plan is about, and the schemas of their objects.
 pub(super) struct State {
     pub(super) lead: LeadState,
@@ -105,7 +108,9 @@ impl Salesforce {
         schemas: &mut BTreeMap<Object, Known>,
     ) -> Result<LeadState, Refusal> {
         if lead["IsConverted"] != true {
-            return Ok(LeadState::Open(present(lead)));
+            let user = self.api.user().await?;
+            let adopted = user.is_some_and(|user| is_of_others(lead, &user));
+            return Ok(LeadState::Open(PresentRecord { adopted, ..present(lead) }));
         }
         let unknown = || {
             let message = "the lead was converted, and its contact cannot be seen";
@@ -117,7 +122,8 @@ impl Salesforce {
         let path = self.path_by_id(mapping.object(), &contact, &readable(mapping, &schema));
         let record = found(self.api.call(&Call::get(path)).await?)?.ok_or_else(unknown)?;
         schemas.insert(Object::Contact, Some(schema));
-        Ok(LeadState::Converted(present(&record)))
+        // People have converted the lead, and its contact is theirs.
+        Ok(LeadState::Converted(PresentRecord { adopted: true, ..present(&record) }))
     }
 
     /// The schema of an object that can be written; where it cannot, all leads wait for the administrator.
@@ -163,10 +169,16 @@ impl Salesforce {
     }
 }
 
-/// The mapped fields that we may see, and what tells a converted lead.
+/// Whether another user created a record, which then got our id: people maintain it. Ids have 15 or 18 characters.
+fn is_of_others(record: &Value, user: &str) -> bool {
+    let short = |id: &str| id.chars().take(15).collect::<String>();
+    record.get(CREATED_BY).is_some_and(|creator| creator.as_str().map(short) != Some(short(user)))
+}
+
+/// The mapped fields that we may see, and what tells a converted lead and whose the record is.
 pub(super) fn readable(mapping: &ObjectMapping, schema: &ObjectSchema) -> String {
     let mut fields = vec!["Id"];
-    let own = ["IsConverted", "ConvertedContactId"].into_iter();
+    let own = ["IsConverted", "ConvertedContactId", CREATED_BY].into_iter();
     for field in mapping.fields().chain(own).filter(|field| shows(schema, field)) {
         if !fields.contains(&field) {
             fields.push(field);
@@ -192,5 +204,5 @@ pub(super) fn several_matches() -> Failure {
 
 pub(super) fn present(record: &Value) -> PresentRecord {
     let fields: Map<String, Value> = record.as_object().cloned().unwrap_or_default();
-    PresentRecord { record_id: text_of(record, "Id").unwrap_or_default(), fields }
+    PresentRecord { record_id: text_of(record, "Id").unwrap_or_default(), fields, adopted: false }
 }

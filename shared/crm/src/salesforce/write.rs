@@ -9,10 +9,12 @@ use super::describe::text_of;
 use super::errors::{Meaning, Refusal, refusal};
 use super::state::{LeadState, State, several_matches};
 use super::{DEPENDENCY, Salesforce};
-use crate::{Effect, Mode, Object, PlannedAction, RecordWrite};
+use crate::{Effect, FieldChange, Mode, Object, PlannedAction, RecordWrite};
 
 /// How often a locked record is tried again at once.
 const LOCK_RETRIES: u32 = 3;
+/// How often a record is sent again without the fields that were refused. Salesforce often names one at a time.
+const LEAVE_OUT_ROUNDS: u32 = 5;
 
 /// What becomes of each action, from the first on.
 pub(super) type Outcomes = Vec<Result<Effect, Refusal>>;
@@ -27,7 +29,8 @@ struct Group {
     record_id: Option<String>,
     /// Whether the record may be created.
     creates: bool,
-    fields: Map<String, Value>,
+    /// What the actions write to it, in their order; of two values for one field the later counts.
+    writes: Vec<RecordWrite>,
     /// None until it was sent.
     result: Option<Result<Effect, Refusal>>,
 }
@@ -44,23 +47,28 @@ impl Salesforce {
     /// Writes what is still to be written of the actions.
     pub(super) async fn write(&self, lead: &LeadId, actions: &[PlannedAction], state: &State) -> Outcomes {
         let mut sorted = self.sort(lead, actions, state);
-        for retry in 0..=LOCK_RETRIES {
-            if retry > 0 {
-                tokio::time::sleep(self.lock_wait(lead, retry)).await;
-            }
+        let (mut locks, mut reductions) = (0, 0);
+        loop {
             self.send(&mut sorted.groups, state).await;
-            let is_locked = |group: &Group| group.meaning() == Some(Meaning::Lock);
-            if retry == LOCK_RETRIES || !sorted.groups.iter().any(is_locked) {
-                break;
+            let is_reduced = reductions < LEAVE_OUT_ROUNDS && sorted.leave_out();
+            let is_locked = sorted.groups.iter().any(|group| group.meaning() == Some(Meaning::Lock));
+            let is_locked = is_locked && locks < LOCK_RETRIES;
+            if !is_reduced && !is_locked {
+                return sorted.outcomes(actions);
             }
-            // What waited for a locked record is sent again with it.
+            reductions += u32::from(is_reduced);
+            if is_locked {
+                locks += 1;
+                tokio::time::sleep(self.lock_wait(lead, locks)).await;
+            }
+            // What waited for the record is sent again with it.
             for group in &mut sorted.groups {
-                if matches!(group.meaning(), Some(Meaning::Lock | Meaning::NotSent)) {
+                let meaning = group.meaning();
+                if meaning == Some(Meaning::NotSent) || is_locked && meaning == Some(Meaning::Lock) {
                     group.result = None;
                 }
             }
         }
-        sorted.outcomes(actions)
     }
 
     fn sort(&self, lead: &LeadId, actions: &[PlannedAction], state: &State) -> Sorted {
@@ -102,8 +110,8 @@ impl Salesforce {
             }
             match &group.record_id {
                 // Nothing is left to write.
-                Some(id) if group.fields.is_empty() && group.result.is_none() => {
-                    group.result = Some(Ok(Effect { record_id: id.clone(), created: false }));
+                Some(id) if group.fields().is_empty() && group.result.is_none() => {
+                    group.result = Some(Ok(Effect::new(id.clone(), false)));
                 }
                 _ if group.result.is_none() => open.push(place),
                 _ => {}
@@ -111,7 +119,7 @@ impl Salesforce {
         }
         // `@{` in a text would be taken for a reference, and there is no way to escape it: such records go by themselves.
         // So does what does not fit in one call, where it could not refer to the lead.
-        let is_plain = |place: &usize| !groups[*place].fields.values().any(holds_reference);
+        let is_plain = |place: &usize| !groups[*place].fields().values().any(holds_reference);
         if open.len() > 1 && open.len() <= super::api::Api::MAX_PARTS && open.iter().all(is_plain) {
             let lead = open.iter().position(|place| groups[*place].object == Object::Lead);
             let who = who.or_else(|| lead.map(|lead| format!("@{{r{lead}.id}}")));
@@ -135,7 +143,7 @@ impl Salesforce {
                 if group.is_about_a_lead() && who.is_none() {
                     let message = "the lead was not written";
                     let failure = Failure::transient("crm_not_sent", message).on(DEPENDENCY);
-                    group.result = Some(Err(Refusal { meaning: Meaning::NotSent, failure }));
+                    group.result = Some(Err(Refusal { meaning: Meaning::NotSent, ..failure.into() }));
                     continue;
                 }
                 match self.api.call(&self.call_of(group, who.as_deref())).await {
@@ -152,7 +160,7 @@ impl Salesforce {
     }
 
     fn call_of(&self, group: &Group, who: Option<&str>) -> Call {
-        let mut fields = group.fields.clone();
+        let mut fields = group.fields();
         if group.is_about_a_lead()
             && let Some(who) = who
         {
@@ -187,26 +195,30 @@ impl Salesforce {
 impl Sorted {
     /// Merges a write with what is written to the same record already. Gives its place.
     fn add(&mut self, write: RecordWrite, mode: Mode) -> usize {
-        let fields = write.fields();
         let creates = mode != Mode::Update;
         let is_same = |group: &Group| group.object == write.object && group.external_id == write.external_id;
         if let Some(place) = self.groups.iter().position(is_same) {
             let group = &mut self.groups[place];
-            group.fields.extend(fields);
             group.creates |= creates;
+            group.writes.push(write);
             return place;
         }
         self.groups.push(Group {
             object: write.object,
-            object_name: write.object_name,
-            external_id_field: write.external_id_field,
-            external_id: write.external_id,
-            record_id: write.record_id,
+            object_name: write.object_name.clone(),
+            external_id_field: write.external_id_field.clone(),
+            external_id: write.external_id.clone(),
+            record_id: write.record_id.clone(),
             creates,
-            fields,
+            writes: vec![write],
             result: None,
         });
         self.groups.len() - 1
+    }
+
+    /// Takes the fields that were refused out of the records that were refused for them; whether that is so of any.
+    fn leave_out(&mut self) -> bool {
+        self.groups.iter_mut().fold(false, |reduced, group| group.leave_out() || reduced)
     }
 
     fn outcomes(self, actions: &[PlannedAction]) -> Outcomes {
@@ -224,16 +236,18 @@ impl Sorted {
         };
         let mut outcomes: Outcomes = Vec::with_capacity(actions.len());
         for (planned, places) in actions.iter().zip(&self.by_action) {
-            let mut own = Ok(Effect { record_id: String::new(), created: false });
+            let mut own = Ok(Effect::new("", false));
             for result in places.iter().rev().map(result_of) {
                 own = match (own, result) {
                     (Ok(_), result) | (result @ Err(_), Ok(_)) => result,
                     (_, Err(refusal)) => Err(refusal),
                 };
             }
-            outcomes.push(own.map(|effect| Effect {
-                created: effect.created && planned.action.mode() != Mode::Update,
-                ..effect
+            let writes = places.iter().flat_map(|place| &self.groups[*place].writes);
+            let left_out = writes.filter(|write| write.position == planned.position);
+            outcomes.push(own.map(|effect| {
+                let created = effect.created && planned.action.mode() != Mode::Update;
+                Effect { created, ..effect }.without(left_out.flat_map(RecordWrite::omissions))
             }));
         }
         outcomes.extend(self.stopped.map(Err));
@@ -242,6 +256,27 @@ impl Sorted {
 }
 
 impl Group {
+    /// The fields to send, by Salesforce's names.
+    fn fields(&self) -> Map<String, Value> {
+        self.writes.iter().flat_map(RecordWrite::fields).collect()
+    }
+
+    /// Takes the fields out that the record was refused for, so that it is sent again; false where there are none.
+    fn leave_out(&mut self) -> bool {
+        let Some(Err(refusal)) =
+            self.result.as_ref().filter(|_| self.meaning().is_some_and(Meaning::leaves_out))
+        else {
+            return false;
+        };
+        let refused = |change: &FieldChange| refusal.leaves_out(change);
+        let reduced =
+            self.writes.iter_mut().fold(false, |reduced, write| write.leave_out(refused) || reduced);
+        if reduced {
+            self.result = None;
+        }
+        reduced
+    }
+
     fn meaning(&self) -> Option<Meaning> {
         self.result.as_ref()?.as_ref().err().map(|refusal| refusal.meaning)
     }
@@ -273,7 +308,7 @@ impl Group {
                         let message = "Salesforce did not say which record it wrote";
                         Refusal::from(Failure::transient("crm_incomplete_answer", message).on(DEPENDENCY))
                     })?;
-                Ok(Effect { record_id, created })
+                Ok(Effect::new(record_id, created))
             }
             status => Err(refusal(status, &answer.body)),
         }
@@ -293,5 +328,5 @@ pub(super) fn holds_reference(value: &Value) -> bool {
 /// The lead's record as an effect, where it stands for an action that writes nothing.
 pub(super) fn standing(state: &State) -> Option<Effect> {
     let (LeadState::Open(record) | LeadState::Converted(record)) = &state.lead else { return None };
-    Some(Effect { record_id: record.record_id.clone(), created: false })
+    Some(Effect::new(record.record_id.clone(), false))
 }

@@ -5,6 +5,8 @@ use super::*;
 use crate::testing::every_action;
 use crate::{FieldKind, FieldOption, Plan};
 
+const CUSTOMERS: &str = "customers = { field = 'Stage', values = ['customer'] }\n";
+
 /// One action of a plan, written by one rule to a record that is or is not there.
 struct Case {
     rule: &'static str,
@@ -12,11 +14,22 @@ struct Case {
     schema: Option<FieldSchema>,
     old: Option<Value>,
     exists: bool,
+    adopted: bool,
+    /// Further fields of the table, and what the record has in them.
+    beside: (&'static str, &'static [(&'static str, &'static str)]),
 }
 
 impl Case {
     fn new(rule: &'static str) -> Self {
-        Self { rule, kind: "upsert_lead", schema: None, old: None, exists: true }
+        Self {
+            rule,
+            kind: "upsert_lead",
+            schema: None,
+            old: None,
+            exists: true,
+            adopted: false,
+            beside: ("", &[]),
+        }
     }
 
     fn kind(self, kind: &'static str) -> Self {
@@ -25,6 +38,14 @@ impl Case {
 
     fn old(self, old: impl Into<Value>) -> Self {
         Self { old: Some(old.into()), ..self }
+    }
+
+    fn adopted(self) -> Self {
+        Self { adopted: true, ..self }
+    }
+
+    fn beside(self, table: &'static str, fields: &'static [(&'static str, &'static str)]) -> Self {
+        Self { beside: (table, fields), ..self }
     }
 
     fn new_record(self) -> Self {
@@ -46,14 +67,19 @@ impl Case {
         let lead_table = "[lead]\nobject = 'L'\nexternal_id = 'K'\nfields = []\n";
         let head = if object == Object::Lead { "" } else { lead_table };
         let text = format!(
-            "version = '1'\ncrm = 'x'\n{head}[{table}]\nobject = 'O'\nexternal_id = 'Id'\nfields = [{{ {}, field = 'F' }}]",
-            self.rule
+            "version = '1'\ncrm = 'x'\n{head}[{table}]\nobject = 'O'\nexternal_id = 'Id'\n\
+             customers = {{ field = 'Stage', values = ['customer'] }}\nfields = [{{ {}, field = 'F' }}{}]",
+            self.rule, self.beside.0
         );
+        let text = if object == Object::Lead { text } else { text.replace(CUSTOMERS, "") };
         let mapping = Mapping::parse(&text).unwrap();
         let schema = self.schema.clone().map(|field| ObjectSchema([("F".to_owned(), field)].into()));
         let fields: Map<String, Value> =
             self.old.clone().map(|old| ("F".to_owned(), old)).into_iter().collect();
-        let present = self.exists.then(|| PresentRecord { record_id: "1".to_owned(), fields });
+        let beside = self.beside.1.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
+        let fields: Map<String, Value> = fields.into_iter().chain(beside).collect();
+        let present =
+            self.exists.then(|| PresentRecord { record_id: "1".to_owned(), fields, adopted: self.adopted });
         RecordWrite::resolve(&mapping, schema.as_ref(), planned, object, "x", present.as_ref()).unwrap()
     }
 
@@ -151,6 +177,7 @@ fn old_values_go_back_only_where_ours_still_stand() {
     let present = |value: Value| PresentRecord {
         record_id: "1".into(),
         fields: [("F".to_owned(), value)].into_iter().collect(),
+        adopted: false,
     };
     let decide = |change: &FieldChange, value: Value| change.restorable(None, Some(&present(value)));
     assert_eq!(decide(&change, json!("Head of <3")), Ok(json!("CTO")));
@@ -176,4 +203,52 @@ fn debug_output_shows_no_values() {
     let write = Case::new("source = 'lead.phone'").old("+1 555 0199").write();
     let text = format!("{write:?}");
     assert!(text.contains("O.F") && !text.contains("555"), "{text}");
+}
+
+#[test]
+fn form_fills_in_and_never_overwrites_on_an_adopted_record() {
+    let always = || Case::new("source = 'lead.title'").adopted();
+    assert_eq!(always().old("CFO").left_out(), Some(LeftOut::Adopted));
+    assert_eq!(always().left_out(), None, "what is missing is filled in");
+    assert_eq!(always().old("Head of <3").left_out(), Some(LeftOut::Unchanged));
+    assert_eq!(always().new_record().left_out(), None);
+    for rule in
+        ["source = 'lead.email'", "source = 'lead.phone'", "source = 'marketo.program'", "value = 'Web'"]
+    {
+        assert_eq!(Case::new(rule).adopted().old("Theirs").left_out(), Some(LeftOut::Adopted), "{rule}");
+        assert_eq!(Case::new(rule).old("Theirs").left_out(), None, "{rule}: the record is ours");
+    }
+    let status = || Case::new("source = 'lead.status'").kind("update_lead_status").adopted();
+    assert_eq!(status().old("IN_PROGRESS").left_out(), Some(LeftOut::Adopted));
+    assert_eq!(status().left_out(), None);
+    let same = Case::new("source = 'lead.title', adopted = 'same'").adopted().old("CFO");
+    assert_eq!(same.left_out(), None, "the mapping says so");
+    let never = || Case::new("source = 'lead.title', adopted = 'never'");
+    assert_eq!(never().adopted().left_out(), Some(LeftOut::Adopted));
+    assert_eq!(never().left_out(), None, "the record is ours");
+    let owner = Case::new("source = 'lead.owner'").adopted().old("71");
+    assert_eq!(owner.left_out(), None, "owners follow the routing");
+}
+
+#[test]
+fn customer_is_not_given_a_lower_judgement() {
+    const SCORE: &str = ", { source = 'score.fit_score', field = 'Score' }";
+    let fit = |rule: &'static str, fields| {
+        Case::new(rule).kind("set_lead_score").old("MEDIUM").beside(SCORE, fields)
+    };
+    let same = "source = 'score.fit'";
+    let left_out = |rule, fields| fit(rule, fields).adopted().left_out();
+    // The new score is 87.
+    assert_eq!(left_out(same, &[("Score", "95")]), None, "a prospect's judgement follows the newest");
+    assert_eq!(left_out(same, &[("Stage", "customer"), ("Score", "95")]), Some(LeftOut::Customer));
+    assert_eq!(left_out(same, &[("Stage", "Customer")]), Some(LeftOut::Customer), "nothing to compare with");
+    assert_eq!(left_out(same, &[("Stage", "customer"), ("Score", "60.5")]), None, "it is higher");
+    let ours = fit(same, &[("Stage", "customer"), ("Score", "95")]);
+    assert_eq!(ours.left_out(), None, "the record is ours");
+    let not_lower = "source = 'score.fit', adopted = 'not_lower'";
+    assert_eq!(left_out(not_lower, &[("Score", "95")]), Some(LeftOut::LowersScore));
+    assert_eq!(left_out(not_lower, &[("Score", "87")]), None);
+    assert_eq!(left_out(not_lower, &[]), None);
+    let status = Case::new("source = 'lead.status'").kind("update_lead_status").adopted();
+    assert_eq!(status.beside("", &[("Stage", "customer")]).left_out(), Some(LeftOut::Customer));
 }

@@ -366,7 +366,7 @@ impl Executor for Odd {
             Self::IsSlow(began) => {
                 began.lock().unwrap().push(Instant::now());
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                let effect = Effect { record_id: "1".into(), created: true };
+                let effect = Effect::new("1", true);
                 actions.iter().map(|_| Ok(effect.clone())).collect()
             }
         }

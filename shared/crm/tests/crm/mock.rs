@@ -39,7 +39,7 @@ async fn records_are_written_by_external_id_and_their_fields_merged(fixture: Fix
     assert_eq!(record.writes, 3);
     assert_eq!(record.fields["email"], "ann@example.com");
     assert_eq!(record.fields["fit_score"], 51);
-    assert_eq!(record.fields["status"], "working");
+    assert_eq!(record.fields["status"], "new");
 }
 
 async fn what_is_created_once_is_never_changed(fixture: Fixture) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crm::testing::suite_plan;
 use crm::{Executor as _, HubSpotCredentials};
-use lead::{FailureClass, ManualClock};
+use lead::{Clock as _, FailureClass, ManualClock};
 use sandbox::hubspot::{HubSpot, Settings};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
@@ -119,23 +119,76 @@ async fn a_burst_limit_makes_leads_wait_for_its_window_and_no_longer() {
     assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
 }
 
+/// Until the account lets us in again, asking whenever a wait is over. Gives the number of times it was asked.
+async fn asked_until_let_in(place: &Place, crm: &crm::HubSpotCrm) -> u32 {
+    for asked in 1..60 {
+        match crm.probe().await {
+            Ok(()) => return asked,
+            Err(failure) => {
+                assert_eq!(
+                    (failure.class, failure.code.as_ref()),
+                    (FailureClass::Deferral, "crm_daily_quota")
+                );
+                let wait = failure.retry_after.unwrap();
+                assert!(wait <= Duration::from_hours(1), "a probe is cheap: {wait:?}");
+                place.clock.advance(wait);
+            }
+        }
+    }
+    panic!("the quota is never over");
+}
+
+/// In seconds. It is midnight in UTC when a test begins.
+fn waited_since_midnight(place: &Place) -> i64 {
+    place.clock.now().as_second().rem_euclid(86_400)
+}
+
+/// Uses up the calls of the day.
+fn use_up(place: &Place) {
+    let answered = place.fake.exchanges().iter().filter(|exchange| exchange.fault.is_none()).count();
+    place.hubspot.set(|settings| settings.daily = answered);
+}
+
 #[tokio::test]
-async fn a_daily_limit_makes_leads_wait_until_the_accounts_own_midnight() {
+async fn daily_limit_is_asked_about_hourly_until_the_accounts_midnight() {
     let place = Place::prepared().await;
     let crm = place.executor();
     crm.facts(&about()).await.unwrap();
-    place.hubspot.set(|settings| settings.daily = 0);
+    // It is midnight in UTC; the account is five hours behind.
+    use_up(&place);
     let plan = suite_plan("ann", "CTO", 87);
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_daily_quota"));
-    // It is midnight in UTC; the account is five hours behind.
-    assert_eq!(failure.retry_after, Some(Duration::from_secs(5 * 3600 + 60)));
-    place.hubspot.set(|settings| settings.daily = 1_000);
+    let before = place.fake.exchanges().len();
     assert!(crm.probe().await.is_err(), "it is not asked again before");
-    place.clock.advance(failure.retry_after.unwrap());
-    crm.probe().await.unwrap();
+    assert_eq!(place.fake.exchanges().len(), before);
+    assert_eq!(asked_until_let_in(&place, &crm).await, 6, "one of them before any wait is over");
+    let waited = waited_since_midnight(&place);
+    assert!((5 * 3600..=5 * 3600 + 60).contains(&waited), "{waited} seconds");
     assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
     place.assert_whole(&plan);
+}
+
+#[tokio::test]
+async fn unknown_or_stale_offset_costs_no_day() {
+    // The account details fail at first, or the clocks change while the quota is used up.
+    for (fails, change) in [(true, None), (false, Some(-4)), (false, Some(-6)), (true, Some(-6))] {
+        let place = Place::prepared().await;
+        if fails {
+            let busy = Misbehaviour::answer(500, json!({"status": "error"}));
+            place.fault(Fault::on("/account-info/", busy).times(3));
+        }
+        let crm = place.executor();
+        crm.facts(&about()).await.unwrap();
+        if let Some(hours) = change {
+            let at = place.clock.now() + jiff::SignedDuration::from_hours(2);
+            place.hubspot.set(|settings| settings.offset_change = Some((at, hours * 60)));
+        }
+        use_up(&place);
+        asked_until_let_in(&place, &crm).await;
+        let (reset, waited) = (-change.unwrap_or(-5) * 3600, waited_since_midnight(&place));
+        assert!((reset..reset + 3600 + 120).contains(&waited), "{fails} {change:?}: {waited} seconds");
+    }
 }
 
 #[tokio::test]
@@ -218,7 +271,7 @@ async fn a_lead_costs_so_many_calls() {
         assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
         counts.push([facts, old_values, calls()]);
     }
-    assert_eq!(counts, [[4, 7, 14], [4, 6, 7]]);
+    assert_eq!(counts, [[4, 7, 14], [4, 7, 8]]);
 }
 
 fn about() -> crm::About {

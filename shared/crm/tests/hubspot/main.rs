@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
 
 mod access;
+mod adopted;
 mod conformance;
 mod exactly_once;
 mod people;
+mod refusals;
 mod setup;
 mod support;

@@ -65,7 +65,15 @@ async fn a_contact_that_was_there_is_adopted_and_keeps_what_people_wrote() {
 
 #[tokio::test]
 async fn an_address_that_a_contact_has_beside_its_first_one_leads_to_that_contact() {
+    for finds in [true, false] {
+        further_address(finds).await;
+    }
+}
+
+/// An account finds contacts by their further addresses, or names them only when it refuses a second contact.
+async fn further_address(finds: bool) {
     let place = Place::prepared().await;
+    place.hubspot.set(|settings| settings.finds_further_addresses = finds);
     let old = place.hubspot.add(
         Kind::Contact,
         &[("email", "ann@home.example"), ("hs_additional_emails", "a@x.example;Ann@example.com")],
@@ -75,7 +83,12 @@ async fn an_address_that_a_contact_has_beside_its_first_one_leads_to_that_contac
     assert_eq!(place.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
     assert_eq!(done(&place.executor(), &suite_plan("ann", "CEO", 61)).await[0], old.to_string());
     let contact = place.contact("ann@home.example");
-    assert_eq!(contact.get("jobtitle"), Some("CEO"), "and its first address stays");
+    assert_eq!(
+        contact.get("jobtitle"),
+        Some("CTO"),
+        "its first address stays, and a title is only filled in"
+    );
+    assert_eq!(contact.get("revenueflow_score"), Some("61"));
     for planned in &plan.actions[3..] {
         assert!(place.executor().find(&plan.lead_id, planned).await.unwrap().is_some());
     }
@@ -249,4 +262,22 @@ async fn a_task_is_given_to_somebody_else_and_is_not_made_where_it_is_gone() {
     let results = crm.execute(&plan.lead_id, &to(&plan.actions[0].action_id).actions).await;
     assert_eq!(results[0].as_ref().unwrap_err().code, "crm_record_missing");
     assert_eq!(place.counts(), counts);
+}
+
+#[tokio::test]
+async fn company_that_was_merged_is_not_created_again() {
+    let place = Place::prepared().await;
+    let plan = suite_plan("ann", "CTO", 87);
+    done(&place.executor(), &plan).await;
+    let ours = place.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
+    let key = ("revenueflow_domain_key", "example.org");
+    let theirs = place.hubspot.add(Kind::Company, &[("domain", "example.org"), key]);
+    assert!(place.hubspot.merge(Kind::Company, theirs, ours.id));
+    place.clock.advance(Duration::from_secs(10));
+    done(&place.executor(), &suite_plan("bob", "CTO", 87)).await;
+    assert_eq!(place.counts()[1], 1);
+    let company = place.hubspot.record(Kind::Company, "domain", "example.org").unwrap();
+    assert_eq!((company.id, company.get(key.0)), (theirs, Some(key.1)));
+    let bob = place.contact("bob@example.com");
+    assert!(place.hubspot.associated(Kind::Contact, bob.id, Kind::Company).contains_key(&theirs));
 }

@@ -117,7 +117,7 @@ impl Place {
         let companies = self.hubspot.associated(Kind::Contact, contact.id, Kind::Company);
         assert_eq!(companies.len(), 1, "the contact is the company's");
         assert_eq!(contact.get("revenueflow_score"), Some("87"));
-        assert_eq!(contact.get("hs_lead_status"), Some("IN_PROGRESS"));
+        assert_eq!(contact.get("hs_lead_status"), Some("NEW"));
         assert_eq!(contact.get("lifecyclestage"), Some("salesqualifiedlead"));
     }
 

@@ -188,7 +188,14 @@ async fn a_converted_lead_is_kept_up_to_date_as_its_contact() {
     assert!(tasks.iter().all(|task| task["WhoId"] == contact.as_str()), "{tasks:?}");
     let contacts = world.org(|org| org.records("Contact"));
     assert_eq!((contacts.len(), &contacts[0]["RevenueFlow_Score__c"]), (1, &json!(61.0)));
-    assert_eq!(contacts[0]["Title"], "CEO");
+    assert_eq!(
+        contacts[0]["Title"], "CTO",
+        "the contact is people's: a form fills in and does not overwrite"
+    );
+    let lower = world.done(&suite_plan("ann", "CEO", 20)).await;
+    assert_eq!(lower[2].record_id, contact);
+    let contacts = world.org(|org| org.records("Contact"));
+    assert_eq!(contacts[0]["RevenueFlow_Score__c"], 61.0, "nor does it lower the score");
     assert_eq!(world.lead()["RevenueFlow_Score__c"], 87.0);
     let plan = suite_plan("ann", "CEO", 61);
     for planned in &plan.actions {
@@ -224,4 +231,26 @@ async fn a_lead_that_is_converted_while_we_write_is_written_to_its_contact() {
         (contacts[0]["Id"].as_str(), &contacts[0]["RevenueFlow_Score__c"]),
         (Some(contact.as_str()), &json!(61.0))
     );
+}
+
+#[tokio::test]
+async fn lead_of_another_user_with_our_id_is_adopted() {
+    let world = World::new().await;
+    world.done(&suite_plan("ann", "CTO", 87)).await;
+    let lead = world.lead();
+    let id = lead["Id"].as_str().unwrap();
+    world.org(|org| {
+        org.set(id, "Title", json!("Founder"));
+        org.set(id, "Status", json!("Working - Contacted"));
+    });
+    world.done(&suite_plan("ann", "CEO", 61)).await;
+    assert_eq!(world.lead()["Title"], "CEO", "we created it");
+    assert_eq!(world.lead()["Status"], "Working - Contacted", "a status is never moved back");
+    world.org(|org| {
+        org.set(id, "Title", json!("Founder"));
+        org.set(id, "CreatedById", json!("005000000000ANN001"));
+    });
+    world.done(&suite_plan("ann", "CTO", 87)).await;
+    assert_eq!(world.lead()["Title"], "Founder");
+    assert_eq!(world.lead()["RevenueFlow_Score__c"], 87.0);
 }

@@ -20,10 +20,7 @@ async fn a_lead_is_enriched_judged_and_written(world: World) {
     assert_eq!((lead.status, lead.decision), (LeadStatus::Synced, Some(Decision::RouteToSdr)));
     let record = world.crm_lead(&event.lead_id).await;
     assert_eq!(lead.crm_record_id, Some(record.record_id));
-    assert_eq!(
-        (&record.fields["industry"], &record.fields["status"]),
-        (&"Fintech".into(), &"working".into())
-    );
+    assert_eq!((&record.fields["industry"], &record.fields["status"]), (&"Fintech".into(), &"new".into()));
     assert!(
         record.fields["summary"].as_str().unwrap().contains("demo_request"),
         "the reason is there to read"

@@ -77,7 +77,7 @@ async fn lived(fixture: &Fixture, store: &Store) {
     }
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
     store.begin("salesforce", &plan).await.unwrap();
-    let effect = Effect { record_id: "00Q1".into(), created: true };
+    let effect = Effect::new("00Q1", true);
     store.finish_effects(&plan, effect).await;
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     // Another campaign, given up; a body that was no lead; a message that was none.

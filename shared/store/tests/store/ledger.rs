@@ -15,7 +15,7 @@ fn plan(event: &LeadEvent, round: u32) -> Plan {
 }
 
 fn effect(id: &str) -> Effect {
-    Effect { record_id: id.to_owned(), created: true }
+    Effect::new(id, true)
 }
 
 fn failure() -> Failure {

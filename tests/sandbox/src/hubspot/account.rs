@@ -35,6 +35,16 @@ pub struct Settings {
     pub index_lag: Duration,
     /// The account's distance from UTC, in minutes.
     pub utc_offset_minutes: i64,
+    /// When the account's clocks change, and its distance from UTC in minutes from then on.
+    pub offset_change: Option<(Timestamp, i64)>,
+    /// The ids of the account's owners who may be given records.
+    pub owners: Vec<String>,
+    /// The ids of the owners who were archived: they are listed on request, and no record can be given to them.
+    pub archived_owners: Vec<String>,
+    /// Whether a contact is found by the addresses it has beside its first one. A merge makes such addresses.
+    pub finds_further_addresses: bool,
+    /// Whether an invalid property refuses its own input of a batch (207) instead of the whole call (400).
+    pub invalid_inputs_fail_alone: bool,
     /// Rows of batches to refuse while the others of the batch go through.
     pub row_faults: Vec<RowFault>,
 }
@@ -63,8 +73,20 @@ impl Default for Settings {
             searches: 5,
             index_lag: Duration::from_secs(5),
             utc_offset_minutes: -5 * 60,
+            offset_change: None,
+            owners: vec![HubSpot::OWNER.to_owned()],
+            archived_owners: Vec::new(),
+            finds_further_addresses: true,
+            invalid_inputs_fail_alone: false,
             row_faults: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The account's distance from UTC at a time, in minutes.
+    pub(super) fn utc_offset_at(&self, now: Timestamp) -> i64 {
+        self.offset_change.filter(|(at, _)| *at <= now).map_or(self.utc_offset_minutes, |(_, offset)| offset)
     }
 }
 

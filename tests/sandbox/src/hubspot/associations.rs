@@ -70,6 +70,15 @@ impl Associations {
         });
     }
 
+    /// Gives the associations of a record to another of its kind.
+    pub(super) fn rename(&mut self, kind: Kind, id: u64, into: u64) {
+        let renamed = |of: Kind, old: u64| if (of, old) == (kind, id) { into } else { old };
+        let all = std::mem::take(&mut self.0);
+        for ((from, from_id, to, to_id), types) in all {
+            self.0.entry((from, renamed(from, from_id), to, renamed(to, to_id))).or_default().extend(types);
+        }
+    }
+
     pub(super) fn of(&self, kind: Kind, id: u64, with: Kind) -> BTreeMap<u64, Vec<u32>> {
         let range = self.0.range((kind, id, with, 0)..=(kind, id, with, u64::MAX));
         range.map(|((.., to_id), types)| (*to_id, types.iter().copied().collect())).collect()

@@ -56,7 +56,7 @@ impl Account {
             .collect();
         let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
         for input in inputs {
-            match self.objects.find(kind, property, text(input, "id")) {
+            match self.find(kind, property, text(input, "id")) {
                 Some(id) => drop(found.insert(id)),
                 None => missing.push(text(input, "id").to_owned()),
             }
@@ -92,12 +92,19 @@ impl Account {
             if let Some(property) = input["idProperty"].as_str() {
                 self.refuse_non_unique(kind, property)?;
             }
-            accepted.push(self.accept(kind, &input["properties"])?);
+            accepted.push(self.accept_input(kind, &input["properties"])?);
         }
         let (mut rows, mut missing) = (Rows::default(), Vec::new());
         for (input, values) in inputs.iter().zip(accepted) {
             let id = text(input, "id");
-            let Some(found) = self.objects.find(kind, input["idProperty"].as_str(), id) else {
+            let values = match values {
+                Ok(values) => values,
+                Err(refusal) => {
+                    rows.refuse(id, trace(input), &refusal);
+                    continue;
+                }
+            };
+            let Some(found) = self.find(kind, input["idProperty"].as_str(), id) else {
                 missing.push(id.to_owned());
                 continue;
             };
@@ -118,9 +125,11 @@ impl Account {
         refuse_duplicates(inputs)?;
         let mut accepted = Vec::new();
         for input in inputs {
-            let mut values = self.accept(kind, &input["properties"])?;
+            let mut values = self.accept_input(kind, &input["properties"])?;
             let (name, id) = (text(input, "idProperty"), text(input, "id"));
-            if name != "hs_object_id" {
+            if name != "hs_object_id"
+                && let Ok(values) = &mut values
+            {
                 let named = self.accept(kind, &json!({ name: id }))?;
                 values.extend(named);
             }
@@ -129,7 +138,14 @@ impl Account {
         let mut rows = Rows::default();
         for (input, values) in inputs.iter().zip(accepted) {
             let (name, id) = (text(input, "idProperty"), text(input, "id"));
-            let found = self.objects.find(kind, Some(name), id);
+            let values = match values {
+                Ok(values) => values,
+                Err(refusal) => {
+                    rows.refuse(id, trace(input), &refusal);
+                    continue;
+                }
+            };
+            let found = self.find(kind, Some(name), id);
             let result = self.row(id, |account| match found {
                 Some(found) => account.update(kind, found, values).map(|()| found),
                 None => account.create(kind, values),
@@ -143,6 +159,13 @@ impl Account {
         Ok(rows.answer(200, inputs.len() > 1))
     }
 
+    /// The values of one input of a batch. An invalid one refuses the whole call, or is refused alone where the account is
+    /// set so.
+    fn accept_input(&self, kind: Kind, given: &Value) -> Result<Result<Accepted, Refusal>, Refusal> {
+        let accepted = self.accept(kind, given);
+        if self.settings.invalid_inputs_fail_alone { Ok(accepted) } else { accepted.map(Ok) }
+    }
+
     /// Does a row's work, unless the row is to be refused.
     fn row(
         &mut self,
@@ -151,7 +174,8 @@ impl Account {
     ) -> Result<u64, Refusal> {
         match self.row_fault(id) {
             Some(category) => {
-                Err(Refusal::new(500, &category, "the row was refused, as the sandbox was told to"))
+                let message = "the row was refused, as the sandbox was told to";
+                Err(Refusal { alone: true, ..Refusal::new(500, &category, message) })
             }
             None => work(self),
         }
@@ -162,14 +186,21 @@ impl Rows {
     fn add(&mut self, id: &str, trace: Option<&str>, result: Result<Value, Refusal>) {
         match result {
             Ok(row) => self.results.push(row),
+            Err(refusal) if refusal.alone => self.refuse(id, trace, &refusal),
             Err(refusal) => {
-                self.errors.push(refusal.row(id, trace));
+                self.refuse(id, trace, &refusal);
                 self.first.get_or_insert(refusal);
             }
         }
     }
 
-    /// 207 where rows were refused, unless the one row of a batch was: then its refusal is the answer.
+    /// Refuses one row, and never the whole call.
+    fn refuse(&mut self, id: &str, trace: Option<&str>, refusal: &Refusal) {
+        self.errors.push(refusal.row(id, trace));
+    }
+
+    /// 207 where rows were refused, unless the one row of a batch was: then its refusal is the answer, if it has a status of
+    /// its own.
     fn answer(self, ok: u16, in_parts: bool) -> Answer {
         if let (false, Some(refusal)) = (in_parts, self.first) {
             return Answer { status: refusal.status, body: refusal.body };

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::HubSpot;
 use super::account::Account;
 use super::associations::types;
+use super::control;
 use super::objects::Kind;
 use super::properties::STAGES;
 use super::refusal::{CORRELATION_ID, Refusal};
@@ -54,6 +55,7 @@ impl Answer {
 }
 
 pub(super) fn router(hubspot: &HubSpot) -> Router {
+    let controls = control::router(hubspot);
     let hubspot = hubspot.clone();
     let answer = move |row: Option<Extension<FailingRow>>,
                        method: Method,
@@ -67,7 +69,7 @@ pub(super) fn router(hubspot: &HubSpot) -> Router {
             account.answer(&method, &uri, &headers, &body)
         }
     };
-    Router::new().route("/{*path}", any(answer))
+    controls.route("/{*path}", any(answer))
 }
 
 impl Account {
@@ -303,16 +305,26 @@ impl Account {
     /// What can only be read: owners, pipelines, the account.
     fn look_up(&self, family: &str, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
         let epoch = jiff::Timestamp::UNIX_EPOCH.to_string();
-        let owner = json!({
-            "id": HubSpot::OWNER, "email": "owner@example.com", "firstName": "Olive", "lastName": "Owner",
-            "userId": 9_071, "type": "PERSON", "archived": false, "createdAt": epoch, "updatedAt": epoch, "teams": [],
-        });
+        let asks_for_archived = asked.query_value("archived") == Some("true");
+        let owner = |id: &str| {
+            let (name, number) = (format!("owner{id}"), id.parse::<u64>().unwrap_or_default());
+            let email = if id == HubSpot::OWNER { "owner".to_owned() } else { name };
+            json!({
+                "id": id, "email": format!("{email}@example.com"), "firstName": "Olive", "lastName": "Owner",
+                "userId": 9_000 + number, "type": "PERSON", "archived": asks_for_archived, "createdAt": epoch,
+                "updatedAt": epoch, "teams": [],
+            })
+        };
+        let settings = &self.settings;
+        let owners = if asks_for_archived { &settings.archived_owners } else { &settings.owners };
         match (family, rest) {
             ("owners", []) => {
-                let is_asked_for = asked.query_value("email").is_none_or(|email| owner["email"] == email);
-                Ok(Answer::ok(json!({ "results": if is_asked_for { vec![owner] } else { Vec::new() } })))
+                let email = asked.query_value("email");
+                let of_email = |owner: &Value| email.is_none_or(|email| owner["email"] == email);
+                let found: Vec<Value> = owners.iter().map(|id| owner(id)).filter(of_email).collect();
+                Ok(Answer::ok(json!({ "results": found })))
             }
-            ("owners", [id]) if *id == HubSpot::OWNER => Ok(Answer::ok(owner)),
+            ("owners", [id]) if owners.iter().any(|owner| owner == id) => Ok(Answer::ok(owner(id))),
             ("pipelines", ["deals" | "deal" | "0-3"]) => {
                 let stage = |(order, (id, label, closed)): (usize, &(&str, &str, bool))| {
                     json!({
@@ -327,7 +339,7 @@ impl Account {
                 }]})))
             }
             ("account-info", ["details"]) => {
-                let minutes = self.settings.utc_offset_minutes;
+                let minutes = self.settings.utc_offset_at(self.now());
                 let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
                 let sign = if minutes < 0 { '-' } else { '+' };
                 Ok(Answer::ok(json!({

@@ -27,7 +27,7 @@ impl Usage {
         is_search: bool,
         now: Timestamp,
     ) -> Result<Headers, Refusal> {
-        let day = (now.as_second() + settings.utc_offset_minutes * 60).div_euclid(86_400);
+        let day = (now.as_second() + settings.utc_offset_at(now) * 60).div_euclid(86_400);
         if self.day != Some(day) {
             (self.day, self.today) = (Some(day), 0);
         }
@@ -83,5 +83,5 @@ fn too_many(limit: &str, policy: &str) -> Refusal {
         "status": "error", "message": format!("You have reached your {limit} limit."), "errorType": "RATE_LIMIT",
         "correlationId": CORRELATION_ID, "policyName": policy,
     });
-    Refusal { status: 429, body }
+    Refusal { status: 429, body, alone: false }
 }

@@ -29,7 +29,7 @@ impl Account {
         let settings = &self.settings;
         let refused = |status: &str, error: &str, why: &str| {
             let body = json!({"status": status, "message": why, "error": error, "error_description": why});
-            Err(Refusal { status: 400, body })
+            Err(Refusal { status: 400, body, alone: false })
         };
         if given("client_id") != settings.client_id {
             return refused("BAD_CLIENT_ID", "invalid_client", "missing or unknown client id");

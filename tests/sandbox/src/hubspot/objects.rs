@@ -167,6 +167,8 @@ impl Record {
 #[derive(Default)]
 pub(super) struct Objects {
     records: BTreeMap<(Kind, u64), Record>,
+    /// The survivors of merges, by the ids of the records that were merged into them.
+    survivors: BTreeMap<(Kind, u64), u64>,
     last_id: u64,
 }
 
@@ -201,15 +203,68 @@ impl Objects {
         of_kind.map(|(_, record)| record)
     }
 
+    /// The record of an id, or the one that it was merged into.
     pub(super) fn get(&self, kind: Kind, id: u64) -> Option<&Record> {
-        self.records.get(&(kind, id)).filter(|record| !record.archived)
+        self.records.get(&(kind, self.survivor(kind, id))).filter(|record| !record.archived)
     }
 
     pub(super) fn get_mut(&mut self, kind: Kind, id: u64) -> Option<&mut Record> {
+        let id = self.survivor(kind, id);
         self.records.get_mut(&(kind, id)).filter(|record| !record.archived)
     }
 
-    /// The contact that has an address beside its first one. Nothing but a conflict finds it.
+    /// A record that was deleted. One that was merged is not: its id leads to the survivor.
+    pub(super) fn archived(&self, kind: Kind, id: u64) -> Option<&Record> {
+        self.records.get(&(kind, self.survivor(kind, id))).filter(|record| record.archived)
+    }
+
+    fn survivor(&self, kind: Kind, id: u64) -> u64 {
+        let mut id = id;
+        while let Some(survivor) = self.survivors.get(&(kind, id)) {
+            id = *survivor;
+        }
+        id
+    }
+
+    /// Merges a record into another of its kind: the survivor keeps its values and takes those that it lacks, and a
+    /// contact takes the address as a further one. False where one of them is not there.
+    pub(super) fn merge(&mut self, kind: Kind, survivor: u64, merged: u64, now: Timestamp) -> bool {
+        if survivor == merged || self.get(kind, survivor).is_none() {
+            return false;
+        }
+        let Some(loser) = self.get_mut(kind, merged) else { return false };
+        loser.archive(now);
+        let taken = loser.properties.clone();
+        let Some(record) = self.get_mut(kind, survivor) else { return false };
+        let further = match kind {
+            Kind::Contact => Some(("email", "hs_additional_emails")),
+            Kind::Company => Some(("domain", "hs_additional_domains")),
+            Kind::Deal | Kind::Note | Kind::Task => None,
+        };
+        let appended = |list: Option<&String>, value: &str| match list {
+            Some(list) if !list.is_empty() => format!("{list};{value}"),
+            _ => value.to_owned(),
+        };
+        for (name, value) in taken {
+            match further {
+                Some((first, more)) if name == first || name == more => {
+                    let is_first_one = name == first && !record.properties.contains_key(first);
+                    let key = if is_first_one { first } else { more };
+                    let list = if is_first_one { None } else { record.properties.get(more) };
+                    let list = appended(list, &value);
+                    record.properties.insert(key.to_owned(), list);
+                }
+                _ => drop(record.properties.entry(name).or_insert(value)),
+            }
+        }
+        let ids = appended(record.properties.get("hs_merged_object_ids"), &merged.to_string());
+        record.properties.insert("hs_merged_object_ids".to_owned(), ids);
+        record.touch(now);
+        self.survivors.insert((kind, merged), survivor);
+        true
+    }
+
+    /// The contact that has an address beside its first one.
     pub(super) fn with_further_address(&self, email: &str) -> Option<u64> {
         let has = |record: &&Record| {
             let more = record.get("hs_additional_emails").unwrap_or_default();
@@ -218,7 +273,8 @@ impl Objects {
         self.live(Kind::Contact).find(has).map(|record| record.id)
     }
 
-    /// By a record id, or by a unique property's value. Values are compared without regard to case.
+    /// By a record id, or by a unique property's value, where a contact's further addresses do not count. Values are
+    /// compared without regard to case.
     pub(super) fn find(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<u64> {
         match property {
             None | Some("hs_object_id") => self.get(kind, value.parse().ok()?).map(|record| record.id),

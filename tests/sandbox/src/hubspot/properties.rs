@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::objects::Kind;
@@ -17,7 +18,21 @@ pub(super) struct Property {
     options: Vec<(String, String)>,
     pub(super) unique: bool,
     pub(super) read_only: bool,
+    /// The longest text, in characters.
+    max_length: usize,
     standard: bool,
+}
+
+/// A change of a property's definition as an administrator makes it. What is absent stays.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PropertyChange {
+    /// Whether its value can no longer be written.
+    pub read_only: Option<bool>,
+    /// The values of an enumeration.
+    pub options: Option<Vec<String>>,
+    /// The longest text, in characters.
+    pub max_length: Option<usize>,
 }
 
 /// The properties of all kinds.
@@ -88,6 +103,7 @@ impl Property {
             options: Vec::new(),
             unique: false,
             read_only: false,
+            max_length: MAX_TEXT,
             standard: true,
         }
     }
@@ -138,6 +154,7 @@ impl Property {
             options: options.iter().map(option).collect(),
             unique,
             read_only: false,
+            max_length: MAX_TEXT,
             standard: false,
             name,
             kind,
@@ -182,8 +199,9 @@ impl Property {
                 Some(time) => Ok(time),
                 None => invalid("INVALID_DATE", format!("{value} was not a valid date.")),
             },
-            _ if value.chars().nth(MAX_TEXT).is_some() => {
-                invalid("PROPERTY_TOO_LARGE", format!("{} takes at most {MAX_TEXT} characters", self.name))
+            _ if value.chars().nth(self.max_length).is_some() => {
+                let message = format!("{} takes at most {} characters", self.name, self.max_length);
+                invalid("PROPERTY_TOO_LARGE", message)
             }
             _ if self.name == "email" => match value.split_once('@') {
                 Some((user, host)) if !user.is_empty() && host.contains('.') => Ok(value.to_lowercase()),
@@ -216,7 +234,8 @@ impl Properties {
                 if matches!(kind, Kind::Note | Kind::Task) { "hs_createdate" } else { "createdate" };
             let times =
                 [written, created].map(|name| Property::of(name, "datetime", "date").kept_by_hubspot());
-            all.add(kind, [owner, id].into_iter().chain(times).chain(standard_of(kind)));
+            let merged = Property::text("hs_merged_object_ids").kept_by_hubspot();
+            all.add(kind, [owner, id, merged].into_iter().chain(times).chain(standard_of(kind)));
         }
         all
     }
@@ -235,6 +254,17 @@ impl Properties {
 
     pub(super) fn define(&mut self, kind: Kind, name: &str, of_type: &str, unique: bool) {
         self.add(kind, [Property { unique, standard: false, ..Property::of(name, of_type, "text") }]);
+    }
+
+    /// Changes a definition; false where there is no such property.
+    pub(super) fn change(&mut self, kind: Kind, name: &str, change: PropertyChange) -> bool {
+        let Some(property) = self.0.get_mut(&(kind, name.to_owned())) else { return false };
+        property.read_only = change.read_only.unwrap_or(property.read_only);
+        property.max_length = change.max_length.unwrap_or(property.max_length);
+        if let Some(options) = change.options {
+            property.options = options.into_iter().map(|value| (value.clone(), label_of(&value))).collect();
+        }
+        true
     }
 
     pub(super) fn remove(&mut self, kind: Kind, name: &str) {

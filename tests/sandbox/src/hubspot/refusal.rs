@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) body: Value,
+    /// Whether it is a row's and never the answer to a whole call.
+    pub(super) alone: bool,
 }
 
 /// What is wrong with one property.
@@ -19,7 +21,7 @@ impl Refusal {
         let body = json!({
             "status": "error", "message": message.into(), "correlationId": CORRELATION_ID, "category": category,
         });
-        Self { status, body }
+        Self { status, body, alone: false }
     }
 
     pub(super) fn validation(message: impl Into<String>) -> Self {
@@ -34,6 +36,7 @@ impl Refusal {
         Self {
             status: 404,
             body: json!({"status": "error", "message": format!("Unable to find a route for {path}")}),
+            alone: false,
         }
     }
 

@@ -80,7 +80,8 @@ fn holds(filter: &Value, record: &Record, known: &BTreeMap<String, String>) -> b
         "HAS_PROPERTY" => !held.is_empty(),
         "NOT_HAS_PROPERTY" => held.is_empty(),
         "CONTAINS_TOKEN" => {
-            held.split(|c: char| !c.is_alphanumeric()).any(|token| token == value.trim_matches('*'))
+            let words = held.split(|c: char| !c.is_alphanumeric());
+            words.chain(held.split(';')).any(|token| token == value.trim_matches('*'))
         }
         "GT" => compare(&held, &value) == Ordering::Greater,
         "GTE" => compare(&held, &value) != Ordering::Less,

@@ -22,6 +22,11 @@ impl Account {
     }
 
     pub(super) fn read_one(&self, kind: Kind, id: &str, asked: &Asked) -> Result<Answer, Refusal> {
+        if asked.query_value("archived") == Some("true") {
+            let archived = id.parse().ok().and_then(|id| self.objects.archived(kind, id));
+            let record = archived.ok_or_else(Refusal::not_found)?;
+            return Ok(Answer { status: 200, body: record.shown(kind, &asked.query_list("properties")) });
+        }
         let id = self.located(kind, asked.query_value("idProperty"), id)?;
         let record = self.objects.get(kind, id).ok_or_else(Refusal::not_found)?;
         let mut body = record.shown(kind, &asked.query_list("properties"));
@@ -71,7 +76,7 @@ impl Account {
         if let Some(property) = property {
             self.refuse_non_unique(kind, property)?;
         }
-        self.objects.find(kind, property, value).ok_or_else(Refusal::not_found)
+        self.find(kind, property, value).ok_or_else(Refusal::not_found)
     }
 
     pub(super) fn refuse_non_unique(&self, kind: Kind, property: &str) -> Result<(), Refusal> {

@@ -13,7 +13,35 @@ pub(super) type Accepted = BTreeMap<String, String>;
 impl Account {
     /// The values of one record, or a refusal of them all.
     pub(super) fn accept(&self, kind: Kind, given: &Value) -> Result<Accepted, Refusal> {
-        self.properties.accept(kind, given).map_err(|wrong| Refusal::invalid(&wrong))
+        let owner = given["hubspot_owner_id"].as_str().and_then(|id| self.refused_owner(id));
+        match (self.properties.accept(kind, given), owner) {
+            (Ok(accepted), None) => Ok(accepted),
+            (accepted, owner) => {
+                let mut wrong = accepted.err().unwrap_or_default();
+                wrong.extend(owner);
+                Err(Refusal::invalid(&wrong))
+            }
+        }
+    }
+
+    /// Records are given to the account's active owners only.
+    fn refused_owner(&self, id: &str) -> Option<Invalid> {
+        let id = id.trim();
+        if id.is_empty() || self.settings.owners.iter().any(|owner| owner == id) {
+            return None;
+        }
+        let is_archived = self.settings.archived_owners.iter().any(|owner| owner == id);
+        let what = if is_archived { "is archived" } else { "does not exist" };
+        let message = format!("Owner {id} {what}");
+        Some(Invalid { name: "hubspot_owner_id".to_owned(), error: "INVALID_OWNER_ID", message })
+    }
+
+    /// A record by its id or a unique property, and a contact by its further addresses where the account finds it so.
+    pub(super) fn find(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<u64> {
+        let found = self.objects.find(kind, property, value);
+        let may_be_further =
+            kind == Kind::Contact && property == Some("email") && self.settings.finds_further_addresses;
+        found.or_else(|| self.objects.with_further_address(value).filter(|_| may_be_further))
     }
 
     /// Creates a record.

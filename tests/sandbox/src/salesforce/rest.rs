@@ -230,7 +230,7 @@ fn resources(call: &Call) -> Value {
 
 /// Where a host tells who the integration's user is.
 pub(super) fn identity(host: &str) -> String {
-    format!("http://{host}/id/00D000000000001EAA/005000000000001AAA")
+    format!("http://{host}/id/00D000000000001EAA/{}", Org::API_USER)
 }
 
 fn limits(org: &Org) -> Value {

@@ -1,0 +1,156 @@
+//! Records and properties that `HubSpot` refuses: what becomes of this lead, and that nothing becomes of the others.
+
+use crm::testing::suite_plan;
+use crm::{Executor as _, LeftOut, Plan};
+use lead::FailureClass;
+use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
+use sandbox::{Fault, Misbehaviour};
+
+use crate::support::Place;
+
+fn refused_row(path: &str) -> Fault {
+    Fault::on(path, Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 })
+}
+
+#[tokio::test]
+async fn unknown_row_category_is_an_attempt_of_this_lead_alone() {
+    for path in
+        ["/contacts/batch/upsert", "/companies/batch/upsert", "/tasks/batch/upsert", "/notes/batch/upsert"]
+    {
+        let place = Place::prepared().await;
+        let guard = place.guard();
+        let bad = suite_plan("ann", "CTO", 87);
+        for attempt in 1..=6 {
+            place.fault(refused_row(path).times(1));
+            let failure = guard.submit(&bad).await.unwrap_err();
+            assert_eq!(failure.class, FailureClass::Transient, "{path}, attempt {attempt}: {failure}");
+            assert_eq!(failure.code, "crm_row_refused", "{path}, attempt {attempt}");
+            assert!(failure.message.contains("SOME_NEW_CATEGORY"), "{failure}");
+            place.fake.clear_faults();
+        }
+        let good = suite_plan("bob", "CTO", 87);
+        guard.submit(&good).await.unwrap();
+        place.assert_whole(&good);
+        guard.submit(&bad).await.unwrap();
+        place.assert_whole(&bad);
+    }
+}
+
+#[tokio::test]
+async fn unknown_category_of_a_known_contact_is_its_own_too() {
+    let place = Place::prepared().await;
+    let guard = place.guard();
+    guard.submit(&suite_plan("ann", "CTO", 87)).await.unwrap();
+    let revision = suite_plan("ann", "CEO", 61);
+    for _ in 0..6 {
+        place.fault(refused_row("/contacts/batch/update").times(1));
+        assert_eq!(guard.submit(&revision).await.unwrap_err().code, "crm_row_refused");
+    }
+    guard.submit(&suite_plan("bob", "CTO", 87)).await.unwrap();
+    guard.submit(&revision).await.unwrap();
+}
+
+/// A plan that names an owner.
+fn owned_by(owner: &str) -> Plan {
+    let plan = suite_plan("ann", "CTO", 87);
+    let actions = plan.actions.iter().map(|planned| match planned.action.clone() {
+        crm::Action::UpsertLead(mut details) => {
+            details.owner = crm::Text::fit(owner);
+            crm::Action::UpsertLead(details)
+        }
+        crm::Action::CreateTask(mut task) => {
+            task.owner = crm::Text::fit(owner);
+            crm::Action::CreateTask(task)
+        }
+        other => other,
+    });
+    crate::support::with_actions(&plan, actions.collect())
+}
+
+#[tokio::test]
+async fn archived_owner_is_left_out_and_the_rest_is_written() {
+    for alone in [false, true] {
+        let place = Place::prepared().await;
+        place.hubspot.set(|settings| {
+            settings.archived_owners.push("72".to_owned());
+            settings.invalid_inputs_fail_alone = alone;
+        });
+        let plan = owned_by("72");
+        let results = place.executor().execute(&plan.lead_id, &plan.actions).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        place.assert_whole(&plan);
+        assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), None);
+        assert_eq!(place.made(&plan, "create_task").get("hubspot_owner_id"), None);
+        assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+        let left_out = |index: usize| results[index].as_ref().unwrap().left_out.clone();
+        for (index, source) in [(0, "lead.owner"), (4, "task.owner")] {
+            let [omission] = &left_out(index)[..] else { panic!("{:?}", left_out(index)) };
+            assert_eq!((omission.source.as_str(), omission.reason), (source, LeftOut::OwnerInactive));
+        }
+        assert_eq!(left_out(2), [], "each action reports its own");
+    }
+    let place = Place::prepared().await;
+    let plan = owned_by(HubSpot::OWNER);
+    place.executor().execute(&plan.lead_id, &plan.actions).await;
+    assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+}
+
+#[tokio::test]
+async fn each_kind_of_refused_property_is_left_out() {
+    type Change = fn(&Place);
+    let undefine: Change = |place| place.hubspot.undefine(Kind::Contact, "revenueflow_campaign");
+    let changes: [(&str, Change); 4] = [
+        ("revenueflow_campaign", undefine),
+        ("revenueflow_campaign", |place| {
+            let change = PropertyChange { read_only: Some(true), ..PropertyChange::default() };
+            assert!(place.hubspot.change_property(Kind::Contact, "revenueflow_campaign", change));
+        }),
+        ("hs_lead_status", |place| {
+            let change =
+                PropertyChange { options: Some(vec!["HOT".to_owned()]), ..PropertyChange::default() };
+            assert!(place.hubspot.change_property(Kind::Contact, "hs_lead_status", change));
+        }),
+        ("jobtitle", |place| {
+            let change = PropertyChange { max_length: Some(2), ..PropertyChange::default() };
+            assert!(place.hubspot.change_property(Kind::Contact, "jobtitle", change));
+        }),
+    ];
+    for (property, change) in changes {
+        let place = Place::prepared().await;
+        let crm = place.executor();
+        // The properties are read before the administrator changes them.
+        crm.schema_problems().await.unwrap();
+        change(&place);
+        let plan = suite_plan("ann", "CTO", 87);
+        let results = crm.execute(&plan.lead_id, &plan.actions).await;
+        assert!(results.iter().all(Result::is_ok), "{property}: {results:?}");
+        let contact = place.made(&plan, "upsert_lead");
+        assert_eq!(contact.get(property), None);
+        let fields = results.iter().flatten().flat_map(|effect| &effect.left_out);
+        let fields: Vec<&str> = fields.map(|omission| omission.field.as_str()).collect();
+        assert_eq!(fields, [property], "it is reported");
+        assert_eq!((contact.get("email"), contact.get("firstname")), (Some("ann@example.com"), Some("ann")));
+        assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_one_record_do_not_go_on_for_ever() {
+    let place = Place::prepared().await;
+    // Names a property of the record, whatever is sent.
+    let body = serde_json::json!({
+        "status": "error", "category": "VALIDATION_ERROR",
+        "errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["hs_lead_status"]}}],
+    });
+    place.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)));
+    let plan = suite_plan("ann", "CTO", 87);
+    let before = place.fake.exchanges().len();
+    let results = place.executor().execute(&plan.lead_id, &plan.actions).await;
+    let failure = results[0].clone().unwrap_err();
+    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "crm_values_refused"));
+    assert!(failure.message.contains("hs_lead_status"), "{failure}");
+    let exchanges = place.fake.exchanges();
+    let writes =
+        exchanges[before..].iter().filter(|exchange| exchange.path.contains("/contacts/batch/upsert"));
+    assert!(writes.count() <= 12);
+}

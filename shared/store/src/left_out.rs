@@ -1,0 +1,42 @@
+use crm::Omission;
+use jiff::Timestamp;
+use lead::LeadId;
+
+use crate::codec::Columns as _;
+use crate::{Result, Store};
+
+/// The fields that one effect on the CRM went without.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftOutOf {
+    /// Which lead.
+    pub lead_id: LeadId,
+    /// Which fields, and why.
+    pub left_out: Vec<Omission>,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+impl Store {
+    /// The effects since a moment that went without some of their fields, newest first, at most `limit`.
+    pub async fn left_out(&self, provider: &str, since: Timestamp, limit: u32) -> Result<Vec<LeftOutOf>> {
+        let rows = sqlx::query(
+            "SELECT lead_id, left_out, updated_at FROM crm_action \
+             WHERE left_out IS NOT NULL AND updated_at >= $1 AND provider = $2 AND state = 'done' \
+             ORDER BY updated_at DESC LIMIT $3",
+        )
+        .bind(database::to_millis(since))
+        .bind(provider)
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LeftOutOf {
+                    lead_id: row.id("lead_id")?,
+                    left_out: row.json("left_out")?,
+                    written_at: row.time("updated_at")?,
+                })
+            })
+            .collect()
+    }
+}
