@@ -451,6 +451,12 @@ pub(crate) struct SandboxOptions {
     /// Write the variables to a file as well
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
+    /// Salesforce: switch State and Country/Territory picklists on
+    #[arg(long)]
+    pub(crate) address_picklists: bool,
+    /// Salesforce: ids of users who have left, separated by commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub(crate) inactive_users: Vec<String>,
     /// Print what they are asked
     #[arg(long)]
     pub(crate) verbose: bool,

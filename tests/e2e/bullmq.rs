@@ -29,7 +29,13 @@ fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, 
     variables.extend(crm.variables());
     crm.salesforce.org(|org| {
         let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION".to_owned();
-        org.row_faults.push(RowFault { object: "Lead".to_owned(), code, skip: 0, times: 1 });
+        org.row_faults.push(RowFault {
+            object: "Lead".to_owned(),
+            code,
+            skip: 0,
+            times: 1,
+            fields: Vec::new(),
+        });
     });
     let server = place.serve(&[], &variables);
     let lead = post(&server, "ann@stripe.com");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use sandbox::salesforce::{OrgChange, Salesforce, User};
 use sandbox::{CATALOGUE, Entry, Exchange, Fake};
 use tokio::task::JoinSet;
 
@@ -25,7 +26,8 @@ pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {
     for entry in chosen(&options.only)? {
         let port = if options.port_base == 0 { 0 } else { options.port_base.saturating_add(entry.port) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let fake = Fake::serve_on(entry.name, (entry.router)(), address).await.map_err(|error| {
+        let router = if entry.name == "salesforce" { org(&options)?.router() } else { (entry.router)() };
+        let fake = Fake::serve_on(entry.name, router, address).await.map_err(|error| {
             let problem = format!("{}: cannot listen on {address}: {error}", entry.name);
             Advice::new(problem, "--port-base moves all of them; 0 takes any free ports")
         })?;
@@ -51,6 +53,22 @@ pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {
     // Nothing is left undone by the interrupt, which is how a sandbox ends.
     let _ = or_interrupted(std::future::pending::<()>()).await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The org that the options describe.
+fn org(options: &SandboxOptions) -> anyhow::Result<Salesforce> {
+    let salesforce = Salesforce::new();
+    let inactive = |id: &String| User { id: id.clone(), active: false };
+    let change = OrgChange {
+        address_picklists: options.address_picklists,
+        users: options.inactive_users.iter().map(inactive).collect(),
+        ..OrgChange::default()
+    };
+    if !salesforce.org(|org| org.change(&change)) {
+        let hint = "a user's id has 15 or 18 characters and begins with 005";
+        return Err(Advice::new("--inactive-users: not the id of a user", hint).into());
+    }
+    Ok(salesforce)
 }
 
 fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Entry>> {

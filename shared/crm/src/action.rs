@@ -2,11 +2,11 @@ use lead::LeadId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::ActionId;
 use crate::parameters::{
     ContactDetails, ConvertLead, CreateOpportunity, CreateTask, LeadDetails, LogActivity, MatchAccount,
     ReassignTask, SetLeadScore, SyncFirmographics, UpdateLeadStatus, UpdateOpportunityStage,
 };
+use crate::{ActionId, Text};
 
 /// One thing that may be done to a CRM. There is no other way to it.
 ///
@@ -160,6 +160,16 @@ impl Action {
             | Self::ConvertLead(_)
             | Self::UpdateOpportunityStage(_)
             | Self::ReassignTask(_) => Mode::Update,
+        }
+    }
+
+    /// Who is to own the record that it writes, as the CRM calls them.
+    pub fn owner(&self) -> Option<&str> {
+        match self {
+            Self::UpsertLead(details) | Self::CreateLead(details) => details.owner.as_ref().map(Text::expose),
+            Self::CreateTask(task) => task.owner.as_ref().map(Text::expose),
+            Self::ReassignTask(task) => Some(task.owner.expose()),
+            _ => None,
         }
     }
 

@@ -17,11 +17,13 @@
 //!
 //! `crm::testing::executor_suite` proves the rules below for any executor; the mock, Salesforce and `HubSpot` all pass it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use lead::{Failure, LeadId};
 use serde::{Deserialize, Serialize};
 
-use crate::{About, FieldChange, Known, Omission, PlannedAction, Restored, SchemaProblem};
+use crate::{About, FieldChange, Known, Omission, OwnerStanding, PlannedAction, Restored, SchemaProblem};
 
 /// What an action left behind in the CRM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,15 @@ impl Effect {
         }
         self
     }
+}
+
+/// A record that was merged into another one, which stands for the lead from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// The record that was written before.
+    pub from: String,
+    /// The record that is left.
+    pub to: String,
 }
 
 /// A CRM. Only the [`Guard`](crate::Guard) writes through it.
@@ -98,6 +109,20 @@ pub trait Executor: Send + Sync {
     /// the sender of a lead says about the CRM stands.
     fn knows_more_than_we_wrote(&self) -> bool {
         true
+    }
+
+    /// What the CRM says of those who may own records, by the ids as given. One that is missing is not known.
+    async fn owners(&self, _ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+        BTreeMap::new()
+    }
+
+    /// Looks whether the record that was written for a lead before is still found by its external id, and follows a merge:
+    /// the record that is left gets the external id, unless it has another lead's. Some where it was so.
+    ///
+    /// Failures: permanent where the record is deleted, or cannot be followed: a new one would be a second record of the
+    /// person. As of [`execute`](Executor::execute) otherwise.
+    async fn follow(&self, _lead: &LeadId, _record_id: &str) -> Result<Option<Followed>, Failure> {
+        Ok(None)
     }
 
     /// Everything that [`execute`](Executor::execute) would write now, field by field, with the value that is there;

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use crate::gate::{Gate, Pass, Purpose};
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
-    About, ActionId, AllowList, Effect, Executor, FieldChange, Health, Known, Ledger, Mapping, Outcome, Plan,
-    PlannedAction, Restored, Review, SchemaProblem,
+    About, ActionId, AllowList, Effect, Executor, FieldChange, Followed, Health, Known, Ledger, Mapping,
+    Outcome, OwnerStanding, Plan, PlannedAction, Restored, Review, SchemaProblem,
 };
 use breaker::BreakerSettings;
 
@@ -70,6 +71,8 @@ pub struct PlanOutcome {
     pub lead_record: Option<Effect>,
     /// The effect of each action, in the plan's order, whether of this try or of an earlier one.
     pub effects: Vec<(ActionId, Effect)>,
+    /// The merge that was followed to the lead's record, where there was one.
+    pub followed: Option<Followed>,
 }
 
 /// What a plan would do.
@@ -153,6 +156,12 @@ impl Guard {
             return Ok(None);
         }
         self.ask(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
+    }
+
+    /// What the CRM says of those who may own records. One that is missing is not known, for whatever reason.
+    pub async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.executor.owners(ids)).await;
+        answer.unwrap_or_default()
     }
 
     /// What can be said of the account that the credentials open.
@@ -317,10 +326,14 @@ impl Guard {
     async fn run(&self, plan: &Plan, sent: &mut u32) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let states = self.ledger.begin(self.provider(), plan).await?;
         let mut progress = Progress::new(plan, states);
-        let ready = match self.settle(plan, &mut progress).await {
-            Ok(()) if self.settings.keep_old_values => self.keep_old_values(plan, &progress).await,
-            settled => settled,
-        };
+        let mut followed = None;
+        let mut ready = self.follow(plan, &progress).await.map(|found| followed = found);
+        if ready.is_ok() {
+            ready = self.settle(plan, &mut progress).await;
+        }
+        if ready.is_ok() && self.settings.keep_old_values {
+            ready = self.keep_old_values(plan, &progress).await;
+        }
         if let Err(failure) = ready {
             progress.skip_the_rest();
             self.ledger.finish(&progress.outcomes()).await?;
@@ -346,7 +359,24 @@ impl Guard {
             self.report_omissions(plan, outcome);
         }
         self.ledger.finish(&progress.outcomes()).await?;
-        Ok(progress.into_result(self.provider()))
+        Ok(progress.into_result(self.provider()).map(|outcome| PlanOutcome { followed, ..outcome }))
+    }
+
+    /// Finds the record that earlier plans wrote for the lead, where people have merged it meanwhile.
+    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, Failure> {
+        if progress.open().is_empty() {
+            return Ok(None);
+        }
+        let Some(record_id) = self.ledger.written_record(self.provider(), &plan.lead_id).await? else {
+            return Ok(None);
+        };
+        let followed = self.in_time(self.executor.follow(&plan.lead_id, &record_id)).await?;
+        if let Some(Followed { from, to }) = &followed {
+            let provider = self.provider();
+            metrics::counter!("revenueflow_crm_records_followed_total", "provider" => provider).increment(1);
+            tracing::warn!(lead_id = %plan.lead_id, provider, %from, %to, "merged crm record followed");
+        }
+        Ok(followed)
     }
 
     /// Asks the CRM about every action whose outcome is unknown.

@@ -23,6 +23,10 @@ pub trait Ledger: Send + Sync {
     /// Writes what came of actions that were begun, in one transaction. A row that is `done` stays as it is.
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure>;
 
+    /// The record that was last written for a lead by [`UpsertLead`](crate::Action::UpsertLead) or
+    /// [`CreateLead`](crate::Action::CreateLead); none where there is none.
+    async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure>;
+
     /// When a lead last met a failure of this CRM, since there is something to be done for it. None where it has not.
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure>;
 }

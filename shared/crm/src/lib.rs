@@ -33,6 +33,7 @@ mod limits;
 pub mod mapping;
 mod mock;
 mod omission;
+mod owner;
 pub mod parameters;
 mod plan;
 mod progress;
@@ -47,7 +48,7 @@ pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
 pub use breaker::{Breaker, BreakerSettings, Health, HealthChange, HealthRecord, Open, Passage};
-pub use executor::{Effect, Executor};
+pub use executor::{Effect, Executor, Followed};
 pub use facts::{Facts, FactsError};
 pub use gate::OUTAGE;
 pub use guard::{CrmMode, Guard, GuardSettings, PlanOutcome, Preview};
@@ -58,10 +59,11 @@ pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope
 pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
 pub use omission::Omission;
+pub use owner::OwnerStanding;
 pub use plan::Plan;
 pub use salesforce::{AutoAssign, Salesforce, SalesforceCredentials, SalesforceSettings};
 pub use schema::{
-    FieldKind, FieldOption, FieldSchema, Fitted, ObjectSchema, Problem, SchemaProblem, truncate,
+    Control, FieldKind, FieldOption, FieldSchema, Fitted, ObjectSchema, Problem, SchemaProblem, truncate,
 };
 pub use text::{Prose, Text, TextError};
 pub use write::{FieldChange, LeftOut, PresentRecord, RecordWrite, Restored};

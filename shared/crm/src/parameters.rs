@@ -30,7 +30,7 @@ pub struct LeadDetails {
     pub title: Option<Text<128>>,
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phone: Option<Text<40>>,
+    pub phone: Option<Text<64>>,
     /// Who is to have it, as the CRM calls its users. None leaves the owner as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Text<64>>,
@@ -60,7 +60,7 @@ pub struct ContactDetails {
     pub title: Option<Text<128>>,
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phone: Option<Text<40>>,
+    pub phone: Option<Text<64>>,
 }
 
 /// What was judged.

@@ -64,7 +64,7 @@ impl<'a> Progress<'a> {
     }
 
     pub(crate) fn into_result(self, provider: &'static str) -> Result<PlanOutcome, Failure> {
-        let mut result = PlanOutcome { provider, lead_record: None, effects: Vec::new() };
+        let mut result = PlanOutcome { provider, lead_record: None, effects: Vec::new(), followed: None };
         for step in self.steps {
             let Some(effect) = step.effect() else {
                 let failure = step.outcome.as_ref().and_then(Outcome::failure).cloned();

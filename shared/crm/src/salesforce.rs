@@ -5,6 +5,8 @@ mod describe;
 mod errors;
 mod facts;
 mod jwt;
+mod merged;
+mod owners;
 mod session;
 mod settings;
 mod state;
@@ -17,19 +19,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lead::{Dependency, Failure, LeadId};
 use outbound::{Http, Method};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::api::{Api, Call};
 use self::describe::Schemas;
 use self::errors::{ADMIN_WAIT, Meaning, Refusal};
+use self::facts::AccountSearch;
+use self::owners::Owners;
 use self::session::Sessions;
 pub use self::settings::{AutoAssign, SalesforceCredentials, SalesforceSettings};
 use self::state::{LeadState, State, found, present, readable};
 use self::usage::Usage;
 use self::write::{Outcomes, standing};
 use crate::{
-    About, Action, Effect, Executor, FieldChange, Known, Mapping, ObjectSchema, PlannedAction, PresentRecord,
-    Restored, SchemaProblem,
+    About, Action, Effect, Executor, FieldChange, Followed, Known, Mapping, ObjectSchema, OwnerStanding,
+    PlannedAction, PresentRecord, Restored, SchemaProblem,
 };
 
 const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
@@ -49,6 +53,8 @@ pub struct Salesforce {
     mapping: Arc<Mapping>,
     api: Api,
     schemas: Schemas,
+    owners: Owners,
+    accounts: AccountSearch,
 }
 
 impl Salesforce {
@@ -61,7 +67,8 @@ impl Salesforce {
         let http = Http::new(DEPENDENCY, settings.http)?;
         let sessions = Sessions::new(settings.url.clone(), settings.credentials.clone())?;
         let api = Api::new(http, sessions, Usage::new(settings.usage_percent), &settings.api_version);
-        Ok(Self { settings, mapping, api, schemas: Schemas::default() })
+        let (schemas, owners, accounts) = (Schemas::default(), Owners::default(), AccountSearch::default());
+        Ok(Self { settings, mapping, api, schemas, owners, accounts })
     }
 
     /// Looks, decides and writes; and once more for what had changed in between.
@@ -125,7 +132,7 @@ impl Salesforce {
         };
         let body = json!({ "leadId": record.record_id, "convertedStatus": status });
         let path = format!("/services/apexrest/{}", path.trim_start_matches('/'));
-        let call = Call { method: Method::POST, path, headers: Vec::new(), body: Some(body) };
+        let call = Call { method: Method::POST, body: Some(body), ..Call::get(path) };
         let answer = self.api.call(&call).await?.success();
         // Whatever it says, what counts is whether the lead is converted now.
         match self.read_state(lead, actions).await?.lead {
@@ -166,9 +173,7 @@ impl Salesforce {
         }
         if !back.is_empty() {
             let path = self.path_by_id(mapping.object(), id, "");
-            let body = Some(Value::Object(back));
-            let call = Call { method: Method::PATCH, path, headers: self.save_headers(), body };
-            self.api.call(&call).await?.success()?;
+            self.api.call(&Call::save(path, self.save_headers(), back)).await?.success()?;
         }
         Ok(results)
     }
@@ -231,7 +236,11 @@ impl Executor for Salesforce {
     }
 
     async fn account(&self) -> Result<Option<String>, Failure> {
-        Ok(self.api.usage.in_words())
+        let codes = self.schemas.address_codes();
+        let codes =
+            (!codes.is_empty()).then(|| format!("countries and states written as {}", codes.join(", ")));
+        let parts: Vec<_> = [self.api.usage.in_words(), codes].into_iter().flatten().collect();
+        Ok((!parts.is_empty()).then(|| parts.join(", ")))
     }
 
     async fn probe(&self) -> Result<(), Failure> {
@@ -244,6 +253,18 @@ impl Executor for Salesforce {
                 Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", problem.message, Some(ADMIN_WAIT)))
             }
             None => Ok(()),
+        }
+    }
+
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+        self.owners.get(&self.api, ids.iter().cloned().collect()).await
+    }
+
+    async fn follow(&self, lead: &LeadId, record_id: &str) -> Result<Option<Followed>, Failure> {
+        self.api.check_usage().await?;
+        match self.follow_merge(lead, record_id).await {
+            Ok(followed) => Ok(followed),
+            Err(refusal) => Err(self.judged(refusal).await),
         }
     }
 

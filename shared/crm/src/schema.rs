@@ -33,6 +33,17 @@ pub struct FieldSchema {
     pub restricted: bool,
     /// Whether the CRM keeps it unique and finds records by it.
     pub unique: bool,
+    /// What its options depend on; none for a field that stands by itself.
+    pub controlled_by: Option<Control>,
+}
+
+/// A field that another field's options depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// Its name.
+    pub field: String,
+    /// The options that each of its values leaves.
+    pub options: BTreeMap<String, Vec<FieldOption>>,
 }
 
 /// The types of field that we write.
@@ -89,6 +100,7 @@ impl FieldSchema {
             options: Vec::new(),
             restricted: false,
             unique: false,
+            controlled_by: None,
         }
     }
 
@@ -316,7 +328,7 @@ impl ObjectSchema {
             Some(_) => {}
         }
         for rule in mapping.rules() {
-            let name = rule.field();
+            let name = schema.written_as(rule.field());
             let Some(field) = schema.0.get(name) else {
                 let message = format!(
                     "{object}.{name} is missing or not visible: create it, or take {} out of the mapping",

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::adopted::AdoptedRecord;
-use crate::{FieldSchema, Mapping, Mode, Object, ObjectSchema, PlannedAction, Rule, Write};
+use crate::{
+    Control, FieldSchema, MappedField, Mapping, Mode, Object, ObjectSchema, PlannedAction, Rule, Write,
+};
 
 mod adopted;
 
@@ -225,25 +227,40 @@ impl RecordWrite {
     ) -> Option<Self> {
         let object = mapping.object(target)?;
         let (mut changes, mut fallbacks, mut needed) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let fields = mapping.fields(&planned.action, target, present.is_none());
-        let adopted = AdoptedRecord::of(object, &fields, present);
-        for mapped in fields {
+        let mode = planned.action.mode();
+        let all = mapping.fields(&planned.action, target, present.is_none());
+        let adopted = AdoptedRecord::of(object, &all, present);
+        for mapped in &all {
             let rule = mapped.rule;
-            let field = schema.and_then(|schema| schema.0.get(rule.field()));
+            let name = schema.map_or(rule.field(), |schema| schema.written_as(rule.field()));
+            let field = schema.and_then(|schema| schema.0.get(name));
             if let Some(default) = rule.default() {
                 let default = Value::from(default);
                 let fitted =
                     field.map_or(Some(default.clone()), |field| Some(field.fit(&default).ok()?.value));
-                needed.insert(rule.field().to_owned());
-                fallbacks.extend(fitted.map(|fitted| (rule.field().to_owned(), fitted)));
+                needed.insert(name.to_owned());
+                fallbacks.extend(fitted.map(|fitted| (name.to_owned(), fitted)));
             }
-            let old = present.and_then(|record| record.value(rule.field())).cloned();
-            let (new, cut, left_out) = match mapped.value {
+            let old = present.and_then(|record| record.value(name)).cloned();
+            let control = field.and_then(|field| field.controlled_by.as_ref());
+            let (new, cut, left_out) = match &mapped.value {
                 None => (None, false, Some(LeftOut::NotMapped)),
                 Some(_) if schema.is_some() && field.is_none() => (None, false, Some(LeftOut::NotInSchema)),
                 Some(value) => {
-                    let (new, cut, left_out) =
-                        decide(rule, &value, planned.action.mode(), target, field, present, old.as_ref());
+                    let controlling = control.map(|control| {
+                        controlling_value(control, &all, schema, mode, target, present).ok_or(control)
+                    });
+                    let (new, cut, left_out) = match (controlling, control, field) {
+                        (Some(Err(_)), ..) => {
+                            let protected = protected(rule, mode, target, present, old.as_ref());
+                            (None, false, Some(protected.unwrap_or(LeftOut::PartnerMissing)))
+                        }
+                        (Some(Ok(controlling)), Some(control), Some(field)) => {
+                            let field = field.under(control, &controlling);
+                            decide(rule, value, mode, target, Some(&field), present, old.as_ref())
+                        }
+                        _ => decide(rule, value, mode, target, field, present, old.as_ref()),
+                    };
                     let kept = || adopted.as_ref().and_then(|record| record.keeps(rule, old.as_ref()));
                     (new, cut, left_out.or_else(kept))
                 }
@@ -255,7 +272,7 @@ impl RecordWrite {
                 object_name: object.object().to_owned(),
                 external_id: external_id.to_owned(),
                 record_id: present.map(|record| record.record_id.clone()),
-                field: rule.field().to_owned(),
+                field: name.to_owned(),
                 source: rule.origin().to_owned(),
                 old,
                 new,
@@ -326,6 +343,27 @@ fn decide(
         None
     };
     (Some(new), cut, left_out)
+}
+
+/// The value that the controlling field has once the action is done; none where it has none.
+fn controlling_value(
+    control: &Control,
+    all: &[MappedField<'_>],
+    schema: Option<&ObjectSchema>,
+    mode: Mode,
+    target: Object,
+    present: Option<&PresentRecord>,
+) -> Option<String> {
+    let old = present.and_then(|record| record.value(&control.field));
+    let schema = schema?;
+    let mapped = all.iter().find(|mapped| schema.written_as(mapped.rule.field()) == control.field);
+    let new = mapped.and_then(|mapped| {
+        let field = schema.0.get(&control.field);
+        let (new, _, left_out) =
+            decide(mapped.rule, mapped.value.as_ref()?, mode, target, field, present, old);
+        new.filter(|_| left_out.is_none())
+    });
+    new.as_ref().or(old).and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Whether the action leaves a record of this kind as it is, where there is one. An action that creates the lead's record does

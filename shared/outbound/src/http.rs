@@ -58,6 +58,12 @@ impl Http {
         Ok(Self { client, dependency, max_body: settings.max_body })
     }
 
+    /// The same client with another limit on the size of an answer, in bytes.
+    #[must_use]
+    pub fn with_max_body(&self, max_body: usize) -> Self {
+        Self { max_body, ..self.clone() }
+    }
+
     /// The system that is called.
     pub fn dependency(&self) -> &Dependency {
         &self.dependency

@@ -117,9 +117,13 @@ impl Pipeline {
         let record = outcome.lead_record.ok_or_else(|| {
             Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
         })?;
-        let effects: Vec<_> = (plan.actions.iter().zip(&outcome.effects))
+        let mut effects: Vec<_> = (plan.actions.iter().zip(&outcome.effects))
             .map(|(planned, (_, effect))| audited(planned.action.kind(), effect))
             .collect();
+        if let Some(followed) = &outcome.followed {
+            effects
+                .push(json!({ "action": "follow_merge", "from": followed.from, "record_id": followed.to }));
+        }
         let finish = Finish::Synced { provider: outcome.provider, record_id: record.record_id };
         self.store.finish(work, &finish, &json!(effects)).await?;
         tracing::info!(

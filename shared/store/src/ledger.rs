@@ -70,6 +70,10 @@ impl Ledger for Store {
         Ok(self.finish_actions(outcomes).await?)
     }
 
+    async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
+        Ok(self.record_written(provider, lead).await?)
+    }
+
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
         Ok(self.last_failure_of(crm, lead).await?)
     }
@@ -139,6 +143,18 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(BegunActions::Begun(states))
+    }
+
+    async fn record_written(&self, provider: &str, lead: &LeadId) -> Result<Option<String>> {
+        let row = sqlx::query(
+            "SELECT record_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND state = 'done' \
+             AND kind IN ('upsert_lead', 'create_lead') ORDER BY created_at DESC, position DESC LIMIT 1",
+        )
+        .bind(lead.as_str())
+        .bind(provider)
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.map_or(Ok(None), |row| row.optional_text("record_id"))
     }
 
     /// From the trail of the lead: what made it wait, and what counted as an attempt.

@@ -5,15 +5,19 @@
 //! add: duplicate rules, validation rules, assignment rules, an Apex class that converts leads.
 //!
 //! `GET /_org` shows every record, `POST /_org/records/OBJECT` puts one in, `POST /_org/faults` takes a [`RowFault`],
-//! `DELETE /_org/sessions` ends every session.
+//! `DELETE /_org/sessions` ends every session, `PATCH /_sandbox/org` takes an [`OrgChange`]: picklists of states and countries,
+//! users who have left, queues, merges.
 //!
 //! Requests are served one after the other, so that each is atomic.
 
+mod address;
 mod composite;
+mod control;
 mod error;
 mod id;
 mod oauth;
 mod org;
+mod people;
 mod rest;
 mod schema;
 mod soql;
@@ -32,9 +36,11 @@ use http_body_util::BodyExt as _;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+pub use self::control::OrgChange;
 use self::error::ApiError;
 use self::oauth::TokenRequest;
 pub use self::org::{DuplicateRule, Org, RowFault, ValidationRule};
+pub use self::people::{Queue, User};
 use self::rest::{Answer, Call};
 pub use self::schema::{Field, Object};
 use crate::serve::FailingRow;
@@ -63,6 +69,7 @@ impl Salesforce {
     /// Its API, for [`Fake::serve`](crate::Fake::serve).
     pub fn router(&self) -> Router {
         Router::new()
+            .route("/_sandbox/org", get(control::show).patch(control::change))
             .route("/_org", get(show_records))
             .route("/_org/records/{object}", post(put_record))
             .route("/_org/faults", post(add_row_fault))

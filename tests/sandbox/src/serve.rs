@@ -203,8 +203,15 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
     let service = service_fn(|request: Request<Incoming>| {
         let (router, controls, control) = (router.clone(), controls.clone(), control.clone());
         async move {
-            if request.uri().path().starts_with("/_sandbox/") {
-                return call(controls, request.map(Body::new)).await;
+            // What is no control of every fake is one of this fake's own.
+            match request.uri().path() {
+                "/_sandbox/faults" | "/_sandbox/requests" => {
+                    return call(controls, request.map(Body::new)).await;
+                }
+                path if path.starts_with("/_sandbox/") => {
+                    return call(router, request.map(Body::new)).await;
+                }
+                _ => {}
             }
             let (mut parts, body) = request.into_parts();
             let body = http_body_util::Limited::new(body, MAX_REQUEST).collect().await.map_err(|_| Broken)?;

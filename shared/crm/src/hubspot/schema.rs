@@ -128,6 +128,7 @@ fn field_of(property: &Value) -> FieldSchema {
         updateable: !read_only,
         restricted: matches!(kind, FieldKind::Picklist | FieldKind::Multipicklist),
         unique: property["hasUniqueValue"] == Value::Bool(true),
+        controlled_by: None,
         options,
         kind,
     }

@@ -5,7 +5,7 @@ use lead::Failure;
 use outbound::{Http, Method, Reply, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::DEPENDENCY;
 use super::errors::{ADMIN_WAIT, Meaning, Refusal, refusal};
@@ -15,6 +15,9 @@ use super::usage::Usage;
 /// Bodies of a 401 that no new token helps with; asking for one again and again would be an endless loop.
 const NOT_THE_TOKEN: [&str; 2] =
     ["Connected app is not attached to Agent", "This session is not valid for use with the REST API"];
+
+/// The largest describe read, in bytes. One of an object with 800 fields and long picklists has some 10 MiB.
+const MAX_DESCRIBE: usize = 64 << 20;
 
 /// How often what was not done, or only asked, is tried again at once.
 const RETRIES: u32 = 2;
@@ -30,6 +33,8 @@ pub(super) struct Call {
     /// Headers that records are saved with.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
+    /// The largest answer read, in bytes; none for the client's own limit.
+    pub(super) max_answer: Option<usize>,
 }
 
 /// What a call was answered, whatever the status.
@@ -61,7 +66,22 @@ struct Part {
 
 impl Call {
     pub(super) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: None }
+        Self { method: Method::GET, path, headers: Vec::new(), body: None, max_answer: None }
+    }
+
+    /// Reads an object's describe, which grows with its fields and their picklists.
+    pub(super) fn describe(path: String) -> Self {
+        Self { max_answer: Some(MAX_DESCRIBE), ..Self::get(path) }
+    }
+
+    /// Writes a record.
+    pub(super) fn save(
+        path: String,
+        headers: Vec<(&'static str, String)>,
+        fields: Map<String, Value>,
+    ) -> Self {
+        let body = Some(Value::Object(fields));
+        Self { method: Method::PATCH, path, headers, body, max_answer: None }
     }
 
     /// Whether it changes nothing, so that it may be made again when no answer came.
@@ -183,6 +203,7 @@ impl Api {
                 method: Method::POST,
                 path: format!("{}/composite", self.base),
                 headers: Vec::new(),
+                max_answer: None,
                 body: Some(
                     json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts }),
                 ),
@@ -213,7 +234,8 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let reply: Reply = self.http.send(request).await?;
+        let http = call.max_answer.map(|most| self.http.with_max_body(most));
+        let reply: Reply = http.as_ref().unwrap_or(&self.http).send(request).await?;
         if let Some(usage) = reply.header("Sforce-Limit-Info") {
             self.usage.note_header(usage);
         }

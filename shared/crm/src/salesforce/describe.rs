@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use outbound::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,7 +11,8 @@ use tokio::time::Instant;
 
 use super::api::{Api, Call};
 use super::errors::Refusal;
-use crate::{FieldKind, FieldOption, FieldSchema, ObjectSchema};
+use crate::address::AddressPart;
+use crate::{Control, FieldKind, FieldOption, FieldSchema, ObjectSchema};
 
 /// How long a describe is believed.
 const TTL: Duration = Duration::from_mins(15);
@@ -51,14 +54,48 @@ struct Field {
     restricted_picklist: bool,
     #[serde(default)]
     picklist_values: Vec<PicklistValue>,
+    #[serde(default)]
+    controller_name: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct PicklistValue {
     #[serde(default = "yes")]
     active: bool,
     value: String,
     label: Option<String>,
+    /// A bit for each value of the controlling field, the first in the highest bit of the first byte, in base64.
+    #[serde(default)]
+    valid_for: Option<String>,
+}
+
+impl PicklistValue {
+    fn option(&self) -> FieldOption {
+        FieldOption {
+            label: self.label.clone().unwrap_or_else(|| self.value.clone()),
+            value: self.value.clone(),
+        }
+    }
+}
+
+/// The options that each value of the controlling field leaves a state. The API holds nothing but addresses to what depends
+/// on what.
+fn control(field: &Field, all: &[Field]) -> Option<Control> {
+    AddressPart::of(&field.name)?.country_of_state()?;
+    let controller = all.iter().find(|other| Some(&other.name) == field.controller_name.as_ref())?;
+    let mut options: BTreeMap<String, Vec<FieldOption>> = BTreeMap::new();
+    for value in field.picklist_values.iter().filter(|value| value.active) {
+        let bits = value.valid_for.as_ref().and_then(|text| STANDARD.decode(text).ok());
+        for (place, country) in controller.picklist_values.iter().enumerate() {
+            let bit =
+                |bits: &Vec<u8>| bits.get(place / 8).is_some_and(|byte| byte & (0x80 >> (place % 8)) != 0);
+            if bits.as_ref().is_none_or(bit) {
+                options.entry(country.value.clone()).or_default().push(value.option());
+            }
+        }
+    }
+    Some(Control { field: controller.name.clone(), options })
 }
 
 impl Schemas {
@@ -69,7 +106,7 @@ impl Schemas {
         {
             return Ok(known.clone());
         }
-        let answer = api.call(&Call::get(format!("{}/sobjects/{object}/describe", api.base))).await?;
+        let answer = api.call(&Call::describe(format!("{}/sobjects/{object}/describe", api.base))).await?;
         let known = if answer.status == StatusCode::NOT_FOUND {
             None
         } else {
@@ -79,6 +116,20 @@ impl Schemas {
         };
         self.lock().insert(object.to_owned(), (Instant::now(), known.clone()));
         Ok(known)
+    }
+
+    /// The codes that stand beside countries and states, of the objects that were read.
+    pub(super) fn address_codes(&self) -> Vec<String> {
+        let known = self.lock();
+        let objects = known.iter().filter_map(|(object, (_, schema))| Some((object, schema.as_deref()?)));
+        let codes = objects.flat_map(|(object, schema)| {
+            schema
+                .0
+                .keys()
+                .filter(|field| schema.written_as(field) != field.as_str())
+                .map(move |field| format!("{object}.{}", schema.written_as(field)))
+        });
+        codes.collect()
     }
 
     /// The org is not what it was: the next look asks again.
@@ -98,28 +149,29 @@ fn unreadable() -> Refusal {
 
 fn schema(describe: Describe) -> ObjectSchema {
     let (createable, updateable) = (describe.createable, describe.updateable);
-    let field = |field: Field| {
-        let option = |value: PicklistValue| FieldOption {
-            label: value.label.unwrap_or_else(|| value.value.clone()),
-            value: value.value,
-        };
+    let field = |field: &Field| {
+        // Countries and states take nothing but codes.
+        let is_code = AddressPart::of(&field.name).is_some() && kind(&field.kind) == FieldKind::Picklist;
+        let active = field.picklist_values.iter().filter(|value| value.active);
         let schema = FieldSchema {
             kind: kind(&field.kind),
             max_length: (field.length > 0).then_some(field.length),
             createable: createable && field.createable,
             updateable: updateable && field.updateable,
-            options: field.picklist_values.into_iter().filter(|value| value.active).map(option).collect(),
-            restricted: field.restricted_picklist,
+            options: active.map(PicklistValue::option).collect(),
+            restricted: field.restricted_picklist || is_code,
+            controlled_by: control(field, &describe.fields),
             unique: field.unique && field.external_id,
         };
-        (field.name, schema)
+        (field.name.clone(), schema)
     };
-    ObjectSchema(describe.fields.into_iter().map(field).collect())
+    ObjectSchema(describe.fields.iter().map(field).collect())
 }
 
 fn kind(kind: &str) -> FieldKind {
     match kind {
-        "string" | "textarea" | "email" | "phone" | "url" | "encryptedstring" => FieldKind::Text,
+        "string" | "textarea" | "encryptedstring" => FieldKind::Text,
+        "email" | "phone" | "url" => FieldKind::Exact,
         "int" | "long" => FieldKind::Integer,
         "double" | "currency" | "percent" => FieldKind::Number,
         "boolean" => FieldKind::Boolean,

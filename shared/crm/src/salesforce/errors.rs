@@ -35,6 +35,7 @@ pub(super) enum Meaning {
     Access,
     LeaveOutField,
     LeaveOutOwner,
+    LeaveOutReference,
     Permanent,
 }
 
@@ -64,7 +65,7 @@ impl From<Failure> for Refusal {
 impl Meaning {
     /// Whether the record may be written without the fields that the refusal is about.
     pub(super) fn leaves_out(self) -> bool {
-        matches!(self, Self::LeaveOutField | Self::LeaveOutOwner)
+        matches!(self, Self::LeaveOutField | Self::LeaveOutOwner | Self::LeaveOutReference)
     }
 }
 
@@ -83,14 +84,28 @@ impl Refusal {
     /// A country that is refused takes its state with it: a state without a country is refused as well.
     pub(super) fn leaves_out(&self, change: &FieldChange) -> Option<LeftOut> {
         let is_owner = change.source.ends_with(".owner");
-        let named = self.fields.iter().any(|named| is_same_field(named, &change.field));
-        if named || is_owner && self.fields.is_empty() && self.meaning == Meaning::LeaveOutOwner {
+        let is_named = self.fields.iter().any(|named| is_same_field(named, &change.field));
+        let is_meant = match self.meaning {
+            Meaning::LeaveOutOwner => is_owner,
+            Meaning::LeaveOutReference => is_owner || AddressPart::of(&change.field).is_some(),
+            _ => false,
+        };
+        if is_named || self.fields.is_empty() && is_meant {
             let unsuitable = is_owner && self.reason == LeftOut::Refused;
             return Some(if unsuitable { LeftOut::OwnerUnsuitable } else { self.reason });
         }
         let country = AddressPart::of(&change.field)?.country_of_state()?;
-        let is_gone = |named: &String| AddressPart::of(named) == Some(country.clone());
+        let is_gone = |named: &String| AddressPart::of(named) == Some(country);
         self.fields.iter().any(is_gone).then_some(LeftOut::PartnerMissing)
+    }
+
+    /// The same of a country whose state was refused although the state is not written: the record has one that does not
+    /// belong to the new country.
+    pub(super) fn leaves_out_partner(&self, change: &FieldChange) -> Option<LeftOut> {
+        let country = AddressPart::of(&change.field)?;
+        let is_its =
+            |named: &String| AddressPart::of(named).and_then(AddressPart::country_of_state) == Some(country);
+        self.fields.iter().any(is_its).then_some(self.reason)
     }
 }
 
@@ -159,6 +174,7 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
         | Meaning::Access
         | Meaning::LeaveOutField
         | Meaning::LeaveOutOwner
+        | Meaning::LeaveOutReference
         | Meaning::Permanent => Failure::permanent("crm_refused", said),
     };
     if !code.is_empty() && meaning != Meaning::Busy {
@@ -222,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_meaning_has_codes_and_no_code_two_meanings() {
-        assert_eq!(TABLE.len(), 11);
+        assert_eq!(TABLE.len(), 12);
         let mut codes: Vec<_> = TABLE.values().flatten().collect();
         let all = codes.len();
         codes.sort_unstable();

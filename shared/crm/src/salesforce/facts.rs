@@ -1,12 +1,37 @@
-use lead::Failure;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lead::{Failure, FailureClass};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::Salesforce;
 use super::api::{Answer, Call};
 use super::describe::text_of;
 use super::errors::Meaning;
 use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity, Object, ObjectMapping};
+
+/// How long the search for the account may take, together with the questions that it goes with.
+const ACCOUNT_WAIT: Duration = Duration::from_secs(8);
+/// How long the account is not searched for after that.
+const ACCOUNT_REST: Duration = Duration::from_mins(10);
+
+/// When the search for accounts by website may go on.
+#[derive(Default)]
+pub(super) struct AccountSearch(Mutex<Option<Instant>>);
+
+impl AccountSearch {
+    fn may_be_asked(&self) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| until <= Instant::now())
+    }
+
+    fn rest(&self, code: &str) {
+        tracing::warn!(code, "the account could not be found by its website in time");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + ACCOUNT_REST);
+    }
+}
 
 impl Salesforce {
     /// Two calls at most: the person and the company, then the opportunities of what was found.
@@ -15,17 +40,17 @@ impl Salesforce {
         let newest = "ORDER BY LastModifiedDate DESC LIMIT 1";
         let key = self.mapping.object(Object::Lead).map_or("RevenueFlow_Id__c", ObjectMapping::external_id);
         let lead = format!("SELECT Id, Status, OwnerId, CreatedById, IsConverted, {key} FROM Lead WHERE");
-        let mut queries = vec![
+        let people = vec![
             format!("{lead} {key} = {}", quoted(about.lead_id.as_str())),
             format!("{lead} Email = {email} {newest}"),
             format!("SELECT Id, OwnerId, AccountId FROM Contact WHERE Email = {email} {newest}"),
         ];
-        if let Some(domain) = &about.company_domain {
-            let sites = websites(domain);
-            queries
-                .push(format!("SELECT Id, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}"));
-        }
-        let mut found = self.query(&queries).await?.into_iter().map(|records| records.into_iter().next());
+        let sites = about.company_domain.as_ref().map(|domain| websites(domain));
+        let account = sites.map(|sites| {
+            format!("SELECT Id, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}")
+        });
+        let found = self.query_with_account(people, account).await?;
+        let mut found = found.into_iter().map(|records| records.into_iter().next());
         let (own, lead) = (found.next().flatten(), found.next().flatten());
         let contact = found.next().flatten();
         let mut account = found.next().flatten();
@@ -66,14 +91,48 @@ impl Salesforce {
         })
     }
 
-    /// The records of each query. An object or a field that is not shown to us is nothing known.
-    async fn query(&self, queries: &[String]) -> Result<Vec<Vec<Value>>, Failure> {
+    /// The records of each query about the person, and of the one about the account behind them.
+    ///
+    /// `Website` has no index: where an org with many accounts does not answer in time, the company is not known, and is not
+    /// asked for again for a while. That is no failure of the CRM, which answers everything else.
+    async fn query_with_account(
+        &self,
+        people: Vec<String>,
+        account: Option<String>,
+    ) -> Result<Vec<Vec<Value>>, Failure> {
+        if let Some(account) = account.filter(|_| self.accounts.may_be_asked()) {
+            let queries: Vec<String> = people.iter().cloned().chain([account]).collect();
+            let calls = self.calls(&queries);
+            if let Ok(answers) = tokio::time::timeout(ACCOUNT_WAIT, self.api.composite(&calls)).await {
+                let mut answers = answers?;
+                let account = answers.pop().map(records);
+                let mut found = answers.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
+                match account {
+                    Some(Ok(account)) => found.push(account),
+                    Some(Err(failure)) if failure.class == FailureClass::Deferral => return Err(failure),
+                    Some(Err(failure)) => self.accounts.rest(&failure.code),
+                    None => {}
+                }
+                return Ok(found);
+            }
+            let found = self.query(&people).await?;
+            self.accounts.rest("timeout");
+            return Ok(found);
+        }
+        self.query(&people).await
+    }
+
+    fn calls(&self, queries: &[String]) -> Vec<Call> {
         let call = |query: &String| {
             let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
             Call::get(format!("{}/query?q={query}", self.api.base))
         };
-        let calls: Vec<_> = queries.iter().map(call).collect();
-        let answers = self.api.composite(&calls).await?;
+        queries.iter().map(call).collect()
+    }
+
+    /// The records of each query. An object or a field that is not shown to us is nothing known.
+    async fn query(&self, queries: &[String]) -> Result<Vec<Vec<Value>>, Failure> {
+        let answers = self.api.composite(&self.calls(queries)).await?;
         answers.into_iter().map(records).collect()
     }
 }
@@ -90,7 +149,7 @@ fn known_lead(lead: &Value, key: &str) -> KnownLead {
     }
 }
 
-fn records(answer: Answer) -> Result<Vec<Value>, Failure> {
+pub(super) fn records(answer: Answer) -> Result<Vec<Value>, Failure> {
     match answer.success() {
         Ok(mut body) => Ok(body["records"].as_array_mut().map(std::mem::take).unwrap_or_default()),
         Err(refusal) if refusal.meaning == Meaning::Access => {
@@ -131,7 +190,7 @@ fn websites(domain: &str) -> String {
 }
 
 /// A text as a literal of SOQL.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('\'');
     for c in text.chars() {

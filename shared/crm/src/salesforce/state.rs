@@ -12,7 +12,10 @@ use super::Salesforce;
 use super::api::{Answer, Call};
 use super::describe::{Known, shows, text_of};
 use super::errors::{ADMIN_WAIT, Refusal, refusal};
-use crate::{Action, Object, ObjectMapping, ObjectSchema, PlannedAction, PresentRecord, RecordWrite};
+use crate::{
+    Action, FieldChange, LeftOut, Object, ObjectMapping, ObjectSchema, OwnerStanding, PlannedAction,
+    PresentRecord, RecordWrite,
+};
 
 /// The user who created a record.
 const CREATED_BY: &str = "CreatedById";
@@ -22,6 +25,7 @@ pub(super) struct State {
     pub(super) lead: LeadState,
     others: BTreeMap<(Object, String), PresentRecord>,
     schemas: BTreeMap<Object, Known>,
+    owners: BTreeMap<String, OwnerStanding>,
 }
 
 /// The lead's own record.
@@ -61,9 +65,20 @@ impl State {
                 _ => (target, self.others.get(&(target, id.to_owned()))),
             };
             let schema = self.schemas.get(&target).and_then(Option::as_deref);
-            writes.extend(RecordWrite::resolve(mapping, schema, planned, target, id, present));
+            if let Some(mut write) = RecordWrite::resolve(mapping, schema, planned, target, id, present) {
+                // Where all of it is left out, the record stays as it is.
+                write.leave_out(|change| self.refuses_owner(change));
+                writes.push(write);
+            }
         }
         writes
+    }
+
+    /// Why an owner cannot own the record, as far as the org says.
+    fn refuses_owner(&self, change: &FieldChange) -> Option<LeftOut> {
+        let owner =
+            change.new.as_ref().and_then(Value::as_str).filter(|_| change.source.ends_with(".owner"))?;
+        self.owners.get(owner)?.refuses(change.object)
     }
 }
 
@@ -83,7 +98,13 @@ impl Salesforce {
                 }
             }
         }
-        let mut state = State { lead: LeadState::Absent, others: BTreeMap::new(), schemas: BTreeMap::new() };
+        let owners = actions.iter().filter_map(|planned| planned.action.owner()).map(str::to_owned);
+        let mut state = State {
+            lead: LeadState::Absent,
+            others: BTreeMap::new(),
+            schemas: BTreeMap::new(),
+            owners: self.owners.get(&self.api, owners.collect()).await,
+        };
         let mut calls = Vec::with_capacity(wanted.len());
         for (object, id) in &wanted {
             let mapping = self.mapped(*object)?;
@@ -179,7 +200,8 @@ fn is_of_others(record: &Value, user: &str) -> bool {
 pub(super) fn readable(mapping: &ObjectMapping, schema: &ObjectSchema) -> String {
     let mut fields = vec!["Id"];
     let own = ["IsConverted", "ConvertedContactId", CREATED_BY].into_iter();
-    for field in mapping.fields().chain(own).filter(|field| shows(schema, field)) {
+    let mapped = mapping.fields().map(|field| schema.written_as(field));
+    for field in mapped.chain(own).filter(|field| shows(schema, field)) {
         if !fields.contains(&field) {
             fields.push(field);
         }

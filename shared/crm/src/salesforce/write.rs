@@ -1,7 +1,7 @@
 //! Sending a plan: the writes to one record merged, all records in one call, and an answer for each action.
 
 use lead::{Failure, LeadId};
-use outbound::{Method, StatusCode};
+use outbound::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::api::{Answer, Call};
@@ -9,7 +9,7 @@ use super::describe::text_of;
 use super::errors::{Meaning, Refusal, refusal};
 use super::state::{LeadState, State, several_matches};
 use super::{DEPENDENCY, Salesforce};
-use crate::{Effect, FieldChange, Mode, Object, PlannedAction, RecordWrite};
+use crate::{Effect, FieldChange, LeftOut, Mode, Object, PlannedAction, RecordWrite};
 
 /// How often a locked record is tried again at once.
 const LOCK_RETRIES: u32 = 3;
@@ -174,7 +174,7 @@ impl Salesforce {
             let (object, field, id) = (&group.object_name, &group.external_id_field, &group.external_id);
             format!("{}{update_only}", self.path_by_id(object, &format!("{field}/{id}"), ""))
         };
-        Call { method: Method::PATCH, path, headers: self.save_headers(), body: Some(Value::Object(fields)) }
+        Call::save(path, self.save_headers(), fields)
     }
 
     /// Every record is saved with these; a composite call does not hand them on to its parts.
@@ -268,9 +268,12 @@ impl Group {
         else {
             return false;
         };
-        let refused = |change: &FieldChange| refusal.leaves_out(change);
-        let reduced =
-            self.writes.iter_mut().fold(false, |reduced, write| write.leave_out(refused) || reduced);
+        let writes = &mut self.writes;
+        let mut leave_out = |refused: &dyn Fn(&FieldChange) -> Option<LeftOut>| {
+            writes.iter_mut().fold(false, |reduced, write| write.leave_out(refused) || reduced)
+        };
+        let reduced = leave_out(&|change| refusal.leaves_out(change))
+            || leave_out(&|change| refusal.leaves_out_partner(change));
         if reduced {
             self.result = None;
         }

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -7,8 +7,8 @@ use lead::{Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
 use crate::{
-    About, ActionId, Effect, Executor, FieldChange, Known, Ledger, LedgerState, Outcome, Plan, PlannedAction,
-    Restored, SchemaProblem,
+    About, ActionId, Effect, Executor, FieldChange, Followed, Known, Ledger, LedgerState, Outcome,
+    OwnerStanding, Plan, PlannedAction, Restored, SchemaProblem,
 };
 
 /// What happens to one call.
@@ -132,6 +132,14 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
         self.script.call(self.inner.probe()).await
     }
 
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+        self.inner.owners(ids).await
+    }
+
+    async fn follow(&self, lead: &LeadId, record_id: &str) -> Result<Option<Followed>, Failure> {
+        self.inner.follow(lead, record_id).await
+    }
+
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
         self.script.call(self.inner.facts(about)).await
     }
@@ -179,6 +187,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
         self.script.call(self.inner.finish(outcomes)).await
     }
+
+    async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
+        self.inner.written_record(provider, lead).await
+    }
+
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
         self.inner.last_outage(crm, lead).await
     }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Dependency, Failure, LeadId};
 
-use crate::{ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
+use crate::{Action, ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
 
 /// A ledger that ends with the process. It knows of no lead that has met a failing CRM: that is for the store to know.
 #[derive(Debug, Default)]
@@ -24,6 +24,10 @@ pub struct Row {
     pub attempts: u32,
     /// What it was about to change.
     pub changes: Vec<FieldChange>,
+    /// The lead, where the action writes its record.
+    pub writes_lead: Option<LeadId>,
+    /// How many rows there were before.
+    pub place: usize,
 }
 
 impl MemoryLedger {
@@ -48,7 +52,16 @@ impl Ledger for MemoryLedger {
     async fn begin(&self, _provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let states = plan.actions.iter().map(|planned| {
-            let new = Row { state: "skipped", effect: None, failure: None, attempts: 0, changes: Vec::new() };
+            let writes_lead = matches!(planned.action, Action::UpsertLead(_) | Action::CreateLead(_));
+            let new = Row {
+                state: "skipped",
+                effect: None,
+                failure: None,
+                attempts: 0,
+                changes: Vec::new(),
+                writes_lead: writes_lead.then(|| plan.lead_id.clone()),
+                place: rows.len(),
+            };
             let row = rows.entry(planned.action_id.clone()).or_insert(new);
             let before = LedgerState::of_row(row.state, row.effect.clone());
             if row.state != "done" {
@@ -81,6 +94,14 @@ impl Ledger for MemoryLedger {
         }
         Ok(())
     }
+
+    async fn written_record(&self, _provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = rows.values().filter(|row| row.state == "done" && row.writes_lead.as_ref() == Some(lead));
+        let newest = done.max_by_key(|row| row.place);
+        Ok(newest.and_then(|row| row.effect.as_ref()).map(|effect| effect.record_id.clone()))
+    }
+
     async fn last_outage(&self, _: &Dependency, _: &LeadId) -> Result<Option<Timestamp>, Failure> {
         Ok(None)
     }

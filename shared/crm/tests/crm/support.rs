@@ -60,6 +60,10 @@ impl Ledger for SharedLedger {
         self.0.finish(outcomes).await
     }
 
+    async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
+        self.0.written_record(provider, lead).await
+    }
+
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
         self.0.last_outage(crm, lead).await
     }

@@ -13,7 +13,7 @@ fn plan() -> Plan {
 }
 
 fn row_fault(object: &str, code: &str, times: u32) -> RowFault {
-    RowFault { object: object.to_owned(), code: code.to_owned(), skip: 0, times }
+    RowFault { object: object.to_owned(), code: code.to_owned(), skip: 0, times, fields: Vec::new() }
 }
 
 /// One lead, one task and one activity, both about the lead.

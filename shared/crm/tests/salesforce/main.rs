@@ -5,6 +5,8 @@ mod conformance;
 mod exactly_once;
 mod facts;
 mod fields;
+mod left_out;
 mod login;
+mod merged;
 mod refusals;
 mod support;

@@ -1,7 +1,7 @@
 //! The ledger of effects, as `crm::Ledger` asks for it.
 
 use crm::testing::{MemoryLedger, every_action};
-use crm::{ActionId, Effect, Ledger, LedgerState, Outcome, Plan};
+use crm::{ActionId, Effect, Ledger, LedgerState, LeftOut, Object, Omission, Outcome, Plan};
 use lead::{Failure, LeadEvent};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -68,6 +68,32 @@ async fn what_is_done_stays_done(fixture: Fixture) {
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.provider.as_str(), row.attempts), ("done", "mock", 1));
     assert_eq!((row.record_id.as_deref(), row.failure), (Some("00Q1"), None));
+}
+
+async fn what_an_effect_went_without_is_kept_with_it(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let plan = plan(&event, 1);
+    let id = |position: usize| plan.actions[position].action_id.clone();
+    let omission = Omission {
+        object: Object::Lead,
+        field: "OwnerId".to_owned(),
+        source: "lead.owner".to_owned(),
+        reason: LeftOut::OwnerInactive,
+    };
+    let reduced = effect("00Q1").without([omission.clone(), omission.clone()]);
+    store.begin("mock", &plan).await.unwrap();
+    let outcomes = [(id(0), Outcome::Done(reduced.clone())), (id(2), Outcome::Done(effect("00Q1")))];
+    Ledger::finish(&store, &outcomes).await.unwrap();
+    assert_eq!(store.begin("mock", &plan).await.unwrap()[0], LedgerState::Done(reduced));
+    let rows = store.actions(&event.lead_id, 100).await.unwrap();
+    assert_eq!((&rows[0].left_out[..], rows[2].left_out.len()), (&[omission.clone()][..], 0));
+    let recent = store.left_out("mock", jiff::Timestamp::UNIX_EPOCH, 10).await.unwrap();
+    assert_eq!(recent.len(), 1);
+    assert_eq!((&recent[0].lead_id, &recent[0].left_out), (&event.lead_id, &vec![omission]));
+    assert!(store.left_out("other", jiff::Timestamp::UNIX_EPOCH, 10).await.unwrap().is_empty());
+    let record = store.written_record("mock", &event.lead_id).await.unwrap();
+    assert_eq!(record.as_deref(), Some("00Q1"));
 }
 
 async fn an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure(fixture: Fixture) {
@@ -209,6 +235,7 @@ on_both!(
     a_finished_delivery_may_be_written_for_again_although_it_is_not_the_newest,
     what_became_of_an_action_is_what_it_stands_at_when_begun_again,
     what_is_done_stays_done,
+    what_an_effect_went_without_is_kept_with_it,
     an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure,
     what_was_last_written_is_known_unless_something_newer_may_stand_there,
     an_effect_of_many_rounds_has_one_row_and_the_others_have_one_a_round,

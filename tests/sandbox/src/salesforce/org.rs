@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Salesforce;
+use super::address;
 use super::error::ApiError;
 use super::id::{long_id, record_id};
 use super::schema::{Object, standard_objects};
@@ -41,6 +42,10 @@ pub struct Org {
     pub validation_rules: Vec<ValidationRule>,
     /// Saves that will fail.
     pub row_faults: Vec<RowFault>,
+    /// Whether an owner who was never put in is unknown; otherwise such a user is active.
+    pub knows_all_users: bool,
+    /// How many bytes a describe is made longer by, as of an object with many fields.
+    pub describe_padding: usize,
     /// Whether somebody has deployed the Apex class of `docs/salesforce.md`, at `/services/apexrest/revenueflow/convert`.
     pub has_convert_endpoint: bool,
     pub(super) records: BTreeMap<String, Record>,
@@ -86,6 +91,9 @@ pub struct RowFault {
     pub skip: u32,
     /// How many then fail.
     pub times: u32,
+    /// The fields that the error names.
+    #[serde(default)]
+    pub fields: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -121,6 +129,8 @@ impl Default for Org {
             duplicate_rules: Vec::new(),
             validation_rules: Vec::new(),
             row_faults: Vec::new(),
+            knows_all_users: false,
+            describe_padding: 0,
             has_convert_endpoint: false,
             records: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -216,6 +226,37 @@ impl Org {
         Some(contact)
     }
 
+    /// Switches State and Country/Territory picklists on.
+    pub fn switch_address_picklists_on(&mut self) {
+        if !self.has_address_picklists() {
+            self.objects.iter_mut().for_each(address::add_codes);
+        }
+    }
+
+    /// Whether State and Country/Territory picklists are on.
+    pub fn has_address_picklists(&self) -> bool {
+        self.object("Lead").is_some_and(|lead| lead.field("CountryCode").is_some())
+    }
+
+    /// Merges two records of an object: the loser is deleted and names the winner. False where one of them is not there.
+    pub fn merge(&mut self, winner: &str, loser: &str) -> bool {
+        let object_of =
+            |id: &str| self.records.get(id).filter(|record| !record.is_deleted).map(|record| record.object);
+        let is_sound =
+            winner != loser && object_of(winner).is_some() && object_of(winner) == object_of(loser);
+        if let Some(record) = self.records.get_mut(loser).filter(|_| is_sound) {
+            record.is_deleted = true;
+            record.fields.insert("MasterRecordId".to_owned(), json!(winner));
+        }
+        is_sound
+    }
+
+    /// Deletes a record. False where there is none.
+    pub fn delete_record(&mut self, id: &str) -> bool {
+        let record = self.records.get_mut(id).filter(|record| !record.is_deleted);
+        record.map(|record| record.is_deleted = true).is_some()
+    }
+
     /// Ends every session: the next call of each is answered with `INVALID_SESSION_ID`.
     pub fn end_sessions(&mut self) {
         self.sessions.clear();
@@ -295,6 +336,7 @@ impl Org {
             let field = values::writable(object, name, is_new)?;
             fields.insert(field.name.clone(), values::checked(field, value)?);
         }
+        address::check(object, body, &mut fields)?;
         values::complete(object, &mut fields, is_new)?;
         self.fail_as_told(object)?;
         if before.as_ref().is_some_and(|(_, record)| record.is_converted()) {
@@ -302,6 +344,7 @@ impl Org {
         }
         let own_id = before.as_ref().map(|(id, _)| id.as_str());
         self.check_references(object, &fields)?;
+        self.check_owner(object, body)?;
         self.check_rules(object, &fields)?;
         self.check_unique(object, own_id, &fields)?;
         self.check_duplicates(object, own_id, &fields, body, options)?;
@@ -344,7 +387,7 @@ impl Org {
 
     fn fail_as_told(&mut self, object: &Object) -> Result<(), ApiError> {
         if let Some(code) = FailingRow::next(&mut self.failing_row) {
-            return Err(failed_save(&code));
+            return Err(failed_save(&code, &[]));
         }
         let of_object =
             |fault: &&mut RowFault| fault.object.eq_ignore_ascii_case(object.name) && fault.times > 0;
@@ -354,12 +397,12 @@ impl Org {
             return Ok(());
         }
         fault.times -= 1;
-        Err(failed_save(&fault.code))
+        Err(failed_save(&fault.code, &fault.fields))
     }
 
-    /// Users are no records of the fake.
+    /// Owners are checked by [`check_owner`](Self::check_owner).
     fn check_references(&self, object: &Object, fields: &Map<String, Value>) -> Result<(), ApiError> {
-        let is_user = |name: &str| matches!(name, "OwnerId" | "CreatedById");
+        let is_user = |name: &str| matches!(name, "OwnerId" | "CreatedById" | "MasterRecordId");
         for field in object.fields.iter().filter(|field| field.kind == "reference" && !is_user(&field.name)) {
             let Some(id) = fields.get(&field.name).and_then(Value::as_str) else { continue };
             if self.records.get(id).is_none_or(|record| record.is_deleted) {
@@ -488,10 +531,10 @@ fn duplicate_result(object: &Object, rule: &DuplicateRule, found: &BTreeSet<&str
     })
 }
 
-fn failed_save(code: &str) -> ApiError {
+fn failed_save(code: &str, fields: &[String]) -> ApiError {
     let message = match code {
         "UNABLE_TO_LOCK_ROW" => "unable to obtain exclusive access to this record or 1 records",
         _ => "as the sandbox was told",
     };
-    ApiError::bad(code, message).on([])
+    ApiError::bad(code, message).on(fields.iter().map(String::as_str))
 }

@@ -85,10 +85,11 @@ fn route(org: &mut Org, call: &Call) -> Result<Answer, ApiError> {
             Ok(Answer::ok(json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": objects })))
         }
         ("GET", ["query" | "queryAll"]) => {
+            let is_all = segments == ["queryAll"];
             let text = call
                 .query("q")
                 .ok_or_else(|| ApiError::bad("MALFORMED_QUERY", "the parameter q is required"))?;
-            Ok(Answer::ok(soql::query(org, &call.version, text)?))
+            Ok(Answer::ok(soql::query(org, &call.version, text, is_all)?))
         }
         ("POST", ["composite"]) => composite::run(org, call).map(Answer::ok),
         (_, ["sobjects", name, rest @ ..]) => {
@@ -101,7 +102,13 @@ fn route(org: &mut Org, call: &Call) -> Result<Answer, ApiError> {
 
 fn on_object(org: &mut Org, call: &Call, object: &Object, rest: &[&str]) -> Result<Answer, ApiError> {
     match (call.method.as_str(), rest) {
-        ("GET", ["describe"]) => Ok(Answer::ok(object.describe(&call.version))),
+        ("GET", ["describe"]) => {
+            let mut describe = object.describe(&call.version);
+            if org.describe_padding > 0 {
+                describe["padding"] = json!("x".repeat(org.describe_padding));
+            }
+            Ok(Answer::ok(describe))
+        }
         ("GET", []) => {
             Ok(Answer::ok(json!({ "objectDescribe": object.describe(&call.version), "recentItems": [] })))
         }

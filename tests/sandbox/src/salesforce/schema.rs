@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use super::address;
+
 /// A field of an object, as its describe shows it.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "as describe has them")]
@@ -85,11 +87,15 @@ impl Field {
     }
 
     fn describe(&self) -> Value {
-        let values: Vec<_> = (self.values.iter().enumerate())
+        let own = || -> Vec<Value> {
+            (self.values.iter().enumerate())
             .map(|(place, value)| {
                 json!({ "active": true, "defaultValue": self.required && place == 0, "label": value, "validFor": null, "value": value })
             })
-            .collect();
+            .collect()
+        };
+        let values = address::described(&self.name).unwrap_or_else(own);
+        let controller = address::controller(&self.name);
         let (precision, scale) = match self.kind {
             "double" | "currency" => (18, 2),
             _ => (0, 0),
@@ -101,7 +107,7 @@ impl Field {
             "nillable": !self.required, "defaultedOnCreate": self.kind == "boolean" || !self.values.is_empty() && self.required,
             "unique": self.unique, "externalId": self.external_id, "idLookup": self.external_id || self.kind == "id",
             "caseSensitive": false, "custom": self.name.ends_with("__c"), "restrictedPicklist": self.restricted,
-            "picklistValues": values, "filterable": self.kind != "textarea", "sortable": self.kind != "textarea",
+            "picklistValues": values, "controllerName": controller, "dependentPicklist": controller.is_some(), "filterable": self.kind != "textarea", "sortable": self.kind != "textarea",
             "calculated": false, "autoNumber": false, "referenceTo": [], "relationshipName": null,
         })
     }
@@ -111,6 +117,11 @@ impl Object {
     /// A field by its API name, whatever the case.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
+    }
+
+    /// A field to change.
+    pub fn field_mut(&mut self, name: &str) -> Option<&mut Field> {
+        self.fields.iter_mut().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
     pub(super) fn describe(&self, version: &str) -> Value {
@@ -169,6 +180,9 @@ pub(super) fn standard_objects() -> Vec<Object> {
         Field::new("Title", "string", 128),
         Field::new("Phone", "phone", 40),
         Field::new("Email", "email", 80),
+        Field::new("MailingCity", "string", 40),
+        Field::new("MailingState", "string", 80),
+        Field::new("MailingCountry", "string", 80),
         Field::new("AccountId", "reference", 18),
         Field::new("OwnerId", "reference", 18),
     ];
@@ -177,6 +191,8 @@ pub(super) fn standard_objects() -> Vec<Object> {
         Field::new("Name", "string", 255).required(),
         Field::new("Website", "url", 255),
         Field::picklist("Type", &["Prospect", "Customer", "Partner"]),
+        Field::new("BillingState", "string", 80),
+        Field::new("BillingCountry", "string", 80),
         Field::new("OwnerId", "reference", 18),
     ];
     let opportunity = vec![
@@ -204,7 +220,13 @@ pub(super) fn standard_objects() -> Vec<Object> {
         Field::new("OwnerId", "reference", 18),
         Field::external_id("RevenueFlow_Id__c"),
     ];
+    let user = vec![Field::new("IsActive", "boolean", 0)];
+    let group = vec![Field::new("Type", "string", 40)];
+    let queue = vec![Field::new("QueueId", "reference", 18), Field::new("SobjectType", "string", 40)];
     let objects = [
+        ("User", "005", user),
+        ("Group", "00G", group),
+        ("QueueSobject", "03g", queue),
         ("Lead", "00Q", lead),
         ("Contact", "003", contact),
         ("Account", "001", account),
@@ -232,6 +254,7 @@ fn system_fields(mut fields: Vec<Field>) -> Vec<Field> {
     let system = [
         Field::new("Id", "id", 18),
         Field::new("IsDeleted", "boolean", 0),
+        Field::new("MasterRecordId", "reference", 18),
         Field::new("CreatedDate", "datetime", 0),
         Field::new("CreatedById", "reference", 18),
         Field::new("LastModifiedDate", "datetime", 0),

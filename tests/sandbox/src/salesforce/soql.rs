@@ -51,14 +51,14 @@ enum Token {
 /// The most records of one page.
 const PAGE: usize = 2_000;
 
-/// Runs a query. Gives the answer's body, all in one page.
-pub(super) fn query(org: &Org, version: &str, text: &str) -> Result<Value, ApiError> {
+/// Runs a query, with `is_all` over deleted records too. Gives the answer's body, all in one page.
+pub(super) fn query(org: &Org, version: &str, text: &str, is_all: bool) -> Result<Value, ApiError> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0 };
     let select = parser.select()?;
     if parser.peek().is_some() {
         return Err(malformed("unexpected token after the query"));
     }
-    let found = run(org, &select)?;
+    let found = run(org, &select, is_all)?;
     if select.is_count {
         return Ok(json!({ "totalSize": found.len(), "done": true, "records": [] }));
     }
@@ -90,11 +90,11 @@ fn show(record: &mut Map<String, Value>, path: &str, value: &Value) {
     }
 }
 
-fn run<'o>(org: &'o Org, select: &Select) -> Result<Vec<(&'o str, &'o Record)>, ApiError> {
+fn run<'o>(org: &'o Org, select: &Select, is_all: bool) -> Result<Vec<(&'o str, &'o Record)>, ApiError> {
     let object = org.object(&select.object).ok_or_else(|| no_object(&select.object))?;
     let mut found = Vec::new();
     for (id, record) in &org.records {
-        if record.object == object.name && !record.is_deleted {
+        if record.object == object.name && (is_all || !record.is_deleted) {
             let matches = match &select.condition {
                 Some(condition) => condition.holds(org, object, id, record)?,
                 None => true,
@@ -133,6 +133,7 @@ fn value_at(org: &Org, object: &Object, id: &str, record: &Record, path: &str) -
     };
     Ok(match field.name.as_str() {
         "Id" => json!(id),
+        "IsDeleted" => json!(record.is_deleted),
         "IsClosed" if object.name == "Opportunity" => {
             let stage = record.fields.get("StageName").and_then(Value::as_str);
             json!(stage.is_some_and(|stage| stage.starts_with("Closed")))
@@ -175,7 +176,7 @@ impl Condition {
                 let column =
                     select.fields.first().ok_or_else(|| malformed("a query of one field is expected"))?;
                 let mut list = Vec::new();
-                for (id, record) in run(org, select)? {
+                for (id, record) in run(org, select, false)? {
                     list.push(value_at(org, inner, id, record, column)?);
                 }
                 is_in(&value(path)?, &list) == *is_wanted
@@ -463,7 +464,7 @@ mod tests {
     }
 
     fn names(query_text: &str) -> Vec<String> {
-        let body = query(&org(), "v67.0", query_text).unwrap();
+        let body = query(&org(), "v67.0", query_text, false).unwrap();
         let records = body["records"].as_array().unwrap().iter();
         records.map(|record| record["Name"].as_str().unwrap().to_owned()).collect()
     }
@@ -493,7 +494,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(names(text), *expected, "{text}");
         }
-        let count = query(&org(), "v67.0", "SELECT COUNT() FROM Opportunity").unwrap();
+        let count = query(&org(), "v67.0", "SELECT COUNT() FROM Opportunity", false).unwrap();
         assert_eq!((count["totalSize"].as_u64(), count["records"].as_array().unwrap().len()), (Some(3), 0));
     }
 
@@ -502,7 +503,7 @@ mod tests {
         let mut org = org();
         org.insert("Account", json!({ "Name": "O'Brien \\ Sons" }));
         let found =
-            query(&org, "v67.0", r"SELECT Name FROM Account WHERE Name = 'O\'Brien \\ Sons'").unwrap();
+            query(&org, "v67.0", r"SELECT Name FROM Account WHERE Name = 'O\'Brien \\ Sons'", false).unwrap();
         assert_eq!(found["totalSize"], 1);
         for (text, code) in [
             ("SELECT Name FROM Account WHERE Name = 'O'Brien'", "MALFORMED_QUERY"),
@@ -511,7 +512,7 @@ mod tests {
             ("SELECT Nmae FROM Account", "INVALID_FIELD"),
             ("SELECT Name FROM Acount", "INVALID_TYPE"),
         ] {
-            assert_eq!(query(&org, "v67.0", text).unwrap_err().code, code, "{text}");
+            assert_eq!(query(&org, "v67.0", text, false).unwrap_err().code, code, "{text}");
         }
     }
 }

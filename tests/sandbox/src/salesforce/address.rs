@@ -1,0 +1,128 @@
+//! State and Country/Territory picklists, as an org has them once an administrator switches them on.
+//!
+//! `Country` and `State` then take full integration values only and still describe as plain strings; `CountryCode` and
+//! `StateCode` beside them describe as picklists. A state must belong to its country.
+
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::schema::{Field, Object};
+
+/// Code and integration value of the countries that the fake knows.
+const COUNTRIES: &[(&str, &str)] = &[
+    ("AU", "Australia"),
+    ("BR", "Brazil"),
+    ("CA", "Canada"),
+    ("DE", "Germany"),
+    ("FR", "France"),
+    ("GB", "United Kingdom"),
+    ("IE", "Ireland"),
+    ("IN", "India"),
+    ("IT", "Italy"),
+    ("NL", "Netherlands"),
+    ("US", "United States"),
+];
+
+/// Country, code and integration value of the states. Other countries have none.
+const STATES: &[(&str, &str, &str)] = &[
+    ("AU", "NSW", "New South Wales"),
+    ("AU", "WA", "Western Australia"),
+    ("BR", "AL", "Alagoas"),
+    ("CA", "ON", "Ontario"),
+    ("IT", "CA", "Cagliari"),
+    ("US", "AL", "Alabama"),
+    ("US", "CA", "California"),
+    ("US", "NY", "New York"),
+    ("US", "TX", "Texas"),
+    ("US", "WA", "Washington"),
+];
+
+/// Adds the code beside every country and state of an object.
+pub(super) fn add_codes(object: &mut Object) {
+    let is_part = |field: &&Field| field.kind == "string" && part(&field.name).is_some();
+    let code = |field: &Field| Field::new(&format!("{}Code", field.name), "picklist", 10);
+    let codes: Vec<Field> = object.fields.iter().filter(is_part).map(code).collect();
+    object.fields.extend(codes);
+}
+
+/// Prefix of a country or state field, and whether it is the state; none for the codes.
+fn part(field: &str) -> Option<(&str, bool)> {
+    let state = field.strip_suffix("State").map(|prefix| (prefix, true));
+    state.or_else(|| field.strip_suffix("Country").map(|prefix| (prefix, false)))
+}
+
+/// The values of a code field, as describe shows them; none for a field of another kind.
+pub(super) fn described(field: &str) -> Option<Vec<Value>> {
+    let (_, is_state) = part(field.strip_suffix("Code")?)?;
+    let value = |code: &str, label: &str, valid_for: Value| json!({ "active": true, "defaultValue": false, "label": label, "validFor": valid_for, "value": code });
+    Some(if is_state {
+        STATES.iter().map(|(country, code, label)| value(code, label, json!(valid_for(country)))).collect()
+    } else {
+        COUNTRIES.iter().map(|(code, label)| value(code, label, Value::Null)).collect()
+    })
+}
+
+/// The field that the options of a code field depend on.
+pub(super) fn controller(field: &str) -> Option<String> {
+    let (prefix, is_state) = part(field.strip_suffix("Code")?)?;
+    is_state.then(|| format!("{prefix}CountryCode"))
+}
+
+/// A bit for each country, the first in the highest bit of the first byte, in base64.
+fn valid_for(country: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let place = COUNTRIES.iter().position(|(code, _)| *code == country);
+    let bits = place.map_or(0, |place| 0x0080_0000_u32 >> place);
+    let digit = |shift: u32| char::from(DIGITS[usize::try_from(bits >> shift & 63).unwrap_or_default()]);
+    [18, 12, 6, 0].map(digit).iter().collect()
+}
+
+/// Checks the countries and states that a save writes, and keeps codes and integration values the same.
+pub(super) fn check(
+    object: &Object,
+    written: &Map<String, Value>,
+    fields: &mut Map<String, Value>,
+) -> Result<(), ApiError> {
+    let mut parts: Vec<(&str, bool)> = Vec::new();
+    for name in written.keys().filter_map(|name| object.field(name)).map(|field| field.name.as_str()) {
+        if let Some(part) = part(name.strip_suffix("Code").unwrap_or(name))
+            && object.field(&format!("{}CountryCode", part.0)).is_some()
+            && !parts.contains(&part)
+        {
+            parts.push(part);
+        }
+    }
+    // Countries first.
+    parts.sort_by_key(|(_, is_state)| *is_state);
+    for (prefix, is_state) in parts {
+        let name = format!("{prefix}{}", if is_state { "State" } else { "Country" });
+        let code_name = format!("{name}Code");
+        let is_code = written.keys().any(|key| key.eq_ignore_ascii_case(&code_name));
+        let named = if is_code { code_name.clone() } else { name.clone() };
+        let Some(text) = fields.get(&named).and_then(Value::as_str).map(str::to_lowercase) else {
+            fields.extend([(name, Value::Null), (code_name, Value::Null)]);
+            continue;
+        };
+        let matches = |code: &str, label: &str| if is_code { code } else { label }.to_lowercase() == text;
+        let country = fields.get(&format!("{prefix}CountryCode")).and_then(Value::as_str);
+        let found = if is_state {
+            let Some(country) = country else {
+                let message = "A country/territory must be specified before specifying a state value for field: State/Province";
+                return Err(ApiError::bad("FIELD_INTEGRITY_EXCEPTION", message).on([named.as_str()]));
+            };
+            let of_country = STATES.iter().filter(|(of, ..)| *of == country);
+            of_country.map(|(_, code, label)| (*code, *label)).find(|(code, label)| matches(code, label))
+        } else {
+            COUNTRIES.iter().copied().find(|(code, label)| matches(code, label))
+        };
+        let Some((code, label)) = found else {
+            let what = if is_state { "state" } else { "country" };
+            let message = format!(
+                "There's a problem with this {what}, even though it may appear correct. Please select a {what} from the list of valid ones.: {named}"
+            );
+            return Err(ApiError::bad("FIELD_INTEGRITY_EXCEPTION", message).on([named.as_str()]));
+        };
+        fields.extend([(name, json!(label)), (code_name, json!(code))]);
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What an org's administrators do, over HTTP: `/_sandbox/org`.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::people::{Queue, User};
+use super::{Field, Org, Salesforce, ValidationRule};
+
+/// What changes in an org. What is absent stays as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrgChange {
+    /// Switches State and Country/Territory picklists on. They cannot be switched off again.
+    pub address_picklists: bool,
+    /// Users to add or change.
+    pub users: Vec<User>,
+    /// Queues to add or change.
+    pub queues: Vec<Queue>,
+    /// Whether an owner who was not put in is unknown; otherwise such a user is active.
+    pub knows_all_users: Option<bool>,
+    /// Picklists that take no other values than these.
+    pub restricted_picklists: Vec<Picklist>,
+    /// Fields that the integration's user may no longer write.
+    pub read_only: Vec<FieldName>,
+    /// Values that are refused.
+    pub validation_rules: Vec<ValidationRule>,
+    /// Records that are merged: the loser is deleted and names the winner.
+    pub merges: Vec<Merge>,
+}
+
+/// A picklist and its values.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Picklist {
+    object: String,
+    field: String,
+    values: Vec<String>,
+}
+
+/// A field of an object.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FieldName {
+    object: String,
+    field: String,
+}
+
+/// Two records of one object, by their ids.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Merge {
+    winner: String,
+    loser: String,
+}
+
+impl Org {
+    /// Changes the org. False where something of it makes no sense; the rest is done.
+    pub fn change(&mut self, change: &OrgChange) -> bool {
+        let mut is_sound = true;
+        if change.address_picklists {
+            self.switch_address_picklists_on();
+        }
+        for user in &change.users {
+            is_sound &= self.put_user(&user.id, user.active);
+        }
+        for queue in &change.queues {
+            let supports: Vec<&str> = queue.supports.iter().map(String::as_str).collect();
+            is_sound &= self.put_queue(&queue.id, &supports);
+        }
+        self.knows_all_users = change.knows_all_users.unwrap_or(self.knows_all_users);
+        for Picklist { object, field, values } in &change.restricted_picklists {
+            let found = self.object_mut(object).and_then(|object| object.field_mut(field));
+            is_sound &= found.is_some();
+            if let Some(found) = found {
+                let values: Vec<&str> = values.iter().map(String::as_str).collect();
+                *found = Field { required: found.required, ..Field::picklist(field, &values).restricted() };
+            }
+        }
+        for FieldName { object, field } in &change.read_only {
+            let found = self.object_mut(object).and_then(|object| object.field_mut(field));
+            is_sound &= found.is_some();
+            if let Some(found) = found {
+                (found.createable, found.updateable) = (false, false);
+            }
+        }
+        self.validation_rules.extend(change.validation_rules.iter().cloned());
+        for Merge { winner, loser } in &change.merges {
+            is_sound &= self.merge(winner, loser);
+        }
+        is_sound
+    }
+}
+
+pub(super) async fn change(
+    State(salesforce): State<Salesforce>,
+    Json(change): Json<OrgChange>,
+) -> StatusCode {
+    let is_sound = salesforce.org(|org| org.change(&change));
+    if is_sound { StatusCode::NO_CONTENT } else { StatusCode::BAD_REQUEST }
+}
+
+pub(super) async fn show(State(salesforce): State<Salesforce>) -> Json<Value> {
+    salesforce.org(|org| {
+        Json(json!({
+            "address_picklists": org.has_address_picklists(), "knows_all_users": org.knows_all_users,
+            "users": org.records("User"), "queues": org.records("QueueSobject"),
+            "validation_rules": org.validation_rules, "calls": org.calls, "daily_calls": org.daily_calls,
+        }))
+    })
+}
