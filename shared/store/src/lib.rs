@@ -35,7 +35,7 @@ mod suppression;
 mod work;
 
 pub use accept::Accept;
-pub use analysis::AnalysisRecord;
+pub use analysis::{AnalysisRecord, RejectedAnswer};
 pub use assignment::{Assignment, Breach, Told};
 pub use audit::{AuditEvent, AuditKind};
 pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
