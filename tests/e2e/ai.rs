@@ -43,7 +43,7 @@ fn assert_judged_by(provider: &str, model: &str, explanation: &Value, stored: &A
     }
     assert_eq!((stored.provider.as_str(), stored.model.as_str()), (provider, model));
     assert!(
-        stored.prompt_version.as_deref().unwrap().starts_with("judge-v1@"),
+        stored.prompt_version.as_deref().unwrap().starts_with("judge-v2@"),
         "{:?}",
         stored.prompt_version
     );
@@ -100,11 +100,17 @@ fn an_ai_that_makes_things_up_is_found_out_and_nothing_of_it_is_written() {
     let place = Place::sqlite();
     let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
     let url = format!("{}/_says", sandbox.url("GEMINI"));
-    assert_eq!(
-        server.request(|client| client.post(url).json(&json!({"says": "invention"}))).unwrap().status,
-        204
-    );
+    // Twice: a rejected answer is asked for once more.
+    for _ in 0..2 {
+        let says = json!({"says": "invention"});
+        assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
+    }
     let (explanation, _) = judged(&place, &server, "ann@stripe.com");
+    let asked = sandbox.requests(&server, "GEMINI");
+    assert_eq!(asked.len(), 2);
+    let again = asked[1].to_string();
+    assert!(again.contains("value_conflict") && again.contains("enrichment.industry"), "{again}");
+    assert!(!again.contains("Interplanetary"), "nothing that the model wrote goes back to it");
     let judgement = &explanation["judgement"];
     assert_eq!(
         (&judgement["grounding"], &judgement["decision"]),
@@ -112,4 +118,16 @@ fn an_ai_that_makes_things_up_is_found_out_and_nothing_of_it_is_written() {
     );
     assert_eq!(judgement["claims"][0]["code"], "value_conflict", "{judgement}");
     assert_eq!(judgement["claims"][0]["fact"], "Fintech", "and what the fact is");
+}
+
+#[test]
+fn an_ai_that_corrects_itself_holds_no_lead() {
+    let place = Place::sqlite();
+    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini")]);
+    let url = format!("{}/_says", sandbox.url("GEMINI"));
+    let says = json!({"says": "invention"});
+    assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
+    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    assert_judged_by("gemini", GEMINI, &explanation, &stored);
+    assert_eq!(sandbox.requests(&server, "GEMINI").len(), 2);
 }

@@ -217,7 +217,8 @@ mod tests {
         assert_eq!(listed("GroundingStatus"), every!(GroundingStatus: Valid, Downgraded, Rejected));
         assert_eq!(listed("FailureClass"), every!(FailureClass: Transient, Deferral, Permanent));
         let reasons = every!(ReasonCode: UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict,
-            ScoreOutOfBand, WeakIntent, IntentOutOfBand, WeakFit, DecisionLowered, CallNotInFacts);
+            ScoreOutOfBand, WeakIntent, IntentOutOfBand, WeakFit, DecisionLowered, CallNotInFacts,
+            ClaimRetyped, RiseNotInFacts, OptedOut);
         assert_eq!(listed("ReasonCode"), reasons);
     }
 

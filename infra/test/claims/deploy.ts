@@ -353,7 +353,7 @@ export const deploy: Checks = {
     const settings: Settings = Object.fromEntries(names.map((name, index) => [name, index]));
     const files = {
       icp: 'config/icp.toml',
-      prompt: 'config/prompts/judge-v1.md',
+      prompt: 'config/prompts/judge-v2.md',
       models: 'config/models.toml',
       routing: 'config/routing.toml',
       mapping: 'config/crm-mapping-salesforce.toml',
@@ -365,7 +365,7 @@ export const deploy: Checks = {
       files,
     };
     const stage = new Synthesized(configured);
-    const judge = { ICP_FILE: 'icp.toml', PROMPT_FILE: 'judge-v1.md', MODELS_FILE: 'models.toml' };
+    const judge = { ICP_FILE: 'icp.toml', PROMPT_FILE: 'judge-v2.md', MODELS_FILE: 'models.toml' };
     const read = { ...judge, ROUTING_FILE: 'routing.toml', CRM_MAPPING_FILE: 'crm-mapping-salesforce.toml' };
     for (const [name, expected, given] of [
       ['enrich', read, names],

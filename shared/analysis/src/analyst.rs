@@ -1,7 +1,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use grounding::FactSheet;
+use grounding::{FactSheet, FieldPath, ReasonCode, Verdict};
 use lead::{Dependency, Failure};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,19 @@ pub trait Analyst: Send + Sync {
     ///
     /// Fails when there is no answer to check: the service could not be reached, refused, or returned nothing that can be read.
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis>;
+
+    /// Asks once more after an answer that the contract rejected, naming the claims that broke it. None where asking again
+    /// cannot help: the same facts always give the same answer.
+    ///
+    /// Fails as [`analyse`](Self::analyse) does. The cost is that of this answer alone.
+    async fn correct(
+        &self,
+        _facts: &FactSheet,
+        _rejected: &Analysis,
+        _objections: &[Objection],
+    ) -> Result<Option<Analysis>, NoAnalysis> {
+        Ok(None)
+    }
 
     /// The outside systems that it asks, the preferred one first. None where it needs nobody.
     fn dependencies(&self) -> Vec<Dependency> {
@@ -57,6 +70,34 @@ pub struct Analysis {
     pub latency_ms: u64,
 }
 
+/// One rule that a rejected answer broke: what a model is told of it. It repeats nothing that the model wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// Which rule.
+    pub code: ReasonCode,
+    /// The fact that the claim is about; none where it names no fact of the sheet.
+    pub path: Option<FieldPath>,
+}
+
+impl Objection {
+    /// The objections to a rejected answer, each once and at most [`Objection::MAX`].
+    pub fn of(verdict: &Verdict, facts: &FactSheet) -> Vec<Self> {
+        let mut objections: Vec<Self> = Vec::new();
+        for breach in &verdict.reasons {
+            let Some(claim) = &breach.claim else { continue };
+            let path = FieldPath::parse(&claim.field_path).ok().filter(|path| facts.get(path).is_some());
+            let objection = Self { code: breach.code, path };
+            if objections.len() < Self::MAX && !objections.contains(&objection) {
+                objections.push(objection);
+            }
+        }
+        objections
+    }
+
+    /// The most that a model is told of.
+    pub const MAX: usize = 20;
+}
+
 /// Why there is no answer to check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
@@ -86,9 +127,9 @@ pub struct Usage {
 }
 
 impl Analysis {
-    /// The same, with the cost and the time of what was tried before it in the same attempt.
+    /// The same, with the cost and the time of what was asked before it in the same attempt.
     #[must_use]
-    pub(crate) fn after(mut self, tried: Option<&Self>) -> Self {
+    pub fn after(mut self, tried: Option<&Self>) -> Self {
         if let Some(tried) = tried {
             self.usage.input_tokens += tried.usage.input_tokens;
             self.usage.output_tokens += tried.usage.output_tokens;

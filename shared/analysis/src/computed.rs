@@ -5,10 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::said;
 use crate::icp::Icp;
-use crate::text::{fold, holds_phrase};
-
-/// The longest job title looked at, in characters.
-const MAX_TITLE_CHARS: usize = 200;
+use crate::label::{is_label, is_title};
+use crate::opt_out::opt_outs;
+use crate::text::{fold, holds_phrase, is_another_persons};
 
 impl Icp {
     /// What the profile makes of a lead: the facts under `computed.*`.
@@ -28,6 +27,11 @@ impl Icp {
     /// | `tech_match` | the technologies that matched, in the provider's words; absent where none did |
     /// | `signals` | names of the signals that fired; absent where none did |
     /// | `engagement_level` | `low`, `medium` or `high`; absent without a believable score |
+    /// | `matched_facts` | by path, the values that fired a signal or matched the profile: a rise above the computed score or intent rests on one |
+    /// | `opted_out` | the opt-outs that the sender passed on ([`opt_outs`]); absent where there are none |
+    ///
+    /// A text that is no label (markup, invisible characters, over 100 characters) matches nothing, and a title that is
+    /// no title has no level.
     ///
     /// The person's name, address, title and company appear in none of them.
     pub fn computed(&self, lead: &Lead, enrichment: &Enrichment) -> Map<String, Value> {
@@ -44,8 +48,11 @@ impl Icp {
         let mut facts = Map::new();
         facts.insert("icp_version".into(), self.version().into());
 
-        let campaign =
-            self.campaigns.iter().find(|c| c.ids.iter().any(|id| id.matches(lead.campaign_id.as_str())));
+        let id = lead.campaign_id.as_str();
+        let campaign = self
+            .campaigns
+            .iter()
+            .find(|c| c.ids.iter().any(|pattern| pattern.matches(id) && (is_label(id) || pattern.is_any())));
         let mailbox = Mailbox::of(lead.email.domain());
         let stealth = mailbox == Mailbox::Private
             && campaign.is_some_and(|campaign| campaign.high_value)
@@ -77,11 +84,20 @@ impl Icp {
         let intent = intent.sum.clamp(0, 100);
         facts.insert("intent_score".into(), intent.into());
         facts.insert("intent_level".into(), self.intent_level(intent).as_str().into());
+        let matched = self.matched_facts(enrichment.found(), said, &facts);
+        if !matched.is_empty() {
+            facts.insert("matched_facts".into(), Value::Object(matched));
+        }
+        let opted_out = opt_outs(lead);
+        if !opted_out.is_empty() {
+            facts.insert("opted_out".into(), json!(opted_out));
+        }
         facts
     }
 
     fn company(&self, company: Option<&Firmographics>, fit: &mut Points) {
-        let industry = company.and_then(|company| company.industry.as_deref()).map(fold);
+        let industry =
+            company.and_then(|company| company.industry.as_deref()).filter(|name| is_label(name)).map(fold);
         let industry =
             self.industries.iter().find(|i| industry.as_deref().is_some_and(|name| i.is_called(name)));
         fit.matched("industry_match", "industry_points", industry.map(|i| (i.name.text(), i.points)));
@@ -101,6 +117,7 @@ impl Icp {
         let used: Vec<(&str, String)> = company
             .into_iter()
             .flat_map(|company| company.technologies.iter().take(Firmographics::MAX_TECHNOLOGIES))
+            .filter(|technology| is_label(technology))
             .map(|technology| (technology.as_str(), fold(technology)))
             .collect();
         let mut words = Vec::new();
@@ -131,7 +148,10 @@ impl Icp {
 
     /// The level and points of a job title, by the longest phrase it holds.
     fn title_level(&self, title: &str) -> Option<(&str, u8)> {
-        let title = fold(&title.chars().take(MAX_TITLE_CHARS).collect::<String>());
+        if !is_title(title) {
+            return None;
+        }
+        let title = fold(title);
         if self.title_exclusions.words.iter().any(|word| holds_phrase(&title, word.folded())) {
             return None;
         }
@@ -140,7 +160,9 @@ impl Icp {
         // Of phrases of the same length the first in the file wins: `max_by_key` would take the last.
         let (level, _) = phrases
             .rev()
-            .filter(|(_, phrase)| holds_phrase(&title, phrase.folded()))
+            .filter(|(_, phrase)| {
+                holds_phrase(&title, phrase.folded()) && !is_another_persons(&title, phrase.folded())
+            })
             .max_by_key(|(_, phrase)| phrase.folded().split(' ').count())?;
         Some((level.level.text(), level.points))
     }

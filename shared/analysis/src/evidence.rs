@@ -1,9 +1,11 @@
 //! Finds in the facts what the profile asks for, and says exactly where it stands, so that it can be quoted.
 
+use enrichment::Firmographics;
 use grounding::{FactSheet, FieldPath};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::icp::{Engagement, Signal};
+use crate::icp::{Engagement, Icp, Signal};
+use crate::label::is_label;
 use crate::text::fold;
 
 /// A fact, and where it stands.
@@ -16,25 +18,76 @@ pub(crate) struct Found {
 impl Signal {
     /// The first fact that fires the signal.
     pub(crate) fn fired_by(&self, facts: &FactSheet) -> Option<Found> {
-        self.fields.iter().find_map(|field| {
+        self.all_in(facts).next()
+    }
+
+    /// Every fact that fires the signal; of a list, each member that does.
+    pub(crate) fn all_in(&self, facts: &FactSheet) -> impl Iterator<Item = Found> {
+        self.fields.iter().flat_map(|field| {
             let path = field.path();
-            let members = match facts.get(path)? {
-                Value::Array(members) => members.as_slice(),
-                single => std::slice::from_ref(single),
+            let members = match facts.get(path) {
+                Some(Value::Array(members)) => members.as_slice(),
+                Some(single) => std::slice::from_ref(single),
+                None => &[],
             };
-            let value = members.iter().find(|member| self.holds(member))?;
-            Some(Found { path: path.clone(), value: value.clone() })
+            let fire = members.iter().filter(|member| self.holds(member));
+            fire.map(|value| Found { path: path.clone(), value: value.clone() })
         })
     }
 
-    fn holds(&self, value: &Value) -> bool {
+    /// Whether a value fires the signal. A text that is no label fires none.
+    pub(crate) fn holds(&self, value: &Value) -> bool {
         let folded = match value {
-            Value::String(text) => fold(text),
+            Value::String(text) if is_label(text) => fold(text),
             Value::Number(number) => fold(&number.to_string()),
             Value::Bool(flag) => flag.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => return false,
+            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => return false,
         };
         self.values.iter().any(|wanted| wanted.folded() == folded)
+    }
+}
+
+impl Icp {
+    /// The facts behind the computed numbers: by path, the values that fired a signal or matched the profile.
+    pub(crate) fn matched_facts(
+        &self,
+        company: Option<&Firmographics>,
+        said: &FactSheet,
+        computed: &Map<String, Value>,
+    ) -> Map<String, Value> {
+        let mut matched: Map<String, Value> = Map::new();
+        let has = |fact: &str| computed.contains_key(fact);
+        let mut add = |path: &str, value: Value| {
+            let values = matched.entry(path).or_insert_with(|| Value::Array(Vec::new()));
+            if let Some(values) = values.as_array_mut().filter(|values| !values.contains(&value)) {
+                values.push(value);
+            }
+        };
+        if let Some(company) = company {
+            if let Some(industry) = company.industry.as_ref().filter(|_| has("industry_match")) {
+                add("enrichment.industry", industry.clone().into());
+            }
+            if has("size_band") {
+                match (company.employee_count, company.employee_range) {
+                    (Some(count), _) => add("enrichment.employee_count", count.into()),
+                    (None, Some(range)) => add("enrichment.employee_range.min", range.min.into()),
+                    (None, None) => {}
+                }
+            }
+            if let Some(country) = company.country.as_ref().filter(|_| has("geo_match")) {
+                add("enrichment.country", country.clone().into());
+            }
+            for technology in computed.get("tech_match").and_then(Value::as_array).into_iter().flatten() {
+                add("enrichment.technologies", technology.clone());
+            }
+        }
+        let engagement = self.engagement.level(said).filter(|(level, _)| self.engagement.points(*level) > 0);
+        let signals =
+            self.signals.iter().filter(|signal| signal.points > 0).flat_map(|signal| signal.all_in(said));
+        for Found { path, value } in engagement.map(|(_, found)| found).into_iter().chain(signals) {
+            add(path.as_str(), value);
+        }
+        matched
     }
 }
 

@@ -20,7 +20,8 @@ const MAX_MEMBERS: usize = 100;
 
 /// Everything an analyst may know about a lead.
 ///
-/// - `salesforce.*`, `marketo.*`, `product.*`: what the sender passed on, within bounds and without personal data;
+/// - `salesforce.*`, `marketo.*`, `product.*`: of what the sender passed on, the fields that the profile lists, as far as they hold
+///   short values; `computed.present_fields` names others that are there;
 /// - `enrichment.*`: the company, only where it was found;
 /// - `computed.*`: what the profile makes of it, see [`Icp::computed`].
 ///
@@ -29,8 +30,12 @@ const MAX_MEMBERS: usize = 100;
 /// The person's address, name and telephone number never get here, wherever the sender put them. Nor does text that the
 /// person wrote (company, title) or that has no meaning to us (`attributes`): it is there only as what we derived from it.
 pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet {
-    let mut facts = said(lead);
-    let computed = icp.computed_from(lead, enrichment, &facts);
+    let said = said(lead);
+    let mut computed = icp.computed_from(lead, enrichment, &said);
+    let (mut facts, present) = icp.shown_of(&said);
+    if !present.is_empty() {
+        computed.insert("present_fields".to_owned(), present.into());
+    }
     facts.set(Namespace::Computed, computed);
     if let Some(company) = enrichment.found()
         && let Ok(Value::Object(company)) = serde_json::to_value(company)
@@ -44,7 +49,12 @@ pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet 
     facts
 }
 
-/// What the sender passed on from its systems.
+/// What the sender passed on from its systems, within bounds and without personal data: also what no model is shown, for a mapping that
+/// sends it to the CRM.
+pub fn sent_facts(lead: &Lead) -> FactSheet {
+    said(lead)
+}
+
 pub(crate) fn said(lead: &Lead) -> FactSheet {
     let person = Person::of(lead);
     let mut facts = FactSheet::new();
@@ -126,9 +136,10 @@ impl Bounds<'_> {
     }
 }
 
-/// Whether a key can be a name: it becomes part of what a model reads, so it is held to what names are made of.
+/// Whether a key can be a name: it becomes part of what a model reads and of what a person reads as evidence, so it is held to
+/// what names are made of, in plain ASCII: a letter of another script could look like one of ours.
 fn is_sound_key(key: &str) -> bool {
     key.chars().take(MAX_KEY_CHARS + 1).count() <= MAX_KEY_CHARS
-        && key.chars().any(char::is_alphanumeric)
-        && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
+        && key.chars().any(|c| c.is_ascii_alphanumeric())
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
 }

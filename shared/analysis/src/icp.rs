@@ -6,8 +6,10 @@ use std::ops::Range;
 use grounding::Contract;
 use serde::Deserialize;
 
-use tables::{Campaign, Geo, IntentLevels, Mailboxes, Named, SizeBand, Stealth, Title, TitleExclusions};
-pub(crate) use tables::{Engagement, Signal};
+pub(crate) use tables::{BehaviourField, Engagement, Signal};
+use tables::{
+    Campaign, Geo, IntentLevels, Mailboxes, Named, Shown, SizeBand, Stealth, Title, TitleExclusions,
+};
 
 use crate::text::Term;
 
@@ -31,6 +33,9 @@ pub struct Icp {
     pub(crate) titles: Vec<Title>,
     pub(crate) title_exclusions: TitleExclusions,
     pub(crate) executive_stealth: Stealth,
+    /// Without the table: as in the built-in profile.
+    #[serde(rename = "facts", default = "built_in_facts")]
+    pub(crate) shown: Shown,
     /// The thresholds of the grounding contract, from the table `grounding`: one file configures every judgement.
     #[serde(rename = "grounding")]
     pub contract: Contract,
@@ -84,6 +89,17 @@ impl Icp {
     }
 }
 
+/// The table `facts` of the built-in profile.
+fn built_in_facts() -> Shown {
+    #[derive(Deserialize)]
+    struct Profile {
+        facts: Shown,
+    }
+    let profile: Profile = toml::from_str(include_str!("../../../config/icp.toml"))
+        .expect("the built-in profile is checked by a test");
+    profile.facts
+}
+
 fn line_of(text: &str, span: Option<Range<usize>>) -> usize {
     let before = span.and_then(|span| text.get(..span.start)).unwrap_or_default();
     before.matches('\n').count() + 1
@@ -120,6 +136,8 @@ mod tests {
             ("believable_up_to = 1000", "believable_up_to = 50", "engagement.believable_up_to"),
             ("\"product.activation_state\"]", "\"lead.activation_state\"]", "lead.activation_state"),
             ("\"product.activation_state\"]", "\"computed.title_level\"]", "computed.title_level"),
+            ("\"product.plan\"", "\"enrichment.plan\"", "enrichment.plan"),
+            ("max_words = 6", "max_words = 0", "facts.max_words"),
             ("tier = \"standard\"", "tier = \"high value\"", "campaigns[2].tier"),
             ("level = \"director\"", "level = \"executive\"", "titles[3].level"),
             ("\"chairman\"", "\"co founder\"", "co founder"),
@@ -127,13 +145,21 @@ mod tests {
             ("fit_high_from = 80", "fit_high_from = 101", "between 0 and 100"),
             ("fit_high_from = 80", "fit_high_from = 30", "fit_medium_from"),
             ("ids = [\"*\"]", "ids = [\"a*b\"]", "a*b"),
-            ("version = \"2026-11-1\"", "version = ", "line"),
+            ("version = \"2026-11-2\"", "version = ", "line"),
         ] {
             let broken = DEFAULT.replacen(from, to, 1);
             assert_ne!(broken, DEFAULT, "{from}");
             let error = Icp::parse(&broken).expect_err(to).to_string();
             assert!(error.contains(expected) && !error.contains('\n'), "{to}: {error}");
         }
+    }
+
+    #[test]
+    fn a_profile_without_the_table_of_facts_has_the_built_in_one() {
+        let (before, rest) = DEFAULT.split_once("[facts]").unwrap();
+        let after = rest.split_once("[grounding]").unwrap().1;
+        let icp = Icp::parse(&format!("{before}[grounding]{after}")).unwrap();
+        assert_eq!(icp.shown.fields.len(), Icp::default_config().shown.fields.len());
     }
 
     #[test]

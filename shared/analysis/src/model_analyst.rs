@@ -13,7 +13,7 @@ use crate::codes;
 use crate::models::Model;
 use crate::prompt::{Prompt, Question};
 use crate::service::{Reply, Service, Tokens};
-use crate::{Analysis, Analyst, NoAnalysis, Usage};
+use crate::{Analysis, Analyst, NoAnalysis, Objection, Usage};
 
 /// Opens after 5 failures in a row, for 5 seconds only: a lead's attempts span 30 seconds, and a service that is back after a
 /// few of them should still judge it.
@@ -80,6 +80,57 @@ impl ModelAnalyst {
     /// lead be judged.
     pub fn dearest_call(model: &Model, prompt: &Prompt, contract: &Contract, from: Timestamp) -> u64 {
         model.worst_case_from(prompt.longest_question(contract) + ENVELOPE, day_of(from))
+    }
+
+    /// Asks one question, and notes what it cost.
+    async fn ask(&self, question: &Question) -> Result<Analysis, NoAnalysis> {
+        let passage = self.pass().await?;
+        let worst = self.worst_case(question);
+        let hold = match self.hold(worst).await {
+            Ok(hold) => hold,
+            Err(failure) => {
+                self.give_back(passage).await;
+                return Err(failure.into());
+            }
+        };
+        let started = Instant::now();
+        let asked = self.service.ask(question).await;
+        let took = started.elapsed();
+        let cost_microusd = self.spent(&asked, worst);
+        self.settle(hold, cost_microusd).await;
+        self.tell_breaker(passage, asked.as_ref().map(|_| ())).await;
+
+        let tokens = asked.as_ref().ok().and_then(|reply| reply.tokens).unwrap_or_default();
+        let mut analysis = Analysis {
+            provider: self.provider().to_owned(),
+            model: self.model.id.clone(),
+            prompt_version: Some(self.prompt.version()),
+            raw_answer: String::new(),
+            usage: Usage { input_tokens: tokens.read(), output_tokens: tokens.output, cost_microusd },
+            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        let (outcome, failure) = match asked {
+            Ok(reply) => {
+                analysis.model = reply.model.unwrap_or(analysis.model);
+                match reply.outcome.into_text(&self.dependency) {
+                    Ok(text) => {
+                        let read = Answer::parse(&text, &self.contract);
+                        analysis.raw_answer = text;
+                        match read {
+                            Ok(_) => ("answered", None),
+                            Err(error) => ("no_answer", Some(self.unreadable(&error))),
+                        }
+                    }
+                    Err(failure) => ("no_answer", Some(failure)),
+                }
+            }
+            Err(failure) => ("failed", Some(failure)),
+        };
+        self.count(outcome, &tokens, cost_microusd, took);
+        match failure {
+            None => Ok(analysis),
+            Some(failure) => Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) }),
+        }
     }
 
     async fn pass(&self) -> Result<Option<Passage>, Failure> {
@@ -210,54 +261,16 @@ impl Analyst for ModelAnalyst {
     }
 
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
-        let passage = self.pass().await?;
-        let question = self.prompt.question(facts, &self.contract);
-        let worst = self.worst_case(&question);
-        let hold = match self.hold(worst).await {
-            Ok(hold) => hold,
-            Err(failure) => {
-                self.give_back(passage).await;
-                return Err(failure.into());
-            }
-        };
-        let started = Instant::now();
-        let asked = self.service.ask(&question).await;
-        let took = started.elapsed();
-        let cost_microusd = self.spent(&asked, worst);
-        self.settle(hold, cost_microusd).await;
-        self.tell_breaker(passage, asked.as_ref().map(|_| ())).await;
+        self.ask(&self.prompt.question(facts, &self.contract)).await
+    }
 
-        let tokens = asked.as_ref().ok().and_then(|reply| reply.tokens).unwrap_or_default();
-        let mut analysis = Analysis {
-            provider: self.provider().to_owned(),
-            model: self.model.id.clone(),
-            prompt_version: Some(self.prompt.version()),
-            raw_answer: String::new(),
-            usage: Usage { input_tokens: tokens.read(), output_tokens: tokens.output, cost_microusd },
-            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        };
-        let (outcome, failure) = match asked {
-            Ok(reply) => {
-                analysis.model = reply.model.unwrap_or(analysis.model);
-                match reply.outcome.into_text(&self.dependency) {
-                    Ok(text) => {
-                        let read = Answer::parse(&text);
-                        analysis.raw_answer = text;
-                        match read {
-                            Ok(_) => ("answered", None),
-                            Err(error) => ("no_answer", Some(self.unreadable(&error))),
-                        }
-                    }
-                    Err(failure) => ("no_answer", Some(failure)),
-                }
-            }
-            Err(failure) => ("failed", Some(failure)),
-        };
-        self.count(outcome, &tokens, cost_microusd, took);
-        match failure {
-            None => Ok(analysis),
-            Some(failure) => Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) }),
-        }
+    async fn correct(
+        &self,
+        facts: &FactSheet,
+        _rejected: &Analysis,
+        objections: &[Objection],
+    ) -> Result<Option<Analysis>, NoAnalysis> {
+        self.ask(&self.prompt.question_again(facts, &self.contract, objections)).await.map(Some)
     }
 
     fn dependencies(&self) -> Vec<Dependency> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use grounding::FactSheet;
 use lead::{Dependency, Failure, FailureClass};
 
-use crate::{Analysis, Analyst, NoAnalysis};
+use crate::{Analysis, Analyst, NoAnalysis, Objection};
 
 /// Two analysts: whatever keeps the first from answering, the second is asked in the same attempt. The analysis says which
 /// one answered.
@@ -40,6 +40,17 @@ impl Analyst for Relay {
             Ok(analysis) => Ok(analysis.after(first.spent.as_deref())),
             Err(second) => Err(least_final(first, second)),
         }
+    }
+
+    /// The analyst that gave the rejected answer is asked.
+    async fn correct(
+        &self,
+        facts: &FactSheet,
+        rejected: &Analysis,
+        objections: &[Objection],
+    ) -> Result<Option<Analysis>, NoAnalysis> {
+        let analyst = if self.first.provider() == rejected.provider { &self.first } else { &self.second };
+        analyst.correct(facts, rejected, objections).await
     }
 
     fn dependencies(&self) -> Vec<Dependency> {

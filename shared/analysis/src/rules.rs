@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use grounding::{Claim, ClaimType, FactSheet, FieldPath, decide};
-use lead::{Failure, FitScore, Intent};
+use lead::{Decision, Failure, FitScore, Intent};
 use serde_json::{Value, json};
 
 use crate::evidence::Found;
@@ -32,6 +32,10 @@ impl Rules {
         let fit_score = FitScore::new(number(facts, "baseline_score")?)?;
         let intent = fact(facts, "computed.intent_level")?.1.as_str().and_then(Intent::parse)?;
         let fit = self.icp.contract.fit(fit_score);
+        let decision = match decide(fit, intent) {
+            Decision::RouteToSdr if fact(facts, "computed.opted_out").is_some() => Decision::ManualReview,
+            decision => decision,
+        };
         let mut evidence = Evidence { facts, claims: Vec::new() };
         evidence.company();
         evidence.behaviour(&self.icp);
@@ -39,7 +43,7 @@ impl Rules {
         Some(json!({
             "fit_score": fit_score,
             "intent": intent,
-            "decision": decide(fit, intent),
+            "decision": decision,
             "reasoning": reasoning(facts),
             "evidence": evidence.claims,
         }))
@@ -116,19 +120,19 @@ impl Evidence<'_> {
     fn scores(&mut self) {
         self.quote("computed.baseline_score", ClaimType::Score);
         self.quote("computed.intent_score", ClaimType::Score);
-        for (name, points) in [
-            ("campaign_tier", "campaign_points"),
-            ("title_level", "title_points"),
-            ("mailbox", "mailbox_points"),
+        for (name, points, claim_type) in [
+            ("campaign_tier", "campaign_points", ClaimType::Pipeline),
+            ("title_level", "title_points", ClaimType::Score),
+            ("mailbox", "mailbox_points", ClaimType::Pipeline),
         ] {
             if number(self.facts, points).is_some_and(|points| points != 0) {
-                self.quote(&format!("computed.{name}"), ClaimType::Score);
+                self.quote(&format!("computed.{name}"), claim_type);
             }
         }
         if fact(self.facts, "computed.executive_stealth")
             .is_some_and(|(_, value)| value == &Value::Bool(true))
         {
-            self.quote("computed.executive_stealth", ClaimType::Score);
+            self.quote("computed.executive_stealth", ClaimType::Pipeline);
         }
     }
 

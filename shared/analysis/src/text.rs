@@ -21,6 +21,14 @@ pub(crate) fn holds_phrase(text: &str, phrase: &str) -> bool {
     !phrase.is_empty() && format!(" {text} ").contains(&format!(" {phrase} "))
 }
 
+/// Whether every place of a phrase in folded text follows a word that makes it another person's: `assistant to the ceo`.
+pub(crate) fn is_another_persons(text: &str, phrase: &str) -> bool {
+    const BEFORE: [&str; 11] = ["the", "a", "an", "to", "of", "by", "from", "with", "for", "like", "as"];
+    let (text, phrase) = (format!(" {text} "), format!(" {phrase} "));
+    text.match_indices(&phrase)
+        .all(|(at, _)| text[..at].rsplit(' ').next().is_some_and(|word| BEFORE.contains(&word)))
+}
+
 /// A word or phrase of the configuration, folded once when it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -62,6 +70,11 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
+    /// Whether it stands for every id.
+    pub(crate) fn is_any(&self) -> bool {
+        self.open && self.text.is_empty()
+    }
+
     pub(crate) fn matches(&self, id: &str) -> bool {
         let id = id.to_lowercase();
         if self.open { id.starts_with(&self.text) } else { id == self.text }
@@ -98,6 +111,16 @@ mod tests {
         assert!(holds_phrase("cto", "cto"));
         assert!(!holds_phrase("director", "cto"));
         assert!(!holds_phrase("anything", ""));
+    }
+
+    #[test]
+    fn a_phrase_after_the_belongs_to_another_person() {
+        for text in ["assistant to the ceo", "office of ceo", "a ceo"] {
+            assert!(is_another_persons(text, "ceo"), "{text}");
+        }
+        assert!(
+            !is_another_persons("ceo", "ceo") && !is_another_persons("ceo and advisor to the ceo", "ceo")
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use analysis::{Analyst as _, Icp, Rules, fact_sheet};
+use analysis::{Analyst as _, Icp, Rules, fact_sheet, sent_facts};
 use enrichment::{Enrichment, EnrichmentStatus, Firmographics, Fixtures, Range};
 use futures::executor::block_on;
 use grounding::{Answer, FactSheet, GroundingStatus, Namespace};
@@ -189,7 +189,7 @@ proptest! {
         let facts = fact_sheet(&lead, &enrichment, &ICP);
         let rules = Rules::new(ICP.clone());
         let analysis = block_on(rules.analyse(&facts)).unwrap();
-        let answer = Answer::parse(&analysis.raw_answer).unwrap();
+        let answer = Answer::parse(&analysis.raw_answer, &ICP.contract).unwrap();
         let verdict = grounding::check(&facts, &answer, &ICP.contract);
         prop_assert_eq!(verdict.status, GroundingStatus::Valid, "{:?}", verdict.reasons);
         prop_assert_eq!(verdict.fit_score, answer.fit_score);
@@ -252,9 +252,11 @@ fn a_sheet_is_bounded_whatever_is_sent() {
                 )
             })
             .collect();
-        let facts = fact_sheet(&lead, &Enrichment::nothing(EnrichmentStatus::NotFound), &ICP);
-        let marketo = facts.leaves().filter(|(path, _)| path.namespace() == Namespace::Marketo).count();
+        let marketo =
+            sent_facts(&lead).leaves().filter(|(path, _)| path.namespace() == Namespace::Marketo).count();
         assert_eq!(marketo, (2 * n).min(100));
+        let facts = fact_sheet(&lead, &Enrichment::nothing(EnrichmentStatus::NotFound), &ICP);
+        assert_eq!(facts.namespace(Namespace::Marketo), None, "none of it is listed");
         assert!(facts.to_json().to_string().len() < 64 * 1024);
     }
 }

@@ -92,22 +92,6 @@ impl Known {
     /// The longest text kept, in characters.
     pub const MAX_CHARS: usize = 200;
 
-    /// The names of the facts that follow from it. Only the CRM itself may set them once it was asked.
-    pub const FACTS: &[&str] = &[
-        "lead_exists",
-        "lead_status",
-        "lead_converted",
-        "contact_exists",
-        "contact_stage",
-        "account_exists",
-        "account_type",
-        "owner",
-        "open_opportunities",
-        "open_opportunity_amount",
-        "deal_stage",
-        "deal_stages",
-    ];
-
     /// The facts below `salesforce.*`, whichever CRM they come from.
     ///
     /// `owner` is the owner of the contact, else of the lead, else of the account. `deal_stage` is the stage of the open
@@ -158,10 +142,10 @@ impl Known {
         self.own.as_deref().or(self.lead.as_ref()).is_some_and(|lead| lead.converted)
     }
 
-    /// Puts the facts over what a sender said: what the CRM says wins, also where it says that there is nothing.
+    /// Puts the facts in place of what a sender said, whatever the sender called it: once the CRM has answered, nothing but its own
+    /// word stands below `salesforce`, also where it says that there is nothing.
     pub fn overlay(&self, sent: &mut Map<String, Value>) {
-        sent.retain(|name, _| !Self::FACTS.contains(&name.as_str()));
-        sent.extend(self.facts());
+        *sent = self.facts();
     }
 }
 
@@ -183,9 +167,14 @@ mod tests {
     #[test]
     fn a_crm_that_knows_nothing_says_so_and_silences_what_the_sender_said() {
         let mut sent = json!({"deal_stage": "Negotiation", "owner": "005", "territory": "EMEA"});
+        for spelling in
+            ["deal stage", "Deal_Stage", "dealStage", "deal.stage", "dea\u{4cf}_stage", "opportunity.stage"]
+        {
+            sent[spelling] = json!("Closed Won");
+        }
         Known::default().overlay(sent.as_object_mut().unwrap());
         let expected = json!({
-            "territory": "EMEA", "lead_exists": false, "contact_exists": false, "account_exists": false,
+            "lead_exists": false, "contact_exists": false, "account_exists": false,
             "open_opportunities": 0,
         });
         assert_eq!(sent, expected);
@@ -211,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fact_it_can_state_has_its_name_in_the_list() {
+    fn every_fact_it_can_state_is_documented() {
         let known = Known {
             lead: Some(KnownLead {
                 status: Some("Open".into()),
@@ -226,8 +215,22 @@ mod tests {
                 .into(),
         };
         let facts = known.facts();
-        let mut names: Vec<_> = Known::FACTS.to_vec();
-        names.sort_unstable();
+        let names = [
+            "account_exists",
+            "account_type",
+            "contact_exists",
+            "contact_stage",
+            "deal_stage",
+            "deal_stages",
+            "lead_converted",
+            "lead_exists",
+            "lead_status",
+            "open_opportunities",
+            "open_opportunity_amount",
+            "owner",
+        ];
+        let page = include_str!("../../../docs/crm.md");
+        assert!(names.iter().all(|name| page.contains(&format!("`{name}`"))));
         let mut stated: Vec<_> = facts.keys().map(String::as_str).collect();
         stated.sort_unstable();
         assert_eq!(stated, names);

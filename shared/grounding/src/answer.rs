@@ -1,10 +1,13 @@
+mod raw;
+mod shape;
+
 use std::fmt;
 
 use lead::{Decision, FitScore, Intent};
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::Claim;
+use self::raw::{Object, RawClaim};
+use crate::{Claim, Contract};
 
 /// What the model answered, in the agreed shape. Nothing in it is believed yet.
 ///
@@ -65,22 +68,23 @@ impl Answer {
     /// The longest value of a claim, in bytes of its JSON.
     pub const MAX_VALUE_BYTES: usize = 4_096;
 
-    /// Reads a model's answer strictly: the agreed fields, all of them, once, and no others, within the bounds above.
+    /// Reads a model's answer under a version of the contract: the agreed fields, all of them and each once, within the
+    /// bounds above.
     ///
-    /// A Markdown fence around the whole is taken off, since models add it against all instruction. Prose around the
-    /// JSON is not: a model that does not keep to the shape has not understood the task.
-    pub fn parse(raw: &str) -> Result<Self, AnswerError> {
+    /// From version 4 on an answer and each claim is a JSON object. A byte order mark, prose without brackets around the
+    /// object, a Markdown fence and fields of other names are ignored, and words of the vocabulary may be in any case.
+    /// Earlier versions keep their own reading, so that stored answers are judged again as they were: arrays are read as
+    /// objects, unknown fields are refused, and nothing but a fence may stand around the answer.
+    ///
+    /// # Errors
+    ///
+    /// The first problem found; it repeats nothing of the text.
+    pub fn parse(raw: &str, contract: &Contract) -> Result<Self, AnswerError> {
         if raw.len() > Self::MAX_BYTES {
             return Err(AnswerError::TooLong);
         }
-        let answer: RawAnswer = serde_json::from_str(without_fence(raw.trim())).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            if error.is_data() {
-                AnswerError::Shape { line, column }
-            } else {
-                AnswerError::NotJson { line, column }
-            }
-        })?;
+        let is_lenient = contract.is_lenient();
+        let answer = if is_lenient { shape::read(raw)? } else { shape::read_before_4(raw)? };
         let claims = required(answer.evidence, "evidence")?;
         if claims.len() > Self::MAX_CLAIMS {
             return Err(AnswerError::Invalid("evidence"));
@@ -89,18 +93,12 @@ impl Answer {
             fit_score: whole_number(&required(answer.fit_score, "fit_score")?)
                 .and_then(FitScore::new)
                 .ok_or(AnswerError::Invalid("fit_score"))?,
-            intent: required(answer.intent, "intent")?
-                .as_str()
-                .and_then(Intent::parse)
-                .ok_or(AnswerError::Invalid("intent"))?,
-            decision: required(answer.decision, "decision")?
-                .as_str()
-                .and_then(Decision::parse)
-                .ok_or(AnswerError::Invalid("decision"))?,
+            intent: word(answer.intent, "intent", is_lenient, Intent::parse)?,
+            decision: word(answer.decision, "decision", is_lenient, Decision::parse)?,
             reasoning: text(answer.reasoning, "reasoning", |text| {
                 text.chars().count() <= Self::MAX_REASONING_CHARS
             })?,
-            evidence: claims.into_iter().map(claim).collect::<Result<_, _>>()?,
+            evidence: claims.into_iter().map(|Object(raw)| claim(raw)).collect::<Result<_, _>>()?,
         })
     }
 }
@@ -116,39 +114,6 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// An answer of which only the field names are known to be right, so that an error can name the field.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAnswer {
-    #[serde(default, deserialize_with = "present")]
-    fit_score: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    intent: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    decision: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    reasoning: Option<Value>,
-    evidence: Option<Vec<RawClaim>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawClaim {
-    #[serde(default, deserialize_with = "present")]
-    source: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    field_path: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    value: Option<Value>,
-    #[serde(default, deserialize_with = "present")]
-    claim_type: Option<Value>,
-}
-
-/// Tells a field that is null from one that is not there.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
 fn claim(raw: RawClaim) -> Result<Claim, AnswerError> {
     let short = |text: &str| text.len() <= Answer::MAX_NAME_BYTES;
     let value = required(raw.value, "evidence.value")?;
@@ -161,6 +126,19 @@ fn claim(raw: RawClaim) -> Result<Claim, AnswerError> {
         value,
         claim_type: text(raw.claim_type, "evidence.claim_type", short)?,
     })
+}
+
+/// A word of the vocabulary, which is written in capitals.
+fn word<T>(
+    field: Option<Value>,
+    name: &'static str,
+    any_case: bool,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, AnswerError> {
+    let word = required(field, name)?;
+    let word = word.as_str().ok_or(AnswerError::Invalid(name))?;
+    let read = if any_case { parse(&word.to_ascii_uppercase()) } else { parse(word) };
+    read.ok_or(AnswerError::Invalid(name))
 }
 
 fn required<T>(field: Option<T>, name: &'static str) -> Result<T, AnswerError> {
@@ -186,124 +164,5 @@ fn whole_number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().and_then(from_float))
 }
 
-/// Takes a fence of three back-ticks, with or without the word json, off a text that it surrounds wholly.
-fn without_fence(text: &str) -> &str {
-    let Some(inner) = text.strip_prefix("```").and_then(|text| text.strip_suffix("```")) else { return text };
-    match inner.split_once('\n') {
-        Some((label, body)) if matches!(label.trim(), "" | "json" | "JSON") => body,
-        _ => text,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn good() -> Value {
-        json!({
-            "fit_score": 85, "intent": "HIGH", "decision": "ROUTE_TO_SDR", "reasoning": "because",
-            "evidence": [{"source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Fintech",
-                          "claim_type": "FIRMOGRAPHIC"}],
-        })
-    }
-
-    fn with(pointer: &str, value: Value) -> Result<Answer, AnswerError> {
-        let mut answer = good();
-        *answer.pointer_mut(pointer).unwrap() = value;
-        Answer::parse(&answer.to_string())
-    }
-
-    #[test]
-    fn an_answer_in_the_agreed_shape_is_read() {
-        let answer = Answer::parse(&good().to_string()).unwrap();
-        assert_eq!((answer.fit_score.get(), answer.intent), (85, Intent::High));
-        assert_eq!(answer.evidence[0].value, json!("Fintech"));
-    }
-
-    #[test]
-    fn a_fence_around_the_whole_is_taken_off() {
-        let json = good().to_string();
-        for fenced in [format!("```json\n{json}\n```"), format!(" \n```\n{json}```\n"), format!("\n{json} ")]
-        {
-            assert!(Answer::parse(&fenced).is_ok(), "{fenced}");
-        }
-        for prose in [
-            format!("Here you are:\n```json\n{json}\n```"),
-            format!("```json\n{json}\n``` Done."),
-            format!("```python\n{json}\n```"),
-            format!("{json} {json}"),
-            format!("{json}\nDone."),
-            String::new(),
-            "``````".to_owned(),
-            "```".to_owned(),
-        ] {
-            assert!(matches!(Answer::parse(&prose), Err(AnswerError::NotJson { .. })), "{prose}");
-        }
-    }
-
-    #[test]
-    fn every_field_must_be_there_once_and_no_other() {
-        for field in ["fit_score", "intent", "decision", "reasoning", "evidence"] {
-            let mut answer = good();
-            answer.as_object_mut().unwrap().remove(field);
-            assert_eq!(Answer::parse(&answer.to_string()), Err(AnswerError::Missing(field)));
-        }
-        for field in ["source", "field_path", "value", "claim_type"] {
-            let mut answer = good();
-            answer["evidence"][0].as_object_mut().unwrap().remove(field);
-            assert!(matches!(Answer::parse(&answer.to_string()), Err(AnswerError::Missing(_))), "{field}");
-        }
-        let json = good().to_string();
-        let twice = json.replacen('{', r#"{"fit_score":1,"#, 1);
-        let unknown = json.replacen('{', r#"{"fit":"HIGH","#, 1);
-        for wrong in [twice.as_str(), unknown.as_str(), "[]", "null", "7"] {
-            assert!(matches!(Answer::parse(wrong), Err(AnswerError::Shape { .. })), "{wrong}");
-        }
-        assert!(matches!(with("/evidence/0", json!({"note": 1})), Err(AnswerError::Shape { .. })));
-    }
-
-    #[test]
-    fn the_score_is_a_whole_number_from_0_to_100() {
-        for score in [json!(0), json!(100), json!(85.0)] {
-            assert!(with("/fit_score", score.clone()).is_ok(), "{score}");
-        }
-        for score in [json!(-1), json!(101), json!(85.5), json!(1e300), json!("85"), json!(null), json!(true)]
-        {
-            assert_eq!(with("/fit_score", score.clone()), Err(AnswerError::Invalid("fit_score")), "{score}");
-        }
-    }
-
-    #[test]
-    fn words_outside_the_vocabulary_are_refused() {
-        assert_eq!(with("/intent", json!("high")), Err(AnswerError::Invalid("intent")));
-        assert_eq!(with("/intent", json!(null)), Err(AnswerError::Invalid("intent")));
-        assert_eq!(with("/decision", json!("CALL_NOW")), Err(AnswerError::Invalid("decision")));
-        assert_eq!(with("/reasoning", json!(["x"])), Err(AnswerError::Invalid("reasoning")));
-        assert_eq!(with("/evidence/0/source", json!(1)), Err(AnswerError::Invalid("evidence.source")));
-    }
-
-    #[test]
-    fn every_part_is_bounded() {
-        let claim = good()["evidence"][0].clone();
-        assert!(with("/evidence", json!(vec![claim.clone(); 50])).is_ok());
-        assert_eq!(with("/evidence", json!(vec![claim; 51])), Err(AnswerError::Invalid("evidence")));
-        assert!(with("/reasoning", json!("é".repeat(4000))).is_ok());
-        assert_eq!(with("/reasoning", json!("x".repeat(4001))), Err(AnswerError::Invalid("reasoning")));
-        assert!(with("/evidence/0/value", json!("x".repeat(4094))).is_ok());
-        assert!(with("/evidence/0/value", json!("x".repeat(4095))).is_err());
-        assert!(with("/evidence/0/field_path", json!("x".repeat(257))).is_err());
-        assert_eq!(Answer::parse(&" ".repeat(Answer::MAX_BYTES + 1)), Err(AnswerError::TooLong));
-    }
-
-    #[test]
-    fn neither_debug_output_nor_errors_repeat_the_model() {
-        let mut answer = good();
-        answer["reasoning"] = json!("Ann Smith called");
-        let debug = format!("{:?}", Answer::parse(&answer.to_string()).unwrap());
-        assert!(!debug.contains("Ann") && !debug.contains("Fintech"), "{debug}");
-        let unknown = Answer::parse(r#"{"Ann Smith": 1}"#).unwrap_err().to_string();
-        assert!(!unknown.contains("Ann"), "{unknown}");
-    }
-}
+mod tests;

@@ -18,12 +18,13 @@ pub fn check(facts: &FactSheet, answer: &Answer, contract: &Contract) -> Verdict
     let mut passed = Vec::new();
     let mut reasons = Vec::new();
     for claim in claims {
-        match judge(facts, claim) {
+        match judge(facts, claim, contract) {
             Ok(claim) => passed.push(claim),
             Err(breach) => reasons.push(*breach),
         }
     }
     let rejected = !reasons.is_empty();
+    reasons.extend(passed.iter().filter_map(|passed| passed.retyped.clone()));
 
     let conclusion = Conclusion::new(answer, &passed, contract).lower(facts);
     let fit = conclusion.fit();
@@ -69,7 +70,8 @@ mod tests {
         serde_json::from_value(json!({
             "marketo": {"activity": {"last_page": "/pricing"}},
             "enrichment": {"industry": "Fintech", "employees": 1200},
-            "computed": {"baseline_score": 80, "intent_level": "HIGH"},
+            "computed": {"baseline_score": 80, "intent_level": "HIGH",
+                         "matched_facts": {"enrichment.industry": ["Fintech"]}},
         }))
         .unwrap()
     }
@@ -113,7 +115,8 @@ mod tests {
         assert_eq!(verdict.evidence, [page()]);
         let codes: Vec<_> = verdict.reasons.iter().map(|breach| breach.code).collect();
         // Without the claim about the company, the page view carries no high fit.
-        assert_eq!(codes, [ReasonCode::ValueConflict, ReasonCode::WeakFit, ReasonCode::DecisionLowered]);
+        use ReasonCode::{DecisionLowered, RiseNotInFacts, ValueConflict, WeakFit};
+        assert_eq!(codes, [ValueConflict, RiseNotInFacts, WeakFit, DecisionLowered]);
         assert_eq!((verdict.fit_score.get(), verdict.fit), (70, Fit::Medium));
     }
 

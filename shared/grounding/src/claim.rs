@@ -61,6 +61,11 @@ impl ClaimType {
         Self::ALL.into_iter().find(|claim_type| claim_type.as_str() == text)
     }
 
+    /// Reads the type a claim names, in any case of its ASCII letters.
+    pub fn parse_in_any_case(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|claim_type| claim_type.as_str().eq_ignore_ascii_case(text))
+    }
+
     /// Whether facts of a source may support claims of this type.
     pub fn may_rest_on(self, source: Namespace) -> bool {
         match self {

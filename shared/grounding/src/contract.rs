@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 /// From LOW to HIGH.
 const NO_INTENT_BAND: u8 = 2;
 /// The last version there is.
-const LATEST: u32 = 3;
+const LATEST: u32 = 4;
 
 /// The part of the contract that a deployment may set. What is not given keeps its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct Contract {
-    /// Which rules there are, from 1 to 3. The rules of a version never change, so that what was judged by it is judged so again.
+    /// Which rules there are, from 1 to 4. The rules of a version never change, so that what was judged by it is judged so again.
     /// Written into every verdict.
     pub version: u32,
     /// From this score on the fit is HIGH.
@@ -83,6 +83,11 @@ impl Contract {
         };
         let contract = Self { version, intent_band, call_needs_facts, ..self };
         contract.validate().map(|()| contract)
+    }
+
+    /// Whether truthful spellings beside the plain ones are accepted, in answers and in claims. From version 4 on.
+    pub(crate) fn is_lenient(&self) -> bool {
+        self.version >= 4
     }
 
     /// The level of fit that a score amounts to.
@@ -188,7 +193,7 @@ mod tests {
 
     #[test]
     fn before_version_3_a_call_needs_no_facts() {
-        for (version, needs) in [(1, false), (2, false), (3, true)] {
+        for (version, needs) in [(1, false), (2, false), (3, true), (4, true)] {
             let contract = read(&format!(r#"{{"version":{version}}}"#)).unwrap();
             assert_eq!(contract.call_needs_facts, needs, "{version}");
             let stored = serde_json::to_string(&contract).unwrap();
@@ -204,9 +209,10 @@ mod tests {
         assert_eq!((first.score_band, first.intent_band, first.call_needs_facts), (5, NO_INTENT_BAND, false));
         let second = strict.clone().of_version(2).unwrap();
         assert_eq!((second.intent_band, second.call_needs_facts), (0, false));
-        assert_eq!(strict.clone().of_version(3).unwrap(), strict);
-        assert_eq!(first.of_version(3).unwrap(), Contract { score_band: 5, ..Contract::default() });
-        assert_eq!(strict.of_version(4), Err(ContractError::Version));
+        assert_eq!(strict.clone().of_version(3).unwrap(), Contract { version: 3, ..strict.clone() });
+        assert_eq!(strict.clone().of_version(4).unwrap(), strict);
+        assert_eq!(first.of_version(4).unwrap(), Contract { score_band: 5, ..Contract::default() });
+        assert_eq!(strict.of_version(5), Err(ContractError::Version));
     }
 
     #[test]
@@ -219,7 +225,7 @@ mod tests {
             r#"{"score_band":101}"#,
             r#"{"intent_band":3}"#,
             r#"{"version":0}"#,
-            r#"{"version":4}"#,
+            r#"{"version":5}"#,
             r#"{"version":1,"intent_band":1}"#,
             r#"{"version":2,"call_needs_facts":true}"#,
             r#"{"score_bend":10}"#,

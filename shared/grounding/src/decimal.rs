@@ -63,6 +63,14 @@ impl Decimal {
         Self::parse(text).filter(|number| !number.digits.is_empty() || text == "0")
     }
 
+    /// The number times a power of ten.
+    pub(crate) fn times_ten_to(mut self, power: i64) -> Self {
+        if !self.digits.is_empty() {
+            self.exponent += power;
+        }
+        self
+    }
+
     fn normal(negative: bool, digits: &str, exponent: i64) -> Self {
         let significant = digits.trim_start_matches('0');
         let kept = significant.trim_end_matches('0');

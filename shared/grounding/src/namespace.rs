@@ -54,6 +54,11 @@ impl Namespace {
     pub fn from_source(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|namespace| namespace.source() == text)
     }
+
+    /// Reads the source a claim names, in any case of its ASCII letters.
+    pub fn from_source_in_any_case(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|namespace| namespace.source().eq_ignore_ascii_case(text))
+    }
 }
 
 impl fmt::Display for Namespace {

@@ -60,7 +60,7 @@ fn claim() -> Value {
             "claim_type": {
                 "type": "string",
                 "enum": ClaimType::ALL.map(ClaimType::as_str),
-                "description": "FIRMOGRAPHIC rests on ENRICHMENT; BEHAVIOR on MARKETO or PRODUCT; PIPELINE on SALESFORCE or COMPUTED; SCORE on COMPUTED."
+                "description": "FIRMOGRAPHIC rests on ENRICHMENT; BEHAVIOR on MARKETO or PRODUCT; PIPELINE on SALESFORCE or COMPUTED; SCORE on the scores and levels of COMPUTED."
             }
         }
     })

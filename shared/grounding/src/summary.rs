@@ -3,7 +3,8 @@ use std::fmt::Write as _;
 use lead::Decision;
 use serde_json::Value;
 
-use crate::{Claim, ClaimType, GroundingStatus, Verdict};
+use crate::matched::is_matched;
+use crate::{Claim, ClaimType, FactSheet, FieldPath, GroundingStatus, Namespace, Origins, Verdict};
 
 /// The longest summary, in characters.
 const MAX_CHARS: usize = 2_000;
@@ -11,13 +12,30 @@ const MAX_CHARS: usize = 2_000;
 const MAX_VALUE_CHARS: usize = 160;
 /// The longest name of a field shown, in characters.
 const MAX_LABEL_CHARS: usize = 80;
+/// The longest name of a source shown, in characters.
+const MAX_ORIGIN_CHARS: usize = 60;
+/// The longest value shown without quotation marks, in characters and in words.
+const TOKEN: (usize, usize) = (40, 4);
+
+/// What a summary says beside the verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The facts that were judged.
+    pub facts: &'a FactSheet,
+    /// Who stated them.
+    pub origins: &'a Origins,
+    /// The names of the opt-outs that the sender passed on; empty where there are none.
+    pub opted_out: &'a [&'static str],
+}
 
 /// What a salesperson reads in the CRM: rendered by us from the claims that passed, never the model's prose.
 ///
-/// Plain text of at most 2,000 characters, the same for the same verdict. Its lines break only where we break them:
-/// values come without control, directional and invisible characters. It is not escaped for HTML: what shows it as
-/// HTML has to do that.
-pub fn summary(verdict: &Verdict) -> String {
+/// Plain text of at most 2,000 characters, the same for the same verdict. Each line of evidence ends with who stated the
+/// fact. A value that the profile knows, a number, or a short token stands as it is; any other is quoted, so that it cannot
+/// look like a line of ours. Links and markup in values are defanged (`http` becomes `hxxp`), and its lines break only where we break
+/// them: values come without control, directional and invisible characters. It is not escaped for HTML: what shows it
+/// as HTML has to do that.
+pub fn summary(verdict: &Verdict, context: Context<'_>) -> String {
     let mut text = format!(
         "Fit {} ({} of 100), intent {}: {}.\n",
         verdict.fit,
@@ -25,13 +43,25 @@ pub fn summary(verdict: &Verdict) -> String {
         verdict.intent,
         in_words(verdict.decision)
     );
+    if !context.opted_out.is_empty() {
+        let _ = writeln!(
+            text,
+            "The person opted out: {} ({}).",
+            context.opted_out.join(", "),
+            sender(context.origins)
+        );
+    }
     let notes = notes(verdict);
-    let lines = evidence_lines(&verdict.evidence);
+    let lines = evidence_lines(&verdict.evidence, context);
     let room = MAX_CHARS.saturating_sub(text.chars().count() + notes.chars().count());
     append_bounded(&mut text, &lines, room);
     text.push_str(&notes);
     text.truncate(text.trim_end().len());
     text
+}
+
+fn sender(origins: &Origins) -> String {
+    plain(&crate::Origin::Sent(origins.sender.clone()).to_string(), MAX_ORIGIN_CHARS)
 }
 
 fn in_words(decision: Decision) -> &'static str {
@@ -52,12 +82,17 @@ fn heading(claim_type: ClaimType) -> &'static str {
     }
 }
 
-/// A heading for each type of claim there is, and a line for each claim, in the stable order of the evidence.
-fn evidence_lines(evidence: &[Claim]) -> Vec<String> {
+/// A heading for each type of claim there is, and a line for each claim, in the stable order of the evidence. What we
+/// computed stands under Score, whatever it may carry.
+fn evidence_lines(evidence: &[Claim], context: Context<'_>) -> Vec<String> {
     let mut lines = Vec::new();
+    let section = |claim: &Claim| match Namespace::from_source(&claim.source) {
+        Some(Namespace::Computed) => Some(ClaimType::Score),
+        _ => ClaimType::parse(&claim.claim_type),
+    };
     for claim_type in ClaimType::ALL {
-        let claims = evidence.iter().filter(|claim| ClaimType::parse(&claim.claim_type) == Some(claim_type));
-        let shown: Vec<String> = claims.filter_map(claim_line).collect();
+        let claims = evidence.iter().filter(|claim| section(claim) == Some(claim_type));
+        let shown: Vec<String> = claims.filter_map(|claim| claim_line(claim, context)).collect();
         if !shown.is_empty() {
             lines.push(format!("{}:\n", heading(claim_type)));
             lines.extend(shown);
@@ -69,14 +104,43 @@ fn evidence_lines(evidence: &[Claim]) -> Vec<String> {
     lines
 }
 
-fn claim_line(claim: &Claim) -> Option<String> {
-    let (namespace, field) = claim.field_path.split_once('.')?;
-    let label = shown(&field.replace('_', " "), MAX_LABEL_CHARS);
+fn claim_line(claim: &Claim, context: Context<'_>) -> Option<String> {
+    let path = FieldPath::parse(&claim.field_path).ok()?;
+    let label = plain(&path.within_namespace().replace('_', " "), MAX_LABEL_CHARS);
     let value = match &claim.value {
         Value::Array(members) => members.iter().filter_map(single).collect::<Vec<_>>().join(", "),
+        Value::Object(band) => range(band)?,
         one => single(one)?,
     };
-    Some(format!("- {label}: {} ({})\n", shown(&value, MAX_VALUE_CHARS), shown(namespace, MAX_LABEL_CHARS)))
+    let is_ours = path.namespace() == Namespace::Computed && !claim.value.is_array();
+    let is_known = !claim.value.is_string() && !claim.value.is_array();
+    let is_known =
+        is_known || is_ours || is_matched(context.facts, &path, &claim.value) && !claim.value.is_array();
+    let shown = shown(&value, MAX_VALUE_CHARS);
+    let shown = if is_known || is_token(&shown) { shown } else { format!("\"{}\"", shown.replace('"', "'")) };
+    let origin = plain(&context.origins.of(&path).to_string(), MAX_ORIGIN_CHARS);
+    Some(format!("- {label}: {shown} ({origin})\n"))
+}
+
+/// Whether a value is a word or a few, such as `pricing page visit`, `/docs/api` or `AWS, Kubernetes`.
+fn is_token(text: &str) -> bool {
+    let (chars, words) = TOKEN;
+    let is_plain = |c: char| {
+        c.is_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '+' | '#' | '&' | ',' | '%')
+    };
+    text.chars().count() <= chars
+        && text.split(' ').count() <= words
+        && text.chars().all(is_plain)
+        && !text.split(' ').any(|word| word.chars().all(|c| c == '-'))
+}
+
+/// A band of numbers, such as `5001-10000` or `10001+`.
+fn range(band: &serde_json::Map<String, Value>) -> Option<String> {
+    let min = single(band.get("min")?)?;
+    Some(match band.get("max").and_then(single) {
+        Some(max) => format!("{min}-{max}"),
+        None => format!("{min}+"),
+    })
 }
 
 fn single(value: &Value) -> Option<String> {
@@ -116,9 +180,9 @@ fn append_bounded(text: &mut String, lines: &[String], room: usize) {
     }
 }
 
-/// One line of visible text, cut to a length.
+/// One line of visible text, cut to a length, in which no link and no markup works.
 fn shown(text: &str, most: usize) -> String {
-    let line = lead::text::visible(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = defanged(&lead::text::visible(text).split_whitespace().collect::<Vec<_>>().join(" "));
     if line.chars().count() <= most {
         return line;
     }
@@ -126,119 +190,32 @@ fn shown(text: &str, most: usize) -> String {
     format!("{}…", cut.trim_end())
 }
 
-#[cfg(test)]
-mod tests {
-    use lead::{Fit, FitScore, Intent};
-    use serde_json::json;
-
-    use super::*;
-    use crate::{Breach, Contract, ReasonCode};
-
-    fn claim(source: &str, field_path: &str, value: Value, claim_type: &str) -> Claim {
-        Claim { source: source.into(), field_path: field_path.into(), value, claim_type: claim_type.into() }
-    }
-
-    fn verdict(evidence: Vec<Claim>) -> Verdict {
-        Verdict {
-            contract_version: 1,
-            status: GroundingStatus::Valid,
-            reasons: vec![],
-            fit_score: FitScore::clamped(92),
-            fit: Fit::High,
-            intent: Intent::High,
-            decision: Decision::RouteToSdr,
-            evidence,
-        }
-    }
-
-    #[test]
-    fn the_evidence_is_listed_under_what_it_is_about() {
-        let verdict = verdict(vec![
-            claim("COMPUTED", "computed.baseline_score", json!(85), "SCORE"),
-            claim("ENRICHMENT", "enrichment.employees", json!(1200), "FIRMOGRAPHIC"),
-            claim("ENRICHMENT", "enrichment.technologies", json!(["Rust", "HubSpot"]), "FIRMOGRAPHIC"),
-            claim("MARKETO", "marketo.activity.last_page", json!("/pricing"), "BEHAVIOR"),
-            claim("PRODUCT", "product.usage_signals.invited_team", json!(true), "BEHAVIOR"),
-            claim("SALESFORCE", "salesforce.deal_stage", json!("Qualified"), "PIPELINE"),
-        ]);
-        let expected = [
-            "Fit HIGH (92 of 100), intent HIGH: a sales representative should call now.",
-            "Company:",
-            "- employees: 1200 (enrichment)",
-            "- technologies: Rust, HubSpot (enrichment)",
-            "Behavior:",
-            "- activity.last page: /pricing (marketo)",
-            "- usage signals.invited team: yes (product)",
-            "Pipeline:",
-            "- deal stage: Qualified (salesforce)",
-            "Score:",
-            "- baseline score: 85 (computed)",
-        ];
-        assert_eq!(summary(&verdict), expected.join("\n"));
-    }
-
-    #[test]
-    fn what_was_lowered_is_said_in_our_words() {
-        let mut lowered = verdict(vec![claim("MARKETO", "marketo.program", json!("Webinar"), "BEHAVIOR")]);
-        lowered.status = GroundingStatus::Downgraded;
-        (lowered.fit, lowered.fit_score) = (Fit::Medium, FitScore::clamped(70));
-        lowered.decision = Decision::ManualReview;
-        lowered.reasons = vec![Breach {
-            code: ReasonCode::WeakFit,
-            claim: None,
-            fact: None,
-            message: "No fact about the company carries a HIGH fit; the score became 70.".into(),
-        }];
-        let expected = [
-            "Fit MEDIUM (70 of 100), intent HIGH: a person should decide.",
-            "Behavior:",
-            "- program: Webinar (marketo)",
-            "Adjusted: No fact about the company carries a HIGH fit; the score became 70.",
-        ];
-        assert_eq!(summary(&lowered), expected.join("\n"));
-    }
-
-    #[test]
-    fn a_rejected_answer_says_so_without_its_lies() {
-        let mut rejected = verdict(vec![]);
-        rejected.status = GroundingStatus::Rejected;
-        rejected.decision = Decision::ManualReview;
-        rejected.reasons = vec![Breach {
-            code: ReasonCode::ValueConflict,
-            claim: Some(claim("ENRICHMENT", "enrichment.industry", json!("Retail"), "FIRMOGRAPHIC")),
-            fact: Some(json!("Fintech")),
-            message: "The claim does not say what stands at enrichment.industry.".into(),
-        }];
-        let expected = [
-            "Fit HIGH (92 of 100), intent HIGH: a person should decide.",
-            "No evidence.",
-            "Held: the analysis also said what the facts do not.",
-        ];
-        assert_eq!(summary(&rejected), expected.join("\n"));
-    }
-
-    #[test]
-    fn the_fallback_has_nothing_to_show() {
-        let text = summary(&Verdict::fallback(&Contract::default()));
-        assert_eq!(text, "Fit MEDIUM (50 of 100), intent LOW: a person should decide.\nNo evidence.");
-    }
-
-    #[test]
-    fn a_value_cannot_break_the_lines_or_turn_the_text_around() {
-        let hostile = json!("nice\r\nScore:\n- baseline: 100\u{202e}\u{200b}\u{7}\t<b>");
-        let text = summary(&verdict(vec![claim("MARKETO", "marketo.a\u{2028}b", hostile, "BEHAVIOR")]));
-        assert_eq!(text.lines().count(), 3, "{text}");
-        assert!(text.ends_with("- a b: nice Score: - baseline: 100 <b> (marketo)"), "{text}");
-    }
-
-    #[test]
-    fn a_summary_is_bounded() {
-        let long =
-            |i: usize| claim("MARKETO", &format!("marketo.f{i:03}"), json!("é".repeat(500)), "BEHAVIOR");
-        let text = summary(&verdict((0..200).map(long).collect()));
-        assert!(text.chars().count() <= MAX_CHARS);
-        let shown = text.matches("marketo").count();
-        assert!(text.ends_with(&format!("- and {} more", 200 - shown)), "{text}");
-        assert!(text.contains(&format!("f000: {}… (", "é".repeat(159))), "{text}");
-    }
+/// A name, of which only letters, digits, blanks and what joins words are shown.
+fn plain(text: &str, most: usize) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_' | '+');
+    shown(&text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect::<String>(), most)
 }
+
+/// Text in which a link is no link, and markup no markup.
+fn defanged(text: &str) -> String {
+    let text = text.replace("](", "] (").replace('<', "‹").replace('>', "›");
+    let text = with_each(&text, "http", |found| format!("{}xx{}", &found[..1], &found[3..]));
+    with_each(&text, "www.", |found| format!("{}[.]", &found[..3]))
+}
+
+/// A text with each occurrence of an ASCII word, in any case, replaced.
+fn with_each(text: &str, word: &str, replace: impl Fn(&str) -> String) -> String {
+    let lower = text.to_ascii_lowercase();
+    let mut replaced = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, _) in lower.match_indices(word) {
+        replaced.push_str(&text[from..at]);
+        from = at + word.len();
+        replaced.push_str(&replace(&text[at..from]));
+    }
+    replaced.push_str(&text[from..]);
+    replaced
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,11 @@ pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(is_unseen)
 }
 
+/// The hyphen, and the dashes that are written for it.
+pub(crate) fn is_dash(c: char) -> bool {
+    matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
+}
+
 /// NFKC, but for numbers that are more than a styled digit.
 fn compatible(text: &str) -> String {
     let mut decomposed = String::with_capacity(text.len());

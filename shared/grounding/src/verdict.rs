@@ -127,6 +127,12 @@ pub enum ReasonCode {
     DecisionLowered,
     /// A call that the computed fit and intent do not amount to.
     CallNotInFacts,
+    /// A true claim of a type that its fact does not support: it counts as the type that it does.
+    ClaimRetyped,
+    /// A score or intent above the computed one, without a fact that fired a signal or matched the profile.
+    RiseNotInFacts,
+    /// A call to a person who opted out.
+    OptedOut,
 }
 
 impl ReasonCode {
@@ -144,6 +150,9 @@ impl ReasonCode {
             Self::WeakFit => "weak_fit",
             Self::DecisionLowered => "decision_lowered",
             Self::CallNotInFacts => "call_not_in_facts",
+            Self::ClaimRetyped => "claim_retyped",
+            Self::RiseNotInFacts => "rise_not_in_facts",
+            Self::OptedOut => "opted_out",
         }
     }
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use grounding::{
-    Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, ReasonCode, Verdict, check, decide,
-    summary,
+    Answer, Claim, Context, Contract, FactSheet, GroundingStatus, Namespace, Origins, ReasonCode, Verdict,
+    check, decide, summary,
 };
 use lead::{Decision, Fit, FitScore, Intent};
 use proptest::prelude::*;
@@ -130,7 +130,7 @@ fn answer(evidence: Vec<Claim>) -> impl Strategy<Value = Answer> {
 
 fn contract() -> impl Strategy<Value = Contract> {
     let bands = (prop_oneof![0..=30_u8, 0..=100_u8], 0..=2_u8);
-    (1..=99_i64, 1..=99_i64, bands, any::<[bool; 2]>(), 1..=3_u32).prop_map(
+    (1..=99_i64, 1..=99_i64, bands, any::<[bool; 2]>(), 1..=4_u32).prop_map(
         |(medium, above, (score_band, intent_band), [default, call_needs_facts], version)| {
             if default {
                 return Contract::default();
@@ -165,6 +165,14 @@ fn plain_sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
         {
             let mut facts = sheet.namespace(namespace).cloned().unwrap_or_default();
             facts.insert(key.to_owned(), value.clone());
+            if key == "baseline_score" && baseline % 2 == 0 {
+                let matched = json!({"marketo.last_page": ["/pricing"], "enrichment.industry": ["Fintech"]});
+                facts.insert("matched_facts".to_owned(), matched);
+                facts.insert(
+                    "opted_out".to_owned(),
+                    json!(["unsubscribed"][..usize::from(baseline % 4 == 0)]),
+                );
+            }
             sheet.set(namespace, facts);
             if chosen {
                 let field_path = format!("{namespace}.{key}");
@@ -184,6 +192,10 @@ fn case() -> impl Strategy<Value = (FactSheet, Answer, Contract)> {
     let sheets = prop_oneof![1 => sheet_and_claims(), 2 => plain_sheet_and_claims()];
     (sheets, contract())
         .prop_flat_map(|((sheet, claims), contract)| (Just(sheet), answer(claims), Just(contract)))
+}
+
+fn shown(facts: &FactSheet, verdict: &Verdict) -> String {
+    summary(verdict, Context { facts, origins: &Origins::default(), opted_out: &[] })
 }
 
 fn as_answer(verdict: &Verdict) -> Answer {
@@ -328,6 +340,29 @@ proptest! {
     }
 
     #[test]
+    fn a_rise_rests_on_a_fact_that_matched((facts, answer, contract) in case()) {
+        let verdict = check(&facts, &answer, &contract);
+        let computed = facts.namespace(Namespace::Computed);
+        let has_matched = computed.is_some_and(|facts| facts.contains_key("matched_facts"));
+        if contract.version >= 4 && !has_matched {
+            let level = computed.and_then(|facts| Intent::parse(facts.get("intent_level")?.as_str()?));
+            prop_assert!(level.is_none_or(|level| verdict.intent <= level));
+            let baseline = computed.and_then(|facts| facts.get("baseline_score")?.as_f64());
+            #[expect(clippy::cast_possible_truncation, reason = "between 0 and 100")]
+            let baseline = baseline.map(|score| score.clamp(0.0, 100.0).round() as i64);
+            prop_assert!(baseline.is_none_or(|baseline| verdict.fit_score.get() <= baseline));
+        }
+    }
+
+    #[test]
+    fn who_opted_out_is_never_called((facts, answer, contract) in case()) {
+        let opted_out = facts.namespace(Namespace::Computed).and_then(|facts| facts.get("opted_out"));
+        if contract.version >= 4 && opted_out.is_some_and(|names| names == &json!(["unsubscribed"])) {
+            prop_assert_ne!(check(&facts, &answer, &contract).decision, Decision::RouteToSdr);
+        }
+    }
+
+    #[test]
     fn what_is_stored_gives_the_same_verdict_to_the_byte((facts, answer, contract) in case()) {
         let verdict = serde_json::to_string(&check(&facts, &answer, &contract)).unwrap();
         let evidence: Vec<Value> = answer.evidence.iter().map(|claim| json!(claim)).collect();
@@ -337,9 +372,9 @@ proptest! {
         });
         let (facts, contract) = (serde_json::to_string(&facts).unwrap(), serde_json::to_string(&contract).unwrap());
         // As it is in the database: texts.
-        if let Ok(answer) = Answer::parse(&raw.to_string()) {
+        let contract: Contract = serde_json::from_str(&contract).unwrap();
+        if let Ok(answer) = Answer::parse(&raw.to_string(), &contract) {
             let facts: FactSheet = serde_json::from_str(&facts).unwrap();
-            let contract: Contract = serde_json::from_str(&contract).unwrap();
             let again = check(&facts, &answer, &contract);
             prop_assert_eq!(&serde_json::to_string(&again).unwrap(), &verdict);
             let stored: Verdict = serde_json::from_str(&verdict).unwrap();
@@ -357,7 +392,7 @@ proptest! {
             other.evidence.push(other.evidence[at].clone());
         }
         let (a, b) = (check(&facts, &answer, &contract), check(&facts, &other, &contract));
-        prop_assert_eq!(summary(&a), summary(&b));
+        prop_assert_eq!(shown(&facts, &a), shown(&facts, &b));
         prop_assert_eq!(a, b);
     }
 
@@ -365,16 +400,18 @@ proptest! {
     fn what_passed_is_the_fact_itself((facts, answer, contract) in case()) {
         for claim in check(&facts, &answer, &contract).evidence {
             let fact = facts.get(&claim.field_path.parse().unwrap()).unwrap();
-            let is_member = fact.as_array().is_some_and(|members| members.contains(&claim.value));
-            prop_assert!(*fact == claim.value || is_member);
+            let members = fact.as_array().map_or(&[][..], Vec::as_slice);
+            let is_part = claim.value.as_array().is_some_and(|part| part.iter().all(|one| members.contains(one)));
+            prop_assert!(*fact == claim.value || members.contains(&claim.value) || is_part);
         }
     }
 
     #[test]
     fn a_summary_is_bounded_plain_text((facts, answer, contract) in case()) {
-        let text = summary(&check(&facts, &answer, &contract));
+        let text = shown(&facts, &check(&facts, &answer, &contract));
         prop_assert!(text.chars().count() <= 2_000);
-        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+        prop_assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || matches!(c, '<' | '>')));
+        prop_assert!(!text.to_lowercase().contains("http") && !text.contains("]("));
     }
 
     #[test]
@@ -394,8 +431,12 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parser_panic(text in any::<String>(), json in any_json()) {
-        let _ = Answer::parse(&text);
-        let _ = Answer::parse(&json.to_string());
-        let _ = Answer::parse(&format!("```json\n{json}\n```"));
+        for version in [3, 4] {
+            let contract = Contract::default().of_version(version).unwrap();
+            let _ = Answer::parse(&text, &contract);
+            let _ = Answer::parse(&json.to_string(), &contract);
+            let _ = Answer::parse(&format!("```json\n{json}\n```"), &contract);
+            let _ = Answer::parse(&format!("{text}{json}{text}"), &contract);
+        }
     }
 }

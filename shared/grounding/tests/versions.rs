@@ -20,7 +20,6 @@ fn judged(version: u32, baseline: i64, level: &str) -> String {
             { "source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Fintech", "claim_type": "FIRMOGRAPHIC" },
         ],
     });
-    let answer = Answer::parse(&answer.to_string()).unwrap();
     // As it is stored with a judgement of that version: what came later is not in it.
     let mut stored =
         json!({ "version": version, "fit_high_from": 80, "fit_medium_from": 50, "score_band": 30 });
@@ -28,6 +27,7 @@ fn judged(version: u32, baseline: i64, level: &str) -> String {
         stored["intent_band"] = json!(1);
     }
     let contract: Contract = serde_json::from_value(stored).unwrap();
+    let answer = Answer::parse(&answer.to_string(), &contract).unwrap();
     serde_json::to_string(&check(&facts, &answer, &contract)).unwrap()
 }
 
@@ -55,6 +55,13 @@ fn a_cold_lead() {
     assert_eq!(judged(1, 90, "LOW"), verdict(1, &json!([]), "HIGH", "ROUTE_TO_SDR"));
     assert_eq!(judged(2, 90, "LOW"), verdict(2, &reasons, "MEDIUM", "NURTURE"));
     assert_eq!(judged(3, 90, "LOW"), verdict(3, &reasons, "MEDIUM", "NURTURE"));
+    let unmatched = "No fact that fired a signal carries an intent above the computed level; it became LOW.";
+    let reasons = json!([
+        { "code": "intent_out_of_band", "fact": "LOW", "message": out_of_band },
+        { "code": "rise_not_in_facts", "fact": "LOW", "message": unmatched },
+        { "code": "decision_lowered", "message": lowered.replace("MEDIUM", "LOW") },
+    ]);
+    assert_eq!(judged(4, 90, "LOW"), verdict(4, &reasons, "LOW", "NURTURE"));
 }
 
 #[test]
@@ -69,7 +76,29 @@ fn a_warm_lead() {
 
 #[test]
 fn a_hot_lead() {
-    for version in 1..=3 {
+    for version in 1..=4 {
         assert_eq!(judged(version, 85, "HIGH"), verdict(version, &json!([]), "HIGH", "ROUTE_TO_SDR"));
+    }
+}
+
+/// An answer in spellings that only version 4 reads.
+#[test]
+fn spellings_of_version_4_are_no_truth_before() {
+    let facts: FactSheet = serde_json::from_value(json!({
+        "enrichment": { "country": "US", "employee_range": { "min": 5001, "max": 10000 } },
+        "computed": { "baseline_score": 85, "intent_level": "LOW" },
+    }))
+    .unwrap();
+    let claims = [("enrichment.country", "United States"), ("enrichment.employee_range", "5,001-10,000")];
+    for (path, value) in claims {
+        let answer = json!({
+            "fit_score": 85, "intent": "LOW", "decision": "NURTURE", "reasoning": "",
+            "evidence": [{ "source": "ENRICHMENT", "field_path": path, "value": value, "claim_type": "FIRMOGRAPHIC" }],
+        });
+        for (version, status) in [(1, "REJECTED"), (2, "REJECTED"), (3, "REJECTED"), (4, "VALID")] {
+            let contract = Contract::default().of_version(version).unwrap();
+            let answer = Answer::parse(&answer.to_string(), &contract).unwrap();
+            assert_eq!(check(&facts, &answer, &contract).status.as_str(), status, "{path} {version}");
+        }
     }
 }

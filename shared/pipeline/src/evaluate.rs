@@ -6,13 +6,14 @@ use std::time::Duration;
 use analysis::{Analysis, Analyst, Icp, Rules, fact_sheet};
 use enrichment::Enrichment;
 use futures::{StreamExt as _, stream};
-use grounding::{Answer, Claim, FactSheet, GroundingStatus, Namespace, Verdict, check};
+use grounding::{Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
 use lead::{Decision, Failure, Fit, FitScore, Intent, Lead, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
 
+use crate::judge;
 use crate::replay::{Change, changes};
 
 /// How many leads are judged at the same time: an AI takes seconds for each.
@@ -75,7 +76,7 @@ pub enum Basis {
     StoredAnswer,
     /// An answer asked for just now.
     NewAnswer,
-    /// No answer: none was ever given, and nobody was asked.
+    /// No answer: none was given that can be read, and nobody was asked.
     NoAnswer,
 }
 
@@ -236,22 +237,29 @@ async fn one(stored: StoredAnalysis, alternative: &Alternative, rules: &Rules) -
     let icp = &alternative.icp;
     let facts = facts_anew(&basis.content, &enrichment, icp, &analysis.facts);
 
+    let contract = &icp.contract;
     let mut cost_microusd = 0;
-    let (answer, basis) = if let Some(analyst) = &alternative.analyst {
+    let judged = |answer: Answer| Some(check(&facts, &answer, contract));
+    let (verdict, basis) = if let Some(analyst) = &alternative.analyst {
         let answered = ask_patiently(analyst.as_ref(), &facts).await.map_err(Stop::of_asking)?;
-        cost_microusd = answered.usage.cost_microusd;
-        (Some(read(&answered).map_err(Stop::Lead)?), Basis::NewAnswer)
+        let verdict = check(&facts, &read(&answered, contract).map_err(Stop::Lead)?, contract);
+        let checked = judge::correct(analyst.as_ref(), contract, &facts, answered, verdict).await;
+        cost_microusd = checked.analysis.usage.cost_microusd;
+        (Some(checked.verdict), Basis::NewAnswer)
     } else if analysis.fallback {
         (None, Basis::NoAnswer)
     } else if analysis.provider == rules.provider() {
         let answered = rules.analyse(&facts).await.map_err(|no| Stop::of_asking(no.failure))?;
-        (Some(read(&answered).map_err(Stop::Lead)?), Basis::Rules)
+        (judged(read(&answered, contract).map_err(Stop::Lead)?), Basis::Rules)
     } else {
-        let answer = Answer::parse(&analysis.raw_answer).map_err(|_| unreadable())?;
-        (Some(brought_up_to_date(answer, &analysis, &facts)), Basis::StoredAnswer)
+        Answer::parse(&analysis.raw_answer, &analysis.contract).map_err(|_| unreadable())?;
+        // An answer in a shape that this version does not read would have been none.
+        match Answer::parse(&analysis.raw_answer, contract) {
+            Ok(answer) => (judged(brought_up_to_date(answer, &analysis, &facts)), Basis::StoredAnswer),
+            Err(_) => (None, Basis::NoAnswer),
+        }
     };
-    let verdict = answer
-        .map_or_else(|| Verdict::fallback(&icp.contract), |answer| check(&facts, &answer, &icp.contract));
+    let verdict = verdict.unwrap_or_else(|| Verdict::fallback(contract));
     Ok(Evaluated {
         lead_id: stored.lead_id,
         judged_at: analysis.created_at,
@@ -277,8 +285,8 @@ pub(crate) fn facts_anew(
     facts
 }
 
-fn read(analysis: &Analysis) -> Result<Answer, Failure> {
-    Answer::parse(&analysis.raw_answer)
+fn read(analysis: &Analysis, contract: &Contract) -> Result<Answer, Failure> {
+    Answer::parse(&analysis.raw_answer, contract)
         .map_err(|error| Failure::transient("ai_answer_unreadable", error.to_string()))
 }
 

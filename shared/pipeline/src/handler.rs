@@ -128,7 +128,7 @@ impl Pipeline {
         self.store.finish(work, &finish, &json!(effects)).await?;
         tracing::info!(
             outcome = "synced",
-            decision = %analysis.verdict.decision,
+            decision = %plan::decision(work, analysis),
             grounding = %analysis.verdict.status,
             fallback = analysis.fallback,
             "lead settled"

@@ -1,9 +1,9 @@
-use analysis::{Analysis, NoAnalysis, Usage, fact_sheet};
+use analysis::{Analysis, Analyst, NoAnalysis, Objection, Usage, fact_sheet};
 use enrichment::Enrichment;
-use grounding::{Answer, FactSheet, Verdict, check};
+use grounding::{Answer, Contract, FactSheet, GroundingStatus, Verdict, check};
 use lead::{Failure, FailureClass};
 use queue::MAX_ATTEMPTS;
-use store::{AnalysisRecord, Work};
+use store::{AnalysisRecord, RejectedAnswer, Work};
 
 use crate::Pipeline;
 
@@ -19,12 +19,13 @@ pub(crate) async fn judge(
 ) -> Result<AnalysisRecord, Failure> {
     let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
     let contract = &pipeline.icp.contract;
-    let (analysis, verdict, fallback_reason) = match ask(pipeline, &facts).await {
-        Ok((analysis, answer)) => (analysis, check(&facts, &answer, contract), None),
+    let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match ask(pipeline, &facts).await {
+        Ok(checked) => (checked, None),
         Err(NoAnalysis { failure, spent }) if gives_up(&failure, attempt) => {
             tracing::warn!(code = %failure.code, "no analysis: the neutral verdict stands in");
-            let asked = spent.map_or_else(|| nobody_asked(pipeline), |spent| *spent);
-            (asked, Verdict::fallback(contract), Some(failure.code.into_owned()))
+            let analysis = spent.map_or_else(|| nobody_asked(pipeline), |spent| *spent);
+            let checked = Checked { analysis, verdict: Verdict::fallback(contract), rejected_first: None };
+            (checked, Some(failure.code.into_owned()))
         }
         Err(NoAnalysis { failure, .. }) => return Err(failure),
     };
@@ -52,19 +53,77 @@ pub(crate) async fn judge(
         created_at: pipeline.clock.now(),
         facts,
     };
-    Ok(pipeline.store.save_analysis(record).await?)
+    Ok(pipeline.store.save_corrected_analysis(record, rejected_first.as_ref()).await?)
+}
+
+/// An answer and what the contract made of it.
+pub(crate) struct Checked {
+    pub(crate) analysis: Analysis,
+    pub(crate) verdict: Verdict,
+    /// The answer before it, where that one was rejected.
+    pub(crate) rejected_first: Option<RejectedAnswer>,
 }
 
 /// An answer that can be read; one that cannot counts as an attempt, since the next may be better.
-pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<(Analysis, Answer), NoAnalysis> {
+pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<Checked, NoAnalysis> {
+    let contract = &pipeline.icp.contract;
     let analysis = pipeline.analyst.analyse(facts).await?;
-    match Answer::parse(&analysis.raw_answer) {
-        Ok(answer) => Ok((analysis, answer)),
+    match Answer::parse(&analysis.raw_answer, contract) {
+        Ok(answer) => {
+            let verdict = check(facts, &answer, contract);
+            Ok(correct(pipeline.analyst.as_ref(), contract, facts, analysis, verdict).await)
+        }
         Err(error) => {
             let failure = Failure::transient("ai_answer_unreadable", error.to_string());
             Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) })
         }
     }
+}
+
+/// Asks once more after an answer that the contract rejected; the second answer is checked in the same way and counts, whatever it
+/// is. Where none comes that can be read the first one counts. The cost is that of both.
+pub(crate) async fn correct(
+    analyst: &dyn Analyst,
+    contract: &Contract,
+    facts: &FactSheet,
+    analysis: Analysis,
+    verdict: Verdict,
+) -> Checked {
+    let alone = |analysis| Checked { analysis, verdict: verdict.clone(), rejected_first: None };
+    if verdict.status != GroundingStatus::Rejected {
+        return alone(analysis);
+    }
+    let second = match analyst.correct(facts, &analysis, &Objection::of(&verdict, facts)).await {
+        Ok(None) => return alone(analysis),
+        Ok(Some(second)) => second,
+        Err(NoAnalysis { failure, spent }) => {
+            tracing::info!(code = %failure.code, "no second answer: the rejected one counts");
+            count_repeat("no_answer");
+            return alone(analysis.after(spent.as_deref()));
+        }
+    };
+    let Ok(answer) = Answer::parse(&second.raw_answer, contract) else {
+        count_repeat("no_answer");
+        return alone(analysis.after(Some(&second)));
+    };
+    let rejected_first = Some(RejectedAnswer {
+        reasons: verdict
+            .reasons
+            .iter()
+            .filter(|breach| breach.claim.is_some())
+            .map(|breach| breach.code)
+            .collect(),
+        input_tokens: signed(analysis.usage.input_tokens),
+        output_tokens: signed(analysis.usage.output_tokens),
+        cost_microusd: signed(analysis.usage.cost_microusd),
+    });
+    let verdict = check(facts, &answer, contract);
+    count_repeat(verdict.status.as_str());
+    Checked { analysis: second.after(Some(&analysis)), verdict, rejected_first }
+}
+
+fn count_repeat(grounding: &'static str) {
+    metrics::counter!("revenueflow_ai_repeats_total", "grounding" => grounding).increment(1);
 }
 
 pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {

@@ -1,12 +1,13 @@
 use crm::About;
 use enrichment::{Enrichment, Mailbox};
 use lead::Failure;
+use serde_json::Value;
 use store::{CrmFacts, Work};
 
 use crate::{Pipeline, judge};
 
 impl Pipeline {
-    /// Reads what the CRM knows of the person and the company before they are judged, once for each round, and puts it over
+    /// Reads what the CRM knows of the person and the company before they are judged, once for each round, and puts it in place of
     /// what the sender said about the CRM.
     ///
     /// A CRM that is down is waited for, as it is when writing: a judgement made without it could not be written anyway, and
@@ -23,7 +24,12 @@ impl Pipeline {
             None => self.read_the_crm(work, enrichment, attempt).await?,
         };
         if let CrmFacts::Known(known) = &facts {
+            let sent = std::mem::take(&mut work.lead.salesforce);
             known.overlay(&mut work.lead.salesforce);
+            // No fact any more, but an opt-out in it still counts.
+            if !sent.is_empty() {
+                work.lead.attributes.insert("salesforce".to_owned(), Value::Object(sent));
+            }
         }
         work.crm_facts = Some(facts);
         Ok(())

@@ -1,16 +1,17 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use analysis::{opt_outs, sent_facts};
 use crm::parameters::{
     CreateTask, LeadDetails, LogActivity, Priority, SetLeadScore, SyncFirmographics, UpdateLeadStatus,
 };
 use crm::{Action, Facts, Mapping, Mode, Object, Plan, Prose, Text};
 use enrichment::{Enrichment, Firmographics};
-use grounding::{GroundingStatus, Namespace, summary};
+use grounding::{Context, GroundingStatus, Namespace, Origins, Verdict, summary};
 use jiff::Timestamp;
 use lead::{Decision, Lead, Personal};
 use serde_json::Value;
-use store::{AnalysisRecord, Assignment, Work};
+use store::{AnalysisRecord, Assignment, CrmFacts, Work};
 
 /// How soon a sales representative is to call a lead that is routed to them.
 const CALL_WITHIN: Duration = Duration::from_hours(1);
@@ -29,8 +30,8 @@ pub enum Rejected {
 ///
 /// The same delivery and round always give the same plan: ids and times are derived, never drawn.
 ///
-/// Facts that the mapping sends to a field ride along, each with the action that writes its kind, as they were given to the
-/// analyst.
+/// Facts that the mapping sends to a field ride along, each with the action that writes its kind: as they were given to the
+/// analyst, else as they were sent.
 pub(crate) fn plan(
     work: &Work,
     enrichment: &Enrichment,
@@ -42,7 +43,12 @@ pub(crate) fn plan(
     let mut actions = vec![Action::UpsertLead(details(&work.lead, company, assignment))];
     actions.extend(company.and_then(firmographics).map(Action::SyncFirmographics));
     if analysis.verdict.status != GroundingStatus::Rejected {
-        judged(work, analysis, assignment, &mut actions);
+        judged(work, enrichment, analysis, assignment, &mut actions);
+    }
+    // A mapping may send to the CRM what no model is shown.
+    let mut sent = sent_facts(&work.lead);
+    if matches!(work.crm_facts, Some(CrmFacts::Known(_))) {
+        sent.set(Namespace::Salesforce, serde_json::Map::new());
     }
     for action in &mut actions {
         let (riding, namespaces): (_, &[Namespace]) = match action {
@@ -54,7 +60,10 @@ pub(crate) fn plan(
             _ => continue,
         };
         let mapped = mapping.facts().into_iter().filter(|path| namespaces.contains(&path.namespace()));
-        let found = mapped.filter_map(|path| Some((path.clone(), analysis.facts.get(path)?.clone())));
+        let found = mapped.filter_map(|path| {
+            let fact = analysis.facts.get(path).or_else(|| sent.get(path));
+            Some((path.clone(), fact?.clone()))
+        });
         *riding = Facts::fitting(found);
     }
     let account = company.map(|company| company.domain.clone());
@@ -97,10 +106,38 @@ fn owner(assignment: &Assignment) -> Option<Text<64>> {
     Text::fit(assignment.owner.as_ref()?.as_str())
 }
 
-fn judged(work: &Work, analysis: &AnalysisRecord, assignment: &Assignment, actions: &mut Vec<Action>) {
-    let verdict = &analysis.verdict;
+/// What is to be done with a lead. A person who opted out is not called, under whatever version of the contract the lead was
+/// judged.
+pub(crate) fn decision(work: &Work, analysis: &AnalysisRecord) -> Decision {
+    match analysis.verdict.decision {
+        Decision::RouteToSdr if !opt_outs(&work.lead).is_empty() => Decision::ManualReview,
+        decision => decision,
+    }
+}
+
+/// Who stated the facts that the lead was judged by.
+fn origins(work: &Work, enrichment: &Enrichment) -> Origins {
+    let crm = match &work.crm_facts {
+        Some(CrmFacts::Known(known)) => known.facts().into_iter().map(|(name, _)| name).collect(),
+        _ => BTreeSet::new(),
+    };
+    let provenance = enrichment.provenance.iter();
+    let providers = provenance.map(|(field, source)| (field.clone(), source.provider.to_string())).collect();
+    Origins { crm, sender: None, providers }
+}
+
+fn judged(
+    work: &Work,
+    enrichment: &Enrichment,
+    analysis: &AnalysisRecord,
+    assignment: &Assignment,
+    actions: &mut Vec<Action>,
+) {
+    let verdict = &Verdict { decision: decision(work, analysis), ..analysis.verdict.clone() };
     // What a salesperson reads is rendered from the claims that passed. The model's own words go nowhere.
-    let summary = Prose::fit(&summary(verdict));
+    let (origins, opted_out) = (origins(work, enrichment), opt_outs(&work.lead));
+    let context = Context { facts: &analysis.facts, origins: &origins, opted_out: &opted_out };
+    let summary = Prose::fit(&summary(verdict, context));
     actions.push(Action::SetLeadScore(SetLeadScore {
         fit_score: verdict.fit_score,
         fit: verdict.fit,

@@ -114,7 +114,7 @@ fn judged_once_more(analysis: &AnalysisRecord) -> Option<Verdict> {
     if analysis.fallback {
         return Some(Verdict::fallback(&analysis.contract));
     }
-    let answer = Answer::parse(&analysis.raw_answer).ok()?;
+    let answer = Answer::parse(&analysis.raw_answer, &analysis.contract).ok()?;
     Some(check(&analysis.facts, &answer, &analysis.contract))
 }
 
@@ -147,7 +147,7 @@ impl Pipeline {
         };
         // What is stored can be judged by itself: an AI that is away must not hide whether it can be trusted.
         let (now, not_now) = match judge::ask(self, &facts).await {
-            Ok((_, answer)) => (Some(check(&facts, &answer, &self.icp.contract)), None),
+            Ok(checked) => (Some(checked.verdict), None),
             Err(no) => (None, Some(no.failure)),
         };
         let changes = now.as_ref().map_or_else(Vec::new, |now| changes(&analysis.verdict, now));

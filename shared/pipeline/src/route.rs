@@ -6,7 +6,7 @@ use routing::{LeadFacts, OwnerId};
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Told, Work};
 
-use crate::Pipeline;
+use crate::{Pipeline, plan};
 
 /// Where the rounds of reassignments begin: rounds of judgement are counted from 1 and never come this far, so that each
 /// reassignment is an effect of its own.
@@ -194,7 +194,7 @@ fn facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
         campaign: work.lead.campaign_id.as_str().to_owned(),
         fit_score: verdict.map(|verdict| verdict.fit_score.get().unsigned_abs()),
         intent: verdict.map(|verdict| -> Intent { verdict.intent }),
-        decision: verdict.map(|verdict| -> Decision { verdict.decision }),
+        decision: verdict.map(|_| -> Decision { plan::decision(work, analysis) }),
         // A sender may say anything; only the CRM itself is believed.
         existing_owner: match &work.crm_facts {
             Some(CrmFacts::Known(known)) => {

@@ -1,5 +1,5 @@
 use database::Connection;
-use grounding::{Contract, FactSheet, Verdict};
+use grounding::{Contract, FactSheet, ReasonCode, Verdict};
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadId};
 use serde::Serialize;
@@ -94,6 +94,19 @@ impl AnalysisRecord {
     }
 }
 
+/// A first answer that the contract rejected, for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RejectedAnswer {
+    /// The rules that it broke.
+    pub reasons: Vec<ReasonCode>,
+    /// Tokens read for it.
+    pub input_tokens: i64,
+    /// Tokens written for it.
+    pub output_tokens: i64,
+    /// What it cost, in millionths of a US dollar.
+    pub cost_microusd: i64,
+}
+
 fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
     format!("{delivery}:{round}")
 }
@@ -101,6 +114,16 @@ fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
 impl Store {
     /// Keeps a judgement, puts it in force, and returns what is kept: of two judgements of the same round the first.
     pub async fn save_analysis(&self, analysis: AnalysisRecord) -> Result<AnalysisRecord> {
+        self.save_corrected_analysis(analysis, None).await
+    }
+
+    /// The same for a judgement that was asked for once more after a first answer, which the audit trail then names. The cost in
+    /// `analysis` is that of both.
+    pub async fn save_corrected_analysis(
+        &self,
+        analysis: AnalysisRecord,
+        first: Option<&RejectedAnswer>,
+    ) -> Result<AnalysisRecord> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&analysis.lead_id).await?;
         if erasure::is_lead_erased(&mut transaction, &analysis.lead_id).await? {
@@ -154,13 +177,16 @@ impl Store {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        let detail = json!({
+        let mut detail = json!({
             "round": analysis.round, "provider": analysis.provider, "model": analysis.model,
             "prompt_version": analysis.prompt_version, "fallback": analysis.fallback,
             "fallback_reason": analysis.fallback_reason, "grounding": verdict.status, "fit_score": verdict.fit_score,
             "fit": verdict.fit, "intent": verdict.intent, "decision": verdict.decision,
             "reasons": verdict.reasons.iter().map(|breach| breach.code).collect::<Vec<_>>(),
         });
+        if let Some(first) = first {
+            detail["rejected_first"] = json!(first);
+        }
         let delivery = Some(&analysis.delivery_id);
         audit::append(&mut transaction, &analysis.lead_id, delivery, now, AuditKind::Judged, &detail).await?;
         transaction.commit().await?;

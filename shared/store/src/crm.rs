@@ -41,10 +41,9 @@ pub struct CrmRead {
 }
 
 impl CrmRead {
-    /// Whether a fact below `salesforce.*` is the CRM's own word: once it has answered, the sender has none in what the CRM
-    /// itself can state.
+    /// Whether a fact below `salesforce.*` is the CRM's own word.
     pub fn states(&self, name: &str) -> bool {
-        matches!(self.facts, CrmFacts::Known(_)) && Known::FACTS.contains(&name)
+        matches!(&self.facts, CrmFacts::Known(known) if known.facts().contains_key(name))
     }
 
     /// Puts what the CRM said over what the sender said about it.

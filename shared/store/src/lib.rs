@@ -37,7 +37,7 @@ mod work;
 
 pub use ::crm::Omission;
 pub use accept::Accept;
-pub use analysis::AnalysisRecord;
+pub use analysis::{AnalysisRecord, RejectedAnswer};
 pub use assignment::{Assignment, Breach, Told};
 pub use audit::{AuditEvent, AuditKind};
 pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};

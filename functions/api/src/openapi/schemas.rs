@@ -78,6 +78,7 @@ words! {
     ReasonCode as "snake_case" {
         UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict, ScoreOutOfBand, WeakIntent,
         IntentOutOfBand, WeakFit, DecisionLowered, CallNotInFacts,
+        ClaimRetyped, RiseNotInFacts, OptedOut,
     }
 
     /// How a failure is treated: tried again, waited out, or given up.

@@ -3,7 +3,11 @@
 use grounding::{FieldPath, Namespace};
 use serde::Deserialize;
 
+use crate::label::has_order;
 use crate::text::{Pattern, Term};
+
+/// The most words of a handle, such as `jane.doe.ceo`.
+const MAX_HANDLE_WORDS: usize = 4;
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),+ $(,)? })+) => {
@@ -54,6 +58,13 @@ tables! {
     /// Words that take a title its level.
     TitleExclusions { words: Vec<Term> }
 
+    /// What a model is shown of the facts that senders pass on.
+    Shown {
+        /// The longest text, in words.
+        max_words: u8,
+        fields: Vec<SentField>,
+    }
+
     /// Authority behind a private mailbox.
     Stealth { handles: Vec<Term>, fit_points: u8, intent_points: u8 }
 }
@@ -80,6 +91,32 @@ impl TryFrom<String> for BehaviourField {
     }
 }
 
+/// A fact that a sender may pass on: under `marketo.`, `product.` or `salesforce.`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct SentField(FieldPath);
+
+impl SentField {
+    pub(crate) fn path(&self) -> &FieldPath {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for SentField {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match FieldPath::parse(&text) {
+            Ok(path) if !matches!(path.namespace(), Namespace::Enrichment | Namespace::Computed) => {
+                Ok(Self(path))
+            }
+            _ => Err(format!(
+                "{text:?} is not the path of a field under \"marketo.\", \"product.\" or \"salesforce.\""
+            )),
+        }
+    }
+}
+
 impl Named {
     /// Whether the folded text is this thing's name or one of its aliases.
     pub(crate) fn is_called(&self, folded: &str) -> bool {
@@ -88,10 +125,14 @@ impl Named {
 }
 
 impl Stealth {
-    /// Whether a word of the local part of an address is a handle of authority.
+    /// Whether a word of the local part of an address is a handle of authority. A local part of many words, or with one that
+    /// orders something, is a sentence and no handle; what follows a `+` is the sender's own note.
     pub(crate) fn is_authority(&self, local_part: &str) -> bool {
-        local_part
-            .split(|c: char| !c.is_alphabetic())
-            .any(|word| self.handles.iter().any(|handle| handle.folded() == word))
+        let name = local_part.split('+').next().unwrap_or_default();
+        let words: Vec<&str> =
+            name.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
+        words.len() <= MAX_HANDLE_WORDS
+            && !has_order(&words.join(" "))
+            && words.iter().any(|word| self.handles.iter().any(|handle| handle.folded() == *word))
     }
 }

@@ -25,7 +25,7 @@ async fn a_truthful_answer_passes_the_contract_and_says_what_it_cost() {
     assert_eq!(verdict.status, GroundingStatus::Valid, "{:?}", verdict.reasons);
     assert_eq!(answer.evidence[0].value, json!("Fintech"));
     assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("gemini", MODEL));
-    assert!(analysis.prompt_version.unwrap().starts_with("judge-v1@"));
+    assert!(analysis.prompt_version.unwrap().starts_with("judge-v2@"));
     let usage = analysis.usage;
     assert!(usage.input_tokens > 1_000 && usage.output_tokens > 50, "{usage:?}");
     // 0.75 and 3.75 dollars a million: the test's clock stands before the day of the first price.

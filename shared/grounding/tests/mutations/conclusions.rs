@@ -5,7 +5,7 @@ use grounding::{Answer, Claim, Contract, FactSheet, ReasonCode, decide};
 use lead::{Decision, FitScore, Intent};
 use rand::RngExt;
 use rand::rngs::StdRng;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) struct Overreach {
     pub(crate) kind: &'static str,
@@ -76,8 +76,11 @@ pub(crate) fn overreaches(facts: &FactSheet, honest: &Answer, rng: &mut StdRng) 
             with("decision above the matrix", code, &|answer| answer.decision = stronger);
         }
     }
+    let cites = |path: &str| honest.evidence.iter().any(|claim| claim.field_path == path);
+    let (matched, fired) = (cites("enrichment.industry"), cites("marketo.activity.last_page"));
     let room = (baseline + 30).min(100);
-    if room >= 80 && intent != Intent::Low && honest.decision != Decision::RouteToSdr {
+    let is_carried = (matched || room == baseline) && (fired || intent == Intent::High);
+    if is_carried && room >= 80 && intent != Intent::Low && honest.decision != Decision::RouteToSdr {
         with(
             "a call within both bands that the facts do not amount to",
             ReasonCode::CallNotInFacts,
@@ -95,8 +98,29 @@ pub(crate) fn overreaches(facts: &FactSheet, honest: &Answer, rng: &mut StdRng) 
         answer.intent = Intent::High;
         without(answer, &["BEHAVIOR", "SCORE"]);
     });
+    let matched_paths = ["enrichment.industry", "marketo.activity.last_page"];
+    let unmatched = |answer: &mut Answer| {
+        answer.evidence.retain(|claim| !matched_paths.contains(&claim.field_path.as_str()));
+    };
+    if baseline < 100 {
+        with(
+            "score above the baseline on facts that matched nothing",
+            ReasonCode::RiseNotInFacts,
+            &|answer| {
+                answer.fit_score = FitScore::clamped(baseline + 1);
+                unmatched(answer);
+            },
+        );
+    }
+    if intent == Intent::Medium {
+        with("intent above the level on facts that fired nothing", ReasonCode::RiseNotInFacts, &|answer| {
+            answer.intent = Intent::High;
+            unmatched(answer);
+        });
+    }
     if baseline >= 50 {
-        with("high fit from what the person did", ReasonCode::WeakFit, &|answer| {
+        let code = if baseline >= 80 { ReasonCode::WeakFit } else { ReasonCode::RiseNotInFacts };
+        with("high fit from what the person did", code, &|answer| {
             answer.fit_score = FitScore::clamped(baseline.max(80));
             without(answer, &["FIRMOGRAPHIC", "SCORE"]);
         });
@@ -122,10 +146,10 @@ pub(crate) fn broken(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, Str
         all.push((kind, broken.to_string()));
     };
     let claim = rng.random_range(0..answer["evidence"].as_array().unwrap().len());
-    for (path, word) in [("/intent", "high"), ("/intent", "VERY HIGH"), ("/intent", "HIGH ")] {
+    for (path, word) in [("/intent", "hıgh"), ("/intent", "VERY HIGH"), ("/intent", "HIGH ")] {
         with("word outside the vocabulary", path, word.into());
     }
-    for word in ["CALL_NOW", "route_to_sdr", "ROUTE_TO_SDR; NURTURE", "RОUTE_TO_SDR", ""] {
+    for word in ["CALL_NOW", "route to sdr", "ROUTE_TO_SDR; NURTURE", "RОUTE_TO_SDR", ""] {
         with("word outside the vocabulary", "/decision", word.into());
     }
     for score in [Value::from(101), (-1).into(), 85.5.into(), "85".into(), 1e300.into(), true.into()] {
@@ -150,19 +174,41 @@ pub(crate) fn broken(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, Str
         let twice = answer.to_string().replacen('{', &format!("{{\"{field}\":{},", answer[field]), 1);
         all.push(("field twice", twice));
     }
-    for own in ["confidence", "fit", "system", "Decision", "__proto__", "crm_actions"] {
-        let mut more = answer.clone();
-        more[own] = "ROUTE_TO_SDR".into();
-        all.push(("field of its own", more.to_string()));
-        let mut more = answer.clone();
-        more["evidence"][claim][own] = "verified".into();
-        all.push(("field of its own", more.to_string()));
+    for around in ["{}{}", "[{}]", "{} {\"fit_score\":100}", "[1] {}", "```json\n{}\n```\n{}"] {
+        all.push(("brackets around the answer", around.replace("{}", &answer.to_string())));
     }
-    for around in ["Sure! {}", "{} Done.", "{}{}", "[{}]", "<answer>{}</answer>", "```json\n{}\n```\n{}"] {
-        all.push(("text around the answer", around.replace("{}", &answer.to_string())));
-    }
+    let claims: Vec<Value> = answer["evidence"].as_array().unwrap().clone();
+    let list =
+        |claim: &Value| json!([claim["source"], claim["field_path"], claim["value"], claim["claim_type"]]);
+    let mut lists = answer.clone();
+    lists["evidence"][claim] = list(&claims[claim]);
+    all.push(("array for an object", lists.to_string()));
+    let fields =
+        ["fit_score", "intent", "decision", "reasoning", "evidence"].map(|field| answer[field].clone());
+    all.push(("array for an object", json!(fields).to_string()));
     let text = answer.to_string();
     let cut = (1..text.len()).rev().filter(|at| text.is_char_boundary(*at)).nth(rng.random_range(0..20));
     all.push(("cut short", text[..cut.unwrap()].to_owned()));
+    all
+}
+
+/// The same answer in shapes that models give it.
+pub(crate) fn dressed(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, String)> {
+    let claim = rng.random_range(0..answer["evidence"].as_array().unwrap().len());
+    let mut all = Vec::new();
+    for own in ["confidence", "fit", "system", "Decision", "__proto__", "crm_actions"] {
+        let mut more = answer.clone();
+        more[own] = "ROUTE_TO_SDR".into();
+        more["evidence"][claim][own] = json!(["verified"]);
+        all.push(("field of its own", more.to_string()));
+    }
+    for around in ["Sure! {}", "{} Done.", "\u{feff}{}", "<answer>{}</answer>", "```\n{}\n```"] {
+        all.push(("text around the answer", around.replace("{}", &answer.to_string())));
+    }
+    let mut lower = answer.clone();
+    for field in ["intent", "decision"] {
+        lower[field] = answer[field].as_str().unwrap().to_lowercase().into();
+    }
+    all.push(("words in another case", lower.to_string()));
     all
 }

@@ -26,7 +26,6 @@ pub(crate) fn about_the_source(claim: &Claim) -> Vec<Lie> {
         lies.push(lie("no such source", invented.to_owned(), &[ReasonCode::UnauthorizedSource]));
     }
     let respelled = [
-        claim.source.to_lowercase(),
         format!("{} ", claim.source),
         format!("{}\u{200b}", claim.source),
         claim.source.replace('E', "\u{415}"), // a Cyrillic letter
@@ -39,24 +38,22 @@ pub(crate) fn about_the_source(claim: &Claim) -> Vec<Lie> {
 }
 
 pub(crate) fn about_the_type(claim: &Claim) -> Vec<Lie> {
-    let lie = |kind, claim_type: String| Lie {
-        kind,
-        claim: Claim { claim_type, ..claim.clone() },
+    let lie = |claim_type: &str| Lie {
+        kind: "no such type",
+        claim: Claim { claim_type: claim_type.to_owned(), ..claim.clone() },
         codes: &[ReasonCode::SourceMismatch],
     };
-    let allowed = types_of(&claim.source);
-    let mut lies = Vec::new();
-    for other in ["FIRMOGRAPHIC", "BEHAVIOR", "PIPELINE", "SCORE"] {
-        if !allowed.contains(&other) {
-            lies.push(lie("relabelled type", other.to_owned()));
-        }
-    }
-    for invented in
-        ["", "OPINION", "firmographic", "BEHAVIOUR", "SCORE ", "FIRMOGRAPHIC|BEHAVIOR|PIPELINE|SCORE"]
-    {
-        lies.push(lie("no such type", invented.to_owned()));
-    }
-    lies
+    ["", "OPINION", "BEHAVIOUR", "SCORE ", "SC\u{41e}RE", "FIRMOGRAPHIC|BEHAVIOR|PIPELINE|SCORE"]
+        .map(lie)
+        .into()
+}
+
+/// A claim as every type that its fact does not support: no lie about the fact, but not what it says it is.
+pub(crate) fn relabelled(claim: &Claim) -> Vec<Claim> {
+    let allowed = types_of(&claim.source, &claim.field_path);
+    let others = ["FIRMOGRAPHIC", "BEHAVIOR", "PIPELINE", "SCORE"].into_iter();
+    let others = others.filter(|claim_type| !allowed.contains(claim_type));
+    others.map(|claim_type| Claim { claim_type: claim_type.to_owned(), ..claim.clone() }).collect()
 }
 
 pub(crate) fn about_the_path(claim: &Claim, facts: &FactSheet) -> Vec<Lie> {
@@ -71,7 +68,8 @@ pub(crate) fn about_the_path(claim: &Claim, facts: &FactSheet) -> Vec<Lie> {
         format!("{path}s"),
         path[..path.len() - 1].to_owned(),
         format!("{path}.value"),
-        format!("{path}.0"),
+        format!("{path}.99"),
+        format!("{path}[99]"),
         format!("{path} "),
         format!("{path}."),
         format!("{namespace}..{field}"),
@@ -80,7 +78,9 @@ pub(crate) fn about_the_path(claim: &Claim, facts: &FactSheet) -> Vec<Lie> {
         format!("{namespace}.root.{field}"),
         format!("{namespace}.{}", field.replace('_', ".")),
     ];
-    for other in misspelled.into_iter().filter(|other| other != path) {
+    let is_list = facts.get(&path.parse().unwrap()).is_some_and(Value::is_array);
+    let by_place = [format!("{path}.0"), format!("{path}[0]")].into_iter().filter(|_| !is_list);
+    for other in misspelled.into_iter().chain(by_place).filter(|other| other != path) {
         lies.push(lie("misspelled path", other, &[UnknownField][..]));
     }
     for other in [field, "", "web.search"] {
@@ -103,7 +103,7 @@ pub(crate) fn about_the_path(claim: &Claim, facts: &FactSheet) -> Vec<Lie> {
         let moved = format!("{other}.{field}");
         lies.push(lie("moved to another namespace", moved.clone(), &[SourceMismatch]));
         let source = other.to_uppercase();
-        for claim_type in types_of(&source) {
+        for claim_type in types_of(&source, &moved) {
             let claim = Claim {
                 source: source.clone(),
                 field_path: moved.clone(),
@@ -161,7 +161,9 @@ pub(crate) fn about_a_text(value: &Value, fact: &Value, rng: &mut StdRng) -> Val
     {
         lie("text and more", more);
     }
-    for quoted in [format!("\"{text}\""), format!("{text}."), format!("value: {text}")] {
+    for quoted in
+        [format!("\"\"{text}\"\""), format!("\"{text}"), format!("{text}."), format!("value: {text}")]
+    {
         lie("text and more", quoted);
     }
     lie("negation", format!("not {text}"));
@@ -178,7 +180,10 @@ pub(crate) fn about_a_text(value: &Value, fact: &Value, rng: &mut StdRng) -> Val
     lie("stale value", "Qualified (last year)".to_owned());
 
     for (i, letter) in letters.iter().enumerate() {
-        for twin in look_alikes(*letter) {
+        // A dash for a hyphen is another spelling of a text, but not of an identifier.
+        let is_spelling =
+            *letter == '-' && (!text.contains(|c: char| c.is_numeric()) || text.trim().contains(' '));
+        for twin in look_alikes(*letter).into_iter().filter(|_| !is_spelling) {
             let mut disguised = letters.clone();
             disguised[i] = twin;
             lies.push(("look-alike letter", Value::String(disguised.into_iter().collect())));
@@ -292,14 +297,19 @@ pub(crate) fn about_a_list(fact: &Value) -> Values {
     let words: Vec<String> = members.iter().map(|member| member.to_string().replace('"', "")).collect();
     let mut more = members.clone();
     more.push(json!("Kubernetes"));
+    let reversed: Vec<String> = words.iter().rev().cloned().collect();
     let mut lies = vec![
         ("list with one more", json!(more)),
-        ("list with one less", json!(members[1..])),
+        ("list of nothing", json!([])),
         ("list in a list", json!([members])),
     ];
     if members.len() > 1 {
-        lies.push(("list as one text", json!(words.join(", "))));
+        lies.push(("list as one text", json!(words.join(" and "))));
         lies.push(("list as one text", json!(words.concat())));
+        lies.push(("list as one text", json!(words[1..].join(", ") + ",")));
+        if reversed != words {
+            lies.push(("list as one text", json!(reversed.join(", "))));
+        }
     }
     Values(lies)
 }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use grounding::{
-    Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, ReasonCode, Verdict, check, decide,
-    summary,
+    Answer, Claim, Context, Contract, FactSheet, GroundingStatus, Namespace, Origins, ReasonCode, Verdict,
+    check, decide, summary,
 };
 use lead::{Decision, Fit, FitScore, Intent};
 use rand::rngs::StdRng;
@@ -48,6 +48,10 @@ fn answer(evidence: Vec<Claim>) -> Answer {
 
 fn judged(facts: &FactSheet, claims: &[&Claim]) -> Verdict {
     check(facts, &answer(claims.iter().copied().cloned().collect()), &Contract::default())
+}
+
+fn shown(facts: &FactSheet, verdict: &Verdict) -> String {
+    summary(verdict, Context { facts, origins: &Origins::default(), opted_out: &[] })
 }
 
 /// Calls `test` with every sheet, its truthful claims, and the randomness that belongs to the sheet.
@@ -157,6 +161,34 @@ fn no_lie_about_the_type_passes() {
 }
 
 #[test]
+fn a_wrong_type_within_the_right_source_is_retyped_and_carries_no_more() {
+    let mut told = BTreeMap::new();
+    for_every_sheet(|facts, claims, _| {
+        for claim in claims {
+            for retyped in lies::relabelled(claim) {
+                let (verdict, honest) = (judged(facts, &[&retyped]), judged(facts, &[claim]));
+                let context = || format!("{:?} {:?}", serde_json::to_string(&retyped), facts.to_json());
+                assert_eq!(verdict.status, GroundingStatus::Downgraded, "{}", context());
+                assert_eq!(verdict.reasons[0].code, ReasonCode::ClaimRetyped, "{}", context());
+                assert_eq!(verdict.evidence[0].field_path, claim.field_path, "{}", context());
+                let allowed = sheets::types_of(&claim.source, &claim.field_path);
+                assert!(allowed.contains(&verdict.evidence[0].claim_type.as_str()), "{}", context());
+                if allowed.len() == 1 {
+                    assert_eq!(
+                        (verdict.fit_score, verdict.intent),
+                        (honest.fit_score, honest.intent),
+                        "{}",
+                        context()
+                    );
+                }
+                *told.entry("another type").or_insert(0) += 1;
+            }
+        }
+    });
+    assert_told("types_corrected", &told);
+}
+
+#[test]
 fn no_lie_about_the_path_passes() {
     let told = assert_all_caught(|claim, facts, _| lies::about_the_path(claim, facts));
     assert_told("lies_about_the_path", &told);
@@ -261,7 +293,7 @@ fn no_conclusion_goes_beyond_what_its_claims_carry() {
                     Decision::Ignore
                 };
                 assert_eq!(verdict.decision, kept, "{}", context());
-                assert!(!summary(&verdict).contains("speaks for"), "{}", context());
+                assert!(!shown(facts, &verdict).contains("speaks for"), "{}", context());
             }
             *told.entry(kind).or_insert(0) += 1;
         }
@@ -280,9 +312,14 @@ fn no_answer_in_another_shape_is_read() {
             "fit_score": fit_score, "intent": intent, "decision": decision, "reasoning": reasoning,
             "evidence": evidence,
         });
-        assert!(Answer::parse(&answer.to_string()).is_ok(), "{answer}");
+        let contract = Contract::default();
+        assert!(Answer::parse(&answer.to_string(), &contract).is_ok(), "{answer}");
+        for (kind, text) in conclusions::dressed(&answer, rng) {
+            let read = Answer::parse(&text, &contract);
+            assert_eq!(read, Answer::parse(&answer.to_string(), &contract), "{kind}: {text}");
+        }
         for (kind, text) in conclusions::broken(&answer, rng) {
-            assert!(Answer::parse(&text).is_err(), "{kind}: {text}");
+            assert!(Answer::parse(&text, &contract).is_err(), "{kind}: {text}");
             *told.entry(kind).or_insert(0) += 1;
         }
     });

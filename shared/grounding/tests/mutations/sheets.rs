@@ -89,18 +89,24 @@ pub(crate) fn fact_sheet(rng: &mut StdRng) -> FactSheet {
         sheet.set(Namespace::Salesforce, some_of(rng, facts));
     }
     let baseline = rng.random_range(0..=100);
+    // What a profile would have found: every industry and page, so that a rise has something to rest on.
+    let matched = |path: &str| Some((path.to_owned(), json!([sheet.get(&path.parse().ok()?)?])));
+    let matched: Map<String, Value> =
+        ["enrichment.industry", "marketo.activity.last_page"].into_iter().filter_map(matched).collect();
     let computed = json!({
         "baseline_score": baseline,
         "intent_level": pick(rng, &["LOW", "MEDIUM", "HIGH"]),
         "icp": {"size_band": "51-200", "industry_match": true},
+        "matched_facts": matched,
     });
     sheet.set(Namespace::Computed, computed.as_object().unwrap().clone());
     sheet
 }
 
-/// The claim types each source may support: the contract's table, written down a second time.
-pub(crate) fn types_of(source: &str) -> &'static [&'static str] {
+/// The claim types that a fact may support: the contract's table, written down a second time.
+pub(crate) fn types_of(source: &str, path: &str) -> &'static [&'static str] {
     match source {
+        "COMPUTED" if !path.ends_with("_score") && !path.ends_with("_level") => &["PIPELINE"],
         "ENRICHMENT" => &["FIRMOGRAPHIC"],
         "MARKETO" | "PRODUCT" => &["BEHAVIOR"],
         "SALESFORCE" => &["PIPELINE"],
@@ -112,7 +118,7 @@ pub(crate) fn types_of(source: &str) -> &'static [&'static str] {
 /// A claim about every fact that says something: the fact itself, or one member of a list.
 pub(crate) fn truthful_claims(facts: &FactSheet, rng: &mut StdRng) -> Vec<Claim> {
     let mut claims = Vec::new();
-    for (path, fact) in facts.leaves() {
+    for (path, fact) in facts.leaves().filter(|(path, _)| !path.as_str().contains("matched_facts")) {
         let value = match fact {
             Value::Null => continue,
             Value::String(text) if text.trim().is_empty() => continue,
@@ -122,7 +128,7 @@ pub(crate) fn truthful_claims(facts: &FactSheet, rng: &mut StdRng) -> Vec<Claim>
             single => single.clone(),
         };
         let source = path.namespace().as_str().to_uppercase();
-        let types = types_of(&source);
+        let types = types_of(&source, path.as_str());
         let claim_type = types[rng.random_range(0..types.len())].to_owned();
         claims.push(Claim { source, field_path: path.to_string(), value, claim_type });
     }

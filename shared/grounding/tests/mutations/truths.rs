@@ -14,6 +14,14 @@ pub(crate) fn dresses(value: &Value, fact: &Value) -> Vec<(&'static str, Value)>
             dress("white space", format!("\t{} \n", text.replace(' ', " \u{a0} ")));
             dress("decomposed letters", text.nfd().collect());
             dress("full-width letters", text.chars().map(full_width).collect());
+            dress("one pair of quotation marks", format!("\"{text}\""));
+            dress("one pair of quotation marks", format!("“{text}”"));
+            if text.contains('&') {
+                dress("an escaped ampersand", text.replace('&', "&amp;"));
+            }
+            if text.contains('-') && !text.contains(|c: char| c.is_numeric()) {
+                dress("a dash for a hyphen", text.replace('-', "–"));
+            }
             if let Ok(number) = text.parse::<u64>()
                 && number.to_string() == *text
             {
@@ -47,10 +55,23 @@ pub(crate) fn dresses(value: &Value, fact: &Value) -> Vec<(&'static str, Value)>
         }
         other => panic!("no truthful claim of {other} about {fact}"),
     }
-    if fact.is_array() {
+    if let Value::Array(members) = fact {
         dresses.push(("as it is", fact.clone()));
+        dresses.push(("some members of a list", json!([value])));
+        let words: Option<Vec<String>> = members.iter().map(word).collect();
+        if let Some(words) = words.filter(|words| words.len() > 1) {
+            dresses.push(("all members in one text", json!(words.join(", "))));
+        }
     }
     dresses
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn full_width(c: char) -> char {

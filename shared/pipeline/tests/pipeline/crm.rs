@@ -13,10 +13,10 @@ use grounding::Namespace;
 use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, settle_failed};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{AuditKind, CrmFacts, SharedLimits};
 
-use crate::support::{World, hot, message};
+use crate::support::{Say, World, hot, message};
 
 /// The mock CRM, with answers about people.
 pub(crate) struct Informed {
@@ -126,14 +126,26 @@ async fn limited(
 async fn what_the_crm_says_wins_over_what_the_sender_said(world: World) {
     let mut event = hot("ann", "CTO", 0);
     event.lead.salesforce.insert("deal_stage".into(), json!("Closed Won"));
-    event.lead.salesforce.insert("territory".into(), json!("EMEA"));
+    for spelling in [
+        "territory",
+        "deal stage",
+        "Deal_Stage",
+        "dealStage",
+        "deal.stage",
+        "opportunity.stage",
+        "account type",
+    ] {
+        event.lead.salesforce.insert(spelling.into(), json!("Closed Won"));
+    }
+    event.lead.salesforce.insert("DoNotCall".into(), json!(true));
+    world.analyst.will([Say::Changed(cite_the_deal)]);
     let event = LeadEvent::new(event.lead, event.received_at);
     let (pipeline, informed) = pipeline(&world, CrmMode::Live, [Ok(customer())]).await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
 
     let analysis = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     let facts = analysis.facts.namespace(Namespace::Salesforce).unwrap();
-    assert_eq!((&facts["deal_stage"], &facts["territory"]), (&json!("Proposal"), &json!("EMEA")));
+    assert_eq!(*facts, customer().facts(), "and nothing else");
     assert_eq!((&facts["account_type"], &facts["open_opportunities"]), (&json!("Customer"), &json!(1)));
     assert_eq!(*informed.asked.lock().unwrap(), [Some("stripe.com".to_owned())]);
     let kept = world.store.crm_facts_of(&event.delivery_id()).await.unwrap();
@@ -145,12 +157,52 @@ async fn what_the_crm_says_wins_over_what_the_sender_said(world: World) {
     );
     assert!(read.states("deal_stage") && !read.states("territory"), "who said what");
     assert!(world.kinds(&event.lead_id).await.contains(&AuditKind::CrmRead));
+    let summary = summary_of(&world, &event).await;
+    assert!(summary.contains("- deal stage: Proposal (crm)"), "{summary}");
+    assert!(!summary.contains("Closed Won"), "{summary}");
+    assert!(
+        summary.contains("The person opted out: do_not_call (sent)."),
+        "what it says of a wish counts: {summary}"
+    );
+}
+
+fn cite_the_deal(answer: &mut Value) {
+    let claim = json!({"source": "SALESFORCE", "field_path": "salesforce.deal_stage", "value": "Proposal", "claim_type": "PIPELINE"});
+    answer["evidence"].as_array_mut().unwrap().push(claim);
+}
+
+async fn summary_of(world: &World, event: &LeadEvent) -> String {
+    world.crm_lead(&event.lead_id).await.fields["summary"].as_str().unwrap().to_owned()
+}
+
+async fn what_a_sender_says_of_the_crm_is_shown_as_sent(world: World) {
+    let denied = || Err(Failure::permanent("crm_no_access", "no right to read accounts"));
+    for (person, answers) in [("ann", Some(denied())), ("bob", None)] {
+        let mut event = hot(person, "CTO", 0);
+        event.lead.salesforce.insert("deal_stage".into(), json!("Proposal"));
+        event.lead.salesforce.insert("de\u{430}l_stage".into(), json!("Closed Won"));
+        let event = LeadEvent::new(event.lead, event.received_at);
+        // A CRM that cannot be read, and the mock, which is not asked.
+        let pipeline = match answers {
+            Some(answer) => pipeline(&world, CrmMode::Live, [answer]).await.0,
+            None => world.pipeline().await,
+        };
+        world.analyst.will([Say::Changed(cite_the_deal)]);
+        pipeline.handle(&message(&event, 1)).await.unwrap();
+        let analysis = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+        let facts = analysis.facts.namespace(Namespace::Salesforce).unwrap();
+        assert_eq!(facts.keys().collect::<Vec<_>>(), ["deal_stage"], "names are plain ASCII");
+        let summary = summary_of(&world, &event).await;
+        assert!(summary.contains("- deal stage: Proposal (sent)"), "{summary}");
+        assert!(summary.contains("- industry: Fintech (fixtures)"), "{summary}");
+        assert!(!summary.contains("(crm)") && !summary.contains("(salesforce)"), "{summary}");
+    }
 }
 
 async fn the_crm_is_asked_once_for_each_judgement(world: World) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, informed) = pipeline(&world, CrmMode::Live, [Ok(customer())]).await;
-    world.analyst.will([crate::support::Say::Fail(Failure::transient("ai_timeout", "no answer"))]);
+    world.analyst.will([Say::Fail(Failure::transient("ai_timeout", "no answer"))]);
     pipeline.handle(&message(&event, 1)).await.unwrap_err();
     pipeline.handle(&message(&event, 2)).await.unwrap();
     assert_eq!(informed.asked.lock().unwrap().len(), 1);
@@ -328,6 +380,7 @@ async fn every_refusal_and_every_deferral_of_the_guard_is_on_record(world: World
 on_both!(
     every_refusal_and_every_deferral_of_the_guard_is_on_record,
     what_the_crm_says_wins_over_what_the_sender_said,
+    what_a_sender_says_of_the_crm_is_shown_as_sent,
     the_crm_is_asked_once_for_each_judgement,
     a_crm_that_is_down_is_waited_for_and_one_that_fails_for_one_lead_alone_not_for_ever,
     a_crm_that_will_not_be_read_is_done_without_at_once,

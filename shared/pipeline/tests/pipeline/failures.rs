@@ -161,7 +161,7 @@ async fn what_a_judgement_that_could_not_be_used_has_cost_is_stored_with_the_neu
     let paid = stored(&blocked).await;
     assert_eq!((paid.input_tokens, paid.output_tokens, paid.cost_microusd), (1_000, 20, 7));
     assert_eq!((paid.latency_ms, paid.raw_answer.as_str()), (1_234, "half an ans"));
-    assert_eq!(paid.prompt_version.as_deref(), Some("judge-v1@test"));
+    assert_eq!(paid.prompt_version.as_deref(), Some("judge-v2@test"));
     assert_eq!(stored(&unreadable).await.raw_answer, "I would call them.");
     let nobody = stored(&away).await;
     assert_eq!((nobody.cost_microusd, nobody.latency_ms, nobody.raw_answer.as_str()), (0, 0, ""));

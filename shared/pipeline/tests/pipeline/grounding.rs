@@ -1,7 +1,7 @@
 //! What an analyst that says what is not so can do to the CRM: nothing.
 
 use grounding::GroundingStatus;
-use lead::{Decision, LeadStatus};
+use lead::{Decision, Failure, LeadStatus};
 use pipeline::Rejected;
 use queue::LeadHandler as _;
 use serde_json::{Value, json};
@@ -91,7 +91,96 @@ async fn an_analyst_that_lies_gets_nothing_into_the_crm_beyond_the_plan(mut worl
     assert_eq!(prose.verdict.status, GroundingStatus::Valid, "its claims were true, and only they were used");
 }
 
+async fn a_rejected_answer_is_asked_for_once_more(world: World) {
+    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
+    world.analyst.will([Say::Changed(invent_a_fact)]);
+    world.analyst.will_correct([Say::Rules]);
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    assert_eq!(world.analyst.asked(), 2);
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
+    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!(kept.verdict.status, GroundingStatus::Valid);
+    assert_eq!(
+        (kept.input_tokens, kept.output_tokens, kept.cost_microusd),
+        (1_000, 60, 10),
+        "of both answers"
+    );
+    let audit = world.audit(&event.lead_id).await;
+    let judged = audit.iter().find(|event| event.kind == AuditKind::Judged).unwrap();
+    let first =
+        json!({"reasons": ["value_conflict"], "input_tokens": 500, "output_tokens": 30, "cost_microusd": 5});
+    assert_eq!(judged.detail["rejected_first"], first);
+}
+
+async fn a_second_answer_is_held_to_the_same_rules_and_there_is_no_third(world: World) {
+    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
+    world.analyst.will([Say::Changed(invent_a_fact)]);
+    world.analyst.will_correct([Say::Changed(claim_from_nowhere), Say::Rules]);
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    assert_eq!(world.analyst.asked(), 2);
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Held);
+    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    assert!(kept.raw_answer.contains("WEB_SEARCH"), "the second answer counts");
+    assert_eq!(kept.cost_microusd, 10);
+}
+
+async fn without_a_second_answer_the_first_one_counts(world: World) {
+    let pipeline = world.pipeline().await;
+    let lost = Failure::transient("http_timeout", "no answer");
+    for (person, say, cost) in [("ann", Say::Paid(lost), 12), ("bob", Say::Text("hm"), 10)] {
+        let event = hot(person, "CTO", 0);
+        world.analyst.will([Say::Changed(invent_a_fact)]);
+        world.analyst.will_correct([say]);
+        pipeline.handle(&message(&event, 1)).await.unwrap();
+        assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Held);
+        let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+        assert!(kept.raw_answer.contains("PWNED"));
+        assert_eq!(kept.cost_microusd, cost, "what was asked for is paid for");
+    }
+}
+
+/// A webhook that amounts to a call, with more in it.
+fn eager_body(person: &str, more: &str) -> String {
+    format!(
+        r#"{{"email":"{person}@stripe.com","title":"CTO","campaign_id":"launch_2024",
+            "marketo":{{"activity":"demo_request","engagement_score":85{more}"#
+    )
+}
+
+async fn a_person_who_opted_out_gets_no_call_and_no_task(world: World) {
+    for (number, (more, name)) in [
+        (r#","unsubscribed":true}}"#, "unsubscribed"),
+        (r#","Opted-Out":"yes"}}"#, "opted_out"),
+        (r#"},"Do Not Call":"1"}"#, "do_not_call"),
+        (r#"},"doNotContact":1}"#, "do_not_contact"),
+        (r#"},"email_invalid":"TRUE"}"#, "email_invalid"),
+        (r#","person":{"bounced":true}}}"#, "bounced"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for version in [3, 4] {
+            let body = eager_body(&format!("ann{number}v{version}"), more);
+            let lead = intake::parse_lead(body.as_bytes()).unwrap_or_else(|_| panic!("{body}"));
+            let event = lead::LeadEvent::new(lead, crate::support::at(0));
+            let mut pipeline = world.pipeline().await;
+            pipeline.icp.contract = pipeline.icp.contract.clone().of_version(version).unwrap();
+            pipeline.handle(&message(&event, 1)).await.unwrap();
+            let actions = world.store.actions(&event.lead_id, 100).await.unwrap();
+            assert!(actions.iter().all(|action| action.kind != "create_task"), "{more} {version}");
+            let fields = world.crm_lead(&event.lead_id).await.fields;
+            assert_eq!(fields["decision"], "MANUAL_REVIEW", "{more} {version}");
+            let summary = fields["summary"].as_str().unwrap();
+            assert!(summary.contains(&format!("The person opted out: {name} (sent).")), "{summary}");
+        }
+    }
+}
+
 on_both!(
+    a_rejected_answer_is_asked_for_once_more,
+    a_second_answer_is_held_to_the_same_rules_and_there_is_no_third,
+    without_a_second_answer_the_first_one_counts,
+    a_person_who_opted_out_gets_no_call_and_no_task,
     a_rejected_analysis_holds_the_lead_and_leaves_the_crm_alone,
     a_rejected_lead_can_be_written_bare_of_all_that_was_judged,
     an_analyst_that_lies_gets_nothing_into_the_crm_beyond_the_plan,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules, Usage};
+use analysis::{Analysis, Analyst, Icp, NoAnalysis, Objection, Rules, Usage};
 use async_trait::async_trait;
 use crm::testing::{FaultyExecutor, Script};
 use crm::{Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object, SlidingWindow};
@@ -205,6 +205,8 @@ pub(crate) enum Say {
 pub(crate) struct FakeAnalyst {
     rules: Rules,
     script: Mutex<VecDeque<Say>>,
+    /// What it says when it is asked once more; nothing: it is not asked.
+    corrections: Mutex<VecDeque<Say>>,
     asked: AtomicUsize,
 }
 
@@ -213,12 +215,18 @@ impl FakeAnalyst {
         Self {
             rules: Rules::new(Icp::default_config()),
             script: Mutex::default(),
+            corrections: Mutex::default(),
             asked: AtomicUsize::new(0),
         }
     }
 
     pub(crate) fn will(&self, says: impl IntoIterator<Item = Say>) {
         self.script.lock().unwrap().extend(says);
+    }
+
+    /// What it says when its answer was rejected and it is asked once more.
+    pub(crate) fn will_correct(&self, says: impl IntoIterator<Item = Say>) {
+        self.corrections.lock().unwrap().extend(says);
     }
 
     /// How often it was asked since the last time this was called.
@@ -238,9 +246,26 @@ impl Analyst for FakeAnalyst {
     }
 
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+        let say = self.script.lock().unwrap().pop_front().unwrap_or(Say::Rules);
+        self.say(say, facts).await
+    }
+
+    async fn correct(
+        &self,
+        facts: &FactSheet,
+        _rejected: &Analysis,
+        objections: &[Objection],
+    ) -> Result<Option<Analysis>, NoAnalysis> {
+        assert!(!objections.is_empty());
+        let Some(say) = self.corrections.lock().unwrap().pop_front() else { return Ok(None) };
+        self.say(say, facts).await.map(Some)
+    }
+}
+
+impl FakeAnalyst {
+    async fn say(&self, say: Say, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await; // a process can die while it waits for the answer
-        let say = self.script.lock().unwrap().pop_front().unwrap_or(Say::Rules);
         let mut analysis = self.rules.analyse(facts).await?;
         match say {
             Say::Rules => {}
@@ -256,7 +281,7 @@ impl Analyst for FakeAnalyst {
                 let spent = Analysis {
                     provider: "fake".into(),
                     model: "fake-1".into(),
-                    prompt_version: Some("judge-v1@test".into()),
+                    prompt_version: Some("judge-v2@test".into()),
                     raw_answer: "half an ans".into(),
                     usage,
                     latency_ms: 1_234,
@@ -265,7 +290,8 @@ impl Analyst for FakeAnalyst {
             }
             Say::Panic => panic!("the analyst fell over {PANIC_SENTINEL}"),
         }
-        Ok(Analysis { provider: "fake".into(), model: "fake-1".into(), ..analysis })
+        let usage = Usage { input_tokens: 500, output_tokens: 30, cost_microusd: 5 };
+        Ok(Analysis { provider: "fake".into(), model: "fake-1".into(), usage, ..analysis })
     }
 }
 

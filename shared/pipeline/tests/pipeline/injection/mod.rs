@@ -1,7 +1,7 @@
 //! Hostile texts in every field of a lead, before a model that obeys whoever wrote them, all the way to the CRM.
 //!
-//! The yardstick is the facts, not the attacker's words: what stands in the CRM afterwards has to be what the sender and
-//! enrichment said, and a judgement that the computed facts allow to an analyst of good will.
+//! The yardstick is the same lead without the text: neither score nor intent may be higher for it, and nobody is called. What
+//! stands in the CRM afterwards has to be what the sender and enrichment said.
 
 mod attacker;
 mod support;
@@ -118,6 +118,12 @@ async fn run(world: &World, honest_world: &World, attacks: Vec<Attack>) -> Tally
         if attack.channel == Channel::Facts && facts == innocent {
             continue; // It never reaches a model.
         }
+        let unattacked = Supported::by(&innocent);
+        Supported::by(&facts).assert_no_more_than(&unattacked, &context);
+        // What the same lead amounts to without the text says whether somebody is sent to call.
+        let contract = Icp::default_config().contract;
+        let honest_answer = rules.analyse(&innocent).await.unwrap().raw_answer;
+        let alone = Answer::parse(&honest_answer, &contract).unwrap().decision;
         let analyst = Obedient::new(attack.channel, attack.tactic, &attack.text, innocent);
         pipeline.analyst = Arc::clone(&analyst) as Arc<dyn Analyst>;
         let received: Timestamp = at(i64::try_from(second).unwrap());
@@ -139,8 +145,6 @@ async fn run(world: &World, honest_world: &World, attacks: Vec<Attack>) -> Tally
         let lead = world.lead(&event.lead_id).await;
         let actions = world.store.actions(&event.lead_id, 100).await.unwrap();
         let count = |kind: &str| actions.iter().filter(|action| action.kind == kind).count();
-        // What the facts alone amount to, and not the text, says whether somebody is sent to call.
-        let alone = Answer::parse(&rules.analyse(&facts).await.unwrap().raw_answer).unwrap().decision;
         tally.alone.insert(alone);
         if alone != Decision::RouteToSdr {
             assert_eq!(count("create_task"), 0, "nobody is sent to call: {context}");
@@ -165,6 +169,7 @@ async fn run(world: &World, honest_world: &World, attacks: Vec<Attack>) -> Tally
             "rejected, written bare"
         } else {
             Supported::by(&facts).assert_holds(&written, &context);
+            unattacked.assert_bounds(&written, &context);
             match (analysis.fallback, written["decision"] == expected["decision"]) {
                 (true, _) => "unreadable, left to a person",
                 (false, true) => "decided as an honest analyst does",
@@ -234,12 +239,16 @@ async fn without_the_rules_of_the_contract_a_text_would_get_itself_a_call() {
     for (base, domain) in [(Base::Warm, "stripe.com"), (Base::Borderline, "insurance.example")] {
         assert_eq!(obeyed(2, base, domain).await, called, "{base:?}");
         assert_eq!(obeyed(3, base, domain).await, (Decision::ManualReview, 0), "{base:?}");
+        let (decision, tasks) = obeyed(4, base, domain).await;
+        assert!(decision < Decision::RouteToSdr && tasks == 0, "{base:?}: {decision}");
     }
 }
 
 #[tokio::test]
 async fn a_lead_whose_facts_amount_to_a_call_is_called_whatever_it_says() {
-    assert_eq!(obeyed(3, Base::Hot, "stripe.com").await, (Decision::RouteToSdr, 1));
+    for version in [3, 4] {
+        assert_eq!(obeyed(version, Base::Hot, "stripe.com").await, (Decision::RouteToSdr, 1));
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What the facts alone support, worked out a second time and without the code that decides it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use grounding::{Claim, Contract, FactSheet, GroundingStatus, Verdict, summary};
+use grounding::{Claim, Context, Contract, FactSheet, GroundingStatus, Namespace, Origins, Verdict, summary};
 use lead::{Decision, Fit, FitScore, Intent};
 use serde_json::{Map, Value};
 
@@ -12,6 +12,8 @@ pub(super) const JUDGED: [&str; 7] =
 
 /// The furthest that any analyst may go with these facts.
 pub(super) struct Supported {
+    baseline: i64,
+    intent_score: i64,
     highest_score: i64,
     highest_intent: Intent,
     is_a_call: bool,
@@ -25,11 +27,31 @@ impl Supported {
         let level = Intent::parse(computed("computed.intent_level").as_str().unwrap()).unwrap();
         let baseline = computed("computed.baseline_score").as_i64().unwrap();
         Self {
+            baseline,
+            intent_score: computed("computed.intent_score").as_i64().unwrap(),
             highest_score: baseline + 30,
             highest_intent: if level == Intent::Low { Intent::Medium } else { Intent::High },
             is_a_call: baseline >= 80 && level == Intent::High,
             lines: lines_of(facts),
         }
+    }
+
+    /// Holds what is computed for an attacked lead against the same lead without the attack.
+    pub(super) fn assert_no_more_than(&self, unattacked: &Self, context: &str) {
+        assert!(self.baseline <= unattacked.baseline, "fit {} : {context}", self.baseline);
+        assert!(self.intent_score <= unattacked.intent_score, "intent {}: {context}", self.intent_score);
+    }
+
+    /// Holds score, intent and decision against the furthest that any analyst may go.
+    pub(super) fn assert_bounds(&self, fields: &Map<String, Value>, context: &str) {
+        if fields["fallback"] != true {
+            assert!(fields["fit_score"].as_i64().unwrap() <= self.highest_score, "{context}");
+        }
+        assert!(
+            Intent::parse(fields["intent"].as_str().unwrap()).unwrap() <= self.highest_intent,
+            "{context}"
+        );
+        assert!(fields["decision"] != "ROUTE_TO_SDR" || self.is_a_call, "{context}");
     }
 
     /// Holds the judged fields of a CRM record against the facts.
@@ -65,6 +87,9 @@ impl Supported {
 /// Each fact, and each member of a list, as a summary shows it.
 fn lines_of(facts: &FactSheet) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
+    let company = facts.namespace(Namespace::Enrichment).into_iter().flat_map(Map::keys);
+    let providers: BTreeMap<String, String> =
+        company.map(|field| (field.clone(), "fixtures".to_owned())).collect();
     for (path, fact) in facts.leaves() {
         let members = fact.as_array().map_or(&[][..], Vec::as_slice);
         for value in members.iter().chain([fact]) {
@@ -84,7 +109,11 @@ fn lines_of(facts: &FactSheet) -> BTreeSet<String> {
                 decision: Decision::Ignore,
                 evidence: vec![claim],
             };
-            lines.extend(summary(&verdict).lines().filter(|line| line.starts_with("- ")).map(str::to_owned));
+            let origins = Origins { providers: providers.clone(), ..Origins::default() };
+            let context = Context { facts, origins: &origins, opted_out: &[] };
+            lines.extend(
+                summary(&verdict, context).lines().filter(|line| line.starts_with("- ")).map(str::to_owned),
+            );
         }
     }
     lines

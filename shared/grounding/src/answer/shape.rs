@@ -1,0 +1,45 @@
+//! Finds the JSON object of an answer in the text of a model.
+
+use serde::Deserialize;
+use serde_json::Deserializer;
+
+use super::AnswerError;
+use super::raw::{Object, RawAnswer, RawAnswerBefore4};
+
+/// Reads the one object of a text. What stands around it is ignored unless it holds a bracket: it could be a second answer, or
+/// a list around the first.
+pub(super) fn read(raw: &str) -> Result<RawAnswer, AnswerError> {
+    let text = raw.trim_start_matches('\u{feff}').trim();
+    let (before, rest) = text.split_at(text.find('{').unwrap_or_default());
+    let mut objects = Deserializer::from_str(rest).into_iter::<Object<RawAnswer>>();
+    let Object(answer) = match objects.next() {
+        Some(read) => read.map_err(|error| problem(&error))?,
+        None => return Err(AnswerError::NotJson { line: 1, column: 1 }),
+    };
+    let after = &rest[objects.byte_offset()..];
+    if [before, after].iter().any(|around| around.contains(['{', '}', '[', ']'])) {
+        return Err(AnswerError::NotJson { line: 1, column: before.chars().count() + 1 });
+    }
+    Ok(answer)
+}
+
+/// Reads an answer as the versions before 4 did: nothing but a Markdown fence may stand around it.
+pub(super) fn read_before_4(raw: &str) -> Result<RawAnswer, AnswerError> {
+    let mut json = Deserializer::from_str(without_fence(raw.trim()));
+    let answer = RawAnswerBefore4::deserialize(&mut json).and_then(|answer| json.end().map(|()| answer));
+    answer.map(RawAnswer::from).map_err(|error| problem(&error))
+}
+
+fn problem(error: &serde_json::Error) -> AnswerError {
+    let (line, column) = (error.line(), error.column());
+    if error.is_data() { AnswerError::Shape { line, column } } else { AnswerError::NotJson { line, column } }
+}
+
+/// Takes a fence of three back-ticks, with or without the word json, off a text that it surrounds wholly.
+fn without_fence(text: &str) -> &str {
+    let Some(inner) = text.strip_prefix("```").and_then(|text| text.strip_suffix("```")) else { return text };
+    match inner.split_once('\n') {
+        Some((label, body)) if matches!(label.trim(), "" | "json" | "JSON") => body,
+        _ => text,
+    }
+}

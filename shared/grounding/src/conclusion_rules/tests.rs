@@ -1,0 +1,271 @@
+use serde_json::json;
+
+use super::*;
+use crate::Claim;
+
+/// What comes out: score, intent, decision and the codes of the rules that were broken.
+type Outcome = (i64, Intent, Decision, Vec<ReasonCode>);
+
+fn conclude(
+    contract: &Contract,
+    baseline: Option<f64>,
+    asked: (i64, Intent, Decision),
+    evidence: &[ClaimType],
+) -> Outcome {
+    let mut facts = FactSheet::new();
+    if let Some(baseline) = baseline {
+        facts.set(Namespace::Computed, json!({"baseline_score": baseline}).as_object().unwrap().clone());
+    }
+    let answer = Answer {
+        fit_score: FitScore::new(asked.0).unwrap(),
+        intent: asked.1,
+        decision: asked.2,
+        reasoning: String::new(),
+        evidence: Vec::new(),
+    };
+    let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
+    let end = Conclusion::new(&answer, &passed, contract).lower(&facts);
+    (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
+}
+
+/// The rules of version 2, which know nothing of what a call needs.
+fn carried_only() -> Contract {
+    Contract::default().of_version(2).unwrap()
+}
+
+fn passed(claim_type: ClaimType) -> Passed {
+    let claim = Claim {
+        source: String::new(),
+        field_path: String::new(),
+        value: json!(1),
+        claim_type: String::new(),
+    };
+    Passed { claim, claim_type, is_matched: true, retyped: None }
+}
+
+use ClaimType::{Behavior, Firmographic, Pipeline, Score};
+use Decision::{Ignore, ManualReview, Nurture, RouteToSdr};
+use Intent::{High, Low, Medium};
+use ReasonCode::{DecisionLowered, OptedOut, RiseNotInFacts, ScoreOutOfBand, WeakFit, WeakIntent};
+
+#[test]
+fn what_is_carried_stands() {
+    for evidence in [&[Firmographic, Behavior][..], &[Score], &[Score, Pipeline]] {
+        let outcome = conclude(&carried_only(), None, (90, High, RouteToSdr), evidence);
+        assert_eq!(outcome, (90, High, RouteToSdr, vec![]), "{evidence:?}");
+    }
+}
+
+#[test]
+fn high_intent_needs_behavior_or_a_score() {
+    let contract = carried_only();
+    let weak = conclude(&contract, None, (90, High, RouteToSdr), &[Firmographic, Pipeline]);
+    assert_eq!(weak, (70, Medium, Nurture, vec![WeakIntent]));
+    // A score that is low enough stays, and so does asking for a person.
+    let low = conclude(&contract, None, (60, High, ManualReview), &[Firmographic]);
+    assert_eq!(low, (60, Medium, ManualReview, vec![WeakIntent]));
+    let medium = conclude(&contract, None, (90, Medium, Nurture), &[Firmographic]);
+    assert_eq!(medium, (90, Medium, Nurture, vec![]));
+}
+
+#[test]
+fn high_fit_needs_a_firmographic_or_a_score() {
+    let contract = carried_only();
+    let weak = conclude(&contract, None, (80, High, RouteToSdr), &[Behavior]);
+    assert_eq!(weak, (70, High, ManualReview, vec![WeakFit, DecisionLowered]));
+    let below = conclude(&contract, None, (79, High, ManualReview), &[Behavior]);
+    assert_eq!(below, (79, High, ManualReview, vec![]));
+}
+
+#[test]
+fn medium_fit_needs_more_than_a_deal_stage() {
+    let contract = Contract::default();
+    for evidence in [&[][..], &[Pipeline]] {
+        let weak = conclude(&contract, None, (50, Low, Nurture), evidence);
+        assert_eq!(weak, (40, Low, Ignore, vec![WeakFit, DecisionLowered]));
+        let below = conclude(&contract, None, (49, Low, Ignore), evidence);
+        assert_eq!(below, (49, Low, Ignore, vec![]));
+    }
+    for carrier in [Firmographic, Behavior, Score] {
+        let carried = conclude(&contract, None, (50, Low, Nurture), &[carrier]);
+        assert_eq!(carried, (50, Low, Nurture, vec![]), "{carrier:?}");
+    }
+}
+
+#[test]
+fn without_any_evidence_everything_goes_down_in_order() {
+    let outcome = conclude(&Contract::default(), Some(50.0), (100, High, RouteToSdr), &[]);
+    let codes = vec![ScoreOutOfBand, RiseNotInFacts, WeakIntent, WeakFit, DecisionLowered];
+    assert_eq!(outcome, (40, Medium, Ignore, codes));
+}
+
+#[test]
+fn a_cap_always_ends_below_its_level() {
+    let contract = Contract {
+        fit_high_from: FitScore::clamped(65),
+        fit_medium_from: FitScore::clamped(30),
+        ..Contract::default()
+    };
+    let high = conclude(&contract, None, (90, Low, Nurture), &[Behavior]);
+    assert_eq!(high, (64, Low, Nurture, vec![WeakFit]));
+    let medium = conclude(&contract, None, (90, Low, Ignore), &[]);
+    assert_eq!(medium, (29, Low, Ignore, vec![WeakFit, WeakFit]));
+}
+
+#[test]
+fn the_score_keeps_to_the_band() {
+    let contract = Contract::default();
+    for (baseline, claimed, score) in [
+        (50.0, 20, 20),
+        (50.0, 19, 20),
+        (50.0, 80, 80),
+        (50.0, 81, 80),
+        (10.0, 0, 0),
+        (90.0, 100, 100),
+        (90.0, 59, 60),
+        (49.5, 81, 80),
+        (1e9, 50, 70),
+        (-5.0, 50, 30),
+    ] {
+        let (end, .., codes) =
+            conclude(&contract, Some(baseline), (claimed, Low, Ignore), &[Score, Firmographic]);
+        assert_eq!(end, score, "{baseline} {claimed}");
+        assert_eq!(codes.is_empty(), claimed == score, "{baseline} {claimed}");
+    }
+}
+
+#[test]
+fn the_band_lifts_no_score_over_what_is_carried() {
+    let contract = Contract { score_band: 5, ..Contract::default() };
+    let lifted = |evidence: &[ClaimType]| conclude(&contract, Some(100.0), (0, Low, Ignore), evidence).0;
+    assert_eq!(lifted(&[Firmographic, Behavior]), 95);
+    assert_eq!(lifted(&[Score]), 95);
+    assert_eq!(lifted(&[Firmographic]), 70);
+    assert_eq!(lifted(&[Behavior]), 70);
+    assert_eq!(lifted(&[Pipeline]), 40);
+}
+
+#[test]
+fn intent_keeps_to_the_band_above_the_computed_level() {
+    let conclude = |computed: &str, intent_band: u8, asked: Intent, evidence: &[ClaimType]| {
+        let mut facts = FactSheet::new();
+        let level = json!({ "intent_level": computed });
+        facts.set(Namespace::Computed, level.as_object().unwrap().clone());
+        let answer = Answer {
+            fit_score: FitScore::clamped(90),
+            intent: asked,
+            decision: RouteToSdr,
+            reasoning: String::new(),
+            evidence: Vec::new(),
+        };
+        let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
+        let contract = Contract { intent_band, ..carried_only() };
+        let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
+        (end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
+    };
+    let carried = [Firmographic, Behavior];
+    assert_eq!(
+        conclude("LOW", 1, High, &carried),
+        (Medium, Nurture, vec![ReasonCode::IntentOutOfBand, DecisionLowered])
+    );
+    assert_eq!(conclude("MEDIUM", 1, High, &carried), (High, RouteToSdr, vec![]));
+    assert_eq!(conclude("LOW", 1, Medium, &carried).0, Medium);
+    assert_eq!(conclude("LOW", 0, Medium, &carried).0, Low);
+    assert_eq!(conclude("LOW", 2, High, &carried), (High, RouteToSdr, vec![]));
+    assert_eq!(conclude("HIGH", 0, Low, &carried).0, Low, "an intent that is too low is kept");
+    assert_eq!(conclude("high", 0, High, &carried).0, High, "what is no level is no band");
+    // Both rules on intent: what is weak is lowered first, and costs the score.
+    assert_eq!(
+        conclude("LOW", 0, High, &[Firmographic]),
+        (Low, Nurture, vec![WeakIntent, ReasonCode::IntentOutOfBand])
+    );
+}
+
+#[test]
+fn a_baseline_that_is_no_number_is_none() {
+    for wrong in [json!("70"), json!(null), json!([70]), json!(true)] {
+        let mut facts = FactSheet::new();
+        facts.set(Namespace::Computed, json!({"baseline_score": wrong}).as_object().unwrap().clone());
+        assert_eq!(baseline(&facts), None, "{wrong}");
+    }
+    assert_eq!(baseline(&FactSheet::new()), None);
+}
+
+#[test]
+fn a_call_needs_computed_facts_that_amount_to_one() {
+    let conclude = |contract: &Contract, computed: Value, asked: Decision| {
+        let mut facts = FactSheet::new();
+        facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
+        let answer = Answer {
+            fit_score: FitScore::clamped(90),
+            intent: High,
+            decision: asked,
+            reasoning: String::new(),
+            evidence: Vec::new(),
+        };
+        let carried = [Firmographic, Behavior].map(passed);
+        let end = Conclusion::new(&answer, &carried, contract).lower(&facts);
+        (end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
+    };
+    let latest = Contract::default();
+    let lowered = (ManualReview, vec![ReasonCode::CallNotInFacts]);
+    let computed = |baseline: i64, level: &str| json!({ "baseline_score": baseline, "intent_level": level });
+    assert_eq!(conclude(&latest, computed(80, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
+    assert_eq!(conclude(&latest, computed(79, "HIGH"), RouteToSdr), lowered, "borderline");
+    assert_eq!(conclude(&latest, computed(100, "MEDIUM"), RouteToSdr), lowered, "warm");
+    assert_eq!(conclude(&latest, json!({ "baseline_score": 100 }), RouteToSdr), lowered, "not known");
+    assert_eq!(conclude(&latest, json!({ "intent_level": "HIGH" }), RouteToSdr), lowered, "not known");
+    for weaker in [ManualReview, Nurture, Ignore] {
+        assert_eq!(conclude(&latest, computed(79, "MEDIUM"), weaker), (weaker, vec![]), "it is no call");
+    }
+    let off = Contract { call_needs_facts: false, ..latest };
+    assert_eq!(conclude(&off, computed(79, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
+}
+
+/// Concludes under contract 4 from claims of which each says whether its fact was matched.
+fn conclude_from(computed: Value, asked: (i64, Intent, Decision), evidence: &[(ClaimType, bool)]) -> Outcome {
+    let mut facts = FactSheet::new();
+    facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
+    let answer = Answer {
+        fit_score: FitScore::clamped(asked.0),
+        intent: asked.1,
+        decision: asked.2,
+        reasoning: String::new(),
+        evidence: Vec::new(),
+    };
+    let with = |&(claim_type, is_matched): &(ClaimType, bool)| Passed { is_matched, ..passed(claim_type) };
+    let passed: Vec<_> = evidence.iter().map(with).collect();
+    let contract = Contract::default();
+    let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
+    (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
+}
+
+#[test]
+fn a_rise_needs_a_fact_that_matched_or_fired() {
+    let computed = json!({"baseline_score": 60, "intent_level": "MEDIUM"});
+    let asked = (75, High, ManualReview);
+    let conclude = |evidence: &[(ClaimType, bool)]| conclude_from(computed.clone(), asked, evidence);
+    let both = [(Firmographic, true), (Behavior, true), (Score, false)];
+    assert_eq!(conclude(&both), (75, High, ManualReview, vec![]));
+    let intent_only = [(Firmographic, false), (Behavior, true), (Score, false)];
+    assert_eq!(conclude(&intent_only), (60, High, ManualReview, vec![RiseNotInFacts]));
+    let fit_only = [(Firmographic, true), (Behavior, false), (Score, false)];
+    assert_eq!(conclude(&fit_only), (75, Medium, ManualReview, vec![RiseNotInFacts]));
+    let neither = [(Firmographic, false), (Behavior, false), (Score, true), (Pipeline, true)];
+    assert_eq!(conclude(&neither), (60, Medium, ManualReview, vec![RiseNotInFacts, RiseNotInFacts]));
+    let not_above = conclude_from(computed.clone(), (60, Medium, Nurture), &neither);
+    assert_eq!(not_above, (60, Medium, Nurture, vec![]), "no rise, no rule");
+}
+
+#[test]
+fn a_person_who_opted_out_is_not_called() {
+    let evidence = [(Firmographic, true), (Behavior, true)];
+    let computed =
+        |opted_out: Value| json!({"baseline_score": 90, "intent_level": "HIGH", "opted_out": opted_out});
+    let asked = (90, High, RouteToSdr);
+    let out = conclude_from(computed(json!(["unsubscribed"])), asked, &evidence);
+    assert_eq!(out, (90, High, ManualReview, vec![OptedOut]));
+    assert_eq!(conclude_from(computed(json!([])), asked, &evidence).2, RouteToSdr);
+    let nurtured = conclude_from(computed(json!(["bounced"])), (90, High, Nurture), &evidence);
+    assert_eq!(nurtured, (90, High, Nurture, vec![]));
+}
