@@ -40,6 +40,8 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
         paths::list_suppressions,
         paths::add_suppression,
         paths::remove_suppression,
+        paths::delete_suppression,
+        paths::list_removed_suppressions,
         paths::erase_person,
         paths::list_dead_letters,
         paths::redrive_dead_letter,

@@ -103,7 +103,7 @@ impl Store {
     pub async fn save_analysis(&self, analysis: AnalysisRecord) -> Result<AnalysisRecord> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&analysis.lead_id).await?;
-        if erasure::is_lead_erased(&mut transaction, &analysis.lead_id).await? {
+        if erasure::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
             return Ok(analysis);
         }
         let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;

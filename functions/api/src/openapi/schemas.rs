@@ -541,6 +541,16 @@ schemas! {
         by: String,
     }
 
+    /// Which entry is to go off the list.
+    UnsuppressRequest {
+        /// An e-mail address, a domain, or the entry as the list shows it.
+        who: String,
+        /// Why. Nothing personal.
+        reason: String,
+        /// The name of who removes it.
+        by: String,
+    }
+
     /// An entry of the suppression list.
     Suppression {
         /// A domain, or the SHA-256 of an address.
@@ -551,6 +561,11 @@ schemas! {
         added_by: String,
         #[schema(format = DateTime)]
         added_at: String,
+        /// Who took it off the list; absent while it is on it, like the two below.
+        removed_by: Option<String>,
+        removed_because: Option<String>,
+        #[schema(format = DateTime)]
+        removed_at: Option<String>,
     }
 
     /// A page of the suppression list.
@@ -617,6 +632,8 @@ schemas! {
         email: String,
         /// Remove what is found, rather than only saying what there is.
         apply: Option<bool>,
+        /// With `apply`, puts the person on the suppression list too: the name of who wants it.
+        suppress_by: Option<String>,
     }
 
     /// What an erasure found, what became of it, and what it cannot do.
