@@ -65,13 +65,13 @@ export class HttpApi extends Construct {
         },
         accessLogDestination: new apigateway.LogGroupLogDestination(accessLog),
         accessLogFormat: apigateway.AccessLogFormat.custom(
-          // No query: it may hold an address to look for. Of the path, all: it holds hashes.
+          // The resource, not the path or the query: what senders and operators write there may be personal.
           JSON.stringify({
             request_id: apigateway.AccessLogField.contextRequestId(),
             time: apigateway.AccessLogField.contextRequestTimeEpoch(),
             address: apigateway.AccessLogField.contextIdentitySourceIp(),
             method: apigateway.AccessLogField.contextHttpMethod(),
-            path: apigateway.AccessLogField.contextPath(),
+            resource: apigateway.AccessLogField.contextResourcePath(),
             status: apigateway.AccessLogField.contextStatus(),
             bytes: apigateway.AccessLogField.contextResponseLength(),
             milliseconds: apigateway.AccessLogField.contextResponseLatency(),

@@ -17,6 +17,12 @@ pub(crate) struct EraseOptions {
     /// Remove what was found; without it nothing is changed
     #[arg(long)]
     yes: bool,
+    /// Also put the person on the suppression list, so that a new post of them is neither judged nor written to the CRM
+    #[arg(long)]
+    suppress: bool,
+    /// With --suppress, the name of who wants it; it is kept with the entry
+    #[arg(long, value_name = "NAME", default_value = "revenueflow erase")]
+    by: String,
     /// How to print the certificate
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -25,13 +31,18 @@ pub(crate) struct EraseOptions {
 /// Removes a person and prints the certificate, or says what there is to remove.
 pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
-    let certificate = operations.erase(&options.email, options.yes).await?;
+    let suppress_by = options.suppress.then_some(options.by.as_str());
+    let certificate = operations.erase(&options.email, options.yes, suppress_by).await?;
     match options.format {
         Format::Json => output::json(&certificate)?,
         Format::Table => print(&certificate),
     }
     if !options.yes {
         output::note("nothing was changed; --yes removes it");
+    } else if !certificate.erasure.on_suppression_list {
+        output::note(
+            "hint: a new post of this person is a new lead; `revenueflow erase ADDRESS --yes --suppress` puts them on the suppression list",
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use database::{Database, DatabaseError};
-use percent_encoding::percent_decode_str;
+use database::{Database, DatabaseError, sqlite_file};
 use runtime::Config;
 
 use crate::app::App;
@@ -47,34 +46,4 @@ pub(crate) fn cannot_open(error: &DatabaseError, url: &str) -> Advice {
 /// The file of an SQLite database that does not exist. None for one that does, and for every other database.
 pub(crate) fn missing_file(url: &str) -> Option<PathBuf> {
     sqlite_file(url).filter(|file| !file.exists())
-}
-
-/// The file that an SQLite URL names, as the driver reads it.
-fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let rest = url.strip_prefix("sqlite:")?;
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let in_memory =
-        path.is_empty() || path == ":memory:" || query.split('&').any(|pair| pair == "mode=memory");
-    (!in_memory).then(|| PathBuf::from(percent_decode_str(path).decode_utf8_lossy().into_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_file_of_a_url_is_found() {
-        for (url, file) in [
-            ("sqlite://revenueflow.db", Some("revenueflow.db")),
-            ("sqlite:leads.db", Some("leads.db")),
-            ("sqlite:///var/lib/leads.db?mode=rwc", Some("/var/lib/leads.db")),
-            ("sqlite://my%20leads.db", Some("my leads.db")),
-            ("sqlite::memory:", None),
-            ("sqlite://shared?mode=memory", None),
-            ("postgres://localhost/leads", None),
-        ] {
-            assert_eq!(sqlite_file(url), file.map(PathBuf::from), "{url}");
-        }
-    }
 }

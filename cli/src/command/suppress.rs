@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use api::{OperationError, Operations};
 use clap::Subcommand;
 use runtime::Config;
-use store::Cursor;
+use store::{Cursor, Suppression};
 
 use super::words::{count, utc};
 use super::{existing, failed_if, table};
@@ -19,6 +19,9 @@ const TOLD: usize = 20;
 pub(crate) enum SuppressCommand {
     /// List who is never written to the CRM, newest first; addresses are shown as hashes
     List {
+        /// List what was taken off the list instead, with who did it and why
+        #[arg(long)]
+        removed: bool,
         /// How many, at most 500
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
@@ -36,10 +39,16 @@ pub(crate) enum SuppressCommand {
         #[command(flatten)]
         words: Words,
     },
-    /// Take an address, a domain or an entry as the list shows it off the list
+    /// Take an address, a domain or an entry as the list shows it off the list; that it was on it is kept
     Remove {
         /// The address, the domain, or the whole hash
         who: String,
+        /// Why; nothing personal
+        #[arg(long, value_name = "TEXT", default_value = "not given")]
+        reason: String,
+        /// The name of who removes it
+        #[arg(long, value_name = "NAME", default_value = "revenueflow suppress")]
+        by: String,
     },
     /// Put every line of a file on the list: an address or a domain each; # begins a comment
     Import {
@@ -64,22 +73,24 @@ pub(crate) struct Words {
 pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
     match command {
-        SuppressCommand::List { limit, cursor, format } => {
-            let page = operations.suppressions(cursor.as_ref(), limit).await?;
+        SuppressCommand::List { removed, limit, cursor, format } => {
+            let page = if removed {
+                operations.removed_suppressions(cursor.as_ref(), limit).await?
+            } else {
+                operations.suppressions(cursor.as_ref(), limit).await?
+            };
             if format == Format::Json {
                 output::json(&page)?;
                 return Ok(ExitCode::SUCCESS);
             }
             if page.items.is_empty() {
-                output::note("nobody is on the suppression list");
+                let empty = "the suppression list is empty";
+                output::note(if removed { "nothing was taken off the suppression list" } else { empty });
                 return Ok(ExitCode::SUCCESS);
             }
-            let rows = page.items.into_iter().map(|item| {
-                let kind = item.kind.as_str().to_owned();
-                [kind, item.entry, utc(item.added_at), item.added_by, item.reason]
-            });
-            table::print(["KIND", "ENTRY", "ADDED", "BY", "REASON"], &[1, 4], rows.collect());
-            output::next_page("suppress list", limit, page.next_cursor.as_deref());
+            print(page.items, removed);
+            let command = if removed { "suppress list --removed" } else { "suppress list" };
+            output::next_page(command, limit, page.next_cursor.as_deref());
             Ok(ExitCode::SUCCESS)
         }
         SuppressCommand::Add { who, words } => {
@@ -87,13 +98,25 @@ pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Re
             output::note(if is_new { "added" } else { "was on the list already; nothing has changed" });
             Ok(ExitCode::SUCCESS)
         }
-        SuppressCommand::Remove { who } => {
-            operations.unsuppress(&who).await?;
+        SuppressCommand::Remove { who, reason, by } => {
+            operations.unsuppress(&who, &reason, &by).await?;
             output::note("removed");
             Ok(ExitCode::SUCCESS)
         }
         SuppressCommand::Import { file, words } => import(&operations, &file, &words).await,
     }
+}
+
+fn print(items: Vec<Suppression>, removed: bool) {
+    let rows = items.into_iter().map(|item| {
+        let kind = item.kind.as_str().to_owned();
+        match item.removal {
+            Some(end) => [kind, item.entry, utc(end.removed_at), end.removed_by, end.removed_because],
+            None => [kind, item.entry, utc(item.added_at), item.added_by, item.reason],
+        }
+    });
+    let when = if removed { "REMOVED" } else { "ADDED" };
+    table::print(["KIND", "ENTRY", when, "BY", "REASON"], &[1, 4], rows.collect());
 }
 
 async fn import(operations: &Operations, file: &Path, words: &Words) -> anyhow::Result<ExitCode> {

@@ -97,7 +97,14 @@ async fn the_suppression_list_is_added_to_imported_into_and_taken_from() {
     assert!(
         list["items"].as_array().is_some_and(|items| items.len() == 2) && !list.to_string().contains("ann@")
     );
-    assert_eq!(folder.run(&["suppress", "remove", "acme.example"]).code, Some(0));
+    let why = ["--reason", "no partner any more", "--by", "Eve"];
+    assert_eq!(folder.run(&[&["suppress", "remove", "acme.example"], &why[..]].concat()).code, Some(0));
+    let removed = folder.json(&["suppress", "list", "--removed"])["items"][0].clone();
+    assert_eq!((&removed["entry"], &removed["added_by"]), (&json!("acme.example"), &json!("Dana")));
+    assert_eq!(
+        (&removed["removed_by"], &removed["removed_because"]),
+        (&json!("Eve"), &json!("no partner any more"))
+    );
     let gone = folder.run(&["suppress", "remove", "acme.example"]).error();
     assert!(gone.contains("there is no suppression entry"), "{gone}");
 }
@@ -123,7 +130,15 @@ async fn a_person_is_looked_at_first_and_erased_with_a_certificate_that_can_be_h
     assert!(folder.run(&["leads", "show", &ids[0]]).error().contains("there is no lead with this id"));
     assert_eq!(status(&folder, &ids[1]), "held", "nobody else's");
 
+    assert!(erased.err.contains("--suppress"), "it offers to keep them out: {}", erased.err);
+
     let again = folder.json(&["erase", "ann@saas.example", "--yes"]);
     assert_eq!((&again["applied"], &again["leads"][0]), (&json!(true), &json!(ids[0])));
     assert_eq!(again["found"], json!([]));
+
+    let looked = folder.json(&["erase", "bob@saas.example", "--suppress"]);
+    assert_eq!(looked["on_suppression_list"], json!(false), "a look changes nothing");
+    let erased = folder.json(&["erase", "bob@saas.example", "--yes", "--suppress", "--by", "Dana"]);
+    assert_eq!(erased["on_suppression_list"], json!(true));
+    assert_eq!(folder.json(&["suppress", "list"])["items"][0]["added_by"], json!("Dana"));
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 400 | `invalid_query`, `invalid_body`, `ambiguous_id` | the request cannot be understood |
 //! | 401 | `unauthorized` | an admin token is configured and the request does not carry it |
-//! | 403 | `forbidden` | no token is configured and the request does not come from this machine's own pages |
+//! | 403 | `forbidden` | no token is configured and the request comes through a proxy or not from this machine's own pages |
 //! | 404, 405, 413 | `not_found`, `method_not_allowed`, `body_too_large` | |
 //! | 409 | `conflict`, `not_held`, or the failure's own code | it cannot be done in the state things are in |
 //! | 500 | `internal` | a defect of ours, or stored data that cannot be read; the log has it |
@@ -118,7 +118,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/reviews/{id}/rejudge", post(people::rejudge))
         .route("/reviews/{id}/dismiss", post(people::dismiss))
         .route("/suppressions", get(people::suppressions).post(people::suppress))
-        .route("/suppressions/{entry}", delete(people::unsuppress))
+        .route("/suppressions/remove", post(people::unsuppress))
+        .route("/suppressions/removed", get(people::removed_suppressions))
+        .route("/suppressions/{entry}", delete(people::unsuppress_entry))
         .route("/erasures", post(people::erase))
         .route("/dead-letters", get(parked::dead_letters))
         .route("/dead-letters/{id}/redrive", post(parked::redrive))

@@ -42,6 +42,8 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseB
         paths::list_suppressions,
         paths::add_suppression,
         paths::remove_suppression,
+        paths::delete_suppression,
+        paths::list_removed_suppressions,
         paths::erase_person,
         paths::list_dead_letters,
         paths::redrive_dead_letter,
@@ -130,7 +132,7 @@ const LINKS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("listReviews", "200", "/items/0/lead_id", "id", &["approveReview", "rejudgeReview", "dismissReview"]),
     ("listDeadLetters", "200", "/items/0/id", "id", &["redriveDeadLetter"]),
     ("listQuarantine", "200", "/items/0/id", "id", &["showQuarantined"]),
-    ("listSuppressions", "200", "/items/0/entry", "entry", &["removeSuppression"]),
+    ("listSuppressions", "200", "/items/0/entry", "entry", &["deleteSuppression"]),
 ];
 
 /// Adds the links from an operation's answers to the operations that take their ids.

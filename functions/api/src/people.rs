@@ -1,5 +1,6 @@
 //! What people decide: about held leads, about who is never written, about who is to be forgotten.
 
+use database::Traces;
 use lead::{EmailAddress, LeadId, LeadStatus};
 use serde::Serialize;
 use store::{Cursor, Erasure, Found, LeadFilter, ReviewDecision, Reviewed, Suppressed, Suppression, Verdict};
@@ -38,6 +39,9 @@ pub struct Certificate {
     /// What remains elsewhere, and until when.
     pub remains: Vec<&'static str>,
 }
+
+/// Kept as the reason of an entry of the suppression list that an erasure makes.
+const ERASED_ON_REQUEST: &str = "erased on request";
 
 impl Operations {
     /// A page of the leads that wait for a person, newest first, each with what its analysis broke.
@@ -115,12 +119,28 @@ impl Operations {
         Ok(self.store().suppress(&who, &reason, &by).await?)
     }
 
-    /// Takes an entry off the suppression list: an address, a domain, or an entry as the list shows it.
-    pub async fn unsuppress(&self, who: &str) -> Result<(), OperationError> {
+    /// Takes an entry off the suppression list: an address, a domain, or an entry as the list shows it. Who did it and why
+    /// is kept.
+    pub async fn unsuppress(&self, who: &str, reason: &str, by: &str) -> Result<(), OperationError> {
         let is_hash = who.len() == 64 && who.bytes().all(|b| b.is_ascii_hexdigit());
         let entry = if is_hash { who.to_ascii_lowercase() } else { suppressed(who)?.entry() };
-        let removed = self.store().unsuppress(&entry).await?;
+        let (reason, by) = (words("the reason", reason)?, words("the name of who removes it", by)?);
+        let removed = self.store().unsuppress(&entry, &reason, &by).await?;
         if removed { Ok(()) } else { Err(OperationError::NotFound("suppression entry")) }
+    }
+
+    /// A page of the entries that were taken off the suppression list, the last removed first.
+    pub async fn removed_suppressions(
+        &self,
+        before: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<Suppression>, OperationError> {
+        let limit = limit.clamp(1, MAX_PAGE);
+        let entries = self.store().removed_suppressions(before, limit + 1).await?;
+        Ok(Page::of(entries, limit, |entry| {
+            let at = entry.removal.as_ref().map_or(entry.added_at, |removal| removal.removed_at);
+            Cursor::at(at, entry.entry.clone())
+        }))
     }
 
     /// A page of the suppression list, newest first.
@@ -134,11 +154,23 @@ impl Operations {
         Ok(Page::of(entries, limit, |entry| Cursor::at(entry.added_at, entry.entry.clone())))
     }
 
-    /// Removes a person from the queue and the database, or says what there is to remove.
+    /// Removes a person from the queue and the database, or says what there is to remove. With `suppress_by`, the name of
+    /// who wants it, the person goes onto the suppression list first, so that a new post is not written meanwhile.
     ///
-    /// The queue first: what it has finished is found by the deliveries that the database knows. Dies between the two: doing
-    /// it again does the rest.
-    pub async fn erase(&self, email: &EmailAddress, apply: bool) -> Result<Certificate, OperationError> {
+    /// The queue before the database: what the queue has finished is found by the deliveries that the database knows. A
+    /// process that dies between the two is made up for by doing it again.
+    pub async fn erase(
+        &self,
+        email: &EmailAddress,
+        apply: bool,
+        suppress_by: Option<&str>,
+    ) -> Result<Certificate, OperationError> {
+        if let Some(by) = suppress_by {
+            let by = words("the name of who suppresses the person", by)?;
+            if apply {
+                self.store().suppress(&Suppressed::Address(email.clone()), ERASED_ON_REQUEST, &by).await?;
+            }
+        }
         let mut messages = 0;
         for (lead, deliveries) in self.store().deliveries_of(email).await? {
             messages += self.queue().forget(&lead, &deliveries, apply).await?;
@@ -148,20 +180,53 @@ impl Operations {
             let place = format!("{} queue", self.queue().backend());
             erasure.found.push(Found { place, count: messages, becomes: Found::REMOVED });
         }
-        let mut remains = Vec::new();
-        match self.queue().backend() {
-            "redis" => remains.push(
-                "SPOOL_DIR: what waits there is dropped when it is read; Redis: its log and its snapshots, until it writes them anew",
-            ),
-            "sqs" => remains.push(
-                "SQS and the overflow bucket: what waits there is dropped when it turns up, and is gone after 14 days at most",
-            ),
-            _ => {}
-        }
-        remains.push("backups of the database: as long as they are kept");
-        remains.push("the sender of the leads, which may post the person again: the suppression list keeps them out of the CRM");
+        let remains = remains(&erasure, self.queue().backend());
         Ok(Certificate { erasure, remains })
     }
+}
+
+/// What an erasure cannot reach, where it is, and what ends it.
+fn remains(erasure: &Erasure, queue: &str) -> Vec<&'static str> {
+    let mut remains = Vec::new();
+    match erasure.traces {
+        Traces::None => {}
+        Traces::Log => remains.push(
+            "the database's write-ahead log: another process was reading, so it could not be emptied; run the erasure again",
+        ),
+        Traces::FreeSpace => remains.push(
+            "free space of the database file, from before deleted content was overwritten: `revenueflow migrate` rewrites the file, which needs free disk space",
+        ),
+        Traces::DeadRows => remains.push(
+            "PostgreSQL: dead rows until VACUUM (lead, delivery, analysis, crm_action, audit_event, queue_message, dead_letter, quarantine), unused space of pages until it is used again, its write-ahead log and its replicas",
+        ),
+    }
+    match queue {
+        "redis" => remains.extend([
+            "Redis: its append-only file and its snapshots until it rewrites them, its replicas, and what workers of other applications keep of their jobs",
+            "SPOOL_DIR: what waits there is dropped when it is read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
+        ]),
+        "sqs" => remains.extend([
+            "SQS, with its dead letter queue: messages and copies of them are dropped when they turn up, and are gone after 14 days at most",
+            "the overflow bucket: a lead in it is dropped when it is taken out and does not expire before that; its removed versions go after 14 days, rejected bodies after 30",
+            "SPOOL_DIR of processes outside of AWS: what waits there is dropped when it is read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
+        ]),
+        _ => {}
+    }
+    remains.extend([
+        "rejected bodies that do not hold the address or are compressed: a search cannot find them; they go after QUARANTINE_KEEP_DAYS",
+        "leads of other persons that mention this one, such as a colleague: they are not searched",
+        "the hash of the address and the ids of the leads, which are hashes of address and campaign, in the ledger, the audit trail and this certificate",
+        "logs and alerts, ours and those of a proxy or gateway: ids of leads, network addresses of senders; as long as they are kept",
+        "the AI provider, where one is configured: the facts that it was asked about, as long as its terms say",
+        "the enrichment providers, where any are configured: the domain of the address, as long as their terms say",
+        "backups and snapshots of the database and of its disk: as long as they are kept",
+    ]);
+    remains.push(if erasure.on_suppression_list {
+        "the sender of the leads, which may post the person again: the suppression list keeps them out of the AI and the CRM"
+    } else {
+        "the sender of the leads, which may post the person again as a new lead: the suppression list would keep them out of the AI and the CRM"
+    });
+    remains
 }
 
 fn suppressed(who: &str) -> Result<Suppressed, OperationError> {

@@ -266,7 +266,7 @@ export const security: Checks = {
           'requestTimeEpoch',
           'identity.sourceIp',
           'httpMethod',
-          'path',
+          'resourcePath',
           'status',
           'responseLength',
           'responseLatency',

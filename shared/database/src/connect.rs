@@ -1,11 +1,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use tokio::sync::Semaphore;
 
 use crate::{DatabaseError, WriteTransaction};
+
+/// `PRAGMA user_version` of an SQLite file that holds no remains of deleted content.
+const CLEAN_VERSION: i64 = 1;
+
+/// How often the write-ahead log is tried to be truncated, and how long to wait before the next try.
+const CHECKPOINTS: u32 = 4;
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 
@@ -16,6 +23,19 @@ pub enum Backend {
     Sqlite,
     /// A PostgreSQL server, Aurora included.
     Postgres,
+}
+
+/// Where bytes of deleted rows may still be, beyond the reach of statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traces {
+    /// Nowhere in the database's files.
+    None,
+    /// SQLite: in the write-ahead log, which a transaction of another process kept from being truncated.
+    Log,
+    /// SQLite: in free space of a file that an older version made and that could not be rewritten.
+    FreeSpace,
+    /// PostgreSQL: in dead rows, unused space of pages and the write-ahead log.
+    DeadRows,
 }
 
 /// A pool of connections. Clones share it.
@@ -30,7 +50,8 @@ pub struct Database {
 impl Database {
     /// Opens a pool of at most `max_connections` on `sqlite://path` (created where missing) or `postgres://..`.
     ///
-    /// SQLite runs with a write-ahead log and full synchronisation: what is committed survives a power cut.
+    /// SQLite runs with a write-ahead log and full synchronisation: what is committed survives a power cut. It overwrites
+    /// deleted content with zeros, and a file that it creates can be read by its owner alone.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let (backend, url) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -48,6 +69,10 @@ impl Database {
                 "postgres://"
             }));
         };
+        #[cfg(feature = "sqlite")]
+        if backend == Backend::Sqlite {
+            crate::file::create_private(&url);
+        }
         let options = AnyPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(10))
@@ -55,6 +80,7 @@ impl Database {
                 Box::pin(async move {
                     if backend == Backend::Sqlite {
                         let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                        PRAGMA secure_delete = ON; \
                                         PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON";
                         sqlx::raw_sql(settings).execute(connection).await?;
                     }
@@ -66,8 +92,23 @@ impl Database {
     }
 
     /// Brings the schema up to date. Running it again, or from several processes, is harmless.
+    ///
+    /// An SQLite file of a version that did not overwrite deleted content is rewritten once, which needs as much free
+    /// disk space as the file has. Where that fails, the file works as before and an erasure certificate says so.
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
-        Ok(MIGRATOR.run(&self.pool).await?)
+        if self.backend == Backend::Postgres {
+            return Ok(MIGRATOR.run(&self.pool).await?);
+        }
+        let tables: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(&self.pool).await?;
+        if tables == 0 {
+            self.mark_clean().await?;
+        }
+        MIGRATOR.run(&self.pool).await?;
+        if !self.is_clean().await? && sqlx::raw_sql("VACUUM").execute(&self.pool).await.is_ok() {
+            self.mark_clean().await?;
+        }
+        Ok(())
     }
 
     /// Whether the schema is the one this build expects.
@@ -109,6 +150,56 @@ impl Database {
             }
             Backend::Postgres => Ok(WriteTransaction::new(self.pool.begin().await?, None)),
         }
+    }
+
+    /// Removes the bytes that a committed deletion has left in the files, as far as statements can.
+    ///
+    /// SQLite: copies the write-ahead log into the database file, whose free space is overwritten, and truncates the log.
+    /// Waits up to 2 s in all for transactions that read or write. PostgreSQL removes dead rows by itself, later.
+    pub async fn remove_traces(&self) -> Result<Traces, DatabaseError> {
+        if self.backend == Backend::Postgres {
+            return Ok(Traces::DeadRows);
+        }
+        for _ in 0..CHECKPOINTS {
+            if self.checkpoint().await? {
+                return Ok(if self.is_clean().await? { Traces::None } else { Traces::FreeSpace });
+            }
+            // Meanwhile others write; and a checkpoint of another process ends this one at once, without waiting.
+            tokio::time::sleep(CHECKPOINT_WAIT).await;
+        }
+        Ok(Traces::Log)
+    }
+
+    /// Copies the write-ahead log into the database file and truncates it. False where a transaction or a checkpoint of
+    /// another connection was in the way for longer than writers may be kept waiting.
+    async fn checkpoint(&self) -> Result<bool, DatabaseError> {
+        let _turn = self.writer.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
+        let mut connection = self.pool.acquire().await?;
+        sqlx::raw_sql("PRAGMA busy_timeout = 500").execute(&mut *connection).await?;
+        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        sqlx::raw_sql("PRAGMA busy_timeout = 10000").execute(&mut *connection).await?;
+        let is_busy: i64 = truncated?.try_get(0)?;
+        Ok(is_busy == 0)
+    }
+
+    /// Where bytes of deleted rows will be once they are removed, as far as is known before.
+    pub fn traces(&self) -> Traces {
+        match self.backend {
+            Backend::Sqlite => Traces::None,
+            Backend::Postgres => Traces::DeadRows,
+        }
+    }
+
+    /// Whether deleted content has been overwritten ever since this SQLite file was made or rewritten.
+    async fn is_clean(&self) -> Result<bool, DatabaseError> {
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await?;
+        Ok(version >= CLEAN_VERSION)
+    }
+
+    async fn mark_clean(&self) -> Result<(), DatabaseError> {
+        let sql = AssertSqlSafe(format!("PRAGMA user_version = {CLEAN_VERSION}")); // a constant number
+        sqlx::raw_sql(sql).execute(&self.pool).await?;
+        Ok(())
     }
 
     /// Closes every connection, waiting for those in use.

@@ -7,13 +7,17 @@
 
 mod connect;
 mod error;
+#[cfg(feature = "sqlite")]
+mod file;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
 mod transaction;
 
-pub use connect::{Backend, Database};
+pub use connect::{Backend, Database, Traces};
 pub use error::DatabaseError;
+#[cfg(feature = "sqlite")]
+pub use file::sqlite_file;
 pub use time::{from_millis, to_millis};
 pub use transaction::WriteTransaction;
 

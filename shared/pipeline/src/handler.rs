@@ -28,6 +28,9 @@ impl LeadHandler for Pipeline {
                 return Ok(());
             }
         };
+        if self.finish_if_suppressed(&work).await? {
+            return Ok(());
+        }
         let enrichment = self.enrich(&work).await?;
         if work.analysis.is_none() {
             self.ask_the_crm(&mut work, &enrichment, message.attempt).await?;
@@ -61,6 +64,15 @@ impl LeadHandler for Pipeline {
 }
 
 impl Pipeline {
+    /// Ends the work where the person is on the suppression list. The one place that decides it: before anyone outside is
+    /// asked about the lead, and before anything of it is written.
+    async fn finish_if_suppressed(&self, work: &Work) -> Result<bool, Failure> {
+        let Some(by) = self.store.suppressed(&work.lead.email).await? else { return Ok(false) };
+        self.store.finish(work, &Finish::Suppressed { by }, &json!([])).await?;
+        tracing::info!(outcome = "suppressed", "lead settled");
+        Ok(true)
+    }
+
     /// What is known of the company, asked for once for each delivery.
     async fn enrich(&self, work: &Work) -> Result<Enrichment, Failure> {
         if let Some(stored) = &work.enrichment {
@@ -85,9 +97,8 @@ impl Pipeline {
         enrichment: &Enrichment,
         analysis: &AnalysisRecord,
     ) -> Result<(), Failure> {
-        if let Some(by) = self.store.suppressed(&work.lead.email).await? {
-            self.store.finish(work, &Finish::Suppressed { by }, &json!([])).await?;
-            tracing::info!(outcome = "suppressed", "lead settled");
+        // Again: the person may have come onto the list during the judgement.
+        if self.finish_if_suppressed(work).await? {
             return Ok(());
         }
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;

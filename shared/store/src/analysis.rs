@@ -126,7 +126,7 @@ impl Store {
     ) -> Result<AnalysisRecord> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&analysis.lead_id).await?;
-        if erasure::is_lead_erased(&mut transaction, &analysis.lead_id).await? {
+        if erasure::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
             return Ok(analysis);
         }
         let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::{Result, Store, Work};
+use crate::{Result, Store, Work, erasure};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -98,7 +98,8 @@ impl Store {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
         let (assignment, is_new) = self.decide(&mut transaction, work, routing, facts, now).await?;
-        if !is_new {
+        // The transaction ends without a commit: an erased person takes no turn.
+        if !is_new || erasure::is_work_erased(&mut transaction, &work.lead_id, &work.delivery_id).await? {
             return Ok(assignment);
         }
         save(&mut transaction, &assignment).await?;

@@ -97,7 +97,7 @@ impl Store {
         let now = self.now_millis();
         let mut states = Vec::with_capacity(plan.actions.len());
         let mut transaction = self.begin_on(&plan.lead_id).await?;
-        if erasure::is_lead_erased(&mut transaction, &plan.lead_id).await? {
+        if erasure::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
             return Ok(BegunActions::Erased);
         }
         // One that is finished may be written for again: the next owner of its lead.

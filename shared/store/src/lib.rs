@@ -8,7 +8,7 @@
 //! - [`Store::record_retry`] and [`Store::record_dead_letter`] keep what went wrong.
 //! - [`Store::reopen`] puts a delivery up for judgement again: redrive, replay, second look.
 //! - [`Store::assign`] gives a lead to somebody; [`Store::review`] keeps what a person decides about one that is held.
-//! - [`Store::suppressed`] says who is never written to a CRM, [`Store::erase`] removes a person.
+//! - [`Store::suppressed`] says who is neither judged nor written to a CRM, [`Store::erase`] removes a person.
 //! - [`Store::save_crm_facts`], [`Store::promote`], [`Store::record_restored`] keep what surrounds the CRM, and
 //!   [`SharedLimits`] counts what is sent to it.
 //! - The rest reads.
@@ -27,6 +27,7 @@ mod leads;
 mod ledger;
 mod left_out;
 mod limits;
+mod person;
 mod quarantine;
 mod reopen;
 mod review;
@@ -47,10 +48,11 @@ pub use leads::{Cursor, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::{ActionRecord, SUPERSEDED};
 pub use left_out::LeftOutOf;
 pub use limits::SharedLimits;
+pub use person::email_hash;
 pub use quarantine::{QuarantineItem, Quarantined};
 pub use review::{ReviewDecision, Reviewed, Verdict};
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
-pub use suppression::{Suppressed, Suppression, SuppressionKind, email_hash};
+pub use suppression::{Removal, Suppressed, Suppression, SuppressionKind};
 pub use work::{Begun, Finish, Work};
 
 use std::sync::Arc;

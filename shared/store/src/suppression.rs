@@ -2,19 +2,21 @@ use database::Connection;
 use jiff::Timestamp;
 use lead::EmailAddress;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
+use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, without_nul};
+use crate::person::{Person, ascii_domain, unicode_domain};
 use crate::{Cursor, Result, Store};
 
-/// Somebody who is never written to the CRM: one address, or everybody of a domain and of the domains below it.
+/// An entry that keeps persons out of enrichment, analysis and the CRM: one address, or everyone of a domain and of the
+/// domains below it. An address without a tag stands for itself with every tag.
 ///
 /// Of an address only the SHA-256 is kept. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Suppressed {
     /// One address.
     Address(EmailAddress),
-    /// A domain, lower case, such as `example.com`.
+    /// A domain such as `example.com`. It is kept in A-labels.
     Domain(String),
 }
 
@@ -41,6 +43,20 @@ pub struct Suppression {
     pub added_by: String,
     /// When.
     pub added_at: Timestamp,
+    /// Who took it off the list, why and when. None while it is on the list.
+    #[serde(flatten)]
+    pub removal: Option<Removal>,
+}
+
+/// The end of an entry of the suppression list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removal {
+    /// Who took it off the list.
+    pub removed_by: String,
+    /// Why, in their words.
+    pub removed_because: String,
+    /// When.
+    pub removed_at: Timestamp,
 }
 
 impl SuppressionKind {
@@ -81,8 +97,8 @@ impl Suppressed {
     /// As it is kept.
     pub fn entry(&self) -> String {
         match self {
-            Self::Address(address) => email_hash(address),
-            Self::Domain(domain) => domain.clone(),
+            Self::Address(address) => Person::of(address).hash(),
+            Self::Domain(domain) => ascii_domain(domain),
         }
     }
 }
@@ -91,15 +107,6 @@ impl std::fmt::Debug for Suppressed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.entry())
     }
-}
-
-/// The SHA-256 of an address in its normal form, in hexadecimal digits: how a person is known once the address is not kept.
-pub fn email_hash(email: &EmailAddress) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(email.expose()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
-        hex
-    })
 }
 
 impl Store {
@@ -121,15 +128,33 @@ impl Store {
         Ok(added.rows_affected() == 1)
     }
 
-    /// Takes an entry off the list, by the domain or the address's hash; false where it was not on it.
-    pub async fn unsuppress(&self, entry: &str) -> Result<bool> {
+    /// Takes an entry off the list, by the domain or the hash of the address; false where it was not on it. That it was on
+    /// the list is kept, with who took it off, why and when.
+    pub async fn unsuppress(&self, entry: &str, reason: &str, by: &str) -> Result<bool> {
+        let (entry, now) = (without_nul(entry), self.now_millis());
+        // Entries of older versions are in Unicode.
+        let unicode = unicode_domain(&entry);
         let mut transaction = self.database.begin().await?;
-        let removed = sqlx::query("DELETE FROM suppression WHERE entry = $1")
-            .bind(without_nul(entry))
+        sqlx::query(
+            "INSERT INTO suppression_removal \
+             (entry, kind, reason, added_by, added_at, removed_by, removal, removed_at) \
+             SELECT entry, kind, reason, added_by, added_at, $3, $4, $5 FROM suppression WHERE entry IN ($1, $2) \
+             ON CONFLICT (entry, added_at, removed_at) DO NOTHING",
+        )
+        .bind(&entry)
+        .bind(&unicode)
+        .bind(without_nul(by))
+        .bind(without_nul(reason))
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        let removed = sqlx::query("DELETE FROM suppression WHERE entry IN ($1, $2)")
+            .bind(&entry)
+            .bind(&unicode)
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await?;
-        Ok(removed.rows_affected() == 1)
+        Ok(removed.rows_affected() > 0)
     }
 
     /// The newest `limit` entries before a cursor, newest first.
@@ -143,15 +168,34 @@ impl Store {
         .bind(i64::from(limit))
         .fetch_all(self.database.pool())
         .await?;
+        rows.iter().map(|row| read(row, None)).collect()
+    }
+
+    /// The newest `limit` entries taken off the list before a cursor, the last removed first. The cursor counts from the
+    /// removal.
+    pub async fn removed_suppressions(
+        &self,
+        before: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Vec<Suppression>> {
+        let (at, entry) = Cursor::before(before);
+        let rows = sqlx::query(
+            "SELECT * FROM suppression_removal WHERE (removed_at, entry) < ($1, $2) \
+             ORDER BY removed_at DESC, entry DESC LIMIT $3",
+        )
+        .bind(at)
+        .bind(entry)
+        .bind(i64::from(limit))
+        .fetch_all(self.database.pool())
+        .await?;
         rows.iter()
             .map(|row| {
-                Ok(Suppression {
-                    entry: row.text("entry")?,
-                    kind: parsed("kind", SuppressionKind::parse(&row.text("kind")?))?,
-                    reason: row.text("reason")?,
-                    added_by: row.text("added_by")?,
-                    added_at: row.time("added_at")?,
-                })
+                let removal = Removal {
+                    removed_by: row.text("removed_by")?,
+                    removed_because: row.text("removal")?,
+                    removed_at: row.time("removed_at")?,
+                };
+                read(row, Some(removal))
             })
             .collect()
     }
@@ -167,9 +211,7 @@ pub(crate) async fn suppressed_in(
     connection: &mut Connection,
     email: &EmailAddress,
 ) -> Result<Option<SuppressionKind>> {
-    let mut entry = email_hash(email);
-    let mut rest = Some(email.domain());
-    loop {
+    for entry in entries_for(email) {
         let kind: Option<String> = sqlx::query_scalar("SELECT kind FROM suppression WHERE entry = $1")
             .bind(entry)
             .fetch_optional(&mut *connection)
@@ -177,8 +219,35 @@ pub(crate) async fn suppressed_in(
         if let Some(kind) = kind {
             return parsed("kind", SuppressionKind::parse(&kind)).map(Some);
         }
-        let Some(domain) = rest.filter(|domain| domain.contains('.')) else { return Ok(None) };
-        entry = domain.to_owned();
-        rest = domain.split_once('.').map(|(_, above)| above);
     }
+    Ok(None)
+}
+
+/// Every entry that would suppress an address: its hashes, its domain and those above it, in A-labels and, as older versions
+/// kept them, in Unicode.
+fn entries_for(email: &EmailAddress) -> Vec<String> {
+    let person = Person::of(email);
+    let mut entries = Vec::from(person.hashes());
+    let (ascii, unicode) = (person.domain(), unicode_domain(person.domain()));
+    for domain in [ascii, unicode.as_str(), email.domain()] {
+        let mut rest = Some(domain);
+        while let Some(domain) = rest.filter(|domain| domain.contains('.')) {
+            entries.push(domain.to_owned());
+            rest = domain.split_once('.').map(|(_, above)| above);
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    entries.retain(|entry| seen.insert(entry.clone()));
+    entries
+}
+
+fn read(row: &AnyRow, removal: Option<Removal>) -> Result<Suppression> {
+    Ok(Suppression {
+        entry: row.text("entry")?,
+        kind: parsed("kind", SuppressionKind::parse(&row.text("kind")?))?,
+        reason: row.text("reason")?,
+        added_by: row.text("added_by")?,
+        added_at: row.time("added_at")?,
+        removal,
+    })
 }

@@ -19,6 +19,11 @@ use crate::{Certificate, HeldLead, Page, ReviewAnswer};
 type Answer<T> = Result<Json<T>, ApiError>;
 type Body = Result<Bytes, BytesRejection>;
 
+/// Kept of a removal that names no one.
+const UNNAMED: &str = "the admin token";
+/// Kept of a removal that gives no reason.
+const UNNAMED_REASON: &str = "not given";
+
 /// Who decides, and why.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,13 +48,24 @@ struct Suppress {
     by: String,
 }
 
-/// Who is to be forgotten.
+/// Which entry is to go, who says so and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unsuppress {
+    who: String,
+    reason: String,
+    by: String,
+}
+
+/// The person to erase.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Erase {
     email: EmailAddress,
     #[serde(default)]
     apply: bool,
+    /// Who puts the person on the suppression list as well; nobody where it is absent.
+    suppress_by: Option<String>,
 }
 
 /// Something that was done, or had been done before.
@@ -129,6 +145,14 @@ pub(super) async fn suppressions(
     Ok(Json(state.operations.suppressions(query.cursor()?.as_ref(), query.limit()?).await?))
 }
 
+pub(super) async fn removed_suppressions(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+) -> Answer<Page<Suppression>> {
+    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
+    Ok(Json(state.operations.removed_suppressions(query.cursor()?.as_ref(), query.limit()?).await?))
+}
+
 pub(super) async fn suppress(
     State(state): State<ApiState>,
     RawQuery(query): RawQuery,
@@ -143,13 +167,34 @@ pub(super) async fn suppress(
     Ok(Json(Done { status: if is_new { "suppressed" } else { "suppressed_before" } }))
 }
 
+/// Takes an entry off the list. Not a DELETE of the address: a path ends in access logs.
 pub(super) async fn unsuppress(
+    State(state): State<ApiState>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Answer<Done> {
+    Query::parse(query.as_deref(), &[])?;
+    let entry: Unsuppress = read(
+        body,
+        "the body must be {\"who\":\"an address, a domain or an entry\",\"reason\":\"why\",\"by\":\"a name\"}",
+    )?;
+    state.operations.unsuppress(&entry.who, &entry.reason, &entry.by).await?;
+    Ok(Json(Done { status: "removed" }))
+}
+
+/// Takes an entry off the list by what the list shows: a domain, or the hash of an address.
+pub(super) async fn unsuppress_entry(
     State(state): State<ApiState>,
     Id(entry): Id,
     RawQuery(query): RawQuery,
 ) -> Answer<Done> {
     Query::parse(query.as_deref(), &[])?;
-    state.operations.unsuppress(&entry).await?;
+    if entry.contains('@') {
+        return Err(ApiError::invalid_query(
+            "an address does not belong in a path, which ends in access logs; hint: POST /suppressions/remove",
+        ));
+    }
+    state.operations.unsuppress(&entry, UNNAMED_REASON, UNNAMED).await?;
     Ok(Json(Done { status: "removed" }))
 }
 
@@ -159,9 +204,12 @@ pub(super) async fn erase(
     body: Body,
 ) -> Answer<Certificate> {
     Query::parse(query.as_deref(), &[])?;
-    let person: Erase =
-        read(body, "the body must be {\"email\":\"an address\"} and may have \"apply\":true")?;
-    Ok(Json(state.operations.erase(&person.email, person.apply).await?))
+    let person: Erase = read(
+        body,
+        "the body must be {\"email\":\"an address\"} and may have \"apply\":true and \"suppress_by\":\"a name\"",
+    )?;
+    let suppress_by = person.suppress_by.as_deref();
+    Ok(Json(state.operations.erase(&person.email, person.apply, suppress_by).await?))
 }
 
 /// A body of JSON that has to be there.

@@ -4,7 +4,7 @@ use super::schemas::{
     Accepted, AuditPage, Campaign, Certificate, Cursor, DeadLetterPage, Decision, DismissRequest, Done,
     Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PlannedLead,
     QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest,
-    ReviewRequest, RollbackRequest, Status, SuppressRequest, SuppressionPage, Unavailable,
+    ReviewRequest, RollbackRequest, Status, SuppressRequest, SuppressionEntry, SuppressionPage, Unavailable, UnsuppressRequest,
 };
 
 /// Post a lead
@@ -233,7 +233,7 @@ pub(super) fn list_suppressions() {}
 
 /// Put an address or a domain on the suppression list
 ///
-/// Of an address only the SHA-256 is kept. The list is asked at the moment a lead is written.
+/// Of an address only the SHA-256 is kept. The list is asked before a lead is enriched and judged, and again at the moment it is written.
 #[utoipa::path(
     post, path = "/suppressions", tag = "people", operation_id = "addSuppression",
     request_body(content = SuppressRequest, content_type = "application/json"),
@@ -243,13 +243,41 @@ pub(super) fn list_suppressions() {}
 pub(super) fn add_suppression() {}
 
 /// Take an entry off the suppression list
+///
+/// That it was on the list is kept, with who removed it and why.
 #[utoipa::path(
-    delete, path = "/suppressions/{entry}", tag = "people", operation_id = "removeSuppression",
-    params(("entry" = String, Path, description = "An address, a domain, or the entry as the list shows it")),
-    responses((status = 200, description = "It is off the list", body = Done)),
+    post, path = "/suppressions/remove", tag = "people", operation_id = "removeSuppression",
+    request_body(content = UnsuppressRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "It is off the list", body = Done),
+        (status = 404, description = "It was not on the list", body = Error),
+    ),
     security((), ("admin_token" = [])),
 )]
 pub(super) fn remove_suppression() {}
+
+/// Take an entry off the suppression list by what the list shows
+///
+/// Refused for an address, which does not belong in a path: `POST /suppressions/remove` takes one.
+#[utoipa::path(
+    delete, path = "/suppressions/{entry}", tag = "people", operation_id = "deleteSuppression",
+    params(("entry" = SuppressionEntry, Path, description = "A domain, or the hash of an address")),
+    responses((status = 200, description = "It is off the list", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn delete_suppression() {}
+
+/// List what was taken off the suppression list
+#[utoipa::path(
+    get, path = "/suppressions/removed", tag = "people", operation_id = "listRemovedSuppressions",
+    params(
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Items on the page; 50 where nothing is said"),
+        ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),
+    ),
+    responses((status = 200, description = "A page of the removed entries, the last removed first", body = SuppressionPage)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_removed_suppressions() {}
 
 /// Erase a person
 ///

@@ -51,6 +51,12 @@ texts! {
     /// An e-mail address, or a domain, which stands for those below it too. The pattern describes the plain ones.
     Suppressible as r"^([A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@)?([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20}$" up to 254
 
+    /// An entry as the suppression list shows it: a domain, or the SHA-256 of an address.
+    SuppressionEntry as r"^([0-9a-f]{64}|([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20})$" up to 254
+
+    /// An e-mail address, a domain, or the entry as the list shows it. The pattern describes the plain ones.
+    Removable as r"^([0-9a-f]{64}|([A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@)?([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20})$" up to 254
+
     /// `next_cursor` of the page before.
     Cursor as r"^[0-9]{1,14}\.([A-Za-z0-9_-]{4}){0,85}([A-Za-z0-9_-]{2,3})?$" up to 358
 }
@@ -594,6 +600,15 @@ schemas! {
         by: Line,
     }
 
+    /// Which entry is to go off the list.
+    UnsuppressRequest {
+        who: Removable,
+        /// Why. Nothing personal.
+        reason: Line,
+        /// The name of who removes it.
+        by: Line,
+    }
+
     /// An entry of the suppression list.
     Suppression {
         /// A domain, or the SHA-256 of an address.
@@ -604,6 +619,11 @@ schemas! {
         added_by: String,
         #[schema(format = DateTime)]
         added_at: String,
+        /// Who took it off the list; absent while it is on it, like the two below.
+        removed_by: Option<String>,
+        removed_because: Option<String>,
+        #[schema(format = DateTime)]
+        removed_at: Option<String>,
     }
 
     /// A page of the suppression list.
@@ -671,6 +691,8 @@ schemas! {
         /// Remove what is found, rather than only saying what there is.
         #[schema(required = false)]
         apply: bool,
+        /// With `apply`, puts the person on the suppression list too: the name of who wants it.
+        suppress_by: Option<Line>,
     }
 
     /// What an erasure found, what became of it, and what it cannot do.

@@ -27,6 +27,27 @@ async fn a_lead_that_was_judged_is_not_written_once_its_person_is_on_the_list(wo
     assert!(world.crm().await.is_empty());
 }
 
+async fn a_person_on_the_list_is_neither_enriched_nor_judged(world: World) {
+    let event = hot("ann", "CTO", 0);
+    let pipeline = world.pipeline().await;
+    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    let kinds = world.kinds(&event.lead_id).await;
+    assert_eq!(kinds, [AuditKind::Accepted, AuditKind::Started, AuditKind::Suppressed]);
+    assert!(world.store.analyses(&event.lead_id, 1).await.unwrap().is_empty());
+}
+
+async fn a_replay_asks_nothing_about_a_person_on_the_list(world: World) {
+    let event = hot("ann", "CTO", 0);
+    let pipeline = world.pipeline().await;
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
+    assert!(replay.now.is_none() && replay.reproducible);
+    assert_eq!(replay.not_now.unwrap().code, "suppressed");
+}
+
 async fn a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands_for_all_of_it(world: World) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&world, CrmMode::Shadow, []).await;
@@ -40,13 +61,15 @@ async fn a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands
     assert!(world.crm().await.is_empty());
 
     // Off the list, the next judgement is planned again.
-    world.store.unsuppress("stripe.com").await.unwrap();
+    world.store.unsuppress("stripe.com", "over", "bob").await.unwrap();
     let again = world.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
     pipeline.handle(&message(&again, 1)).await.unwrap();
     assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Planned);
 }
 
 on_both!(
+    a_person_on_the_list_is_neither_enriched_nor_judged,
+    a_replay_asks_nothing_about_a_person_on_the_list,
     a_lead_that_was_judged_is_not_written_once_its_person_is_on_the_list,
     a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands_for_all_of_it,
 );

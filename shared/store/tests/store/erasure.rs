@@ -181,6 +181,139 @@ async fn work_under_way_when_its_person_is_erased_leaves_nothing(fixture: Fixtur
     assert_eq!(hits(&store).await, Vec::<String>::new());
 }
 
+async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixture) {
+    let store = fixture.store().await;
+    let old = person("c1", "Chief of Zebulon", 0);
+    store.accept(&old).await.unwrap();
+    let work = begin(&store, &old).await;
+    fixture.advance(60);
+    store.erase(&old.lead.email, true).await.unwrap();
+    let mut lead = Lead::new(old.lead.email.clone(), CampaignId::parse("c1").unwrap());
+    lead.title = Some("CTO".to_owned());
+    let new = LeadEvent::new(lead, at(61));
+    assert_eq!(store.accept(&new).await.unwrap(), Accept::New);
+    let before = everything(&store).await.len();
+
+    let mut analysis = judged(&fixture, &work, "rules");
+    analysis.raw_answer = "Chief of Zebulon".into();
+    store.save_analysis(analysis).await.unwrap();
+    let actions = every_action(&work.lead_id, &work.delivery_id);
+    let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
+    assert_eq!(store.begin("mock", &plan).await.unwrap_err().code, "lead_erased");
+    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    assert_eq!(everything(&store).await.len(), before, "nothing is added");
+    let lead = store.lead(&new.lead_id).await.unwrap().unwrap();
+    assert_eq!((lead.status, lead.content.title.as_deref()), (lead::LeadStatus::Queued, Some("CTO")));
+    assert!(matches!(store.begin_work(&new, 1).await.unwrap(), Begun::Work(_)));
+}
+
+async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
+    let store = fixture.store().await;
+    let lead = |address: &str| {
+        let email = EmailAddress::parse(address).unwrap();
+        LeadEvent::new(Lead::new(email, CampaignId::parse("c").unwrap()), at(0))
+    };
+    let own = ["an@bücher.example", "an@xn--bcher-kva.example", "An+news@Bücher.example"];
+    let others =
+        ["susan@bücher.example", "an_news@bücher.example", "an@bucher.example", "anx+an@bücher.example"];
+    for address in own.iter().chain(&others) {
+        store.accept(&lead(address)).await.unwrap();
+    }
+    for (id, body) in [
+        ("aaaa", "{\"email\":\"an\\u002bnews@b\\u00fccher.example\", broken"),
+        ("bbbb", "email=an%40xn--bcher-kva.example&a"),
+        ("cccc", "{\"email\":\"susan@bücher.example\", broken"),
+    ] {
+        let item = QuarantineItem {
+            id,
+            error: "invalid_json",
+            field: None,
+            message: "not JSON",
+            content_type: None,
+            body: body.as_bytes(),
+            received_at: at(0),
+        };
+        store.quarantine(&item).await.unwrap();
+    }
+    fixture.advance(60);
+    let email = lead("an@xn--bcher-kva.example").lead.email;
+    let erased = store.erase(&email, true).await.unwrap();
+    let count = |place: &str| erased.found.iter().find(|found| found.place == place).map(|found| found.count);
+    assert_eq!((count("lead"), count("quarantine")), (Some(3), Some(2)));
+    for address in own {
+        assert_eq!(store.accept(&lead(address)).await.unwrap(), Accept::Erased, "{address}");
+    }
+    for address in others {
+        assert!(store.lead(&lead(address).lead_id).await.unwrap().is_some(), "{address}");
+    }
+    let left = store.quarantined(None, 10).await.unwrap();
+    assert_eq!(left.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["cccc"]);
+}
+
+async fn a_dry_run_does_not_wait_for_a_writer(fixture: Fixture) {
+    let store = fixture.store().await;
+    lived(&fixture, &store).await;
+    let email = person("c1", "CTO", 0).lead.email;
+    let mut writer = store.database().begin().await.unwrap();
+    let row = "INSERT INTO crm_hold (provider, reason, since) VALUES ('x', 'y', 0)";
+    sqlx::query(row).execute(&mut *writer).await.unwrap();
+    let dry = store.erase(&email, false).await.unwrap();
+    assert!(dry.found.len() > 5, "{dry:?}");
+    writer.commit().await.unwrap();
+}
+
+async fn an_entry_covers_both_forms_of_a_domain_and_every_tag(fixture: Fixture) {
+    let store = fixture.store().await;
+    let suppressed =
+        async |text: &str| store.suppressed(&EmailAddress::parse(text).unwrap()).await.unwrap().is_some();
+    for entry in ["bücher.example", "xn--mnchen-3ya.example", "ann@x.io", "bob+news@x.io"] {
+        store.suppress(&Suppressed::parse(entry).unwrap(), "asked", "eve").await.unwrap();
+    }
+    for address in [
+        "a@xn--bcher-kva.example",
+        "a@BÜCHER.example",
+        "a@mail.bücher.example",
+        "a@münchen.example",
+        "ann+a@x.io",
+        "ANN@x.io",
+        "bob+news@x.io",
+    ] {
+        assert!(suppressed(address).await, "{address}");
+    }
+    for address in ["a@bucher.example", "bob@x.io", "bob+other@x.io", "joann@x.io"] {
+        assert!(!suppressed(address).await, "{address}");
+    }
+}
+
+async fn an_entry_of_an_older_version_still_counts_and_can_be_removed(fixture: Fixture) {
+    let store = fixture.store().await;
+    let sql = "INSERT INTO suppression (entry, kind, reason, added_by, added_at) VALUES ($1, 'domain', 'r', 'b', 0)";
+    sqlx::query(sql).bind("bücher.example").execute(store.database().pool()).await.unwrap();
+    let email = EmailAddress::parse("a@xn--bcher-kva.example").unwrap();
+    assert!(store.suppressed(&email).await.unwrap().is_some());
+    let entry = Suppressed::parse("bücher.example").unwrap().entry();
+    assert!(store.unsuppress(&entry, "a mistake", "eve").await.unwrap());
+    assert!(store.suppressed(&email).await.unwrap().is_none());
+}
+
+async fn a_removed_entry_is_kept_with_who_removed_it_and_why(fixture: Fixture) {
+    let store = fixture.store().await;
+    let ann = Suppressed::parse("ann@x.io").unwrap();
+    store.suppress(&ann, "asked by phone", "dana").await.unwrap();
+    fixture.advance(60);
+    assert!(store.unsuppress(&ann.entry(), "asked to come back", "eve").await.unwrap());
+    assert!(!store.unsuppress(&ann.entry(), "again", "eve").await.unwrap());
+    let kept = store.removed_suppressions(None, 10).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    let removal = kept[0].removal.as_ref().unwrap();
+    assert_eq!((kept[0].entry.clone(), kept[0].added_by.as_str()), (ann.entry(), "dana"));
+    assert_eq!(
+        (removal.removed_by.as_str(), removal.removed_because.as_str()),
+        ("eve", "asked to come back")
+    );
+    assert!(removal.removed_at > kept[0].added_at);
+}
+
 async fn an_address_or_a_domain_and_those_below_it_are_suppressed(fixture: Fixture) {
     let store = fixture.store().await;
     let email = |text: &str| EmailAddress::parse(text).unwrap();
@@ -199,7 +332,8 @@ async fn an_address_or_a_domain_and_those_below_it_are_suppressed(fixture: Fixtu
     }
     assert_eq!(hits(&store).await, Vec::<String>::new(), "addresses are kept as hashes");
     assert!(
-        store.unsuppress("example.com").await.unwrap() && !store.unsuppress("example.com").await.unwrap()
+        store.unsuppress("example.com", "over", "eve").await.unwrap()
+            && !store.unsuppress("example.com", "over", "eve").await.unwrap()
     );
     assert_eq!(store.suppressed(&email("a@example.com")).await.unwrap(), None);
     assert!(Suppressed::parse("not a domain").is_none());
@@ -209,5 +343,41 @@ on_both!(
     nothing_of_an_erased_person_is_left_in_any_table,
     what_was_received_before_is_dropped_and_a_later_post_is_a_new_lead,
     work_under_way_when_its_person_is_erased_leaves_nothing,
+    work_from_before_an_erasure_is_dropped_after_a_new_post,
+    every_spelling_of_a_person_is_erased_and_no_other,
+    a_dry_run_does_not_wait_for_a_writer,
+    an_entry_covers_both_forms_of_a_domain_and_every_tag,
+    an_entry_of_an_older_version_still_counts_and_can_be_removed,
+    a_removed_entry_is_kept_with_who_removed_it_and_why,
     an_address_or_a_domain_and_those_below_it_are_suppressed,
 );
+
+/// After an erasure no byte of the person is in the files, while others have the database open and after they closed it.
+#[tokio::test]
+async fn erased_bytes_are_in_no_file_of_an_sqlite_database() {
+    let fixture = Fixture::sqlite().await;
+    let (server, store) = (fixture.store().await, fixture.store().await);
+    for number in 0..200 {
+        server.accept(&event(&format!("other{number}"), "CTO", number)).await.unwrap();
+    }
+    lived(&fixture, &server).await;
+    let files = || {
+        let file = database::sqlite_file(fixture.url()).unwrap();
+        let beside = |ending: &str| std::path::PathBuf::from(format!("{}{ending}", file.display()));
+        [beside(""), beside("-wal"), beside("-shm")]
+            .map(|file| std::fs::read(file).unwrap_or_default())
+            .concat()
+    };
+    let found = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes).to_lowercase();
+        NEEDLES.into_iter().filter(|needle| text.contains(needle)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&files()).len(), 3, "all but the number without a space is there");
+    fixture.advance(60);
+    let erased = store.erase(&person("c1", "CTO", 0).lead.email, true).await.unwrap();
+    assert_eq!(erased.traces, database::Traces::None);
+    assert_eq!(found(&files()), Vec::<&str>::new(), "while the server has the file open");
+    store.database().close().await;
+    server.database().close().await;
+    assert_eq!(found(&files()), Vec::<&str>::new(), "after it has closed it");
+}

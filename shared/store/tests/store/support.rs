@@ -29,6 +29,10 @@ impl Fixture {
         Store::new(self.database.connect().await, Arc::new(self.clock.clone()))
     }
 
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

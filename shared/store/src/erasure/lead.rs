@@ -1,0 +1,178 @@
+use database::Connection;
+use lead::LeadId;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use sqlx::AssertSqlSafe;
+
+use super::{ByHand, Found, REDUCED, REMOVED};
+use crate::audit::{self, AuditKind};
+use crate::codec::Columns as _;
+use crate::{Result, assignment};
+
+/// Counts by place, in the order in which places were first met.
+#[derive(Default)]
+pub(super) struct Tally(pub(super) Vec<Found>);
+
+impl Tally {
+    pub(super) fn add(&mut self, place: &str, count: u64, becomes: &'static str) {
+        if count == 0 {
+            return;
+        }
+        match self.0.iter_mut().find(|found| found.place == place) {
+            Some(found) => found.count += count,
+            None => self.0.push(Found { place: place.to_owned(), count, becomes }),
+        }
+    }
+}
+
+/// Removes everything of a lead, or with `apply` off counts it and changes nothing.
+pub(super) async fn erase_lead(
+    connection: &mut Connection,
+    lead: &LeadId,
+    tables: &[String],
+    hash: &str,
+    apply: bool,
+    now: i64,
+    found: &mut Tally,
+) -> Result<()> {
+    if apply {
+        // The lead's row comes first, as in every transaction.
+        sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
+            .bind(lead.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
+    // What is known by other ids, before the rows that name those go.
+    for (place, condition) in [
+        ("sqs_try", "message_key IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)"),
+        (
+            "mock_crm_record",
+            "external_id = $1 OR external_id IN (SELECT action_id FROM crm_action WHERE lead_id = $1)",
+        ),
+        ("queue_message", "group_id = $1"),
+        ("queue_group", "group_id = $1"),
+    ] {
+        found.add(place, remove(connection, place, condition, lead, apply).await?, REMOVED);
+    }
+    for table in tables {
+        found.add(table, remove(connection, table, "lead_id = $1", lead, apply).await?, REMOVED);
+    }
+    found.add("crm_action", reduce_actions(connection, lead, apply, now).await?, REDUCED);
+    found.add("audit_event", reduce_audit(connection, lead, apply).await?, REDUCED);
+    let count = remove(connection, "lead_assignment", "lead_id = $1", lead, false).await?;
+    found.add("lead_assignment", count, REMOVED);
+    if apply {
+        assignment::forget(connection, lead, now).await?;
+    }
+    found.add("lead", remove(connection, "lead", "lead_id = $1", lead, apply).await?, REMOVED);
+    if apply {
+        sqlx::query(
+            "INSERT INTO erased_lead (lead_id, email_hash, erased_at) VALUES ($1, $2, $3) \
+             ON CONFLICT (lead_id) DO UPDATE SET erased_at = excluded.erased_at",
+        )
+        .bind(lead.as_str())
+        .bind(hash)
+        .bind(now)
+        .execute(&mut *connection)
+        .await?;
+        audit::append(connection, lead, None, now, AuditKind::Erased, &json!({})).await?;
+    }
+    Ok(())
+}
+
+/// Removes the rows of a table that a condition on `$1`, the lead's id, names; or only counts them. Table and condition are
+/// constants, or names out of the database's own catalogue.
+async fn remove(
+    connection: &mut Connection,
+    table: &str,
+    condition: &str,
+    lead: &LeadId,
+    apply: bool,
+) -> Result<u64> {
+    let table = table.replace('"', "\"\"");
+    if apply {
+        let sql = AssertSqlSafe(format!("DELETE FROM \"{table}\" WHERE {condition}"));
+        return Ok(sqlx::query(sql).bind(lead.as_str()).execute(connection).await?.rows_affected());
+    }
+    let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM \"{table}\" WHERE {condition}"));
+    let count: i64 = sqlx::query_scalar(sql).bind(lead.as_str()).fetch_one(connection).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// The ledger keeps which effects there were and on which records, under ids that a later lead of the same person does not
+/// meet.
+async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool, now: i64) -> Result<u64> {
+    let rows =
+        sqlx::query("SELECT action_id, parameters FROM crm_action WHERE lead_id = $1 AND state <> 'erased'")
+            .bind(lead.as_str())
+            .fetch_all(&mut *connection)
+            .await?;
+    for row in rows.iter().filter(|_| apply) {
+        let action = row.text("action_id")?;
+        sqlx::query(
+            "UPDATE crm_action SET action_id = $2, parameters = $3, changes = NULL, failure = NULL, state = 'erased', \
+             updated_at = $4 WHERE action_id = $1",
+        )
+        .bind(&action)
+        .bind(format!("erased:{now}:{action}"))
+        .bind(hashed(&row.text("parameters")?))
+        .bind(now)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(rows.len() as u64)
+}
+
+async fn reduce_audit(connection: &mut Connection, lead: &LeadId, apply: bool) -> Result<u64> {
+    let rows = sqlx::query("SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased'")
+        .bind(lead.as_str())
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut reduced = 0;
+    for row in &rows {
+        let detail = row.text("detail")?;
+        let is_hashed =
+            serde_json::from_str::<Value>(&detail).is_ok_and(|detail| detail["sha256"].is_string());
+        if is_hashed {
+            continue; // by an earlier erasure
+        }
+        reduced += 1;
+        if apply {
+            sqlx::query("UPDATE audit_event SET detail = $3 WHERE lead_id = $1 AND seq = $2")
+                .bind(lead.as_str())
+                .bind(row.number("seq")?)
+                .bind(hashed(&detail))
+                .execute(&mut *connection)
+                .await?;
+        }
+    }
+    Ok(reduced)
+}
+
+/// The hash of a text, as JSON.
+fn hashed(text: &str) -> String {
+    let hex: Vec<String> = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({ "sha256": hex.concat() }).to_string()
+}
+
+/// The records in CRMs of others that were written for a lead.
+pub(super) async fn records(connection: &mut Connection, lead: &LeadId) -> Result<Vec<ByHand>> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT provider, kind, record_id FROM crm_action \
+         WHERE lead_id = $1 AND record_id IS NOT NULL AND provider <> 'mock' \
+         AND kind IN ('upsert_lead', 'create_lead', 'create_task', 'log_activity', 'create_contact', 'create_opportunity', \
+                      'convert_lead')",
+    )
+    .bind(lead.as_str())
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ByHand {
+                provider: row.text("provider")?,
+                written_by: row.text("kind")?,
+                record_id: row.text("record_id")?,
+            })
+        })
+        .collect()
+}
