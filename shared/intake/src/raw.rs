@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// A JSON string as bytes: serde_json then checks no surrogates.
+/// A JSON string as bytes: `serde_json` then checks no surrogates.
 struct Bytes(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Bytes {
