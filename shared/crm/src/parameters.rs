@@ -1,8 +1,8 @@
 //! What each action takes, bounded by type. Lengths are those of Salesforce's standard fields, where one exists.
 
 use jiff::Timestamp;
-use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, Intent};
 use lead::text::visible;
+use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, Intent};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{ActionId, Facts, Prose, Text};

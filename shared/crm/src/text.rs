@@ -133,7 +133,9 @@ mod tests {
             assert_eq!(Text::<80>::parse(text), Err(TextError::Control), "{text:?}");
             assert_eq!(Text::<80>::fit(text).unwrap().expose(), "a b", "{text:?}");
         }
-        for hidden in ['\u{202e}', '\u{2066}', '\u{200b}', '\u{200d}', '\u{e0041}', '\u{fe0f}', '\u{3164}', '\u{e000}'] {
+        for hidden in
+            ['\u{202e}', '\u{2066}', '\u{200b}', '\u{200d}', '\u{e0041}', '\u{fe0f}', '\u{3164}', '\u{e000}']
+        {
             let text = format!("a{hidden}b");
             assert_eq!(Text::<80>::parse(&text), Err(TextError::Control), "{text:?}");
             assert_eq!(Text::<80>::fit(&text).unwrap().expose(), "ab", "{text:?}");

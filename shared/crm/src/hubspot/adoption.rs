@@ -52,7 +52,8 @@ impl HubSpotCrm {
             }
             _ => None,
         });
-        let body = format!("RevenueFlow: a lead of the campaign {}", campaign.as_deref().unwrap_or("(not told)"));
+        let body =
+            format!("RevenueFlow: a lead of the campaign {}", campaign.as_deref().unwrap_or("(not told)"));
         let fields: Map<String, Value> = [
             ("hs_note_body".to_owned(), json!(html(&body))),
             ("hs_timestamp".to_owned(), json!(self.clock.now().to_string())),
