@@ -25,10 +25,12 @@ mod api;
 mod errors;
 mod execute;
 mod facts;
+mod follow;
 mod leave_out;
 mod look;
 mod markup;
 mod outcome;
+mod owners;
 mod pace;
 mod records;
 mod resolve;
@@ -37,6 +39,7 @@ mod schema;
 mod setup;
 mod token;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -46,11 +49,12 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use self::api::Api;
+use self::owners::Owners;
 use self::schema::Schemas;
 pub use self::setup::NewProperty;
 use crate::{
-    About, Effect, Executor, FieldChange, Known, Mapping, Object, ObjectSchema, PlannedAction, Problem,
-    Restored, SchemaProblem,
+    About, Effect, Executor, FieldChange, Followed, Known, Mapping, Object, ObjectSchema, OwnerStanding,
+    PlannedAction, Problem, Restored, SchemaProblem,
 };
 
 /// As failures and the breaker name it.
@@ -88,6 +92,7 @@ pub struct HubSpotCrm {
     api: Api,
     mapping: Arc<Mapping>,
     schemas: Schemas,
+    owners: Owners,
     clock: Arc<dyn Clock>,
 }
 
@@ -103,7 +108,8 @@ impl HubSpotCrm {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let api = Api::new(settings, Arc::clone(&clock))?;
-        Ok(Self { api, mapping, schemas: Schemas::default(), clock })
+        let (schemas, owners) = (Schemas::default(), Owners::default());
+        Ok(Self { api, mapping, schemas, owners, clock })
     }
 }
 
@@ -139,6 +145,14 @@ impl Executor for HubSpotCrm {
 
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
         self.known(about).await
+    }
+
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+        self.owners.get(&self.api, ids.iter().cloned().collect()).await
+    }
+
+    async fn follow(&self, lead: &LeadId, record_id: &str) -> Result<Option<Followed>, Failure> {
+        self.follow_contact(lead, record_id).await
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {

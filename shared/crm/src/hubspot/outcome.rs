@@ -80,7 +80,7 @@ impl Reason {
         match self {
             Self::Option => LeftOut::NotInPicklist,
             Self::TooLong => LeftOut::TooLong,
-            Self::Owner => LeftOut::OwnerInactive,
+            Self::Owner => LeftOut::OwnerUnsuitable,
             Self::Unknown | Self::ReadOnly | Self::Taken | Self::Value => LeftOut::Refused,
         }
     }

@@ -1,13 +1,15 @@
 //! What a plan would do: which records it is about, what they hold, and what is left to write.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use lead::{EmailAddress, Failure, LeadId};
 
 use super::HubSpotCrm;
 use super::adoption::MERGED;
 use super::schema::readable;
-use crate::{Action, Mode, Object, PlannedAction, PresentRecord, RecordWrite};
+use crate::{
+    Action, FieldChange, LeftOut, Mode, Object, OwnerStanding, PlannedAction, PresentRecord, RecordWrite,
+};
 
 /// The property of companies that people know them by. It is not unique.
 const DOMAIN: &str = "domain";
@@ -82,6 +84,8 @@ impl HubSpotCrm {
             None => None,
         };
         let others = self.others_of(lead, actions, contact.as_ref()).await?;
+        let owners = actions.iter().filter_map(|planned| planned.action.owner()).map(str::to_owned);
+        let owners = self.owners.get(&self.api, owners.collect()).await;
         let mut resolved = Vec::with_capacity(actions.len());
         for planned in actions {
             let mut writes = Vec::new();
@@ -109,6 +113,9 @@ impl HubSpotCrm {
                     external_id,
                     present,
                 ));
+            }
+            for write in &mut writes {
+                write.leave_out(|change| refuses_owner(&owners, change));
             }
             resolved.push(Resolved { writes });
         }
@@ -144,7 +151,7 @@ impl HubSpotCrm {
     }
 
     /// The contact that is known as this lead's: by key, else by anchor.
-    async fn contact_as_ours(
+    pub(super) async fn contact_as_ours(
         &self,
         lead: &LeadId,
         object: &str,
@@ -242,6 +249,13 @@ impl HubSpotCrm {
         }
         Ok(others)
     }
+}
+
+/// Why an owner cannot be given the record, as far as the account says.
+fn refuses_owner(owners: &BTreeMap<String, OwnerStanding>, change: &FieldChange) -> Option<LeftOut> {
+    let owner = change.new.as_ref().and_then(|owner| owner.as_str());
+    let owner = owner.filter(|_| change.source.ends_with(".owner"))?;
+    owners.get(owner)?.refuses(change.object)
 }
 
 /// A contact as it is to be compared: one that has the lead's address as a further one has it, and keeps its first.

@@ -6,6 +6,7 @@ mod access;
 mod adopted;
 mod conformance;
 mod exactly_once;
+mod merged;
 mod people;
 mod refusals;
 mod setup;

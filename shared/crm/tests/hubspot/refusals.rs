@@ -1,10 +1,13 @@
 //! Records and properties that `HubSpot` refuses: what becomes of this lead, and that nothing becomes of the others.
 
+use std::time::Duration;
+
 use crm::testing::suite_plan;
-use crm::{Executor as _, LeftOut, Plan};
+use crm::{Executor as _, LeftOut, OwnerStanding, Plan};
 use lead::FailureClass;
 use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
 use sandbox::{Fault, Misbehaviour};
+use serde_json::json;
 
 use crate::support::Place;
 
@@ -68,16 +71,29 @@ fn owned_by(owner: &str) -> Plan {
 }
 
 #[tokio::test]
-async fn archived_owner_is_left_out_and_the_rest_is_written() {
-    for alone in [false, true] {
+async fn owner_who_cannot_be_given_records_is_left_out() {
+    let scope = || {
+        let body = json!({"status": "error", "category": "MISSING_SCOPES", "message": "a scope is missing"});
+        Fault::on("/crm/owners/", Misbehaviour::answer(403, body))
+    };
+    for (owner, alone, hidden, reason) in [
+        ("72", false, false, LeftOut::OwnerInactive),
+        ("73", false, false, LeftOut::OwnerUnsuitable),
+        ("73", true, false, LeftOut::OwnerUnsuitable),
+        ("72", false, true, LeftOut::OwnerUnsuitable),
+        ("not an id", false, false, LeftOut::OwnerUnsuitable),
+    ] {
         let place = Place::prepared().await;
         place.hubspot.set(|settings| {
             settings.archived_owners.push("72".to_owned());
             settings.invalid_inputs_fail_alone = alone;
         });
-        let plan = owned_by("72");
+        if hidden {
+            place.fault(scope());
+        }
+        let plan = owned_by(owner);
         let results = place.executor().execute(&plan.lead_id, &plan.actions).await;
-        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert!(results.iter().all(Result::is_ok), "{owner}: {results:?}");
         place.assert_whole(&plan);
         assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), None);
         assert_eq!(place.made(&plan, "create_task").get("hubspot_owner_id"), None);
@@ -85,7 +101,7 @@ async fn archived_owner_is_left_out_and_the_rest_is_written() {
         let left_out = |index: usize| results[index].as_ref().unwrap().left_out.clone();
         for (index, source) in [(0, "lead.owner"), (4, "task.owner")] {
             let [omission] = &left_out(index)[..] else { panic!("{:?}", left_out(index)) };
-            assert_eq!((omission.source.as_str(), omission.reason), (source, LeftOut::OwnerInactive));
+            assert_eq!((omission.source.as_str(), omission.reason), (source, reason), "{owner}");
         }
         assert_eq!(left_out(2), [], "each action reports its own");
     }
@@ -93,6 +109,25 @@ async fn archived_owner_is_left_out_and_the_rest_is_written() {
     let plan = owned_by(HubSpot::OWNER);
     place.executor().execute(&plan.lead_id, &plan.actions).await;
     assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+}
+
+#[tokio::test]
+async fn owners_are_asked_about_and_remembered() {
+    let place = Place::prepared().await;
+    place.hubspot.set(|settings| settings.archived_owners.push("72".to_owned()));
+    let crm = place.executor();
+    let ids = [HubSpot::OWNER, "72", "73", "Ann"].map(str::to_owned);
+    let standings = crm.owners(&ids).await;
+    let of = |id: &str| standings.get(id).copied();
+    assert_eq!(of(HubSpot::OWNER), Some(OwnerStanding::Active));
+    assert_eq!(of("72"), Some(OwnerStanding::Inactive));
+    assert_eq!((of("73"), of("Ann")), (Some(OwnerStanding::Unknown), None));
+    let before = place.fake.exchanges().len();
+    assert_eq!(crm.owners(&ids).await, standings);
+    assert_eq!(place.fake.exchanges().len(), before);
+    place.clock.advance(Duration::from_mins(5));
+    crm.owners(&ids).await;
+    assert!(place.fake.exchanges().len() > before, "owners leave");
 }
 
 #[tokio::test]
@@ -138,7 +173,7 @@ async fn each_kind_of_refused_property_is_left_out() {
 async fn refusals_of_one_record_do_not_go_on_for_ever() {
     let place = Place::prepared().await;
     // Names a property of the record, whatever is sent.
-    let body = serde_json::json!({
+    let body = json!({
         "status": "error", "category": "VALIDATION_ERROR",
         "errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["hs_lead_status"]}}],
     });

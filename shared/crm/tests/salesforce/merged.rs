@@ -36,14 +36,15 @@ async fn a_merged_record_is_followed_to_the_one_that_is_left() {
     let outcome = guard.submit(&plan).await.unwrap();
     assert_eq!(outcome.followed, Some(Followed { from: ours, to: survivor.clone() }));
     let lead = world.lead();
-    assert_eq!((&lead["Id"], &lead["Title"]), (&json!(survivor), &json!("CEO")));
+    assert_eq!((&lead["Id"], &lead["Title"]), (&json!(survivor), &json!("Old")), "the record is people's");
+    assert_eq!(lead["RevenueFlow_Score__c"], 61.0);
     assert_eq!(lead["RevenueFlow_Id__c"], plan.lead_id.as_str());
     assert_eq!(
         guard.submit(&suite_plan("ann", "VP", 70)).await.unwrap().followed,
         None,
         "it is found by its id"
     );
-    assert_eq!(world.lead()["Title"], "VP");
+    assert_eq!(world.lead()["RevenueFlow_Score__c"], 70.0);
 }
 
 #[tokio::test]

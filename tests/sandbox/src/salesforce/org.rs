@@ -144,6 +144,9 @@ impl Org {
     /// The user that calls over the API.
     pub const API_USER: &str = "005000000000API001";
 
+    /// The user who creates what is not created over the API.
+    pub const PERSON: &str = "005000000000PER001";
+
     /// An object by its API name, whatever the case.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name.eq_ignore_ascii_case(name))
@@ -168,6 +171,10 @@ impl Org {
         let now = self.tick();
         for field in ["CreatedDate", "LastModifiedDate", "SystemModstamp"] {
             record.fields.insert(field.to_owned(), now.clone());
+        }
+        let creator = record.fields.entry("CreatedById").or_insert_with(|| json!(Self::PERSON));
+        if creator.is_null() {
+            *creator = json!(Self::PERSON);
         }
         self.records.insert(id.clone(), record);
         id
