@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue};
-use intake::{AuthError, Authenticator};
+use intake::{AuthError, Authenticator, MessageId};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
         _ => None,
     };
     if headers.get("x-revenueflow-token").is_none() {
-        if accepted == Ok(()) {
+        if accepted.is_ok() {
             let (sent, signature) = signed.as_ref().expect("what is accepted is signed");
             assert!(NOW.abs_diff(*sent) <= 300);
             let given = text("webhook-signature").unwrap_or_default();
@@ -51,8 +51,14 @@ fuzz_target!(|input: &[u8]| {
             && text("webhook-timestamp") == Some(sent.to_string().as_str())
         {
             headers.insert("webhook-signature", signature.parse().expect("a header"));
-            let expected = if NOW.abs_diff(sent) <= 300 { Ok(()) } else { Err(AuthError::StaleTimestamp) };
-            assert_eq!(OURS.authenticate(&headers, body, now), expected);
+            let id = text("webhook-id").unwrap_or_default();
+            let is_sound = id.len() <= MessageId::MAX_CHARS && id.bytes().all(|b| b.is_ascii_graphic() && b != b'.');
+            let expected = match (is_sound, NOW.abs_diff(sent) <= 300) {
+                (false, _) => Err(AuthError::BadMessageId),
+                (true, false) => Err(AuthError::StaleTimestamp),
+                (true, true) => Ok(()),
+            };
+            assert_eq!(OURS.authenticate(&headers, body, now).map(drop), expected);
         }
     }
 });

@@ -38,6 +38,18 @@ fn a_body_that_stops_coming_is_answered_408_and_nothing_is_queued() {
 }
 
 #[test]
+fn a_wrong_token_is_refused_before_its_body_arrives() {
+    let place = Place::sqlite();
+    let variables = [("WEBHOOK_SECRETS", "hush-hush-hush-hush"), ("READ_TIMEOUT_SECONDS", NEVER)];
+    let server = place.serve(&[], &variables);
+    let mut stream = server.connect().unwrap();
+    let head = "POST /leads HTTP/1.1\r\nHost: localhost\r\nX-RevenueFlow-Token: wrong\r\nContent-Length: 262144\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = read_all(stream);
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[test]
 fn a_connection_that_sends_no_request_is_closed() {
     let place = Place::sqlite();
     let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);

@@ -2,17 +2,29 @@
 
 use serde_json::json;
 
-use crate::support::Place;
+use crate::sqs::Queues;
+use crate::support::{Place, settled};
 
 #[test]
 fn no_log_line_holds_personal_data_or_a_secret() {
+    logs_hold_nothing_personal(&[]);
+}
+
+#[test]
+fn no_log_line_with_sqs_holds_personal_data_or_a_secret() {
+    let queues = Queues::new();
+    logs_hold_nothing_personal(&queues.variables());
+}
+
+fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
     let place = Place::sqlite();
-    let variables = [
+    let mut variables = vec![
         ("WEBHOOK_SECRETS", "hush-hush-hush-hush"),
         ("ADMIN_TOKEN", "whisper-whisper-whisper"),
-        // Whatever anybody may ask for, of other people's crates as well.
+        // Every level, of other people's crates as well.
         ("RUST_LOG", "trace"),
     ];
+    variables.extend(of_the_queue);
     let server = place.serve(&[], &variables);
     let post = |body: String, token: &str| {
         let request = |client: &reqwest::blocking::Client| {
@@ -33,7 +45,10 @@ fn no_log_line_holds_personal_data_or_a_secret() {
     let admin = |path: String| {
         server.request(|client| client.get(server.url(&path)).bearer_auth("whisper-whisper-whisper")).unwrap()
     };
-    e2e::eventually("the lead is synced", || admin(format!("/leads/{id}")).json()["status"] == "synced");
+    e2e::eventually("the lead is synced", || {
+        let lead = admin(format!("/leads/{id}"));
+        lead.status == 200 && lead.json()["status"] == "synced"
+    });
     for path in [
         format!("/leads/{id}/explain"),
         "/leads?email=zebulon.quux@stripe.com".to_owned(),
@@ -48,4 +63,55 @@ fn no_log_line_holds_personal_data_or_a_secret() {
         let found = logs.iter().find(|line| line.to_lowercase().contains(needle));
         assert_eq!(found, None, "{needle}");
     }
+}
+
+#[test]
+fn erased_bytes_are_in_no_file_while_the_server_runs_and_after() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[]);
+    let lead = json!({
+        "email": "zebulon.quux@stripe.com", "name": "Zebulon Quux", "phone": "+1 555 0142", "campaign_id": "launch_2024",
+    });
+    let id = server.post_lead(&lead).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
+    settled(&server, &id);
+    let broken = r#"{"email":"zebulon.quux\u0040stripe.com", "name": "Zebulon Quux", broken"#;
+    let refused = server.request(|client| client.post(server.url("/leads")).body(broken)).unwrap();
+    assert_eq!(refused.status, 400);
+
+    let file = database::sqlite_file(place.database.url()).unwrap().display().to_string();
+    let found = || {
+        let bytes = ["", "-wal", "-shm"].map(|end| std::fs::read(format!("{file}{end}")).unwrap_or_default());
+        let text = String::from_utf8_lossy(&bytes.concat()).to_lowercase();
+        ["zebulon", "quux", "555 0142"].into_iter().filter(|needle| text.contains(needle)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(), ["zebulon", "quux", "555 0142"], "before");
+    let (is_done, said) = place.printed(&["erase", "zebulon.quux@stripe.com", "--yes"], &[]);
+    assert!(is_done, "{said}");
+    assert_eq!(found(), [""; 0], "while the server runs");
+    drop(server);
+    assert_eq!(found(), [""; 0], "after it has stopped");
+}
+
+#[test]
+fn without_secrets_nothing_is_answered_through_a_proxy() {
+    let place = Place::sqlite();
+    let server = place.serve(&[], &[]);
+    for (name, value) in
+        [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7"), ("Via", "1.1 proxy")]
+    {
+        let read = server.request(|client| client.get(server.url("/leads")).header(name, value)).unwrap();
+        let body = json!({ "email": "ann@stripe.com", "campaign_id": "c" });
+        let post = server
+            .request(|client| client.post(server.url("/leads")).header(name, value).json(&body))
+            .unwrap();
+        for answer in [read, post] {
+            assert_eq!(
+                (answer.status, answer.text.contains("hint:")),
+                (403, true),
+                "{name}: {}",
+                answer.text
+            );
+        }
+    }
+    assert_eq!(server.get("/leads").unwrap().json()["items"], json!([]));
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::salesforce::{Crm, post};
 use crate::support::{BINARY, Place, settled};
 
-struct Queues {
+pub(crate) struct Queues {
     emulator: Emulator,
     leads: String,
     dead_letters: String,
@@ -18,14 +18,14 @@ struct Queues {
 }
 
 impl Queues {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let emulator = Emulator::shared().unwrap();
         let aws = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
         let (leads, dead_letters) = (emulator.create_queue().unwrap(), emulator.create_queue().unwrap());
         Self { emulator, leads, dead_letters, aws }
     }
 
-    fn variables(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn variables(&self) -> Vec<(&str, &str)> {
         let aws = self.aws.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         aws.chain([("QUEUE", "sqs"), ("QUEUE_URL", &self.leads), ("DLQ_URL", &self.dead_letters)]).collect()
     }

@@ -3,6 +3,7 @@ mod house;
 mod stop;
 mod tasks;
 mod webhook;
+mod write_timeout;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use runtime::{Config, QueueKind, Variables};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::connections::serve;
+use self::connections::{Bounds, serve};
 pub(crate) use self::house::janitor;
 use self::house::{JANITOR_INTERVAL, keep_house};
 use self::stop::StopSignals;
@@ -105,7 +106,8 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         ready_ms = started.elapsed().as_millis(),
         "ready"
     );
-    tasks.spawn("the server", serve(listener, router, config.read_timeout, shutdown.clone()));
+    let bounds = Bounds { timeout: config.read_timeout, connections: config.max_connections };
+    tasks.spawn("the server", serve(listener, router, bounds, shutdown.clone()));
 
     let ended_by_itself = tokio::select! {
         () = signals.next() => None,

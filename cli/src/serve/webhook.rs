@@ -12,6 +12,9 @@ use runtime::Config;
 
 use crate::app::App;
 
+/// How long the body of a refused request is waited for.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// `POST /leads`.
 pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> anyhow::Result<Router> {
     let authenticator = if config.webhook_secrets.is_empty() {
@@ -32,11 +35,31 @@ pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> an
 
 async fn take_in(ingest: &Ingest, request: Request, limit: Duration) -> http::Response<Body> {
     let (parts, body) = request.into_parts();
+    if let Some(refusal) = ingest.refuse_head(&parts.headers) {
+        discard(body).await;
+        return refusal.map(Body::from);
+    }
     let answer = match read(body, limit).await {
         Ok(body) => ingest.handle(http::Request::from_parts(parts, body)).await,
         Err(why) => ingest.refuse_unread(why),
     };
     answer.map(Body::from)
+}
+
+/// Reads a body for a moment and keeps nothing of it. A client that sends its body before it looks at the answer would
+/// otherwise see a connection that is reset in place of the answer.
+async fn discard(mut body: Body) {
+    let mut left = MAX_BODY_BYTES;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let read = frame.data_ref().map_or(0, bytes::Bytes::len);
+            left = left.saturating_sub(read.max(1));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 /// Reads a body to its end. Of one that is too large, no more than shows it.
@@ -65,6 +88,15 @@ mod tests {
         assert_eq!(read_of(vec![full()]).await, Ok(MAX_BODY_BYTES));
         assert_eq!(read_of(vec![full(), Ok(vec![b' '])]).await, Err(Unread::TooLarge));
         assert_eq!(read_of(vec![Ok(vec![b'{']), reset()]).await, Err(Unread::Broken));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_of_a_refused_request_is_not_waited_for() {
+        let started = tokio::time::Instant::now();
+        discard(Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>())).await;
+        let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1024]));
+        discard(Body::from_stream(endless)).await;
+        assert_eq!(started.elapsed(), DISCARD_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]

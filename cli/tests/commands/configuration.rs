@@ -58,7 +58,11 @@ fn an_empty_database_is_migrated_once_and_holds_no_leads() {
     assert!(folder.run(&["migrate"]).err.contains("up to date already"));
     let doctor = folder.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "{}", doctor.text());
-    assert!(doctor.text().lines().all(|line| line.starts_with("ok ")), "{}", doctor.text());
+    // Without secrets it is open to this machine, and to a proxy on it.
+    let warned: Vec<_> =
+        doctor.text().lines().filter(|line| !line.starts_with("ok ")).map(str::to_owned).collect();
+    assert!(warned.len() == 1 && warned[0].starts_with("warn  exposure "), "{}", doctor.text());
+    assert!(warned[0].contains("proxy") && warned[0].contains("WEBHOOK_SECRETS"), "{warned:?}");
     for list in ["leads", "dead-letters", "quarantine"] {
         assert_eq!(folder.json(&[list, "list"]), json!({ "items": [] }));
         let table = folder.run(&[list, "list"]);
@@ -163,6 +167,35 @@ fn the_doctor_knows_a_weak_secret_and_does_not_repeat_it() {
         assert_eq!(doctor.code, Some(i32::from(outcome.starts_with("FAIL"))));
         assert!(!text.contains("hush") && !text.contains(good), "{text}");
     }
+}
+
+#[test]
+fn the_doctor_warns_of_what_others_could_read() {
+    let (webhook, admin) = ("c2b1a0f9e8d7c6b5a4938271605f4e3d", "5f0a1b2c3d4e5f60718293a4b5c6d7e8");
+    let folder = Folder::new().with("WEBHOOK_SECRETS", webhook).with("ADMIN_TOKEN", admin);
+    let text = folder.run(&["doctor"]).text();
+    assert!(text.contains("ok    exposure ") && text.contains("ok    transport "), "{text}");
+    assert!(text.contains("0 signing keys, 1 token: a secret without whsec_ checks no signature"), "{text}");
+
+    let folder = folder.with("HOST", "0.0.0.0").with("GEMINI_BASE_URL", "http://gemini.example");
+    let folder = folder.with("AI_PROVIDER", "gemini").with("GEMINI_API_KEY", "a-key-of-nobody");
+    let text = folder.run(&["doctor"]).text();
+    assert!(text.contains("warn  exposure ") && text.contains("in clear text"), "{text}");
+    assert!(text.contains("warn  transport ") && text.contains("GEMINI_BASE_URL"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_database_file_is_private_and_the_doctor_says_where_not() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new();
+    folder.run(&["migrate"]);
+    let file = folder.path("revenueflow.db");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let text = folder.run(&["doctor"]).text();
+    assert!(text.contains("warn  database ") && text.contains("chmod 600 revenueflow.db*"), "{text}");
 }
 
 #[test]

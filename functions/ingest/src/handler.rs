@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use intake::{Authenticator, MAX_BODY_BYTES, parse_webhook};
 use lead::{Clock, FieldNote, LeadEvent};
 
@@ -42,6 +42,15 @@ impl Ingest {
         let outcome = Outcome::Unread(why);
         outcome.record(0, Duration::ZERO);
         outcome.response()
+    }
+
+    /// The refusal of a request whose head alone shows that it is not authenticated. None where its body has to be read
+    /// first. Whoever knows no secret has no body buffered.
+    pub fn refuse_head(&self, headers: &HeaderMap) -> Option<Response<Bytes>> {
+        let cause = self.authenticator.precheck(headers, self.clock.now()).err()?;
+        let outcome = Outcome::Unauthorized(cause);
+        outcome.record(0, Duration::ZERO);
+        Some(outcome.response())
     }
 
     async fn receive(&self, request: &Request<Bytes>) -> Outcome {

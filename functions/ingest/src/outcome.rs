@@ -70,7 +70,9 @@ impl Outcome {
             Self::Rejected(rejection) => {
                 tracing::info!(outcome, error = rejection.error, field = rejection.field, bytes, "webhook");
             }
-            Self::Unauthorized(cause) => tracing::info!(outcome, error = cause.code(), bytes, "webhook"),
+            Self::Unauthorized(cause) => {
+                tracing::info!(outcome, error = cause.code(), reason = %cause, bytes, "webhook");
+            }
             Self::TooLarge | Self::Unread(_) | Self::MethodNotAllowed => {
                 tracing::info!(outcome, bytes, "webhook");
             }

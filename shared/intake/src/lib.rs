@@ -59,7 +59,7 @@ mod rejection;
 mod repeated;
 mod signature;
 
-pub use auth::{AuthError, Authenticator, MIN_SECRET_CHARS, SecretError, TOKEN_HEADER};
+pub use auth::{AuthError, Authenticator, MIN_SECRET_CHARS, MessageId, Proof, SecretError, TOKEN_HEADER};
 pub use limits::{
     MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, MAX_FIELDS, MAX_ITEMS, MAX_KEY_CHARS, MAX_LINE_CHARS,
     MAX_NOTES, MAX_PHONE_CHARS, MAX_TEXT_CHARS,

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, MessageId};
 
 /// How far a signature's timestamp may be from our clock, both ways.
 pub const TIMESTAMP_TOLERANCE: Duration = Duration::from_mins(5);
@@ -36,39 +36,77 @@ pub(crate) fn signing_key(encoded: &str) -> Option<SecretSlice<u8>> {
     (key.expose_secret().len() >= MIN_SIGNING_KEY_BYTES).then_some(key)
 }
 
-/// Checks that one of the keys signed the body, lately.
-pub(crate) fn verify(
-    keys: &[SecretSlice<u8>],
-    headers: &HeaderMap,
-    body: &[u8],
-    now: Timestamp,
-) -> Result<(), AuthError> {
-    let header = |name: &str| headers.get(name).ok_or(AuthError::MissingCredentials);
-    let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
-    let signatures = header("webhook-signature")?.to_str().map_err(|_| AuthError::BadSignature)?;
-    let sent: i64 =
-        timestamp.to_str().ok().and_then(|text| text.parse().ok()).ok_or(AuthError::BadSignature)?;
+/// The headers of a signature, by the names of the specification and by those of its forerunner Svix, which large senders
+/// still use: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
+const FAMILIES: [[&str; 3]; 2] = [
+    ["webhook-id", "webhook-timestamp", "webhook-signature"],
+    ["svix-id", "svix-timestamp", "svix-signature"],
+];
 
-    let mut valid = Choice::from(0);
-    for key in keys {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(key.expose_secret()).map_err(|_| AuthError::BadSignature)?;
-        for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-            mac.update(part);
+/// A request that says that it is signed. Its headers are sound and its timestamp is fresh; its signature is not checked.
+pub(crate) struct Signed<'h> {
+    id: MessageId,
+    timestamp: &'h [u8],
+    signatures: Vec<Vec<u8>>,
+}
+
+impl<'h> Signed<'h> {
+    /// Reads the headers of a signature.
+    pub(crate) fn read(headers: &'h HeaderMap, now: Timestamp) -> Result<Self, AuthError> {
+        let is_complete = |names: &&[&str; 3]| names.iter().all(|name| headers.contains_key(*name));
+        let [id, timestamp, signature] =
+            FAMILIES.iter().find(is_complete).ok_or(AuthError::MissingCredentials)?;
+        let id = only(headers, id).and_then(MessageId::parse).ok_or(AuthError::BadMessageId)?;
+        let timestamp = only(headers, timestamp).ok_or(AuthError::BadSignature)?;
+        let sent: i64 = std::str::from_utf8(timestamp)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .ok_or(AuthError::BadSignature)?;
+        if now.as_second().abs_diff(sent) > TIMESTAMP_TOLERANCE.as_secs() {
+            return Err(AuthError::StaleTimestamp);
         }
-        let expected = mac.finalize().into_bytes();
-        let given = signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,"));
-        for given in given.take(MAX_SIGNATURES).filter_map(|text| BASE64.decode(text).ok()) {
-            valid |= expected.as_slice().ct_eq(&given);
+        let signatures = headers.get_all(*signature).iter().filter_map(|value| value.to_str().ok());
+        Ok(Self { id, timestamp, signatures: signatures.flat_map(v1).take(MAX_SIGNATURES).collect() })
+    }
+
+    /// Checks that one of the keys signed the body, and gives the id that it signed with it.
+    pub(crate) fn verify(self, keys: &[SecretSlice<u8>], body: &[u8]) -> Result<MessageId, AuthError> {
+        let mut valid = Choice::from(0);
+        for key in keys {
+            let mut mac =
+                Hmac::<Sha256>::new_from_slice(key.expose_secret()).map_err(|_| AuthError::BadSignature)?;
+            for part in [self.id.as_str().as_bytes(), b".", self.timestamp, b".", body] {
+                mac.update(part);
+            }
+            let expected = mac.finalize().into_bytes();
+            for given in &self.signatures {
+                valid |= expected.as_slice().ct_eq(given);
+            }
         }
+        if bool::from(valid) { Ok(self.id) } else { Err(AuthError::BadSignature) }
     }
-    if !bool::from(valid) {
-        Err(AuthError::BadSignature)
-    } else if now.as_second().abs_diff(sent) > TIMESTAMP_TOLERANCE.as_secs() {
-        Err(AuthError::StaleTimestamp)
-    } else {
-        Ok(())
-    }
+}
+
+/// The value of a header that is there once.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { Some(value.as_bytes()) }
+}
+
+/// The signatures of version 1 in one header line. Blanks separate them, and commas where a proxy has joined several lines;
+/// a comma is also what follows the version, and no character of base64.
+fn v1(line: &str) -> impl Iterator<Item = Vec<u8>> {
+    let mut parts = line.split([' ', '\t', ',']).filter(|part| !part.is_empty());
+    std::iter::from_fn(move || {
+        while let Some(part) = parts.next() {
+            if part == "v1" {
+                return Some(parts.next().and_then(|text| BASE64.decode(text).ok()));
+            }
+        }
+        None
+    })
+    .flatten()
 }
 
 #[cfg(test)]
@@ -77,7 +115,7 @@ mod tests {
     use standardwebhooks::Webhook;
 
     use super::*;
-    use crate::Authenticator;
+    use crate::{Authenticator, Proof};
 
     const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     const OTHER: &str = "whsec_ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=";
@@ -104,10 +142,14 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn msg_1() -> Proof {
+        Proof::Signature(MessageId::parse(b"msg_1").unwrap())
+    }
+
     #[test]
     fn what_the_reference_implementation_signs_is_accepted() {
         let headers = headers(SENT, &signed(SECRET, SENT, "body"));
-        assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(()));
+        assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(msg_1()));
     }
 
     #[test]
@@ -169,6 +211,70 @@ mod tests {
         assert!(accepts(&[SECRET], &format!("v1a,xyz {old} {new}")));
         assert!(!accepts(&[SECRET], &old));
         assert!(!accepts(&["a static token of ours"], &new));
+        assert!(accepts(&[SECRET], &format!("{old},{new}")) && accepts(&[SECRET], &format!("{old}, {new}")));
+    }
+
+    #[test]
+    fn signatures_may_come_in_several_lines() {
+        let mut headers = headers(SENT, &signed(OTHER, SENT, "body"));
+        headers.append("webhook-signature", "v1a,xyz".parse().unwrap());
+        headers.append("webhook-signature", signed(SECRET, SENT, "body").parse().unwrap());
+        assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(msg_1()));
+    }
+
+    #[test]
+    fn the_names_of_svix_are_the_same_scheme() {
+        let mut svix = HeaderMap::new();
+        for (name, value) in &headers(SENT, &signed(SECRET, SENT, "body")) {
+            svix.insert(
+                http::HeaderName::try_from(name.as_str().replace("webhook", "svix")).unwrap(),
+                value.clone(),
+            );
+        }
+        assert_eq!(authenticator(&[SECRET]).authenticate(&svix, b"body", at(SENT)), Ok(msg_1()));
+        assert_eq!(
+            authenticator(&[SECRET]).authenticate(&svix, b"bodY", at(SENT)),
+            Err(AuthError::BadSignature)
+        );
+        // The headers of a family belong together.
+        let id = svix.remove("svix-id").unwrap();
+        svix.insert("webhook-id", id);
+        assert_eq!(
+            authenticator(&[SECRET]).authenticate(&svix, b"body", at(SENT)),
+            Err(AuthError::MissingCredentials)
+        );
+    }
+
+    #[test]
+    fn an_id_with_a_dot_or_of_any_length_is_refused() {
+        // A body that holds a timestamp, signed, and sent on with the boundaries moved.
+        let body = format!("x.{SENT}.{{}}");
+        let mut moved = headers(SENT, &signed(SECRET, SENT, &body));
+        assert_eq!(authenticator(&[SECRET]).authenticate(&moved, body.as_bytes(), at(SENT)), Ok(msg_1()));
+        moved.insert("webhook-id", format!("msg_1.{SENT}.x").parse().unwrap());
+        let result = authenticator(&[SECRET]).authenticate(&moved, b"{}", at(SENT));
+        assert_eq!(result, Err(AuthError::BadMessageId));
+        let sign = |id: &str| Webhook::new(SECRET).unwrap().sign(id, SENT, b"body").unwrap();
+        for (id, is_sound) in [("a".repeat(128), true), ("a".repeat(129), false), (String::new(), false)] {
+            let mut headers = headers(SENT, &sign(&id));
+            headers.insert("webhook-id", id.parse().unwrap());
+            let result = authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT));
+            assert_eq!(result.is_ok(), is_sound, "{id}");
+        }
+        let mut twice = headers(SENT, &signed(SECRET, SENT, "body"));
+        twice.append("webhook-id", "msg_2".parse().unwrap());
+        let result = authenticator(&[SECRET]).authenticate(&twice, b"body", at(SENT));
+        assert_eq!(result, Err(AuthError::BadMessageId));
+    }
+
+    #[test]
+    fn a_secret_without_its_prefix_signs_nothing() {
+        let key = "0123456789abcdef0123456789abcdef";
+        let signed = headers(SENT, &signed(SECRET, SENT, "body"));
+        let result = authenticator(&[key]).authenticate(&signed, b"body", at(SENT));
+        assert_eq!(result, Err(AuthError::NoSigningKey));
+        assert!(AuthError::NoSigningKey.to_string().contains("whsec_"));
+        assert!(AuthError::BadSignature.to_string().contains("whsec_"));
     }
 
     #[test]
@@ -176,8 +282,8 @@ mod tests {
         let headers = headers(SENT, &signed(SECRET, SENT, "body"));
         for (offset, expected) in [
             (-301, Err(AuthError::StaleTimestamp)),
-            (-300, Ok(())),
-            (300, Ok(())),
+            (-300, Ok(msg_1())),
+            (300, Ok(msg_1())),
             (301, Err(AuthError::StaleTimestamp)),
         ] {
             let result = authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT + offset));
@@ -198,6 +304,6 @@ mod tests {
     fn a_signature_without_padding_is_the_same_signature() {
         let signature = signed(SECRET, SENT, "body");
         let headers = headers(SENT, signature.trim_end_matches('='));
-        assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(()));
+        assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(msg_1()));
     }
 }

@@ -26,8 +26,11 @@ const MIN_ADMIN_TOKEN_CHARS: usize = 16;
 pub struct Config {
     /// `HOST` and `PORT`: where the HTTP server listens.
     pub listen: SocketAddr,
-    /// `READ_TIMEOUT_SECONDS`: how long a client may take for the head of a request, and again for its body.
+    /// `READ_TIMEOUT_SECONDS`: how long a client may take for the head of a request, again for its body, and again to take
+    /// an answer.
     pub read_timeout: Duration,
+    /// `MAX_CONNECTIONS`: connections of clients at once.
+    pub max_connections: usize,
     /// `STOP_TIMEOUT_SECONDS`: how long what is running may take once the process is told to stop.
     pub stop_timeout: Duration,
     /// `DATABASE_URL`.
@@ -107,6 +110,7 @@ impl Config {
         let config = Self {
             listen: SocketAddr::new(host, variables.number("PORT", 3000, 0..=u16::MAX)?),
             read_timeout: Duration::from_secs(variables.number("READ_TIMEOUT_SECONDS", 30, 1..=600)?),
+            max_connections: variables.number("MAX_CONNECTIONS", 1_000, 1..=100_000)?,
             stop_timeout: Duration::from_secs(variables.number("STOP_TIMEOUT_SECONDS", 25, 1..=600)?),
             database_url: variables
                 .text("DATABASE_URL")

@@ -1,8 +1,9 @@
 use std::io::IsTerminal as _;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tracing::Level;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::Registry;
@@ -19,6 +20,42 @@ pub enum LogFormat {
     Json,
 }
 
+/// The crates of this workspace that log, as the compiler writes their names. The lines of every other crate are left
+/// out beyond [`FOREIGN_LEVEL`], whatever `RUST_LOG` asks for.
+const OWN: [&str; 27] = [
+    "analysis",
+    "api",
+    "assembly",
+    "breaker",
+    "cloud",
+    "crm",
+    "database",
+    "dead_letter",
+    "e2e",
+    "enrich",
+    "enrichment",
+    "grounding",
+    "ingest",
+    "intake",
+    "janitor",
+    "lead",
+    "migrate",
+    "outbound",
+    "pipeline",
+    "queue",
+    "revenueflow",
+    "routing",
+    "runtime",
+    "sandbox",
+    "store",
+    "console",
+    "operations",
+];
+
+/// The most that a crate of others may log. Beyond it, clients write down what they send and receive: the AWS SDK logs
+/// whole bodies of SQS messages at `trace`, and with them names and addresses.
+const FOREIGN_LEVEL: Level = Level::INFO;
+
 /// Sends log lines to a writer, as `RUST_LOG` asks (default `info`). Only the first call of a process counts.
 ///
 /// Logs go to standard error; standard output is for data.
@@ -30,7 +67,8 @@ pub fn init_logs<W>(variables: &Variables<'_>, format: LogFormat, writer: W) -> 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = log_filter(variables)?;
+    let may_be = filter_fn(|line| may_be_written(*line.level(), line.target()));
+    let filter = log_filter(variables)?.and(may_be.with_max_level_hint(LevelFilter::TRACE));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).compact().boxed(),
@@ -58,6 +96,11 @@ pub(crate) fn log_filter(variables: &Variables<'_>) -> Result<Targets, ConfigErr
         let problem = "must be error, warn, info, debug, trace or off, or a filter such as info,queue=debug";
         ConfigError::new("RUST_LOG", format!("{problem}, not {text:?}"))
     })
+}
+
+/// Whether a line may be written at all: one of ours at any level, one of another crate up to [`FOREIGN_LEVEL`].
+fn may_be_written(level: Level, target: &str) -> bool {
+    level <= FOREIGN_LEVEL || OWN.contains(&target.split("::").next().unwrap_or(target))
 }
 
 /// Starts collecting metrics; the handle renders them in Prometheus' text format. None when already started.
@@ -95,6 +138,36 @@ mod tests {
         assert_eq!(read("WARN").unwrap(), "warn");
         assert_eq!(read("off").unwrap(), "off");
         assert_eq!(read("info,queue=debug").unwrap(), "queue=debug,info");
+    }
+
+    #[test]
+    fn no_crate_of_others_logs_what_it_sends_or_receives() {
+        for target in
+            ["aws_smithy_runtime::client", "aws_sdk_sqs", "sqlx::query", "hyper::proto", "storefront"]
+        {
+            assert!(may_be_written(Level::WARN, target) && may_be_written(Level::INFO, target), "{target}");
+            assert!(
+                !may_be_written(Level::DEBUG, target) && !may_be_written(Level::TRACE, target),
+                "{target}"
+            );
+        }
+        for target in ["store", "queue::redis", "revenueflow::serve"] {
+            assert!(may_be_written(Level::TRACE, target), "{target}");
+        }
+    }
+
+    #[test]
+    fn every_crate_of_the_workspace_is_known() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for folder in ["shared", "functions"] {
+            for member in std::fs::read_dir(root.join(folder)).unwrap() {
+                let member = member.unwrap();
+                if member.path().join("Cargo.toml").exists() {
+                    let name = member.file_name().to_string_lossy().replace('-', "_");
+                    assert!(OWN.contains(&name.as_str()), "add {name} to OWN, or its debug lines are lost");
+                }
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod crm;
 mod place;
 mod report;
 mod secrets;
+mod transport;
 mod work;
 
 use std::collections::BTreeSet;
@@ -30,9 +31,11 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
         if as_asked {
             secrets::exposure(&mut report, &config);
             secrets::secrets(&mut report, &config);
+            transport::transport(&mut report, &config);
         } else {
             report.skip("exposure", "needs a configuration without failures");
             report.skip("secrets", "need a configuration without failures");
+            report.skip("transport", "needs a configuration without failures");
         }
     }
     output::note(&match report.failed {

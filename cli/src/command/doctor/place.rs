@@ -41,7 +41,14 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
     database.close().await;
     match is_migrated {
         Ok(true) => {
-            report.ok(CHECK, format!("{backend}, schema up to date"));
+            match widely_readable(&config.database_url) {
+                None => report.ok(CHECK, format!("{backend}, schema up to date")),
+                Some(file) => report.warn(
+                    CHECK,
+                    format!("{backend}, schema up to date; other users of this machine can open {file}"),
+                    &format!("chmod 600 {file}*"),
+                ),
+            }
             true
         }
         Ok(false) => {
@@ -54,6 +61,24 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
             false
         }
     }
+}
+
+/// The file of an SQLite database that users other than its owner may read or write, or whose log they may.
+#[cfg(unix)]
+fn widely_readable(url: &str) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = database::sqlite_file(url)?.display().to_string();
+    let is_wide = |ending: &str| {
+        let found = std::fs::metadata(format!("{file}{ending}"));
+        found.is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+    };
+    ["", "-wal", "-shm"].into_iter().any(is_wide).then_some(file)
+}
+
+#[cfg(not(unix))]
+fn widely_readable(_url: &str) -> Option<String> {
+    None
 }
 
 /// Puts everything together. The database, the files and the analyst were looked at before: what is left to go wrong is

@@ -14,11 +14,23 @@ const MIN_DISTINCT_CHARS: usize = 8;
 /// That a public address has its secrets, and that `ADMIN_TOKEN` is long enough and no webhook's, is checked by the
 /// configuration itself.
 pub(super) fn exposure(report: &mut Report, config: &Config) {
+    const CHECK: &str = "exposure";
     let listen = config.listen;
-    match (config.is_loopback(), config.webhook_secrets.is_empty()) {
-        (true, true) => report.ok("exposure", format!("{listen}, this machine only, anyone on it may post")),
-        (true, false) => report.ok("exposure", format!("{listen}, this machine only")),
-        (false, _) => report.ok("exposure", format!("{listen}, open to the network, secrets are required")),
+    let is_open = config.webhook_secrets.is_empty() || config.admin_token.is_none();
+    match (config.is_loopback(), is_open) {
+        (true, true) => report.warn(
+            CHECK,
+            format!(
+                "{listen}, this machine only: whoever can reach it needs no secret to post or to read leads"
+            ),
+            "behind a proxy or tunnel set WEBHOOK_SECRETS and ADMIN_TOKEN first: docs/security.md",
+        ),
+        (true, false) => report.ok(CHECK, format!("{listen}, this machine only")),
+        (false, _) => report.warn(
+            CHECK,
+            format!("{listen}, open to the network in clear text, secrets are required"),
+            "put a proxy that speaks TLS in front and listen on 127.0.0.1: docs/security.md",
+        ),
     }
 }
 
@@ -29,11 +41,11 @@ pub(super) fn secrets(report: &mut Report, config: &Config) {
     if webhook.is_empty() && admin.is_none() {
         return report.ok(CHECK, "none, and none are needed on this machine");
     }
-    if !webhook.is_empty()
-        && let Err(error) = Authenticator::new(webhook.iter().cloned())
-    {
-        return report.fail(CHECK, &Advice::new(error.to_string(), DRAW).into());
-    }
+    let (tokens, keys) = match Authenticator::new(webhook.iter().cloned()) {
+        Ok(authenticator) => authenticator.counts(),
+        Err(_) if webhook.is_empty() => (0, 0),
+        Err(error) => return report.fail(CHECK, &Advice::new(error.to_string(), DRAW).into()),
+    };
     let guessable = (1..).zip(webhook).find(|(_, secret)| can_be_guessed(secret));
     if let Some((position, _)) = guessable {
         return report.warn(CHECK, format!("WEBHOOK_SECRETS: secret {position} can be guessed"), DRAW);
@@ -43,7 +55,9 @@ pub(super) fn secrets(report: &mut Report, config: &Config) {
     }
     let webhook = count(webhook.len(), "webhook secret", "webhook secrets");
     let admin = if admin.is_some() { "an admin token" } else { "no admin token" };
-    report.ok(CHECK, format!("{webhook}, {admin}, long enough"));
+    let (tokens, keys) = (count(tokens, "token", "tokens"), count(keys, "signing key", "signing keys"));
+    let kinds = format!("{keys}, {tokens}: a secret without whsec_ checks no signature");
+    report.ok(CHECK, format!("{webhook} ({kinds}), {admin}, long enough"));
 }
 
 fn can_be_guessed(secret: &SecretString) -> bool {

@@ -46,16 +46,52 @@ pub async fn local_only(request: Request, next: Next) -> Response {
     }
 }
 
+/// Headers that say that a request came through a proxy, in lower case. A name that ends in `-` stands for all that begin
+/// with it. From the documentation of nginx, Caddy, `HAProxy`, Traefik, Envoy, Cloudflare, Fastly, Akamai, Fly.io, ngrok and
+/// the load balancers of AWS, Google and Azure; RFC 7239 (`Forwarded`), RFC 9110 7.6.3 (`Via`), RFC 8586 (`CDN-Loop`).
+const OF_A_PROXY: [&str; 22] = [
+    "forwarded",
+    "x-forwarded",
+    "x-forwarded-",
+    "x-real-ip",
+    "via",
+    "x-original-",
+    "x-client-ip",
+    "client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-",
+    "cdn-loop",
+    "fastly-",
+    "akamai-",
+    "fly-",
+    "x-envoy-",
+    "x-azure-",
+    "x-appengine-",
+    "x-amzn-trace-id",
+    "x-arr-",
+    "ngrok-",
+    "x-proxyuser-ip",
+];
+
 /// Whether a request may see and do everything.
 ///
 /// Without a token the server listens on loopback only (the configuration sees to that), so that no other machine
 /// reaches it. A browser on this machine does, on behalf of any page it shows: a page that posts across sites is known by
-/// its `Origin`, one that had its own name resolve to this machine by its `Host`.
+/// its `Origin`, one that had its own name resolve to this machine by its `Host`. A proxy on this machine does too, and often
+/// names a loopback address as the `Host`: it is known by the headers that proxies add. One that adds none cannot be told
+/// from a client on this machine; `docs/security.md` says so.
 pub(super) fn check(token: Option<&Token>, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if let Some(token) = token {
         let is_known =
             only(headers, header::AUTHORIZATION).and_then(bearer).is_some_and(|offered| token.is(offered));
         return if is_known { Ok(()) } else { Err(ApiError::unauthorized()) };
+    }
+    if headers.keys().any(|name| is_of_a_proxy(name.as_str())) {
+        return Err(ApiError::forbidden(
+            "without ADMIN_TOKEN and WEBHOOK_SECRETS no request through a proxy is answered; hint: set both, \
+             docs/security.md says how to run behind a proxy",
+        ));
     }
     // HTTP/2, and a request line with a whole URL, name the host in the URI.
     let named = uri.authority().map(axum::http::uri::Authority::as_str);
@@ -78,6 +114,10 @@ pub(super) fn check(token: Option<&Token>, uri: &Uri, headers: &HeaderMap) -> Re
         }
     }
     Ok(())
+}
+
+fn is_of_a_proxy(header: &str) -> bool {
+    OF_A_PROXY.iter().any(|known| header == *known || (known.ends_with('-') && header.starts_with(known)))
 }
 
 /// The value of a header that is there once.
@@ -181,6 +221,32 @@ mod tests {
         assert!(!allowed(None, "/leads", &[(header::HOST, "localhost"), (header::HOST, "evil.example")]));
         assert!(!allowed(None, "http://evil.example/leads", &[(header::HOST, "localhost")]));
         assert!(allowed(None, "http://localhost/leads", &[]));
+    }
+
+    #[test]
+    fn without_a_token_requests_through_a_proxy_are_refused() {
+        let host = (header::HOST, "127.0.0.1:3000");
+        for name in [
+            "Forwarded",
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "X-Forwarded-Proto",
+            "X-Real-IP",
+            "Via",
+            "CF-Connecting-IP",
+            "CF-Ray",
+            "True-Client-IP",
+            "X-Original-Forwarded-For",
+            "CDN-Loop",
+            "Fly-Client-IP",
+        ] {
+            let proxied = (HeaderName::from_bytes(name.as_bytes()).unwrap(), "203.0.113.7");
+            assert!(!allowed(None, "/leads", &[host.clone(), proxied.clone()]), "{name}");
+            let token = (header::AUTHORIZATION, "Bearer s3cret");
+            assert!(allowed(Some("s3cret"), "/leads", &[host.clone(), proxied, token]), "{name}");
+        }
+        let other = (HeaderName::from_static("x-request-id"), "1");
+        assert!(allowed(None, "/leads", &[host, other]));
     }
 
     #[test]

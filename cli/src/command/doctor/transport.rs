@@ -1,0 +1,135 @@
+use reqwest::Url;
+use runtime::{Config, EnrichmentSource, QueueKind};
+use secrecy::ExposeSecret as _;
+
+use super::report::Report;
+
+const CHECK: &str = "transport";
+
+/// Whether what goes to other machines is encrypted. URLs are not repeated: they may hold passwords.
+pub(super) fn transport(report: &mut Report, config: &Config) {
+    let mut is_sound = true;
+    if let Some(problem) = problem_of_postgres(&config.database_url) {
+        is_sound = false;
+        report.warn(CHECK, format!("DATABASE_URL: {problem}"), "add ?sslmode=verify-full");
+    }
+    for (variable, url) in others(config) {
+        if is_clear_text(&url) {
+            is_sound = false;
+            let secure = if variable == "REDIS_URL" { "rediss://" } else { "https://" };
+            let found = format!("{variable}: goes to another machine in clear text");
+            report.warn(CHECK, found, &format!("use {secure}, or a tunnel"));
+        }
+    }
+    if is_sound {
+        report.ok(CHECK, "nothing goes to another machine in clear text");
+    }
+}
+
+/// Why a connection to PostgreSQL may be read by others. The driver's default is `sslmode=prefer`: encrypted where the server
+/// offers it, verified never.
+fn problem_of_postgres(url: &str) -> Option<&'static str> {
+    if !url.starts_with("postgres") {
+        return None;
+    }
+    let url = Url::parse(url).ok()?;
+    let value = |names: &[&str]| {
+        url.query_pairs().find(|(name, _)| names.contains(&&**name)).map(|(_, value)| value.into_owned())
+    };
+    let host = value(&["host", "hostaddr"]).or_else(|| url.host_str().map(str::to_owned));
+    if host.is_none_or(|host| host.starts_with('/') || host.starts_with("%2F") || is_loopback(&host)) {
+        return None;
+    }
+    let mode = value(&["sslmode", "ssl-mode"]).or_else(|| std::env::var("PGSSLMODE").ok());
+    match mode.as_deref() {
+        Some("verify-full" | "verify-ca") => None,
+        Some("require") => Some("is encrypted to a server that is not verified"),
+        _ => Some("goes to another machine, in clear text where the server offers no encryption"),
+    }
+}
+
+/// The other addresses in use, each with its variable.
+fn others(config: &Config) -> Vec<(&'static str, String)> {
+    let mut urls = Vec::new();
+    let mut add = |variable, url: &str| urls.push((variable, url.to_owned()));
+    if let Some(redis) = config.redis_url.as_ref().filter(|_| config.queue == QueueKind::Redis) {
+        add("REDIS_URL", redis.expose_secret());
+    }
+    if let Some(sqs) = config.sqs.as_ref().filter(|_| config.queue == QueueKind::Sqs) {
+        add("QUEUE_URL", &sqs.queue_url);
+        add("DLQ_URL", &sqs.dead_letters_url);
+    }
+    if let Ok(endpoint) = std::env::var("AWS_ENDPOINT_URL") {
+        add("AWS_ENDPOINT_URL", &endpoint);
+    }
+    if config.ai.asks(runtime::AiProvider::Gemini) {
+        add("GEMINI_BASE_URL", &config.ai.gemini.base_url);
+    }
+    if let Some(bedrock) = &config.ai.bedrock.base_url {
+        add("BEDROCK_BASE_URL", bedrock);
+    }
+    for source in &config.enrichment.providers {
+        match source {
+            EnrichmentSource::Fixtures => {}
+            EnrichmentSource::ZoomInfo(zoominfo) => {
+                add("ZOOMINFO_BASE_URL", &zoominfo.base_url);
+                add("ZOOMINFO_TOKEN_URL", &zoominfo.token_url);
+            }
+            EnrichmentSource::Apollo(keyed) => add("APOLLO_BASE_URL", &keyed.base_url),
+            EnrichmentSource::PeopleDataLabs { keyed, .. } => add("PDL_BASE_URL", &keyed.base_url),
+            EnrichmentSource::Hunter(keyed) => add("HUNTER_BASE_URL", &keyed.base_url),
+            EnrichmentSource::Clearbit(keyed) => add("CLEARBIT_BASE_URL", &keyed.base_url),
+        }
+    }
+    urls
+}
+
+fn is_clear_text(url: &str) -> bool {
+    Url::parse(url)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "redis") && !url.host_str().is_some_and(is_loopback))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.to_ascii_lowercase().ends_with(".localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_elsewhere_needs_a_verified_connection() {
+        for (url, is_sound) in [
+            ("sqlite://revenueflow.db", true),
+            ("postgres://localhost/rf", true),
+            ("postgres://u:p@127.0.0.1:5432/rf", true),
+            ("postgres://u:p@[::1]/rf", true),
+            ("postgresql:///rf?host=/var/run/postgresql", true),
+            ("postgres://u:p@db.internal/rf", false),
+            ("postgres://u:p@10.0.0.5/rf?sslmode=prefer", false),
+            ("postgres://u:p@10.0.0.5/rf?sslmode=require", false),
+            ("postgres://u:p@10.0.0.5/rf?sslmode=verify-full", true),
+            ("postgresql://u:p@10.0.0.5/rf?sslmode=verify-ca&x=y", true),
+        ] {
+            assert_eq!(problem_of_postgres(url).is_none(), is_sound, "{url}");
+        }
+    }
+
+    #[test]
+    fn clear_text_is_fine_on_this_machine_alone() {
+        for (url, is_clear) in [
+            ("redis://127.0.0.1:6379", false),
+            ("redis://:hush@localhost", false),
+            ("redis://cache.internal:6379", true),
+            ("rediss://cache.internal:6379", false),
+            ("http://[::1]:8080", false),
+            ("http://gemini.example", true),
+            ("https://gemini.example", false),
+        ] {
+            assert_eq!(is_clear_text(url), is_clear, "{url}");
+        }
+    }
+}
