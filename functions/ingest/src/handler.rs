@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use intake::{Authenticator, MAX_BODY_BYTES, parse_lead};
-use lead::{Clock, LeadEvent};
+use lead::{Arrival, Clock, LeadEvent};
 
 use crate::outcome::{Outcome, Unread};
 use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
@@ -58,7 +58,15 @@ impl Ingest {
             return Outcome::Unauthorized(cause);
         }
         match parse_lead(body) {
-            Ok(lead) => self.accept(&LeadEvent::new(lead, now)).await,
+            Ok(lead) => {
+                let event = LeadEvent::new(lead, now);
+                let signed = self.authenticator.signed_webhook_id(headers).map(Arrival::webhook);
+                self.accept(&match signed {
+                    Some(arrival) => event.arriving(arrival),
+                    None => event,
+                })
+                .await
+            }
             Err(rejection) => {
                 self.quarantine(&QuarantinedBody::new(headers, body.clone(), rejection.clone(), now)).await;
                 Outcome::Rejected(rejection)

@@ -6,6 +6,7 @@
 //! lives in this crate alone: how to connect, and how a writing transaction begins.
 
 mod connect;
+mod connection;
 mod error;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -13,9 +14,7 @@ mod time;
 mod transaction;
 
 pub use connect::{Backend, Database};
+pub use connection::{Connection, Pool, STATEMENT_LIMIT};
 pub use error::DatabaseError;
 pub use time::{from_millis, to_millis};
 pub use transaction::WriteTransaction;
-
-/// A connection that a caller's statements run on, inside or outside a transaction.
-pub type Connection = sqlx::AnyConnection;

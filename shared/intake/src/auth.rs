@@ -113,6 +113,15 @@ impl Authenticator {
         }
     }
 
+    /// The `webhook-id` of a request that [`authenticate`](Self::authenticate) has accepted, where its signature covers it:
+    /// none for a request with a token, or where everyone is accepted.
+    pub fn signed_webhook_id<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        if self.is_open() || headers.contains_key(TOKEN_HEADER) {
+            return None;
+        }
+        headers.get("webhook-id")?.to_str().ok().filter(|id| !id.is_empty())
+    }
+
     /// Compares with every token, without stopping at the one that fits: how long it takes tells nothing.
     fn knows(&self, token: &[u8]) -> bool {
         let given: [u8; 32] = Sha256::digest(token).into();
@@ -193,6 +202,16 @@ mod tests {
         let anyone = |this: Authenticator| this.authenticate(&HeaderMap::new(), b"", Timestamp::UNIX_EPOCH);
         assert_eq!(anyone(Authenticator::open()), Ok(()));
         assert_eq!(anyone(new(&SECRETS).unwrap()), Err(AuthError::MissingCredentials));
+    }
+
+    #[test]
+    fn only_a_signature_vouches_for_a_webhook_id() {
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", HeaderValue::from_static("msg_1"));
+        assert_eq!(new(&SECRETS).unwrap().signed_webhook_id(&headers), Some("msg_1"));
+        assert_eq!(Authenticator::open().signed_webhook_id(&headers), None);
+        headers.insert(TOKEN_HEADER, HeaderValue::from_static(SECRETS[0]));
+        assert_eq!(new(&SECRETS).unwrap().signed_webhook_id(&headers), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`Failure`] says how every failure in the system is to be treated.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
+mod arrival;
 mod campaign;
 mod canonical;
 mod clock;
@@ -20,6 +21,7 @@ mod personal;
 mod record;
 mod status;
 
+pub use arrival::{Arrival, ArrivalError};
 pub use campaign::{CampaignId, CampaignIdError};
 pub use canonical::canonical_json;
 pub use clock::{Clock, ManualClock, SystemClock};

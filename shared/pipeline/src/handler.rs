@@ -4,7 +4,7 @@ use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::parse_lead;
 use jiff::Timestamp;
-use lead::{Failure, LeadEvent};
+use lead::{Arrival, Failure, LeadEvent};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::json;
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
@@ -187,7 +187,8 @@ pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> 
                 format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
             Failure::permanent("unreadable_message", problem)
         })?;
-        return Ok(LeadEvent::new(lead, sent_at));
+        // A job keeps its id through retries and redrives, but not its time: it is known by its content.
+        return Ok(LeadEvent::new(lead, sent_at).arriving(Arrival::Content));
     };
     if event.is_consistent() {
         Ok(event)

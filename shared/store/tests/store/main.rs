@@ -28,6 +28,7 @@ mod lists;
 mod order;
 mod quarantine;
 mod reopen;
+mod returns;
 mod spending;
 mod support;
 mod work;
