@@ -27,7 +27,8 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let database = Database::connect(&config.database_url, config.database_pool)
             .await
-            .context("DATABASE_URL: cannot open the database")?;
+            .context("DATABASE_URL: cannot open the database")?
+            .with_statement_limit(config.database_timeout);
         let pipeline = Arc::new(assembly::pipeline(config, &database, &clock)?);
         // Who may only use rows, as the functions on AWS do, must not be made to change tables.
         if !database.is_migrated().await? {
@@ -63,11 +64,15 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
 /// janitor.
 const RESEND_AFTER: Duration = Duration::from_secs(10);
 
+/// How long an idle worker waits for a message in one request. Shorter than a try of the AWS client may take, and than a
+/// process has to stop.
+const POLL: Duration = Duration::from_secs(4);
+
 fn sqs_queue(config: &Config, database: Database, clock: &Arc<dyn Clock>) -> anyhow::Result<SqsQueue> {
     let place = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
     let aws = runtime::aws::aws_config(&Variables::of_process())?;
     let sqs = Sqs::new(SqsClient::new(&aws), place.queue_url.clone(), Some(place.dead_letters_url.clone()));
     let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(clock)));
     let queue = SqsQueue::new(sqs, ledger, Arc::clone(clock), config.visibility_timeout);
-    Ok(queue.resending_after(RESEND_AFTER))
+    Ok(queue.resending_after(RESEND_AFTER).polling_for(POLL))
 }

@@ -4,12 +4,14 @@
 
 mod emulator;
 mod function;
+mod half_open;
 mod node;
 mod redis;
 mod server;
 
 pub use emulator::Emulator;
 pub use function::Function;
+pub use half_open::HalfOpen;
 pub use node::Node;
 pub use redis::Redis;
 pub use server::{Answer, Server};

@@ -9,6 +9,7 @@ use super::{existing, or_interrupted};
 use crate::app::App;
 use crate::output;
 use crate::serve::janitor;
+use crate::sink::DeadLetters;
 
 /// Puts back into the queue what the database and the spools know to be accepted and not finished, and says what it cannot
 /// find.
@@ -46,9 +47,9 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 /// Sends what is in spools that no running server has.
 async fn spools(config: &Config, app: &App) -> anyhow::Result<()> {
     let abandoned = Spool::abandoned(&config.spool_dir, config.spool_max_bytes)?;
-    let mut sent = 0;
+    let (mut sent, parked) = (0, DeadLetters(app.store.clone()));
     for spool in &abandoned.spools {
-        sent += or_interrupted(spool.drain(app.queue.as_ref())).await??;
+        sent += or_interrupted(spool.drain(app.queue.as_ref(), &parked)).await??;
     }
     output::note(&format!("spool: {} sent", count(usize::try_from(sent)?, "lead", "leads")));
     if abandoned.held > 0 {

@@ -92,7 +92,13 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
                 let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
                 let folder =
                     SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
-                let draining = keep_drained(spool.clone(), folder, Arc::clone(&app.queue), shutdown.clone());
+                let draining = keep_drained(
+                    spool.clone(),
+                    folder,
+                    Arc::clone(&app.queue),
+                    app.store.clone(),
+                    shutdown.clone(),
+                );
                 tasks.spawn("the spool's sender", draining);
                 Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker))
             }

@@ -22,9 +22,9 @@ pub(crate) struct DatabaseSink {
 impl DatabaseSink {
     async fn take_in(&self, event: &LeadEvent) -> Result<Acceptance, DatabaseError> {
         let mut transaction = self.store.database().begin().await?;
-        let accepted = self.store.accept_in(&mut transaction, event).await?;
+        let (accepted, event) = self.store.accept_arrival(&mut transaction, event).await?;
         if matches!(accepted, Accept::New | Accept::Revision) {
-            DatabaseQueue::send_in(&mut transaction, event, self.clock.now()).await?;
+            DatabaseQueue::send_in(&mut transaction, &event, self.clock.now()).await?;
         }
         transaction.commit().await?;
         Ok(match accepted {

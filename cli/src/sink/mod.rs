@@ -4,7 +4,7 @@ mod database;
 mod spooled;
 
 pub(crate) use database::DatabaseSink;
-pub(crate) use spooled::{SpoolFolder, SpooledSink, keep_drained};
+pub(crate) use spooled::{DeadLetters, SpoolFolder, SpooledSink, keep_drained};
 
 use ingest::{QuarantinedBody, SinkError};
 use store::{QuarantineItem, Store};

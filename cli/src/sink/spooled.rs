@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::{Acceptance, LeadSink, QuarantinedBody, SinkError};
-use lead::LeadEvent;
-use queue::{LeadQueue, QueueError, Sent, Spool};
+use lead::{Failure, LeadEvent};
+use queue::{LeadQueue, Park, QueueError, Sent, Spool};
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,8 @@ impl SpooledSink {
 impl LeadSink for SpooledSink {
     async fn accept(&self, event: &LeadEvent) -> Result<Acceptance, SinkError> {
         let acceptance = match self.send(event).await {
-            Some(Sent::Duplicate) => Acceptance::Duplicate,
+            // The job that it repeats was noted, or is noted by its worker.
+            Some(Sent::Duplicate) => return Ok(Acceptance::Duplicate),
             Some(Sent::Accepted) => {
                 self.waker.notify_one();
                 Acceptance::Accepted
@@ -101,13 +102,13 @@ pub(crate) async fn keep_drained(
     spool: Spool,
     left_in: SpoolFolder,
     queue: Arc<dyn LeadQueue>,
+    store: Store,
     shutdown: CancellationToken,
 ) {
+    let to = Drain { queue, parked: DeadLetters(store) };
     // What is left when the process is told to stop is the next one's.
     shutdown
-        .run_until_cancelled(async {
-            tokio::join!(drain_own(&spool, queue.as_ref()), drain_abandoned(&left_in, queue.as_ref()))
-        })
+        .run_until_cancelled(async { tokio::join!(drain_own(&spool, &to), drain_abandoned(&left_in, &to)) })
         .await;
 }
 
@@ -117,27 +118,27 @@ pub(crate) struct SpoolFolder {
     pub(crate) max_bytes: u64,
 }
 
-async fn drain_own(spool: &Spool, queue: &dyn LeadQueue) {
+async fn drain_own(spool: &Spool, to: &Drain) {
     let mut interval = every(DRAIN_INTERVAL);
     loop {
         interval.tick().await;
         metrics::gauge!("revenueflow_spool_bytes").set(bytes(spool));
         if !spool.is_empty()
-            && let Some(events) = drained(spool, queue).await
+            && let Some(events) = drained(spool, to).await
         {
             tracing::info!(events, "the queue is back: the spool is sent");
         }
     }
 }
 
-async fn drain_abandoned(folder: &SpoolFolder, queue: &dyn LeadQueue) {
+async fn drain_abandoned(folder: &SpoolFolder, to: &Drain) {
     let mut interval = every(ABANDONED_INTERVAL);
     loop {
         interval.tick().await;
         match Spool::abandoned(&folder.path, folder.max_bytes) {
             Ok(abandoned) => {
                 for spool in abandoned.spools {
-                    if let Some(events) = drained(&spool, queue).await {
+                    if let Some(events) = drained(&spool, to).await {
                         tracing::warn!(events, "what a dead process had spooled is sent");
                     }
                 }
@@ -147,16 +148,32 @@ async fn drain_abandoned(folder: &SpoolFolder, queue: &dyn LeadQueue) {
     }
 }
 
+/// Where a spool is emptied to.
+struct Drain {
+    queue: Arc<dyn LeadQueue>,
+    parked: DeadLetters,
+}
+
 /// How many events were sent; none where not all of them could be.
-async fn drained(spool: &Spool, queue: &dyn LeadQueue) -> Option<u64> {
-    match spool.drain(queue).await {
+async fn drained(spool: &Spool, to: &Drain) -> Option<u64> {
+    match spool.drain(to.queue.as_ref(), &to.parked).await {
         Ok(events) => Some(events),
         Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => None,
-        // What fits the spool fits Redis.
-        Err(error @ QueueError::TooLarge(_)) => {
-            tracing::error!(%error, "the spool cannot be sent");
+        Err(error @ (QueueError::TooLarge(_) | QueueError::Refused(_))) => {
+            tracing::error!(%error, "the queue refuses a spooled lead");
             None
         }
+    }
+}
+
+/// Keeps what the queue refuses for good among the dead letters, where an operator sees the reason and can send it again.
+pub(crate) struct DeadLetters(pub(crate) Store);
+
+#[async_trait]
+impl Park for DeadLetters {
+    async fn park(&self, event: &LeadEvent, reason: QueueError) -> Result<(), QueueError> {
+        let parked = janitor::give_up(&self.0, event, &Failure::from(reason)).await;
+        parked.map_err(|failure| QueueError::unavailable(failure.to_string()))
     }
 }
 

@@ -17,6 +17,7 @@ mod access;
 mod answer;
 mod boundary;
 mod crm;
+mod gauges;
 mod health;
 mod leads;
 mod parked;
@@ -50,6 +51,7 @@ pub struct ApiState {
     admin_token: Option<access::Token>,
     render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
     worker: Worker,
+    gauges: Arc<gauges::Gauges>,
     timeout: Duration,
 }
 
@@ -77,6 +79,7 @@ impl ApiState {
             admin_token: admin_token.map(access::Token::from),
             render_metrics: Arc::new(render_metrics),
             worker: Worker::Unsaid,
+            gauges: Arc::new(gauges::Gauges::new()),
             timeout: TIMEOUT,
         }
     }

@@ -73,9 +73,8 @@ impl DeadLetters {
     /// a newer one. When it comes twice it is said twice, since the first time may have died before people were told.
     async fn keep(&self, letter: &Letter) -> Result<bool, Failure> {
         let Letter { key, body, event, attempts, failure } = letter;
-        self.store.record_dead_letter(key, event.as_ref(), body, *attempts, failure).await?;
+        let id = self.store.record_dead_letter(key, event.as_ref(), body, *attempts, failure).await?;
         self.ledger.forget(key).await?;
-        let id = event.as_ref().map_or_else(|| key.clone(), |event| event.delivery_id().into());
         if self.store.dead_letter(&id).await?.is_none() {
             return Ok(false);
         }

@@ -38,6 +38,14 @@ impl Ledger for InTime {
         in_time(self.0.end(key, lease, ended)).await
     }
 
+    async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError> {
+        in_time(self.0.last_seen(key)).await
+    }
+
+    async fn note_sent(&self, key: &str) -> Result<(), QueueError> {
+        in_time(self.0.note_sent(key)).await
+    }
+
     async fn forget(&self, key: &str) -> Result<(), QueueError> {
         in_time(self.0.forget(key)).await
     }

@@ -42,6 +42,14 @@ impl Ledger for Unreachable {
         unreachable()
     }
 
+    async fn last_seen(&self, _: &str) -> Result<Option<Timestamp>, QueueError> {
+        unreachable()
+    }
+
+    async fn note_sent(&self, _: &str) -> Result<(), QueueError> {
+        unreachable()
+    }
+
     async fn forget(&self, _: &str) -> Result<(), QueueError> {
         unreachable()
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
-use intake::{Authenticator, MAX_BODY_BYTES, parse_webhook};
-use lead::{Clock, FieldNote, LeadEvent};
+use intake::{Authenticator, MAX_BODY_BYTES, Proof, parse_webhook};
+use lead::{Arrival, Clock, FieldNote, LeadEvent};
 
 use crate::outcome::{Outcome, Unread};
 use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
@@ -63,13 +63,19 @@ impl Ingest {
             return Outcome::TooLarge;
         }
         let now = self.clock.now();
-        if let Err(cause) = self.authenticator.authenticate(headers, body, now) {
-            return Outcome::Unauthorized(cause);
-        }
+        let proof = match self.authenticator.authenticate(headers, body, now) {
+            Ok(proof) => proof,
+            Err(cause) => return Outcome::Unauthorized(cause),
+        };
         match parse_webhook(body, Some(headers)) {
             Ok(parsed) => {
                 count(&parsed.notes);
-                self.accept(&LeadEvent::new(parsed.lead, now).with_notes(parsed.notes)).await
+                let event = LeadEvent::new(parsed.lead, now).with_notes(parsed.notes);
+                self.accept(&match proof {
+                    Proof::Signature(id) => event.arriving(Arrival::webhook(id.as_str())),
+                    Proof::None | Proof::Token => event,
+                })
+                .await
             }
             Err(rejection) => {
                 self.quarantine(&QuarantinedBody::new(headers, body.clone(), rejection.clone(), now)).await;

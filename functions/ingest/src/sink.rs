@@ -23,7 +23,7 @@ pub trait LeadSink: Send + Sync {
 pub enum Acceptance {
     /// It is on the queue.
     Accepted,
-    /// The same content of the same lead was accepted before, so there is nothing to do.
+    /// It repeats what the lead's newest delivery says, or was accepted before, so there is nothing to do.
     Duplicate,
 }
 

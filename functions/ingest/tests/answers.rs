@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Request};
 use intake::MAX_BODY_BYTES;
 use lead::{Clock as _, ManualClock};
 use serde_json::json;
-use support::{Fault, Fixture, json, request};
+use support::{Fault, Fixture, json, request, signed};
 
 const LEAD: &str = include_str!("../../../events/webhooks/minimal.json");
 const SAME_LEAD_AS_FORM: &str = include_str!("../../../events/webhooks/minimal.form");
@@ -38,6 +38,19 @@ async fn the_same_content_again_is_a_duplicate_and_other_content_is_not() {
     }
     assert_eq!(json(&fixture.post(REVISED_LEAD).await), json!({"status": "accepted", "lead_id": LEAD_ID}));
     assert_eq!(fixture.accepted().len(), 2);
+}
+
+#[tokio::test]
+async fn a_signed_webhook_id_identifies_the_delivery() {
+    let fixture = Fixture::new(Fault::None);
+    let mut statuses = Vec::new();
+    for (id, body) in [("msg_1", LEAD), ("msg_2", REVISED_LEAD), ("msg_1", LEAD), ("msg_3", LEAD)] {
+        statuses.push(json(&fixture.send(signed(id, body)).await)["status"].clone());
+    }
+    assert_eq!(statuses, ["accepted", "accepted", "duplicate", "accepted"]);
+    let mut unsigned = request(LEAD);
+    unsigned.headers_mut().insert("webhook-id", HeaderValue::from_static("msg_1"));
+    assert_eq!(json(&fixture.send(unsigned).await)["status"], "accepted", "anyone could send that header");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Janitor {
             .filter(|_| open.len() == BATCH as usize)
             .map(|last| Cursor::at(last.received_at, last.delivery_id()));
         let mut reconciled = Reconciled::default();
-        let done = self.send_again(&open, &mut reconciled).await;
+        let done = self.send_again(&open, false, &mut reconciled).await;
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         (round.requeued, round.elsewhere) = (count(reconciled.sent), count(reconciled.elsewhere));
         done
@@ -77,16 +77,23 @@ impl Janitor {
             let Some(last) = open.last() else { return Ok(reconciled) };
             place = Some(Cursor::at(last.received_at, last.delivery_id()));
             looked_at += open.len() as u64;
-            self.send_again(&open, &mut reconciled).await?;
+            self.send_again(&open, true, &mut reconciled).await?;
             progress(looked_at);
         }
     }
 
-    /// Sends events that the queue does not have.
-    async fn send_again(&self, events: &[LeadEvent], reconciled: &mut Reconciled) -> Result<(), Failure> {
+    /// Sends events that the queue does not have; `lost`: an operator says that it has lost them.
+    async fn send_again(
+        &self,
+        events: &[LeadEvent],
+        lost: bool,
+        reconciled: &mut Reconciled,
+    ) -> Result<(), Failure> {
         for event in events {
             let lead_id = &event.lead_id;
-            match self.queue.restore(event).await.map_err(Failure::from) {
+            let restored =
+                if lost { self.queue.restore_lost(event).await } else { self.queue.restore(event).await };
+            match restored.map_err(Failure::from) {
                 Ok(Restored::Sent) => {
                     tracing::warn!(%lead_id, "an open delivery was in no queue: sent again");
                     metrics::counter!("revenueflow_requeued_total").increment(1);

@@ -25,7 +25,7 @@ use store::Store;
 /// When `ICP_FILE`, `ROUTING_FILE`, `CRM_MAPPING_FILE` or `CRM_ALLOW_FILE` cannot be read.
 pub fn pipeline(config: &Config, database: &Database, clock: &Arc<dyn Clock>) -> anyhow::Result<Pipeline> {
     let icp = icp(config)?;
-    let store = Store::new(database.clone(), Arc::clone(clock));
+    let store = Store::new(database.clone(), Arc::clone(clock)).with_retry_window(config.retry_window);
     Ok(Pipeline {
         analyst: ai::guarded(config, &icp, &store, clock)?,
         enrichment: enrichment::waterfall(config, &store, clock)?,

@@ -149,10 +149,11 @@ impl Cloud {
         }))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let database = self.database().await?;
+        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock)?);
         Ok(Parts {
-            pipeline: Arc::new(assembly::pipeline(&config, &database, &clock)?),
-            ledger: Arc::new(DatabaseLedger::new(database.clone(), Arc::clone(&clock))),
-            store: Store::new(database, Arc::clone(&clock)),
+            ledger: Arc::new(DatabaseLedger::new(database, Arc::clone(&clock))),
+            store: pipeline.store.clone(),
+            pipeline,
             sqs: self.sqs().ok(),
             config,
             clock,

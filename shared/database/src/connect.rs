@@ -5,7 +5,11 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, AssertSqlSafe, Row as _};
 use tokio::sync::Semaphore;
 
-use crate::{DatabaseError, WriteTransaction};
+use crate::connection::{self, STATEMENT_LIMIT};
+use crate::{DatabaseError, Pool, WriteTransaction};
+
+/// How long it may take to get a connection.
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 
 /// `PRAGMA user_version` of an SQLite file that holds no remains of deleted content.
 const CLEAN_VERSION: i64 = 1;
@@ -41,7 +45,7 @@ pub enum Traces {
 /// A pool of connections. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pool: AnyPool,
+    pool: Pool,
     backend: Backend,
     /// SQLite has one writer at a time. Waiting here is fair and wakes at once; waiting in SQLite polls.
     writer: Arc<Semaphore>,
@@ -51,7 +55,8 @@ impl Database {
     /// Opens a pool of at most `max_connections` on `sqlite://path` (created where missing) or `postgres://..`.
     ///
     /// SQLite runs with a write-ahead log and full synchronisation: what is committed survives a power cut. It overwrites
-    /// deleted content with zeros, and a file that it creates can be read by its owner alone.
+    /// deleted content with zeros, and a file that it creates can be read by its owner alone. On PostgreSQL a statement may
+    /// take 30 seconds, unless [`with_statement_limit`](Self::with_statement_limit) says otherwise.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let (backend, url) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -73,22 +78,40 @@ impl Database {
         if backend == Backend::Sqlite {
             crate::file::create_private(&url);
         }
-        let options = AnyPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(10))
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if backend == Backend::Sqlite {
-                        let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                                        PRAGMA secure_delete = ON; \
-                                        PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON";
-                        sqlx::raw_sql(settings).execute(connection).await?;
-                    }
-                    Ok(())
+        let mut options =
+            AnyPoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_LIMIT);
+        if backend == Backend::Postgres {
+            options = options
+                .test_before_acquire(false) // it has no limit of its own
+                .before_acquire(|connection, about| {
+                    Box::pin(connection::is_alive(connection, Some(about.idle_for)))
                 })
-            });
-        let pool = options.connect(&url).await?;
+                .after_release(|connection, _| Box::pin(connection::is_alive(connection, None)));
+        }
+        let options = options.after_connect(move |connection, _| {
+            Box::pin(async move {
+                if backend == Backend::Sqlite {
+                    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                    PRAGMA secure_delete = ON; \
+                                    PRAGMA busy_timeout = 10000; PRAGMA foreign_keys = ON";
+                    sqlx::raw_sql(settings).execute(connection).await?;
+                }
+                Ok(())
+            })
+        });
+        let limit = (backend == Backend::Postgres).then_some(STATEMENT_LIMIT);
+        let pool = Pool::new(options.connect(&url).await?, limit);
         Ok(Self { pool, backend, writer: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// The same database, where a statement may take so long on PostgreSQL. After that the connection is given up, and the
+    /// statement may have had its effect or not.
+    #[must_use]
+    pub fn with_statement_limit(self, limit: Duration) -> Self {
+        match self.backend {
+            Backend::Postgres => Self { pool: Pool::new(self.pool.inner, Some(limit)), ..self },
+            Backend::Sqlite => self,
+        }
     }
 
     /// Brings the schema up to date. Running it again, or from several processes, is harmless.
@@ -97,14 +120,14 @@ impl Database {
     /// disk space as the file has. Where that fails, the file works as before and an erasure certificate says so.
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
         if self.backend == Backend::Postgres {
-            return Ok(MIGRATOR.run(&self.pool).await?);
+            return Ok(MIGRATOR.run(&self.pool.inner).await?);
         }
         let tables: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(&self.pool).await?;
         if tables == 0 {
             self.mark_clean().await?;
         }
-        MIGRATOR.run(&self.pool).await?;
+        MIGRATOR.run(&self.pool.inner).await?;
         if !self.is_clean().await? && sqlx::raw_sql("VACUUM").execute(&self.pool).await.is_ok() {
             self.mark_clean().await?;
         }
@@ -130,7 +153,7 @@ impl Database {
     }
 
     /// For statements that only read, or write a single row by themselves on PostgreSQL.
-    pub fn pool(&self) -> &AnyPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -145,10 +168,10 @@ impl Database {
             Backend::Sqlite => {
                 let turn = Arc::clone(&self.writer).acquire_owned().await;
                 let turn = turn.map_err(|_closed| sqlx::Error::PoolClosed)?;
-                let inner = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+                let inner = self.pool.begin(Some("BEGIN IMMEDIATE")).await?;
                 Ok(WriteTransaction::new(inner, Some(turn)))
             }
-            Backend::Postgres => Ok(WriteTransaction::new(self.pool.begin().await?, None)),
+            Backend::Postgres => Ok(WriteTransaction::new(self.pool.begin(None).await?, None)),
         }
     }
 
@@ -204,6 +227,6 @@ impl Database {
 
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.pool.inner.close().await;
     }
 }

@@ -6,6 +6,7 @@
 //! lives in this crate alone: how to connect, and how a writing transaction begins.
 
 mod connect;
+mod connection;
 mod error;
 #[cfg(feature = "sqlite")]
 mod file;
@@ -15,11 +16,9 @@ mod time;
 mod transaction;
 
 pub use connect::{Backend, Database, Traces};
+pub use connection::{Connection, Pool, STATEMENT_LIMIT};
 pub use error::DatabaseError;
 #[cfg(feature = "sqlite")]
 pub use file::sqlite_file;
 pub use time::{from_millis, to_millis};
 pub use transaction::WriteTransaction;
-
-/// A connection that a caller's statements run on, inside or outside a transaction.
-pub type Connection = sqlx::AnyConnection;

@@ -1,6 +1,5 @@
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{Any, Transaction};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Connection, DatabaseError};
@@ -8,17 +7,17 @@ use crate::{Connection, DatabaseError};
 /// A transaction that writes. Dropping it without [`commit`](Self::commit) undoes it.
 #[derive(Debug)]
 pub struct WriteTransaction {
-    inner: Transaction<'static, Any>,
+    inner: Connection,
     /// SQLite: this process's turn to write. Dropped after `inner`, as fields are dropped in order.
     _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl WriteTransaction {
-    pub(crate) fn new(inner: Transaction<'static, Any>, turn: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(inner: Connection, turn: Option<OwnedSemaphorePermit>) -> Self {
         Self { inner, _turn: turn }
     }
 
-    /// Makes everything written durable, or nothing.
+    /// Makes everything written durable, or nothing. Where this fails because no answer came, it is one or the other.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         Ok(self.inner.commit().await?)
     }

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentHash, DeliveryId, FieldNote, Lead, LeadId};
+use crate::{Arrival, ContentHash, DeliveryId, FieldNote, Lead, LeadId};
 
 /// The version of [`LeadEvent`]'s wire format. A reader refuses any other.
 pub const EVENT_VERSION: u32 = 1;
@@ -17,6 +17,9 @@ pub struct LeadEvent {
     pub content_hash: ContentHash,
     /// When the webhook was accepted: of two deliveries of a lead, the later one wins.
     pub received_at: Timestamp,
+    /// What makes this delivery differ from the lead's other ones.
+    #[serde(default, skip_serializing_if = "Arrival::is_content")]
+    pub arrival: Arrival,
     /// The parsed content.
     pub lead: Lead,
     /// Fields of the webhook that were dropped or cut, for the audit trail. Not part of the content: two deliveries that
@@ -26,13 +29,14 @@ pub struct LeadEvent {
 }
 
 impl LeadEvent {
-    /// The event for a lead accepted at `received_at`.
+    /// The event for a lead received at `received_at`: a delivery of its own, whatever came before it.
     pub fn new(lead: Lead, received_at: Timestamp) -> Self {
         Self {
             version: EVENT_VERSION,
             lead_id: lead.id(),
             content_hash: lead.content_hash(),
             received_at,
+            arrival: Arrival::Time,
             lead,
             notes: Vec::new(),
         }
@@ -44,9 +48,15 @@ impl LeadEvent {
         Self { notes, ..self }
     }
 
-    /// Identifies the delivery: the same lead with the same content has the same id.
+    /// The same event, identified otherwise.
+    #[must_use]
+    pub fn arriving(self, arrival: Arrival) -> Self {
+        Self { arrival, ..self }
+    }
+
+    /// Identifies the delivery among all others of all leads.
     pub fn delivery_id(&self) -> DeliveryId {
-        DeliveryId::derive(&self.lead_id, &self.content_hash)
+        self.arrival.delivery_id(&self.lead_id, &self.content_hash, self.received_at)
     }
 
     /// Whether the event is in our version, its ids really are those of its content, and its notes are within their bounds.
@@ -105,5 +115,50 @@ mod tests {
         json["lead_id"] = lead.id().as_str().into();
         json["content_hash"] = lead.content_hash().as_str().into();
         assert!(serde_json::from_value::<LeadEvent>(json).unwrap().is_consistent());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CampaignId, EmailAddress};
+
+    fn event(millis: i64) -> LeadEvent {
+        let lead =
+            Lead::new(EmailAddress::parse("ann@example.com").unwrap(), CampaignId::parse("c").unwrap());
+        LeadEvent::new(lead, Timestamp::from_millisecond(millis).unwrap())
+    }
+
+    #[test]
+    fn the_same_content_received_later_is_another_delivery() {
+        assert_eq!(event(1).delivery_id(), event(1).delivery_id());
+        assert_ne!(event(1).delivery_id(), event(2).delivery_id());
+    }
+
+    #[test]
+    fn a_webhook_id_identifies_a_delivery_whatever_its_time() {
+        let signed = |millis, id| event(millis).arriving(Arrival::webhook(id)).delivery_id();
+        assert_eq!(signed(1, "msg_1"), signed(2, "msg_1"));
+        assert_ne!(signed(1, "msg_1"), signed(1, "msg_2"));
+    }
+
+    #[test]
+    fn an_event_without_an_arrival_keeps_the_id_of_its_content() {
+        let old = event(1).arriving(Arrival::Content);
+        let json = serde_json::to_string(&old).unwrap();
+        assert!(!json.contains("arrival"), "as earlier versions wrote it: {json}");
+        let read: LeadEvent = serde_json::from_str(&json).unwrap();
+        assert_eq!((read.delivery_id(), read.is_consistent()), (old.delivery_id(), true));
+        assert_eq!(old.delivery_id(), event(2).arriving(Arrival::Content).delivery_id());
+    }
+
+    #[test]
+    fn an_arrival_reads_back_as_it_was_written() {
+        for arrival in [Arrival::Content, Arrival::Time, Arrival::webhook("msg_\u{1}")] {
+            let written = event(5).arriving(arrival);
+            let json = serde_json::to_string(&written).unwrap();
+            assert_eq!(serde_json::from_str::<LeadEvent>(&json).unwrap(), written);
+        }
+        assert_eq!(Arrival::try_from("webhook:x".to_owned()), Err(crate::ArrivalError));
     }
 }

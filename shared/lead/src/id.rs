@@ -76,7 +76,7 @@ hex_id! {
 }
 
 hex_id! {
-    /// Identifies a delivery: one content of one lead. Doubles as SQS deduplication id and BullMQ job id.
+    /// Identifies a delivery: one content of one lead, received once. Doubles as SQS deduplication id and BullMQ job id.
     DeliveryId
 }
 
@@ -95,9 +95,14 @@ impl ContentHash {
 }
 
 impl DeliveryId {
-    /// SHA-256 of the lead id and the content hash.
+    /// SHA-256 of the lead id and the content hash, for a delivery that is identified by its content alone.
     pub fn derive(lead: &LeadId, content: &ContentHash) -> Self {
-        Self(sha256_hex(&format!("{lead}:{content}")))
+        Self::identified(lead, content.as_str())
+    }
+
+    /// SHA-256 of the lead id and of what makes this delivery differ from the lead's other deliveries.
+    pub(crate) fn identified(lead: &LeadId, identity: &str) -> Self {
+        Self(sha256_hex(&format!("{lead}:{identity}")))
     }
 }
 

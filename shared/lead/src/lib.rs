@@ -10,6 +10,7 @@
 //! - [`text`] cleans texts of characters that cannot be seen.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
+mod arrival;
 mod campaign;
 mod canonical;
 mod clock;
@@ -25,6 +26,7 @@ mod record;
 mod status;
 pub mod text;
 
+pub use arrival::{Arrival, ArrivalError};
 pub use campaign::{CampaignId, CampaignIdError};
 pub use canonical::canonical_json;
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -4,7 +4,7 @@ use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::parse_webhook;
 use jiff::Timestamp;
-use lead::{Failure, LeadEvent};
+use lead::{Arrival, Failure, LeadEvent};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
@@ -211,7 +211,8 @@ pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> 
                 format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
             Failure::permanent("unreadable_message", problem)
         })?;
-        return Ok(LeadEvent::new(parsed.lead, sent_at).with_notes(parsed.notes));
+        // A job keeps its id through retries and redrives, but not its time: it is known by its content.
+        return Ok(LeadEvent::new(parsed.lead, sent_at).with_notes(parsed.notes).arriving(Arrival::Content));
     };
     if event.is_consistent() {
         Ok(event)

@@ -24,7 +24,7 @@ pub use self::database::DatabaseQueue;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 #[cfg(feature = "spool")]
-pub use self::spool::{Abandoned, Spool, SpoolError};
+pub use self::spool::{Abandoned, Park, Spool, SpoolError};
 pub use message::{Depth, Message, Pause, QueueError, Receipt, Restored, Sent};
 pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, Settlement, backoff, settle_failed};
 #[cfg(all(feature = "sqs", feature = "database"))]
@@ -61,10 +61,20 @@ pub trait LeadQueue: Send + Sync + 'static {
         })
     }
 
+    /// The same for an event of which the caller knows that the queue has lost it: a backend that cannot tell sends it at once.
+    async fn restore_lost(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+        self.restore(event).await
+    }
+
+    /// Asks the queue for an answer: whether it can be reached, and lets us in.
+    async fn ping(&self) -> Result<(), QueueError> {
+        self.pauses().await.map(drop)
+    }
+
     /// Leases up to `max` messages, the oldest ready groups first, at most one of each group. Each stays invisible
     /// for the visibility timeout, or until it is settled. Empty when nothing is ready or consumption is paused.
     ///
-    /// Returns at once or after the backend's own short poll (at most one second).
+    /// Returns at once or after the backend's own poll (at most some seconds).
     async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError>;
 
     /// Renews a lease for another visibility timeout. [`QueueError::LeaseLost`] when it is no longer ours.

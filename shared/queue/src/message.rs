@@ -84,7 +84,7 @@ pub struct Pause {
 /// How much is waiting in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages stored, leased ones included.
+    /// Messages stored, leased ones included. A backend may stop counting at some 100,000 leads.
     pub messages: u64,
     /// Messages leased now.
     pub in_flight: u64,
@@ -101,6 +101,9 @@ pub enum QueueError {
     /// The backend takes no message of this size, now or later.
     #[error("the message is {0} bytes long, more than the queue takes")]
     TooLarge(usize),
+    /// The backend refuses this message for what it is, such as its size on a queue that takes less than others.
+    #[error("the queue refuses the message: {0}")]
+    Refused(String),
     /// The backend cannot be reached or refused.
     #[error("queue: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -120,6 +123,7 @@ impl From<QueueError> for Failure {
     fn from(error: QueueError) -> Self {
         let failure = match error {
             QueueError::TooLarge(_) => Failure::permanent("message_too_large", error.to_string()),
+            QueueError::Refused(_) => Failure::permanent("message_refused", error.to_string()),
             QueueError::LeaseLost | QueueError::Unavailable(_) => {
                 Failure::transient("queue_unavailable", error.to_string())
             }

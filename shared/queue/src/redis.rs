@@ -163,7 +163,8 @@ impl LeadQueue for RedisQueue {
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
         let data = serde_json::to_string(event).map_err(QueueError::unavailable)?;
         let (id, lead) = (event.delivery_id().into(), event.lead_id.as_str().to_owned());
-        let added = self.additions.call(Addition { id, data, lead }).await?;
+        let content = event.content_hash.as_str().to_owned();
+        let added = self.additions.call(Addition { id, data, lead, content }).await?;
         Ok(if added == 1 { Sent::Accepted } else { Sent::Duplicate })
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use lead::LeadEvent;
 
 use crate::{LeadQueue, QueueError, Sent};
@@ -14,6 +15,9 @@ const MAX_SPOOLS: u32 = 64;
 
 /// How many events are read and sent between two looks at the file.
 const BATCH: usize = 256;
+
+/// How often the queue may refuse one event for what it is before it is parked.
+const MAX_REFUSALS: u32 = 5;
 
 /// A file of events, in the order they were accepted, each on the disk before its sender is told so.
 ///
@@ -32,6 +36,15 @@ struct Inner {
     /// Everything before is on the disk, and whole.
     end: u64,
     max_bytes: u64,
+    /// The line that the queue refused last, by its end, and how often.
+    refused: (u64, u32),
+}
+
+/// Keeps events that a queue refuses for good.
+#[async_trait]
+pub trait Park: Send + Sync {
+    /// Keeps one, with the reason, where a person sees it. It is durable when this returns `Ok`.
+    async fn park(&self, event: &LeadEvent, reason: QueueError) -> Result<(), QueueError>;
 }
 
 /// Why an event could not be spooled.
@@ -136,8 +149,9 @@ impl Spool {
     /// Sends what waits, in its order, until nothing does; says how many events the queue did not have yet.
     ///
     /// Stops at the first that the queue does not take. Dying half-way sends some of them again, which the queue knows
-    /// as duplicates.
-    pub async fn drain(&self, queue: &dyn LeadQueue) -> Result<u64, QueueError> {
+    /// as duplicates. An event that the queue has refused five times for what it is goes to `parked` instead, so that those
+    /// behind it are not held up.
+    pub async fn drain(&self, queue: &dyn LeadQueue, parked: &dyn Park) -> Result<u64, QueueError> {
         let mut accepted = 0;
         loop {
             let batch = self.lock().read(BATCH).map_err(QueueError::unavailable)?;
@@ -146,7 +160,16 @@ impl Spool {
             }
             for (line, end) in batch {
                 match serde_json::from_slice(&line) {
-                    Ok(event) => accepted += u64::from(queue.send(&event).await? == Sent::Accepted),
+                    Ok(event) => match queue.send(&event).await {
+                        Ok(sent) => accepted += u64::from(sent == Sent::Accepted),
+                        Err(error @ (QueueError::TooLarge(_) | QueueError::Refused(_))) => {
+                            if !self.lock().is_refused_for_good(end) {
+                                return Err(error);
+                            }
+                            parked.park(&event, error).await?;
+                        }
+                        Err(error) => return Err(error),
+                    },
                     Err(_) => self.lock().put_aside(&line).map_err(QueueError::unavailable)?,
                 }
                 self.lock().sent(end).map_err(QueueError::unavailable)?;
@@ -164,7 +187,7 @@ impl Inner {
         let end = end_of_last_line(&mut file)?;
         file.set_len(end)?;
         file.sync_all()?;
-        Ok(Self { file, path, unreadable, sent_to: 0, end, max_bytes })
+        Ok(Self { file, path, unreadable, sent_to: 0, end, max_bytes, refused: (0, 0) })
     }
 
     fn append(&mut self, line: &[u8]) -> Result<(), SpoolError> {
@@ -180,6 +203,13 @@ impl Inner {
         }
         self.end = end;
         Ok(())
+    }
+
+    /// Counts a refusal of the line that ends there. True once there were enough.
+    fn is_refused_for_good(&mut self, end: u64) -> bool {
+        let (line, times) = self.refused;
+        self.refused = (end, if line == end { times + 1 } else { 1 });
+        self.refused.1 >= MAX_REFUSALS
     }
 
     /// The next lines, each with the place behind it.
@@ -216,6 +246,7 @@ impl Inner {
     /// Notes that everything before `place` is sent, and forgets it once nothing waits.
     fn sent(&mut self, place: u64) -> io::Result<()> {
         self.sent_to = place;
+        self.refused = (0, 0);
         if self.sent_to == self.end {
             self.file.set_len(0)?;
             // Where the disk fails from here on, the file is empty all the same, and the next event belongs at its start.

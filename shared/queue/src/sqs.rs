@@ -30,5 +30,5 @@ pub use queue::SqsQueue;
 /// How often a message is received at most before the queue's redrive policy takes it away, as the deployment sets it.
 pub const MAX_RECEIVE_COUNT: u32 = 5;
 
-/// From this receive on a message is put back as a fresh copy. Earlier than needed, since a copy may fail too.
+/// From this receive on a message that did not fail so often is replaced by a fresh copy. Earlier than needed, since a copy may fail too.
 pub const COPY_AT_RECEIVE: u32 = MAX_RECEIVE_COUNT - 2;

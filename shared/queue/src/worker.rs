@@ -19,13 +19,20 @@ use self::delivery::Delivery;
 use self::hold::Hold;
 use self::outage::Outage;
 pub use self::pulse::Pulse;
-use crate::{LeadQueue, Message, Settlement};
+use crate::{LeadQueue, Message, QueueError, Settlement};
 
 /// How long an idle worker waits before it asks the queue again, where nobody wakes it.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long running work may take after a shutdown was asked for, where nobody says otherwise.
 const GRACE_PERIOD: Duration = Duration::from_secs(25);
+
+/// How long the work on one message may take, where nobody says otherwise. Independent of the lease, which is renewed for as
+/// long as the work goes on.
+const HANDLING_LIMIT: Duration = Duration::from_mins(10);
+
+/// How long a queue may take to hand out messages. Its own short poll is far below.
+const RECEIVE_LIMIT: Duration = Duration::from_secs(45);
 
 /// The work that a message stands for.
 #[async_trait]
@@ -51,6 +58,7 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     concurrency: usize,
     grace_period: Duration,
+    handling_limit: Duration,
     waker: Arc<Notify>,
     pulse: Pulse,
     hold: Arc<Hold>,
@@ -70,6 +78,7 @@ impl Worker {
             clock,
             concurrency: concurrency.max(1),
             grace_period: GRACE_PERIOD,
+            handling_limit: HANDLING_LIMIT,
             waker: Arc::default(),
             pulse: Pulse::default(),
             hold: Arc::default(),
@@ -80,6 +89,13 @@ impl Worker {
     #[must_use]
     pub fn with_grace_period(mut self, grace_period: Duration) -> Self {
         self.grace_period = grace_period;
+        self
+    }
+
+    /// Lets the work on one message take so long (ten minutes, unless set here). Longer work is dropped, as a failed attempt.
+    #[must_use]
+    pub fn with_handling_limit(mut self, handling_limit: Duration) -> Self {
+        self.handling_limit = handling_limit;
         self
     }
 
@@ -124,7 +140,7 @@ impl Worker {
             // A receive is not interrupted by a shutdown, as what it has leased would be lost for a while. Only one
             // that hangs is.
             let received = tokio::select! {
-                received = self.queue.receive(free) => received,
+                received = self.receive(free) => received,
                 () = async { shutdown.cancelled().await; sleep(self.grace_period).await } => break,
             };
             let wait = match received {
@@ -151,12 +167,19 @@ impl Worker {
         self.finish(running).await;
     }
 
+    /// What the queue hands out. One that hangs must not take the worker with it: what it has leased comes again.
+    async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError> {
+        let late = |_| Err(QueueError::unavailable("no answer to a receive in time"));
+        tokio::time::timeout(RECEIVE_LIMIT, self.queue.receive(max)).await.unwrap_or_else(late)
+    }
+
     fn delivery(&self, message: Message) -> Delivery {
         Delivery {
             queue: Arc::clone(&self.queue),
             handler: Arc::clone(&self.handler),
             clock: Arc::clone(&self.clock),
             hold: Arc::clone(&self.hold),
+            handling_limit: self.handling_limit,
             message,
         }
     }

@@ -37,6 +37,10 @@ pub struct Config {
     pub database_url: String,
     /// `DATABASE_POOL`: connections at most.
     pub database_pool: u32,
+    /// `DATABASE_TIMEOUT_SECONDS`: how long a statement may take on PostgreSQL before its connection is given up.
+    pub database_timeout: Duration,
+    /// `RETRY_WINDOW_SECONDS`: within which an older content of a lead counts as a retry of its sender.
+    pub retry_window: Duration,
     /// `QUEUE`.
     pub queue: QueueKind,
     /// `REDIS_URL`: where the queue is, when it is in Redis. May hold a password.
@@ -116,6 +120,12 @@ impl Config {
                 .text("DATABASE_URL")
                 .unwrap_or_else(|| "sqlite://revenueflow.db".to_owned()),
             database_pool: variables.number("DATABASE_POOL", 16, 2..=500)?,
+            database_timeout: Duration::from_secs(variables.number(
+                "DATABASE_TIMEOUT_SECONDS",
+                30,
+                1..=3_600,
+            )?),
+            retry_window: Duration::from_secs(variables.number("RETRY_WINDOW_SECONDS", 0, 0..=2_592_000)?),
             queue: queue_kind(variables)?,
             redis_url: variables.secret("REDIS_URL"),
             redis_prefix: redis_prefix(variables)?,

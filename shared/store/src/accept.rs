@@ -1,5 +1,7 @@
-use database::{Connection, to_millis};
-use lead::{DeliveryId, LeadEvent, LeadStatus};
+use std::borrow::Cow;
+
+use database::{Connection, from_millis, to_millis};
+use lead::{Arrival, DeliveryId, LeadEvent, LeadStatus};
 use serde_json::json;
 
 use crate::audit::{self, AuditKind};
@@ -16,21 +18,42 @@ const MAX_AUDITED_DUPLICATES: i64 = 10;
 pub enum Accept {
     /// The first of its lead.
     New,
-    /// Other content for a lead that we know; it is now the newest.
+    /// Other content than the newest delivery of a known lead, also where the lead returns to an earlier content; it is now
+    /// the newest.
     Revision,
-    /// Other content for a lead that we know, received before the newest: kept, and never worked on.
+    /// Other content for a known lead, received before the newest: kept, and never worked on.
     Superseded,
-    /// The same content again.
+    /// The content of the newest delivery again, a delivery that is known already, or, within the retry window, an older
+    /// content.
     Duplicate {
-        /// Whether the first one is still to be worked on: then it must be in the queue.
+        /// Whether the known delivery is still to be worked on: then it must be in the queue.
         open: bool,
     },
     /// Received before its person was erased: nothing is kept of it.
     Erased,
 }
 
+/// What orders the deliveries of a lead.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The time at which each was received: they come from a queue, in any order.
+    Received,
+    /// The order in which they take the lock of the lead's row: they come from their senders. A clock that was set back does
+    /// not make a delivery an old one.
+    Arrival,
+}
+
+/// A delivery that was taken in.
+pub(crate) struct Taken<'a> {
+    pub(crate) accept: Accept,
+    /// The row that holds it: its own, or the one that it repeats.
+    pub(crate) delivery: DeliveryId,
+    /// The event as it is kept.
+    event: Cow<'a, LeadEvent>,
+}
+
 impl Store {
-    /// Takes in a delivery in a transaction of its own.
+    /// Takes in a delivery in a transaction of its own, ordered by the time at which it was received.
     pub async fn accept(&self, event: &LeadEvent) -> Result<Accept> {
         let mut transaction = self.database.begin().await?;
         let accepted = self.accept_in(&mut transaction, event).await?;
@@ -52,15 +75,51 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Takes in a delivery inside the caller's transaction, so that it can be queued in the same one.
+    /// Takes in a delivery inside the caller's transaction.
     ///
     /// Whatever the order in which deliveries of a lead arrive, the one received last is the newest in the end;
     /// equal times are settled by the delivery id, so that every process agrees.
     pub async fn accept_in(&self, connection: &mut Connection, event: &LeadEvent) -> Result<Accept> {
-        let now = self.now_millis();
+        Ok(self.take_in(connection, event, Order::Received).await?.accept)
+    }
+
+    /// Takes in a delivery straight from its sender inside the caller's transaction, so that it can be queued in the same one,
+    /// and returns the event to queue. The lock of the lead's row gives the order: a delivery that the clock dates before the
+    /// newest one is dated a millisecond after it.
+    pub async fn accept_arrival(
+        &self,
+        connection: &mut Connection,
+        event: &LeadEvent,
+    ) -> Result<(Accept, LeadEvent)> {
+        let taken = self.take_in(connection, event, Order::Arrival).await?;
+        Ok((taken.accept, taken.event.into_owned()))
+    }
+
+    /// The delivery that an event stands for: its own, which is taken in where that has not happened yet, or the one that it
+    /// repeats.
+    pub(crate) async fn resolve(&self, connection: &mut Connection, event: &LeadEvent) -> Result<DeliveryId> {
         let delivery = event.delivery_id();
-        if erasure::is_erased(connection, event).await? {
-            return Ok(Accept::Erased);
+        let known = sqlx::query("SELECT 1 FROM delivery WHERE delivery_id = $1")
+            .bind(delivery.as_str())
+            .fetch_optional(&mut *connection)
+            .await?;
+        if known.is_some() {
+            return Ok(delivery);
+        }
+        Ok(self.take_in(connection, event, Order::Received).await?.delivery)
+    }
+
+    async fn take_in<'a>(
+        &self,
+        connection: &mut Connection,
+        event: &'a LeadEvent,
+        order: Order,
+    ) -> Result<Taken<'a>> {
+        let now = self.now_millis();
+        let mut event = Cow::Borrowed(event);
+        let mut delivery = event.delivery_id();
+        if erasure::is_erased(connection, &event).await? {
+            return Ok(Taken { accept: Accept::Erased, delivery, event });
         }
         let content = to_json(&event.lead);
         // The lead's row comes first, as in every transaction: concurrent deliveries of one lead wait for each other.
@@ -81,22 +140,33 @@ impl Store {
         .bind(now)
         .fetch_one(&mut *connection)
         .await?;
-        if let Some(state) = count_duplicate(connection, event, &delivery, now).await? {
-            return Ok(Accept::Duplicate { open: state == "open" });
+        let (newest_id, revision) = (newest.text("delivery_id")?, newest.number("revision")?);
+        let newest_at = newest.number("received_at")?;
+        if let Some(known) = self.repeats(connection, &event, &newest_id, order).await? {
+            let open = count_duplicate(connection, &event, &known, now).await?;
+            if known.as_str() == newest_id {
+                confirm(connection, &event).await?;
+            }
+            return Ok(Taken { accept: Accept::Duplicate { open }, delivery: known, event });
         }
 
-        let (newest_id, revision) = (newest.text("delivery_id")?, newest.number("revision")?);
+        let is_new = newest_id == delivery.as_str();
+        if order == Order::Arrival && !is_new && to_millis(event.received_at) <= newest_at {
+            event.to_mut().received_at = from_millis(newest_at + 1);
+            delivery = event.delivery_id();
+        }
         let place = (to_millis(event.received_at), delivery.as_str());
-        let (accepted, kind, state, revision) = if newest_id == delivery.as_str() {
+        let (accept, kind, state, revision) = if is_new {
             (Accept::New, AuditKind::Accepted, "open", revision)
-        } else if (newest.number("received_at")?, newest_id.as_str()) < place {
+        } else if (newest_at, newest_id.as_str()) < place {
             (Accept::Revision, AuditKind::Revised, "open", revision + 1)
         } else {
             (Accept::Superseded, AuditKind::Superseded, "superseded", revision + 1)
         };
         sqlx::query(
-            "INSERT INTO delivery (delivery_id, lead_id, revision, content_hash, content, received_at, state, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO delivery (delivery_id, lead_id, revision, content_hash, content, received_at, state, \
+                                   created_at, arrival) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(delivery.as_str())
         .bind(event.lead_id.as_str())
@@ -106,9 +176,10 @@ impl Store {
         .bind(to_millis(event.received_at))
         .bind(state)
         .bind(now)
+        .bind((!event.arrival.is_content()).then(|| event.arrival.to_string()))
         .execute(&mut *connection)
         .await?;
-        match accepted {
+        match accept {
             Accept::Revision => {
                 sqlx::query(
                     "UPDATE lead SET revision = $2, content = $3, status = $4, delivery_id = $5, received_at = $6, \
@@ -141,28 +212,132 @@ impl Store {
             detail["fields"] = json!(event.notes);
         }
         audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
-        Ok(accepted)
+        Ok(Taken { accept, delivery, event })
+    }
+
+    /// The known delivery that an event repeats; none where it is a delivery of its own.
+    async fn repeats(
+        &self,
+        connection: &mut Connection,
+        event: &LeadEvent,
+        newest: &str,
+        order: Order,
+    ) -> Result<Option<DeliveryId>> {
+        let delivery = event.delivery_id();
+        let rows =
+            sqlx::query("SELECT delivery_id, content_hash FROM delivery WHERE delivery_id IN ($1, $2)")
+                .bind(delivery.as_str())
+                .bind(newest)
+                .fetch_all(&mut *connection)
+                .await?;
+        let (mut is_known, mut is_newest) = (false, false);
+        for row in &rows {
+            is_known |= row.text("delivery_id")? == delivery.as_str();
+            is_newest |= row.text("delivery_id")? == newest
+                && row.text("content_hash")? == event.content_hash.as_str();
+        }
+        let is_signed = matches!(event.arrival, Arrival::Webhook(_));
+        // Straight from its sender, a delivery that is identified by its time is none that came before in the same millisecond.
+        if is_known && (is_signed || order == Order::Received) {
+            return Ok(Some(delivery));
+        }
+        if is_signed && let Some(known) = receipt(connection, &delivery).await? {
+            return Ok(Some(known));
+        }
+        if is_newest {
+            let newest = newest.to_owned().try_into().map_err(|_| corrupt("delivery_id"))?;
+            if is_signed {
+                note_receipt(connection, event, &delivery, &newest).await?;
+            }
+            return Ok(Some(newest));
+        }
+        if is_signed || self.retry_window.is_zero() {
+            return Ok(None);
+        }
+        self.within_retry_window(connection, event).await
+    }
+
+    /// The newest delivery with the same content that was received within the retry window before the event.
+    async fn within_retry_window(
+        &self,
+        connection: &mut Connection,
+        event: &LeadEvent,
+    ) -> Result<Option<DeliveryId>> {
+        let received_at = to_millis(event.received_at);
+        let window = i64::try_from(self.retry_window.as_millis()).unwrap_or(i64::MAX);
+        let row = sqlx::query(
+            "SELECT delivery_id FROM delivery WHERE lead_id = $1 AND content_hash = $2 \
+             AND received_at >= $3 AND received_at <= $4 ORDER BY revision DESC LIMIT 1",
+        )
+        .bind(event.lead_id.as_str())
+        .bind(event.content_hash.as_str())
+        .bind(received_at.saturating_sub(window))
+        .bind(received_at)
+        .fetch_optional(connection)
+        .await?;
+        row.map(|row| row.id("delivery_id")).transpose()
     }
 }
 
-/// Counts a delivery that is there already, and says in which state it is; none where it is not there.
+fn corrupt(what: &'static str) -> database::DatabaseError {
+    database::DatabaseError::Corrupt { what, why: "not a known value".to_owned() }
+}
+
+/// The newest content was sent again: whatever was received before that is older than it.
+async fn confirm(connection: &mut Connection, event: &LeadEvent) -> Result<()> {
+    sqlx::query("UPDATE lead SET received_at = $2 WHERE lead_id = $1 AND received_at < $2")
+        .bind(event.lead_id.as_str())
+        .bind(to_millis(event.received_at))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The delivery that a signed webhook repeated when it was first seen.
+async fn receipt(connection: &mut Connection, receipt: &DeliveryId) -> Result<Option<DeliveryId>> {
+    let row = sqlx::query("SELECT delivery_id FROM webhook_receipt WHERE receipt_id = $1")
+        .bind(receipt.as_str())
+        .fetch_optional(connection)
+        .await?;
+    row.map(|row| row.id("delivery_id")).transpose()
+}
+
+/// Keeps that a signed webhook was seen which made no delivery of its own, so that a retry of it is known.
+async fn note_receipt(
+    connection: &mut Connection,
+    event: &LeadEvent,
+    receipt: &DeliveryId,
+    delivery: &DeliveryId,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO webhook_receipt (receipt_id, lead_id, delivery_id) VALUES ($1, $2, $3) \
+         ON CONFLICT (receipt_id) DO NOTHING",
+    )
+    .bind(receipt.as_str())
+    .bind(event.lead_id.as_str())
+    .bind(delivery.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Counts a repetition of a delivery, and says whether that is still open.
 async fn count_duplicate(
     connection: &mut Connection,
     event: &LeadEvent,
     delivery: &DeliveryId,
     now: i64,
-) -> Result<Option<String>> {
-    let counted = sqlx::query(
+) -> Result<bool> {
+    let row = sqlx::query(
         "UPDATE delivery SET duplicates = duplicates + 1 WHERE delivery_id = $1 RETURNING state, duplicates",
     )
     .bind(delivery.as_str())
-    .fetch_optional(&mut *connection)
+    .fetch_one(&mut *connection)
     .await?;
-    let Some(row) = counted else { return Ok(None) };
     let times = row.number("duplicates")?;
     if times <= MAX_AUDITED_DUPLICATES {
         let (kind, detail) = (AuditKind::Duplicate, json!({ "times": times }));
         audit::append(connection, &event.lead_id, Some(delivery), now, kind, &detail).await?;
     }
-    row.text("state").map(Some)
+    Ok(row.text("state")? == "open")
 }

@@ -171,7 +171,7 @@ impl Store {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
         let row = sqlx::query(
-            "SELECT d.lead_id, d.delivery_id, d.content_hash, d.received_at, d.content \
+            "SELECT d.lead_id, d.delivery_id, d.content_hash, d.received_at, d.arrival, d.content \
              FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id WHERE l.lead_id = $1 AND l.status = $2",
         )
         .bind(lead.as_str())

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
+use crate::reopen::event_of_delivery;
 use crate::work::{close, set_status};
 use crate::{Cursor, Result, Store};
 
@@ -35,6 +36,8 @@ pub struct DeadLetterBody {
 impl Store {
     /// Keeps a message that is given up: `event` where it could be read, its text in any case. Nothing is kept of a
     /// delivery that is not open any more: it was given up before, overtaken, or somebody else has settled it.
+    ///
+    /// Returns the id under which the dead letter is kept, where it is.
     pub async fn record_dead_letter(
         &self,
         message_id: &str,
@@ -42,10 +45,10 @@ impl Store {
         body: &str,
         attempts: u32,
         failure: &Failure,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let now = self.now_millis();
-        let letter = DeadLetter {
-            id: event.map_or_else(|| without_nul(message_id), |event| event.delivery_id().into()),
+        let mut letter = DeadLetter {
+            id: without_nul(message_id),
             lead_id: event.map(|event| event.lead_id.clone()),
             failure: failure.clone(),
             attempts: i64::from(attempts),
@@ -54,12 +57,21 @@ impl Store {
         let Some(event) = event else {
             let mut transaction = self.database.begin().await?;
             insert(&mut transaction, &letter, body).await?;
-            return transaction.commit().await;
+            transaction.commit().await?;
+            return Ok(letter.id);
         };
-        let mut transaction = self.begin_on(&event.lead_id).await?;
-        if self.open_row(&mut transaction, event).await?.is_some() {
-            let (lead, delivery) = (&event.lead_id, event.delivery_id());
-            insert(&mut transaction, &letter, body).await?;
+        let lead = &event.lead_id;
+        let mut transaction = self.begin_on(lead).await?;
+        let delivery = self.resolve(&mut transaction, event).await?;
+        letter.id = delivery.as_str().to_owned();
+        if self.open_row(&mut transaction, lead, &delivery).await?.is_some() {
+            if delivery == event.delivery_id() {
+                insert(&mut transaction, &letter, body).await?;
+            } else {
+                // The message repeats a delivery: a redrive sends the delivery itself.
+                let kept = to_json(&event_of_delivery(&mut transaction, &delivery).await?);
+                insert(&mut transaction, &letter, &kept).await?;
+            }
             close(&mut transaction, &delivery, "failed", now).await?;
             let status = LeadStatus::PermanentlyFailed;
             set_status(&mut transaction, lead, &delivery, status, Some(failure), now).await?;
@@ -67,7 +79,8 @@ impl Store {
                 (AuditKind::DeadLettered, json!({ "attempts": attempts, "failure": failure }));
             audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(letter.id)
     }
 
     /// The newest `limit` dead letters that failed before (`before`, id), newest first.
@@ -95,9 +108,13 @@ impl Store {
             .collect()
     }
 
-    /// How many dead letters there are.
+    /// How many dead letters there are, counted up to 100,000.
     pub async fn count_dead_letters(&self) -> Result<i64> {
-        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM dead_letter").fetch_one(self.database.pool()).await?)
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT failed_at FROM dead_letter LIMIT 100000) AS counted",
+        )
+        .fetch_one(self.database.pool())
+        .await?)
     }
 
     /// One dead letter with its message, by its own id or its lead's. A lead has one at most: that of its newest delivery.

@@ -56,6 +56,7 @@ pub use suppression::{Removal, Suppressed, Suppression, SuppressionKind};
 pub use work::{Begun, Finish, Work};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use database::{Database, DatabaseError, WriteTransaction};
 use lead::{Clock, LeadId};
@@ -65,6 +66,7 @@ use lead::{Clock, LeadId};
 pub struct Store {
     database: Database,
     clock: Arc<dyn Clock>,
+    retry_window: Duration,
 }
 
 /// What store calls return.
@@ -73,7 +75,14 @@ type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 impl Store {
     /// A store on a migrated database.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+        Self { database, clock, retry_window: Duration::ZERO }
+    }
+
+    /// The same store, for senders that retry without a `webhook-id`: an older content of a lead that comes again within
+    /// `window` counts as a retry of it, and not as a return to it. Zero, the default, counts none.
+    #[must_use]
+    pub fn with_retry_window(self, window: Duration) -> Self {
+        Self { retry_window: window, ..self }
     }
 
     /// The database underneath.

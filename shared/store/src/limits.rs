@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope};
-use database::{Connection, DatabaseError};
+use database::{Backend, Connection, DatabaseError};
 use lead::LeadId;
 use sqlx::AssertSqlSafe;
 
@@ -13,6 +13,9 @@ use crate::{Result, Store};
 
 /// How long a row that nobody has touched is kept, in windows.
 const IDLE_WINDOWS: i64 = 10;
+
+/// How many idle rows are removed at once.
+const CLEARED_AT_ONCE: i64 = 1_000;
 
 /// Limits that hold for all processes and functions on one database together.
 ///
@@ -60,15 +63,35 @@ impl SharedLimits {
             counted.push((key, sent));
         }
         write(&mut transaction, &counted, now).await?;
+        transaction.commit().await?;
         // Whoever opens a new second of the row of all also clears out, so that it is done at most once a second.
         if counted.last().is_some_and(|(_, all)| all.0.back().is_some_and(|last| last.actions == actions)) {
-            sqlx::query("DELETE FROM crm_limit WHERE touched_at < $1")
-                .bind(now - window.saturating_mul(IDLE_WINDOWS))
-                .execute(&mut *transaction)
-                .await?;
+            let idle = now - window.saturating_mul(IDLE_WINDOWS);
+            if let Err(error) = self.clear_out(idle).await {
+                tracing::warn!(%error, "idle counts of CRM actions could not be removed");
+            }
         }
-        transaction.commit().await?;
         Ok(Ok(Reservation(second_of(now).unsigned_abs())))
+    }
+
+    /// Removes rows that nobody has touched since `before`, some of them. It holds no other lock and waits for none: those who
+    /// take room hold the lock of one row while they wait for another.
+    async fn clear_out(&self, before: i64) -> Result<()> {
+        // SQLite has one writer at a time.
+        let sql = match self.store.database.backend() {
+            Backend::Sqlite => {
+                "DELETE FROM crm_limit WHERE scope IN \
+                 (SELECT scope FROM crm_limit WHERE touched_at < $1 ORDER BY touched_at LIMIT $2)"
+            }
+            Backend::Postgres => {
+                "DELETE FROM crm_limit WHERE scope = ANY(ARRAY( \
+                 SELECT scope FROM crm_limit WHERE touched_at < $1 ORDER BY touched_at LIMIT $2 \
+                 FOR UPDATE SKIP LOCKED))"
+            }
+        };
+        let mut transaction = self.store.database.begin().await?;
+        sqlx::query(sql).bind(before).bind(CLEARED_AT_ONCE).execute(&mut *transaction).await?;
+        transaction.commit().await
     }
 
     async fn try_give_back(

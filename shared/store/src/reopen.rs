@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use database::{Connection, from_millis, to_millis};
 use jiff::Timestamp;
-use lead::{DeliveryId, EVENT_VERSION, LeadEvent, LeadId, LeadStatus};
+use lead::{Arrival, DeliveryId, EVENT_VERSION, LeadEvent, LeadId, LeadStatus};
 use serde_json::json;
 use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
-use crate::codec::Columns as _;
+use crate::codec::{Columns as _, parsed};
 use crate::dead_letter;
 use crate::work::set_status;
 use crate::{Cursor, Result, Store};
@@ -45,8 +45,9 @@ impl Store {
     /// Puts a delivery up for work again that was given up, where it is still its lead's newest: for somebody who has put its
     /// message back into the queue. False where there is nothing to put up again.
     pub async fn reopen_given_up(&self, event: &LeadEvent, reason: &str) -> Result<bool> {
-        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
+        let delivery = self.resolve(&mut transaction, event).await?;
         let reopened = sqlx::query(
             "UPDATE delivery SET state = 'open', finished_at = NULL WHERE delivery_id = $1 AND state = 'failed' \
              AND EXISTS (SELECT 1 FROM lead WHERE lead.lead_id = delivery.lead_id AND lead.delivery_id = $1)",
@@ -95,7 +96,7 @@ impl Store {
     ) -> Result<Vec<LeadEvent>> {
         let (at, id) = after.map_or((i64::MIN, ""), Cursor::place);
         let rows = sqlx::query(
-            "SELECT lead_id, content_hash, received_at, content FROM delivery \
+            "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery \
              WHERE state = 'open' AND (received_at, delivery_id) > ($1, $2) AND received_at < $3 \
              ORDER BY received_at, delivery_id LIMIT $4",
         )
@@ -130,12 +131,20 @@ pub(crate) async fn event_of_delivery(
     delivery: &DeliveryId,
 ) -> Result<LeadEvent> {
     let row = sqlx::query(
-        "SELECT lead_id, content_hash, received_at, content FROM delivery WHERE delivery_id = $1",
+        "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery WHERE delivery_id = $1",
     )
     .bind(delivery.as_str())
     .fetch_one(connection)
     .await?;
     event_of(&row)
+}
+
+/// How a delivery arrived; rows of versions before the column are known by their content.
+fn arrival_of(row: &AnyRow) -> Result<Arrival> {
+    match row.optional_text("arrival")? {
+        None => Ok(Arrival::Content),
+        Some(text) => parsed("arrival", Arrival::try_from(text).ok()),
+    }
 }
 
 pub(crate) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
@@ -144,6 +153,7 @@ pub(crate) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
         lead_id: row.id("lead_id")?,
         content_hash: row.id("content_hash")?,
         received_at: from_millis(row.number("received_at")?),
+        arrival: arrival_of(row)?,
         lead: row.json("content")?,
         notes: Vec::new(), // in the audit trail since the delivery was accepted
     })

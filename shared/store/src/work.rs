@@ -12,6 +12,7 @@ use sqlx::any::AnyRow;
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::crm::save_planned;
+use crate::reopen::event_of_delivery;
 use crate::{AnalysisRecord, CrmFacts, Result, Store, SuppressionKind};
 
 /// What a worker finds when it takes a delivery.
@@ -79,10 +80,16 @@ pub enum Finish {
 impl Store {
     /// Takes a delivery to work on: accepts it where that has not happened yet, and marks the lead.
     pub async fn begin_work(&self, event: &LeadEvent, attempt: u32) -> Result<Begun> {
-        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
-        let Some(row) = self.open_row(&mut transaction, event).await? else {
-            let given_up = why_given_up(&mut transaction, &delivery).await?;
+        let delivery = self.resolve(&mut transaction, event).await?;
+        let Some(row) = self.open_row(&mut transaction, &event.lead_id, &delivery).await? else {
+            // A repetition of what was given up is not given up once more.
+            let given_up = if delivery == event.delivery_id() {
+                why_given_up(&mut transaction, &delivery).await?
+            } else {
+                None
+            };
             transaction.commit().await?;
             return Ok(given_up.map_or(Begun::Nothing, Begun::GivenUp));
         };
@@ -90,12 +97,18 @@ impl Store {
         let detail = json!({ "attempt": attempt, "round": row.number("round")? });
         audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, AuditKind::Started, &detail)
             .await?;
+        let lead = if row.text("content_hash")? == event.content_hash.as_str() {
+            event.lead.clone()
+        } else {
+            // A signed webhook that was sent again with other content: the first one counts.
+            event_of_delivery(&mut transaction, &delivery).await?.lead
+        };
         let mut work = Work {
             lead_id: event.lead_id.clone(),
             delivery_id: delivery,
             revision: row.number("revision")?,
             round: row.number("round")?,
-            lead: event.lead.clone(),
+            lead,
             enrichment: row.optional_json("enrichment")?,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
             promoted_at: promoted_at(&row)?,
@@ -182,9 +195,10 @@ impl Store {
         after: Duration,
         deferred: bool,
     ) -> Result<()> {
-        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
-        if self.open_row(&mut transaction, event).await?.is_some() {
+        let delivery = self.resolve(&mut transaction, event).await?;
+        if self.open_row(&mut transaction, &event.lead_id, &delivery).await?.is_some() {
             let status = LeadStatus::Retrying;
             set_status(&mut transaction, &event.lead_id, &delivery, status, Some(failure), now).await?;
             let kind = if deferred { AuditKind::Deferred } else { AuditKind::Retrying };
@@ -197,9 +211,10 @@ impl Store {
     /// Closes an open delivery that a worker of another application on the same queue has done. Ending it twice changes
     /// nothing.
     pub async fn record_worked_elsewhere(&self, event: &LeadEvent) -> Result<()> {
-        let (now, delivery) = (self.now_millis(), event.delivery_id());
+        let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
-        if self.open_row(&mut transaction, event).await?.is_some() {
+        let delivery = self.resolve(&mut transaction, event).await?;
+        if self.open_row(&mut transaction, &event.lead_id, &delivery).await?.is_some() {
             close(&mut transaction, &delivery, "done", now).await?;
             let (status, kind) = (LeadStatus::WorkedElsewhere, AuditKind::WorkedElsewhere);
             set_status(&mut transaction, &event.lead_id, &delivery, status, None, now).await?;
@@ -208,27 +223,21 @@ impl Store {
         transaction.commit().await
     }
 
-    /// The row of a delivery that there is still something to do for. It is accepted first where that has not
-    /// happened yet, and closed where a newer one has overtaken it.
+    /// The row of a delivery that there is still something to do for. It is closed where a newer one has overtaken it.
     pub(crate) async fn open_row(
         &self,
         connection: &mut Connection,
-        event: &LeadEvent,
+        lead: &LeadId,
+        delivery: &DeliveryId,
     ) -> Result<Option<AnyRow>> {
-        let delivery = event.delivery_id();
-        let mut known = delivery_row(connection, &delivery).await?;
-        if known.is_none() {
-            self.accept_in(connection, event).await?;
-            known = delivery_row(connection, &delivery).await?;
-        }
-        let Some(row) = known else { return Ok(None) };
+        let Some(row) = delivery_row(connection, delivery).await? else { return Ok(None) };
         if row.text("state")? != "open" {
             return Ok(None);
         }
         if row.text("newest")? == delivery.as_str() {
             return Ok(Some(row));
         }
-        supersede(connection, &event.lead_id, &delivery, row.number("revision")?, self.now_millis()).await?;
+        supersede(connection, lead, delivery, row.number("revision")?, self.now_millis()).await?;
         Ok(None)
     }
 }
@@ -266,7 +275,8 @@ pub(crate) async fn supersede(
 
 async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {
     Ok(sqlx::query(
-        "SELECT d.state, d.revision, d.round, d.enrichment, d.crm_facts, d.released, l.delivery_id AS newest \
+        "SELECT d.state, d.revision, d.round, d.content_hash, d.enrichment, d.crm_facts, d.released, \
+                l.delivery_id AS newest \
          FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE d.delivery_id = $1",
     )
     .bind(delivery.as_str())

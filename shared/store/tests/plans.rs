@@ -13,7 +13,9 @@ use crm::testing::every_action;
 use crm::{Health as _, Ledger as _, Outcome, Plan};
 use database::testing::TestDatabase;
 use grounding::{Contract, FactSheet, Verdict};
-use lead::{CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
+use lead::{
+    Arrival, CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock,
+};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 use store::{AnalysisRecord, Begun, Cursor, Finish, LeadFilter, QuarantineItem, Store};
@@ -42,6 +44,23 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
             self.0.lock().unwrap().extend(texts.0.pop());
         }
     }
+}
+
+/// What a delivery can turn out to be.
+async fn every_arrival(store: &Store, clock: &ManualClock) {
+    let store = store.clone().with_retry_window(Duration::from_secs(60));
+    let event = |title: &str, after: u64| {
+        let mut lead =
+            Lead::new(EmailAddress::parse("bob@example.com").unwrap(), CampaignId::parse("c").unwrap());
+        lead.title = Some(title.to_owned());
+        LeadEvent::new(lead, clock.now() + Duration::from_secs(after))
+    };
+    let signed = |title, id| event(title, 3).arriving(Arrival::webhook(id));
+    for event in [signed("d", "1"), signed("d", "2"), signed("d", "2"), event("d", 4), event("a", 5)] {
+        store.accept(&event).await.unwrap();
+    }
+    let mut transaction = store.database().begin().await.unwrap();
+    store.accept_arrival(&mut transaction, &event("b", 2)).await.unwrap();
 }
 
 /// Everything that happens to a lead, and what a client asks for most.
@@ -118,6 +137,9 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         LeadFilter::default(),
         LeadFilter { status: Some(lead::LeadStatus::Held), ..LeadFilter::default() },
         LeadFilter { email: Some(newer.lead.email.clone()), ..LeadFilter::default() },
+        LeadFilter { campaign_id: Some("c".to_owned()), ..LeadFilter::default() },
+        LeadFilter { decision: Some(lead::Decision::ALL[0]), ..LeadFilter::default() },
+        LeadFilter { fit: Some(lead::Fit::ALL[0]), ..LeadFilter::default() },
     ] {
         store.leads(&filter, None, 10).await.unwrap();
         store.leads(&filter, Some(&cursor), 10).await.unwrap();
@@ -152,6 +174,7 @@ async fn no_statement_that_every_lead_runs_reads_a_whole_table() {
     let store = Store::new(test.connect().await, Arc::new(clock.clone()));
     statements.0.lock().unwrap().clear();
     every_hot_path(&store, &clock).await;
+    every_arrival(&store, &clock).await;
 
     let statements: Vec<_> = statements.0.lock().unwrap().iter().cloned().collect();
     let mut searches = 0;

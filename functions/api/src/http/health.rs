@@ -5,14 +5,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use lead::LeadStatus;
-use metrics::gauge;
 use queue::Pause;
 use serde::Serialize;
 
 use super::answer::{ApiError, Json};
 use super::{ApiState, Worker, access};
-use crate::{OperationError, Operations};
+use crate::Operations;
 
 /// How long each check of readiness may take: who asks will not wait longer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -104,7 +102,8 @@ async fn check(operations: &Operations) -> Result<Vec<PauseView>, (&'static str,
             "the database's schema is older than this version: run `revenueflow migrate`",
         ));
     }
-    let unreachable = ("queue", "the queue cannot be reached");
+    let unreachable = ("queue", "the queue cannot be reached, or refuses us");
+    in_time("queue", operations.queue().ping()).await.ok_or(unreachable)?;
     let pauses = in_time("queue", operations.queue().pauses()).await.ok_or(unreachable)?;
     Ok(pauses.into_iter().map(PauseView::from).collect())
 }
@@ -137,79 +136,9 @@ impl From<Pause> for PauseView {
     }
 }
 
-/// The process' metrics, and how much is waiting everywhere.
-///
-/// What cannot be asked is `NaN`, not what it was: the metrics of this process are needed most while something is away.
+/// The process' metrics, and how much is waiting everywhere: what cannot be read now is what it was, and says how old it is.
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {
-    let gauges = tokio::time::timeout(CHECK_TIMEOUT, Gauges::read(&state.operations)).await;
-    match gauges {
-        Ok(Ok(gauges)) => gauges.record(),
-        failed => {
-            if let Ok(Err(error)) = failed {
-                tracing::warn!(%error, "gauges could not be read");
-            } else {
-                tracing::warn!("gauges could not be read in time");
-            }
-            Gauges::UNKNOWN.record();
-        }
-    }
+    state.gauges.read(&state.operations).await;
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, text)], (state.render_metrics)()).into_response())
-}
-
-/// What is read anew at each scrape.
-struct Gauges {
-    messages: f64,
-    in_flight: f64,
-    oldest_seconds: f64,
-    pauses: f64,
-    dead_letters: f64,
-    /// In the order of [`LeadStatus::ALL`].
-    leads: [f64; LeadStatus::ALL.len()],
-}
-
-impl Gauges {
-    const UNKNOWN: Self = Self {
-        messages: f64::NAN,
-        in_flight: f64::NAN,
-        oldest_seconds: f64::NAN,
-        pauses: f64::NAN,
-        dead_letters: f64::NAN,
-        leads: [f64::NAN; LeadStatus::ALL.len()],
-    };
-
-    async fn read(operations: &Operations) -> Result<Self, OperationError> {
-        let depth = operations.queue().depth().await?;
-        let pauses = operations.queue().pauses().await?;
-        let counts = operations.store().count_leads().await?;
-        let dead_letters = operations.store().count_dead_letters().await?;
-        let mut leads = [0.0; LeadStatus::ALL.len()];
-        for (status, gauge) in LeadStatus::ALL.iter().zip(&mut leads) {
-            *gauge = counts.iter().find(|(counted, _)| counted == status).map_or(0.0, |(_, n)| to_f64(*n));
-        }
-        Ok(Self {
-            messages: to_f64(depth.messages.cast_signed()),
-            in_flight: to_f64(depth.in_flight.cast_signed()),
-            oldest_seconds: depth.oldest_age.as_secs_f64(),
-            pauses: to_f64(i64::try_from(pauses.len()).unwrap_or(i64::MAX)),
-            dead_letters: to_f64(dead_letters),
-            leads,
-        })
-    }
-
-    fn record(&self) {
-        gauge!("revenueflow_queue_messages").set(self.messages);
-        gauge!("revenueflow_queue_in_flight").set(self.in_flight);
-        gauge!("revenueflow_queue_oldest_seconds").set(self.oldest_seconds);
-        gauge!("revenueflow_queue_paused").set(self.pauses);
-        gauge!("revenueflow_dead_letters").set(self.dead_letters);
-        for (status, leads) in LeadStatus::ALL.iter().zip(self.leads) {
-            gauge!("revenueflow_leads", "status" => status.as_str()).set(leads);
-        }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn to_f64(count: i64) -> f64 {
-    count as f64
 }

@@ -102,7 +102,10 @@ async fn metrics_tell_how_much_is_waiting_and_never_what_was() {
     app.store.database().close().await;
     let answer = client.get("/metrics").await;
     assert_eq!(answer.status, 200);
-    assert!(answer.text.contains("revenueflow_queue_messages NaN\n"), "{}", answer.text);
+    // The last values stay, and say how old they are.
+    assert!(answer.text.contains("revenueflow_leads{status=\"queued\"} 0\n"), "{}", answer.text);
+    assert!(!answer.text.contains("NaN"), "{}", answer.text);
+    assert!(answer.text.contains("revenueflow_gauge_age_seconds{gauge=\"queue\"}"), "{}", answer.text);
 }
 
 #[tokio::test]

@@ -50,6 +50,14 @@ impl Ledger for Outages {
         self.0.ledger.end(key, lease, ended).await
     }
 
+    async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError> {
+        self.0.ledger.last_seen(key).await
+    }
+
+    async fn note_sent(&self, key: &str) -> Result<(), QueueError> {
+        self.0.ledger.note_sent(key).await
+    }
+
     async fn forget(&self, key: &str) -> Result<(), QueueError> {
         self.0.ledger.forget(key).await
     }

@@ -8,10 +8,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use ingest::{Acceptance, Ingest, LeadSink, QuarantinedBody, SinkError};
 use intake::Authenticator;
-use lead::{DeliveryId, LeadEvent, ManualClock};
+use lead::{Clock as _, DeliveryId, LeadEvent, ManualClock};
 
 /// What every request that should be let in carries.
 pub(crate) const TOKEN: &str = "a-token-for-the-tests";
+
+/// What senders sign with that can.
+const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// How the sink behaves.
 #[derive(Clone, Copy, Default)]
@@ -69,10 +72,10 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// At 2026-01-01T00:00:00Z, with [`TOKEN`] as the only secret.
+    /// At 2026-01-01T00:00:00Z, with [`TOKEN`] and [`KEY`] as the secrets.
     pub(crate) fn new(fault: Fault) -> Self {
         let sink = Arc::new(MemorySink { fault, ..MemorySink::default() });
-        let authenticator = Authenticator::new([TOKEN.into()]).expect("the token is long enough");
+        let authenticator = Authenticator::new([TOKEN.into(), KEY.into()]).expect("both are long enough");
         let clock = Arc::new(ManualClock::default());
         Self { ingest: Ingest::new(authenticator, sink.clone(), clock), sink }
     }
@@ -107,6 +110,19 @@ impl Fixture {
 /// A POST with good credentials.
 pub(crate) fn request(body: impl Into<Bytes>) -> Request<Bytes> {
     Request::post("/leads").header("X-RevenueFlow-Token", TOKEN).body(body.into()).expect("a valid request")
+}
+
+/// A POST that is signed with [`KEY`] at the time of the fixture's clock.
+pub(crate) fn signed(id: &str, body: &'static str) -> Request<Bytes> {
+    let sent = ManualClock::default().now().as_second();
+    let webhook = standardwebhooks::Webhook::new(KEY).expect("a valid key");
+    let signature = webhook.sign(id, sent, body.as_bytes()).expect("it can be signed");
+    Request::post("/leads")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", sent.to_string())
+        .header("webhook-signature", signature)
+        .body(body.into())
+        .expect("a valid request")
 }
 
 /// The body of an answer.

@@ -127,6 +127,7 @@ impl<T> Shared<T> {
 fn copies(error: QueueError) -> Box<dyn Fn() -> QueueError + Send> {
     match error {
         QueueError::LeaseLost => Box::new(|| QueueError::LeaseLost),
+        QueueError::Refused(reason) => Box::new(move || QueueError::Refused(reason.clone())),
         QueueError::TooLarge(bytes) => Box::new(move || QueueError::TooLarge(bytes)),
         QueueError::Unavailable(error) => {
             let error: Arc<dyn std::error::Error + Send + Sync> = error.into();

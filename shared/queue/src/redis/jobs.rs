@@ -22,6 +22,8 @@ pub(super) struct Addition {
     pub(super) id: String,
     pub(super) data: String,
     pub(super) lead: String,
+    /// The hash of its content.
+    pub(super) content: String,
 }
 
 /// Adds jobs.
@@ -38,8 +40,8 @@ pub(super) fn additions(
         async move {
             let mut send = scripts.send();
             send.arg(JOB).arg(millis(LOOK_AGAIN)).arg(dead_letters);
-            for Addition { id, data, lead } in jobs {
-                send.arg(&id).arg(data).arg(job_options(&id)).arg(lead);
+            for Addition { id, data, lead, content } in jobs {
+                send.arg(&id).arg(data).arg(job_options(&id)).arg(lead).arg(content);
             }
             connection.run(&send).await
         }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{CampaignId, Dependency, EmailAddress, Lead};
+use lead::{CampaignId, Dependency, EmailAddress, Failure, Lead};
 
 use super::*;
 use crate::{Depth, Message, Pause, Receipt, Settlement};
@@ -12,6 +12,8 @@ use crate::{Depth, Message, Pause, Receipt, Settlement};
 struct Queue {
     sent: Mutex<Vec<LeadEvent>>,
     is_away: AtomicBool,
+    /// Events that it refuses for what they are.
+    refuses: Mutex<Vec<LeadEvent>>,
 }
 
 #[async_trait]
@@ -22,6 +24,9 @@ impl LeadQueue for Queue {
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(QueueError::unavailable("away"));
+        }
+        if self.refuses.lock().unwrap().contains(event) {
+            return Err(QueueError::Refused("too long for this queue".to_owned()));
         }
         let mut sent = self.sent.lock().unwrap();
         if sent.contains(event) {
@@ -61,6 +66,24 @@ fn event(number: usize) -> LeadEvent {
     LeadEvent::new(Lead::new(email, CampaignId::parse("c").unwrap()), Timestamp::UNIX_EPOCH)
 }
 
+/// What was parked, with the code of its failure; nothing can be while the database is away.
+#[derive(Default)]
+struct Parked {
+    events: Mutex<Vec<(LeadEvent, String)>>,
+    is_away: bool,
+}
+
+#[async_trait]
+impl Park for Parked {
+    async fn park(&self, event: &LeadEvent, reason: QueueError) -> Result<(), QueueError> {
+        if self.is_away {
+            return Err(QueueError::unavailable("no database"));
+        }
+        self.events.lock().unwrap().push((event.clone(), Failure::from(reason).code.into_owned()));
+        Ok(())
+    }
+}
+
 fn open(folder: &Path) -> Spool {
     Spool::open(folder, 1 << 20).unwrap()
 }
@@ -76,7 +99,7 @@ async fn what_was_spooled_is_sent_in_order_also_by_the_next_process() {
     drop(spool); // the process dies
     let (spool, queue) = (open(folder.path()), Queue::default());
     assert!(!spool.is_empty());
-    assert_eq!(spool.drain(&queue).await.unwrap(), 600);
+    assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 600);
     assert_eq!(*queue.sent.lock().unwrap(), events);
     assert!(spool.is_empty());
     drop(spool);
@@ -89,10 +112,10 @@ async fn a_queue_that_is_still_away_leaves_everything_where_it_is() {
     let (spool, queue) = (open(folder.path()), Queue::default());
     spool.append(&event(1)).unwrap();
     queue.is_away.store(true, Ordering::Relaxed);
-    assert!(spool.drain(&queue).await.is_err());
+    assert!(spool.drain(&queue, &Parked::default()).await.is_err());
     spool.append(&event(2)).unwrap();
     queue.is_away.store(false, Ordering::Relaxed);
-    assert_eq!(spool.drain(&queue).await.unwrap(), 2);
+    assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 2);
     assert_eq!(spool.waiting_bytes(), 0);
 }
 
@@ -108,7 +131,7 @@ async fn a_line_that_a_crash_cut_short_was_never_acknowledged() {
     drop(torn);
     let (spool, queue) = (open(folder.path()), Queue::default());
     spool.append(&event(2)).unwrap();
-    assert_eq!(spool.drain(&queue).await.unwrap(), 2);
+    assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -117,7 +140,7 @@ async fn a_damaged_line_does_not_hold_up_the_others() {
     std::fs::write(folder.path().join("0.jsonl"), b"nonsense\n").unwrap();
     let (spool, queue) = (open(folder.path()), Queue::default());
     spool.append(&event(1)).unwrap();
-    assert_eq!(spool.drain(&queue).await.unwrap(), 1);
+    assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 1);
     assert!(spool.is_empty());
 }
 
@@ -127,13 +150,13 @@ async fn a_line_that_cannot_be_read_is_put_aside_and_counted() {
     std::fs::write(folder.path().join("0.jsonl"), b"nonsense\n{\"version\":1}\n").unwrap();
     assert_eq!(Spool::unreadable(folder.path()).unwrap(), 0);
     let (spool, queue) = (open(folder.path()), Queue::default());
-    assert_eq!(spool.drain(&queue).await.unwrap(), 0);
+    assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 0);
     let aside = folder.path().join("0.unreadable.jsonl");
     assert_eq!(std::fs::read_to_string(&aside).unwrap(), "nonsense\n{\"version\":1}\n");
     assert_eq!(Spool::unreadable(folder.path()).unwrap(), 2);
     std::fs::write(folder.path().join("0.jsonl"), b"more\n").unwrap();
     drop(spool);
-    open(folder.path()).drain(&queue).await.unwrap();
+    open(folder.path()).drain(&queue, &Parked::default()).await.unwrap();
     assert_eq!(Spool::unreadable(folder.path()).unwrap(), 3, "what was there stays there");
 }
 
@@ -150,7 +173,7 @@ async fn what_several_dead_processes_left_behind_is_found_beside_a_living_one() 
     let abandoned = Spool::abandoned(folder.path(), 1 << 20).unwrap();
     assert_eq!((abandoned.spools.len(), abandoned.held), (2, 1));
     for spool in &abandoned.spools {
-        assert_eq!(spool.drain(&queue).await.unwrap(), 1);
+        assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 1);
     }
     drop(abandoned);
     assert_eq!(*queue.sent.lock().unwrap(), [event(1), event(2)]);
@@ -169,7 +192,7 @@ async fn the_contents_of_a_lead_are_sent_in_the_order_they_came() {
     for event in &events {
         spool.append(event).unwrap();
     }
-    assert_eq!(spool.drain(&queue).await.unwrap(), 3);
+    assert_eq!(spool.drain(&queue, &Parked::default()).await.unwrap(), 3);
     assert_eq!(*queue.sent.lock().unwrap(), events);
 }
 
@@ -191,4 +214,36 @@ fn a_full_spool_says_so_and_keeps_what_it_has() {
     }
     assert!(matches!(spool.append(&event(99)), Err(SpoolError::Full)));
     assert!((1..10).contains(&kept) && !spool.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_queue_refuses_for_good_is_parked_and_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, queue) = (open(folder.path()), Queue::default());
+    for number in 0..3 {
+        spool.append(&event(number)).unwrap();
+    }
+    queue.refuses.lock().unwrap().push(event(1));
+    let parked = Parked::default();
+    for _ in 1..MAX_REFUSALS {
+        assert!(spool.drain(&queue, &parked).await.is_err(), "it may be the queue's mistake");
+        assert!(parked.events.lock().unwrap().is_empty());
+    }
+    spool.drain(&queue, &parked).await.unwrap();
+    assert_eq!(*parked.events.lock().unwrap(), [(event(1), "message_refused".to_owned())]);
+    assert_eq!(*queue.sent.lock().unwrap(), [event(0), event(2)]);
+    assert!(spool.is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_be_parked_stays_in_the_spool() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, queue) = (open(folder.path()), Queue::default());
+    spool.append(&event(0)).unwrap();
+    queue.refuses.lock().unwrap().push(event(0));
+    let away = Parked { is_away: true, ..Parked::default() };
+    for _ in 0..2 * MAX_REFUSALS {
+        assert!(spool.drain(&queue, &away).await.is_err());
+    }
+    assert!(!spool.is_empty());
 }

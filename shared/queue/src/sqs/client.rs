@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::change_message_visibility_batch::ChangeMessageVisibilityBatchError;
+use aws_sdk_sqs::operation::send_message::SendMessageError;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, Message as SqsMessage, MessageAttributeValue,
     MessageSystemAttributeName, QueueAttributeName,
@@ -23,6 +24,9 @@ const FAILURE: &str = "failure";
 /// The longest a message can stay hidden, from the moment it was received (SQS API reference,
 /// `ChangeMessageVisibility`), less a minute for the time it has been ours.
 const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
+
+/// The longest that a receive waits for a message (SQS API reference, `ReceiveMessage`).
+const LONGEST_POLL: Duration = Duration::from_secs(20);
 
 /// The largest message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1 MiB since August 2025).
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -105,14 +109,14 @@ impl Sqs {
         self.post(&self.queue_url, body, event.lead_id.as_str(), deduplication, &[(KEY, key.as_str())]).await
     }
 
-    /// Receives at most one message, if one is there at once.
-    pub async fn receive(&self, hidden: Duration) -> Result<Option<Received>, QueueError> {
+    /// Receives at most one message, and waits for it as long as SQS allows (20 seconds) or `wait` says, in whole seconds.
+    pub async fn receive(&self, hidden: Duration, wait: Duration) -> Result<Option<Received>, QueueError> {
         let answer = self
             .client
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(1)
-            .wait_time_seconds(0)
+            .wait_time_seconds(seconds(wait.min(LONGEST_POLL)))
             .visibility_timeout(seconds(hidden))
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::All)
@@ -195,7 +199,7 @@ impl Sqs {
             let value = MessageAttributeValue::builder().data_type(STRING).string_value(*value).build();
             message = message.message_attributes(*name, value.map_err(QueueError::unavailable)?);
         }
-        message.send().await.map(drop).map_err(unavailable)
+        message.send().await.map(drop).map_err(refused_or_unavailable)
     }
 }
 
@@ -286,6 +290,17 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     QueueError::unavailable(DisplayErrorContext(error).to_string())
+}
+
+/// Whether SQS refuses a message for what it is: it will refuse it again. A queue may take less than [`MAX_MESSAGE_BYTES`]
+/// (`MaximumMessageSize`; queues made before August 2025 keep 256 KiB), which SQS answers with `InvalidParameterValue`.
+fn refused_or_unavailable(error: SdkError<SendMessageError>) -> QueueError {
+    let is_refused = match error.as_service_error() {
+        Some(SendMessageError::InvalidMessageContents(_)) => true,
+        Some(other) => other.code().is_some_and(|code| code.ends_with("InvalidParameterValue")),
+        None => false,
+    };
+    if is_refused { QueueError::Refused(DisplayErrorContext(error).to_string()) } else { unavailable(error) }
 }
 
 fn lost_or_unavailable<E>(error: SdkError<E>) -> QueueError

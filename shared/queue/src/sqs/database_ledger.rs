@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use database::{Database, to_millis};
+use database::{Database, from_millis, to_millis};
 use jiff::Timestamp;
 use lead::{Clock, Dependency};
 use sqlx::{AssertSqlSafe, Row};
@@ -24,6 +24,10 @@ const BEGIN: &str = "
 const END: &str = "
     UPDATE sqs_try SET attempts = attempts + $1, lease = NULL, touched_at = $2
     WHERE message_key = $3 AND lease = $4";
+
+const NOTE_SENT: &str = "
+    INSERT INTO sqs_try (message_key, touched_at) VALUES ($1, $2)
+    ON CONFLICT (message_key) DO UPDATE SET touched_at = excluded.touched_at";
 
 /// A [`Ledger`] in the product's own database, beside what the pipeline keeps of each lead.
 pub struct DatabaseLedger {
@@ -119,6 +123,20 @@ impl Ledger for DatabaseLedger {
         let ended = query.execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(ended.rows_affected() == 1)
+    }
+
+    async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError> {
+        let row = sqlx::query("SELECT touched_at FROM sqs_try WHERE message_key = $1")
+            .bind(key)
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.map(|row| Ok(from_millis(row.try_get(0)?))).transpose()
+    }
+
+    async fn note_sent(&self, key: &str) -> Result<(), QueueError> {
+        let mut transaction = self.database.begin().await?;
+        sqlx::query(NOTE_SENT).bind(key).bind(self.now()).execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn forget(&self, key: &str) -> Result<(), QueueError> {

@@ -45,6 +45,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// Ends a try. False where the lease was lost: then nothing changes.
     async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError>;
 
+    /// When a message was last tried, or sent again; none where neither is known.
+    async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError>;
+
+    /// Notes that a message was sent again.
+    async fn note_sent(&self, key: &str) -> Result<(), QueueError>;
+
     /// Forgets a message, whoever holds it, so that all its attempts are before it.
     async fn forget(&self, key: &str) -> Result<(), QueueError>;
 

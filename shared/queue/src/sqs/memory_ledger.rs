@@ -17,6 +17,7 @@ pub struct MemoryLedger {
 #[derive(Default)]
 struct Kept {
     tries: HashMap<String, (Tries, String)>,
+    seen: HashMap<String, Timestamp>,
     pauses: Vec<Pause>,
 }
 
@@ -38,8 +39,20 @@ impl Ledger for MemoryLedger {
         Ok(keys.iter().filter_map(|key| Some(((*key).to_owned(), kept.tries.get(*key)?.0))).collect())
     }
 
+    async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError> {
+        Ok(self.kept().seen.get(key).copied())
+    }
+
+    async fn note_sent(&self, key: &str) -> Result<(), QueueError> {
+        let now = self.clock.now();
+        self.kept().seen.insert(key.to_owned(), now);
+        Ok(())
+    }
+
     async fn begin(&self, key: &str, lease: &str) -> Result<Tries, QueueError> {
+        let now = self.clock.now();
         let mut kept = self.kept();
+        kept.seen.insert(key.to_owned(), now);
         let (tries, holder) = kept.tries.entry(key.to_owned()).or_default();
         tries.losses += u32::from(tries.is_held);
         tries.is_held = true;
@@ -53,6 +66,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError> {
+        let now = self.clock.now();
         let mut kept = self.kept();
         let Some((tries, _)) =
             kept.tries.get_mut(key).filter(|(tries, holder)| tries.is_held && holder == lease)
@@ -61,14 +75,18 @@ impl Ledger for MemoryLedger {
         };
         tries.is_held = false;
         tries.attempts += u32::from(ended == Ended::Failed);
+        kept.seen.insert(key.to_owned(), now);
         if ended == Ended::Settled {
             kept.tries.remove(key);
+            kept.seen.remove(key);
         }
         Ok(true)
     }
 
     async fn forget(&self, key: &str) -> Result<(), QueueError> {
-        self.kept().tries.remove(key);
+        let mut kept = self.kept();
+        kept.tries.remove(key);
+        kept.seen.remove(key);
         Ok(())
     }
 

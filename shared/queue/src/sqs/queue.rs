@@ -8,9 +8,22 @@ use lead::{Clock, Dependency, LeadEvent};
 
 use super::COPY_AT_RECEIVE;
 use crate::{
-    Depth, Ended, Fifo as _, LeadQueue, Ledger, Message, Pause, QueueError, Receipt, Received, Sent,
-    Settlement, Sqs,
+    Depth, Ended, Fifo as _, LeadQueue, Ledger, Message, Pause, QueueError, Receipt, Received, Restored,
+    Sent, Settlement, Sqs,
 };
+
+/// A delivery that was neither sent nor tried for so long is not in SQS any more, where the queue says that it is empty.
+/// Longer than its count may be behind (Amazon SQS developer guide: about a minute).
+const LOST_FROM_EMPTY: Duration = Duration::from_mins(15);
+
+/// A delivery that was neither sent nor tried for so long is taken for lost although the queue is not empty.
+const LOST_AFTER: Duration = Duration::from_hours(6);
+
+/// An event is sent for the first time within so long; what is older is sent again, and that is noted.
+const FIRST_SENT_WITHIN: Duration = Duration::from_mins(5);
+
+/// How long an answer to how much waits is used, and how long an empty queue is not asked again.
+const DEPTH_KEPT: Duration = Duration::from_mins(1);
 
 /// The [`LeadQueue`] on SQS: how the functions beside the batch processor use it, and a worker on one machine.
 pub struct SqsQueue {
@@ -19,15 +32,28 @@ pub struct SqsQueue {
     clock: Arc<dyn Clock>,
     visibility: Duration,
     resend_after: Option<Duration>,
+    poll: Duration,
     has_redrive: bool,
     /// What this handle has received and not settled, by receipt.
     held: Mutex<HashMap<String, Received>>,
+    /// Whether anything waited, and when that was asked.
+    waiting: Mutex<Option<(Timestamp, bool)>>,
 }
 
 impl SqsQueue {
     /// A queue whose received messages stay hidden for `visibility`.
     pub fn new(sqs: Sqs, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, visibility: Duration) -> Self {
-        Self { sqs, ledger, clock, visibility, resend_after: None, has_redrive: true, held: Mutex::default() }
+        Self {
+            sqs,
+            ledger,
+            clock,
+            visibility,
+            resend_after: None,
+            poll: Duration::ZERO,
+            has_redrive: true,
+            held: Mutex::default(),
+            waiting: Mutex::default(),
+        }
     }
 
     /// For who sends deliveries again: a redrive, a replay, a janitor. Once in each such span of time the same delivery
@@ -35,6 +61,14 @@ impl SqsQueue {
     #[must_use]
     pub fn resending_after(mut self, span: Duration) -> Self {
         self.resend_after = Some(span.max(Duration::from_secs(1)));
+        self
+    }
+
+    /// For a worker: where nothing is there, a receive waits so long for a message, at most 20 seconds and in whole seconds, so
+    /// that an idle worker costs few requests. A try must be allowed to take longer than that.
+    #[must_use]
+    pub fn polling_for(mut self, poll: Duration) -> Self {
+        self.poll = poll;
         self
     }
 
@@ -49,29 +83,71 @@ impl SqsQueue {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message back that has been tried so often. Where the redrive policy would take its receives for failures,
-    /// that is a copy.
-    async fn put_back(&self, message: &Received, after: Duration, spent: u32) -> Result<(), QueueError> {
-        let count = message.receive_count;
-        if self.has_redrive && count >= COPY_AT_RECEIVE && spent < count {
-            return self.sqs.copy(message).await;
+    /// Whether a delivery that was last seen so long ago cannot be in SQS any more. While consumption is paused nothing is
+    /// tried, and so nothing can be told.
+    async fn is_lost(&self, unseen_for: Duration) -> Result<bool, QueueError> {
+        if unseen_for < LOST_FROM_EMPTY || !self.ledger.pauses().await?.is_empty() {
+            return Ok(false);
         }
-        self.sqs.hide_one(&message.receipt, after).await
+        Ok(unseen_for >= LOST_AFTER || !self.has_waiting().await?)
+    }
+
+    async fn has_waiting(&self) -> Result<bool, QueueError> {
+        let now = self.clock.now();
+        let known = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, waiting)) = known
+            && now.duration_since(at).unsigned_abs() < DEPTH_KEPT
+        {
+            return Ok(waiting);
+        }
+        let waiting = self.sqs.depth().await?.messages > 0;
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, waiting));
+        Ok(waiting)
+    }
+
+    async fn send_again(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+        self.post(event).await?;
+        self.ledger.note_sent(event.delivery_id().as_str()).await?;
+        Ok(Restored::Sent)
+    }
+
+    async fn post(&self, event: &LeadEvent) -> Result<(), QueueError> {
+        let delivery = event.delivery_id();
+        let deduplication = match self.resend_after {
+            None => delivery.as_str().to_owned(),
+            Some(span) => {
+                let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+                format!("{delivery}-{}", self.clock.now().as_second() / span)
+            }
+        };
+        self.sqs.send(event, &deduplication).await
+    }
+
+    /// Whether the redrive policy would soon take a message for its receives although it did not fail so often: each deferral
+    /// is a receive as well. It is then replaced by a fresh copy before it is tried, so that its wait is over by then.
+    async fn needs_copy(&self, message: &Received) -> Result<bool, QueueError> {
+        if !self.has_redrive || message.receive_count < COPY_AT_RECEIVE {
+            return Ok(false);
+        }
+        let tries = self.ledger.look(&[&message.key]).await?.get(&message.key).copied().unwrap_or_default();
+        let spent = tries.attempts.saturating_add(tries.losses).saturating_add(u32::from(tries.is_held));
+        Ok(spent + 1 < message.receive_count)
     }
 
     /// Says to SQS what became of a message; the ledger is told later.
     async fn tell(&self, message: &Received, settlement: &Settlement) -> Result<Ended, QueueError> {
-        let tries = self.ledger.look(&[&message.key]).await?.get(&message.key).copied().unwrap_or_default();
-        let spent = tries.attempts.saturating_add(tries.losses);
         match settlement {
             Settlement::Done => self.sqs.delete(&message.receipt).await.map(|()| Ended::Settled),
             Settlement::Retry { after, .. } => {
-                self.put_back(message, *after, spent + 1).await.map(|()| Ended::Failed)
+                self.sqs.hide_one(&message.receipt, *after).await.map(|()| Ended::Failed)
             }
             Settlement::Defer { after, .. } => {
-                self.put_back(message, *after, spent).await.map(|()| Ended::Deferred)
+                self.sqs.hide_one(&message.receipt, *after).await.map(|()| Ended::Deferred)
             }
             Settlement::DeadLetter { failure } => {
+                let tries = self.ledger.look(&[&message.key]).await?;
+                let tries = tries.get(&message.key).copied().unwrap_or_default();
+                let spent = tries.attempts.saturating_add(tries.losses);
                 self.sqs.dead_letter(message, spent + 1, failure).await.map(|()| Ended::Settled)
             }
         }
@@ -86,16 +162,31 @@ impl LeadQueue for SqsQueue {
 
     /// Always [`Sent::Accepted`]: SQS does not say whether it has swallowed a duplicate.
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
-        let delivery = event.delivery_id();
-        let deduplication = match self.resend_after {
-            None => delivery.as_str().to_owned(),
-            Some(span) => {
-                let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-                format!("{delivery}-{}", self.clock.now().as_second() / span)
-            }
-        };
-        self.sqs.send(event, &deduplication).await?;
+        self.post(event).await?;
+        if self.clock.now().duration_since(event.received_at).unsigned_abs() > FIRST_SENT_WITHIN {
+            self.ledger.note_sent(event.delivery_id().as_str()).await?;
+        }
         Ok(Sent::Accepted)
+    }
+
+    /// Sends a delivery again that SQS cannot hold any more, as far as that can be told: SQS cannot be asked for one.
+    async fn restore(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+        let now = self.clock.now();
+        let unseen = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        if unseen(event.received_at) < LOST_FROM_EMPTY {
+            return Ok(Restored::Waiting);
+        }
+        let seen = self.ledger.last_seen(event.delivery_id().as_str()).await?;
+        let seen = seen.map_or(event.received_at, |seen| seen.max(event.received_at));
+        if self.is_lost(unseen(seen)).await? { self.send_again(event).await } else { Ok(Restored::Waiting) }
+    }
+
+    async fn restore_lost(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+        self.send_again(event).await
+    }
+
+    async fn ping(&self) -> Result<(), QueueError> {
+        self.sqs.depth().await.map(drop)
     }
 
     async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError> {
@@ -105,7 +196,13 @@ impl LeadQueue for SqsQueue {
         let mut messages = Vec::new();
         // One by one: of several, SQS would hand out more than one of a group.
         while messages.len() < max {
-            let Some(received) = self.sqs.receive(self.visibility).await? else { break };
+            // Only an idle worker waits: what is received already is to be worked on.
+            let wait = if messages.is_empty() { self.poll } else { Duration::ZERO };
+            let Some(received) = self.sqs.receive(self.visibility, wait).await? else { break };
+            if self.needs_copy(&received).await? {
+                self.sqs.copy(&received).await?;
+                continue;
+            }
             let tries = self.ledger.begin(&received.key, &received.receipt).await?;
             messages.push(Message {
                 id: received.key.clone(),
@@ -140,8 +237,10 @@ impl LeadQueue for SqsQueue {
             return Err(QueueError::LeaseLost);
         }
         let told = self.tell(&message, settlement).await;
-        if let Err(QueueError::Unavailable(error)) = told {
-            return Err(QueueError::Unavailable(error));
+        if let Err(error @ (QueueError::Unavailable(_) | QueueError::Refused(_) | QueueError::TooLarge(_))) =
+            told
+        {
+            return Err(error);
         }
         // A receipt that SQS has forgotten: told before, or taken by somebody else who will begin a try of their own.
         let ended = told.as_ref().copied().unwrap_or(Ended::Settled);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use lead::{Clock, Failure};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::LeadHandler;
@@ -19,6 +19,9 @@ const SETTLE_TRIES: u32 = 6;
 /// The wait before the second try; each further one is twice as long.
 const SETTLE_WAIT: Duration = Duration::from_millis(50);
 
+/// How long it may take to store what became of a message.
+const RECORD_LIMIT: Duration = Duration::from_mins(2);
+
 /// A message waits this long where its dead letter could not be stored.
 const UNRECORDED_WAIT: Duration = Duration::from_secs(30);
 
@@ -27,6 +30,7 @@ pub(super) struct Delivery {
     pub(super) handler: Arc<dyn LeadHandler>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) hold: Arc<Hold>,
+    pub(super) handling_limit: Duration,
     pub(super) message: Message,
 }
 
@@ -66,12 +70,12 @@ impl Delivery {
             let message = format!("workers died {} times while they had this message", self.message.losses);
             Err(Failure::permanent("worker_lost", message))
         } else {
-            caught(self.handler.handle(&self.message)).await
+            in_time(self.handling_limit, self.handler.handle(&self.message)).await
         };
         let Err(failure) = worked else { return Settlement::Done };
         tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, "not done");
         let settlement = settle_failed(self.message.attempt, failure);
-        let recorded = caught(self.handler.record(&self.message, &settlement)).await;
+        let recorded = in_time(RECORD_LIMIT, self.handler.record(&self.message, &settlement)).await;
         if let Settlement::Defer { after, failure } = &settlement {
             self.pause(*after, failure).await;
         }
@@ -112,17 +116,29 @@ impl Delivery {
         }
     }
 
-    /// Returns once the lease is not ours any more, or must be assumed not to be.
+    /// Returns once the lease is not ours any more, or shortly before it ends where it could not be renewed: afterwards
+    /// somebody else may have the message.
     async fn renew_until_lost(&self) {
         let visibility = self.queue.visibility_timeout();
-        let mut renewed = Instant::now();
-        while renewed.elapsed() < visibility {
-            sleep(visibility / 3).await;
-            let asked = Instant::now();
-            match self.queue.extend(&self.message.receipt).await {
-                Ok(()) => renewed = asked,
-                Err(QueueError::LeaseLost) => return,
-                Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
+        let (mut renewed, mut wait) = (Instant::now(), visibility / 3);
+        loop {
+            let ends_soon = renewed + visibility - visibility / 10;
+            let asked = (Instant::now() + wait).min(ends_soon);
+            sleep_until(asked).await;
+            if asked == ends_soon {
+                return;
+            }
+            match timeout_at(ends_soon, self.queue.extend(&self.message.receipt)).await {
+                Ok(Ok(())) => (renewed, wait) = (asked, visibility / 3),
+                Ok(Err(QueueError::LeaseLost)) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the lease could not be renewed");
+                    wait = visibility / 10;
+                }
+                Err(_) => {
+                    tracing::warn!("the lease could not be renewed: no answer in time");
+                    return;
+                }
             }
         }
     }
@@ -155,6 +171,15 @@ fn outcome(settlement: &Settlement) -> &'static str {
         Settlement::Defer { .. } => "defer",
         Settlement::DeadLetter { .. } => "dead_letter",
     }
+}
+
+/// Work that ends in time. Longer work is dropped: what it waits for may never answer, while the lease is renewed.
+async fn in_time(limit: Duration, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let late = |_| {
+        let problem = format!("the work took longer than {} s", limit.as_secs());
+        Err(Failure::transient("handling_timeout", problem))
+    };
+    timeout(limit, caught(work)).await.unwrap_or_else(late)
 }
 
 /// Makes a panic a failure of this one message. What it says stays out of the failure, for it may quote the lead: Rust's

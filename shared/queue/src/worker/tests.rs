@@ -24,6 +24,8 @@ struct ScriptedQueue {
     receives: Answers<Vec<Message>>,
     extends: Answers<()>,
     settles: Answers<()>,
+    extend_hangs: bool,
+    receive_hangs: bool,
     /// What was asked, and when, counted in seconds from the first question.
     asked: Mutex<Vec<(&'static str, u64)>>,
     start: Mutex<Option<Instant>>,
@@ -73,11 +75,17 @@ impl LeadQueue for ScriptedQueue {
 
     async fn receive(&self, _max: usize) -> Result<Vec<Message>, QueueError> {
         self.note("receive");
+        if self.receive_hangs {
+            std::future::pending::<()>().await;
+        }
         self.receives.lock().unwrap().pop_front().unwrap_or(Ok(Vec::new()))
     }
 
     async fn extend(&self, _receipt: &Receipt) -> Result<(), QueueError> {
         self.note("extend");
+        if self.extend_hangs {
+            std::future::pending::<()>().await;
+        }
         self.extends.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 
@@ -188,8 +196,36 @@ async fn a_lease_that_could_not_be_renewed_in_time_counts_as_lost() {
     queue.extends.lock().unwrap().extend((0..20).map(|_| unavailable()));
     let (worker, _) = work(&queue, Duration::from_secs(45));
     run_for(&worker, Duration::from_mins(1)).await;
-    assert_eq!(queue.asked("extend"), [10, 20, 30]);
+    assert_eq!(queue.asked("extend"), [10, 13, 16, 19, 22, 25], "and the work ends before the lease");
     assert!(queue.asked("settle").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_ends_the_work_before_its_lease() {
+    let queue = Arc::new(ScriptedQueue { extend_hangs: true, ..ScriptedQueue::holding_a_message() });
+    let (worker, handler) = work(&queue, Duration::from_secs(29));
+    run_for(&worker, Duration::from_mins(1)).await;
+    assert_eq!(queue.asked("extend"), [10]);
+    assert!(queue.asked("settle").is_empty());
+    let finished = tokio::time::timeout(Duration::from_secs(1), handler.finished.notified());
+    assert!(finished.await.is_err(), "the work did not go on until the lease was over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_never_ends_is_a_failed_attempt_although_leased() {
+    let queue = Arc::new(ScriptedQueue::holding_a_message());
+    let (worker, handler) = work(&queue, Duration::from_secs(1 << 30));
+    run_for(&worker.with_handling_limit(Duration::from_mins(2)), Duration::from_mins(3)).await;
+    assert_eq!(queue.asked("settle"), [120]);
+    assert_eq!(*handler.recorded.lock().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receive_that_hangs_is_asked_again() {
+    let queue = Arc::new(ScriptedQueue { receive_hangs: true, ..ScriptedQueue::default() });
+    let (worker, _) = work(&queue, Duration::from_secs(1));
+    run_for(&worker, Duration::from_mins(3)).await;
+    assert!(queue.asked("receive").len() >= 3, "{:?}", queue.asked("receive"));
 }
 
 #[tokio::test(start_paused = true)]

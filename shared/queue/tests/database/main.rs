@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod conformance;
+mod half_open;
 mod logs;
 mod model;
 mod support;

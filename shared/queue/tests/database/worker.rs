@@ -136,7 +136,7 @@ impl Running {
 }
 
 /// Waits until something holds, as long as a slow machine may need.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..2000 {
         if holds().await {
             return;

@@ -7,5 +7,6 @@ mod forgetting;
 mod hasten;
 mod interop;
 mod node;
+mod repeats;
 mod support;
 mod workers;

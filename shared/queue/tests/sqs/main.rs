@@ -5,4 +5,5 @@
 mod conformance;
 mod copies;
 mod ledger;
+mod resending;
 mod support;

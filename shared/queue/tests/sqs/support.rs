@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use jiff::Timestamp;
-use lead::{CampaignId, EmailAddress, Lead, LeadEvent, SystemClock};
+use lead::{CampaignId, Clock, EmailAddress, Lead, LeadEvent, SystemClock};
 use queue::conformance::Harness;
 use queue::{LeadQueue, MAX_RECEIVE_COUNT, MemoryLedger, Sqs, SqsClient, SqsQueue};
 use runtime::Variables;
@@ -27,15 +27,20 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// A queue that takes nothing away, so that the suite sees what we do about a message.
     pub(crate) async fn start() -> Self {
-        Self::create(false).await
+        Self::create(false, &[]).await
+    }
+
+    /// A queue that takes messages of so many bytes at most.
+    pub(crate) async fn taking(bytes: usize) -> Self {
+        Self::create(false, &[(Attribute::MaximumMessageSize, bytes.to_string())]).await
     }
 
     /// A queue as it is deployed.
     pub(crate) async fn with_redrive() -> Self {
-        Self::create(true).await
+        Self::create(true, &[]).await
     }
 
-    async fn create(has_redrive: bool) -> Self {
+    async fn create(has_redrive: bool, attributes: &[(Attribute, String)]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         assert!(
             std::env::var("AWS_ENDPOINT_URL").is_ok(),
@@ -52,15 +57,31 @@ impl Fixture {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Process ids come again, and the emulator remembers.
         let name = format!("test-{}-{}-{number}", std::process::id(), Timestamp::now().as_microsecond());
-        let dlq_url = create_queue(&client, &format!("{name}-dlq.fifo"), None).await;
+        let dlq_url = create_queue(&client, &format!("{name}-dlq.fifo"), None, &[]).await;
         let redrive = if has_redrive { Some(queue_arn(&client, &dlq_url).await) } else { None };
-        let queue_url = create_queue(&client, &format!("{name}.fifo"), redrive).await;
+        let queue_url = create_queue(&client, &format!("{name}.fifo"), redrive, attributes).await;
         Self { client, ledger: MemoryLedger::new(Arc::new(SystemClock)), queue_url, dlq_url, has_redrive }
     }
 
     pub(crate) fn queue(&self) -> SqsQueue {
-        let sqs = Sqs::new(self.client.clone(), &self.queue_url, Some(self.dlq_url.clone()));
-        let queue = SqsQueue::new(sqs, Arc::new(self.ledger.clone()), Arc::new(SystemClock), VISIBILITY);
+        self.queue_on(self.client.clone(), self.ledger.clone(), Arc::new(SystemClock))
+    }
+
+    /// A queue whose processes have this clock, and a ledger of their own.
+    pub(crate) fn queue_at(&self, clock: Arc<dyn Clock>) -> SqsQueue {
+        self.queue_on(self.client.clone(), MemoryLedger::new(Arc::clone(&clock)), clock)
+    }
+
+    /// The queue at an address at which nothing listens.
+    pub(crate) fn unreachable_queue(&self) -> SqsQueue {
+        let nowhere = self.client.config().to_builder().endpoint_url("http://127.0.0.1:9");
+        let client = SqsClient::from_conf(nowhere.build());
+        self.queue_on(client, self.ledger.clone(), Arc::new(SystemClock))
+    }
+
+    fn queue_on(&self, client: SqsClient, ledger: MemoryLedger, clock: Arc<dyn Clock>) -> SqsQueue {
+        let sqs = Sqs::new(client, &self.queue_url, Some(self.dlq_url.clone()));
+        let queue = SqsQueue::new(sqs, Arc::new(ledger), clock, VISIBILITY);
         if self.has_redrive { queue } else { queue.without_redrive() }
     }
 
@@ -95,8 +116,16 @@ impl Harness for Fixture {
     }
 }
 
-async fn create_queue(client: &SqsClient, name: &str, dead_letters_to: Option<String>) -> String {
+async fn create_queue(
+    client: &SqsClient,
+    name: &str,
+    dead_letters_to: Option<String>,
+    attributes: &[(Attribute, String)],
+) -> String {
     let mut create = client.create_queue().queue_name(name).attributes(Attribute::FifoQueue, "true");
+    for (attribute, value) in attributes {
+        create = create.attributes(attribute.clone(), value);
+    }
     if let Some(arn) = dead_letters_to {
         let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":{MAX_RECEIVE_COUNT}}}"#);
         create = create.attributes(Attribute::RedrivePolicy, policy);

@@ -66,20 +66,6 @@ async fn a_duplicate_of_what_is_done_says_so(fixture: Fixture) {
     assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Synced);
 }
 
-async fn a_content_that_comes_again_after_a_newer_one_is_a_duplicate_and_does_not_win_over_it(
-    fixture: Fixture,
-) {
-    let store = fixture.store().await;
-    let (first, second, first_again) = (event("ann", "a", 0), event("ann", "b", 1), event("ann", "a", 2));
-    store.accept(&first).await.unwrap();
-    settled(&fixture, &store, &second).await;
-    // A late retry and a change of mind look the same.
-    assert!(matches!(store.accept(&first_again).await.unwrap(), Accept::Duplicate { .. }));
-    let lead = lead(&store, &first.lead_id).await;
-    assert_eq!((lead.status, lead.revision), (LeadStatus::Synced, 2));
-    assert_eq!((lead.delivery_id, lead.content), (second.delivery_id(), second.lead));
-}
-
 async fn the_same_person_in_another_campaign_is_another_lead(fixture: Fixture) {
     let store = fixture.store().await;
     let one = event("ann", "a", 0);
@@ -117,7 +103,6 @@ on_both!(
     other_content_received_earlier_takes_a_number_and_changes_nothing,
     the_same_content_again_is_counted_and_only_the_first_ten_are_audited,
     a_duplicate_of_what_is_done_says_so,
-    a_content_that_comes_again_after_a_newer_one_is_a_duplicate_and_does_not_win_over_it,
     the_same_person_in_another_campaign_is_another_lead,
     a_delivery_that_the_caller_rolls_back_was_never_there,
 );

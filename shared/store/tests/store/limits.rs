@@ -103,6 +103,24 @@ async fn rows_that_nobody_touches_are_cleared_out(fixture: Fixture) {
     assert_eq!(rows, 2, "the lead's own and the one of all");
 }
 
+async fn returning_leads_and_the_clearing_out_never_deadlock(fixture: Fixture) {
+    // Each connection takes its own idle row and then the row of all, while whoever opens a second clears out idle rows.
+    let people: Vec<_> = (0..24).map(|number| lead(&format!("p{number}"))).collect();
+    let limits = Arc::new(process(&fixture, 1_000, 1_000, 1_000_000).await);
+    for _round in 0..20 {
+        fixture.advance(3600);
+        let mut tasks = Vec::new();
+        for (number, person) in people.iter().cloned().enumerate() {
+            let limits = Arc::clone(&limits);
+            let account = format!("account{}", number % 5);
+            tasks.push(tokio::spawn(async move { limits.reserve(&person, Some(&account), 1).await }));
+        }
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+    }
+}
+
 async fn a_count_that_cannot_be_kept_lets_nothing_pass(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     let store = fixture.store().await;
@@ -118,5 +136,6 @@ on_both!(
     what_was_not_sent_is_given_back,
     many_at_once_never_exceed_a_limit,
     rows_that_nobody_touches_are_cleared_out,
+    returning_leads_and_the_clearing_out_never_deadlock,
     a_count_that_cannot_be_kept_lets_nothing_pass,
 );

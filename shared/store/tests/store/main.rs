@@ -29,6 +29,7 @@ mod notes;
 mod order;
 mod quarantine;
 mod reopen;
+mod returns;
 mod spending;
 mod support;
 mod work;

@@ -22,7 +22,7 @@ for i = 7, #ARGV, 2 do
     done[number] = call('LREM', prefix .. 'active', -1, id) > 0 and 1 or 0
     if done[number] == 1 then
       local attempts = (tonumber(fields[3]) or 0) + 1
-      call('HSET', prefix .. id, 'lead', '', 'atm', attempts, 'returnvalue', 'null', 'finishedOn', now)
+      call('HSET', prefix .. id, 'lead', '', 'worked', fields[1] or '', 'atm', attempts, 'returnvalue', 'null', 'finishedOn', now)
       event('completed', id, 'returnvalue', 'null', 'prev', 'active')
       ended[#ended + 1] = now
       ended[#ended + 1] = id

@@ -5,7 +5,7 @@ local lead, delivery = lead_of(id), call('HGET', prefix .. id, 'delivery')
 if call('ZREM', prefix .. 'failed', id) == 1 then
   delete(id) -- it is among the dead letters
 elseif call('ZSCORE', prefix .. 'completed', id) then
-  call('HSET', prefix .. id, 'lead', '') -- ours has finished it
+  call('HSET', prefix .. id, 'lead', '', 'worked', lead or '') -- ours has finished it
   if delivery then forget(delivery, id) end
   drop_letter(ARGV[6], id) -- left by a worker that died half way
   keep_as(call('HGET', prefix .. id, 'opts'), id, tonumber(ARGV[4]), tonumber(ARGV[5]))

@@ -17,8 +17,15 @@ end
 -- What is to wait, put there in one call in the end.
 local waiting = {}
 
--- Returns 1, or 0 where the job is there already, be it under the id that another producer gave it.
-local function add(id, data, opts, lead)
+-- Whether the last job in a lead's order waits with the same content: then another one would find nothing to do.
+local function repeated(lead, content)
+  local last = call('LINDEX', order(lead), -1)
+  if last and call('HGET', prefix .. last, 'content') == content and is_there(last) then return last end
+end
+
+-- Returns 1, or 0 where the job is there already, be it under the id that another producer gave it, or, where a hash of the
+-- content is given, under that of a delivery that it repeats.
+local function add(id, data, opts, lead, content)
   if call('EXISTS', prefix .. id, dead .. id, dead .. 'letter-' .. id, alias(id)) > 0 then
     drop_letter(dead, id)
     local other = call('GET', alias(id))
@@ -32,6 +39,9 @@ local function add(id, data, opts, lead)
     call('ZREM', prefix .. 'failed', id)
     delete(id)
   end
+  local last = content and repeated(lead, content)
+  if last then return found(last, lead) end
+  if content then call('HSET', prefix .. id, 'content', content) end
   call('HSET', prefix .. id, 'name', name, 'data', data, 'opts', opts, 'timestamp', now, 'delay', 0, 'priority', 0,
     'lead', lead)
   call('XADD', prefix .. 'events', '*', 'event', 'added', 'jobId', id, 'name', name)

@@ -1,0 +1,94 @@
+//! A PostgreSQL server that vanishes without a word: connections stay open, and nothing arrives on them any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use database::Database;
+use database::testing::TestDatabase;
+use e2e::HalfOpen;
+use lead::{Failure, SystemClock};
+use queue::{DatabaseQueue, LeadHandler, LeadQueue, Message, Settlement, Worker};
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::{event, until, until_empty};
+
+/// Writes to the database, and lets the server vanish when all of the first messages are at it.
+struct Writes {
+    database: Database,
+    proxy: Arc<HalfOpen>,
+    begun: AtomicU32,
+    done: AtomicU32,
+}
+
+const AT_ONCE: u32 = 4;
+
+#[async_trait]
+impl LeadHandler for Writes {
+    async fn handle(&self, _message: &Message) -> Result<(), Failure> {
+        let mut transaction = self.database.begin().await?;
+        if self.begun.fetch_add(1, Ordering::SeqCst) + 1 == AT_ONCE {
+            self.proxy.kill_connections();
+        }
+        while self.begun.load(Ordering::SeqCst) < AT_ONCE {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        sqlx::query("SELECT 1").execute(&mut *transaction).await.map_err(database::DatabaseError::from)?;
+        transaction.commit().await?;
+        self.done.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn record(&self, _message: &Message, _outcome: &Settlement) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leads_finish_after_every_connection_went_half_open() {
+    let test = TestDatabase::postgres().await;
+    let url = url::Url::parse(test.url()).unwrap();
+    let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+    let proxy = Arc::new(HalfOpen::before(&target));
+    let mut through = url.clone();
+    through.set_host(Some("127.0.0.1")).unwrap();
+    through.set_port(Some(proxy.address().port())).unwrap();
+    let database = Database::connect(through.as_str(), AT_ONCE + 2).await.unwrap();
+    let database = database.with_statement_limit(Duration::from_secs(1));
+
+    let visibility = Duration::from_secs(6);
+    let queue = Arc::new(DatabaseQueue::new(database.clone(), Arc::new(SystemClock), visibility));
+    for lead in 0..AT_ONCE {
+        queue.send(&event(lead)).await.unwrap();
+    }
+    let handler = Arc::new(Writes {
+        database: database.clone(),
+        proxy,
+        begun: AtomicU32::default(),
+        done: AtomicU32::default(),
+    });
+    let worker = Worker::new(
+        Arc::clone(&queue) as Arc<dyn LeadQueue>,
+        Arc::clone(&handler) as Arc<dyn LeadHandler>,
+        Arc::new(SystemClock),
+        AT_ONCE as usize,
+    );
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { worker.run(shutdown).await }
+    });
+    until("all are done", async || handler.done.load(Ordering::SeqCst) == AT_ONCE).await;
+    let direct = test.connect().await;
+    until_empty(&DatabaseQueue::new(direct, Arc::new(SystemClock), visibility)).await;
+    shutdown.cancel();
+    running.await.unwrap();
+
+    // The dead connections have not kept their places in the pool.
+    let mut all = Vec::new();
+    for _ in 0..AT_ONCE + 2 {
+        all.push(database.begin().await.unwrap());
+    }
+}

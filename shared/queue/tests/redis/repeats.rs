@@ -1,0 +1,47 @@
+//! A content that is sent again, and one that a lead returns to.
+
+use std::time::Duration;
+
+use lead::LeadEvent;
+use queue::{LeadQueue, Sent, Settlement};
+
+use crate::support::{Fixture, event};
+
+/// The content `n`, received so many milliseconds after the first.
+fn received(n: u32, millis: u64) -> LeadEvent {
+    let event = event(1, n);
+    LeadEvent { received_at: event.received_at + Duration::from_millis(millis), ..event }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_is_a_duplicate_and_a_return_is_not() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    let sent = async |n, millis| queue.send(&received(n, millis)).await.unwrap();
+    assert_eq!([sent(1, 0).await, sent(1, 1).await], [Sent::Accepted, Sent::Duplicate]);
+    assert_eq!([sent(2, 2).await, sent(1, 3).await], [Sent::Accepted, Sent::Accepted]);
+    assert_eq!(sent(1, 4).await, Sent::Duplicate);
+    for expected in [received(1, 0), received(2, 2), received(1, 3)] {
+        let message = queue.receive(1).await.unwrap().remove(0);
+        assert_eq!(message.id, expected.delivery_id().as_str());
+        assert_eq!(sent(1, 5).await, Sent::Duplicate, "the last one is still there");
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+    assert!(queue.receive(1).await.unwrap().is_empty());
+    assert_eq!(sent(1, 6).await, Sent::Accepted, "what it has held is for the store to know");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_completed_repeat_is_forgotten_with_its_lead() {
+    let fixture = Fixture::start().await;
+    let queue = fixture.queue();
+    for millis in 0..2 {
+        queue.send(&received(1, millis)).await.unwrap();
+        let message = queue.receive(1).await.unwrap().remove(0);
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+    // The store knows one delivery.
+    let known = [received(1, 0).delivery_id()];
+    assert_eq!(queue.forget(&event(1, 1).lead_id, &known, true).await.unwrap(), 2);
+    assert_eq!(queue.forget(&event(1, 1).lead_id, &known, true).await.unwrap(), 0);
+}

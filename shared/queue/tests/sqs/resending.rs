@@ -1,0 +1,116 @@
+//! What an open delivery costs while it waits: one message, however often the janitor looks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lead::{Clock as _, LeadEvent, ManualClock};
+use queue::{LeadQueue as _, QueueError, Restored, Settlement};
+
+use crate::support::{Fixture, event};
+
+const LEADS: u32 = 5;
+
+/// Deliveries that were received just now and are on the queue.
+async fn waiting(queue: &queue::SqsQueue, clock: &ManualClock) -> Vec<LeadEvent> {
+    let mut events = Vec::new();
+    for lead in 0..LEADS {
+        let event = LeadEvent { received_at: clock.now(), ..event(lead, 1) };
+        queue.send(&event).await.unwrap();
+        events.push(event);
+    }
+    events
+}
+
+#[tokio::test]
+async fn what_waits_is_not_sent_again_by_every_round() {
+    let (fixture, clock) = (Fixture::start().await, ManualClock::default());
+    let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
+    let events = waiting(&queue, &clock).await;
+    // Four hours of an outage of the CRM, looked at once in two minutes.
+    for _ in 0..120 {
+        clock.advance(Duration::from_secs(120));
+        for event in &events {
+            assert_eq!(queue.restore(event).await.unwrap(), Restored::Waiting);
+        }
+    }
+    assert_eq!(queue.depth().await.unwrap().messages, u64::from(LEADS));
+}
+
+#[tokio::test]
+async fn what_an_empty_queue_has_lost_is_sent_again_once() {
+    let (fixture, clock) = (Fixture::start().await, ManualClock::default());
+    let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
+    let events = waiting(&queue, &clock).await;
+    for message in queue.receive(10).await.unwrap() {
+        queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+    }
+    assert_eq!(queue.depth().await.unwrap().messages, 0);
+    clock.advance(Duration::from_mins(14));
+    assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Waiting, "it may be on its way");
+    clock.advance(Duration::from_mins(2));
+    assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Sent);
+    for _ in 0..10 {
+        clock.advance(Duration::from_mins(2));
+        assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Waiting, "its message is there");
+    }
+    assert_eq!(queue.depth().await.unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn an_operator_who_knows_that_all_is_lost_has_it_sent() {
+    let (fixture, clock) = (Fixture::start().await, ManualClock::default());
+    let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
+    let young = LeadEvent { received_at: clock.now(), ..event(1, 1) };
+    assert_eq!(queue.restore_lost(&young).await.unwrap(), Restored::Sent);
+    assert_eq!(queue.depth().await.unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn while_consumption_is_paused_nothing_is_taken_for_lost() {
+    let (fixture, clock) = (Fixture::start().await, ManualClock::default());
+    let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
+    let old = LeadEvent { received_at: clock.now(), ..event(1, 1) };
+    let crm = lead::Dependency::new("crm.test");
+    queue.pause(&crm, "down", clock.now()).await.unwrap();
+    clock.advance(Duration::from_hours(24));
+    assert_eq!(queue.restore(&old).await.unwrap(), Restored::Waiting);
+    queue.resume(&crm).await.unwrap();
+    assert_eq!(queue.restore(&old).await.unwrap(), Restored::Sent);
+}
+
+#[tokio::test]
+async fn a_message_that_this_queue_is_too_small_for_is_refused() {
+    let fixture = Fixture::taking(65_536).await;
+    let queue = fixture.queue();
+    let mut large = event(1, 1);
+    large.lead.attributes.insert("long".into(), "x".repeat(100_000).into());
+    large.content_hash = large.lead.content_hash();
+    let error = queue.send(&large).await.unwrap_err();
+    assert!(matches!(error, QueueError::Refused(_)), "{error}");
+    queue.send(&event(2, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_reached_does_not_answer_a_ping() {
+    let fixture = Fixture::start().await;
+    fixture.queue().ping().await.unwrap();
+    assert!(fixture.unreachable_queue().ping().await.is_err());
+}
+
+#[tokio::test]
+async fn a_deferred_message_waits_however_often_it_is_deferred() {
+    let fixture = Fixture::with_redrive().await;
+    let queue = fixture.queue();
+    queue.send(&event(1, 1)).await.unwrap();
+    let failure = lead::Failure::transient("away", "nobody answers");
+    for round in 0..8 {
+        let message =
+            queue.receive(1).await.unwrap().pop().unwrap_or_else(|| panic!("lost in round {round}"));
+        assert_eq!(message.attempt, 1);
+        let defer = Settlement::Defer { after: Duration::from_secs(1), failure: failure.clone() };
+        queue.settle(&message.receipt, &defer).await.unwrap();
+        assert!(queue.receive(1).await.unwrap().is_empty(), "round {round}: it waits");
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+    }
+    assert!(fixture.dead_letters().await.is_empty());
+}

@@ -1,0 +1,155 @@
+//! A lead that returns to an earlier content, and what is only sent again.
+
+use std::time::Duration;
+
+use lead::{Arrival, LeadEvent, LeadStatus};
+use store::{Accept, AuditKind, Begun, Store};
+
+use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
+
+fn signed(person: &str, title: &str, received: i64, id: &str) -> LeadEvent {
+    event(person, title, received).arriving(Arrival::webhook(id))
+}
+
+async fn arrive(store: &Store, event: &LeadEvent) -> (Accept, LeadEvent) {
+    let mut transaction = store.database().begin().await.unwrap();
+    let arrived = store.accept_arrival(&mut transaction, event).await.unwrap();
+    transaction.commit().await.unwrap();
+    arrived
+}
+
+async fn a_return_to_an_earlier_content_is_a_revision(fixture: Fixture) {
+    let store = fixture.store().await;
+    settled(&fixture, &store, &event("ann", "CTO", 0)).await;
+    settled(&fixture, &store, &event("ann", "Intern", 1)).await;
+    let back = event("ann", "CTO", 2);
+    assert_eq!(store.accept(&back).await.unwrap(), Accept::Revision);
+    let lead = lead(&store, &back.lead_id).await;
+    assert_eq!((lead.status, lead.revision), (LeadStatus::Queued, 3));
+    assert_eq!((lead.delivery_id, lead.content), (back.delivery_id(), back.lead.clone()));
+    assert_eq!(begin(&store, &back).await.lead, back.lead);
+    assert_eq!(store.accept(&event("ann", "CTO", 3)).await.unwrap(), Accept::Duplicate { open: true });
+}
+
+async fn a_return_counts_by_its_time_whatever_came_first(fixture: Fixture) {
+    let contents = [event("ann", "CTO", 0), event("ann", "Intern", 1), event("ann", "CTO", 2)];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let person = format!("ann{}{}{}", order[0], order[1], order[2]);
+        let store = fixture.store().await;
+        for which in order {
+            let event = event(&person, contents[which].lead.title.as_deref().unwrap(), which as i64);
+            store.accept(&event).await.unwrap();
+        }
+        let id = event(&person, "CTO", 0).lead_id;
+        assert_eq!(lead(&store, &id).await.content.title.as_deref(), Some("CTO"), "{order:?}");
+    }
+}
+
+async fn a_signed_webhook_that_was_seen_is_a_duplicate(fixture: Fixture) {
+    let store = fixture.store().await;
+    let first = signed("ann", "CTO", 0, "msg_1");
+    settled(&fixture, &store, &first).await;
+    // The same content under another id makes no delivery, and is seen all the same.
+    let repeated = signed("ann", "CTO", 1, "msg_2");
+    assert_eq!(store.accept(&repeated).await.unwrap(), Accept::Duplicate { open: false });
+    let newer = signed("ann", "Intern", 2, "msg_3");
+    settled(&fixture, &store, &newer).await;
+    for retry in [
+        signed("ann", "CTO", 3, "msg_1"),
+        signed("ann", "CTO", 4, "msg_2"),
+        signed("ann", "CTO, sent at 12:01", 5, "msg_1"),
+    ] {
+        assert_eq!(store.accept(&retry).await.unwrap(), Accept::Duplicate { open: false });
+        assert!(matches!(store.begin_work(&retry, 1).await.unwrap(), Begun::Nothing));
+    }
+    assert_eq!(lead(&store, &first.lead_id).await.content, newer.lead);
+    let back = signed("ann", "CTO", 6, "msg_4");
+    assert_eq!(store.accept(&back).await.unwrap(), Accept::Revision);
+}
+
+async fn within_the_retry_window_older_content_is_a_retry(fixture: Fixture) {
+    let store = fixture.store().await.with_retry_window(Duration::from_secs(60));
+    settled(&fixture, &store, &event("ann", "CTO", 0)).await;
+    let newer = event("ann", "Intern", 10);
+    settled(&fixture, &store, &newer).await;
+    assert_eq!(store.accept(&event("ann", "CTO", 60)).await.unwrap(), Accept::Duplicate { open: false });
+    assert_eq!(lead(&store, &newer.lead_id).await.content, newer.lead);
+    assert_eq!(store.accept(&event("ann", "CTO", 61)).await.unwrap(), Accept::Revision);
+}
+
+async fn a_clock_that_steps_back_loses_no_revision(fixture: Fixture) {
+    let store = fixture.store().await;
+    let first = event("ann", "a", 3600);
+    assert_eq!(arrive(&store, &first).await, (Accept::New, first.clone()));
+    for title in ["b", "c"] {
+        let (accepted, kept) = arrive(&store, &event("ann", title, 0)).await;
+        assert_eq!(accepted, Accept::Revision);
+        assert!(kept.received_at > first.received_at);
+        let lead = lead(&store, &first.lead_id).await;
+        assert_eq!((lead.delivery_id, lead.content), (kept.delivery_id(), kept.lead.clone()));
+        assert_eq!(begin(&store, &kept).await.lead, kept.lead);
+    }
+}
+
+async fn a_return_within_one_millisecond_is_a_revision(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut accepted = Vec::new();
+    for title in ["CTO", "Intern", "CTO", "CTO"] {
+        accepted.push(arrive(&store, &event("ann", title, 0)).await.0);
+    }
+    let expected = [Accept::New, Accept::Revision, Accept::Revision, Accept::Duplicate { open: true }];
+    assert_eq!(accepted, expected);
+    let id = event("ann", "CTO", 0).lead_id;
+    assert_eq!(lead(&store, &id).await.content.title.as_deref(), Some("CTO"));
+}
+
+async fn a_message_that_repeats_an_open_delivery_works_on_it(fixture: Fixture) {
+    let store = fixture.store().await;
+    let (first, repeated) = (event("ann", "a", 0), event("ann", "a", 1));
+    store.note(&repeated).await.unwrap();
+    let work = begin(&store, &first).await;
+    assert_eq!(work.delivery_id, repeated.delivery_id(), "noted before the first was worked on");
+    let failure = lead::Failure::permanent("refused", "no such country");
+    store.record_dead_letter(first.delivery_id().as_str(), Some(&first), "{}", 1, &failure).await.unwrap();
+    let letter = store.dead_letter(repeated.delivery_id().as_str()).await.unwrap().unwrap();
+    let kept: LeadEvent = serde_json::from_str(&letter.body).unwrap();
+    assert_eq!(kept.delivery_id(), repeated.delivery_id(), "a redrive sends the delivery itself");
+    assert!(matches!(store.begin_work(&first, 1).await.unwrap(), Begun::Nothing));
+    assert!(matches!(store.begin_work(&repeated, 1).await.unwrap(), Begun::GivenUp(_)));
+    assert!(store.reopen_given_up(&first, "redrive").await.unwrap());
+    assert_eq!(begin(&store, &first).await.delivery_id, repeated.delivery_id());
+}
+
+async fn deliveries_of_earlier_versions_keep_their_ids(fixture: Fixture) {
+    let store = fixture.store().await;
+    let old = event("ann", "a", 0).arriving(Arrival::Content);
+    settled(&fixture, &store, &old).await;
+    let reopened = store.reopen(&old.lead_id, true, "test").await.unwrap().unwrap();
+    assert_eq!(reopened, old);
+    assert_eq!(begin(&store, &reopened).await.delivery_id, old.delivery_id());
+    assert_eq!(store.accept(&event("ann", "a", 1)).await.unwrap(), Accept::Duplicate { open: true });
+    assert_eq!(store.open_deliveries(None, at(10), 10).await.unwrap(), [old.clone()]);
+    assert_eq!(kinds(&store, &old.lead_id).await.last(), Some(&AuditKind::Duplicate));
+}
+
+async fn open_deliveries_are_sent_again_under_their_ids(fixture: Fixture) {
+    let store = fixture.store().await;
+    for event in [event("ann", "a", 0), signed("bob", "a", 1, "msg_1"), signed("bob", "b", 2, "msg_2")] {
+        store.accept(&event).await.unwrap();
+    }
+    let open = store.open_deliveries(None, at(10), 10).await.unwrap();
+    assert_eq!(open[0], event("ann", "a", 0));
+    assert_eq!(open.last(), Some(&signed("bob", "b", 2, "msg_2")));
+}
+
+on_both!(
+    a_return_to_an_earlier_content_is_a_revision,
+    a_return_counts_by_its_time_whatever_came_first,
+    a_signed_webhook_that_was_seen_is_a_duplicate,
+    within_the_retry_window_older_content_is_a_retry,
+    a_clock_that_steps_back_loses_no_revision,
+    a_return_within_one_millisecond_is_a_revision,
+    a_message_that_repeats_an_open_delivery_works_on_it,
+    deliveries_of_earlier_versions_keep_their_ids,
+    open_deliveries_are_sent_again_under_their_ids,
+);
