@@ -5,12 +5,14 @@
 mod emulator;
 mod function;
 mod node;
+mod proxy;
 mod redis;
 mod server;
 
 pub use emulator::Emulator;
 pub use function::Function;
 pub use node::Node;
+pub use proxy::Proxy;
 pub use redis::Redis;
 pub use server::{Answer, Server};
 

@@ -21,6 +21,7 @@
 mod action;
 mod action_id;
 mod allow_list;
+mod calls;
 mod executor;
 mod facts;
 mod gate;

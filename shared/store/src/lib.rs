@@ -16,6 +16,7 @@
 mod accept;
 mod analysis;
 mod assignment;
+mod attempts;
 mod audit;
 mod codec;
 mod crm;
@@ -26,17 +27,20 @@ mod health;
 mod leads;
 mod ledger;
 mod limits;
+mod parking;
 mod quarantine;
 mod reopen;
 mod review;
 mod spending;
 mod stored;
 mod suppression;
+mod unenriched;
 mod work;
 
 pub use accept::Accept;
 pub use analysis::AnalysisRecord;
 pub use assignment::{Assignment, Breach, Told};
+pub use attempts::Attempts;
 pub use audit::{AuditEvent, AuditKind};
 pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
 pub use dead_letter::{DeadLetter, DeadLetterBody};
@@ -48,6 +52,7 @@ pub use quarantine::{QuarantineItem, Quarantined};
 pub use review::{ReviewDecision, Reviewed, Verdict};
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
 pub use suppression::{Suppressed, Suppression, SuppressionKind, email_hash};
+pub use unenriched::{MAX_ENRICH_TRIES, Unenriched};
 pub use work::{Begun, Finish, Work};
 
 use std::sync::Arc;
