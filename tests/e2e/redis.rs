@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::{Redis, eventually};
+use e2e::{Proxy, Redis, eventually, eventually_within};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
@@ -104,4 +104,36 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has() {
     let events = front.get(&format!("/leads/{id}/audit")).unwrap().json()["items"].clone();
     let started = events.as_array().unwrap().iter().filter(|event| event["kind"] == "started");
     assert_eq!(started.count(), 1, "{events}");
+}
+
+#[test]
+fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
+    let (place, data) = (Place::postgres(), tempfile::tempdir().unwrap());
+    let redis = Redis::start(data.path()).unwrap();
+    let url = place.database.url();
+    let (before, rest) = url.split_once('@').unwrap();
+    let (host, name) = rest.split_once('/').unwrap();
+    let proxy = Proxy::start(host).unwrap();
+    let (url, redis_url) = (format!("{before}@{}/{name}", proxy.address()), redis.url());
+    let server = place.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis_url.as_str())]);
+    proxy.cut();
+    let leads: Vec<_> = (0..5).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
+    let failed = |lead: &String| {
+        let logs = server.logs();
+        logs.iter().filter(|line| line.contains(lead.as_str()) && line.contains("\"not done\"")).count()
+    };
+    eventually_within(Duration::from_mins(5), "every lead has met the outage", || {
+        leads.iter().all(|lead| failed(lead) > 0)
+    });
+    proxy.mend();
+    for lead in &leads {
+        eventually_within(Duration::from_mins(3), "it is written after the outage", || {
+            server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
+        });
+        let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json()["items"].clone();
+        let started = events.as_array().unwrap().iter().filter(|event| event["kind"] == "started");
+        for event in started {
+            assert_eq!(event["detail"]["attempt"], 1, "no attempt was spent: {events}");
+        }
+    }
 }

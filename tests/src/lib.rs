@@ -6,6 +6,7 @@ mod emulator;
 mod function;
 mod half_open;
 mod node;
+mod proxy;
 mod redis;
 mod server;
 
@@ -13,6 +14,7 @@ pub use emulator::Emulator;
 pub use function::Function;
 pub use half_open::HalfOpen;
 pub use node::Node;
+pub use proxy::Proxy;
 pub use redis::Redis;
 pub use server::{Answer, Server};
 

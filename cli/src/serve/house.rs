@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enrichment::{Enrichment, EnrichmentStatus};
-use janitor::{Chase, Janitor, Overdue, Probe};
-use lead::{Dependency, Failure};
+use janitor::{Chase, EnrichAgain, Janitor, Overdue, Probe};
+use lead::{Dependency, Failure, LeadEvent};
 use pipeline::Pipeline;
 use runtime::Config;
 use tokio::time::MissedTickBehavior;
@@ -23,6 +23,7 @@ pub(crate) fn janitor(config: &Config, app: &App) -> Janitor {
     probes.extend(janitor::ai_probes(&app.pipeline.analyst));
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
         .chasing(Arc::new(Chaser(Arc::clone(&app.pipeline))))
+        .enriching(Arc::new(Chaser(Arc::clone(&app.pipeline))))
         .hot_first(hot_by_the_profile(&app.pipeline))
         .keeping_quarantine(config.quarantine_keep, config.quarantine_rows)
 }
@@ -42,6 +43,13 @@ impl Chase for Chaser {
         let chased = self.0.chase(limit).await?;
         let pipeline::Chased { overdue, reassigned, responded } = chased;
         Ok(Overdue { overdue, reassigned, responded })
+    }
+}
+
+#[async_trait::async_trait]
+impl EnrichAgain for Chaser {
+    async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
+        self.0.enrich_again(limit).await
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use lead::{Clock, Failure};
+use lead::{Clock, Failure, FailureClass, Stage};
 use queue::{
     COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Receipt, Received, Settlement,
-    Tries, settle_failed,
+    Tries, settle_counted,
 };
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
 use crate::in_time::InTime;
@@ -19,6 +19,9 @@ use crate::trouble::Trouble;
 
 /// How long messages wait while what they need to be settled (the database, SQS) is away.
 const AWAY_WAIT: Duration = Duration::from_secs(30);
+
+/// The waits before the end of a try is noted again, where the database refused at once.
+const END_WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// How long a message waits at least and at most because a dependency is away: the janitor looks every minute, and what
 /// is resumed early should not come late.
@@ -190,10 +193,12 @@ impl Processor {
         let attempt = spent + 1;
         let message = message(received, attempt, tries.losses);
         let worked = tokio::select! {
-            worked = caught(self.handler.handle(&message)) => worked,
-            () = sleep_until(batch.until) => {
-                Err(Failure::transient("out_of_time", "the work took longer than the function may"))
-            }
+            worked = caught(self.handler.handle(&message)) => Some(worked),
+            () = sleep_until(batch.until) => None,
+        };
+        let worked = match worked {
+            Some(worked) => worked,
+            None => Err(self.handler.interrupted(&message).await),
         };
         let Err(failure) = worked else {
             batch.settle(received);
@@ -204,7 +209,7 @@ impl Processor {
             return Tried::Settled;
         };
         tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, attempt, "not done");
-        let settlement = settle_failed(attempt, failure);
+        let settlement = settle_counted(self.handler.as_ref(), &message, failure).await;
         match &settlement {
             // The dead letter function records it: what is on the dead letter queue cannot be lost on the way there.
             Settlement::DeadLetter { failure } => {
@@ -212,16 +217,24 @@ impl Processor {
             }
             Settlement::Defer { after, failure } => {
                 self.record(&message, &settlement).await;
-                self.pause(batch, *after, failure).await;
+                if failure.class == FailureClass::Deferral {
+                    self.pause(batch, *after, failure).await;
+                }
                 self.end(received, Ended::Deferred).await;
                 count("defer");
                 Tried::Again { wait: (*after).min(PAUSE_BOUNDS.1), spent }
             }
-            Settlement::Retry { after, .. } => {
+            // An attempt at a stage is counted in the lead's own row, which ends it after so many; the ledger counts what may
+            // be the process' doing.
+            Settlement::Retry { after, failure } => {
+                let (ended, spent) = match failure.stage {
+                    Stage::Other => (Ended::Failed, attempt),
+                    _ => (Ended::Deferred, spent),
+                };
                 self.record(&message, &settlement).await;
-                self.end(received, Ended::Failed).await;
+                self.end(received, ended).await;
                 count("retry");
-                Tried::Again { wait: *after, spent: attempt }
+                Tried::Again { wait: *after, spent }
             }
             Settlement::Done => Tried::Settled,
         }
@@ -255,12 +268,25 @@ impl Processor {
         }
     }
 
-    /// Where this fails, the try counts as one that ended without a word, or somebody else has the message by now.
+    /// Where this fails, the try counts as one that ended without a word, or somebody else has the message by now. A database
+    /// that refuses at once is asked again, since a short outage must not look like the death of a process.
     async fn end(&self, received: &Received, ended: Ended) {
-        match self.ledger.end(&received.key, &received.receipt, ended).await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("somebody else has tried the same message at the same time"),
-            Err(error) => tracing::error!(%error, "the end of a try could not be noted"),
+        let mut waits = END_WAITS.into_iter();
+        loop {
+            let began = Instant::now();
+            match self.ledger.end(&received.key, &received.receipt, ended).await {
+                Ok(true) => return,
+                Ok(false) => {
+                    return tracing::warn!("another process has tried the same message at the same time");
+                }
+                Err(error) => {
+                    let again = waits.next().filter(|wait| began.elapsed() < *wait);
+                    let Some(wait) = again else {
+                        return tracing::error!(%error, "the end of a try could not be noted");
+                    };
+                    sleep(wait).await;
+                }
+            }
         }
     }
 

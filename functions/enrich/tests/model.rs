@@ -58,7 +58,8 @@ fn behaviour(random: &mut StdRng, crashing: bool) -> Behaviour {
         78..81 => Behaviour::PanicsAlways,
         81..86 => Behaviour::IsRefused,
         86..92 => Behaviour::IsDeferred(random.random_range(1..=8)),
-        92..95 => Behaviour::TakesTooLongFirst,
+        92..94 => Behaviour::TakesTooLongFirst,
+        94..96 => Behaviour::FailsAtTwoStages,
         _ if crashing => Behaviour::KillsTheProcess,
         _ => Behaviour::Works,
     }
@@ -100,4 +101,14 @@ async fn a_lead_that_is_deferred_for_ever_is_never_given_up() {
     world.assert_all_is_well();
     assert_eq!((world.given_up(), world.tries_of(deferred)), (0, 61));
     assert!(world.copies() > 10, "it was put back before the queue could take it away");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_stage_of_a_lead_has_attempts_of_its_own() {
+    let world = World::new(4, Settings::default());
+    let lead = world.send(1, Behaviour::FailsAtTwoStages);
+    world.send(2, Behaviour::Works);
+    world.run().await;
+    world.assert_all_is_well();
+    assert_eq!((world.given_up(), world.tries_of(lead)), (0, 9));
 }

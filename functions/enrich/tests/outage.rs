@@ -39,6 +39,8 @@ const CONCURRENCY: usize = 5;
 /// A CRM that is down until a moment.
 struct Crm {
     back_at: Instant,
+    /// How long a write takes.
+    takes: Duration,
     tries: Mutex<usize>,
     /// What was written, and when. What is written again is written twice.
     written: Mutex<Vec<(LeadId, Instant)>>,
@@ -62,7 +64,7 @@ impl Executor for Crm {
 
     async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
         *self.tries.lock().unwrap() += 1;
-        sleep(Duration::from_millis(200)).await;
+        sleep(self.takes).await;
         if let Err(failure) = self.answer() {
             return vec![Err(failure)];
         }
@@ -118,6 +120,10 @@ impl LeadHandler for Writes {
         self.guard.submit(&plan(&message.id)).await.map(drop)
     }
 
+    async fn interrupted(&self, message: &Message) -> Failure {
+        self.guard.interrupted(&plan(&message.id).lead_id).await.expect("the CRM was being asked")
+    }
+
     async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {
         let Settlement::Defer { failure, .. } = outcome else { panic!("burned: {outcome:?}") };
         assert_eq!(failure.class, FailureClass::Deferral);
@@ -132,7 +138,12 @@ async fn ten_thousand_leads_wait_three_hours_lose_nothing_and_flow_at_the_rate_o
     let keys: Vec<_> = (0..LEADS).map(|lead| world.send(lead, Behaviour::Works)).collect();
     let clock: Arc<dyn Clock> = Arc::new(ModelClock(Instant::now()));
     let back_at = Instant::now() + OUTAGE;
-    let crm = Arc::new(Crm { back_at, tries: Mutex::default(), written: Mutex::default() });
+    let crm = Arc::new(Crm {
+        back_at,
+        takes: Duration::from_millis(200),
+        tries: Mutex::default(),
+        written: Mutex::default(),
+    });
     let limits = LimitSettings { global: u32::try_from(LIMIT).unwrap(), ..LimitSettings::default() };
     let guard = Arc::new(Guard::new(
         Arc::clone(&crm) as _,
@@ -193,4 +204,39 @@ async fn ten_thousand_leads_wait_three_hours_lose_nothing_and_flow_at_the_rate_o
     let took = written.last().unwrap().1 - written[0].1;
     assert!(took < Duration::from_mins(20), "ten minutes are the least: {took:?}");
     println!("written in {took:?}, {} copies, {:?}", world.copies(), writes.outcomes.lock().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crm_too_slow_for_the_function_is_not_the_leads_failure() {
+    let world = World::new(2, Settings::default());
+    world.send(1, Behaviour::Works);
+    let clock: Arc<dyn Clock> = Arc::new(ModelClock(Instant::now()));
+    let takes = Duration::from_secs(58);
+    let crm = Crm { back_at: Instant::now(), takes, tries: Mutex::default(), written: Mutex::default() };
+    let guard = Arc::new(Guard::new(
+        Arc::new(crm),
+        Arc::new(MemoryLedger::default()),
+        Arc::new(MemoryHealth::default()),
+        Arc::new(SlidingWindow::new(LimitSettings::default(), Arc::clone(&clock))),
+        Arc::clone(&clock),
+        GuardSettings::default(),
+    ));
+    let writes = Arc::new(Writes { guard, outcomes: Mutex::default() });
+    let ledger = Arc::new(world.ledger.clone());
+    let processor =
+        Processor::new(Arc::clone(&writes) as _, Arc::new(world.clone()), Arc::clone(&ledger) as _, clock);
+    for _ in 0..12 {
+        for pause in ledger.pauses().await.unwrap() {
+            ledger.resume(&pause.dependency).await.unwrap();
+        }
+        sleep(Duration::from_mins(2)).await;
+        let batch = world.receive().unwrap();
+        let now = Instant::now();
+        let times = Times { work_until: now + TIME, answer_by: now + TIME + MARGIN };
+        let failed = processor.process(batch.clone(), times).await;
+        world.delete_all_but(&batch, &failed.into_iter().collect());
+    }
+    assert_eq!(world.on_the_dead_letter_queue(), 0);
+    let outcomes = writes.outcomes.lock().unwrap();
+    assert!(outcomes["crm_outage"] >= 4, "{outcomes:?}");
 }

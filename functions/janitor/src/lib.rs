@@ -16,7 +16,7 @@ pub use hot::IsHot;
 pub use overdue::{Chase, Overdue};
 pub use reconcile::{Place, Reconciled, give_up};
 pub use resume::Probe;
-pub use second_look::ai_probes;
+pub use second_look::{EnrichAgain, ai_probes};
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,6 +41,7 @@ pub struct Janitor {
     probes: Vec<(Dependency, Arc<dyn Probe>)>,
     clock: Arc<dyn Clock>,
     chaser: Option<Arc<dyn Chase>>,
+    enricher: Option<Arc<dyn EnrichAgain>>,
     hot: Option<hot::HotFirst>,
     quarantine: Option<quarantine::Keep>,
     probe_timeout: Duration,
@@ -61,6 +62,8 @@ pub struct Round {
     pub elsewhere: usize,
     /// Leads put up for judgement again.
     pub second_looks: usize,
+    /// Leads put up for judgement again since enrichment could answer about them after all.
+    pub enriched_again: usize,
     /// Leads that nobody responded to in time.
     pub overdue: usize,
     /// Of those, given to somebody else.
@@ -85,6 +88,7 @@ impl Janitor {
             probes,
             clock,
             chaser: None,
+            enricher: None,
             hot: None,
             quarantine: None,
             probe_timeout: PROBE_TIMEOUT,
@@ -103,6 +107,12 @@ impl Janitor {
     #[must_use]
     pub fn chasing(self, chaser: Arc<dyn Chase>) -> Self {
         Self { chaser: Some(chaser), ..self }
+    }
+
+    /// The same janitor, who also has enrichment asked again about leads that were judged while it could not answer.
+    #[must_use]
+    pub fn enriching(self, enricher: Arc<dyn EnrichAgain>) -> Self {
+        Self { enricher: Some(enricher), ..self }
     }
 
     /// The same janitor, who also puts hot leads first while they wait for an outside system.
@@ -133,6 +143,7 @@ impl Janitor {
         let reconciled = in_time("open deliveries", self.reconcile(&mut round)).await;
         let chased = in_time("overdue leads", self.overdue(&mut round)).await;
         let pruned = in_time("quarantine", self.prune_quarantine(&mut round)).await;
+        let enriched = in_time("second enrichments", self.enrich_again(&mut round)).await;
         // The last one: an AI that is slow to answer keeps nothing else waiting.
         let looked = in_time("second looks", self.second_look(&mut round)).await;
         if round != Round::default() {
@@ -142,6 +153,7 @@ impl Janitor {
                 requeued = round.requeued,
                 elsewhere = round.elsewhere,
                 second_looks = round.second_looks,
+                enriched_again = round.enriched_again,
                 overdue = round.overdue,
                 reassigned = round.reassigned,
                 responded = round.responded,
@@ -149,7 +161,14 @@ impl Janitor {
                 "janitor's round"
             );
         }
-        hastened.and(resumed).and(reconciled).and(chased).and(pruned).and(looked).map(|()| round)
+        hastened
+            .and(resumed)
+            .and(reconciled)
+            .and(chased)
+            .and(pruned)
+            .and(enriched)
+            .and(looked)
+            .map(|()| round)
     }
 
     /// What an outside system answers; that it does not answer is a failure like any other.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use cloud::{Cloud, Mapping, Overflow, ends_at};
-use function::{Drained, chaser, probes, switch, take};
+use function::{Drained, chaser, enricher, probes, switch, take};
 use janitor::{Janitor, Place};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use queue::LeadQueue;
@@ -77,6 +77,7 @@ async fn round(house: &House, end: Instant) -> anyhow::Result<Value> {
     let janitor = Janitor::new(parts.store.clone(), Arc::clone(&queue), probes, Arc::clone(&parts.clock))
         .going_on_from(&house.place)
         .chasing(chaser(&parts.pipeline))
+        .enriching(enricher(&parts.pipeline))
         .keeping_quarantine(parts.config.quarantine_keep, parts.config.quarantine_rows);
     let round = timeout_at(end, Box::pin(janitor.round())).await.context("the round took too long");
 
@@ -98,6 +99,7 @@ async fn round(house: &House, end: Instant) -> anyhow::Result<Value> {
         "still_down": round.still_down,
         "requeued": round.requeued,
         "second_looks": round.second_looks,
+        "enriched_again": round.enriched_again,
         "overdue": round.overdue,
         "reassigned": round.reassigned,
         "responded": round.responded,

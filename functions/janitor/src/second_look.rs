@@ -3,14 +3,35 @@ use std::time::Duration;
 
 use analysis::Analyst;
 use async_trait::async_trait;
-use lead::{Dependency, Failure};
+use lead::{Dependency, Failure, LeadEvent};
 
 use crate::{BATCH, Janitor, Probe, Round};
 
 /// How long a neutral verdict stands before the AI is asked again; longer each time that it has no answer.
 const REST: Duration = Duration::from_mins(1);
 
+/// The most leads that enrichment is asked about again in one round: each is then judged again.
+const ENRICHED_AT_ONCE: u32 = 20;
+
+/// Asks enrichment again about leads that were judged while it could not answer.
+#[async_trait]
+pub trait EnrichAgain: Send + Sync {
+    /// Asks about no more than `limit` leads, and returns the events of those that are up for judgement again.
+    async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure>;
+}
+
 impl Janitor {
+    /// Sends leads again that enrichment has answered about after all. One whose event is lost on the way is open, and found
+    /// by the look at open deliveries.
+    pub(crate) async fn enrich_again(&self, round: &mut Round) -> Result<(), Failure> {
+        let Some(enricher) = &self.enricher else { return Ok(()) };
+        for event in enricher.enrich_again(ENRICHED_AT_ONCE).await? {
+            self.queue.send(&event).await?;
+            round.enriched_again += 1;
+        }
+        Ok(())
+    }
+
     /// Puts leads that were judged without an AI up for judgement again, oldest first, as soon as an AI can be used.
     ///
     /// Nobody is asked where there is no such lead, and where the breakers know the answer.

@@ -81,6 +81,21 @@ impl Breaker {
         answer
     }
 
+    /// How long this caller is to leave the half-open probe to another one: its call failed last, and the breaker has not been
+    /// half-open for half of the time that it stays open. None where it may ask at once.
+    ///
+    /// One caller whose calls always fail would otherwise win every probe, and keep the breaker open for all.
+    pub async fn leaves_probe_to_others(&self, caller: &str) -> Result<Option<Duration>, Failure> {
+        let record = self.health.load(&self.dependency).await?;
+        let (Some(open), Some(failed)) = (record.open, record.failed_caller) else { return Ok(None) };
+        let now = self.clock.now();
+        if failed != caller || open.trial || now < open.retry_at {
+            return Ok(None);
+        }
+        let waited = Duration::try_from(now.duration_since(open.retry_at)).unwrap_or_default();
+        Ok((self.settings.open_for / 2).checked_sub(waited).filter(|left| !left.is_zero()))
+    }
+
     /// The system works: closes the breaker and forgets the failures.
     pub async fn succeeded(&self) -> Result<(), Failure> {
         let now = self.clock.now();
@@ -105,6 +120,7 @@ impl Breaker {
                 note(record);
                 was_open = record.open.take().is_some();
                 record.failures = 0;
+                record.failed_caller = None;
             })
             .await?;
         if was_open {
@@ -150,17 +166,18 @@ impl Breaker {
 
     /// The system failed: counts, opens the breaker where that was one too many, and keeps it open where it was.
     pub async fn failed(&self, failure: &Failure) -> Result<(), Failure> {
-        self.count(failure).await.map(drop)
+        self.count(failure, None).await.map(drop)
     }
 
-    /// [`failed`](Self::failed), for who wants to know how the system stands now.
-    pub async fn count(&self, failure: &Failure) -> Result<HealthRecord, Failure> {
+    /// [`failed`](Self::failed) with the name of the caller whose call it was; returns how the system stands now.
+    pub async fn count(&self, failure: &Failure, caller: Option<&str>) -> Result<HealthRecord, Failure> {
         let now = self.clock.now();
         let retry_at = self.retry_at(now);
         let (mut opened, mut stands) = (false, HealthRecord::default());
         self.health
             .update(&self.dependency, &mut |record| {
                 record.failures = record.failures.saturating_add(1);
+                record.failed_caller = caller.map(str::to_owned);
                 opened = record.open.is_none() && record.failures >= self.settings.threshold;
                 if opened || record.open.is_some() {
                     keep_open(record, failure, now, retry_at);

@@ -11,6 +11,8 @@ pub struct HealthRecord {
     pub open: Option<Open>,
     /// When it last worked after it had failed.
     pub recovered_at: Option<Timestamp>,
+    /// Whose call failed last, where the caller said who it was. Opaque here; never personal.
+    pub failed_caller: Option<String>,
 }
 
 /// An open breaker.

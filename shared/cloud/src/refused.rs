@@ -57,6 +57,14 @@ impl LeadHandler for Heeding {
         done
     }
 
+    async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
+        self.handler.attempt(message, failure).await
+    }
+
+    async fn interrupted(&self, message: &Message) -> Failure {
+        self.handler.interrupted(message).await
+    }
+
     async fn record(&self, message: &Message, settlement: &Settlement) -> Result<(), Failure> {
         self.handler.record(message, settlement).await
     }

@@ -15,6 +15,9 @@ pub const OUTAGE: &str = "crm_outage";
 /// The code of a lead that waits because nobody asks the CRM now.
 const OPEN: &str = "breaker_open";
 
+/// The code of a lead that waits because its call failed last: another lead is to make the half-open probe.
+const PROBE_RESERVED: &str = "crm_probe_reserved";
+
 /// How long those who come while one lead tries the CRM wait for what it finds out, and how often they look. Sent away at
 /// once, they would lose their places in the queue, and pause it just when it goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -91,9 +94,18 @@ impl Gate {
         }
     }
 
-    /// Asks to pass, and waits a moment for the one who tries the CRM.
-    pub(crate) async fn pass(&self, purpose: Purpose) -> Result<Pass, Failure> {
+    /// Asks to pass, and waits a moment for the one who tries the CRM. The lead whose call failed last leaves the half-open
+    /// probe to others for a while: it waits alone, and nothing is paused.
+    pub(crate) async fn pass(&self, purpose: Purpose, lead: Option<&LeadId>) -> Result<Pass, Failure> {
         let breaker = self.breaker(purpose);
+        if let Some(lead) = lead
+            && let Some(wait) = breaker.leaves_probe_to_others(lead.as_str()).await?
+        {
+            let message =
+                format!("{} failed for this lead last: another one tries it first", self.dependency);
+            let all = Failure::deferral(self.dependency.clone(), PROBE_RESERVED, message, Some(wait));
+            return Err(Failure { dependency: None, ..all });
+        }
         let until = Instant::now() + PATIENCE;
         loop {
             let refusal = match breaker.pass().await {
@@ -130,7 +142,7 @@ impl Gate {
             FailureClass::Deferral => self.untried(pass).await,
             FailureClass::Transient if self.is_of_the_crm(&failure) => {
                 if !self.is_own(breaker, lead).await {
-                    return self.outage(breaker, &failure).await;
+                    return self.outage(breaker, lead, &failure).await;
                 }
                 if pass.trial {
                     self.untried(pass).await;
@@ -180,8 +192,8 @@ impl Gate {
 
     /// Counts a failure of the CRM, and makes it one that costs the lead no attempt: it waits, twice as long with each one in
     /// a row, and with all others where that was one too many.
-    async fn outage(&self, breaker: &Breaker, failure: &Failure) -> Failure {
-        let stands = breaker.count(failure).await;
+    async fn outage(&self, breaker: &Breaker, lead: Option<&LeadId>, failure: &Failure) -> Failure {
+        let stands = breaker.count(failure, lead.map(LeadId::as_str)).await;
         if let Ok(record) = &stands
             && let Some(open) = &record.open
         {

@@ -6,6 +6,7 @@ use lead::{Clock, Dependency, Failure, FailureClass, LeadId};
 use serde::{Deserialize, Serialize};
 
 use crate::allow_list::review;
+use crate::calls::Calls;
 use crate::gate::{Gate, Pass, Purpose};
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
@@ -93,6 +94,7 @@ pub struct Guard {
     ledger: Arc<dyn Ledger>,
     limits: Arc<dyn Limits>,
     gate: Gate,
+    calls: Calls,
     settings: GuardSettings,
 }
 
@@ -108,7 +110,7 @@ impl Guard {
     ) -> Self {
         let dependency = Dependency::named(format!("crm.{}", executor.provider()));
         let gate = Gate::new(dependency, health, Arc::clone(&ledger), clock, settings.breaker);
-        Self { executor, ledger, limits, gate, settings }
+        Self { executor, ledger, limits, gate, calls: Calls::default(), settings }
     }
 
     /// Which CRM, as in `CRM_PROVIDER`.
@@ -177,7 +179,7 @@ impl Guard {
     /// Puts old values back where the CRM still holds what we wrote: see [`Executor::restore`]. An operator asks for it, lead
     /// by lead: it passes the breaker, and counts against no limit.
     pub async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
-        let pass = self.pass(Purpose::Write).await?;
+        let pass = self.pass(Purpose::Write, None).await?;
         let results = self.in_time(self.executor.restore(changes)).await;
         let results = self.told(pass, None, results).await?;
         let put_back = results.iter().filter(|result| **result == Restored::PutBack).count();
@@ -191,8 +193,12 @@ impl Guard {
         lead: Option<&LeadId>,
         question: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let pass = self.pass(Purpose::Read).await?;
-        let answer = self.in_time(question).await;
+        let pass = self.pass(Purpose::Read, lead).await?;
+        let question = self.in_time(question);
+        let answer = match lead {
+            Some(lead) => self.calls.during(lead, pass, question).await,
+            None => question.await,
+        };
         self.told(pass, lead, answer).await
     }
 
@@ -241,9 +247,9 @@ impl Guard {
     /// transient, when this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan) -> Result<PlanOutcome, Failure> {
         self.refuse_what_is_not_allowed(plan).await?;
-        let pass = self.pass(Purpose::Write).await?;
+        let pass = self.pass(Purpose::Write, Some(&plan.lead_id)).await?;
         let mut sent = 0;
-        let outcome = match self.run_within_limits(plan, &mut sent).await {
+        let outcome = match self.run_within_limits(plan, pass, &mut sent).await {
             Ok(outcome) => outcome,
             Err(failure) => {
                 self.gate.untried(pass).await;
@@ -262,6 +268,7 @@ impl Guard {
     async fn run_within_limits(
         &self,
         plan: &Plan,
+        pass: Pass,
         sent: &mut u32,
     ) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let planned = u32::try_from(plan.actions.len()).unwrap_or(u32::MAX);
@@ -272,7 +279,7 @@ impl Guard {
                     LimitError::Uncounted(failure) => failure,
                 }
             })?;
-        let result = self.run(plan, sent).await;
+        let result = self.run(plan, pass, sent).await;
         let unused = planned - (*sent).min(planned);
         if unused > 0 {
             self.limits.give_back(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
@@ -304,8 +311,8 @@ impl Guard {
     }
 
     /// Asks to pass the breaker. Who is to try a CRM that was down asks the cheapest question first.
-    async fn pass(&self, purpose: Purpose) -> Result<Pass, Failure> {
-        let pass = self.gate.pass(purpose).await?;
+    async fn pass(&self, purpose: Purpose, lead: Option<&LeadId>) -> Result<Pass, Failure> {
+        let pass = self.gate.pass(purpose, lead).await?;
         if !pass.trial {
             return Ok(pass);
         }
@@ -313,6 +320,14 @@ impl Guard {
             Ok(()) => Ok(pass),
             Err(failure) => Err(self.gate.failed(pass, None, failure).await),
         }
+    }
+
+    /// What it means for a lead that its work was dropped because its time was over: where that fell into a call to the CRM,
+    /// the CRM did not answer in time, and the failure is treated like any other without an answer. None where the CRM was not
+    /// being asked.
+    pub async fn interrupted(&self, lead: &LeadId) -> Option<Failure> {
+        let pass = self.calls.take_dropped(lead)?;
+        Some(self.gate.failed(pass, Some(lead), self.named(no_answer())).await)
     }
 
     async fn ask_the_cheapest(&self) -> Result<(), Failure> {
@@ -323,26 +338,34 @@ impl Guard {
     /// Runs a plan that was let through, and counts the actions that were sent.
     ///
     /// The outer failure is the ledger's, the inner one the CRM's.
-    async fn run(&self, plan: &Plan, sent: &mut u32) -> Result<Result<PlanOutcome, Failure>, Failure> {
+    async fn run(
+        &self,
+        plan: &Plan,
+        pass: Pass,
+        sent: &mut u32,
+    ) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let states = self.ledger.begin(self.provider(), plan).await?;
         let mut progress = Progress::new(plan, states);
-        let mut followed = None;
-        let mut ready = self.follow(plan, &progress).await.map(|found| followed = found);
-        if ready.is_ok() {
-            ready = self.settle(plan, &mut progress).await;
-        }
-        if ready.is_ok() && self.settings.keep_old_values {
-            ready = self.keep_old_values(plan, &progress).await;
-        }
-        if let Err(failure) = ready {
-            progress.skip_the_rest();
-            self.ledger.finish(&progress.outcomes()).await?;
-            return Ok(Err(failure));
-        }
+        let prepared = async {
+            let followed = self.follow(plan, &progress).await?;
+            self.settle(plan, &mut progress).await?;
+            if self.settings.keep_old_values {
+                self.keep_old_values(plan, &progress).await?;
+            }
+            Ok(followed)
+        };
+        let followed = match self.calls.during(&plan.lead_id, pass, prepared).await {
+            Ok(followed) => followed,
+            Err(failure) => {
+                progress.skip_the_rest();
+                self.ledger.finish(&progress.outcomes()).await?;
+                return Ok(Err(failure));
+            }
+        };
 
         let open = progress.open();
         if !open.is_empty() {
-            let results = self.execute(plan, &open).await;
+            let results = self.calls.during(&plan.lead_id, pass, self.execute(plan, &open)).await;
             *sent = u32::try_from(results.len()).unwrap_or(u32::MAX);
             for (planned, result) in open.iter().zip(results) {
                 let outcome = match result {

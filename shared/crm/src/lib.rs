@@ -22,6 +22,7 @@ mod action;
 mod action_id;
 mod address;
 mod allow_list;
+mod calls;
 mod executor;
 mod facts;
 mod gate;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use lead::{Dependency, Failure};
+use lead::{Dependency, Failure, Stage};
 
 /// The database could not be reached, refused a statement, or holds something that we cannot read.
 ///
@@ -44,6 +44,6 @@ impl From<DatabaseError> for Failure {
             DatabaseError::Corrupt { .. } => Failure::permanent("stored_data_unreadable", error.to_string()),
             _ => Failure::transient("database_error", error.to_string()),
         };
-        failure.on(DatabaseError::DEPENDENCY)
+        failure.on(DatabaseError::DEPENDENCY).at(Stage::Storage)
     }
 }

@@ -16,6 +16,44 @@ pub enum FailureClass {
     Permanent,
 }
 
+/// The stage of a lead's way at which an attempt failed. Each stage has attempts of its own, so that an outage at one of them
+/// cannot use up those of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The CRM is asked what it knows.
+    CrmRead,
+    /// The analyst judges.
+    Analysis,
+    /// The plan is written to the CRM.
+    CrmWrite,
+    /// Our own database or queue: no attempt at any stage of the lead's.
+    Storage,
+    /// Anything else, such as a panic.
+    #[default]
+    Other,
+}
+
+impl Stage {
+    /// Every stage.
+    pub const ALL: &[Self] = &[Self::CrmRead, Self::Analysis, Self::CrmWrite, Self::Storage, Self::Other];
+
+    /// As it is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CrmRead => "crm_read",
+            Self::Analysis => "analysis",
+            Self::CrmWrite => "crm_write",
+            Self::Storage => "storage",
+            Self::Other => "other",
+        }
+    }
+
+    fn is_other(&self) -> bool {
+        *self == Self::Other
+    }
+}
+
 /// An outside system that processing depends on, by a short stable name such as `ai.gemini` or `crm.salesforce`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency(Cow<'static, str>);
@@ -58,6 +96,9 @@ pub struct Failure {
     /// The system that failed, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<Dependency>,
+    /// Where on the lead's way it failed.
+    #[serde(default, skip_serializing_if = "Stage::is_other")]
+    pub stage: Stage,
     /// For a deferral, how long the system asked us to stay away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
@@ -94,6 +135,15 @@ impl Failure {
         self
     }
 
+    /// Says at which stage it failed, where that is not known yet.
+    #[must_use]
+    pub fn at(mut self, stage: Stage) -> Self {
+        if self.stage.is_other() {
+            self.stage = stage;
+        }
+        self
+    }
+
     /// Says of a deferral that its time is all it takes.
     #[must_use]
     pub fn ending_by_itself(self) -> Self {
@@ -106,6 +156,7 @@ impl Failure {
             code: Cow::Borrowed(code),
             message: message.into(),
             dependency: None,
+            stage: Stage::Other,
             retry_after: None,
             ends_by_itself: false,
         }

@@ -32,7 +32,7 @@ pub use canonical::canonical_json;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use email::{EmailAddress, EmailError};
 pub use event::{EVENT_VERSION, LeadEvent};
-pub use failure::{Dependency, Failure, FailureClass};
+pub use failure::{Dependency, Failure, FailureClass, Stage};
 pub use id::{ContentHash, DeliveryId, IdError, LeadId};
 pub use judgement::{Decision, Fit, FitScore, Intent};
 pub use note::{FieldIssue, FieldNote};

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use crm::{CrmMode, Effect, Plan};
-use enrichment::Enrichment;
+use enrichment::{Enrichment, EnrichmentStatus};
 use grounding::GroundingStatus;
 use intake::parse_webhook;
 use jiff::Timestamp;
-use lead::{Arrival, Failure, LeadEvent};
+use lead::{Arrival, Failure, LeadEvent, Stage};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
@@ -33,13 +33,31 @@ impl LeadHandler for Pipeline {
         }
         let enrichment = self.enrich(&work).await?;
         if work.analysis.is_none() {
-            self.ask_the_crm(&mut work, &enrichment, message.attempt).await?;
+            self.ask_the_crm(&mut work, &enrichment).await.map_err(|failure| failure.at(Stage::CrmRead))?;
         }
         let analysis = match &work.analysis {
             Some(analysis) => analysis.clone(),
-            None => judge::judge(self, &work, &enrichment, message.attempt).await?,
+            None => {
+                judge::judge(self, &work, &enrichment).await.map_err(|failure| failure.at(Stage::Analysis))?
+            }
         };
-        self.write(&work, &enrichment, &analysis).await
+        self.write(&work, &enrichment, &analysis).await.map_err(|failure| failure.at(Stage::CrmWrite))
+    }
+
+    async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
+        let Ok(event) = read(message) else { return Ok(message.attempt) };
+        let before = self.store.attempts(&event.delivery_id()).await?.at(failure.stage);
+        Ok(before.saturating_add(1))
+    }
+
+    /// Where the CRM was being asked, it is the CRM that did not answer in time.
+    async fn interrupted(&self, message: &Message) -> Failure {
+        let of_the_crm = match read(message) {
+            Ok(event) => self.guard.interrupted(&event.lead_id).await,
+            Err(_) => None,
+        };
+        let out_of_time = || Failure::transient("out_of_time", "the work took longer than the function may");
+        of_the_crm.unwrap_or_else(out_of_time)
     }
 
     async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure> {
@@ -75,19 +93,19 @@ impl Pipeline {
 
     /// What is known of the company, asked for once for each delivery.
     async fn enrich(&self, work: &Work) -> Result<Enrichment, Failure> {
-        if let Some(stored) = &work.enrichment {
+        if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.enrich_again) {
             return serde_json::from_value(stored.clone()).map_err(|_| {
                 Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
             });
         }
         let enrichment = self.enrichment.enrich(&work.lead).await;
-        let detail = json!({
-            "status": enrichment.status,
-            "providers": self.enrichment.providers().collect::<Vec<_>>(),
-            "fields": enrichment.provenance.keys().collect::<Vec<_>>(),
-            "errors": enrichment.errors,
-        });
-        Ok(self.store.save_enrichment(work, enrichment, &detail).await?)
+        let detail = self.enrichment_detail(&enrichment);
+        Ok(match enrichment.status {
+            EnrichmentStatus::Unavailable => {
+                self.store.save_missing_enrichment(work, enrichment, &detail).await?
+            }
+            _ => self.store.save_enrichment(work, enrichment, &detail).await?,
+        })
     }
 
     /// Writes to the CRM what the verdict allows, or holds the lead.

@@ -1,7 +1,7 @@
 use analysis::{Analysis, Analyst, NoAnalysis, Objection, Usage, fact_sheet};
 use enrichment::Enrichment;
 use grounding::{Answer, Contract, FactSheet, GroundingStatus, Verdict, check};
-use lead::{Failure, FailureClass};
+use lead::{Failure, FailureClass, Stage};
 use queue::MAX_ATTEMPTS;
 use store::{AnalysisRecord, RejectedAnswer, Work};
 
@@ -15,8 +15,8 @@ pub(crate) async fn judge(
     pipeline: &Pipeline,
     work: &Work,
     enrichment: &Enrichment,
-    attempt: u32,
 ) -> Result<AnalysisRecord, Failure> {
+    let attempt = work.attempts.at(Stage::Analysis).saturating_add(1);
     let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
     let contract = &pipeline.icp.contract;
     let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match ask(pipeline, &facts).await {
@@ -126,10 +126,12 @@ fn count_repeat(grounding: &'static str) {
     metrics::counter!("revenueflow_ai_repeats_total", "grounding" => grounding).increment(1);
 }
 
+/// Whether a stage that the lead can go on without is not tried again. `attempt` counts at this stage, from 1; failures of
+/// our own database are no attempts at it.
 pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
     match failure.class {
         FailureClass::Permanent => true,
-        FailureClass::Transient => attempt >= MAX_ATTEMPTS,
+        FailureClass::Transient => failure.stage != Stage::Storage && attempt >= MAX_ATTEMPTS,
         FailureClass::Deferral => false,
     }
 }

@@ -1,6 +1,6 @@
 use crm::About;
 use enrichment::{Enrichment, Mailbox};
-use lead::Failure;
+use lead::{Failure, Stage};
 use serde_json::Value;
 use store::{CrmFacts, Work};
 
@@ -13,15 +13,10 @@ impl Pipeline {
     /// A CRM that is down is waited for, as it is when writing: a judgement made without it could not be written anyway, and
     /// could contradict what the CRM holds. Nothing waits for ever: on the last attempt, and where the CRM answers that it
     /// will not be read, the lead is judged by what the sender said, and the trail says so.
-    pub(crate) async fn ask_the_crm(
-        &self,
-        work: &mut Work,
-        enrichment: &Enrichment,
-        attempt: u32,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn ask_the_crm(&self, work: &mut Work, enrichment: &Enrichment) -> Result<(), Failure> {
         let facts = match work.crm_facts.take() {
             Some(facts) => facts,
-            None => self.read_the_crm(work, enrichment, attempt).await?,
+            None => self.read_the_crm(work, enrichment).await?,
         };
         if let CrmFacts::Known(known) = &facts {
             let sent = std::mem::take(&mut work.lead.salesforce);
@@ -35,12 +30,8 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn read_the_crm(
-        &self,
-        work: &Work,
-        enrichment: &Enrichment,
-        attempt: u32,
-    ) -> Result<CrmFacts, Failure> {
+    async fn read_the_crm(&self, work: &Work, enrichment: &Enrichment) -> Result<CrmFacts, Failure> {
+        let attempt = work.attempts.at(Stage::CrmRead).saturating_add(1);
         let email = &work.lead.email;
         let employer = Some(email.domain()).filter(|domain| Mailbox::of(domain) == Mailbox::Corporate);
         let company_domain = enrichment.found().map(|company| company.domain.clone());

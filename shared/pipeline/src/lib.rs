@@ -11,7 +11,9 @@
 //!   └─────────┴───────────┴───────────┴────────┴───────────────────────── store, audit trail
 //! ```
 
+mod breakers;
 mod convert;
+mod enriched_again;
 mod evaluate;
 mod handler;
 mod judge;

@@ -1,16 +1,27 @@
+use std::time::Duration;
+
 use crm::parameters::{LeadDetails, ReassignTask};
 use crm::{Action, Plan, Text};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
 use lead::{Decision, Failure, FailureClass, Intent, LeadStatus};
 use routing::{LeadFacts, OwnerId};
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Told, Work};
+use tokio::time::Instant;
 
 use crate::{Pipeline, plan};
 
 /// Where the rounds of reassignments begin: rounds of judgement are counted from 1 and never come this far, so that each
 /// reassignment is an effect of its own.
 const REASSIGNMENT_ROUNDS: u32 = 1_000_000_000;
+
+/// How many overdue leads are looked at, or told to the CRM, at the same time: a look is one or two reads by the CRM.
+const AT_ONCE: usize = 10;
+
+/// How long a look at overdue leads begins anything new. The janitor drops a chore after 10 seconds: what is begun has the rest.
+const BEGIN_WITHIN: Duration = Duration::from_secs(6);
 
 /// What came of a look at the leads that nobody responded to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +32,33 @@ pub struct Chased {
     pub reassigned: usize,
     /// Leads that the CRM shows to have been responded to.
     pub responded: usize,
+}
+
+impl Chased {
+    fn add(&mut self, other: Self) {
+        self.overdue += other.overdue;
+        self.reassigned += other.reassigned;
+        self.responded += other.responded;
+    }
+}
+
+/// Does `work` for each item, [`AT_ONCE`] at a time, and begins none after `until`.
+async fn each<'a, T, R, F: Future<Output = R>>(
+    items: &'a [T],
+    until: Instant,
+    work: impl Fn(&'a T) -> F,
+) -> Vec<R> {
+    let (mut items, mut running, mut results) = (items.iter(), FuturesUnordered::new(), Vec::new());
+    loop {
+        while running.len() < AT_ONCE && Instant::now() < until {
+            let Some(item) = items.next() else { break };
+            running.push(work(item));
+        }
+        match running.next().await {
+            Some(result) => results.push(result),
+            None => return results,
+        }
+    }
 }
 
 impl Pipeline {
@@ -39,44 +77,54 @@ impl Pipeline {
         Ok(self.store.preview_assignment(work, &self.routing, &facts(work, analysis)).await?)
     }
 
-    /// Looks at leads whose time to respond is over, at most `limit`: asks the CRM whether somebody has responded, alerts,
-    /// and gives the lead to somebody else where its rule says so. The CRM is told once; what could not be told is told by
-    /// the next round.
+    /// Looks at leads whose time to respond is over, at most `limit`, several at a time: asks the CRM whether somebody has
+    /// responded, alerts, and gives the lead to somebody else where its rule says so. The CRM is told first of the owners that
+    /// earlier rounds gave, then of those that this one gave; what could not be told is told by the next round.
+    ///
+    /// Nothing new is begun after [`BEGIN_WITHIN`], so that what is under way can end: the next round goes on.
     ///
     /// Several processes may do it at once. One lead that fails does not keep the others waiting; the first failure is
     /// returned.
     pub async fn chase(&self, limit: u32) -> Result<Chased, Failure> {
+        let until = Instant::now() + BEGIN_WITHIN;
+        let mut failures = Vec::new();
+        failures.extend(self.tell_new_owners(limit, until).await?);
+        let overdue = self.store.overdue(limit).await?;
         let mut chased = Chased::default();
-        let mut failed = None;
-        for lead in self.store.overdue(limit).await? {
-            if let Err(failure) = self.chase_one(&lead, &mut chased).await {
-                failed.get_or_insert(failure);
+        for looked in each(&overdue, until, |lead| self.chase_one(lead)).await {
+            match looked {
+                Ok(one) => chased.add(one),
+                Err(failure) => failures.push(failure),
             }
         }
-        // While the CRM is only shadowed, it is told nothing; it is told afterwards.
-        let untold = if self.is_shadowed().await? {
-            Vec::new()
-        } else {
-            self.store.unwritten_assignments(limit).await?
-        };
-        for given in untold {
-            if let Err(failure) = self.tell_crm(&given).await {
-                failed.get_or_insert(failure);
-            }
+        if chased.reassigned > 0 {
+            failures.extend(self.tell_new_owners(limit, until).await?);
         }
-        failed.map_or(Ok(chased), Err)
+        failures.into_iter().next().map_or(Ok(chased), Err)
     }
 
-    async fn chase_one(&self, lead: &Assignment, chased: &mut Chased) -> Result<(), Failure> {
+    /// Tells the CRM of owners that it does not know yet, and returns what failed. While the CRM is only shadowed it is told
+    /// nothing; it is told afterwards.
+    async fn tell_new_owners(&self, limit: u32, until: Instant) -> Result<Vec<Failure>, Failure> {
+        if self.is_shadowed().await? {
+            return Ok(Vec::new());
+        }
+        let untold = self.store.unwritten_assignments(limit).await?;
+        let told = each(&untold, until, |given| self.tell_crm(given)).await;
+        Ok(told.into_iter().filter_map(Result::err).collect())
+    }
+
+    async fn chase_one(&self, lead: &Assignment) -> Result<Chased, Failure> {
+        let mut chased = Chased::default();
         if self.has_responded(lead).await? {
             self.store.record_response(&lead.lead_id, "crm").await?;
             chased.responded += 1;
-            return Ok(());
+            return Ok(chased);
         }
         let breach = self.store.record_breach(&lead.lead_id, &self.routing).await?;
         let (lead_id, rule) = (&lead.lead_id, lead.routed.rule.as_deref().unwrap_or("fallback"));
         let outcome = match &breach {
-            Breach::Nothing => return Ok(()),
+            Breach::Nothing => return Ok(chased),
             Breach::Alert { owner } => {
                 let owner = owner.as_ref().map_or("nobody", OwnerId::as_str);
                 tracing::error!(%lead_id, rule, owner, "nobody responded to a lead in time");
@@ -94,7 +142,7 @@ impl Pipeline {
         metrics::counter!("revenueflow_overdue_leads_total").increment(1);
         metrics::counter!("revenueflow_overdue_leads_by_rule_total", "rule" => rule.to_owned(), "outcome" => outcome)
             .increment(1);
-        Ok(())
+        Ok(chased)
     }
 
     /// Whether the CRM shows that somebody took the lead up: our record was converted, or has another owner than we gave it.
@@ -202,5 +250,27 @@ fn facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
             }
             _ => None,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_looks_go_side_by_side_until_the_time_is_over() {
+        let (leads, began) = ((0..300).collect::<Vec<u32>>(), Instant::now());
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let look = |_| async {
+            most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            running.fetch_sub(1, SeqCst);
+        };
+        let looked = each(&leads, began + BEGIN_WITHIN, look).await;
+        assert_eq!((looked.len(), most.into_inner()), (90, AT_ONCE), "300 leads take four rounds");
+        assert_eq!(running.into_inner(), 0, "nothing is left half way");
+        assert!(began.elapsed() < Duration::from_secs(7));
     }
 }

@@ -26,7 +26,9 @@ pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 #[cfg(feature = "spool")]
 pub use self::spool::{Abandoned, Park, Spool, SpoolError};
 pub use message::{Depth, Message, Pause, QueueError, Receipt, Restored, Sent};
-pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, Settlement, backoff, settle_failed};
+pub use settlement::{
+    MAX_ATTEMPTS, MAX_LOSSES, MAX_STORAGE_FAILURES, Settlement, backoff, settle_counted, settle_failed,
+};
 #[cfg(all(feature = "sqs", feature = "database"))]
 pub use sqs::DatabaseLedger;
 #[cfg(feature = "sqs")]

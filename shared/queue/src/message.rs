@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lead::{Dependency, Failure};
+use lead::{Dependency, Failure, Stage};
 
 /// A leased message. Its `Debug` does not show the body.
 #[derive(Clone)]
@@ -128,6 +128,6 @@ impl From<QueueError> for Failure {
                 Failure::transient("queue_unavailable", error.to_string())
             }
         };
-        failure.on(QueueError::DEPENDENCY)
+        failure.on(QueueError::DEPENDENCY).at(Stage::Storage)
     }
 }

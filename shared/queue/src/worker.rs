@@ -41,6 +41,20 @@ pub trait LeadHandler: Send + Sync + 'static {
     /// when the lease is lost or a shutdown's grace period ends.
     async fn handle(&self, message: &Message) -> Result<(), Failure>;
 
+    /// Which attempt (from 1) at the stage of this failure has just failed. The queue's own count, for a handler that counts
+    /// none itself. A failure to count costs no attempt.
+    async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
+        let _ = failure;
+        Ok(message.attempt)
+    }
+
+    /// What it means that `handle` was dropped half way because the time of its caller was over. An attempt, for a handler that
+    /// cannot say which outside system took the time.
+    async fn interrupted(&self, message: &Message) -> Failure {
+        let _ = message;
+        Failure::transient("out_of_time", "the work took longer than the function may")
+    }
+
     /// Stores what became of a message that failed, before the queue is told. Never called for
     /// [`Settlement::Done`]. A message is not dead-lettered unless this worked, so that no lead is lost.
     async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure>;
@@ -49,9 +63,10 @@ pub trait LeadHandler: Send + Sync + 'static {
 /// Takes messages off a queue and has them handled, several at a time.
 ///
 /// Leases are renewed at a third of the visibility timeout while the work goes on. What fails is recorded and then
-/// settled by [`settle_failed`](crate::settle_failed); a panic is a failure like any other. A deferral that names a
-/// dependency pauses the queue, until somebody probes that dependency and resumes; one that ends by itself keeps only this
-/// worker from taking more, for as long as it says.
+/// settled by [`settle_failed`](crate::settle_failed), by the attempts at the stage that failed; a panic is a failure like any
+/// other. A deferral that names a dependency pauses the queue until that dependency is probed and consumption resumed; one
+/// that ends by itself keeps only this worker from taking more, for as long as it says. So does a failure that could not be
+/// stored: while the database is away, every other message would meet the same.
 pub struct Worker {
     queue: Arc<dyn LeadQueue>,
     handler: Arc<dyn LeadHandler>,

@@ -9,7 +9,7 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::{Result, Store, Work, erasure};
+use crate::{Result, Store, Work, erasure, parking};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -42,6 +42,9 @@ pub struct Assignment {
     pub reassignments: i64,
     /// Whether the CRM knows who has it.
     pub told: Told,
+    /// Whether the lead is kept from the CRM as it stands (dead-lettered, held, planned): its timer rests, and it is not
+    /// among its owner's open leads.
+    pub parked: bool,
 }
 
 /// Whether the CRM knows who a lead was given to last.
@@ -144,6 +147,10 @@ impl Store {
         let before = load(connection, &work.lead_id).await?;
         Ok(match before {
             Some(kept) if kept.delivery_id == work.delivery_id && kept.round == work.round => {
+                if kept.parked {
+                    let again = Assignment { assigned_at: from_millis(now), ..kept };
+                    return Ok((parking::unpark(connection, again, now).await?, true));
+                }
                 let waits = kept.responded_at.is_none() && kept.due_at.is_some();
                 match (kept.routed.timer, work.promoted_at) {
                     (Some(timer), Some(promoted)) if waits && kept.assigned_at < promoted => {
@@ -154,7 +161,8 @@ impl Store {
                 }
             }
             Some(kept) if kept.owner.is_some() => {
-                (self.keep(connection, kept, work, routing, facts, now).await?, true)
+                let next = self.keep(connection, kept, work, routing, facts, now).await?;
+                (parking::unpark(connection, next, now).await?, true)
             }
             _ => (give(connection, work, routing, facts, now).await?, true),
         })
@@ -261,7 +269,7 @@ impl Store {
             return Ok(Some(false));
         }
         sqlx::query(
-            "UPDATE lead_assignment SET responded_at = $2, responded_by = $3, due_at = NULL WHERE lead_id = $1",
+            "UPDATE lead_assignment SET responded_at = $2, responded_by = $3, due_at = NULL, parked = 0 WHERE lead_id = $1",
         )
         .bind(lead.as_str())
         .bind(now)
@@ -272,7 +280,9 @@ impl Store {
         let detail = json!({ "by": by, "owner": kept.owner, "waited_ms": waited_ms });
         let delivery = Some(&kept.delivery_id);
         audit::append(&mut transaction, lead, delivery, now, AuditKind::Responded, &detail).await?;
-        change_load(&mut transaction, kept.owner.as_ref(), now, 0, -1).await?;
+        if !kept.parked {
+            change_load(&mut transaction, kept.owner.as_ref(), now, 0, -1).await?;
+        }
         transaction.commit().await?;
         Ok(Some(true))
     }
@@ -356,6 +366,7 @@ async fn give(
         breached_at: None,
         reassignments: 0,
         told: Told::Yes,
+        parked: false,
     })
 }
 
@@ -428,7 +439,7 @@ fn day(now: i64) -> i64 {
     now.div_euclid(DAY_MS)
 }
 
-async fn load(connection: &mut Connection, lead: &LeadId) -> Result<Option<Assignment>> {
+pub(crate) async fn load(connection: &mut Connection, lead: &LeadId) -> Result<Option<Assignment>> {
     let row = sqlx::query("SELECT * FROM lead_assignment WHERE lead_id = $1")
         .bind(lead.as_str())
         .fetch_optional(connection)
@@ -439,7 +450,7 @@ async fn load(connection: &mut Connection, lead: &LeadId) -> Result<Option<Assig
 /// Forgets who has a lead, and that it is open.
 pub(crate) async fn forget(connection: &mut Connection, lead: &LeadId, now: i64) -> Result<()> {
     if let Some(kept) = load(connection, lead).await? {
-        if kept.responded_at.is_none() {
+        if kept.responded_at.is_none() && !kept.parked {
             change_load(connection, kept.owner.as_ref(), now, 0, -1).await?;
         }
         sqlx::query("DELETE FROM lead_assignment WHERE lead_id = $1")
@@ -454,13 +465,13 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     let millis = |time: Option<Timestamp>| time.map(to_millis);
     sqlx::query(
         "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, \
-         responded_at, responded_by, breached_at, reassignments, unwritten) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         responded_at, responded_by, breached_at, reassignments, unwritten, parked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
          ON CONFLICT (lead_id) DO UPDATE SET delivery_id = excluded.delivery_id, round = excluded.round, \
          owner = excluded.owner, routed = excluded.routed, had_it = excluded.had_it, \
          assigned_at = excluded.assigned_at, due_at = excluded.due_at, responded_at = excluded.responded_at, \
          responded_by = excluded.responded_by, breached_at = excluded.breached_at, \
-         reassignments = excluded.reassignments, unwritten = excluded.unwritten",
+         reassignments = excluded.reassignments, unwritten = excluded.unwritten, parked = excluded.parked",
     )
     .bind(assignment.lead_id.as_str())
     .bind(assignment.delivery_id.as_str())
@@ -475,6 +486,7 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     .bind(millis(assignment.breached_at))
     .bind(assignment.reassignments)
     .bind(assignment.told.as_number())
+    .bind(i64::from(assignment.parked))
     .execute(connection)
     .await?;
     Ok(())
@@ -496,5 +508,6 @@ fn read(row: &AnyRow) -> Result<Assignment> {
         breached_at: time("breached_at")?,
         reassignments: row.number("reassignments")?,
         told: parsed("unwritten", Told::of_number(row.number("unwritten")?))?,
+        parked: row.number("parked")? == 1,
     })
 }

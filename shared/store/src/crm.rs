@@ -11,7 +11,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::reopen::event_of;
 use crate::work::{promoted_at, set_status};
-use crate::{Result, Store, Work};
+use crate::{Attempts, Result, Store, Work};
 
 /// What reading the CRM before a judgement came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -328,8 +328,10 @@ impl Store {
             round,
             lead: row.json("content")?,
             enrichment: row.optional_json("enrichment")?,
+            enrich_again: false,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, round),
             promoted_at: promoted_at(&row)?,
+            attempts: Attempts::default(),
             analysis,
         }))
     }

@@ -8,7 +8,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
 use crate::reopen::event_of_delivery;
 use crate::work::{close, set_status};
-use crate::{Cursor, Result, Store};
+use crate::{Cursor, Result, Store, parking};
 
 /// A message that was given up.
 #[derive(Clone, Debug, Serialize)]
@@ -75,12 +75,23 @@ impl Store {
             close(&mut transaction, &delivery, "failed", now).await?;
             let status = LeadStatus::PermanentlyFailed;
             set_status(&mut transaction, lead, &delivery, status, Some(failure), now).await?;
+            parking::park(&mut transaction, lead, now).await?;
             let (kind, detail) =
                 (AuditKind::DeadLettered, json!({ "attempts": attempts, "failure": failure }));
             audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
         }
         transaction.commit().await?;
         Ok(letter.id)
+    }
+
+    /// Whether a lead was given up, inside the caller's transaction.
+    pub async fn is_given_up(connection: &mut Connection, lead: &LeadId) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM lead WHERE lead_id = $1 AND status = $2")
+            .bind(lead.as_str())
+            .bind(LeadStatus::PermanentlyFailed.as_str())
+            .fetch_optional(connection)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// The newest `limit` dead letters that failed before (`before`, id), newest first.

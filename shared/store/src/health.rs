@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 use crate::codec::Columns as _;
 use crate::{Result, Store};
 
-const SELECT: &str = "SELECT state, failures, reason, opened_at, retry_at, recovered_at FROM dependency_health WHERE dependency = $1";
+const SELECT: &str = "SELECT state, failures, reason, opened_at, retry_at, recovered_at, failed_lead FROM dependency_health WHERE dependency = $1";
 
 /// The state of an open breaker while somebody tries the system.
 const TRIAL: &str = "trial";
@@ -47,7 +47,7 @@ impl Store {
         let row = sqlx::query(
             "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
              ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
-             RETURNING state, failures, reason, opened_at, retry_at, recovered_at",
+             RETURNING state, failures, reason, opened_at, retry_at, recovered_at, failed_lead",
         )
         .bind(dependency.as_str())
         .bind(now)
@@ -58,7 +58,7 @@ impl Store {
         let open = record.open.as_ref();
         sqlx::query(
             "UPDATE dependency_health SET state = $2, failures = $3, reason = $4, opened_at = $5, retry_at = $6, \
-             recovered_at = $7 WHERE dependency = $1",
+             recovered_at = $7, failed_lead = $8 WHERE dependency = $1",
         )
         .bind(dependency.as_str())
         .bind(open.map_or("closed", |open| if open.trial { TRIAL } else { "open" }))
@@ -67,6 +67,7 @@ impl Store {
         .bind(open.map(|open| to_millis(open.opened_at)))
         .bind(open.map(|open| to_millis(open.retry_at)))
         .bind(record.recovered_at.map(to_millis))
+        .bind(record.failed_caller)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
@@ -89,5 +90,6 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
         failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX),
         open,
         recovered_at: row.optional_number("recovered_at")?.map(from_millis),
+        failed_caller: row.optional_text("failed_lead")?,
     })
 }

@@ -16,6 +16,7 @@
 mod accept;
 mod analysis;
 mod assignment;
+mod attempts;
 mod audit;
 mod codec;
 mod crm;
@@ -27,6 +28,7 @@ mod leads;
 mod ledger;
 mod left_out;
 mod limits;
+mod parking;
 mod person;
 mod quarantine;
 mod reopen;
@@ -34,12 +36,14 @@ mod review;
 mod spending;
 mod stored;
 mod suppression;
+mod unenriched;
 mod work;
 
 pub use ::crm::Omission;
 pub use accept::Accept;
 pub use analysis::{AnalysisRecord, RejectedAnswer};
 pub use assignment::{Assignment, Breach, Told};
+pub use attempts::Attempts;
 pub use audit::{AuditEvent, AuditKind};
 pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
 pub use dead_letter::{DeadLetter, DeadLetterBody};
@@ -53,6 +57,7 @@ pub use quarantine::{QuarantineItem, Quarantined};
 pub use review::{ReviewDecision, Reviewed, Verdict};
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
 pub use suppression::{Removal, Suppressed, Suppression, SuppressionKind};
+pub use unenriched::{MAX_ENRICH_TRIES, Unenriched};
 pub use work::{Begun, Finish, Work};
 
 use std::sync::Arc;

@@ -14,7 +14,8 @@ use crate::{Cursor, Result, Store};
 
 impl Store {
     /// Puts a lead's newest delivery up for work again, and returns the event to send. `rejudge` starts a new round of
-    /// judgement; without it the work goes on from what is stored. None where there is no such lead.
+    /// judgement, for which enrichment is asked again where it could not answer; without it the work goes on from what is
+    /// stored. None where there is no such lead.
     ///
     /// A delivery that is open already stays as it is: sending its event again is harmless. A dead letter of it is
     /// forgotten; should it fail again, there will be another.
@@ -27,7 +28,8 @@ impl Store {
             .await?;
         let Some(delivery) = newest.and_then(|id| id.parse::<DeliveryId>().ok()) else { return Ok(None) };
         let reopened = sqlx::query(
-            "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2 \
+            "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2, \
+             enrich_again_at = NULL, unenriched = CASE WHEN unenriched = 1 AND $2 = 1 THEN 2 ELSE unenriched END \
              WHERE delivery_id = $1 AND state <> 'open'",
         )
         .bind(delivery.as_str())
@@ -111,7 +113,7 @@ impl Store {
 }
 
 /// What goes with opening a delivery again.
-async fn note_reopened(
+pub(crate) async fn note_reopened(
     connection: &mut Connection,
     lead: &LeadId,
     delivery: &DeliveryId,

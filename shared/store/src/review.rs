@@ -123,7 +123,8 @@ impl Store {
             None
         } else {
             sqlx::query(
-                "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2 \
+                "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2, \
+                 enrich_again_at = NULL, unenriched = CASE WHEN unenriched = 1 AND $2 = 1 THEN 2 ELSE unenriched END \
                  WHERE delivery_id = $1",
             )
             .bind(delivery.as_str())

@@ -13,7 +13,8 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::crm::save_planned;
 use crate::reopen::event_of_delivery;
-use crate::{AnalysisRecord, CrmFacts, Result, Store, SuppressionKind};
+use crate::{AnalysisRecord, Attempts, CrmFacts, Result, Store, SuppressionKind};
+use crate::{attempts, parking, unenriched};
 
 /// What a worker finds when it takes a delivery.
 #[derive(Debug)]
@@ -41,12 +42,16 @@ pub struct Work {
     pub lead: Lead,
     /// What enrichment found, once it has run.
     pub enrichment: Option<Value>,
+    /// Whether that says `unavailable` and is to be asked for again before this judgement.
+    pub enrich_again: bool,
     /// What the CRM knew before this round's judgement, once it was asked.
     pub crm_facts: Option<CrmFacts>,
     /// When an operator promoted it: it is written also while the CRM is only shadowed, unless the CRM was held since.
     pub promoted_at: Option<Timestamp>,
     /// This round's analysis, once it has run.
     pub analysis: Option<AnalysisRecord>,
+    /// How often it has failed, by stage.
+    pub attempts: Attempts,
 }
 
 /// How a delivery ended well.
@@ -110,8 +115,10 @@ impl Store {
             round: row.number("round")?,
             lead,
             enrichment: row.optional_json("enrichment")?,
+            enrich_again: row.number("unenriched")? == unenriched::ASK_AGAIN,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
             promoted_at: promoted_at(&row)?,
+            attempts: Attempts::read(&row)?,
             analysis: None,
         };
         work.analysis = AnalysisRecord::load(&mut transaction, &work.delivery_id, work.round).await?;
@@ -120,25 +127,49 @@ impl Store {
     }
 
     /// Keeps what enrichment found, and returns what is kept: once there, it is not replaced, since every later step
-    /// rests on it.
+    /// rests on it. Only where no provider could answer, it is replaced by what they say when they are asked again.
     pub async fn save_enrichment<T: Serialize + DeserializeOwned>(
         &self,
         work: &Work,
         enrichment: T,
         detail: &Value,
     ) -> Result<T> {
+        self.keep_enrichment(work, enrichment, 0, detail).await
+    }
+
+    /// [`save_enrichment`](Self::save_enrichment), of an enrichment that no provider could answer: once the delivery is done,
+    /// it is asked for again.
+    pub async fn save_missing_enrichment<T: Serialize + DeserializeOwned>(
+        &self,
+        work: &Work,
+        enrichment: T,
+        detail: &Value,
+    ) -> Result<T> {
+        self.keep_enrichment(work, enrichment, unenriched::MISSING, detail).await
+    }
+
+    async fn keep_enrichment<T: Serialize + DeserializeOwned>(
+        &self,
+        work: &Work,
+        enrichment: T,
+        unenriched: i64,
+        detail: &Value,
+    ) -> Result<T> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        let before = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1")
+        let before = sqlx::query("SELECT enrichment, unenriched FROM delivery WHERE delivery_id = $1")
             .bind(work.delivery_id.as_str())
             .fetch_one(&mut *transaction)
             .await?;
-        if let Some(kept) = before.optional_json("enrichment")? {
+        if before.number("unenriched")? != unenriched::ASK_AGAIN
+            && let Some(kept) = before.optional_json("enrichment")?
+        {
             return Ok(kept);
         }
-        sqlx::query("UPDATE delivery SET enrichment = $2 WHERE delivery_id = $1")
+        sqlx::query("UPDATE delivery SET enrichment = $2, unenriched = $3 WHERE delivery_id = $1")
             .bind(work.delivery_id.as_str())
             .bind(to_json(&enrichment))
+            .bind(unenriched)
             .execute(&mut *transaction)
             .await?;
         let delivery = Some(&work.delivery_id);
@@ -179,14 +210,21 @@ impl Store {
                 }
             };
             set_status(&mut transaction, &work.lead_id, &work.delivery_id, status, None, now).await?;
+            if status != LeadStatus::Suppressed {
+                unenriched::schedule(&mut transaction, &work.delivery_id, now).await?;
+            }
+            if status != LeadStatus::Synced {
+                parking::park(&mut transaction, &work.lead_id, now).await?;
+            }
             audit::append(&mut transaction, &work.lead_id, Some(&work.delivery_id), now, kind, &detail)
                 .await?;
         }
         transaction.commit().await
     }
 
-    /// Keeps that an attempt failed and another follows; `deferred` says that it did not count. Of a delivery that is
-    /// not open any more nothing is kept: somebody else had the message too, and has settled it.
+    /// Keeps that an attempt failed and another follows, and counts it at its stage unless it is a deferral; `deferred` says
+    /// that it did not count against the lead. Of a delivery that is not open any more nothing is kept: another worker had
+    /// the message too, and has settled it. `attempt` is the queue's own count.
     pub async fn record_retry(
         &self,
         event: &LeadEvent,
@@ -202,6 +240,8 @@ impl Store {
             let status = LeadStatus::Retrying;
             set_status(&mut transaction, &event.lead_id, &delivery, status, Some(failure), now).await?;
             let kind = if deferred { AuditKind::Deferred } else { AuditKind::Retrying };
+            let counted = attempts::count(&mut transaction, &delivery, failure).await?;
+            let attempt = counted.unwrap_or(i64::from(attempt));
             let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
             audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
         }
@@ -276,7 +316,8 @@ pub(crate) async fn supersede(
 async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {
     Ok(sqlx::query(
         "SELECT d.state, d.revision, d.round, d.content_hash, d.enrichment, d.crm_facts, d.released, \
-                l.delivery_id AS newest \
+                l.delivery_id AS newest, d.crm_read_attempts, d.analysis_attempts, d.crm_write_attempts, \
+                d.storage_attempts, d.other_attempts, d.unenriched \
          FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE d.delivery_id = $1",
     )
     .bind(delivery.as_str())
@@ -289,7 +330,8 @@ pub(crate) fn promoted_at(row: &AnyRow) -> Result<Option<Timestamp>> {
     Ok(Some(row.number("released")?).filter(|at| *at > 0).map(from_millis))
 }
 
-/// Ends an open delivery; false when it was not open any more. A promotion ends with it: it lets one plan pass.
+/// Ends an open delivery; false when it was not open any more. A promotion ends with it: it lets one plan pass. Should the
+/// delivery be opened again, all its attempts are before it.
 pub(crate) async fn close(
     connection: &mut Connection,
     delivery: &DeliveryId,
@@ -297,7 +339,9 @@ pub(crate) async fn close(
     now: i64,
 ) -> Result<bool> {
     let closed = sqlx::query(
-        "UPDATE delivery SET state = $2, finished_at = $3, released = 0 WHERE delivery_id = $1 AND state = 'open'",
+        "UPDATE delivery SET state = $2, finished_at = $3, released = 0, crm_read_attempts = 0, analysis_attempts = 0, \
+         crm_write_attempts = 0, storage_attempts = 0, other_attempts = 0 \
+         WHERE delivery_id = $1 AND state = 'open'",
     )
     .bind(delivery.as_str())
     .bind(state)

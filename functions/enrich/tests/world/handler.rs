@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lead::{Dependency, Failure};
+use lead::{Dependency, Failure, Stage};
 use queue::{LeadHandler, Message, Settlement};
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep};
@@ -45,6 +45,10 @@ impl LeadHandler for World {
         let tries = u32::try_from(try_number).unwrap();
         match behaviour {
             Behaviour::FailsFirst(n) if tries <= n => Err(Failure::transient("timeout", "no answer")),
+            Behaviour::FailsAtTwoStages if tries <= 8 => {
+                let stage = if tries <= 4 { Stage::Analysis } else { Stage::CrmWrite };
+                Err(Failure::transient("timeout", "no answer").at(stage))
+            }
             Behaviour::FailsAlways => Err(Failure::transient("timeout", "no answer")),
             Behaviour::PanicsAlways => std::panic::resume_unwind(Box::new("out of paper")),
             Behaviour::IsRefused => Err(Failure::permanent("refused", "no such country")),
@@ -62,6 +66,15 @@ impl LeadHandler for World {
                 Ok(())
             }
         }
+    }
+
+    /// As the lead's row counts: at each stage from 1.
+    async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
+        if failure.stage == Stage::Other {
+            return Ok(message.attempt);
+        }
+        let key: usize = message.id.parse().unwrap();
+        Ok(u32::try_from((self.state().sent[key].tries.len() - 1) % 4 + 1).unwrap())
     }
 
     async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {

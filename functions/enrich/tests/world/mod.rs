@@ -29,6 +29,8 @@ const TIME: Duration = Duration::from_secs(58);
 pub(crate) enum Behaviour {
     Works,
     FailsFirst(u32),
+    /// Four times at the analysis, and then four times at the write.
+    FailsAtTwoStages,
     FailsAlways,
     PanicsAlways,
     IsRefused,

@@ -4,7 +4,7 @@ mod overflow;
 mod probes;
 mod switch;
 
-pub(crate) use chaser::chaser;
+pub(crate) use chaser::{chaser, enricher};
 pub(crate) use drain::Drained;
 pub(crate) use overflow::take;
 pub(crate) use probes::probes;

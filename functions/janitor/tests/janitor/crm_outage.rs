@@ -136,7 +136,23 @@ async fn a_record_that_the_crm_cannot_swallow_is_given_up_and_holds_up_nobody(ho
     assert!(crm.tries_of(&poison.lead_id) > MAX_ATTEMPTS as usize, "its first failure may be the CRM's");
 }
 
+async fn a_lone_poison_record_leaves_the_probe_to_a_lead_that_comes_later(house: House) {
+    let (poison, crm) = (event(&house, "poison"), SickCrm::new(&house));
+    house.post(std::slice::from_ref(&poison), &[]).await;
+    crm.is(Illness::Chokes(poison.lead_id.clone()));
+    let simulation = Simulation::start(&house, &crm, no_limits(), None).await;
+    simulation.live(90, 1).await;
+    let later = event(&house, "later");
+    house.post(std::slice::from_ref(&later), &[]).await;
+    simulation.live(61, 1).await; // the breaker is open for 30 s, and the janitor comes every 30 s
+    let status = async |lead: &LeadEvent| house.store.lead(&lead.lead_id).await.unwrap().unwrap().status;
+    assert_eq!(status(&later).await, LeadStatus::Synced);
+    simulation.live(150, 1).await; // from now on its failures are its own: five, with their waits
+    assert_eq!(status(&poison).await, LeadStatus::PermanentlyFailed, "the CRM works for others");
+}
+
 on_both!(
+    a_lone_poison_record_leaves_the_probe_to_a_lead_that_comes_later,
     a_lone_lead_waits_out_ten_minutes_and_is_then_written_once,
     a_record_that_the_crm_cannot_swallow_is_given_up_and_holds_up_nobody,
     a_crm_that_can_be_read_and_not_written_for_an_hour_costs_no_lead,

@@ -16,6 +16,7 @@ macro_rules! on_both {
 }
 
 mod crm_outage;
+mod enriched_again;
 mod outage;
 mod overdue;
 mod quarantine;

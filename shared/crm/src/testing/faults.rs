@@ -18,6 +18,8 @@ pub enum Fault {
     Pass,
     /// It fails before it has had any effect.
     Fail(FailureClass),
+    /// The record is locked by another writer: a failure of this record, in an answer by a CRM that works.
+    Locked,
     /// It has its effect, and the reply is lost.
     LoseReply,
     /// The process dies before it.
@@ -72,6 +74,7 @@ impl Script {
             Fault::Fail(FailureClass::Deferral) => {
                 Err(Failure::deferral(Dependency::new("test"), "test_quota", "quota reached", None))
             }
+            Fault::Locked => Err(Failure::transient("crm_unable_to_lock_row", "the row is locked")),
             Fault::LoseReply => {
                 work.await?;
                 Err(Failure::transient("test_lost_reply", "the reply was lost"))

@@ -258,6 +258,9 @@ async fn who_is_let_through_after_a_probe_closes_the_breaker_or_opens_it_again()
     }
     for _ in 0..3 {
         world.guard.probe().await.unwrap();
+        // It failed last: for a while another lead could be the one that tries.
+        assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "crm_probe_reserved");
+        world.clock.advance(Duration::from_secs(15));
         // The probe of the one that tries, its look for what it may have done, and its write, which fails.
         world.crm_faults.extend([Fault::Pass, Fault::Pass, fail]);
         assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "breaker_open");
@@ -267,8 +270,9 @@ async fn who_is_let_through_after_a_probe_closes_the_breaker_or_opens_it_again()
         assert_eq!(world.rows(&other)[0], "-", "and no other");
     }
     world.guard.probe().await.unwrap();
-    world.guard.submit(&a_plan()).await.unwrap();
+    assert_eq!(world.guard.submit(&a_plan()).await.unwrap_err().code, "crm_probe_reserved");
     world.guard.submit(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap();
+    world.guard.submit(&a_plan()).await.unwrap();
 }
 
 #[tokio::test]
@@ -331,12 +335,26 @@ async fn a_probe_that_is_not_answered_has_failed_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_cut_off_in_a_crm_call_is_the_outage_of_the_crm() {
+    let (guard, ..) = guard(&Arc::new(Odd::Hangs));
+    let plan = a_plan();
+    for n in 1..=5 {
+        let cut = tokio::time::timeout(Duration::from_secs(30), guard.submit(&plan)).await;
+        assert!(cut.is_err(), "the caller has no more time");
+        let failure = guard.interrupted(&plan.lead_id).await.unwrap();
+        let code = if n < 5 { "crm_outage" } else { "breaker_open" };
+        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, code));
+        assert_eq!(guard.interrupted(&plan.lead_id).await, None, "once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_come_while_one_lead_tries_the_crm_wait_for_what_it_finds_out() {
     let slow = Arc::new(Odd::IsSlow(Mutex::default()));
     let (guard, _, health) = guard(&slow);
     let (opened_at, retry_at) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
     let open = Open { reason: "test".into(), opened_at, retry_at, trial: false };
-    let down = HealthRecord { failures: 5, open: Some(open), recovered_at: None };
+    let down = HealthRecord { failures: 5, open: Some(open), recovered_at: None, failed_caller: None };
     health.update(&Dependency::new("crm.odd"), &mut |record| *record = down.clone()).await.unwrap();
     let submit = async |name| guard.submit(&plan(name, "{}", 1, Decision::Nurture)).await;
     assert_eq!(submit("ann").await.unwrap_err().code, "breaker_open");

@@ -10,7 +10,7 @@ use crm::{
     KnownOpportunity, LimitSettings, Mapping, MockCrm, PlannedAction, Restored, SchemaProblem,
 };
 use grounding::Namespace;
-use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus};
+use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, settle_failed};
 use serde_json::{Value, json};
@@ -217,14 +217,15 @@ async fn a_crm_that_is_down_is_waited_for_and_one_that_fails_for_one_lead_alone_
     let down = || Err(Failure::transient("crm_timeout", "no answer"));
     let answers = [Err(quota.clone()), down(), Ok(Known::default()), down()];
     let (pipeline, _) = pipeline(&world, CrmMode::Live, answers).await;
-    assert_eq!(pipeline.handle(&message(&event, 1)).await.unwrap_err(), quota);
+    assert_eq!(pipeline.handle(&message(&event, 1)).await.unwrap_err(), quota.at(Stage::CrmRead));
     let outage = pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap_err();
     assert_eq!(outage.code, "crm_outage", "on whichever attempt");
     pipeline.record(&message(&event, MAX_ATTEMPTS), &settle_failed(MAX_ATTEMPTS, outage)).await.unwrap();
     assert_eq!(world.analyst.asked(), 0, "nobody judges what the CRM may know better");
     world.clock.advance(Duration::from_secs(2));
     pipeline.handle(&message(&other, 1)).await.unwrap();
-    pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap();
+    world.has_failed(&pipeline, &event, Stage::CrmRead, MAX_ATTEMPTS - 1).await;
+    pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
     let kept = world.store.crm_facts_of(&event.delivery_id()).await.unwrap();
     assert_eq!(kept, Some(CrmFacts::Unreadable("crm_timeout".into())));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crm::testing::Fault;
-use lead::{Decision, Dependency, Failure, FailureClass, LeadEvent, LeadStatus};
+use lead::{Decision, Dependency, Failure, FailureClass, LeadEvent, LeadStatus, Stage};
 use queue::{LeadHandler as _, MAX_ATTEMPTS, Settlement, settle_failed};
 use store::AuditKind;
 
@@ -11,7 +11,7 @@ use crate::support::{Say, World, hot, message};
 
 const AI: Dependency = Dependency::new("ai.fake");
 
-fn timeout() -> Failure {
+pub(crate) fn timeout() -> Failure {
     Failure::transient("ai_timeout", "no answer").on(AI)
 }
 
@@ -31,7 +31,7 @@ async fn an_analyst_that_fails_five_times_is_done_without(world: World) {
     world.analyst.will((1..=MAX_ATTEMPTS).map(|_| Say::Fail(timeout())));
     for attempt in 1..MAX_ATTEMPTS {
         let failure = pipeline.handle(&message(&event, attempt)).await.unwrap_err();
-        assert_eq!(failure, timeout());
+        assert_eq!(failure, timeout().at(Stage::Analysis));
         let settlement = settle_failed(attempt, failure);
         pipeline.record(&message(&event, attempt), &settlement).await.unwrap();
         assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Retrying);
@@ -58,7 +58,8 @@ async fn an_answer_that_cannot_be_read_counts_as_an_attempt(world: World) {
     let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "ai_answer_unreadable"));
     assert!(!failure.message.contains("Sure"), "the model's words are not logged");
-    pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap();
+    world.has_failed(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
+    pipeline.handle(&message(&event, 1)).await.unwrap();
     has_the_neutral_verdict(&world, &event).await;
 }
 
@@ -77,7 +78,7 @@ async fn a_deferral_is_passed_on_and_never_becomes_a_neutral_verdict(world: Worl
     world.analyst.will([Say::Fail(quota.clone())]);
     let last = message(&event, MAX_ATTEMPTS);
     let failure = pipeline.handle(&last).await.unwrap_err();
-    assert_eq!(failure, quota);
+    assert_eq!(failure, quota.at(Stage::Analysis));
     let settlement = settle_failed(MAX_ATTEMPTS, failure);
     assert!(matches!(settlement, Settlement::Defer { .. }));
     pipeline.record(&last, &settlement).await.unwrap();
@@ -150,6 +151,7 @@ async fn what_a_judgement_that_could_not_be_used_has_cost_is_stored_with_the_neu
         Say::Fail(Failure::permanent("ai_model_retired", "gone")),
     ]);
     for event in [&blocked, &unreadable, &away] {
+        world.has_failed(&pipeline, event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
         pipeline.handle(&message(event, 5)).await.unwrap();
     }
     let stored = async |event: &LeadEvent| {

@@ -25,6 +25,7 @@ mod messages;
 mod replay;
 mod rollback;
 mod routing;
+mod stages;
 mod support;
 mod suppression;
 mod worker;

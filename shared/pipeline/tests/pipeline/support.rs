@@ -14,9 +14,9 @@ use database::testing::TestDatabase;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use grounding::FactSheet;
 use jiff::Timestamp;
-use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock};
+use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock, Stage};
 use pipeline::{Pipeline, Rejected};
-use queue::{Message, Receipt};
+use queue::{LeadHandler as _, Message, Receipt, settle_failed};
 use routing::Routing;
 use serde_json::{Value, json};
 use store::{AuditEvent, AuditKind, LeadRecord, Store};
@@ -93,6 +93,15 @@ impl World {
             routing: Routing::default_config(),
             rejected: self.rejected,
             clock: clock(),
+        }
+    }
+
+    /// Has attempts at a stage behind a lead, as if it had failed there so often.
+    pub(crate) async fn has_failed(&self, pipeline: &Pipeline, event: &LeadEvent, stage: Stage, times: u32) {
+        for attempt in 1..=times {
+            let failure = Failure::transient("test_failed", "it failed before").at(stage);
+            let settlement = settle_failed(attempt, failure);
+            pipeline.record(&message(event, attempt), &settlement).await.unwrap();
         }
     }
 

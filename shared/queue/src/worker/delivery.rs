@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use lead::{Clock, Failure};
+use lead::{Clock, Failure, FailureClass};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::LeadHandler;
 use super::hold::Hold;
-use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_failed};
+use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_counted};
 
 /// How often the queue is told of a settlement before it is left to the lease to run out.
 const SETTLE_TRIES: u32 = 6;
@@ -21,6 +21,9 @@ const SETTLE_WAIT: Duration = Duration::from_millis(50);
 
 /// How long it may take to store what became of a message.
 const RECORD_LIMIT: Duration = Duration::from_mins(2);
+
+/// A worker takes nothing more for this long after the end of a message could not be stored.
+const STORAGE_AWAY_WAIT: Duration = Duration::from_secs(2);
 
 /// A message waits this long where its dead letter could not be stored.
 const UNRECORDED_WAIT: Duration = Duration::from_secs(30);
@@ -74,10 +77,16 @@ impl Delivery {
         };
         let Err(failure) = worked else { return Settlement::Done };
         tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, "not done");
-        let settlement = settle_failed(self.message.attempt, failure);
+        let settlement = settle_counted(self.handler.as_ref(), &self.message, failure).await;
         let recorded = in_time(RECORD_LIMIT, self.handler.record(&self.message, &settlement)).await;
-        if let Settlement::Defer { after, failure } = &settlement {
+        if let Settlement::Defer { after, failure } = &settlement
+            && failure.class == FailureClass::Deferral
+        {
             self.pause(*after, failure).await;
+        }
+        if recorded.is_err() {
+            let now = self.clock.now();
+            self.hold.until(now.saturating_add(STORAGE_AWAY_WAIT).unwrap_or(now));
         }
         match (recorded, settlement) {
             (Ok(()), settlement) => settlement,

@@ -181,7 +181,48 @@ async fn an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know(fix
     assert_eq!(kept.told, Told::Refused);
 }
 
+const ONE: &str = r#"
+version = "1"
+[owners.ann]
+id = "005ANN"
+max_open = 1
+[pools.team]
+members = [{ owner = "ann" }]
+[[rules]]
+name = "everybody"
+to = { pool = "team" }
+respond_within = "10m"
+on_breach = "reassign"
+"#;
+
+async fn a_lead_that_the_crm_refuses_gives_its_place_back_to_its_owner(fixture: Fixture) {
+    let store = fixture.store().await;
+    let rules = Routing::parse(ONE).unwrap();
+    let owner = async |work: &Work| store.assign(work, &rules, &hot()).await.unwrap().owner;
+    let refused = lead::Failure::permanent("crm_refused", "no such country");
+    let first = event("ann", "a", 0);
+    let work = accepted(&store, &first).await;
+    assert!(owner(&work).await.is_some());
+    assert_eq!(owner(&accepted(&store, &event("bob", "a", 0)).await).await, None, "the cap is reached");
+    for attempt in 0..2 {
+        store.record_dead_letter("m", Some(&first), "{}", 5, &refused).await.unwrap();
+        let parked = store.assignment(&first.lead_id).await.unwrap().unwrap();
+        assert_eq!((parked.parked, parked.due_at), (true, None), "nobody waits for a response");
+        let next = accepted(&store, &event(&format!("cid{attempt}"), "a", 0)).await;
+        assert!(owner(&next).await.is_some(), "the place is free");
+        store.record_response(&next.lead_id, "ann").await.unwrap();
+        // Sent again, it takes its place and has its whole time.
+        store.reopen(&first.lead_id, false, "redrive").await.unwrap();
+        let again = begin(&store, &first).await;
+        assert!(owner(&again).await.is_some());
+        let kept = store.assignment(&first.lead_id).await.unwrap().unwrap();
+        assert!(!kept.parked && kept.due_at.is_some());
+        assert_eq!(owner(&accepted(&store, &event(&format!("dan{attempt}"), "a", 0)).await).await, None);
+    }
+}
+
 on_both!(
+    a_lead_that_the_crm_refuses_gives_its_place_back_to_its_owner,
     leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told,
     an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know,
     a_round_is_routed_once_and_a_revision_keeps_the_owner,

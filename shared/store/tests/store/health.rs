@@ -15,7 +15,12 @@ async fn a_system_that_nobody_has_told_of_is_well(fixture: Fixture) {
 async fn a_record_is_read_back_as_it_was_written(fixture: Fixture) {
     let store = fixture.store().await;
     let open = Open { reason: "crm_timeout".into(), opened_at: at(0), retry_at: at(30), trial: true };
-    let down = HealthRecord { failures: 5, open: Some(open), recovered_at: Some(at(1)) };
+    let down = HealthRecord {
+        failures: 5,
+        open: Some(open),
+        recovered_at: Some(at(1)),
+        failed_caller: Some("a".into()),
+    };
     store.update(&CRM, &mut |record| *record = down.clone()).await.unwrap();
     assert_eq!(fixture.store().await.load(&CRM).await.unwrap(), down);
     assert_eq!(store.open_breakers().await.unwrap(), [CRM]);

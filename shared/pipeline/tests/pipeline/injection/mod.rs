@@ -15,7 +15,7 @@ use analysis::{Analyst, Icp, Rules, fact_sheet};
 use grounding::{Answer, FactSheet, GroundingStatus};
 use intake::parse_lead;
 use jiff::Timestamp;
-use lead::{Decision, Lead, LeadEvent, LeadStatus};
+use lead::{Decision, Lead, LeadEvent, LeadStatus, Stage};
 use pipeline::Rejected;
 use queue::{LeadHandler as _, MAX_ATTEMPTS};
 use serde_json::{Map, Value};
@@ -129,11 +129,12 @@ async fn run(world: &World, honest_world: &World, attacks: Vec<Attack>) -> Tally
         let received: Timestamp = at(i64::try_from(second).unwrap());
         let event = LeadEvent::new(attack.lead, received);
         // An answer that cannot be read is asked for again, until the neutral verdict stands in.
-        let mut attempt = MAX_ATTEMPTS - 1;
+        let mut attempt = 1;
         while let Err(failure) = pipeline.handle(&message(&event, attempt)).await {
             assert_eq!(failure.code, "ai_answer_unreadable", "{context}");
-            attempt += 1;
-            assert!(attempt <= MAX_ATTEMPTS, "{context}");
+            assert!(attempt < MAX_ATTEMPTS, "{context}");
+            world.has_failed(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
+            attempt = MAX_ATTEMPTS;
         }
         assert!(analyst.has_obeyed(), "{context}");
         tally.texts.insert(attack.text_kind);

@@ -1,0 +1,43 @@
+use enrichment::{Enrichment, EnrichmentStatus};
+use lead::{Failure, LeadEvent};
+use serde_json::{Value, json};
+
+use crate::Pipeline;
+
+impl Pipeline {
+    /// Asks enrichment again about leads that were judged while no provider could answer, the longest waiting first and at
+    /// most `limit`, and puts those up for judgement again that it answers about. Returns the events to send.
+    ///
+    /// It ends with the first lead that no provider can answer about: they are still away, and one question found out for all.
+    /// Each lead is asked about at most [`store::MAX_ENRICH_TRIES`] times, at growing intervals.
+    pub async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
+        let mut events = Vec::new();
+        for _ in 0..limit {
+            let Some(found) = self.store.next_unenriched().await? else { break };
+            let enrichment = self.enrichment.enrich(&found.lead).await;
+            if enrichment.status == EnrichmentStatus::Unavailable {
+                self.store.still_unenriched(&found.delivery_id).await?;
+                count("unavailable");
+                break;
+            }
+            let detail = self.enrichment_detail(&enrichment);
+            events.extend(self.store.reopen_enriched(&found, &enrichment, &detail).await?);
+            count("answered");
+        }
+        Ok(events)
+    }
+
+    /// What the audit trail says of an enrichment.
+    pub(crate) fn enrichment_detail(&self, enrichment: &Enrichment) -> Value {
+        json!({
+            "status": enrichment.status,
+            "providers": self.enrichment.providers().collect::<Vec<_>>(),
+            "fields": enrichment.provenance.keys().collect::<Vec<_>>(),
+            "errors": enrichment.errors,
+        })
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("revenueflow_enriched_again_total", "outcome" => outcome).increment(1);
+}

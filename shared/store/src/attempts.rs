@@ -1,0 +1,100 @@
+use lead::{DeliveryId, Failure, FailureClass, Stage};
+use serde::Serialize;
+use sqlx::any::AnyRow;
+
+use crate::codec::Columns as _;
+use crate::{Result, Store};
+
+/// How often work on an open delivery has failed, by stage. A delivery that ends and is opened again begins at 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Attempts {
+    /// While the CRM was asked what it knows.
+    pub crm_read: u32,
+    /// While the lead was judged.
+    pub analysis: u32,
+    /// While the plan was written to the CRM.
+    pub crm_write: u32,
+    /// In our own database or queue; these are no attempts at any stage.
+    pub storage: u32,
+    /// Anywhere else.
+    pub other: u32,
+}
+
+impl Attempts {
+    /// Those at one stage.
+    pub fn at(&self, stage: Stage) -> u32 {
+        match stage {
+            Stage::CrmRead => self.crm_read,
+            Stage::Analysis => self.analysis,
+            Stage::CrmWrite => self.crm_write,
+            Stage::Storage => self.storage,
+            Stage::Other => self.other,
+        }
+    }
+
+    /// From a row with the five columns.
+    pub(crate) fn read(row: &AnyRow) -> Result<Self> {
+        let count =
+            |column| -> Result<u32> { Ok(u32::try_from(row.number(column)?.max(0)).unwrap_or(u32::MAX)) };
+        Ok(Self {
+            crm_read: count("crm_read_attempts")?,
+            analysis: count("analysis_attempts")?,
+            crm_write: count("crm_write_attempts")?,
+            storage: count("storage_attempts")?,
+            other: count("other_attempts")?,
+        })
+    }
+}
+
+/// The statement that counts one more failure at a stage, as long as the delivery is open, and returns how many there are.
+fn count_one(stage: Stage) -> &'static str {
+    macro_rules! statement {
+        ($column:literal) => {
+            concat!(
+                "UPDATE delivery SET ",
+                $column,
+                " = ",
+                $column,
+                " + 1 WHERE delivery_id = $1 AND state = 'open' ",
+                "RETURNING ",
+                $column
+            )
+        };
+    }
+    match stage {
+        Stage::CrmRead => statement!("crm_read_attempts"),
+        Stage::Analysis => statement!("analysis_attempts"),
+        Stage::CrmWrite => statement!("crm_write_attempts"),
+        Stage::Storage => statement!("storage_attempts"),
+        Stage::Other => statement!("other_attempts"),
+    }
+}
+
+/// Counts a failure that is an attempt at its stage, and returns which attempt that was; none for a deferral.
+pub(crate) async fn count(
+    connection: &mut database::Connection,
+    delivery: &DeliveryId,
+    failure: &Failure,
+) -> Result<Option<i64>> {
+    if failure.class != FailureClass::Transient {
+        return Ok(None);
+    }
+    Ok(sqlx::query_scalar(count_one(failure.stage))
+        .bind(delivery.as_str())
+        .fetch_optional(connection)
+        .await?)
+}
+
+impl Store {
+    /// How often work on a delivery has failed since it was opened; nothing for a delivery that is not known.
+    pub async fn attempts(&self, delivery: &DeliveryId) -> Result<Attempts> {
+        let row = sqlx::query(
+            "SELECT crm_read_attempts, analysis_attempts, crm_write_attempts, storage_attempts, other_attempts \
+             FROM delivery WHERE delivery_id = $1",
+        )
+        .bind(delivery.as_str())
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.as_ref().map_or(Ok(Attempts::default()), Attempts::read)
+    }
+}
