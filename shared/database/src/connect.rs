@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::Semaphore;
 
 use crate::connection::{self, STATEMENT_LIMIT};
@@ -198,9 +198,9 @@ impl Database {
     async fn checkpoint(&self) -> Result<bool, DatabaseError> {
         let _turn = self.writer.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
         let mut connection = self.pool.acquire().await?;
-        sqlx::raw_sql("PRAGMA busy_timeout = 500").execute(&mut *connection).await?;
-        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
-        sqlx::raw_sql("PRAGMA busy_timeout = 10000").execute(&mut *connection).await?;
+        sqlx::raw_sql("PRAGMA busy_timeout = 500").execute(&mut connection).await?;
+        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
+        sqlx::raw_sql("PRAGMA busy_timeout = 10000").execute(&mut connection).await?;
         let is_busy: i64 = truncated?.try_get(0)?;
         Ok(is_busy == 0)
     }

@@ -184,7 +184,7 @@ impl Store {
         for (lead, _) in leads_of(&mut connection, &Person::of(email)).await? {
             let rows = sqlx::query("SELECT delivery_id FROM delivery WHERE lead_id = $1 ORDER BY revision")
                 .bind(lead.as_str())
-                .fetch_all(&mut *connection)
+                .fetch_all(&mut connection)
                 .await?;
             let deliveries: Result<_> = rows.iter().map(|row| row.id("delivery_id")).collect();
             leads.push((lead, deliveries?));
