@@ -133,7 +133,7 @@ fn what_cannot_be_evaluated_is_refused_with_the_reason() {
     for (with, reason) in [
         ("icp=missing.toml", "--with icp=missing.toml"),
         ("fit_high_from=10", "--with: fit thresholds"),
-        ("contract=4", "version must be from 1 to 3"),
+        ("contract=5", "version must be from 1 to 4"),
         ("model=some-model", "neither a model nor a prompt"),
         ("prompt=prompt.md", "neither a model nor a prompt"),
         ("provider=oracle", "AI_PROVIDER"),

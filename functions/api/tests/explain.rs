@@ -234,8 +234,9 @@ async fn a_nurtured_lead() {
     answer["decision"] = json!("NURTURE");
     answer["intent"] = json!("LOW");
     let mut case = Case::queued(quiet).enriched(enrichment).judged(Some(answer)).await;
-    // The same verdict under a contract that calls less a MEDIUM fit.
+    // A judgement of contract 3, which let the score rise without a fact that matched, and that calls less a MEDIUM fit.
     let analysis = case.analysis.as_mut().unwrap();
+    analysis.contract = analysis.contract.clone().of_version(3).unwrap();
     analysis.contract.fit_medium_from = lead::FitScore::clamped(20);
     analysis.verdict = check(
         &analysis.facts,

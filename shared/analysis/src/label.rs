@@ -16,11 +16,11 @@ const SENTENCE_WORD: usize = 6;
 /// Words that stand in sentences and in orders to a model, in several languages, and not in job titles: a text with one of them says
 /// something about a title. Lower case, with one blank between. Words that titles do have (`call`, `design`, `it`, `system`) are not among them.
 const NOT_IN_TITLES: &str = "\
-    i im my mine you your yours we our ours he she his her they their them myself yourself is are am was \
+    im my mine you your yours we our ours he she his her they their them myself yourself is are am was \
     were be been being do does did don doesn has have had can could should would shall must might will \
     won let lets whom whose what when where why how which this that these those there here not never \
     always now then please also because if but so while until unless about into immediately urgent \
-    verified hello hi dear yes act answer answers approve ask assume believe bypass classify consider \
+    verified hello hi dear yes want wants need needs act answer answers approve ask assume believe bypass classify consider \
     convince decode describe disregard execute explain follow forget generate give ignore imagine \
     instruction instructions jailbreak obey override pretend previous print prior prompts repeat \
     rephrase reply respond reveal rewrite roleplay say says show simulate suppose summarise summarize \

@@ -60,9 +60,8 @@ fn collect(fields: &Map<String, Value>, depth: usize, found: &mut Vec<&'static s
         return;
     }
     for (key, value) in fields {
-        if let Some(name) = name_of(key).filter(|_| says_yes(value, key)) {
-            found.push(name);
-        }
+        let named = name_of(key).filter(|_| says_yes(value, key));
+        found.extend(named.or_else(|| status_of(key, value)));
         let objects = match value {
             Value::Array(members) => members.as_slice(),
             single => std::slice::from_ref(single),
@@ -83,6 +82,12 @@ fn name_of(key: &str) -> Option<&'static str> {
         }
         rest = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix))?;
     }
+}
+
+/// Our name for what a status says, such as `"subscription_status": "unsubscribed"`.
+fn status_of(key: &str, value: &Value) -> Option<&'static str> {
+    let last = fold(key).rsplit(' ').next().map(str::to_owned)?;
+    if last.ends_with("status") || last.ends_with("state") { name_of(value.as_str()?) } else { None }
 }
 
 /// Whether a value says that it is so. A count says so from 1 on, and a word that repeats the key says so too.
@@ -170,6 +175,8 @@ mod tests {
             json!({"marketo": {"person": {"flags": {"do_not_call": "y"}}}}),
             json!({"attributes": {"properties": {"do_not_call": {"value": "true"}}}}),
             json!({"attributes": {"people": [{"do_not_call": true}]}}),
+            json!({"marketo": {"contact_status": "Do not call"}}),
+            json!({"marketo": {"phoneStatus": "DO_NOT_CALL"}}),
         ] {
             assert_eq!(of(lead.clone()), ["do_not_call"], "{lead}");
         }

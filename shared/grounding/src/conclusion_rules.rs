@@ -1,6 +1,9 @@
+mod carried;
+
 use lead::{Decision, Fit, FitScore, Intent};
 use serde_json::Value;
 
+use self::carried::{Carried, Carries};
 use crate::claim_rules::Passed;
 use crate::decision::{decide, lowered};
 use crate::equality::is_empty;
@@ -27,32 +30,14 @@ pub(crate) struct Conclusion<'a> {
     pub(crate) breaches: Vec<Breach>,
 }
 
-/// What kinds of evidence there are.
-#[derive(Clone, Copy)]
-struct Carried {
-    /// FIRMOGRAPHIC or SCORE.
-    fit: bool,
-    /// BEHAVIOR or SCORE.
-    intent: bool,
-    /// FIRMOGRAPHIC, on a fact that matched the profile.
-    higher_fit: bool,
-    /// BEHAVIOR, on a fact that fired a signal.
-    higher_intent: bool,
-}
-
 impl<'a> Conclusion<'a> {
     /// The conclusion as the model draws it.
     pub(crate) fn new(answer: &Answer, passed: &[Passed], contract: &'a Contract) -> Self {
-        let any = |types: [ClaimType; 2]| passed.iter().any(|claim| types.contains(&claim.claim_type));
-        let matched =
-            |claim_type| passed.iter().any(|claim| claim.is_matched && claim.claim_type == claim_type);
         Self {
             contract,
             carried: Carried {
-                fit: any([ClaimType::Firmographic, ClaimType::Score]),
-                intent: any([ClaimType::Behavior, ClaimType::Score]),
-                higher_fit: matched(ClaimType::Firmographic),
-                higher_intent: matched(ClaimType::Behavior),
+                fit: Carries::by(ClaimType::Firmographic, passed),
+                intent: Carries::by(ClaimType::Behavior, passed),
             },
             score: answer.fit_score,
             intent: answer.intent,
@@ -125,7 +110,7 @@ impl<'a> Conclusion<'a> {
     }
 
     fn lower_weak_intent(&mut self) {
-        if self.intent != Intent::High || self.carried.intent {
+        if self.intent != Intent::High || self.carried.intent >= Carries::Level {
             return;
         }
         self.intent = Intent::Medium;
@@ -156,7 +141,7 @@ impl<'a> Conclusion<'a> {
     }
 
     fn lower_weak_fit(&mut self) {
-        if self.fit() == Fit::High && !self.carried.fit {
+        if self.fit() == Fit::High && self.carried.fit == Carries::Nothing {
             self.cap(self.below_high());
             let message = format!(
                 "No fact about the company and no computed score carries a HIGH fit; the score became {}.",
@@ -164,7 +149,7 @@ impl<'a> Conclusion<'a> {
             );
             self.breach(ReasonCode::WeakFit, None, message);
         }
-        if self.fit() == Fit::Medium && !self.carried.fit && !self.carried.intent {
+        if self.fit() == Fit::Medium && self.carried.fit.max(self.carried.intent) == Carries::Nothing {
             self.cap(self.below_medium());
             let message = format!(
                 "No fact about the company or the person carries a MEDIUM fit; the score became {}.",
@@ -209,7 +194,7 @@ impl<'a> Conclusion<'a> {
     /// A score above the baseline is a judgement of the company: it needs a fact about it that matched the profile.
     fn lower_unmatched_score(&mut self, facts: &FactSheet) {
         let Some(baseline) = baseline(facts) else { return };
-        if self.score.get() <= baseline || self.carried.higher_fit {
+        if self.score.get() <= baseline || self.carried.fit == Carries::Rise {
             return;
         }
         self.cap(baseline);
@@ -222,7 +207,7 @@ impl<'a> Conclusion<'a> {
     /// An intent above the computed one is a judgement of what the person did: it needs a fact that fired a signal.
     fn lower_unmatched_intent(&mut self, facts: &FactSheet) {
         let Some(computed) = computed_intent(facts) else { return };
-        if self.intent <= computed || self.carried.higher_intent {
+        if self.intent <= computed || self.carried.intent == Carries::Rise {
             return;
         }
         self.intent = computed;
@@ -248,7 +233,7 @@ impl<'a> Conclusion<'a> {
 
     /// The highest score that no rule on evidence would take down, whatever level it amounts to.
     fn most_carried(&self) -> i64 {
-        match (self.carried.fit, self.carried.intent) {
+        match (self.carried.fit >= Carries::Level, self.carried.intent >= Carries::Level) {
             (true, true) => FitScore::MAX.get(),
             (true, false) => UNCARRIED_HIGH,
             (false, true) => self.below_high(),

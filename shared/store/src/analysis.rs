@@ -7,7 +7,7 @@ use serde_json::json;
 use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
-use crate::codec::{Columns as _, to_json};
+use crate::codec::{Columns as _, to_json, without_nul};
 use crate::{Result, Store, erasure};
 
 /// One judgement: what was asked, what was answered, and what the grounding contract made of it. Enough to
@@ -148,7 +148,7 @@ impl Store {
         .bind(&analysis.icp_version)
         .bind(&analysis.provider)
         .bind(&analysis.model)
-        .bind(&analysis.raw_answer)
+        .bind(without_nul(&analysis.raw_answer))
         .bind(to_json(&analysis.verdict))
         .bind(i64::from(analysis.fallback))
         .bind(analysis.input_tokens)

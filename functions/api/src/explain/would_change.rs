@@ -107,6 +107,13 @@ impl List {
                     "the analyst's intent had been within the band above the computed level",
                     "it would have stood as it was given",
                 ),
+                ReasonCode::RiseNotInFacts => self.push(
+                    "the analyst had rested the rise on a fact that matched the profile or fired a signal",
+                    "it would have stood within the band",
+                ),
+                ReasonCode::OptedOut => {
+                    self.push("the person had not opted out", "the lead would have gone to a representative");
+                }
                 // The neighbouring cells of the matrix say what would have allowed more.
                 _ => {}
             }

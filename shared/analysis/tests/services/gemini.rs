@@ -1,7 +1,7 @@
 //! Gemini.
 
-use analysis::{Analyst as _, Models};
-use grounding::{Contract, GroundingStatus, check};
+use analysis::{Analyst as _, Models, Objection};
+use grounding::{Answer, Contract, GroundingStatus, check};
 use lead::FailureClass::{Deferral, Permanent, Transient};
 use lead::{Decision, Dependency};
 use sandbox::gemini::{Gemini, KEY, Says, out_of_quota, overloaded};
@@ -147,4 +147,21 @@ async fn whoever_runs_the_fake_can_tell_the_model_over_http_what_to_say() {
     assert_eq!(check(&facts(), &invented, &Contract::default()).status, GroundingStatus::Rejected);
     let truth = answered(&analyst()).await.1;
     assert_eq!(check(&facts(), &truth, &Contract::default()).status, GroundingStatus::Valid);
+}
+
+#[tokio::test]
+async fn a_rejected_answer_is_asked_for_again_by_its_rules_and_paths() {
+    let (fake, script) = gemini().await;
+    let analyst = Shared::default().gemini(&fake, MODEL, KEY);
+    script.will([Says::Invention]);
+    let (first, invented) = answered(&analyst).await;
+    let verdict = check(&facts(), &invented, &Contract::default());
+    let objections = Objection::of(&verdict, &facts());
+    let second =
+        analyst.correct(&facts(), &first, &objections).await.unwrap().expect("a model is asked again");
+    let answer = Answer::parse(&second.raw_answer, &Contract::default()).unwrap();
+    assert_eq!(check(&facts(), &answer, &Contract::default()).status, GroundingStatus::Valid);
+    assert!(second.usage.cost_microusd > 0);
+    let request = String::from_utf8_lossy(&last(&fake).body).into_owned();
+    assert!(request.contains("value_conflict") && !request.contains("Interplanetary"), "{request}");
 }

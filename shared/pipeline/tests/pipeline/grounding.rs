@@ -139,6 +139,14 @@ async fn without_a_second_answer_the_first_one_counts(world: World) {
     }
 }
 
+async fn an_answer_with_a_nul_is_kept_like_any_other(world: World) {
+    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
+    world.analyst.will([Say::Text("\0not an answer")]);
+    pipeline.handle(&message(&event, queue::MAX_ATTEMPTS)).await.unwrap();
+    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    assert!(kept.fallback && kept.raw_answer.ends_with("not an answer"));
+}
+
 /// A webhook that amounts to a call, with more in it.
 fn eager_body(person: &str, more: &str) -> String {
     format!(
@@ -181,6 +189,7 @@ on_both!(
     a_second_answer_is_held_to_the_same_rules_and_there_is_no_third,
     without_a_second_answer_the_first_one_counts,
     a_person_who_opted_out_gets_no_call_and_no_task,
+    an_answer_with_a_nul_is_kept_like_any_other,
     a_rejected_analysis_holds_the_lead_and_leaves_the_crm_alone,
     a_rejected_lead_can_be_written_bare_of_all_that_was_judged,
     an_analyst_that_lies_gets_nothing_into_the_crm_beyond_the_plan,
