@@ -97,7 +97,13 @@ fn a_lost_reply_a_lock_and_an_ended_session_leave_one_of_each() {
     crm.salesforce.org(|org| {
         org.calls_per_session = Some(4);
         let code = "UNABLE_TO_LOCK_ROW".to_owned();
-        org.row_faults.push(RowFault { object: "Lead".to_owned(), code, skip: 0, times: 2 });
+        org.row_faults.push(RowFault {
+            object: "Lead".to_owned(),
+            code,
+            skip: 0,
+            times: 2,
+            fields: Vec::new(),
+        });
     });
     let server = place.serve(&[], &crm.variables());
     let ids: Vec<String> =
@@ -135,4 +141,89 @@ fn with_refused_credentials_leads_wait_and_the_doctor_says_why() {
     assert!(is_success && said.contains("salesforce"), "{said}");
     assert_eq!(settled(&server, &id)["status"], "synced");
     assert_eq!((crm.records("Lead").len(), crm.records("Task").len()), (1, 2));
+}
+
+const GONE: &str = "005000000000009AAA";
+const DESK: &str = "00G000000000001EAA";
+/// Leads of the campaign `gone` go to a user who has left, those of `desk` to a queue.
+const ROUTING: &str = r#"
+version = "1"
+[owners.gone]
+id = "005000000000009"
+[owners.desk]
+id = "00G000000000001"
+[[rules]]
+name = "desk"
+when = { campaign = ["desk"] }
+to = { owner = "desk" }
+[[rules]]
+name = "gone"
+when = { campaign = ["gone"] }
+to = { owner = "gone" }
+[[rules]]
+name = "existing owner"
+to = "existing_owner"
+"#;
+
+/// How many leads come in; `CAMPAIGN_LEADS` asks for more.
+fn how_many() -> usize {
+    std::env::var("CAMPAIGN_LEADS").map_or(12, |leads| leads.parse().expect("CAMPAIGN_LEADS is a number"))
+}
+
+#[test]
+fn a_strict_org_gets_every_lead_and_says_what_it_went_without() {
+    let (place, crm) = (Place::sqlite(), Crm::start());
+    crm.salesforce.org(|org| {
+        org.switch_address_picklists_on();
+        org.put_user(GONE, false);
+        org.put_queue(DESK, &["Lead"]);
+        // The account of a company, whose owner has left.
+        org.insert("Account", json!({ "Name": "Stripe", "Website": "stripe.com", "OwnerId": GONE }));
+    });
+    let routing = place.folder.path().join("routing.toml");
+    std::fs::write(&routing, ROUTING).unwrap();
+    let routing = routing.to_str().unwrap().to_owned();
+    let mut variables = crm.variables().to_vec();
+    variables.push(("ROUTING_FILE", &routing));
+    variables.extend(["CRM_LIMIT_PER_ACCOUNT", "CRM_LIMIT_GLOBAL"].map(|limit| (limit, "100000")));
+    let server = place.serve(&[], &variables);
+    let leads = how_many();
+    let mut ids = Vec::new();
+    for number in 0..leads {
+        let campaign = ["launch", "gone", "desk"][number % 3];
+        let email =
+            format!("person-{number}@{}", ["stripe.com", "adyen.com", "gitlab.com", "figma.com"][number % 4]);
+        let lead = json!({ "email": email, "name": "Pat Person", "title": "CTO", "campaign_id": campaign,
+                           "marketo": { "engagement_score": 90, "activity": "Requested a demo" } });
+        let answer = server.post_lead(&lead).unwrap();
+        assert_eq!(answer.status, 202, "{answer:?}");
+        ids.push(answer.json()["lead_id"].as_str().unwrap().to_owned());
+    }
+    for id in &ids {
+        let lead = settled(&server, id);
+        assert_eq!(lead["status"], "synced", "{lead}");
+    }
+    let records = crm.records("Lead");
+    assert_eq!(records.len(), leads);
+    for record in &records {
+        let is_desk = record["RevenueFlow_Campaign__c"] == "desk";
+        assert_eq!(record["OwnerId"], if is_desk { DESK } else { Org::API_USER }, "{record}");
+        assert!(record["CountryCode"].is_string(), "{record}");
+    }
+    assert!(crm.records("Task").iter().all(|task| task["OwnerId"] == Org::API_USER));
+    // The task of a lead of the queue went without its owner; it is in explain, in the metric and in the doctor.
+    let mut arguments = vec!["leads", "explain", &ids[2]];
+    let (_, explained) = printed(&place, &crm, &arguments);
+    assert!(explained.contains("left out  task.OwnerId (task.owner): the owner cannot own"), "{explained}");
+    arguments = vec!["doctor"];
+    let (_, found) = printed(&place, &crm, &arguments);
+    assert!(found.contains("Lead.CountryCode"), "{found}");
+    assert!(found.contains("task.OwnerId (task.owner)"), "{found}");
+    let metrics = server.get("/metrics").unwrap().text;
+    let counted = metrics.lines().any(|line| {
+        line.starts_with("revenueflow_crm_fields_left_out_total")
+            && line.contains("reason=\"owner_unsuitable\"")
+    });
+    assert!(counted, "{metrics}");
+    println!("{leads} leads written\n{explained}\n{found}");
 }

@@ -80,6 +80,9 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
             async move { janitor.round().await.map(drop) }
         };
         tasks.spawn("the janitor", keep_house(JANITOR_INTERVAL, round, shutdown.clone()));
+        // Once, beside the work: the CRM may not answer now.
+        let pipeline = Arc::clone(&app.pipeline);
+        tokio::spawn(async move { pipeline.check_owners().await });
         state.with_worker(move || pulse.age().is_none_or(|age| age < LONGEST_SILENCE))
     };
     let mut router = api::router(state);

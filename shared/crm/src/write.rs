@@ -247,19 +247,19 @@ impl RecordWrite {
                 None => (None, false, Some(LeftOut::NotMapped)),
                 Some(_) if schema.is_some() && field.is_none() => (None, false, Some(LeftOut::NotInSchema)),
                 Some(value) => {
-                    let controlling = control.map(|control| {
-                        controlling_value(control, &all, schema, mode, target, present).ok_or(control)
+                    let under = control.map(|control| {
+                        let value = controlling_value(control, &all, schema, mode, target, present)?;
+                        Some(field?.under(control, &value))
                     });
-                    let (new, cut, left_out) = match (controlling, control, field) {
-                        (Some(Err(_)), ..) => {
+                    let (new, cut, left_out) = match &under {
+                        Some(None) => {
                             let protected = protected(rule, mode, target, present, old.as_ref());
                             (None, false, Some(protected.unwrap_or(LeftOut::PartnerMissing)))
                         }
-                        (Some(Ok(controlling)), Some(control), Some(field)) => {
-                            let field = field.under(control, &controlling);
-                            decide(rule, value, mode, target, Some(&field), present, old.as_ref())
+                        under => {
+                            let field = under.as_ref().and_then(Option::as_ref).or(field);
+                            decide(rule, value, mode, target, field, present, old.as_ref())
                         }
-                        _ => decide(rule, value, mode, target, field, present, old.as_ref()),
                     };
                     let kept = || adopted.as_ref().and_then(|record| record.keeps(rule, old.as_ref()));
                     (new, cut, left_out.or_else(kept))

@@ -10,6 +10,7 @@ use enrichment::{Enrichment, Firmographics};
 use grounding::{Context, GroundingStatus, Namespace, Origins, Verdict, summary};
 use jiff::Timestamp;
 use lead::{Decision, Lead, Personal};
+use routing::OwnerId;
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, CrmFacts, Work};
 
@@ -84,9 +85,10 @@ pub(crate) fn leave_out_repetitions(plan: &mut Plan, written: &BTreeMap<String, 
 
 /// Takes out the owner where it is the one we wrote last: whom a person has given the lead to since is left alone.
 pub(crate) fn leave_out_owner(plan: &mut Plan, written: Option<&str>) {
+    let written = written.and_then(OwnerId::parse);
     for planned in &mut plan.actions {
         if let Action::UpsertLead(details) = &mut planned.action
-            && details.owner.as_ref().map(Text::expose) == written
+            && details.owner.as_ref().and_then(|owner| OwnerId::parse(owner.expose())) == written
         {
             details.owner = None;
         }

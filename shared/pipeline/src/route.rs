@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crm::parameters::{LeadDetails, ReassignTask};
-use crm::{Action, Plan, Text};
+use crm::{Action, Effect, Object, OwnerStanding, Plan, Text};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
@@ -65,7 +66,8 @@ impl Pipeline {
     /// Gives the lead to somebody, once for each round. A rejected analysis says nothing: rules that ask for a score, an
     /// intent or a decision do not match then.
     pub(crate) async fn route(&self, work: &Work, analysis: &AnalysisRecord) -> Result<Assignment, Failure> {
-        Ok(self.store.assign(work, &self.routing, &facts(work, analysis)).await?)
+        let facts = self.routing_facts(work, analysis).await?;
+        Ok(self.store.assign(work, &self.routing, &facts).await?)
     }
 
     /// Who would be given the lead now; nothing is kept.
@@ -74,7 +76,50 @@ impl Pipeline {
         work: &Work,
         analysis: &AnalysisRecord,
     ) -> Result<Assignment, Failure> {
-        Ok(self.store.preview_assignment(work, &self.routing, &facts(work, analysis)).await?)
+        let facts = self.routing_facts(work, analysis).await?;
+        Ok(self.store.preview_assignment(work, &self.routing, &facts).await?)
+    }
+
+    /// Logs a warning for each owner of the routing that the CRM gives no leads to. They are passed over while that is so.
+    pub async fn check_owners(&self) {
+        let ids: Vec<String> = self.routing.owner_ids().map(ToString::to_string).collect();
+        let standings = self.guard.owners(&ids).await;
+        for (name, owner) in self.routing.owner_names() {
+            let standing = standings.get(owner.as_str());
+            if let Some(reason) = standing.and_then(|standing| standing.refuses(Object::Lead)) {
+                tracing::warn!(name, %owner, reason = reason.code(), "owner of the routing unavailable");
+            }
+        }
+    }
+
+    /// What rules may ask, with what the CRM says of those who might be given the lead.
+    async fn routing_facts(&self, work: &Work, analysis: &AnalysisRecord) -> Result<LeadFacts, Failure> {
+        let mut facts = facts(work, analysis);
+        let kept = self.store.assignment(&work.lead_id).await?.and_then(|kept| kept.owner);
+        let mut ids: Vec<String> = self
+            .routing
+            .owner_ids()
+            .chain(&facts.existing_owner)
+            .chain(&kept)
+            .map(ToString::to_string)
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(facts);
+        }
+        let standings = self.guard.owners(&ids).await;
+        let existing = facts.existing_owner.as_ref().and_then(|owner| standings.get(owner.as_str()));
+        // Nobody has a lead that lies in a queue.
+        if let Some(OwnerStanding::Queue { .. }) = existing {
+            facts.existing_owner_problem = Some("is a queue".to_owned());
+        }
+        let problems = standings.iter().filter_map(|(id, standing)| {
+            Some((OwnerId::parse(id)?, standing.refuses(Object::Lead)?.to_string()))
+        });
+        facts.unavailable =
+            problems.map(|(id, reason)| (id, format!("cannot be given it: {reason}"))).collect();
+        Ok(facts)
     }
 
     /// Looks at leads whose time to respond is over, at most `limit`, several at a time: asks the CRM whether somebody has
@@ -158,8 +203,9 @@ impl Pipeline {
         let Some(known) = self.guard.facts(&about).await? else { return Ok(false) };
         let has_other_owner = match (&lead.owner, known.owner_of_ours()) {
             (Some(ours), Some(theirs)) => {
-                let had_it = || lead.had_it.iter().any(|before| before.as_str() == theirs);
-                ours.as_str() != theirs && (lead.told == Told::Yes || !had_it())
+                let had_it =
+                    || lead.had_it.iter().any(|before| Some(before) == OwnerId::parse(theirs).as_ref());
+                OwnerId::parse(theirs).as_ref() != Some(ours) && (lead.told == Told::Yes || !had_it())
             }
             _ => false,
         };
@@ -194,6 +240,11 @@ impl Pipeline {
         };
         let written = self.guard.submit(&plan_of(given, Action::UpsertLead(details))).await;
         match written {
+            Ok(outcome) if outcome.effects.iter().any(|(_, effect)| has_no_owner(effect)) => {
+                let failure = Failure::permanent("crm_owner_left_out", "the CRM does not take the owner");
+                tracing::error!(lead_id = %given.lead_id, code = %failure.code, "the CRM does not take the new owner");
+                Ok(self.store.assignment_written(given, Some(&failure)).await?)
+            }
             Ok(_) => {
                 self.hand_on_the_task(given, owner).await?;
                 Ok(self.store.assignment_written(given, None).await?)
@@ -219,6 +270,11 @@ impl Pipeline {
             submitted => submitted.map(drop),
         }
     }
+}
+
+/// Whether the record was written without the owner that the plan had for it.
+fn has_no_owner(effect: &Effect) -> bool {
+    effect.left_out.iter().any(|omission| omission.source.ends_with(".owner"))
 }
 
 /// One action that a reassignment asks for.
@@ -250,6 +306,8 @@ fn facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
             }
             _ => None,
         },
+        existing_owner_problem: None,
+        unavailable: BTreeMap::new(),
     }
 }
 

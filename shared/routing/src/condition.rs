@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use std::fmt::Display;
 
 use lead::{Decision, Intent};
@@ -26,6 +28,10 @@ pub struct LeadFacts {
     pub decision: Option<Decision>,
     /// Who owns the person or the company in the CRM, as the CRM itself says.
     pub existing_owner: Option<OwnerId>,
+    /// Why that owner cannot be given the lead, as the end of a sentence: "is inactive in the CRM".
+    pub existing_owner_problem: Option<String>,
+    /// The owners who cannot be given anything, each with the reason in the same form.
+    pub unavailable: BTreeMap<OwnerId, String>,
 }
 
 /// When a rule applies: everything that is given must hold.

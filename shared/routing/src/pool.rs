@@ -44,6 +44,7 @@ impl Pool {
         name: &str,
         owners: &BTreeMap<String, Owner>,
         had_it: &[OwnerId],
+        unavailable: &BTreeMap<OwnerId, String>,
         counters: &Counters,
     ) -> Turn {
         let mut members = Vec::with_capacity(self.members.len());
@@ -52,7 +53,8 @@ impl Pool {
         for (place, entry) in self.members.iter().enumerate() {
             let Some(owner) = owners.get(&entry.owner) else { continue }; // checked when the file was read
             let (load, credit) = (counters.load(&owner.id), counters.credit(name, &entry.owner));
-            let kept_out = kept_out(entry, owner, had_it, counters);
+            let kept_out = unavailable.get(&owner.id).cloned();
+            let kept_out = kept_out.or_else(|| self::kept_out(entry, owner, had_it, counters));
             if kept_out.is_none() {
                 total += i64::from(entry.weight);
                 due.push((place, credit.saturating_add(i64::from(entry.weight))));

@@ -131,7 +131,7 @@ impl Routing {
             };
             trace.passed_over.push(PassedOver { rule: rule.name.clone(), because: passed });
         }
-        self.left_over(trace)
+        self.left_over(facts, trace)
     }
 
     /// Who gets a lead that nobody of its pool has responded to: the next of the pool that has not had it. None where there
@@ -144,7 +144,7 @@ impl Routing {
         counters: &Counters,
     ) -> Option<Routed> {
         let mut trace = Trace::default();
-        let (owner, name, pool) = self.turn(pool, had_it, counters, &mut trace).ok()?;
+        let (owner, name, pool) = self.turn(pool, had_it, &BTreeMap::new(), counters, &mut trace).ok()?;
         let because = format!("nobody responded in time: the next turn in pool {pool} is {name}'s");
         let timer =
             self.rules.iter().find(|known| Some(known.name.as_str()) == rule).and_then(|rule| rule.timer);
@@ -180,6 +180,16 @@ impl Routing {
         self.routed(matched.map(|rule| rule.name.as_str()), taken, timer, trace)
     }
 
+    /// The owners that the rules may give a lead to.
+    pub fn owner_ids(&self) -> impl Iterator<Item = &OwnerId> {
+        self.owners.values().map(|owner| &owner.id)
+    }
+
+    /// The owners by the names that the file has for them.
+    pub fn owner_names(&self) -> impl Iterator<Item = (&str, &OwnerId)> {
+        self.owners.iter().map(|(name, owner)| (name.as_str(), &owner.id))
+    }
+
     /// Whether what [`route`](Self::route) answers can depend on the counters.
     pub fn counts(&self) -> bool {
         !self.owners.is_empty()
@@ -198,19 +208,24 @@ impl Routing {
             Target::Crm => Ok(nobody(format!("rule {rule_name} leaves it to the CRM"))),
             Target::ExistingOwner => {
                 let owner = facts.existing_owner.as_ref().ok_or("the CRM names no owner")?;
+                if let Some(problem) = facts.existing_owner_problem.as_ref().or(facts.unavailable.get(owner))
+                {
+                    return Err(format!("the owner that the CRM names, {owner}, {problem}"));
+                }
                 let because = format!("rule {rule_name} leaves it to whom the CRM has as owner, {owner}");
                 Ok(Taken { owner: Some(owner.clone()), name: None, pool: None, because })
             }
             Target::Owner(name) => {
                 let owner = self.owners.get(name).ok_or("its owner is not known")?;
-                if let Some(cap) = at_cap(owner, counters) {
-                    return Err(format!("{name} {cap}"));
+                let kept_out = facts.unavailable.get(&owner.id).cloned().or_else(|| at_cap(owner, counters));
+                if let Some(kept_out) = kept_out {
+                    return Err(format!("{name} {kept_out}"));
                 }
                 let because = format!("rule {rule_name} gives it to {name}");
                 Ok(Taken { owner: Some(owner.id.clone()), name: Some(name.clone()), pool: None, because })
             }
             Target::Pool(pool) => {
-                let (owner, name, pool) = self.turn(pool, &[], counters, trace)?;
+                let (owner, name, pool) = self.turn(pool, &[], &facts.unavailable, counters, trace)?;
                 let because = format!("rule {rule_name} gives it to pool {pool}, where it is {name}'s turn");
                 Ok(Taken { owner: Some(owner), name: Some(name), pool: Some(pool), because })
             }
@@ -222,12 +237,13 @@ impl Routing {
         &self,
         pool: &str,
         had_it: &[OwnerId],
+        unavailable: &BTreeMap<OwnerId, String>,
         counters: &Counters,
         trace: &mut Trace,
     ) -> Result<(OwnerId, String, String), String> {
         let mut next = Some(pool);
         while let Some((name, entry)) = next.and_then(|name| self.pools.get_key_value(name)) {
-            let turn = entry.turn(name, &self.owners, had_it, counters);
+            let turn = entry.turn(name, &self.owners, had_it, unavailable, counters);
             trace.members.extend(turn.members);
             if let Some((owner, id)) = turn.chosen {
                 trace.credits.extend(turn.credits);
@@ -238,14 +254,20 @@ impl Routing {
         Err(format!("nobody of pool {pool} may take it"))
     }
 
-    fn left_over(&self, trace: Trace) -> Routed {
+    fn left_over(&self, facts: &LeadFacts, trace: Trace) -> Routed {
         let Some(Fallback { owner, timer }) = &self.fallback else {
             let because = "no rule gives it to anybody: it is left to the CRM".to_owned();
             let taken = Taken { owner: None, name: None, pool: None, because };
             return self.routed(None, taken, None, trace);
         };
+        let id = self.owners.get(owner).map(|owner| owner.id.clone());
+        if let Some(problem) = id.as_ref().and_then(|id| facts.unavailable.get(id)) {
+            let because = format!("the fallback, {owner}, {problem}: it is left to the CRM");
+            let taken = Taken { owner: None, name: None, pool: None, because };
+            return self.routed(None, taken, None, trace);
+        }
         let taken = Taken {
-            owner: self.owners.get(owner).map(|owner| owner.id.clone()),
+            owner: id,
             name: Some(owner.clone()),
             pool: None,
             because: format!("no rule gives it to anybody: it goes to the fallback, {owner}"),

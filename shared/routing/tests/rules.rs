@@ -140,6 +140,34 @@ fn who_has_the_company_already_gets_the_lead() {
 }
 
 #[test]
+fn an_owner_who_left_is_passed_over_with_the_reason() {
+    let gone = |owners: &[&str]| {
+        owners.iter().map(|owner| (id(owner), "is inactive".to_owned())).collect::<BTreeMap<_, _>>()
+    };
+    let facts = |owners: &[&str]| LeadFacts { unavailable: gone(owners), ..hot() };
+    // The existing owner, then the members of the pool, then the fallback.
+    let existing = LeadFacts { existing_owner: Some(id("005OLD")), ..facts(&["005OLD"]) };
+    let routed = team().route(&existing, &Counters::default());
+    assert_eq!(routed.owner, Some(id("005ANN")));
+    assert_eq!(
+        routed.passed_over[0].because,
+        "matched, but the owner that the CRM names, 005OLD, is inactive"
+    );
+    let queue = LeadFacts {
+        existing_owner: Some(id("00GDESK")),
+        existing_owner_problem: Some("is a queue".into()),
+        ..hot()
+    };
+    assert_eq!(team().route(&queue, &Counters::default()).owner, Some(id("005ANN")));
+    let routed = team().route(&facts(&["005ANN"]), &Counters::default());
+    assert_eq!(routed.owner, Some(id("005BOB")));
+    assert_eq!(routed.members[0].outcome, Outcome::Skipped("is inactive".into()));
+    let nobody = team().route(&facts(&["005ANN", "005BOB", "005EVE", "00GDESK"]), &Counters::default());
+    assert_eq!((nobody.owner, nobody.rule), (None, None));
+    assert!(nobody.because.contains("is inactive"), "{}", nobody.because);
+}
+
+#[test]
 fn a_full_pool_overflows_then_the_next_rules_are_asked_then_the_fallback() {
     let full = loads(&[("005ANN", 2, 0), ("005BOB", 0, 3)]);
     let routed = team().route(&hot(), &full);

@@ -94,7 +94,7 @@ pub enum Breach {
 
 impl Store {
     /// Gives the delivery being worked on to somebody, once for each round: asking again gives the same answer. A lead that
-    /// has an owner keeps them; what its rules say of the time to respond holds for its newest content.
+    /// has an owner keeps them, unless they are unavailable; what its rules say of the time to respond holds for its newest content.
     ///
     /// A lead that was routed and then kept from the CRM has its whole time from when it is written after all.
     pub async fn assign(&self, work: &Work, routing: &Routing, facts: &LeadFacts) -> Result<Assignment> {
@@ -159,6 +159,9 @@ impl Store {
                     }
                     _ => (kept, false),
                 }
+            }
+            Some(kept) if kept.owner.as_ref().is_some_and(|owner| facts.unavailable.contains_key(owner)) => {
+                (replace(connection, kept, work, routing, facts, now).await?, true)
             }
             Some(kept) if kept.owner.is_some() => {
                 let next = self.keep(connection, kept, work, routing, facts, now).await?;
@@ -368,6 +371,23 @@ async fn give(
         told: Told::Yes,
         parked: false,
     })
+}
+
+/// Routes a lead anew whose owner has left.
+async fn replace(
+    connection: &mut Connection,
+    kept: Assignment,
+    work: &Work,
+    routing: &Routing,
+    facts: &LeadFacts,
+    now: i64,
+) -> Result<Assignment> {
+    let open = if kept.responded_at.is_none() { -1 } else { 0 };
+    change_load(connection, kept.owner.as_ref(), now, 0, open).await?;
+    let mut next = give(connection, work, routing, facts, now).await?;
+    let mut had_it = kept.had_it;
+    had_it.append(&mut next.had_it);
+    Ok(Assignment { had_it, reassignments: kept.reassignments, ..next })
 }
 
 /// Reads the counters, and keeps every other process from reading them until the end of the transaction. Taken after the

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crm::Omission;
+use crm::{Object, Omission, OwnerStanding};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Config, CrmMode};
 
@@ -41,7 +41,33 @@ pub(super) async fn crm(report: &mut Report, config: &Config, app: &App, mapping
     if mapping_can_be_read {
         mapping(report, app).await;
     }
+    owners(report, app).await;
     left_out(report, app).await;
+}
+
+/// Whether the owners that the routing names can be given leads, and tasks.
+async fn owners(report: &mut Report, app: &App) {
+    const CHECK: &str = "crm owners";
+    let routing = &app.pipeline.routing;
+    let ids: Vec<String> = routing.owner_ids().map(ToString::to_string).collect();
+    if ids.is_empty() {
+        return report.ok(CHECK, "the routing names none");
+    }
+    let standings = app.pipeline.guard.owners(&ids).await;
+    let hint = "ROUTING_FILE names the owner; leads go by the next rule meanwhile";
+    let mut unknown = 0;
+    for (name, id) in routing.owner_names() {
+        let standing = standings.get(id.as_str()).copied().unwrap_or(OwnerStanding::Unknown);
+        if let Some(problem) = standing.refuses(Object::Lead) {
+            report.warn(CHECK, format!("{name} ({id}): {problem}"), hint);
+        } else if let Some(problem) = standing.refuses(Object::Task) {
+            let hint = "tasks are written without an owner; give the queue the object Task, or name a user";
+            report.warn(CHECK, format!("{name} ({id}), tasks: {problem}"), hint);
+        }
+        unknown += usize::from(standing == OwnerStanding::Unknown);
+    }
+    let found = count(ids.len(), "owner", "owners");
+    report.ok(CHECK, format!("{found} in the routing, {unknown} of them unknown to the CRM or not checked"));
 }
 
 /// The fields that recent writes went without, each with its reason and how often.

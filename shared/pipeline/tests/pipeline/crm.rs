@@ -1,13 +1,13 @@
 //! What the CRM knows before a lead is judged, plans that are only kept, and the way back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::{
     About, CrmMode, Effect, Executor, FieldChange, Guard, GuardSettings, Known, KnownAccount,
-    KnownOpportunity, LimitSettings, Mapping, MockCrm, PlannedAction, Restored, SchemaProblem,
+    KnownOpportunity, LimitSettings, Mapping, MockCrm, OwnerStanding, PlannedAction, Restored, SchemaProblem,
 };
 use grounding::Namespace;
 use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
@@ -23,6 +23,8 @@ pub(crate) struct Informed {
     crm: MockCrm,
     pub(crate) answers: Mutex<VecDeque<Result<Known, Failure>>>,
     asked: Mutex<Vec<Option<String>>>,
+    /// What is said of owners.
+    pub(crate) owners: Mutex<BTreeMap<String, OwnerStanding>>,
     /// What goes wrong with putting back, call by call.
     pub(crate) restores: Mutex<VecDeque<Goes>>,
 }
@@ -52,6 +54,11 @@ impl Executor for Informed {
 
     async fn probe(&self) -> Result<(), Failure> {
         self.crm.probe().await
+    }
+
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+        let owners = self.owners.lock().unwrap();
+        ids.iter().filter_map(|id| Some((id.clone(), *owners.get(id)?))).collect()
     }
 
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
@@ -111,7 +118,8 @@ async fn limited(
     let mapping = Arc::new(Mapping::parse(&mapping).unwrap());
     let crm = MockCrm::new(world.connect().await, clock.clone()).with_mapping(Arc::clone(&mapping));
     let answers = Mutex::new(answers.into_iter().collect());
-    let informed = Arc::new(Informed { crm, answers, asked: Mutex::default(), restores: Mutex::default() });
+    let (asked, owners, restores) = Default::default();
+    let informed = Arc::new(Informed { crm, answers, asked, owners, restores });
     pipeline.guard = Guard::new(
         Arc::clone(&informed) as Arc<dyn Executor>,
         Arc::new(pipeline.store.clone()),

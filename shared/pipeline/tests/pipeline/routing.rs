@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crm::{CrmMode, Known, KnownContact, KnownLead, Object};
+use crm::{CrmMode, Known, KnownContact, KnownLead, Object, OwnerStanding};
 use lead::{LeadEvent, LeadId, LeadStatus};
 use pipeline::{Chased, Pipeline};
 use queue::LeadHandler as _;
-use routing::Routing;
+use routing::{OwnerId, Routing};
 use store::{Suppressed, Told};
 
 use crate::crm::{Informed, pipeline};
@@ -77,6 +77,47 @@ async fn leads_go_round_the_pool_to_its_caps_and_then_to_the_fallback(world: Wor
     let revision = hot("b", "CEO", 1);
     pipeline.handle(&message(&revision, 1)).await.unwrap();
     assert_eq!(owner(&world, &revision.lead_id).await, "005BOB");
+}
+
+async fn a_lead_of_an_owner_who_left_goes_to_the_next(world: World) {
+    let (pipeline, crm) = team(&world, CrmMode::Live).await;
+    let event = hot("a", "CTO", 0);
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    assert_eq!(owner(&world, &event.lead_id).await, "005ANN");
+    crm.owners.lock().unwrap().insert("005ANN".to_owned(), OwnerStanding::Inactive);
+    // The next content is given to somebody else, and so are the leads to come.
+    let revision = hot("a", "CEO", 1);
+    pipeline.handle(&message(&revision, 1)).await.unwrap();
+    assert_eq!(owner(&world, &event.lead_id).await, "005BOB");
+    let next = hot("b", "CTO", 0);
+    pipeline.handle(&message(&next, 1)).await.unwrap();
+    assert_eq!(owner(&world, &next.lead_id).await, "005BOB");
+    let given = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
+    let had_it: Vec<&str> = given.had_it.iter().map(OwnerId::as_str).collect();
+    assert_eq!((had_it, given.told), (vec!["005ANN", "005BOB"], Told::Yes));
+    let skipped = given.routed.members.iter().find(|member| member.owner == "ann").unwrap();
+    assert!(format!("{:?}", skipped.outcome).contains("inactive"), "{skipped:?}");
+}
+
+async fn an_existing_owner_who_left_or_is_a_queue_is_not_handed_on(world: World) {
+    let (pipeline, crm) = team(&world, CrmMode::Live).await;
+    let standings = [
+        ("005GONE", OwnerStanding::Inactive, "inactive"),
+        ("00GDESK", OwnerStanding::Queue { leads: true, tasks: false }, "is a queue"),
+    ];
+    for (person, (existing, standing, because)) in ["a", "b"].into_iter().zip(standings) {
+        crm.owners.lock().unwrap().insert(existing.to_owned(), standing);
+        let contact = KnownContact { owner_id: Some(existing.to_owned()), stage: None };
+        let known = Known { contact: Some(contact), ..Known::default() };
+        crm.answers.lock().unwrap().push_back(Ok(known));
+        let event = hot(person, "CTO", 0);
+        pipeline.handle(&message(&event, 1)).await.unwrap();
+        assert_ne!(owner(&world, &event.lead_id).await, existing);
+        let given = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
+        assert_eq!(given.routed.rule.as_deref(), Some("hot"));
+        let passed_over = &given.routed.passed_over[0].because;
+        assert!(passed_over.contains(because), "{passed_over}");
+    }
 }
 
 async fn a_shadowed_lead_takes_no_turn_and_its_time_begins_when_it_is_written(world: World) {
@@ -240,6 +281,8 @@ async fn whom_the_crm_has_as_owner_keeps_the_person_and_our_own_untaken_record_n
 
 on_both!(
     leads_go_round_the_pool_to_its_caps_and_then_to_the_fallback,
+    a_lead_of_an_owner_who_left_goes_to_the_next,
+    an_existing_owner_who_left_or_is_a_queue_is_not_handed_on,
     a_shadowed_lead_takes_no_turn_and_its_time_begins_when_it_is_written,
     a_lead_that_was_routed_and_then_held_has_its_whole_time_after_the_promotion,
     nobody_responds_and_the_record_and_the_task_go_to_the_next,
