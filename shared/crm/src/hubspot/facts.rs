@@ -4,11 +4,14 @@ use lead::Failure;
 use serde_json::Value;
 
 use super::HubSpotCrm;
-use crate::{About, Known, KnownAccount, KnownContact, KnownOpportunity, Object, PresentRecord};
+use crate::{
+    About, Known, KnownAccount, KnownContact, KnownOpportunity, Object, OwnerStanding, PresentRecord,
+};
 
 const CONTACTS: &str = "contacts";
 const COMPANIES: &str = "companies";
 const DEALS: &str = "deals";
+const OWNER: &str = "hubspot_owner_id";
 
 impl HubSpotCrm {
     /// Contact, company and open deals. Four calls for a person whom nobody knows yet, eight at most.
@@ -27,15 +30,22 @@ impl HubSpotCrm {
         let mut ids: Vec<&str> = deals.iter().map(|(_, deal)| deal.as_str()).collect();
         ids.sort_unstable();
         ids.dedup();
+        let records = [&person, &company].into_iter().flatten();
+        let owners = records.filter_map(|record| text(record, OWNER)).collect();
+        let owners = self.owners.get(&self.api, owners).await;
+        // One who has left gets no more leads: the routing decides anew.
+        let active = |record: &PresentRecord| {
+            text(record, OWNER).filter(|id| owners.get(id) != Some(&OwnerStanding::Inactive))
+        };
         Ok(Known {
             lead: None,
             own: None, // the contact is
             contact: person.map(|record| KnownContact {
-                owner_id: text(&record, "hubspot_owner_id"),
+                owner_id: active(&record),
                 stage: text(&record, "lifecyclestage"),
             }),
             account: company.map(|record| KnownAccount {
-                owner_id: text(&record, "hubspot_owner_id"),
+                owner_id: active(&record),
                 kind: text(&record, "type").or_else(|| text(&record, "lifecyclestage")),
             }),
             open_opportunities: self.open_deals(&ids).await?,
@@ -44,7 +54,7 @@ impl HubSpotCrm {
 
     /// By address; our own record also where the address has been changed since.
     async fn person(&self, about: &About) -> Result<Option<PresentRecord>, Failure> {
-        let properties = names(&["hubspot_owner_id", "lifecyclestage"]);
+        let properties = names(&[OWNER, "lifecyclestage"]);
         let by_address = self.api.read_record(CONTACTS, "email", about.email.expose(), &properties).await?;
         let Some((mapping, _)) = self.ready(Object::Lead).await? else { return Ok(by_address) };
         if by_address.is_some() {
@@ -55,7 +65,7 @@ impl HubSpotCrm {
 
     /// By our key, which is quick and always up to date; by domain where we have not met the company yet.
     async fn company(&self, domain: &str) -> Result<Option<PresentRecord>, Failure> {
-        let properties = names(&["hubspot_owner_id", "type", "lifecyclestage"]);
+        let properties = names(&[OWNER, "type", "lifecyclestage"]);
         if let Some((mapping, _)) = self.ready(Object::Company).await? {
             let key = mapping.external_id();
             if let Some(company) = self.api.read_record(COMPANIES, key, domain, &properties).await? {

@@ -239,6 +239,10 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
         open_opportunities: vec![opportunity("Contract Sent"), opportunity("Qualified To Buy")],
     };
     assert_eq!(known, expected);
+
+    place.hubspot.set(|settings| settings.archived_owners.append(&mut settings.owners));
+    let known = place.executor().facts(&about).await.unwrap();
+    assert_eq!(known.contact.unwrap().owner_id, None, "one who has left gets no more leads");
 }
 
 #[tokio::test]
