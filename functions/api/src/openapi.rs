@@ -33,6 +33,8 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, ResponseBuilder}
         paths::promote_lead,
         paths::rollback_crm,
         paths::resume_crm,
+        paths::list_pauses,
+        paths::resume_dependency,
         paths::list_reviews,
         paths::approve_review,
         paths::rejudge_review,
