@@ -83,6 +83,12 @@ pub(crate) enum Command {
     Doctor,
     /// Send again every accepted lead that is not finished and in no queue, after a queue was lost
     Reconcile,
+    /// End a pause of consumption now, or list what is paused
+    ///
+    /// While the CRM or the AI cannot be used, no worker takes leads, until a probe succeeds. This ends the pause without
+    /// waiting for that: the next lead tries the dependency. On AWS the janitor function starts the consumption within a
+    /// minute. It does not end a rollback: `crm resume` does, which carries plans out again.
+    Resume(crate::command::resume::ResumeOptions),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the OpenAPI description of the HTTP interface
@@ -361,6 +367,8 @@ pub(crate) enum CrmCommand {
         format: Format,
     },
     /// Carry plans out again after a rollback
+    ///
+    /// It does not end a pause of consumption while the CRM cannot be used: `revenueflow resume` does.
     Resume,
     /// Have the CRM turn a lead into a contact; says only what that would do until told to
     ///

@@ -41,6 +41,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Doctor => command::doctor::run(read_config()).await,
         Command::Serve(options) => serve::run(read_config()?, options).await,
         Command::Reconcile => command::reconcile::run(&read_config()?).await,
+        Command::Resume(options) => command::resume::run(&read_config()?, options).await,
         Command::Migrate => command::migrate::run(&read_config()?).await,
         Command::Leads(leads) => command::leads::run(&read_config()?, leads).await,
         Command::Replay(options) => command::replay::run(&read_config()?, options).await,

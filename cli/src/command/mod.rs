@@ -12,6 +12,7 @@ pub(crate) mod plan;
 pub(crate) mod quarantine;
 pub(crate) mod reconcile;
 pub(crate) mod replay;
+pub(crate) mod resume;
 pub(crate) mod review;
 pub(crate) mod sandbox;
 pub(crate) mod simulate;

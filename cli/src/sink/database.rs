@@ -26,8 +26,11 @@ impl DatabaseSink {
         if matches!(accepted, Accept::New | Accept::Revision) {
             DatabaseQueue::send_in(&mut transaction, &event, self.clock.now()).await?;
         }
+        let is_given_up = matches!(accepted, Accept::Duplicate { .. })
+            && Store::is_given_up(&mut transaction, &event.lead_id).await?;
         transaction.commit().await?;
         Ok(match accepted {
+            Accept::Duplicate { .. } if is_given_up => Acceptance::GivenUp,
             Accept::Duplicate { .. } => Acceptance::Duplicate,
             Accept::New | Accept::Revision | Accept::Superseded | Accept::Erased => Acceptance::Accepted,
         })

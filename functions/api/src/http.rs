@@ -21,6 +21,7 @@ mod gauges;
 mod health;
 mod leads;
 mod parked;
+mod pauses;
 mod people;
 mod query;
 
@@ -116,6 +117,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/leads/{id}/promote", post(crm::promote))
         .route("/crm/rollback", post(crm::rollback))
         .route("/crm/resume", post(crm::resume))
+        .route("/pauses", get(pauses::list))
+        .route("/pauses/{id}/resume", post(pauses::resume))
         .route("/reviews", get(people::held))
         .route("/reviews/{id}/approve", post(people::approve))
         .route("/reviews/{id}/rejudge", post(people::rejudge))

@@ -7,6 +7,7 @@ mod explain;
 mod http;
 mod openapi;
 mod operations;
+mod pauses;
 mod people;
 mod routing;
 mod view;
@@ -18,6 +19,7 @@ pub use explain::{
 pub use http::{ApiState, local_only, router, router_without_database};
 pub use openapi::openapi;
 pub use operations::{OperationError, Operations, Page};
+pub use pauses::Resumed;
 pub use people::{Certificate, HeldLead, ReviewAnswer};
 pub use routing::RoutingView;
 pub use view::LeadView;

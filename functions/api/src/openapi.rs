@@ -35,6 +35,8 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseB
         paths::promote_lead,
         paths::rollback_crm,
         paths::resume_crm,
+        paths::list_pauses,
+        paths::resume_dependency,
         paths::list_reviews,
         paths::approve_review,
         paths::rejudge_review,

@@ -2,7 +2,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use database::DatabaseError;
-use lead::{Failure, LeadEvent, LeadId, LeadStatus};
+use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus};
 use pipeline::{Pipeline, Replay};
 use queue::{LeadQueue, QueueError};
 use serde::Serialize;
@@ -36,6 +36,14 @@ pub enum OperationError {
     /// The lead is not held, so there is nothing to decide.
     #[error("the lead is not held for review: it is {0}")]
     NotHeld(LeadStatus),
+    /// Consumption is not paused for this, and no lead depends on it.
+    #[error("{asked} is not paused; paused: {}", names(.paused))]
+    NotPaused {
+        /// The name that was given.
+        asked: String,
+        /// What is paused.
+        paused: Vec<Dependency>,
+    },
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),
@@ -48,6 +56,12 @@ pub enum OperationError {
     /// A step of the pipeline failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+/// The names of what is paused, for a person.
+fn names(paused: &[Dependency]) -> String {
+    let names: Vec<_> = paused.iter().map(Dependency::as_str).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 /// One page of a list, and where the next one begins.

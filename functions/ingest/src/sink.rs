@@ -25,6 +25,9 @@ pub enum Acceptance {
     Accepted,
     /// It repeats what the lead's newest delivery says, or was accepted before, so there is nothing to do.
     Duplicate,
+    /// A duplicate as well, of a lead that was given up and waits among the dead letters. Only a sink that asks the database
+    /// can know.
+    GivenUp,
 }
 
 /// Why a sink did not take something. Its message is logged, so it must not hold personal data.

@@ -1,7 +1,7 @@
 //! Where a lead stands, what happens by itself, and what a person can do.
 
 use grounding::GroundingStatus;
-use lead::{Failure, FailureClass, LeadStatus};
+use lead::{Failure, FailureClass, LeadStatus, Stage};
 use store::{AnalysisRecord, LeadRecord};
 
 use super::plain;
@@ -111,11 +111,9 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
             ));
         }
         LeadStatus::PermanentlyFailed => {
-            steps.extend(
-                lead.failure
-                    .as_ref()
-                    .map(|failure| format!("It was given up because of {}.", in_words(failure))),
-            );
+            steps.extend(lead.failure.as_ref().map(|failure| {
+                format!("It was given up{} because of {}.", at(failure.stage), in_words(failure))
+            }));
             steps.push(format!(
                 "Once the cause is gone, `revenueflow dead-letters redrive {id}` sends it again, with all its attempts before it."
             ));
@@ -134,7 +132,22 @@ fn waiting(failure: &Failure) -> String {
         (FailureClass::Deferral, Some(dependency)) => {
             format!("It waits for {dependency}, which cannot be used now: {}.", in_words(failure))
         }
-        _ => format!("The last attempt ended with {}.", in_words(failure)),
+        _ => match failure.stage {
+            Stage::Storage => {
+                format!("Our own storage failed, which costs no attempt: {}.", in_words(failure))
+            }
+            stage => format!("The last attempt{} ended with {}.", at(stage), in_words(failure)),
+        },
+    }
+}
+
+/// At which stage, for a person; the audit trail says which attempt it was.
+fn at(stage: Stage) -> &'static str {
+    match stage {
+        Stage::CrmRead => " at the read of the CRM",
+        Stage::Analysis => " at the analysis",
+        Stage::CrmWrite => " at the write to the CRM",
+        Stage::Storage | Stage::Other => "",
     }
 }
 

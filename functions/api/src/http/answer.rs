@@ -111,7 +111,9 @@ impl IntoResponse for ApiError {
 impl From<OperationError> for ApiError {
     fn from(error: OperationError) -> Self {
         match &error {
-            OperationError::NotFound(_) => Self::not_found(error.to_string()),
+            OperationError::NotFound(_) | OperationError::NotPaused { .. } => {
+                Self::not_found(error.to_string())
+            }
             OperationError::Ambiguous(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "ambiguous_id", error.to_string())
             }

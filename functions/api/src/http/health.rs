@@ -4,11 +4,10 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use jiff::Timestamp;
-use queue::Pause;
 use serde::Serialize;
 
 use super::answer::{ApiError, Json};
+use super::pauses::PauseView;
 use super::{ApiState, Worker, access};
 use crate::Operations;
 
@@ -48,14 +47,6 @@ struct Ready {
     /// For whom may see more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pauses: Option<Vec<PauseView>>,
-}
-
-#[derive(Serialize)]
-struct PauseView {
-    dependency: String,
-    reason: String,
-    since: Timestamp,
-    until: Timestamp,
 }
 
 /// A paused queue is ready: leads are taken in and kept.
@@ -121,17 +112,6 @@ async fn in_time<T, E: std::fmt::Display>(
         Err(_) => {
             tracing::warn!(check, "not ready: no answer in time");
             None
-        }
-    }
-}
-
-impl From<Pause> for PauseView {
-    fn from(pause: Pause) -> Self {
-        Self {
-            dependency: pause.dependency.as_str().to_owned(),
-            reason: pause.reason,
-            since: pause.since,
-            until: pause.until,
         }
     }
 }

@@ -2,17 +2,17 @@
 
 use super::schemas::{
     Accepted, AuditPage, Campaign, Certificate, Cursor, DeadLetterPage, Decision, DismissRequest, Done,
-    Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PlannedLead,
-    QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest,
-    ReviewRequest, RollbackRequest, Status, SuppressRequest, SuppressionEntry, SuppressionPage, Unavailable, UnsuppressRequest,
+    Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PauseList, PlannedLead,
+    QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest, ReviewRequest,
+    RollbackRequest, Status, SuppressRequest, SuppressionEntry, SuppressionPage, Unavailable, UnsuppressRequest,
 };
 
 /// Post a lead
 ///
 /// The body is JSON or a form, whatever the Content-Type says; at most 256 KiB. Empty texts and "null" count as absent. The
 /// answer means that the lead is stored: it is worked on afterwards, and is never lost. The same content again is a
-/// duplicate, other content for the same e-mail address and campaign a revision of the same lead. A malformed field other
-/// than these two is dropped or cut, and listed in the audit trail.
+/// duplicate, and says so in `lead_status` where the lead failed before; other content for the same e-mail address and campaign
+/// is a revision of the same lead. A malformed field other than these two is dropped or cut, and listed in the audit trail.
 #[utoipa::path(
     post, path = "/leads", tag = "leads", operation_id = "postLead",
     request_body(description = "One lead", content(
@@ -168,6 +168,29 @@ pub(super) fn rollback_crm() {}
     security((), ("admin_token" = [])),
 )]
 pub(super) fn resume_crm() {}
+
+/// List what consumption is paused for
+///
+/// While a dependency cannot be used, no worker takes leads. A pause ends by itself once a probe succeeds.
+#[utoipa::path(
+    get, path = "/pauses", tag = "service", operation_id = "listPauses",
+    responses((status = 200, description = "The pauses in force", body = PauseList)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn list_pauses() {}
+
+/// End a pause of consumption now
+///
+/// Its time is not waited for, and the dependency is not asked first; where its breaker is open, the next lead makes the
+/// half-open probe. The same again changes nothing. On AWS the janitor function starts the consumption within a minute. It
+/// does not end a rollback: see `/crm/resume`.
+#[utoipa::path(
+    post, path = "/pauses/{dependency}/resume", tag = "service", operation_id = "resumeDependency",
+    params(("dependency" = String, Path, description = "Such as `crm.salesforce` or `ai.gemini`")),
+    responses((status = 200, description = "The pause is gone, or was not there", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) fn resume_dependency() {}
 
 /// List the leads that are held for a person
 ///

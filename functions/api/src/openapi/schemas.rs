@@ -90,6 +90,9 @@ words! {
     /// How a failure is treated: tried again, waited out, or given up.
     FailureClass as "snake_case" { Transient, Deferral, Permanent }
 
+    /// A stage of a lead's way. `storage` is our own database or queue, which costs no attempt.
+    Stage as "snake_case" { CrmRead, Analysis, CrmWrite, Storage, Other }
+
     /// What became of a delivery.
     DeliveryState as "snake_case" { Open, Done, Superseded, Failed }
 
@@ -136,6 +139,11 @@ schemas! {
         /// `accepted`, or `duplicate` where the same content came before.
         status: String,
         lead_id: String,
+        /// `permanently_failed` for a duplicate of a lead that was given up: posting it again changes nothing, an operator
+        /// redrives it. Absent otherwise, and wherever leads are taken in without the database (Redis, SQS, the function).
+        lead_status: Option<Status>,
+        /// What to do about it.
+        message: Option<String>,
     }
 
     /// A body that is no lead, or a sender that is not known.
@@ -260,6 +268,8 @@ schemas! {
         message: String,
         /// The system that failed, such as `crm.mock`.
         dependency: Option<String>,
+        /// Where on the lead's way it failed; attempts are counted for each stage.
+        stage: Option<Stage>,
         /// How long the system asked us to stay away.
         retry_after: Option<Duration>,
         /// True where the time is all it takes: nobody has to probe the system first.
@@ -805,6 +815,9 @@ schemas! {
         /// The pauses of the queue in force.
         pauses: Option<Vec<Pause>>,
     }
+
+    /// Every pause of the queue.
+    PauseList { items: Vec<Pause> }
 
     /// A pause of the queue.
     Pause {

@@ -9,6 +9,7 @@ mod failures;
 mod lists;
 mod one_lead;
 mod parked;
+mod pauses;
 mod people;
 mod service;
 mod support;

@@ -1,0 +1,55 @@
+use std::process::ExitCode;
+
+use api::{OperationError, Operations, Resumed};
+use runtime::{Config, QueueKind};
+
+use super::words::utc;
+use super::{existing, table};
+use crate::output::{self, Advice};
+
+#[derive(clap::Args)]
+pub(crate) struct ResumeOptions {
+    /// What consumption waits for, such as crm.salesforce or ai.gemini; without it, what is paused is listed
+    dependency: Option<String>,
+}
+
+/// Ends a pause of consumption, or lists the pauses.
+pub(crate) async fn run(config: &Config, options: ResumeOptions) -> anyhow::Result<ExitCode> {
+    let operations = existing::app(config).await?.operations;
+    let Some(dependency) = options.dependency else {
+        list(&operations).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    match operations.resume(&dependency).await {
+        Ok(Resumed::Now) => output::note(&format!("{dependency}: consumption goes on")),
+        Ok(Resumed::Before) => output::note(&format!("{dependency}: consumption was not paused")),
+        Err(error @ OperationError::NotPaused { .. }) => {
+            list(&operations).await?;
+            let hint = "`revenueflow resume` without a name lists what is paused";
+            return Err(Advice::new(error.to_string(), hint).into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let others = operations.pauses().await?;
+    if !others.is_empty() {
+        let names: Vec<_> = others.iter().map(|pause| pause.dependency.as_str()).collect();
+        output::note(&format!("still paused for {}", names.join(", ")));
+    }
+    if config.queue == QueueKind::Sqs {
+        output::note("on AWS, the janitor function starts the consumption within a minute");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(operations: &Operations) -> anyhow::Result<()> {
+    let pauses = operations.pauses().await?;
+    if pauses.is_empty() {
+        output::note("nothing is paused");
+        return Ok(());
+    }
+    let rows = pauses.into_iter().map(|pause| {
+        [pause.dependency.as_str().to_owned(), utc(pause.since), utc(pause.until), pause.reason]
+    });
+    table::print(["DEPENDENCY", "SINCE", "ASKED AGAIN", "REASON"], &[], rows.collect());
+    Ok(())
+}
