@@ -233,7 +233,13 @@ fn a_duplicate_of_a_lead_that_the_crm_refused_is_answered_so() {
     let (place, crm) = (Place::sqlite(), Crm::start());
     crm.salesforce.org(|org| {
         let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION".to_owned();
-        org.row_faults.push(RowFault { object: "Lead".to_owned(), code, skip: 0, times: 1, fields: Vec::new() });
+        org.row_faults.push(RowFault {
+            object: "Lead".to_owned(),
+            code,
+            skip: 0,
+            times: 1,
+            fields: Vec::new(),
+        });
     });
     let server = place.serve(&[], &crm.variables());
     let body = json!({ "email": "ann@stripe.com", "last_name": "Lee", "campaign_id": "c" });

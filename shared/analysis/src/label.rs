@@ -3,8 +3,8 @@
 //! Levels, signals and evidence follow from short texts that anybody may have written. A text that is more than a label counts for
 //! nothing there.
 
-use lead::text::is_hidden;
 use crate::text::fold;
+use lead::text::is_hidden;
 
 /// The longest label, in characters.
 const MAX_CHARS: usize = 100;

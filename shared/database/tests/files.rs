@@ -50,8 +50,8 @@ async fn a_reader_that_keeps_the_log_from_being_truncated_is_reported() {
     let (database, other) =
         (Database::connect(&url, 1).await.unwrap(), Database::connect(&url, 1).await.unwrap());
     database.migrate().await.unwrap();
-    let mut reader = other.pool().begin().await.unwrap();
-    sqlx::query("SELECT COUNT(*) FROM lead").fetch_all(&mut *reader).await.unwrap();
+    let mut reader = other.pool().acquire().await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT COUNT(*) FROM lead").execute(&mut reader).await.unwrap();
     let mut writer = database.begin().await.unwrap();
     sqlx::query("INSERT INTO crm_hold (provider, reason, since) VALUES ('x', 'y', 0)")
         .execute(&mut *writer)
@@ -59,6 +59,6 @@ async fn a_reader_that_keeps_the_log_from_being_truncated_is_reported() {
         .unwrap();
     writer.commit().await.unwrap();
     assert_eq!(database.remove_traces().await.unwrap(), Traces::Log);
-    drop(reader);
+    sqlx::raw_sql("ROLLBACK").execute(&mut reader).await.unwrap();
     assert_eq!(database.remove_traces().await.unwrap(), Traces::None);
 }

@@ -2,9 +2,10 @@
 
 use super::schemas::{
     Accepted, AuditPage, Campaign, Certificate, Cursor, DeadLetterPage, Decision, DismissRequest, Done,
-    Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PauseList, PlannedLead,
-    QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest, RespondRequest, ReviewRequest,
-    RollbackRequest, Status, SuppressRequest, SuppressionEntry, SuppressionPage, Unavailable, UnsuppressRequest,
+    Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PauseList,
+    PlannedLead, QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest,
+    RespondRequest, ReviewRequest, RollbackRequest, Status, SuppressRequest, SuppressionEntry,
+    SuppressionPage, Unavailable, UnsuppressRequest,
 };
 
 /// Post a lead
