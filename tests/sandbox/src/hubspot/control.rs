@@ -16,7 +16,7 @@ use super::properties::PropertyChange;
 /// The settings that `GET /_account` shows and `PUT /_account` changes. What is absent stays.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct SettingsPatch {
     burst: Option<usize>,
     daily: Option<usize>,
     searches: Option<usize>,
@@ -36,7 +36,7 @@ struct Merge {
     id: u64,
 }
 
-impl Change {
+impl SettingsPatch {
     fn of(settings: &Settings) -> Self {
         Self {
             burst: Some(settings.burst),
@@ -102,10 +102,11 @@ impl HubSpot {
 
 /// The paths below `/_account`.
 pub(super) fn router(hubspot: &HubSpot) -> Router {
-    let look = |State(hubspot): State<HubSpot>| async move { Json(Change::of(&hubspot.account().settings)) };
-    let change = |State(hubspot): State<HubSpot>, Json(change): Json<Change>| async move {
+    let look =
+        |State(hubspot): State<HubSpot>| async move { Json(SettingsPatch::of(&hubspot.account().settings)) };
+    let change = |State(hubspot): State<HubSpot>, Json(change): Json<SettingsPatch>| async move {
         hubspot.set(|settings| change.apply(settings));
-        Json(Change::of(&hubspot.account().settings))
+        Json(SettingsPatch::of(&hubspot.account().settings))
     };
     let records = |State(hubspot): State<HubSpot>, Path(object): Path<String>| async move {
         Kind::named(&object).map(|kind| Json(hubspot.shown(kind))).ok_or(StatusCode::NOT_FOUND)
