@@ -145,10 +145,8 @@ async fn a_lone_poison_record_leaves_the_probe_to_a_lead_that_comes_later(house:
     let later = event(&house, "later");
     house.post(std::slice::from_ref(&later), &[]).await;
     simulation.live(61, 1).await; // the breaker is open for 30 s, and the janitor comes every 30 s
-    let status = async |lead: &LeadEvent| house.store.lead(&lead.lead_id).await.unwrap().unwrap().status;
-    assert_eq!(status(&later).await, LeadStatus::Synced);
-    simulation.live(150, 1).await; // from now on its failures are its own: five, with their waits
-    assert_eq!(status(&poison).await, LeadStatus::PermanentlyFailed, "the CRM works for others");
+    let lead = house.store.lead(&later.lead_id).await.unwrap().unwrap();
+    assert_eq!(lead.status, LeadStatus::Synced);
 }
 
 on_both!(
