@@ -60,9 +60,9 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
 }
 
-/// Once in this time the same delivery is sent although SQS has seen it within five minutes: for redrives, and for the
-/// janitor.
-const RESEND_AFTER: Duration = Duration::from_secs(10);
+/// Once in this time the same delivery is sent although SQS has seen it within five minutes: a redrive and an operator's
+/// `reconcile` must get through soon after the first send. The janitor sends again only what is lost.
+const RESEND_AFTER: Duration = Duration::from_secs(1);
 
 /// How long an idle worker waits for a message in one request. Shorter than a try of the AWS client may take, and than a
 /// process has to stop.
