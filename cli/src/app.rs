@@ -60,13 +60,9 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
 }
 
-/// Once in this time the same delivery is sent although SQS has seen it within five minutes: for redrives, and for the
-/// janitor.
-const RESEND_AFTER: Duration = Duration::from_secs(10);
-
-/// How long an idle worker waits for a message in one request. Shorter than a try of the AWS client may take, and than a
-/// process has to stop.
-const POLL: Duration = Duration::from_secs(4);
+/// Once in this time the same delivery is sent although SQS has seen it within five minutes: a redrive and an operator's
+/// `reconcile` must get through soon after the first send. The janitor sends again only what is lost.
+const RESEND_AFTER: Duration = Duration::from_secs(1);
 
 fn sqs_queue(config: &Config, database: Database, clock: &Arc<dyn Clock>) -> anyhow::Result<SqsQueue> {
     let place = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
@@ -74,5 +70,5 @@ fn sqs_queue(config: &Config, database: Database, clock: &Arc<dyn Clock>) -> any
     let sqs = Sqs::new(SqsClient::new(&aws), place.queue_url.clone(), Some(place.dead_letters_url.clone()));
     let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(clock)));
     let queue = SqsQueue::new(sqs, ledger, Arc::clone(clock), config.visibility_timeout);
-    Ok(queue.resending_after(RESEND_AFTER).polling_for(POLL))
+    Ok(queue.resending_after(RESEND_AFTER))
 }

@@ -14,6 +14,7 @@ mod hubspot;
 mod patience;
 mod privacy;
 mod redis;
+mod returns;
 mod salesforce;
 mod sqs;
 mod support;

@@ -37,7 +37,8 @@ async fn a_return_counts_by_its_time_whatever_came_first(fixture: Fixture) {
         let person = format!("ann{}{}{}", order[0], order[1], order[2]);
         let store = fixture.store().await;
         for which in order {
-            let event = event(&person, contents[which].lead.title.as_deref().unwrap(), which as i64);
+            let event =
+                event(&person, contents[which].lead.title.as_deref().unwrap(), i64::try_from(which).unwrap());
             store.accept(&event).await.unwrap();
         }
         let id = event(&person, "CTO", 0).lead_id;
