@@ -45,7 +45,7 @@ impl HalfOpen {
                     let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { continue };
                     let alive_from = Arc::clone(&alive_from);
                     std::thread::spawn(move || {
-                        pump(from, to, || number >= alive_from.load(Ordering::SeqCst))
+                        pump(from, to, || number >= alive_from.load(Ordering::SeqCst));
                     });
                 }
                 kept.extend([client, server]);
@@ -89,10 +89,9 @@ fn pump(mut from: TcpStream, mut to: TcpStream, is_alive: impl Fn() -> bool) {
                     return;
                 }
             }
-            Ok(_) => return,
             Err(error)
                 if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
-            Err(_) => return,
+            Ok(_) | Err(_) => return,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Bodies as real senders post them, and what becomes of each. Sources stand beside the cases: public bug reports and
 //! documentation, in our own words, with made-up people.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 #[allow(dead_code, reason = "shared with the tests of the answers, which use all of it")]
 mod support;
 

@@ -114,6 +114,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
     fn of(lead: Value) -> Vec<&'static str> {
         let mut whole = json!({"email": "x@stripe.com", "campaign_id": "c"});
         whole.as_object_mut().unwrap().extend(lead.as_object().unwrap().clone());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::write::is_owner;
 use crate::{FieldChange, LeftOut, Object, RecordWrite};
 
 /// One field that was left out of a write. It holds names only, and no value.
@@ -15,6 +16,13 @@ pub struct Omission {
     pub source: String,
     /// Why.
     pub reason: LeftOut,
+}
+
+impl Omission {
+    /// Whether it is the record's owner that was left out.
+    pub fn is_owner(&self) -> bool {
+        is_owner(&self.source)
+    }
 }
 
 impl RecordWrite {
@@ -31,8 +39,8 @@ impl RecordWrite {
         })
     }
 
-    /// Leaves fields out that the CRM has refused, with the reason that `refused` gives for each. On a new record a field with a `default` in the mapping gets that
-    /// instead.
+    /// Leaves fields out that the CRM has refused, with the reason that `refused` gives for each. On a new record a field
+    /// with a `default` in the mapping gets that instead.
     ///
     /// False where nothing changed: the fields are not among those to be written, or have their default already. Sending
     /// the record again would then be refused again.

@@ -396,7 +396,17 @@ impl PresentRecord {
     }
 }
 
+/// Whether a value comes from the owner of a record, by its source as the mapping writes it.
+pub(crate) fn is_owner(source: &str) -> bool {
+    matches!(source.split_once('.'), Some((_, "owner")))
+}
+
 impl FieldChange {
+    /// Whether the value is the record's owner.
+    pub(crate) fn is_owner(&self) -> bool {
+        is_owner(&self.source)
+    }
+
     /// Decides whether the old value may be put back: the value to write (null to clear the field), or why not.
     ///
     /// `present` is the record as it is now; `schema` is none for a CRM that takes every field.

@@ -110,12 +110,12 @@ mod tests {
 
     #[test]
     fn one_lie_rejects_the_answer_and_keeps_what_was_true() {
+        use ReasonCode::{DecisionLowered, RiseNotInFacts, ValueConflict, WeakFit};
         let verdict = check(&facts(), &answer(vec![industry("Retail"), page()]), &Contract::default());
         assert_eq!((verdict.status, verdict.decision), (GroundingStatus::Rejected, Decision::ManualReview));
         assert_eq!(verdict.evidence, [page()]);
         let codes: Vec<_> = verdict.reasons.iter().map(|breach| breach.code).collect();
         // Without the claim about the company, the page view carries no high fit.
-        use ReasonCode::{DecisionLowered, RiseNotInFacts, ValueConflict, WeakFit};
         assert_eq!(codes, [ValueConflict, RiseNotInFacts, WeakFit, DecisionLowered]);
         assert_eq!((verdict.fit_score.get(), verdict.fit), (70, Fit::Medium));
     }

@@ -49,6 +49,7 @@ impl Stage {
         }
     }
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     fn is_other(&self) -> bool {
         *self == Self::Other
     }

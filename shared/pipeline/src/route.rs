@@ -274,7 +274,7 @@ impl Pipeline {
 
 /// Whether the record was written without the owner that the plan had for it.
 fn has_no_owner(effect: &Effect) -> bool {
-    effect.left_out.iter().any(|omission| omission.source.ends_with(".owner"))
+    effect.left_out.iter().any(crm::Omission::is_owner)
 }
 
 /// One action that a reassignment asks for.

@@ -254,7 +254,7 @@ impl HubSpotCrm {
 /// Why an owner cannot be given the record, as far as the account says.
 fn refuses_owner(owners: &BTreeMap<String, OwnerStanding>, change: &FieldChange) -> Option<LeftOut> {
     let owner = change.new.as_ref().and_then(|owner| owner.as_str());
-    let owner = owner.filter(|_| change.source.ends_with(".owner"))?;
+    let owner = owner.filter(|_| change.is_owner())?;
     owners.get(owner)?.refuses(change.object)
 }
 

@@ -112,7 +112,7 @@ impl Schemas {
         } else {
             let body = answer.success()?;
             let describe = Describe::deserialize(body).map_err(|_| unreadable())?;
-            Some(Arc::new(schema(describe)))
+            Some(Arc::new(schema(&describe)))
         };
         self.lock().insert(object.to_owned(), (Instant::now(), known.clone()));
         Ok(known)
@@ -147,7 +147,7 @@ fn unreadable() -> Refusal {
     lead::Failure::transient("crm_incomplete_answer", message).on(super::DEPENDENCY).into()
 }
 
-fn schema(describe: Describe) -> ObjectSchema {
+fn schema(describe: &Describe) -> ObjectSchema {
     let (createable, updateable) = (describe.createable, describe.updateable);
     let field = |field: &Field| {
         // Countries and states take nothing but codes.

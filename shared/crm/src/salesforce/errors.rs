@@ -83,7 +83,7 @@ impl Refusal {
     ///
     /// A country that is refused takes its state with it: a state without a country is refused as well.
     pub(super) fn leaves_out(&self, change: &FieldChange) -> Option<LeftOut> {
-        let is_owner = change.source.ends_with(".owner");
+        let is_owner = change.is_owner();
         let is_named = self.fields.iter().any(|named| is_same_field(named, &change.field));
         let is_meant = match self.meaning {
             Meaning::LeaveOutOwner => is_owner,

@@ -42,7 +42,7 @@ impl Owners {
                     standings.extend(found);
                 }
                 Err(failure) => {
-                    tracing::warn!(code = %failure.code, "the org does not say who may own records")
+                    tracing::warn!(code = %failure.code, "the org does not say who may own records");
                 }
             }
         }

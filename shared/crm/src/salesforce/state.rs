@@ -76,8 +76,7 @@ impl State {
 
     /// Why an owner cannot own the record, as far as the org says.
     fn refuses_owner(&self, change: &FieldChange) -> Option<LeftOut> {
-        let owner =
-            change.new.as_ref().and_then(Value::as_str).filter(|_| change.source.ends_with(".owner"))?;
+        let owner = change.new.as_ref().and_then(Value::as_str).filter(|_| change.is_owner())?;
         self.owners.get(owner)?.refuses(change.object)
     }
 }

@@ -218,7 +218,11 @@ impl Sorted {
 
     /// Takes the fields that were refused out of the records that were refused for them; whether that is so of any.
     fn leave_out(&mut self) -> bool {
-        self.groups.iter_mut().fold(false, |reduced, group| group.leave_out() || reduced)
+        let mut reduced = false;
+        for group in &mut self.groups {
+            reduced |= group.leave_out();
+        }
+        reduced
     }
 
     fn outcomes(self, actions: &[PlannedAction]) -> Outcomes {
@@ -270,7 +274,11 @@ impl Group {
         };
         let writes = &mut self.writes;
         let mut leave_out = |refused: &dyn Fn(&FieldChange) -> Option<LeftOut>| {
-            writes.iter_mut().fold(false, |reduced, write| write.leave_out(refused) || reduced)
+            let mut reduced = false;
+            for write in &mut *writes {
+                reduced |= write.leave_out(refused);
+            }
+            reduced
         };
         let reduced = leave_out(&|change| refusal.leaves_out(change))
             || leave_out(&|change| refusal.leaves_out_partner(change));

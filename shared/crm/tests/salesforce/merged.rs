@@ -16,6 +16,7 @@ async fn written(world: &World, name: &str) -> (crm::Guard, Plan, String) {
     (guard, suite_plan(name, "CEO", 61), record)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
 fn older(world: &World, fields: Value) -> String {
     let mut lead =
         json!({ "LastName": "Ann", "Company": "X", "Title": "Old", "Status": "Open - Not Contacted" });

@@ -223,6 +223,7 @@ fn a_call_needs_computed_facts_that_amount_to_one() {
 }
 
 /// Concludes under contract 4 from claims of which each says whether its fact was matched.
+#[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
 fn conclude_from(computed: Value, asked: (i64, Intent, Decision), evidence: &[(ClaimType, bool)]) -> Outcome {
     let mut facts = FactSheet::new();
     facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
