@@ -56,7 +56,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseB
         paths::metrics,
         paths::description,
     ),
-    components(schemas(schemas::Error)),
+    components(schemas(schemas::Error, schemas::SuppressionEntry)),
     tags(
         (name = "leads", description = "Post leads, and see what became of them"),
         (name = "parked", description = "What did not get through: dead letters, and bodies that were no leads"),

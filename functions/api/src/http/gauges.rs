@@ -149,6 +149,6 @@ mod tests {
             reading.read(hangs).await;
             tokio::time::advance(Duration::from_secs(15)).await;
         }
-        assert_eq!(*asked.lock().unwrap(), 3, "about every 42 seconds of 150");
+        assert_eq!(*asked.lock().unwrap(), 4, "after 0, 47, 94 and 141 seconds");
     }
 }
