@@ -61,8 +61,8 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
 }
 
 /// Once in this time the same delivery is sent although SQS has seen it within five minutes: a redrive and an operator's
-/// `reconcile` must get through soon after the first send. The janitor sends again only what is lost.
-const RESEND_AFTER: Duration = Duration::from_secs(1);
+/// `reconcile` must get through right after the first send. The janitor sends again only what is lost.
+const RESEND_AFTER: Duration = Duration::from_millis(1);
 
 fn sqs_queue(config: &Config, database: Database, clock: &Arc<dyn Clock>) -> anyhow::Result<SqsQueue> {
     let place = config.sqs.as_ref().context("QUEUE_URL: must be set")?;

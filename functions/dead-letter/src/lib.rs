@@ -51,8 +51,8 @@ impl DeadLetters {
             let message_id = record.message_id.clone().unwrap_or_default();
             let letter = Letter::read(&record);
             match self.keep(&letter).await {
-                Ok(true) => lines.push(letter.line()),
-                Ok(false) => tracing::info!(
+                Ok(Some(attempts)) => lines.push(letter.line(attempts)),
+                Ok(None) => tracing::info!(
                     message_id = letter.key,
                     "settled since, or overtaken: nothing is given up"
                 ),
@@ -71,16 +71,17 @@ impl DeadLetters {
 
     /// Says whether the message is given up indeed: a copy may come here after its delivery was settled, or overtaken by
     /// a newer one. When it comes twice it is said twice, since the first time may have died before people were told.
-    async fn keep(&self, letter: &Letter) -> Result<bool, Failure> {
-        let Letter { key, body, event, attempts, failure } = letter;
-        let id = self.store.record_dead_letter(key, event.as_ref(), body, *attempts, failure).await?;
+    ///
+    /// Returns how many attempts were made.
+    async fn keep(&self, letter: &Letter) -> Result<Option<i64>, Failure> {
+        let Letter { key, body, event, attempts: counted, failure } = letter;
+        let id = self.store.record_dead_letter(key, event.as_ref(), body, *counted, failure).await?;
         self.ledger.forget(key).await?;
-        if self.store.dead_letter(&id).await?.is_none() {
-            return Ok(false);
-        }
+        let Some(kept) = self.store.dead_letter(&id).await? else { return Ok(None) };
+        let attempts = kept.attempts;
         metrics::counter!("revenueflow_dead_letters_total").increment(1);
         tracing::error!(message_id = key, code = %failure.code, attempts, reason = failure.message, "given up");
-        Ok(true)
+        Ok(Some(attempts))
     }
 }
 
@@ -104,8 +105,8 @@ impl Letter {
         }
     }
 
-    fn line(&self) -> String {
-        let Self { key, event, attempts, failure, .. } = self;
+    fn line(&self, attempts: i64) -> String {
+        let Self { key, event, failure, .. } = self;
         let id = event.as_ref().map_or(key.as_str(), |event| event.lead_id.as_str());
         format!("lead {id}: {} after {attempts} attempt(s): {}", failure.code, failure.message)
     }

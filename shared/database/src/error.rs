@@ -1,6 +1,7 @@
 use std::fmt;
 
 use lead::{Dependency, Failure, Stage};
+use sqlx::error::ErrorKind;
 
 /// The database could not be reached, refused a statement, or holds something that we cannot read.
 ///
@@ -36,14 +37,24 @@ impl fmt::Debug for DatabaseError {
 impl DatabaseError {
     /// The database that every lead depends on.
     pub const DEPENDENCY: Dependency = Dependency::new("database");
+
+    /// Whether the database works and refuses what is written: a constraint is violated, or a value is invalid (`SQLSTATE`
+    /// class 22). Trying again is then an attempt of the lead, while a database that is away costs none.
+    fn is_of_the_content(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22"))
+    }
 }
 
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
         let failure = match &error {
-            DatabaseError::Corrupt { .. } => Failure::permanent("stored_data_unreadable", error.to_string()),
-            _ => Failure::transient("database_error", error.to_string()),
+            DatabaseError::Corrupt { .. } => {
+                Failure::permanent("stored_data_unreadable", error.to_string()).at(Stage::Storage)
+            }
+            _ if error.is_of_the_content() => Failure::transient("database_error", error.to_string()),
+            _ => Failure::transient("database_error", error.to_string()).at(Stage::Storage),
         };
-        failure.on(DatabaseError::DEPENDENCY).at(Stage::Storage)
+        failure.on(DatabaseError::DEPENDENCY)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use database::testing::TestDatabase;
 use database::{Backend, Database, DatabaseError};
+use lead::{Failure, FailureClass, Stage};
 
 async fn count(database: &Database) -> i64 {
     sqlx::query_scalar("SELECT COUNT(*) FROM dependency_health").fetch_one(database.pool()).await.unwrap()
@@ -56,6 +57,18 @@ async fn migrating_again_changes_nothing(test: TestDatabase) {
     database.ping().await.unwrap();
 }
 
+async fn a_refused_row_is_an_attempt_and_an_outage_is_none(test: TestDatabase) {
+    let database = test.connect().await;
+    let twice = "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'closed', 0, 0), \
+                 ('a', 'closed', 0, 0)";
+    let refused = sqlx::query(twice).execute(database.pool()).await.unwrap_err();
+    let failure = Failure::from(DatabaseError::from(refused));
+    assert_eq!((failure.class, failure.stage), (FailureClass::Transient, Stage::Other));
+    database.close().await;
+    let failure = Failure::from(database.ping().await.unwrap_err());
+    assert_eq!((failure.class, failure.stage), (FailureClass::Transient, Stage::Storage));
+}
+
 macro_rules! on_both {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
@@ -66,7 +79,12 @@ macro_rules! on_both {
         }
     };
 }
-on_both!(transactions_are_all_or_nothing, many_writers_wait_for_each_other, migrating_again_changes_nothing);
+on_both!(
+    a_refused_row_is_an_attempt_and_an_outage_is_none,
+    transactions_are_all_or_nothing,
+    many_writers_wait_for_each_other,
+    migrating_again_changes_nothing
+);
 
 #[tokio::test]
 async fn an_error_does_not_show_the_row_it_is_about() {

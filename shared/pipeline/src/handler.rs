@@ -46,7 +46,7 @@ impl LeadHandler for Pipeline {
 
     async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
         let Ok(event) = read(message) else { return Ok(message.attempt) };
-        let before = self.store.attempts(&event.delivery_id()).await?.at(failure.stage);
+        let before = self.store.attempts(&event).await?.at(failure.stage);
         Ok(before.saturating_add(1))
     }
 

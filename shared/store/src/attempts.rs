@@ -1,4 +1,4 @@
-use lead::{DeliveryId, Failure, FailureClass, Stage};
+use lead::{DeliveryId, Failure, FailureClass, LeadEvent, Stage};
 use serde::Serialize;
 use sqlx::any::AnyRow;
 
@@ -86,15 +86,19 @@ pub(crate) async fn count(
 }
 
 impl Store {
-    /// How often work on a delivery has failed since it was opened; nothing for a delivery that is not known.
-    pub async fn attempts(&self, delivery: &DeliveryId) -> Result<Attempts> {
+    /// How often work on an event's delivery has failed since that was opened: on its own delivery, or on the one that it
+    /// repeats. Nothing for a person who was erased.
+    pub async fn attempts(&self, event: &LeadEvent) -> Result<Attempts> {
+        let mut transaction = self.begin_on(&event.lead_id).await?;
+        let delivery = self.resolve(&mut transaction, event).await?;
         let row = sqlx::query(
             "SELECT crm_read_attempts, analysis_attempts, crm_write_attempts, storage_attempts, other_attempts \
              FROM delivery WHERE delivery_id = $1",
         )
         .bind(delivery.as_str())
-        .fetch_optional(self.database.pool())
+        .fetch_optional(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         row.as_ref().map_or(Ok(Attempts::default()), Attempts::read)
     }
 }

@@ -8,7 +8,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
 use crate::reopen::event_of_delivery;
 use crate::work::{close, set_status};
-use crate::{Cursor, Result, Store, parking};
+use crate::{Attempts, Cursor, Result, Store, parking};
 
 /// A message that was given up.
 #[derive(Clone, Debug, Serialize)]
@@ -31,13 +31,16 @@ pub struct DeadLetterBody {
     pub id: String,
     /// The message as it was.
     pub body: String,
+    /// How many attempts were made.
+    pub attempts: i64,
 }
 
 impl Store {
     /// Keeps a message that is given up: `event` where it could be read, its text in any case. Nothing is kept of a
     /// delivery that is not open any more: it was given up before, overtaken, or somebody else has settled it.
     ///
-    /// Returns the id under which the dead letter is kept, where it is.
+    /// `attempts` are those that the queue counted; those of the failure's stage, with the one that failed now, count where
+    /// they are more. Returns the id under which the dead letter is kept, where it is.
     pub async fn record_dead_letter(
         &self,
         message_id: &str,
@@ -64,7 +67,9 @@ impl Store {
         let mut transaction = self.begin_on(lead).await?;
         let delivery = self.resolve(&mut transaction, event).await?;
         letter.id = delivery.as_str().to_owned();
-        if self.open_row(&mut transaction, lead, &delivery).await?.is_some() {
+        if let Some(row) = self.open_row(&mut transaction, lead, &delivery).await? {
+            let before = i64::from(Attempts::read(&row)?.at(failure.stage));
+            letter.attempts = letter.attempts.max(if before > 0 { before + 1 } else { 0 });
             if delivery == event.delivery_id() {
                 insert(&mut transaction, &letter, body).await?;
             } else {
@@ -77,7 +82,7 @@ impl Store {
             set_status(&mut transaction, lead, &delivery, status, Some(failure), now).await?;
             parking::park(&mut transaction, lead, now).await?;
             let (kind, detail) =
-                (AuditKind::DeadLettered, json!({ "attempts": attempts, "failure": failure }));
+                (AuditKind::DeadLettered, json!({ "attempts": letter.attempts, "failure": failure }));
             audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
         }
         transaction.commit().await?;
@@ -131,12 +136,19 @@ impl Store {
     /// One dead letter with its message, by its own id or its lead's. A lead has one at most: that of its newest delivery.
     pub async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetterBody>> {
         let row = sqlx::query(
-            "SELECT message_id, body FROM dead_letter WHERE message_id = $1 OR lead_id = $1 LIMIT 1",
+            "SELECT message_id, body, attempts FROM dead_letter WHERE message_id = $1 OR lead_id = $1 LIMIT 1",
         )
         .bind(without_nul(id))
         .fetch_optional(self.database.pool())
         .await?;
-        row.map(|row| Ok(DeadLetterBody { id: row.text("message_id")?, body: row.text("body")? })).transpose()
+        row.map(|row| {
+            Ok(DeadLetterBody {
+                id: row.text("message_id")?,
+                body: row.text("body")?,
+                attempts: row.number("attempts")?,
+            })
+        })
+        .transpose()
     }
 
     /// Forgets a dead letter once it has been sent again. One that has failed again by now stays.

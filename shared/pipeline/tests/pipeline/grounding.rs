@@ -1,9 +1,9 @@
 //! What an analyst that says what is not so can do to the CRM: nothing.
 
 use grounding::GroundingStatus;
-use lead::{Decision, Failure, LeadStatus};
+use lead::{Decision, Failure, LeadStatus, Stage};
 use pipeline::Rejected;
-use queue::LeadHandler as _;
+use queue::{LeadHandler as _, MAX_ATTEMPTS};
 use serde_json::{Value, json};
 use store::AuditKind;
 
@@ -141,8 +141,9 @@ async fn without_a_second_answer_the_first_one_counts(world: World) {
 
 async fn an_answer_with_a_nul_is_kept_like_any_other(world: World) {
     let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
+    world.has_failed(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
     world.analyst.will([Say::Text("\0not an answer")]);
-    pipeline.handle(&message(&event, queue::MAX_ATTEMPTS)).await.unwrap();
+    pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap();
     let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert!(kept.fallback && kept.raw_answer.ends_with("not an answer"));
 }

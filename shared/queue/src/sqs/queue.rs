@@ -56,11 +56,12 @@ impl SqsQueue {
         }
     }
 
-    /// For who sends deliveries again: a redrive, a replay, a janitor. Once in each such span of time the same delivery
-    /// is sent although SQS has seen it within five minutes. Its copies are harmless: they find nothing to do.
+    /// For senders of deliveries that were sent before: a redrive, a replay, a janitor. Once in each such span of time (at
+    /// least a millisecond) the same delivery is sent although SQS has seen it within five minutes. Its copies are
+    /// harmless: they find nothing to do.
     #[must_use]
     pub fn resending_after(mut self, span: Duration) -> Self {
-        self.resend_after = Some(span.max(Duration::from_secs(1)));
+        self.resend_after = Some(span.max(Duration::from_millis(1)));
         self
     }
 
@@ -116,8 +117,8 @@ impl SqsQueue {
         let deduplication = match self.resend_after {
             None => delivery.as_str().to_owned(),
             Some(span) => {
-                let span = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-                format!("{delivery}-{}", self.clock.now().as_second() / span)
+                let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+                format!("{delivery}-{}", self.clock.now().as_millisecond() / span)
             }
         };
         self.sqs.send(event, &deduplication).await

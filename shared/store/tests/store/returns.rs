@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lead::{Arrival, LeadEvent, LeadStatus};
+use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage};
 use store::{Accept, AuditKind, Begun, Store};
 
 use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
@@ -29,6 +29,18 @@ async fn a_return_to_an_earlier_content_is_a_revision(fixture: Fixture) {
     assert_eq!((lead.delivery_id, lead.content), (back.delivery_id(), back.lead.clone()));
     assert_eq!(begin(&store, &back).await.lead, back.lead);
     assert_eq!(store.accept(&event("ann", "CTO", 3)).await.unwrap(), Accept::Duplicate { open: true });
+}
+
+async fn failures_of_a_repeat_are_attempts_of_its_delivery(fixture: Fixture) {
+    let store = fixture.store().await;
+    let first = event("ann", "CTO", 0);
+    store.accept(&first).await.unwrap();
+    let locked = Failure::transient("crm_locked", "the record is locked").at(Stage::CrmWrite);
+    for (failed, event) in (1..).zip([first.clone(), event("ann", "CTO", 1), event("ann", "CTO", 2)]) {
+        begin(&store, &event).await;
+        store.record_retry(&event, 1, &locked, Duration::from_secs(2), false).await.unwrap();
+        assert_eq!(store.attempts(&event).await.unwrap().at(Stage::CrmWrite), failed);
+    }
 }
 
 async fn a_return_counts_by_its_time_whatever_came_first(fixture: Fixture) {
@@ -145,6 +157,7 @@ async fn open_deliveries_are_sent_again_under_their_ids(fixture: Fixture) {
 
 on_both!(
     a_return_to_an_earlier_content_is_a_revision,
+    failures_of_a_repeat_are_attempts_of_its_delivery,
     a_return_counts_by_its_time_whatever_came_first,
     a_signed_webhook_that_was_seen_is_a_duplicate,
     within_the_retry_window_older_content_is_a_retry,
