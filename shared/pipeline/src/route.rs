@@ -126,7 +126,7 @@ impl Pipeline {
     /// responded, alerts, and gives the lead to somebody else where its rule says so. The CRM is told first of the owners that
     /// earlier rounds gave, then of those that this one gave; what could not be told is told by the next round.
     ///
-    /// Nothing new is begun after [`BEGIN_WITHIN`], so that what is under way can end: the next round goes on.
+    /// Nothing new is begun after `BEGIN_WITHIN`, so that what is under way can end: the next round goes on.
     ///
     /// Several processes may do it at once. One lead that fails does not keep the others waiting; the first failure is
     /// returned.
