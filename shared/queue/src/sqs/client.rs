@@ -25,9 +25,6 @@ const FAILURE: &str = "failure";
 /// `ChangeMessageVisibility`), less a minute for the time it has been ours.
 const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
 
-/// The longest that a receive waits for a message (SQS API reference, `ReceiveMessage`).
-const LONGEST_POLL: Duration = Duration::from_secs(20);
-
 /// The largest message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1 MiB since August 2025).
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
@@ -109,14 +106,14 @@ impl Sqs {
         self.post(&self.queue_url, body, event.lead_id.as_str(), deduplication, &[(KEY, key.as_str())]).await
     }
 
-    /// Receives at most one message, and waits for it as long as SQS allows (20 seconds) or `wait` says, in whole seconds.
-    pub async fn receive(&self, hidden: Duration, wait: Duration) -> Result<Option<Received>, QueueError> {
+    /// Receives at most one message, if one is there at once.
+    pub async fn receive(&self, hidden: Duration) -> Result<Option<Received>, QueueError> {
         let answer = self
             .client
             .receive_message()
             .queue_url(&self.queue_url)
             .max_number_of_messages(1)
-            .wait_time_seconds(seconds(wait.min(LONGEST_POLL)))
+            .wait_time_seconds(0)
             .visibility_timeout(seconds(hidden))
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::All)

@@ -32,7 +32,6 @@ pub struct SqsQueue {
     clock: Arc<dyn Clock>,
     visibility: Duration,
     resend_after: Option<Duration>,
-    poll: Duration,
     has_redrive: bool,
     /// What this handle has received and not settled, by receipt.
     held: Mutex<HashMap<String, Received>>,
@@ -49,7 +48,6 @@ impl SqsQueue {
             clock,
             visibility,
             resend_after: None,
-            poll: Duration::ZERO,
             has_redrive: true,
             held: Mutex::default(),
             waiting: Mutex::default(),
@@ -62,14 +60,6 @@ impl SqsQueue {
     #[must_use]
     pub fn resending_after(mut self, span: Duration) -> Self {
         self.resend_after = Some(span.max(Duration::from_millis(1)));
-        self
-    }
-
-    /// For a worker: where nothing is there, a receive waits so long for a message, at most 20 seconds and in whole seconds, so
-    /// that an idle worker costs few requests. A try must be allowed to take longer than that.
-    #[must_use]
-    pub fn polling_for(mut self, poll: Duration) -> Self {
-        self.poll = poll;
         self
     }
 
@@ -197,9 +187,7 @@ impl LeadQueue for SqsQueue {
         let mut messages = Vec::new();
         // One by one: of several, SQS would hand out more than one of a group.
         while messages.len() < max {
-            // Only an idle worker waits: what is received already is to be worked on.
-            let wait = if messages.is_empty() { self.poll } else { Duration::ZERO };
-            let Some(received) = self.sqs.receive(self.visibility, wait).await? else { break };
+            let Some(received) = self.sqs.receive(self.visibility).await? else { break };
             if self.needs_copy(&received).await? {
                 self.sqs.copy(&received).await?;
                 continue;
