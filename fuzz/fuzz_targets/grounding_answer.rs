@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use grounding::{Answer, Contract, FactSheet, GroundingStatus, check, decide, summary};
+use grounding::{Answer, Context, Contract, FactSheet, GroundingStatus, Origins, check, decide, summary};
 use lead::Decision;
 use libfuzzer_sys::fuzz_target;
 
@@ -12,9 +12,9 @@ static FACTS: LazyLock<FactSheet> = LazyLock::new(|| {
 });
 
 fuzz_target!(|raw: &str| {
-    let Ok(answer) = Answer::parse(raw) else { return };
-    assert!(raw.len() <= Answer::MAX_BYTES && answer.evidence.len() <= Answer::MAX_CLAIMS);
     let contract = Contract::default();
+    let Ok(answer) = Answer::parse(raw, &contract) else { return };
+    assert!(raw.len() <= Answer::MAX_BYTES && answer.evidence.len() <= Answer::MAX_CLAIMS);
     let verdict = check(&FACTS, &answer, &contract);
     for claim in &verdict.evidence {
         let fact = FACTS.get(&claim.field_path.parse().expect("a path")).expect("a fact");
@@ -30,9 +30,10 @@ fuzz_target!(|raw: &str| {
     if verdict.status == GroundingStatus::Rejected {
         assert_eq!(verdict.decision, Decision::ManualReview);
     }
-    assert!(summary(&verdict).chars().count() <= 2_000);
+    let context = Context { facts: &FACTS, origins: &Origins::default(), opted_out: &[] };
+    assert!(summary(&verdict, context).chars().count() <= 2_000);
 
     let stored = serde_json::to_string(&verdict).expect("a verdict is JSON");
-    let again = check(&FACTS, &Answer::parse(raw).expect("it was one"), &contract);
+    let again = check(&FACTS, &Answer::parse(raw, &contract).expect("it was one"), &contract);
     assert_eq!(serde_json::to_string(&again).expect("a verdict is JSON"), stored, "the same to the byte");
 });

@@ -13,7 +13,7 @@ fuzz_target!(|input: &str| {
     for (path, fact) in facts.leaves() {
         assert_eq!(facts.get(&path), Some(fact), "what has a path is found by it");
     }
-    let Ok(answer) = Answer::parse(raw) else { return };
+    let Ok(answer) = Answer::parse(raw, &contract) else { return };
     let verdict = check(&facts, &answer, &contract);
     // A verdict holds no more than it can be asked to answer for.
     let held = Answer {
