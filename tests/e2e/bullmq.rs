@@ -28,14 +28,7 @@ fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, 
         vec![("REDIS_URL", url.as_str()), ("REDIS_PREFIX", "other"), ("CRM_LIMIT_PER_LEAD", "100")];
     variables.extend(crm.variables());
     crm.salesforce.org(|org| {
-        let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION".to_owned();
-        org.row_faults.push(RowFault {
-            object: "Lead".to_owned(),
-            code,
-            skip: 0,
-            times: 1,
-            fields: Vec::new(),
-        });
+        org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
     let server = place.serve(&[], &variables);
     let lead = post(&server, "ann@stripe.com");

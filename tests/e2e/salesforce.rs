@@ -96,14 +96,7 @@ fn a_lost_reply_a_lock_and_an_ended_session_leave_one_of_each() {
     crm.fake.add_fault(Fault::on("/composite", Misbehaviour::LoseReply).after(3).times(1));
     crm.salesforce.org(|org| {
         org.calls_per_session = Some(4);
-        let code = "UNABLE_TO_LOCK_ROW".to_owned();
-        org.row_faults.push(RowFault {
-            object: "Lead".to_owned(),
-            code,
-            skip: 0,
-            times: 2,
-            fields: Vec::new(),
-        });
+        org.row_faults.push(RowFault::of("Lead", "UNABLE_TO_LOCK_ROW", 2));
     });
     let server = place.serve(&[], &crm.variables());
     let ids: Vec<String> =
@@ -232,14 +225,7 @@ fn a_strict_org_gets_every_lead_and_says_what_it_went_without() {
 fn a_duplicate_of_a_lead_that_the_crm_refused_is_answered_so() {
     let (place, crm) = (Place::sqlite(), Crm::start());
     crm.salesforce.org(|org| {
-        let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION".to_owned();
-        org.row_faults.push(RowFault {
-            object: "Lead".to_owned(),
-            code,
-            skip: 0,
-            times: 1,
-            fields: Vec::new(),
-        });
+        org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
     let server = place.serve(&[], &crm.variables());
     let body = json!({ "email": "ann@stripe.com", "last_name": "Lee", "campaign_id": "c" });

@@ -82,14 +82,7 @@ fn a_lead_that_is_given_up_is_on_the_dead_letter_queue_and_a_redrive_sends_it_ag
     let mut variables = queues.variables();
     variables.extend(crm.variables());
     crm.salesforce.org(|org| {
-        let code = "FIELD_CUSTOM_VALIDATION_EXCEPTION".to_owned();
-        org.row_faults.push(RowFault {
-            object: "Lead".to_owned(),
-            code,
-            skip: 0,
-            times: 1,
-            fields: Vec::new(),
-        });
+        org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
     let server = place.serve(&[], &variables);
     let id = post(&server, "ann@stripe.com");

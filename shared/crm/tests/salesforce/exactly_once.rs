@@ -12,10 +12,6 @@ fn plan() -> Plan {
     suite_plan("ann", "CTO", 87)
 }
 
-fn row_fault(object: &str, code: &str, times: u32) -> RowFault {
-    RowFault { object: object.to_owned(), code: code.to_owned(), skip: 0, times, fields: Vec::new() }
-}
-
 /// One lead, one task and one activity, both about the lead.
 fn assert_once(world: &World) {
     assert_eq!(world.counts(), [1, 0, 2]);
@@ -79,7 +75,8 @@ async fn a_session_may_end_between_any_two_calls() {
 #[tokio::test]
 async fn each_part_of_a_composite_call_stands_for_itself() {
     let world = World::new().await;
-    world.org(|org| org.row_faults.push(RowFault { skip: 1, ..row_fault("Task", "UNKNOWN_EXCEPTION", 1) }));
+    world
+        .org(|org| org.row_faults.push(RowFault { skip: 1, ..RowFault::of("Task", "UNKNOWN_EXCEPTION", 1) }));
     let results = world.execute(&plan()).await;
     let mut expected = vec!["done"; 5];
     expected.push("transient crm_unknown_exception");
@@ -94,7 +91,7 @@ async fn each_part_of_a_composite_call_stands_for_itself() {
 #[tokio::test]
 async fn what_refers_to_a_lead_that_failed_is_not_sent_and_fails_for_its_reason() {
     let world = World::new().await;
-    world.org(|org| org.row_faults.push(row_fault("Lead", "UNKNOWN_EXCEPTION", 1)));
+    world.org(|org| org.row_faults.push(RowFault::of("Lead", "UNKNOWN_EXCEPTION", 1)));
     assert_eq!(said(&world.execute(&plan()).await), ["transient crm_unknown_exception"; 6]);
     assert_eq!(world.counts(), [0, 0, 0]);
     world.done(&plan()).await;
@@ -104,8 +101,8 @@ async fn what_refers_to_a_lead_that_failed_is_not_sent_and_fails_for_its_reason(
 #[tokio::test]
 async fn a_locked_record_is_tried_again_at_once_with_what_waits_for_it() {
     let world = World::new().await;
-    world.org(|org| org.row_faults.push(row_fault("Lead", "UNABLE_TO_LOCK_ROW", 2)));
-    world.org(|org| org.row_faults.push(row_fault("Task", "UNABLE_TO_LOCK_ROW", 1)));
+    world.org(|org| org.row_faults.push(RowFault::of("Lead", "UNABLE_TO_LOCK_ROW", 2)));
+    world.org(|org| org.row_faults.push(RowFault::of("Task", "UNABLE_TO_LOCK_ROW", 1)));
     world.done(&plan()).await;
     assert_once(&world);
     assert_eq!(
@@ -114,7 +111,7 @@ async fn a_locked_record_is_tried_again_at_once_with_what_waits_for_it() {
         "one read, four writes"
     );
 
-    world.org(|org| org.row_faults.push(row_fault("Lead", "UNABLE_TO_LOCK_ROW", 100)));
+    world.org(|org| org.row_faults.push(RowFault::of("Lead", "UNABLE_TO_LOCK_ROW", 100)));
     let results = world.execute(&suite_plan("ann", "CEO", 61)).await;
     assert_eq!(said(&results)[0], "transient crm_unable_to_lock_row");
 }
@@ -137,11 +134,11 @@ async fn several_processes_that_are_given_the_same_lead_make_one() {
 #[tokio::test]
 async fn a_record_that_another_writer_has_just_created_is_looked_at_again() {
     let world = World::new().await;
-    world.org(|org| org.row_faults.push(row_fault("Lead", "DUPLICATE_VALUE", 1)));
+    world.org(|org| org.row_faults.push(RowFault::of("Lead", "DUPLICATE_VALUE", 1)));
     world.done(&plan()).await;
     assert_once(&world);
     // Again and again is somebody else's record: a unique field of the customer's own.
-    world.org(|org| org.row_faults.push(row_fault("Lead", "DUPLICATE_VALUE", 2)));
+    world.org(|org| org.row_faults.push(RowFault::of("Lead", "DUPLICATE_VALUE", 2)));
     let results = world.execute(&suite_plan("ann", "CEO", 61)).await;
     assert_eq!(said(&results)[0], "permanent crm_duplicate_value");
 }

@@ -41,7 +41,7 @@ fn left_out(effects: &[Effect]) -> Vec<(&'static str, &str, &'static str)> {
 
 fn refused(code: &str, fields: &[&str], times: u32) -> RowFault {
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-    RowFault { object: "Lead".to_owned(), code: code.to_owned(), skip: 0, times, fields }
+    RowFault { fields, ..RowFault::of("Lead", code, times) }
 }
 
 #[tokio::test]

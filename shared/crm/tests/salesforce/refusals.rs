@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{World, mapping, said, settings};
 
 fn row_fault(code: &str, times: u32) -> RowFault {
-    RowFault { object: "Lead".to_owned(), code: code.to_owned(), skip: 0, times, fields: Vec::new() }
+    RowFault::of("Lead", code, times)
 }
 
 #[tokio::test]

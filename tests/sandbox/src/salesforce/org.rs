@@ -96,6 +96,13 @@ pub struct RowFault {
     pub fields: Vec<String>,
 }
 
+impl RowFault {
+    /// The next `times` saves of an object fail with a code that names no field.
+    pub fn of(object: &str, code: &str, times: u32) -> Self {
+        Self { object: object.to_owned(), code: code.to_owned(), skip: 0, times, fields: Vec::new() }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) object: &'static str,
