@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crm::LimitSettings;
 use janitor::{IsHot, Janitor, Probe};
 use jiff::Timestamp;
-use lead::{Dependency, Failure, LeadEvent, LeadId};
+use lead::{Clock, Dependency, Failure, LeadEvent, LeadId, ManualClock};
 use pipeline::Pipeline;
 use queue::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement, Worker};
 use tokio::sync::Notify;
@@ -44,7 +44,7 @@ impl<'a> Simulation<'a> {
     ) -> Self {
         let analyst: Arc<dyn Analyst> = Arc::new(Rules::new(Icp::default_config()));
         let pipeline = Arc::new(house.pipeline_on(analyst, Arc::new(crm.clone()), limits));
-        let queue = Arc::new(Watched::new(Arc::clone(&house.queue)));
+        let queue = Arc::new(Watched::new(house));
         let clock = Arc::new(house.clock.clone());
         let probe: Arc<dyn Probe> = Arc::new(Probed(Arc::clone(&pipeline)));
         let asked = Arc::clone(&queue) as Arc<dyn LeadQueue>;
@@ -74,18 +74,19 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// The worker has found the queue empty or paused since now, or takes nothing.
+    /// Until everything that can be done now is done: nothing is in work, and a receive that began after the call and after the
+    /// last settlement brought nothing, or a limit keeps the worker from taking more. No real time decides it.
     async fn until_idle(&self) {
-        let before = self.queue.empty.load(SeqCst);
+        let called = self.queue.receives.load(SeqCst);
         self.waker.notify_one();
-        let mut quiet = 0;
-        while quiet < 10 {
-            let is_working = self.queue.in_flight.load(SeqCst) > 0;
-            if !is_working && self.queue.empty.load(SeqCst) > before {
+        loop {
+            let last_settled = self.queue.last_settled.load(SeqCst);
+            let is_empty = self.queue.last_empty.load(SeqCst) > called.max(last_settled);
+            let is_held = self.house.clock.now() < *self.queue.held_until.lock().unwrap();
+            if self.queue.in_flight.load(SeqCst) == 0 && (is_empty || is_held) {
                 return;
             }
-            sleep(Duration::from_millis(3)).await;
-            quiet = if is_working { 0 } else { quiet + 1 };
+            sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -118,17 +119,33 @@ impl Probe for Probed {
 struct Watched {
     queue: Arc<dyn LeadQueue>,
     in_flight: AtomicUsize,
-    /// Receives that brought nothing.
-    empty: AtomicUsize,
+    /// Receives that have begun. The next two are positions in this count, from 1.
+    receives: AtomicUsize,
+    /// The last receive that brought nothing.
+    last_empty: AtomicUsize,
+    /// The last receive that had begun when a message was settled.
+    last_settled: AtomicUsize,
+    /// Until when a limit keeps the worker from taking more.
+    held_until: Mutex<Timestamp>,
+    clock: ManualClock,
     paused: AtomicUsize,
     /// What was not done and not deferred, and what came with an attempt behind it.
     burned: Mutex<Vec<Settlement>>,
 }
 
 impl Watched {
-    fn new(queue: Arc<dyn LeadQueue>) -> Self {
-        let zero = || AtomicUsize::new(0);
-        Self { queue, in_flight: zero(), empty: zero(), paused: zero(), burned: Mutex::default() }
+    fn new(house: &House) -> Self {
+        Self {
+            queue: Arc::clone(&house.queue),
+            in_flight: AtomicUsize::default(),
+            receives: AtomicUsize::default(),
+            last_empty: AtomicUsize::default(),
+            last_settled: AtomicUsize::default(),
+            held_until: Mutex::default(),
+            clock: house.clock.clone(),
+            paused: AtomicUsize::default(),
+            burned: Mutex::default(),
+        }
     }
 }
 
@@ -143,9 +160,12 @@ impl LeadQueue for Watched {
     }
 
     async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError> {
+        let receive = self.receives.fetch_add(1, SeqCst) + 1;
         let messages = self.queue.receive(max).await?;
         self.in_flight.fetch_add(messages.len(), SeqCst);
-        self.empty.fetch_add(usize::from(messages.is_empty()), SeqCst);
+        if messages.is_empty() {
+            self.last_empty.store(receive, SeqCst);
+        }
         Ok(messages)
     }
 
@@ -157,7 +177,15 @@ impl LeadQueue for Watched {
         if let Settlement::Retry { .. } | Settlement::DeadLetter { .. } = settlement {
             self.burned.lock().unwrap().push(settlement.clone());
         }
+        if let Settlement::Defer { after, failure } = settlement
+            && failure.ends_by_itself
+        {
+            let until = self.clock.now() + *after;
+            let mut held = self.held_until.lock().unwrap();
+            *held = until.max(*held);
+        }
         let settled = self.queue.settle(receipt, settlement).await;
+        self.last_settled.store(self.receives.load(SeqCst), SeqCst);
         self.in_flight.fetch_sub(1, SeqCst);
         settled
     }
