@@ -1,4 +1,4 @@
-"""What `with-postgres` and `with-redis` share: a server of its own for one command, from the system's packages."""
+"""What the `with-` scripts share: a server of its own for one command."""
 
 import contextlib
 import fcntl
@@ -107,7 +107,7 @@ def command_line():
     """What to run. From here on, a signal ends this script in the orderly way."""
     command = sys.argv[1:]
     if not command:
-        fail(f"usage: scripts/{name()} COMMAND [ARGUMENT...]")
+        fail(f"usage: {sys.argv[0]} COMMAND [ARGUMENT...]")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     return command

@@ -6,26 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { aws, endpoint } from './aws.ts';
 import { standIns, temporaryFolder } from './binaries.ts';
 
 const root = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
-const endpoint = process.env.AWS_ENDPOINT_URL;
-
-/** An AWS call as the emulator takes it: signed by nobody, for an account and region of its own. */
-async function aws(service: string, action: string, input: object): Promise<any> {
-  const answer = await fetch(endpoint!, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/x-amz-json-1.1',
-      'x-amz-target': action,
-      authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
-    },
-    body: JSON.stringify(input),
-  });
-  const text = await answer.text();
-  assert.ok(answer.ok, `${action}: ${text}`);
-  return JSON.parse(text);
-}
 
 async function get(path: string): Promise<any> {
   const answer = await fetch(`${endpoint}${path}`);

@@ -166,11 +166,12 @@ impl Drop for Emulator {
     }
 }
 
-/// A name that nobody has used, also not in an earlier run on the same emulator.
+/// A name that nobody has used, also not in an earlier run on the same emulator. At least 32 characters, as Secrets Manager
+/// wants of a request's token, and fit for a bucket.
 fn new_name() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    format!("test-{}-{now}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    format!("test-{}-{now}-{:010}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 fn client() -> anyhow::Result<Client> {
