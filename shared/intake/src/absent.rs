@@ -15,7 +15,7 @@ use crate::reading::Reading;
 /// sender's way of writing nothing.
 pub(crate) fn tidy_text(text: &str) -> Option<String> {
     let line = one_line(text);
-    (!matches!(line.as_str(), "" | "null" | "NULL")).then_some(line)
+    (!matches!(line.as_str(), "" | "null" | "NULL" | "undefined" | "[object Object]")).then_some(line)
 }
 
 /// [`tidy_text`] for a text that may be `NULL`.
@@ -43,10 +43,21 @@ fn decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a text holds a `{{token}}`, which a sender's template should have replaced; percent-encoded, too.
+/// Whether a text holds a `{{token}}`, which a sender's template should have replaced; percent-encoded, too. Or whether it is,
+/// as a whole, a merge tag of Mailchimp (`*|FNAME|*`), of Salesforce's marketing products (`%%first_name%%`) or of a script's
+/// template (`${name}`): within a text these may be meant.
 pub(crate) fn holds_token(text: &str) -> bool {
     let holds = |open, close| text.find(open).is_some_and(|start| text[start..].contains(close));
-    holds("{{", "}}") || holds("%7B%7B", "%7D%7D") || holds("%7b%7b", "%7d%7d")
+    let is = |open, close| {
+        let name = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        name.is_some_and(|name| !name.is_empty())
+    };
+    holds("{{", "}}")
+        || holds("%7B%7B", "%7D%7D")
+        || holds("%7b%7b", "%7d%7d")
+        || is("*|", "|*")
+        || is("%%", "%%")
+        || is("${", "}")
 }
 
 /// Cuts a text to so many characters; none where it fits.
@@ -149,6 +160,8 @@ mod tests {
     fn a_family_named_null_keeps_its_name() {
         assert_eq!(tidy_text("Null").as_deref(), Some("Null"));
         assert_eq!(tidy_text(" null\n"), None);
+        assert_eq!(tidy_text("undefined"), None);
+        assert_eq!(tidy_text("Undefined Systems Ltd").as_deref(), Some("Undefined Systems Ltd"));
     }
 
     #[test]

@@ -268,6 +268,9 @@ fn unreplaced_tokens_are_refused_as_identity() {
         "a {{program.Name}}",
         "&#123;{x}}",
         "%7B%7Blead.X%7D%7D",
+        " *|CAMPAIGN_UID|*",
+        "%%emailaddr%%",
+        "${email}",
     ] {
         for field in ["email", "campaign_id"] {
             let rejection = parse_lead(&with(field, token.into())).unwrap_err();
@@ -277,7 +280,9 @@ fn unreplaced_tokens_are_refused_as_identity() {
     }
     let form = b"email=ann%40example.com&campaign_id=%7B%7Bprogram.Name%7D%7D";
     assert!(parse_lead(form).unwrap_err().message.contains("was not replaced"));
-    assert_eq!(parse("campaign_id", json!("[[spring]] {a}")).campaign_id.as_str(), "[[spring]] {a}");
+    for campaign in ["[[spring]] {a}", "50%% off, ${2} *|only|* today"] {
+        assert_eq!(parse("campaign_id", json!(campaign)).campaign_id.as_str(), campaign);
+    }
 }
 
 #[test]
