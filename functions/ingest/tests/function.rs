@@ -169,6 +169,24 @@ fn without_a_secret_no_webhook_is_told_from_a_strangers() {
     assert_eq!(world.emulator.receive(&world.queue).unwrap(), Vec::<Value>::new());
 }
 
+#[test]
+fn a_manager_of_secrets_that_hangs_is_asked_three_times() {
+    let (endpoint, connections) = queue_that_hangs(usize::MAX);
+    let function = Function::start(
+        env!("CARGO_BIN_EXE_ingest"),
+        &[
+            ("AWS_ENDPOINT_URL", &endpoint),
+            ("QUEUE_URL", &format!("{endpoint}/000000000000/leads.fifo")),
+            ("OVERFLOW_BUCKET", "overflow"),
+            ("WEBHOOK_SECRETS_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:slow"),
+        ],
+    )
+    .unwrap();
+    let (status, body) = answer(&function, &sample("ingest-rest"));
+    assert_eq!((status, &body["status"]), (503, &"unavailable".into()), "{body}");
+    assert_eq!(connections.load(Ordering::Relaxed), 3, "the function lives to be asked again");
+}
+
 /// SQS on loopback: it takes every connection, lets the first `silent` of them wait for ever, and answers the others.
 fn queue_that_hangs(silent: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -9,6 +10,12 @@ use runtime::aws::{AwsConfig, Secrets};
 use runtime::{ConfigError, Variables};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
+
+/// How long Secrets Manager may take for one try; three of them end before the function's ten seconds.
+const SECRET_TRY: Duration = Duration::from_secs(1);
+
+/// How long to wait before the second try, at most; twice that before the third.
+const SECRET_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Lets in who knows a secret: one of `WEBHOOK_SECRETS`, or of the secret that `WEBHOOK_SECRETS_ARN` names, which may be
 /// rotated while we run.
@@ -32,7 +39,10 @@ impl Door {
     ) -> Result<Self, ConfigError> {
         let source = match (variables.secret("WEBHOOK_SECRETS"), variables.text("WEBHOOK_SECRETS_ARN")) {
             (Some(secrets), _) => Source::Environment(secrets),
-            (None, Some(arn)) => Source::Manager { secrets: Box::new(Secrets::new(aws)?), arn },
+            (None, Some(arn)) => {
+                let secrets = Secrets::new(&runtime::aws::hurried(aws, SECRET_TRY, SECRET_BACKOFF))?;
+                Source::Manager { secrets: Box::new(secrets), arn }
+            }
             (None, None) => {
                 let problem = "must be set: without it anyone could post leads";
                 return Err(ConfigError::new("WEBHOOK_SECRETS_ARN", problem));

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::signed::{Call, SignedCalls};
 use crate::ConfigError;
@@ -17,6 +17,9 @@ const TTL: Duration = Duration::from_mins(5);
 /// How often a secret that was refused is read again at most: whoever sends bad signatures must not spend our quota.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
+/// How long reading a secret again may take before the known one is used.
+const READ_AGAIN_LIMIT: Duration = Duration::from_secs(1);
+
 /// A secret could not be read. Its text names the secret, and holds nothing of it.
 #[derive(Debug, thiserror::Error)]
 #[error("secret {arn}: {problem}")]
@@ -25,7 +28,8 @@ pub struct SecretError {
     problem: String,
 }
 
-/// Secrets in AWS Secrets Manager, kept in memory for five minutes, and for longer while Secrets Manager is away.
+/// Secrets in AWS Secrets Manager, kept in memory for five minutes, and for longer while Secrets Manager is away or slow. The
+/// first read of a secret takes as long as the configuration allows, each later one a second.
 pub struct Secrets {
     manager: SignedCalls,
     known: Mutex<HashMap<String, Known>>,
@@ -64,7 +68,13 @@ impl Secrets {
         if let Some(known) = known.get(arn).filter(|known| known.read_at.elapsed() < age) {
             return Ok(known.value.clone());
         }
-        match self.read(arn).await {
+        let read = if known.contains_key(arn) {
+            let late = |_| Err(SecretError { arn: arn.to_owned(), problem: "no answer in time".to_owned() });
+            timeout(READ_AGAIN_LIMIT, self.read(arn)).await.unwrap_or_else(late)
+        } else {
+            self.read(arn).await
+        };
+        match read {
             Ok(value) => {
                 known.insert(arn.to_owned(), Known { value: value.clone(), read_at: Instant::now() });
                 Ok(value)
@@ -100,5 +110,59 @@ impl Secrets {
             .map(SecretString::from)
             .filter(|secret| !secret.expose_secret().trim().is_empty())
             .ok_or_else(|| problem("holds no text".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::Variables;
+
+    /// A secret's text, from a Secrets Manager that answers once and then takes connections without a word.
+    async fn answering_once() -> (Secrets, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            answer(listener.accept().await.unwrap().0).await;
+            let mut silent = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                silent.push(connection);
+            }
+        });
+        let config = crate::aws::aws_config(&Variables::from_fn(|name| match name {
+            "AWS_ENDPOINT_URL" => Some(endpoint.clone()),
+            "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            _ => None,
+        }));
+        (Secrets::new(&config.unwrap()).unwrap(), serving)
+    }
+
+    async fn answer(mut connection: TcpStream) {
+        let mut read = Vec::new();
+        while !read.ends_with(b"}") {
+            connection.read_buf(&mut read).await.unwrap();
+        }
+        let body = r#"{"SecretString":"hush"}"#;
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        connection.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_known_secret_is_used_while_its_manager_hangs() {
+        let (secrets, serving) = answering_once().await;
+        assert_eq!(secrets.get("arn").await.unwrap().expose_secret(), "hush");
+        tokio::time::pause();
+        tokio::time::advance(TTL).await;
+        let asked = Instant::now();
+        assert_eq!(secrets.get("arn").await.unwrap().expose_secret(), "hush");
+        assert_eq!(asked.elapsed().as_secs(), READ_AGAIN_LIMIT.as_secs());
+        let asked = Instant::now();
+        assert_eq!(secrets.get("arn").await.unwrap().expose_secret(), "hush");
+        assert_eq!(asked.elapsed(), Duration::ZERO, "not asked again by every request");
+        serving.abort();
     }
 }
