@@ -39,6 +39,11 @@ struct RuntimeApi {
 }
 
 impl Function {
+    /// The X-Ray trace that every call is part of, as Lambda writes it
+    /// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html>, tracing header).
+    pub const TRACE: &str =
+        "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0";
+
     /// Starts a binary with nothing in its environment but what Lambda sets, what names the emulator, and what is given.
     pub fn start(binary: &str, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -112,6 +117,7 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
     lock(&api.waiting).insert(id.clone(), call.reply);
     let headers = [
         ("lambda-runtime-aws-request-id", id),
+        ("lambda-runtime-trace-id", Function::TRACE.into()),
         ("lambda-runtime-deadline-ms", (now + TIME).as_millis().to_string()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:test".into()),
         ("content-type", "application/json".into()),

@@ -35,6 +35,14 @@ fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
     assert_eq!(leads, [(LeadStatus::Synced, 2)]);
     let logs = function.logs().join("\n");
     assert!(!logs.contains("@fintech.example") && !logs.contains("@shop.example"), "{logs}");
+    let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let of_messages: Vec<_> = lines.filter(|line| line["spans"][1]["lead_id"].is_string()).collect();
+    assert!(!of_messages.is_empty(), "{logs}");
+    for line in of_messages {
+        let request = &line["spans"][0];
+        assert!(request["requestId"].is_string(), "{line}");
+        assert_eq!(request["xrayTraceId"], Function::TRACE, "{line}");
+    }
 }
 
 #[test]

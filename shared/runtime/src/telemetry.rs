@@ -72,7 +72,8 @@ where
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).compact().boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        // All spans, the outermost first: Lambda's has the request, a message's the lead.
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
     // A second subscriber is refused; the first goes on.
     let _ = Registry::default().with(lines.with_filter(filter)).try_init();
