@@ -7,4 +7,5 @@ export const CHECKS: Record<'ingest' | 'enrich' | 'api', { readonly event: any }
 export function problemOf(
   name: keyof typeof CHECKS,
   invoke: (event: string) => Promise<Answer>,
+  pause?: (seconds: number) => Promise<void>,
 ): Promise<string | undefined>;

@@ -59,17 +59,25 @@ export const CHECKS = {
   },
 };
 
+/** A permission that was just given takes some seconds to be known everywhere. */
+const MAX_REFUSALS = 5;
+const pauseSeconds = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+
 /**
  * What is wrong with a version, or undefined. `invoke` takes an event and returns Lambda's answer to Invoke.
  */
-export async function problemOf(name, invoke) {
+export async function problemOf(name, invoke, pause = pauseSeconds) {
   const { event, problem } = CHECKS[name];
-  try {
-    const { FunctionError, Payload } = await invoke(JSON.stringify(event));
-    if (FunctionError) return `the function fails: ${FunctionError}`;
-    return problem(JSON.parse(Buffer.from(Payload).toString()) ?? {});
-  } catch (error) {
-    return `it cannot be called: ${error.name}`;
+  for (let refusals = 1; ; refusals += 1) {
+    try {
+      const { FunctionError, Payload } = await invoke(JSON.stringify(event));
+      if (FunctionError) return `the function fails: ${FunctionError}`;
+      return problem(JSON.parse(Buffer.from(Payload).toString()) ?? {});
+    } catch (error) {
+      if (error.name !== 'AccessDeniedException' || refusals >= MAX_REFUSALS)
+        return `it cannot be called: ${error.name}`;
+      await pause(5);
+    }
   }
 }
 

@@ -149,7 +149,7 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
   });
   alarms.add('QuarantineFails', {
     alarmDescription:
-      'A rejected body could not be kept: its sender was told what is wrong, and nobody else can see it.',
+      'A rejected body could not be kept: its sender knows what is wrong, and GET /quarantine does not have it.',
     metric: metrics.own('revenueflow_quarantine_failures_total', 'sum', FIVE),
     threshold: 1,
   });
@@ -190,13 +190,12 @@ export function leadAlarms(alarms: Alarms, { stage, data, functions }: Observabi
     threshold: 900,
   });
   alarms.add('AlertFails', {
-    alarmDescription: 'Somebody could not be told of a parked lead: GET /dead-letters has it.',
+    alarmDescription: 'The alert about a parked lead could not be sent: GET /dead-letters has the lead.',
     metric: metrics.own('revenueflow_alert_failures_total', 'sum', FIVE),
     threshold: 1,
   });
   alarms.add('LeadsOverdue', {
-    alarmDescription:
-      'Nobody responded to a lead in the time that the routing rules give: the log names lead and owner.',
+    alarmDescription: 'A lead had no response in the time that the routing rules give: the log names lead and owner.',
     metric: metrics.own('revenueflow_overdue_leads_total', 'sum', turns),
     threshold: 1,
   });

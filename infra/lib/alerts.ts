@@ -1,4 +1,4 @@
-import { Stack } from 'aws-cdk-lib';
+import { Annotations, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as sns from 'aws-cdk-lib/aws-sns';
@@ -21,7 +21,7 @@ export function alertPublishers(stage: Stage): Record<string, string> {
  * Where alarms go. With a policy of its own the topic has no default policy, by which CloudWatch may publish, so the
  * services are named here.
  *
- * Throws where a protected stage has no subscriber: its alarms would reach no person.
+ * Throws where a protected stage has no subscriber, and warns where another one has none: its alarms reach no person.
  */
 export function alertTopic(scope: Construct, stage: Stage, key: kms.IKey): sns.Topic {
   const topic = new sns.Topic(scope, 'Alerts', {
@@ -45,9 +45,13 @@ export function alertTopic(scope: Construct, stage: Stage, key: kms.IKey): sns.T
   if (email) {
     topic.addSubscription(new subscriptions.EmailSubscription(email));
   } else if (stage.protected) {
-    throw new Error(
-      `the alarms of the stage ${stage.name} would reach nobody: set alerts.email in infra/lib/stages.ts, or give -c alertsEmail=ADDRESS`,
-    );
+    throw new Error(unheard(stage));
+  } else if (!stage.emulated) {
+    Annotations.of(topic).addWarningV2('revenueflow:unheard', unheard(stage));
   }
   return topic;
+}
+
+function unheard(stage: Stage): string {
+  return `the alarms of the stage ${stage.name} have no subscriber: set alerts.email in infra/lib/stages.ts, or give -c alertsEmail=ADDRESS`;
 }

@@ -7,7 +7,7 @@ import type { Stage } from './stages.ts';
 
 /**
  * A log group with the stage's key and retention. With a name it takes the place of the one that a service would make
- * at its first line, unencrypted and kept for ever: so it must be there before whoever writes.
+ * at its first line, unencrypted and kept for ever: so it must be there before the service that writes.
  */
 export function logGroup(
   scope: Construct,

@@ -88,7 +88,7 @@ export class Metrics {
     });
   }
 
-  /** How many times faster than the budget allows `POST /leads` fails; fewer than three errors are nobody's evening. */
+  /** How many times faster than the budget allows `POST /leads` fails; fewer than three errors count as none. */
   burnRate(period: Duration): cloudwatch.MathExpression {
     const id = `${period.toMinutes()}m`; // two of these share a graph
     return new cloudwatch.MathExpression({

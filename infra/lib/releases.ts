@@ -127,7 +127,7 @@ function signsOfTrouble(
   };
 }
 
-/** The function that calls the new version before anybody else does: `hook/index.mjs`. */
+/** The function that calls the new version before its first request: `hook/index.mjs`. */
 function checkBefore(scope: Construct, id: Released, stage: Stage, key: kms.IKey, released: RustFunction) {
   const functionName = `CodeDeployHook_${name(stage, id)}`; // the prefix is what AWS's role for CodeDeploy may call
   const log = logGroup(scope, `${id}CheckLog`, stage, key, `/aws/lambda/${functionName}`);
@@ -141,7 +141,7 @@ function checkBefore(scope: Construct, id: Released, stage: Stage, key: kms.IKey
     runtime: lambda.Runtime.NODEJS_24_X,
     handler: 'index.handler',
     code: lambda.Code.fromAsset(fileURLToPath(new URL('../hook', import.meta.url)), { exclude: ['*.d.mts'] }),
-    timeout: Duration.seconds(60),
+    timeout: Duration.seconds(90), // five refusals, and a cold start of the function
     role,
     logGroup: log,
     environment: {

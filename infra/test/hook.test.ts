@@ -23,8 +23,13 @@ test('a version that cannot work is not released', async () => {
 test('a version that fails or cannot be called is not released', async () => {
   const failed = async () => ({ FunctionError: 'Unhandled', Payload: Buffer.from('{}') });
   assert.equal(await problemOf('enrich', failed), 'the function fails: Unhandled');
-  const refused = () => Promise.reject(Object.assign(new Error('no'), { name: 'AccessDeniedException' }));
-  assert.equal(await problemOf('api', refused), 'it cannot be called: AccessDeniedException');
+  let calls = 0;
+  const refused = () => {
+    calls += 1;
+    return Promise.reject(Object.assign(new Error('no'), { name: 'AccessDeniedException' }));
+  };
+  assert.equal(await problemOf('api', refused, async () => {}), 'it cannot be called: AccessDeniedException');
+  assert.equal(calls, 5, 'a new permission takes its time');
 });
 
 test('its requests have the shape that API Gateway sends', () => {

@@ -21,7 +21,7 @@ function admits(statements: any[], service: string, actions: string[]): boolean 
   );
 }
 
-/** Walks from a topic to whoever gets what `service` publishes there. */
+/** Walks from a topic to the subscribers of what `service` publishes there. */
 function subscribers(stage: Synthesized, topicId: string, service: string): string[] {
   const topic = stage.resources()[topicId]!;
   assert.equal(topic.Type, 'AWS::SNS::Topic', topicId);
@@ -115,8 +115,11 @@ export const alarms: Checks = {
     }
     assert.throws(
       () => new Synthesized(shipped('prod')),
-      /would reach nobody: set alerts.email .* -c alertsEmail=ADDRESS/,
+      /prod have no subscriber: set alerts.email .* -c alertsEmail=ADDRESS/,
     );
+    const unheard = new Synthesized(shipped('dev'));
+    const metadata = readFileSync(join(unheard.outdir, 'revenueflow-dev-service.metadata.json'), 'utf8');
+    assert.match(metadata, /alarms of the stage dev have no subscriber/);
   },
 
   D17() {

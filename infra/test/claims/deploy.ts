@@ -111,6 +111,17 @@ export const deploy: Checks = {
       );
       assert.ok(prod.resources()[id]!.DependsOn?.includes(hook), 'the check has to know the version');
     }
+    for (const name of ['ingest', 'enrich', 'api']) {
+      const allowed = prod
+        .of('AWS::IAM::Policy')
+        .filter(({ Properties }) => Properties.PolicyName.startsWith(`${name}CheckRole`))
+        .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+        .map(({ Action, Resource }) => `${[Action].flat().join()} ${said(Resource)}`);
+      assert.equal(allowed.length, 3);
+      assert.match(allowed[0]!, /^logs:CreateLogStream,logs:PutLogEvents \w+CheckLog\w+\.Arn$/);
+      assert.match(allowed[1]!, new RegExp(`^lambda:InvokeFunction ${name}Function\\w+\\.Arn:\\*$`, 'i'));
+      assert.match(allowed[2]!, /^codedeploy:PutLifecycleEventHookExecutionStatus .*:deploymentgroup:/);
+    }
     // What it asks: hook.test.ts.
     const slow = Object.entries(prod.resources()).filter(([, resource]) => 'UpdatePolicy' in resource);
     assert.deepEqual(slow.map(([id]) => id.replace(/Function.*/, '')).sort(), ['Api', 'Enrich', 'Ingest']);
