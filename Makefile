@@ -48,10 +48,12 @@ check: check-text $(CARGO_DENY) $(CARGO_MACHETE) ## Check format, lints, depende
 
 .PHONY: check-infra
 check-infra: infra/node_modules/.installed .tools/python/infra/.installed ## Check the AWS stacks of every stage, without AWS
-	cd infra && node_modules/.bin/tsc && node_modules/.bin/prettier --check --log-level warn '**/*.ts'
+	cd infra && node_modules/.bin/tsc && node_modules/.bin/prettier --check --log-level warn '**/*.ts' 'hook/*'
 	cd infra && ../scripts/with-postgres ../localstack/with-ministack \
 	    node --import tsx --test --test-reporter spec test/*.test.ts
 	.tools/python/infra/bin/cfn-lint -i W3005 -- infra/cdk.out/*/*.template.json
+	.tools/python/infra/bin/python -c 'from tfparse import load_from_path as load; \
+	    assert len(load("infra/terraform").get("aws_cloudformation_stack", [])) == 2, "infra/terraform does not parse"'
 
 .PHONY: deploy-local
 deploy-local: infra/node_modules/.installed ## Build the functions and deploy them to the emulator at AWS_ENDPOINT_URL (ARGS=arm64: built as for AWS)

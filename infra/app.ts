@@ -5,9 +5,14 @@ import { revenueflow } from './lib/app.ts';
 import { stage } from './lib/stages.ts';
 
 const app = new App();
-const binaries: unknown = app.node.tryGetContext('binaries');
+const context = (name: string): unknown => app.node.tryGetContext(name);
+const binaries = context('binaries');
 revenueflow(
-  stage(app.node.tryGetContext('stage'), app.node.tryGetContext('architecture')),
+  stage(context('stage'), {
+    architecture: context('architecture'),
+    alertsEmail: context('alertsEmail'),
+    canary: context('canary'),
+  }),
   typeof binaries === 'string' ? binaries : fileURLToPath(new URL('../target/lambda', import.meta.url)),
   app,
 );

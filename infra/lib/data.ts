@@ -5,12 +5,31 @@ import * as s3 from 'aws-cdk-lib/aws-s3';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
+import { alertPublishers } from './alerts.ts';
 import { Database } from './database.ts';
+import { providerLog } from './logs.ts';
 import { intended } from './nag.ts';
 import { TIMEOUT_SECONDS, name } from './names.ts';
 import { Network } from './network.ts';
 import { Secrets } from './secrets.ts';
 import type { Stage } from './stages.ts';
+
+/**
+ * How often a message is received before SQS moves it to the dead letter queue: the net for a function that cannot start
+ * at all, which with the visibility timeout has an hour. Not less than `MAX_RECEIVE_COUNT` in `shared/queue/src/sqs.rs`,
+ * since the code puts a message back as a copy before that many.
+ */
+const MAX_RECEIVE_COUNT = 20;
+
+/**
+ * How long a message stays hidden whose batch ended without an answer: the function ran into its time limit or died.
+ *
+ * AWS's rule is six times the function's timeout, for batches that wait because the function is throttled. Where the
+ * mapping's concurrency is reserved there are none, so one timeout and the poller's overhead are enough.
+ */
+function visibilitySeconds(stage: Stage): number {
+  return stage.reserved ? TIMEOUT_SECONDS.enrich + 60 : 6 * TIMEOUT_SECONDS.enrich;
+}
 
 /**
  * What holds leads and secrets, apart from the code: a release that goes wrong, or the removal of the other stack, takes
@@ -29,7 +48,8 @@ export class DataStack extends Stack {
 
   constructor(scope: Construct, stage: Stage, props: StackProps) {
     super(scope, name(stage, 'data'), { ...props, terminationProtection: stage.protected });
-    const removalPolicy = stage.protected ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    // What a first deployment that failed has made goes with it: by its fixed name it would be in the way of the next one.
+    const removalPolicy = stage.protected ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
 
     this.key = new kms.Key(this, 'Key', {
       alias: name(stage, 'data'),
@@ -37,7 +57,7 @@ export class DataStack extends Stack {
       enableKeyRotation: true,
       removalPolicy,
     });
-    this.letServicesUseKey();
+    this.letServicesUseKey(stage);
 
     const shared = {
       fifo: true,
@@ -69,8 +89,8 @@ export class DataStack extends Stack {
       // High throughput: the limit and the deduplication are a lead's, not the queue's.
       fifoThroughputLimit: sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
       deduplicationScope: sqs.DeduplicationScope.MESSAGE_GROUP,
-      visibilityTimeout: Duration.seconds(6 * TIMEOUT_SECONDS.enrich),
-      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: 5 },
+      visibilityTimeout: Duration.seconds(visibilitySeconds(stage)),
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVE_COUNT },
     });
 
     this.overflow = new s3.Bucket(this, 'Overflow', {
@@ -90,8 +110,12 @@ export class DataStack extends Stack {
         { id: 'quarantine', prefix: 'quarantine/', expiration: Duration.days(30) },
       ],
       removalPolicy,
-      // Without it a bucket that is not empty keeps its stack from being removed, as it should.
+      // A bucket that is not empty keeps its stack from being removed: as it should, unless the leads are test leads.
+      autoDeleteObjects: !stage.protected && !stage.emulated,
     });
+    if (!stage.protected && !stage.emulated) {
+      providerLog(this, 'Custom::S3AutoDeleteObjectsCustomResourceProvider', stage, this.key);
+    }
     this.overflowArn = this.exportValue(this.overflow.bucketArn, { name: name(stage, 'overflow-arn') }) as string;
     intended(this.overflow, {
       S1: "Written when the queue refuses a lead and read by one function; every object is versioned, and CloudTrail data events are the account owner's choice.",
@@ -110,7 +134,7 @@ export class DataStack extends Stack {
   }
 
   /** Log groups and alarms are encrypted and published by AWS's own services, which have no role of ours. */
-  private letServicesUseKey(): void {
+  private letServicesUseKey(stage: Stage): void {
     this.key.addToResourcePolicy(
       new iam.PolicyStatement({
         sid: 'LogGroups',
@@ -124,14 +148,16 @@ export class DataStack extends Stack {
         },
       }),
     );
-    this.key.addToResourcePolicy(
-      new iam.PolicyStatement({
-        sid: 'Alarms',
-        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
-        actions: ['kms:Decrypt', 'kms:GenerateDataKey*'],
-        resources: ['*'],
-        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
-      }),
-    );
+    for (const [sid, service] of Object.entries(alertPublishers(stage))) {
+      this.key.addToResourcePolicy(
+        new iam.PolicyStatement({
+          sid,
+          principals: [new iam.ServicePrincipal(service)],
+          actions: ['kms:Decrypt', 'kms:GenerateDataKey*'],
+          resources: ['*'],
+          conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+        }),
+      );
+    }
   }
 }

@@ -1,16 +1,16 @@
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Duration, Names, RemovalPolicy } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import * as logs from 'aws-cdk-lib/aws-logs';
 import * as rds from 'aws-cdk-lib/aws-rds';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import * as cr from 'aws-cdk-lib/custom-resources';
 import { Construct } from 'constructs';
 import { readFileSync } from 'node:fs';
 
-import { intended } from './nag.ts';
 import type { RustFunction } from './functions.ts';
+import { logGroup } from './logs.ts';
+import { intended } from './nag.ts';
 import type { Network } from './network.ts';
 import type { Aurora, Stage } from './stages.ts';
 
@@ -71,21 +71,19 @@ export class Database extends Construct {
     });
     if (size.minAcu > 0) {
       // Before the cluster, which would otherwise make it itself, unencrypted and kept for ever.
-      const log = new logs.LogGroup(this, 'Log', {
-        logGroupName: `/aws/rds/cluster/revenueflow-${stage.name}/postgresql`,
-        encryptionKey: key,
-        retention: stage.logDays,
-        removalPolicy: RemovalPolicy.DESTROY,
-      });
-      this.cluster.node.addDependency(log);
+      this.cluster.node.addDependency(
+        logGroup(this, 'Log', stage, key, `/aws/rds/cluster/revenueflow-${stage.name}/postgresql`),
+      );
     }
 
     this.master = this.cluster.secret!;
-    this.cluster.addRotationSingleUser({
+    const rotation = this.cluster.addRotationSingleUser({
       automaticallyAfter: Duration.days(30),
       rotateImmediatelyOnUpdate: false, // not while the role is being made with it
       vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
     });
+    const rotationFunction = Names.uniqueId(rotation).slice(-64); // as CDK names it
+    logGroup(this, 'RotationLog', stage, key, `/aws/lambda/${rotationFunction}`);
 
     const makeRole = {
       service: 'rds-data',
@@ -98,11 +96,7 @@ export class Database extends Construct {
       },
       physicalResourceId: cr.PhysicalResourceId.of(APP_ROLE),
     };
-    const makerLog = new logs.LogGroup(this, 'RoleMakerLog', {
-      encryptionKey: key,
-      retention: stage.logDays,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    const makerLog = logGroup(this, 'RoleMakerLog', stage, key);
     const maker = new iam.Role(this, 'RoleMaker', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
     makerLog.grantWrite(maker);
     this.master.grantRead(maker);

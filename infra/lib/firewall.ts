@@ -1,10 +1,9 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
 import type * as apigateway from 'aws-cdk-lib/aws-apigateway';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import * as logs from 'aws-cdk-lib/aws-logs';
 import * as wafv2 from 'aws-cdk-lib/aws-wafv2';
 import { Construct } from 'constructs';
 
+import { logGroup } from './logs.ts';
 import { name } from './names.ts';
 import type { Stage } from './stages.ts';
 
@@ -19,6 +18,8 @@ export interface FirewallProps {
  * odd, and the functions bound its size. A sender without a User-Agent is let in too, since webhooks often have none.
  */
 const ONLY_COUNT: Record<string, readonly string[]> = {
+  // First: what it refuses has not been looked at by rules about bodies, whose matches would be quoted in the log.
+  AWSManagedRulesAmazonIpReputationList: [],
   AWSManagedRulesCommonRuleSet: [
     'NoUserAgent_HEADER',
     'SizeRestrictions_BODY',
@@ -28,11 +29,15 @@ const ONLY_COUNT: Record<string, readonly string[]> = {
     'GenericRFI_BODY',
   ],
   AWSManagedRulesKnownBadInputsRuleSet: ['JavaDeserializationRCE_BODY', 'Log4JRCE_BODY', 'ReactJSRCE_BODY'],
-  AWSManagedRulesAmazonIpReputationList: [],
 };
 
 /** Headers that prove who sends: they do not belong in a log. */
 const SECRET_HEADERS = ['x-revenueflow-token', 'webhook-signature', 'authorization', 'cookie'];
+
+/** The name of the firewall in CloudWatch's metrics: an account may have one for each stage. */
+export function firewallMetricName(stage: Stage): string {
+  return name(stage, 'api');
+}
 
 export class Firewall extends Construct {
   constructor(scope: Construct, id: string, { stage, key, api }: FirewallProps) {
@@ -43,11 +48,13 @@ export class Firewall extends Construct {
       sampledRequestsEnabled: false, // samples would show headers to whoever reads the console
     });
 
+    const { operators } = stage.http;
+    const groups = Object.entries(ONLY_COUNT);
     const acl = new wafv2.CfnWebACL(this, 'Acl', {
       name: name(stage, 'api'),
       scope: 'REGIONAL',
       defaultAction: { allow: {} },
-      visibilityConfig: watched('all'),
+      visibilityConfig: watched(firewallMetricName(stage)),
       rules: [
         {
           name: 'per-address',
@@ -58,7 +65,7 @@ export class Firewall extends Construct {
           },
           visibilityConfig: watched('per-address'),
         },
-        ...Object.entries(ONLY_COUNT).map(([group, rules], index) => ({
+        ...groups.map(([group, rules], index) => ({
           name: group,
           priority: index + 1,
           overrideAction: { none: {} },
@@ -71,16 +78,22 @@ export class Firewall extends Construct {
           },
           visibilityConfig: watched(group),
         })),
+        ...(operators
+          ? [
+              {
+                name: 'operators',
+                priority: groups.length + 1,
+                action: { block: {} },
+                statement: this.fromElsewhere(stage, operators),
+                visibilityConfig: watched('operators'),
+              },
+            ]
+          : []),
       ],
     });
     new wafv2.CfnWebACLAssociation(this, 'Association', { resourceArn: api.stageArn, webAclArn: acl.attrArn });
 
-    const log = new logs.LogGroup(this, 'Log', {
-      logGroupName: `aws-waf-logs-${name(stage, 'api')}`, // the prefix is WAF's condition
-      encryptionKey: key,
-      retention: stage.logDays,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    const log = logGroup(this, 'Log', stage, key, `aws-waf-logs-${name(stage, 'api')}`); // the prefix is WAF's condition
     new wafv2.CfnLoggingConfiguration(this, 'Logging', {
       resourceArn: acl.attrArn,
       logDestinationConfigs: [log.logGroupRef.logGroupArn],
@@ -88,17 +101,41 @@ export class Firewall extends Construct {
         ...SECRET_HEADERS.map((header) => ({ singleHeader: { Name: header } })),
         { queryString: {} }, // may hold an address to look for
       ],
-      // Only what was stopped or counted: the rest is in the access log.
+      // Only what was stopped: the rest is in the access log. An entry of what was only counted would quote the body.
       loggingFilter: {
         DefaultBehavior: 'DROP',
         Filters: [
           {
             Behavior: 'KEEP',
             Requirement: 'MEETS_ANY',
-            Conditions: [{ ActionCondition: { Action: 'BLOCK' } }, { ActionCondition: { Action: 'COUNT' } }],
+            Conditions: [{ ActionCondition: { Action: 'BLOCK' } }],
           },
         ],
       },
     });
+  }
+  /** A request of an address outside these networks to anything but `POST /leads`. */
+  private fromElsewhere(stage: Stage, operators: readonly string[]): wafv2.CfnWebACL.StatementProperty {
+    const known = new wafv2.CfnIPSet(this, 'Operators', {
+      name: name(stage, 'operators'),
+      scope: 'REGIONAL',
+      ipAddressVersion: 'IPV4', // all that a regional API is reached by
+      addresses: [...operators],
+    });
+    const textTransformations = [{ priority: 0, type: 'NONE' }];
+    const isPost = { fieldToMatch: { method: {} }, positionalConstraint: 'EXACTLY', searchString: 'POST' };
+    // The path begins with the stage's name, or not where the API has a name of its own.
+    const isLeads = { fieldToMatch: { uriPath: {} }, positionalConstraint: 'ENDS_WITH', searchString: '/leads' };
+    const isWebhook = {
+      andStatement: {
+        statements: [isPost, isLeads].map((match) => ({ byteMatchStatement: { ...match, textTransformations } })),
+      },
+    };
+    const isOperator = { ipSetReferenceStatement: { arn: known.attrArn } };
+    return {
+      andStatement: {
+        statements: [isWebhook, isOperator].map((statement) => ({ notStatement: { statement } })),
+      },
+    };
   }
 }

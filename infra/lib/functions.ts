@@ -2,13 +2,14 @@ import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
 import type * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
 import { codeFolder } from './code.ts';
 import type { DataStack } from './data.ts';
+import { logGroup } from './logs.ts';
 import { intended } from './nag.ts';
 import { METRICS_NAMESPACE, TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
 import type { Files } from './settings.ts';
@@ -25,6 +26,11 @@ export interface RustFunctionProps {
   /** Those of the stage's files that it reads. */
   readonly files?: readonly (keyof Files)[];
   readonly reserved?: number;
+  /**
+   * Whether it sends to the queue that calls it. Lambda takes that for a runaway after some 16 rounds and drops the
+   * message, unless the function says that it is meant; a lead that waits for a dependency does more rounds.
+   */
+  readonly feedsItself?: boolean;
 }
 
 type KeyUse = 'kms:Decrypt' | 'kms:GenerateDataKey';
@@ -37,6 +43,7 @@ export class RustFunction extends Construct {
   readonly function: lambda.Function;
   readonly live: lambda.Alias;
   readonly role: iam.Role;
+  readonly log: logs.LogGroup;
   private readonly keyArn: string;
 
   constructor(scope: Construct, id: string, props: RustFunctionProps) {
@@ -47,17 +54,12 @@ export class RustFunction extends Construct {
     const network = props.inVpc ? data.network : undefined;
     const code = codeFolder(props.binaries, props.function, stage, props.files ?? []);
 
-    const logGroup = new logs.LogGroup(this, 'Log', {
-      logGroupName: `/aws/lambda/${functionName}`,
-      encryptionKey: data.key,
-      retention: stage.logDays,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.log = logGroup(this, 'Log', stage, data.key, `/aws/lambda/${functionName}`);
     this.role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
       description: `The function ${functionName}`,
     });
-    logGroup.grantWrite(this.role);
+    this.log.grantWrite(this.role);
     if (network) this.letLambdaAttach(functionName);
 
     this.function = new lambda.Function(this, 'Function', {
@@ -70,8 +72,10 @@ export class RustFunction extends Construct {
       memorySize: 512, // 8 MB are used; the rest buys CPU for the TLS handshakes of a cold start
       timeout: Duration.seconds(TIMEOUT_SECONDS[props.function]),
       role: this.role,
-      logGroup,
+      logGroup: this.log,
       reservedConcurrentExecutions: props.reserved,
+      tracing: stage.emulated ? lambda.Tracing.DISABLED : lambda.Tracing.ACTIVE,
+      recursiveLoop: props.feedsItself ? lambda.RecursiveLoop.ALLOW : undefined,
       ...(network
         ? {
             vpc: network.vpc,
@@ -90,12 +94,10 @@ export class RustFunction extends Construct {
       currentVersionOptions: { removalPolicy: stage.emulated ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN },
     });
     this.live = this.function.addAlias('live');
-    if (network) {
-      intended(this.role, {
-        'IAM5[Resource::*]':
-          "Lambda attaches functions to a VPC with the function's role, and these calls know no resource; the function itself is denied them.",
-      });
-    }
+    intended(this.role, {
+      'IAM5[Resource::*]':
+        "Lambda sends traces, and attaches functions to a VPC, with the function's role, and these calls know no resource; to attach is denied to the function itself.",
+    });
   }
 
   set(variables: Record<string, string>): this {

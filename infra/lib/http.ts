@@ -1,15 +1,19 @@
 import { RemovalPolicy, type Duration } from 'aws-cdk-lib';
 import * as apigateway from 'aws-cdk-lib/aws-apigateway';
+import * as acm from 'aws-cdk-lib/aws-certificatemanager';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type * as lambda from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import type * as logs from 'aws-cdk-lib/aws-logs';
+import * as route53 from 'aws-cdk-lib/aws-route53';
+import * as targets from 'aws-cdk-lib/aws-route53-targets';
 import { Construct } from 'constructs';
 
 import { Firewall } from './firewall.ts';
+import { logGroup } from './logs.ts';
 import { intended } from './nag.ts';
 import { name } from './names.ts';
-import type { Stage } from './stages.ts';
+import type { Domain, Stage } from './stages.ts';
 
 export interface HttpApiProps {
   readonly stage: Stage;
@@ -25,24 +29,41 @@ const ANSWERS: readonly [string, apigateway.ResponseType, string, string][] = [
   ['Throttled', apigateway.ResponseType.THROTTLED, 'throttled', 'too many requests, try again later'],
   ['Filtered', apigateway.ResponseType.WAF_FILTERED, 'forbidden', 'refused by the firewall'],
   ['TooLarge', apigateway.ResponseType.REQUEST_TOO_LARGE, 'body_too_large', 'the body is too large'],
-  ['OurFault', apigateway.ResponseType.DEFAULT_5XX, 'unavailable', 'nothing was accepted, try again later'],
+  // After a timeout the lead may well be on the queue; the same lead again is a duplicate.
+  [
+    'OurFault',
+    apigateway.ResponseType.DEFAULT_5XX,
+    'unavailable',
+    'it is not known whether the lead was accepted: send it again later',
+  ],
   ['TheirFault', apigateway.ResponseType.DEFAULT_4XX, 'bad_request', 'the request cannot be answered'],
 ];
+
+/** TLS 1.2 and newer; the default would still speak TLS 1.0. */
+const TLS_POLICY = apigateway.SecurityPolicy.TLS13_1_2_PFS_PQ_2025_09;
+
+/**
+ * What is logged and measured of a route. For each entry of the stage: one for a single method replaces the stage's as a
+ * whole, and what it leaves out is off.
+ */
+const WATCHED = {
+  metricsEnabled: true,
+  loggingLevel: apigateway.MethodLoggingLevel.ERROR,
+  dataTraceEnabled: false, // bodies hold personal data
+};
 
 /** A REST API, since only these can have a firewall. */
 export class HttpApi extends Construct {
   readonly api: apigateway.RestApi;
+  readonly accessLog: logs.LogGroup;
+  /** The address of the routes, with a slash at the end. */
+  readonly url: string;
   readonly #stageName: string;
 
   constructor(scope: Construct, id: string, { stage, key, ingest, operate }: HttpApiProps) {
     super(scope, id);
     this.#stageName = stage.name;
-    const accessLog = new logs.LogGroup(this, 'AccessLog', {
-      logGroupName: `/aws/apigateway/${name(stage, 'access')}`,
-      encryptionKey: key,
-      retention: stage.logDays,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
+    this.accessLog = logGroup(this, 'AccessLog', stage, key, `/aws/apigateway/${name(stage, 'access')}`);
 
     this.api = new apigateway.RestApi(this, 'Api', {
       restApiName: name(stage, 'api'),
@@ -52,22 +73,24 @@ export class HttpApi extends Construct {
       cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN,
       deployOptions: {
         stageName: stage.name,
-        metricsEnabled: true,
-        loggingLevel: apigateway.MethodLoggingLevel.ERROR,
-        dataTraceEnabled: false, // bodies hold personal data
+        ...WATCHED,
+        tracingEnabled: !stage.emulated,
         throttlingRateLimit: stage.http.operate.perSecond,
         throttlingBurstLimit: stage.http.operate.burst,
         methodOptions: {
           '/leads/POST': {
+            ...WATCHED,
             throttlingRateLimit: stage.http.ingest.perSecond,
             throttlingBurstLimit: stage.http.ingest.burst,
           },
         },
-        accessLogDestination: new apigateway.LogGroupLogDestination(accessLog),
+        accessLogDestination: new apigateway.LogGroupLogDestination(this.accessLog),
         accessLogFormat: apigateway.AccessLogFormat.custom(
           // The resource, not the path or the query: what senders and operators write there may be personal.
           JSON.stringify({
             request_id: apigateway.AccessLogField.contextRequestId(),
+            function_request_id: '$context.integration.requestId', // the one in the function's own log
+            trace_id: apigateway.AccessLogField.contextXrayTraceId(),
             time: apigateway.AccessLogField.contextRequestTimeEpoch(),
             address: apigateway.AccessLogField.contextIdentitySourceIp(),
             method: apigateway.AccessLogField.contextHttpMethod(),
@@ -84,9 +107,13 @@ export class HttpApi extends Construct {
       },
     });
     this.api.node.tryRemoveChild('Endpoint'); // an output by a name that nobody can guess
-    const raw = this.api.node.defaultChild as apigateway.CfnRestApi;
-    raw.securityPolicy = 'SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09'; // the default would still speak TLS 1.0
-    raw.endpointAccessMode = 'STRICT';
+    if (!stage.emulated) {
+      const raw = this.api.node.defaultChild as apigateway.CfnRestApi;
+      raw.securityPolicy = TLS_POLICY;
+      raw.endpointAccessMode = 'STRICT';
+    }
+    const errors = `API-Gateway-Execution-Logs_${this.api.restApiId}/${stage.name}`; // as API Gateway names it
+    this.api.deploymentStage.node.addDependency(logGroup(this, 'ExecutionLog', stage, key, errors));
 
     const call = (alias: lambda.Alias) => new apigateway.LambdaIntegration(alias, { allowTestInvoke: false });
     const leads = this.api.root.addResource('leads');
@@ -103,6 +130,10 @@ export class HttpApi extends Construct {
       });
     }
 
+    const { domain } = stage.http;
+    if (domain) this.giveName(domain);
+    this.url = domain ? `https://${domain.name}/` : this.api.url;
+
     if (!stage.emulated) new Firewall(this, 'Firewall', { stage, key, api: this.api.deploymentStage });
     intended(this.api, {
       APIG2: 'The functions check what they are sent, and say what is wrong with it in a form senders understand.',
@@ -110,6 +141,29 @@ export class HttpApi extends Construct {
       COG4: 'Senders are machines and operators have a token; there are no users to keep in a pool.',
       'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]':
         'What API Gateway needs to write logs, once for the account and region.',
+    });
+  }
+
+  /** A name that can be moved to another API, or to another region, without a change at the senders. */
+  private giveName(domain: Domain): void {
+    const zone = route53.HostedZone.fromHostedZoneAttributes(this, 'Zone', {
+      hostedZoneId: domain.zone.id,
+      zoneName: domain.zone.name,
+    });
+    const named = this.api.addDomainName('Domain', {
+      domainName: domain.name,
+      certificate: new acm.Certificate(this, 'Certificate', {
+        domainName: domain.name,
+        validation: acm.CertificateValidation.fromDns(zone),
+      }),
+      endpointType: apigateway.EndpointType.REGIONAL,
+      securityPolicy: TLS_POLICY,
+      endpointAccessMode: apigateway.EndpointAccessMode.STRICT,
+    });
+    new route53.ARecord(this, 'Address', {
+      zone,
+      recordName: domain.name,
+      target: route53.RecordTarget.fromAlias(new targets.ApiGatewayDomain(named)),
     });
   }
 

@@ -1,9 +1,8 @@
-import { RemovalPolicy } from 'aws-cdk-lib';
 import * as ec2 from 'aws-cdk-lib/aws-ec2';
 import type * as kms from 'aws-cdk-lib/aws-kms';
-import * as logs from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
+import { logGroup } from './logs.ts';
 import type { Stage } from './stages.ts';
 
 /**
@@ -33,13 +32,7 @@ export class Network extends Construct {
     });
     this.vpc.addFlowLog('Refused', {
       trafficType: ec2.FlowLogTrafficType.REJECT,
-      destination: ec2.FlowLogDestination.toCloudWatchLogs(
-        new logs.LogGroup(this, 'FlowLogs', {
-          encryptionKey: key,
-          retention: stage.logDays,
-          removalPolicy: RemovalPolicy.DESTROY,
-        }),
-      ),
+      destination: ec2.FlowLogDestination.toCloudWatchLogs(logGroup(this, 'FlowLogs', stage, key)),
     });
 
     this.functions = new ec2.SecurityGroup(this, 'Functions', {

@@ -1,5 +1,6 @@
 -- The role of the functions, which signs in with IAM tokens. Run by the master at a deployment, any number of times.
--- The master is not made a member of it: a member of a member of rds_iam cannot sign in with its password any more.
+-- The master is not granted it: a member of a member of rds_iam cannot sign in with its password any more. From PostgreSQL 16
+-- on its maker is a member all the same, without the right to use or to become it (docs/deploy.md, the database's roles).
 DO $$
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'revenueflow_app') THEN

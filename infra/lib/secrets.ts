@@ -1,4 +1,4 @@
-import { SecretValue, type RemovalPolicy } from 'aws-cdk-lib';
+import { SecretValue, Stack, type RemovalPolicy } from 'aws-cdk-lib';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import * as secretsmanager from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
@@ -15,13 +15,13 @@ export class Secrets extends Construct {
   readonly webhook: secretsmanager.Secret;
   /** The bearer token of operators. */
   readonly adminToken: secretsmanager.Secret;
-  /** The CRM's variables as one JSON object: `SALESFORCE_*` or `HUBSPOT_*`. */
+  /** The CRM's variables as one JSON object: `SALESFORCE_*` or `HUBSPOT_*`; undefined where no function reads it. */
   readonly crm: secretsmanager.Secret | undefined;
-  /** The enrichment providers' variables as one JSON object. */
+  /** The enrichment providers' variables as one JSON object; undefined where no function reads it. */
   readonly enrichment: secretsmanager.Secret | undefined;
-  /** The variables of an AI with a key of its own as one JSON object: `GEMINI_API_KEY`. */
+  /** The variables of an AI with a key of its own as one JSON object: `GEMINI_API_KEY`; undefined where no function reads it. */
   readonly ai: secretsmanager.Secret | undefined;
-  /** A Slack-compatible address that dead letters are posted to. */
+  /** A Slack-compatible address that dead letters are posted to; undefined where no function reads it. */
   readonly alertWebhook: secretsmanager.Secret | undefined;
 
   constructor(scope: Construct, stage: Stage, key: kms.IKey, removalPolicy: RemovalPolicy) {
@@ -54,14 +54,24 @@ export class Secrets extends Construct {
       'Bearer token of the operators',
       known('local-admin-token-for-made-up-leads'),
     );
-    this.crm = stage.crm === 'mock' ? undefined : secret('crm', 'CRM variables, a JSON object', '{}');
-    this.enrichment = stage.enrichment.every((provider) => provider === 'fixtures')
-      ? undefined
-      : secret('enrichment', 'Enrichment variables, a JSON object', '{}');
-    const asksGemini = stage.ai.provider === 'gemini' || (stage.ai.provider === 'bedrock' && stage.ai.fallback);
-    this.ai = asksGemini ? secret('ai', 'AI variables, a JSON object', '{}') : undefined;
-    this.alertWebhook = stage.alerts.webhook
-      ? secret('alert-webhook', 'Address that dead letters are posted to', 'https://example.invalid/not-set')
-      : undefined;
+    // All of them are there and exported in every stage. A provider can then be switched off: an export that the other stack
+    // still imports cannot be deleted, and a secret that was retained cannot be made again by its name.
+    const optional = (what: string, description: string, atFirst: string, isRead: boolean) => {
+      const made = secret(what, description, atFirst);
+      Stack.of(this).exportValue(made.secretArn);
+      return isRead ? made : undefined;
+    };
+    const isAskingGemini =
+      stage.ai.provider === 'gemini' || (stage.ai.provider === 'bedrock' && stage.ai.fallback !== undefined);
+    const isEnriching = stage.enrichment.some((provider) => provider !== 'fixtures');
+    this.crm = optional('crm', 'CRM variables, a JSON object', '{}', stage.crm !== 'mock');
+    this.enrichment = optional('enrichment', 'Enrichment variables, a JSON object', '{}', isEnriching);
+    this.ai = optional('ai', 'AI variables, a JSON object', '{}', isAskingGemini);
+    this.alertWebhook = optional(
+      'alert-webhook',
+      'Address that dead letters are posted to',
+      'https://example.invalid/not-set',
+      stage.alerts.webhook,
+    );
   }
 }

@@ -1,25 +1,29 @@
 import { CfnOutput, CfnParameter, Duration, Stack, type StackProps } from 'aws-cdk-lib';
-import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
-import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as events from 'aws-cdk-lib/aws-events';
 import * as targets from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
-import * as sns from 'aws-cdk-lib/aws-sns';
-import * as subscriptions from 'aws-cdk-lib/aws-sns-subscriptions';
+import type * as sns from 'aws-cdk-lib/aws-sns';
 import * as triggers from 'aws-cdk-lib/triggers';
 import type { Construct } from 'constructs';
 
+import { alertTopic } from './alerts.ts';
+import { BillGuard } from './budget.ts';
 import type { DataStack } from './data.ts';
-import { RustFunction } from './functions.ts';
+import { RustFunction, type RustFunctionProps } from './functions.ts';
 import { HttpApi } from './http.ts';
+import { providerLog } from './logs.ts';
 import { intended } from './nag.ts';
-import { AI_TIMEOUT_SECONDS, METRICS_NAMESPACE, TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
+import { AI_TIMEOUT_SECONDS, TIMEOUT_SECONDS, name, type FunctionName } from './names.ts';
 import { Observability } from './observability.ts';
+import { shiftSlowly } from './releases.ts';
 import { FILES, variables, type Files } from './settings.ts';
 import type { Stage } from './stages.ts';
 
 const ALL_FILES = Object.keys(FILES) as (keyof Files)[];
+
+/** Prefixes of Bedrock's inference profiles: those that `shared/analysis/src/models.rs` knows. */
+const PROFILES = ['global.', 'us.', 'eu.', 'apac.', 'us-gov.', 'jp.', 'au.'];
 
 /** The code and what calls it. All of it can be removed and deployed again without loss. */
 export class ServiceStack extends Stack {
@@ -28,18 +32,13 @@ export class ServiceStack extends Stack {
   private readonly binaries: string;
 
   constructor(scope: Construct, stage: Stage, data: DataStack, binaries: string, props: StackProps) {
-    super(scope, name(stage, 'service'), props);
+    super(scope, name(stage, 'service'), { ...props, terminationProtection: stage.protected });
     this.stage = stage;
     this.data = data;
     this.binaries = binaries;
 
-    const alerts = new sns.Topic(this, 'Alerts', {
-      topicName: name(stage, 'alerts'),
-      displayName: `RevenueFlow ${stage.name}`,
-      masterKey: data.key,
-      enforceSSL: true,
-    });
-    if (stage.alerts.email) alerts.addSubscription(new subscriptions.EmailSubscription(stage.alerts.email));
+    const alerts = alertTopic(this, stage, data.key);
+    if (stage.costs) new BillGuard(this, 'Bill', stage, stage.costs, alerts);
 
     const ingest = this.ingest();
     const enrich = this.enrich();
@@ -56,17 +55,13 @@ export class ServiceStack extends Stack {
         data,
         alerts,
         http,
-        ingest: ingest.function,
-        enrich: enrich.function,
-        deadLetter: deadLetter.function,
-        janitor: janitor.function,
-        api: api.function,
+        functions: { ingest, enrich, deadLetter, janitor, api },
       });
     }
-    if (stage.canary) this.shiftSlowly({ ingest, enrich, api }, http);
+    if (stage.canary) shiftSlowly(this, { stage, key: data.key, functions: { ingest, enrich, api }, http });
 
-    new CfnOutput(this, 'WebhookUrl', { value: http.api.urlForPath('/leads') });
-    new CfnOutput(this, 'ApiUrl', { value: http.api.url });
+    new CfnOutput(this, 'WebhookUrl', { value: `${http.url}leads` });
+    new CfnOutput(this, 'ApiUrl', { value: http.url });
     new CfnOutput(this, 'AlertTopicArn', { value: alerts.topicArn });
   }
 
@@ -85,7 +80,12 @@ export class ServiceStack extends Stack {
   }
 
   private enrich(): RustFunction {
-    const enrich = this.function('enrich', { inVpc: true, files: ALL_FILES, reserved: this.stage.reserved?.enrich });
+    const enrich = this.function('enrich', {
+      inVpc: true,
+      files: ALL_FILES,
+      reserved: this.stage.reserved?.enrich,
+      feedsItself: true,
+    });
     return this.admitToDatabase(this.admitToDependencies(enrich)).set({
       QUEUE_URL: this.data.queue.queueUrl,
       DLQ_URL: this.data.deadLetters.queueUrl,
@@ -126,7 +126,9 @@ export class ServiceStack extends Stack {
 
   private janitor(enrich: RustFunction, mappingId: string): RustFunction {
     const { queue, overflow, overflowArn } = this.data;
-    const janitor = this.function('janitor', { inVpc: true, files: ALL_FILES });
+    const janitor = this.function('janitor', { inVpc: true, files: ALL_FILES, reserved: this.stage.reserved?.janitor });
+    // A round that fails is not repeated, and one that cannot begin is not kept: the next one does the same.
+    janitor.live.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.minutes(1) });
     janitor.maySendTo(queue);
     janitor.may(['s3:ListBucket'], overflowArn);
     janitor.may(['s3:GetObject', 's3:DeleteObject'], `${overflowArn}/*`, { service: 's3', actions: ['kms:Decrypt'] });
@@ -145,10 +147,7 @@ export class ServiceStack extends Stack {
       ruleName: name(this.stage, 'janitor'),
       description: 'RevenueFlow: probe, resume, reconcile',
       schedule: events.Schedule.rate(Duration.minutes(every)),
-      targets: [
-        // A round that fails is not repeated: the next one does the same.
-        new targets.LambdaFunction(janitor.live, { retryAttempts: 0, maxEventAge: Duration.minutes(1) }),
-      ],
+      targets: [new targets.LambdaFunction(janitor.live, { retryAttempts: 0, maxEventAge: Duration.minutes(1) })],
     });
     return this.admitToDatabase(this.admitToDependencies(janitor)).set({
       QUEUE_URL: queue.queueUrl,
@@ -180,13 +179,14 @@ export class ServiceStack extends Stack {
       timeout: Duration.seconds(TIMEOUT_SECONDS.migrate - 60),
       executeAfter: [migrate],
     });
+    providerLog(this, 'AWSCDK.TriggerCustomResourceProviderCustomResourceProvider', this.stage, this.data.key);
     // The versions wait, not the functions: the code that answers `live` changes only with its version.
     for (const other of others) run.executeBefore(other.function.currentVersion, other.live);
   }
 
   private function(
     function_: FunctionName,
-    props: { inVpc: boolean; files?: readonly (keyof Files)[]; reserved?: number },
+    props: Pick<RustFunctionProps, 'inVpc' | 'files' | 'reserved' | 'feedsItself'>,
   ): RustFunction {
     const { stage, data, binaries } = this;
     const id = function_.replace(/(^|-)[a-z]/g, (start) => start.slice(-1).toUpperCase());
@@ -247,8 +247,9 @@ export class ServiceStack extends Stack {
 
   /** One model, and only through its inference profile, which picks the region. */
   private admitToModel(role: iam.Role, modelId: string): void {
-    const [, model] = /^(?:us|eu|apac|global)\.(.+)$/.exec(modelId) ?? [];
-    if (!model) throw new Error(`${modelId} names no inference profile (global., us., eu., apac.)`);
+    const prefix = PROFILES.find((prefix) => modelId.startsWith(prefix));
+    if (!prefix) throw new Error(`${modelId} names no inference profile (${PROFILES.join(', ')})`);
+    const model = modelId.slice(prefix.length);
     const profile = this.formatArn({ service: 'bedrock', resource: 'inference-profile', resourceName: modelId });
     const foundation = `arn:${this.partition}:bedrock:*::foundation-model/${model}`;
     role.addToPolicy(new iam.PolicyStatement({ actions: ['bedrock:InvokeModel'], resources: [profile] }));
@@ -263,69 +264,5 @@ export class ServiceStack extends Stack {
       [`IAM5[Resource::${foundation}]`]:
         'One model in whatever region the inference profile picks, and only through the profile.',
     });
-  }
-
-  /**
-   * A tenth of the calls go to a new version for five minutes; an alarm turns all of them back. A function that fails is
-   * the least of it: `ingest` and `api` then answer 503, and `enrich` hands its batches back.
-   */
-  private shiftSlowly(functions: Record<'ingest' | 'enrich' | 'api', RustFunction>, http: HttpApi): void {
-    const application = new codedeploy.LambdaApplication(this, 'Releases', {
-      applicationName: name(this.stage, 'releases'),
-    });
-    const minute = Duration.minutes(1);
-    const version = functions.enrich.function.currentVersion.version;
-    const trouble = (kind: string, threshold: number) => ({
-      metric: new cloudwatch.Metric({
-        namespace: METRICS_NAMESPACE,
-        metricName: 'revenueflow_release_trouble_total',
-        dimensionsMap: { stage: this.stage.name, kind, version },
-        statistic: 'sum',
-        period: minute,
-      }),
-      threshold,
-      alarmDescription: `The new version of enrich: ${kind}; a release under way is turned back.`,
-    });
-    const answers = (routes: [method: string, resource: string][]) => ({
-      metric: http.answersOfOurFault(routes, minute),
-      threshold: 3,
-      alarmDescription: 'Requests are answered with 5xx; a release under way is turned back.',
-    });
-    const alarms = {
-      ingest: { Answers: answers([['POST', '/leads']]) },
-      // Single leads are given up on any day.
-      enrich: { NotReady: trouble('not_ready', 3), GivenUp: trouble('given_up', 10) },
-      api: {
-        Answers: answers(['/', '/leads', '/leads/{proxy+}', '/{proxy+}'].map((resource) => ['ANY', resource])),
-      },
-    };
-    for (const id of ['ingest', 'enrich', 'api'] as const) {
-      const { live } = functions[id];
-      const errors = {
-        metric: live.metricErrors({ period: minute, statistic: 'sum' }),
-        threshold: 3,
-        alarmDescription: 'The function fails; a release under way is turned back.',
-      };
-      const watched = Object.entries({ Errors: errors, ...alarms[id] }).map(
-        ([what, props]) =>
-          new cloudwatch.Alarm(this, `${id}Release${what}`, {
-            ...props,
-            alarmName: name(this.stage, `${id}-release-${what.replace(/(?!^)[A-Z]/g, '-$&').toLowerCase()}`),
-            evaluationPeriods: 1,
-            comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
-          }),
-      );
-      const group = new codedeploy.LambdaDeploymentGroup(this, `${id}Release`, {
-        application,
-        alias: live,
-        deploymentConfig: codedeploy.LambdaDeploymentConfig.CANARY_10PERCENT_5MINUTES,
-        alarms: watched,
-      });
-      intended(group, {
-        'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]':
-          "AWS's own narrow role for CodeDeploy on Lambda.",
-      });
-    }
   }
 }

@@ -44,6 +44,7 @@ export interface Stage {
     /** At least `enrich.maxConcurrency`: the mapping's pollers know nothing of it and burn receives when it is less. */
     readonly enrich: number;
     readonly deadLetter: number;
+    readonly janitor: number;
     readonly api: number;
   };
   readonly http: {
@@ -53,15 +54,36 @@ export interface Stage {
     readonly operate: Rate;
     /** Requests from one address in five minutes before it is refused: senders post from few addresses, so it is high. */
     readonly perAddress: number;
+    /** IPv4 networks that may use the routes of operators (all but `POST /leads`); everybody with the token by default. */
+    readonly operators?: readonly string[];
+    /** A name of its own, which outlives the API and can be moved to another region. */
+    readonly domain?: Domain;
   };
   readonly alerts: {
-    /** Gets every alarm; must confirm the subscription once. */
+    /**
+     * Gets every alarm; must confirm the subscription once. `-c alertsEmail=ADDRESS` gives or overrides it. A protected
+     * stage needs one.
+     */
     readonly email?: string;
+    /** An alarm when no webhook came for so many hours, 1 to 24. */
+    readonly quietHours?: number;
     /** Whether dead letters are also posted to a Slack-compatible address, kept in a secret. */
     readonly webhook: boolean;
   };
-  /** Shift a tenth of the traffic to a new version, watch for five minutes, and turn back on an alarm. */
+  /** Guards the bill of the whole account: a budget is not split by stage. */
+  readonly costs?: {
+    /** US dollars a month. An alert at 80 and 100 % of it, and when the forecast exceeds it. */
+    readonly monthlyUsd: number;
+    /**
+     * ARN of the account's Cost Anomaly monitor. An account has one monitor of services, usually made by AWS already, so
+     * the stage does not make another (docs/deploy.md says how to find it).
+     */
+    readonly anomalyMonitor?: string;
+  };
+  /** Call the new version before its first request, shift a tenth of the traffic to it, watch for five minutes, and turn back on an alarm. */
   readonly canary: boolean;
+  /** This deployment shifts everything at once, without looking at alarms: `-c canary=false`. */
+  readonly atOnce?: boolean;
   readonly logDays: 7 | 30 | 90;
 }
 
@@ -72,6 +94,13 @@ export interface Aurora {
   /** Readers to fail over to, each in another availability zone. */
   readonly readers: 0 | 1;
   readonly backupDays: number;
+}
+
+export interface Domain {
+  /** As in `leads.example.com`. */
+  readonly name: string;
+  /** The public hosted zone of Route 53 that it belongs to, in this account. */
+  readonly zone: { readonly id: string; readonly name: string };
 }
 
 export interface Rate {
@@ -104,26 +133,30 @@ const staging: Stage = {
   ai: { provider: 'bedrock', modelId: 'global.anthropic.claude-haiku-5-5' },
   crm: 'salesforce',
   enrichment: ['apollo', 'pdl'],
+  settings: { AI_BUDGET_USD_PER_DAY: 5 },
   database: { minAcu: 0.5, maxAcu: 4, readers: 0, backupDays: 7 },
   janitorEveryMinutes: 1,
   enrich: { maxConcurrency: 5 },
-  reserved: { ingest: 20, enrich: 5, deadLetter: 2, api: 5 },
+  reserved: { ingest: 20, enrich: 5, deadLetter: 2, janitor: 2, api: 5 },
   http: { ingest: { perSecond: 100, burst: 200 }, operate: { perSecond: 20, burst: 40 }, perAddress: 30_000 },
   alerts: { webhook: true },
   logDays: 30,
 };
 
-/** A CRM that salespeople work in begins with `settings: { CRM_MODE: 'shadow' }`: docs/migration.md. */
+/** A CRM that salespeople work in begins with `CRM_MODE: 'shadow'` in `settings`: docs/migration.md. */
 const prod: Stage = {
   ...staging,
   name: 'prod',
   protected: true,
   enrichment: ['zoominfo', 'apollo', 'pdl'],
+  settings: { AI_BUDGET_USD_PER_DAY: 50 }, // some 90,000 leads
   database: { minAcu: 0.5, maxAcu: 16, readers: 1, backupDays: 35 },
   natGateways: 2,
   enrich: { maxConcurrency: 20 },
-  reserved: { ingest: 100, enrich: 20, deadLetter: 2, api: 10 },
+  reserved: { ingest: 100, enrich: 20, deadLetter: 2, janitor: 2, api: 10 },
   http: { ingest: { perSecond: 500, burst: 1_000 }, operate: { perSecond: 50, burst: 100 }, perAddress: 150_000 },
+  alerts: { webhook: true, quietHours: 12 },
+  costs: { monthlyUsd: 1_000 },
   canary: true,
   logDays: 90,
 };
@@ -142,13 +175,31 @@ const STAGES: readonly Stage[] = [dev, staging, prod, local];
 
 export const STAGE_NAMES = STAGES.map(({ name }) => name);
 
-/** The stage of that name; the architecture is the stage's own where none is given. */
-export function stage(name: unknown, architecture?: unknown): Stage {
+/** What a deployment says by `-c NAME=VALUE`. */
+export interface Given {
+  readonly architecture?: unknown;
+  readonly alertsEmail?: unknown;
+  readonly canary?: unknown;
+}
+
+/** The stage of that name; what is not given is the stage's own. */
+export function stage(name: unknown, given: Given = {}): Stage {
   const found = STAGES.find((stage) => stage.name === name);
   if (!found) throw new Error(`-c stage=NAME must be one of ${STAGE_NAMES.join(', ')}, not ${String(name)}`);
-  if (architecture === undefined) return found;
+  const { architecture = found.architecture, alertsEmail = found.alerts.email, canary = 'true' } = given;
   if (architecture !== 'arm64' && architecture !== 'x86_64') {
     throw new Error(`-c architecture=NAME must be arm64 or x86_64, not ${String(architecture)}`);
   }
-  return { ...found, architecture };
+  if (alertsEmail !== undefined && !/^[^@\s]+@[^@\s]+$/.test(String(alertsEmail))) {
+    throw new Error(`-c alertsEmail=ADDRESS must be an e-mail address, not ${String(alertsEmail)}`);
+  }
+  if (String(canary) !== 'true' && String(canary) !== 'false') {
+    throw new Error(`-c canary=false is all that can be said of it, not ${String(canary)}`);
+  }
+  return {
+    ...found,
+    architecture,
+    alerts: { ...found.alerts, ...(alertsEmail === undefined ? {} : { email: String(alertsEmail) }) },
+    atOnce: String(canary) === 'false',
+  };
 }

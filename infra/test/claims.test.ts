@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
+import { alarms } from './claims/alarms.ts';
 import { deploy } from './claims/deploy.ts';
+import { life } from './claims/life.ts';
 import { security } from './claims/security.ts';
 
-const checks = { ...security, ...deploy };
+const checks = { ...security, ...deploy, ...alarms, ...life };
 
 /** The statements, by number. */
 const statements = new Map(

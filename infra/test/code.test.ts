@@ -31,7 +31,7 @@ test('a binary for another machine is refused', () => {
     () => bootstrapFolder(binaries, 'api', stage('prod')),
     /built for x86_64, and the stage prod runs arm64/,
   );
-  assert.equal(bootstrapFolder(binaries, 'api', stage('prod', 'x86_64')), join(binaries, 'api'));
+  assert.equal(bootstrapFolder(binaries, 'api', stage('prod', { architecture: 'x86_64' })), join(binaries, 'api'));
   writeFileSync(join(binaries, 'api/bootstrap'), elf(0xb7));
   assert.equal(bootstrapFolder(binaries, 'api', stage('prod')), join(binaries, 'api'));
 });
@@ -39,5 +39,7 @@ test('a binary for another machine is refused', () => {
 test('a stage or an architecture that does not exist is refused', () => {
   assert.throws(() => stage('production'), /must be one of dev, staging, prod, local, not production/);
   assert.throws(() => stage(undefined), /must be one of/);
-  assert.throws(() => stage('prod', 'riscv64'), /must be arm64 or x86_64, not riscv64/);
+  assert.throws(() => stage('prod', { architecture: 'riscv64' }), /must be arm64 or x86_64, not riscv64/);
+  assert.throws(() => stage('prod', { alertsEmail: 'nobody' }), /must be an e-mail address, not nobody/);
+  assert.throws(() => stage('prod', { canary: 'no' }), /canary=false is all that can be said of it, not no/);
 });

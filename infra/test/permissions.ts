@@ -2,7 +2,12 @@
  * All that each function's role allows in production, one line for each action and resource. `log`, `key` and the like stand
  * for ARNs, which the test fills in. Who widens a role has to write it here, and in docs/security.md.
  */
-const LOG = ['logs:CreateLogStream log', 'logs:PutLogEvents log'];
+const LOG = [
+  'logs:CreateLogStream log',
+  'logs:PutLogEvents log',
+  'xray:PutTelemetryRecords *',
+  'xray:PutTraceSegments *',
+];
 
 /** In the role for Lambda itself; denied to the function's code. */
 export const ATTACH = [

@@ -6,18 +6,22 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { revenueflow } from '../lib/app.ts';
-import { stage, type Stage } from '../lib/stages.ts';
+import { stage, type Given, type Stage } from '../lib/stages.ts';
 import { standIns, temporaryFolder } from './binaries.ts';
 
 const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const { context } = JSON.parse(readFileSync(root('cdk.json'), 'utf8')) as { context: Record<string, unknown> };
 const binaries = standIns();
 
+/** Gets the alarms of every stage that is synthesized by name. */
+export const SUBSCRIBER = 'on-call@example.com';
+
 export interface Resource {
   readonly Type: string;
   readonly Properties: any;
   readonly DependsOn?: string[];
   readonly DeletionPolicy?: string;
+  readonly UpdateReplacePolicy?: string;
 }
 
 /** One stage, synthesized as `cdk` does it, into `cdk.out/NAME`, where cfn-lint finds it. */
@@ -30,11 +34,10 @@ export class Synthesized {
   readonly findings: string[];
 
   /** A `careless` one has a queue that anyone may write to without TLS. */
-  constructor(what: string | Stage, architecture?: string, careless?: 'careless') {
-    this.stage = typeof what === 'string' ? stage(what, architecture) : what;
-    const folder = [this.stage.name, architecture, careless].filter(Boolean).join('-');
-    const isShipped = typeof what === 'string' && !careless;
-    this.outdir = isShipped ? root(`cdk.out/${folder}`) : temporaryFolder();
+  constructor(what: string | Stage, given: Given = {}, careless?: 'careless') {
+    this.stage = typeof what === 'string' ? stage(what, { alertsEmail: SUBSCRIBER, ...given }) : what;
+    const isShipped = typeof what === 'string' && Object.keys(given).length === 0 && !careless;
+    this.outdir = isShipped ? root(`cdk.out/${this.stage.name}`) : temporaryFolder();
     const { app, data, service } = revenueflow(this.stage, binaries, new App({ context, outdir: this.outdir }));
     if (careless) new Queue(data, 'Careless');
     this.findings = validated(app, this.outdir);

@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use crate::in_time::InTime;
 use crate::panic::caught;
 use crate::trouble::Trouble;
+use crate::wait::record_waits;
 
 /// How long messages wait while what they need to be settled (the database, SQS) is away.
 const AWAY_WAIT: Duration = Duration::from_secs(30);
@@ -143,6 +144,7 @@ impl Processor {
         for mut group in groups {
             // Before any work, since that may end the process.
             if let Some(first) = group.iter().position(is_close) {
+                record_waits(&group[first..], self.clock.now());
                 let mut copied = 0;
                 for message in &group[first..] {
                     if !self.copy(batch, message).await {
@@ -314,6 +316,7 @@ impl Processor {
     async fn give_back(&self, batch: &Batch, group: &[Received], first_spent: Option<u32>, wait: Duration) {
         let spent =
             |index: usize| first_spent.filter(|_| index == 0).unwrap_or_else(|| batch.spent(&group[index]));
+        record_waits(group, self.clock.now());
         let mut copies = false;
         for (index, message) in group.iter().enumerate() {
             copies |= message.receive_count >= COPY_AT_RECEIVE && spent(index) < message.receive_count;

@@ -26,6 +26,7 @@ mod in_time;
 mod panic;
 mod trouble;
 mod unreachable;
+mod wait;
 
 pub use batch::{Processor, Times};
 pub use event::received;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use database::testing::TestDatabase;
 use e2e::{Emulator, Function};
@@ -21,6 +22,21 @@ fn start(database: &str) -> Function {
     Function::start(env!("CARGO_BIN_EXE_enrich"), &variables).unwrap()
 }
 
+/// The lines that have this metric, once there is one: the function writes them before it answers, and another thread reads
+/// them.
+fn measured(function: &Function, metric: &str) -> Vec<Value> {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let lines = function.logs().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        let found: Vec<_> = lines.filter(|line| line.get(metric).is_some()).collect();
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(Instant::now() < until, "no {metric} in {:#?}", function.logs());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
     let runtime = Runtime::new().unwrap();
@@ -33,6 +49,7 @@ fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
         store::Store::new(database.connect().await, Arc::new(lead::SystemClock)).count_leads().await.unwrap()
     });
     assert_eq!(leads, [(LeadStatus::Synced, 2)]);
+    measured(&function, "revenueflow_messages_total"); // the last of an answer: labels come after none
     let logs = function.logs().join("\n");
     assert!(!logs.contains("@fintech.example") && !logs.contains("@shop.example"), "{logs}");
     let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -43,6 +60,7 @@ fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
         assert!(request["requestId"].is_string(), "{line}");
         assert_eq!(request["xrayTraceId"], Function::TRACE, "{line}");
     }
+    assert!(!logs.contains("revenueflow_lead_wait_seconds"), "nothing waits: {logs}");
 }
 
 #[test]
@@ -51,9 +69,7 @@ fn without_a_database_the_whole_batch_comes_again_and_the_version_is_counted() {
     let all = sample()["Records"].as_array().unwrap().clone();
     let all: Vec<_> = all.iter().map(|record| json!({ "itemIdentifier": record["messageId"] })).collect();
     assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": all }));
-    let counted = function.logs().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-    let counted: Vec<_> =
-        counted.filter(|line| line.get("revenueflow_release_trouble_total").is_some()).collect();
+    let counted = measured(&function, "revenueflow_release_trouble_total");
     assert_eq!(counted.len(), 1, "{counted:?}");
     let counted = &counted[0];
     assert_eq!(
@@ -62,4 +78,18 @@ fn without_a_database_the_whole_batch_comes_again_and_the_version_is_counted() {
         "{counted}"
     );
     assert_eq!(counted["revenueflow_release_trouble_total"], 1);
+}
+
+#[test]
+fn leads_that_come_again_report_the_age_of_their_webhook() {
+    let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
+    let accepted: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap(); // by the sample
+    let age = jiff::Timestamp::now().duration_since(accepted).as_secs_f64();
+    function.invoke(&sample()).unwrap();
+    let waits = measured(&function, "revenueflow_lead_wait_seconds");
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert_eq!(waits[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["stage"]]));
+    let waited = waits[0]["revenueflow_lead_wait_seconds"].as_array().unwrap();
+    assert_eq!(waited.len(), sample()["Records"].as_array().unwrap().len());
+    assert!(waited[0].as_f64().unwrap() >= age, "{waited:?}");
 }

@@ -5,12 +5,12 @@ import { readFileSync } from 'node:fs';
 import { AI_TIMEOUT_SECONDS, FUNCTIONS, TIMEOUT_SECONDS } from '../../lib/names.ts';
 import { SETTINGS, type Settings } from '../../lib/settings.ts';
 import { stage as shipped, type Stage } from '../../lib/stages.ts';
-import { Synthesized, said } from '../stacks.ts';
+import { SUBSCRIBER, Synthesized, said } from '../stacks.ts';
 import { alarm, dev, everywhere, inAws, local, only, prod, staging, variables, type Checks } from './common.ts';
 
 export const deploy: Checks = {
   D1() {
-    const other = new Synthesized('prod', 'x86_64');
+    const other = new Synthesized('prod', { architecture: 'x86_64' });
     for (const name of FUNCTIONS) {
       assert.deepEqual(prod.function(name).Properties.Architectures, ['arm64']);
       assert.deepEqual(other.function(name).Properties.Architectures, ['x86_64']);
@@ -31,7 +31,11 @@ export const deploy: Checks = {
       assert.equal(leads.FifoQueue, true);
       assert.equal(leads.FifoThroughputLimit, 'perMessageGroupId');
       assert.equal(leads.DeduplicationScope, 'messageGroup');
-      assert.equal(leads.RedrivePolicy.maxReceiveCount, 5);
+      assert.equal(leads.RedrivePolicy.maxReceiveCount, 20);
+      // Before so many the code puts a message back as a copy.
+      const sqs = readFileSync(new URL('../../../shared/queue/src/sqs.rs', import.meta.url), 'utf8');
+      const counted = Number(/const MAX_RECEIVE_COUNT: u32 = (\d+);/.exec(sqs)?.[1]);
+      assert.ok(counted <= 20, `the code reckons with ${counted} receives`);
       assert.match(said(leads.RedrivePolicy.deadLetterTargetArn), /^DeadLetters/);
       const deadLetters = named('dead-letters');
       assert.equal(deadLetters.FifoQueue, true);
@@ -59,16 +63,16 @@ export const deploy: Checks = {
 
   D4() {
     for (const stage of everywhere) {
-      for (const [queue, name] of [
-        ['leads', 'enrich'],
-        ['dead-letters', 'dead-letter'],
-      ] as const) {
-        const { VisibilityTimeout } = only(
-          stage.of('AWS::SQS::Queue').filter(({ Properties }) => Properties.QueueName.endsWith(`-${queue}.fifo`)),
-        ).Properties;
-        assert.ok(VisibilityTimeout >= 6 * stage.function(name).Properties.Timeout);
-      }
-      for (const name of FUNCTIONS) assert.equal(stage.function(name).Properties.Timeout, TIMEOUT_SECONDS[name]);
+      const hidden = (queue: string): number =>
+        only(stage.of('AWS::SQS::Queue').filter(({ Properties }) => Properties.QueueName.endsWith(`-${queue}.fifo`)))
+          .Properties.VisibilityTimeout;
+      assert.equal(hidden('leads'), stage.stage.reserved ? 180 : 720, stage.stage.name);
+      assert.equal(hidden('dead-letters'), 180);
+      assert.equal(stage.function('enrich').Properties.Timeout, 120);
+      // Nothing is throttled that has all of its concurrency for itself.
+      const { reserved, enrich } = stage.stage;
+      assert.ok(!reserved || reserved.enrich >= enrich.maxConcurrency, stage.stage.name);
+      for (const name of FUNCTIONS) assert.equal(stage.function(name).Properties.Timeout, TIMEOUT_SECONDS[name], name);
     }
   },
 
@@ -94,6 +98,31 @@ export const deploy: Checks = {
       assert.equal(Properties.AlarmConfiguration.Enabled, true);
       assert.deepEqual(Properties.AutoRollbackConfiguration.Events, ['DEPLOYMENT_FAILURE', 'DEPLOYMENT_STOP_ON_ALARM']);
     }
+    for (const [id, { UpdatePolicy }] of Object.entries<any>(prod.resources())) {
+      if (!UpdatePolicy) continue;
+      const hook = UpdatePolicy.CodeDeployLambdaAliasUpdate.BeforeAllowTrafficHook.Ref;
+      const { FunctionName, Environment } = prod.resources()[hook]!.Properties;
+      const name = id.replace(/Function.*/, '').toLowerCase();
+      assert.equal(FunctionName, `CodeDeployHook_revenueflow-prod-${name}`); // the prefix that CodeDeploy's role may call
+      assert.equal(Environment.Variables.CHECKED_FUNCTION, name);
+      assert.match(
+        said(Environment.Variables.CHECKED_VERSION_ARN),
+        new RegExp(`^\\{${name}FunctionCurrentVersion`, 'i'),
+      );
+      assert.ok(prod.resources()[id]!.DependsOn?.includes(hook), 'the check has to know the version');
+    }
+    for (const name of ['ingest', 'enrich', 'api']) {
+      const allowed = prod
+        .of('AWS::IAM::Policy')
+        .filter(({ Properties }) => Properties.PolicyName.startsWith(`${name}CheckRole`))
+        .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+        .map(({ Action, Resource }) => `${[Action].flat().join()} ${said(Resource)}`);
+      assert.equal(allowed.length, 3);
+      assert.match(allowed[0]!, /^logs:CreateLogStream,logs:PutLogEvents \w+CheckLog\w+\.Arn$/);
+      assert.match(allowed[1]!, new RegExp(`^lambda:InvokeFunction ${name}Function\\w+\\.Arn:\\*$`, 'i'));
+      assert.match(allowed[2]!, /^codedeploy:PutLifecycleEventHookExecutionStatus .*:deploymentgroup:/);
+    }
+    // What it asks: hook.test.ts.
     const slow = Object.entries(prod.resources()).filter(([, resource]) => 'UpdatePolicy' in resource);
     assert.deepEqual(slow.map(([id]) => id.replace(/Function.*/, '')).sort(), ['Api', 'Enrich', 'Ingest']);
     for (const stage of [staging, dev, local]) assert.deepEqual(stage.of('AWS::CodeDeploy::DeploymentGroup'), []);
@@ -111,6 +140,14 @@ export const deploy: Checks = {
     assert.deepEqual(watched('api'), ['apiReleaseAnswers', 'apiReleaseErrors']);
     const dimensions = ({ Dimensions }: any) =>
       Object.fromEntries(Dimensions.map(({ Name, Value }: any) => [Name, said(Value)]));
+    for (const name of ['ingest', 'enrich', 'api']) {
+      const errors = alarm(prod, `${name}-release-errors`).Properties;
+      assert.deepEqual([errors.Namespace, errors.MetricName], ['AWS/Lambda', 'Errors']);
+      const { ExecutedVersion, ...others } = dimensions(errors);
+      const function_ = `revenueflow-prod-${name}`;
+      assert.deepEqual(others, { FunctionName: function_, Resource: `${function_}:live` });
+      assert.match(ExecutedVersion, /CurrentVersion\w+\.Version$/, 'of the new version alone');
+    }
     const webhooks = alarm(prod, 'ingest-release-answers').Properties;
     assert.equal(webhooks.MetricName, '5XXError');
     assert.deepEqual([dimensions(webhooks).Method, dimensions(webhooks).Resource], ['POST', '/leads']);
@@ -192,7 +229,13 @@ export const deploy: Checks = {
       const { ScheduleExpression, State, Targets } = only(stage.of('AWS::Events::Rule')).Properties;
       assert.equal(ScheduleExpression, `rate(${rate})`);
       assert.equal(State, 'ENABLED');
-      assert.match(said(only(Targets as any[]).Arn), /^\{JanitorFunctionAliaslive/);
+      const target = only(Targets as any[]);
+      assert.match(said(target.Arn), /^\{JanitorFunctionAliaslive/);
+      assert.deepEqual(target.RetryPolicy, { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 0 });
+      const calls = only(stage.of('AWS::Lambda::EventInvokeConfig')).Properties;
+      assert.match(said(calls.FunctionName), /Janitor/);
+      assert.match(JSON.stringify(calls.Qualifier), /JanitorFunctionAliaslive/);
+      assert.deepEqual([calls.MaximumRetryAttempts, calls.MaximumEventAgeInSeconds], [0, 60]);
     }
     assert.equal(only(dev.of('AWS::RDS::DBCluster')).Properties.ServerlessV2ScalingConfiguration.MinCapacity, 0);
     assert.equal(
@@ -232,6 +275,14 @@ export const deploy: Checks = {
     }
     assert.equal(variables(local.function('enrich')).AI_PROVIDER, 'rules');
     assert.equal(variables(local.function('enrich')).CRM_PROVIDER, 'mock');
+    const api = only(local.of('AWS::ApiGateway::RestApi')).Properties;
+    assert.deepEqual([api.SecurityPolicy, api.EndpointAccessMode], [undefined, undefined]);
+    const compose = readFileSync(new URL('../../../localstack/compose.yaml', import.meta.url), 'utf8');
+    const [, major, minor] = /image: localstack\/localstack:(\d+)\.(\d+)$/m.exec(compose) ?? [];
+    assert.ok(
+      Number(major) === 4 && Number(minor) >= 12,
+      'older images do not know nodejs24.x, newer ones want a token',
+    );
     // That it deploys: local.test.ts.
   },
 
@@ -242,10 +293,10 @@ export const deploy: Checks = {
           ([, count]) => count,
         ),
       );
-    assert.deepEqual(reserved(prod), { ingest: 100, enrich: 20, 'dead-letter': 2, api: 10 });
+    assert.deepEqual(reserved(prod), { ingest: 100, enrich: 20, 'dead-letter': 2, janitor: 2, api: 10 });
     assert.equal(
       Object.values(reserved(staging)).reduce((sum: number, count: number) => sum + count, 0),
-      32,
+      34,
     );
     assert.deepEqual(reserved(dev), {});
   },
@@ -295,7 +346,10 @@ export const deploy: Checks = {
         assert.match(said(both.Properties.AlarmActions), /Alerts/);
       }
       const settings: any[] = only(stage.of('AWS::ApiGateway::Stage')).Properties.MethodSettings;
-      assert.ok(settings.find((setting) => setting.ResourcePath === '/*').MetricsEnabled); // else there is no metric by method
+      // An entry for one method replaces the one for all of them, and what it leaves out is off.
+      for (const { ResourcePath, MetricsEnabled, LoggingLevel, DataTraceEnabled } of settings) {
+        assert.deepEqual([MetricsEnabled, LoggingLevel, DataTraceEnabled], [true, 'ERROR', false], ResourcePath);
+      }
     }
   },
 
@@ -303,6 +357,10 @@ export const deploy: Checks = {
     for (const stage of inAws) {
       const expected: [string, string, number][] = [
         ['leads-wait', 'ApproximateAgeOfOldestMessage', 900],
+        ['leads-wait-long', 'revenueflow_lead_wait_seconds', 900],
+        ['webhooks-unauthorized', 'revenueflow_webhooks_total', 5],
+        ['api-throttled', 'throttled', 1],
+        ['credentials-refused', 'credentials_refused', 1],
         ['lead-parked', 'Invocations', 1],
         ['dead-letter-fails', 'Errors', 1],
         ['dead-letters-wait', 'ApproximateAgeOfOldestMessage', 900],
@@ -322,11 +380,67 @@ export const deploy: Checks = {
         assert.equal(found.Properties.Threshold, threshold);
         assert.match(said(found.Properties.AlarmActions), /Alerts/, name);
       }
+      const shares: [string, string[], number][] = [
+        ['webhooks-refused', ['401', '403', '429'], 20],
+        ['webhooks-malformed', ['400', '413'], 20],
+        ['firewall-blocks', ['BlockedRequests'], 5],
+        ['ai-falls-back', ['FALLBACK'], 20],
+        ['ai-rejected', ['REJECTED'], 10],
+      ];
+      for (const [name, counted, threshold] of shares) {
+        const { Threshold, Metrics, AlarmActions } = alarm(stage, name).Properties;
+        assert.equal(Threshold, threshold, name);
+        assert.match(said(AlarmActions), /Alerts/, name);
+        const [{ Expression }, ...sources] = Metrics;
+        const parts = sources.filter(({ Id }: any) => /^[a-z]+\d$/.test(Id));
+        assert.deepEqual(
+          parts.map(({ MetricStat: { Metric } }: any) => {
+            const value = (key: string) => Metric.Dimensions.find(({ Name }: any) => Name === key)?.Value;
+            return value('status') ?? value('grounding') ?? Metric.MetricName;
+          }),
+          counted,
+          name,
+        );
+        const ids = (list: any[]) => (list.length === 1 ? list[0].Id : `SUM([${list.map(({ Id }) => Id).join(', ')}])`);
+        const share = `100 * ${ids(parts)} / ${ids(sources)}`;
+        assert.match(Expression, /^IF\(.+ >= \d+, .+, 0\)$/);
+        assert.ok(Expression.includes(share), `${Expression} has not ${share}`);
+      }
+      const everyFunction = ['Ingest', 'Enrich', 'DeadLetter', 'Janitor', 'Api'];
+      for (const [name, metricName] of [
+        ['functions-throttled', 'Throttles'],
+        ['loop-dropped', 'RecursiveInvocationsDropped'],
+      ] as const) {
+        const sources = alarm(stage, name).Properties.Metrics.filter(({ MetricStat }: any) => MetricStat);
+        for (const { MetricStat } of sources) assert.equal(MetricStat.Metric.MetricName, metricName);
+        const watched = sources.map(({ MetricStat }: any) => said(MetricStat.Metric.Dimensions[0].Value));
+        assert.deepEqual(
+          watched.map((id: string) => /^\{(\w+)Function/.exec(id)?.[1]),
+          everyFunction,
+        );
+      }
+      const quiet = stage
+        .of('AWS::CloudWatch::Alarm')
+        .filter(({ Properties }) => Properties.AlarmName === `revenueflow-${stage.stage.name}-no-webhooks`);
+      assert.deepEqual(
+        quiet.map(({ Properties: { Period, EvaluationPeriods, TreatMissingData } }) => [
+          Period * EvaluationPeriods,
+          TreatMissingData,
+        ]),
+        stage === prod ? [[12 * 3600, 'breaching']] : [],
+      );
       const silent = alarm(stage, 'janitor-silent').Properties;
       assert.equal(silent.ComparisonOperator, 'LessThanThreshold');
       assert.equal(silent.TreatMissingData, 'breaching');
       assert.match(said(alarm(stage, 'lead-parked').Properties.Dimensions[0].Value), /DeadLetter/);
-      for (const name of ['breaker-open', 'leads-overdue', 'leads-overflow', 'alert-fails', 'quarantine-fails']) {
+      for (const name of [
+        'breaker-open',
+        'leads-overdue',
+        'leads-overflow',
+        'alert-fails',
+        'quarantine-fails',
+        'leads-wait-long',
+      ]) {
         const own = alarm(stage, name).Properties;
         assert.deepEqual(
           [own.Namespace, own.Dimensions],
@@ -359,7 +473,7 @@ export const deploy: Checks = {
       mapping: 'config/crm-mapping-salesforce.toml',
     };
     const configured: Stage = {
-      ...shipped('prod'),
+      ...shipped('prod', { alertsEmail: SUBSCRIBER }),
       ai: { provider: 'bedrock', modelId: 'eu.anthropic.claude-haiku-5-5', fallback: 'gemini' },
       settings,
       files,

@@ -27,7 +27,7 @@ export const security: Checks = {
         [],
       );
       assert.deepEqual(
-        stage.permissions('ingest').filter((allowed) => /rds|ec2/.test(allowed)),
+        stage.permissions('ingest').filter((allowed) => /^(rds|rds-db|ec2):/.test(allowed)),
         [],
       );
     }
@@ -263,6 +263,8 @@ export const security: Checks = {
         [...AccessLogSetting.Format.matchAll(/\$context\.[\w.]+/g)].map(([field]) => field.slice('$context.'.length)),
         [
           'requestId',
+          'integration.requestId',
+          'xrayTraceId',
           'requestTimeEpoch',
           'identity.sourceIp',
           'httpMethod',
@@ -276,7 +278,14 @@ export const security: Checks = {
           'tlsVersion',
         ],
       );
-      const { RedactedFields } = only(stage.of('AWS::WAFv2::LoggingConfiguration')).Properties;
+      const { RedactedFields, LoggingFilter } = only(stage.of('AWS::WAFv2::LoggingConfiguration')).Properties;
+      // An entry quotes what a rule about cross-site scripting found in a body: only refused requests have one, and rules that
+      // refuse for the address come before any that looks at a body.
+      assert.equal(LoggingFilter.DefaultBehavior, 'DROP');
+      assert.deepEqual(only(LoggingFilter.Filters as any[]).Conditions, [{ ActionCondition: { Action: 'BLOCK' } }]);
+      const rules: any[] = only(stage.of('AWS::WAFv2::WebACL')).Properties.Rules;
+      const byPriority = [...rules].sort((a, b) => a.Priority - b.Priority).map(({ Name }) => Name);
+      assert.deepEqual(byPriority.slice(0, 2), ['per-address', 'AWSManagedRulesAmazonIpReputationList']);
       assert.deepEqual(RedactedFields, [
         { SingleHeader: { Name: 'x-revenueflow-token' } },
         { SingleHeader: { Name: 'webhook-signature' } },
@@ -341,9 +350,12 @@ export const security: Checks = {
 
   S19() {
     for (const type of ['AWS::KMS::Key', 'AWS::SQS::Queue', 'AWS::S3::Bucket', 'AWS::SecretsManager::Secret']) {
-      for (const [id, { Type, DeletionPolicy }] of Object.entries(prod.resources())) {
+      for (const [id, { Type, DeletionPolicy, UpdateReplacePolicy }] of Object.entries(prod.resources())) {
         // The master's password goes with the database; a restored one gets another.
-        if (Type === type && !id.includes('DatabaseClusterSecret')) assert.equal(DeletionPolicy, 'Retain', id);
+        if (Type === type && !id.includes('DatabaseClusterSecret')) {
+          assert.equal(DeletionPolicy, 'RetainExceptOnCreate', id);
+          assert.equal(UpdateReplacePolicy, 'Retain', id);
+        }
       }
     }
     const cluster = only(prod.of('AWS::RDS::DBCluster'));
@@ -351,7 +363,9 @@ export const security: Checks = {
     assert.equal(cluster.Properties.DeletionProtection, true);
     assert.equal(cluster.Properties.BackupRetentionPeriod, 35);
     const manifest = JSON.parse(readFileSync(`${prod.outdir}/manifest.json`, 'utf8'));
-    assert.equal(manifest.artifacts['revenueflow-prod-data'].properties.terminationProtection, true);
+    for (const stack of ['data', 'service']) {
+      assert.equal(manifest.artifacts[`revenueflow-prod-${stack}`].properties.terminationProtection, true, stack);
+    }
   },
 
   S20() {
@@ -363,6 +377,24 @@ export const security: Checks = {
       const groups = stage.of('AWS::Logs::LogGroup');
       assert.ok(groups.length >= 10);
       for (const group of groups) assert.equal(group.Properties.RetentionInDays, days);
+      const names = groups.map(({ Properties }) => said(Properties.LogGroupName ?? ''));
+      // Those that a service would make itself, without a key and for ever.
+      assert.ok(
+        names.some((name) => /^API-Gateway-Execution-Logs_\{Http\w+\}\//.test(name)),
+        names.join(),
+      );
+      const rotation = only(stage.of('AWS::Serverless::Application')).Properties.Parameters.functionName;
+      assert.ok(names.includes(`/aws/lambda/${rotation}`), names.join());
+      for (const [id, { Type, Properties }] of Object.entries(stage.resources())) {
+        if (Type !== 'AWS::Lambda::Function') continue;
+        const group = Properties.LoggingConfig?.LogGroup?.Ref;
+        assert.equal(stage.resources()[group]?.Type, 'AWS::Logs::LogGroup', id);
+      }
+      const after = only(stage.of('AWS::ApiGateway::Stage')).DependsOn ?? [];
+      assert.ok(
+        after.some((id) => id.includes('ExecutionLog')),
+        'or API Gateway makes the group first',
+      );
     }
   },
 
@@ -393,10 +425,36 @@ export const security: Checks = {
       for (const [rule, reason] of reasons) assert.ok(reason.length > 30, `${rule}: ${reason}`);
     }
     // And it does find something where there is something to find.
-    const { findings } = new Synthesized('dev', undefined, 'careless');
+    const { findings } = new Synthesized('dev', {}, 'careless');
     assert.ok(
       findings.some((finding) => finding.includes('AwsSolutions-SQS4')),
       findings.join(),
     );
+  },
+
+  S23() {
+    for (const stage of inAws) assert.deepEqual(stage.of('AWS::WAFv2::IPSet'), []);
+    const addresses = ['198.51.100.0/24', '203.0.113.7/32'];
+    const { http } = dev.stage;
+    const stage = new Synthesized({ ...dev.stage, http: { ...http, operators: addresses } });
+    const known = only(stage.of('AWS::WAFv2::IPSet')).Properties;
+    assert.deepEqual([known.Scope, known.IPAddressVersion, known.Addresses], ['REGIONAL', 'IPV4', addresses]);
+    const rule = only<any>(
+      only(stage.of('AWS::WAFv2::WebACL')).Properties.Rules.filter(({ Name }: any) => Name === 'operators'),
+    );
+    assert.deepEqual(rule.Action, { Block: {} });
+    const [webhook, operator] = rule.Statement.AndStatement.Statements.map(
+      ({ NotStatement }: any) => NotStatement.Statement,
+    );
+    assert.match(said(operator.IPSetReferenceStatement.Arn), /Operators/);
+    const matches = webhook.AndStatement.Statements.map(({ ByteMatchStatement }: any) => [
+      Object.keys(ByteMatchStatement.FieldToMatch).join(),
+      ByteMatchStatement.PositionalConstraint,
+      ByteMatchStatement.SearchString,
+    ]);
+    assert.deepEqual(matches, [
+      ['Method', 'EXACTLY', 'POST'],
+      ['UriPath', 'ENDS_WITH', '/leads'],
+    ]);
   },
 };

@@ -1,0 +1,155 @@
+import type { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import type { Construct } from 'constructs';
+
+import { firewallMetricName } from './firewall.ts';
+import type { RustFunction } from './functions.ts';
+import type { HttpApi } from './http.ts';
+import { METRICS_NAMESPACE } from './names.ts';
+import type { Stage } from './stages.ts';
+
+/** Of a million webhooks, a thousand may be answered with an error of ours. */
+export const ERROR_BUDGET = 0.001;
+
+export interface MetricsProps {
+  readonly stage: Stage;
+  readonly region: string;
+  readonly http: HttpApi;
+  /** Those whose log lines name the code of a failure. */
+  readonly readers: Record<string, RustFunction>;
+}
+
+/** What is measured: by AWS, by the functions in their log lines, and by filters on log lines. */
+export class Metrics {
+  private readonly props: MetricsProps;
+  private readonly ofLogs: string;
+
+  constructor(scope: Construct, props: MetricsProps) {
+    this.props = props;
+    // A filter cannot add a dimension that is not in the line: the stage is in the namespace.
+    this.ofLogs = `${METRICS_NAMESPACE}/${props.stage.name}`;
+    const count = (id: string, metricName: string, logGroup: logs.ILogGroup, pattern: string, by?: string) =>
+      new logs.MetricFilter(scope, id, {
+        logGroup,
+        filterPattern: logs.FilterPattern.literal(pattern),
+        metricNamespace: this.ofLogs,
+        metricName,
+        metricValue: '1',
+        ...(by ? { dimensions: { [by]: `$.${by}` } } : {}),
+      });
+    const { accessLog } = props.http;
+    count('Answers', 'webhook_answers', accessLog, '{ ($.method = "POST") && ($.resource = "/leads") }', 'status');
+    count('Throttled', 'throttled', accessLog, '{ $.status = "429" }');
+    for (const [id, { log }] of Object.entries(props.readers)) {
+      count(`Refused${id}`, 'credentials_refused', log, '{ $.code = "*_credentials_refused" }');
+    }
+  }
+
+  /** A metric that the functions write into their log lines, with the labels that the code gives it. */
+  own(
+    metricName: string,
+    statistic: string,
+    period: Duration,
+    dimensions: Record<string, string> = {},
+  ): cloudwatch.Metric {
+    return new cloudwatch.Metric({
+      namespace: METRICS_NAMESPACE,
+      metricName,
+      dimensionsMap: { stage: this.props.stage.name, ...dimensions },
+      statistic,
+      period,
+    });
+  }
+
+  /** How many log lines a filter has found. */
+  lines(
+    metricName: 'webhook_answers' | 'throttled' | 'credentials_refused',
+    period: Duration,
+    dimensionsMap: Record<string, string> = {},
+  ): cloudwatch.Metric {
+    return new cloudwatch.Metric({ namespace: this.ofLogs, metricName, dimensionsMap, statistic: 'sum', period });
+  }
+
+  /** API Gateway's metrics of `POST /leads`: they count even where our code does not run. */
+  webhooks(metricName: string, statistic: string, period: Duration): cloudwatch.Metric {
+    const { api } = this.props.http;
+    return new cloudwatch.Metric({
+      namespace: 'AWS/ApiGateway',
+      metricName,
+      dimensionsMap: {
+        ApiName: api.restApiName,
+        Stage: api.deploymentStage.stageName,
+        Method: 'POST',
+        Resource: '/leads',
+      },
+      statistic,
+      period,
+    });
+  }
+
+  /** How many times faster than the budget allows `POST /leads` fails; fewer than three errors count as none. */
+  burnRate(period: Duration): cloudwatch.MathExpression {
+    const id = `${period.toMinutes()}m`; // two of these share a graph
+    return new cloudwatch.MathExpression({
+      expression: `IF(errors${id} > 2, errors${id} / requests${id} / ${ERROR_BUDGET}, 0)`,
+      usingMetrics: {
+        [`errors${id}`]: this.webhooks('5XXError', 'sum', period),
+        [`requests${id}`]: this.webhooks('Count', 'sum', period),
+      },
+      period,
+      label: `over ${period.toHumanString()}`,
+    });
+  }
+
+  /** Requests that the firewall has let through or refused, by all of its rules. */
+  firewall(metricName: 'AllowedRequests' | 'BlockedRequests', period: Duration): cloudwatch.Metric {
+    const { stage, region } = this.props;
+    return new cloudwatch.Metric({
+      namespace: 'AWS/WAFV2',
+      metricName,
+      dimensionsMap: { WebACL: firewallMetricName(stage), Region: region, Rule: 'ALL' },
+      statistic: 'sum',
+      period,
+    });
+  }
+
+  /** Percent of the analyses that ended so, where there are at least `atLeast`; 0 with fewer. */
+  analyses(grounding: 'FALLBACK' | 'REJECTED', atLeast: number, period: Duration): cloudwatch.MathExpression {
+    const { ai } = this.props.stage;
+    const providers = [ai.provider, ...(ai.provider === 'bedrock' && ai.fallback ? [ai.fallback] : [])];
+    const of = (grounding: string) =>
+      providers.map((provider) => this.own('revenueflow_analyses_total', 'sum', period, { provider, grounding }));
+    const others = ['VALID', 'DOWNGRADED', 'FALLBACK', 'REJECTED'].filter((other) => other !== grounding);
+    return share(grounding.toLowerCase(), of(grounding), others.flatMap(of), atLeast, period);
+  }
+}
+
+/**
+ * Percent that `parts` are of themselves and `others`, where there are at least so many `parts`; 0 with fewer. The name is a
+ * prefix: several of these may share a graph.
+ */
+export function share(
+  called: string,
+  parts: cloudwatch.IMetric[],
+  others: cloudwatch.IMetric[],
+  atLeast: number,
+  period: Duration,
+): cloudwatch.MathExpression {
+  const named = (prefix: string, metrics: cloudwatch.IMetric[]) =>
+    metrics.map((metric, index) => [`${prefix}${index}`, metric] as const);
+  const [of, beside] = [named(called, parts), named(`${called}Other`, others)];
+  const ids = (metrics: typeof of) => metrics.map(([id]) => id);
+  const part = sum(ids(of));
+  return new cloudwatch.MathExpression({
+    expression: `IF(${part} >= ${atLeast}, 100 * ${part} / ${sum([...ids(of), ...ids(beside)])}, 0)`,
+    usingMetrics: Object.fromEntries([...of, ...beside]),
+    period,
+    label: 'percent',
+  });
+}
+
+/** The sum of time series. What was never counted has no data: this passes over it, where `+` would have none either. */
+export function sum(ids: string[]): string {
+  return ids.length === 1 ? ids[0]! : `SUM([${ids.join(', ')}])`;
+}

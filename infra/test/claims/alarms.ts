@@ -1,0 +1,213 @@
+/** The statements of docs/deploy.md about who hears of an alarm, and about what is measured. */
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { stage as shipped } from '../../lib/stages.ts';
+import { SUBSCRIBER, Synthesized, said, type Resource } from '../stacks.ts';
+import { inAws, only, statementsOf, variables, type Checks } from './common.ts';
+
+const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+
+/** A service that may do something on behalf of this account alone. */
+function admits(statements: any[], service: string, actions: string[]): boolean {
+  return statements.some(
+    ({ Effect, Principal, Action, Condition }) =>
+      Effect === 'Allow' &&
+      Principal.Service === service &&
+      actions.every((action) => [Action].flat().includes(action)) &&
+      Condition?.StringEquals?.['aws:SourceAccount']?.Ref === 'AWS::AccountId',
+  );
+}
+
+/** Walks from a topic to the subscribers of what `service` publishes there. */
+function subscribers(stage: Synthesized, topicId: string, service: string): string[] {
+  const topic = stage.resources()[topicId]!;
+  assert.equal(topic.Type, 'AWS::SNS::Topic', topicId);
+  const policies = stage
+    .of('AWS::SNS::TopicPolicy')
+    .filter(({ Properties }) => Properties.Topics.some((each: any) => each.Ref === topicId));
+  assert.ok(admits(policies.flatMap(statementsOf), service, ['sns:Publish']), `${service} may not publish`);
+  const key = only(stage.of('AWS::KMS::Key'));
+  assert.match(said(topic.Properties.KmsMasterKeyId), /FnGetAttKey/);
+  const uses = ['kms:Decrypt', 'kms:GenerateDataKey*'];
+  assert.ok(admits(key.Properties.KeyPolicy.Statement, service, uses), `${service} may not use the key`);
+  return stage
+    .of('AWS::SNS::Subscription')
+    .filter(({ Properties }) => Properties.TopicArn.Ref === topicId)
+    .map(({ Properties }) => `${Properties.Protocol}:${Properties.Endpoint}`);
+}
+
+/** The text of every Rust file of the code that is deployed. */
+function sources(folder: string): string {
+  return readdirSync(folder)
+    .map((entry) => join(folder, entry))
+    .filter((path) => !/\/(tests|target|node_modules)$/.test(path))
+    .map((path) =>
+      statSync(path).isDirectory() ? sources(path) : path.endsWith('.rs') ? readFileSync(path, 'utf8') : '',
+    )
+    .join('\n');
+}
+
+/** The labels of each place where the code counts or measures something, by the metric's name. */
+function emitted(code: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const call of code.matchAll(/\b(?:counter|gauge|histogram)!\(\s*"(\w+)"/g)) {
+    let depth = 1;
+    let end = call.index + call[0].length;
+    for (; depth > 0; end += 1) depth += code[end] === '(' ? 1 : code[end] === ')' ? -1 : 0;
+    const labels = [...code.slice(call.index, end).matchAll(/"(\w+)"\s*=>/g)].map(([, label]) => label!);
+    found.set(call[1]!, [...(found.get(call[1]!) ?? []), labels.sort().join()]);
+  }
+  return found;
+}
+
+interface Looked {
+  readonly namespace: string;
+  readonly name: string;
+  readonly dimensions: Record<string, string>;
+}
+
+/** All metrics that alarms and the dashboard of a stage look at. */
+function lookedAt(stage: Synthesized): Looked[] {
+  const ofAlarm = ({ Properties }: Resource): Looked[] =>
+    (Properties.Metrics ?? [{ MetricStat: { Metric: Properties } }])
+      .filter(({ MetricStat }: any) => MetricStat)
+      .map(({ MetricStat: { Metric } }: any) => ({
+        namespace: Metric.Namespace,
+        name: Metric.MetricName,
+        dimensions: Object.fromEntries((Metric.Dimensions ?? []).map(({ Name, Value }: any) => [Name, said(Value)])),
+      }));
+  const body = said(only(stage.of('AWS::CloudWatch::Dashboard')).Properties.DashboardBody);
+  const ofDashboard = [...body.matchAll(/\["(RevenueFlow[^"]*)","(\w+)"((?:,"[^"]*")*)/g)].map(([, ...found]) => {
+    const [namespace, name, rest] = found as [string, string, string];
+    const words = [...rest.matchAll(/"([^"]*)"/g)].map(([, word]) => word!);
+    const pairs = words.flatMap((word, index) => (index % 2 === 0 ? [[word, words[index + 1]!] as const] : []));
+    return { namespace, name, dimensions: Object.fromEntries(pairs) };
+  });
+  return [...stage.of('AWS::CloudWatch::Alarm').flatMap(ofAlarm), ...ofDashboard];
+}
+
+export const alarms: Checks = {
+  D16() {
+    for (const stage of inAws) {
+      const composed = said(stage.of('AWS::CloudWatch::CompositeAlarm').map(({ Properties }) => Properties.AlarmRule));
+      const releasing = said(
+        stage
+          .of('AWS::CodeDeploy::DeploymentGroup')
+          .flatMap(({ Properties }) => Properties.AlarmConfiguration.Alarms.map(({ Name }: any) => Name)),
+      );
+      let heard = 0;
+      for (const [id, { Type, Properties }] of Object.entries(stage.resources())) {
+        if (!/^AWS::CloudWatch::(Composite)?Alarm$/.test(Type)) continue;
+        const actions: any[] = Properties.AlarmActions ?? [];
+        // A part rings with its whole, and an alarm of a release turns it back.
+        if (actions.length === 0) assert.ok(composed.includes(id) || releasing.includes(id), `${id} goes nowhere`);
+        assert.notEqual(Properties.ActionsEnabled, false, id);
+        for (const action of actions) {
+          const reached = subscribers(stage, action.Ref, 'cloudwatch.amazonaws.com');
+          assert.deepEqual(reached, [`email:${SUBSCRIBER}`], id);
+          heard += 1;
+        }
+      }
+      assert.ok(heard > 20, `${heard} alarms are heard`);
+    }
+    assert.throws(
+      () => new Synthesized(shipped('prod')),
+      /prod have no subscriber: set alerts.email .* -c alertsEmail=ADDRESS/,
+    );
+    const unheard = new Synthesized(shipped('dev'));
+    const metadata = readFileSync(join(unheard.outdir, 'revenueflow-dev-service.metadata.json'), 'utf8');
+    assert.match(metadata, /alarms of the stage dev have no subscriber/);
+  },
+
+  D17() {
+    const code = ['functions', 'shared'].map((folder) => sources(root(folder))).join('\n');
+    const metrics = emitted(code);
+    for (const stage of inAws) {
+      const looked = lookedAt(stage);
+      const own = looked.filter(({ namespace }) => namespace === 'RevenueFlow');
+      assert.ok(own.length > 20, `${own.length}`);
+      for (const { name, dimensions } of own) {
+        const { stage: of, ...labels } = dimensions;
+        assert.equal(of, stage.stage.name, name);
+        const known = metrics.get(name) ?? [];
+        assert.ok(known.includes(Object.keys(labels).sort().join()), `${name} has the labels ${known.join(' or ')}`);
+        for (const [label, value] of Object.entries(labels)) {
+          if (label !== 'version') assert.ok(code.includes(`"${value}"`), `${name}: no ${label} is ${value}`);
+        }
+      }
+      for (const name of ['enrich', 'ingest']) {
+        const { METRICS_NAMESPACE, STAGE } = variables(stage.function(name));
+        assert.deepEqual([METRICS_NAMESPACE, STAGE], ['RevenueFlow', stage.stage.name]);
+      }
+
+      // Metrics that filters make of log lines.
+      const filters = stage.of('AWS::Logs::MetricFilter').map(({ Properties }) => {
+        const { MetricName, MetricNamespace, Dimensions } = only<any>(Properties.MetricTransformations);
+        const keys = (Dimensions ?? []).map(({ Key }: any) => Key).join();
+        const fields = [...`${Properties.FilterPattern} ${JSON.stringify(Dimensions)}`.matchAll(/\$\.(\w+)/g)];
+        const format = JSON.parse(only(stage.of('AWS::ApiGateway::Stage')).Properties.AccessLogSetting.Format);
+        for (const [, field] of fields) {
+          const isThere = said(Properties.LogGroupName).includes('AccessLog') ? field! in format : field === 'code';
+          assert.ok(isThere, `no line has ${field}`);
+        }
+        return `${MetricNamespace} ${MetricName} ${keys}`;
+      });
+      const ofLogs = looked.filter(({ namespace }) => namespace.startsWith('RevenueFlow/'));
+      assert.ok(ofLogs.length > 5);
+      for (const { namespace, name, dimensions } of ofLogs) {
+        assert.ok(filters.includes(`${namespace} ${name} ${Object.keys(dimensions).join()}`), `nothing makes ${name}`);
+      }
+      const refused = stage
+        .of('AWS::Logs::MetricFilter')
+        .filter(({ Properties }) => Properties.FilterPattern.includes('$.code'));
+      const suffix = /const REFUSED: &str = "(\w+)";/.exec(
+        readFileSync(root('shared/cloud/src/refused.rs'), 'utf8'),
+      )?.[1];
+      assert.deepEqual(
+        refused.map(({ Properties }) => [
+          /\{(\w+)Log/.exec(said(Properties.LogGroupName))?.[1],
+          Properties.FilterPattern,
+        ]),
+        ['Enrich', 'Janitor', 'Api'].map((name) => [name, `{ $.code = "*${suffix}" }`]),
+      );
+
+      // CloudWatch takes ten metrics in an alarm.
+      for (const { Properties } of stage.of('AWS::CloudWatch::Alarm')) {
+        const count = (Properties.Metrics ?? []).filter(({ MetricStat }: any) => MetricStat).length;
+        assert.ok(count <= 10, `${Properties.AlarmName} has ${count}`);
+      }
+      const acl = only(stage.of('AWS::WAFv2::WebACL')).Properties.VisibilityConfig.MetricName;
+      for (const { name, dimensions } of looked.filter(({ namespace }) => namespace === 'AWS/WAFV2')) {
+        assert.deepEqual(dimensions, { WebACL: acl, Region: stage.stage.region, Rule: 'ALL' }, name);
+      }
+    }
+  },
+
+  D23() {
+    const stage = new Synthesized({
+      ...shipped('prod', { alertsEmail: SUBSCRIBER }),
+      costs: { monthlyUsd: 300, anomalyMonitor: 'arn:aws:ce::123456789012:anomalymonitor/one' },
+    });
+    for (const each of [inAws[0]!, stage]) {
+      const { Budget, NotificationsWithSubscribers } = only(each.of('AWS::Budgets::Budget')).Properties;
+      assert.deepEqual(Budget.BudgetLimit, { Amount: each.stage.costs!.monthlyUsd, Unit: 'USD' });
+      assert.deepEqual([Budget.TimeUnit, Budget.BudgetType], ['MONTHLY', 'COST']);
+      const alerts = NotificationsWithSubscribers.map(({ Notification, Subscribers }: any) => {
+        const { SubscriptionType, Address } = only<any>(Subscribers);
+        assert.equal(SubscriptionType, 'SNS');
+        assert.equal(subscribers(each, Address.Ref, 'budgets.amazonaws.com').length, 1);
+        return `${Notification.NotificationType} ${Notification.Threshold}`;
+      });
+      assert.deepEqual(alerts, ['ACTUAL 80', 'ACTUAL 100', 'FORECASTED 100']);
+    }
+    const anomalies = only(stage.of('AWS::CE::AnomalySubscription')).Properties;
+    assert.deepEqual(anomalies.MonitorArnList, [stage.stage.costs!.anomalyMonitor]);
+    assert.equal(anomalies.Frequency, 'IMMEDIATE');
+    const { Address } = only<any>(anomalies.Subscribers);
+    assert.equal(subscribers(stage, Address.Ref, 'costalerts.amazonaws.com').length, 1);
+    for (const each of inAws) assert.deepEqual(each.of('AWS::CE::AnomalySubscription'), []);
+  },
+};
