@@ -1,7 +1,7 @@
 //! What an open delivery costs while it waits: one message, however often the janitor looks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lead::{Clock as _, LeadEvent, ManualClock};
 use queue::{LeadQueue as _, QueueError, Restored, Settlement};
@@ -103,14 +103,23 @@ async fn a_deferred_message_waits_however_often_it_is_deferred() {
     let queue = fixture.queue();
     queue.send(&event(1, 1)).await.unwrap();
     let failure = lead::Failure::transient("away", "nobody answers");
+    let wait = Duration::from_secs(1);
+    let mut deferred_at = None;
     for round in 0..8 {
-        let message =
-            queue.receive(1).await.unwrap().pop().unwrap_or_else(|| panic!("lost in round {round}"));
+        let asked_at = Instant::now();
+        let message = loop {
+            if let Some(message) = queue.receive(1).await.unwrap().pop() {
+                break message;
+            }
+            assert!(asked_at.elapsed() < Duration::from_mins(1), "lost in round {round}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        let waited = deferred_at.map_or(wait, |at: Instant| at.elapsed());
+        assert!(waited >= wait, "round {round}: it waits");
         assert_eq!(message.attempt, 1);
-        let defer = Settlement::Defer { after: Duration::from_secs(1), failure: failure.clone() };
+        let defer = Settlement::Defer { after: wait, failure: failure.clone() };
+        deferred_at = Some(Instant::now());
         queue.settle(&message.receipt, &defer).await.unwrap();
-        assert!(queue.receive(1).await.unwrap().is_empty(), "round {round}: it waits");
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
     }
     assert!(fixture.dead_letters().await.is_empty());
 }
