@@ -83,7 +83,7 @@ fn post_all(url: &str, people: usize) {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let answer =
-                client.post(format!("{url}/leads")).json(body).timeout(Duration::from_secs(10)).send();
+                client.post(format!("{url}/leads")).json(body).timeout(Duration::from_mins(1)).send();
             if answer.is_ok_and(|answer| answer.status() == 202) {
                 return;
             }

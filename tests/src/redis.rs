@@ -47,7 +47,7 @@ impl Redis {
             .spawn()
             .with_context(|| format!("cannot start {}", self.program))?;
         self.child = Some(child);
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             anyhow::ensure!(Instant::now() < deadline, "Redis does not answer");
             std::thread::sleep(Duration::from_millis(20));

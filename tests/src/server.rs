@@ -131,7 +131,7 @@ impl Server {
     /// Opens a connection of its own, for what no client would send.
     pub fn connect(&self) -> anyhow::Result<TcpStream> {
         let stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         Ok(stream)
     }
 }
@@ -144,7 +144,7 @@ impl Drop for Server {
 }
 
 fn send(request: RequestBuilder) -> anyhow::Result<Answer> {
-    let response = request.timeout(Duration::from_secs(30)).send()?;
+    let response = request.timeout(Duration::from_mins(1)).send()?;
     Ok(Answer { status: response.status().as_u16(), text: response.text()? })
 }
 

@@ -142,15 +142,17 @@ async fn a_replay_writes_only_when_it_is_told_to() {
 fn a_server_that_is_killed_meanwhile_loses_nothing_that_is_posted_again() {
     // What the killed process held comes back when its leases end.
     let folder = Folder::new().with("VISIBILITY_TIMEOUT_SECONDS", "3");
-    let mut server = Server::start(&folder);
-    let (url, port) = (server.url(), server.port().to_owned());
+    // The campaign begins before the server, so that it has to post again however fast the machine is.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closed.local_addr().unwrap().port().to_string();
+    let url = format!("http://127.0.0.1:{port}");
     let simulation = folder.start(&[
         "simulate",
         "120",
         "--rate",
         "40",
         "--retry-for",
-        "60",
+        "600",
         "--url",
         &url,
         "--ids",
@@ -158,11 +160,12 @@ fn a_server_that_is_killed_meanwhile_loses_nothing_that_is_posted_again() {
         "--format",
         "json",
     ]);
+    drop(closed.accept().unwrap());
+    drop(closed);
+    let mut server = Server::start_on(&folder, &port);
     folder
         .json_once(&["leads", "list"], |page| page["items"].as_array().is_some_and(|leads| leads.len() > 5));
     server.kill();
-    // The campaign takes three seconds: it meets a closed door.
-    std::thread::sleep(std::time::Duration::from_millis(300));
     let _server = Server::start_on(&folder, &port);
     let output = simulation.wait_with_output().unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();

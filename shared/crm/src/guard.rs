@@ -348,7 +348,7 @@ impl Guard {
         let mut progress = Progress::new(plan, states);
         let prepared = async {
             let followed = self.follow(plan, &progress).await?;
-            self.settle(plan, &mut progress).await?;
+            self.settle(plan, &mut progress).await.map_err(Side::Crm)?;
             if self.settings.keep_old_values {
                 self.keep_old_values(plan, &progress).await?;
             }
@@ -356,10 +356,13 @@ impl Guard {
         };
         let followed = match self.calls.during(&plan.lead_id, pass, prepared).await {
             Ok(followed) => followed,
-            Err(failure) => {
+            Err(side) => {
                 progress.skip_the_rest();
-                self.ledger.finish(&progress.outcomes()).await?;
-                return Ok(Err(failure));
+                let finished = self.ledger.finish(&progress.outcomes()).await;
+                return match side {
+                    Side::Crm(failure) => finished.map(|()| Err(failure)),
+                    Side::Ledger(failure) => Err(failure),
+                };
             }
         };
 
@@ -386,14 +389,14 @@ impl Guard {
     }
 
     /// Finds the record that earlier plans wrote for the lead, where people have merged it meanwhile.
-    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, Failure> {
+    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, Side> {
         if progress.open().is_empty() {
             return Ok(None);
         }
-        let Some(record_id) = self.ledger.written_record(self.provider(), &plan.lead_id).await? else {
-            return Ok(None);
-        };
-        let followed = self.in_time(self.executor.follow(&plan.lead_id, &record_id)).await?;
+        let written = self.ledger.written_record(self.provider(), &plan.lead_id).await;
+        let Some(record_id) = written.map_err(Side::Ledger)? else { return Ok(None) };
+        let followed = self.executor.follow(&plan.lead_id, &record_id);
+        let followed = self.in_time(followed).await.map_err(Side::Crm)?;
         if let Some(Followed { from, to }) = &followed {
             let provider = self.provider();
             metrics::counter!("revenueflow_crm_records_followed_total", "provider" => provider).increment(1);
@@ -421,17 +424,18 @@ impl Guard {
 
     /// Keeps what the actions that begin now will overwrite. Of one that was begun before, the first try has kept it: the
     /// values of now may be its own.
-    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), Failure> {
+    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), Side> {
         let beginning = progress.beginning();
         if beginning.is_empty() {
             return Ok(());
         }
-        let changes = self.in_time(self.executor.preview(&plan.lead_id, &beginning)).await?;
+        let preview = self.executor.preview(&plan.lead_id, &beginning);
+        let changes = self.in_time(preview).await.map_err(Side::Crm)?;
         let of = |planned: &PlannedAction| {
             let its = changes.iter().filter(|change| change.position == planned.position);
             (planned.action_id.clone(), its.cloned().collect())
         };
-        self.ledger.note(&beginning.iter().map(of).collect::<Vec<_>>()).await
+        self.ledger.note(&beginning.iter().map(of).collect::<Vec<_>>()).await.map_err(Side::Ledger)
     }
 
     async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
@@ -501,6 +505,12 @@ impl Guard {
             tracing::info!(%lead_id, %action_id, provider, kind, outcome, "crm action");
         }
     }
+}
+
+/// The side that failed while a plan was prepared. Only the CRM's failures concern its breaker.
+enum Side {
+    Crm(Failure),
+    Ledger(Failure),
 }
 
 fn no_answer() -> Failure {

@@ -90,7 +90,7 @@ macro_rules! conformance_tests {
 }
 
 /// How long a backend may take to show what is ready, in polls of [`POLL`].
-const PATIENCE: u32 = 200;
+const PATIENCE: u32 = 1200;
 const POLL: Duration = Duration::from_millis(50);
 
 const SECOND: Duration = Duration::from_secs(1);

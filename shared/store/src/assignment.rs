@@ -214,9 +214,10 @@ impl Store {
 
     /// Leads in the CRM whose time to respond is over, the longest waiting first.
     pub async fn overdue(&self, limit: u32) -> Result<Vec<Assignment>> {
+        // As a subquery: with a join, SQLite begins at the synced leads, which are nearly all.
         let rows = sqlx::query(
-            "SELECT a.* FROM lead_assignment a JOIN lead l ON l.lead_id = a.lead_id \
-             WHERE a.due_at IS NOT NULL AND a.due_at <= $1 AND l.status = 'synced' ORDER BY a.due_at LIMIT $2",
+            "SELECT a.* FROM lead_assignment a WHERE a.due_at IS NOT NULL AND a.due_at <= $1 \
+             AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' ORDER BY a.due_at LIMIT $2",
         )
         .bind(self.now_millis())
         .bind(i64::from(limit))
@@ -229,8 +230,9 @@ impl Store {
     /// worked on, or held, the next plan tells it.
     pub async fn unwritten_assignments(&self, limit: u32) -> Result<Vec<Assignment>> {
         let rows = sqlx::query(
-            "SELECT a.* FROM lead_assignment a JOIN lead l ON l.lead_id = a.lead_id \
-             WHERE a.unwritten = 1 AND l.status = 'synced' ORDER BY a.breached_at, a.lead_id LIMIT $1",
+            "SELECT a.* FROM lead_assignment a WHERE a.unwritten = 1 \
+             AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' \
+             ORDER BY a.breached_at, a.lead_id LIMIT $1",
         )
         .bind(i64::from(limit))
         .fetch_all(self.database.pool())

@@ -192,7 +192,7 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     }
 
     async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
-        self.inner.written_record(provider, lead).await
+        self.script.call(self.inner.written_record(provider, lead)).await
     }
 
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {

@@ -8,5 +8,6 @@ mod guard;
 mod mock;
 mod names;
 mod old_values;
+mod storage;
 mod support;
 mod telemetry;

@@ -12,11 +12,12 @@ pub async fn a_retry_comes_after_its_delay_and_before_the_rest_of_its_group(harn
     send(&queue, 1, 2).await;
     let first = receive_one(&queue, &event(1, 1)).await;
     assert_eq!((first.attempt, first.losses), (1, 0));
-    settle(&queue, &first, &retry(3 * SECOND)).await;
+    // Long enough for a machine that is held up meanwhile.
+    settle(&queue, &first, &retry(8 * SECOND)).await;
     assert_nothing_to_receive(&queue).await;
     harness.advance(SECOND).await;
     assert_nothing_to_receive(&queue).await;
-    harness.advance(2 * SECOND).await;
+    harness.advance(7 * SECOND).await;
     let again = receive_one(&queue, &event(1, 1)).await;
     assert_eq!((again.attempt, again.losses), (2, 0));
     done(&queue, &again).await;
@@ -53,9 +54,9 @@ pub async fn a_deferral_counts_no_attempt(harness: &impl Harness) {
     settle(&queue, &receive_one(&queue, &event(1, 1)).await, &retry(Duration::ZERO)).await;
     let message = receive_one(&queue, &event(1, 1)).await;
     assert_eq!(message.attempt, 2);
-    settle(&queue, &message, &defer(2 * SECOND)).await;
+    settle(&queue, &message, &defer(8 * SECOND)).await;
     assert_nothing_to_receive(&queue).await;
-    harness.advance(2 * SECOND).await;
+    harness.advance(8 * SECOND).await;
     let message = receive_one(&queue, &event(1, 1)).await;
     assert_eq!((message.attempt, message.losses), (2, 0), "and keeps those it has used");
 }

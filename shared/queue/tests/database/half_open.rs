@@ -56,9 +56,9 @@ async fn leads_finish_after_every_connection_went_half_open() {
     through.set_host(Some("127.0.0.1")).unwrap();
     through.set_port(Some(proxy.address().port())).unwrap();
     let database = Database::connect(through.as_str(), AT_ONCE + 2).await.unwrap();
-    let database = database.with_statement_limit(Duration::from_secs(1));
+    let database = database.with_statement_limit(Duration::from_secs(5));
 
-    let visibility = Duration::from_secs(6);
+    let visibility = Duration::from_secs(20);
     let queue = Arc::new(DatabaseQueue::new(database.clone(), Arc::new(SystemClock), visibility));
     for lead in 0..AT_ONCE {
         queue.send(&event(lead)).await.unwrap();

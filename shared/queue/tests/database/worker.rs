@@ -137,7 +137,7 @@ impl Running {
 
 /// Waits until something holds, as long as a slow machine may need.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..2000 {
+    for _ in 0..6000 {
         if holds().await {
             return;
         }

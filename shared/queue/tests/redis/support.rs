@@ -11,11 +11,11 @@ use queue::conformance::Harness;
 use queue::{LeadQueue, RedisOptions, RedisQueue};
 
 /// Short, since the clock is the real one, yet long enough for a slow machine.
-pub(crate) const VISIBILITY: Duration = Duration::from_secs(3);
+pub(crate) const VISIBILITY: Duration = Duration::from_secs(8);
 pub(crate) const STALLED_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long something may take to show, in polls of [`POLL`].
-const PATIENCE: u32 = 600;
+const PATIENCE: u32 = 1200;
 const POLL: Duration = Duration::from_millis(50);
 
 /// A queue under a prefix that nobody else uses.

@@ -14,7 +14,7 @@ use queue::{LeadQueue, MAX_RECEIVE_COUNT, MemoryLedger, Sqs, SqsClient, SqsQueue
 use runtime::Variables;
 
 /// Long enough for a slow machine, and a test of what runs out waits for it.
-const VISIBILITY: Duration = Duration::from_secs(6);
+const VISIBILITY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Fixture {
     client: SqsClient,

@@ -1,0 +1,67 @@
+use std::time::Duration;
+
+use database::testing::TestDatabase;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+
+use crate::rows::fill;
+use crate::statements::statements;
+
+/// Tables whose size does not grow with the number of leads: pages of them are few, and a scan is the best plan.
+const SMALL: &[&str] =
+    &["crm_hold", "dependency_health", "owner_load", "queue_pause", "routing_turn", "spending"];
+
+/// Rows that may be sorted: the leads of one person, or rows that share a lead.
+const FEW_ROWS: f64 = 1_000.0;
+
+#[tokio::test]
+async fn no_hot_statement_reads_a_whole_table_on_postgresql() {
+    let statements = statements().await;
+    let test = TestDatabase::postgres().await;
+    let database = test.connect().await.with_statement_limit(Duration::from_mins(10));
+    fill(&database).await;
+    // Of its own kind: the common one of both databases does not read the JSON of a plan.
+    let mut connection = PgConnection::connect(test.url()).await.unwrap();
+    // Plans as for a statement that has run often: for any value of its parameters.
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.unwrap();
+    let mut index_scans = 0;
+    for statement in statements {
+        let plan = plan(&mut connection, statement).await;
+        for node in nodes(&plan) {
+            let kind = node["Node Type"].as_str().unwrap();
+            if kind == "Seq Scan" {
+                let table = node["Relation Name"].as_str().unwrap();
+                assert!(SMALL.contains(&table), "{statement}: scans {table}\n{plan:#}");
+            }
+            if kind.contains("Sort") {
+                let rows = node["Plan Rows"].as_f64().unwrap();
+                assert!(rows < FEW_ROWS, "{statement}: sorts {rows} rows\n{plan:#}");
+            }
+            index_scans += usize::from(kind.contains("Index"));
+        }
+    }
+    assert!(index_scans > 40, "the plans read as expected: {index_scans}");
+}
+
+async fn plan(connection: &mut PgConnection, statement: &str) -> Value {
+    let highest = (1..100).take_while(|number| statement.contains(&format!("${number}"))).count();
+    let untyped = AssertSqlSafe(format!("PREPARE hot AS {statement}"));
+    if sqlx::raw_sql(untyped).execute(&mut *connection).await.is_err() {
+        // Sums of parameters: the store binds numbers there.
+        let types = vec!["bigint"; highest].join(", ");
+        let typed = AssertSqlSafe(format!("PREPARE hot ({types}) AS {statement}"));
+        sqlx::raw_sql(typed).execute(&mut *connection).await.unwrap();
+    }
+    let values = if highest == 0 { String::new() } else { format!("({})", vec!["NULL"; highest].join(", ")) };
+    let explain = AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) EXECUTE hot{values}"));
+    let row = sqlx::raw_sql(explain).fetch_one(&mut *connection).await.unwrap();
+    sqlx::raw_sql("DEALLOCATE hot").execute(&mut *connection).await.unwrap();
+    let plans: Value = serde_json::from_str(row.try_get_unchecked(0).unwrap()).unwrap();
+    plans[0]["Plan"].clone()
+}
+
+/// A plan's steps, all of them.
+fn nodes(plan: &Value) -> Vec<&Value> {
+    let inner = plan["Plans"].as_array().into_iter().flatten();
+    std::iter::once(plan).chain(inner.flat_map(nodes)).collect()
+}

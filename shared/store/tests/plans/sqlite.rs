@@ -1,0 +1,31 @@
+use database::testing::TestDatabase;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::statements::statements;
+
+/// Indexes of the few rows that something is to be done for: reading one from end to end is what it is for.
+const OF_FEW_ROWS: &str = "lead_assignment_unwritten";
+
+#[tokio::test]
+async fn no_hot_statement_reads_a_whole_table_on_sqlite() {
+    let statements = statements().await;
+    let test = TestDatabase::sqlite().await;
+    let database = test.connect().await;
+    let mut searches = 0;
+    for statement in statements {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        for row in sqlx::query(explain).fetch_all(database.pool()).await.unwrap() {
+            let step: String = row.get("detail");
+            // Sorted are few rows only: those that share a lead and a time, and the leads of one person.
+            let sorts_few = step.contains("LAST") || statement.contains("email = ");
+            let sorts_all = step.contains("TEMP B-TREE") && !sorts_few;
+            // A count reads an index from end to end, and no row.
+            let is_count = step.contains("USING COVERING INDEX");
+            let is_bounded = step.contains(OF_FEW_ROWS) || step == "SCAN counted"; // an inner query with a limit
+            let scans = step.starts_with("SCAN") && !is_count && !is_bounded;
+            assert!(!scans && !sorts_all, "{statement}: {step}");
+            searches += usize::from(step.starts_with("SEARCH"));
+        }
+    }
+    assert!(searches > 40, "the plans read as expected: {searches}");
+}
