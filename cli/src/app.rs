@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use lead::{Clock, SystemClock};
 use pipeline::Pipeline;
 use queue::{DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, Sqs, SqsClient, SqsQueue};
-use runtime::{Config, QueueKind, Variables};
+use runtime::aws::AwsConfig;
+use runtime::{Config, QueueKind};
 use secrecy::ExposeSecret as _;
 use store::Store;
+
+use crate::aws;
 
 /// Everything put together, as the configuration says.
 pub(crate) struct App {
@@ -29,7 +32,8 @@ impl App {
             .await
             .context("DATABASE_URL: cannot open the database")?
             .with_statement_limit(config.database_timeout);
-        let pipeline = Arc::new(assembly::pipeline(config, &database, &clock)?);
+        let aws = aws::config(config).await?;
+        let pipeline = Arc::new(assembly::pipeline(config, &database, &clock, aws.as_ref())?);
         // Who may only use rows, as the functions on AWS do, must not be made to change tables.
         if !database.is_migrated().await? {
             database.migrate().await?;
@@ -39,7 +43,7 @@ impl App {
                 Arc::new(DatabaseQueue::new(database, Arc::clone(&clock), config.visibility_timeout))
             }
             QueueKind::Redis => Arc::new(redis_queue(config)?),
-            QueueKind::Sqs => Arc::new(sqs_queue(config, database, &clock)?),
+            QueueKind::Sqs => Arc::new(sqs_queue(config, aws.as_ref(), database, &clock)?),
         };
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Ok(Self { clock, store: pipeline.store.clone(), queue, pipeline, operations })
@@ -64,10 +68,15 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
 /// `reconcile` must get through right after the first send. The janitor sends again only what is lost.
 const RESEND_AFTER: Duration = Duration::from_millis(1);
 
-fn sqs_queue(config: &Config, database: Database, clock: &Arc<dyn Clock>) -> anyhow::Result<SqsQueue> {
+fn sqs_queue(
+    config: &Config,
+    aws: Option<&AwsConfig>,
+    database: Database,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<SqsQueue> {
     let place = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
-    let aws = runtime::aws::aws_config(&Variables::of_process())?;
-    let sqs = Sqs::new(SqsClient::new(&aws), place.queue_url.clone(), Some(place.dead_letters_url.clone()));
+    let aws = aws.context("AWS_REGION: must be set")?;
+    let sqs = Sqs::new(SqsClient::new(aws), place.queue_url.clone(), Some(place.dead_letters_url.clone()));
     let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(clock)));
     let queue = SqsQueue::new(sqs, ledger, Arc::clone(clock), config.visibility_timeout);
     Ok(queue.resending_after(RESEND_AFTER))

@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod aws;
 mod command;
 mod output;
 mod serve;

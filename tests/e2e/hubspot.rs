@@ -137,3 +137,39 @@ fn leads_wait_for_an_account_that_is_not_prepared_and_go_on_when_it_is() {
     });
     assert_eq!(crm.counts(), [1, 1, 1, 1]);
 }
+
+/// As after a change of HubSpot's API. One lead at a time, so that the refused row is always the same lead's.
+#[test]
+fn a_row_refused_for_an_unknown_reason_is_its_own_leads_failure() {
+    let place = Place::sqlite();
+    let crm = Crm::prepared(&place);
+    let row = Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 };
+    crm.fake.add_fault(Fault::on("/contacts/batch/upsert", row).about("refused@stripe.com"));
+    let mut variables = crm.variables().to_vec();
+    variables.push(("WORKER_CONCURRENCY", "1"));
+    let server = place.serve(&[], &variables);
+    let refused = post(&server, "refused@stripe.com");
+    let events = |kind: &str| {
+        let trail = server.get(&format!("/leads/{refused}/audit")).unwrap().json()["items"].clone();
+        let of_kind = |event: &&serde_json::Value| event["kind"] == kind;
+        trail.as_array().unwrap().iter().filter(of_kind).cloned().collect::<Vec<_>>()
+    };
+    eventually("an attempt of it is counted", || !events("retrying").is_empty());
+    let others = ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email));
+    for other in &others {
+        assert_eq!(settled(&server, other)["status"], "synced", "others are not held");
+    }
+    assert!(events("dead_lettered").is_empty(), "they did not wait for its end");
+    assert_eq!(settled(&server, &refused)["status"], "permanently_failed");
+
+    let attempts: Vec<_> =
+        events("retrying").iter().map(|event| event["detail"]["attempt"].clone()).collect();
+    assert_eq!(attempts, [1, 2, 3, 4]);
+    let letters = server.get("/dead-letters").unwrap().json();
+    let letter = &letters["items"][0];
+    assert_eq!((&letter["lead_id"], &letter["attempts"]), (&json!(refused), &json!(5)), "{letters}");
+    assert_eq!(letter["failure"]["code"], "crm_row_refused");
+    assert!(letter["failure"]["message"].as_str().unwrap().contains("SOME_NEW_CATEGORY"), "{letter}");
+    assert_eq!(server.get("/pauses").unwrap().json()["items"], json!([]));
+    assert!(events("deferred").is_empty(), "the breaker never opened");
+}

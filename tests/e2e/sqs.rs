@@ -1,9 +1,11 @@
 //! The queue in SQS: how an operator's machine works beside the functions, and in place of them.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use e2e::{Emulator, eventually};
+use e2e::{Emulator, eventually, eventually_within};
 use sandbox::salesforce::RowFault;
+use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
 use crate::salesforce::{Crm, post};
@@ -20,8 +22,20 @@ pub(crate) struct Queues {
 impl Queues {
     pub(crate) fn new() -> Self {
         let emulator = Emulator::shared().unwrap();
+        let leads = emulator.create_queue().unwrap();
+        Self::with(emulator, leads)
+    }
+
+    /// A queue of the leads that takes messages of so many bytes at most.
+    fn taking(bytes: u32) -> Self {
+        let emulator = Emulator::shared().unwrap();
+        let leads = emulator.create_queue_taking(bytes).unwrap();
+        Self::with(emulator, leads)
+    }
+
+    fn with(emulator: Emulator, leads: String) -> Self {
         let aws = std::env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
-        let (leads, dead_letters) = (emulator.create_queue().unwrap(), emulator.create_queue().unwrap());
+        let dead_letters = emulator.create_queue().unwrap();
         Self { emulator, leads, dead_letters, aws }
     }
 
@@ -93,4 +107,59 @@ fn a_lead_that_is_given_up_is_on_the_dead_letter_queue_and_a_redrive_sends_it_ag
     assert!(redriven.status.success(), "{}", String::from_utf8_lossy(&redriven.stderr));
     eventually("it is synced", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
     assert_eq!(crm.records("Lead").len(), 1);
+}
+
+#[test]
+fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
+    let (place, queues, crm) = (Place::sqlite(), Queues::new(), Crm::start());
+    let mut variables = queues.variables();
+    variables.extend(crm.variables());
+    crm.fake.add_fault(Fault::on("/", Misbehaviour::answer(503, json!("busy"))));
+    let server = place.serve(&[], &variables);
+    let leads: Vec<_> = (0..3).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
+    let events = |lead: &String| {
+        let trail = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
+        trail["items"].as_array().cloned().unwrap_or_default()
+    };
+    let count = |lead: &String, kind: &str| events(lead).iter().filter(|event| event["kind"] == kind).count();
+    eventually_within(Duration::from_mins(5), "the CRM is found to be away", || {
+        !server.get("/pauses").unwrap().json()["items"].as_array().unwrap().is_empty()
+    });
+    eventually("somebody has met the outage", || leads.iter().any(|lead| count(lead, "deferred") > 0));
+    crm.fake.clear_faults();
+    for lead in &leads {
+        eventually_within(Duration::from_mins(5), "it is written after the outage", || {
+            server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
+        });
+        assert!(count(lead, "retrying") <= 1, "no attempt beyond the first: {:?}", events(lead));
+        assert_eq!(count(lead, "dead_lettered"), 0);
+    }
+    assert_eq!((crm.records("Lead").len(), queues.depth(&queues.dead_letters)), (leads.len(), 0));
+    eventually("nothing is left in the queue", || queues.depth(&queues.leads) == 0);
+}
+
+#[test]
+fn a_lead_too_large_for_its_queue_is_parked_and_others_go_on() {
+    let (place, queues) = (Place::sqlite(), Queues::taking(65_536));
+    let server = place.serve(&[], &queues.variables());
+    // A field is cut at 8,192 characters.
+    let attributes: serde_json::Map<_, _> =
+        (0..13).map(|n| (format!("answer_{n}"), json!("x".repeat(8_000)))).collect();
+    let large = json!({ "email": "large@stripe.com", "campaign_id": "c", "attributes": attributes });
+    assert!(large.to_string().len() > 100_000);
+    let answer = server.post_lead(&large).unwrap();
+    assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
+    let large = answer.json()["lead_id"].as_str().unwrap().to_owned();
+    let small = post(&server, "small@stripe.com");
+
+    assert_eq!(settled(&server, &small)["status"], "synced");
+    assert_eq!(settled(&server, &large)["status"], "permanently_failed");
+    let letters = server.get("/dead-letters").unwrap().json();
+    let letter =
+        letters["items"].as_array().unwrap().iter().find(|letter| letter["lead_id"] == large.as_str());
+    assert_eq!(letter.unwrap()["failure"]["code"], "message_refused", "{letters}");
+    eventually("the spool is empty", || {
+        let metrics = server.get("/metrics").unwrap().text;
+        metrics.lines().any(|line| line == "revenueflow_spool_bytes 0")
+    });
 }

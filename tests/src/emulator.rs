@@ -83,9 +83,16 @@ impl Emulator {
 
     /// A new FIFO queue's URL.
     pub fn create_queue(&self) -> anyhow::Result<String> {
-        self.create(
-            &json!({ "QueueName": format!("{}.fifo", new_name()), "Attributes": { "FifoQueue": "true" } }),
-        )
+        self.create_fifo(&json!({ "FifoQueue": "true" }))
+    }
+
+    /// The URL of a new FIFO queue that takes messages of so many bytes at most.
+    pub fn create_queue_taking(&self, bytes: u32) -> anyhow::Result<String> {
+        self.create_fifo(&json!({ "FifoQueue": "true", "MaximumMessageSize": bytes.to_string() }))
+    }
+
+    fn create_fifo(&self, attributes: &Value) -> anyhow::Result<String> {
+        self.create(&json!({ "QueueName": format!("{}.fifo", new_name()), "Attributes": attributes }))
     }
 
     fn create(&self, input: &Value) -> anyhow::Result<String> {

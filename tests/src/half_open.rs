@@ -8,7 +8,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A TCP proxy that can make every connection half-open: as when a server's machine dies without a word, nothing arrives
-/// any more on either side, and neither is told. Later connections pass.
+/// any more on either side, and neither is told. Later connections pass, unless those are swallowed as well.
 pub struct HalfOpen {
     address: SocketAddr,
     /// Connections begun before this number are dead.
@@ -62,6 +62,16 @@ impl HalfOpen {
     /// Swallows whatever is sent on the connections there are, for ever.
     pub fn kill_connections(&self) {
         self.alive_from.store(self.begun.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// Swallows whatever is sent, also on later connections, until [`pass_later`](Self::pass_later).
+    pub fn swallow_all(&self) {
+        self.alive_from.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Lets later connections through again; those there are stay dead.
+    pub fn pass_later(&self) {
+        self.kill_connections();
     }
 }
 

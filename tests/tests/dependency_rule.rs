@@ -32,11 +32,22 @@ const NETWORK: [&str; 14] = [
 const HEAVY: [&str; 7] = ["analysis", "crm", "database", "enrichment", "pipeline", "sqlx*", "store"];
 /// Clients of outside systems, which `pipeline` knows through traits only.
 const CLIENTS: [&str; 5] = ["aws-*", "hyper*", "redis", "reqwest", "sqlx*"];
+/// Finds credentials in profiles, SSO, containers and instances. A cold start has no time for it.
+const CREDENTIALS_CHAIN: [&str; 4] = ["aws-config", "aws-sdk-sso", "aws-sdk-ssooidc", "aws-sdk-sts"];
+const FUNCTIONS: [&str; 6] = ["api", "dead-letter", "enrich", "ingest", "janitor", "migrate"];
 const PURE: [&str; 3] = ["grounding", "intake", "lead"];
 
 #[test]
 fn ingest_links_no_database_no_ai_and_no_crm() {
     assert_eq!(chains_to(&HEAVY, &tree("ingest")), Vec::<String>::new());
+}
+
+#[test]
+fn no_function_links_the_credentials_chain_of_the_binary() {
+    for function in FUNCTIONS {
+        assert_eq!(chains_to(&CREDENTIALS_CHAIN, &tree(function)), Vec::<String>::new(), "{function}");
+    }
+    assert_ne!(chains_to(&CREDENTIALS_CHAIN, &tree("cli")), Vec::<String>::new());
 }
 
 #[test]

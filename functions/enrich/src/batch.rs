@@ -147,7 +147,7 @@ impl Processor {
                 record_waits(&group[first..], self.clock.now());
                 let mut copied = 0;
                 for message in &group[first..] {
-                    if !self.copy(batch, message).await {
+                    if !self.copy(batch, message, Duration::ZERO).await {
                         break; // it is worked on after all, with those behind it
                     }
                     copied += 1;
@@ -165,8 +165,11 @@ impl Processor {
     async fn work_on_group(&self, batch: &Batch, group: &[Received]) {
         for (index, message) in group.iter().enumerate() {
             let rest = &group[index..];
-            let not_now =
-                batch.is_paused().or((Instant::now() > batch.begin_until).then_some(Duration::ZERO));
+            // What the first waits for, the rest of its group does.
+            let not_now = batch
+                .is_paused()
+                .or_else(|| message.wait_left(self.clock.now()))
+                .or((Instant::now() > batch.begin_until).then_some(Duration::ZERO));
             if let Some(wait) = not_now {
                 return self.give_back(batch, rest, None, wait).await;
             }
@@ -320,16 +323,20 @@ impl Processor {
         let mut copies = false;
         for (index, message) in group.iter().enumerate() {
             copies |= message.receive_count >= COPY_AT_RECEIVE && spent(index) < message.receive_count;
-            if copies && self.copy(batch, message).await {
+            if copies && self.copy(batch, message, wait).await {
                 continue;
             }
             batch.comes_again(message, wait);
         }
     }
 
-    /// Puts a message back that did not fail so often as it was received. False where that did not work.
-    async fn copy(&self, batch: &Batch, message: &Received) -> bool {
-        let copied = self.fifo.copy(message).await;
+    /// Puts a message back that did not fail so often as it was received, to be tried after `wait`. False where that did not
+    /// work.
+    async fn copy(&self, batch: &Batch, message: &Received, wait: Duration) -> bool {
+        let now = self.clock.now();
+        let wait = wait.max(message.wait_left(now).unwrap_or_default());
+        let not_before = if wait.is_zero() { None } else { now.saturating_add(wait).ok() };
+        let copied = self.fifo.copy(message, not_before).await;
         match &copied {
             Ok(()) => {
                 batch.settle(message);

@@ -12,9 +12,10 @@ pub fn received(event: SqsEvent) -> Vec<Received> {
 fn message(record: SqsMessage) -> Received {
     let message_id = record.message_id.unwrap_or_default();
     let attribute = |name: &str| record.attributes.get(name);
-    let key = record.message_attributes.get("key").and_then(|key| key.string_value.clone());
+    let own_attribute = |name: &str| record.message_attributes.get(name)?.string_value.clone();
     Received {
-        key: key.unwrap_or_else(|| message_id.clone()),
+        key: own_attribute("key").unwrap_or_else(|| message_id.clone()),
+        not_before: own_attribute("not_before").as_deref().and_then(Received::not_before),
         group: attribute("MessageGroupId").cloned().unwrap_or_else(|| message_id.clone()),
         receive_count: attribute("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
         sent_at: attribute("SentTimestamp")

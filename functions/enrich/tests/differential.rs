@@ -72,6 +72,7 @@ async fn ours(batch: &Value) -> BTreeSet<String> {
         body: record["fails"].to_string(),
         receive_count: 1,
         sent_at: Timestamp::UNIX_EPOCH,
+        not_before: None,
         receipt: text(&record["id"]),
     });
     let soon = tokio::time::Instant::now() + Duration::from_secs(30);
@@ -125,7 +126,7 @@ impl LeadHandler for Fake {
 
 #[async_trait]
 impl Fifo for Fake {
-    async fn copy(&self, _: &Received) -> Result<(), QueueError> {
+    async fn copy(&self, _: &Received, _: Option<Timestamp>) -> Result<(), QueueError> {
         panic!("no message was received often")
     }
 

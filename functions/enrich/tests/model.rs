@@ -111,4 +111,10 @@ async fn each_stage_of_a_lead_has_attempts_of_its_own() {
     world.run().await;
     world.assert_all_is_well();
     assert_eq!((world.given_up(), world.tries_of(lead)), (0, 9));
+    assert!(world.copies() > 0, "it was put back before the queue could take it away");
+    let waits = world.waits_of(lead);
+    for (wait, backoff) in waits.iter().zip([2, 4, 8, 16, 2, 4, 8, 16]) {
+        // The try itself and the poll take up to 1.4 s.
+        assert!((backoff..=backoff + 1).contains(&wait.as_secs()), "{waits:?}");
+    }
 }

@@ -8,6 +8,7 @@ use analysis::{
 use anyhow::Context as _;
 use breaker::{Breaker, Budget};
 use lead::{Clock, Dependency, SystemClock};
+use runtime::aws::AwsConfig;
 use runtime::{AiProvider, Config};
 use store::Store;
 
@@ -15,19 +16,20 @@ use store::Store;
 const BUDGET: Dependency = Dependency::new("ai.budget");
 
 /// Who judges by `icp`, as configured, for who tries something out: every question is asked, whatever the breaker and the
-/// budget of the running system say, and neither is told.
+/// budget of the running system say, and neither is told. `aws`: for Bedrock.
 ///
 /// # Errors
 ///
 /// When a file, a model or a key that it needs is missing or wrong; names the variable.
-pub fn analyst(config: &Config, icp: &Icp) -> anyhow::Result<Arc<dyn Analyst>> {
-    assemble(config, icp, &|_| Guards::default(), &(Arc::new(SystemClock) as Arc<dyn Clock>))
+pub fn analyst(config: &Config, icp: &Icp, aws: Option<&AwsConfig>) -> anyhow::Result<Arc<dyn Analyst>> {
+    assemble(config, icp, aws, &|_| Guards::default(), &(Arc::new(SystemClock) as Arc<dyn Clock>))
 }
 
 /// The same, behind the breaker and the budget that all processes share.
 pub(crate) fn guarded(
     config: &Config,
     icp: &Icp,
+    aws: Option<&AwsConfig>,
     store: &Store,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Analyst>> {
@@ -41,7 +43,7 @@ pub(crate) fn guarded(
             .map(|limit| Budget::new(BUDGET, limit, Arc::new(store.clone()), Arc::clone(clock)));
         Guards { breaker: Some(breaker), budget }
     };
-    assemble(config, icp, &guards, clock)
+    assemble(config, icp, aws, &guards, clock)
 }
 
 /// Whether the day's budget is enough for a single question, now and at every price that is known to come: below that no lead would
@@ -95,6 +97,7 @@ pub fn ai_model(config: &Config, provider: AiProvider) -> anyhow::Result<Model> 
 fn assemble(
     config: &Config,
     icp: &Icp,
+    aws: Option<&AwsConfig>,
     guards: &dyn Fn(AiProvider) -> Guards,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<dyn Analyst>> {
@@ -105,7 +108,7 @@ fn assemble(
         let model = ai_model(config, provider)?;
         let service: Arc<dyn Service> = match provider {
             AiProvider::Rules | AiProvider::Gemini => Arc::new(gemini(config, &model, clock)?),
-            AiProvider::Bedrock => bedrock(config, &model)?,
+            AiProvider::Bedrock => bedrock(config, &model, aws)?,
         };
         let (contract, guards) = (icp.contract.clone(), guards(provider));
         Ok(Arc::new(ModelAnalyst::new(service, model, prompt(config)?, contract, guards, Arc::clone(clock))))
@@ -127,17 +130,17 @@ fn gemini(config: &Config, model: &Model, clock: &Arc<dyn Clock>) -> anyhow::Res
 }
 
 #[cfg(feature = "bedrock")]
-fn bedrock(config: &Config, model: &Model) -> anyhow::Result<Arc<dyn Service>> {
-    let aws = runtime::aws::aws_config(&runtime::Variables::of_process())?;
+fn bedrock(config: &Config, model: &Model, aws: Option<&AwsConfig>) -> anyhow::Result<Arc<dyn Service>> {
+    let aws = aws.context("AWS_REGION: must be set to ask bedrock")?;
     let settings = analysis::BedrockSettings {
         base_url: config.ai.bedrock.base_url.clone(),
         timeout: config.ai.timeout,
     };
-    Ok(Arc::new(analysis::Bedrock::new(&aws, &settings, model.clone())))
+    Ok(Arc::new(analysis::Bedrock::new(aws, &settings, model.clone())))
 }
 
 #[cfg(not(feature = "bedrock"))]
-fn bedrock(_config: &Config, _model: &Model) -> anyhow::Result<Arc<dyn Service>> {
+fn bedrock(_: &Config, _: &Model, _: Option<&AwsConfig>) -> anyhow::Result<Arc<dyn Service>> {
     anyhow::bail!("AI_PROVIDER: this program was built without bedrock")
 }
 

@@ -15,19 +15,25 @@ use database::Database;
 use lead::Clock;
 use pipeline::{Pipeline, Rejected};
 use routing::Routing;
+use runtime::aws::AwsConfig;
 use runtime::{Config, RejectedLeads};
 use store::Store;
 
-/// The pipeline as configured, on a migrated database.
+/// The pipeline as configured, on a migrated database. `aws`: for Bedrock.
 ///
 /// # Errors
 ///
 /// When `ICP_FILE`, `ROUTING_FILE`, `CRM_MAPPING_FILE` or `CRM_ALLOW_FILE` cannot be read.
-pub fn pipeline(config: &Config, database: &Database, clock: &Arc<dyn Clock>) -> anyhow::Result<Pipeline> {
+pub fn pipeline(
+    config: &Config,
+    database: &Database,
+    clock: &Arc<dyn Clock>,
+    aws: Option<&AwsConfig>,
+) -> anyhow::Result<Pipeline> {
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock)).with_retry_window(config.retry_window);
     Ok(Pipeline {
-        analyst: ai::guarded(config, &icp, &store, clock)?,
+        analyst: ai::guarded(config, &icp, aws, &store, clock)?,
         enrichment: enrichment::waterfall(config, &store, clock)?,
         guard: crm::guard(config, database, &store, clock)?,
         routing: routing(config)?,

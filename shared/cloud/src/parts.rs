@@ -149,7 +149,7 @@ impl Cloud {
         }))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let database = self.database().await?;
-        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock)?);
+        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock, Some(&self.aws))?);
         Ok(Parts {
             ledger: Arc::new(DatabaseLedger::new(database, Arc::clone(&clock))),
             store: pipeline.store.clone(),

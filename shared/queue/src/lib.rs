@@ -121,4 +121,15 @@ pub trait LeadQueue: Send + Sync + 'static {
 
     /// How long a received message stays invisible. Workers renew at a third of it.
     fn visibility_timeout(&self) -> Duration;
+
+    /// The longest wait of an idle worker between two receives, where nothing wakes it.
+    fn longest_idle_wait(&self) -> Duration {
+        Duration::from_millis(100)
+    }
+
+    /// Returns when this handle has sent a message or ended a pause since the last call: a worker then receives at once.
+    /// Never, where a backend's waits are too short for that to matter.
+    async fn has_news(&self) {
+        std::future::pending().await
+    }
 }

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod hold;
+mod idle;
 mod outage;
 mod pulse;
 
@@ -17,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::delivery::Delivery;
 use self::hold::Hold;
+use self::idle::Idle;
 use self::outage::Outage;
 pub use self::pulse::Pulse;
 use crate::{LeadQueue, Message, QueueError, Settlement};
 
-/// How long an idle worker waits before it asks the queue again, where nobody wakes it.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a worker that takes nothing for a while looks whether that is over.
+const HOLD_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long running work may take after a shutdown was asked for, where nobody says otherwise.
 const GRACE_PERIOD: Duration = Duration::from_secs(25);
@@ -130,6 +132,7 @@ impl Worker {
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut running = JoinSet::new();
         let mut outage = Outage::default();
+        let mut idle = Idle::new(self.queue.longest_idle_wait());
         while !shutdown.is_cancelled() {
             self.pulse.beat();
             while let Some(finished) = running.try_join_next() {
@@ -146,7 +149,7 @@ impl Worker {
             }
             if self.hold.is_on(self.clock.now()) {
                 tokio::select! {
-                    () = sleep(POLL_INTERVAL) => {}
+                    () = sleep(HOLD_INTERVAL) => {}
                     () = self.waker.notified() => {}
                     () = shutdown.cancelled() => {}
                 }
@@ -162,18 +165,20 @@ impl Worker {
                 Ok(messages) => {
                     outage.is_over();
                     if !messages.is_empty() {
+                        idle.ends();
                         for message in messages {
                             running.spawn(self.delivery(message).run());
                         }
                         continue;
                     }
-                    POLL_INTERVAL
+                    idle.wait()
                 }
                 Err(error) => outage.wait_after(&error),
             };
             tokio::select! {
                 () = sleep(wait) => {}
-                () = self.waker.notified() => {}
+                () = self.waker.notified() => idle.ends(),
+                () = self.queue.has_news() => idle.ends(),
                 // The group's next message may be ready now.
                 Some(finished) = running.join_next() => note(&finished),
                 () = shutdown.cancelled() => {}

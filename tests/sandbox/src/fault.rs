@@ -17,6 +17,9 @@ pub struct Fault {
     /// Only requests of this method; any where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// Only requests whose body contains this; any where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// How many matching requests go through first.
     #[serde(default)]
     pub skip: u32,
@@ -90,6 +93,7 @@ impl Fault {
         Self {
             path: path.to_owned(),
             method: None,
+            body: None,
             skip: 0,
             times: None,
             share: None,
@@ -120,6 +124,13 @@ impl Fault {
         self
     }
 
+    /// Only requests whose body contains this.
+    #[must_use]
+    pub fn about(mut self, text: &str) -> Self {
+        self.body = Some(text.to_owned());
+        self
+    }
+
     /// Only this share of them, drawn by the seed.
     #[must_use]
     pub fn share(mut self, share: f64, seed: u64) -> Self {
@@ -128,8 +139,10 @@ impl Fault {
     }
 
     /// Counts a request; what happens to it, where it is met.
-    pub(crate) fn meets(&mut self, method: &str, path: &str) -> Option<Misbehaviour> {
+    pub(crate) fn meets(&mut self, method: &str, path: &str, body: &[u8]) -> Option<Misbehaviour> {
+        let has_text = |text: &String| String::from_utf8_lossy(body).contains(text.as_str());
         let matches = path.contains(&self.path)
+            && self.body.as_ref().is_none_or(has_text)
             && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && self.times != Some(0);
         if !matches {
@@ -207,10 +220,13 @@ mod tests {
     fn a_fault_meets_what_it_names_as_often_as_it_says() {
         let mut fault = Fault::on("/leads", Misbehaviour::Refuse).method("POST").after(1).times(2);
         let met: Vec<_> = ["/other", "/leads/1", "/leads/2", "/leads/3", "/leads/4"]
-            .map(|path| fault.meets("POST", path).is_some())
+            .map(|path| fault.meets("POST", path, b"").is_some())
             .to_vec();
         assert_eq!(met, [false, false, true, true, false]);
-        assert_eq!(Fault::on("", Misbehaviour::Refuse).method("POST").meets("GET", "/"), None);
+        assert_eq!(Fault::on("", Misbehaviour::Refuse).method("POST").meets("GET", "/", b""), None);
+        let mut about = Fault::on("", Misbehaviour::Refuse).about("ann@");
+        assert_eq!(about.meets("POST", "/", b"{}"), None);
+        assert!(about.meets("POST", "/", br#"{"email": "ann@stripe.com"}"#).is_some());
     }
 
     #[test]
@@ -218,7 +234,7 @@ mod tests {
         let kinds = [Misbehaviour::Refuse, Misbehaviour::LoseReply, Misbehaviour::DelayMs(1)];
         let met = |seed| {
             let mut fault = Fault::on("", Misbehaviour::OneOf(kinds.to_vec())).share(0.3, seed);
-            (0..10_000).map(|_| fault.meets("GET", "/")).collect::<Vec<_>>()
+            (0..10_000).map(|_| fault.meets("GET", "/", b"")).collect::<Vec<_>>()
         };
         let first = met(1);
         for kind in &kinds {

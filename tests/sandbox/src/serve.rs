@@ -173,9 +173,9 @@ impl Control {
             .with_state(self.clone())
     }
 
-    fn fault(&self, method: &str, path: &str) -> Option<Misbehaviour> {
+    fn fault(&self, method: &str, path: &str, body: &[u8]) -> Option<Misbehaviour> {
         let mut faults = lock(&self.faults);
-        faults.iter_mut().find_map(|fault| fault.meets(method, path))
+        faults.iter_mut().find_map(|fault| fault.meets(method, path, body))
     }
 
     fn write_down(&self, exchange: Exchange) {
@@ -223,7 +223,7 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
                 headers: parts.headers.clone(),
                 body: body.clone(),
                 status: None,
-                fault: control.fault(&method, &path),
+                fault: control.fault(&method, &path, &body),
             };
             let result = match exchange.fault.clone() {
                 Some(Misbehaviour::Refuse) => Err(Broken),

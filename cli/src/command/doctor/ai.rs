@@ -1,4 +1,5 @@
 use analysis::ModelAnalyst;
+use runtime::aws::AwsConfig;
 use runtime::{AiProvider, Config};
 
 use super::report::Report;
@@ -6,11 +7,11 @@ use crate::output::Advice;
 
 /// A call of a few tokens to each AI: it shows that the key and the model are good, and has Bedrock compile the schema of an answer,
 /// which may take minutes for the first time. Asks whatever the breaker says.
-pub(super) async fn analyst(report: &mut Report, config: &mut Config) {
+pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Option<&AwsConfig>) {
     let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
     let analyst = assembly::icp(config).and_then(|icp| {
         assembly::check_budget(config, &icp, &lead::SystemClock)?;
-        assembly::analyst(config, &icp)
+        assembly::analyst(config, &icp, aws)
     });
     let analyst = match analyst {
         Ok(analyst) => analyst,

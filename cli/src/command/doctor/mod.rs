@@ -26,7 +26,8 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
     let mut report = Report::default();
     if let Some((mut config, as_asked)) = configuration(&mut report, config) {
         let mapping_can_be_read = files(&mut report, &mut config);
-        ai::analyst(&mut report, &mut config).await;
+        let aws = place::aws(&mut report, &mut config).await;
+        ai::analyst(&mut report, &mut config, aws.as_ref()).await;
         outside(&mut report, &mut config, mapping_can_be_read).await?;
         if as_asked {
             secrets::exposure(&mut report, &config);

@@ -2,10 +2,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use database::{Backend, Database};
-use runtime::{Config, QueueKind};
+use runtime::aws::AwsConfig;
+use runtime::{AiProvider, Config, QueueKind};
 
 use super::report::Report;
 use crate::app::App;
+use crate::aws;
 use crate::command::existing;
 use crate::output::{self, Advice};
 
@@ -79,6 +81,28 @@ fn widely_readable(url: &str) -> Option<String> {
 #[cfg(not(unix))]
 fn widely_readable(_url: &str) -> Option<String> {
     None
+}
+
+/// Region and credentials, where something asks AWS. What needs them is left out of the checks that follow when they cannot
+/// be had.
+pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsConfig> {
+    match aws::config(config).await {
+        Ok(aws) => {
+            if let Some(region) = aws.as_ref().and_then(AwsConfig::region) {
+                report.ok("aws", format!("credentials found, region {region}"));
+            }
+            aws
+        }
+        Err(error) => {
+            report.fail("aws", &error);
+            config.queue = if config.queue == QueueKind::Sqs { QueueKind::Database } else { config.queue };
+            if config.ai.provider == AiProvider::Bedrock {
+                config.ai.provider = AiProvider::Rules;
+            }
+            config.ai.second = config.ai.second.filter(|second| *second != AiProvider::Bedrock);
+            None
+        }
+    }
 }
 
 /// Puts everything together. The database, the files and the analyst were looked at before: what is left to go wrong is

@@ -20,7 +20,7 @@ const QUESTION_BYTES: usize = 16 * 1024;
 
 /// What the leads are to be judged by: the present configuration, and what is changed in it. Who is asked for that, where
 /// somebody is.
-pub(super) fn read(config: &Config, changes: &[With]) -> anyhow::Result<(Alternative, Option<Trial>)> {
+pub(super) async fn read(config: &Config, changes: &[With]) -> anyhow::Result<(Alternative, Option<Trial>)> {
     let mut icp = assembly::icp(config)?;
     for change in changes {
         if let With::Icp(file) = change {
@@ -45,7 +45,7 @@ pub(super) fn read(config: &Config, changes: &[With]) -> anyhow::Result<(Alterna
         }
     }
     icp.contract.validate().context("--with")?;
-    let trial = Trial::read(&icp, changes)?;
+    let trial = Trial::read(&icp, changes).await?;
     let analyst = trial.as_ref().map(|trial| Arc::clone(&trial.analyst));
     Ok((Alternative { icp, analyst }, trial))
 }
@@ -65,7 +65,7 @@ pub(super) struct Trial {
 
 impl Trial {
     /// Whoever the configuration names, with these things in place of its own; none where none of them is changed.
-    fn read(icp: &Icp, changes: &[With]) -> anyhow::Result<Option<Self>> {
+    async fn read(icp: &Icp, changes: &[With]) -> anyhow::Result<Option<Self>> {
         let mut instead = BTreeMap::new();
         let (mut model, mut is_for_a_model) = (None, false);
         for change in changes {
@@ -111,7 +111,8 @@ impl Trial {
                 Some(assembly::ai_model(&config, provider)?.worst_case(QUESTION_BYTES, today))
             }
         };
-        Ok(Some(Self { analyst: assembly::analyst(&config, icp)?, worst_case }))
+        let aws = crate::aws::config(&config).await?;
+        Ok(Some(Self { analyst: assembly::analyst(&config, icp, aws.as_ref())?, worst_case }))
     }
 
     /// Whether asking is paid for.

@@ -18,7 +18,7 @@ use crate::output::{self, Advice};
 /// Judges the leads of the store under another configuration, and says who would have been routed differently.
 pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
-    let (alternative, trial) = alternative::read(config, &options.with)?;
+    let (alternative, trial) = alternative::read(config, &options.with).await?;
     let selection = Selection { since: options.since, limit: options.limit };
     let leads = app.store.stored_analyses(Scope::InForce, options.since).count().await?;
     let leads = leads.min(options.limit.unwrap_or(u64::MAX));

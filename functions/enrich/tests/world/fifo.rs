@@ -22,6 +22,7 @@ pub(crate) struct Stored {
     receive_count: u32,
     receipt: Option<String>,
     copied_from: Option<u64>,
+    not_before: Option<Timestamp>,
     /// On the dead letter queue, where it did not fall.
     pub(crate) reason: Option<Failure>,
 }
@@ -36,6 +37,7 @@ impl Stored {
             receive_count: 0,
             receipt: None,
             copied_from: None,
+            not_before: None,
             reason: None,
         }
     }
@@ -71,6 +73,7 @@ impl World {
                 body: String::new(),
                 receive_count: message.receive_count,
                 sent_at: Timestamp::UNIX_EPOCH,
+                not_before: message.not_before,
                 receipt: format!("r{}", state.receives),
             });
         }
@@ -100,7 +103,7 @@ impl World {
 
 #[async_trait]
 impl Fifo for World {
-    async fn copy(&self, message: &Received) -> Result<(), QueueError> {
+    async fn copy(&self, message: &Received, not_before: Option<Timestamp>) -> Result<(), QueueError> {
         self.send_may_fail()?;
         let mut state = self.state();
         let from: u64 = message.message_id.parse().unwrap();
@@ -112,6 +115,7 @@ impl Fifo for World {
             let mut copy = Stored::new(key, group, Instant::now());
             copy.id = 1_000_000 + state.copies as u64;
             copy.copied_from = Some(from);
+            copy.not_before = not_before;
             state.queue.push(copy);
         }
         drop(state);

@@ -35,6 +35,8 @@ impl LeadHandler for World {
                 !is_inverted || may_be || self.settings.twice > 0.0,
                 "{key} came before an earlier one of its lead"
             );
+            let is_early = state.sent[key].waits_until.is_some_and(|until| Instant::now() < until);
+            assert!(!is_early || !self.settings.are_without_mishaps(), "{key} came before its wait was over");
             state.sent[key].tries.push(Instant::now());
             let takes = Duration::from_millis(state.random.random_range(0..900));
             (state.sent[key].behaviour, state.sent[key].tries.len(), takes)
@@ -77,8 +79,12 @@ impl LeadHandler for World {
         Ok(u32::try_from((self.state().sent[key].tries.len() - 1) % 4 + 1).unwrap())
     }
 
-    async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {
-        assert!(matches!(outcome, Settlement::Retry { .. } | Settlement::Defer { .. }));
+    async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure> {
+        let (Settlement::Retry { after, .. } | Settlement::Defer { after, .. }) = outcome else {
+            panic!("recorded by the dead letter function: {outcome:?}")
+        };
+        let key: usize = message.id.parse().unwrap();
+        self.state().sent[key].waits_until = Some(Instant::now() + *after);
         Ok(())
     }
 }

@@ -57,6 +57,13 @@ pub(crate) struct Settings {
     pub(crate) hangs: bool,
 }
 
+impl Settings {
+    /// Whether every answer, send and count gets through: then no message can come before its wait is over.
+    fn are_without_mishaps(self) -> bool {
+        self.lost_answers + self.failing_sends + self.twice + self.ledger_outages == 0.0
+    }
+}
+
 /// Clones share one world.
 #[derive(Clone)]
 pub(crate) struct World {
@@ -74,6 +81,8 @@ pub(crate) struct Sent {
     behaviour: Behaviour,
     /// When each try began.
     tries: Vec<Instant>,
+    /// The end of the wait after its last try.
+    waits_until: Option<Instant>,
     is_done: bool,
     is_dead: bool,
     was_copied: bool,
@@ -143,6 +152,7 @@ impl World {
             group,
             behaviour,
             tries: Vec::new(),
+            waits_until: None,
             is_done: false,
             is_dead: false,
             was_copied: false,

@@ -16,6 +16,8 @@ use crate::{Depth, QueueError};
 
 /// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
 const KEY: &str = "key";
+/// On a copy: the time before which it is not to be tried, in milliseconds since 1970.
+const NOT_BEFORE: &str = "not_before";
 /// On the dead letter queue: how often the message was tried.
 const ATTEMPTS: &str = "attempts";
 /// On the dead letter queue: the failure, as JSON.
@@ -24,6 +26,9 @@ const FAILURE: &str = "failure";
 /// The longest a message can stay hidden, from the moment it was received (SQS API reference,
 /// `ChangeMessageVisibility`), less a minute for the time it has been ours.
 const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
+
+/// The longest wait that a copy may ask for. What asks for more, or was sent by a clock that is ahead, waits so long.
+const LONGEST_COPY_WAIT: Duration = Duration::from_mins(15);
 
 /// The largest message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1 MiB since August 2025).
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -49,8 +54,23 @@ pub struct Received {
     pub receive_count: u32,
     /// When this message, or this copy of it, was sent.
     pub sent_at: Timestamp,
+    /// On a copy: when the wait of the message that it replaces is over.
+    pub not_before: Option<Timestamp>,
     /// What to change or delete it with. Unique to this receive.
     pub receipt: String,
+}
+
+impl Received {
+    /// The time left until it may be tried, at most 15 minutes; none where it may be tried now.
+    pub fn wait_left(&self, now: Timestamp) -> Option<Duration> {
+        let left = Duration::try_from(self.not_before?.duration_since(now)).ok()?;
+        (!left.is_zero()).then(|| left.min(LONGEST_COPY_WAIT))
+    }
+
+    /// The value of the attribute `not_before`; none where it is no time.
+    pub fn not_before(attribute: &str) -> Option<Timestamp> {
+        Timestamp::from_millisecond(attribute.parse().ok()?).ok()
+    }
 }
 
 impl std::fmt::Debug for Received {
@@ -65,10 +85,11 @@ impl std::fmt::Debug for Received {
 /// What a batch processor needs of a FIFO queue.
 #[async_trait]
 pub trait Fifo: Send + Sync + 'static {
-    /// Puts a copy of a message at the end of its group, with the same key and no receives, in place of the message.
+    /// Puts a copy of a message at the end of its group, with the same key and no receives, in place of the message. FIFO
+    /// queues know no delay of a single message: the copy carries `not_before`, and whoever receives it earlier hides it.
     /// Dies half-way: the message is there twice, which does no harm. Doing it again for the same message within five
     /// minutes sends nothing.
-    async fn copy(&self, message: &Received) -> Result<(), QueueError>;
+    async fn copy(&self, message: &Received, not_before: Option<Timestamp>) -> Result<(), QueueError>;
 
     /// Moves a message to the dead letter queue, with the reason. Dies half-way: the message is on both. Doing it again
     /// for the same message within five minutes sends nothing.
@@ -202,10 +223,22 @@ impl Sqs {
 
 #[async_trait]
 impl Fifo for Sqs {
-    async fn copy(&self, message: &Received) -> Result<(), QueueError> {
+    async fn copy(&self, message: &Received, not_before: Option<Timestamp>) -> Result<(), QueueError> {
         let deduplication = format!("copy-{}", message.message_id);
-        let (group, key) = (message.group.as_str(), message.key.as_str());
-        self.post(&self.queue_url, message.body.clone(), group, &deduplication, &[(KEY, key)]).await?;
+        let post = async |attributes: &[(&str, &str)]| {
+            let (url, body) = (&self.queue_url, message.body.clone());
+            self.post(url, body, &message.group, &deduplication, attributes).await
+        };
+        let key = (KEY, message.key.as_str());
+        let posted = match not_before.map(|at| at.as_millisecond().to_string()) {
+            None => post(&[key]).await,
+            Some(at) => match post(&[key, (NOT_BEFORE, &at)]).await {
+                // A message as large as the queue takes has no room for it: better a try too early than none.
+                Err(QueueError::TooLarge(_) | QueueError::Refused(_)) => post(&[key]).await,
+                posted => posted,
+            },
+        };
+        posted?;
         self.remove(message).await;
         Ok(())
     }
@@ -250,9 +283,11 @@ fn received(message: SqsMessage) -> Option<Received> {
     let system = message.attributes.unwrap_or_default();
     let text = |name| system.get(&name).map(String::as_str);
     let message_id = message.message_id?;
-    let key = message.message_attributes.as_ref().and_then(|attributes| attributes.get(KEY)?.string_value());
+    let attributes = message.message_attributes.unwrap_or_default();
+    let attribute = |name| attributes.get(name).and_then(MessageAttributeValue::string_value);
     Some(Received {
-        key: key.map_or_else(|| message_id.clone(), str::to_owned),
+        key: attribute(KEY).map_or_else(|| message_id.clone(), str::to_owned),
+        not_before: attribute(NOT_BEFORE).and_then(Received::not_before),
         group: text(MessageSystemAttributeName::MessageGroupId)?.to_owned(),
         body: message.body.unwrap_or_default(),
         receive_count: text(MessageSystemAttributeName::ApproximateReceiveCount)
@@ -326,6 +361,29 @@ mod tests {
         let json = escaped(serde_json::to_string(text).unwrap());
         assert!(!json.contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
+
+    #[test]
+    fn a_copy_waits_until_its_time_and_never_long() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let left = |not_before: Option<&str>| {
+            let received = Received {
+                key: String::new(),
+                message_id: String::new(),
+                group: String::new(),
+                body: String::new(),
+                receive_count: 1,
+                sent_at: now,
+                not_before: not_before.and_then(Received::not_before),
+                receipt: String::new(),
+            };
+            received.wait_left(now)
+        };
+        assert_eq!(left(Some("1002500")), Some(Duration::from_millis(2_500)));
+        assert_eq!(left(Some("99999999999")), Some(Duration::from_mins(15)), "a clock that is ahead");
+        for at_once in [None, Some("1000000"), Some("999999"), Some("-5"), Some("soon"), Some("")] {
+            assert_eq!(left(at_once), None, "{at_once:?}");
+        }
     }
 
     #[test]

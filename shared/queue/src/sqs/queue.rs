@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Clock, Dependency, LeadEvent};
+use lead::{Clock, Dependency, LeadEvent, Stage};
+use tokio::sync::Notify;
 
 use super::COPY_AT_RECEIVE;
 use crate::{
@@ -22,6 +23,15 @@ const LOST_AFTER: Duration = Duration::from_hours(6);
 /// An event is sent for the first time within so long; what is older is sent again, and that is noted.
 const FIRST_SENT_WITHIN: Duration = Duration::from_mins(5);
 
+/// The longest wait of an idle worker between two receives, each of which Amazon charges for: about 520,000 a month.
+///
+/// Not a long poll: SQS does not notice that a client has closed its connection, and hands the next message to it, which
+/// then stays hidden for its visibility timeout (github.com/aws/aws-sdk-js issue 2350, github.com/aws/aws-sdk-net issue 1680).
+const LONGEST_IDLE_WAIT: Duration = Duration::from_secs(5);
+
+/// How many messages more than it is asked for a receive may put back.
+const MAX_PUTS: usize = 10;
+
 /// How long an answer to how much waits is used, and how long an empty queue is not asked again.
 const DEPTH_KEPT: Duration = Duration::from_mins(1);
 
@@ -37,6 +47,8 @@ pub struct SqsQueue {
     held: Mutex<HashMap<String, Received>>,
     /// Whether anything waited, and when that was asked.
     waiting: Mutex<Option<(Timestamp, bool)>>,
+    /// Notified when this handle has sent something, or ended a pause.
+    has_news: Notify,
 }
 
 impl SqsQueue {
@@ -51,6 +63,7 @@ impl SqsQueue {
             has_redrive: true,
             held: Mutex::default(),
             waiting: Mutex::default(),
+            has_news: Notify::new(),
         }
     }
 
@@ -111,7 +124,40 @@ impl SqsQueue {
                 format!("{delivery}-{}", self.clock.now().as_millisecond() / span)
             }
         };
-        self.sqs.send(event, &deduplication).await
+        self.sqs.send(event, &deduplication).await?;
+        self.has_news.notify_one();
+        Ok(())
+    }
+
+    /// The next message that may be tried; none where nothing waits. Others are put back on the way, `puts` at most.
+    async fn receive_one(&self, puts: &mut usize) -> Result<Option<Message>, QueueError> {
+        while *puts > 0 {
+            let Some(received) = self.sqs.receive(self.visibility).await? else { return Ok(None) };
+            if let Some(left) = received.wait_left(self.clock.now()) {
+                *puts -= 1;
+                self.sqs.hide_one(&received.receipt, left).await?;
+                continue;
+            }
+            if self.needs_copy(&received).await? {
+                *puts -= 1;
+                self.sqs.copy(&received, None).await?;
+                continue;
+            }
+            let tries = self.ledger.begin(&received.key, &received.receipt).await?;
+            let message = Message {
+                id: received.key.clone(),
+                group: received.group.clone(),
+                body: received.body.clone(),
+                attempt: tries.attempts.saturating_add(1),
+                losses: tries.losses,
+                sent_at: received.sent_at,
+                redriven: false,
+                receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
+            };
+            self.held().insert(received.receipt.clone(), received);
+            return Ok(Some(message));
+        }
+        Ok(None)
     }
 
     /// Whether the redrive policy would soon take a message for its receives although it did not fail so often: each deferral
@@ -129,8 +175,11 @@ impl SqsQueue {
     async fn tell(&self, message: &Received, settlement: &Settlement) -> Result<Ended, QueueError> {
         match settlement {
             Settlement::Done => self.sqs.delete(&message.receipt).await.map(|()| Ended::Settled),
-            Settlement::Retry { after, .. } => {
-                self.sqs.hide_one(&message.receipt, *after).await.map(|()| Ended::Failed)
+            // Attempts at a stage are counted in the lead's row. Counted here as well, those of several stages together
+            // would look like as many failures as the redrive policy allows, and the message would not be copied in time.
+            Settlement::Retry { after, failure } => {
+                let ended = if failure.stage == Stage::Other { Ended::Failed } else { Ended::Deferred };
+                self.sqs.hide_one(&message.receipt, *after).await.map(|()| ended)
             }
             Settlement::Defer { after, .. } => {
                 self.sqs.hide_one(&message.receipt, *after).await.map(|()| Ended::Deferred)
@@ -185,25 +234,19 @@ impl LeadQueue for SqsQueue {
             return Ok(Vec::new());
         }
         let mut messages = Vec::new();
+        let mut puts = max + MAX_PUTS;
         // One by one: of several, SQS would hand out more than one of a group.
         while messages.len() < max {
-            let Some(received) = self.sqs.receive(self.visibility).await? else { break };
-            if self.needs_copy(&received).await? {
-                self.sqs.copy(&received).await?;
-                continue;
+            match self.receive_one(&mut puts).await {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) if messages.is_empty() => return Err(error),
+                // Those received before are held: without an answer they would count as lost.
+                Err(error) => {
+                    tracing::warn!(%error, "a receive ends early");
+                    break;
+                }
             }
-            let tries = self.ledger.begin(&received.key, &received.receipt).await?;
-            messages.push(Message {
-                id: received.key.clone(),
-                group: received.group.clone(),
-                body: received.body.clone(),
-                attempt: tries.attempts.saturating_add(1),
-                losses: tries.losses,
-                sent_at: received.sent_at,
-                redriven: false,
-                receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
-            });
-            self.held().insert(received.receipt.clone(), received);
         }
         Ok(messages)
     }
@@ -243,7 +286,9 @@ impl LeadQueue for SqsQueue {
     }
 
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError> {
-        self.ledger.resume(dependency).await
+        self.ledger.resume(dependency).await?;
+        self.has_news.notify_one();
+        Ok(())
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
@@ -256,5 +301,13 @@ impl LeadQueue for SqsQueue {
 
     fn visibility_timeout(&self) -> Duration {
         self.visibility
+    }
+
+    fn longest_idle_wait(&self) -> Duration {
+        LONGEST_IDLE_WAIT
+    }
+
+    async fn has_news(&self) {
+        self.has_news.notified().await;
     }
 }

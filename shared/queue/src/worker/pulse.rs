@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A worker beats at least as often, unless something that it waits for hangs.
+/// A worker beats at least as often, unless its queue allows a longer wait or something that it waits for hangs.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// When a worker was last seen at work. Clones share it.

@@ -29,22 +29,14 @@ struct ScriptedQueue {
     /// What was asked, and when, counted in seconds from the first question.
     asked: Mutex<Vec<(&'static str, u64)>>,
     start: Mutex<Option<Instant>>,
+    longest_idle_wait: Option<Duration>,
+    has_news: Notify,
 }
 
 impl ScriptedQueue {
     fn holding_a_message() -> Self {
-        let message = Message {
-            id: "message".into(),
-            group: "group".into(),
-            body: "{}".into(),
-            attempt: 1,
-            losses: 0,
-            sent_at: Timestamp::UNIX_EPOCH,
-            redriven: false,
-            receipt: Receipt { key: "group".into(), token: "token".into() },
-        };
         let queue = Self::default();
-        queue.receives.lock().unwrap().push_back(Ok(vec![message]));
+        queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
         queue
     }
 
@@ -56,6 +48,19 @@ impl ScriptedQueue {
     fn asked(&self, question: &str) -> Vec<u64> {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|(what, _)| *what == question).map(|(_, when)| *when).collect()
+    }
+}
+
+fn a_message() -> Message {
+    Message {
+        id: "message".into(),
+        group: "group".into(),
+        body: "{}".into(),
+        attempt: 1,
+        losses: 0,
+        sent_at: Timestamp::UNIX_EPOCH,
+        redriven: false,
+        receipt: Receipt { key: "group".into(), token: "token".into() },
     }
 }
 
@@ -113,6 +118,14 @@ impl LeadQueue for ScriptedQueue {
 
     fn visibility_timeout(&self) -> Duration {
         VISIBILITY
+    }
+
+    fn longest_idle_wait(&self) -> Duration {
+        self.longest_idle_wait.unwrap_or(Duration::from_millis(100))
+    }
+
+    async fn has_news(&self) {
+        self.has_news.notified().await;
     }
 }
 
@@ -286,6 +299,57 @@ async fn a_worker_that_nobody_wakes_polls_ten_times_a_second() {
     let (worker, _) = work(&queue, Duration::ZERO);
     run_for(&worker, Duration::from_millis(950)).await;
     assert_eq!(queue.asked("receive").len(), 10);
+}
+
+const LONGEST_IDLE_WAIT: Duration = Duration::from_secs(5);
+
+fn queue_that_costs() -> Arc<ScriptedQueue> {
+    Arc::new(ScriptedQueue { longest_idle_wait: Some(LONGEST_IDLE_WAIT), ..ScriptedQueue::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_asks_a_queue_that_costs_seldom() {
+    let queue = queue_that_costs();
+    let (worker, _) = work(&queue, Duration::ZERO);
+    run_for(&worker, Duration::from_hours(1)).await;
+    let asked = queue.asked("receive");
+    assert!(asked.len() <= 3_600 / 5 + 30, "{} receives in an hour", asked.len());
+    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] <= 6), "and never less often than every 5 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_worker_receives_at_once_what_is_sent_here() {
+    let queue = queue_that_costs();
+    let (worker, _) = work(&queue, Duration::ZERO);
+    let send = async {
+        sleep(Duration::from_millis(600_100)).await;
+        let before = queue.asked("receive").len();
+        queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
+        queue.has_news.notify_one();
+        sleep(Duration::from_millis(1)).await;
+        assert!(queue.asked("receive").len() > before);
+        assert_eq!(queue.asked("settle"), [600]);
+        // Where there was work there may be more.
+        sleep(Duration::from_secs(1)).await;
+        assert!(queue.asked("receive").len() >= before + 7);
+    };
+    tokio::join!(run_for(&worker, Duration::from_secs(620)), send);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_after_a_delay_is_late_by_a_quarter_of_it() {
+    for delay in [2, 4, 8, 16] {
+        let queue = queue_that_costs();
+        let (worker, _) = work(&queue, Duration::ZERO);
+        queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
+        let again = async {
+            sleep(Duration::from_secs(delay)).await;
+            queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
+        };
+        tokio::join!(run_for(&worker, Duration::from_secs(30)), again);
+        let settled = queue.asked("settle");
+        assert!(settled[1] <= delay + delay.div_ceil(4), "{settled:?}");
+    }
 }
 
 /// Fails with a limit that is reached.

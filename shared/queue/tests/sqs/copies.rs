@@ -1,11 +1,12 @@
 //! Receives are not failures: a queue that takes messages away after five of them must not get those that never failed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lead::Failure;
-use queue::{LeadQueue as _, Settlement};
+use lead::{Clock as _, Failure, ManualClock, Stage};
+use queue::{Fifo as _, LeadQueue as _, MAX_ATTEMPTS, Settlement};
 
-use crate::support::{Fixture, event};
+use crate::support::{Fixture, VISIBILITY, event};
 
 #[tokio::test]
 async fn a_message_that_is_deferred_for_ever_never_reaches_the_dead_letter_queue_and_keeps_its_attempts() {
@@ -28,4 +29,79 @@ async fn a_message_that_is_deferred_for_ever_never_reaches_the_dead_letter_queue
     }
     assert!(fixture.dead_letters().await.is_empty());
     assert_eq!(queue.depth().await.unwrap().messages, 1, "and there is one of it");
+}
+
+/// Each stage has five attempts of its own, which are counted in the lead's row: together they are more than the redrive policy
+/// allows.
+#[tokio::test]
+async fn attempts_at_several_stages_are_no_receives_too_many() {
+    let fixture = Fixture::with_redrive().await;
+    let queue = fixture.queue();
+    queue.send(&event(1, 1)).await.unwrap();
+    for stage in [Stage::CrmRead, Stage::Analysis, Stage::CrmWrite] {
+        for attempt in 1..MAX_ATTEMPTS {
+            let message = queue
+                .receive(1)
+                .await
+                .unwrap()
+                .pop()
+                .unwrap_or_else(|| panic!("lost at {stage:?} {attempt}"));
+            assert_eq!((message.attempt, message.losses), (1, 0));
+            let failure = Failure::transient("timeout", "no answer").at(stage);
+            let retry = Settlement::Retry { after: Duration::ZERO, failure };
+            queue.settle(&message.receipt, &retry).await.unwrap();
+        }
+    }
+    assert_eq!(queue.receive(1).await.unwrap().len(), 1);
+    assert!(fixture.dead_letters().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_is_not_received_before_its_wait_is_over() {
+    let (fixture, clock) = (Fixture::with_redrive().await, ManualClock::default());
+    let (queue, sqs) = (fixture.queue_at(Arc::new(clock.clone())), fixture.sqs());
+    queue.send(&event(1, 1)).await.unwrap();
+    let received = sqs.receive(VISIBILITY).await.unwrap().unwrap();
+    let until = clock.now() + Duration::from_secs(1);
+    sqs.copy(&received, Some(until)).await.unwrap();
+    let copy = sqs.receive(VISIBILITY).await.unwrap().unwrap();
+    assert_eq!((copy.not_before, copy.receive_count, &copy.key), (Some(until), 1, &received.key));
+    sqs.hide_one(&copy.receipt, Duration::ZERO).await.unwrap();
+
+    assert!(queue.receive(1).await.unwrap().is_empty(), "it waits, whoever receives it");
+    clock.advance(Duration::from_secs(1));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let message = loop {
+        assert!(tokio::time::Instant::now() < deadline, "the copy is lost");
+        if let Some(message) = queue.receive(1).await.unwrap().pop() {
+            break message;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!((message.id.as_str(), message.attempt), (event(1, 1).delivery_id().as_str(), 1));
+    assert!(fixture.dead_letters().await.is_empty());
+}
+
+/// A message as large as its queue takes has no room for the attribute that carries the wait.
+#[tokio::test]
+async fn a_copy_without_room_for_its_wait_is_made_without_it() {
+    let fixture = Fixture::taking(1 << 20).await;
+    let (queue, sqs) = (fixture.queue(), fixture.sqs());
+    let sized = |filler: usize| {
+        let mut event = event(1, 1);
+        event.lead.attributes.insert("long".into(), "x".repeat(filler).into());
+        event.content_hash = event.lead.content_hash();
+        event
+    };
+    // As the body and the attribute `key` count.
+    let fixed = serde_json::to_string(&sized(0)).unwrap().len()
+        + "key".len()
+        + "String".len()
+        + sized(0).delivery_id().as_str().len();
+    queue.send(&sized((1 << 20) - fixed)).await.unwrap();
+    let received = sqs.receive(VISIBILITY).await.unwrap().unwrap();
+    let in_an_hour = lead::SystemClock.now() + Duration::from_secs(3_600);
+    sqs.copy(&received, Some(in_an_hour)).await.unwrap();
+    let copy = sqs.receive(VISIBILITY).await.unwrap().unwrap();
+    assert_eq!((copy.not_before, copy.key), (None, received.key));
 }

@@ -14,7 +14,7 @@ use queue::{LeadQueue, MAX_RECEIVE_COUNT, MemoryLedger, Sqs, SqsClient, SqsQueue
 use runtime::Variables;
 
 /// Long enough for a slow machine, and a test of what runs out waits for it.
-const VISIBILITY: Duration = Duration::from_secs(10);
+pub(crate) const VISIBILITY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Fixture {
     client: SqsClient,
@@ -79,9 +79,17 @@ impl Fixture {
         self.queue_on(client, self.ledger.clone(), Arc::new(SystemClock))
     }
 
+    /// The queue's own calls, as the batch processor makes them.
+    pub(crate) fn sqs(&self) -> Sqs {
+        self.sqs_on(self.client.clone())
+    }
+
+    fn sqs_on(&self, client: SqsClient) -> Sqs {
+        Sqs::new(client, &self.queue_url, Some(self.dlq_url.clone()))
+    }
+
     fn queue_on(&self, client: SqsClient, ledger: MemoryLedger, clock: Arc<dyn Clock>) -> SqsQueue {
-        let sqs = Sqs::new(client, &self.queue_url, Some(self.dlq_url.clone()));
-        let queue = SqsQueue::new(sqs, Arc::new(ledger), clock, VISIBILITY);
+        let queue = SqsQueue::new(self.sqs_on(client), Arc::new(ledger), clock, VISIBILITY);
         if self.has_redrive { queue } else { queue.without_redrive() }
     }
 

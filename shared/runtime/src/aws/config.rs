@@ -25,17 +25,17 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a call with all its retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What every AWS client is made from: `AWS_REGION` (or `AWS_DEFAULT_REGION`), `AWS_ACCESS_KEY_ID`,
-/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_ENDPOINT_URL`, and `AWS_CA_BUNDLE` for one more root.
+/// The configuration of AWS clients from the environment alone: [`aws_region`], `AWS_ACCESS_KEY_ID`,
+/// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and the settings of [`aws_settings`].
 ///
-/// Lambda gives each execution environment credentials that outlive it, so they are read once.
+/// For the functions: Lambda gives each execution environment credentials that outlive it, so they are read once.
 pub fn aws_config(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
     let needed = |name| {
         variables.text(name).ok_or_else(|| ConfigError::new(name, "must be set to call AWS; Lambda sets it"))
     };
-    let region = match variables.text("AWS_REGION").or_else(|| variables.text("AWS_DEFAULT_REGION")) {
+    let region = match aws_region(variables) {
         Some(region) => region,
-        None => needed("AWS_REGION")?,
+        None => Region::new(needed("AWS_REGION")?),
     };
     let credentials = Credentials::new(
         needed("AWS_ACCESS_KEY_ID")?,
@@ -44,6 +44,18 @@ pub fn aws_config(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
         None,
         "environment",
     );
+    let settings = aws_settings(variables)?.into_builder().region(region);
+    Ok(settings.credentials_provider(SharedCredentialsProvider::new(credentials)).build())
+}
+
+/// The region in `AWS_REGION`, or else in `AWS_DEFAULT_REGION`.
+pub fn aws_region(variables: &Variables<'_>) -> Option<Region> {
+    variables.text("AWS_REGION").or_else(|| variables.text("AWS_DEFAULT_REGION")).map(Region::new)
+}
+
+/// The settings of AWS clients other than region and credentials: the HTTP client, timeouts, retries, `AWS_ENDPOINT_URL`,
+/// and `AWS_CA_BUNDLE` for one more root.
+pub fn aws_settings(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
     let mut trusted = TrustStore::empty().with_pem_certificate(ROOTS);
     if let Some(file) = variables.text("AWS_CA_BUNDLE") {
         let bundle = std::fs::read(&file)
@@ -65,8 +77,6 @@ pub fn aws_config(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
         .build();
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http)
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .retry_config(RetryConfig::standard())

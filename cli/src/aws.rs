@@ -1,0 +1,114 @@
+//! The AWS configuration of the binary. The SDK's default chain finds the credentials (environment, profile and SSO, web
+//! identity, container, instance metadata) and refreshes them before they expire.
+//!
+//! The functions do without: Lambda's credentials outlive a process, and the chain makes a cold start longer.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::identity::IdentityCache;
+use aws_config::imds;
+use aws_config::meta::region::ProvideRegion as _;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use runtime::aws::{AwsConfig, aws_region, aws_settings};
+use runtime::{AiProvider, Config, ConfigError, QueueKind, Variables};
+
+use crate::output::Advice;
+
+/// Limit for finding credentials at start, whichever source is asked.
+const START_LIMIT: Duration = Duration::from_secs(15);
+
+/// Limit for finding or refreshing credentials later. A call to AWS waits for it; the SDK's own limit is 5 s.
+const REFRESH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Limit for each try to connect to the instance metadata, and for each answer. Outside EC2 there is none.
+const METADATA_LIMIT: Duration = Duration::from_secs(1);
+
+const METADATA_TRIES: u32 = 2;
+
+/// The AWS configuration, where the queue or an AI provider needs one.
+///
+/// # Errors
+///
+/// When there is no region, or no source of the default chain has credentials; names the variable.
+pub(crate) async fn config(config: &Config) -> anyhow::Result<Option<AwsConfig>> {
+    let asks_bedrock = [Some(config.ai.provider), config.ai.second].contains(&Some(AiProvider::Bedrock));
+    if config.queue != QueueKind::Sqs && !asks_bedrock {
+        return Ok(None);
+    }
+    load(&Variables::of_process()).await.map(Some)
+}
+
+async fn load(variables: &Variables<'_>) -> anyhow::Result<AwsConfig> {
+    let settings = aws_settings(variables)?;
+    let http = settings.http_client().context("AWS settings without an HTTP client")?;
+    let sources = ProviderConfig::without_region().with_http_client(http);
+    let region = match aws_region(variables) {
+        Some(region) => Some(region),
+        None => ProfileFileRegionProvider::builder().configure(&sources).build().region().await,
+    };
+    let region = region.ok_or_else(|| {
+        ConfigError::new("AWS_REGION", "must be set to call AWS, here or as `region` in the profile")
+    })?;
+    static_pair_is_complete(variables)?;
+    let metadata = imds::Client::builder()
+        .configure(&sources)
+        .connect_timeout(METADATA_LIMIT)
+        .read_timeout(METADATA_LIMIT)
+        .max_attempts(METADATA_TRIES)
+        .build();
+    let chain = DefaultCredentialsChain::builder()
+        .configure(sources)
+        .region(region.clone())
+        .imds_client(metadata)
+        .build()
+        .await;
+    let credentials = SharedCredentialsProvider::new(chain);
+    let found = tokio::time::timeout(START_LIMIT, credentials.provide_credentials()).await;
+    let problem = match found {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(format!("{:#}", anyhow::Error::new(error))),
+        Err(_) => Some(format!("no answer within {} s", START_LIMIT.as_secs())),
+    };
+    if let Some(problem) = problem {
+        let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the container or the \
+                    instance a role";
+        return Err(Advice::new(format!("AWS_ACCESS_KEY_ID: no credentials for AWS: {problem}"), hint).into());
+    }
+    let settings = settings
+        .into_builder()
+        .region(region)
+        .credentials_provider(credentials)
+        // One for all clients: each would otherwise keep and refresh credentials of its own.
+        .identity_cache(IdentityCache::lazy().load_timeout(REFRESH_LIMIT).build());
+    Ok(settings.build())
+}
+
+/// The chain passes over half a pair of static credentials, and would say that there are none at all.
+fn static_pair_is_complete(variables: &Variables<'_>) -> Result<(), ConfigError> {
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    match names.map(|name| variables.text(name).is_some()) {
+        [true, false] => Err(ConfigError::new(names[1], "must be set beside AWS_ACCESS_KEY_ID")),
+        [false, true] => Err(ConfigError::new(names[0], "must be set beside AWS_SECRET_ACCESS_KEY")),
+        [true, true] | [false, false] => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_pair_of_static_credentials_names_the_other_half() {
+        let missing = |set: &'static str| {
+            static_pair_is_complete(&Variables::from_fn(|name| (name == set).then(|| "x".to_owned())))
+                .unwrap_err()
+                .variable
+        };
+        assert_eq!(missing("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY");
+        assert_eq!(missing("AWS_SECRET_ACCESS_KEY"), "AWS_ACCESS_KEY_ID");
+    }
+}

@@ -1,0 +1,156 @@
+//! Credentials for AWS that are in no variable: the binary finds them, and refreshes them before they expire.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use e2e::eventually;
+use jiff::{Timestamp, ToSpan as _};
+use sandbox::Fake;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::support::Place;
+
+const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
+
+/// An endpoint for the credentials of a container, and an empty queue. Served as long as this lives.
+struct Aws {
+    fake: Fake,
+    url: String,
+    _runtime: Runtime,
+}
+
+impl Aws {
+    /// Each answer has a key of its own that expires in a second: the SDK refreshes what has less than five left.
+    fn start() -> Self {
+        let given = Arc::new(AtomicU32::new(0));
+        let credentials = async move |headers: HeaderMap| {
+            assert_eq!(headers["authorization"], "of-the-task");
+            let number = given.fetch_add(1, Ordering::SeqCst);
+            Json(json!({
+                "AccessKeyId": format!("KEY{number}"), "SecretAccessKey": "hush", "Token": format!("token{number}"),
+                "Expiration": (Timestamp::now() + 1.second()).to_string(),
+            }))
+        };
+        let router = Router::new().route("/credentials", get(credentials)).route("/", post(queue));
+        let runtime = Runtime::new().unwrap();
+        let fake = runtime.block_on(Fake::serve("aws", router)).unwrap();
+        Self { url: fake.url(), fake, _runtime: runtime }
+    }
+
+    /// The access key and the session token of each call to the queue.
+    fn signed_with(&self) -> Vec<(String, String)> {
+        let calls = self.fake.exchanges().into_iter().filter(|exchange| exchange.method == "POST");
+        let header = |headers: &HeaderMap, name: &str| headers[name].to_str().unwrap().to_owned();
+        calls
+            .map(|call| {
+                let authorization = header(&call.headers, "authorization");
+                let key = authorization.split_once("Credential=").unwrap().1.split_once('/').unwrap().0;
+                (key.to_owned(), header(&call.headers, "x-amz-security-token"))
+            })
+            .collect()
+    }
+}
+
+/// As far as a worker asks it.
+async fn queue(headers: HeaderMap) -> Json<Value> {
+    Json(match headers["x-amz-target"].to_str().unwrap() {
+        "AmazonSQS.GetQueueAttributes" => json!({ "Attributes": { "ApproximateNumberOfMessages": "0" } }),
+        _ => json!({}),
+    })
+}
+
+#[test]
+fn credentials_of_a_container_are_refreshed() {
+    let (place, aws) = (Place::sqlite(), Aws::start());
+    let (queue, credentials) = (format!("{}/0/leads.fifo", aws.url), format!("{}/credentials", aws.url));
+    let variables = [
+        ("QUEUE", "sqs"),
+        ("QUEUE_URL", queue.as_str()),
+        ("DLQ_URL", queue.as_str()),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL", aws.url.as_str()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", credentials.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-the-task"),
+        NO_METADATA,
+    ];
+    let server = place.serve(&[], &variables);
+    assert_eq!(server.get("/readyz").unwrap().status, 200);
+    eventually("calls are signed with refreshed keys", || {
+        let keys = aws.signed_with();
+        keys.iter().any(|(key, _)| *key != keys[0].0)
+    });
+    for (key, token) in aws.signed_with() {
+        assert_eq!(key.strip_prefix("KEY"), token.strip_prefix("token"), "key and token of one answer");
+    }
+    let logs = server.logs();
+    assert!(!logs.iter().any(|line| line.contains("hush") || line.contains("of-the-task")));
+}
+
+#[test]
+fn a_profile_gives_region_and_credentials() {
+    let (place, aws) = (Place::sqlite(), Aws::start());
+    let config = place.folder.path().join("config");
+    let profile =
+        "[profile leads]\nregion = eu-west-1\naws_access_key_id = PROFILE\naws_secret_access_key = hush\n";
+    std::fs::write(&config, profile).unwrap();
+    let queue = format!("{}/0/leads.fifo", aws.url);
+    let variables = [
+        ("QUEUE", "sqs"),
+        ("QUEUE_URL", queue.as_str()),
+        ("DLQ_URL", queue.as_str()),
+        ("AWS_ENDPOINT_URL", aws.url.as_str()),
+        ("AWS_CONFIG_FILE", config.to_str().unwrap()),
+        ("AWS_PROFILE", "leads"),
+        NO_METADATA,
+    ];
+    let (_, said) = place.printed(&["doctor"], &variables);
+    assert!(said.contains("credentials found, region eu-west-1"), "{said}");
+    let calls = aws.fake.exchanges();
+    let authorization = calls[0].headers["authorization"].to_str().unwrap();
+    assert!(authorization.contains("Credential=PROFILE/") && authorization.contains("/eu-west-1/sqs/"));
+}
+
+#[test]
+fn without_region_or_credentials_the_start_says_what_is_missing() {
+    let place = Place::sqlite();
+    let queue =
+        [("QUEUE", "sqs"), ("QUEUE_URL", "http://127.0.0.1:9/q"), ("DLQ_URL", "http://127.0.0.1:9/d")];
+    let start = |more: &[(&str, &str)]| {
+        let variables = [&queue[..], &[NO_METADATA], more].concat();
+        let (is_success, said) = place.printed(&["serve", "--port", "0"], &variables);
+        assert!(!is_success, "{said}");
+        said
+    };
+    assert!(start(&[]).contains("AWS_REGION: must be set"));
+    let region = ("AWS_REGION", "eu-central-1");
+    let said = start(&[region]);
+    assert!(said.contains("AWS_ACCESS_KEY_ID: no credentials") && said.contains("AWS_PROFILE"), "{said}");
+    let said = start(&[region, ("AWS_ACCESS_KEY_ID", "KEY")]);
+    assert!(said.contains("AWS_SECRET_ACCESS_KEY: must be set"), "{said}");
+}
+
+/// Outside EC2 nothing may be at the address of the metadata, or something that never answers.
+#[test]
+fn sources_that_never_answer_do_not_hold_up_the_start() {
+    let place = Place::sqlite();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let start = |source: (&str, &str)| {
+        let variables = [
+            ("QUEUE", "sqs"),
+            ("QUEUE_URL", "http://127.0.0.1:9/q"),
+            ("DLQ_URL", "http://127.0.0.1:9/d"),
+            ("AWS_REGION", "eu-central-1"),
+            source,
+        ];
+        let (is_success, said) = place.printed(&["doctor"], &variables);
+        assert!(!is_success && said.contains("AWS_ACCESS_KEY_ID: no credentials"), "{said}");
+    };
+    start(("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url));
+    start(("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url));
+}

@@ -1,0 +1,32 @@
+//! What a load balancer is told while something that the process needs is away.
+
+use e2e::{HalfOpen, eventually};
+
+use crate::support::Place;
+
+/// The address of a PostgreSQL server as the process sees it, with the proxy in between.
+fn through(proxy: &HalfOpen, url: &str) -> String {
+    let (before, rest) = url.split_once('@').unwrap();
+    let (_, name) = rest.split_once('/').unwrap();
+    format!("{before}@{}/{name}", proxy.address())
+}
+
+#[test]
+fn readyz_answers_while_the_database_is_half_open() {
+    let place = Place::postgres();
+    let url = place.database.url();
+    let host = url.split_once('@').unwrap().1.split_once('/').unwrap().0;
+    let proxy = HalfOpen::before(host);
+    let url = through(&proxy, url);
+    let server = place.serve(&[], &[("DATABASE_URL", url.as_str())]);
+    assert_eq!(server.get("/readyz").unwrap().status, 200);
+
+    proxy.swallow_all();
+    for _ in 0..3 {
+        let answer = server.get("/readyz").unwrap();
+        assert_eq!((answer.status, &answer.json()["failing"]), (503, &serde_json::json!("database")));
+        assert_eq!(server.get("/healthz").unwrap().status, 200);
+    }
+    proxy.pass_later();
+    eventually("it is ready again", || server.get("/readyz").unwrap().status == 200);
+}
