@@ -7,8 +7,9 @@ import { alarms } from './claims/alarms.ts';
 import { deploy } from './claims/deploy.ts';
 import { life } from './claims/life.ts';
 import { security } from './claims/security.ts';
+import { thresholds } from './claims/thresholds.ts';
 
-const checks = { ...security, ...deploy, ...alarms, ...life };
+const checks = { ...security, ...deploy, ...alarms, ...life, ...thresholds };
 
 /** The statements, by number. */
 const statements = new Map(
