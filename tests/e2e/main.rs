@@ -10,6 +10,7 @@ mod crm_campaign;
 mod description;
 mod enrichment;
 mod first_lead;
+mod half_open;
 mod hubspot;
 mod patience;
 mod privacy;
