@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use lead::{Decision, EmailAddress, Fit, LeadStatus};
-use store::Cursor;
+use store::{Awaits, Cursor};
 
 /// RevenueFlow: from a marketing lead to the CRM, with every claim checked.
 ///
@@ -172,6 +172,9 @@ pub(crate) struct ListOptions {
     /// Only leads of this person
     #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     pub(crate) email: Option<EmailAddress>,
+    /// Only leads that wait to be judged again: judged without an AI, or while enrichment was away
+    #[arg(long, ignore_case = true, value_parser = word(Awaits::ALL, Awaits::as_str))]
+    pub(crate) awaits: Option<Awaits>,
     /// Only leads that came at this time or later, such as 2026-01-31T00:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Timestamp>,

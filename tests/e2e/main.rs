@@ -11,6 +11,7 @@ mod crm_campaign;
 mod description;
 mod enrichment;
 mod first_lead;
+mod half_open;
 mod hubspot;
 mod patience;
 mod privacy;

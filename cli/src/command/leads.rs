@@ -50,6 +50,7 @@ async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> 
         fit: options.fit,
         campaign_id: options.campaign,
         email: options.email,
+        awaits: options.awaits,
         since: options.since,
     };
     let page = operations.leads(&filter, options.cursor.as_ref(), options.limit).await?;
@@ -93,6 +94,7 @@ fn again(options: &ListOptions) -> String {
     option("decision", options.decision.map(lead::Decision::as_str));
     option("fit", options.fit.map(lead::Fit::as_str));
     option("campaign", options.campaign.as_deref());
+    option("awaits", options.awaits.map(store::Awaits::as_str));
     option("since", options.since.map(|since| since.to_string()).as_deref());
     option("email", options.email.as_ref().map(lead::EmailAddress::expose));
     command

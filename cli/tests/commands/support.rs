@@ -143,10 +143,6 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn port(&self) -> &str {
-        self.address.rsplit_once(':').expect("an address has a port").1
-    }
-
     /// Ends it as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it still runs");

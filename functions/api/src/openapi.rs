@@ -56,7 +56,7 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseB
         paths::metrics,
         paths::description,
     ),
-    components(schemas(schemas::Error, schemas::SuppressionEntry)),
+    components(schemas(schemas::Awaits, schemas::Error, schemas::SuppressionEntry)),
     tags(
         (name = "leads", description = "Post leads, and see what became of them"),
         (name = "parked", description = "What did not get through: dead letters, and bodies that were no leads"),
@@ -216,6 +216,10 @@ mod tests {
         let listed = |name: &str| description["components"]["schemas"][name]["enum"].clone();
         assert_eq!(listed("Status"), json!(LeadStatus::ALL));
         assert_eq!(listed("Fit"), json!(Fit::ALL));
+        assert_eq!(
+            listed("Awaits"),
+            json!(store::Awaits::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>())
+        );
         assert_eq!(listed("Intent"), json!(Intent::ALL));
         assert_eq!(listed("Decision"), json!(Decision::ALL));
         assert_eq!(listed("GroundingStatus"), every!(GroundingStatus: Valid, Downgraded, Rejected));

@@ -1,12 +1,13 @@
 //! Every minute: probe what is down, resume what it held up, send again what fell out of the queue, put up for
-//! judgement again what was judged without an AI, look after the leads that nobody responded to, and keep the quarantine
-//! within its bounds.
+//! judgement again what was judged without an AI, look after the leads that nobody responded to, keep the quarantine
+//! within its bounds, and count the open leads of each owner.
 //!
 //! Each chore is bounded and can be run at any time, by several processes at once: what it sends is a duplicate where
 //! it was not needed.
 
 mod hot;
 mod overdue;
+mod owner_counts;
 mod quarantine;
 mod reconcile;
 mod resume;
@@ -72,6 +73,8 @@ pub struct Round {
     pub responded: usize,
     /// Bodies removed from the quarantine, too old or too many.
     pub forgotten: usize,
+    /// Owners whose count of open leads was wrong and was corrected.
+    pub recounted: usize,
 }
 
 impl Janitor {
@@ -143,6 +146,7 @@ impl Janitor {
         let reconciled = in_time("open deliveries", self.reconcile(&mut round)).await;
         let chased = in_time("overdue leads", self.overdue(&mut round)).await;
         let pruned = in_time("quarantine", self.prune_quarantine(&mut round)).await;
+        let recounted = in_time("owner counts", self.recount_owners(&mut round)).await;
         let enriched = in_time("second enrichments", self.enrich_again(&mut round)).await;
         // The last one: an AI that is slow to answer keeps nothing else waiting.
         let looked = in_time("second looks", self.second_look(&mut round)).await;
@@ -158,6 +162,7 @@ impl Janitor {
                 reassigned = round.reassigned,
                 responded = round.responded,
                 forgotten = round.forgotten,
+                recounted = round.recounted,
                 "janitor's round"
             );
         }
@@ -166,6 +171,7 @@ impl Janitor {
             .and(reconciled)
             .and(chased)
             .and(pruned)
+            .and(recounted)
             .and(enriched)
             .and(looked)
             .map(|()| round)

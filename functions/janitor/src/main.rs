@@ -104,6 +104,7 @@ async fn round(house: &House, end: Instant) -> anyhow::Result<Value> {
         "reassigned": round.reassigned,
         "responded": round.responded,
         "forgotten": round.forgotten,
+        "recounted": round.recounted,
         "paused": paused,
         "overflow": first.taken + then.taken,
         "swept": swept??,

@@ -11,6 +11,12 @@ use crate::{DatabaseError, Pool, WriteTransaction};
 /// How long it may take to get a connection.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long bringing the schema up to date may take on PostgreSQL: an index on many rows takes minutes.
+const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
+
+/// How long closing waits for connections in use.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
 /// `PRAGMA user_version` of an SQLite file that holds no remains of deleted content.
 const CLEAN_VERSION: i64 = 1;
 
@@ -47,6 +53,7 @@ pub enum Traces {
 pub struct Database {
     pool: Pool,
     backend: Backend,
+    migration_limit: Duration,
     /// SQLite has one writer at a time. Waiting here is fair and wakes at once; waiting in SQLite polls.
     writer: Arc<Semaphore>,
 }
@@ -101,7 +108,7 @@ impl Database {
         });
         let limit = (backend == Backend::Postgres).then_some(STATEMENT_LIMIT);
         let pool = Pool::new(options.connect(&url).await?, limit);
-        Ok(Self { pool, backend, writer: Arc::new(Semaphore::new(1)) })
+        Ok(Self { pool, backend, migration_limit: MIGRATION_LIMIT, writer: Arc::new(Semaphore::new(1)) })
     }
 
     /// The same database, where a statement may take so long on PostgreSQL. After that the connection is given up, and the
@@ -114,13 +121,23 @@ impl Database {
         }
     }
 
+    /// The same database, whose migrations may take so long in all on PostgreSQL, instead of an hour.
+    #[must_use]
+    pub fn with_migration_limit(self, limit: Duration) -> Self {
+        Self { migration_limit: limit, ..self }
+    }
+
     /// Brings the schema up to date. Running it again, or from several processes, is harmless.
+    ///
+    /// On PostgreSQL it fails after an hour, unless [`with_migration_limit`](Self::with_migration_limit) says otherwise: the
+    /// server may have vanished without a word. What was not finished by then is undone by the server.
     ///
     /// An SQLite file of a version that did not overwrite deleted content is rewritten once, which needs as much free
     /// disk space as the file has. Where that fails, the file works as before and an erasure certificate says so.
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
         if self.backend == Backend::Postgres {
-            return Ok(MIGRATOR.run(&self.pool.inner).await?);
+            let migrated = connection::within(self.migration_limit, MIGRATOR.run(&self.pool.inner));
+            return Ok(migrated.await??);
         }
         let tables: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master").fetch_one(&self.pool).await?;
@@ -225,8 +242,9 @@ impl Database {
         Ok(())
     }
 
-    /// Closes every connection, waiting for those in use.
+    /// Closes every connection, waiting up to 5 s for those in use.
     pub async fn close(&self) {
-        self.pool.inner.close().await;
+        // A connection that is still in use is dropped with whoever uses it.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, self.pool.inner.close()).await;
     }
 }

@@ -193,7 +193,12 @@ pub(crate) async fn is_alive(
 }
 
 async fn in_time<T>(limit: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    timeout(limit, answer).await.unwrap_or_else(|_| Err(late(limit)))
+    within(limit, answer).await?
+}
+
+/// An answer of any kind, or that it did not come in time.
+pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T, Error> {
+    timeout(limit, answer).await.map_err(|_| late(limit))
 }
 
 /// The same answers, each of which has to come in time. Ends after one that does not.

@@ -16,7 +16,7 @@ impl Pipeline {
             let Some(found) = self.store.next_unenriched().await? else { break };
             let enrichment = self.enrichment.enrich(&found.lead).await;
             if enrichment.status == EnrichmentStatus::Unavailable {
-                self.store.still_unenriched(&found.delivery_id).await?;
+                self.store.still_unenriched(&found).await?;
                 count("unavailable");
                 break;
             }

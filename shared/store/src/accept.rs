@@ -183,7 +183,7 @@ impl Store {
             Accept::Revision => {
                 sqlx::query(
                     "UPDATE lead SET revision = $2, content = $3, status = $4, delivery_id = $5, received_at = $6, \
-                     failure = NULL, updated_at = $7 WHERE lead_id = $1",
+                     failure = NULL, awaits_enrichment = 0, updated_at = $7 WHERE lead_id = $1",
                 )
                 .bind(event.lead_id.as_str())
                 .bind(revision)

@@ -9,9 +9,8 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, to_json};
+use crate::owner_load::{change_load, day};
 use crate::{Result, Store, Work, erasure, parking};
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Who has a lead, why, and until when somebody is to respond.
 #[derive(Clone, Debug)]
@@ -384,7 +383,8 @@ async fn replace(
     facts: &LeadFacts,
     now: i64,
 ) -> Result<Assignment> {
-    let open = if kept.responded_at.is_none() { -1 } else { 0 };
+    // A parked lead has given its place back already.
+    let open = if kept.responded_at.is_none() && !kept.parked { -1 } else { 0 };
     change_load(connection, kept.owner.as_ref(), now, 0, open).await?;
     let mut next = give(connection, work, routing, facts, now).await?;
     let mut had_it = kept.had_it;
@@ -430,35 +430,6 @@ async fn save_credits(connection: &mut Connection, credits: &BTreeMap<(String, S
         .await?;
     }
     Ok(())
-}
-
-/// Counts leads that an owner was given, and that are open. A new day begins at nothing.
-pub(crate) async fn change_load(
-    connection: &mut Connection,
-    owner: Option<&OwnerId>,
-    now: i64,
-    given: i64,
-    open: i64,
-) -> Result<()> {
-    let Some(owner) = owner else { return Ok(()) };
-    sqlx::query(
-        "INSERT INTO owner_load (owner, day, today, open) VALUES ($1, $2, $3, $4) ON CONFLICT (owner) DO UPDATE \
-         SET today = CASE WHEN owner_load.day = excluded.day THEN owner_load.today ELSE 0 END + $3, \
-         day = excluded.day, \
-         open = CASE WHEN owner_load.open + $5 < 0 THEN 0 ELSE owner_load.open + $5 END",
-    )
-    .bind(owner.as_str())
-    .bind(day(now))
-    .bind(given)
-    .bind(open.max(0))
-    .bind(open)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-fn day(now: i64) -> i64 {
-    now.div_euclid(DAY_MS)
 }
 
 pub(crate) async fn load(connection: &mut Connection, lead: &LeadId) -> Result<Option<Assignment>> {

@@ -86,19 +86,20 @@ pub(crate) async fn count(
 }
 
 impl Store {
-    /// How often work on an event's delivery has failed since that was opened: on its own delivery, or on the one that it
-    /// repeats. Nothing for a person who was erased.
+    /// How often work on an event's delivery has failed since that was opened. An event that repeats another delivery has
+    /// none of its own: the work is then on the newest delivery of its lead. Zero where neither is stored.
+    ///
+    /// Reads only, without a lock: [`record_retry`](Self::record_retry) counts.
     pub async fn attempts(&self, event: &LeadEvent) -> Result<Attempts> {
-        let mut transaction = self.begin_on(&event.lead_id).await?;
-        let delivery = self.resolve(&mut transaction, event).await?;
         let row = sqlx::query(
             "SELECT crm_read_attempts, analysis_attempts, crm_write_attempts, storage_attempts, other_attempts \
-             FROM delivery WHERE delivery_id = $1",
+             FROM delivery WHERE delivery_id = COALESCE((SELECT delivery_id FROM delivery WHERE delivery_id = $1), \
+             (SELECT delivery_id FROM lead WHERE lead_id = $2))",
         )
-        .bind(delivery.as_str())
-        .fetch_optional(&mut *transaction)
+        .bind(event.delivery_id().as_str())
+        .bind(event.lead_id.as_str())
+        .fetch_optional(self.database.pool())
         .await?;
-        transaction.commit().await?;
         row.as_ref().map_or(Ok(Attempts::default()), Attempts::read)
     }
 }

@@ -11,7 +11,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::reopen::event_of;
 use crate::work::{promoted_at, set_status};
-use crate::{Attempts, Result, Store, Work};
+use crate::{Attempts, Result, Store, Work, parking};
 
 /// What reading the CRM before a judgement came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -278,6 +278,7 @@ impl Store {
             let delivery: DeliveryId = row.id("delivery_id")?;
             if row.text("status")? == LeadStatus::Synced.as_str() {
                 set_status(&mut transaction, lead, &delivery, LeadStatus::Planned, None, now).await?;
+                parking::park(&mut transaction, lead, now).await?;
             }
             let detail = json!({
                 "action": action.kind, "fields_put_back": put_back, "fields_back_already": back_already,

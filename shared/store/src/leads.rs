@@ -1,9 +1,6 @@
 use std::fmt::Write as _;
-use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::alphabet::URL_SAFE;
-use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use database::Backend;
 use jiff::Timestamp;
 use lead::{Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus};
 use serde::Serialize;
@@ -12,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, without_nul};
-use crate::{CrmRead, Result, Store};
+use crate::{CrmRead, Cursor, Result, Store};
 
 /// Where a lead stands.
 #[derive(Clone, Debug)]
@@ -81,62 +78,38 @@ pub struct LeadFilter {
     pub campaign_id: Option<String>,
     /// Of this person.
     pub email: Option<EmailAddress>,
+    /// Waiting to be judged again.
+    pub awaits: Option<Awaits>,
     /// Accepted at or after.
     pub since: Option<Timestamp>,
 }
 
-/// The id of a cursor, without the rule that unused bits are zero: a pattern cannot say that.
-const BASE64: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
-
-/// The digits of the longest time in a cursor: milliseconds until the year 5138.
-const MAX_TIME_DIGITS: usize = 14;
-
-/// The longest id in a cursor, as base64: ids have at most 255 bytes.
-const MAX_CODED_ID: usize = 343;
-
-/// A place in a list that is ordered by time and id. Opaque to clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    at: i64,
-    id: String,
+/// What a lead waits for before it is judged again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// It was judged without an AI.
+    Ai,
+    /// It was judged while no enrichment provider could answer, and enrichment is asked again.
+    Enrichment,
 }
 
-impl Cursor {
-    /// The place of a row.
-    pub fn at(time: Timestamp, id: impl Into<String>) -> Self {
-        Self { at: database::to_millis(time), id: id.into() }
+impl Awaits {
+    /// Every value.
+    pub const ALL: &[Self] = &[Self::Ai, Self::Enrichment];
+
+    /// The value as the API and the CLI write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ai => "ai",
+            Self::Enrichment => "enrichment",
+        }
     }
 
-    /// Its time and id, as rows are compared with it.
-    pub(crate) fn place(&self) -> (i64, &str) {
-        (self.at, &self.id)
-    }
-
-    /// What the rows of a list that goes backwards must come before; without a cursor, everything does.
-    pub(crate) fn before(cursor: Option<&Self>) -> (i64, &str) {
-        cursor.map_or((i64::MAX, ""), Self::place)
-    }
-}
-
-impl std::fmt::Display for Cursor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.at, BASE64.encode(&self.id))
-    }
-}
-
-impl FromStr for Cursor {
-    type Err = &'static str;
-
-    /// Takes every text of a cursor's form, which the API description gives: a place between rows is as good as one at a row.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let decode = || {
-            let (at, id) = text.split_once('.')?;
-            let is_time = (1..=MAX_TIME_DIGITS).contains(&at.len()) && at.bytes().all(|b| b.is_ascii_digit());
-            (is_time && id.len() <= MAX_CODED_ID).then_some(())?;
-            let id = String::from_utf8_lossy(&BASE64.decode(id).ok()?).replace('\0', "");
-            Some(Self { at: at.parse().ok()?, id })
-        };
-        decode().ok_or("is not a cursor that this API gave out")
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Ai => "fallback = 1",
+            Self::Enrichment => "awaits_enrichment = 1",
+        }
     }
 }
 
@@ -177,17 +150,33 @@ impl Store {
         let (at, id) = Cursor::before(before);
         let mut sql = String::from("SELECT * FROM lead WHERE (created_at, lead_id) < ($1, $2)");
         let mut texts = Vec::new();
-        let mut condition = |column: &str, value: Option<String>| {
-            if let Some(value) = value {
-                texts.push(value);
-                let _ = write!(sql, " AND {column} = ${}", texts.len() + 3);
-            }
+        // SQLite has no statistics, and would look for the few held leads among all of one fit. So the condition that leaves
+        // the fewest rows comes first, and a plus before the other columns keeps their indexes from being taken. PostgreSQL
+        // chooses by its statistics.
+        let no_index = if self.database.backend() == Backend::Sqlite { "+" } else { "" };
+        let mut is_indexed = false;
+        if let Some(awaits) = filter.awaits {
+            let _ = write!(sql, " AND {}", awaits.condition());
+            is_indexed = true;
+        }
+        let (synced, status) = match filter.status {
+            Some(LeadStatus::Synced) => (filter.status, None),
+            status => (None, status),
         };
-        condition("status", filter.status.map(|v| v.as_str().to_owned()));
-        condition("decision", filter.decision.map(|v| v.as_str().to_owned()));
-        condition("fit", filter.fit.map(|v| v.as_str().to_owned()));
-        condition("campaign_id", filter.campaign_id.as_deref().map(without_nul));
-        condition("email", filter.email.as_ref().map(|v| v.expose().to_owned()));
+        for (column, value) in [
+            ("email", filter.email.as_ref().map(|email| email.expose().to_owned())),
+            ("status", status.map(|status| status.as_str().to_owned())),
+            ("campaign_id", filter.campaign_id.as_deref().map(without_nul)),
+            ("decision", filter.decision.map(|decision| decision.as_str().to_owned())),
+            ("fit", filter.fit.map(|fit| fit.as_str().to_owned())),
+            ("status", synced.map(|status| status.as_str().to_owned())),
+        ] {
+            let Some(value) = value else { continue };
+            texts.push(value);
+            let hint = if is_indexed { no_index } else { "" };
+            let _ = write!(sql, " AND {hint}{column} = ${}", texts.len() + 3);
+            is_indexed = true;
+        }
         sql.push_str(" AND created_at >= $3 ORDER BY created_at DESC, lead_id DESC");
         let _ = write!(sql, " LIMIT {limit}");
         // Safe: the text is made of constants, counters and a number; every value is bound.

@@ -1,7 +1,8 @@
 use database::{Connection, from_millis};
 use lead::LeadId;
 
-use crate::assignment::{change_load, load};
+use crate::assignment::load;
+use crate::owner_load::change_load;
 use crate::{Assignment, Result};
 
 /// Stops waiting for a response to a lead that is kept from the CRM as it stands, and gives its place back to its owner. A

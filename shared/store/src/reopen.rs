@@ -10,7 +10,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed};
 use crate::dead_letter;
 use crate::work::set_status;
-use crate::{Cursor, Result, Store};
+use crate::{Cursor, Result, Store, unenriched};
 
 impl Store {
     /// Puts a lead's newest delivery up for work again, and returns the event to send. `rejudge` starts a new round of
@@ -37,6 +37,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if reopened.rows_affected() == 1 {
+            unenriched::note_on_lead(&mut transaction, &delivery).await?;
             note_reopened(&mut transaction, lead, &delivery, rejudge, reason, now).await?;
         }
         let event = event_of_delivery(&mut transaction, &delivery).await?;

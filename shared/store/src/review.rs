@@ -8,7 +8,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, without_nul};
 use crate::reopen::event_of_delivery;
 use crate::work::set_status;
-use crate::{Result, Store, Work};
+use crate::{Result, Store, Work, unenriched};
 
 /// What a person decides about a held lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,7 @@ impl Store {
         audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
         let event = if verdict == Verdict::Dismiss {
             set_status(&mut transaction, lead, &delivery, LeadStatus::Dismissed, None, now).await?;
+            unenriched::forget(&mut transaction, &delivery).await?;
             None
         } else {
             sqlx::query(
@@ -131,6 +132,7 @@ impl Store {
             .bind(i64::from(verdict == Verdict::Rejudge))
             .execute(&mut *transaction)
             .await?;
+            unenriched::note_on_lead(&mut transaction, &delivery).await?;
             set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
             Some(event_of_delivery(&mut transaction, &delivery).await?)
         };

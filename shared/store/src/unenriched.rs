@@ -33,7 +33,7 @@ pub struct Unenriched {
 
 /// Has a delivery that has just ended asked about again, where no provider could answer.
 pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
-    sqlx::query(
+    let scheduled = sqlx::query(
         "UPDATE delivery SET enrich_again_at = $2 + $3 * (1 + enrich_tries) * (1 + enrich_tries) * (1 + enrich_tries) \
          WHERE delivery_id = $1 AND unenriched > 0 AND enrich_tries < $4",
     )
@@ -41,6 +41,32 @@ pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId,
     .bind(now)
     .bind(FIRST_WAIT_MS)
     .bind(MAX_ENRICH_TRIES)
+    .execute(&mut *connection)
+    .await?;
+    if scheduled.rows_affected() == 1 {
+        note_on_lead(connection, delivery).await?;
+    }
+    Ok(())
+}
+
+/// Stops asking about a delivery.
+pub(crate) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
+    sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1")
+        .bind(delivery.as_str())
+        .execute(&mut *connection)
+        .await?;
+    note_on_lead(connection, delivery).await
+}
+
+/// Keeps on the lead of a delivery whether enrichment is asked about it again, for lists. Called after every change of
+/// `enrich_again_at`; newer content of a lead clears it by itself.
+pub(crate) async fn note_on_lead(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
+    sqlx::query(
+        "UPDATE lead SET awaits_enrichment = \
+         (SELECT CASE WHEN d.enrich_again_at IS NULL THEN 0 ELSE 1 END FROM delivery d WHERE d.delivery_id = $1) \
+         WHERE lead_id = (SELECT d.lead_id FROM delivery d WHERE d.delivery_id = $1) AND delivery_id = $1",
+    )
+    .bind(delivery.as_str())
     .execute(connection)
     .await?;
     Ok(())
@@ -50,7 +76,6 @@ impl Store {
     /// The next lead to ask enrichment about again, the one that is due longest; none where none is due. Deliveries that
     /// newer content has overtaken, and leads that nothing is written for any more, are dropped on the way.
     pub async fn next_unenriched(&self) -> Result<Option<Unenriched>> {
-        let mut transaction = self.database.begin().await?;
         loop {
             let row = sqlx::query(
                 "SELECT d.delivery_id, d.lead_id, d.content, d.state, l.status, l.delivery_id AS newest \
@@ -58,30 +83,25 @@ impl Store {
                  WHERE d.enrich_again_at <= $1 ORDER BY d.enrich_again_at LIMIT 1",
             )
             .bind(self.now_millis())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(self.database.pool())
             .await?;
-            let Some(row) = row else {
-                transaction.commit().await?;
-                return Ok(None);
-            };
-            let delivery: DeliveryId = row.id("delivery_id")?;
+            let Some(row) = row else { return Ok(None) };
+            let (lead_id, delivery_id): (LeadId, DeliveryId) = (row.id("lead_id")?, row.id("delivery_id")?);
             let status = parsed("status", LeadStatus::parse(&row.text("status")?))?;
             let is_written = matches!(status, LeadStatus::Synced | LeadStatus::Held | LeadStatus::Planned);
-            if is_written && row.text("state")? == "done" && row.text("newest")? == delivery.as_str() {
-                transaction.commit().await?;
-                let (lead_id, lead) = (row.id("lead_id")?, row.json("content")?);
-                return Ok(Some(Unenriched { lead_id, delivery_id: delivery, lead }));
+            if is_written && row.text("state")? == "done" && row.text("newest")? == delivery_id.as_str() {
+                return Ok(Some(Unenriched { lead_id, delivery_id, lead: row.json("content")? }));
             }
-            sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1")
-                .bind(delivery.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            let mut transaction = self.begin_on(&lead_id).await?;
+            forget(&mut transaction, &delivery_id).await?;
+            transaction.commit().await?;
         }
     }
 
     /// Keeps that no provider could answer again: the delivery waits longer, or is not asked about any more.
-    pub async fn still_unenriched(&self, delivery: &DeliveryId) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
+    pub async fn still_unenriched(&self, found: &Unenriched) -> Result<()> {
+        let delivery = &found.delivery_id;
+        let mut transaction = self.begin_on(&found.lead_id).await?;
         sqlx::query(
             "UPDATE delivery SET enrich_tries = enrich_tries + 1, enrich_again_at = NULL \
              WHERE delivery_id = $1 AND enrich_again_at IS NOT NULL",
@@ -89,6 +109,7 @@ impl Store {
         .bind(delivery.as_str())
         .execute(&mut *transaction)
         .await?;
+        note_on_lead(&mut transaction, delivery).await?;
         schedule(&mut transaction, delivery, self.now_millis()).await?;
         transaction.commit().await
     }
@@ -116,6 +137,7 @@ impl Store {
         if reopened.rows_affected() == 0 {
             return Ok(None);
         }
+        note_on_lead(&mut transaction, delivery).await?;
         audit::append(&mut transaction, lead, Some(delivery), now, AuditKind::Enriched, detail).await?;
         let reason = "judged without enrichment";
         note_reopened(&mut transaction, lead, delivery, true, reason, now).await?;

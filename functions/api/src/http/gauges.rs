@@ -54,7 +54,9 @@ impl Gauges {
             Ok::<_, queue::QueueError>(())
         });
         let dead_letters = self.dead_letters.read(async || {
-            gauge!("revenueflow_dead_letters").set(to_f64(store.count_dead_letters().await?));
+            // Read before the gauge is named: one that is named and not set says 0.
+            let letters = store.count_dead_letters().await?;
+            gauge!("revenueflow_dead_letters").set(to_f64(letters));
             Ok::<_, database::DatabaseError>(())
         });
         let leads = self.leads.read(async || {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use lead::{CampaignId, Decision, EmailAddress, Fit, LeadId, LeadStatus};
 use serde::{Deserialize, Serialize};
-use store::{AuditEvent, LeadFilter};
+use store::{AuditEvent, Awaits, LeadFilter};
 
 use super::ApiState;
 use super::answer::{ApiError, Json};
@@ -16,7 +16,8 @@ use crate::{LeadView, Page};
 type Answer<T> = Result<Json<T>, ApiError>;
 
 pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<LeadView>> {
-    const KNOWN: &[&str] = &["status", "decision", "fit", "campaign_id", "email", "since", "limit", "cursor"];
+    const KNOWN: &[&str] =
+        &["status", "decision", "fit", "campaign_id", "email", "awaits", "since", "limit", "cursor"];
     let query = Query::parse(query.as_deref(), KNOWN)?;
     let filter = LeadFilter {
         status: query.word("status", LeadStatus::ALL, LeadStatus::as_str)?,
@@ -26,6 +27,7 @@ pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuer
             CampaignId::parse(text).ok().map(Into::into)
         })?,
         email: query.get("email", "an e-mail address", |text| EmailAddress::parse(text).ok())?,
+        awaits: query.word("awaits", Awaits::ALL, Awaits::as_str)?,
         since: query
             .get("since", "a time such as 2026-01-31T00:00:00Z", |text| text.parse::<Timestamp>().ok())?,
     };

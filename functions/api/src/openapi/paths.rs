@@ -1,8 +1,8 @@
 //! One function without a body for each operation; what all of them may refuse is added to them afterwards.
 
 use super::schemas::{
-    Accepted, AuditPage, Campaign, Certificate, Cursor, DeadLetterPage, Decision, DismissRequest, Done,
-    Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PauseList,
+    Accepted, AuditPage, Awaits, Campaign, Certificate, Cursor, DeadLetterPage, Decision, DismissRequest,
+    Done, Email, EraseRequest, Error, Explanation, Fit, HeldPage, Lead, LeadPage, Live, NewLead, PauseList,
     PlannedLead, QuarantinePage, QuarantinedBody, Queued, Ready, Rejected, Replay, ReplayRequest,
     RespondRequest, ReviewRequest, RollbackRequest, Status, SuppressRequest, SuppressionEntry,
     SuppressionPage, Unavailable, UnsuppressRequest,
@@ -50,6 +50,7 @@ pub(super) fn post_lead() {}
         ("fit" = Option<Fit>, Query, description = "With this fit in force"),
         ("campaign_id" = Option<Campaign>, Query, description = "Of this campaign"),
         ("email" = Option<Email>, Query, description = "Of this person"),
+        ("awaits" = Option<Awaits>, Query, description = "Waiting to be judged again: judged without an AI, or while enrichment was away"),
         ("since" = Option<String>, Query, format = DateTime, description = "First accepted at this time or later"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Leads on the page; 50 where nothing is said"),
         ("cursor" = Option<Cursor>, Query, description = "`next_cursor` of the page before"),

@@ -74,6 +74,9 @@ words! {
     /// How ready the person is to buy.
     Intent as "SCREAMING_SNAKE_CASE" { Low, Medium, High }
 
+    /// What a lead waits for before it is judged again.
+    Awaits as "snake_case" { Ai, Enrichment }
+
     /// What is to be done, weakest first.
     Decision as "SCREAMING_SNAKE_CASE" { Ignore, Nurture, ManualReview, RouteToSdr }
 

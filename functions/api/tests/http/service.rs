@@ -72,6 +72,13 @@ async fn an_old_schema_is_named() {
 async fn metrics_tell_how_much_is_waiting_and_never_what_was() {
     // The only test of this binary that looks at the process' metrics.
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
+    let rendered = recorder.clone();
+    let away = App::start().await;
+    away.store.database().close().await;
+    let state = ApiState::new(away.operations.clone(), None, move || rendered.render());
+    let answer = Client::new(api::router(state)).get("/metrics").await;
+    assert!(!answer.text.contains("revenueflow_dead_letters"), "nothing is known yet: {}", answer.text);
+
     let app = App::start().await;
     app.post(lead("a@stripe.com")).await;
     app.work().await;

@@ -19,6 +19,7 @@ mod crm_outage;
 mod enriched_again;
 mod outage;
 mod overdue;
+mod owner_counts;
 mod quarantine;
 mod reconcile;
 mod resume;

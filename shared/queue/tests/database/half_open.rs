@@ -1,5 +1,6 @@
 //! A PostgreSQL server that vanishes without a word: connections stay open, and nothing arrives on them any more.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -46,9 +47,8 @@ impl LeadHandler for Writes {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leads_finish_after_every_connection_went_half_open() {
-    let test = TestDatabase::postgres().await;
+/// A pool on a test's database, whose connections can vanish.
+async fn through_a_proxy(test: &TestDatabase) -> (Arc<HalfOpen>, Database) {
     let url = url::Url::parse(test.url()).unwrap();
     let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
     let proxy = Arc::new(HalfOpen::before(&target));
@@ -56,7 +56,76 @@ async fn leads_finish_after_every_connection_went_half_open() {
     through.set_host(Some("127.0.0.1")).unwrap();
     through.set_port(Some(proxy.address().port())).unwrap();
     let database = Database::connect(through.as_str(), AT_ONCE + 2).await.unwrap();
-    let database = database.with_statement_limit(Duration::from_secs(5));
+    (proxy, database.with_statement_limit(Duration::from_secs(5)))
+}
+
+/// Fails the test where an answer takes as long as nothing may take, and otherwise says what the failure was.
+async fn failure_of<T, E: std::fmt::Display>(
+    what: &str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> String {
+    let answer = tokio::time::timeout(Duration::from_mins(1), answer).await;
+    match answer.unwrap_or_else(|_| panic!("{what} hangs")) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("{what} succeeds without a connection"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_step_of_a_transaction_outlasts_its_limit() {
+    let test = TestDatabase::postgres().await;
+    let (proxy, database) = through_a_proxy(&test).await;
+    let mut writing = database.begin().await.unwrap();
+    let mut reading = database.pool().acquire().await.unwrap();
+    let committing = database.begin().await.unwrap();
+    let dropped = database.begin().await.unwrap();
+    proxy.kill_connections();
+    drop(dropped);
+    let statement = sqlx::query("SELECT 1").execute(&mut *writing);
+    let read = sqlx::query("SELECT 1").fetch_optional(&mut reading);
+    let (statement, read, commit) = tokio::join!(
+        failure_of("a statement", statement),
+        failure_of("a read", read),
+        failure_of("a commit", committing.commit()),
+    );
+    for failure in [statement, read, commit] {
+        assert!(failure.contains("no answer within 5 s"), "{failure}");
+    }
+    drop((writing, reading));
+    // The pool is whole again, and ends in time.
+    tokio::time::timeout(Duration::from_mins(1), database.ping()).await.unwrap().unwrap();
+    let _held = database.begin().await.unwrap();
+    proxy.kill_connections();
+    tokio::time::timeout(Duration::from_mins(1), database.close()).await.expect("it closes in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_that_get_no_answer_end_in_time() {
+    let test = TestDatabase::postgres().await;
+    let (proxy, database) = through_a_proxy(&test).await;
+    let direct = test.connect().await;
+    let mut locked = direct.begin().await.unwrap();
+    let lock = "LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE";
+    sqlx::query(lock).execute(&mut *locked).await.unwrap();
+    let migrating = database.clone().with_migration_limit(Duration::from_secs(10));
+    let migrating = tokio::spawn(async move { migrating.migrate().await });
+    until("the migration waits for the lock", async || {
+        let waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(direct.pool()).await.unwrap();
+        waiting > 0 || migrating.is_finished()
+    })
+    .await;
+    proxy.kill_connections();
+    drop(locked);
+    let failure = failure_of("the migration", async { migrating.await.unwrap() }).await;
+    assert!(failure.contains("no answer within 10 s"), "{failure}");
+    assert!(database.is_migrated().await.unwrap(), "and the pool works again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leads_finish_after_every_connection_went_half_open() {
+    let test = TestDatabase::postgres().await;
+    let (proxy, database) = through_a_proxy(&test).await;
 
     let visibility = Duration::from_secs(20);
     let queue = Arc::new(DatabaseQueue::new(database.clone(), Arc::new(SystemClock), visibility));

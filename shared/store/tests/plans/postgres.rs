@@ -26,10 +26,11 @@ async fn no_hot_statement_reads_a_whole_table_on_postgresql() {
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.unwrap();
     let mut index_scans = 0;
     for statement in statements {
+        let statement = &statement.replace(" AND +", " AND "); // a hint for SQLite alone
         let plan = plan(&mut connection, statement).await;
         for node in nodes(&plan) {
             let kind = node["Node Type"].as_str().unwrap();
-            if kind == "Seq Scan" {
+            if kind == "Seq Scan" && !is_first_rows(node, &plan) {
                 let table = node["Relation Name"].as_str().unwrap();
                 assert!(SMALL.contains(&table), "{statement}: scans {table}\n{plan:#}");
             }
@@ -64,4 +65,10 @@ async fn plan(connection: &mut PgConnection, statement: &str) -> Value {
 fn nodes(plan: &Value) -> Vec<&Value> {
     let inner = plan["Plans"].as_array().into_iter().flatten();
     std::iter::once(plan).chain(inner.flat_map(nodes)).collect()
+}
+
+/// Whether a scan ends after a number of rows: one without a condition, right below a limit.
+fn is_first_rows(scan: &Value, plan: &Value) -> bool {
+    let below_limit = |node: &&Value| node["Node Type"] == "Limit" && node["Plans"][0] == *scan;
+    scan["Filter"].is_null() && nodes(plan).iter().any(below_limit)
 }

@@ -10,11 +10,12 @@ use crm::testing::every_action;
 use crm::{Health as _, Ledger as _, Outcome, Plan};
 use database::testing::TestDatabase;
 use grounding::{Contract, FactSheet, Verdict};
+use jiff::Timestamp;
 use lead::{
     Arrival, CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock,
 };
 use serde_json::json;
-use store::{AnalysisRecord, Begun, Cursor, Finish, LeadFilter, QuarantineItem, Store};
+use store::{AnalysisRecord, Awaits, Begun, Cursor, Finish, LeadFilter, QuarantineItem, Store, Work};
 use tokio::sync::OnceCell;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -42,8 +43,8 @@ async fn collect() -> BTreeSet<String> {
     let is_on_data = |statement: &String| {
         ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|verb| statement.starts_with(verb))
     };
-    let collected = collector.0.lock().unwrap().iter().filter(|text| is_on_data(text)).cloned().collect();
-    collected
+    let run = std::mem::take(&mut *collector.0.lock().unwrap());
+    run.into_iter().filter(is_on_data).collect()
 }
 
 impl<S: tracing::Subscriber> Layer<S> for Collector {
@@ -144,6 +145,12 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         .await
         .unwrap();
 
+    every_reading(store, &work, &newer, now).await;
+    every_parked_body(store, now).await;
+}
+
+/// What clients ask for, and what the janitor and `/metrics` read.
+async fn every_reading(store: &Store, work: &Work, newer: &LeadEvent, now: Timestamp) {
     let (lead, cursor) = (&work.lead_id, Cursor::at(now, "x"));
     store.lead(lead).await.unwrap();
     store.lead_ids_like(&lead.as_str()[..8], 10).await.unwrap();
@@ -160,12 +167,31 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         LeadFilter { campaign_id: Some("c".to_owned()), ..LeadFilter::default() },
         LeadFilter { decision: Some(lead::Decision::ALL[0]), ..LeadFilter::default() },
         LeadFilter { fit: Some(lead::Fit::ALL[0]), ..LeadFilter::default() },
+        LeadFilter { awaits: Some(Awaits::Ai), ..LeadFilter::default() },
+        LeadFilter { awaits: Some(Awaits::Enrichment), ..LeadFilter::default() },
+        LeadFilter {
+            status: Some(lead::LeadStatus::Held),
+            decision: Some(lead::Decision::ALL[0]),
+            fit: Some(lead::Fit::ALL[0]),
+            ..LeadFilter::default()
+        },
     ] {
         store.leads(&filter, None, 10).await.unwrap();
         store.leads(&filter, Some(&cursor), 10).await.unwrap();
     }
     store.fallback_leads(now, Duration::from_secs(60), 10).await.unwrap();
     store.open_deliveries(None, now, 10).await.unwrap();
+    store.count_leads().await.unwrap();
+    store.count_dead_letters().await.unwrap();
+    store.overdue(10).await.unwrap();
+    store.unwritten_assignments(10).await.unwrap();
+    store.next_unenriched().await.unwrap();
+    store.recount_owner(now).await.unwrap();
+}
+
+/// Dead letters, and bodies in quarantine.
+async fn every_parked_body(store: &Store, now: Timestamp) {
+    let cursor = Cursor::at(now, "x");
     store.dead_letters(Some(&cursor), 10).await.unwrap();
     store.dead_letter("m1").await.unwrap();
     store.remove_dead_letter("m1").await.unwrap();
@@ -182,9 +208,4 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
     store.quarantine(&item).await.unwrap();
     store.quarantined(Some(&cursor), 10).await.unwrap();
     store.quarantined_body("aaaaaaaa").await.unwrap();
-    store.count_leads().await.unwrap();
-    store.count_dead_letters().await.unwrap();
-    store.overdue(10).await.unwrap();
-    store.unwritten_assignments(10).await.unwrap();
-    store.next_unenriched().await.unwrap();
 }

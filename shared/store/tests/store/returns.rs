@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage};
-use store::{Accept, AuditKind, Begun, Store};
+use store::{Accept, Attempts, AuditKind, Begun, Store};
 
 use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
 
@@ -41,6 +41,17 @@ async fn failures_of_a_repeat_are_attempts_of_its_delivery(fixture: Fixture) {
         store.record_retry(&event, 1, &locked, Duration::from_secs(2), false).await.unwrap();
         assert_eq!(store.attempts(&event).await.unwrap().at(Stage::CrmWrite), failed);
     }
+}
+
+async fn attempts_are_read_while_a_writer_has_the_lead(fixture: Fixture) {
+    let (store, writer) = (fixture.store().await, fixture.store().await);
+    let event = event("ann", "CTO", 0);
+    begin(&store, &event).await;
+    let mut writing = writer.database().begin().await.unwrap();
+    sqlx::query("UPDATE lead SET revision = revision").execute(&mut *writing).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_mins(1), store.attempts(&event)).await;
+    assert_eq!(read.expect("nothing waits for the writer").unwrap(), Attempts::default());
+    writing.commit().await.unwrap();
 }
 
 async fn a_return_counts_by_its_time_whatever_came_first(fixture: Fixture) {
@@ -158,6 +169,7 @@ async fn open_deliveries_are_sent_again_under_their_ids(fixture: Fixture) {
 on_both!(
     a_return_to_an_earlier_content_is_a_revision,
     failures_of_a_repeat_are_attempts_of_its_delivery,
+    attempts_are_read_while_a_writer_has_the_lead,
     a_return_counts_by_its_time_whatever_came_first,
     a_signed_webhook_that_was_seen_is_a_duplicate,
     within_the_retry_window_older_content_is_a_retry,

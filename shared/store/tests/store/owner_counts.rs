@@ -1,0 +1,138 @@
+//! The counts of open leads that routing goes by, held against the assignments.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crm::testing::every_action;
+use crm::{Effect, Ledger as _, Outcome, Plan, PlannedAction, Restored};
+use jiff::Timestamp;
+use lead::Clock as _;
+use routing::{LeadFacts, OwnerId, Routing};
+use serde_json::json;
+use store::{Finish, OwnerCount, Store, Work};
+
+use crate::support::{Fixture, begin, event, synced};
+
+const TEAM: &str = r#"
+version = "1"
+[owners.ann]
+id = "005ANN"
+[owners.bob]
+id = "005BOB"
+[pools.team]
+members = [{ owner = "ann" }, { owner = "bob" }]
+[[rules]]
+name = "all"
+to = { pool = "team" }
+"#;
+
+async fn assigned(store: &Store, person: &str, facts: &LeadFacts) -> Work {
+    let event = event(person, "a", 0);
+    store.accept(&event).await.unwrap();
+    let work = begin(store, &event).await;
+    store.assign(&work, &Routing::parse(TEAM).unwrap(), facts).await.unwrap();
+    work
+}
+
+/// Counts every owner who was last counted before a time.
+async fn recount(store: &Store, before: Timestamp) -> Vec<OwnerCount> {
+    let mut counts = Vec::new();
+    while let Some(count) = store.recount_owner(before).await.unwrap() {
+        counts.push(count);
+    }
+    counts.sort_by(|one, other| one.owner.cmp(&other.owner));
+    counts
+}
+
+fn count(owner: &str, before: i64, open: i64) -> OwnerCount {
+    OwnerCount { owner: OwnerId::parse(owner).unwrap(), before, open }
+}
+
+async fn a_wrong_count_is_corrected_and_a_right_one_kept(fixture: Fixture) {
+    let store = fixture.store().await;
+    for n in 0..6 {
+        assigned(&store, &format!("p{n}"), &LeadFacts::default()).await;
+    }
+    sqlx::query("UPDATE owner_load SET open = 70 WHERE owner = '005ANN'")
+        .execute(store.database().pool())
+        .await
+        .unwrap();
+    let now = fixture.clock.now();
+    assert_eq!(recount(&store, now).await, [count("005ANN", 70, 3), count("005BOB", 3, 3)]);
+    assert_eq!(recount(&store, now).await, [], "each once");
+    fixture.advance(3_600);
+    let later = fixture.clock.now();
+    assert_eq!(recount(&store, later).await, [count("005ANN", 3, 3), count("005BOB", 3, 3)]);
+}
+
+async fn a_parked_lead_is_taken_from_its_owner_once(fixture: Fixture) {
+    let store = fixture.store().await;
+    assigned(&store, "other", &LeadFacts::default()).await; // ann's
+    assigned(&store, "third", &LeadFacts::default()).await; // bob's
+    let work = assigned(&store, "held", &LeadFacts::default()).await; // ann's
+    store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
+    let revision = event("held", "b", 1);
+    store.accept(&revision).await.unwrap();
+    let work = begin(&store, &revision).await;
+    let unavailable = BTreeMap::from([(OwnerId::parse("005ANN").unwrap(), "has left".to_owned())]);
+    let facts = LeadFacts { unavailable, ..LeadFacts::default() };
+    let given = store.assign(&work, &Routing::parse(TEAM).unwrap(), &facts).await.unwrap();
+    assert_eq!(given.owner.unwrap().as_str(), "005BOB");
+    let counts = recount(&store, fixture.clock.now()).await;
+    assert_eq!(counts, [count("005ANN", 1, 1), count("005BOB", 2, 2)]);
+}
+
+async fn a_lead_whose_values_were_put_back_is_not_open(fixture: Fixture) {
+    let store = fixture.store().await;
+    let work = assigned(&store, "p", &LeadFacts::default()).await;
+    let actions = every_action(&work.lead_id, &work.delivery_id);
+    let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
+    store.begin("mock", &plan).await.unwrap();
+    let done = |planned: &PlannedAction| (planned.action_id.clone(), Outcome::Done(Effect::new("1", true)));
+    let outcomes: Vec<_> = plan.actions.iter().map(done).collect();
+    crm::Ledger::finish(&store, &outcomes).await.unwrap();
+    store.finish(&work, &synced(), &json!([])).await.unwrap();
+    let written = store.written("mock", &work.lead_id).await.unwrap().swap_remove(0);
+    store.record_restored(&work.lead_id, &written, &[Restored::PutBack]).await.unwrap();
+    assert!(store.assignment(&work.lead_id).await.unwrap().unwrap().parked);
+    assert_eq!(recount(&store, fixture.clock.now()).await, [count("005ANN", 0, 0)]);
+}
+
+async fn a_recount_beside_assignments_and_responses_stays_right(fixture: Fixture) {
+    let store = fixture.store().await;
+    let mut works = Vec::new();
+    for n in 0..24 {
+        let event = event(&format!("p{n}"), "a", 0);
+        store.accept(&event).await.unwrap();
+        works.push(begin(&store, &event).await);
+    }
+    let mut running = tokio::task::JoinSet::new();
+    for (n, work) in works.into_iter().enumerate() {
+        let store = fixture.store().await;
+        let after = fixture.clock.now() + Duration::from_hours(1);
+        running.spawn(async move {
+            store.assign(&work, &Routing::parse(TEAM).unwrap(), &LeadFacts::default()).await.unwrap();
+            store.recount_owner(after).await.unwrap();
+            match n % 3 {
+                0 => drop(store.record_response(&work.lead_id, "ann").await.unwrap()),
+                1 => store.finish(&work, &Finish::Held, &json!([])).await.unwrap(),
+                _ => store.finish(&work, &synced(), &json!([])).await.unwrap(),
+            }
+            store.recount_owner(after).await.unwrap();
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+    fixture.advance(1);
+    let counts = recount(&store, fixture.clock.now()).await;
+    assert_eq!(counts.iter().map(|count| count.open).sum::<i64>(), 8);
+    assert!(counts.iter().all(|count| count.before == count.open), "{counts:?}");
+}
+
+on_both!(
+    a_wrong_count_is_corrected_and_a_right_one_kept,
+    a_parked_lead_is_taken_from_its_owner_once,
+    a_lead_whose_values_were_put_back_is_not_open,
+    a_recount_beside_assignments_and_responses_stays_right,
+);
