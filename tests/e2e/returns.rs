@@ -1,9 +1,12 @@
 //! A lead that returns to an earlier content, whatever carries it.
 
 use e2e::{Emulator, Redis, Server, eventually};
+use sandbox::salesforce::RowFault;
 use serde_json::json;
 
-use crate::support::Place;
+use crate::salesforce::Crm;
+use crate::sqs::Queues;
+use crate::support::{Place, settled};
 
 fn a_lead_returns_to_what_it_was(server: &Server) {
     let mut id = String::new();
@@ -21,6 +24,49 @@ fn a_lead_returns_to_what_it_was(server: &Server) {
     assert_eq!(server.post_lead(&body).unwrap().status, 202);
     let lead = server.get(&format!("/leads/{id}")).unwrap().json();
     assert_eq!((lead["title"].as_str(), lead["revision"].as_i64()), (Some("CTO"), Some(3)));
+}
+
+/// The CRM refuses the lead once: by the second post its cause is put right.
+fn a_failed_lead_is_worked_on_when_it_is_posted_again(place: &Place, variables: &[(&str, &str)]) {
+    let crm = Crm::start();
+    crm.salesforce.org(|org| {
+        org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
+    });
+    let server = place.serve(&[], &[variables, &crm.variables()].concat());
+    let body = json!({ "email": "ann@stripe.com", "last_name": "Lee", "campaign_id": "c" });
+    let id = server.post_lead(&body).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
+    assert_eq!(settled(&server, &id)["status"], "permanently_failed");
+    assert_eq!(crm.records("Lead").len(), 0);
+
+    let again = server.post_lead(&body).unwrap();
+    assert_eq!((again.status, again.json()["status"].as_str()), (202, Some("accepted")));
+    eventually("it is written", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
+    assert_eq!(crm.records("Lead").len(), 1);
+    assert_eq!(server.get("/dead-letters").unwrap().json()["items"], json!([]));
+    let trail = server.get(&format!("/leads/{id}/audit")).unwrap().json()["items"].clone();
+    let reopened = trail.as_array().unwrap().iter().find(|event| event["kind"] == "reopened").unwrap();
+    assert_eq!(reopened["detail"]["reason"], "posted again");
+}
+
+#[test]
+fn a_failed_lead_posted_again_is_written_on_the_database_queue() {
+    for place in [Place::sqlite(), Place::postgres()] {
+        a_failed_lead_is_worked_on_when_it_is_posted_again(&place, &[]);
+    }
+}
+
+#[test]
+fn a_failed_lead_posted_again_is_written_on_redis() {
+    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let redis = Redis::start(data.path()).unwrap();
+    let url = redis.url();
+    a_failed_lead_is_worked_on_when_it_is_posted_again(&place, &[("REDIS_URL", url.as_str())]);
+}
+
+#[test]
+fn a_failed_lead_posted_again_is_written_on_sqs() {
+    let (place, queues) = (Place::sqlite(), Queues::new());
+    a_failed_lead_is_worked_on_when_it_is_posted_again(&place, &queues.variables());
 }
 
 #[test]

@@ -220,25 +220,3 @@ fn a_strict_org_gets_every_lead_and_says_what_it_went_without() {
     assert!(counted, "{metrics}");
     println!("{leads} leads written\n{explained}\n{found}");
 }
-
-#[test]
-fn a_duplicate_of_a_lead_that_the_crm_refused_is_answered_so() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
-    crm.salesforce.org(|org| {
-        org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
-    });
-    let server = place.serve(&[], &crm.variables());
-    let body = json!({ "email": "ann@stripe.com", "last_name": "Lee", "campaign_id": "c" });
-    let id = server.post_lead(&body).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
-    eventually("it is given up", || {
-        server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "permanently_failed"
-    });
-    let again = server.post_lead(&body).unwrap();
-    let answer = again.json();
-    assert_eq!((again.status, &answer["status"]), (202, &json!("duplicate")));
-    assert_eq!(answer["lead_status"], "permanently_failed", "{answer}");
-    assert_eq!(server.post(&format!("/dead-letters/{id}/redrive")).unwrap().status, 202);
-    assert_eq!(settled(&server, &id)["status"], "synced");
-    let answer = server.post_lead(&body).unwrap().json();
-    assert_eq!((&answer["status"], answer.get("lead_status")), (&json!("duplicate"), None));
-}

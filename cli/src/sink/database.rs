@@ -23,16 +23,15 @@ impl DatabaseSink {
     async fn take_in(&self, event: &LeadEvent) -> Result<Acceptance, DatabaseError> {
         let mut transaction = self.store.database().begin().await?;
         let (accepted, event) = self.store.accept_arrival(&mut transaction, event).await?;
-        if matches!(accepted, Accept::New | Accept::Revision) {
+        if matches!(accepted, Accept::New | Accept::Revision | Accept::Reopened) {
             DatabaseQueue::send_in(&mut transaction, &event, self.clock.now()).await?;
         }
-        let is_given_up = matches!(accepted, Accept::Duplicate { .. })
-            && Store::is_given_up(&mut transaction, &event.lead_id).await?;
         transaction.commit().await?;
         Ok(match accepted {
-            Accept::Duplicate { .. } if is_given_up => Acceptance::GivenUp,
             Accept::Duplicate { .. } => Acceptance::Duplicate,
-            Accept::New | Accept::Revision | Accept::Superseded | Accept::Erased => Acceptance::Accepted,
+            Accept::New | Accept::Revision | Accept::Reopened | Accept::Superseded | Accept::Erased => {
+                Acceptance::Accepted
+            }
         })
     }
 }

@@ -89,7 +89,6 @@ impl Ingest {
         match in_time(self.sink.accept(event)).await {
             Ok(Acceptance::Accepted) => Outcome::Accepted(id),
             Ok(Acceptance::Duplicate) => Outcome::Duplicate(id),
-            Ok(Acceptance::GivenUp) => Outcome::GivenUp(id),
             Err(cause) => Outcome::Unavailable(id, cause),
         }
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use intake::{AuthError, Rejection};
-use lead::{LeadId, LeadStatus};
+use lead::LeadId;
 use serde::Serialize;
 
 use crate::SinkError;
@@ -27,8 +27,6 @@ pub enum Unread {
 pub(crate) enum Outcome {
     Accepted(LeadId),
     Duplicate(LeadId),
-    /// A duplicate of a lead that was given up.
-    GivenUp(LeadId),
     Rejected(Rejection),
     TooLarge,
     Unread(Unread),
@@ -44,8 +42,6 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     lead_id: Option<&'a LeadId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    lead_status: Option<LeadStatus>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
@@ -53,23 +49,11 @@ struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     fn taken(status: &'static str, lead_id: &'a LeadId) -> Self {
-        Self { status, lead_id: Some(lead_id), lead_status: None, error: None, message: None }
-    }
-
-    /// The same content of a lead that failed for good: the sender must not believe that all is well.
-    fn given_up(status: &'static str, lead_id: &'a LeadId) -> Self {
-        Self {
-            lead_status: Some(LeadStatus::PermanentlyFailed),
-            message: Some(
-                "this lead failed before, and the same content again changes nothing: once the cause is gone, an operator \
-                 sends it again with `revenueflow dead-letters redrive LEAD_ID` or POST /dead-letters/LEAD_ID/redrive",
-            ),
-            ..Self::taken(status, lead_id)
-        }
+        Self { status, lead_id: Some(lead_id), error: None, message: None }
     }
 
     fn refused(status: &'static str, error: &'static str, message: &'static str) -> Self {
-        Self { status, lead_id: None, lead_status: None, error: Some(error), message: Some(message) }
+        Self { status, lead_id: None, error: Some(error), message: Some(message) }
     }
 }
 
@@ -80,7 +64,7 @@ impl Outcome {
         metrics::counter!("revenueflow_webhooks_total", "outcome" => outcome).increment(1);
         metrics::histogram!("revenueflow_webhook_seconds").record(elapsed.as_secs_f64());
         match self {
-            Self::Accepted(id) | Self::Duplicate(id) | Self::GivenUp(id) => {
+            Self::Accepted(id) | Self::Duplicate(id) => {
                 tracing::info!(outcome, lead_id = %id, bytes, "webhook");
             }
             Self::Rejected(rejection) => {
@@ -103,7 +87,6 @@ impl Outcome {
             Self::Accepted(id) | Self::Duplicate(id) => {
                 json(StatusCode::ACCEPTED, &Answer::taken(self.name(), id))
             }
-            Self::GivenUp(id) => json(StatusCode::ACCEPTED, &Answer::given_up("duplicate", id)),
             Self::Rejected(rejection) => json(StatusCode::BAD_REQUEST, rejection),
             Self::TooLarge | Self::Unread(Unread::TooLarge) => {
                 json(StatusCode::PAYLOAD_TOO_LARGE, &Rejection::body_too_large())
@@ -145,7 +128,6 @@ impl Outcome {
         match self {
             Self::Accepted(_) => "accepted",
             Self::Duplicate(_) => "duplicate",
-            Self::GivenUp(_) => "duplicate_of_failed",
             Self::Rejected(_) => "rejected",
             Self::TooLarge | Self::Unread(Unread::TooLarge) => "body_too_large",
             Self::Unread(Unread::TooSlow) => "request_timeout",

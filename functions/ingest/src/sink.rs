@@ -23,11 +23,9 @@ pub trait LeadSink: Send + Sync {
 pub enum Acceptance {
     /// It is on the queue.
     Accepted,
-    /// It repeats what the lead's newest delivery says, or was accepted before, so there is nothing to do.
+    /// It repeats what the lead's newest delivery says, or was accepted before, so there is nothing to do. Of a lead that failed
+    /// for good it is accepted, and the lead is worked on again.
     Duplicate,
-    /// A duplicate as well, of a lead that was given up and waits among the dead letters. Only a sink that asks the database
-    /// can know.
-    GivenUp,
 }
 
 /// Why a sink did not take something. Its message is logged, so it must not hold personal data.

@@ -54,16 +54,6 @@ async fn a_signed_webhook_id_identifies_the_delivery() {
 }
 
 #[tokio::test]
-async fn a_duplicate_of_a_lead_that_failed_says_so() {
-    let response = Fixture::new(Fault::HasGivenUp).post(LEAD).await;
-    assert_eq!(response.status(), 202);
-    let answer = json(&response);
-    assert_eq!((&answer["status"], &answer["lead_id"]), (&json!("duplicate"), &json!(LEAD_ID)));
-    assert_eq!(answer["lead_status"], "permanently_failed");
-    assert!(answer["message"].as_str().unwrap().contains("dead-letters redrive"), "{answer}");
-}
-
-#[tokio::test]
 async fn no_content_type_is_refused() {
     let fixture = Fixture::new(Fault::None);
     for content_type in

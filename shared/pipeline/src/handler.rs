@@ -21,7 +21,7 @@ impl LeadHandler for Pipeline {
         }
         let mut work = match self.store.begin_work(&event, message.attempt).await? {
             Begun::Work(work) => work,
-            // The process died before the queue knew, or the same content was sent again: among the dead letters it stays.
+            // The process died before the queue knew: among the dead letters it stays.
             Begun::GivenUp(failure) => return Err(failure),
             Begun::Nothing => {
                 tracing::info!("nothing to do: finished or superseded");

@@ -130,6 +130,6 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// Returns when this handle has sent a message or ended a pause since the last call: a worker then receives at once.
     /// Never, where a backend's waits are too short for that to matter.
     async fn has_news(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -18,14 +18,16 @@ mod database_ledger;
 mod ledger;
 mod memory_ledger;
 mod queue;
+mod received;
 
 pub use aws_sdk_sqs::Client as SqsClient;
-pub use client::{Fifo, Received, Sqs};
+pub use client::{Fifo, Sqs};
 #[cfg(feature = "database")]
 pub use database_ledger::DatabaseLedger;
 pub use ledger::{Ended, Ledger, Tries};
 pub use memory_ledger::MemoryLedger;
 pub use queue::SqsQueue;
+pub use received::Received;
 
 /// How often a message is received at most before the queue's redrive policy takes it away, as the deployment sets it.
 pub const MAX_RECEIVE_COUNT: u32 = 5;

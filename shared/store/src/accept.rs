@@ -8,6 +8,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::dead_letter;
 use crate::erasure;
+use crate::reopen::{event_of_delivery, reopen_posted_again};
 use crate::{Result, Store};
 
 /// The first few duplicates are worth a line in the audit trail; a sender in a loop is not worth a million.
@@ -29,6 +30,9 @@ pub enum Accept {
         /// Whether the known delivery is still to be worked on: then it must be in the queue.
         open: bool,
     },
+    /// The newest delivery again, posted after it had failed for good: that delivery is put up for work again, and must be in
+    /// the queue.
+    Reopened,
     /// Received before its person was erased: nothing is kept of it.
     Erased,
 }
@@ -143,11 +147,8 @@ impl Store {
         let (newest_id, revision) = (newest.text("delivery_id")?, newest.number("revision")?);
         let newest_at = newest.number("received_at")?;
         if let Some(known) = self.repeats(connection, &event, &newest_id, order).await? {
-            let open = count_duplicate(connection, &event, &known, now).await?;
-            if known.as_str() == newest_id {
-                confirm(connection, &event).await?;
-            }
-            return Ok(Taken { accept: Accept::Duplicate { open }, delivery: known, event });
+            let is_newest = known.as_str() == newest_id;
+            return repeated(connection, event, known, is_newest, order, now).await;
         }
 
         let is_new = newest_id == delivery.as_str();
@@ -205,7 +206,7 @@ impl Store {
                     .execute(&mut *connection)
                     .await?;
             }
-            Accept::New | Accept::Duplicate { .. } | Accept::Erased => {}
+            Accept::New | Accept::Duplicate { .. } | Accept::Reopened | Accept::Erased => {}
         }
         let mut detail = json!({ "revision": revision, "received_at": event.received_at });
         if !event.notes.is_empty() {
@@ -277,6 +278,27 @@ impl Store {
         .await?;
         row.map(|row| row.id("delivery_id")).transpose()
     }
+}
+
+/// Takes in what repeats a known delivery.
+async fn repeated<'a>(
+    connection: &mut Connection,
+    event: Cow<'a, LeadEvent>,
+    known: DeliveryId,
+    is_newest: bool,
+    order: Order,
+    now: i64,
+) -> Result<Taken<'a>> {
+    let open = count_duplicate(connection, &event, &known, now).await?;
+    if is_newest {
+        confirm(connection, &event).await?;
+        let posted_at = (order == Order::Received).then_some(event.received_at);
+        if reopen_posted_again(connection, &event.lead_id, &known, posted_at, now).await? {
+            let event = Cow::Owned(event_of_delivery(connection, &known).await?);
+            return Ok(Taken { accept: Accept::Reopened, delivery: known, event });
+        }
+    }
+    Ok(Taken { accept: Accept::Duplicate { open }, delivery: known, event })
 }
 
 fn corrupt(what: &'static str) -> database::DatabaseError {

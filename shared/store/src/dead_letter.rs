@@ -89,16 +89,6 @@ impl Store {
         Ok(letter.id)
     }
 
-    /// Whether a lead was given up, inside the caller's transaction.
-    pub async fn is_given_up(connection: &mut Connection, lead: &LeadId) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM lead WHERE lead_id = $1 AND status = $2")
-            .bind(lead.as_str())
-            .bind(LeadStatus::PermanentlyFailed.as_str())
-            .fetch_optional(connection)
-            .await?;
-        Ok(row.is_some())
-    }
-
     /// The newest `limit` dead letters that failed before (`before`, id), newest first.
     pub async fn dead_letters(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<DeadLetter>> {
         let (at, id) = Cursor::before(before);

@@ -113,6 +113,32 @@ impl Store {
     }
 }
 
+/// Puts a lead's newest delivery up for work again that failed for good and was posted once more. `posted_at`: by the clock of
+/// who took the post in, where that is not this transaction; a message that was only delivered twice was posted before the
+/// failure, and opens nothing. False where there is nothing to put up again.
+pub(crate) async fn reopen_posted_again(
+    connection: &mut Connection,
+    lead: &LeadId,
+    delivery: &DeliveryId,
+    posted_at: Option<Timestamp>,
+    now: i64,
+) -> Result<bool> {
+    let reopened = sqlx::query(
+        "UPDATE delivery SET state = 'open', finished_at = NULL \
+         WHERE delivery_id = $1 AND state = 'failed' AND finished_at < $2 \
+         AND EXISTS (SELECT 1 FROM lead WHERE lead.lead_id = delivery.lead_id AND lead.delivery_id = $1)",
+    )
+    .bind(delivery.as_str())
+    .bind(posted_at.map_or(i64::MAX, to_millis))
+    .execute(&mut *connection)
+    .await?;
+    let is_reopened = reopened.rows_affected() == 1;
+    if is_reopened {
+        note_reopened(connection, lead, delivery, false, "posted again", now).await?;
+    }
+    Ok(is_reopened)
+}
+
 /// What goes with opening a delivery again.
 pub(crate) async fn note_reopened(
     connection: &mut Connection,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crm::Preview;
 use database::{Connection, from_millis};
 use jiff::Timestamp;
-use lead::{DeliveryId, Failure, FailureClass, Lead, LeadEvent, LeadId, LeadStatus};
+use lead::{Arrival, DeliveryId, Failure, FailureClass, Lead, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json};
 use crate::crm::save_planned;
-use crate::reopen::event_of_delivery;
+use crate::reopen::{event_of_delivery, reopen_posted_again};
 use crate::{AnalysisRecord, Attempts, CrmFacts, Result, Store, SuppressionKind};
 use crate::{attempts, parking, unenriched};
 
@@ -88,7 +88,17 @@ impl Store {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
         let delivery = self.resolve(&mut transaction, event).await?;
-        let Some(row) = self.open_row(&mut transaction, &event.lead_id, &delivery).await? else {
+        let mut row = self.open_row(&mut transaction, &event.lead_id, &delivery).await?;
+        // A post under the id of an earlier one, which a webhook-id or the content gives. Others were seen by `resolve`.
+        if row.is_none()
+            && event.arrival != Arrival::Time
+            && delivery == event.delivery_id()
+            && reopen_posted_again(&mut transaction, &event.lead_id, &delivery, Some(event.received_at), now)
+                .await?
+        {
+            row = self.open_row(&mut transaction, &event.lead_id, &delivery).await?;
+        }
+        let Some(row) = row else {
             // A repetition of what was given up is not given up once more.
             let given_up = if delivery == event.delivery_id() {
                 why_given_up(&mut transaction, &delivery).await?

@@ -12,8 +12,8 @@ use super::schemas::{
 ///
 /// The body is JSON or a form, whatever the Content-Type says; at most 256 KiB. Empty texts and "null" count as absent. The
 /// answer means that the lead is stored: it is worked on afterwards, and is never lost. The same content again is a
-/// duplicate, and says so in `lead_status` where the lead failed before; other content for the same e-mail address and campaign
-/// is a revision of the same lead. A malformed field other than these two is dropped or cut, and listed in the audit trail.
+/// duplicate, unless the lead failed for good: then it is accepted, and worked on again. Other content for the same e-mail address
+/// and campaign is a revision of the same lead. A malformed field other than these two is dropped or cut, and listed in the audit trail.
 #[utoipa::path(
     post, path = "/leads", tag = "leads", operation_id = "postLead",
     request_body(description = "One lead", content(

@@ -139,14 +139,10 @@ schemas! {
 
     /// A lead that is stored.
     Accepted {
-        /// `accepted`, or `duplicate` where the same content came before.
+        /// `accepted`, or `duplicate` where the same content came before and there is nothing to do. Where leads are taken in
+        /// without the database (Redis, SQS, the function), every post is `accepted`.
         status: String,
         lead_id: String,
-        /// `permanently_failed` for a duplicate of a lead that was given up: posting it again changes nothing, an operator
-        /// redrives it. Absent otherwise, and wherever leads are taken in without the database (Redis, SQS, the function).
-        lead_status: Option<Status>,
-        /// What to do about it.
-        message: Option<String>,
     }
 
     /// A body that is no lead, or a sender that is not known.

@@ -18,6 +18,7 @@ pub(crate) struct Stored {
     group: u32,
     /// A copy has another one.
     id: u64,
+    sent: Instant,
     pub(crate) visible_at: Instant,
     receive_count: u32,
     receipt: Option<String>,
@@ -33,6 +34,7 @@ impl Stored {
             key,
             group,
             id: key as u64,
+            sent: now,
             visible_at: now,
             receive_count: 0,
             receipt: None,
@@ -72,7 +74,7 @@ impl World {
                 group: message.group.to_string(),
                 body: String::new(),
                 receive_count: message.receive_count,
-                sent_at: Timestamp::UNIX_EPOCH,
+                sent_at: Timestamp::UNIX_EPOCH + (message.sent - self.began),
                 not_before: message.not_before,
                 receipt: format!("r{}", state.receives),
             });

@@ -68,6 +68,8 @@ impl Settings {
 #[derive(Clone)]
 pub(crate) struct World {
     state: Arc<Mutex<State>>,
+    /// The beginning of time, by the [`ModelClock`].
+    began: Instant,
     seed: u64,
     settings: Settings,
     pub(crate) ledger: MemoryLedger,
@@ -134,6 +136,7 @@ impl World {
         };
         Self {
             state: Arc::new(Mutex::new(state)),
+            began: Instant::now(),
             seed,
             settings,
             ledger: MemoryLedger::new(Arc::new(ModelClock(Instant::now()))),

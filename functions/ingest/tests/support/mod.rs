@@ -26,8 +26,6 @@ pub(crate) enum Fault {
     Fails,
     /// No call ever ends.
     Hangs,
-    /// It knows every lead, and each was given up.
-    HasGivenUp,
 }
 
 /// Keeps what it is given.
@@ -41,7 +39,7 @@ pub(crate) struct MemorySink {
 impl MemorySink {
     async fn fail(&self) -> Result<(), SinkError> {
         match self.fault {
-            Fault::None | Fault::HasGivenUp => Ok(()),
+            Fault::None => Ok(()),
             Fault::Fails => Err(SinkError::new("the disk is full")),
             Fault::Hangs => std::future::pending().await,
         }
@@ -54,7 +52,6 @@ impl LeadSink for MemorySink {
         self.fail().await?;
         let mut accepted = self.accepted.lock().expect("no test panics while holding it");
         Ok(match accepted.insert(event.delivery_id(), event.clone()) {
-            _ if matches!(self.fault, Fault::HasGivenUp) => Acceptance::GivenUp,
             None => Acceptance::Accepted,
             Some(_) => Acceptance::Duplicate,
         })

@@ -6,18 +6,15 @@ use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::change_message_visibility_batch::ChangeMessageVisibilityBatchError;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message as SqsMessage, MessageAttributeValue,
-    MessageSystemAttributeName, QueueAttributeName,
+    ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeName,
+    QueueAttributeName,
 };
 use jiff::Timestamp;
-use lead::{Clock, Failure, LeadEvent};
+use lead::{Failure, LeadEvent};
 
+use super::received::{KEY, NOT_BEFORE, Received};
 use crate::{Depth, QueueError};
 
-/// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
-const KEY: &str = "key";
-/// On a copy: the time before which it is not to be tried, in milliseconds since 1970.
-const NOT_BEFORE: &str = "not_before";
 /// On the dead letter queue: how often the message was tried.
 const ATTEMPTS: &str = "attempts";
 /// On the dead letter queue: the failure, as JSON.
@@ -27,9 +24,6 @@ const FAILURE: &str = "failure";
 /// `ChangeMessageVisibility`), less a minute for the time it has been ours.
 const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
 
-/// The longest wait that a copy may ask for. What asks for more, or was sent by a clock that is ahead, waits so long.
-const LONGEST_COPY_WAIT: Duration = Duration::from_mins(15);
-
 /// The largest message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1 MiB since August 2025).
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
@@ -38,49 +32,6 @@ const STRING: &str = "String";
 
 /// A failure's words on the dead letter queue, in characters.
 const MAX_REASON_CHARS: usize = 1_000;
-
-/// A message as SQS hands it out. Its `Debug` does not show the body.
-#[derive(Clone)]
-pub struct Received {
-    /// Its identity, which a copy keeps: the delivery id, or the SQS id where somebody else has sent it.
-    pub key: String,
-    /// SQS's own id, which a copy does not keep.
-    pub message_id: String,
-    /// The message group: the lead id.
-    pub group: String,
-    /// The event as JSON.
-    pub body: String,
-    /// How often it has been received, this time included.
-    pub receive_count: u32,
-    /// When this message, or this copy of it, was sent.
-    pub sent_at: Timestamp,
-    /// On a copy: when the wait of the message that it replaces is over.
-    pub not_before: Option<Timestamp>,
-    /// What to change or delete it with. Unique to this receive.
-    pub receipt: String,
-}
-
-impl Received {
-    /// The time left until it may be tried, at most 15 minutes; none where it may be tried now.
-    pub fn wait_left(&self, now: Timestamp) -> Option<Duration> {
-        let left = Duration::try_from(self.not_before?.duration_since(now)).ok()?;
-        (!left.is_zero()).then(|| left.min(LONGEST_COPY_WAIT))
-    }
-
-    /// The value of the attribute `not_before`; none where it is no time.
-    pub fn not_before(attribute: &str) -> Option<Timestamp> {
-        Timestamp::from_millisecond(attribute.parse().ok()?).ok()
-    }
-}
-
-impl std::fmt::Debug for Received {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Received")
-            .field("key", &self.key)
-            .field("receive_count", &self.receive_count)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What a batch processor needs of a FIFO queue.
 #[async_trait]
@@ -141,7 +92,7 @@ impl Sqs {
             .send()
             .await
             .map_err(unavailable)?;
-        Ok(answer.messages.unwrap_or_default().into_iter().next().and_then(received))
+        Ok(answer.messages.unwrap_or_default().into_iter().next().and_then(Received::from_sqs))
     }
 
     /// Deletes a message. [`QueueError::LeaseLost`] where the receipt is not good any more.
@@ -279,28 +230,6 @@ impl Fifo for Sqs {
     }
 }
 
-fn received(message: SqsMessage) -> Option<Received> {
-    let system = message.attributes.unwrap_or_default();
-    let text = |name| system.get(&name).map(String::as_str);
-    let message_id = message.message_id?;
-    let attributes = message.message_attributes.unwrap_or_default();
-    let attribute = |name| attributes.get(name).and_then(MessageAttributeValue::string_value);
-    Some(Received {
-        key: attribute(KEY).map_or_else(|| message_id.clone(), str::to_owned),
-        not_before: attribute(NOT_BEFORE).and_then(Received::not_before),
-        group: text(MessageSystemAttributeName::MessageGroupId)?.to_owned(),
-        body: message.body.unwrap_or_default(),
-        receive_count: text(MessageSystemAttributeName::ApproximateReceiveCount)
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(1),
-        sent_at: text(MessageSystemAttributeName::SentTimestamp)
-            .and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok())
-            .unwrap_or_else(|| lead::SystemClock.now()),
-        receipt: message.receipt_handle?,
-        message_id,
-    })
-}
-
 /// JSON without the two characters that SQS refuses and a person can type: U+FFFE and U+FFFF. The other refused ones,
 /// control characters, JSON escapes anyway.
 fn escaped(json: String) -> String {
@@ -361,29 +290,6 @@ mod tests {
         let json = escaped(serde_json::to_string(text).unwrap());
         assert!(!json.contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
-    }
-
-    #[test]
-    fn a_copy_waits_until_its_time_and_never_long() {
-        let now = Timestamp::from_second(1_000).unwrap();
-        let left = |not_before: Option<&str>| {
-            let received = Received {
-                key: String::new(),
-                message_id: String::new(),
-                group: String::new(),
-                body: String::new(),
-                receive_count: 1,
-                sent_at: now,
-                not_before: not_before.and_then(Received::not_before),
-                receipt: String::new(),
-            };
-            received.wait_left(now)
-        };
-        assert_eq!(left(Some("1002500")), Some(Duration::from_millis(2_500)));
-        assert_eq!(left(Some("99999999999")), Some(Duration::from_mins(15)), "a clock that is ahead");
-        for at_once in [None, Some("1000000"), Some("999999"), Some("-5"), Some("soon"), Some("")] {
-            assert_eq!(left(at_once), None, "{at_once:?}");
-        }
     }
 
     #[test]

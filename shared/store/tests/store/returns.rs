@@ -138,10 +138,59 @@ async fn a_message_that_repeats_an_open_delivery_works_on_it(fixture: Fixture) {
     let letter = store.dead_letter(repeated.delivery_id().as_str()).await.unwrap().unwrap();
     let kept: LeadEvent = serde_json::from_str(&letter.body).unwrap();
     assert_eq!(kept.delivery_id(), repeated.delivery_id(), "a redrive sends the delivery itself");
+    fixture.advance(2);
     assert!(matches!(store.begin_work(&first, 1).await.unwrap(), Begun::Nothing));
     assert!(matches!(store.begin_work(&repeated, 1).await.unwrap(), Begun::GivenUp(_)));
     assert!(store.reopen_given_up(&first, "redrive").await.unwrap());
     assert_eq!(begin(&store, &first).await.delivery_id, repeated.delivery_id());
+}
+
+/// However it comes to the worker: with an id of its own, or under that of the earlier post.
+async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
+    let store = fixture.store().await;
+    let refused = Failure::permanent("refused", "no such country");
+    let posts: [fn(i64) -> (LeadEvent, LeadEvent); 4] = [
+        |at| (event("ann", "a", at), event("ann", "a", at + 60)),
+        |at| (signed("bob", "a", at, "msg_1"), signed("bob", "a", at + 60, "msg_1")),
+        |at| (signed("dan", "a", at, "msg_2"), signed("dan", "a", at + 60, "msg_3")),
+        |at| {
+            let content = |at| event("cem", "a", at).arriving(Arrival::Content);
+            (content(at), content(at + 60))
+        },
+    ];
+    for (post, start) in posts.iter().zip([0, 110, 220, 330]) {
+        let (first, again) = post(start);
+        begin(&store, &first).await;
+        fixture.advance(10);
+        store.record_dead_letter("ignored", Some(&first), "{}", 1, &refused).await.unwrap();
+        let delivered_twice = store.begin_work(&first, 1).await.unwrap();
+        assert!(matches!(delivered_twice, Begun::GivenUp(_)), "posted before it failed");
+        let work = begin(&store, &again).await;
+        assert_eq!(work.delivery_id, first.delivery_id());
+        assert_eq!(lead(&store, &first.lead_id).await.status, LeadStatus::Processing);
+        assert_eq!(store.count_dead_letters().await.unwrap(), 0);
+
+        // The next failure ends this post as well, however often its message comes.
+        fixture.advance(100);
+        store.record_dead_letter("ignored", Some(&again), "{}", 1, &refused).await.unwrap();
+        assert!(!matches!(store.begin_work(&again, 1).await.unwrap(), Begun::Work(_)));
+        assert_eq!(store.count_dead_letters().await.unwrap(), 1);
+        // Straight from its sender, whatever the clock says.
+        let (accepted, event) = arrive(&store, &again).await;
+        assert_eq!((accepted, event.delivery_id()), (Accept::Reopened, first.delivery_id()));
+        assert_eq!(arrive(&store, &again).await.0, Accept::Duplicate { open: true });
+    }
+}
+
+async fn a_post_of_an_older_content_opens_no_failure(fixture: Fixture) {
+    let store = fixture.store().await.with_retry_window(Duration::from_secs(3_600));
+    settled(&fixture, &store, &event("ann", "CTO", 0)).await;
+    let newest = event("ann", "Intern", 1);
+    begin(&store, &newest).await;
+    let refused = Failure::permanent("refused", "no such country");
+    store.record_dead_letter("ignored", Some(&newest), "{}", 1, &refused).await.unwrap();
+    assert_eq!(store.accept(&event("ann", "CTO", 60)).await.unwrap(), Accept::Duplicate { open: false });
+    assert_eq!(lead(&store, &newest.lead_id).await.status, LeadStatus::PermanentlyFailed);
 }
 
 async fn deliveries_of_earlier_versions_keep_their_ids(fixture: Fixture) {
@@ -176,6 +225,8 @@ on_both!(
     a_clock_that_steps_back_loses_no_revision,
     a_return_within_one_millisecond_is_a_revision,
     a_message_that_repeats_an_open_delivery_works_on_it,
+    a_post_after_a_failure_is_worked_on_again,
+    a_post_of_an_older_content_opens_no_failure,
     deliveries_of_earlier_versions_keep_their_ids,
     open_deliveries_are_sent_again_under_their_ids,
 );

@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+use jiff::Timestamp;
+use lead::Clock;
+
+/// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
+pub(super) const KEY: &str = "key";
+/// On a copy: the time before which it is not to be tried, in milliseconds since 1970.
+pub(super) const NOT_BEFORE: &str = "not_before";
+
+/// The longest wait of a copy from when it was sent, by the clock of SQS: one that names a far time must not wait for ever.
+const LONGEST_COPY_WAIT: Duration = Duration::from_mins(15);
+
+/// A message as SQS hands it out. Its `Debug` does not show the body.
+#[derive(Clone)]
+pub struct Received {
+    /// Its identity, which a copy keeps: the delivery id, or the SQS id where somebody else has sent it.
+    pub key: String,
+    /// SQS's own id, which a copy does not keep.
+    pub message_id: String,
+    /// The message group: the lead id.
+    pub group: String,
+    /// The event as JSON.
+    pub body: String,
+    /// How often it has been received, this time included.
+    pub receive_count: u32,
+    /// When this message, or this copy of it, was sent.
+    pub sent_at: Timestamp,
+    /// On a copy: when the wait of the message that it replaces is over.
+    pub not_before: Option<Timestamp>,
+    /// What to change or delete it with. Unique to this receive.
+    pub receipt: String,
+}
+
+impl Received {
+    /// The time left until it may be tried, which is within 15 minutes of when it was sent; none where it may be tried now.
+    pub fn wait_left(&self, now: Timestamp) -> Option<Duration> {
+        let latest = self.sent_at.saturating_add(LONGEST_COPY_WAIT).ok()?;
+        let left = Duration::try_from(self.not_before?.min(latest).duration_since(now)).ok()?;
+        (!left.is_zero()).then(|| left.min(LONGEST_COPY_WAIT))
+    }
+
+    /// The value of the attribute `not_before`; none where it is no time.
+    pub fn not_before(attribute: &str) -> Option<Timestamp> {
+        Timestamp::from_millisecond(attribute.parse().ok()?).ok()
+    }
+
+    /// None for a message without an id, a group or a receipt, which SQS never hands out.
+    pub(super) fn from_sqs(message: Message) -> Option<Self> {
+        let system = message.attributes.unwrap_or_default();
+        let text = |name| system.get(&name).map(String::as_str);
+        let message_id = message.message_id?;
+        let attributes = message.message_attributes.unwrap_or_default();
+        let attribute = |name| attributes.get(name).and_then(MessageAttributeValue::string_value);
+        Some(Self {
+            key: attribute(KEY).map_or_else(|| message_id.clone(), str::to_owned),
+            not_before: attribute(NOT_BEFORE).and_then(Received::not_before),
+            group: text(MessageSystemAttributeName::MessageGroupId)?.to_owned(),
+            body: message.body.unwrap_or_default(),
+            receive_count: text(MessageSystemAttributeName::ApproximateReceiveCount)
+                .and_then(|count| count.parse().ok())
+                .unwrap_or(1),
+            sent_at: text(MessageSystemAttributeName::SentTimestamp)
+                .and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok())
+                .unwrap_or_else(|| lead::SystemClock.now()),
+            receipt: message.receipt_handle?,
+            message_id,
+        })
+    }
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Received")
+            .field("key", &self.key)
+            .field("receive_count", &self.receive_count)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_waits_until_its_time_and_never_long() {
+        let sent_at = Timestamp::from_second(1_000).unwrap();
+        let left_at = |now: i64, not_before: Option<&str>| {
+            let received = Received {
+                key: String::new(),
+                message_id: String::new(),
+                group: String::new(),
+                body: String::new(),
+                receive_count: 1,
+                sent_at,
+                not_before: not_before.and_then(Received::not_before),
+                receipt: String::new(),
+            };
+            received.wait_left(Timestamp::from_second(now).unwrap())
+        };
+        let left = |not_before| left_at(1_000, not_before);
+        assert_eq!(left(Some("1002500")), Some(Duration::from_millis(2_500)));
+        assert_eq!(left(Some("99999999999")), Some(Duration::from_mins(15)), "a clock that is ahead");
+        assert_eq!(left_at(1_899, Some("99999999999")), Some(Duration::from_secs(1)));
+        assert_eq!(left_at(1_900, Some("99999999999")), None, "it was sent 15 minutes ago");
+        for at_once in [None, Some("1000000"), Some("999999"), Some("-5"), Some("soon"), Some("")] {
+            assert_eq!(left(at_once), None, "{at_once:?}");
+        }
+    }
+}
