@@ -152,13 +152,10 @@ impl Guard {
         let lead = &plan.lead_id;
         let written = self.ledger.written_record(self.provider(), lead).await?;
         let foreseen = async {
-            match &written {
-                Some(record_id) => self.executor.preview_written(lead, record_id, &actions).await,
-                None => {
-                    let changes = self.executor.preview(lead, &actions).await?;
-                    Ok(Foreseen { followed: None, changes })
-                }
+            if let Some(record_id) = &written {
+                return self.executor.preview_written(lead, record_id, &actions).await;
             }
+            Ok(Foreseen { followed: None, changes: self.executor.preview(lead, &actions).await? })
         };
         let Foreseen { followed, changes } = self.ask(Some(lead), foreseen).await?;
         Ok(Preview { reviews, followed, changes })

@@ -165,13 +165,12 @@ impl Salesforce {
             let path = self.path_by_id(mapping.object(), id, &readable(mapping, &schema));
             found(self.api.call(&Call::get(path)).await?)
         };
-        let record = match read(&contact).await? {
-            Some(record) => record,
+        let record = if let Some(record) = read(&contact).await? {
+            record
+        } else {
             // Merged by people, or deleted.
-            None => {
-                let left = self.survivor(mapping.object(), mapping.external_id(), &contact).await?;
-                read(&left.record_id).await?.ok_or_else(unknown)?
-            }
+            let left = self.survivor(mapping.object(), mapping.external_id(), &contact).await?;
+            read(&left.record_id).await?.ok_or_else(unknown)?
         };
         schemas.insert(Object::Contact, Some(schema));
         // People have converted the lead, and its contact is theirs.
