@@ -44,6 +44,12 @@ fn print(planned: &PlannedLead) {
         output::line("nothing: the person is on the suppression list");
         return;
     }
+    if let Some(followed) = &planned.followed {
+        output::line(&format!(
+            "record {} was merged into {}, which stands for the lead from now on",
+            followed.from, followed.to
+        ));
+    }
     for action in &planned.actions {
         if let Some(refusal) = &action.refusal {
             output::line(&format!("REFUSED {}: {} ({})", action.kind, refusal.message, refusal.code));

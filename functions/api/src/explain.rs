@@ -7,6 +7,7 @@
 mod judgement;
 mod knew;
 mod next;
+mod person;
 mod plain;
 mod text;
 mod would_change;
@@ -22,6 +23,7 @@ use crate::RoutingView;
 
 pub use judgement::{Adjustment, Asked, CheckedClaim, Judgement};
 pub use knew::{Fact, Knew, Part, Sum, Unanswered};
+pub use person::OtherLead;
 pub use would_change::Counterfactual;
 
 /// Why a lead was treated as it was. `Display` writes it as plain text for a person.
@@ -41,6 +43,9 @@ pub struct Explanation {
     pub standing: String,
     /// The contents it has had, newest first.
     pub received: Vec<Received>,
+    /// The newest other leads of the same person; empty where this is the only one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub same_person: Vec<OtherLead>,
     /// What was known of it.
     pub knew: Knew,
     /// What was claimed, checked and decided; none where nothing has been yet.
@@ -135,6 +140,7 @@ impl Explanation {
             .collect();
         Self {
             routing: None,
+            same_person: Vec::new(),
             lead_id: lead.lead_id.clone(),
             email: lead.content.email.expose().to_owned().into(),
             campaign_id: lead.content.campaign_id.as_str().to_owned(),
@@ -169,6 +175,14 @@ impl Explanation {
     #[must_use]
     pub fn with_routing(self, routing: Option<RoutingView>) -> Self {
         Self { routing, ..self }
+    }
+}
+
+impl Explanation {
+    /// The same, with the other leads of the person.
+    #[must_use]
+    pub fn with_same_person(self, same_person: Vec<OtherLead>) -> Self {
+        Self { same_person, ..self }
     }
 }
 

@@ -13,8 +13,8 @@ mod routing;
 mod view;
 
 pub use explain::{
-    Adjustment, Asked, CheckedClaim, Counterfactual, Explanation, Fact, Judgement, Knew, Part, Received, Sum,
-    Unanswered, Written,
+    Adjustment, Asked, CheckedClaim, Counterfactual, Explanation, Fact, Judgement, Knew, OtherLead, Part,
+    Received, Sum, Unanswered, Written,
 };
 pub use http::{ApiState, local_only, router, router_without_database};
 pub use openapi::openapi;

@@ -8,7 +8,7 @@ use queue::{LeadQueue, QueueError};
 use serde::Serialize;
 use store::{AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
 
-use crate::{Explanation, LeadView, RoutingView};
+use crate::{Explanation, LeadView, OtherLead, RoutingView};
 
 /// How many items a page holds at most.
 pub(crate) const MAX_PAGE: u32 = 500;
@@ -159,7 +159,11 @@ impl Operations {
         let deliveries = self.store.deliveries(id, 20).await?;
         let actions = self.store.actions(id, 100).await?;
         let routing = self.store.assignment(id).await?.as_ref().map(RoutingView::new);
-        Ok(Explanation::new(&record, analysis.as_ref(), deliveries, actions).with_routing(routing))
+        let same_address = LeadFilter { email: Some(record.content.email.clone()), ..LeadFilter::default() };
+        let leads = self.store.leads(&same_address, None, 20).await?;
+        let same_person = leads.into_iter().filter_map(|other| OtherLead::of(&record, other)).collect();
+        let explanation = Explanation::new(&record, analysis.as_ref(), deliveries, actions);
+        Ok(explanation.with_routing(routing).with_same_person(same_person))
     }
 
     /// What judging a lead again would change. Writes nothing.

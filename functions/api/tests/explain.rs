@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
 use analysis::{Analyst as _, Icp, Rules, fact_sheet};
-use api::Explanation;
+use api::{Explanation, OtherLead};
 use enrichment::Enrichment;
 use grounding::{Answer, Verdict, check};
 use jiff::Timestamp;
@@ -378,4 +378,46 @@ async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
     replayed.analysis.as_mut().unwrap().round = 2;
     let (stage, _) = said(replayed);
     assert_eq!(stage.1, "sender", "a reading for another judgement says nothing of this one");
+}
+
+#[tokio::test]
+async fn account_that_the_crm_could_not_search_for_is_named() {
+    let mut case = Case::queued(eager()).enriched(stripe());
+    let known = crm::Known { account_unread: true, ..crm::Known::default() };
+    case.deliveries[0].crm_read = Some(CrmRead {
+        round: 1,
+        provider: Some("salesforce".into()),
+        at: Some(at("2026-01-31T09:00:01.8Z")),
+        facts: CrmFacts::Known(known),
+    });
+    let unanswered = case.clone().explanation().knew.unanswered;
+    assert_eq!(
+        (unanswered[0].provider.as_str(), unanswered[0].code.as_str()),
+        ("salesforce", "account_unread")
+    );
+    let text = case.text();
+    assert!(text.contains("salesforce could not answer: account_unread"), "{text}");
+}
+
+#[test]
+fn other_leads_of_the_person_are_named() {
+    let case = Case::queued(eager());
+    let other = |campaign: &str, earlier, record_id: Option<&str>| OtherLead {
+        lead_id: case.record.lead_id.clone(),
+        campaign_id: campaign.into(),
+        earlier,
+        status: LeadStatus::Synced,
+        provider: record_id.map(|_| "salesforce".into()),
+        record_id: record_id.map(str::to_owned),
+        received_at: at("2026-01-30T09:00:00Z"),
+    };
+    let others = vec![other("g09-1", true, Some("00Q000000000001AAA")), other("g09-3", false, None)];
+    let explanation = case.clone().explanation().with_same_person(others);
+    let text = explanation.to_string();
+    assert!(text.contains("has an earlier lead"), "{text}");
+    assert!(text.contains("campaign g09-1, synced, salesforce record 00Q000000000001AAA."), "{text}");
+    assert!(text.contains("has a later lead") && text.contains("g09-3"), "{text}");
+    let json = serde_json::to_value(explanation).unwrap();
+    assert_eq!(json["same_person"][0]["record_id"], "00Q000000000001AAA");
+    assert!(serde_json::to_value(case.explanation()).unwrap().get("same_person").is_none());
 }

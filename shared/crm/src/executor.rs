@@ -64,6 +64,15 @@ pub struct Followed {
     pub to: String,
 }
 
+/// What a plan would write to a lead that was written before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Foreseen {
+    /// The merge that would be followed, where there is one.
+    pub followed: Option<Followed>,
+    /// Every field, as of [`Executor::preview`].
+    pub changes: Vec<FieldChange>,
+}
+
 /// A CRM. Only the [`Guard`](crate::Guard) writes through it.
 ///
 /// Every write goes by external id ([`PlannedAction::external_id`]), so that doing an action twice leaves what doing it
@@ -111,6 +120,11 @@ pub trait Executor: Send + Sync {
         true
     }
 
+    /// Where people open a record, for texts that they read. None where the CRM gives records no address that is known.
+    fn record_url(&self, _record_id: &str) -> Option<String> {
+        None
+    }
+
     /// What the CRM says of those who may own records, by the ids as given. One that is missing is not known.
     async fn owners(&self, _ids: &[String]) -> BTreeMap<String, OwnerStanding> {
         BTreeMap::new()
@@ -130,6 +144,19 @@ pub trait Executor: Send + Sync {
     ///
     /// In the plan's order. Only whole refusals by the CRM (duplicate rules, validation rules) cannot be foreseen.
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure>;
+
+    /// The same for a lead that was written as `record_id` before: where people have merged that record, the preview is
+    /// about the one that is left. Reads, and writes nothing.
+    ///
+    /// Failures: as of [`follow`](Executor::follow).
+    async fn preview_written(
+        &self,
+        lead: &LeadId,
+        _record_id: &str,
+        actions: &[PlannedAction],
+    ) -> Result<Foreseen, Failure> {
+        Ok(Foreseen { followed: None, changes: self.preview(lead, actions).await? })
+    }
 
     /// What about the CRM's schema does not suit the mapping, for `revenueflow doctor`: see
     /// [`ObjectSchema::problems`](crate::ObjectSchema::problems). Empty where all is well.

@@ -11,8 +11,8 @@ use crate::gate::{Gate, Pass, Purpose};
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
-    About, ActionId, AllowList, Effect, Executor, FieldChange, Followed, Health, Known, Ledger, Mapping,
-    Outcome, OwnerStanding, Plan, PlannedAction, Restored, Review, SchemaProblem,
+    About, ActionId, AllowList, Effect, Executor, FieldChange, Followed, Foreseen, Health, Known, Ledger,
+    Mapping, Outcome, OwnerStanding, Plan, PlannedAction, Restored, Review, SchemaProblem,
 };
 use breaker::BreakerSettings;
 
@@ -81,6 +81,9 @@ pub struct PlanOutcome {
 pub struct Preview {
     /// What the guard thinks of each action.
     pub reviews: Vec<Review>,
+    /// The merge that would be followed to the lead's record, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Followed>,
     /// What the actions that it lets pass would write, field by field.
     pub changes: Vec<FieldChange>,
 }
@@ -146,8 +149,16 @@ impl Guard {
         let reviews = self.review(plan);
         let passing = plan.actions.iter().zip(&reviews).filter(|(_, review)| review.refusal.is_none());
         let actions: Vec<PlannedAction> = passing.map(|(planned, _)| planned.clone()).collect();
-        let changes = self.ask(Some(&plan.lead_id), self.executor.preview(&plan.lead_id, &actions)).await?;
-        Ok(Preview { reviews, changes })
+        let lead = &plan.lead_id;
+        let written = self.ledger.written_record(self.provider(), lead).await?;
+        let foreseen = async {
+            if let Some(record_id) = &written {
+                return self.executor.preview_written(lead, record_id, &actions).await;
+            }
+            Ok(Foreseen { followed: None, changes: self.executor.preview(lead, &actions).await? })
+        };
+        let Foreseen { followed, changes } = self.ask(Some(lead), foreseen).await?;
+        Ok(Preview { reviews, followed, changes })
     }
 
     /// What the CRM knows of a person and their company; none for a CRM that knows only what we wrote.
@@ -158,6 +169,11 @@ impl Guard {
             return Ok(None);
         }
         self.ask(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
+    }
+
+    /// Where people open a record of the CRM; none where that is not known.
+    pub fn record_url(&self, record_id: &str) -> Option<String> {
+        self.executor.record_url(record_id)
     }
 
     /// What the CRM says of those who may own records. One that is missing is not known, for whatever reason.

@@ -22,6 +22,7 @@
 
 mod adoption;
 mod api;
+mod company;
 mod errors;
 mod execute;
 mod facts;
@@ -50,11 +51,12 @@ use serde_json::Value;
 
 use self::api::Api;
 use self::owners::Owners;
+use self::resolve::Hints;
 use self::schema::Schemas;
 pub use self::setup::NewProperty;
 use crate::{
-    About, Effect, Executor, FieldChange, Followed, Known, Mapping, Object, ObjectSchema, OwnerStanding,
-    PlannedAction, Problem, Restored, SchemaProblem,
+    About, Effect, Executor, FieldChange, Followed, Foreseen, Known, Mapping, Object, ObjectSchema,
+    OwnerStanding, PlannedAction, Problem, Restored, SchemaProblem,
 };
 
 /// As failures and the breaker name it.
@@ -156,9 +158,21 @@ impl Executor for HubSpotCrm {
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
-        let resolution = self.resolve(lead, actions, None).await?;
-        let writes = resolution.actions.into_iter().flat_map(|action| action.writes);
-        Ok(writes.flat_map(|write| write.changes).collect())
+        Ok(self.resolve(lead, actions, Hints::default()).await?.into_changes())
+    }
+
+    async fn preview_written(
+        &self,
+        lead: &LeadId,
+        record_id: &str,
+        actions: &[PlannedAction],
+    ) -> Result<Foreseen, Failure> {
+        let hints = Hints { written: Some(record_id), ..Hints::default() };
+        let resolution = self.resolve(lead, actions, hints).await?;
+        let at = resolution.contact.as_ref().map(|contact| &contact.present.record_id);
+        let at = at.filter(|at| *at != record_id).cloned();
+        let followed = at.map(|to| Followed { from: record_id.to_owned(), to });
+        Ok(Foreseen { followed, changes: resolution.into_changes() })
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {

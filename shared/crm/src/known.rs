@@ -33,6 +33,9 @@ pub struct Known {
     /// The person's company.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<KnownAccount>,
+    /// The company could not be searched for in time: whether there is an account is not known.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub account_unread: bool,
     /// Open opportunities (`HubSpot`: deals) of the account and of the contact, the one changed last first; at most
     /// [`Known::MAX_OPPORTUNITIES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -108,6 +111,9 @@ impl Known {
                 stages.push(&opportunity.stage);
             }
         }
+        // What was not read is not known, which is another thing than that there is nothing.
+        let is_account_known = self.account.is_some() || !self.account_unread;
+        let are_deals_known = is_account_known || !self.open_opportunities.is_empty();
         let amounts = self.open_opportunities.iter().filter_map(|opportunity| opportunity.amount);
         let facts = [
             ("lead_exists", Some(json!(self.lead.is_some()))),
@@ -115,10 +121,10 @@ impl Known {
             ("lead_converted", self.lead.as_ref().map(|lead| json!(lead.converted))),
             ("contact_exists", Some(json!(self.contact.is_some()))),
             ("contact_stage", self.contact.as_ref().and_then(|contact| text(contact.stage.as_deref()))),
-            ("account_exists", Some(json!(self.account.is_some()))),
+            ("account_exists", is_account_known.then(|| json!(self.account.is_some()))),
             ("account_type", self.account.as_ref().and_then(|account| text(account.kind.as_deref()))),
             ("owner", owner.into_iter().flatten().next().and_then(|owner| text(Some(owner)))),
-            ("open_opportunities", Some(json!(self.open_opportunities.len()))),
+            ("open_opportunities", are_deals_known.then(|| json!(self.open_opportunities.len()))),
             ("open_opportunity_amount", amounts.reduce(|a, b| a + b).map(|sum| json!(sum))),
             ("deal_stage", stages.first().and_then(|stage| text(Some(stage)))),
             (
@@ -147,6 +153,11 @@ impl Known {
     pub fn overlay(&self, sent: &mut Map<String, Value>) {
         *sent = self.facts();
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn text(text: Option<&str>) -> Option<Value> {
@@ -181,6 +192,20 @@ mod tests {
     }
 
     #[test]
+    fn account_that_was_not_read_is_no_account_that_is_not_there() {
+        let mut known = Known { account_unread: true, ..Known::default() };
+        let facts = known.facts();
+        assert_eq!((facts.get("account_exists"), facts.get("open_opportunities")), (None, None));
+        assert_eq!(facts["contact_exists"], false);
+        let deal = KnownOpportunity { stage: "Proposal".into(), amount: None };
+        known.open_opportunities.push(deal);
+        assert_eq!(known.facts()["open_opportunities"], 1, "of the contact");
+        let read: Known = serde_json::from_value(serde_json::to_value(&known).unwrap()).unwrap();
+        assert_eq!(read, known);
+        assert!(!serde_json::from_str::<Known>("{}").unwrap().account_unread, "as earlier versions kept it");
+    }
+
+    #[test]
     fn the_record_we_wrote_is_the_lead_by_our_id_else_the_lead_else_the_contact() {
         let lead = |owner: &str, converted| {
             Some(KnownLead { status: None, owner_id: Some(owner.into()), converted })
@@ -210,6 +235,7 @@ mod tests {
             own: None,
             contact: Some(KnownContact { owner_id: Some("2".into()), stage: Some("customer".into()) }),
             account: Some(KnownAccount { owner_id: Some("3".into()), kind: Some("Customer".into()) }),
+            account_unread: false,
             open_opportunities: ["Proposal", "Prospecting", "Proposal"]
                 .map(|stage| KnownOpportunity { stage: stage.into(), amount: Some(10.5) })
                 .into(),

@@ -49,7 +49,7 @@ pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
 pub use breaker::{Breaker, BreakerSettings, Health, HealthChange, HealthRecord, Open, Passage};
-pub use executor::{Effect, Executor, Followed};
+pub use executor::{Effect, Executor, Followed, Foreseen};
 pub use facts::{Facts, FactsError};
 pub use gate::OUTAGE;
 pub use guard::{CrmMode, Guard, GuardSettings, PlanOutcome, Preview};

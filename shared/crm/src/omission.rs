@@ -39,6 +39,17 @@ impl RecordWrite {
         })
     }
 
+    /// The same for a record that people have deleted: nothing of it is written, and each field says why.
+    #[must_use]
+    pub(crate) fn of_deleted(mut self, record_id: &str) -> Self {
+        self.record_id = Some(record_id.to_owned());
+        for change in &mut self.changes {
+            change.record_id = Some(record_id.to_owned());
+            change.left_out = change.left_out.or(Some(LeftOut::RecordDeleted));
+        }
+        self
+    }
+
     /// Leaves fields out that the CRM has refused, with the reason that `refused` gives for each. On a new record a field
     /// with a `default` in the mapping gets that instead.
     ///

@@ -34,6 +34,9 @@ pub struct LeadDetails {
     /// Who is to have it, as the CRM calls its users. None leaves the owner as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Text<64>>,
+    /// The person's earlier leads, in words for who sells to them. None where this is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Text<1000, true>>,
     /// What the mapping sends to a field besides: facts below `marketo`, `product` and `salesforce`.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,

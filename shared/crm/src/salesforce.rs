@@ -32,8 +32,8 @@ use self::state::{LeadState, State, found, present, readable};
 use self::usage::Usage;
 use self::write::{Outcomes, standing};
 use crate::{
-    About, Action, Effect, Executor, FieldChange, Followed, Known, Mapping, ObjectSchema, OwnerStanding,
-    PlannedAction, PresentRecord, Restored, SchemaProblem,
+    About, Action, Effect, Executor, FieldChange, Followed, Foreseen, Known, Mapping, ObjectSchema,
+    OwnerStanding, PlannedAction, PresentRecord, Restored, SchemaProblem,
 };
 
 const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
@@ -256,6 +256,10 @@ impl Executor for Salesforce {
         }
     }
 
+    fn record_url(&self, record_id: &str) -> Option<String> {
+        self.settings.url.join(record_id).ok().map(String::from)
+    }
+
     async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
         self.owners.get(&self.api, ids.iter().cloned().collect()).await
     }
@@ -279,8 +283,20 @@ impl Executor for Salesforce {
             Ok(state) => state,
             Err(refusal) => return Err(self.judged(refusal).await),
         };
-        let writes = actions.iter().flat_map(|planned| state.writes(self, lead, planned));
-        Ok(writes.flat_map(|write| write.changes).collect())
+        Ok(state.changes(self, lead, actions))
+    }
+
+    async fn preview_written(
+        &self,
+        lead: &LeadId,
+        record_id: &str,
+        actions: &[PlannedAction],
+    ) -> Result<Foreseen, Failure> {
+        self.api.check_usage().await?;
+        match self.foresee(lead, record_id, actions).await {
+            Ok(foreseen) => Ok(foreseen),
+            Err(refusal) => Err(self.judged(refusal).await),
+        }
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {

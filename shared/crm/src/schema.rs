@@ -7,9 +7,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::mapping::Example;
 use crate::{LeftOut, ObjectMapping};
+
+/// The length of our ids, in characters. A company's key is its domain, which is mostly shorter.
+const ID_CHARS: usize = 64;
 
 /// The fields of one object, by the CRM's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,20 +160,37 @@ impl FieldSchema {
         Ok(Fitted { value: known.join(";").into(), cut: false })
     }
 
-    /// The CRM's own spelling of a picklist value.
+    /// The CRM's own spelling of a picklist value: as it is, then without regard to case, then without regard to accents
+    /// where one option alone is meant.
     pub fn option(&self, text: &str) -> Option<&str> {
         let same = |a: &str| a.to_lowercase() == text.trim().to_lowercase();
         let by_value = self.options.iter().find(|option| option.value == text);
         let found = by_value
             .or_else(|| self.options.iter().find(|option| same(&option.value)))
-            .or_else(|| self.options.iter().find(|option| same(&option.label)));
+            .or_else(|| self.options.iter().find(|option| same(&option.label)))
+            .or_else(|| self.option_without_accents(text));
         found.map(|option| option.value.as_str())
+    }
+
+    fn option_without_accents(&self, text: &str) -> Option<&FieldOption> {
+        let folded = without_accents(text);
+        let is_meant = |option: &&FieldOption| {
+            [&option.value, &option.label].iter().any(|text| without_accents(text) == folded)
+        };
+        let mut meant = self.options.iter().filter(is_meant);
+        meant.next().filter(|_| !folded.is_empty() && meant.next().is_none())
     }
 
     /// Whether two values are the same for this field.
     pub fn same(&self, a: &Value, b: &Value) -> bool {
         a == b || matches!((self.fit(a), self.fit(b)), (Ok(a), Ok(b)) if a.value == b.value)
     }
+}
+
+/// A text in lower case and without accents, whichever way they are encoded: `São Paulo` is `sao paulo`.
+fn without_accents(text: &str) -> String {
+    let letters = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
+    letters.collect::<String>().trim().to_owned()
 }
 
 /// The longest beginning of a text that has at most `max` UTF-16 code units, cut between characters, without white space
@@ -324,6 +346,11 @@ impl ObjectSchema {
             Some(field) if !field.createable => {
                 let message = format!("{object}.{key} is not writable for the integration's user");
                 problems.push(problem(Some(key), Problem::NotWritable, true, message));
+            }
+            Some(field) if field.max_length.is_some_and(|most| most < ID_CHARS) => {
+                let message =
+                    format!("{object}.{key} is too short for our ids: give it {ID_CHARS} characters");
+                problems.push(problem(Some(key), Problem::WrongType, true, message));
             }
             Some(_) => {}
         }

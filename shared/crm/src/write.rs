@@ -99,6 +99,8 @@ pub enum LeftOut {
     OwnerUnsuitable,
     /// It belongs to another field that has no value in the CRM, as a state to its country.
     PartnerMissing,
+    /// People have deleted the record, and it is not created again.
+    RecordDeleted,
 }
 
 impl LeftOut {
@@ -122,6 +124,7 @@ impl LeftOut {
             Self::OwnerInactive => "the owner is inactive in the CRM",
             Self::OwnerUnsuitable => "the owner cannot own such a record in the CRM",
             Self::PartnerMissing => "the field it depends on is not written",
+            Self::RecordDeleted => "people have deleted the record in the CRM",
         }
     }
 
@@ -145,6 +148,7 @@ impl LeftOut {
             Self::OwnerInactive => "owner_inactive",
             Self::OwnerUnsuitable => "owner_unsuitable",
             Self::PartnerMissing => "partner_missing",
+            Self::RecordDeleted => "record_deleted",
         }
     }
 
@@ -160,6 +164,7 @@ impl LeftOut {
                 | Self::OwnerInactive
                 | Self::OwnerUnsuitable
                 | Self::PartnerMissing
+                | Self::RecordDeleted
         )
     }
 }

@@ -8,12 +8,13 @@ use enrichment::Enrichment;
 use futures::{StreamExt as _, stream};
 use grounding::{Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
-use lead::{Decision, Failure, Fit, FitScore, Intent, Lead, LeadId};
+use lead::{Decision, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
 
 use crate::judge;
+use crate::permission::{Denied, Permission};
 use crate::replay::{Change, changes};
 
 /// How many leads are judged at the same time: an AI takes seconds for each.
@@ -131,9 +132,18 @@ pub struct FactChange {
     pub to: Value,
 }
 
+/// A lead that was not judged in the simulation.
+#[derive(Clone, Debug)]
+pub enum NotEvaluated {
+    /// The person is on the suppression list, and nobody is asked about them.
+    Suppressed(LeadId),
+    /// It could not be judged.
+    Failed(FailedEvaluation),
+}
+
 /// A lead that could not be judged in the simulation.
 #[derive(Clone, Debug, Serialize)]
-pub struct NotEvaluated {
+pub struct FailedEvaluation {
     /// The lead.
     pub lead_id: LeadId,
     /// Why.
@@ -166,7 +176,8 @@ impl Evaluated {
 /// Judges the selected leads under an alternative, a few at a time, and hands each to `each` in a stable order. Holds one page
 /// at a time.
 ///
-/// A lead that cannot be judged is handed over with its failure, and the next one taken up; but when an analyst will answer
+/// Where an analyst is asked anew, a person on the suppression list is left out. A lead that cannot be judged is handed over with
+/// its failure, and the next one taken up; but when an analyst will answer
 /// nobody (its key is refused, its model is gone, its quota of the day is used up), the whole ends with that failure.
 pub async fn evaluate(
     store: &Store,
@@ -185,14 +196,17 @@ pub async fn evaluate(
         let wanted = page.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
         let judged = wanted.map(|stored| async {
             let lead_id = stored.lead_id.clone();
-            (lead_id, one(stored, alternative, &rules).await)
+            (lead_id, one(store, stored, alternative, &rules).await)
         });
         let mut judged = stream::iter(judged).buffered(AT_ONCE);
         while let Some((lead_id, judged)) = judged.next().await {
             left -= 1;
             match judged {
                 Ok(evaluated) => each(Ok(evaluated)),
-                Err(Stop::Lead(failure)) => each(Err(NotEvaluated { lead_id, failure })),
+                Err(Stop::Suppressed) => each(Err(NotEvaluated::Suppressed(lead_id))),
+                Err(Stop::Lead(failure)) => {
+                    each(Err(NotEvaluated::Failed(FailedEvaluation { lead_id, failure })));
+                }
                 Err(Stop::All(failure)) => return Err(failure),
             }
         }
@@ -204,8 +218,19 @@ pub async fn evaluate(
 
 /// How much of an evaluation a failure ends.
 enum Stop {
+    /// Nothing may be asked about the person.
+    Suppressed,
     Lead(Failure),
     All(Failure),
+}
+
+impl From<Denied> for Stop {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Suppressed(_) => Self::Suppressed,
+            Denied::Failed(failure) => Self::All(failure),
+        }
+    }
 }
 
 impl Stop {
@@ -215,21 +240,33 @@ impl Stop {
     }
 }
 
-/// Asks, and where the service wants to be asked more slowly waits as long as it says and asks again.
-async fn ask_patiently(analyst: &dyn Analyst, facts: &FactSheet) -> Result<Analysis, Failure> {
+/// Asks, and where the service wants to be asked more slowly waits as long as it says and asks again. Permission is asked
+/// for before each time.
+async fn ask_patiently(
+    store: &Store,
+    person: &EmailAddress,
+    analyst: &dyn Analyst,
+    facts: &FactSheet,
+) -> Result<(Permission, Analysis), Stop> {
     let mut waits = 0;
     loop {
+        let permission = Permission::of(store, person).await?;
         match analyst.analyse(facts).await.map_err(|no| no.failure) {
             Err(failure) if failure.code == "ai_rate_limited" && waits < MAX_WAITS => {
                 waits += 1;
                 tokio::time::sleep(failure.retry_after.unwrap_or(WAIT).min(MAX_WAIT)).await;
             }
-            asked => return asked,
+            asked => return asked.map(|analysis| (permission, analysis)).map_err(Stop::of_asking),
         }
     }
 }
 
-async fn one(stored: StoredAnalysis, alternative: &Alternative, rules: &Rules) -> Result<Evaluated, Stop> {
+async fn one(
+    store: &Store,
+    stored: StoredAnalysis,
+    alternative: &Alternative,
+    rules: &Rules,
+) -> Result<Evaluated, Stop> {
     let unreadable =
         || Stop::Lead(Failure::permanent("stored_data_unreadable", "what is stored of it cannot be read"));
     let (Ok(analysis), Ok(basis)) = (stored.analysis, stored.basis) else { return Err(unreadable()) };
@@ -241,9 +278,10 @@ async fn one(stored: StoredAnalysis, alternative: &Alternative, rules: &Rules) -
     let mut cost_microusd = 0;
     let judged = |answer: Answer| Some(check(&facts, &answer, contract));
     let (verdict, basis) = if let Some(analyst) = &alternative.analyst {
-        let answered = ask_patiently(analyst.as_ref(), &facts).await.map_err(Stop::of_asking)?;
+        let (analyst, person) = (analyst.as_ref(), &basis.content.email);
+        let (permission, answered) = ask_patiently(store, person, analyst, &facts).await?;
         let verdict = check(&facts, &read(&answered, contract).map_err(Stop::Lead)?, contract);
-        let checked = judge::correct(analyst.as_ref(), contract, &facts, answered, verdict).await;
+        let checked = judge::correct(analyst, &permission, contract, &facts, answered, verdict).await;
         cost_microusd = checked.analysis.usage.cost_microusd;
         (Some(checked.verdict), Basis::NewAnswer)
     } else if analysis.fallback {

@@ -9,6 +9,7 @@ use queue::{LeadHandler, Message, Settlement};
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
 
+use crate::permission::{Denied, Permission};
 use crate::plan::{self, Rejected};
 use crate::{Pipeline, judge};
 
@@ -28,17 +29,19 @@ impl LeadHandler for Pipeline {
                 return Ok(());
             }
         };
-        if self.finish_if_suppressed(&work).await? {
-            return Ok(());
-        }
-        let enrichment = self.enrich(&work).await?;
+        let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+        let enrichment = self.enrich(&permission, &work).await?;
         if work.analysis.is_none() {
-            self.ask_the_crm(&mut work, &enrichment).await.map_err(|failure| failure.at(Stage::CrmRead))?;
+            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+            let read = self.ask_the_crm(&permission, &mut work, &enrichment).await;
+            read.map_err(|failure| failure.at(Stage::CrmRead))?;
         }
         let analysis = match &work.analysis {
             Some(analysis) => analysis.clone(),
             None => {
-                judge::judge(self, &work, &enrichment).await.map_err(|failure| failure.at(Stage::Analysis))?
+                let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+                let judged = judge::judge(self, &permission, &work, &enrichment).await;
+                judged.map_err(|failure| failure.at(Stage::Analysis))?
             }
         };
         self.write(&work, &enrichment, &analysis).await.map_err(|failure| failure.at(Stage::CrmWrite))
@@ -82,23 +85,28 @@ impl LeadHandler for Pipeline {
 }
 
 impl Pipeline {
-    /// Ends the work where the person is on the suppression list. The one place that decides it: before anyone outside is
-    /// asked about the lead, and before anything of it is written.
-    async fn finish_if_suppressed(&self, work: &Work) -> Result<bool, Failure> {
-        let Some(by) = self.store.suppressed(&work.lead.email).await? else { return Ok(false) };
-        self.store.finish(work, &Finish::Suppressed { by }, &json!([])).await?;
-        tracing::info!(outcome = "suppressed", "lead settled");
-        Ok(true)
+    /// Leave to ask outside systems about the lead and to write it; none where the person is on the suppression list, and
+    /// then the work is ended.
+    async fn permission(&self, work: &Work) -> Result<Option<Permission>, Failure> {
+        match Permission::of(&self.store, &work.lead.email).await {
+            Ok(permission) => Ok(Some(permission)),
+            Err(Denied::Failed(failure)) => Err(failure),
+            Err(Denied::Suppressed(by)) => {
+                self.store.finish(work, &Finish::Suppressed { by }, &json!([])).await?;
+                tracing::info!(outcome = "suppressed", "lead settled");
+                Ok(None)
+            }
+        }
     }
 
     /// What is known of the company, asked for once for each delivery.
-    async fn enrich(&self, work: &Work) -> Result<Enrichment, Failure> {
+    async fn enrich(&self, permission: &Permission, work: &Work) -> Result<Enrichment, Failure> {
         if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.enrich_again) {
             return serde_json::from_value(stored.clone()).map_err(|_| {
                 Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
             });
         }
-        let enrichment = self.enrichment.enrich(&work.lead).await;
+        let enrichment = self.ask_providers(permission, &work.lead).await;
         let detail = self.enrichment_detail(&enrichment);
         Ok(match enrichment.status {
             EnrichmentStatus::Unavailable => {
@@ -116,9 +124,7 @@ impl Pipeline {
         analysis: &AnalysisRecord,
     ) -> Result<(), Failure> {
         // Again: the person may have come onto the list during the judgement.
-        if self.finish_if_suppressed(work).await? {
-            return Ok(());
-        }
+        let Some(_permission) = self.permission(work).await? else { return Ok(()) };
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
         if is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(work).await? {
             self.store.finish(work, &Finish::Held, &json!([])).await?;
@@ -175,7 +181,9 @@ impl Pipeline {
         analysis: &AnalysisRecord,
         assignment: &Assignment,
     ) -> Result<Plan, Failure> {
-        let mut plan = plan::plan(work, enrichment, analysis, self.guard.mapping(), assignment);
+        let earlier = self.earlier_leads(work).await?;
+        let mapping = self.guard.mapping();
+        let mut plan = plan::plan(work, enrichment, analysis, mapping, assignment, earlier.as_ref());
         let written = self.store.last_written(self.guard.provider(), &plan).await?;
         plan::leave_out_repetitions(&mut plan, &written);
         let owner = self.store.owner_written(self.guard.provider(), &plan).await?;

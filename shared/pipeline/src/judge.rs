@@ -6,6 +6,7 @@ use queue::MAX_ATTEMPTS;
 use store::{AnalysisRecord, RejectedAnswer, Work};
 
 use crate::Pipeline;
+use crate::permission::Permission;
 
 /// Asks the analyst, checks the answer, and stores both.
 ///
@@ -13,13 +14,15 @@ use crate::Pipeline;
 /// the lead goes on, flagged to be judged again.
 pub(crate) async fn judge(
     pipeline: &Pipeline,
+    permission: &Permission,
     work: &Work,
     enrichment: &Enrichment,
 ) -> Result<AnalysisRecord, Failure> {
     let attempt = work.attempts.at(Stage::Analysis).saturating_add(1);
     let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
     let contract = &pipeline.icp.contract;
-    let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match ask(pipeline, &facts).await {
+    let asked = ask(pipeline, permission, &facts).await;
+    let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match asked {
         Ok(checked) => (checked, None),
         Err(NoAnalysis { failure, spent }) if gives_up(&failure, attempt) => {
             tracing::warn!(code = %failure.code, "no analysis: the neutral verdict stands in");
@@ -65,13 +68,18 @@ pub(crate) struct Checked {
 }
 
 /// An answer that can be read; one that cannot counts as an attempt, since the next may be better.
-pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<Checked, NoAnalysis> {
+pub(crate) async fn ask(
+    pipeline: &Pipeline,
+    permission: &Permission,
+    facts: &FactSheet,
+) -> Result<Checked, NoAnalysis> {
     let contract = &pipeline.icp.contract;
     let analysis = pipeline.analyst.analyse(facts).await?;
     match Answer::parse(&analysis.raw_answer, contract) {
         Ok(answer) => {
             let verdict = check(facts, &answer, contract);
-            Ok(correct(pipeline.analyst.as_ref(), contract, facts, analysis, verdict).await)
+            let analyst = pipeline.analyst.as_ref();
+            Ok(correct(analyst, permission, contract, facts, analysis, verdict).await)
         }
         Err(error) => {
             let failure = Failure::transient("ai_answer_unreadable", error.to_string());
@@ -84,6 +92,7 @@ pub(crate) async fn ask(pipeline: &Pipeline, facts: &FactSheet) -> Result<Checke
 /// is. Where none comes that can be read the first one counts. The cost is that of both.
 pub(crate) async fn correct(
     analyst: &dyn Analyst,
+    _permission: &Permission,
     contract: &Contract,
     facts: &FactSheet,
     analysis: Analysis,

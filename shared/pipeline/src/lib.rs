@@ -13,11 +13,13 @@
 
 mod breakers;
 mod convert;
+mod earlier;
 mod enriched_again;
 mod evaluate;
 mod handler;
 mod judge;
 mod known;
+mod permission;
 mod plan;
 mod preview;
 mod replay;
@@ -26,7 +28,8 @@ mod route;
 
 pub use convert::{Conversion, NotConverted};
 pub use evaluate::{
-    Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route, Selection, evaluate,
+    Alternative, Basis, Evaluated, FactChange, FailedEvaluation, Judgement, NotEvaluated, Route, Selection,
+    evaluate,
 };
 pub use handler::read_event;
 pub use plan::Rejected;

@@ -14,6 +14,8 @@ use routing::OwnerId;
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, CrmFacts, Work};
 
+use crate::earlier::Earlier;
+
 /// How soon a sales representative is to call a lead that is routed to them.
 const CALL_WITHIN: Duration = Duration::from_hours(1);
 
@@ -39,12 +41,14 @@ pub(crate) fn plan(
     analysis: &AnalysisRecord,
     mapping: &Mapping,
     assignment: &Assignment,
+    earlier: Option<&Earlier>,
 ) -> Plan {
     let company = enrichment.found();
-    let mut actions = vec![Action::UpsertLead(details(&work.lead, company, assignment))];
+    let details = LeadDetails { earlier: earlier.cloned(), ..details(&work.lead, company, assignment) };
+    let mut actions = vec![Action::UpsertLead(details)];
     actions.extend(company.and_then(firmographics).map(Action::SyncFirmographics));
     if analysis.verdict.status != GroundingStatus::Rejected {
-        judged(work, enrichment, analysis, assignment, &mut actions);
+        judged(work, enrichment, analysis, assignment, earlier, &mut actions);
     }
     // A mapping may send to the CRM what no model is shown.
     let mut sent = sent_facts(&work.lead);
@@ -133,6 +137,7 @@ fn judged(
     enrichment: &Enrichment,
     analysis: &AnalysisRecord,
     assignment: &Assignment,
+    earlier: Option<&Earlier>,
     actions: &mut Vec<Action>,
 ) {
     let verdict = &Verdict { decision: decision(work, analysis), ..analysis.verdict.clone() };
@@ -150,6 +155,7 @@ fn judged(
         facts: Facts::default(),
     }));
     actions.push(Action::UpdateLeadStatus(UpdateLeadStatus { status: verdict.decision.into() }));
+    let summary = with_earlier(earlier, summary);
     let line = |text: String| Text::fit(&text);
     if verdict.decision == Decision::RouteToSdr {
         let due_at = task_due(analysis, assignment);
@@ -181,6 +187,13 @@ fn judged(
     }
 }
 
+/// The summary below the person's earlier leads, for tasks and activities.
+fn with_earlier(earlier: Option<&Earlier>, summary: Option<Prose>) -> Option<Prose> {
+    let Some(earlier) = earlier else { return summary };
+    let summary = summary.as_ref().map_or("", Prose::expose);
+    Prose::fit(&format!("{}\n\n{summary}", earlier.expose()))
+}
+
 fn details(lead: &Lead, company: Option<&Firmographics>, assignment: &Assignment) -> LeadDetails {
     let (first_name, last_name) = lead.name_parts();
     let company_name = lead.company.as_deref().or(company.and_then(|company| company.name.as_deref()));
@@ -193,6 +206,7 @@ fn details(lead: &Lead, company: Option<&Firmographics>, assignment: &Assignment
         title: lead.title.as_deref().and_then(Text::fit),
         phone: personal(lead.phone.as_ref()),
         owner: owner(assignment),
+        earlier: None,
         facts: Facts::default(),
     }
 }

@@ -1,4 +1,4 @@
-use crm::{CrmMode, FieldChange, Review};
+use crm::{CrmMode, FieldChange, Followed, Review};
 use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use lead::{Failure, LeadId, LeadStatus};
@@ -24,6 +24,9 @@ pub struct PlannedLead {
     pub held: bool,
     /// Whether nothing would be written because the person is on the suppression list.
     pub suppressed: bool,
+    /// The merge in the CRM that would be followed to the lead's record, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Followed>,
     /// What the guard thinks of each action.
     pub actions: Vec<Review>,
     /// What the actions that it lets pass would write, field by field.
@@ -72,6 +75,7 @@ impl Pipeline {
             mapping_version: self.guard.mapping().version().to_owned(),
             held: is_held,
             suppressed: self.store.suppressed(&work.lead.email).await?.is_some(),
+            followed: None,
             actions: Vec::new(),
             changes: Vec::new(),
         };
@@ -79,6 +83,7 @@ impl Pipeline {
             let assignment = self.would_route(&work, analysis).await?;
             let plan = self.plan(&work, &enrichment, analysis, &assignment).await?;
             let preview = self.guard.preview(&plan).await?;
+            planned.followed = preview.followed;
             planned.actions = preview.reviews;
             planned.changes = preview.changes;
         }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
 
 use crate::evaluate::facts_anew;
+use crate::permission::{Denied, Permission};
 use crate::{Pipeline, judge};
 
 /// What judging a lead again would change. Nothing is written to find out.
@@ -146,14 +147,16 @@ impl Pipeline {
             fact_sheet(&record.content, &enrichment, &self.icp) // a revision that is still to be judged
         };
         // What is stored can be judged by itself: an AI that is away must not hide whether it can be trusted.
-        let (now, not_now) = if self.store.suppressed(&record.content.email).await?.is_some() {
-            let message = "the person is on the suppression list: nothing outside is asked about them";
-            (None, Some(Failure::permanent("suppressed", message)))
-        } else {
-            match judge::ask(self, &facts).await {
+        let (now, not_now) = match Permission::of(&self.store, &record.content.email).await {
+            Err(Denied::Failed(failure)) => return Err(failure),
+            Err(Denied::Suppressed(_)) => {
+                let message = "the person is on the suppression list: nothing outside is asked about them";
+                (None, Some(Failure::permanent("suppressed", message)))
+            }
+            Ok(permission) => match judge::ask(self, &permission, &facts).await {
                 Ok(checked) => (Some(checked.verdict), None),
                 Err(no) => (None, Some(no.failure)),
-            }
+            },
         };
         let changes = now.as_ref().map_or_else(Vec::new, |now| changes(&analysis.verdict, now));
         let lead_id = lead.clone();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Told, Work};
 use tokio::time::Instant;
 
+use crate::permission::{Denied, Permission};
 use crate::{Pipeline, plan};
 
 /// Where the rounds of reassignments begin: rounds of judgement are counted from 1 and never come this far, so that each
@@ -108,18 +109,28 @@ impl Pipeline {
         if ids.is_empty() {
             return Ok(facts);
         }
-        let standings = self.guard.owners(&ids).await;
+        let (standings, unavailable) = self.unavailable_owners(&ids).await;
         let existing = facts.existing_owner.as_ref().and_then(|owner| standings.get(owner.as_str()));
         // Nobody has a lead that lies in a queue.
         if let Some(OwnerStanding::Queue { .. }) = existing {
             facts.existing_owner_problem = Some("is a queue".to_owned());
         }
-        let problems = standings.iter().filter_map(|(id, standing)| {
-            Some((OwnerId::parse(id)?, standing.refuses(Object::Lead)?.to_string()))
-        });
-        facts.unavailable =
-            problems.map(|(id, reason)| (id, format!("cannot be given it: {reason}"))).collect();
+        facts.unavailable = unavailable;
         Ok(facts)
+    }
+
+    /// What the CRM says of these owners, and those that it gives no leads to, each with the reason.
+    async fn unavailable_owners(
+        &self,
+        ids: &[String],
+    ) -> (BTreeMap<String, OwnerStanding>, BTreeMap<OwnerId, String>) {
+        let standings = self.guard.owners(ids).await;
+        let refused = standings.iter().filter_map(|(id, standing)| {
+            let reason = standing.refuses(Object::Lead)?;
+            Some((OwnerId::parse(id)?, format!("cannot be given it: {reason}")))
+        });
+        let unavailable = refused.collect();
+        (standings, unavailable)
     }
 
     /// Looks at leads whose time to respond is over, at most `limit`, several at a time: asks the CRM whether somebody has
@@ -136,7 +147,13 @@ impl Pipeline {
         failures.extend(self.tell_new_owners(limit, until).await?);
         let overdue = self.store.overdue(limit).await?;
         let mut chased = Chased::default();
-        for looked in each(&overdue, until, |lead| self.chase_one(lead)).await {
+        let unavailable = if overdue.is_empty() {
+            BTreeMap::new()
+        } else {
+            let ids: Vec<String> = self.routing.owner_ids().map(ToString::to_string).collect();
+            self.unavailable_owners(&ids).await.1
+        };
+        for looked in each(&overdue, until, |lead| self.chase_one(lead, &unavailable)).await {
             match looked {
                 Ok(one) => chased.add(one),
                 Err(failure) => failures.push(failure),
@@ -159,14 +176,18 @@ impl Pipeline {
         Ok(told.into_iter().filter_map(Result::err).collect())
     }
 
-    async fn chase_one(&self, lead: &Assignment) -> Result<Chased, Failure> {
+    async fn chase_one(
+        &self,
+        lead: &Assignment,
+        unavailable: &BTreeMap<OwnerId, String>,
+    ) -> Result<Chased, Failure> {
         let mut chased = Chased::default();
         if self.has_responded(lead).await? {
             self.store.record_response(&lead.lead_id, "crm").await?;
             chased.responded += 1;
             return Ok(chased);
         }
-        let breach = self.store.record_breach(&lead.lead_id, &self.routing).await?;
+        let breach = self.store.record_breach(&lead.lead_id, &self.routing, unavailable).await?;
         let (lead_id, rule) = (&lead.lead_id, lead.routed.rule.as_deref().unwrap_or("fallback"));
         let outcome = match &breach {
             Breach::Nothing => return Ok(chased),
@@ -192,7 +213,7 @@ impl Pipeline {
 
     /// Whether the CRM shows that somebody took the lead up: our record was converted, or has another owner than we gave it.
     /// Whom we gave it to before is not another one while the CRM has not taken the new owner. A CRM that knows only what we
-    /// wrote shows nothing.
+    /// wrote shows nothing, and about a person on the suppression list it is not asked.
     async fn has_responded(&self, lead: &Assignment) -> Result<bool, Failure> {
         let Some(record) = self.store.lead(&lead.lead_id).await? else { return Ok(false) };
         let about = crm::About {
@@ -200,7 +221,12 @@ impl Pipeline {
             email: record.content.email.clone(),
             company_domain: None,
         };
-        let Some(known) = self.guard.facts(&about).await? else { return Ok(false) };
+        let permission = match Permission::of(&self.store, &about.email).await {
+            Ok(permission) => permission,
+            Err(Denied::Suppressed(_)) => return Ok(false),
+            Err(Denied::Failed(failure)) => return Err(failure),
+        };
+        let Some(known) = self.crm_facts(&permission, &about).await? else { return Ok(false) };
         let has_other_owner = match (&lead.owner, known.owner_of_ours()) {
             (Some(ours), Some(theirs)) => {
                 let had_it =
@@ -236,6 +262,7 @@ impl Pipeline {
             title: None,
             phone: None,
             owner: Text::fit(owner.as_str()),
+            earlier: None,
             facts: crm::Facts::default(),
         };
         let written = self.guard.submit(&plan_of(given, Action::UpsertLead(details))).await;
@@ -265,6 +292,11 @@ impl Pipeline {
         match self.guard.submit(&plan).await {
             Err(failure) if failure.class == FailureClass::Permanent => {
                 tracing::warn!(lead_id = %given.lead_id, code = %failure.code, "the task stays with its old owner");
+                Ok(())
+            }
+            Ok(outcome) if outcome.effects.iter().any(|(_, effect)| has_no_owner(effect)) => {
+                let code = "crm_owner_left_out";
+                tracing::warn!(lead_id = %given.lead_id, code, "the task stays with its old owner");
                 Ok(())
             }
             submitted => submitted.map(drop),

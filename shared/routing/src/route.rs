@@ -134,17 +134,19 @@ impl Routing {
         self.left_over(facts, trace)
     }
 
-    /// Who gets a lead that nobody of its pool has responded to: the next of the pool that has not had it. None where there
-    /// is nobody, or the pool is not there any more.
+    /// Who gets a lead that nobody of its pool has responded to: the next of the pool that has not had it and whom the CRM
+    /// gives leads to. `unavailable` holds the others, with the reason. None where there is nobody, or the pool is not there
+    /// any more.
     pub fn reassign(
         &self,
         pool: &str,
         rule: Option<&str>,
         had_it: &[OwnerId],
+        unavailable: &BTreeMap<OwnerId, String>,
         counters: &Counters,
     ) -> Option<Routed> {
         let mut trace = Trace::default();
-        let (owner, name, pool) = self.turn(pool, had_it, &BTreeMap::new(), counters, &mut trace).ok()?;
+        let (owner, name, pool) = self.turn(pool, had_it, unavailable, counters, &mut trace).ok()?;
         let because = format!("nobody responded in time: the next turn in pool {pool} is {name}'s");
         let timer =
             self.rules.iter().find(|known| Some(known.name.as_str()) == rule).and_then(|rule| rule.timer);

@@ -185,13 +185,14 @@ fn a_full_pool_overflows_then_the_next_rules_are_asked_then_the_fallback() {
 #[test]
 fn a_lead_nobody_responded_to_goes_to_who_has_not_had_it() {
     let next = |had_it: &[OwnerId]| {
-        let routed = team().reassign("emea", Some("hot in Europe"), had_it, &Counters::default());
+        let routed =
+            team().reassign("emea", Some("hot in Europe"), had_it, &BTreeMap::new(), &Counters::default());
         routed.map(|routed| routed.owner.unwrap())
     };
     assert_eq!(next(&[id("005ANN")]), Some(id("005BOB")));
     assert_eq!(next(&[id("005ANN"), id("005BOB")]), Some(id("005EVE")), "the overflow is asked too");
     assert_eq!(next(&[id("005ANN"), id("005BOB"), id("005EVE")]), None);
-    assert!(team().reassign("gone", None, &[], &Counters::default()).is_none());
+    assert!(team().reassign("gone", None, &[], &BTreeMap::new(), &Counters::default()).is_none());
 }
 
 #[test]

@@ -292,8 +292,13 @@ impl Store {
     }
 
     /// Keeps that nobody has responded in time, and gives the lead to somebody else where its rule says so and somebody may
-    /// have it. Of several processes one does.
-    pub async fn record_breach(&self, lead: &LeadId, routing: &Routing) -> Result<Breach> {
+    /// have it. Owners in `unavailable`, who are given no leads by the CRM, are passed over. Of several processes one does.
+    pub async fn record_breach(
+        &self,
+        lead: &LeadId,
+        routing: &Routing,
+        unavailable: &BTreeMap<OwnerId, String>,
+    ) -> Result<Breach> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
         let Some(mut kept) = load(&mut transaction, lead).await? else { return Ok(Breach::Nothing) };
@@ -310,7 +315,7 @@ impl Store {
                     && kept.reassignments < i64::from(timer.max_reassignments) =>
             {
                 let counters = lock_counters(&mut transaction, now).await?;
-                routing.reassign(pool, kept.routed.rule.as_deref(), &kept.had_it, &counters)
+                routing.reassign(pool, kept.routed.rule.as_deref(), &kept.had_it, unavailable, &counters)
             }
             _ => None,
         };

@@ -122,10 +122,16 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         let detail = match &kept.facts {
-            CrmFacts::Known(known) => Some(json!({
-                "lead": known.lead.is_some(), "contact": known.contact.is_some(),
-                "account": known.account.is_some(), "open_opportunities": known.open_opportunities.len(),
-            })),
+            CrmFacts::Known(known) => {
+                let mut detail = json!({
+                    "lead": known.lead.is_some(), "contact": known.contact.is_some(),
+                    "account": known.account.is_some(), "open_opportunities": known.open_opportunities.len(),
+                });
+                if known.account_unread {
+                    detail["account_unread"] = json!(true);
+                }
+                Some(detail)
+            }
             CrmFacts::Unreadable(code) => Some(json!({ "unreadable": code })),
             CrmFacts::NotAsked => None,
         };

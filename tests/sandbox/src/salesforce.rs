@@ -39,7 +39,7 @@ use serde_json::{Value, json};
 pub use self::control::OrgChange;
 use self::error::ApiError;
 use self::oauth::TokenRequest;
-pub use self::org::{DuplicateRule, Org, RowFault, ValidationRule};
+pub use self::org::{DuplicateRule, Org, QueryFault, RowFault, ValidationRule};
 pub use self::people::{Queue, User};
 use self::rest::{Answer, Call};
 pub use self::schema::{Field, Object};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use pipeline::{Basis, Evaluated, NotEvaluated, Route};
+use pipeline::{Basis, Evaluated, FailedEvaluation, NotEvaluated, Route};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,6 +23,8 @@ pub(super) struct Evaluation {
     leads: u64,
     routed_differently: u64,
     pub(super) not_evaluated: u64,
+    /// Leads of people on the suppression list, about whom nobody was asked.
+    suppressed: u64,
     cost_microusd: u64,
     /// How many leads rest on what.
     basis: BTreeMap<&'static str, u64>,
@@ -31,7 +33,7 @@ pub(super) struct Evaluation {
     /// The first ones that would be routed differently.
     differently: Vec<Evaluated>,
     /// The first ones that could not be judged.
-    failures: Vec<NotEvaluated>,
+    failures: Vec<FailedEvaluation>,
     #[serde(skip)]
     rows: usize,
 }
@@ -50,6 +52,7 @@ impl Evaluation {
             leads: 0,
             routed_differently: 0,
             not_evaluated: 0,
+            suppressed: 0,
             cost_microusd: 0,
             basis: BTreeMap::new(),
             routes: Vec::new(),
@@ -63,7 +66,11 @@ impl Evaluation {
         self.leads += 1;
         let evaluated = match evaluated {
             Ok(evaluated) => evaluated,
-            Err(failure) => {
+            Err(NotEvaluated::Suppressed(_)) => {
+                self.suppressed += 1;
+                return;
+            }
+            Err(NotEvaluated::Failed(failure)) => {
                 self.not_evaluated += 1;
                 if self.failures.len() < MAX_FAILURES {
                     self.failures.push(failure);
@@ -122,6 +129,9 @@ impl Evaluation {
         );
         if self.not_evaluated > 0 {
             let _ = write!(sum, "; {} could not be judged", self.not_evaluated); // cannot fail
+        }
+        if self.suppressed > 0 {
+            let _ = write!(sum, "; {} are on the suppression list and were left out", self.suppressed);
         }
         if self.cost_microusd > 0 {
             let _ = write!(sum, "; asking cost {} US dollars", dollars(self.cost_microusd.into()));

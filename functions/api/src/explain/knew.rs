@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use lead::DeliveryId;
 use serde::Serialize;
 use serde_json::Value;
-use store::{AnalysisRecord, CrmRead, DeliveryRecord, LeadRecord};
+use store::{AnalysisRecord, CrmFacts, CrmRead, DeliveryRecord, LeadRecord};
 
 /// What was known when the lead was judged; for one that is not judged yet, what is known by now.
 #[derive(Clone, Serialize)]
@@ -120,6 +120,7 @@ impl Knew {
                     code: error.failure.code.to_string(),
                     message: error.failure.message.clone(),
                 })
+                .chain(crm_read.and_then(account_unread))
                 .collect(),
         }
     }
@@ -133,6 +134,16 @@ impl Knew {
     pub(super) fn computed(&self, name: &str) -> Option<&Value> {
         self.fact(&format!("computed.{name}")).map(|fact| &fact.value)
     }
+}
+
+/// What the CRM could not say of the company.
+fn account_unread(read: &CrmRead) -> Option<Unanswered> {
+    let CrmFacts::Known(known) = &read.facts else { return None };
+    known.account_unread.then(|| Unanswered {
+        provider: read.provider.clone().unwrap_or_else(|| "crm".to_owned()),
+        code: "account_unread".to_owned(),
+        message: "the company's account could not be searched for in time and counts as unknown".to_owned(),
+    })
 }
 
 /// Who says what.

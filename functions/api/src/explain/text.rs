@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::next::SHORT_ID;
 use crate::RoutingView;
 
-use super::{CheckedClaim, Explanation, Fact, Judgement, Knew, Received, Sum, Written, plain};
+use super::{CheckedClaim, Explanation, Fact, Judgement, Knew, OtherLead, Received, Sum, Written, plain};
 
 /// The most facts of one source shown. The JSON has them all.
 const MAX_FACTS: usize = 40;
@@ -24,6 +24,8 @@ pub(super) fn write(explanation: &Explanation, f: &mut Formatter<'_>) -> Result 
     writeln!(f, "Lead {:.SHORT_ID$}: {}, campaign {campaign}", lead_id.as_str(), exposed(email))?;
     writeln!(f, "{standing}")?;
     explanation.received.iter().try_for_each(|content| received(content, f))?;
+
+    explanation.same_person.iter().try_for_each(|other| other_lead(other, f))?;
 
     writeln!(f, "\nWhat we knew")?;
     knew(&explanation.knew, f)?;
@@ -67,6 +69,16 @@ fn received(content: &Received, f: &mut Formatter<'_>) -> Result {
         0 => writeln!(f, ")."),
         1 => writeln!(f, "; the same content came once more)."),
         times => writeln!(f, "; the same content came {times} more times)."),
+    }
+}
+
+fn other_lead(other: &OtherLead, f: &mut Formatter<'_>) -> Result {
+    let when = if other.earlier { "an earlier" } else { "a later" };
+    let (id, campaign) = (other.lead_id.as_str(), line(&other.campaign_id));
+    write!(f, "The same person has {when} lead {id:.SHORT_ID$}: campaign {campaign}, {}", other.status)?;
+    match (&other.provider, &other.record_id) {
+        (Some(provider), Some(record)) => writeln!(f, ", {provider} record {}.", plain::line(record, 80)),
+        _ => writeln!(f, "."),
     }
 }
 

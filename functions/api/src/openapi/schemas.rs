@@ -309,6 +309,8 @@ schemas! {
         standing: String,
         /// The contents it has had, newest first.
         received: Vec<Received>,
+        /// The newest other leads of the same person; absent where this is the only one.
+        same_person: Option<Vec<OtherLead>>,
         knew: Knew,
         /// Absent where nothing has been judged yet.
         judgement: Option<Judgement>,
@@ -320,6 +322,21 @@ schemas! {
         would_change: Vec<Counterfactual>,
         /// What happens now, and what a person can do.
         next: Vec<String>,
+    }
+
+    /// Another lead of the same person: each campaign makes one of its own.
+    OtherLead {
+        lead_id: String,
+        campaign_id: String,
+        /// It was received before the lead that is explained.
+        earlier: bool,
+        status: Status,
+        /// The CRM it was written to.
+        provider: Option<String>,
+        /// The record there.
+        record_id: Option<String>,
+        #[schema(format = DateTime)]
+        received_at: String,
     }
 
     /// One content of a lead.
@@ -655,8 +672,18 @@ schemas! {
         held: bool,
         /// Nothing would be written: the person is on the suppression list.
         suppressed: bool,
+        /// The merge in the CRM that would be followed; absent where the record is where it was.
+        followed: Option<Followed>,
         actions: Vec<PlannedAction>,
         changes: Vec<FieldChange>,
+    }
+
+    /// A record that people have merged into another one.
+    Followed {
+        /// The record that was written before.
+        from: String,
+        /// The record that is left.
+        to: String,
     }
 
     /// An action, and what the guard thinks of it.

@@ -11,7 +11,7 @@ use janitor::{EnrichAgain, Janitor};
 use lead::{Decision, Failure, LeadEvent, LeadStatus};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement};
-use store::{AuditKind, MAX_ENRICH_TRIES};
+use store::{AuditKind, MAX_ENRICH_TRIES, Suppressed};
 
 use crate::support::{House, event, only};
 
@@ -99,6 +99,18 @@ impl<'a> Site<'a> {
     }
 }
 
+async fn nobody_is_asked_about_people_on_the_list_again(house: House) {
+    let site = Site::of(&house);
+    let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
+    let ann = Suppressed::Address(leads[0].lead.email.clone());
+    house.store.suppress(&ann, "asked for it", "bob").await.unwrap();
+    site.is_away(false);
+    house.advance(61);
+    let round = site.janitor.round().await.unwrap();
+    assert_eq!(round, only(|round| round.enriched_again = 1), "the other one is not held up");
+    assert_eq!(site.asked(), 1);
+}
+
 async fn leads_are_enriched_and_judged_again_once_a_provider_answers(house: House) {
     let site = Site::of(&house);
     let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
@@ -170,6 +182,7 @@ async fn a_lead_that_newer_content_has_overtaken_is_not_asked_about(house: House
 }
 
 on_both!(
+    nobody_is_asked_about_people_on_the_list_again,
     leads_are_enriched_and_judged_again_once_a_provider_answers,
     a_provider_that_stays_away_is_asked_a_few_times_only,
     a_person_who_asks_for_another_judgement_has_enrichment_asked_again,

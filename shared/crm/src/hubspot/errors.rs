@@ -92,15 +92,7 @@ const TABLE: &[Row] = &[
     ),
     row(429, 429, "", FailureClass::Deferral, "crm_rate_limited", Some(10), "too many calls in ten seconds"),
     row(500, 599, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot has an error of its own"),
-    row(
-        400,
-        400,
-        "VALIDATION_ERROR",
-        FailureClass::Permanent,
-        INVALID,
-        None,
-        "HubSpot does not accept the values",
-    ),
+    row(400, 400, VALIDATION, FailureClass::Permanent, INVALID, None, "HubSpot does not accept the values"),
     row(
         400,
         499,
@@ -154,6 +146,9 @@ impl From<Refused> for Failure {
 
 /// The code of a day's limit that is reached.
 const DAILY_QUOTA: &str = "crm_daily_quota";
+
+/// The category of refused values.
+const VALIDATION: &str = "VALIDATION_ERROR";
 
 /// The code of values that are refused.
 const INVALID: &str = "crm_values_refused";
@@ -216,13 +211,18 @@ pub(super) fn unanswered_row() -> Refused {
 }
 
 fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Refused {
-    let category = if status == 429 { text(&body["policyName"]) } else { category(body) };
+    let invalid = invalid::of_body(body);
+    let category = match status {
+        429 => text(&body["policyName"]),
+        // The categories are an open set: a refusal that names properties is about those properties.
+        400 if !invalid.is_empty() => VALIDATION.to_owned(),
+        _ => category(body),
+    };
     let fits = |row: &&Row| (row.status.0..=row.status.1).contains(&status) && row.category_fits(&category);
     let Some(row) = TABLE.iter().find(fits) else {
         let message = format!("HubSpot answered {status}");
         return Failure::transient("crm_unavailable", message).on(DEPENDENCY).into();
     };
-    let invalid = invalid::of_body(body);
     let names = names(body, &invalid);
     let message = if names.is_empty() {
         format!("{} ({status})", row.meaning)
@@ -256,7 +256,7 @@ impl Row {
             (429, _) => Meaning::RateLimit,
             (409, _) => Meaning::Conflict,
             (404, _) => Meaning::Missing,
-            (400, "VALIDATION_ERROR") => Meaning::Invalid,
+            (400, VALIDATION) => Meaning::Invalid,
             _ => Meaning::Other,
         }
     }

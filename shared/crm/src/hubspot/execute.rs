@@ -10,7 +10,7 @@ use super::leave_out::{By, Row};
 use super::markup::as_sent;
 use super::outcome::Done;
 use super::records::{Rows, Written};
-use super::resolve::{Resolution, domain_of, is_person, makes_the_contact};
+use super::resolve::{Hints, Resolution, domain_of, is_person, makes_the_contact};
 use super::{DEPENDENCY, HubSpotCrm};
 use crate::{Action, Effect, Mode, Object, PlannedAction};
 
@@ -44,7 +44,8 @@ impl HubSpotCrm {
     }
 
     async fn do_once(&self, lead: &LeadId, actions: &[PlannedAction], holder: Option<&str>) -> Outcomes {
-        let resolution = match self.resolve(lead, actions, holder).await {
+        let hints = Hints { holder, ..Hints::default() };
+        let resolution = match self.resolve(lead, actions, hints).await {
             Ok(resolution) => resolution,
             Err(failure) => return vec![Err(failure.into())],
         };
@@ -128,7 +129,7 @@ impl HubSpotCrm {
                 let row = (present.record_id.clone(), fields);
                 Some(self.write_one(mapping.object(), By::Id, row).await)
             }
-            None if is_synced => {
+            None if is_synced && company.deleted.is_none() => {
                 let row = (company.domain.clone(), fields);
                 Some(self.write_one(mapping.object(), By::Upsert(key), row).await)
             }

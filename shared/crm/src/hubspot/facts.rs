@@ -38,6 +38,7 @@ impl HubSpotCrm {
             text(record, OWNER).filter(|id| owners.get(id) != Some(&OwnerStanding::Inactive))
         };
         Ok(Known {
+            account_unread: false,
             lead: None,
             own: None, // the contact is
             contact: person.map(|record| KnownContact {

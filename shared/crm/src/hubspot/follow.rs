@@ -4,7 +4,7 @@ use lead::{Failure, LeadId};
 use serde_json::{Map, json};
 
 use super::{DEPENDENCY, HubSpotCrm};
-use crate::{Followed, Object};
+use crate::{Followed, Object, PresentRecord};
 
 impl HubSpotCrm {
     /// Follows the contact that was written for a lead, and sees to it that the lead finds it again.
@@ -36,6 +36,19 @@ impl HubSpotCrm {
             }
         }
         Ok((to != record_id).then(|| Followed { from: record_id.to_owned(), to }))
+    }
+}
+
+impl HubSpotCrm {
+    /// The contact that was written for a lead before, or the one that it was merged into.
+    pub(super) async fn contact_written(
+        &self,
+        record_id: &str,
+        object: &str,
+        properties: &[String],
+    ) -> Result<PresentRecord, Failure> {
+        let found = self.api.read_records(object, None, &[record_id], properties).await?.pop();
+        found.ok_or_else(|| deleted(record_id))
     }
 }
 

@@ -3,7 +3,7 @@
 use lead::{Failure, LeadId};
 
 use super::HubSpotCrm;
-use super::resolve::{domain_of, is_person};
+use super::resolve::{Hints, domain_of, is_person};
 use crate::{Effect, Mode, Object, PlannedAction, RecordWrite};
 
 impl HubSpotCrm {
@@ -13,7 +13,7 @@ impl HubSpotCrm {
         lead: &LeadId,
         planned: &PlannedAction,
     ) -> Result<Option<Effect>, Failure> {
-        let resolution = self.resolve(lead, std::slice::from_ref(planned), None).await?;
+        let resolution = self.resolve(lead, std::slice::from_ref(planned), Hints::default()).await?;
         let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.ours) else {
             return Ok(None);
         };

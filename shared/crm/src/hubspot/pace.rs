@@ -17,6 +17,10 @@ const LOW: u64 = 10;
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait for the limit of the day: a probe is cheap, and the account's clock may differ from what is known of it.
 const MAX_DAILY_WAIT: Duration = Duration::from_hours(1);
+/// The longest wait for any other refusal, whatever the answer says: limits of seconds are over by then.
+const MAX_WAIT: Duration = Duration::from_mins(10);
+/// The shortest wait: leads that wait for nothing would come at once, again and again.
+const MIN_WAIT: Duration = Duration::from_secs(1);
 /// How long the account's distance from UTC is used before it is read again: it changes with daylight saving.
 const OFFSET_TTL: SignedDuration = SignedDuration::from_hours(1);
 /// The least time from one question for it to the next.
@@ -124,9 +128,9 @@ impl Pace {
         let wait = match refused.meaning {
             Meaning::DailyQuota => {
                 let midnight = || until_midnight(now, state.utc_offset.unwrap_or_default());
-                asked.unwrap_or_else(midnight).min(MAX_DAILY_WAIT)
+                asked.unwrap_or_else(midnight).clamp(MIN_WAIT, MAX_DAILY_WAIT)
             }
-            _ => asked.unwrap_or_default(),
+            _ => asked.unwrap_or_default().clamp(MIN_WAIT, MAX_WAIT),
         };
         let failure = Failure { retry_after: Some(wait), ..refused.failure }.on(DEPENDENCY);
         if matches!(refused.meaning, Meaning::DailyQuota | Meaning::RateLimit) {

@@ -1,6 +1,7 @@
 //! Records, read and written in batches.
 
-use lead::Failure;
+use lead::{Failure, FailureClass};
+use outbound::Method;
 use serde_json::{Map, Value, json};
 
 use super::api::Api;
@@ -47,13 +48,44 @@ impl Api {
         if let Some(unique) = unique {
             body["idProperty"] = json!(unique);
         }
-        let answer = self.post(&self.path("objects", &[object, "batch/read"]), &body).await?;
-        for error in rows(&answer, "errors") {
-            if error["category"] != "OBJECT_NOT_FOUND" {
-                return Err(errors::of_row(error).into());
-            }
-        }
+        self.read_batch(object, &[], &body).await
+    }
+
+    async fn read_batch(
+        &self,
+        object: &str,
+        query: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Vec<PresentRecord>, Failure> {
+        let path = self.path("objects", &[object, "batch/read"]);
+        let answer = self.call(Method::POST, &path, query, Some(body)).await?;
+        refuse_errors(&answer)?;
         Ok(rows(&answer, "results").filter_map(record_of).collect())
+    }
+
+    /// The id of the record with this value in a unique property that people have deleted; none where there is none, or the
+    /// account does not tell. `HubSpot` keeps deleted records for 90 days.
+    pub(super) async fn read_deleted(
+        &self,
+        object: &str,
+        unique: &str,
+        value: &str,
+    ) -> Result<Option<String>, Failure> {
+        let body = json!({
+            "inputs": [{ "id": value }], "idProperty": unique, "properties": [unique], "propertiesWithHistory": [],
+        });
+        let found = match self.read_batch(object, &[("archived", "true")], &body).await {
+            // One that is merged is found by its id, and is no deleted one.
+            Ok(found) => found.into_iter().find(|record| {
+                record
+                    .value(unique)
+                    .and_then(Value::as_str)
+                    .is_some_and(|held| held.eq_ignore_ascii_case(value))
+            }),
+            Err(failure) if failure.class == FailureClass::Permanent => None,
+            Err(failure) => return Err(failure),
+        };
+        Ok(found.map(|record| record.record_id))
     }
 
     /// The record that has this value in a unique property.
@@ -164,6 +196,8 @@ impl Api {
         let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
         let path = self.path("associations", &[from, to, "batch/read"]);
         let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
+        // A record without associations is such an error too.
+        refuse_errors(&answer)?;
         let mut pairs = Vec::new();
         for row in rows(&answer, "results") {
             let Some(id) = id_of(&row["from"]["id"]) else { continue };
@@ -207,6 +241,12 @@ impl Api {
 
 fn rows<'a>(answer: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     answer[key].as_array().into_iter().flatten()
+}
+
+/// Fails with the first row that was refused for another reason than that there is nothing.
+fn refuse_errors(answer: &Value) -> Result<(), Failure> {
+    let refused = rows(answer, "errors").find(|error| error["category"] != "OBJECT_NOT_FOUND");
+    refused.map_or(Ok(()), |error| Err(errors::of_row(error).into()))
 }
 
 /// Whether an error says of no row that it is its own.

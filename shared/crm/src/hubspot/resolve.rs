@@ -6,16 +6,11 @@ use lead::{EmailAddress, Failure, LeadId};
 
 use super::HubSpotCrm;
 use super::adoption::MERGED;
+use super::company::Company;
 use super::schema::readable;
 use crate::{
     Action, FieldChange, LeftOut, Mode, Object, OwnerStanding, PlannedAction, PresentRecord, RecordWrite,
 };
-
-/// The property of companies that people know them by. It is not unique.
-const DOMAIN: &str = "domain";
-
-/// The domains of a company beside its first one, with `;` between them.
-const MORE_DOMAINS: &str = "hs_additional_domains";
 
 /// The addresses of a contact beside its first one, with `;` between them.
 const MORE_ADDRESSES: &str = "hs_additional_emails";
@@ -32,19 +27,19 @@ pub(super) struct Resolution {
     pub(super) actions: Vec<Resolved>,
 }
 
+impl Resolution {
+    /// Every field that the actions touch, with the value that is there.
+    pub(super) fn into_changes(self) -> Vec<FieldChange> {
+        let writes = self.actions.into_iter().flat_map(|action| action.writes);
+        writes.flat_map(|write| write.changes).collect()
+    }
+}
+
 /// The lead's contact.
 pub(super) struct Contact {
     pub(super) present: PresentRecord,
     /// Whether it is known as this lead's already; otherwise it was found by address and is to be adopted.
     pub(super) ours: bool,
-}
-
-/// A company, by its domain.
-pub(super) struct Company {
-    pub(super) domain: String,
-    pub(super) present: Option<PresentRecord>,
-    /// Whether it has our key; otherwise it was found by its domain and gets the key.
-    pub(super) keyed: bool,
 }
 
 /// A task, note or deal.
@@ -59,6 +54,15 @@ pub(super) struct Resolved {
     pub(super) writes: Vec<RecordWrite>,
 }
 
+/// What is known of the lead's contact before it is looked up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Hints<'a> {
+    /// The contact that has the lead's address, where `HubSpot` has refused a new one because of it.
+    pub(super) holder: Option<&'a str>,
+    /// The contact that was written for the lead before.
+    pub(super) written: Option<&'a str>,
+}
+
 /// Whether an action brings the lead's contact into being.
 pub(super) fn makes_the_contact(action: &Action) -> bool {
     is_person(action.object()) && action.mode() != Mode::Update
@@ -70,15 +74,14 @@ pub(super) fn is_person(object: Object) -> bool {
 }
 
 impl HubSpotCrm {
-    /// Reads everything that the actions are about, and decides what they write. `holder` is the contact that is known to have
-    /// the lead's address, where `HubSpot` has refused a new one because of it.
+    /// Reads everything that the actions are about, and decides what they write.
     pub(super) async fn resolve(
         &self,
         lead: &LeadId,
         actions: &[PlannedAction],
-        holder: Option<&str>,
+        hints: Hints<'_>,
     ) -> Result<Resolution, Failure> {
-        let contact = self.contact_of(lead, actions, holder).await?;
+        let contact = self.contact_of(lead, actions, hints).await?;
         let company = match actions.iter().find_map(|planned| domain_of(&planned.action)) {
             Some(domain) => self.company_of(domain).await?,
             None => None,
@@ -105,14 +108,14 @@ impl HubSpotCrm {
                     }
                 };
                 let mapping = &self.mapping;
-                writes.extend(RecordWrite::resolve(
-                    mapping,
-                    Some(&schema),
-                    planned,
-                    target,
-                    external_id,
-                    present,
-                ));
+                let write =
+                    RecordWrite::resolve(mapping, Some(&schema), planned, target, external_id, present);
+                let deleted = company.as_ref().filter(|_| target == Object::Company);
+                let deleted = deleted.and_then(|company| company.deleted.as_deref());
+                writes.extend(write.map(|write| match deleted {
+                    Some(record_id) => write.of_deleted(record_id),
+                    None => write,
+                }));
             }
             for write in &mut writes {
                 write.leave_out(|change| refuses_owner(&owners, change));
@@ -127,7 +130,7 @@ impl HubSpotCrm {
         &self,
         lead: &LeadId,
         actions: &[PlannedAction],
-        holder: Option<&str>,
+        hints: Hints<'_>,
     ) -> Result<Option<Contact>, Failure> {
         let Some((mapping, schema)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
@@ -135,10 +138,13 @@ impl HubSpotCrm {
         let own = [MORE_ADDRESSES, MERGED].into_iter().filter(|name| schema.0.contains_key(*name));
         properties.extend(own.map(str::to_owned));
         let email = actions.iter().find_map(|planned| address_of(&planned.action));
-        let found = self.contact_as_ours(lead, object, key, &properties).await?;
+        let found = match (self.contact_as_ours(lead, object, key, &properties).await?, hints.written) {
+            (None, Some(id)) => Some(self.contact_written(id, object, &properties).await?),
+            (found, _) => found,
+        };
         let mut ours = found.is_some();
         let found = match (found, email) {
-            (None, Some(email)) => self.contact_by_address(email, holder, object, &properties).await?,
+            (None, Some(email)) => self.contact_by_address(email, hints.holder, object, &properties).await?,
             (found, _) => found,
         };
         let Some(present) = found else { return Ok(None) };
@@ -179,34 +185,6 @@ impl HubSpotCrm {
         match (found, holder) {
             (None, Some(id)) => Ok(self.api.read_records(object, None, &[id], properties).await?.pop()),
             (found, _) => Ok(found),
-        }
-    }
-
-    /// The company of a domain: by our key, or by its own domain where people or `HubSpot` created it. Of several the
-    /// one with the lowest id, which is the oldest: every process chooses the same.
-    async fn company_of(&self, domain: &str) -> Result<Option<Company>, Failure> {
-        let Some((mapping, schema)) = self.ready(Object::Company).await? else { return Ok(None) };
-        let (object, key) = (mapping.object(), mapping.external_id());
-        let properties = readable(&self.mapping, &[Object::Company], &schema);
-        let company = |present, keyed| Some(Company { domain: domain.to_owned(), present, keyed });
-        if let Some(present) = self.api.read_record(object, key, domain, &properties).await? {
-            return Ok(company(Some(present), true));
-        }
-        let also = Some(MORE_DOMAINS).filter(|name| schema.0.contains_key(*name));
-        let found = self.api.search(object, DOMAIN, also, domain, &properties).await?;
-        let oldest = |records: Vec<PresentRecord>| {
-            records.into_iter().min_by_key(|record| record.record_id.parse().unwrap_or(u64::MAX))
-        };
-        let is_further = |record: &PresentRecord| {
-            let more = record.value(MORE_DOMAINS).and_then(|more| more.as_str()).unwrap_or_default();
-            more.split(';').any(|one| one.trim().eq_ignore_ascii_case(domain))
-        };
-        // A company that another one was merged into is found by its further domain, and keeps the key it has.
-        let (unclaimed, claimed): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(|record| record.value(key).is_none());
-        match oldest(unclaimed) {
-            Some(record) => Ok(company(Some(record), false)),
-            None => Ok(company(oldest(claimed.into_iter().filter(is_further).collect()), true)),
         }
     }
 

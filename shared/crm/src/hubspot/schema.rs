@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lead::Failure;
+use lead::{Failure, FailureClass};
 use serde_json::Value;
 
 use super::DEPENDENCY;
@@ -35,7 +35,8 @@ impl Schemas {
             return Ok(schema);
         }
         let path = api.path("properties", &[object]);
-        let schema = api.get_if_there(&path, &[]).await?.map(|answer| Arc::new(schema_of(&answer)));
+        let answer = api.get_if_there(&path, &[]).await.map_err(for_all)?;
+        let schema = answer.map(|answer| Arc::new(schema_of(&answer)));
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(object.to_owned(), (now, schema.clone()));
         Ok(schema)
@@ -67,6 +68,16 @@ impl HubSpotCrm {
         };
         Ok(Some((mapping, schema)))
     }
+}
+
+/// What an account refuses to tell of its properties, it refuses to every lead: all wait, and none is given up.
+fn for_all(failure: Failure) -> Failure {
+    if failure.class != FailureClass::Permanent {
+        return failure;
+    }
+    tracing::error!(dependency = %DEPENDENCY, code = %failure.code, "HubSpot does not list its properties");
+    let wait = Some(Duration::from_mins(1));
+    Failure { code: failure.code, ..Failure::deferral(DEPENDENCY, "crm_refuses", failure.message, wait) }
 }
 
 /// The properties of an object that are to be read before it is written: the mapped ones that exist, and the key.

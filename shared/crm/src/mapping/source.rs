@@ -13,6 +13,7 @@ pub const SOURCES: &[&str] = &[
     "lead.title",
     "lead.phone",
     "lead.owner",
+    "lead.earlier",
     "lead.status",
     "score.fit_score",
     "score.fit",

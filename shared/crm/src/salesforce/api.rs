@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lead::Failure;
+use lead::{Failure, FailureClass};
 use outbound::{Http, Method, Reply, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -137,7 +137,15 @@ impl Api {
             let message = format!("the org does not serve {}: SALESFORCE_API_VERSION is wrong", self.base);
             return Err(Failure::deferral(DEPENDENCY, "crm_api_version", message, Some(ADMIN_WAIT)));
         }
-        let limits = limits.success().map_err(|refusal| refusal.failure)?;
+        // How much is used is a question of all leads: no refusal of it is one lead's.
+        let limits = match limits.success() {
+            Ok(limits) => limits,
+            Err(Refusal { failure, .. }) if failure.class == FailureClass::Permanent => {
+                let waits = Failure::deferral(DEPENDENCY, "crm_refuses", failure.message, Some(ADMIN_WAIT));
+                return Err(Failure { code: failure.code, ..waits });
+            }
+            Err(refusal) => return Err(refusal.failure),
+        };
         let calls = &limits["DailyApiRequests"];
         if let (Some(most), Some(left)) = (calls["Max"].as_u64(), calls["Remaining"].as_u64()) {
             self.usage.note(most.saturating_sub(left), most);

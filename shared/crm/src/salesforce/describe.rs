@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lead::{Failure, FailureClass};
 use outbound::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::DEPENDENCY;
 use super::api::{Api, Call};
-use super::errors::Refusal;
+use super::errors::{ADMIN_WAIT, Refusal};
 use crate::address::AddressPart;
 use crate::{Control, FieldKind, FieldOption, FieldSchema, ObjectSchema};
 
@@ -110,7 +112,7 @@ impl Schemas {
         let known = if answer.status == StatusCode::NOT_FOUND {
             None
         } else {
-            let body = answer.success()?;
+            let body = answer.success().map_err(for_all)?;
             let describe = Describe::deserialize(body).map_err(|_| unreadable())?;
             Some(Arc::new(schema(&describe)))
         };
@@ -142,9 +144,20 @@ impl Schemas {
     }
 }
 
+/// What an org refuses to tell of its objects, it refuses to every lead: all wait, and none is given up.
+fn for_all(refusal: Refusal) -> Refusal {
+    if refusal.failure.class != FailureClass::Permanent {
+        return refusal;
+    }
+    let Failure { code, message, .. } = refusal.failure;
+    tracing::error!(dependency = %DEPENDENCY, %code, "Salesforce does not describe its objects");
+    let waits = Failure::deferral(DEPENDENCY, "crm_refuses", message, Some(ADMIN_WAIT));
+    Failure { code, ..waits }.into()
+}
+
 fn unreadable() -> Refusal {
     let message = "the describe of an object cannot be read";
-    lead::Failure::transient("crm_incomplete_answer", message).on(super::DEPENDENCY).into()
+    Failure::transient("crm_incomplete_answer", message).on(DEPENDENCY).into()
 }
 
 fn schema(describe: &Describe) -> ObjectSchema {

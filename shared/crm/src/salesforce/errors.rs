@@ -138,11 +138,11 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
         .map(|error| ApiError::deserialize(error).unwrap_or_default())
         .collect();
     // Of several errors the one that no field can be left out for decides.
-    let is_decisive = |error: &ApiError| !meaning(status, name(&error.code), &error.message).leaves_out();
+    let is_decisive = |error: &ApiError| !meaning(status, error).leaves_out();
     let decisive = errors.iter().position(is_decisive).unwrap_or_default();
     let error = if errors.is_empty() { ApiError::default() } else { errors.swap_remove(decisive) };
     let code = name(&error.code);
-    let meaning = meaning(status, code, &error.message);
+    let meaning = meaning(status, &error);
     let mut said = match code {
         "" => format!("Salesforce answered with status {}", status.as_u16()),
         code => format!("Salesforce refused: {code}"),
@@ -184,15 +184,19 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
     Refusal { meaning, failure: failure.on(DEPENDENCY), fields: named, reason }
 }
 
-fn meaning(status: StatusCode, code: &str, message: &str) -> Meaning {
-    let is_listed = |listed: &String| match listed.strip_suffix('*') {
-        Some(beginning) => code.starts_with(beginning),
-        None => listed == code,
+/// What an error means, by its code; by its status where the code is not listed. An unknown code that names fields is about
+/// those fields.
+fn meaning(status: StatusCode, error: &ApiError) -> Meaning {
+    let (code, message) = (name(&error.code), error.message.as_str());
+    let find = |is_listed: &dyn Fn(&String) -> bool| {
+        TABLE.iter().find(|(_, codes)| codes.iter().any(is_listed)).map(|(meaning, _)| *meaning)
     };
-    let listed = TABLE.iter().find(|(_, codes)| codes.iter().any(is_listed)).map(|(meaning, _)| *meaning);
-    match listed {
+    // A code of its own counts before the beginnings.
+    let by_beginning =
+        |listed: &String| listed.strip_suffix('*').is_some_and(|start| code.starts_with(start));
+    match find(&|listed| listed == code).or_else(|| find(&by_beginning)) {
         // The one code stands for two limits, and only the words tell which: that of a day, and that of calls under way.
-        Some(Meaning::Limit) if message.trim_start().starts_with("Concurrent") => Meaning::Busy,
+        Some(Meaning::Limit) if message.to_ascii_lowercase().contains("concurrent") => Meaning::Busy,
         // Triggers and validation wrap what happened to them.
         Some(Meaning::Permanent | Meaning::LeaveOutField) if message.contains("UNABLE_TO_LOCK_ROW") => {
             Meaning::Lock
@@ -200,6 +204,7 @@ fn meaning(status: StatusCode, code: &str, message: &str) -> Meaning {
         Some(meaning) => meaning,
         None if status == StatusCode::UNAUTHORIZED => Meaning::Session,
         None if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Meaning::Transient,
+        None if status == StatusCode::BAD_REQUEST && !error.fields.is_empty() => Meaning::LeaveOutField,
         None => Meaning::Permanent,
     }
 }
@@ -295,6 +300,17 @@ mod tests {
         assert_eq!(of(403, &day).0, Meaning::Limit);
         let wrapped = json!([{ "errorCode": "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "message": "Trigger: UNABLE_TO_LOCK_ROW" }]);
         assert_eq!(of(400, &wrapped).0, Meaning::Lock);
+    }
+
+    #[test]
+    fn unknown_code_that_names_fields_is_about_them() {
+        let error = json!([{ "errorCode": "NEVER_HEARD_OF", "message": "", "fields": ["Title"] }]);
+        assert_eq!(of(400, &error).0, Meaning::LeaveOutField);
+        assert_eq!(of(500, &error).0, Meaning::Transient);
+        let known = json!([{ "errorCode": "REQUIRED_FIELD_MISSING", "message": "", "fields": ["Title"] }]);
+        assert_eq!(of(400, &known).0, Meaning::Permanent, "the field is not refused, it is missing");
+        let owner = json!([{ "errorCode": "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "message": "" }]);
+        assert_eq!(of(400, &owner).0, Meaning::LeaveOutOwner, "a code of its own counts first");
     }
 
     #[test]

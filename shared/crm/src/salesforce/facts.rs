@@ -12,8 +12,6 @@ use super::describe::text_of;
 use super::errors::Meaning;
 use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity, Object, ObjectMapping};
 
-/// How long the search for the account may take, together with the questions that it goes with.
-const ACCOUNT_WAIT: Duration = Duration::from_secs(8);
 /// How long the account is not searched for after that.
 const ACCOUNT_REST: Duration = Duration::from_mins(10);
 
@@ -49,7 +47,7 @@ impl Salesforce {
         let account = sites.map(|sites| {
             format!("SELECT Id, OwnerId, Type FROM Account WHERE Website IN ({sites}) {newest}")
         });
-        let found = self.query_with_account(people, account).await?;
+        let (found, account_unread) = self.query_with_account(people, account).await?;
         let mut found = found.into_iter().map(|records| records.into_iter().next());
         let (own, lead) = (found.next().flatten(), found.next().flatten());
         let contact = found.next().flatten();
@@ -78,7 +76,9 @@ impl Salesforce {
         if found.len() > opportunities {
             account = found.pop().and_then(|records| records.into_iter().next());
         }
+        let account_unread = account_unread && account.is_none();
         Ok(Known {
+            account_unread,
             lead: lead.map(|lead| known_lead(&lead, key)),
             own: own.map(|lead| Box::new(known_lead(&lead, key))),
             contact: contact
@@ -91,7 +91,8 @@ impl Salesforce {
         })
     }
 
-    /// The records of each query about the person, and of the one about the account behind them.
+    /// The records of each query about the person, and of the one about the account behind them; and whether the account
+    /// could not be read.
     ///
     /// `Website` has no index: where an org with many accounts does not answer in time, the company is not known, and is not
     /// asked for again for a while. That is no failure of the CRM, which answers everything else.
@@ -99,27 +100,35 @@ impl Salesforce {
         &self,
         people: Vec<String>,
         account: Option<String>,
-    ) -> Result<Vec<Vec<Value>>, Failure> {
-        if let Some(account) = account.filter(|_| self.accounts.may_be_asked()) {
-            let queries: Vec<String> = people.iter().cloned().chain([account]).collect();
-            let calls = self.calls(&queries);
-            if let Ok(answers) = tokio::time::timeout(ACCOUNT_WAIT, self.api.composite(&calls)).await {
-                let mut answers = answers?;
-                let account = answers.pop().map(records);
-                let mut found = answers.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
-                match account {
-                    Some(Ok(account)) => found.push(account),
-                    Some(Err(failure)) if failure.class == FailureClass::Deferral => return Err(failure),
-                    Some(Err(failure)) => self.accounts.rest(&failure.code),
-                    None => {}
-                }
-                return Ok(found);
-            }
+    ) -> Result<(Vec<Vec<Value>>, bool), Failure> {
+        let Some(account) = account else { return Ok((self.query(&people).await?, false)) };
+        if !self.accounts.may_be_asked() {
+            return Ok((self.query(&people).await?, true));
+        }
+        let queries: Vec<String> = people.iter().cloned().chain([account]).collect();
+        let calls = self.calls(&queries);
+        let answers = tokio::time::timeout(self.settings.account_wait, self.api.composite(&calls)).await;
+        let Ok(answers) = answers else {
             let found = self.query(&people).await?;
             self.accounts.rest("timeout");
-            return Ok(found);
-        }
-        self.query(&people).await
+            return Ok((found, true));
+        };
+        let mut answers = answers?;
+        let account = answers.pop().map(records);
+        let mut found = answers.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
+        let account_unread = match account {
+            Some(Ok(account)) => {
+                found.push(account);
+                false
+            }
+            Some(Err(failure)) if failure.class == FailureClass::Deferral => return Err(failure),
+            Some(Err(failure)) => {
+                self.accounts.rest(&failure.code);
+                true
+            }
+            None => true,
+        };
+        Ok((found, account_unread))
     }
 
     fn calls(&self, queries: &[String]) -> Vec<Call> {

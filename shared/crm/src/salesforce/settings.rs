@@ -22,6 +22,9 @@ pub struct SalesforceSettings {
     pub convert_path: Option<String>,
     /// Limits of each call.
     pub http: HttpSettings,
+    /// How long the search for a company's account may take, together with the questions that it goes with. `Website` has no
+    /// index, so that it is slow in an org with many accounts.
+    pub account_wait: Duration,
     /// How long to wait before a locked record is tried again; twice as long each time.
     pub lock_backoff: Duration,
 }
@@ -75,6 +78,7 @@ impl SalesforceSettings {
             usage_percent: 90,
             convert_path: None,
             http: HttpSettings { timeout: Duration::from_secs(20), ..HttpSettings::default() },
+            account_wait: Duration::from_secs(8),
             lock_backoff: Duration::from_millis(250),
         }
     }

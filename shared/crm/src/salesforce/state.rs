@@ -74,6 +74,17 @@ impl State {
         writes
     }
 
+    /// Every field that the actions touch, with the value that is there.
+    pub(super) fn changes(
+        &self,
+        salesforce: &Salesforce,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+    ) -> Vec<FieldChange> {
+        let writes = actions.iter().flat_map(|planned| self.writes(salesforce, lead, planned));
+        writes.flat_map(|write| write.changes).collect()
+    }
+
     /// Why an owner cannot own the record, as far as the org says.
     fn refuses_owner(&self, change: &FieldChange) -> Option<LeftOut> {
         let owner = change.new.as_ref().and_then(Value::as_str).filter(|_| change.is_owner())?;
@@ -122,6 +133,17 @@ impl Salesforce {
         Ok(state)
     }
 
+    /// Puts the record that a merge has left in the place of the lead's own.
+    pub(super) async fn stand_in(&self, state: &mut State, record_id: &str) -> Result<(), Refusal> {
+        let mapping = self.mapped(Object::Lead)?;
+        let schema = self.usable_schema(mapping).await?;
+        let path = self.path_by_id(mapping.object(), record_id, &readable(mapping, &schema));
+        if let Some(record) = found(self.api.call(&Call::get(path)).await?)? {
+            state.lead = self.lead_state(&record, &mut state.schemas).await?;
+        }
+        Ok(())
+    }
+
     async fn lead_state(
         &self,
         lead: &Value,
@@ -139,8 +161,17 @@ impl Salesforce {
         let contact = text_of(lead, "ConvertedContactId").ok_or_else(unknown)?;
         let mapping = self.mapped(Object::Contact).map_err(|_| unknown())?;
         let schema = self.schemas.get(&self.api, mapping.object()).await?.ok_or_else(unknown)?;
-        let path = self.path_by_id(mapping.object(), &contact, &readable(mapping, &schema));
-        let record = found(self.api.call(&Call::get(path)).await?)?.ok_or_else(unknown)?;
+        let read = async |id: &str| {
+            let path = self.path_by_id(mapping.object(), id, &readable(mapping, &schema));
+            found(self.api.call(&Call::get(path)).await?)
+        };
+        let record = if let Some(record) = read(&contact).await? {
+            record
+        } else {
+            // Merged by people, or deleted.
+            let left = self.survivor(mapping.object(), mapping.external_id(), &contact).await?;
+            read(&left.record_id).await?.ok_or_else(unknown)?
+        };
         schemas.insert(Object::Contact, Some(schema));
         // People have converted the lead, and its contact is theirs.
         Ok(LeadState::Converted(PresentRecord { adopted: true, ..present(&record) }))

@@ -110,3 +110,30 @@ fn what_does_not_suit_the_mapping_is_told_and_only_the_key_blocks() {
     assert_eq!(problems(Some(&schema))[0], ("Key".to_owned(), Problem::Missing, true));
     assert_eq!(problems(None), [(String::new(), Problem::Missing, true)]);
 }
+
+#[test]
+fn option_without_accents_is_found_where_one_alone_is_meant() {
+    let options = |values: &[&str]| FieldSchema {
+        options: values
+            .iter()
+            .map(|value| FieldOption { value: (*value).into(), label: (*value).into() })
+            .collect(),
+        restricted: true,
+        ..FieldSchema::of(FieldKind::Picklist)
+    };
+    let field = options(&["São Paulo", "Québec", "Bayern"]);
+    for (text, found) in [
+        ("Sao Paulo", Some("São Paulo")),
+        ("SA\u{303}O PAULO", Some("São Paulo")),
+        ("quebec", Some("Québec")),
+        ("BAYERN", Some("Bayern")),
+        ("Sao", None),
+        ("", None),
+        ("\u{301}", None),
+    ] {
+        assert_eq!(field.option(text), found, "{text:?}");
+    }
+    let both = options(&["Résumé", "Resume", "Réseau", "Reseaù"]);
+    assert_eq!(both.option("resume"), Some("Resume"), "the spelling itself counts first");
+    assert_eq!(both.option("reseau"), None, "two are meant");
+}

@@ -26,6 +26,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
         title: Text::fit("Head of <3"),
         phone: Text::fit("+1 555 0100"),
         owner: Text::fit("005OWNER"),
+        earlier: Text::fit("This person has an earlier lead: campaign spring_2024."),
         facts: fact("marketo.program", "Launch"),
     };
     let contact = ContactDetails {

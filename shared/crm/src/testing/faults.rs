@@ -7,7 +7,7 @@ use lead::{Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
 use crate::{
-    About, ActionId, Effect, Executor, FieldChange, Followed, Known, Ledger, LedgerState, Outcome,
+    About, ActionId, Effect, Executor, FieldChange, Followed, Foreseen, Known, Ledger, LedgerState, Outcome,
     OwnerStanding, Plan, PlannedAction, Restored, SchemaProblem,
 };
 
@@ -135,6 +135,10 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
         self.script.call(self.inner.probe()).await
     }
 
+    fn record_url(&self, record_id: &str) -> Option<String> {
+        self.inner.record_url(record_id)
+    }
+
     async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
         self.inner.owners(ids).await
     }
@@ -153,6 +157,15 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
         self.script.call(self.inner.preview(lead, actions)).await
+    }
+
+    async fn preview_written(
+        &self,
+        lead: &LeadId,
+        record_id: &str,
+        actions: &[PlannedAction],
+    ) -> Result<Foreseen, Failure> {
+        self.script.call(self.inner.preview_written(lead, record_id, actions)).await
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {

@@ -101,6 +101,7 @@ pub fn suite_plan(name: &str, title: &str, score: i64) -> Plan {
             title: Text::fit(title),
             phone: Text::fit("+1 555 0100"),
             owner: None,
+            earlier: None,
             facts: Facts::default(),
         }),
         Action::SyncFirmographics(SyncFirmographics {

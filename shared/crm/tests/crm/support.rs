@@ -152,6 +152,7 @@ pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) ->
             title: Text::fit(content),
             phone: Text::fit("+1 555 0100"),
             owner: None,
+            earlier: None,
             facts: Facts::default(),
         }),
         Action::SetLeadScore(SetLeadScore {

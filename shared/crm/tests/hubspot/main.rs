@@ -11,3 +11,4 @@ mod people;
 mod refusals;
 mod setup;
 mod support;
+mod variations;

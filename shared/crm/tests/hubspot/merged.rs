@@ -1,7 +1,7 @@
 //! Contacts that people have merged or deleted since we wrote them.
 
 use crm::testing::suite_plan;
-use crm::{Followed, Guard};
+use crm::{Effect, Executor as _, Followed, Guard, LeftOut, PlanOutcome};
 use lead::FailureClass;
 use sandbox::hubspot::{HubSpot, Kind, Record};
 
@@ -71,4 +71,89 @@ async fn contact_whose_key_and_address_people_changed_is_still_the_leads() {
     let outcome = guard.submit(&suite_plan("ann", "CEO", 61)).await.unwrap();
     assert_eq!((outcome.followed, outcome.lead_record.unwrap().record_id), (None, ours.id.to_string()));
     assert_eq!(place.counts()[0], 1);
+}
+
+#[tokio::test]
+async fn preview_is_about_the_contact_that_merges_left() {
+    let place = Place::prepared().await;
+    let (guard, ours) = written(&place).await;
+    let theirs = |email: &str| place.hubspot.add(Kind::Contact, &[("email", email), ("jobtitle", "Founder")]);
+    let (middle, last) = (theirs("ann@work.example"), theirs("ann@home.example"));
+    assert!(place.hubspot.merge(Kind::Contact, middle, ours.id));
+    assert!(place.hubspot.merge(Kind::Contact, last, middle));
+    for id in [middle, last] {
+        place.hubspot.edit(Kind::Contact, id, &[("hs_additional_emails", ""), ("revenueflow_id", "")]);
+    }
+    let writes = |place: &Place| place.hubspot.records(Kind::Contact)[0].writes;
+    let before = writes(&place);
+    let plan = suite_plan("ann", "CEO", 61);
+    let preview = guard.preview(&plan).await.unwrap();
+    let followed = Some(Followed { from: ours.id.to_string(), to: last.to_string() });
+    assert_eq!(preview.followed, followed);
+    let title = preview.changes.iter().find(|change| change.field == "jobtitle").unwrap();
+    assert_eq!((&title.record_id, title.left_out), (&Some(last.to_string()), Some(LeftOut::Adopted)));
+    assert_eq!(writes(&place), before, "a preview writes nothing");
+    assert_eq!(guard.submit(&plan).await.unwrap().followed, followed);
+    assert_eq!(place.counts()[0], 1);
+}
+
+#[tokio::test]
+async fn contact_merged_into_a_deleted_one_is_reported() {
+    let place = Place::prepared().await;
+    let (guard, ours) = written(&place).await;
+    let theirs = place.hubspot.add(Kind::Contact, &[("email", "ann@work.example")]);
+    assert!(place.hubspot.merge(Kind::Contact, theirs, ours.id));
+    place.hubspot.delete(Kind::Contact, theirs);
+    let plan = suite_plan("ann", "CEO", 61);
+    for failure in [guard.preview(&plan).await.unwrap_err(), guard.submit(&plan).await.unwrap_err()] {
+        assert_eq!(failure.code, "crm_record_deleted");
+    }
+    assert_eq!(place.counts()[0], 0);
+}
+
+fn effect<'a>(outcome: &'a PlanOutcome, plan: &crm::Plan, kind: &str) -> &'a Effect {
+    let planned = plan.actions.iter().find(|planned| planned.action.kind() == kind).unwrap();
+    &outcome.effects.iter().find(|(id, _)| *id == planned.action_id).unwrap().1
+}
+
+#[tokio::test]
+async fn deleted_company_is_reported_and_not_created_again() {
+    let place = Place::prepared().await;
+    let (guard, _) = written(&place).await;
+    let company = place.hubspot.records(Kind::Company)[0].id;
+    place.hubspot.delete(Kind::Company, company);
+    // A revision of the lead, and another person of the company.
+    for (name, title) in [("ann", "CEO"), ("bob", "CTO")] {
+        let plan = suite_plan(name, title, 61);
+        let outcome = guard.submit(&plan).await.unwrap();
+        assert_eq!(place.counts()[1], 0, "{name}");
+        let left_out = &effect(&outcome, &plan, "sync_firmographics").left_out;
+        assert!(!left_out.is_empty(), "{name}");
+        assert!(left_out.iter().all(|one| one.reason == LeftOut::RecordDeleted), "{left_out:?}");
+        assert_eq!(place.contact(&format!("{name}@example.com")).get("jobtitle"), Some(title));
+        for planned in &plan.actions {
+            let found = place.executor().find(&plan.lead_id, planned).await.unwrap();
+            assert!(found.is_some(), "{}", planned.action.kind());
+        }
+    }
+    let preview = guard.preview(&suite_plan("ann", "VP", 70)).await.unwrap();
+    let name = preview.changes.iter().find(|change| change.source == "company.name").unwrap();
+    assert_eq!((&name.record_id, name.left_out), (&Some(company.to_string()), Some(LeftOut::RecordDeleted)));
+    // One that people create instead is used.
+    let new = place.hubspot.add(Kind::Company, &[("domain", "example.com")]);
+    guard.submit(&suite_plan("ann", "CFO", 62)).await.unwrap();
+    let contact = place.contact("ann@example.com");
+    assert!(place.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&new));
+    assert_eq!(place.counts()[1], 1);
+}
+
+#[tokio::test]
+async fn deleted_task_is_not_created_again() {
+    let place = Place::prepared().await;
+    let (guard, _) = written(&place).await;
+    let task = place.made(&suite_plan("ann", "CTO", 87), "create_task");
+    place.hubspot.delete(Kind::Task, task.id);
+    guard.submit(&suite_plan("ann", "CEO", 61)).await.unwrap();
+    assert_eq!(place.counts()[2], 0, "people have deleted it");
+    assert_eq!(place.contact("ann@example.com").get("jobtitle"), Some("CEO"));
 }

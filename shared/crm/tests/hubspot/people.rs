@@ -23,7 +23,7 @@ async fn done(crm: &HubSpotCrm, plan: &Plan) -> Vec<String> {
 }
 
 /// The same person in another campaign.
-fn in_campaign(plan: &Plan, campaign: &str) -> Plan {
+pub(crate) fn in_campaign(plan: &Plan, campaign: &str) -> Plan {
     let mut actions: Vec<Action> = plan.actions.iter().map(|planned| planned.action.clone()).collect();
     let Action::UpsertLead(LeadDetails { email, campaign_id, facts, .. }) = &mut actions[0] else {
         unreachable!()
@@ -236,6 +236,7 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
             stage: Some("opportunity".to_owned()),
         }),
         account: Some(KnownAccount { owner_id: None, kind: Some("PROSPECT".to_owned()) }),
+        account_unread: false,
         open_opportunities: vec![opportunity("Contract Sent"), opportunity("Qualified To Buy")],
     };
     assert_eq!(known, expected);

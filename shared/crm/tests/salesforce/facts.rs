@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use crm::testing::suite_plan;
 use crm::{About, Action, Executor, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 use lead::EmailAddress;
-use sandbox::salesforce::Org;
+use sandbox::salesforce::{Org, QueryFault};
+use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
 use crate::support::World;
@@ -40,6 +43,7 @@ async fn what_is_known_of_the_person_and_the_company_is_found_in_two_calls() {
         own: None,
         contact: Some(KnownContact { owner_id: Some(owner('3')), stage: None }),
         account: Some(KnownAccount { owner_id: Some(owner('1')), kind: Some("Customer".to_owned()) }),
+        account_unread: false,
         open_opportunities: vec![
             stage("Negotiation", 30.0),
             stage("Prospecting", 10.0),
@@ -102,4 +106,52 @@ async fn an_object_that_we_may_not_see_is_nothing_known() {
     let known = world.executor.facts(&about("ann@acme.example", Some("acme.example"))).await.unwrap();
     assert_eq!(known.account.unwrap().kind.as_deref(), Some("Partner"));
     assert!(known.open_opportunities.is_empty());
+}
+
+#[tokio::test]
+async fn slow_search_for_the_account_leaves_the_account_out() {
+    let world = World::with(|settings| settings.account_wait = Duration::from_millis(200)).await;
+    world.org(|org| {
+        org.insert("Lead", json!({ "Email": "ann@acme.example", "Status": "New" }));
+        org.insert("Account", json!({ "Name": "Acme", "Website": "acme.example" }))
+    });
+    let forever = Misbehaviour::delay(Duration::from_hours(1));
+    world.fake.add_fault(Fault::on("/composite", forever).times(1));
+    let ask = async || world.executor.facts(&about("ann@acme.example", Some("acme.example"))).await.unwrap();
+    let known = ask().await;
+    assert!(known.lead.is_some() && known.account.is_none() && known.account_unread);
+    assert_eq!(known.facts().get("account_exists"), None, "it is not known that there is none");
+    // It rests for a while, and a lead costs no more calls for it.
+    let calls = world.calls("/composite").len();
+    assert!(ask().await.account_unread);
+    assert_eq!(world.calls("/composite").len(), calls + 1);
+}
+
+#[tokio::test]
+async fn refused_search_for_the_account_fails_no_lead_whatever_the_code() {
+    for code in ["QUERY_TIMEOUT", "OPERATION_TOO_LARGE", "NEVER_HEARD_OF"] {
+        let world = World::new().await;
+        world.org(|org| {
+            org.query_faults.push(QueryFault { contains: "Website IN".to_owned(), code: code.to_owned() });
+            org.insert("Lead", json!({ "Email": "ann@acme.example", "Status": "New" }))
+        });
+        let known = world.executor.facts(&about("ann@acme.example", Some("acme.example"))).await.unwrap();
+        assert!(known.lead.is_some() && known.account_unread, "{code}");
+        let without = world.executor.facts(&about("ann@acme.example", None)).await.unwrap();
+        assert!(!without.account_unread, "{code}: there was no company to search for");
+    }
+}
+
+#[tokio::test]
+async fn account_of_the_contact_is_found_by_its_id_while_the_search_rests() {
+    let world = World::new().await;
+    world.org(|org| {
+        org.query_faults
+            .push(QueryFault { contains: "Website IN".to_owned(), code: "QUERY_TIMEOUT".to_owned() });
+        let account = org.insert("Account", json!({ "Name": "Acme", "Type": "Customer" }));
+        org.insert("Contact", json!({ "LastName": "Ann", "Email": "ann@acme.example", "AccountId": account }))
+    });
+    let known = world.executor.facts(&about("ann@acme.example", Some("acme.example"))).await.unwrap();
+    assert_eq!(known.account.as_ref().and_then(|account| account.kind.as_deref()), Some("Customer"));
+    assert!(!known.account_unread, "it is known after all");
 }

@@ -10,3 +10,4 @@ mod login;
 mod merged;
 mod refusals;
 mod support;
+mod variations;

@@ -22,7 +22,7 @@ use crate::support::{Say, World, hot, message};
 pub(crate) struct Informed {
     crm: MockCrm,
     pub(crate) answers: Mutex<VecDeque<Result<Known, Failure>>>,
-    asked: Mutex<Vec<Option<String>>>,
+    pub(crate) asked: Mutex<Vec<Option<String>>>,
     /// What is said of owners.
     pub(crate) owners: Mutex<BTreeMap<String, OwnerStanding>>,
     /// What goes wrong with putting back, call by call.

@@ -17,6 +17,7 @@ macro_rules! on_both {
 mod crashes;
 mod crm;
 mod deliveries;
+mod earlier;
 mod evaluate;
 mod failures;
 mod grounding;

@@ -179,6 +179,35 @@ async fn nobody_responds_and_the_record_and_the_task_go_to_the_next(world: World
     assert_eq!(owner(&world, &event.lead_id).await, "005BOB");
 }
 
+async fn overdue_lead_passes_over_owners_who_left(world: World) {
+    let (mut pipeline, crm) = team(&world, CrmMode::Live).await;
+    let rules = TEAM
+        .replace(
+            "[owners.desk]",
+            "[owners.cid]\nid = \"005CID\"\n[owners.dan]\nid = \"00GDAN\"\n[owners.desk]",
+        )
+        .replace("{ owner = \"bob\" }]", "{ owner = \"bob\" }, { owner = \"dan\" }, { owner = \"cid\" }]");
+    pipeline.routing = Routing::parse(&rules).unwrap();
+    let event = hot("a", "CTO", 0);
+    pipeline.handle(&message(&event, 1)).await.unwrap();
+    assert_eq!(owner(&world, &event.lead_id).await, "005ANN");
+    let standings =
+        [("005BOB", OwnerStanding::Inactive), ("00GDAN", OwnerStanding::Queue { leads: false, tasks: true })];
+    crm.owners.lock().unwrap().extend(standings.map(|(id, standing)| (id.to_owned(), standing)));
+    minutes(&world, 10);
+    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!((owner(&world, &event.lead_id).await, task_owner(&world).await), both("005CID"));
+    let given = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
+    for (name, reason) in [("bob", "inactive"), ("dan", "cannot own")] {
+        let member = given.routed.members.iter().find(|member| member.owner == name).unwrap();
+        assert!(format!("{:?}", member.outcome).contains(reason), "{member:?}");
+    }
+    // Nobody is left: an alert, and the lead stays where it is.
+    minutes(&world, 10);
+    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0));
+    assert_eq!(owner(&world, &event.lead_id).await, "005CID");
+}
+
 fn both(owner: &str) -> (String, String) {
     (owner.to_owned(), owner.to_owned())
 }
@@ -285,6 +314,7 @@ on_both!(
     an_existing_owner_who_left_or_is_a_queue_is_not_handed_on,
     a_shadowed_lead_takes_no_turn_and_its_time_begins_when_it_is_written,
     a_lead_that_was_routed_and_then_held_has_its_whole_time_after_the_promotion,
+    overdue_lead_passes_over_owners_who_left,
     nobody_responds_and_the_record_and_the_task_go_to_the_next,
     a_new_owner_is_not_told_while_the_crm_is_held_and_is_told_afterwards,
     a_plan_that_names_the_new_owner_is_all_that_the_crm_has_to_be_told,

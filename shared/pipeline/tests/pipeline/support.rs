@@ -233,6 +233,11 @@ impl FakeAnalyst {
         self.script.lock().unwrap().extend(says);
     }
 
+    /// Forgets what it was to say.
+    pub(crate) fn will_say_no_more(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     /// What it says when its answer was rejected and it is asked once more.
     pub(crate) fn will_correct(&self, says: impl IntoIterator<Item = Say>) {
         self.corrections.lock().unwrap().extend(says);

@@ -111,10 +111,14 @@ async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     let lead = &work.lead_id;
     assert_eq!(store.overdue(10).await.unwrap().len(), 1);
-    let breach = store.record_breach(lead, &team()).await.unwrap();
+    let breach = store.record_breach(lead, &team(), &BTreeMap::new()).await.unwrap();
     let Breach::Reassigned { from, to } = breach else { panic!("{breach:?}") };
     assert_eq!((from.unwrap().as_str(), to.as_str()), ("005ANN", "005BOB"));
-    assert_eq!(store.record_breach(lead, &team()).await.unwrap(), Breach::Nothing, "another janitor");
+    assert_eq!(
+        store.record_breach(lead, &team(), &BTreeMap::new()).await.unwrap(),
+        Breach::Nothing,
+        "another janitor"
+    );
 
     let untold = store.unwritten_assignments(10).await.unwrap();
     assert_eq!(untold.len(), 1);
@@ -122,7 +126,7 @@ async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts
     assert!(store.unwritten_assignments(10).await.unwrap().is_empty());
 
     fixture.advance(600);
-    let breach = store.record_breach(lead, &team()).await.unwrap();
+    let breach = store.record_breach(lead, &team(), &BTreeMap::new()).await.unwrap();
     assert!(matches!(breach, Breach::Alert { .. }), "everybody has had it: {breach:?}");
     fixture.advance(6_000);
     assert!(store.overdue(10).await.unwrap().is_empty(), "one alert is enough");
@@ -151,7 +155,7 @@ async fn leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told(fix
     }
     fixture.advance(600);
     for work in &synced_works {
-        let breach = store.record_breach(&work.lead_id, &team()).await.unwrap();
+        let breach = store.record_breach(&work.lead_id, &team(), &BTreeMap::new()).await.unwrap();
         assert!(matches!(breach, Breach::Reassigned { .. }), "{breach:?}");
         fixture.advance(1);
     }
@@ -171,7 +175,7 @@ async fn an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know(fix
     owner(&store, &work).await;
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     fixture.advance(600);
-    store.record_breach(&work.lead_id, &team()).await.unwrap();
+    store.record_breach(&work.lead_id, &team(), &BTreeMap::new()).await.unwrap();
     let untold = store.unwritten_assignments(10).await.unwrap();
     assert_eq!(untold[0].told, Told::NotYet);
     let refused = lead::Failure::permanent("crm_refused", "the user is inactive");

@@ -55,6 +55,9 @@ impl Account {
             .map(str::to_owned)
             .collect();
         let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
+        if asked.query_value("archived") == Some("true") {
+            return Ok(self.batch_read_archived(kind, inputs, property, &properties));
+        }
         for input in inputs {
             match self.find(kind, property, text(input, "id")) {
                 Some(id) => drop(found.insert(id)),
@@ -68,6 +71,28 @@ impl Account {
             rows.errors.push(could_not_get(kind, &missing));
         }
         Ok(rows.answer(200, true))
+    }
+
+    /// Deleted records alone, as `archived=true` asks for them.
+    fn batch_read_archived(
+        &self,
+        kind: Kind,
+        inputs: &[Value],
+        property: Option<&str>,
+        properties: &[String],
+    ) -> Answer {
+        let (mut rows, mut missing) = (Rows::default(), Vec::new());
+        for input in inputs {
+            let id = text(input, "id");
+            match self.objects.find_archived(kind, property, id) {
+                Some(record) => rows.results.push(record.shown(kind, properties)),
+                None => missing.push(id.to_owned()),
+            }
+        }
+        if !missing.is_empty() {
+            rows.errors.push(could_not_get(kind, &missing));
+        }
+        rows.answer(200, true)
     }
 
     fn batch_create(&mut self, kind: Kind, inputs: &[Value]) -> Result<Answer, Refusal> {

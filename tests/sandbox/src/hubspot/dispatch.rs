@@ -205,13 +205,19 @@ impl Account {
                 Ok(Answer::ok(json!({ "results": labels.collect::<Vec<_>>() })))
             }
             ("POST", ["batch", "read"]) => {
-                let rows = inputs.iter().filter_map(|input| {
-                    let id = id_of(input)?;
-                    let listed = self.associations.listed(from, id, to);
-                    (!listed.is_empty()).then(|| json!({"from": {"id": id.to_string()}, "to": listed}))
-                });
-                let rows: Vec<Value> = rows.collect();
-                Ok(Answer::ok(complete(&rows)))
+                let (mut rows, mut errors) = (Vec::new(), Vec::new());
+                for id in inputs.iter().filter_map(id_of) {
+                    match self.associations.listed(from, id, to) {
+                        listed if listed.is_empty() => errors.push(no_associations(id, to)),
+                        listed => rows.push(json!({"from": {"id": id.to_string()}, "to": listed})),
+                    }
+                }
+                let mut body = complete(&rows);
+                if errors.is_empty() {
+                    return Ok(Answer::ok(body));
+                }
+                (body["numErrors"], body["errors"]) = (json!(errors.len()), Value::Array(errors));
+                Ok(Answer { status: 207, body })
             }
             ("POST", ["batch", "associate", "default"]) => {
                 let mut rows = Vec::new();
@@ -394,6 +400,14 @@ fn kind(name: &str) -> Result<Kind, Refusal> {
 
 fn id_of(input: &Value) -> Option<u64> {
     input["id"].as_str().and_then(|id| id.parse().ok())
+}
+
+/// A record without associations is an error of its row.
+fn no_associations(id: u64, to: Kind) -> Value {
+    json!({
+        "status": "error", "category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+        "message": format!("No associations found to {}", to.plural()), "context": {"fromObjectId": [id.to_string()]},
+    })
 }
 
 fn complete(rows: &[Value]) -> Value {

@@ -218,6 +218,21 @@ impl Objects {
         self.records.get(&(kind, self.survivor(kind, id))).filter(|record| record.archived)
     }
 
+    /// The record that was deleted last with this id, or with this value in a unique property.
+    pub(super) fn find_archived(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<&Record> {
+        let Some(property) = property.filter(|property| *property != "hs_object_id") else {
+            return self.archived(kind, value.parse().ok()?);
+        };
+        let has = |record: &&Record| {
+            record.get(property).is_some_and(|held| held.eq_ignore_ascii_case(value.trim()))
+        };
+        let of_kind = self.records.iter().filter(|((of, _), record)| *of == kind && record.archived);
+        let deleted = of_kind
+            .map(|(_, record)| record)
+            .filter(|record| !self.survivors.contains_key(&(kind, record.id)));
+        deleted.filter(has).max_by_key(|record| record.updated)
+    }
+
     fn survivor(&self, kind: Kind, id: u64) -> u64 {
         let mut id = id;
         while let Some(survivor) = self.survivors.get(&(kind, id)) {

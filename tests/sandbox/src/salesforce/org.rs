@@ -42,6 +42,8 @@ pub struct Org {
     pub validation_rules: Vec<ValidationRule>,
     /// Saves that will fail.
     pub row_faults: Vec<RowFault>,
+    /// Queries that fail.
+    pub query_faults: Vec<QueryFault>,
     /// Whether an owner who was never put in is unknown; otherwise such a user is active.
     pub knows_all_users: bool,
     /// How many bytes a describe is made longer by, as of an object with many fields.
@@ -103,6 +105,15 @@ impl RowFault {
     }
 }
 
+/// Queries of a kind that fail, as slow ones do in a large org.
+#[derive(Clone, Debug)]
+pub struct QueryFault {
+    /// What the text of such a query holds, such as `Website IN`.
+    pub contains: String,
+    /// The error code, such as `QUERY_TIMEOUT`.
+    pub code: String,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) object: &'static str,
@@ -136,6 +147,7 @@ impl Default for Org {
             duplicate_rules: Vec::new(),
             validation_rules: Vec::new(),
             row_faults: Vec::new(),
+            query_faults: Vec::new(),
             knows_all_users: false,
             describe_padding: 0,
             has_convert_endpoint: false,

@@ -53,6 +53,9 @@ const PAGE: usize = 2_000;
 
 /// Runs a query, with `is_all` over deleted records too. Gives the answer's body, all in one page.
 pub(super) fn query(org: &Org, version: &str, text: &str, is_all: bool) -> Result<Value, ApiError> {
+    if let Some(fault) = org.query_faults.iter().find(|fault| text.contains(&fault.contains)) {
+        return Err(ApiError::bad(&fault.code, "Your query request was running for too long."));
+    }
     let mut parser = Parser { tokens: tokens(text)?, at: 0 };
     let select = parser.select()?;
     if parser.peek().is_some() {
