@@ -20,7 +20,7 @@ impl Pipeline {
                 Ok(permission) => permission,
                 Err(Denied::Failed(failure)) => return Err(failure),
                 Err(Denied::Suppressed(_)) => {
-                    self.store.still_unenriched(&found.delivery_id).await?;
+                    self.store.still_unenriched(&found).await?;
                     count("suppressed");
                     continue;
                 }
