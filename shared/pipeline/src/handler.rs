@@ -36,13 +36,12 @@ impl LeadHandler for Pipeline {
             let read = self.ask_the_crm(&permission, &mut work, &enrichment).await;
             read.map_err(|failure| failure.at(Stage::CrmRead))?;
         }
-        let analysis = match &work.analysis {
-            Some(analysis) => analysis.clone(),
-            None => {
-                let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-                let judged = judge::judge(self, &permission, &work, &enrichment).await;
-                judged.map_err(|failure| failure.at(Stage::Analysis))?
-            }
+        let analysis = if let Some(analysis) = &work.analysis {
+            analysis.clone()
+        } else {
+            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+            let judged = judge::judge(self, &permission, &work, &enrichment).await;
+            judged.map_err(|failure| failure.at(Stage::Analysis))?
         };
         self.write(&work, &enrichment, &analysis).await.map_err(|failure| failure.at(Stage::CrmWrite))
     }
