@@ -49,7 +49,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 pub(crate) fn holds_token(text: &str) -> bool {
     let holds = |open, close| text.find(open).is_some_and(|start| text[start..].contains(close));
     let is = |open, close| {
-        let name = text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        let name = text.trim().strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
         name.is_some_and(|name| !name.is_empty())
     };
     holds("{{", "}}")
