@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use lead::{Clock, Failure, FailureClass, Stage};
+use lead::{Clock, Failure, FailureClass};
 use queue::{
-    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Receipt, Received, Settlement,
-    Tries, settle_counted,
+    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Received, Settlement, Tries,
+    settle_counted,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
@@ -196,7 +196,7 @@ impl Processor {
             return self.give_up(batch, received, spent, &Failure::permanent("worker_lost", reason)).await;
         }
         let attempt = spent + 1;
-        let message = message(received, attempt, tries.losses);
+        let message = received.to_message(attempt, tries.losses);
         let worked = tokio::select! {
             worked = caught(self.handler.handle(&message)) => Some(worked),
             () = sleep_until(batch.until) => None,
@@ -229,17 +229,12 @@ impl Processor {
                 count("defer");
                 Tried::Again { wait: (*after).min(PAUSE_BOUNDS.1), spent }
             }
-            // An attempt at a stage is counted in the lead's own row, which ends it after so many; the ledger counts what may
-            // be the process' doing.
             Settlement::Retry { after, failure } => {
-                let (ended, spent) = match failure.stage {
-                    Stage::Other => (Ended::Failed, attempt),
-                    _ => (Ended::Deferred, spent),
-                };
+                let ended = Ended::after(failure);
                 self.record(&message, &settlement).await;
                 self.end(received, ended).await;
                 count("retry");
-                Tried::Again { wait: *after, spent }
+                Tried::Again { wait: *after, spent: if ended == Ended::Failed { attempt } else { spent } }
             }
             Settlement::Done => Tried::Settled,
         }
@@ -393,19 +388,6 @@ fn groups(messages: Vec<Received>) -> Vec<Vec<Received>> {
         }
     }
     groups
-}
-
-fn message(received: &Received, attempt: u32, losses: u32) -> Message {
-    Message {
-        id: received.key.clone(),
-        group: received.group.clone(),
-        body: received.body.clone(),
-        attempt,
-        losses,
-        sent_at: received.sent_at,
-        redriven: false,
-        receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
-    }
 }
 
 fn count(outcome: &'static str) {

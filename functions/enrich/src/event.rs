@@ -14,8 +14,8 @@ fn message(record: SqsMessage) -> Received {
     let attribute = |name: &str| record.attributes.get(name);
     let own_attribute = |name: &str| record.message_attributes.get(name)?.string_value.clone();
     Received {
-        key: own_attribute("key").unwrap_or_else(|| message_id.clone()),
-        not_before: own_attribute("not_before").as_deref().and_then(Received::not_before),
+        key: own_attribute(Received::KEY).unwrap_or_else(|| message_id.clone()),
+        not_before: own_attribute(Received::NOT_BEFORE).as_deref().and_then(Received::not_before),
         group: attribute("MessageGroupId").cloned().unwrap_or_else(|| message_id.clone()),
         receive_count: attribute("ApproximateReceiveCount").and_then(|n| n.parse().ok()).unwrap_or(1),
         sent_at: attribute("SentTimestamp")

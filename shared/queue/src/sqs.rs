@@ -29,7 +29,8 @@ pub use memory_ledger::MemoryLedger;
 pub use queue::SqsQueue;
 pub use received::Received;
 
-/// How often a message is received at most before the queue's redrive policy takes it away, as the deployment sets it.
+/// How often a message can be received before the queue's redrive policy takes it away. A deployment may allow more (ours does),
+/// and must not allow less.
 pub const MAX_RECEIVE_COUNT: u32 = 5;
 
 /// From this receive on a message that did not fail so often is replaced by a fresh copy. Earlier than needed, since a copy may fail too.

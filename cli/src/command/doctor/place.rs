@@ -95,7 +95,9 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
         }
         Err(error) => {
             report.fail("aws", &error);
-            config.queue = if config.queue == QueueKind::Sqs { QueueKind::Database } else { config.queue };
+            if config.queue == QueueKind::Sqs {
+                config.queue = QueueKind::Database;
+            }
             if config.ai.provider == AiProvider::Bedrock {
                 config.ai.provider = AiProvider::Rules;
             }

@@ -12,8 +12,11 @@ use aws_sdk_sqs::types::{
 use jiff::Timestamp;
 use lead::{Failure, LeadEvent};
 
-use super::received::{KEY, NOT_BEFORE, Received};
+use super::received::Received;
 use crate::{Depth, QueueError};
+
+const KEY: &str = Received::KEY;
+const NOT_BEFORE: &str = Received::NOT_BEFORE;
 
 /// On the dead letter queue: how often the message was tried.
 const ATTEMPTS: &str = "attempts";

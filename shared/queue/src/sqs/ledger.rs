@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::Dependency;
+use lead::{Dependency, Failure, Stage};
 
 use crate::{Pause, QueueError};
 
@@ -26,6 +26,15 @@ pub enum Ended {
     Failed,
     /// It could not be tried, which does not count.
     Deferred,
+}
+
+impl Ended {
+    /// How a try ended that is made again after a failure. Attempts at a stage are counted in the lead's own row, which ends it
+    /// after so many; what counts here may be the process' doing. Counted twice, the attempts of several stages together would
+    /// look like as many failures as the redrive policy allows, and the message would not be copied in time.
+    pub fn after(failure: &Failure) -> Self {
+        if failure.stage == Stage::Other { Self::Failed } else { Self::Deferred }
+    }
 }
 
 /// What SQS cannot keep for us, shared by every process that works on one queue.

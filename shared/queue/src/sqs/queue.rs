@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Clock, Dependency, LeadEvent, Stage};
+use lead::{Clock, Dependency, LeadEvent};
 use tokio::sync::Notify;
 
 use super::COPY_AT_RECEIVE;
@@ -144,16 +144,7 @@ impl SqsQueue {
                 continue;
             }
             let tries = self.ledger.begin(&received.key, &received.receipt).await?;
-            let message = Message {
-                id: received.key.clone(),
-                group: received.group.clone(),
-                body: received.body.clone(),
-                attempt: tries.attempts.saturating_add(1),
-                losses: tries.losses,
-                sent_at: received.sent_at,
-                redriven: false,
-                receipt: Receipt { key: received.key.clone(), token: received.receipt.clone() },
-            };
+            let message = received.to_message(tries.attempts.saturating_add(1), tries.losses);
             self.held().insert(received.receipt.clone(), received);
             return Ok(Some(message));
         }
@@ -175,11 +166,8 @@ impl SqsQueue {
     async fn tell(&self, message: &Received, settlement: &Settlement) -> Result<Ended, QueueError> {
         match settlement {
             Settlement::Done => self.sqs.delete(&message.receipt).await.map(|()| Ended::Settled),
-            // Attempts at a stage are counted in the lead's row. Counted here as well, those of several stages together
-            // would look like as many failures as the redrive policy allows, and the message would not be copied in time.
             Settlement::Retry { after, failure } => {
-                let ended = if failure.stage == Stage::Other { Ended::Failed } else { Ended::Deferred };
-                self.sqs.hide_one(&message.receipt, *after).await.map(|()| ended)
+                self.sqs.hide_one(&message.receipt, *after).await.map(|()| Ended::after(failure))
             }
             Settlement::Defer { after, .. } => {
                 self.sqs.hide_one(&message.receipt, *after).await.map(|()| Ended::Deferred)

@@ -1,13 +1,10 @@
 use std::time::Duration;
 
-use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{Message as SqsMessage, MessageAttributeValue, MessageSystemAttributeName};
 use jiff::Timestamp;
 use lead::Clock;
 
-/// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
-pub(super) const KEY: &str = "key";
-/// On a copy: the time before which it is not to be tried, in milliseconds since 1970.
-pub(super) const NOT_BEFORE: &str = "not_before";
+use crate::{Message, Receipt};
 
 /// The longest wait of a copy from when it was sent, by the clock of SQS: one that names a far time must not wait for ever.
 const LONGEST_COPY_WAIT: Duration = Duration::from_mins(15);
@@ -34,6 +31,25 @@ pub struct Received {
 }
 
 impl Received {
+    /// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
+    pub const KEY: &str = "key";
+    /// The attribute of a copy that says when it may be tried, in milliseconds since 1970.
+    pub const NOT_BEFORE: &str = "not_before";
+
+    /// The message as a handler takes it, in its try `attempt` (from 1) and after so many losses.
+    pub fn to_message(&self, attempt: u32, losses: u32) -> Message {
+        Message {
+            id: self.key.clone(),
+            group: self.group.clone(),
+            body: self.body.clone(),
+            attempt,
+            losses,
+            sent_at: self.sent_at,
+            redriven: false,
+            receipt: Receipt { key: self.key.clone(), token: self.receipt.clone() },
+        }
+    }
+
     /// The time left until it may be tried, which is within 15 minutes of when it was sent; none where it may be tried now.
     pub fn wait_left(&self, now: Timestamp) -> Option<Duration> {
         let latest = self.sent_at.saturating_add(LONGEST_COPY_WAIT).ok()?;
@@ -41,21 +57,21 @@ impl Received {
         (!left.is_zero()).then(|| left.min(LONGEST_COPY_WAIT))
     }
 
-    /// The value of the attribute `not_before`; none where it is no time.
+    /// The value of [`NOT_BEFORE`](Self::NOT_BEFORE); none where it is no time.
     pub fn not_before(attribute: &str) -> Option<Timestamp> {
         Timestamp::from_millisecond(attribute.parse().ok()?).ok()
     }
 
     /// None for a message without an id, a group or a receipt, which SQS never hands out.
-    pub(super) fn from_sqs(message: Message) -> Option<Self> {
+    pub(super) fn from_sqs(message: SqsMessage) -> Option<Self> {
         let system = message.attributes.unwrap_or_default();
         let text = |name| system.get(&name).map(String::as_str);
         let message_id = message.message_id?;
         let attributes = message.message_attributes.unwrap_or_default();
         let attribute = |name| attributes.get(name).and_then(MessageAttributeValue::string_value);
         Some(Self {
-            key: attribute(KEY).map_or_else(|| message_id.clone(), str::to_owned),
-            not_before: attribute(NOT_BEFORE).and_then(Received::not_before),
+            key: attribute(Self::KEY).map_or_else(|| message_id.clone(), str::to_owned),
+            not_before: attribute(Self::NOT_BEFORE).and_then(Self::not_before),
             group: text(MessageSystemAttributeName::MessageGroupId)?.to_owned(),
             body: message.body.unwrap_or_default(),
             receive_count: text(MessageSystemAttributeName::ApproximateReceiveCount)
