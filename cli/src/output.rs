@@ -100,9 +100,6 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
         }
         match cause.downcast_ref::<OperationError>()? {
             OperationError::NotFound("lead") => Some("`revenueflow leads list` shows the ids".to_owned()),
-            OperationError::NotFound("judged lead") => {
-                Some("`revenueflow leads explain ID` says where it stands".to_owned())
-            }
             OperationError::NotFound("dead letter") => {
                 Some("`revenueflow dead-letters list` shows the ids".to_owned())
             }

@@ -24,7 +24,7 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
     let id = operations.resolve(id).await?;
     let lead = operations.lead(&id).await?;
     let replay = match operations.replay(&id).await {
-        Err(OperationError::NotFound(_)) => {
+        Err(OperationError::Conflict(_)) => {
             return Err(Advice::new(
                 format!("the lead has not been judged yet: it is {}", lead.status),
                 format!("`revenueflow leads explain {}` says what it waits for", short(id.as_str())),

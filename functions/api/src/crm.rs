@@ -3,7 +3,7 @@
 use lead::LeadId;
 use pipeline::{NoPlan, PlannedLead};
 
-use crate::operations::{OperationError, Operations};
+use crate::operations::{NOT_JUDGED, OperationError, Operations};
 use crate::people::words;
 
 impl Operations {
@@ -12,7 +12,7 @@ impl Operations {
     pub async fn plan(&self, id: &LeadId) -> Result<PlannedLead, OperationError> {
         self.pipeline().planned(id).await.map_err(|none| match none {
             NoPlan::NoLead => OperationError::NotFound("lead"),
-            NoPlan::NotJudged(_) => OperationError::Conflict("the lead has not been judged yet"),
+            NoPlan::NotJudged(_) => NOT_JUDGED,
             NoPlan::Failed(failure) => failure.into(),
         })
     }

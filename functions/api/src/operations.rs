@@ -13,6 +13,9 @@ use crate::{Explanation, LeadView, OtherLead, RoutingView};
 /// How many items a page holds at most.
 pub(crate) const MAX_PAGE: u32 = 500;
 
+/// The lead is there, but there is no judgement yet to work with.
+pub(crate) const NOT_JUDGED: OperationError = OperationError::Conflict("the lead has not been judged yet");
+
 /// What an operator can do, over HTTP or from the command line.
 #[derive(Clone)]
 pub struct Operations {
@@ -168,8 +171,11 @@ impl Operations {
 
     /// What judging a lead again would change. Writes nothing.
     pub async fn replay(&self, id: &LeadId) -> Result<Replay, OperationError> {
-        let replay = self.pipeline.replay(id).await?;
-        replay.ok_or(OperationError::NotFound("judged lead"))
+        if let Some(replay) = self.pipeline.replay(id).await? {
+            return Ok(replay);
+        }
+        self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
+        Err(NOT_JUDGED)
     }
 
     /// Puts a lead up for judgement again: its CRM record is then updated.

@@ -134,5 +134,5 @@ async fn a_rejected_lead_is_explained_and_can_be_judged_again() {
 async fn a_lead_that_is_not_judged_cannot_be_replayed() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
-    assert_eq!(app.client().post(&format!("/leads/{id}/replay"), "").await.error(), (404, "not_found"));
+    assert_eq!(app.client().post(&format!("/leads/{id}/replay"), "").await.error(), (409, "conflict"));
 }
