@@ -13,10 +13,11 @@ use queue::{
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
+use crate::backlog::{self, Limit};
 use crate::in_time::InTime;
 use crate::panic::caught;
 use crate::trouble::Trouble;
-use crate::wait::record_waits;
+use crate::wait::{age, record_waits};
 
 /// How long messages wait while what they need to be settled (the database, SQS) is away.
 const AWAY_WAIT: Duration = Duration::from_secs(30);
@@ -34,6 +35,7 @@ pub struct Processor {
     fifo: Arc<dyn Fifo>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
+    limit: Limit,
 }
 
 /// What all of a batch's messages share.
@@ -43,12 +45,21 @@ struct Batch {
     until: Instant,
     /// No work begins after this: what begins has at least half of the time.
     begin_until: Instant,
-    /// Set once a dependency is found to be away: how long it asked us to wait.
-    paused: Mutex<Option<Duration>>,
+    /// Set once no more work is to begin.
+    paused: Mutex<Option<Pause>>,
     /// The SQS ids of what does not come again. All else does.
     settled: Mutex<HashSet<String>>,
-    /// Receipts of what comes again, by how long they are to be hidden.
-    hidden: Mutex<HashMap<Duration, Vec<String>>>,
+    /// Receipts of what comes again, and how long they are to be hidden.
+    hidden: Mutex<Vec<(String, Duration)>>,
+}
+
+/// Why no more work of a batch begins.
+#[derive(Clone, Copy)]
+enum Pause {
+    /// A dependency is away, and asked us to wait so long.
+    Away(Duration),
+    /// A limit on all leads is full for so long.
+    AtLimit(Duration),
 }
 
 /// Until when a batch may take. Whatever was done before, such as making connections, has already taken from it.
@@ -71,14 +82,15 @@ enum Tried {
 }
 
 impl Processor {
-    /// A processor that has messages of `fifo` handled by `handler`.
+    /// A processor that has messages of `fifo` handled by `handler`. All processors of a process share the `limit`.
     pub fn new(
         handler: Arc<dyn LeadHandler>,
         fifo: Arc<dyn Fifo>,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
+        limit: Limit,
     ) -> Self {
-        Self { handler, fifo, ledger: Arc::new(InTime(ledger)), clock }
+        Self { handler, fifo, ledger: Arc::new(InTime(ledger)), clock, limit }
     }
 
     /// Works on a batch, and returns the SQS ids of the messages that are to come again, in the order of the batch:
@@ -102,6 +114,21 @@ impl Processor {
     }
 
     async fn process_all(&self, batch: &mut Batch, messages: Vec<Received>) {
+        if let Some(left) = self.limit.left(self.clock.now()) {
+            // Not even the ledger is asked: what comes again has not been tried.
+            for group in groups(messages) {
+                self.give_back(batch, &group, None, self.wait_of(Pause::AtLimit(left), &group[0])).await;
+            }
+        } else {
+            self.look_and_work(batch, messages).await;
+        }
+        let hidden = std::mem::take(&mut *batch.hidden.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Err(error) = self.fifo.hide(&hidden).await {
+            tracing::warn!(%error, "messages come again after the queue's visibility timeout, not their own wait");
+        }
+    }
+
+    async fn look_and_work(&self, batch: &mut Batch, messages: Vec<Received>) {
         let keys: Vec<_> = messages.iter().map(|message| message.key.as_str()).collect();
         let (tries, pauses) = join(self.ledger.look(&keys), self.ledger.pauses()).await;
         let groups = groups(messages);
@@ -111,7 +138,7 @@ impl Processor {
                 if let Some(until) = pauses.iter().map(|pause| pause.until).max() {
                     let left = until.duration_since(self.clock.now()).unsigned_abs();
                     let wait = if until > self.clock.now() { left } else { Duration::ZERO };
-                    batch.pause(wait);
+                    batch.pause(Pause::Away(wait.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1)));
                 }
                 self.work(batch, groups).await;
             }
@@ -120,12 +147,6 @@ impl Processor {
                 for group in &groups {
                     self.give_back(batch, group, None, AWAY_WAIT).await;
                 }
-            }
-        }
-        let hidden = std::mem::take(&mut *batch.hidden.lock().unwrap_or_else(PoisonError::into_inner));
-        for (wait, receipts) in &hidden {
-            if let Err(error) = self.fifo.hide(receipts, *wait).await {
-                tracing::warn!(%error, "messages come again after the queue's visibility timeout, not their own wait");
             }
         }
     }
@@ -168,6 +189,7 @@ impl Processor {
             // What the first waits for, the rest of its group does.
             let not_now = batch
                 .is_paused()
+                .map(|pause| self.wait_of(pause, message))
                 .or_else(|| message.wait_left(self.clock.now()))
                 .or((Instant::now() > batch.begin_until).then_some(Duration::ZERO));
             if let Some(wait) = not_now {
@@ -227,7 +249,12 @@ impl Processor {
                 }
                 self.end(received, Ended::Deferred).await;
                 count("defer");
-                Tried::Again { wait: (*after).min(PAUSE_BOUNDS.1), spent }
+                let wait = if failure.ends_by_itself {
+                    self.wait_of(Pause::AtLimit(*after), received)
+                } else {
+                    (*after).min(PAUSE_BOUNDS.1)
+                };
+                Tried::Again { wait, spent }
             }
             Settlement::Retry { after, failure } => {
                 let ended = Ended::after(failure);
@@ -290,20 +317,29 @@ impl Processor {
         }
     }
 
-    /// Stops consumption for everybody: every other lead would find out the same. What ends by itself needs nobody to end it,
-    /// and stops only this batch.
+    /// Has no more work begin, of this batch and of others, where every other lead would find out the same. What ends by itself
+    /// needs nobody to end it, and stops only this process.
     async fn pause(&self, batch: &Batch, after: Duration, failure: &Failure) {
         let Some(dependency) = &failure.dependency else { return };
-        batch.pause(after);
-        if failure.ends_by_itself {
-            return;
-        }
         let now = self.clock.now();
+        if failure.ends_by_itself {
+            self.limit.is_full(now, after);
+            return batch.pause(Pause::AtLimit(after));
+        }
+        batch.pause(Pause::Away(after.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1)));
         let until = now.saturating_add(after).unwrap_or(now);
         let reason = format!("{}: {}", failure.code, failure.message);
         match self.ledger.pause(dependency, &reason, until).await {
             Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
             Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
+        }
+    }
+
+    /// How long a message of a paused batch waits, and with it those behind it in its group.
+    fn wait_of(&self, pause: Pause, message: &Received) -> Duration {
+        match pause {
+            Pause::Away(wait) => wait,
+            Pause::AtLimit(left) => backlog::wait(age(message, self.clock.now()), left).min(PAUSE_BOUNDS.1),
         }
     }
 
@@ -357,12 +393,11 @@ impl Batch {
         tries.attempts.saturating_add(tries.losses).saturating_add(u32::from(tries.is_held))
     }
 
-    fn pause(&self, wait: Duration) {
-        let wait = wait.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1);
-        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait);
+    fn pause(&self, pause: Pause) {
+        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(pause);
     }
 
-    fn is_paused(&self) -> Option<Duration> {
+    fn is_paused(&self) -> Option<Pause> {
         *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -374,7 +409,7 @@ impl Batch {
 
     fn comes_again(&self, message: &Received, wait: Duration) {
         let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
-        hidden.entry(wait).or_default().push(message.receipt.clone());
+        hidden.push((message.receipt.clone(), wait));
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! - The first of a group that fails, and those behind it. Other groups are not touched by it. The failed message and
 //!   its followers stay hidden for its backoff.
-//! - What could not be tried: a dependency is away, the time is up, the database cannot be asked.
+//! - What could not be tried: a dependency is away, a limit on all leads is full, the time is up, the database cannot be asked.
 //!
 //! How often a message was tried is counted in a [`queue::Ledger`], because SQS counts receives, and each message of a
 //! batch is received again when its neighbour fails. After the fifth try of its own, or at once where trying again
@@ -20,6 +20,7 @@
 //! What if the answer is lost, or the same batch comes to two processes? The messages are tried again, and the store
 //! knows what is done: it is not done twice.
 
+mod backlog;
 mod batch;
 mod event;
 mod in_time;
@@ -28,6 +29,7 @@ mod trouble;
 mod unreachable;
 mod wait;
 
+pub use backlog::Limit;
 pub use batch::{Processor, Times};
 pub use event::received;
 pub use trouble::Trouble;

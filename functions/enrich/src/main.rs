@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use cloud::{Cloud, ends_at};
-use enrich::{Processor, Times, Trouble, Unreachable, received};
+use enrich::{Limit, Processor, Times, Trouble, Unreachable, received};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use lead::SystemClock;
 use queue::Sqs;
@@ -25,20 +25,21 @@ const ANSWER: Duration = Duration::from_secs(2);
 async fn main() -> Result<(), Error> {
     let cloud = Cloud::start()?;
     let sqs = cloud.sqs()?;
+    let limit = Limit::default();
     // What is wrong with the configuration shows at the deployment, and a first batch finds the connection made.
     let parts = timeout(FIRST_PARTS, Box::pin(cloud.parts())).await;
     if let Err(error) = parts.context("no answer in time").flatten() {
         tracing::error!(error = format!("{error:#}"), "not ready: batches are handed back");
     }
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
-        let answer = Box::pin(work(&cloud, &sqs, event)).await;
+        let answer = Box::pin(work(&cloud, &sqs, &limit, event)).await;
         cloud.flush();
         Ok::<_, Error>(answer)
     }))
     .await
 }
 
-async fn work(cloud: &Cloud, sqs: &Sqs, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
+async fn work(cloud: &Cloud, sqs: &Sqs, limit: &Limit, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let end = ends_at(event.context.deadline());
     // A short test timeout leaves half of itself.
     let half = end.saturating_duration_since(Instant::now()) / 2;
@@ -48,12 +49,14 @@ async fn work(cloud: &Cloud, sqs: &Sqs, event: LambdaEvent<SqsEvent>) -> SqsBatc
     let processor = match parts.context("no answer in time").flatten() {
         Ok(parts) => {
             let (pipeline, ledger) = (Arc::clone(&parts.pipeline), Arc::clone(&parts.ledger));
-            Processor::new(cloud.refused().heeding(pipeline), sqs, ledger, Arc::clone(&parts.clock))
+            let clock = Arc::clone(&parts.clock);
+            Processor::new(cloud.refused().heeding(pipeline), sqs, ledger, clock, limit.clone())
         }
         Err(error) => {
             Trouble::NotReady.count();
             tracing::error!(error = format!("{error:#}"), "not ready");
-            Processor::new(Arc::new(Unreachable), sqs, Arc::new(Unreachable), Arc::new(SystemClock))
+            let clock = Arc::new(SystemClock);
+            Processor::new(Arc::new(Unreachable), sqs, Arc::new(Unreachable), clock, limit.clone())
         }
     };
     let ids = processor.process(received(event.payload), times).await;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use enrich::{Processor, Times};
+use enrich::{Limit, Processor, Times};
 use jiff::Timestamp;
 use lead::{Failure, SystemClock};
 use queue::{Fifo, LeadHandler, MemoryLedger, Message, QueueError, Received, Settlement};
@@ -63,7 +63,8 @@ fn batch(random: &mut StdRng) -> Value {
 async fn ours(batch: &Value) -> BTreeSet<String> {
     let fake = Arc::new(Fake);
     let ledger = Arc::new(MemoryLedger::new(Arc::new(SystemClock)));
-    let processor = Processor::new(Arc::clone(&fake) as _, fake, ledger, Arc::new(SystemClock));
+    let processor =
+        Processor::new(Arc::clone(&fake) as _, fake, ledger, Arc::new(SystemClock), Limit::default());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let messages = batch["records"].as_array().unwrap().iter().map(|record| Received {
         key: text(&record["id"]),
@@ -134,7 +135,7 @@ impl Fifo for Fake {
         panic!("no message has failed often")
     }
 
-    async fn hide(&self, _: &[String], _: Duration) -> Result<(), QueueError> {
+    async fn hide(&self, _: &[(String, Duration)]) -> Result<(), QueueError> {
         Ok(())
     }
 }

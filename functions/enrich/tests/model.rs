@@ -57,7 +57,9 @@ fn behaviour(random: &mut StdRng, crashing: bool) -> Behaviour {
         70..78 => Behaviour::FailsAlways,
         78..81 => Behaviour::PanicsAlways,
         81..86 => Behaviour::IsRefused,
-        86..92 => Behaviour::IsDeferred(random.random_range(1..=8)),
+        86..89 => Behaviour::IsDeferred(random.random_range(1..=8)),
+        // Longer than the redrive policy allows.
+        89..92 => Behaviour::IsDeferred(random.random_range(20..=40)),
         92..94 => Behaviour::TakesTooLongFirst,
         94..96 => Behaviour::FailsAtTwoStages,
         _ if crashing => Behaviour::KillsTheProcess,
@@ -100,7 +102,7 @@ async fn a_lead_that_is_deferred_for_ever_is_never_given_up() {
     world.run().await;
     world.assert_all_is_well();
     assert_eq!((world.given_up(), world.tries_of(deferred)), (0, 61));
-    assert!(world.copies() > 10, "it was put back before the queue could take it away");
+    assert!(world.copies() >= 3, "it was put back before the queue could take it away");
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +113,7 @@ async fn each_stage_of_a_lead_has_attempts_of_its_own() {
     world.run().await;
     world.assert_all_is_well();
     assert_eq!((world.given_up(), world.tries_of(lead)), (0, 9));
-    assert!(world.copies() > 0, "it was put back before the queue could take it away");
+    assert_eq!(world.copies(), 0, "the redrive policy allows for all stages together");
     let waits = world.waits_of(lead);
     for (wait, backoff) in waits.iter().zip([2, 4, 8, 16, 2, 4, 8, 16]) {
         // The try itself and the poll take up to 1.4 s.

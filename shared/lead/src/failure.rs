@@ -151,6 +151,11 @@ impl Failure {
         Self { ends_by_itself: true, ..self }
     }
 
+    /// Whether it says only that a limit of our own is full: nothing failed, and one lead may hear it many times.
+    pub fn is_full_limit(&self) -> bool {
+        self.class == FailureClass::Deferral && (self.ends_by_itself || self.dependency.is_none())
+    }
+
     fn new(class: FailureClass, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             class,

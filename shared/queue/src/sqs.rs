@@ -29,9 +29,14 @@ pub use memory_ledger::MemoryLedger;
 pub use queue::SqsQueue;
 pub use received::Received;
 
-/// How often a message can be received before the queue's redrive policy takes it away. A deployment may allow more (ours does),
-/// and must not allow less.
-pub const MAX_RECEIVE_COUNT: u32 = 5;
+/// How often the deployment lets a message be received before the redrive policy of its queue takes it away; the functions reckon
+/// with it. [`SqsQueue`] asks the queue itself.
+pub const MAX_RECEIVE_COUNT: u32 = 20;
 
-/// From this receive on a message that did not fail so often is replaced by a fresh copy. Earlier than needed, since a copy may fail too.
-pub const COPY_AT_RECEIVE: u32 = MAX_RECEIVE_COUNT - 2;
+/// From this receive on a message that did not fail so often is replaced by a fresh copy.
+pub const COPY_AT_RECEIVE: u32 = copy_at_receive(MAX_RECEIVE_COUNT);
+
+/// Earlier than needed, since a copy may fail too.
+const fn copy_at_receive(max_receive_count: u32) -> u32 {
+    max_receive_count.saturating_sub(2)
+}

@@ -1,6 +1,6 @@
 use database::{Connection, DatabaseError};
 use jiff::Timestamp;
-use lead::{DeliveryId, LeadId};
+use lead::{DeliveryId, Failure, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -113,6 +113,36 @@ pub(crate) async fn append(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// How long a deferral is not repeated in the trail for the same reason, in milliseconds.
+const SAID_FOR: i64 = 60 * 60 * 1_000;
+
+/// Whether the newest event of a lead is a deferral for the same reason, within an hour.
+pub(crate) async fn has_said(
+    connection: &mut Connection,
+    lead: &LeadId,
+    now: i64,
+    failure: &Failure,
+) -> Result<bool> {
+    let newest = sqlx::query(
+        "SELECT detail FROM audit_event WHERE lead_id = $1 AND kind = $2 AND at > $3 \
+         AND seq = (SELECT MAX(seq) FROM audit_event WHERE lead_id = $1)",
+    )
+    .bind(lead.as_str())
+    .bind(AuditKind::Deferred.as_text())
+    .bind(now - SAID_FOR)
+    .fetch_optional(connection)
+    .await?;
+    let Some(newest) = newest else { return Ok(false) };
+    let said: Deferred = newest.json("detail")?;
+    Ok(said.failure.code == failure.code)
+}
+
+/// The detail of a [`AuditKind::Deferred`], as far as it is compared.
+#[derive(Deserialize)]
+struct Deferred {
+    failure: Failure,
 }
 
 impl Store {

@@ -109,9 +109,13 @@ impl Store {
             return Ok(given_up.map_or(Begun::Nothing, Begun::GivenUp));
         };
         set_status(&mut transaction, &event.lead_id, &delivery, LeadStatus::Processing, None, now).await?;
-        let detail = json!({ "attempt": attempt, "round": row.number("round")? });
-        audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, AuditKind::Started, &detail)
-            .await?;
+        let failure: Option<Failure> = row.optional_json("failure")?;
+        // What waits for room in a limit is begun again and again: the trail has the first time.
+        if !failure.is_some_and(|failure| failure.is_full_limit()) {
+            let detail = json!({ "attempt": attempt, "round": row.number("round")? });
+            let lead = &event.lead_id;
+            audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Started, &detail).await?;
+        }
         let lead = if row.text("content_hash")? == event.content_hash.as_str() {
             event.lead.clone()
         } else {
@@ -233,7 +237,7 @@ impl Store {
     }
 
     /// Keeps that an attempt failed and another follows, and counts it at its stage unless it is a deferral; `deferred` says
-    /// that it did not count against the lead. Of a delivery that is not open any more nothing is kept: another worker had
+    /// that it did not count against the lead. That a limit is full is kept once an hour. Of a delivery that is not open any more nothing is kept: another worker had
     /// the message too, and has settled it. `attempt` is the queue's own count.
     pub async fn record_retry(
         &self,
@@ -253,7 +257,10 @@ impl Store {
             let counted = attempts::count(&mut transaction, &delivery, failure).await?;
             let attempt = counted.unwrap_or(i64::from(attempt));
             let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
-            audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
+            let lead = &event.lead_id;
+            if !(failure.is_full_limit() && audit::has_said(&mut transaction, lead, now, failure).await?) {
+                audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
+            }
         }
         transaction.commit().await
     }
@@ -326,7 +333,7 @@ pub(crate) async fn supersede(
 async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {
     Ok(sqlx::query(
         "SELECT d.state, d.revision, d.round, d.content_hash, d.enrichment, d.crm_facts, d.released, \
-                l.delivery_id AS newest, d.crm_read_attempts, d.analysis_attempts, d.crm_write_attempts, \
+                l.delivery_id AS newest, l.failure, d.crm_read_attempts, d.analysis_attempts, d.crm_write_attempts, \
                 d.storage_attempts, d.other_attempts, d.unenriched \
          FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE d.delivery_id = $1",
     )

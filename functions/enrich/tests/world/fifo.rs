@@ -1,6 +1,6 @@
 //! A FIFO queue with a redrive policy, and Lambda's poller in front of it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,13 @@ use tokio::time::Instant;
 
 use super::{VISIBILITY, World};
 
+/// After about so many rounds through one queue Lambda's loop detection drops a message, unless it is switched off (AWS
+/// Lambda developer guide, recursive loop detection).
+const HOP_LIMIT: u32 = 16;
+
+/// How long a message can be hidden in all after a receive (SQS API reference, `ChangeMessageVisibility`).
+const LONGEST_HIDDEN: Duration = Duration::from_hours(12);
+
 /// A message in the queue.
 pub(crate) struct Stored {
     pub(crate) key: usize,
@@ -19,10 +26,13 @@ pub(crate) struct Stored {
     /// A copy has another one.
     id: u64,
     sent: Instant,
-    pub(crate) visible_at: Instant,
+    received: Instant,
+    visible_at: Instant,
     receive_count: u32,
     receipt: Option<String>,
     copied_from: Option<u64>,
+    /// How many copies are behind it.
+    hops: u32,
     not_before: Option<Timestamp>,
     /// On the dead letter queue, where it did not fall.
     pub(crate) reason: Option<Failure>,
@@ -35,12 +45,95 @@ impl Stored {
             group,
             id: key as u64,
             sent: now,
+            received: now,
             visible_at: now,
             receive_count: 0,
             receipt: None,
             copied_from: None,
+            hops: 0,
             not_before: None,
             reason: None,
+        }
+    }
+}
+
+/// The messages by their place in the queue.
+#[derive(Default)]
+pub(crate) struct Queue {
+    messages: BTreeMap<usize, Stored>,
+    pushed: usize,
+    visible: BTreeSet<usize>,
+    in_flight: BTreeSet<(Instant, usize)>,
+    /// How many messages of a group are in flight.
+    busy: HashMap<u32, usize>,
+    by_receipt: HashMap<String, usize>,
+    /// The originals of the copies that are there.
+    copied: HashSet<u64>,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, message: Stored) {
+        self.copied.extend(message.copied_from);
+        self.visible.insert(self.pushed);
+        self.messages.insert(self.pushed, message);
+        self.pushed += 1;
+    }
+
+    /// When there is something to receive, as far as that can be told.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        let in_flight = self.in_flight.first().map(|(at, _)| *at);
+        in_flight.or_else(|| self.messages.values().next().map(|message| message.visible_at))
+    }
+
+    /// Messages whose time in flight is over can be received again, or have been received too often.
+    fn expire(&mut self, now: Instant) -> Vec<Stored> {
+        let mut gone = Vec::new();
+        while let Some((_, place)) = self.in_flight.first().copied().filter(|(at, _)| *at <= now) {
+            self.land(place);
+            if self.messages[&place].receive_count >= MAX_RECEIVE_COUNT {
+                gone.extend(self.remove(place));
+            }
+        }
+        gone
+    }
+
+    fn take_off(&mut self, place: usize, until: Instant) {
+        let message = self.messages.get_mut(&place).unwrap();
+        message.visible_at = until;
+        *self.busy.entry(message.group).or_default() += 1;
+        self.visible.remove(&place);
+        self.in_flight.insert((until, place));
+    }
+
+    /// Puts what is in flight where it can be received.
+    fn land(&mut self, place: usize) {
+        let message = &self.messages[&place];
+        if self.in_flight.remove(&(message.visible_at, place)) {
+            let busy = self.busy.get_mut(&message.group).unwrap();
+            *busy -= 1;
+            if *busy == 0 {
+                self.busy.remove(&message.group);
+            }
+            self.visible.insert(place);
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Stored> {
+        self.land(place);
+        self.visible.remove(&place);
+        let message = self.messages.remove(&place)?;
+        if let Some(receipt) = &message.receipt {
+            self.by_receipt.remove(receipt);
+        }
+        if let Some(original) = message.copied_from {
+            self.copied.remove(&original);
+        }
+        Some(message)
+    }
+
+    fn delete(&mut self, receipt: &str) {
+        if let Some(place) = self.by_receipt.get(receipt).copied() {
+            self.remove(place);
         }
     }
 }
@@ -52,31 +145,38 @@ impl World {
         let now = Instant::now();
         let mut state = self.state();
         let state = &mut *state;
-        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut state.queue)
-            .into_iter()
-            .partition(|m| m.receive_count >= MAX_RECEIVE_COUNT && m.visible_at <= now);
-        state.queue = kept;
+        let gone = state.queue.expire(now);
         for message in &gone {
             state.sent[message.key].was_parked = true;
         }
         state.dlq.extend(gone);
-        let busy: HashSet<_> = state.queue.iter().filter(|m| m.visible_at > now).map(|m| m.group).collect();
         let max = state.random.random_range(1..=10);
+        let queue = &mut state.queue;
+        let is_free = |place: &&usize| !queue.busy.contains_key(&queue.messages[place].group);
+        let places: Vec<usize> = queue.visible.iter().filter(is_free).take(max).copied().collect();
         let mut batch = Vec::new();
-        for message in state.queue.iter_mut().filter(|m| !busy.contains(&m.group)).take(max) {
+        for place in places {
+            queue.take_off(place, now + VISIBILITY);
             state.receives += 1;
+            let receipt = format!("r{}", state.receives);
+            queue.by_receipt.insert(receipt.clone(), place);
+            let message = queue.messages.get_mut(&place).unwrap();
+            assert!(message.hops < HOP_LIMIT, "Lambda would drop {} as a loop", message.key);
             message.receive_count += 1;
-            message.visible_at = now + VISIBILITY;
-            message.receipt = Some(format!("r{}", state.receives));
+            message.received = now;
+            if let Some(old) = message.receipt.replace(receipt.clone()) {
+                queue.by_receipt.remove(&old);
+            }
+            let accepted = Timestamp::UNIX_EPOCH + (state.sent[message.key].at - self.began);
             batch.push(Received {
                 key: message.key.to_string(),
                 message_id: message.id.to_string(),
                 group: message.group.to_string(),
-                body: String::new(),
+                body: format!(r#"{{"received_at":"{accepted}"}}"#),
                 receive_count: message.receive_count,
                 sent_at: Timestamp::UNIX_EPOCH + (message.sent - self.began),
                 not_before: message.not_before,
-                receipt: format!("r{}", state.receives),
+                receipt,
             });
         }
         (!batch.is_empty()).then_some(batch)
@@ -86,13 +186,13 @@ impl World {
     pub(crate) fn delete_all_but(&self, batch: &[Received], failed: &HashSet<String>) {
         let mut state = self.state();
         for message in batch.iter().filter(|m| !failed.contains(&m.message_id)) {
-            state.queue.retain(|stored| stored.receipt.as_ref() != Some(&message.receipt));
+            state.queue.delete(&message.receipt);
         }
     }
 
     fn remove(&self, message: &Received) {
         if self.send_may_fail().is_ok() {
-            self.state().queue.retain(|stored| stored.receipt.as_ref() != Some(&message.receipt));
+            self.state().queue.delete(&message.receipt);
         }
     }
 
@@ -112,11 +212,13 @@ impl Fifo for World {
         state.copies += 1;
         let key: usize = message.key.parse().unwrap();
         state.sent[key].was_copied = true;
-        if !state.queue.iter().any(|stored| stored.copied_from == Some(from)) {
+        if !state.queue.copied.contains(&from) {
             let group = state.sent[key].group;
             let mut copy = Stored::new(key, group, Instant::now());
             copy.id = 1_000_000 + state.copies as u64;
             copy.copied_from = Some(from);
+            let original = state.queue.by_receipt.get(&message.receipt);
+            copy.hops = original.map_or(0, |place| state.queue.messages[place].hops) + 1;
             copy.not_before = not_before;
             state.queue.push(copy);
         }
@@ -145,13 +247,17 @@ impl Fifo for World {
         Ok(())
     }
 
-    async fn hide(&self, receipts: &[String], wait: Duration) -> Result<(), QueueError> {
+    async fn hide(&self, waits: &[(String, Duration)]) -> Result<(), QueueError> {
         self.send_may_fail()?;
         let mut state = self.state();
-        for stored in &mut state.queue {
-            if stored.receipt.as_ref().is_some_and(|receipt| receipts.contains(receipt)) {
-                stored.visible_at = Instant::now() + wait;
-            }
+        let queue = &mut state.queue;
+        for (receipt, wait) in waits {
+            let Some(place) = queue.by_receipt.get(receipt).copied() else { continue };
+            let until = Instant::now() + *wait;
+            let received = queue.messages[&place].received;
+            assert!(until - received <= LONGEST_HIDDEN, "SQS refuses to hide a message for so long");
+            queue.land(place);
+            queue.take_off(place, until);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use enrich::{Processor, Times};
+use enrich::{Limit, Processor, Times};
 use jiff::Timestamp;
 use lead::Clock;
 use queue::{Ledger as _, MAX_ATTEMPTS, MemoryLedger, Received};
@@ -17,7 +17,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub(crate) use fifo::Stored;
+pub(crate) use fifo::{Queue, Stored};
 
 /// Of the queue, as deployed: six times the function's timeout.
 const VISIBILITY: Duration = Duration::from_secs(360);
@@ -80,6 +80,7 @@ pub(crate) struct World {
 #[expect(clippy::struct_excessive_bools, reason = "each is something that happened to it, or not")]
 pub(crate) struct Sent {
     group: u32,
+    at: Instant,
     behaviour: Behaviour,
     /// When each try began.
     tries: Vec<Instant>,
@@ -95,7 +96,7 @@ pub(crate) struct Sent {
 pub(crate) struct State {
     random: StdRng,
     sent: Vec<Sent>,
-    queue: Vec<Stored>,
+    queue: Queue,
     dlq: Vec<Stored>,
     receives: u64,
     copies: usize,
@@ -123,7 +124,7 @@ impl World {
         let state = State {
             random: StdRng::seed_from_u64(seed),
             sent: Vec::new(),
-            queue: Vec::new(),
+            queue: Queue::default(),
             dlq: Vec::new(),
             receives: 0,
             copies: 0,
@@ -153,6 +154,7 @@ impl World {
         let key = state.sent.len();
         state.sent.push(Sent {
             group,
+            at: Instant::now(),
             behaviour,
             tries: Vec::new(),
             waits_until: None,
@@ -169,13 +171,18 @@ impl World {
     pub(crate) async fn run(&self) -> usize {
         let clock = Arc::new(ModelClock(Instant::now()));
         let ledger = Arc::new(ledger::Outages(self.clone()));
-        let processor =
-            Processor::new(Arc::new(self.clone()), Arc::new(self.clone()), ledger, Arc::clone(&clock) as _);
+        let processor = Processor::new(
+            Arc::new(self.clone()),
+            Arc::new(self.clone()),
+            ledger,
+            Arc::clone(&clock) as _,
+            Limit::default(),
+        );
         let mut batches = 0;
         loop {
             self.keep_house(clock.as_ref()).await;
             let Some(batch) = self.receive() else {
-                let next = self.state().queue.iter().map(|m| m.visible_at).min();
+                let next = self.state().queue.next_at();
                 match next {
                     Some(at) => {
                         tokio::time::sleep_until(at.max(Instant::now() + Duration::from_millis(500))).await;
@@ -283,6 +290,11 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    #[allow(dead_code, reason = "not every test asks")]
+    pub(crate) fn receives(&self) -> u64 {
+        self.state().receives
     }
 
     pub(crate) fn copies(&self) -> usize {

@@ -19,6 +19,9 @@ pub async fn a_lease_that_runs_out_is_a_loss_and_no_attempt(harness: &impl Harne
     settle(&queue, &again, &retry(Duration::ZERO)).await;
     let again = receive_one(&queue, &event(1, 1)).await;
     assert_eq!((again.attempt, again.losses), (2, 1), "a settled lease is no loss");
+    settle(&queue, &again, &defer(Duration::ZERO)).await;
+    let again = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!((again.attempt, again.losses), (2, 0), "losses count in a row");
     done(&queue, &again).await;
     let next = receive_one(&queue, &event(1, 2)).await;
     assert_eq!((next.attempt, next.losses), (1, 0), "the counters are a message's own");

@@ -38,9 +38,11 @@ pub(super) const READ: &str = "
 pub(super) const EXTEND: &str = "
     UPDATE queue_group SET visible_at = $1 WHERE group_id = $2 AND lease = $3";
 
-/// Ends a lease: the message comes again at a given time, with more failed attempts or as many as before.
+/// Ends a lease: the message comes again at a given time, with more failed attempts or as many as before. A deferral, which adds
+/// none, ends the losses: they count in a row, or a message that waits for hours would be blamed for the deaths around it.
 pub(super) const RELEASE: &str = "
-    UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, lease = NULL
+    UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, lease = NULL,
+        losses = CASE WHEN $2 = 0 THEN 0 ELSE losses END
     WHERE group_id = $3 AND lease = $4";
 
 /// Ends a lease and moves on to the group's next message.

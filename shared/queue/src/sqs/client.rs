@@ -54,8 +54,8 @@ pub trait Fifo: Send + Sync + 'static {
         failure: &Failure,
     ) -> Result<(), QueueError>;
 
-    /// Hides messages for a while from now, by their receipts. Where a receipt is not good any more, nothing happens.
-    async fn hide(&self, receipts: &[String], wait: Duration) -> Result<(), QueueError>;
+    /// Hides messages, by their receipts, for so long from now each. Where a receipt is not good any more, nothing happens.
+    async fn hide(&self, waits: &[(String, Duration)]) -> Result<(), QueueError>;
 }
 
 /// A FIFO queue and its dead letter queue, as calls to SQS.
@@ -137,6 +137,20 @@ impl Sqs {
         Ok(Depth { messages: waiting + in_flight, in_flight, oldest_age: Duration::ZERO })
     }
 
+    /// After how many receives the queue's redrive policy takes a message away; none where it has no policy.
+    pub(super) async fn max_receive_count(&self) -> Result<Option<u32>, QueueError> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.queue_url)
+            .attribute_names(QueueAttributeName::RedrivePolicy)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let policy = answer.attributes.and_then(|mut all| all.remove(&QueueAttributeName::RedrivePolicy));
+        policy.map(|policy| max_receive_count_of(&policy)).transpose()
+    }
+
     /// Deletes a message that stands elsewhere now. Whoever answers Lambda for it has it deleted as well, but an answer
     /// may be lost.
     async fn remove(&self, message: &Received) {
@@ -216,14 +230,14 @@ impl Fifo for Sqs {
         Ok(())
     }
 
-    async fn hide(&self, receipts: &[String], wait: Duration) -> Result<(), QueueError> {
-        for some in receipts.chunks(10) {
+    async fn hide(&self, waits: &[(String, Duration)]) -> Result<(), QueueError> {
+        for some in waits.chunks(10) {
             let mut call = self.client.change_message_visibility_batch().queue_url(&self.queue_url);
-            for (index, receipt) in some.iter().enumerate() {
+            for (index, (receipt, wait)) in some.iter().enumerate() {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
                     .id(index.to_string())
                     .receipt_handle(receipt)
-                    .visibility_timeout(seconds(wait))
+                    .visibility_timeout(seconds(*wait))
                     .build();
                 call = call.entries(entry.map_err(QueueError::unavailable)?);
             }
@@ -231,6 +245,15 @@ impl Fifo for Sqs {
         }
         Ok(())
     }
+}
+
+/// `maxReceiveCount` of a redrive policy, which is a number or, in answers to older clients, a text.
+fn max_receive_count_of(policy: &str) -> Result<u32, QueueError> {
+    let policy: serde_json::Value = serde_json::from_str(policy).map_err(QueueError::unavailable)?;
+    let count = &policy["maxReceiveCount"];
+    let number = count.as_u64().or_else(|| count.as_str()?.parse().ok());
+    let number = number.and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| QueueError::unavailable("the queue's redrive policy has no maxReceiveCount"))
 }
 
 /// JSON without the two characters that SQS refuses and a person can type: U+FFFE and U+FFFF. The other refused ones,
@@ -293,6 +316,16 @@ mod tests {
         let json = escaped(serde_json::to_string(text).unwrap());
         assert!(!json.contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    }
+
+    #[test]
+    fn the_redrive_policys_count_is_a_number_or_a_text() {
+        let count = |policy: &str| max_receive_count_of(policy).ok();
+        assert_eq!(count(r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":20}"#), Some(20));
+        assert_eq!(count(r#"{"maxReceiveCount":"5"}"#), Some(5));
+        for wrong in ["", "{}", r#"{"maxReceiveCount":-1}"#, r#"{"maxReceiveCount":null}"#] {
+            assert_eq!(count(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -22,7 +22,8 @@ const BEGIN: &str = "
     RETURNING attempts, losses";
 
 const END: &str = "
-    UPDATE sqs_try SET attempts = attempts + $1, lease = NULL, touched_at = $2
+    UPDATE sqs_try SET attempts = attempts + $1, lease = NULL, touched_at = $2,
+        losses = CASE WHEN $1 = 0 THEN 0 ELSE losses END
     WHERE message_key = $3 AND lease = $4";
 
 const NOTE_SENT: &str = "

@@ -11,7 +11,8 @@ use crate::{Pause, QueueError};
 pub struct Tries {
     /// How often it failed.
     pub attempts: u32,
-    /// How often a try ended without a word, as when the process died.
+    /// How often a try ended without a word, as when the process died, since the last one that was deferred: a message that waits
+    /// for hours is not to blame for every process that died around it.
     pub losses: u32,
     /// Somebody is trying it now, or was and died.
     pub is_held: bool,

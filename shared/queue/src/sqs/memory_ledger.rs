@@ -74,7 +74,10 @@ impl Ledger for MemoryLedger {
             return Ok(false);
         };
         tries.is_held = false;
-        tries.attempts += u32::from(ended == Ended::Failed);
+        match ended {
+            Ended::Failed => tries.attempts += 1,
+            Ended::Deferred | Ended::Settled => tries.losses = 0,
+        }
         kept.seen.insert(key.to_owned(), now);
         if ended == Ended::Settled {
             kept.tries.remove(key);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Clock, Dependency, LeadEvent};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
-use super::COPY_AT_RECEIVE;
+use super::copy_at_receive;
 use crate::{
     Depth, Ended, Fifo as _, LeadQueue, Ledger, Message, Pause, QueueError, Receipt, Received, Restored,
     Sent, Settlement, Sqs,
@@ -42,7 +42,8 @@ pub struct SqsQueue {
     clock: Arc<dyn Clock>,
     visibility: Duration,
     resend_after: Option<Duration>,
-    has_redrive: bool,
+    /// After how many receives the queue takes a message away, once it was asked.
+    max_receive_count: OnceCell<Option<u32>>,
     /// What this handle has received and not settled, by receipt.
     held: Mutex<HashMap<String, Received>>,
     /// Whether anything waited, and when that was asked.
@@ -60,7 +61,7 @@ impl SqsQueue {
             clock,
             visibility,
             resend_after: None,
-            has_redrive: true,
+            max_receive_count: OnceCell::new(),
             held: Mutex::default(),
             waiting: Mutex::default(),
             has_news: Notify::new(),
@@ -73,13 +74,6 @@ impl SqsQueue {
     #[must_use]
     pub fn resending_after(mut self, span: Duration) -> Self {
         self.resend_after = Some(span.max(Duration::from_millis(1)));
-        self
-    }
-
-    /// For a queue without a redrive policy, which takes nothing away: nothing has to be copied, and all stays in order.
-    #[must_use]
-    pub fn without_redrive(mut self) -> Self {
-        self.has_redrive = false;
         self
     }
 
@@ -154,7 +148,11 @@ impl SqsQueue {
     /// Whether the redrive policy would soon take a message for its receives although it did not fail so often: each deferral
     /// is a receive as well. It is then replaced by a fresh copy before it is tried, so that its wait is over by then.
     async fn needs_copy(&self, message: &Received) -> Result<bool, QueueError> {
-        if !self.has_redrive || message.receive_count < COPY_AT_RECEIVE {
+        if message.receive_count < 2 {
+            return Ok(false); // the first receive is that of its first try
+        }
+        let max = *self.max_receive_count.get_or_try_init(|| self.sqs.max_receive_count()).await?;
+        if max.is_none_or(|max| message.receive_count < copy_at_receive(max)) {
             return Ok(false);
         }
         let tries = self.ledger.look(&[&message.key]).await?.get(&message.key).copied().unwrap_or_default();

@@ -29,6 +29,10 @@ async fn counts_failures_and_losses_and_neither_deferrals_nor_strangers(ledger: 
     ledger.begin("b", "5").await.unwrap();
     let known = ledger.look(&["a", "b", "c"]).await.unwrap();
     assert_eq!((known["a"], known["b"], known.get("c")), (tries(1, 1), tries(0, 0), None));
+    assert!(ledger.end("a", "4", Ended::Failed).await.unwrap());
+    assert_eq!(ledger.begin("a", "4").await.unwrap(), tries(2, 1));
+    assert!(ledger.end("a", "4", Ended::Deferred).await.unwrap());
+    assert_eq!(ledger.begin("a", "4").await.unwrap(), tries(2, 0), "losses count in a row");
     assert!(ledger.end("a", "4", Ended::Settled).await.unwrap());
     assert_eq!(ledger.begin("a", "6").await.unwrap(), tries(0, 0), "all is forgotten");
     ledger.forget("a").await.unwrap();

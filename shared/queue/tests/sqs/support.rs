@@ -10,8 +10,11 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use jiff::Timestamp;
 use lead::{CampaignId, Clock, EmailAddress, Lead, LeadEvent, SystemClock};
 use queue::conformance::Harness;
-use queue::{LeadQueue, MAX_RECEIVE_COUNT, MemoryLedger, Sqs, SqsClient, SqsQueue};
+use queue::{LeadQueue, MemoryLedger, Sqs, SqsClient, SqsQueue};
 use runtime::Variables;
+
+/// Of the queues with a redrive policy, whose count a worker asks for.
+const MAX_RECEIVE_COUNT: u32 = 5;
 
 /// Long enough for a slow machine, and a test of what runs out waits for it.
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(10);
@@ -21,7 +24,6 @@ pub(crate) struct Fixture {
     ledger: MemoryLedger,
     queue_url: String,
     dlq_url: String,
-    has_redrive: bool,
 }
 
 impl Fixture {
@@ -35,7 +37,7 @@ impl Fixture {
         Self::create(false, &[(Attribute::MaximumMessageSize, bytes.to_string())]).await
     }
 
-    /// A queue as it is deployed.
+    /// A queue that takes a message away after [`MAX_RECEIVE_COUNT`] receives.
     pub(crate) async fn with_redrive() -> Self {
         Self::create(true, &[]).await
     }
@@ -60,7 +62,7 @@ impl Fixture {
         let dlq_url = create_queue(&client, &format!("{name}-dlq.fifo"), None, &[]).await;
         let redrive = if has_redrive { Some(queue_arn(&client, &dlq_url).await) } else { None };
         let queue_url = create_queue(&client, &format!("{name}.fifo"), redrive, attributes).await;
-        Self { client, ledger: MemoryLedger::new(Arc::new(SystemClock)), queue_url, dlq_url, has_redrive }
+        Self { client, ledger: MemoryLedger::new(Arc::new(SystemClock)), queue_url, dlq_url }
     }
 
     pub(crate) fn queue(&self) -> SqsQueue {
@@ -89,8 +91,7 @@ impl Fixture {
     }
 
     fn queue_on(&self, client: SqsClient, ledger: MemoryLedger, clock: Arc<dyn Clock>) -> SqsQueue {
-        let queue = SqsQueue::new(self.sqs_on(client), Arc::new(ledger), clock, VISIBILITY);
-        if self.has_redrive { queue } else { queue.without_redrive() }
+        SqsQueue::new(self.sqs_on(client), Arc::new(ledger), clock, VISIBILITY)
     }
 
     /// The attributes and the body of each message on the dead letter queue.

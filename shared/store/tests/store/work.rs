@@ -154,6 +154,41 @@ async fn a_failed_attempt_is_kept_until_the_next_one_begins(fixture: Fixture) {
     assert_eq!((working.status, working.failure), (LeadStatus::Processing, None));
 }
 
+async fn the_trail_says_once_an_hour_that_a_limit_is_full(fixture: Fixture) {
+    let store = fixture.store().await;
+    let event = event("ann", "a", 0);
+    let wait = Some(Duration::from_secs(30));
+    let crm = || Dependency::new("crm.mock");
+    let of_all = Failure::deferral(crm(), "crm_rate_limit", "full", wait).ending_by_itself();
+    let of_account =
+        Failure { dependency: None, ..Failure::deferral(crm(), "account_rate_limit", "full", wait) };
+    let away = Failure::deferral(crm(), "crm_outage", "away", wait);
+    let defer = async |failure: &Failure| {
+        begin(&store, &event).await;
+        store.record_retry(&event, 1, failure, Duration::from_secs(30), true).await.unwrap();
+        let waiting = lead(&store, &event.lead_id).await;
+        assert_eq!((waiting.status, waiting.failure.as_ref()), (LeadStatus::Retrying, Some(failure)));
+    };
+    let length = async || audit(&store, &event.lead_id).await.len();
+    for _ in 0..20 {
+        defer(&of_all).await;
+        fixture.clock.advance(Duration::from_mins(1));
+    }
+    let first = [AuditKind::Accepted, AuditKind::Started, AuditKind::Deferred];
+    assert_eq!(kinds(&store, &event.lead_id).await, first);
+    defer(&of_account).await;
+    assert_eq!(length().await, 4, "another reason");
+    fixture.clock.advance(Duration::from_hours(1));
+    defer(&of_account).await;
+    assert_eq!(length().await, 5, "another hour");
+    // Outages are looked up in the trail.
+    defer(&away).await;
+    defer(&away).await;
+    assert_eq!(length().await, 8, "deferred, started, deferred");
+    defer(&of_account).await;
+    assert_eq!(length().await, 10, "after an outage it is begun anew");
+}
+
 async fn a_failure_that_comes_after_the_end_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -222,6 +257,7 @@ on_both!(
     the_end_of_an_older_delivery_does_not_settle_the_newer_one,
     a_held_lead_says_so,
     a_failed_attempt_is_kept_until_the_next_one_begins,
+    the_trail_says_once_an_hour_that_a_limit_is_full,
     a_failure_that_comes_after_the_end_changes_nothing,
     what_fails_before_it_was_ever_accepted_is_a_lead_all_the_same,
     a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_nothing,
