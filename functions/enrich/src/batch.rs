@@ -1,18 +1,20 @@
 //! One batch, from its receive to the answer.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+mod state;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 use lead::{Clock, Failure, FailureClass};
 use queue::{
-    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Received, Settlement, Tries,
+    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Received, Settlement,
     settle_counted,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
+use self::state::{Batch, Pause, groups};
 use crate::backlog::{self, Limit};
 use crate::in_time::InTime;
 use crate::panic::caught;
@@ -36,30 +38,6 @@ pub struct Processor {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     limit: Limit,
-}
-
-/// What all of a batch's messages share.
-struct Batch {
-    tries: HashMap<String, Tries>,
-    /// No work goes on after this.
-    until: Instant,
-    /// No work begins after this: what begins has at least half of the time.
-    begin_until: Instant,
-    /// Set once no more work is to begin.
-    paused: Mutex<Option<Pause>>,
-    /// The SQS ids of what does not come again. All else does.
-    settled: Mutex<HashSet<String>>,
-    /// Receipts of what comes again, and how long they are to be hidden.
-    hidden: Mutex<Vec<(String, Duration)>>,
-}
-
-/// Why no more work of a batch begins.
-#[derive(Clone, Copy)]
-enum Pause {
-    /// A dependency is away, and asked us to wait so long.
-    Away(Duration),
-    /// A limit on all leads is full for so long.
-    AtLimit(Duration),
 }
 
 /// Until when a batch may take. Whatever was done before, such as making connections, has already taken from it.
@@ -97,19 +75,11 @@ impl Processor {
     /// of all that are not settled by then.
     pub async fn process(&self, messages: Vec<Received>, times: Times) -> Vec<String> {
         let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
-        let now = Instant::now();
-        let mut batch = Batch {
-            tries: HashMap::new(),
-            until: times.work_until,
-            begin_until: now + times.work_until.saturating_duration_since(now) / 2,
-            paused: Mutex::default(),
-            settled: Mutex::default(),
-            hidden: Mutex::default(),
-        };
+        let mut batch = Batch::new(times);
         if timeout_at(times.answer_by, self.process_all(&mut batch, messages)).await.is_err() {
             tracing::error!("the time is over: whatever is not settled comes again");
         }
-        let settled = batch.settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let settled = batch.into_settled();
         ids.into_iter().filter(|id| !settled.contains(id)).collect()
     }
 
@@ -122,8 +92,7 @@ impl Processor {
         } else {
             self.look_and_work(batch, messages).await;
         }
-        let hidden = std::mem::take(&mut *batch.hidden.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Err(error) = self.fifo.hide(&hidden).await {
+        if let Err(error) = self.fifo.hide(&batch.take_hidden()).await {
             tracing::warn!(%error, "messages come again after the queue's visibility timeout, not their own wait");
         }
     }
@@ -384,45 +353,6 @@ impl Processor {
         }
         copied.is_ok()
     }
-}
-
-impl Batch {
-    /// How often a message was tried, as known at the beginning of the batch.
-    fn spent(&self, message: &Received) -> u32 {
-        let tries = self.tries.get(&message.key).copied().unwrap_or_default();
-        tries.attempts.saturating_add(tries.losses).saturating_add(u32::from(tries.is_held))
-    }
-
-    fn pause(&self, pause: Pause) {
-        *self.paused.lock().unwrap_or_else(PoisonError::into_inner) = Some(pause);
-    }
-
-    fn is_paused(&self) -> Option<Pause> {
-        *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Before its end is noted, which may take for ever: the message is done with.
-    fn settle(&self, message: &Received) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.insert(message.message_id.clone());
-    }
-
-    fn comes_again(&self, message: &Received, wait: Duration) {
-        let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
-        hidden.push((message.receipt.clone(), wait));
-    }
-}
-
-/// The messages of each group, in order; the groups in the order of their first messages.
-fn groups(messages: Vec<Received>) -> Vec<Vec<Received>> {
-    let mut groups: Vec<Vec<Received>> = Vec::new();
-    for message in messages {
-        match groups.iter_mut().find(|group| group[0].group == message.group) {
-            Some(group) => group.push(message),
-            None => groups.push(vec![message]),
-        }
-    }
-    groups
 }
 
 fn count(outcome: &'static str) {
