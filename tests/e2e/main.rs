@@ -21,3 +21,4 @@ mod returns;
 mod salesforce;
 mod sqs;
 mod support;
+mod traces;
