@@ -53,6 +53,10 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     runtime::log_panics();
     #[cfg(feature = "otlp")]
     let traces = crate::otlp::Export::start(&Variables::of_process())?;
+    #[cfg(not(feature = "otlp"))]
+    if Variables::of_process().text("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT: this build exports no traces");
+    }
     let metrics = runtime::init_metrics();
     // From here on: a signal that comes while everything is put together is not lost.
     let mut signals = StopSignals::listen()?;
