@@ -4,6 +4,8 @@ mod app;
 mod args;
 mod aws;
 mod command;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 mod serve;
 mod sink;

@@ -21,3 +21,5 @@ mod returns;
 mod salesforce;
 mod sqs;
 mod support;
+#[cfg(feature = "otlp")]
+mod traces;

@@ -16,6 +16,7 @@ use ingest::LeadSink;
 use queue::{Spool, Worker};
 use runtime::{Config, QueueKind, Variables};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::connections::{Bounds, serve};
@@ -50,6 +51,12 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let config = config.listening_on(listen)?;
     runtime::init_logs(&Variables::of_process(), config.log_format, std::io::stderr)?;
     runtime::log_panics();
+    #[cfg(feature = "otlp")]
+    let traces = crate::otlp::Export::start(&Variables::of_process())?;
+    #[cfg(not(feature = "otlp"))]
+    if Variables::of_process().text("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT: this build exports no traces");
+    }
     let metrics = runtime::init_metrics();
     // From here on: a signal that comes while everything is put together is not lost.
     let mut signals = StopSignals::listen()?;
@@ -87,25 +94,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     };
     let mut router = api::router(state);
     if !options.worker_only {
-        let sink: Arc<dyn LeadSink> = match config.queue {
-            QueueKind::Database => {
-                Arc::new(DatabaseSink { store: app.store.clone(), clock: Arc::clone(&app.clock), waker })
-            }
-            QueueKind::Redis | QueueKind::Sqs => {
-                let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
-                let folder =
-                    SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
-                let draining = keep_drained(
-                    spool.clone(),
-                    folder,
-                    Arc::clone(&app.queue),
-                    app.store.clone(),
-                    shutdown.clone(),
-                );
-                tasks.spawn("the spool's sender", draining);
-                Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker))
-            }
-        };
+        let sink = sink(&config, &app, waker, &mut tasks, &shutdown)?;
         router = router.merge(webhook(&config, &app, sink)?);
     }
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
@@ -141,9 +130,41 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     }
     // What still holds a connection was given up above.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.store.database().close()).await;
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
     if let Some(task) = ended_by_itself {
         anyhow::bail!("{task} ended by itself; the log says where");
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where accepted leads go.
+fn sink(
+    config: &Config,
+    app: &App,
+    waker: Arc<Notify>,
+    tasks: &mut Tasks,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Arc<dyn LeadSink>> {
+    match config.queue {
+        QueueKind::Database => {
+            Ok(Arc::new(DatabaseSink { store: app.store.clone(), clock: Arc::clone(&app.clock), waker }))
+        }
+        QueueKind::Redis | QueueKind::Sqs => {
+            let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
+            let folder = SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
+            let draining = keep_drained(
+                spool.clone(),
+                folder,
+                Arc::clone(&app.queue),
+                app.store.clone(),
+                shutdown.clone(),
+            );
+            tasks.spawn("the spool's sender", draining);
+            Ok(Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker)))
+        }
+    }
 }

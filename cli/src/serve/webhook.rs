@@ -5,10 +5,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::post;
+use http::HeaderMap;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ingest::{Ingest, LeadSink, Unread};
 use intake::{Authenticator, MAX_BODY_BYTES};
+use lead::TraceContext;
 use runtime::Config;
+use trace::Span;
 
 use crate::app::App;
 
@@ -34,16 +37,36 @@ pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> an
 }
 
 async fn take_in(ingest: &Ingest, request: Request, limit: Duration) -> http::Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     if let Some(refusal) = ingest.refuse_head(&parts.headers) {
         discard(body).await;
         return refusal.map(Body::from);
     }
-    let answer = match read(body, limit).await {
-        Ok(body) => ingest.handle(http::Request::from_parts(parts, body)).await,
-        Err(why) => ingest.refuse_unread(why),
-    };
-    answer.map(Body::from)
+    let span = Span::server("POST /leads", sent_context(&parts.headers))
+        .with("http.request.method", "POST")
+        .with("http.route", "/leads");
+    span.run(async {
+        if let Some(context) = trace::current() {
+            parts.extensions.insert(context);
+        }
+        let answer = match read(body, limit).await {
+            Ok(body) => ingest.handle(http::Request::from_parts(parts, body)).await,
+            Err(why) => ingest.refuse_unread(why),
+        };
+        trace::note("http.response.status_code", answer.status().as_u16());
+        if answer.status().is_server_error() {
+            trace::fail(answer.status().as_str().to_owned());
+        }
+        answer.map(Body::from)
+    })
+    .await
+}
+
+/// The context that a request came with. Several are none, as W3C says of a header that cannot be read.
+fn sent_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut sent = headers.get_all("traceparent").iter();
+    let (Some(only), None) = (sent.next(), sent.next()) else { return None };
+    only.to_str().ok()?.parse().ok()
 }
 
 /// Reads a body for a moment and keeps nothing of it. A client that sends its body before it looks at the answer would
@@ -79,6 +102,17 @@ mod tests {
     async fn read_of(chunks: Vec<Result<Vec<u8>, std::io::Error>>) -> Result<usize, Unread> {
         let body = Body::from_stream(futures::stream::iter(chunks));
         read(body, Duration::from_secs(30)).await.map(|body| body.len())
+    }
+
+    #[test]
+    fn one_traceparent_is_read_and_several_are_none() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut headers = HeaderMap::new();
+        assert_eq!(sent_context(&headers), None);
+        headers.insert("traceparent", text.parse().unwrap());
+        assert_eq!(sent_context(&headers), text.parse().ok());
+        headers.append("traceparent", text.parse().unwrap());
+        assert_eq!(sent_context(&headers), None);
     }
 
     #[tokio::test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use cloud::{Cloud, ends_at};
+use cloud::{Cloud, XRay, ends_at};
 use enrich::{Limit, Processor, Times, Trouble, Unreachable, received};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use lead::SystemClock;
 use queue::Sqs;
+use runtime::Variables;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// What recording, moving and answering may take after the work has stopped.
@@ -24,6 +25,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let cloud = Cloud::start()?;
+    XRay::start(&Variables::of_process());
     let sqs = cloud.sqs()?;
     let limit = Limit::default();
     // What is wrong with the configuration shows at the deployment, and a first batch finds the connection made.

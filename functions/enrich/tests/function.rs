@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use std::collections::HashSet;
+use std::net::UdpSocket;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use database::testing::TestDatabase;
 use e2e::{Emulator, Function};
-use lead::LeadStatus;
+use lead::{LeadEvent, LeadStatus, TraceContext};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -16,9 +18,14 @@ fn sample() -> Value {
 }
 
 fn start(database: &str) -> Function {
+    start_with(database, &[])
+}
+
+fn start_with(database: &str, more: &[(&str, &str)]) -> Function {
     let emulator = Emulator::shared().unwrap();
     let (queue, letters) = (emulator.create_queue().unwrap(), emulator.create_queue().unwrap());
-    let variables = [("DATABASE_URL", database), ("QUEUE_URL", &queue), ("DLQ_URL", &letters)];
+    let mut variables = vec![("DATABASE_URL", database), ("QUEUE_URL", &queue), ("DLQ_URL", &letters)];
+    variables.extend(more);
     Function::start(env!("CARGO_BIN_EXE_enrich"), &variables).unwrap()
 }
 
@@ -61,6 +68,67 @@ fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
         assert_eq!(request["xrayTraceId"], Function::TRACE, "{line}");
     }
     assert!(!logs.contains("revenueflow_lead_wait_seconds"), "nothing waits: {logs}");
+}
+
+/// The documents that a daemon has received. All are there once the function has answered.
+fn documents(daemon: &UdpSocket) -> Vec<Value> {
+    let mut packet = vec![0; 64 << 10];
+    let mut documents = Vec::new();
+    daemon.set_nonblocking(true).unwrap();
+    while let Ok(length) = daemon.recv(&mut packet) {
+        let text = std::str::from_utf8(&packet[..length]).unwrap();
+        for personal in ["fintech", "shop.example", "Ann", "VP Engineering"] {
+            assert!(!text.contains(personal), "{personal}: {text}");
+        }
+        let document = text.strip_prefix("{\"format\": \"json\", \"version\": 1}\n").unwrap();
+        documents.push(serde_json::from_str(document).unwrap());
+    }
+    documents
+}
+
+#[test]
+fn each_message_is_a_segment_of_its_own_leads_trace() {
+    let runtime = Runtime::new().unwrap();
+    let database = runtime.block_on(TestDatabase::postgres());
+    let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = daemon.local_addr().unwrap().to_string();
+    let function = start_with(database.url(), &[("AWS_XRAY_DAEMON_ADDRESS", &address)]);
+    let trace = TraceContext::from_xray(Function::TRACE).unwrap();
+    let mut batch = sample();
+    let mut of_the_lead = 0;
+    let lead = batch["Records"][0]["attributes"]["MessageGroupId"].clone();
+    for record in batch["Records"].as_array_mut().unwrap() {
+        let mut event: LeadEvent = serde_json::from_str(record["body"].as_str().unwrap()).unwrap();
+        let is_sampled = record["attributes"]["MessageGroupId"] == lead;
+        of_the_lead += usize::from(is_sampled);
+        event.traceparent = if is_sampled { Some(trace) } else { TraceContext::new(7, 8, false) };
+        record["body"] = json!(json!(event).to_string());
+    }
+    let before = seconds_now();
+    assert_eq!(function.invoke(&batch).unwrap(), json!({ "batchItemFailures": [] }));
+    let documents = documents(&daemon);
+    assert!(documents.iter().all(|document| document["trace_id"] == trace.xray_trace_id()), "{documents:#?}");
+    let (subsegments, segments): (Vec<_>, Vec<_>) =
+        documents.iter().partition(|document| document["type"] == "subsegment");
+    assert_eq!(segments.len(), of_the_lead, "one for each message of the sampled lead");
+    for segment in &segments {
+        assert_eq!(segment["parent_id"], trace.span_id_text(), "the segment of the function that took it in");
+        assert_eq!(segment["annotations"]["lead_id"], lead);
+    }
+    let ids: HashSet<_> = documents.iter().map(|document| document["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), documents.len());
+    assert!(subsegments.iter().any(|part| part["name"] == "analysis"), "{subsegments:#?}");
+    assert!(subsegments.iter().all(|part| ids.contains(part["parent_id"].as_str().unwrap())));
+    for document in &documents {
+        let time = |name: &str| document[name].as_f64().unwrap();
+        assert!(before <= time("start_time") && time("start_time") <= time("end_time"), "{document}");
+        assert!(time("end_time") <= seconds_now() + 1.0, "{document}");
+    }
+}
+
+fn seconds_now() -> f64 {
+    // As coarse as the documents, which are to the microsecond.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64().floor()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use intake::{Authenticator, MAX_BODY_BYTES, Proof, parse_webhook};
-use lead::{Arrival, Clock, FieldNote, LeadEvent};
+use lead::{Arrival, Clock, FieldNote, LeadEvent, TraceContext};
 
 use crate::outcome::{Outcome, Unread};
 use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
@@ -26,7 +26,8 @@ impl Ingest {
         Self { authenticator, sink, clock }
     }
 
-    /// Answers one request, whatever it holds. The path is the caller's matter.
+    /// Answers one request, whatever it holds. The path is the caller's matter. The lead becomes part of the trace that the
+    /// request's extensions hold as a [`TraceContext`]; the request's own headers are not asked for one.
     ///
     /// The caller reads the body, so it has to stop reading a little after [`MAX_BODY_BYTES`].
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
@@ -70,7 +71,8 @@ impl Ingest {
         match parse_webhook(body, Some(headers)) {
             Ok(parsed) => {
                 count(&parsed.notes);
-                let event = LeadEvent::new(parsed.lead, now).with_notes(parsed.notes);
+                let trace = request.extensions().get::<TraceContext>().copied();
+                let event = LeadEvent::new(parsed.lead, now).with_notes(parsed.notes).traced(trace);
                 self.accept(&match proof {
                     Proof::Signature(id) => event.arriving(Arrival::webhook(id.as_str())),
                     Proof::None | Proof::Token => event,

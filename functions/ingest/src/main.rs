@@ -8,7 +8,8 @@ mod function;
 use std::sync::Arc;
 
 use function::{CloudSink, Door};
-use lambda_http::{Body, Error, Request, Response, service_fn};
+use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
+use lead::TraceContext;
 use runtime::aws::{aws_config, init_embedded_metrics};
 use runtime::{LogFormat, Variables};
 
@@ -22,7 +23,14 @@ async fn main() -> Result<(), Error> {
     let sink = Arc::new(CloudSink::new(&variables, &aws)?);
     let door = Door::new(&variables, &aws, sink)?;
     lambda_http::run(service_fn(async |request: Request| {
-        let answer = door.answer(request.map(|body| body.to_vec().into())).await;
+        // Lambda's own trace, never the sender's: API Gateway decides what is sampled.
+        let xray = request.lambda_context_ref().and_then(|context| context.xray_trace_id.as_deref());
+        let trace = xray.and_then(TraceContext::from_xray);
+        let mut request = request.map(|body| body.to_vec().into());
+        if let Some(trace) = trace {
+            request.extensions_mut().insert(trace);
+        }
+        let answer = door.answer(request).await;
         metrics.flush();
         let (head, body) = answer.into_parts();
         let body = String::from_utf8(body.into()).expect("every answer is JSON");

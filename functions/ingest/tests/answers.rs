@@ -5,7 +5,7 @@ mod support;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
 use intake::MAX_BODY_BYTES;
-use lead::{Clock as _, ManualClock};
+use lead::{Clock as _, ManualClock, TraceContext};
 use serde_json::json;
 use support::{Fault, Fixture, json, request, signed};
 
@@ -25,6 +25,22 @@ async fn a_lead_is_durable_before_it_is_acknowledged() {
     assert!(event.is_consistent());
     assert_eq!(event.lead_id.as_str(), LEAD_ID);
     assert_eq!(event.received_at, ManualClock::default().now());
+}
+
+#[tokio::test]
+async fn a_lead_is_part_of_the_trace_that_its_server_says() {
+    let fixture = Fixture::new(Fault::None);
+    let foreign = HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let mut request = request(LEAD);
+    request.headers_mut().insert("traceparent", foreign.clone());
+    fixture.send(request).await;
+    assert_eq!(fixture.accepted()[0].traceparent, None, "not what any sender says");
+    let fixture = Fixture::new(Fault::None);
+    let mut request = support::request(LEAD);
+    request.headers_mut().insert("traceparent", foreign);
+    request.extensions_mut().insert(TraceContext::new(1, 2, true).unwrap());
+    fixture.send(request).await;
+    assert_eq!(fixture.accepted()[0].traceparent, TraceContext::new(1, 2, true));
 }
 
 #[tokio::test]

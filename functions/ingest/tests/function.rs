@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::{Emulator, Function, eventually};
-use lead::LeadEvent;
+use lead::{LeadEvent, TraceContext};
 use serde_json::Value;
 
 /// printf 'ann@fintech.example:spring-demo' | sha256sum
@@ -85,6 +85,8 @@ fn a_lead_is_on_the_queue_whichever_way_it_came() {
     let event = &events[0];
     assert!(events.iter().all(|other| other.content_hash == event.content_hash));
     assert!(event.is_consistent());
+    let trace = TraceContext::from_xray(Function::TRACE);
+    assert!(trace.is_some() && events.iter().all(|event| event.traceparent == trace), "Lambda's own trace");
     assert_eq!(messages[0]["Attributes"]["MessageGroupId"], LEAD_ID);
     assert_eq!(messages[0]["Attributes"]["MessageDeduplicationId"], event.delivery_id().as_str());
     assert_eq!(world.emulator.objects(&world.bucket).unwrap(), Vec::<String>::new());
@@ -104,6 +106,7 @@ fn what_the_queue_refuses_is_kept_in_the_bucket_and_acknowledged() {
     let [key] = &world.emulator.objects(&world.bucket).unwrap()[..] else { panic!("one object") };
     let event: LeadEvent = serde_json::from_str(&world.object(key)).unwrap();
     assert_eq!((event.lead_id.as_str(), event.is_consistent()), (LEAD_ID, true));
+    assert_eq!(event.traceparent, TraceContext::from_xray(Function::TRACE));
     assert_eq!(*key, format!("leads/{}.json", event.delivery_id()));
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use lead::{Clock, Dependency, Failure, FailureClass};
+use trace::Span;
 
 use crate::codes;
 use crate::models::Model;
@@ -94,7 +95,7 @@ impl ModelAnalyst {
             }
         };
         let started = Instant::now();
-        let asked = self.service.ask(question).await;
+        let asked = self.call(question).await;
         let took = started.elapsed();
         let cost_microusd = self.spent(&asked, worst);
         self.settle(hold, cost_microusd).await;
@@ -131,6 +132,27 @@ impl ModelAnalyst {
             None => Ok(analysis),
             Some(failure) => Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) }),
         }
+    }
+
+    /// The call itself, as a span by OpenTelemetry's conventions for generative AI: names and numbers, never what was asked or
+    /// answered.
+    async fn call(&self, question: &Question) -> Result<Reply, Failure> {
+        let span = Span::client(format!("chat {}", self.model.id))
+            .with("gen_ai.operation.name", "chat")
+            .with("gen_ai.provider.name", self.service.provider())
+            .with("gen_ai.request.model", self.model.id.clone());
+        let call = async {
+            let reply = self.service.ask(question).await?;
+            if let Some(tokens) = &reply.tokens {
+                trace::note("gen_ai.usage.input_tokens", tokens.read());
+                trace::note("gen_ai.usage.output_tokens", tokens.output);
+            }
+            if let Some(model) = &reply.model {
+                trace::note("gen_ai.response.model", model.clone());
+            }
+            Ok(reply)
+        };
+        span.try_run(call).await
     }
 
     async fn pass(&self) -> Result<Option<Passage>, Failure> {

@@ -11,6 +11,7 @@ mod mapping;
 mod overflow;
 mod parts;
 mod refused;
+mod xray;
 
 pub use alerts::Alerts;
 pub use deadline::ends_at;
@@ -18,3 +19,4 @@ pub use mapping::Mapping;
 pub use overflow::{Overflow, OverflowObject};
 pub use parts::{Cloud, Parts};
 pub use refused::Refused;
+pub use xray::XRay;

@@ -1,7 +1,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Arrival, ContentHash, DeliveryId, FieldNote, Lead, LeadId};
+use crate::{Arrival, ContentHash, DeliveryId, FieldNote, Lead, LeadId, TraceContext, trace};
 
 /// The version of [`LeadEvent`]'s wire format. A reader refuses any other.
 pub const EVENT_VERSION: u32 = 1;
@@ -26,6 +26,11 @@ pub struct LeadEvent {
     /// differ only here are the same. Absent in events of older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<FieldNote>,
+    /// The span in which the webhook was accepted. Not part of the content or of any id. Absent in events of older versions
+    /// and in those that are rebuilt from the database, which begin a trace of their own; one that is malformed is read as
+    /// absent.
+    #[serde(default, deserialize_with = "trace::lenient", skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
 }
 
 impl LeadEvent {
@@ -39,6 +44,7 @@ impl LeadEvent {
             arrival: Arrival::Time,
             lead,
             notes: Vec::new(),
+            traceparent: None,
         }
     }
 
@@ -46,6 +52,12 @@ impl LeadEvent {
     #[must_use]
     pub fn with_notes(self, notes: Vec<FieldNote>) -> Self {
         Self { notes, ..self }
+    }
+
+    /// The same event as part of a trace.
+    #[must_use]
+    pub fn traced(self, traceparent: Option<TraceContext>) -> Self {
+        Self { traceparent, ..self }
     }
 
     /// The same event, identified otherwise.
@@ -94,6 +106,36 @@ mod tests {
             !serde_json::to_string(&plain).unwrap().contains("notes"),
             "older readers see what they know"
         );
+    }
+
+    #[test]
+    fn a_trace_travels_and_changes_no_id() {
+        let plain = event("ann@example.com");
+        let context = TraceContext::new(1, 2, true);
+        let traced = plain.clone().traced(context);
+        assert_eq!(
+            (traced.delivery_id(), &traced.content_hash, &traced.lead_id),
+            (plain.delivery_id(), &plain.content_hash, &plain.lead_id)
+        );
+        let json = serde_json::to_value(&traced).unwrap();
+        assert_eq!(json["traceparent"], "00-00000000000000000000000000000001-0000000000000002-01");
+        let read: LeadEvent = serde_json::from_value(json).unwrap();
+        assert!(read.is_consistent());
+        assert_eq!(read.traceparent, context);
+        assert!(!serde_json::to_string(&plain).unwrap().contains("traceparent"));
+    }
+
+    #[test]
+    fn a_malformed_trace_of_a_message_costs_no_lead() {
+        let plain = event("ann@example.com");
+        for wrong in ["x".into(), "".into(), 5.into(), serde_json::Value::Null, serde_json::json!({"a": [1]})]
+        {
+            let mut json = serde_json::to_value(&plain).unwrap();
+            json["traceparent"] = wrong;
+            let read: LeadEvent = serde_json::from_str(&json.to_string()).unwrap();
+            assert!(read.is_consistent());
+            assert_eq!(read, plain, "{json}");
+        }
     }
 
     #[test]

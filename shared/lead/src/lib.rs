@@ -7,6 +7,7 @@
 //! - [`LeadId`] identifies a lead for ever, [`DeliveryId`] one accepted content of it.
 //! - [`FieldNote`] says which field of an accepted lead was dropped or cut.
 //! - [`Failure`] says how every failure in the system is to be treated.
+//! - [`TraceContext`] is the trace that a delivery belongs to.
 //! - [`text`] cleans texts of characters that cannot be seen.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
@@ -25,6 +26,7 @@ mod personal;
 mod record;
 mod status;
 pub mod text;
+mod trace;
 
 pub use arrival::{Arrival, ArrivalError};
 pub use campaign::{CampaignId, CampaignIdError};
@@ -39,3 +41,4 @@ pub use note::{FieldIssue, FieldNote};
 pub use personal::Personal;
 pub use record::Lead;
 pub use status::LeadStatus;
+pub use trace::{TraceContext, TraceContextError};

@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use lead::{Dependency, Failure};
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, Method, Request, RequestBuilder};
+use trace::Span;
 use url::Url;
 
 use crate::Reply;
@@ -74,12 +76,38 @@ impl Http {
         self.client.request(method, url)
     }
 
-    /// Sends a request and reads the whole answer. Whatever the status is, it is an answer.
+    /// Sends a request and reads the whole answer. Whatever the status is, it is an answer. A call for a lead carries the lead's
+    /// `traceparent`, and nothing else of its trace.
     ///
     /// Fails as transient where there is none: `http_timeout`, `http_connect` (nothing was sent), `http_reply_lost` (what was
     /// asked for may have happened), `http_reply_too_large`.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
-        let mut answer = request.send().await.map_err(|error| self.failure(&error))?;
+        let (client, request) = request.build_split();
+        let request = request.map_err(|error| self.failure(&error))?;
+        let url = request.url();
+        // By OpenTelemetry's conventions for HTTP, without the path and the query: they may name a person.
+        let span = Span::client(request.method().as_str().to_owned())
+            .with("http.request.method", request.method().as_str().to_owned())
+            .with("server.address", url.host_str().unwrap_or_default().to_owned())
+            .with("server.port", url.port_or_known_default().unwrap_or_default())
+            .with("peer.service", self.dependency.as_str().to_owned());
+        let exchange = async {
+            let reply = self.exchange(&client, request).await?;
+            trace::note("http.response.status_code", reply.status.as_u16());
+            if reply.status.is_client_error() || reply.status.is_server_error() {
+                trace::fail(reply.status.as_str().to_owned());
+            }
+            Ok(reply)
+        };
+        span.try_run(exchange).await
+    }
+
+    async fn exchange(&self, client: &Client, mut request: Request) -> Result<Reply, Failure> {
+        let context = trace::current().map(|context| HeaderValue::try_from(context.to_string()));
+        if let Some(Ok(context)) = context {
+            request.headers_mut().insert("traceparent", context);
+        }
+        let mut answer = client.execute(request).await.map_err(|error| self.failure(&error))?;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.failure(&error))? {
@@ -114,7 +142,7 @@ impl Http {
 
 #[cfg(test)]
 mod tests {
-    use lead::FailureClass;
+    use lead::{FailureClass, TraceContext};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -139,6 +167,42 @@ mod tests {
         let settings = HttpSettings { max_body: 10, ..HttpSettings::default() };
         let http = Http::new(Dependency::new("crm.test"), settings).unwrap();
         http.send(http.request(Method::GET, url.parse().unwrap())).await
+    }
+
+    /// What a server was asked that redirects.
+    async fn asked(context: Option<TraceContext>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/leads", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = connection.read(&mut request).await.unwrap();
+            let answer =
+                "HTTP/1.1 307 Elsewhere\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+            connection.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request[..length].to_vec()).unwrap()
+        });
+        let call = async { send(&url).await.unwrap().status };
+        let status = match context {
+            Some(context) => Span::consumer("lead", Some(context)).run(call).await,
+            None => call.await,
+        };
+        assert_eq!(status, 307, "no redirect is followed");
+        server.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_for_a_lead_carries_its_traceparent() {
+        let context = TraceContext::new(1, 2, false);
+        let asked_for_lead = asked(context).await;
+        assert_eq!(asked_for_lead.matches("traceparent").count(), 1);
+        assert!(
+            asked_for_lead
+                .contains("traceparent: 00-00000000000000000000000000000001-0000000000000002-00\r\n"),
+            "{asked_for_lead}"
+        );
+        assert!(!asked_for_lead.contains("tracestate") && !asked_for_lead.contains("baggage"));
+        assert!(!asked(None).await.contains("traceparent"), "a probe is for no lead");
     }
 
     #[tokio::test]

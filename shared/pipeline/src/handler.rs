@@ -8,6 +8,7 @@ use lead::{Arrival, Failure, LeadEvent, Stage};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
+use trace::Span;
 
 use crate::permission::{Denied, Permission};
 use crate::plan::{self, Rejected};
@@ -17,33 +18,12 @@ use crate::{Pipeline, judge};
 impl LeadHandler for Pipeline {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
         let event = read(message)?;
-        if message.redriven && self.store.reopen_given_up(&event, "redrive").await? {
-            tracing::info!("it was given up, and somebody has put it back into the queue");
-        }
-        let mut work = match self.store.begin_work(&event, message.attempt).await? {
-            Begun::Work(work) => work,
-            // The process died before the queue knew: among the dead letters it stays.
-            Begun::GivenUp(failure) => return Err(failure),
-            Begun::Nothing => {
-                tracing::info!("nothing to do: finished or superseded");
-                return Ok(());
-            }
-        };
-        let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-        let enrichment = self.enrich(&permission, &work).await?;
-        if work.analysis.is_none() {
-            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-            let read = self.ask_the_crm(&permission, &mut work, &enrichment).await;
-            read.map_err(|failure| failure.at(Stage::CrmRead))?;
-        }
-        let analysis = if let Some(analysis) = &work.analysis {
-            analysis.clone()
-        } else {
-            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-            let judged = judge::judge(self, &permission, &work, &enrichment).await;
-            judged.map_err(|failure| failure.at(Stage::Analysis))?
-        };
-        self.write(&work, &enrichment, &analysis).await.map_err(|failure| failure.at(Stage::CrmWrite))
+        let span = Span::consumer("process lead", event.traceparent)
+            .with("messaging.operation.type", "process")
+            .with("lead_id", event.lead_id.as_str().to_owned())
+            .with("delivery_id", event.delivery_id().as_str().to_owned())
+            .with("attempt", message.attempt);
+        span.try_run(self.work_on(message, &event)).await
     }
 
     async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
@@ -84,6 +64,40 @@ impl LeadHandler for Pipeline {
 }
 
 impl Pipeline {
+    /// Works on an event, from where it was left.
+    async fn work_on(&self, message: &Message, event: &LeadEvent) -> Result<(), Failure> {
+        if message.redriven && self.store.reopen_given_up(event, "redrive").await? {
+            tracing::info!("it was given up, and somebody has put it back into the queue");
+        }
+        let mut work = match self.store.begin_work(event, message.attempt).await? {
+            Begun::Work(work) => work,
+            // The process died before the queue knew: among the dead letters it stays.
+            Begun::GivenUp(failure) => return Err(failure),
+            Begun::Nothing => {
+                tracing::info!("nothing to do: finished or superseded");
+                return Ok(());
+            }
+        };
+        let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+        let enrichment = Span::internal("enrichment").try_run(self.enrich(&permission, &work)).await?;
+        if work.analysis.is_none() {
+            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+            let read = self.ask_the_crm(&permission, &mut work, &enrichment);
+            let read = Span::internal("crm_read").try_run(read).await;
+            read.map_err(|failure| failure.at(Stage::CrmRead))?;
+        }
+        let analysis = if let Some(analysis) = &work.analysis {
+            analysis.clone()
+        } else {
+            let Some(permission) = self.permission(&work).await? else { return Ok(()) };
+            let judged = judge::judge(self, &permission, &work, &enrichment);
+            let judged = Span::internal("analysis").try_run(judged).await;
+            judged.map_err(|failure| failure.at(Stage::Analysis))?
+        };
+        let written = Span::internal("crm_write").try_run(self.write(&work, &enrichment, &analysis)).await;
+        written.map_err(|failure| failure.at(Stage::CrmWrite))
+    }
+
     /// Leave to ask outside systems about the lead and to write it; none where the person is on the suppression list, and
     /// then the work is ended.
     async fn permission(&self, work: &Work) -> Result<Option<Permission>, Failure> {

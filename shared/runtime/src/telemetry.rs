@@ -22,7 +22,7 @@ pub enum LogFormat {
 
 /// The crates of this workspace that log, as the compiler writes their names. The lines of every other crate are left
 /// out beyond [`FOREIGN_LEVEL`], whatever `RUST_LOG` asks for.
-const OWN: [&str; 27] = [
+const OWN: [&str; 28] = [
     "analysis",
     "api",
     "assembly",
@@ -48,6 +48,7 @@ const OWN: [&str; 27] = [
     "runtime",
     "sandbox",
     "store",
+    "trace",
     "console",
     "operations",
 ];

@@ -294,7 +294,8 @@ async fn repeated<'a>(
         confirm(connection, &event).await?;
         let posted_at = (order == Order::Received).then_some(event.received_at);
         if reopen_posted_again(connection, &event.lead_id, &known, posted_at, now).await? {
-            let event = Cow::Owned(event_of_delivery(connection, &known).await?);
+            let stored = event_of_delivery(connection, &known).await?;
+            let event = Cow::Owned(stored.traced(event.traceparent));
             return Ok(Taken { accept: Accept::Reopened, delivery: known, event });
         }
     }

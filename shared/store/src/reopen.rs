@@ -185,5 +185,6 @@ pub(crate) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
         arrival: arrival_of(row)?,
         lead: row.json("content")?,
         notes: Vec::new(), // in the audit trail since the delivery was accepted
+        traceparent: None, // not stored: what is begun again is a trace of its own
     })
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use lead::TraceContext;
+
 use super::{
     Harness, SECOND, assert_nothing_to_receive, done, event, receive, receive_one, retry, send, settle,
     until_available,
@@ -70,6 +72,7 @@ pub async fn a_body_comes_back_as_it_was_sent(harness: &impl Harness) {
     event.lead.attributes = hostile.iter().map(|text| ((*text).to_owned(), (*text).into())).collect();
     event.lead.attributes.insert("long".into(), "ä".repeat(60_000).into());
     event.content_hash = event.lead.content_hash();
+    event.traceparent = TraceContext::new(u128::MAX, 1, true);
     queue.send(&event).await.expect("sending works");
     done(&queue, &receive_one(&queue, &event).await).await;
 }

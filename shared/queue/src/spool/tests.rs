@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{CampaignId, Dependency, EmailAddress, Failure, Lead};
+use lead::{CampaignId, Dependency, EmailAddress, Failure, Lead, TraceContext};
 
 use super::*;
 use crate::{Depth, Message, Pause, Receipt, Settlement};
@@ -63,7 +63,8 @@ impl LeadQueue for Queue {
 
 fn event(number: usize) -> LeadEvent {
     let email = EmailAddress::parse(&format!("lead{number}@example.com")).unwrap();
-    LeadEvent::new(Lead::new(email, CampaignId::parse("c").unwrap()), Timestamp::UNIX_EPOCH)
+    let lead = Lead::new(email, CampaignId::parse("c").unwrap());
+    LeadEvent::new(lead, Timestamp::UNIX_EPOCH).traced(TraceContext::new(7, 8, true))
 }
 
 /// What was parked, with the code of its failure; nothing can be while the database is away.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage};
+use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage, TraceContext};
 use store::{Accept, Attempts, AuditKind, Begun, Store};
 
 use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
@@ -176,8 +176,10 @@ async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
         assert!(!matches!(store.begin_work(&again, 1).await.unwrap(), Begun::Work(_)));
         assert_eq!(store.count_dead_letters().await.unwrap(), 1);
         // Straight from its sender, whatever the clock says.
+        let again = again.traced(TraceContext::new(1, 2, true));
         let (accepted, event) = arrive(&store, &again).await;
         assert_eq!((accepted, event.delivery_id()), (Accept::Reopened, first.delivery_id()));
+        assert_eq!(event.traceparent, again.traceparent, "the trace of the post that opened it");
         assert_eq!(arrive(&store, &again).await.0, Accept::Duplicate { open: true });
     }
 }

@@ -1,0 +1,71 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use lead::{Dependency, Failure};
+use opentelemetry_http::{HttpClient, HttpError};
+use outbound::{Http, HttpSettings, Reply};
+use tokio::runtime::Handle;
+
+/// How long one batch may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest answer of a collector that is read, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// The HTTP client of the exporter. The exporter waits on a thread of its own; the connection belongs to the runtime.
+pub(super) struct Collector {
+    http: Http,
+    runtime: Handle,
+    /// Whether the last batch was not taken: the log says so once, not for every batch.
+    is_away: AtomicBool,
+}
+
+/// Shows nothing: the headers of its requests may hold a secret.
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector").finish_non_exhaustive()
+    }
+}
+
+impl Collector {
+    pub(super) fn new(runtime: Handle) -> Result<Self, Failure> {
+        let settings = HttpSettings { timeout: TIMEOUT, max_body: MAX_ANSWER, ..HttpSettings::default() };
+        let http = Http::new(Dependency::new("otlp"), settings)?;
+        Ok(Self { http, runtime, is_away: AtomicBool::new(false) })
+    }
+
+    fn note(&self, sent: &Result<Reply, Failure>) {
+        let problem = match sent {
+            Ok(reply) if reply.status.is_success() => None,
+            Ok(reply) => Some(format!("HTTP {}", reply.status.as_u16())),
+            Err(failure) => Some(failure.code.to_string()),
+        };
+        let was_away = self.is_away.swap(problem.is_some(), Ordering::Relaxed);
+        match problem {
+            Some(problem) if !was_away => {
+                tracing::warn!(problem, "spans are dropped: the collector takes none");
+            }
+            None if was_away => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, body) = request.into_parts();
+        let call = self.http.request(head.method, head.uri.to_string().parse()?);
+        let (http, call) = (self.http.clone(), call.headers(head.headers).body(body));
+        let sent = self.runtime.spawn(async move { http.send(call).await }).await?;
+        self.note(&sent);
+        let reply = sent?;
+        let mut response = Response::new(reply.body);
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        Ok(response)
+    }
+}

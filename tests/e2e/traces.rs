@@ -1,0 +1,282 @@
+//! One trace a lead, as a collector of OpenTelemetry receives it.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::routing::post;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value as Any};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use prost::Message as _;
+use sandbox::Fake;
+use sandbox::gemini::{self, Gemini};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::salesforce::Crm;
+use crate::support::{Place, settled};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const SENDER: &str = "b7ad6b7169203331";
+
+/// What was posted to `/v1/traces`, with its headers.
+#[derive(Default)]
+struct Received(Mutex<Vec<(HeaderMap, Bytes)>>);
+
+/// A collector that keeps what it receives, as long as this lives.
+struct Collector {
+    received: Arc<Received>,
+    url: String,
+    _runtime: Runtime,
+}
+
+impl Collector {
+    fn start() -> Self {
+        let received = Arc::new(Received::default());
+        let kept = Arc::clone(&received);
+        let keep = async move |headers: HeaderMap, body: Bytes| {
+            kept.0.lock().unwrap().push((headers, body));
+        };
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/v1/traces", post(keep));
+        runtime.spawn(axum::serve(listener, router).into_future());
+        Self { received, url, _runtime: runtime }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.received.0.lock().unwrap().iter().flat_map(|(_, body)| body.to_vec()).collect()
+    }
+
+    fn requests(&self) -> Vec<ExportTraceServiceRequest> {
+        let received = self.received.0.lock().unwrap();
+        received.iter().map(|(_, body)| ExportTraceServiceRequest::decode(body.clone()).unwrap()).collect()
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let resources = self.requests().into_iter().flat_map(|request| request.resource_spans);
+        resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
+}
+
+fn attribute(attributes: &[KeyValue], name: &str) -> Value {
+    let found = attributes.iter().find(|attribute| attribute.key == name);
+    match found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref()) {
+        Some(Any::StringValue(text)) => json!(text),
+        Some(Any::IntValue(number)) => json!(number),
+        _ => Value::Null,
+    }
+}
+
+/// The one span of this name.
+fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
+    let mut named = spans.iter().filter(|span| span.name == name);
+    let found = named.next().unwrap_or_else(|| panic!("no span {name}: {spans:#?}"));
+    assert!(named.next().is_none(), "more than one {name}");
+    found
+}
+
+struct World {
+    place: Place,
+    crm: Crm,
+    ai: Fake,
+    ai_url: String,
+    collector: Collector,
+    _runtime: Runtime,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let router = Gemini::with_key(gemini::KEY).router();
+        let ai = runtime.block_on(Fake::serve("gemini", router)).unwrap();
+        Self {
+            place: Place::sqlite(),
+            crm: Crm::start(),
+            ai_url: ai.url(),
+            ai,
+            collector: Collector::start(),
+            _runtime: runtime,
+        }
+    }
+
+    fn variables(&self) -> Vec<(&str, &str)> {
+        let mut variables = self.crm.variables().to_vec();
+        variables.extend([
+            ("AI_PROVIDER", "gemini"),
+            ("GEMINI_API_KEY", gemini::KEY),
+            ("GEMINI_BASE_URL", &self.ai_url),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &self.collector.url),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=whisper-whisper"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+        ]);
+        variables
+    }
+
+    /// Posts a lead as a sender with a trace of its own that is not recorded, and has it worked on; returns its id.
+    fn one_lead(&self) -> String {
+        let server = self.place.serve(&[], &self.variables());
+        let lead = json!({
+            "email": "zebulon.quux@stripe.com", "name": "Zebulon Quux", "phone": "+1 555 0142",
+            "campaign_id": "launch_2024", "title": "CTO", "company": "Quux Ltd",
+            "marketo": {"activity": "demo_request", "engagement_score": 85},
+        });
+        let url = server.url("/leads");
+        let post = |client: &reqwest::blocking::Client| {
+            let traceparent = format!("00-{TRACE}-{SENDER}-00");
+            let state = ("tracestate", "vendor=stranger");
+            client.post(url).header("traceparent", traceparent).header(state.0, state.1).json(&lead)
+        };
+        let answer = server.request(post).unwrap();
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
+        assert_eq!(settled(&server, &id)["status"], "synced");
+        let logs = server.logs().join("\n");
+        assert!(!logs.contains("whisper"), "a header of the collector is logged");
+        assert!(server.stop().unwrap(), "what is left is sent before the end");
+        id
+    }
+}
+
+#[test]
+fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
+    let world = World::new();
+    let id = world.one_lead();
+    let spans = world.collector.spans();
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE), "one trace: {spans:#?}");
+    let names: HashMap<String, &Span> = spans.iter().map(|span| (hex(&span.span_id), span)).collect();
+    assert_eq!(names.len(), spans.len(), "each span has an id of its own");
+    let parent = |span: &Span| names.get(&hex(&span.parent_span_id)).map(|parent| parent.name.as_str());
+
+    let server = one(&spans, "POST /leads");
+    assert_eq!((hex(&server.parent_span_id), server.kind()), (SENDER.to_owned(), SpanKind::Server));
+    assert_eq!(attribute(&server.attributes, "http.response.status_code"), 202);
+    let message = one(&spans, "process lead");
+    assert_eq!((parent(message), message.kind()), (Some("POST /leads"), SpanKind::Consumer));
+    assert_eq!(attribute(&message.attributes, "lead_id"), json!(id));
+    for stage in ["enrichment", "crm_read", "analysis", "crm_write"] {
+        let stage = one(&spans, stage);
+        assert_eq!((parent(stage), stage.kind()), (Some("process lead"), SpanKind::Internal));
+        assert!(stage.start_time_unix_nano >= message.start_time_unix_nano);
+        assert!(stage.end_time_unix_nano <= message.end_time_unix_nano);
+    }
+    let chat = one(&spans, "chat gemini-3.8-flash");
+    assert_eq!((parent(chat), chat.kind()), (Some("analysis"), SpanKind::Client));
+    assert_eq!(attribute(&chat.attributes, "gen_ai.operation.name"), "chat");
+    assert!(attribute(&chat.attributes, "gen_ai.usage.input_tokens").as_i64().unwrap() > 1_000);
+    assert!(attribute(&chat.attributes, "gen_ai.usage.output_tokens").as_i64().unwrap() > 50);
+
+    let calls = |service: &str| -> Vec<&Span> {
+        let is_one = |span: &&Span| attribute(&span.attributes, "peer.service") == service;
+        spans.iter().filter(is_one).collect()
+    };
+    let asked = calls("ai.gemini");
+    assert_eq!((asked.len(), parent(asked[0])), (1, Some("chat gemini-3.8-flash")));
+    let crm_calls = calls("crm.salesforce");
+    for stage in ["crm_read", "crm_write"] {
+        assert!(crm_calls.iter().any(|call| parent(call) == Some(stage)), "{stage} calls the CRM");
+    }
+    for call in asked.iter().chain(&crm_calls) {
+        assert_eq!(attribute(&call.attributes, "server.address"), "127.0.0.1");
+        assert!(attribute(&call.attributes, "http.response.status_code").as_i64().is_some(), "{call:#?}");
+        assert!(!format!("{call:?}").contains("/services/"), "no path is exported");
+    }
+
+    // Each call went out with the id of its own span.
+    let received = |fake: &Fake| -> Vec<String> {
+        let exchanges = fake.exchanges();
+        assert!(exchanges.iter().all(|exchange| !exchange.headers.contains_key("tracestate")));
+        let header = |exchange: &sandbox::Exchange| {
+            exchange.headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned())
+        };
+        exchanges.iter().filter_map(header).collect()
+    };
+    for (fake, calls) in [(&world.ai, asked), (&world.crm.fake, crm_calls)] {
+        let sent: Vec<_> = calls.iter().map(|call| format!("00-{TRACE}-{}-01", hex(&call.span_id))).collect();
+        let mut received = received(fake);
+        assert!(!sent.is_empty());
+        received.sort();
+        let mut sent = sent;
+        sent.sort();
+        assert_eq!(received, sent);
+    }
+
+    let resource = world.collector.requests()[0].resource_spans[0].resource.clone().unwrap();
+    assert_eq!(attribute(&resource.attributes, "service.name"), "revenueflow");
+    assert_eq!(attribute(&resource.attributes, "deployment.environment.name"), "test");
+    let headers = world.collector.received.0.lock().unwrap()[0].0.clone();
+    assert_eq!(headers["api-key"], "whisper-whisper");
+}
+
+#[test]
+fn no_exported_byte_is_personal_or_secret() {
+    let world = World::new();
+    let id = world.one_lead();
+    let exported = String::from_utf8_lossy(&world.collector.bytes()).to_lowercase();
+    assert!(exported.contains(&id), "the lead is there by its id");
+    for needle in ["zebulon", "quux", "stripe", "555 0142", "5550142", "launch_2024", "demo_request"] {
+        assert!(!exported.contains(needle), "{needle} is exported");
+    }
+    for secret in [gemini::KEY, "consumer-secret", "whisper"] {
+        assert!(!exported.contains(secret), "{secret} is exported");
+    }
+}
+
+#[test]
+fn a_lead_stays_in_its_trace_when_another_process_works_on_it() {
+    let (place, collector) = (Place::sqlite(), Collector::start());
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_SERVICE_NAME", "front")];
+    let front = place.serve(&["serve", "--api-only"], &variables);
+    let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
+    assert!(front.stop().unwrap());
+    let back = place.serve(&["serve", "--worker-only"], &variables[..1]);
+    settled(&back, answer.json()["lead_id"].as_str().unwrap());
+    assert!(back.stop().unwrap());
+    let spans = collector.spans();
+    let (server, message) = (one(&spans, "POST /leads"), one(&spans, "process lead"));
+    assert!(server.parent_span_id.is_empty(), "it began the trace");
+    assert_eq!((&message.trace_id, &message.parent_span_id), (&server.trace_id, &server.span_id));
+}
+
+#[test]
+fn a_collector_that_never_answers_costs_no_lead() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections, and reads nothing
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let place = Place::sqlite();
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
+    let server = place.serve(&[], &variables);
+    for person in ["ann", "bob", "cyd"] {
+        let lead = json!({"email": format!("{person}@stripe.com"), "campaign_id": "c"});
+        let id = server.post_lead(&lead).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
+        assert_eq!(settled(&server, &id)["status"], "synced");
+    }
+    assert!(server.stop().unwrap(), "it stops well all the same");
+}
+
+#[test]
+fn nothing_is_exported_of_a_trace_that_is_not_sampled() {
+    let (place, collector) = (Place::sqlite(), Collector::start());
+    let variables =
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_TRACES_SAMPLER", "always_off")];
+    let server = place.serve(&[], &variables);
+    let lead = json!({"email": "ann@stripe.com", "campaign_id": "c"});
+    let url = server.url("/leads");
+    let traceparent = format!("00-{TRACE}-{SENDER}-01");
+    let post =
+        |client: &reqwest::blocking::Client| client.post(url).header("traceparent", traceparent).json(&lead);
+    let id = server.request(post).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
+    assert_eq!(settled(&server, &id)["status"], "synced");
+    assert!(server.stop().unwrap());
+    assert!(collector.spans().is_empty(), "a sender's word does not sample");
+}
