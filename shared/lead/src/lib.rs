@@ -7,6 +7,7 @@
 //! - [`LeadId`] identifies a lead for ever, [`DeliveryId`] one accepted content of it.
 //! - [`FieldNote`] says which field of an accepted lead was dropped or cut.
 //! - [`Failure`] says how every failure in the system is to be treated.
+//! - [`LeadId::is_synthetic`] tells the lead that a deployment posts to itself.
 //! - [`text`] cleans texts of characters that cannot be seen.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
@@ -24,6 +25,7 @@ mod note;
 mod personal;
 mod record;
 mod status;
+mod synthetic;
 pub mod text;
 
 pub use arrival::{Arrival, ArrivalError};
@@ -39,3 +41,4 @@ pub use note::{FieldIssue, FieldNote};
 pub use personal::Personal;
 pub use record::Lead;
 pub use status::LeadStatus;
+pub use synthetic::{SYNTHETIC_CAMPAIGN, SYNTHETIC_EMAIL, SYNTHETIC_LEAD_ID};

@@ -43,6 +43,9 @@ impl LeadHandler for Pipeline {
             let judged = judge::judge(self, &permission, &work, &enrichment).await;
             judged.map_err(|failure| failure.at(Stage::Analysis))?
         };
+        if work.lead_id.is_synthetic() {
+            return self.end_synthetic(&work, event.received_at).await;
+        }
         self.write(&work, &enrichment, &analysis).await.map_err(|failure| failure.at(Stage::CrmWrite))
     }
 
