@@ -48,7 +48,7 @@ check: check-text $(CARGO_DENY) $(CARGO_MACHETE) ## Check format, lints, depende
 
 .PHONY: check-infra
 check-infra: infra/node_modules/.installed .tools/python/infra/.installed ## Check the AWS stacks of every stage, without AWS
-	cd infra && node_modules/.bin/tsc && node_modules/.bin/prettier --check --log-level warn '**/*.ts' 'hook/*'
+	cd infra && node_modules/.bin/tsc && node_modules/.bin/prettier --check --log-level warn '**/*.ts' 'hook/*' 'synthetic/*'
 	cd infra && ../scripts/with-postgres ../localstack/with-ministack \
 	    node --import tsx --test --test-reporter spec test/*.test.ts
 	.tools/python/infra/bin/cfn-lint -i W3005 -- infra/cdk.out/*/*.template.json

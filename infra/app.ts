@@ -12,6 +12,7 @@ revenueflow(
     architecture: context('architecture'),
     alertsEmail: context('alertsEmail'),
     canary: context('canary'),
+    synthetic: context('synthetic'),
   }),
   typeof binaries === 'string' ? binaries : fileURLToPath(new URL('../target/lambda', import.meta.url)),
   app,

@@ -134,8 +134,8 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
   });
   if (stage.alerts.quietHours) {
     alarms.add('NoWebhooks', {
-      alarmDescription: `No webhook came for ${stage.alerts.quietHours} hours: does the sender still send, and to this address?`,
-      metric: metrics.webhooks('Count', 'sum', HOUR),
+      alarmDescription: `No webhook came for ${stage.alerts.quietHours} hours, beside the synthetic lead: does the sender still send, and to this address?`,
+      metric: metrics.fromSenders(HOUR),
       comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       threshold: 1,
       evaluationPeriods: stage.alerts.quietHours,

@@ -88,6 +88,20 @@ export class Metrics {
     });
   }
 
+  /** Webhooks that `ingest` has answered, whatever the answer, without those of the synthetic lead. */
+  fromSenders(period: Duration): cloudwatch.MathExpression {
+    const outcomes = ['accepted', 'duplicate', 'rejected', 'body_too_large', 'unauthorized', 'unavailable'];
+    const metrics = outcomes.map(
+      (outcome, index) => [`m${index}`, this.own('revenueflow_webhooks_total', 'sum', period, { outcome })] as const,
+    );
+    return new cloudwatch.MathExpression({
+      expression: sum(metrics.map(([id]) => id)),
+      usingMetrics: Object.fromEntries(metrics),
+      period,
+      label: 'webhooks of senders',
+    });
+  }
+
   /** How many times faster than the budget allows `POST /leads` fails; fewer than three errors count as none. */
   burnRate(period: Duration): cloudwatch.MathExpression {
     const id = `${period.toMinutes()}m`; // two of these share a graph

@@ -9,6 +9,7 @@ import type { RustFunction } from './functions.ts';
 import type { HttpApi } from './http.ts';
 import { Metrics } from './metrics.ts';
 import type { Stage } from './stages.ts';
+import { syntheticAlarms } from './synthetic.ts';
 
 export interface ObservabilityProps {
   readonly stage: Stage;
@@ -34,6 +35,7 @@ export class Observability extends Construct {
     leadAlarms(alarms, props, metrics);
     dependencyAlarms(alarms, props, metrics);
     functionAlarms(alarms, props);
+    if (stage.synthetic) syntheticAlarms(alarms, metrics);
     dashboard(this, props, metrics);
   }
 }

@@ -2,16 +2,15 @@ import { Duration, Stack, type CfnElement } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import * as lambda from 'aws-cdk-lib/aws-lambda';
+import type * as lambda from 'aws-cdk-lib/aws-lambda';
 import type * as kms from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
-import { fileURLToPath } from 'node:url';
 
 import type { RustFunction } from './functions.ts';
 import type { HttpApi } from './http.ts';
-import { logGroup } from './logs.ts';
 import { intended } from './nag.ts';
 import { METRICS_NAMESPACE, name } from './names.ts';
+import { nodeFunction } from './node.ts';
 import type { Stage } from './stages.ts';
 
 type Released = 'ingest' | 'enrich' | 'api';
@@ -130,25 +129,20 @@ function signsOfTrouble(
 /** The function that calls the new version before its first request: `hook/index.mjs`. */
 function checkBefore(scope: Construct, id: Released, stage: Stage, key: kms.IKey, released: RustFunction) {
   const functionName = `CodeDeployHook_${name(stage, id)}`; // the prefix is what AWS's role for CodeDeploy may call
-  const log = logGroup(scope, `${id}CheckLog`, stage, key, `/aws/lambda/${functionName}`);
-  const role = new iam.Role(scope, `${id}CheckRole`, { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
-  log.grantWrite(role);
-  const versions = `${released.function.functionArn}:*`;
-  role.addToPolicy(new iam.PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [versions] }));
-  const check = new lambda.Function(scope, `${id}Check`, {
+  const { function: check, role } = nodeFunction(scope, `${id}Check`, {
+    stage,
+    key,
     functionName,
     description: `RevenueFlow: calls a new version of ${id} before it gets requests`,
-    runtime: lambda.Runtime.NODEJS_24_X,
-    handler: 'index.handler',
-    code: lambda.Code.fromAsset(fileURLToPath(new URL('../hook', import.meta.url)), { exclude: ['*.d.mts'] }),
+    folder: 'hook',
     timeout: Duration.seconds(90), // five refusals, and a cold start of the function
-    role,
-    logGroup: log,
     environment: {
       CHECKED_FUNCTION: id,
       CHECKED_VERSION_ARN: released.function.currentVersion.functionArn,
     },
   });
+  const versions = `${released.function.functionArn}:*`;
+  role.addToPolicy(new iam.PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [versions] }));
   intended(role, {
     [`IAM5[Resource::<${idOf(released.function)}.Arn>:*]`]:
       'Any version of the one function, which it calls before its release.',

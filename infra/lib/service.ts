@@ -19,6 +19,7 @@ import { Observability } from './observability.ts';
 import { shiftSlowly } from './releases.ts';
 import { FILES, variables, type Files } from './settings.ts';
 import type { Stage } from './stages.ts';
+import { postSynthetic } from './synthetic.ts';
 
 const ALL_FILES = Object.keys(FILES) as (keyof Files)[];
 
@@ -49,6 +50,9 @@ export class ServiceStack extends Stack {
     this.migrateBefore([ingest, enrich, deadLetter, janitor, api]);
 
     const http = new HttpApi(this, 'Http', { stage, key: data.key, ingest: ingest.live, operate: api.live });
+    if (stage.synthetic) {
+      postSynthetic(this, { stage, key: data.key, webhook: data.secrets.webhook, url: `${http.url}leads` });
+    }
     if (!stage.emulated) {
       new Observability(this, 'Observability', {
         stage,

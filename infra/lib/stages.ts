@@ -59,6 +59,11 @@ export interface Stage {
     /** A name of its own, which outlives the API and can be moved to another region. */
     readonly domain?: Domain;
   };
+  /**
+   * Whether the synthetic lead is posted every five minutes, and watched. It keeps a database awake that pauses when idle.
+   * `-c synthetic=false` leaves it out, `-c synthetic=true` brings it; the emulator never has it.
+   */
+  readonly synthetic: boolean;
   readonly alerts: {
     /**
      * Gets every alarm; must confirm the subscription once. `-c alertsEmail=ADDRESS` gives or overrides it. A protected
@@ -122,6 +127,7 @@ const dev: Stage = {
   janitorEveryMinutes: 30, // each round wakes the database for at least five minutes
   enrich: { maxConcurrency: 2 },
   http: { ingest: { perSecond: 20, burst: 40 }, operate: { perSecond: 10, burst: 20 }, perAddress: 3_000 },
+  synthetic: false, // each post would wake the database
   alerts: { webhook: false },
   canary: false,
   logDays: 7,
@@ -139,6 +145,7 @@ const staging: Stage = {
   enrich: { maxConcurrency: 5 },
   reserved: { ingest: 20, enrich: 5, deadLetter: 2, janitor: 2, api: 5 },
   http: { ingest: { perSecond: 100, burst: 200 }, operate: { perSecond: 20, burst: 40 }, perAddress: 30_000 },
+  synthetic: true,
   alerts: { webhook: true },
   logDays: 30,
 };
@@ -180,13 +187,19 @@ export interface Given {
   readonly architecture?: unknown;
   readonly alertsEmail?: unknown;
   readonly canary?: unknown;
+  readonly synthetic?: unknown;
 }
 
 /** The stage of that name; what is not given is the stage's own. */
 export function stage(name: unknown, given: Given = {}): Stage {
   const found = STAGES.find((stage) => stage.name === name);
   if (!found) throw new Error(`-c stage=NAME must be one of ${STAGE_NAMES.join(', ')}, not ${String(name)}`);
-  const { architecture = found.architecture, alertsEmail = found.alerts.email, canary = 'true' } = given;
+  const {
+    architecture = found.architecture,
+    alertsEmail = found.alerts.email,
+    canary = 'true',
+    synthetic = found.synthetic,
+  } = given;
   if (architecture !== 'arm64' && architecture !== 'x86_64') {
     throw new Error(`-c architecture=NAME must be arm64 or x86_64, not ${String(architecture)}`);
   }
@@ -196,9 +209,13 @@ export function stage(name: unknown, given: Given = {}): Stage {
   if (String(canary) !== 'true' && String(canary) !== 'false') {
     throw new Error(`-c canary=false is all that can be said of it, not ${String(canary)}`);
   }
+  if (String(synthetic) !== 'true' && String(synthetic) !== 'false') {
+    throw new Error(`-c synthetic=WHETHER must be true or false, not ${String(synthetic)}`);
+  }
   return {
     ...found,
     architecture,
+    synthetic: String(synthetic) === 'true' && !found.emulated,
     alerts: { ...found.alerts, ...(alertsEmail === undefined ? {} : { email: String(alertsEmail) }) },
     atOnce: String(canary) === 'false',
   };

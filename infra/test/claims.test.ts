@@ -7,9 +7,10 @@ import { alarms } from './claims/alarms.ts';
 import { deploy } from './claims/deploy.ts';
 import { life } from './claims/life.ts';
 import { security } from './claims/security.ts';
+import { synthetic } from './claims/synthetic.ts';
 import { thresholds } from './claims/thresholds.ts';
 
-const checks = { ...security, ...deploy, ...alarms, ...life, ...thresholds };
+const checks = { ...security, ...deploy, ...alarms, ...life, ...synthetic, ...thresholds };
 
 /** The statements, by number. */
 const statements = new Map(

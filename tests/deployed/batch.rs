@@ -86,10 +86,6 @@ fn the_poisoned_lead_is_redriven(stack: &Stack, lead: &str, letter: &str) {
 
 /// How many leads the CRM has.
 fn records(stack: &Stack) -> usize {
-    let count: i64 = stack.runtime.block_on(async {
-        let database = stack.database.connect().await;
-        let query = sqlx::query_scalar("SELECT COUNT(*) FROM mock_crm_record WHERE object = 'lead'");
-        query.fetch_one(database.pool()).await.unwrap()
-    });
+    let count = stack.count("SELECT COUNT(*) FROM mock_crm_record WHERE object = 'lead'".to_owned());
     usize::try_from(count).unwrap()
 }

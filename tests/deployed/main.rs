@@ -7,6 +7,7 @@
 mod batch;
 mod janitor;
 mod stack;
+mod synthetic;
 
 use stack::Stack;
 
@@ -14,6 +15,7 @@ use stack::Stack;
 fn the_deployed_stack_keeps_its_promises() {
     let stack = Stack::deploy();
     batch::a_poisoned_lead_harms_nobody_else_in_its_batch(&stack);
+    synthetic::the_synthetic_lead_ends_measured_and_unwritten(&stack);
     janitor::what_overflowed_is_worked_on_or_parked_with_a_reason(&stack);
     janitor::a_pause_stops_consumption_until_it_is_over(&stack);
     stack.nothing_personal_was_logged();

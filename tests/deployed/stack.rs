@@ -76,6 +76,19 @@ impl Stack {
         answer.json()["lead_id"].as_str().unwrap().to_owned()
     }
 
+    /// Posts the synthetic lead by the code of the function that posts it on AWS.
+    pub(crate) fn post_synthetic(&self) {
+        let poster = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/synthetic/index.mjs");
+        let script = "const { post } = await import(process.argv[1]); await post(...process.argv.slice(2));";
+        let posted = Command::new("node")
+            .args(["--input-type=module", "--eval", script])
+            .arg(poster.canonicalize().unwrap())
+            .args([&format!("{}/leads", self.url), WEBHOOK_SECRET])
+            .output()
+            .unwrap();
+        assert!(posted.status.success(), "{}", String::from_utf8_lossy(&posted.stderr));
+    }
+
     /// Asks as an operator does.
     pub(crate) fn get(&self, path: &str) -> Value {
         let answer = send(self.client.get(format!("{}{path}", self.url)).bearer_auth(ADMIN_TOKEN));
@@ -146,6 +159,16 @@ impl Stack {
         let answer = self.emulator.call("sqs", "AmazonSQS.GetQueueAttributes", &input).unwrap();
         let count = |name: &str| answer["Attributes"][name].as_str().unwrap().parse::<u64>().unwrap();
         count("ApproximateNumberOfMessages") + count("ApproximateNumberOfMessagesNotVisible")
+    }
+
+    /// What a statement counts in the functions' database.
+    pub(crate) fn count(&self, statement: String) -> i64 {
+        self.runtime.block_on(async {
+            let database = self.database.connect().await;
+            let count = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(database.pool()).await;
+            database.close().await;
+            count.unwrap()
+        })
     }
 
     /// Runs a statement in the functions' database.

@@ -72,12 +72,18 @@ impl DeadLetters {
     /// Says whether the message is given up indeed: a copy may come here after its delivery was settled, or overtaken by
     /// a newer one. When it comes twice it is said twice, since the first time may have died before people were told.
     ///
-    /// Returns how many attempts were made.
+    /// Returns how many attempts were made. The synthetic lead is marked and logged, and is no dead letter.
     async fn keep(&self, letter: &Letter) -> Result<Option<i64>, Failure> {
         let Letter { key, body, event, attempts: counted, failure } = letter;
         let id = self.store.record_dead_letter(key, event.as_ref(), body, *counted, failure).await?;
         self.ledger.forget(key).await?;
-        let Some(kept) = self.store.dead_letter(&id).await? else { return Ok(None) };
+        let Some(kept) = self.store.dead_letter(&id).await? else {
+            // People hear of it by the alarm on its time, and the next one is posted soon.
+            if event.as_ref().is_some_and(|event| event.lead_id.is_synthetic()) {
+                tracing::error!(message_id = key, code = %failure.code, reason = failure.message, "synthetic lead given up");
+            }
+            return Ok(None);
+        };
         let attempts = kept.attempts;
         metrics::counter!("revenueflow_dead_letters_total").increment(1);
         tracing::error!(message_id = key, code = %failure.code, attempts, reason = failure.message, "given up");

@@ -76,6 +76,22 @@ async fn a_lead_is_marked_with_the_reason_and_people_are_told_nothing_personal()
 }
 
 #[tokio::test]
+async fn the_synthetic_lead_alerts_nobody_and_is_no_dead_letter() {
+    let fixture = Fixture::new().await;
+    let mut lead = lead_event(&sample()).lead;
+    lead.email = lead::EmailAddress::parse(lead::SYNTHETIC_EMAIL).unwrap();
+    lead.campaign_id = lead::CampaignId::parse(lead::SYNTHETIC_CAMPAIGN).unwrap();
+    let event = LeadEvent::new(lead, lead_event(&sample()).received_at);
+    let mut sample = sample();
+    sample["Records"][0]["body"] = json!(json!(event).to_string());
+    assert!(fixture.take(sample).await.is_empty());
+    let lead = fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!((lead.status, &*lead.failure.unwrap().code), (LeadStatus::PermanentlyFailed, "crm_timeout"));
+    assert!(fixture.store.dead_letters(None, 10).await.unwrap().is_empty());
+    assert!(fixture.told.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_copy_of_what_is_settled_alarms_nobody() {
     let fixture = Fixture::new().await;
     let event = lead_event(&sample());

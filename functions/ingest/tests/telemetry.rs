@@ -61,11 +61,19 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
     let malformed =
         r#"{"email":"bob@example.com","campaign_id":"c","company":["Zoë"],"jane@example.com":"{{x}}"}"#;
     working.post(malformed).await;
+    for post in [1, 1, 2] {
+        let synthetic = format!(
+            r#"{{"email":"{}","campaign_id":"{}","post":{post}}}"#,
+            lead::SYNTHETIC_EMAIL,
+            lead::SYNTHETIC_CAMPAIGN
+        );
+        assert_eq!(working.post(synthetic).await.status(), 202);
+    }
 
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let requests: Vec<&str> = log.lines().filter(|line| line.contains("\"message\":\"webhook\"")).collect();
-    assert_eq!(requests.len(), 11, "{log}");
-    assert_eq!(log.lines().count(), 12, "and one for the body that could not be kept: {log}");
+    assert_eq!(requests.len(), 14, "{log}");
+    assert_eq!(log.lines().count(), 15, "and one for the body that could not be kept: {log}");
     assert!(
         requests[0].contains(r#""outcome":"accepted""#) && requests[0].contains(r#""lead_id":""#),
         "{log}"
@@ -84,7 +92,8 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
         r#"revenueflow_webhooks_total{outcome="rejected"} 5"#,
         r#"revenueflow_webhooks_total{outcome="unauthorized"} 1"#,
         r#"revenueflow_webhooks_total{outcome="unavailable"} 1"#,
-        "revenueflow_webhook_seconds_count 11",
+        r#"revenueflow_webhooks_total{outcome="synthetic"} 3"#,
+        "revenueflow_webhook_seconds_count 14",
         r#"revenueflow_intake_fields_total{field="company",issue="wrong_type"} 1"#,
         r#"revenueflow_intake_fields_total{field="attributes",issue="unreplaced_token"} 1"#,
         "revenueflow_quarantine_failures_total 1",

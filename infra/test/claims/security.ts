@@ -337,12 +337,13 @@ export const security: Checks = {
       const callers = stage.of('AWS::Lambda::Permission').map(({ Properties }) => {
         assert.equal(Properties.Action, 'lambda:InvokeFunction');
         assert.ok(Properties.SourceArn, 'only from one place');
-        return `${Properties.Principal} ${said(Properties.FunctionName).replace(/[{}]|Function.*$/g, '')}`;
+        return `${Properties.Principal} ${said(Properties.FunctionName).replace(/[{}]|(Function|Alias).*$/g, '')}`;
       });
       assert.deepEqual([...new Set(callers)].sort(), [
         'apigateway.amazonaws.com Api',
         'apigateway.amazonaws.com Ingest',
         'events.amazonaws.com Janitor',
+        ...(stage.stage.synthetic ? ['events.amazonaws.com Synthetic'] : []),
       ]);
       assert.deepEqual(stage.of('AWS::Lambda::Url'), []);
     }

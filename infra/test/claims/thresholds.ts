@@ -128,8 +128,8 @@ export const thresholds: Checks = {
         .of('AWS::CloudWatch::Alarm')
         .filter(({ Properties }) => Properties.AlarmName === `revenueflow-${stage.stage.name}-no-webhooks`);
       assert.deepEqual(
-        quiet.map(({ Properties: { Period, EvaluationPeriods, TreatMissingData } }) => [
-          Period * EvaluationPeriods,
+        quiet.map(({ Properties: { Metrics, EvaluationPeriods, TreatMissingData } }) => [
+          Metrics[1].MetricStat.Period * EvaluationPeriods,
           TreatMissingData,
         ]),
         stage === prod ? [[12 * 3600, 'breaching']] : [],

@@ -90,7 +90,7 @@ pub struct Preview {
 
 /// The only way to the CRM.
 ///
-/// A plan passes, in this order: the review (allow-list, size, no effect twice), the breaker, the limits, the ledger,
+/// A plan passes, in this order: the refusal of the synthetic lead, the review (allow-list, size, no effect twice), the breaker, the limits, the ledger,
 /// and then the executor. What is refused or deferred has had no effect, whole.
 pub struct Guard {
     executor: Arc<dyn Executor>,
@@ -146,6 +146,7 @@ impl Guard {
     ///
     /// Failures: as of [`submit`](Self::submit), where the CRM cannot be read.
     pub async fn preview(&self, plan: &Plan) -> Result<Preview, Failure> {
+        refuse_synthetic(&plan.lead_id)?;
         let reviews = self.review(plan);
         let passing = plan.actions.iter().zip(&reviews).filter(|(_, review)| review.refusal.is_none());
         let actions: Vec<PlannedAction> = passing.map(|(planned, _)| planned.clone()).collect();
@@ -161,11 +162,12 @@ impl Guard {
         Ok(Preview { reviews, followed, changes })
     }
 
-    /// What the CRM knows of a person and their company; none for a CRM that knows only what we wrote.
+    /// What the CRM knows of a person and their company; none for a CRM that knows only what we wrote, and for the synthetic
+    /// lead, of which no CRM is asked.
     ///
     /// Failures: as of [`submit`](Self::submit), where the CRM cannot be read.
     pub async fn facts(&self, about: &About) -> Result<Option<Known>, Failure> {
-        if !self.executor.knows_more_than_we_wrote() {
+        if about.lead_id.is_synthetic() || !self.executor.knows_more_than_we_wrote() {
             return Ok(None);
         }
         self.ask(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
@@ -257,11 +259,12 @@ impl Guard {
     /// Submitting a plan again is how it is continued, after a failure or a crash and as often as it takes.
     ///
     /// Failures: permanent, when an action is refused by the guard (`action_not_allowed`, `field_not_allowed`,
-    /// `duplicate_action`, `plan_too_large`) or by the CRM; a deferral without a dependency, when only this lead must wait
+    /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or by the CRM; a deferral without a dependency, when only this lead must wait
     /// (`lead_rate_limit`, `account_rate_limit`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral
     /// on this CRM, when all must (`crm_rate_limit`, which ends by itself, `breaker_open`, or what the CRM asks for);
     /// transient, when this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan) -> Result<PlanOutcome, Failure> {
+        refuse_synthetic(&plan.lead_id)?;
         self.refuse_what_is_not_allowed(plan).await?;
         let pass = self.pass(Purpose::Write, Some(&plan.lead_id)).await?;
         let mut sent = 0;
@@ -527,6 +530,14 @@ impl Guard {
 enum Side {
     Crm(Failure),
     Ledger(Failure),
+}
+
+/// The synthetic lead is neither written nor looked up, whoever plans for it. No row of the ledger is written either.
+fn refuse_synthetic(lead: &LeadId) -> Result<(), Failure> {
+    if lead.is_synthetic() {
+        return Err(Failure::permanent("synthetic_lead", "the synthetic lead is never written to a CRM"));
+    }
+    Ok(())
 }
 
 fn no_answer() -> Failure {

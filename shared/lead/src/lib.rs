@@ -8,6 +8,7 @@
 //! - [`FieldNote`] says which field of an accepted lead was dropped or cut.
 //! - [`Failure`] says how every failure in the system is to be treated.
 //! - [`TraceContext`] is the trace that a delivery belongs to.
+//! - [`LeadId::is_synthetic`] tells the lead that a deployment posts to itself.
 //! - [`text`] cleans texts of characters that cannot be seen.
 //! - [`Personal`] keeps personal data out of logs by its type.
 
@@ -25,6 +26,7 @@ mod note;
 mod personal;
 mod record;
 mod status;
+mod synthetic;
 pub mod text;
 mod trace;
 
@@ -41,4 +43,5 @@ pub use note::{FieldIssue, FieldNote};
 pub use personal::Personal;
 pub use record::Lead;
 pub use status::LeadStatus;
+pub use synthetic::{SYNTHETIC_CAMPAIGN, SYNTHETIC_EMAIL, SYNTHETIC_LEAD_ID};
 pub use trace::{TraceContext, TraceContextError};

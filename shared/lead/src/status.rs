@@ -25,6 +25,8 @@ vocabulary! {
         Planned = "planned",
         /// A worker of another application on the same queue has done it: what it wrote, nobody here knows.
         WorkedElsewhere = "worked_elsewhere",
+        /// The synthetic lead has gone all the way: nothing was written.
+        Synthetic = "synthetic",
         /// Dead-lettered, with a reason a person can act on.
         PermanentlyFailed = "permanently_failed",
     }
@@ -41,6 +43,7 @@ impl LeadStatus {
                 | Self::Suppressed
                 | Self::Planned
                 | Self::WorkedElsewhere
+                | Self::Synthetic
                 | Self::PermanentlyFailed
         )
     }

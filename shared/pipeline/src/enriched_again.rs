@@ -38,8 +38,11 @@ impl Pipeline {
         Ok(events)
     }
 
-    /// Asks the enrichment providers about a lead's company.
+    /// Asks the enrichment providers about a lead's company. None is asked about the synthetic lead's, which does not exist.
     pub(crate) async fn ask_providers(&self, _permission: &Permission, lead: &Lead) -> Enrichment {
+        if lead.id().is_synthetic() {
+            return Enrichment::nothing(EnrichmentStatus::NotFound);
+        }
         self.enrichment.enrich(lead).await
     }
 

@@ -94,6 +94,9 @@ impl Pipeline {
             let judged = Span::internal("analysis").try_run(judged).await;
             judged.map_err(|failure| failure.at(Stage::Analysis))?
         };
+        if work.lead_id.is_synthetic() {
+            return self.end_synthetic(&work, event.received_at).await;
+        }
         let written = Span::internal("crm_write").try_run(self.write(&work, &enrichment, &analysis)).await;
         written.map_err(|failure| failure.at(Stage::CrmWrite))
     }

@@ -21,21 +21,24 @@ pub(crate) async fn judge(
     let attempt = work.attempts.at(Stage::Analysis).saturating_add(1);
     let facts = fact_sheet(&work.lead, enrichment, &pipeline.icp);
     let contract = &pipeline.icp.contract;
-    let asked = ask(pipeline, permission, &facts).await;
+    let analyst = pipeline.analyst_of(&work.lead_id);
+    let asked = ask(pipeline, analyst.as_ref(), permission, &facts).await;
     let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match asked {
         Ok(checked) => (checked, None),
         Err(NoAnalysis { failure, spent }) if gives_up(&failure, attempt) => {
             tracing::warn!(code = %failure.code, "no analysis: the neutral verdict stands in");
-            let analysis = spent.map_or_else(|| nobody_asked(pipeline), |spent| *spent);
+            let analysis = spent.map_or_else(|| nobody_asked(analyst.as_ref()), |spent| *spent);
             let checked = Checked { analysis, verdict: Verdict::fallback(contract), rejected_first: None };
             (checked, Some(failure.code.into_owned()))
         }
         Err(NoAnalysis { failure, .. }) => return Err(failure),
     };
     let fallback = fallback_reason.is_some();
-    metrics::counter!("revenueflow_analyses_total", "provider" => analysis.provider.clone(),
-        "grounding" => if fallback { "FALLBACK" } else { verdict.status.as_str() })
-    .increment(1);
+    if !work.lead_id.is_synthetic() {
+        metrics::counter!("revenueflow_analyses_total", "provider" => analysis.provider.clone(),
+            "grounding" => if fallback { "FALLBACK" } else { verdict.status.as_str() })
+        .increment(1);
+    }
     let record = AnalysisRecord {
         lead_id: work.lead_id.clone(),
         delivery_id: work.delivery_id.clone(),
@@ -70,15 +73,15 @@ pub(crate) struct Checked {
 /// An answer that can be read; one that cannot counts as an attempt, since the next may be better.
 pub(crate) async fn ask(
     pipeline: &Pipeline,
+    analyst: &dyn Analyst,
     permission: &Permission,
     facts: &FactSheet,
 ) -> Result<Checked, NoAnalysis> {
     let contract = &pipeline.icp.contract;
-    let analysis = pipeline.analyst.analyse(facts).await?;
+    let analysis = analyst.analyse(facts).await?;
     match Answer::parse(&analysis.raw_answer, contract) {
         Ok(answer) => {
             let verdict = check(facts, &answer, contract);
-            let analyst = pipeline.analyst.as_ref();
             Ok(correct(analyst, permission, contract, facts, analysis, verdict).await)
         }
         Err(error) => {
@@ -145,10 +148,10 @@ pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
     }
 }
 
-fn nobody_asked(pipeline: &Pipeline) -> Analysis {
+fn nobody_asked(analyst: &dyn Analyst) -> Analysis {
     Analysis {
-        provider: pipeline.analyst.provider().to_owned(),
-        model: pipeline.analyst.model().to_owned(),
+        provider: analyst.provider().to_owned(),
+        model: analyst.model().to_owned(),
         prompt_version: None,
         raw_answer: String::new(),
         usage: Usage::default(),

@@ -10,6 +10,8 @@
 //!   │         │           │           │        │     └── held (rejected)
 //!   └─────────┴───────────┴───────────┴────────┴───────────────────────── store, audit trail
 //! ```
+//!
+//! The synthetic lead ends after `check`: neither a provider, a paid model nor a CRM is asked about it.
 
 mod breakers;
 mod convert;
@@ -25,6 +27,7 @@ mod preview;
 mod replay;
 mod rollback;
 mod route;
+mod synthetic;
 
 pub use convert::{Conversion, NotConverted};
 pub use evaluate::{

@@ -27,7 +27,7 @@ pub struct PlannedLead {
     /// The merge in the CRM that would be followed to the lead's record, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followed: Option<Followed>,
-    /// What the guard thinks of each action.
+    /// What the guard thinks of each action. There is none for the synthetic lead.
     pub actions: Vec<Review>,
     /// What the actions that it lets pass would write, field by field.
     pub changes: Vec<FieldChange>,
@@ -79,7 +79,7 @@ impl Pipeline {
             actions: Vec::new(),
             changes: Vec::new(),
         };
-        if !planned.held && !planned.suppressed {
+        if !planned.held && !planned.suppressed && !lead.is_synthetic() {
             let assignment = self.would_route(&work, analysis).await?;
             let plan = self.plan(&work, &enrichment, analysis, &assignment).await?;
             let preview = self.guard.preview(&plan).await?;

@@ -153,10 +153,13 @@ impl Pipeline {
                 let message = "the person is on the suppression list: nothing outside is asked about them";
                 (None, Some(Failure::permanent("suppressed", message)))
             }
-            Ok(permission) => match judge::ask(self, &permission, &facts).await {
-                Ok(checked) => (Some(checked.verdict), None),
-                Err(no) => (None, Some(no.failure)),
-            },
+            Ok(permission) => {
+                let analyst = self.analyst_of(lead);
+                match judge::ask(self, analyst.as_ref(), &permission, &facts).await {
+                    Ok(checked) => (Some(checked.verdict), None),
+                    Err(no) => (None, Some(no.failure)),
+                }
+            }
         };
         let changes = now.as_ref().map_or_else(Vec::new, |now| changes(&analysis.verdict, now));
         let lead_id = lead.clone();

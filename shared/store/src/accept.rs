@@ -9,6 +9,7 @@ use crate::codec::{Columns as _, to_json};
 use crate::dead_letter;
 use crate::erasure;
 use crate::reopen::{event_of_delivery, reopen_posted_again};
+use crate::synthetic;
 use crate::{Result, Store};
 
 /// The first few duplicates are worth a line in the audit trail; a sender in a loop is not worth a million.
@@ -197,6 +198,9 @@ impl Store {
                 .await?;
                 // What it overtakes is not to be sent again any more.
                 dead_letter::forget(connection, &newest_id).await?;
+                if event.lead_id.is_synthetic() {
+                    synthetic::keep_only(connection, &event.lead_id, &delivery).await?;
+                }
             }
             // It takes a number, and changes nothing else about the lead.
             Accept::Superseded => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::codec::{Columns as _, parsed, to_json};
 use crate::{Result, Store};
 
-/// One thing that happened to a lead. Never changed, never deleted.
+/// One thing that happened to a lead. Never changed, and deleted for the synthetic lead alone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditEvent {
     /// Per lead, from 1, without gaps.
@@ -56,6 +56,8 @@ pub enum AuditKind {
     Deferred,
     /// A worker of another application on the same queue has done it.
     WorkedElsewhere,
+    /// The synthetic lead has gone all the way; nothing was written.
+    SyntheticEnded,
     /// Given up.
     DeadLettered,
     /// Put up for judgement again.

@@ -40,7 +40,7 @@ impl Store {
     /// delivery that is not open any more: it was given up before, overtaken, or somebody else has settled it.
     ///
     /// `attempts` are those that the queue counted; those of the failure's stage, with the one that failed now, count where
-    /// they are more. Returns the id under which the dead letter is kept, where it is.
+    /// they are more. The synthetic lead is marked and its message is not kept: the next one is posted soon. Returns the id under which the dead letter is kept, where it is.
     pub async fn record_dead_letter(
         &self,
         message_id: &str,
@@ -70,7 +70,9 @@ impl Store {
         if let Some(row) = self.open_row(&mut transaction, lead, &delivery).await? {
             let before = i64::from(Attempts::read(&row)?.at(failure.stage));
             letter.attempts = letter.attempts.max(if before > 0 { before + 1 } else { 0 });
-            if delivery == event.delivery_id() {
+            if lead.is_synthetic() {
+                // Its failure is on the lead; there is nothing to redrive.
+            } else if delivery == event.delivery_id() {
                 insert(&mut transaction, &letter, body).await?;
             } else {
                 // The message repeats a delivery: a redrive sends the delivery itself.

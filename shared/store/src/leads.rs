@@ -2,7 +2,10 @@ use std::fmt::Write as _;
 
 use database::Backend;
 use jiff::Timestamp;
-use lead::{Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus};
+use lead::{
+    Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus,
+    SYNTHETIC_CAMPAIGN, SYNTHETIC_LEAD_ID,
+};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -140,7 +143,8 @@ impl Store {
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
-    /// The newest `limit` leads that match and come before a cursor, newest first.
+    /// The newest `limit` leads that match and come before a cursor, newest first. The synthetic lead is among them only where the
+    /// filter names its campaign.
     pub async fn leads(
         &self,
         filter: &LeadFilter,
@@ -177,6 +181,10 @@ impl Store {
             let _ = write!(sql, " AND {hint}{column} = ${}", texts.len() + 3);
             is_indexed = true;
         }
+        if filter.campaign_id.as_deref() != Some(SYNTHETIC_CAMPAIGN) {
+            texts.push(SYNTHETIC_LEAD_ID.to_owned());
+            let _ = write!(sql, " AND lead_id <> ${}", texts.len() + 3);
+        }
         sql.push_str(" AND created_at >= $3 ORDER BY created_at DESC, lead_id DESC");
         let _ = write!(sql, " LIMIT {limit}");
         // Safe: the text is made of constants, counters and a number; every value is bound.
@@ -188,11 +196,11 @@ impl Store {
         query.fetch_all(self.database.pool()).await?.iter().map(read_lead).collect()
     }
 
-    /// How many leads are in each status.
+    /// How many leads are in each status, without the synthetic lead.
     pub async fn count_leads(&self) -> Result<Vec<(LeadStatus, i64)>> {
-        let rows = sqlx::query("SELECT status, COUNT(*) AS leads FROM lead GROUP BY status ORDER BY status")
-            .fetch_all(self.database.pool())
-            .await?;
+        let sql =
+            "SELECT status, COUNT(*) AS leads FROM lead WHERE lead_id <> $1 GROUP BY status ORDER BY status";
+        let rows = sqlx::query(sql).bind(SYNTHETIC_LEAD_ID).fetch_all(self.database.pool()).await?;
         rows.iter()
             .map(|row| Ok((parsed("status", LeadStatus::parse(&row.text("status")?))?, row.number("leads")?)))
             .collect()

@@ -38,6 +38,7 @@ mod review;
 mod spending;
 mod stored;
 mod suppression;
+mod synthetic;
 mod unenriched;
 mod work;
 

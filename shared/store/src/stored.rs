@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use lead::{Lead, LeadId};
+use lead::{Lead, LeadId, SYNTHETIC_LEAD_ID};
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, from_json};
@@ -32,7 +32,7 @@ pub struct Basis {
     pub enrichment: serde_json::Value,
 }
 
-/// Which judgements to go through.
+/// Which judgements to go through. Those of the synthetic lead are never among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Every one there is, those of overtaken deliveries and of earlier rounds included.
@@ -63,13 +63,19 @@ impl StoredAnalyses<'_> {
     /// How many there are in all.
     pub async fn count(&self) -> Result<u64> {
         let sql = match self.scope {
-            Scope::Every => "SELECT COUNT(*) AS judgements FROM analysis WHERE created_at >= $1",
+            Scope::Every => {
+                "SELECT COUNT(*) AS judgements FROM analysis WHERE created_at >= $1 AND lead_id <> $2"
+            }
             Scope::InForce => {
                 "SELECT COUNT(*) AS judgements FROM lead l JOIN analysis a ON a.analysis_id = l.analysis_id \
-                 WHERE a.created_at >= $1"
+                 WHERE a.created_at >= $1 AND l.lead_id <> $2"
             }
         };
-        let row = sqlx::query(sql).bind(self.since).fetch_one(self.store.database().pool()).await?;
+        let row = sqlx::query(sql)
+            .bind(self.since)
+            .bind(SYNTHETIC_LEAD_ID)
+            .fetch_one(self.store.database().pool())
+            .await?;
         Ok(u64::try_from(row.number("judgements")?).unwrap_or(0))
     }
 
@@ -79,19 +85,21 @@ impl StoredAnalyses<'_> {
             Scope::Every => {
                 "SELECT a.*, a.analysis_id AS place, d.content, d.enrichment \
                  FROM analysis a LEFT JOIN delivery d ON d.delivery_id = a.delivery_id \
-                 WHERE a.analysis_id > $1 AND a.created_at >= $2 ORDER BY a.analysis_id LIMIT $3"
+                 WHERE a.analysis_id > $1 AND a.created_at >= $2 AND a.lead_id <> $4 \
+                 ORDER BY a.analysis_id LIMIT $3"
             }
             Scope::InForce => {
                 "SELECT a.*, l.lead_id AS place, d.content, d.enrichment \
                  FROM lead l JOIN analysis a ON a.analysis_id = l.analysis_id \
                  LEFT JOIN delivery d ON d.delivery_id = a.delivery_id \
-                 WHERE l.lead_id > $1 AND a.created_at >= $2 ORDER BY l.lead_id LIMIT $3"
+                 WHERE l.lead_id > $1 AND a.created_at >= $2 AND l.lead_id <> $4 ORDER BY l.lead_id LIMIT $3"
             }
         };
         let rows = sqlx::query(sql)
             .bind(&self.after)
             .bind(self.since)
             .bind(PAGE)
+            .bind(SYNTHETIC_LEAD_ID)
             .fetch_all(self.store.database().pool())
             .await?;
         if let Some(last) = rows.last() {

@@ -75,6 +75,8 @@ pub enum Finish {
         /// What it would have done.
         preview: Preview,
     },
+    /// Not written: it is the synthetic lead.
+    Synthetic,
     /// Not written: the person is on the suppression list.
     Suppressed {
         /// By what they are on it.
@@ -219,6 +221,7 @@ impl Store {
                     });
                     (LeadStatus::Planned, AuditKind::Planned, detail)
                 }
+                Finish::Synthetic => (LeadStatus::Synthetic, AuditKind::SyntheticEnded, json!({})),
                 Finish::Suppressed { by } => {
                     (LeadStatus::Suppressed, AuditKind::Suppressed, json!({ "by": by }))
                 }

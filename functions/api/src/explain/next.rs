@@ -31,6 +31,10 @@ pub(super) fn standing(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> 
         LeadStatus::WorkedElsewhere => {
             return "Done by a worker of another application on the same queue: what it wrote is not known here.".to_owned();
         }
+        LeadStatus::Synthetic => {
+            return "The synthetic lead: it has gone all the way, and nothing is ever written for it."
+                .to_owned();
+        }
         LeadStatus::PermanentlyFailed => {
             return "Given up, with the reason below; it is among the dead letters.".to_owned();
         }
@@ -110,6 +114,7 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
                 "`revenueflow replay {id} --apply` has it judged and written by RevenueFlow as well."
             ));
         }
+        LeadStatus::Synthetic => steps.push("It is finished. The next one replaces it.".to_owned()),
         LeadStatus::PermanentlyFailed => {
             steps.extend(lead.failure.as_ref().map(|failure| {
                 format!("It was given up{} because of {}.", at(failure.stage), in_words(failure))

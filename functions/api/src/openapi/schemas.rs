@@ -65,7 +65,7 @@ words! {
     /// Where a lead stands. `queued`, `processing` and `retrying` go on by themselves; the others are final.
     Status as "snake_case" {
         Queued, Processing, Retrying, Synced, Held, Dismissed, Suppressed, Planned, WorkedElsewhere,
-        PermanentlyFailed,
+        Synthetic, PermanentlyFailed,
     }
 
     /// The level that the score amounts to.

@@ -42,6 +42,18 @@ async fn a_plan_that_comes_again_does_nothing_and_says_the_same() {
 }
 
 #[tokio::test]
+async fn the_synthetic_lead_reaches_neither_ledger_nor_crm() {
+    let fixture = Fixture::sqlite().await;
+    let world = World::new(&fixture);
+    let mut plan = a_plan();
+    plan.lead_id = lead::SYNTHETIC_LEAD_ID.parse().unwrap();
+    assert_eq!(world.guard.submit(&plan).await.unwrap_err().code, "synthetic_lead");
+    assert_eq!(world.guard.preview(&plan).await.unwrap_err().code, "synthetic_lead");
+    assert_eq!(world.rows(&plan), ["-"; 5]);
+    assert!(world.crm.records(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_revision_updates_the_record_and_asks_nobody_twice() {
     let fixture = Fixture::sqlite().await;
     let world = World::with_limits(&fixture, no_limits());

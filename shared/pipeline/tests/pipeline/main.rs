@@ -29,4 +29,5 @@ mod routing;
 mod stages;
 mod support;
 mod suppression;
+mod synthetic;
 mod worker;

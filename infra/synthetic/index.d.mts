@@ -1,0 +1,3 @@
+/** For the tests: what `index.mjs` exports besides the handler. */
+export const LEAD: { readonly email: string; readonly campaign_id: string };
+export function post(url: string, secrets: string, now?: Date): Promise<void>;
