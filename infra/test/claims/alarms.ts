@@ -39,6 +39,18 @@ function subscribers(stage: Synthesized, topicId: string, service: string): stri
     .map(({ Properties }) => `${Properties.Protocol}:${Properties.Endpoint}`);
 }
 
+/** Whether a filter pattern finds a log line: of CloudWatch's syntax, equality with `*` at the ends, `&&` and `||`. */
+function matches(pattern: string, line: Record<string, string>): boolean {
+  const expression = pattern
+    .replace(/\$\.(\w+) = "(\*?)([\w.]*)(\*?)"/g, (_, field: string, before: string, text: string, after: string) => {
+      const value = line[field] ?? '';
+      return String(new RegExp(`^${before && '.*'}${text.replaceAll('.', '\\.')}${after && '.*'}$`).test(value));
+    })
+    .replace(/^\{(.*)\}$/, '$1');
+  assert.match(expression, /^(true|false|&&|\|\||[() ])+$/, pattern);
+  return new Function(`return ${expression}`)();
+}
+
 /** The text of every Rust file of the code that is deployed. */
 function sources(folder: string): string {
   return readdirSync(folder)
@@ -150,7 +162,10 @@ export const alarms: Checks = {
         const fields = [...`${Properties.FilterPattern} ${JSON.stringify(Dimensions)}`.matchAll(/\$\.(\w+)/g)];
         const format = JSON.parse(only(stage.of('AWS::ApiGateway::Stage')).Properties.AccessLogSetting.Format);
         for (const [, field] of fields) {
-          const isThere = said(Properties.LogGroupName).includes('AccessLog') ? field! in format : field === 'code';
+          const ofFunctions = ['code', 'dependency']; // their values: shared/enrichment/tests/enrichment/telemetry.rs
+          const isThere = said(Properties.LogGroupName).includes('AccessLog')
+            ? field! in format
+            : ofFunctions.includes(field!);
           assert.ok(isThere, `no line has ${field}`);
         }
         return `${MetricNamespace} ${MetricName} ${keys}`;
@@ -171,8 +186,23 @@ export const alarms: Checks = {
           /\{(\w+)Log/.exec(said(Properties.LogGroupName))?.[1],
           Properties.FilterPattern,
         ]),
-        ['Enrich', 'Janitor', 'Api'].map((name) => [name, `{ $.code = "*${suffix}" }`]),
+        ['Enrich', 'Janitor', 'Api'].map((name) => [name, refused[0]!.Properties.FilterPattern]),
       );
+      const counts = (line: Record<string, string>) => matches(refused[0]!.Properties.FilterPattern, line);
+      for (const system of ['ai', 'crm']) assert.ok(counts({ code: `${system}${suffix}` }), system);
+      for (const provider of ['zoominfo', 'apollo', 'pdl', 'hunter', 'clearbit']) {
+        const dependency = `enrichment.${provider}`;
+        const adapter = readFileSync(root(`shared/enrichment/src/providers/${provider}.rs`), 'utf8');
+        assert.ok(adapter.includes(`codes!("${provider}")`), provider);
+        for (const code of [`${provider}${suffix}`, `${provider}_not_allowed`]) {
+          assert.ok(counts({ dependency, code }), code);
+        }
+        for (const code of ['rate_limited', 'credits_used_up', 'unavailable']) {
+          assert.ok(!counts({ dependency, code: `${provider}_${code}` }), code);
+        }
+      }
+      // Refusals of our own, which have the same ending.
+      for (const code of ['field_not_allowed', 'action_not_allowed']) assert.ok(!counts({ code }), code);
 
       // CloudWatch takes ten metrics in an alarm.
       for (const { Properties } of stage.of('AWS::CloudWatch::Alarm')) {
