@@ -11,6 +11,7 @@ revenueflow(
   stage(context('stage'), {
     architecture: context('architecture'),
     alertsEmail: context('alertsEmail'),
+    backupRegion: context('backupRegion'),
     canary: context('canary'),
   }),
   typeof binaries === 'string' ? binaries : fileURLToPath(new URL('../target/lambda', import.meta.url)),

@@ -8,8 +8,9 @@ import { deploy } from './claims/deploy.ts';
 import { life } from './claims/life.ts';
 import { security } from './claims/security.ts';
 import { thresholds } from './claims/thresholds.ts';
+import { watch } from './claims/watch.ts';
 
-const checks = { ...security, ...deploy, ...alarms, ...life, ...thresholds };
+const checks = { ...security, ...deploy, ...alarms, ...life, ...thresholds, ...watch };
 
 /** The statements, by number. */
 const statements = new Map(

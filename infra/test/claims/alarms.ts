@@ -6,38 +6,10 @@ import { fileURLToPath } from 'node:url';
 
 import { stage as shipped } from '../../lib/stages.ts';
 import { SUBSCRIBER, Synthesized, said, type Resource } from '../stacks.ts';
-import { inAws, only, statementsOf, variables, type Checks } from './common.ts';
+import { wayFrom, ways } from '../walk.ts';
+import { inAws, only, variables, type Checks } from './common.ts';
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-
-/** A service that may do something on behalf of this account alone. */
-function admits(statements: any[], service: string, actions: string[]): boolean {
-  return statements.some(
-    ({ Effect, Principal, Action, Condition }) =>
-      Effect === 'Allow' &&
-      Principal.Service === service &&
-      actions.every((action) => [Action].flat().includes(action)) &&
-      Condition?.StringEquals?.['aws:SourceAccount']?.Ref === 'AWS::AccountId',
-  );
-}
-
-/** Walks from a topic to the subscribers of what `service` publishes there. */
-function subscribers(stage: Synthesized, topicId: string, service: string): string[] {
-  const topic = stage.resources()[topicId]!;
-  assert.equal(topic.Type, 'AWS::SNS::Topic', topicId);
-  const policies = stage
-    .of('AWS::SNS::TopicPolicy')
-    .filter(({ Properties }) => Properties.Topics.some((each: any) => each.Ref === topicId));
-  assert.ok(admits(policies.flatMap(statementsOf), service, ['sns:Publish']), `${service} may not publish`);
-  const key = only(stage.of('AWS::KMS::Key'));
-  assert.match(said(topic.Properties.KmsMasterKeyId), /FnGetAttKey/);
-  const uses = ['kms:Decrypt', 'kms:GenerateDataKey*'];
-  assert.ok(admits(key.Properties.KeyPolicy.Statement, service, uses), `${service} may not use the key`);
-  return stage
-    .of('AWS::SNS::Subscription')
-    .filter(({ Properties }) => Properties.TopicArn.Ref === topicId)
-    .map(({ Properties }) => `${Properties.Protocol}:${Properties.Endpoint}`);
-}
 
 /** Whether a filter pattern finds a log line: of CloudWatch's syntax, equality with `*` at the ends, `&&` and `||`. */
 function matches(pattern: string, line: Record<string, string>): boolean {
@@ -104,26 +76,11 @@ function lookedAt(stage: Synthesized): Looked[] {
 export const alarms: Checks = {
   D16() {
     for (const stage of inAws) {
-      const composed = said(stage.of('AWS::CloudWatch::CompositeAlarm').map(({ Properties }) => Properties.AlarmRule));
-      const releasing = said(
-        stage
-          .of('AWS::CodeDeploy::DeploymentGroup')
-          .flatMap(({ Properties }) => Properties.AlarmConfiguration.Alarms.map(({ Name }: any) => Name)),
-      );
-      let heard = 0;
-      for (const [id, { Type, Properties }] of Object.entries(stage.resources())) {
-        if (!/^AWS::CloudWatch::(Composite)?Alarm$/.test(Type)) continue;
-        const actions: any[] = Properties.AlarmActions ?? [];
-        // A part rings with its whole, and an alarm of a release turns it back.
-        if (actions.length === 0) assert.ok(composed.includes(id) || releasing.includes(id), `${id} goes nowhere`);
-        assert.notEqual(Properties.ActionsEnabled, false, id);
-        for (const action of actions) {
-          const reached = subscribers(stage, action.Ref, 'cloudwatch.amazonaws.com');
-          assert.deepEqual(reached, [`email:${SUBSCRIBER}`], id);
-          heard += 1;
-        }
-      }
-      assert.ok(heard > 20, `${heard} alarms are heard`);
+      const heard = ways(stage).filter(({ heardBy }) => heardBy.length > 0);
+      for (const { from, heardBy } of heard) assert.deepEqual(heardBy, [`email:${SUBSCRIBER}`], from);
+      assert.ok(heard.length > 20, `${heard.length} are heard of`);
+      const silent = ways(stage).filter(({ heardBy }) => heardBy.length === 0);
+      for (const { from, steps } of silent) assert.match(steps.join(), /^(part of|turns the release back)/, from);
     }
     assert.throws(
       () => new Synthesized(shipped('prod')),
@@ -228,7 +185,7 @@ export const alarms: Checks = {
       const alerts = NotificationsWithSubscribers.map(({ Notification, Subscribers }: any) => {
         const { SubscriptionType, Address } = only<any>(Subscribers);
         assert.equal(SubscriptionType, 'SNS');
-        assert.equal(subscribers(each, Address.Ref, 'budgets.amazonaws.com').length, 1);
+        assert.equal(wayFrom(each, Address.Ref, 'budgets.amazonaws.com').heardBy.length, 1);
         return `${Notification.NotificationType} ${Notification.Threshold}`;
       });
       assert.deepEqual(alerts, ['ACTUAL 80', 'ACTUAL 100', 'FORECASTED 100']);
@@ -237,7 +194,7 @@ export const alarms: Checks = {
     assert.deepEqual(anomalies.MonitorArnList, [stage.stage.costs!.anomalyMonitor]);
     assert.equal(anomalies.Frequency, 'IMMEDIATE');
     const { Address } = only<any>(anomalies.Subscribers);
-    assert.equal(subscribers(stage, Address.Ref, 'costalerts.amazonaws.com').length, 1);
+    assert.equal(wayFrom(stage, Address.Ref, 'costalerts.amazonaws.com').heardBy.length, 1);
     for (const each of inAws) assert.deepEqual(each.of('AWS::CE::AnomalySubscription'), []);
   },
 };
