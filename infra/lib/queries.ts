@@ -14,7 +14,7 @@ export interface SavedQuery {
   readonly query: readonly string[];
 }
 
-/** As JSON, since `tests/deployed` reads it too: it holds each field against the lines that the functions write. */
+/** Their fields are those of the functions' log lines, and of the access log: D28. */
 export const QUERIES: readonly SavedQuery[] = JSON.parse(
   readFileSync(new URL('queries.json', import.meta.url), 'utf8'),
 );

@@ -1,11 +1,12 @@
 /** The statements of docs/deploy.md about who hears of an alarm, and about what is measured. */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { stage as shipped } from '../../lib/stages.ts';
 import { SUBSCRIBER, Synthesized, said, type Resource } from '../stacks.ts';
+import { sources } from '../sources.ts';
 import { wayFrom, ways } from '../walk.ts';
 import { inAws, only, variables, type Checks } from './common.ts';
 
@@ -21,17 +22,6 @@ function matches(pattern: string, line: Record<string, string>): boolean {
     .replace(/^\{(.*)\}$/, '$1');
   assert.match(expression, /^(true|false|&&|\|\||[() ])+$/, pattern);
   return new Function(`return ${expression}`)();
-}
-
-/** The text of every Rust file of the code that is deployed. */
-function sources(folder: string): string {
-  return readdirSync(folder)
-    .map((entry) => join(folder, entry))
-    .filter((path) => !/\/(tests|target|node_modules)$/.test(path))
-    .map((path) =>
-      statSync(path).isDirectory() ? sources(path) : path.endsWith('.rs') ? readFileSync(path, 'utf8') : '',
-    )
-    .join('\n');
 }
 
 /** The labels of each place where the code counts or measures something, by the metric's name. */
@@ -92,7 +82,7 @@ export const alarms: Checks = {
   },
 
   D17() {
-    const code = ['functions', 'shared'].map((folder) => sources(root(folder))).join('\n');
+    const code = ['functions', 'shared'].map(sources).join('\n');
     const metrics = emitted(code);
     for (const stage of inAws) {
       const looked = lookedAt(stage);

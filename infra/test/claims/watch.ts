@@ -6,8 +6,39 @@ import { FUNCTIONS } from '../../lib/names.ts';
 import { QUERIES } from '../../lib/queries.ts';
 import { stage as shipped } from '../../lib/stages.ts';
 import { SUBSCRIBER, Synthesized, said } from '../stacks.ts';
+import { sources } from '../sources.ts';
 import { ways } from '../walk.ts';
 import { alarm, dev, having, inAws, local, only, prod, staging, type Checks } from './common.ts';
+
+/** Words of the language of Logs Insights. What begins with `@` is a field that it adds itself. */
+const LANGUAGE = 'fields filter stats sort limit like in by as asc desc and or count max min coalesce ispresent'.split(
+  ' ',
+);
+
+/** The fields of log lines that a query names, and the values of `message` that it asks for. */
+function asked(query: readonly string[]): { fields: string[]; messages: string[] } {
+  const bare = query.map((command) => command.replace(/"[^"]*"/g, '""')).join('\n');
+  const made = [...bare.matchAll(/\bas (\w+)/g)].map(([, alias]) => alias!);
+  const words = [...bare.matchAll(/(?<![\w@.])[a-z_][\w.]*/g)].map(([word]) => word);
+  const messages = query
+    .filter((command) => /^filter message /.test(command))
+    .flatMap((command) => [.../^filter message [^"]*((?:"[^"]*",? ?)+)/.exec(command)![1]!.matchAll(/"([^"]*)"/g)])
+    .map(([, text]) => text!);
+  return { fields: words.filter((word) => !LANGUAGE.includes(word) && !made.includes(word)), messages };
+}
+
+/** Each place where the code writes a log line: its message and its own fields. */
+function logged(code: string): { message: string; fields: string[] }[] {
+  return [...code.matchAll(/\btracing::(?:info|warn|error)!\(/g)].map((found) => {
+    const start = found.index + found[0].length;
+    let end = start;
+    for (let depth = 1; depth > 0; end += 1) depth += code[end] === '(' ? 1 : code[end] === ')' ? -1 : 0;
+    const call = code.slice(start, end - 1);
+    const message = /"([^"]*)"\s*,?\s*$/.exec(call)?.[1] ?? '';
+    const fields = [...call.matchAll(/(?:^|[,\s])[%?]?([a-z_]+)(?= =|,)/g)].map(([, field]) => field!);
+    return { message, fields };
+  });
+}
 
 const copied = new Synthesized('prod', { backupRegion: 'eu-west-1' });
 
@@ -34,28 +65,27 @@ export const watch: Checks = {
       }
     }
     assert.deepEqual(local.of('AWS::Logs::QueryDefinition'), []);
-    // Fields of the functions' lines: tests/deployed/queries.rs. Those of the access log are in its format.
     const format = JSON.parse(only(prod.of('AWS::ApiGateway::Stage')).Properties.AccessLogSetting.Format);
-    const words = QUERIES.filter(({ of }) => of.includes('access'))
-      .flatMap(({ query }) => query)
-      .flatMap((command) => command.replace(/"[^"]*"/g, '').match(/(?<![\w@])[a-z_]+/g) ?? []);
-    const language = [
-      'filter',
-      'and',
-      'stats',
-      'count',
-      'as',
-      'requests',
-      'max',
-      'newest',
-      'by',
-      'sort',
-      'desc',
-      'limit',
-    ];
-    const fields = new Set(words.filter((word) => !language.includes(word)));
-    assert.deepEqual([...fields].sort(), ['address', 'firewall', 'method', 'resource', 'status']);
-    for (const field of fields) assert.ok(field in format, `the access log has no ${field}`);
+    const lines = logged(sources('functions') + sources('shared'));
+    assert.ok(lines.length > 80, `${lines.length}`);
+    for (const { name, of, query } of QUERIES) {
+      const { fields, messages } = asked(query);
+      if (of.includes('access')) {
+        for (const field of fields) assert.ok(field in format, `${name}: the access log has no ${field}`);
+        continue;
+      }
+      for (const text of messages)
+        assert.ok(
+          lines.some(({ message }) => message === text),
+          `${name}: "${text}"`,
+        );
+      const searched = lines.filter(({ message }) => messages.length === 0 || messages.includes(message));
+      for (const field of fields) {
+        // Of a message's span, which is the second: functions/enrich/tests/function.rs.
+        const isOfAll = ['level', 'message', 'spans.1.lead_id'].includes(field);
+        assert.ok(isOfAll || searched.some((line) => line.fields.includes(field)), `${name}: no line has ${field}`);
+      }
+    }
   },
 
   D29() {
