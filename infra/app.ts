@@ -11,6 +11,7 @@ revenueflow(
   stage(context('stage'), {
     architecture: context('architecture'),
     alertsEmail: context('alertsEmail'),
+    backupRegion: context('backupRegion'),
     canary: context('canary'),
     synthetic: context('synthetic'),
   }),

@@ -65,13 +65,13 @@ export class Alarms {
     });
   }
 
-  private notify(alarm: cloudwatch.AlarmBase): void {
+  notify(alarm: cloudwatch.AlarmBase): void {
     const action = new actions.SnsAction(this.topic);
     alarm.addAlarmAction(action);
     alarm.addOkAction(action);
   }
 
-  private named(id: string): string {
+  named(id: string): string {
     return name(this.stage, id.replace(/([a-z])([A-Z])/g, '$1-$2').toLowerCase());
   }
 }
@@ -212,8 +212,9 @@ export function dependencyAlarms(alarms: Alarms, { stage, data }: ObservabilityP
   });
   alarms.add('CredentialsRefused', {
     alarmDescription:
-      'The AI or the CRM refuses our credentials: the log has the code. Put new ones into the secret; they are read again by themselves.',
-    metric: metrics.lines('credentials_refused', FIVE),
+      "The AI, the CRM or an enrichment provider refuses our credentials or plan: the log has the code. Put new ones into the secret, which is read again by itself, or change the provider's plan.",
+    // A refused system is asked again every five minutes, so a shorter look would call each pause well.
+    metric: metrics.lines('credentials_refused', QUARTER),
     threshold: 1,
   });
   alarms.add('AiFallsBack', {

@@ -12,6 +12,7 @@ import type { Stage } from './stages.ts';
 export function alertPublishers(stage: Stage): Record<string, string> {
   return {
     Alarms: 'cloudwatch.amazonaws.com',
+    ...(stage.backupRegion ? { Backups: 'events.amazonaws.com' } : {}),
     ...(stage.costs ? { Budgets: 'budgets.amazonaws.com' } : {}),
     ...(stage.costs?.anomalyMonitor ? { CostAnomalies: 'costalerts.amazonaws.com' } : {}),
   };

@@ -6,6 +6,7 @@ import * as sqs from 'aws-cdk-lib/aws-sqs';
 import type { Construct } from 'constructs';
 
 import { alertPublishers } from './alerts.ts';
+import { BackupCopies } from './backup.ts';
 import { Database } from './database.ts';
 import { providerLog } from './logs.ts';
 import { intended } from './nag.ts';
@@ -126,6 +127,10 @@ export class DataStack extends Stack {
     if (stage.database !== 'by-parameter') {
       this.network = new Network(this, stage, this.key);
       this.database = new Database(this, stage, stage.database, this.network, this.key);
+      const { backupRegion, database } = stage;
+      if (backupRegion) {
+        new BackupCopies(this, stage, backupRegion, this.database.cluster, this.key, database.backupDays);
+      }
     }
 
     new CfnOutput(this, 'LeadsQueueUrl', { value: this.queue.queueUrl });

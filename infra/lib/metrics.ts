@@ -12,6 +12,10 @@ import type { Stage } from './stages.ts';
 /** Of a million webhooks, a thousand may be answered with an error of ours. */
 export const ERROR_BUDGET = 0.001;
 
+/** Log lines about refused credentials, and about a plan of an enrichment provider that does not include what is asked for. */
+const REFUSED =
+  '{ ($.code = "*_credentials_refused") || (($.dependency = "enrichment.*") && ($.code = "*_not_allowed")) }';
+
 export interface MetricsProps {
   readonly stage: Stage;
   readonly region: string;
@@ -42,7 +46,7 @@ export class Metrics {
     count('Answers', 'webhook_answers', accessLog, '{ ($.method = "POST") && ($.resource = "/leads") }', 'status');
     count('Throttled', 'throttled', accessLog, '{ $.status = "429" }');
     for (const [id, { log }] of Object.entries(props.readers)) {
-      count(`Refused${id}`, 'credentials_refused', log, '{ $.code = "*_credentials_refused" }');
+      count(`Refused${id}`, 'credentials_refused', log, REFUSED);
     }
   }
 

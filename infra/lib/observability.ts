@@ -8,8 +8,10 @@ import type { DataStack } from './data.ts';
 import type { RustFunction } from './functions.ts';
 import type { HttpApi } from './http.ts';
 import { Metrics } from './metrics.ts';
+import { savedQueries } from './queries.ts';
 import type { Stage } from './stages.ts';
 import { syntheticAlarms } from './synthetic.ts';
+import { unusualAlarm } from './unusual.ts';
 
 export interface ObservabilityProps {
   readonly stage: Stage;
@@ -36,6 +38,15 @@ export class Observability extends Construct {
     dependencyAlarms(alarms, props, metrics);
     functionAlarms(alarms, props);
     if (stage.synthetic) syntheticAlarms(alarms, metrics);
+    if (stage.alerts.quietHours) unusualAlarm(this, alarms, metrics);
     dashboard(this, props, metrics);
+    savedQueries(this, stage, {
+      access: http.accessLog,
+      ingest: functions.ingest.log,
+      enrich: functions.enrich.log,
+      'dead-letter': functions.deadLetter.log,
+      janitor: functions.janitor.log,
+      api: functions.api.log,
+    });
   }
 }

@@ -8,6 +8,7 @@ import * as triggers from 'aws-cdk-lib/triggers';
 import type { Construct } from 'constructs';
 
 import { alertTopic } from './alerts.ts';
+import { alertAboutBackups } from './backup.ts';
 import { BillGuard } from './budget.ts';
 import type { DataStack } from './data.ts';
 import { RustFunction, type RustFunctionProps } from './functions.ts';
@@ -39,6 +40,7 @@ export class ServiceStack extends Stack {
     this.binaries = binaries;
 
     const alerts = alertTopic(this, stage, data.key);
+    if (stage.backupRegion) alertAboutBackups(this, stage, alerts);
     if (stage.costs) new BillGuard(this, 'Bill', stage, stage.costs, alerts);
 
     const ingest = this.ingest();

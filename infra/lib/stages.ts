@@ -1,4 +1,6 @@
 /** All that differs between the places RevenueFlow is deployed to. Nothing else in this folder asks for a stage's name. */
+import { RegionInfo } from 'aws-cdk-lib/region-info';
+
 import type { Files, Settings } from './settings.ts';
 
 export interface Stage {
@@ -29,6 +31,11 @@ export interface Stage {
   /** Aurora, or the address given to the deployment as the parameter `DatabaseUrl`. */
   readonly database: Aurora | 'by-parameter';
   /** NAT gateways: one is cheaper, two survive the loss of an availability zone. */
+  /**
+   * Another region, which gets a copy of the database each night; `-c backupRegion=REGION` gives or overrides it. For protected
+   * stages.
+   */
+  readonly backupRegion?: string;
   readonly natGateways: 1 | 2;
   readonly janitorEveryMinutes: number;
   readonly enrich: {
@@ -186,6 +193,7 @@ export const STAGE_NAMES = STAGES.map(({ name }) => name);
 export interface Given {
   readonly architecture?: unknown;
   readonly alertsEmail?: unknown;
+  readonly backupRegion?: unknown;
   readonly canary?: unknown;
   readonly synthetic?: unknown;
 }
@@ -212,11 +220,24 @@ export function stage(name: unknown, given: Given = {}): Stage {
   if (String(synthetic) !== 'true' && String(synthetic) !== 'false') {
     throw new Error(`-c synthetic=WHETHER must be true or false, not ${String(synthetic)}`);
   }
+  const { backupRegion = found.backupRegion } = given;
   return {
     ...found,
     architecture,
     synthetic: String(synthetic) === 'true' && !found.emulated,
+    ...(backupRegion === undefined ? {} : { backupRegion: regionForCopies(String(backupRegion), found) }),
     alerts: { ...found.alerts, ...(alertsEmail === undefined ? {} : { email: String(alertsEmail) }) },
     atOnce: String(canary) === 'false',
   };
+}
+
+/** A region that copies of the stage's backups may go to. */
+function regionForCopies(region: string, { name, region: own, protected: isProtected }: Stage): string {
+  const refuse = (why: string) => new Error(`-c backupRegion=${region}: ${why}`);
+  if (!isProtected) throw refuse(`the stage ${name} is not protected, and its data is not copied`);
+  if (region === own) throw refuse(`the stage ${name} is in that region itself`);
+  const known = RegionInfo.regions.find((each) => each.name === region);
+  if (!known) throw refuse('is no region of AWS');
+  if (known.partition !== RegionInfo.get(own).partition) throw refuse(`cannot be reached from ${own}`);
+  return region;
 }

@@ -21,3 +21,15 @@ export function standIns(): string {
   }
   return folder;
 }
+
+/** The header of a program for Linux and the machine of this number, and nothing else of it. */
+export function elf(machine: number): Buffer {
+  const header = Buffer.alloc(64);
+  header.writeUInt32BE(0x7f454c46, 0);
+  header.set([2, 1, 1], 4); // 64 bits, the lowest byte first, version 1
+  header.writeUInt16LE(2, 16); // a program
+  header.writeUInt16LE(machine, 18);
+  header.writeUInt32LE(1, 20);
+  header.writeUInt16LE(64, 52);
+  return header;
+}

@@ -9,8 +9,9 @@ import { life } from './claims/life.ts';
 import { security } from './claims/security.ts';
 import { synthetic } from './claims/synthetic.ts';
 import { thresholds } from './claims/thresholds.ts';
+import { watch } from './claims/watch.ts';
 
-const checks = { ...security, ...deploy, ...alarms, ...life, ...synthetic, ...thresholds };
+const checks = { ...security, ...deploy, ...alarms, ...life, ...synthetic, ...thresholds, ...watch };
 
 /** The statements, by number. */
 const statements = new Map(

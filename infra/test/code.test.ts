@@ -5,15 +5,7 @@ import { test } from 'node:test';
 
 import { bootstrapFolder } from '../lib/code.ts';
 import { stage } from '../lib/stages.ts';
-import { standIns } from './binaries.ts';
-
-/** The first bytes of a program for Linux. */
-function elf(machine: number): Buffer {
-  const header = Buffer.alloc(64);
-  header.writeUInt32BE(0x7f454c46, 0);
-  header.writeUInt16LE(machine, 18);
-  return header;
-}
+import { elf, standIns } from './binaries.ts';
 
 test('a binary that is missing is named, with what to do', () => {
   const binaries = standIns();

@@ -24,27 +24,35 @@ export interface Resource {
   readonly UpdateReplacePolicy?: string;
 }
 
-/** One stage, synthesized as `cdk` does it, into `cdk.out/NAME`, where cfn-lint finds it. */
+/**
+ * One stage, synthesized as `cdk` does it, into `cdk.out/NAME`, where cfn-lint finds it; with copies of its backups into
+ * `cdk.out/NAME.backupRegion`.
+ */
 export class Synthesized {
   readonly stage: Stage;
   readonly outdir: string;
   readonly data: Template;
   readonly service: Template;
+  /** The stack in the region that backups are copied to. */
+  readonly copies: Template | undefined;
   /** What cdk-nag found. */
   readonly findings: string[];
 
   /** A `careless` one has a queue that anyone may write to without TLS. */
   constructor(what: string | Stage, given: Given = {}, careless?: 'careless') {
     this.stage = typeof what === 'string' ? stage(what, { alertsEmail: SUBSCRIBER, ...given }) : what;
-    const isShipped = typeof what === 'string' && Object.keys(given).length === 0 && !careless;
-    this.outdir = isShipped ? root(`cdk.out/${this.stage.name}`) : temporaryFolder();
-    const { app, data, service } = revenueflow(this.stage, binaries, new App({ context, outdir: this.outdir }));
+    const isShipped =
+      typeof what === 'string' && Object.keys(given).every((key) => key === 'backupRegion') && !careless;
+    const folder = [this.stage.name, ...Object.keys(given)].join('.');
+    this.outdir = isShipped ? root(`cdk.out/${folder}`) : temporaryFolder();
+    const { app, data, service, copies } = revenueflow(this.stage, binaries, new App({ context, outdir: this.outdir }));
     if (careless) new Queue(data, 'Careless');
     this.findings = validated(app, this.outdir);
     const written = (stack: Stack) =>
       Template.fromJSON(JSON.parse(readFileSync(join(this.outdir, stack.templateFile), 'utf8')));
     this.data = written(data);
     this.service = written(service);
+    this.copies = copies && written(copies);
   }
 
   /** The rules that are acknowledged, each with its reason. */

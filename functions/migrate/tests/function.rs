@@ -2,25 +2,65 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
+use database::Database;
 use database::testing::TestDatabase;
 use e2e::Function;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+/// A database without tables.
+async fn empty() -> (TestDatabase, Database) {
+    let test = TestDatabase::postgres().await;
+    let database = test.connect().await;
+    run(&database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
+    assert!(!database.is_migrated().await.unwrap());
+    (test, database)
+}
+
+async fn run(database: &Database, statements: &'static str) {
+    sqlx::raw_sql(statements).execute(database.pool()).await.unwrap();
+}
+
+fn event() -> Value {
+    serde_json::from_str(include_str!("../../../events/migrate.json")).unwrap()
+}
 
 #[test]
-fn an_empty_database_gets_its_tables_and_a_second_run_changes_nothing() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (test, database) = runtime.block_on(async {
-        let test = TestDatabase::postgres().await;
-        let database = test.connect().await;
-        let empty = sqlx::raw_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
-        empty.execute(database.pool()).await.unwrap();
-        assert!(!database.is_migrated().await.unwrap());
-        (test, database)
-    });
+fn tables_are_made_once_and_a_newer_schema_is_left_alone() {
+    let runtime = Runtime::new().unwrap();
+    let (test, database) = runtime.block_on(empty());
     let function = Function::start(env!("CARGO_BIN_EXE_migrate"), &[("DATABASE_URL", test.url())]).unwrap();
-    let event: Value = serde_json::from_str(include_str!("../../../events/migrate.json")).unwrap();
+    let event = event();
     for _ in 0..2 {
         assert_eq!(function.invoke(&event).unwrap(), json!({ "status": "migrated" }));
         assert!(runtime.block_on(database.is_migrated()).unwrap());
     }
+
+    // A deployment that is turned back runs the older function on the newer schema.
+    runtime.block_on(run(
+        &database,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         SELECT 999999, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1",
+    ));
+    assert_eq!(function.invoke(&event).unwrap(), json!({ "status": "migrated" }));
+}
+
+#[test]
+fn a_failed_migration_is_undone_alone_and_tried_again() {
+    let runtime = Runtime::new().unwrap();
+    let (test, database) = runtime.block_on(empty());
+    let function = Function::start(env!("CARGO_BIN_EXE_migrate"), &[("DATABASE_URL", test.url())]).unwrap();
+    // In the way of an index that migration 16 makes, after it has added a column.
+    runtime.block_on(run(&database, "CREATE TABLE lead_assignment_open (id INT)"));
+    let error = function.invoke(&event()).unwrap_err().to_string();
+    assert!(error.contains("migration 16") && error.contains("lead_assignment_open"), "{error}");
+    let left = "SELECT (SELECT MAX(version) FROM _sqlx_migrations), \
+                (SELECT COUNT(*) FROM information_schema.columns WHERE column_name = 'awaits_enrichment')";
+    let left: (i64, i64) =
+        runtime.block_on(async { sqlx::query_as(left).fetch_one(database.pool()).await.unwrap() });
+    assert_eq!(left, (15, 0), "those before it, and nothing of it");
+
+    runtime.block_on(run(&database, "DROP TABLE lead_assignment_open"));
+    assert_eq!(function.invoke(&event()).unwrap(), json!({ "status": "migrated" }));
+    assert!(runtime.block_on(database.is_migrated()).unwrap());
 }

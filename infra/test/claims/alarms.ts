@@ -1,53 +1,27 @@
 /** The statements of docs/deploy.md about who hears of an alarm, and about what is measured. */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { stage as shipped } from '../../lib/stages.ts';
 import { SUBSCRIBER, Synthesized, said, type Resource } from '../stacks.ts';
-import { inAws, only, statementsOf, variables, type Checks } from './common.ts';
+import { sources } from '../sources.ts';
+import { wayFrom, ways } from '../walk.ts';
+import { inAws, only, variables, type Checks } from './common.ts';
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
-/** A service that may do something on behalf of this account alone. */
-function admits(statements: any[], service: string, actions: string[]): boolean {
-  return statements.some(
-    ({ Effect, Principal, Action, Condition }) =>
-      Effect === 'Allow' &&
-      Principal.Service === service &&
-      actions.every((action) => [Action].flat().includes(action)) &&
-      Condition?.StringEquals?.['aws:SourceAccount']?.Ref === 'AWS::AccountId',
-  );
-}
-
-/** Walks from a topic to the subscribers of what `service` publishes there. */
-function subscribers(stage: Synthesized, topicId: string, service: string): string[] {
-  const topic = stage.resources()[topicId]!;
-  assert.equal(topic.Type, 'AWS::SNS::Topic', topicId);
-  const policies = stage
-    .of('AWS::SNS::TopicPolicy')
-    .filter(({ Properties }) => Properties.Topics.some((each: any) => each.Ref === topicId));
-  assert.ok(admits(policies.flatMap(statementsOf), service, ['sns:Publish']), `${service} may not publish`);
-  const key = only(stage.of('AWS::KMS::Key'));
-  assert.match(said(topic.Properties.KmsMasterKeyId), /FnGetAttKey/);
-  const uses = ['kms:Decrypt', 'kms:GenerateDataKey*'];
-  assert.ok(admits(key.Properties.KeyPolicy.Statement, service, uses), `${service} may not use the key`);
-  return stage
-    .of('AWS::SNS::Subscription')
-    .filter(({ Properties }) => Properties.TopicArn.Ref === topicId)
-    .map(({ Properties }) => `${Properties.Protocol}:${Properties.Endpoint}`);
-}
-
-/** The text of every Rust file of the code that is deployed. */
-function sources(folder: string): string {
-  return readdirSync(folder)
-    .map((entry) => join(folder, entry))
-    .filter((path) => !/\/(tests|target|node_modules)$/.test(path))
-    .map((path) =>
-      statSync(path).isDirectory() ? sources(path) : path.endsWith('.rs') ? readFileSync(path, 'utf8') : '',
-    )
-    .join('\n');
+/** Whether a filter pattern finds a log line: of CloudWatch's syntax, equality with `*` at the ends, `&&` and `||`. */
+function matches(pattern: string, line: Record<string, string>): boolean {
+  const expression = pattern
+    .replace(/\$\.(\w+) = "(\*?)([\w.]*)(\*?)"/g, (_, field: string, before: string, text: string, after: string) => {
+      const value = line[field] ?? '';
+      return String(new RegExp(`^${before && '.*'}${text.replaceAll('.', '\\.')}${after && '.*'}$`).test(value));
+    })
+    .replace(/^\{(.*)\}$/, '$1');
+  assert.match(expression, /^(true|false|&&|\|\||[() ])+$/, pattern);
+  return new Function(`return ${expression}`)();
 }
 
 /** The labels of each place where the code counts or measures something, by the metric's name. */
@@ -92,26 +66,11 @@ function lookedAt(stage: Synthesized): Looked[] {
 export const alarms: Checks = {
   D16() {
     for (const stage of inAws) {
-      const composed = said(stage.of('AWS::CloudWatch::CompositeAlarm').map(({ Properties }) => Properties.AlarmRule));
-      const releasing = said(
-        stage
-          .of('AWS::CodeDeploy::DeploymentGroup')
-          .flatMap(({ Properties }) => Properties.AlarmConfiguration.Alarms.map(({ Name }: any) => Name)),
-      );
-      let heard = 0;
-      for (const [id, { Type, Properties }] of Object.entries(stage.resources())) {
-        if (!/^AWS::CloudWatch::(Composite)?Alarm$/.test(Type)) continue;
-        const actions: any[] = Properties.AlarmActions ?? [];
-        // A part rings with its whole, and an alarm of a release turns it back.
-        if (actions.length === 0) assert.ok(composed.includes(id) || releasing.includes(id), `${id} goes nowhere`);
-        assert.notEqual(Properties.ActionsEnabled, false, id);
-        for (const action of actions) {
-          const reached = subscribers(stage, action.Ref, 'cloudwatch.amazonaws.com');
-          assert.deepEqual(reached, [`email:${SUBSCRIBER}`], id);
-          heard += 1;
-        }
-      }
-      assert.ok(heard > 20, `${heard} alarms are heard`);
+      const heard = ways(stage).filter(({ heardBy }) => heardBy.length > 0);
+      for (const { from, heardBy } of heard) assert.deepEqual(heardBy, [`email:${SUBSCRIBER}`], from);
+      assert.ok(heard.length > 20, `${heard.length} are heard of`);
+      const silent = ways(stage).filter(({ heardBy }) => heardBy.length === 0);
+      for (const { from, steps } of silent) assert.match(steps.join(), /^(part of|turns the release back)/, from);
     }
     assert.throws(
       () => new Synthesized(shipped('prod')),
@@ -123,7 +82,7 @@ export const alarms: Checks = {
   },
 
   D17() {
-    const code = ['functions', 'shared'].map((folder) => sources(root(folder))).join('\n');
+    const code = ['functions', 'shared'].map(sources).join('\n');
     const metrics = emitted(code);
     for (const stage of inAws) {
       const looked = lookedAt(stage);
@@ -150,7 +109,10 @@ export const alarms: Checks = {
         const fields = [...`${Properties.FilterPattern} ${JSON.stringify(Dimensions)}`.matchAll(/\$\.(\w+)/g)];
         const format = JSON.parse(only(stage.of('AWS::ApiGateway::Stage')).Properties.AccessLogSetting.Format);
         for (const [, field] of fields) {
-          const isThere = said(Properties.LogGroupName).includes('AccessLog') ? field! in format : field === 'code';
+          const ofFunctions = ['code', 'dependency']; // their values: shared/enrichment/tests/enrichment/telemetry.rs
+          const isThere = said(Properties.LogGroupName).includes('AccessLog')
+            ? field! in format
+            : ofFunctions.includes(field!);
           assert.ok(isThere, `no line has ${field}`);
         }
         return `${MetricNamespace} ${MetricName} ${keys}`;
@@ -171,8 +133,23 @@ export const alarms: Checks = {
           /\{(\w+)Log/.exec(said(Properties.LogGroupName))?.[1],
           Properties.FilterPattern,
         ]),
-        ['Enrich', 'Janitor', 'Api'].map((name) => [name, `{ $.code = "*${suffix}" }`]),
+        ['Enrich', 'Janitor', 'Api'].map((name) => [name, refused[0]!.Properties.FilterPattern]),
       );
+      const counts = (line: Record<string, string>) => matches(refused[0]!.Properties.FilterPattern, line);
+      for (const system of ['ai', 'crm']) assert.ok(counts({ code: `${system}${suffix}` }), system);
+      for (const provider of ['zoominfo', 'apollo', 'pdl', 'hunter', 'clearbit']) {
+        const dependency = `enrichment.${provider}`;
+        const adapter = readFileSync(root(`shared/enrichment/src/providers/${provider}.rs`), 'utf8');
+        assert.ok(adapter.includes(`codes!("${provider}")`), provider);
+        for (const code of [`${provider}${suffix}`, `${provider}_not_allowed`]) {
+          assert.ok(counts({ dependency, code }), code);
+        }
+        for (const code of ['rate_limited', 'credits_used_up', 'unavailable']) {
+          assert.ok(!counts({ dependency, code: `${provider}_${code}` }), code);
+        }
+      }
+      // Refusals of our own, which have the same ending.
+      for (const code of ['field_not_allowed', 'action_not_allowed']) assert.ok(!counts({ code }), code);
 
       // CloudWatch takes ten metrics in an alarm.
       for (const { Properties } of stage.of('AWS::CloudWatch::Alarm')) {
@@ -198,7 +175,7 @@ export const alarms: Checks = {
       const alerts = NotificationsWithSubscribers.map(({ Notification, Subscribers }: any) => {
         const { SubscriptionType, Address } = only<any>(Subscribers);
         assert.equal(SubscriptionType, 'SNS');
-        assert.equal(subscribers(each, Address.Ref, 'budgets.amazonaws.com').length, 1);
+        assert.equal(wayFrom(each, Address.Ref, 'budgets.amazonaws.com').heardBy.length, 1);
         return `${Notification.NotificationType} ${Notification.Threshold}`;
       });
       assert.deepEqual(alerts, ['ACTUAL 80', 'ACTUAL 100', 'FORECASTED 100']);
@@ -207,7 +184,7 @@ export const alarms: Checks = {
     assert.deepEqual(anomalies.MonitorArnList, [stage.stage.costs!.anomalyMonitor]);
     assert.equal(anomalies.Frequency, 'IMMEDIATE');
     const { Address } = only<any>(anomalies.Subscribers);
-    assert.equal(subscribers(stage, Address.Ref, 'costalerts.amazonaws.com').length, 1);
+    assert.equal(wayFrom(stage, Address.Ref, 'costalerts.amazonaws.com').heardBy.length, 1);
     for (const each of inAws) assert.deepEqual(each.of('AWS::CE::AnomalySubscription'), []);
   },
 };

@@ -185,8 +185,10 @@ export const deploy: Checks = {
       assert.equal(called.length, 2 + 1 + 5 + posters);
       for (const callee of called) assert.match(JSON.stringify(callee), /Aliaslive/, said(callee));
     }
-    for (const [id, { Type, DeletionPolicy }] of Object.entries(prod.resources())) {
-      if (Type === 'AWS::Lambda::Version') assert.equal(DeletionPolicy, 'Retain', id);
+    for (const stage of [prod, staging, dev]) {
+      for (const [id, { Type, DeletionPolicy }] of Object.entries(stage.resources())) {
+        if (Type === 'AWS::Lambda::Version') assert.equal(DeletionPolicy, 'Retain', id);
+      }
     }
   },
 

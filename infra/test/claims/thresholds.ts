@@ -85,6 +85,8 @@ export const thresholds: Checks = {
         assert.equal(found.Properties.Threshold, threshold);
         assert.match(said(found.Properties.AlarmActions), /Alerts/, name);
       }
+      // Longer than the five minutes for which a refused system is left alone, so that it does not ring at each of them.
+      assert.equal(alarm(stage, 'credentials-refused').Properties.Period, 900);
       const shares: [string, string[], number][] = [
         ['webhooks-refused', ['401', '403', '429'], 20],
         ['webhooks-malformed', ['400', '413'], 20],

@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
 use sqlx::{AssertSqlSafe, Row as _};
 use tokio::sync::Semaphore;
 
@@ -24,7 +25,13 @@ const CLEAN_VERSION: i64 = 1;
 const CHECKPOINTS: u32 = 4;
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+/// Passes over migrations that only a newer version knows: they add, so that older code works with their schema. Otherwise
+/// no release that had a migration could be turned back.
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    migrator.set_ignore_missing(true);
+    migrator
+});
 
 /// Which database is behind a [`Database`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +134,8 @@ impl Database {
         Self { migration_limit: limit, ..self }
     }
 
-    /// Brings the schema up to date. Running it again, or from several processes, is harmless.
+    /// Brings the schema up to date. Running it again, or from several processes, is harmless, and so is an older version
+    /// on a newer schema, which it leaves as it is.
     ///
     /// On PostgreSQL it fails after an hour, unless [`with_migration_limit`](Self::with_migration_limit) says otherwise: the
     /// server may have vanished without a word. What was not finished by then is undone by the server.

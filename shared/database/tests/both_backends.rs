@@ -57,6 +57,17 @@ async fn migrating_again_changes_nothing(test: TestDatabase) {
     database.ping().await.unwrap();
 }
 
+/// A release that had a migration is turned back: its predecessor meets a schema that is newer than its own.
+async fn older_code_leaves_a_newer_schema_as_it_is(test: TestDatabase) {
+    let database = test.connect().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 SELECT 999999, description, success, checksum, execution_time \
+                 FROM _sqlx_migrations WHERE version = 1";
+    sqlx::raw_sql(newer).execute(database.pool()).await.unwrap();
+    database.migrate().await.unwrap();
+    assert!(database.is_migrated().await.unwrap());
+}
+
 async fn a_refused_row_is_an_attempt_and_an_outage_is_none(test: TestDatabase) {
     let database = test.connect().await;
     let twice = "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'closed', 0, 0), \
@@ -83,7 +94,8 @@ on_both!(
     a_refused_row_is_an_attempt_and_an_outage_is_none,
     transactions_are_all_or_nothing,
     many_writers_wait_for_each_other,
-    migrating_again_changes_nothing
+    migrating_again_changes_nothing,
+    older_code_leaves_a_newer_schema_as_it_is,
 );
 
 #[tokio::test]

@@ -210,6 +210,7 @@ impl Source {
             Err(failure) if failure.code == NOT_YET => Answer::NotYet,
             Err(failure) => {
                 self.count("failed");
+                self.report(&failure);
                 self.noted(self.tell(&remembered.breaker, &failure).await);
                 return Err(failure);
             }
@@ -233,6 +234,20 @@ impl Source {
         if let Err(failure) = written {
             tracing::warn!(provider = self.provider.name(), code = %failure.code, "what a provider said could not be noted");
         }
+    }
+
+    /// Logs and counts a failure with its code. The breaker logs only the first one, and a refusal of credentials or plan
+    /// lasts until a person ends it, so each one is an error: the alarm `credentials-refused` is made of these lines.
+    fn report(&self, failure: &Failure) {
+        let (provider, code) = (self.provider.name(), failure.code.to_string());
+        match &failure.dependency {
+            Some(dependency) if failure.class == FailureClass::Permanent => {
+                tracing::error!(%dependency, provider, code, "enrichment provider refuses the credentials or the plan");
+            }
+            _ => tracing::warn!(provider, code, class = ?failure.class, "enrichment provider did not answer"),
+        }
+        metrics::counter!("revenueflow_enrichment_failures_total", "provider" => provider, "code" => code)
+            .increment(1);
     }
 
     /// A provider that is down, spent, or does not know us must not cost the next lead any time.

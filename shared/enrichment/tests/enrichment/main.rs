@@ -5,3 +5,4 @@
 mod memory;
 mod providers;
 mod support;
+mod telemetry;

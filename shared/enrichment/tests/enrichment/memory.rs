@@ -18,12 +18,12 @@ use serde_json::json;
 
 use crate::support::{World, no_credits};
 
-fn lead(email: &str) -> Lead {
+pub(crate) fn lead(email: &str) -> Lead {
     Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse("c").unwrap())
 }
 
 /// A waterfall as another process with the same memory would have.
-fn waterfall(world: &World, memory: &Memory, credits: Option<u32>) -> Waterfall {
+pub(crate) fn waterfall(world: &World, memory: &Memory, credits: Option<u32>) -> Waterfall {
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let credits: HashMap<_, _> =
         credits.map(|credits| (world.provider.name(), credits)).into_iter().collect();

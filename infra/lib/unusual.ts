@@ -1,0 +1,30 @@
+import { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import type { Construct } from 'constructs';
+
+import type { Alarms } from './alarms.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Half the width of the band of usual counts, in standard deviations. CloudWatch's default of 2 takes in 95 of 100 hours. */
+const BAND_WIDTH = 3;
+
+/**
+ * An alarm on fewer webhooks than are usual at the hour of the week, by CloudWatch's anomaly detection. It learns for up to two
+ * weeks. API Gateway has no data for an hour without requests, and such an hour leaves the alarm as it is: at night it is usual,
+ * and `no-webhooks` ends a longer one.
+ */
+export function unusualAlarm(scope: Construct, alarms: Alarms, metrics: Metrics): void {
+  const id = 'WebhooksBelowUsual';
+  alarms.notify(
+    new cloudwatch.AnomalyDetectionAlarm(scope, id, {
+      alarmName: alarms.named(id),
+      alarmDescription:
+        'Fewer webhooks in an hour than are usual at this time of the week: has a sender stopped, or a campaign ended? webhooks-refused and no-webhooks say more.',
+      metric: metrics.webhooks('Count', 'sum', Duration.hours(1)),
+      stdDevs: BAND_WIDTH,
+      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_LOWER_THRESHOLD,
+      evaluationPeriods: 1,
+      treatMissingData: cloudwatch.TreatMissingData.IGNORE,
+    }),
+  );
+}

@@ -1,0 +1,101 @@
+//! What is logged and counted of a provider that fails.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use enrichment::Memory;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use sandbox::apollo;
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::memory::{lead, waterfall};
+use crate::support::{World, no_credits};
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// The log lines, as the functions write them, and the metrics of some work.
+fn observed<F: Future<Output = ()>>(work: impl FnOnce() -> F) -> (Vec<Value>, String) {
+    let captured = Captured::default();
+    let subscriber =
+        tracing_subscriber::fmt().json().flatten_event(true).with_writer(captured.clone()).finish();
+    // With a single dispatcher in the process, a line that another test reaches first would be switched off for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tracing::subscriber::with_default(subscriber, || {
+        metrics::with_local_recorder(&recorder, || runtime.block_on(work()));
+    });
+    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    (log.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), recorder.handle().render())
+}
+
+#[test]
+fn every_refusal_of_credentials_or_plan_is_logged_and_counted() {
+    for (name, key, code) in [
+        ("zoominfo", "wrong", "zoominfo_credentials_refused"),
+        ("apollo", "wrong", "apollo_credentials_refused"),
+        ("apollo", apollo::FREE_KEY, "apollo_not_allowed"),
+        ("pdl", "wrong", "pdl_credentials_refused"),
+        ("hunter", "wrong", "hunter_credentials_refused"),
+        ("clearbit", "wrong", "clearbit_credentials_refused"),
+    ] {
+        let (lines, metrics) = observed(async || {
+            let world = World::with_key(name, key).await;
+            let memory = Memory::in_process();
+            for _ in 0..3 {
+                waterfall(&world, &memory, None).enrich(&lead("person@example.com")).await;
+                waterfall(&world, &memory, None).enrich(&lead("person@stripe.com")).await;
+                // The breaker is opened by the first refusal and not by the later ones.
+                world.clock.advance(Duration::from_mins(5));
+            }
+        });
+        let refused: Vec<_> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
+        assert_eq!(refused.len(), 3, "{lines:#?}");
+        for line in refused {
+            let fields = [&line["code"], &line["provider"], &line["dependency"]];
+            assert_eq!(fields, [&json!(code), &json!(name), &json!(format!("enrichment.{name}"))]);
+        }
+        let sample = format!(r#"revenueflow_enrichment_failures_total{{provider="{name}",code="{code}"}} 3"#);
+        assert!(metrics.contains(&sample), "{metrics}");
+        let text = format!("{lines:?}{metrics}");
+        for personal in ["person", "example.com", "stripe.com", key] {
+            assert!(!text.contains(personal), "{personal} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_that_passes_is_a_warning_with_its_code() {
+    let (lines, metrics) = observed(async || {
+        let world = World::of("pdl").await;
+        world.set_account(no_credits()).await;
+        waterfall(&world, &Memory::in_process(), None).enrich(&lead("person@example.com")).await;
+    });
+    let levels: Vec<_> = lines.iter().filter(|line| line["code"] == "pdl_credits_used_up").collect();
+    assert!(levels.iter().any(|line| line["provider"] == "pdl"), "{lines:#?}");
+    assert!(levels.iter().all(|line| line["level"] == "WARN"), "{lines:#?}");
+    let sample = r#"revenueflow_enrichment_failures_total{provider="pdl",code="pdl_credits_used_up"} 1"#;
+    assert!(metrics.contains(sample), "{metrics}");
+}
