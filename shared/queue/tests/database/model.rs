@@ -148,7 +148,7 @@ impl Model {
                 group.attempts += 1;
                 group.visible_at = now + after;
             }
-            How::Defer(after) => group.visible_at = now + after,
+            How::Defer(after) => (group.losses, group.visible_at) = (0, now + after),
             How::Done | How::DeadLetter => {
                 group.messages.pop_front();
                 (group.attempts, group.losses, group.visible_at) = (0, 0, now);
