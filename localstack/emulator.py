@@ -19,8 +19,8 @@ from private_server import dying_with_us, fail, free_port, ignore_signals, last_
 START_SECONDS = 120
 REGION = "us-east-1"
 # What a process needs to start at all. An emulator hands its whole environment on to the functions, so a variable of
-# the caller could stand in for one that the stack forgot.
-KEPT = ("PATH", "LANG", "LC_ALL")
+# the caller could stand in for one that the stack forgot. The last one is Lambda's own to set, and names a test's daemon.
+KEPT = ("PATH", "LANG", "LC_ALL", "AWS_XRAY_DAEMON_ADDRESS")
 
 
 def installed(packages):

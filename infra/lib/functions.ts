@@ -74,7 +74,7 @@ export class RustFunction extends Construct {
       role: this.role,
       logGroup: this.log,
       reservedConcurrentExecutions: props.reserved,
-      tracing: stage.emulated ? lambda.Tracing.DISABLED : lambda.Tracing.ACTIVE,
+      tracing: lambda.Tracing.ACTIVE,
       recursiveLoop: props.feedsItself ? lambda.RecursiveLoop.ALLOW : undefined,
       ...(network
         ? {

@@ -8,6 +8,7 @@ mod batch;
 mod janitor;
 mod stack;
 mod synthetic;
+mod trace;
 
 use stack::Stack;
 
@@ -18,5 +19,6 @@ fn the_deployed_stack_keeps_its_promises() {
     synthetic::the_synthetic_lead_ends_measured_and_unwritten(&stack);
     janitor::what_overflowed_is_worked_on_or_parked_with_a_reason(&stack);
     janitor::a_pause_stops_consumption_until_it_is_over(&stack);
+    trace::a_lead_is_one_trace_from_the_webhook_to_the_crm(&stack);
     stack.nothing_personal_was_logged();
 }

@@ -1,3 +1,4 @@
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) struct Stack {
     pub(crate) overflow: String,
     /// Gets what is published to the topic of alerts.
     pub(crate) alerts: String,
+    /// Gets the segments of traces, as X-Ray's daemon does.
+    pub(crate) daemon: UdpSocket,
     /// Without a slash at its end.
     url: String,
     client: Client,
@@ -36,7 +39,9 @@ impl Stack {
         assert!(built.unwrap().success(), "the functions cannot be built");
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let database = runtime.block_on(TestDatabase::postgres());
-        let emulator = Emulator::start(repository).unwrap();
+        let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
+        daemon.set_nonblocking(true).unwrap();
+        let emulator = Emulator::start(repository, daemon.local_addr().unwrap()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let outputs = folder.path().join("outputs.json");
         let deployed = Command::new(repository.join("localstack/deploy"))
@@ -60,6 +65,7 @@ impl Stack {
             dead_letters_queue: output("data", "DeadLettersQueueUrl").into(),
             overflow: output("data", "OverflowBucket").into(),
             alerts,
+            daemon,
             url: posted_to.strip_suffix("/leads").unwrap().into(),
             client: Client::builder().timeout(Duration::from_mins(1)).build().unwrap(),
             emulator,

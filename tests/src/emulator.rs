@@ -1,4 +1,5 @@
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,11 +29,13 @@ impl Emulator {
         Ok(Self { endpoint, client: client()?, own: None })
     }
 
-    /// One of our own, which ends with everything that was deployed to it when this is dropped.
-    pub fn start(repository: &Path) -> anyhow::Result<Self> {
+    /// One of our own, which ends with everything that was deployed to it when this is dropped. Its functions send segments of
+    /// traces to the `daemon`.
+    pub fn start(repository: &Path, daemon: SocketAddr) -> anyhow::Result<Self> {
         let says_where_and_waits = "echo \"$AWS_ENDPOINT_URL\"; echo \"$MINISTACK_LOG\"; exec cat >&2";
         let mut child = Command::new(repository.join("localstack/with-ministack"))
             .args(["sh", "-c", says_where_and_waits])
+            .env("AWS_XRAY_DAEMON_ADDRESS", daemon.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)

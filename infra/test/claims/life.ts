@@ -102,7 +102,9 @@ export const life: Checks = {
       assert.equal(format.function_request_id, '$context.integration.requestId');
       assert.equal(format.trace_id, '$context.xrayTraceId');
     }
-    for (const name of FUNCTIONS) assert.equal(local.function(name).Properties.TracingConfig, undefined, name);
+    for (const name of FUNCTIONS) {
+      assert.deepEqual(local.function(name).Properties.TracingConfig, { Mode: 'Active' }, name);
+    }
   },
 
   D25() {
