@@ -1,6 +1,6 @@
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +24,8 @@ const TIME: Duration = Duration::from_mins(2);
 pub struct Function {
     child: Child,
     calls: mpsc::UnboundedSender<Call>,
-    logs: Arc<Mutex<Vec<String>>>,
+    /// A file, and no pipe: what was written before the answer is in it when the answer is there.
+    logs: NamedTempFile,
     runtime: Runtime,
 }
 
@@ -60,7 +62,9 @@ impl Function {
 
         let name = std::path::Path::new(binary).file_name().context("a binary has a name")?;
         let emulator = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
-        let mut child = Command::new(binary)
+        let logs = NamedTempFile::new()?;
+        let writer = File::options().append(true).open(logs.path())?;
+        let child = Command::new(binary)
             .env_clear()
             .envs(emulator)
             .env("AWS_LAMBDA_RUNTIME_API", address)
@@ -72,13 +76,10 @@ impl Function {
             .env("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true")
             .env("RUST_LOG", "debug")
             .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .spawn()
             .with_context(|| format!("cannot start {binary}"))?;
-        let logs = Arc::new(Mutex::new(Vec::new()));
-        collect(child.stdout.take().context("standard output is piped")?, &logs);
-        collect(child.stderr.take().context("standard error is piped")?, &logs);
         Ok(Self { child, calls, logs, runtime })
     }
 
@@ -97,9 +98,10 @@ impl Function {
         }
     }
 
-    /// Everything it has written so far.
+    /// Everything it has written so far, by lines.
     pub fn logs(&self) -> Vec<String> {
-        lock(&self.logs).clone()
+        let written = std::fs::read(self.logs.path()).unwrap_or_default(); // it is there as long as we are
+        String::from_utf8_lossy(&written).lines().map(str::to_owned).collect()
     }
 }
 
@@ -141,15 +143,6 @@ fn reply(api: &RuntimeApi, id: &str, answer: Result<Value, Value>) -> StatusCode
 
 fn json(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_else(|_| body.into())
-}
-
-fn collect(stream: impl Read + Send + 'static, logs: &Arc<Mutex<Vec<String>>>) {
-    let logs = Arc::clone(logs);
-    std::thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            lock(&logs).push(line);
-        }
-    });
 }
 
 fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
