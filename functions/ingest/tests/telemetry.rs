@@ -5,26 +5,11 @@
 #[allow(dead_code, reason = "shared with the tests of the answers, which use all of it")]
 mod support;
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::io::{Seek as _, read_to_string};
+use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use support::{Fault, Fixture, request};
-
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no writer panics").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 const BODIES: [&[u8]; 7] = [
     include_bytes!("../../../events/webhooks/complete.json"),
@@ -38,12 +23,11 @@ const BODIES: [&[u8]; 7] = [
 
 #[tokio::test]
 async fn each_request_has_one_line_and_one_count_without_personal_data() {
-    let lines = Lines::default();
-    let writer = lines.clone();
+    let lines = Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt()
         .json()
         .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone());
+        .with_writer(Arc::clone(&lines));
     let _logging = tracing::subscriber::set_default(subscriber.finish());
     let recorder = PrometheusBuilder::new().build_recorder();
     let metrics = recorder.handle();
@@ -70,7 +54,8 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
         assert_eq!(working.post(synthetic).await.status(), 202);
     }
 
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    lines.as_ref().rewind().unwrap();
+    let log = read_to_string(lines.as_ref()).unwrap();
     let requests: Vec<&str> = log.lines().filter(|line| line.contains("\"message\":\"webhook\"")).collect();
     assert_eq!(requests.len(), 14, "{log}");
     assert_eq!(log.lines().count(), 15, "and one for the body that could not be kept: {log}");

@@ -1,42 +1,19 @@
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::io::{Seek as _, read_to_string};
+use std::sync::Arc;
 
 use crm::testing::Fault;
 use lead::FailureClass;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{Fixture, World, a_plan};
 
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[test]
 fn each_action_has_a_line_and_a_count_and_neither_holds_a_value() {
-    let captured = Captured::default();
+    let captured = Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_ansi(false)
-        .with_writer(captured.clone())
+        .with_writer(Arc::clone(&captured))
         .finish();
     // With a single dispatcher in the process, a line that another test reaches first would be switched off for all.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
@@ -53,7 +30,8 @@ fn each_action_has_a_line_and_a_count_and_neither_holds_a_value() {
             });
         });
     });
-    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    captured.as_ref().rewind().unwrap();
+    let log = read_to_string(captured.as_ref()).unwrap();
     let lines = |kind: &str, outcome: &str| {
         let kind = format!("kind=\"{kind}\" outcome=\"{outcome}\"");
         log.lines().filter(|line| line.contains(&kind) && line.contains("lead_id=")).count()

@@ -1,45 +1,22 @@
 //! What is logged and counted of a provider that fails.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::io::{Seek as _, read_to_string};
+use std::sync::Arc;
 use std::time::Duration;
 
 use enrichment::Memory;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sandbox::apollo;
 use serde_json::{Value, json};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::memory::{lead, waterfall};
 use crate::support::{World, no_credits};
 
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// The log lines, as the functions write them, and the metrics of some work.
 fn observed<F: Future<Output = ()>>(work: impl FnOnce() -> F) -> (Vec<Value>, String) {
-    let captured = Captured::default();
+    let captured = Arc::new(tempfile::tempfile().unwrap());
     let subscriber =
-        tracing_subscriber::fmt().json().flatten_event(true).with_writer(captured.clone()).finish();
+        tracing_subscriber::fmt().json().flatten_event(true).with_writer(Arc::clone(&captured)).finish();
     // With a single dispatcher in the process, a line that another test reaches first would be switched off for all.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let recorder = PrometheusBuilder::new().build_recorder();
@@ -47,7 +24,8 @@ fn observed<F: Future<Output = ()>>(work: impl FnOnce() -> F) -> (Vec<Value>, St
     tracing::subscriber::with_default(subscriber, || {
         metrics::with_local_recorder(&recorder, || runtime.block_on(work()));
     });
-    let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    captured.as_ref().rewind().unwrap();
+    let log = read_to_string(captured.as_ref()).unwrap();
     (log.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), recorder.handle().render())
 }
 
