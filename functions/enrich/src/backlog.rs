@@ -29,7 +29,7 @@ pub struct Limit(Arc<Mutex<Option<Timestamp>>>);
 
 impl Limit {
     /// Notes that there is room again after `wait` at the earliest.
-    pub(crate) fn is_full(&self, now: Timestamp, wait: Duration) {
+    pub(crate) fn note_full(&self, now: Timestamp, wait: Duration) {
         let hold = wait.max(LEAST_HOLD) + HOLD_SPREAD.mul_f64(rand::rng().random_range(0.0..1.0));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now.saturating_add(hold).ok();
     }
@@ -77,11 +77,11 @@ mod tests {
     fn a_full_limit_is_left_alone_for_a_while_and_then_tried() {
         let (limit, now) = (Limit::default(), Timestamp::UNIX_EPOCH);
         assert_eq!(limit.left(now), None);
-        limit.is_full(now, Duration::from_secs(30));
+        limit.note_full(now, Duration::from_secs(30));
         let left = limit.clone().left(now).unwrap();
         assert!((Duration::from_secs(30)..=Duration::from_secs(35)).contains(&left), "{left:?}");
         assert_eq!(limit.left(now + left), None);
-        limit.is_full(now, Duration::from_millis(200));
+        limit.note_full(now, Duration::from_millis(200));
         assert!(limit.left(now).unwrap() >= LEAST_HOLD);
     }
 }

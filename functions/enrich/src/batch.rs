@@ -14,7 +14,7 @@ use queue::{
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument as _;
 
-use self::state::{Batch, Pause, groups};
+use self::state::{Batch, PAUSE_BOUNDS, Pause, groups};
 use crate::backlog::{self, Limit};
 use crate::in_time::InTime;
 use crate::panic::caught;
@@ -26,10 +26,6 @@ const AWAY_WAIT: Duration = Duration::from_secs(30);
 
 /// The waits before the end of a try is noted again, where the database refused at once.
 const END_WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
-
-/// How long a message waits at least and at most because a dependency is away: the janitor looks every minute, and what
-/// is resumed early should not come late.
-const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
 
 /// Works on batches of a FIFO queue.
 pub struct Processor {
@@ -107,7 +103,7 @@ impl Processor {
                 if let Some(until) = pauses.iter().map(|pause| pause.until).max() {
                     let left = until.duration_since(self.clock.now()).unsigned_abs();
                     let wait = if until > self.clock.now() { left } else { Duration::ZERO };
-                    batch.pause(Pause::Away(wait.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1)));
+                    batch.pause(Pause::away(wait));
                 }
                 self.work(batch, groups).await;
             }
@@ -292,10 +288,10 @@ impl Processor {
         let Some(dependency) = &failure.dependency else { return };
         let now = self.clock.now();
         if failure.ends_by_itself {
-            self.limit.is_full(now, after);
+            self.limit.note_full(now, after);
             return batch.pause(Pause::AtLimit(after));
         }
-        batch.pause(Pause::Away(after.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1)));
+        batch.pause(Pause::away(after));
         let until = now.saturating_add(after).unwrap_or(now);
         let reason = format!("{}: {}", failure.code, failure.message);
         match self.ledger.pause(dependency, &reason, until).await {

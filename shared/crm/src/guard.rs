@@ -90,8 +90,8 @@ pub struct Preview {
 
 /// The only way to the CRM.
 ///
-/// A plan passes, in this order: the refusal of the synthetic lead, the review (allow-list, size, no effect twice), the breaker, the limits, the ledger,
-/// and then the executor. What is refused or deferred has had no effect, whole.
+/// A plan passes, in this order: the refusal of the synthetic lead, the review (allow-list, size, no effect twice), the
+/// breaker, the limits, the ledger, and then the executor. What is refused or deferred has had no effect, whole.
 pub struct Guard {
     executor: Arc<dyn Executor>,
     ledger: Arc<dyn Ledger>,
@@ -259,8 +259,8 @@ impl Guard {
     /// Submitting a plan again is how it is continued, after a failure or a crash and as often as it takes.
     ///
     /// Failures: permanent, when an action is refused by the guard (`action_not_allowed`, `field_not_allowed`,
-    /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or by the CRM; a deferral without a dependency, when only this lead must wait
-    /// (`lead_rate_limit`, `account_rate_limit`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral
+    /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or by the CRM; a deferral without a dependency, when only this
+    /// lead must wait (`lead_rate_limit`, `account_rate_limit`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral
     /// on this CRM, when all must (`crm_rate_limit`, which ends by itself, `breaker_open`, or what the CRM asks for);
     /// transient, when this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan) -> Result<PlanOutcome, Failure> {

@@ -40,7 +40,8 @@ impl Store {
     /// delivery that is not open any more: it was given up before, overtaken, or somebody else has settled it.
     ///
     /// `attempts` are those that the queue counted; those of the failure's stage, with the one that failed now, count where
-    /// they are more. The synthetic lead is marked and its message is not kept: the next one is posted soon. Returns the id under which the dead letter is kept, where it is.
+    /// they are more. The synthetic lead is marked and its message is not kept: the next one is posted soon. Returns the id
+    /// under which the dead letter is kept, where it is.
     pub async fn record_dead_letter(
         &self,
         message_id: &str,

@@ -240,8 +240,8 @@ impl Store {
     }
 
     /// Keeps that an attempt failed and another follows, and counts it at its stage unless it is a deferral; `deferred` says
-    /// that it did not count against the lead. That a limit is full is kept once an hour. Of a delivery that is not open any more nothing is kept: another worker had
-    /// the message too, and has settled it. `attempt` is the queue's own count.
+    /// that it did not count against the lead. That a limit is full is kept once an hour. Of a delivery that is not open any
+    /// more nothing is kept: another worker had the message too, and has settled it. `attempt` is the queue's own count.
     pub async fn record_retry(
         &self,
         event: &LeadEvent,
@@ -259,9 +259,9 @@ impl Store {
             let kind = if deferred { AuditKind::Deferred } else { AuditKind::Retrying };
             let counted = attempts::count(&mut transaction, &delivery, failure).await?;
             let attempt = counted.unwrap_or(i64::from(attempt));
-            let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
             let lead = &event.lead_id;
             if !(failure.is_full_limit() && audit::has_said(&mut transaction, lead, now, failure).await?) {
+                let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
                 audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
             }
         }

@@ -7,6 +7,10 @@ use tokio::time::Instant;
 
 use super::Times;
 
+/// How long a message waits at least and at most because a dependency is away: the janitor looks every minute, and what
+/// is resumed early should not come late.
+pub(super) const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
+
 /// What all of a batch's messages share.
 pub(super) struct Batch {
     pub(super) tries: HashMap<String, Tries>,
@@ -25,10 +29,17 @@ pub(super) struct Batch {
 /// Why no more work of a batch begins.
 #[derive(Clone, Copy)]
 pub(super) enum Pause {
-    /// A dependency is away, and asked us to wait so long.
+    /// A dependency is away, and messages wait so long, which is within [`PAUSE_BOUNDS`].
     Away(Duration),
     /// A limit on all leads is full for so long.
     AtLimit(Duration),
+}
+
+impl Pause {
+    /// For a dependency that asked us to wait so long.
+    pub(super) fn away(wait: Duration) -> Self {
+        Self::Away(wait.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1))
+    }
 }
 
 impl Batch {
