@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::Operations;
 use database::Database;
 use jiff::Timestamp;
 use lead::{Clock, SystemClock};
+use operations::Operations;
 use pipeline::Pipeline;
 use queue::{DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, Sqs, SqsClient, SqsQueue};
 use runtime::aws::AwsConfig;
@@ -59,7 +59,7 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
         stalled_interval: config.visibility_timeout.min(stalled_interval),
         rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
         prefix: config.redis_prefix.clone(),
-        read: |data| pipeline::read_event(data, Timestamp::UNIX_EPOCH).ok(),
+        read: |data| intake::read_event(data, Timestamp::UNIX_EPOCH).ok(),
     };
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
 }

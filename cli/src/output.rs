@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use api::OperationError;
 use lead::text::replace_hidden;
+use operations::OperationError;
 use runtime::ConfigError;
 
 /// A failure and what to do about it.

@@ -34,12 +34,13 @@ const HEAVY: [&str; 7] = ["analysis", "crm", "database", "enrichment", "pipeline
 const CLIENTS: [&str; 5] = ["aws-*", "hyper*", "redis", "reqwest", "sqlx*"];
 /// Finds credentials in profiles, SSO, containers and instances. A cold start has no time for it.
 const CREDENTIALS_CHAIN: [&str; 4] = ["aws-config", "aws-sdk-sso", "aws-sdk-ssooidc", "aws-sdk-sts"];
-const FUNCTIONS: [&str; 6] = ["api", "dead-letter", "enrich", "ingest", "janitor", "migrate"];
+const FUNCTIONS: [&str; 6] =
+    ["api-function", "dead-letter", "enrich", "ingest-function", "janitor-function", "migrate"];
 const PURE: [&str; 3] = ["grounding", "intake", "lead"];
 
 #[test]
 fn ingest_links_no_database_no_ai_and_no_crm() {
-    assert_eq!(chains_to(&HEAVY, &tree("ingest")), Vec::<String>::new());
+    assert_eq!(chains_to(&HEAVY, &tree("ingest-function")), Vec::<String>::new());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use api::Operations;
 use indicatif::{ProgressBar, ProgressStyle};
+use operations::Operations;
 use runtime::Config;
 use store::Cursor;
 

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use api::Certificate;
 use lead::EmailAddress;
+use operations::Certificate;
 use runtime::Config;
 
 use super::words::{count, short, utc};

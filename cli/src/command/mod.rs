@@ -1,4 +1,4 @@
-//! One module a command. A command asks [`api::Operations`] and says on the terminal what it was told.
+//! One module a command. A command asks [`operations::Operations`] and says on the terminal what it was told.
 
 pub(crate) mod crm;
 pub(crate) mod dead_letters;

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use api::OperationError;
 use indicatif::{ProgressBar, ProgressStyle};
+use operations::OperationError;
 use pipeline::{Problem, Replay, Verified};
 use runtime::Config;
 use serde::Serialize;

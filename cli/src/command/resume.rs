@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use api::{OperationError, Operations, Resumed};
+use operations::{OperationError, Operations, Resumed};
 use runtime::{Config, QueueKind};
 
 use super::words::utc;

@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
-use api::{Operations, ReviewAnswer};
 use clap::Subcommand;
+use operations::{Operations, ReviewAnswer};
 use runtime::Config;
 use store::{Cursor, Verdict};
 

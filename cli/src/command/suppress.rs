@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use api::{OperationError, Operations};
 use clap::Subcommand;
+use operations::{OperationError, Operations};
 use runtime::Config;
 use store::{Cursor, Suppression};
 

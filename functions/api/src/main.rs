@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::{ApiState, Operations};
+use api::ApiState;
 use axum::Router;
 use axum::http::StatusCode;
 use cloud::{Cloud, Parts, ends_at};
 use http_body_util::BodyExt as _;
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
+use operations::Operations;
 use runtime::Variables;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout};

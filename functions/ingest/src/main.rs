@@ -3,11 +3,14 @@
 //! It starts fast because it makes its clients from the environment, reads its secret with the first request only, and has
 //! neither a database nor anything else behind the queue.
 
-mod function;
+mod bucket;
+mod cloud_sink;
+mod door;
 
 use std::sync::Arc;
 
-use function::{CloudSink, Door};
+use cloud_sink::CloudSink;
+use door::Door;
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
 use lead::TraceContext;
 use runtime::aws::{aws_config, init_embedded_metrics};

@@ -1,19 +1,27 @@
 //! The function on a schedule: a round of the janitor, and what only the cloud has: the mapping that stops consumption,
 //! and the bucket that takes what the queue could not.
 
-mod function;
+mod chaser;
+mod drain;
+mod overflow;
+mod probes;
+mod switch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
+use chaser::{chaser, enricher};
 use cloud::{Cloud, Mapping, Overflow, ends_at};
-use function::{Drained, chaser, enricher, probes, switch, take};
+use drain::Drained;
 use janitor::{Janitor, Place};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use overflow::take;
+use probes::probes;
 use queue::LeadQueue;
 use runtime::Variables;
 use serde_json::{Value, json};
+use switch::switch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// A delivery that is open and perhaps in no queue is sent again once in this time.

@@ -44,6 +44,7 @@ mod absent;
 mod address;
 mod auth;
 mod body;
+mod event;
 mod fields;
 mod form;
 mod hint;
@@ -60,6 +61,7 @@ mod repeated;
 mod signature;
 
 pub use auth::{AuthError, Authenticator, MIN_SECRET_CHARS, MessageId, Proof, SecretError, TOKEN_HEADER};
+pub use event::read_event;
 pub use limits::{
     MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, MAX_FIELDS, MAX_ITEMS, MAX_KEY_CHARS, MAX_LINE_CHARS,
     MAX_NOTES, MAX_PHONE_CHARS, MAX_TEXT_CHARS,

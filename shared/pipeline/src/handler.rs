@@ -2,9 +2,8 @@ use async_trait::async_trait;
 use crm::{CrmMode, Effect, Plan};
 use enrichment::{Enrichment, EnrichmentStatus};
 use grounding::GroundingStatus;
-use intake::parse_webhook;
-use jiff::Timestamp;
-use lead::{Arrival, Failure, LeadEvent, Stage};
+use intake::read_event;
+use lead::{Failure, LeadEvent, Stage};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
@@ -242,24 +241,4 @@ fn audited(action: &str, effect: &Effect) -> Value {
 
 fn read(message: &Message) -> Result<LeadEvent, Failure> {
     read_event(&message.body, message.sent_at)
-}
-
-/// Reads the body of a message: an event of ours, or a lead as another producer of the same queue writes it, in the fields
-/// of a webhook. What is neither will never be one.
-pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> {
-    let Ok(event) = serde_json::from_str::<LeadEvent>(body) else {
-        let parsed = parse_webhook(body.as_bytes(), None).map_err(|rejection| {
-            let problem =
-                format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
-            Failure::permanent("unreadable_message", problem)
-        })?;
-        // A job keeps its id through retries and redrives, but not its time: it is known by its content.
-        return Ok(LeadEvent::new(parsed.lead, sent_at).with_notes(parsed.notes).arriving(Arrival::Content));
-    };
-    if event.is_consistent() {
-        Ok(event)
-    } else {
-        let problem = "the message's ids or version are not those of its content";
-        Err(Failure::permanent("inconsistent_message", problem))
-    }
 }

@@ -34,7 +34,6 @@ pub use evaluate::{
     Alternative, Basis, Evaluated, FactChange, FailedEvaluation, Judgement, NotEvaluated, Route, Selection,
     evaluate,
 };
-pub use handler::read_event;
 pub use plan::Rejected;
 pub use preview::{NoPlan, PlannedLead};
 pub use replay::{Change, Problem, Replay, Verified, verify};

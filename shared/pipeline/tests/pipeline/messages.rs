@@ -50,14 +50,6 @@ async fn a_message_whose_ids_are_not_those_of_its_content_is_given_up_and_kept(w
     assert!(world.store.lead(&attacker.lead_id).await.unwrap().is_none());
 }
 
-#[test]
-fn malformed_fields_of_another_producer_are_noted() {
-    let body = r#"{"email":"ann@stripe.com","campaign_id":"launch","company":["Acme"]}"#;
-    let event = pipeline::read_event(body, jiff::Timestamp::UNIX_EPOCH).unwrap();
-    let notes: Vec<_> = event.notes.iter().map(|note| (note.field.as_str(), note.issue)).collect();
-    assert_eq!(notes, [("company", lead::FieldIssue::WrongType)]);
-}
-
 on_both!(
     a_message_that_cannot_be_read_is_given_up_and_kept,
     a_message_whose_ids_are_not_those_of_its_content_is_given_up_and_kept,

@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cloud::{Overflow, OverflowObject, Parts};
+use janitor::give_up;
+use lead::{Failure, FailureClass, LeadEvent};
+use queue::LeadQueue;
+use serde::Deserialize;
+use store::QuarantineItem;
+use tokio::time::{Instant, timeout};
+
+use crate::drain::{Drained, drain};
+
+/// Objects of the overflow bucket that are listed at a time.
+const PAGE: i32 = 1_000;
+
+/// What one object may take.
+const OBJECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is left of an object that holds no lead: an operator finds it in the quarantine.
+const UNREADABLE: &str = "unreadable_overflow";
+
+/// Puts on the queue what could not be put there, and into the quarantine what is no lead. A lead that the queue will
+/// never take is parked with that reason. Begins nothing after `until`.
+pub(crate) async fn take(
+    parts: &Parts,
+    queue: &dyn LeadQueue,
+    overflow: &Overflow,
+    until: Instant,
+) -> anyhow::Result<Drained> {
+    let list = async |after: Option<String>| overflow.list(after.as_deref(), PAGE).await;
+    let take = async |key: String| {
+        let taken = timeout(OBJECT_TIMEOUT, take_one(parts, queue, overflow, &key)).await;
+        taken.context("no answer in time").flatten()
+    };
+    let drained = Box::pin(drain(list, take, until)).await?;
+    metrics::counter!("revenueflow_overflow_taken_total").increment(drained.taken);
+    metrics::counter!("revenueflow_overflow_failures_total").increment(drained.failed);
+    Ok(drained)
+}
+
+async fn take_one(
+    parts: &Parts,
+    queue: &dyn LeadQueue,
+    overflow: &Overflow,
+    key: &str,
+) -> anyhow::Result<()> {
+    let object = overflow.get(key).await?;
+    if key.starts_with("quarantine/") {
+        quarantine(parts, &object).await?;
+    } else {
+        match serde_json::from_slice(&object.content).ok().filter(LeadEvent::is_consistent) {
+            Some(event) => send(parts, queue, &event).await?,
+            None => keep(parts, &object, "not a lead event").await?,
+        }
+    }
+    // Dies before: it is sent again, which is a duplicate.
+    overflow.delete(key).await
+}
+
+async fn send(parts: &Parts, queue: &dyn LeadQueue, event: &LeadEvent) -> anyhow::Result<()> {
+    match queue.send(event).await.map_err(Failure::from) {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.class == FailureClass::Permanent => {
+            give_up(&parts.store, event, &failure).await.context("what overflowed cannot be parked yet")
+        }
+        Err(failure) => bail!("what overflowed cannot be sent yet: {failure}"),
+    }
+}
+
+/// As `ingest` writes it.
+#[derive(Deserialize)]
+struct Quarantined {
+    id: String,
+    error: String,
+    field: Option<String>,
+    message: String,
+    content_type: Option<String>,
+    received_at: jiff::Timestamp,
+    body: String,
+}
+
+async fn quarantine(parts: &Parts, object: &OverflowObject) -> anyhow::Result<()> {
+    let read: Option<Quarantined> = serde_json::from_slice(&object.content).ok();
+    let Some((item, body)) = read.and_then(|item| STANDARD.decode(&item.body).ok().map(|body| (item, body)))
+    else {
+        return keep(parts, object, "not a quarantined body").await;
+    };
+    let item = QuarantineItem {
+        id: &item.id,
+        error: &item.error,
+        field: item.field.as_deref(),
+        message: &item.message,
+        content_type: item.content_type.as_deref(),
+        body: &body,
+        received_at: item.received_at,
+    };
+    Ok(parts.store.quarantine(&item).await?)
+}
+
+/// Keeps an object that nobody can read, as it is.
+async fn keep(parts: &Parts, object: &OverflowObject, message: &str) -> anyhow::Result<()> {
+    let OverflowObject { key, content } = object;
+    tracing::error!(key, error = UNREADABLE, message, "an object of the overflow bucket is quarantined");
+    let item = QuarantineItem {
+        id: key,
+        error: UNREADABLE,
+        field: None,
+        message,
+        content_type: None,
+        body: content,
+        received_at: parts.clock.now(),
+    };
+    Ok(parts.store.quarantine(&item).await?)
+}

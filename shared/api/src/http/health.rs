@@ -1,0 +1,124 @@
+use std::future::Future;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+use super::answer::{ApiError, Json};
+use super::pauses::PauseView;
+use super::{ApiState, Worker, access};
+use operations::Operations;
+
+/// How long each check of readiness may take: who asks will not wait longer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+const DATABASE_AWAY: &str = "the database cannot be reached";
+
+#[derive(Serialize)]
+struct Live {
+    status: &'static str,
+}
+
+/// Whether the process is there. Asks nobody.
+pub(super) async fn live() -> Response {
+    Json(Live { status: "ok" }).into_response()
+}
+
+/// Not ready, as [`ready`] says it, where the database was never reached.
+pub(super) async fn away() -> Response {
+    let answer =
+        Ready { failing: Some("database"), message: Some(DATABASE_AWAY), ..Ready::status("unavailable") };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
+}
+
+/// Whether the process can do its work, and the first thing that keeps it from it.
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+    /// Whether this process works on leads, and is at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<bool>,
+    /// For whom may see more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pauses: Option<Vec<PauseView>>,
+}
+
+/// A paused queue is ready: leads are taken in and kept.
+pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Response {
+    let at_work = match &state.worker {
+        Worker::Unsaid => None,
+        Worker::None => Some(false),
+        Worker::Here(is_at_work) => Some(is_at_work()),
+    };
+    let hangs = matches!(state.worker, Worker::Here(_)) && at_work == Some(false);
+    let checked = match check(&state.operations).await {
+        Ok(_) if hangs => Err(("worker", "the worker of this process hangs: restart it")),
+        checked => checked,
+    };
+    let (status, mut answer) = match checked {
+        Ok(pauses) => (StatusCode::OK, Ready { pauses: Some(pauses), ..Ready::status("ready") }),
+        Err((failing, message)) => {
+            let unready = Ready::status("unavailable");
+            let answer = Ready { failing: Some(failing), message: Some(message), ..unready };
+            (StatusCode::SERVICE_UNAVAILABLE, answer)
+        }
+    };
+    answer.worker = at_work;
+    if access::check(state.admin_token.as_ref(), request.uri(), request.headers()).is_err() {
+        answer.pauses = None;
+    }
+    (status, Json(answer)).into_response()
+}
+
+impl Ready {
+    fn status(status: &'static str) -> Self {
+        Self { status, failing: None, message: None, worker: None, pauses: None }
+    }
+}
+
+/// The pauses in force; otherwise the check that failed and what that means.
+async fn check(operations: &Operations) -> Result<Vec<PauseView>, (&'static str, &'static str)> {
+    let database = operations.store().database();
+    let unreachable = ("database", DATABASE_AWAY);
+    in_time("database", database.ping()).await.ok_or(unreachable)?;
+    if !in_time("database", database.is_migrated()).await.ok_or(unreachable)? {
+        return Err((
+            "migrations",
+            "the database's schema is older than this version: run `revenueflow migrate`",
+        ));
+    }
+    let unreachable = ("queue", "the queue cannot be reached, or refuses us");
+    in_time("queue", operations.queue().ping()).await.ok_or(unreachable)?;
+    let pauses = in_time("queue", operations.queue().pauses()).await.ok_or(unreachable)?;
+    Ok(pauses.into_iter().map(PauseView::from).collect())
+}
+
+async fn in_time<T, E: std::fmt::Display>(
+    check: &'static str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Option<T> {
+    match tokio::time::timeout(CHECK_TIMEOUT, answer).await {
+        Ok(Ok(value)) => Some(value),
+        Ok(Err(error)) => {
+            tracing::warn!(check, %error, "not ready");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(check, "not ready: no answer in time");
+            None
+        }
+    }
+}
+
+/// The process' metrics, and how much is waiting everywhere: what cannot be read now is what it was, and says how old it is.
+pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {
+    state.gauges.read(&state.operations).await;
+    let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, text)], (state.render_metrics)()).into_response())
+}

@@ -1,0 +1,166 @@
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use jiff::Timestamp;
+use lead::{CampaignId, Decision, EmailAddress, Fit, LeadId, LeadStatus};
+use serde::{Deserialize, Serialize};
+use store::{AuditEvent, Awaits, LeadFilter};
+
+use super::ApiState;
+use super::answer::{ApiError, Json};
+use super::query::{Id, Query};
+use operations::{LeadView, Page};
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<LeadView>> {
+    const KNOWN: &[&str] =
+        &["status", "decision", "fit", "campaign_id", "email", "awaits", "since", "limit", "cursor"];
+    let query = Query::parse(query.as_deref(), KNOWN)?;
+    let filter = LeadFilter {
+        status: query.word("status", LeadStatus::ALL, LeadStatus::as_str)?,
+        decision: query.word("decision", Decision::ALL, Decision::as_str)?,
+        fit: query.word("fit", Fit::ALL, Fit::as_str)?,
+        campaign_id: query.get("campaign_id", "a campaign id of 1 to 255 characters", |text| {
+            CampaignId::parse(text).ok().map(Into::into)
+        })?,
+        email: query.get("email", "an e-mail address", |text| EmailAddress::parse(text).ok())?,
+        awaits: query.word("awaits", Awaits::ALL, Awaits::as_str)?,
+        since: query
+            .get("since", "a time such as 2026-01-31T00:00:00Z", |text| text.parse::<Timestamp>().ok())?,
+    };
+    let page = state.operations.leads(&filter, query.cursor()?.as_ref(), query.limit()?).await?;
+    Ok(Json(page))
+}
+
+pub(super) async fn show(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+) -> Answer<LeadView> {
+    Query::parse(query.as_deref(), &[])?;
+    let id = state.operations.resolve(&id).await?;
+    Ok(Json(state.operations.lead(&id).await?))
+}
+
+/// A stretch of the audit trail.
+#[derive(Serialize)]
+pub(super) struct AuditPage {
+    items: Vec<AuditEvent>,
+    /// What to give as `after` for the next stretch; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<i64>,
+}
+
+pub(super) async fn audit(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+) -> Answer<AuditPage> {
+    let query = Query::parse(query.as_deref(), &["after", "limit"])?;
+    let after =
+        query.get("after", "a whole number from 0", |text| text.parse().ok().filter(|n: &i64| *n >= 0))?;
+    let limit = query.limit()?;
+    let id = state.operations.resolve(&id).await?;
+    let items = state.operations.audit(&id, after.unwrap_or(0), limit).await?;
+    // A full page may be the last one: the next is then empty.
+    let is_full = items.len() >= limit as usize;
+    Ok(Json(AuditPage { next_after: items.last().filter(|_| is_full).map(|event| event.seq), items }))
+}
+
+pub(super) async fn explain(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    Query::parse(query.as_deref(), &[])?;
+    let id = state.operations.resolve(&id).await?;
+    let explanation = state.operations.explain(&id).await?;
+    Ok(if wants_text(&headers) {
+        explanation.to_string().into_response()
+    } else {
+        Json(explanation).into_response()
+    })
+}
+
+/// Whether plain text is asked for, and JSON is not.
+fn wants_text(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let types: Vec<_> = accepted
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .collect();
+    types.iter().any(|range| range == "text/plain") && !types.iter().any(|range| range == "application/json")
+}
+
+/// What the body of a replay has to be.
+const BODY: &str = "the body must be {\"apply\":true}, {\"apply\":false} or empty";
+
+/// The body of a replay; nothing at all asks for a dry one.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReplayRequest {
+    #[serde(default)]
+    apply: bool,
+}
+
+/// What was put up for work again.
+#[derive(Serialize)]
+pub(super) struct Queued {
+    pub(super) status: &'static str,
+    pub(super) lead_id: LeadId,
+}
+
+impl Queued {
+    pub(super) fn answer(lead_id: LeadId) -> Response {
+        (StatusCode::ACCEPTED, Json(Self { status: "queued", lead_id })).into_response()
+    }
+}
+
+pub(super) async fn replay(
+    State(state): State<ApiState>,
+    Id(id): Id,
+    RawQuery(query): RawQuery,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, ApiError> {
+    Query::parse(query.as_deref(), &[])?;
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
+        _ => ApiError::invalid_body("the body could not be read"),
+    })?;
+    let request = if matches!(body.trim_ascii(), b"" | b"null") {
+        ReplayRequest::default()
+    } else if !body.trim_ascii().starts_with(b"{") {
+        // Serde would also read the fields out of a list.
+        return Err(ApiError::invalid_body(BODY));
+    } else {
+        serde_json::from_slice(&body).map_err(|_| ApiError::invalid_body(BODY))?
+    };
+    let id = state.operations.resolve(&id).await?;
+    if request.apply {
+        state.operations.rejudge(&id, "replay").await?;
+        Ok(Queued::answer(id))
+    } else {
+        Ok(Json(state.operations.replay(&id).await?).into_response())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn text_is_sent_to_who_asks_for_text_only() {
+        let wants = |accept: &'static str| {
+            wants_text(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        assert!(wants("text/plain") && wants("Text/Plain; charset=utf-8, */*;q=0.1"));
+        assert!(!wants("*/*") && !wants("application/json, text/plain, */*") && !wants("text/html"));
+        assert!(!wants_text(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,192 @@
+//! A whole RevenueFlow on a database of its own, without a server.
+
+mod client;
+mod schema;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules, Usage};
+use api::ApiState;
+use async_trait::async_trait;
+use axum::Router;
+use crm::{Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
+use database::Database;
+use database::testing::TestDatabase;
+use enrichment::{Fixtures, Waterfall};
+use grounding::FactSheet;
+use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock};
+use operations::Operations;
+use pipeline::{Pipeline, Rejected};
+use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
+use routing::Routing;
+use serde_json::json;
+use store::Store;
+
+pub(crate) use client::Client;
+
+pub(crate) const TOKEN: &str = "an-admin-token-of-some-length";
+
+pub(crate) struct App {
+    pub(crate) clock: ManualClock,
+    pub(crate) store: Store,
+    pub(crate) queue: Arc<dyn LeadQueue>,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) operations: Operations,
+    pub(crate) analyst: Arc<TestAnalyst>,
+    _database: TestDatabase,
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::with_rules(Routing::default_config()).await
+    }
+
+    /// Who gives leads to people by these rules.
+    pub(crate) async fn with_rules(routing: Routing) -> Self {
+        let test = TestDatabase::sqlite().await;
+        let database = test.connect().await;
+        Self::assemble(database, test, routing)
+    }
+
+    pub(crate) fn on(database: Database, test: TestDatabase) -> Self {
+        Self::assemble(database, test, Routing::default_config())
+    }
+
+    fn assemble(database: Database, test: TestDatabase, routing: Routing) -> Self {
+        let clock = ManualClock::default();
+        let shared = Arc::new(clock.clone());
+        let store = Store::new(database.clone(), shared.clone());
+        let queue: Arc<dyn LeadQueue> =
+            Arc::new(DatabaseQueue::new(database.clone(), shared.clone(), Duration::from_secs(30)));
+        let icp = Icp::default_config();
+        let analyst = Arc::new(TestAnalyst { rules: Rules::new(icp.clone()), lies: AtomicBool::new(false) });
+        let guard = Guard::new(
+            Arc::new(MockCrm::new(database, shared.clone())),
+            Arc::new(store.clone()),
+            Arc::new(store.clone()),
+            Arc::new(SlidingWindow::new(LimitSettings::default(), shared.clone())),
+            shared.clone(),
+            GuardSettings::default(),
+        );
+        let providers = vec![Arc::new(Fixtures::built_in()) as Arc<_>];
+        let pipeline = Arc::new(Pipeline {
+            store: store.clone(),
+            enrichment: Waterfall::new(providers, Duration::from_secs(1), shared.clone()),
+            icp,
+            analyst: analyst.clone(),
+            guard,
+            routing,
+            rejected: Rejected::Hold,
+            clock: shared,
+        });
+        let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
+        Self { clock, store, queue, pipeline, operations, analyst, _database: test }
+    }
+
+    pub(crate) fn state(&self, token: Option<&str>) -> ApiState {
+        ApiState::new(self.operations.clone(), token.map(Into::into), || "a_metric 1\n".to_owned())
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        api::router(self.state(None))
+    }
+
+    /// A client on this machine of an API without a token.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.router())
+    }
+
+    /// Takes in a lead as the webhook does.
+    pub(crate) async fn post(&self, lead: Lead) -> LeadId {
+        let event = LeadEvent::new(lead, lead::Clock::now(&self.clock));
+        self.store.accept(&event).await.unwrap();
+        self.queue.send(&event).await.unwrap();
+        event.lead_id
+    }
+
+    /// Works on everything that is ready; `give_up` dead-letters it instead.
+    pub(crate) async fn settle(&self, give_up: Option<Failure>) {
+        loop {
+            let messages = self.queue.receive(10).await.unwrap();
+            if messages.is_empty() {
+                return;
+            }
+            for message in messages {
+                let settlement = if let Some(failure) = &give_up {
+                    Settlement::DeadLetter { failure: failure.clone() }
+                } else {
+                    self.pipeline.handle(&message).await.unwrap();
+                    Settlement::Done
+                };
+                self.pipeline.record(&message, &settlement).await.unwrap();
+                self.queue.settle(&message.receipt, &settlement).await.unwrap();
+            }
+        }
+    }
+
+    pub(crate) async fn work(&self) {
+        self.settle(None).await;
+    }
+}
+
+/// A lead of a well-known company, on a campaign of high value.
+pub(crate) fn lead(email: &str) -> Lead {
+    let mut lead = in_campaign(email, "launch_2024");
+    lead.name = Some("Alex Smith".to_owned().into());
+    lead
+}
+
+/// A lead that is ready to buy.
+pub(crate) fn eager(email: &str) -> Lead {
+    let mut lead = lead(email);
+    lead.title = Some("CTO".into());
+    lead.marketo.insert("engagement_score".into(), json!(82));
+    lead
+}
+
+pub(crate) fn in_campaign(email: &str, campaign: &str) -> Lead {
+    Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse(campaign).unwrap())
+}
+
+/// The rules, or somebody who makes things up.
+pub(crate) struct TestAnalyst {
+    rules: Rules,
+    lies: AtomicBool,
+}
+
+impl TestAnalyst {
+    pub(crate) fn lie(&self, lies: bool) {
+        self.lies.store(lies, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Analyst for TestAnalyst {
+    fn provider(&self) -> &'static str {
+        self.rules.provider()
+    }
+
+    fn model(&self) -> &str {
+        self.rules.model()
+    }
+
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+        if !self.lies.load(Ordering::SeqCst) {
+            return self.rules.analyse(facts).await;
+        }
+        let claim = json!({"source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Retail",
+            "claim_type": "FIRMOGRAPHIC"});
+        let answer = json!({"fit_score": 90, "intent": "HIGH", "decision": "ROUTE_TO_SDR", "reasoning": "",
+            "evidence": [claim]});
+        Ok(Analysis {
+            provider: "rules".into(),
+            model: "liar".into(),
+            prompt_version: None,
+            raw_answer: answer.to_string(),
+            usage: Usage::default(),
+            latency_ms: 0,
+        })
+    }
+}
