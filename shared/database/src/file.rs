@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_of_a_url_is_found() {
+    fn sqlite_file_returns_the_file_of_a_url() {
         for (url, file) in [
             ("sqlite://revenueflow.db", Some("revenueflow.db")),
             ("sqlite:leads.db", Some("leads.db")),
