@@ -7,7 +7,7 @@ use crate::{Result, Store};
 
 /// The fields left out of one effect on the CRM.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LeftOutOf {
+pub struct EffectOmissions {
     /// The lead.
     pub lead_id: LeadId,
     /// The fields, with the reasons.
@@ -18,7 +18,12 @@ pub struct LeftOutOf {
 
 impl Store {
     /// Up to `limit` effects since a time that left out some of their fields, newest first.
-    pub async fn left_out(&self, provider: &str, since: Timestamp, limit: u32) -> Result<Vec<LeftOutOf>> {
+    pub async fn left_out(
+        &self,
+        provider: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<EffectOmissions>> {
         let rows = sqlx::query(
             "SELECT lead_id, left_out, updated_at FROM crm_action \
              WHERE left_out IS NOT NULL AND updated_at >= $1 AND provider = $2 AND state = 'done' \
@@ -31,7 +36,7 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(LeftOutOf {
+                Ok(EffectOmissions {
                     lead_id: row.id("lead_id")?,
                     left_out: row.json("left_out")?,
                     written_at: row.time("updated_at")?,

@@ -56,7 +56,7 @@ pub use dead_letter::{DeadLetter, DeadLetterBody};
 pub use erasure::{ByHand, Erasure, Found};
 pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::{ActionRecord, SUPERSEDED};
-pub use left_out::LeftOutOf;
+pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;
 pub use owner_load::OwnerCount;
 pub use person::email_hash;
