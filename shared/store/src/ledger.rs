@@ -101,14 +101,14 @@ impl Store {
             return Ok(BegunActions::Erased);
         }
         // A finished delivery may still have actions: a change of its lead's owner.
-        let overtaken = sqlx::query(
+        let superseded = sqlx::query(
             "SELECT d.revision FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
              WHERE d.delivery_id = $1 AND d.state IN ('open', 'superseded') AND l.delivery_id <> d.delivery_id",
         )
         .bind(plan.delivery_id.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        if let Some(row) = overtaken {
+        if let Some(row) = superseded {
             let revision = row.number("revision")?;
             supersede(&mut transaction, &plan.lead_id, &plan.delivery_id, revision, now).await?;
             transaction.commit().await?;
