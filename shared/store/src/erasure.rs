@@ -17,8 +17,9 @@ use crate::codec::Columns as _;
 use crate::person::Person;
 use crate::{Result, Store};
 
-/// How far before an erasure a body may be dated that the search outside the transaction missed, in
-/// milliseconds: the clocks of two processes differ.
+/// The period before an erasure whose bodies are searched once more inside the transaction, in milliseconds.
+/// The first search runs outside it and may miss bodies dated shortly before, because the clocks of two
+/// processes differ.
 const OVERLAP: i64 = 60_000;
 
 /// Tables that an erasure handles separately. In all other tables with a column `lead_id`, it deletes the

@@ -38,7 +38,7 @@ pub struct ActionRecord {
     /// The fields that did not reach the record.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Omission>,
-    /// The reason for having had no effect.
+    /// The failure, if the action had no effect.
     pub failure: Option<Failure>,
     /// How often the action was begun.
     pub attempts: i64,
@@ -157,7 +157,8 @@ impl Store {
         row.map_or(Ok(None), |row| row.optional_text("record_id"))
     }
 
-    /// Reads the lead's audit trail: deferrals because of an outage, and failed attempts on this CRM.
+    /// Reads the lead's audit trail: deferrals because of an outage, and failed attempts on this CRM, after
+    /// its newest revision, reopening, write to the CRM or dead-lettering.
     async fn last_failure_of(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>> {
         let row = sqlx::query(
             "SELECT MAX(at) AS at FROM audit_event WHERE lead_id = $1 \
