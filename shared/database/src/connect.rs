@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use crate::connection::{self, STATEMENT_LIMIT};
 use crate::{DatabaseError, Pool, WriteTransaction};
 
-/// How long it may take to get a connection.
+/// Time limit for acquiring a connection from the pool.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long bringing the schema up to date may take on PostgreSQL: an index on many rows takes minutes.
+/// Time limit for all migrations on PostgreSQL: an index on many rows takes minutes.
 const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
 
 /// How long closing waits for connections in use.
@@ -21,19 +21,19 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// `PRAGMA user_version` of an SQLite file that holds no remains of deleted content.
 const CLEAN_VERSION: i64 = 1;
 
-/// How often the write-ahead log is tried to be truncated, and how long to wait before the next try.
+/// The number of attempts to truncate the write-ahead log, and the wait between them.
 const CHECKPOINTS: u32 = 4;
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
 
-/// Passes over migrations that only a newer version knows: they add, so that older code works with their schema. Otherwise
-/// no release that had a migration could be turned back.
+/// Ignores migrations that only a newer version knows: migrations only add to the schema, so that older code
+/// works with a newer one. Without this, a release that had a migration could not be rolled back.
 static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!();
     migrator.set_ignore_missing(true);
     migrator
 });
 
-/// Which database is behind a [`Database`].
+/// The kind of database behind a [`Database`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// A file on this machine, or memory.
@@ -42,14 +42,14 @@ pub enum Backend {
     Postgres,
 }
 
-/// Where bytes of deleted rows may still be, beyond the reach of statements.
+/// Places in which bytes of deleted rows may remain, out of reach of SQL statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traces {
     /// Nowhere in the database's files.
     None,
-    /// SQLite: in the write-ahead log, which a transaction of another process kept from being truncated.
+    /// SQLite: in the write-ahead log, because a transaction of another process prevented its truncation.
     Log,
-    /// SQLite: in free space of a file that an older version made and that could not be rewritten.
+    /// SQLite: in the free space of a file that an older version created and that could not be rewritten.
     FreeSpace,
     /// PostgreSQL: in dead rows, unused space of pages and the write-ahead log.
     DeadRows,
@@ -61,16 +61,18 @@ pub struct Database {
     pool: Pool,
     backend: Backend,
     migration_limit: Duration,
-    /// SQLite has one writer at a time. Waiting here is fair and wakes at once; waiting in SQLite polls.
+    /// SQLite has one writer at a time. Waiting for this semaphore is fair and wakes at once; waiting in
+    /// SQLite polls.
     writer: Arc<Semaphore>,
 }
 
 impl Database {
-    /// Opens a pool of at most `max_connections` on `sqlite://path` (created where missing) or `postgres://..`.
+    /// Opens a pool of at most `max_connections` on `sqlite://path` (created if missing) or `postgres://..`.
     ///
-    /// SQLite runs with a write-ahead log and full synchronisation: what is committed survives a power cut. It overwrites
-    /// deleted content with zeros, and a file that it creates can be read by its owner alone. On PostgreSQL a statement may
-    /// take 30 seconds, unless [`with_statement_limit`](Self::with_statement_limit) says otherwise.
+    /// SQLite uses a write-ahead log and full synchronisation: committed data survives a power cut. It
+    /// overwrites deleted content with zeros, and only the owner can read a file that it creates. A statement
+    /// on PostgreSQL may take 30 seconds, unless [`with_statement_limit`](Self::with_statement_limit) sets
+    /// another limit.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self, DatabaseError> {
         sqlx::any::install_default_drivers();
         let (backend, url) = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
@@ -118,8 +120,8 @@ impl Database {
         Ok(Self { pool, backend, migration_limit: MIGRATION_LIMIT, writer: Arc::new(Semaphore::new(1)) })
     }
 
-    /// The same database, where a statement may take so long on PostgreSQL. After that the connection is given up, and the
-    /// statement may have had its effect or not.
+    /// Sets the time limit for a statement on PostgreSQL. After that the connection is discarded, and the
+    /// statement may or may not have had its effect.
     #[must_use]
     pub fn with_statement_limit(self, limit: Duration) -> Self {
         match self.backend {
@@ -128,20 +130,22 @@ impl Database {
         }
     }
 
-    /// The same database, whose migrations may take so long in all on PostgreSQL, instead of an hour.
+    /// Sets the time limit for all migrations on PostgreSQL, instead of an hour.
     #[must_use]
     pub fn with_migration_limit(self, limit: Duration) -> Self {
         Self { migration_limit: limit, ..self }
     }
 
-    /// Brings the schema up to date. Running it again, or from several processes, is harmless, and so is an older version
-    /// on a newer schema, which it leaves as it is.
+    /// Applies the missing migrations. Running it again, or from several processes, is harmless; an older
+    /// version leaves a newer schema unchanged.
     ///
-    /// On PostgreSQL it fails after an hour, unless [`with_migration_limit`](Self::with_migration_limit) says otherwise: the
-    /// server may have vanished without a word. What was not finished by then is undone by the server.
+    /// On PostgreSQL it fails after an hour, unless [`with_migration_limit`](Self::with_migration_limit) sets
+    /// another limit: the server may have vanished without closing the connection. The server rolls an
+    /// unfinished migration back.
     ///
-    /// An SQLite file of a version that did not overwrite deleted content is rewritten once, which needs as much free
-    /// disk space as the file has. Where that fails, the file works as before and an erasure certificate says so.
+    /// An SQLite file of a version that did not overwrite deleted content is rewritten once, which needs free
+    /// disk space of the size of the file. If that fails, the file works as before, and an erasure
+    /// certificate says so.
     pub async fn migrate(&self) -> Result<(), DatabaseError> {
         if self.backend == Backend::Postgres {
             let migrated = connection::within(self.migration_limit, MIGRATOR.run(&self.pool.inner));
@@ -159,7 +163,7 @@ impl Database {
         Ok(())
     }
 
-    /// Whether the schema is the one this build expects.
+    /// Whether the schema is at least as new as this build expects.
     pub async fn is_migrated(&self) -> Result<bool, DatabaseError> {
         let newest = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
         let applied: Result<Option<i64>, _> =
@@ -171,39 +175,40 @@ impl Database {
         }
     }
 
-    /// Asks the database for an answer.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<(), DatabaseError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
-    /// For statements that only read, or write a single row by themselves on PostgreSQL.
+    /// The pool, for statements that only read, or that write a single row by themselves on PostgreSQL.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    /// Which database this is.
+    /// The kind of database.
     pub fn backend(&self) -> Backend {
         self.backend
     }
 
-    /// Begins a transaction that writes. Dropping it without `commit` undoes it.
+    /// Begins a writing transaction. Dropping it without `commit` rolls it back.
     pub async fn begin(&self) -> Result<WriteTransaction, DatabaseError> {
         match self.backend {
             Backend::Sqlite => {
-                let turn = Arc::clone(&self.writer).acquire_owned().await;
-                let turn = turn.map_err(|_closed| sqlx::Error::PoolClosed)?;
+                let permit = Arc::clone(&self.writer).acquire_owned().await;
+                let permit = permit.map_err(|_closed| sqlx::Error::PoolClosed)?;
                 let inner = self.pool.begin(Some("BEGIN IMMEDIATE")).await?;
-                Ok(WriteTransaction::new(inner, Some(turn)))
+                Ok(WriteTransaction::new(inner, Some(permit)))
             }
             Backend::Postgres => Ok(WriteTransaction::new(self.pool.begin(None).await?, None)),
         }
     }
 
-    /// Removes the bytes that a committed deletion has left in the files, as far as statements can.
+    /// Removes the bytes that committed deletions left in the files, as far as statements can.
     ///
-    /// SQLite: copies the write-ahead log into the database file, whose free space is overwritten, and truncates the log.
-    /// Waits up to 2 s in all for transactions that read or write. PostgreSQL removes dead rows by itself, later.
+    /// SQLite: copies the write-ahead log into the database file, in which free space is overwritten, and
+    /// truncates the log. Waits up to 2 s in all for transactions that read or write. PostgreSQL removes dead
+    /// rows itself, later.
     pub async fn remove_traces(&self) -> Result<Traces, DatabaseError> {
         if self.backend == Backend::Postgres {
             return Ok(Traces::DeadRows);
@@ -212,16 +217,17 @@ impl Database {
             if self.checkpoint().await? {
                 return Ok(if self.is_clean().await? { Traces::None } else { Traces::FreeSpace });
             }
-            // Meanwhile others write; and a checkpoint of another process ends this one at once, without waiting.
+            // Others can write during the wait. Waiting is needed because a checkpoint of another process
+            // makes this one fail at once.
             tokio::time::sleep(CHECKPOINT_WAIT).await;
         }
         Ok(Traces::Log)
     }
 
-    /// Copies the write-ahead log into the database file and truncates it. False where a transaction or a checkpoint of
-    /// another connection was in the way for longer than writers may be kept waiting.
+    /// Copies the write-ahead log into the database file and truncates it. False if a transaction or a
+    /// checkpoint of another connection blocked it for longer than writers may wait.
     async fn checkpoint(&self) -> Result<bool, DatabaseError> {
-        let _turn = self.writer.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
+        let _permit = self.writer.acquire().await.map_err(|_closed| sqlx::Error::PoolClosed)?;
         let mut connection = self.pool.acquire().await?;
         sqlx::raw_sql("PRAGMA busy_timeout = 500").execute(&mut connection).await?;
         let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await;
@@ -230,7 +236,7 @@ impl Database {
         Ok(is_busy == 0)
     }
 
-    /// Where bytes of deleted rows will be once they are removed, as far as is known before.
+    /// The expected traces of rows that are yet to be deleted.
     pub fn traces(&self) -> Traces {
         match self.backend {
             Backend::Sqlite => Traces::None,
@@ -238,7 +244,7 @@ impl Database {
         }
     }
 
-    /// Whether deleted content has been overwritten ever since this SQLite file was made or rewritten.
+    /// Whether this SQLite file has overwritten deleted content ever since it was created or rewritten.
     async fn is_clean(&self) -> Result<bool, DatabaseError> {
         let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await?;
         Ok(version >= CLEAN_VERSION)
@@ -252,7 +258,7 @@ impl Database {
 
     /// Closes every connection, waiting up to 5 s for those in use.
     pub async fn close(&self) {
-        // A connection that is still in use is dropped with whoever uses it.
+        // A connection that is still in use closes when its user drops it.
         let _ = tokio::time::timeout(CLOSE_LIMIT, self.pool.inner.close()).await;
     }
 }

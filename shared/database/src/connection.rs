@@ -1,9 +1,10 @@
-//! Connections whose statements end in time.
+//! Connections with a time limit for each statement.
 //!
-//! A PostgreSQL server may vanish without a word (failover, power, a firewall that forgets a connection). The client then
-//! waits for an answer that never comes, and has nothing to send by which TCP would notice. sqlx opens its sockets itself
-//! and sets no keepalive on them, so each statement has a time limit here instead, and a connection is asked for a sign of
-//! life, in time as well, before it is used after a rest and when it is given back.
+//! A PostgreSQL server may vanish without closing its connections (failover, power, a firewall that forgets a
+//! connection). The client then waits for an answer that never arrives, and sends nothing by which TCP would
+//! notice. sqlx opens its sockets itself and sets no keepalive on them. Therefore each statement has a time
+//! limit here, and a connection is pinged, also with a time limit, before it is used after being idle and
+//! when it is returned to the pool.
 
 use std::fmt;
 use std::future::Future;
@@ -17,26 +18,26 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Either, Error, Execute, Executor, SqlStr, Transaction};
 use tokio::time::timeout;
 
-/// How long a statement on PostgreSQL may take, where nobody says otherwise.
+/// Default time limit for a statement on PostgreSQL.
 pub const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
 
-/// Longer than anything takes: for SQLite, which is a file of this machine.
+/// Longer than any statement takes: for SQLite, which is a local file.
 const UNLIMITED: Duration = Duration::from_hours(24 * 365);
 
-/// How long a connection may take for a sign of life.
+/// Time limit for a ping.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// A connection that was in use so shortly before is alive.
-const RESTED: Duration = Duration::from_millis(100);
+/// A connection that was idle for less than this is not pinged.
+const MIN_IDLE_BEFORE_PING: Duration = Duration::from_millis(100);
 
-/// A pool whose statements end in time. Clones share it.
+/// A pool with a time limit for each statement. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub(crate) inner: AnyPool,
     limit: Duration,
 }
 
-/// A connection that a caller's statements run on, inside or outside a transaction. Each of them ends in time.
+/// A connection for several statements, inside or outside a transaction, with a time limit for each of them.
 #[derive(Debug)]
 pub struct Connection {
     inner: Inner,
@@ -49,17 +50,17 @@ enum Inner {
 }
 
 impl Pool {
-    /// A pool on PostgreSQL, with a limit for each statement, or on SQLite, without.
+    /// A pool with a time limit for each statement on PostgreSQL, or without one on SQLite.
     pub(crate) fn new(inner: AnyPool, limit: Option<Duration>) -> Self {
         Self { inner, limit: limit.unwrap_or(UNLIMITED) }
     }
 
-    /// Takes a connection for several statements.
+    /// Acquires a connection for several statements.
     pub async fn acquire(&self) -> Result<Connection, Error> {
         Ok(Connection { inner: Inner::Plain(self.inner.acquire().await?), limit: self.limit })
     }
 
-    /// Begins a transaction with a statement of its own, or the backend's default.
+    /// Begins a transaction with the given statement, or with the backend's default.
     pub(crate) async fn begin(&self, statement: Option<&'static str>) -> Result<Connection, Error> {
         let begun = async {
             match statement {
@@ -67,15 +68,15 @@ impl Pool {
                 None => self.inner.begin().await,
             }
         };
-        Ok(Connection { inner: Inner::Transaction(in_time(self.limit, begun).await?), limit: self.limit })
+        Ok(Connection { inner: Inner::Transaction(with_limit(self.limit, begun).await?), limit: self.limit })
     }
 }
 
 impl Connection {
-    /// Makes everything written durable, or nothing. Outside a transaction there is nothing to do.
+    /// Commits the transaction. Does nothing outside a transaction.
     pub(crate) async fn commit(self) -> Result<(), Error> {
         match self.inner {
-            Inner::Transaction(transaction) => in_time(self.limit, transaction.commit()).await,
+            Inner::Transaction(transaction) => with_limit(self.limit, transaction.commit()).await,
             Inner::Plain(_) => Ok(()),
         }
     }
@@ -117,7 +118,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
         'c: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        Box::pin(in_time(self.limit, self.any().fetch_optional(query)))
+        Box::pin(with_limit(self.limit, self.any().fetch_optional(query)))
     }
 
     fn prepare_with<'e>(
@@ -128,14 +129,14 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        Box::pin(in_time(self.limit, self.any().prepare_with(sql, parameters)))
+        Box::pin(with_limit(self.limit, self.any().prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Any>, Error>>
     where
         'c: 'e,
     {
-        Box::pin(in_time(self.limit, self.any().describe(sql)))
+        Box::pin(with_limit(self.limit, self.any().describe(sql)))
     }
 }
 
@@ -158,7 +159,7 @@ impl<'p> Executor<'p> for &'p Pool {
         'p: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        Box::pin(in_time(self.limit, self.inner.fetch_optional(query)))
+        Box::pin(with_limit(self.limit, self.inner.fetch_optional(query)))
     }
 
     fn prepare_with<'e>(
@@ -169,39 +170,39 @@ impl<'p> Executor<'p> for &'p Pool {
     where
         'p: 'e,
     {
-        Box::pin(in_time(self.limit, self.inner.prepare_with(sql, parameters)))
+        Box::pin(with_limit(self.limit, self.inner.prepare_with(sql, parameters)))
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<Any>, Error>>
     where
         'p: 'e,
     {
-        Box::pin(in_time(self.limit, self.inner.describe(sql)))
+        Box::pin(with_limit(self.limit, self.inner.describe(sql)))
     }
 }
 
-/// Whether a connection is alive: before it is used after a rest, and when it is given back, for what was dropped while it
-/// waited for an answer must not keep its place in the pool.
+/// Checks that a connection is alive, before it is used after being idle and when it is returned to the pool.
+/// A connection that was dropped while it waited for an answer must not keep its slot in the pool.
 pub(crate) async fn is_alive(
     connection: &mut AnyConnection,
     idle_for: Option<Duration>,
 ) -> Result<bool, Error> {
-    if idle_for.is_none_or(|idle_for| idle_for > RESTED) {
-        in_time(PING_LIMIT, sqlx::Connection::ping(connection)).await?;
+    if idle_for.is_none_or(|idle_for| idle_for > MIN_IDLE_BEFORE_PING) {
+        with_limit(PING_LIMIT, sqlx::Connection::ping(connection)).await?;
     }
     Ok(true)
 }
 
-async fn in_time<T>(limit: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn with_limit<T>(limit: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     within(limit, answer).await?
 }
 
-/// An answer of any kind, or that it did not come in time.
+/// The result of a future, or an error if it takes longer than `limit`.
 pub(crate) async fn within<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T, Error> {
-    timeout(limit, answer).await.map_err(|_| late(limit))
+    timeout(limit, answer).await.map_err(|_| timed_out(limit))
 }
 
-/// The same answers, each of which has to come in time. Ends after one that does not.
+/// The same answers, with a time limit for each. Ends after one that times out.
 fn limited<'e, T: Send + 'e>(
     limit: Duration,
     answers: BoxStream<'e, Result<T, Error>>,
@@ -210,13 +211,13 @@ fn limited<'e, T: Send + 'e>(
         let mut answers = answers?;
         match timeout(limit, answers.next()).await {
             Ok(answer) => Some((answer?, Some(answers))),
-            Err(_) => Some((Err(late(limit)), None)),
+            Err(_) => Some((Err(timed_out(limit)), None)),
         }
     })
     .boxed()
 }
 
-fn late(limit: Duration) -> Error {
+fn timed_out(limit: Duration) -> Error {
     let message = format!("no answer within {} s", limit.as_secs_f32());
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, message))
 }

@@ -3,13 +3,12 @@ use std::fmt;
 use lead::{Dependency, Failure, Stage};
 use sqlx::error::ErrorKind;
 
-/// The database could not be reached, refused a statement, or holds something that we cannot read.
+/// The database could not be reached, refused a statement, or holds data that cannot be read.
 ///
-/// Its text holds no values, and its `Debug` is its text: what a server says about a row goes into a detail that is
-/// not shown.
+/// Neither `Display` nor `Debug` shows values: both omit the server's detail about a row.
 #[derive(thiserror::Error)]
 pub enum DatabaseError {
-    /// The URL names no database that this build knows.
+    /// The URL names no kind of database that this build supports.
     #[error("DATABASE_URL must start with {0}")]
     Url(&'static str),
     /// A statement or a connection failed.
@@ -18,12 +17,12 @@ pub enum DatabaseError {
     /// The schema could not be brought up to date.
     #[error("database migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A stored value is not what this version writes.
+    /// A stored value has a form that this version does not write.
     #[error("stored {what} cannot be read: {why}")]
     Corrupt {
-        /// Which column.
+        /// The column.
         what: &'static str,
-        /// What is wrong with it, without the value.
+        /// The defect, without the value.
         why: String,
     },
 }
@@ -35,12 +34,13 @@ impl fmt::Debug for DatabaseError {
 }
 
 impl DatabaseError {
-    /// The database that every lead depends on.
+    /// The dependency name of the database, on which every lead depends.
     pub const DEPENDENCY: Dependency = Dependency::new("database");
 
-    /// Whether the database works and refuses what is written: a constraint is violated, or a value is invalid (`SQLSTATE`
-    /// class 22). Trying again is then an attempt of the lead, while a database that is away costs none.
-    fn is_of_the_content(&self) -> bool {
+    /// Whether the database is available but refuses the written data: a constraint is violated, or a value
+    /// is invalid (`SQLSTATE` class 22). Such a failure counts as an attempt of the lead; an unavailable
+    /// database does not.
+    fn is_data_error(&self) -> bool {
         let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
         !matches!(error.kind(), ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22"))
     }
@@ -52,7 +52,7 @@ impl From<DatabaseError> for Failure {
             DatabaseError::Corrupt { .. } => {
                 Failure::permanent("stored_data_unreadable", error.to_string()).at(Stage::Storage)
             }
-            _ if error.is_of_the_content() => Failure::transient("database_error", error.to_string()),
+            _ if error.is_data_error() => Failure::transient("database_error", error.to_string()),
             _ => Failure::transient("database_error", error.to_string()).at(Stage::Storage),
         };
         failure.on(DatabaseError::DEPENDENCY)

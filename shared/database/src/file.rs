@@ -3,21 +3,21 @@ use std::str::FromStr as _;
 
 use sqlx::sqlite::SqliteConnectOptions;
 
-/// The file that an SQLite URL names, as the driver reads it. None for a database in memory, for one on a server, and for
-/// what is no URL.
+/// The file that an SQLite URL names, parsed by the driver. None for a database in memory or on a server, and
+/// for text that is not a URL.
 pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     if !url.starts_with("sqlite:") {
         return None;
     }
     let options = SqliteConnectOptions::from_str(url).ok()?;
     let file = options.get_filename();
-    // The driver's own name for memory.
+    // The driver's own name for a database in memory.
     let in_memory = url.contains("mode=memory") || file.to_string_lossy().starts_with("file:sqlx-in-memory");
     (!in_memory && file != Path::new("")).then(|| file.to_path_buf())
 }
 
-/// Creates a missing file with mode 0600, which its write-ahead log inherits. It holds what leads wrote. A file that
-/// cannot be created is left for the driver to report.
+/// Creates a missing file with mode 0600, which its write-ahead log inherits, because it will hold personal
+/// data. Leaves it to the driver to report a file that cannot be created.
 pub(crate) fn create_private(url: &str) {
     let Some(file) = sqlite_file(url).filter(|_| url.contains("mode=rwc")) else { return };
     let mut options = std::fs::OpenOptions::new();
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_of_a_url_is_found() {
+    fn sqlite_file_returns_the_file_of_a_url() {
         for (url, file) in [
             ("sqlite://revenueflow.db", Some("revenueflow.db")),
             ("sqlite:leads.db", Some("leads.db")),

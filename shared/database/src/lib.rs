@@ -1,9 +1,10 @@
 //! One connection pool and one set of migrations for SQLite and PostgreSQL.
 //!
-//! Every statement of the product is written once, in SQL that both understand unchanged (see
-//! `docs/architecture.md`): JSON as text, times as milliseconds since 1970 UTC, whole numbers as `BIGINT`,
-//! `INSERT .. ON CONFLICT .. RETURNING`, and nothing that only one of them has. What differs between the two
-//! lives in this crate alone: how to connect, and how a writing transaction begins.
+//! With few exceptions, which depend on [`Database::backend`], every statement of the product is written
+//! once, in SQL that both databases accept unchanged (see `docs/architecture.md`): JSON as text, times as
+//! milliseconds since 1970 UTC, whole numbers as `BIGINT`, `INSERT .. ON CONFLICT .. RETURNING`, and no
+//! features that only one of them has. The differences in how to connect and in how a writing transaction
+//! begins are confined to this crate.
 
 mod connect;
 mod connection;

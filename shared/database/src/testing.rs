@@ -1,4 +1,4 @@
-//! A database of its own for each test.
+//! A separate database for each test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{Database, DatabaseError};
 
-/// A migrated database that is gone when this is dropped.
+/// A migrated database that is deleted on drop.
 pub struct TestDatabase {
     url: String,
     _storage: Storage,
@@ -19,11 +19,11 @@ enum Storage {
 }
 
 impl TestDatabase {
-    /// A SQLite file in a temporary folder.
+    /// An SQLite file in a temporary folder.
     ///
     /// # Panics
     ///
-    /// When it cannot be made.
+    /// If it cannot be created.
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
@@ -34,7 +34,8 @@ impl TestDatabase {
     ///
     /// # Panics
     ///
-    /// When it cannot be made, or the variable is missing: a test without its service fails, it is not skipped.
+    /// If it cannot be created, or the variable is missing: a test without its service fails instead of being
+    /// skipped.
     pub async fn postgres() -> Self {
         let database = ServerDatabase::create().await;
         Self::migrated(database.url.clone(), Storage::Server { _database: database }).await
@@ -45,11 +46,11 @@ impl TestDatabase {
         &self.url
     }
 
-    /// A pool of its own, as another process would have.
+    /// A separate pool, as another process would have.
     ///
     /// # Panics
     ///
-    /// When the database does not answer.
+    /// If the database does not answer.
     pub async fn connect(&self) -> Database {
         Database::connect(&self.url, 4).await.expect("the test's database answers")
     }
@@ -85,14 +86,14 @@ impl ServerDatabase {
 impl Drop for ServerDatabase {
     fn drop(&mut self) {
         let (server, drop) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
-        // The test's own runtime may be gone by now.
+        // The test's own runtime may have ended.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(execute(&server, drop)).map_err(std::io::Error::other)
         });
-        // A test that has failed already is told by its own panic, not by this one.
-        let is_gone = dropped.join().is_ok_and(|result| result.is_ok());
-        assert!(is_gone || std::thread::panicking(), "the test's database could not be dropped");
+        // A failed test shows its own panic instead of this one.
+        let is_dropped = dropped.join().is_ok_and(|result| result.is_ok());
+        assert!(is_dropped || std::thread::panicking(), "the test's database could not be dropped");
     }
 }
 

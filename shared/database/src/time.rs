@@ -1,11 +1,12 @@
 use jiff::Timestamp;
 
-/// A time as the database keeps it: milliseconds since 1970 UTC.
+/// A time in the form stored in the database: milliseconds since 1970 UTC.
 pub fn to_millis(time: Timestamp) -> i64 {
     time.as_millisecond()
 }
 
-/// A time read back; one that no calendar holds reads as 1970, since it cannot have been written by us.
+/// A time read from the database. A number outside the calendar reads as 1970, because this product cannot
+/// have written it.
 pub fn from_millis(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -4,20 +4,22 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{Connection, DatabaseError};
 
-/// A transaction that writes. Dropping it without [`commit`](Self::commit) undoes it.
+/// A writing transaction. Dropping it without [`commit`](Self::commit) rolls it back.
 #[derive(Debug)]
 pub struct WriteTransaction {
     inner: Connection,
-    /// SQLite: this process's turn to write. Dropped after `inner`, as fields are dropped in order.
-    _turn: Option<OwnedSemaphorePermit>,
+    /// SQLite: the permit to write in this process. Dropped after `inner`, because fields are dropped in
+    /// order.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl WriteTransaction {
-    pub(crate) fn new(inner: Connection, turn: Option<OwnedSemaphorePermit>) -> Self {
-        Self { inner, _turn: turn }
+    pub(crate) fn new(inner: Connection, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { inner, _permit: permit }
     }
 
-    /// Makes everything written durable, or nothing. Where this fails because no answer came, it is one or the other.
+    /// Commits the transaction. If the answer of the database does not arrive in time, the transaction may or
+    /// may not be committed.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         Ok(self.inner.commit().await?)
     }

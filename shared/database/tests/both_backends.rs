@@ -1,4 +1,4 @@
-//! What differs between SQLite and PostgreSQL, and must not show.
+//! Behaviour that must be the same on SQLite and PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::sync::Arc;
@@ -57,8 +57,8 @@ async fn migrating_again_changes_nothing(test: TestDatabase) {
     database.ping().await.unwrap();
 }
 
-/// A release that had a migration is turned back: its predecessor meets a schema that is newer than its own.
-async fn older_code_leaves_a_newer_schema_as_it_is(test: TestDatabase) {
+/// After a rollback of a release with a migration, its predecessor runs on a schema newer than its own.
+async fn older_code_leaves_a_newer_schema_unchanged(test: TestDatabase) {
     let database = test.connect().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  SELECT 999999, description, success, checksum, execution_time \
@@ -68,7 +68,7 @@ async fn older_code_leaves_a_newer_schema_as_it_is(test: TestDatabase) {
     assert!(database.is_migrated().await.unwrap());
 }
 
-async fn a_refused_row_is_an_attempt_and_an_outage_is_none(test: TestDatabase) {
+async fn a_refused_row_is_an_attempt_and_an_outage_is_not(test: TestDatabase) {
     let database = test.connect().await;
     let twice = "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'closed', 0, 0), \
                  ('a', 'closed', 0, 0)";
@@ -91,15 +91,15 @@ macro_rules! on_both {
     };
 }
 on_both!(
-    a_refused_row_is_an_attempt_and_an_outage_is_none,
+    a_refused_row_is_an_attempt_and_an_outage_is_not,
     transactions_are_all_or_nothing,
     many_writers_wait_for_each_other,
     migrating_again_changes_nothing,
-    older_code_leaves_a_newer_schema_as_it_is,
+    older_code_leaves_a_newer_schema_unchanged,
 );
 
 #[tokio::test]
-async fn an_error_does_not_show_the_row_it_is_about() {
+async fn an_error_does_not_show_the_refused_row() {
     let test = TestDatabase::postgres().await;
     let database = test.connect().await;
     let twice = "INSERT INTO dependency_health (dependency, state, failures, updated_at) \
@@ -110,7 +110,7 @@ async fn an_error_does_not_show_the_row_it_is_about() {
 }
 
 #[tokio::test]
-async fn a_url_of_another_kind_is_refused_with_what_would_be_right() {
+async fn an_unsupported_url_is_refused_with_the_supported_schemes() {
     let error = Database::connect("mysql://localhost/x", 1).await.unwrap_err();
     assert_eq!(error.to_string(), "DATABASE_URL must start with sqlite:// or postgres://");
     assert!(matches!(error, DatabaseError::Url(_)));

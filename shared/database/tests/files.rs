@@ -1,4 +1,4 @@
-//! The files of an SQLite database: who can read them, and what is left in them.
+//! The files of an SQLite database: their permissions, and remains of deleted content.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -24,7 +24,7 @@ async fn a_new_file_and_its_log_belong_to_their_owner() {
 }
 
 #[tokio::test]
-async fn a_file_from_before_overwriting_is_rewritten_once() {
+async fn a_file_without_overwriting_is_rewritten_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("old.db");
     let url = format!("sqlite://{}", file.display());
@@ -33,18 +33,18 @@ async fn a_file_from_before_overwriting_is_rewritten_once() {
                INSERT INTO old SELECT 'zebulon' || hex(zeroblob(9000)); DELETE FROM old";
     sqlx::raw_sql(sql).execute(old.pool()).await.unwrap();
     assert_eq!(old.remove_traces().await.unwrap(), Traces::FreeSpace);
-    let is_there = || String::from_utf8_lossy(&std::fs::read(&file).unwrap()).contains("zebulon");
-    assert!(is_there(), "as an older version left it");
+    let is_in_file = || String::from_utf8_lossy(&std::fs::read(&file).unwrap()).contains("zebulon");
+    assert!(is_in_file(), "as an older version left it");
     old.close().await;
 
     let new = Database::connect(&url, 2).await.unwrap();
     new.migrate().await.unwrap();
     assert_eq!(new.remove_traces().await.unwrap(), Traces::None);
-    assert!(!is_there());
+    assert!(!is_in_file());
 }
 
 #[tokio::test]
-async fn a_reader_that_keeps_the_log_from_being_truncated_is_reported() {
+async fn a_reader_that_blocks_truncation_of_the_log_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("busy.db").display());
     let (database, other) =

@@ -12,53 +12,54 @@ use crate::reopen::{event_of_delivery, reopen_posted_again};
 use crate::synthetic;
 use crate::{Result, Store};
 
-/// The first few duplicates are worth a line in the audit trail; a sender in a loop is not worth a million.
+/// The number of duplicates of a delivery that are audited, so that a sender in a loop does not fill the
+/// audit trail.
 const MAX_AUDITED_DUPLICATES: i64 = 10;
 
-/// What a delivery turned out to be.
+/// The classification of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accept {
-    /// The first of its lead.
+    /// The first delivery of its lead.
     New,
-    /// Other content than the newest delivery of a known lead, also where the lead returns to an earlier content; it is now
-    /// the newest.
+    /// Other content than the lead's newest delivery, including a return to an earlier content; it is now the
+    /// newest.
     Revision,
-    /// Other content for a known lead, received before the newest: kept, and never worked on.
+    /// Other content for a known lead, received before the newest delivery: saved, and never worked on.
     Superseded,
-    /// The content of the newest delivery again, a delivery that is known already, or, within the retry window, an older
-    /// content.
+    /// The content of the newest delivery, a delivery that is already known, or, within the retry window, an
+    /// older content.
     Duplicate {
-        /// Whether the known delivery is still to be worked on: then it must be in the queue.
+        /// Whether the known delivery still needs work: then it must be in the queue.
         open: bool,
     },
-    /// The newest delivery again, posted after it had failed for good: that delivery is put up for work again, and must be in
-    /// the queue.
+    /// The newest delivery, posted again after it was dead-lettered: that delivery is reopened, and must be
+    /// in the queue.
     Reopened,
-    /// Received before its person was erased: nothing is kept of it.
+    /// Received before the person was erased: none of it is saved.
     Erased,
 }
 
-/// What orders the deliveries of a lead.
+/// The order of a lead's deliveries.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// The time at which each was received: they come from a queue, in any order.
+    /// By the time of receipt: the deliveries are read from a queue, in any order.
     Received,
-    /// The order in which they take the lock of the lead's row: they come from their senders. A clock that was set back does
-    /// not make a delivery an old one.
+    /// By the lock of the lead's row: the deliveries are received directly from their senders. A clock that
+    /// was set back does not make a delivery an old one.
     Arrival,
 }
 
-/// A delivery that was taken in.
-pub(crate) struct Taken<'a> {
+/// The result of accepting a delivery.
+pub(crate) struct Accepted<'a> {
     pub(crate) accept: Accept,
-    /// The row that holds it: its own, or the one that it repeats.
+    /// The row that holds it: its own, or that of the delivery it repeats.
     pub(crate) delivery: DeliveryId,
-    /// The event as it is kept.
+    /// The event as saved.
     event: Cow<'a, LeadEvent>,
 }
 
 impl Store {
-    /// Takes in a delivery in a transaction of its own, ordered by the time at which it was received.
+    /// Accepts a delivery in its own transaction, ordered by the time of receipt.
     pub async fn accept(&self, event: &LeadEvent) -> Result<Accept> {
         let mut transaction = self.database.begin().await?;
         let accepted = self.accept_in(&mut transaction, event).await?;
@@ -66,8 +67,9 @@ impl Store {
         Ok(accepted)
     }
 
-    /// Takes in a delivery that a queue has already, so that it can be seen before a worker has it. One that is known,
-    /// since a worker was faster, is left alone and is no duplicate.
+    /// Accepts a delivery that is already in a queue, so that it is visible before a worker receives it. A
+    /// delivery that is already known, because a worker was faster, stays unchanged and does not count as a
+    /// duplicate.
     pub async fn note(&self, event: &LeadEvent) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         let known = sqlx::query("SELECT 1 FROM delivery WHERE delivery_id = $1")
@@ -80,28 +82,28 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Takes in a delivery inside the caller's transaction.
+    /// Accepts a delivery inside the caller's transaction.
     ///
-    /// Whatever the order in which deliveries of a lead arrive, the one received last is the newest in the end;
-    /// equal times are settled by the delivery id, so that every process agrees.
+    /// The delivery received last is the newest in the end, in whatever order deliveries of a lead are
+    /// processed; the delivery id breaks ties, so that every process agrees.
     pub async fn accept_in(&self, connection: &mut Connection, event: &LeadEvent) -> Result<Accept> {
-        Ok(self.take_in(connection, event, Order::Received).await?.accept)
+        Ok(self.accept_ordered(connection, event, Order::Received).await?.accept)
     }
 
-    /// Takes in a delivery straight from its sender inside the caller's transaction, so that it can be queued in the same one,
-    /// and returns the event to queue. The lock of the lead's row gives the order: a delivery that the clock dates before the
-    /// newest one is dated a millisecond after it.
+    /// Accepts a delivery directly from its sender inside the caller's transaction, which can then also queue
+    /// it, and returns the event to queue. The lock of the lead's row gives the order: a delivery that the
+    /// clock does not date after the newest one is dated a millisecond after it.
     pub async fn accept_arrival(
         &self,
         connection: &mut Connection,
         event: &LeadEvent,
     ) -> Result<(Accept, LeadEvent)> {
-        let taken = self.take_in(connection, event, Order::Arrival).await?;
-        Ok((taken.accept, taken.event.into_owned()))
+        let accepted = self.accept_ordered(connection, event, Order::Arrival).await?;
+        Ok((accepted.accept, accepted.event.into_owned()))
     }
 
-    /// The delivery that an event stands for: its own, which is taken in where that has not happened yet, or the one that it
-    /// repeats.
+    /// The delivery that an event refers to: its own, which is accepted if it is not known yet, or the one
+    /// that it repeats.
     pub(crate) async fn resolve(&self, connection: &mut Connection, event: &LeadEvent) -> Result<DeliveryId> {
         let delivery = event.delivery_id();
         let known = sqlx::query("SELECT 1 FROM delivery WHERE delivery_id = $1")
@@ -111,23 +113,24 @@ impl Store {
         if known.is_some() {
             return Ok(delivery);
         }
-        Ok(self.take_in(connection, event, Order::Received).await?.delivery)
+        Ok(self.accept_ordered(connection, event, Order::Received).await?.delivery)
     }
 
-    async fn take_in<'a>(
+    async fn accept_ordered<'a>(
         &self,
         connection: &mut Connection,
         event: &'a LeadEvent,
         order: Order,
-    ) -> Result<Taken<'a>> {
+    ) -> Result<Accepted<'a>> {
         let now = self.now_millis();
         let mut event = Cow::Borrowed(event);
         let mut delivery = event.delivery_id();
         if erasure::is_erased(connection, &event).await? {
-            return Ok(Taken { accept: Accept::Erased, delivery, event });
+            return Ok(Accepted { accept: Accept::Erased, delivery, event });
         }
         let content = to_json(&event.lead);
-        // The lead's row comes first, as in every transaction: concurrent deliveries of one lead wait for each other.
+        // The lead's row is locked first, as in every transaction: concurrent deliveries of one lead wait for
+        // each other.
         let newest = sqlx::query(
             "INSERT INTO lead (lead_id, email, campaign_id, content, status, revision, delivery_id, received_at, \
                                created_at, updated_at) \
@@ -147,9 +150,9 @@ impl Store {
         .await?;
         let (newest_id, revision) = (newest.text("delivery_id")?, newest.number("revision")?);
         let newest_at = newest.number("received_at")?;
-        if let Some(known) = self.repeats(connection, &event, &newest_id, order).await? {
+        if let Some(known) = self.find_repeated(connection, &event, &newest_id, order).await? {
             let is_newest = known.as_str() == newest_id;
-            return repeated(connection, event, known, is_newest, order, now).await;
+            return accept_repeat(connection, event, known, is_newest, order, now).await;
         }
 
         let is_new = newest_id == delivery.as_str();
@@ -157,10 +160,10 @@ impl Store {
             event.to_mut().received_at = from_millis(newest_at + 1);
             delivery = event.delivery_id();
         }
-        let place = (to_millis(event.received_at), delivery.as_str());
+        let order_key = (to_millis(event.received_at), delivery.as_str());
         let (accept, kind, state, revision) = if is_new {
             (Accept::New, AuditKind::Accepted, "open", revision)
-        } else if (newest_at, newest_id.as_str()) < place {
+        } else if (newest_at, newest_id.as_str()) < order_key {
             (Accept::Revision, AuditKind::Revised, "open", revision + 1)
         } else {
             (Accept::Superseded, AuditKind::Superseded, "superseded", revision + 1)
@@ -196,13 +199,13 @@ impl Store {
                 .bind(now)
                 .execute(&mut *connection)
                 .await?;
-                // What it overtakes is not to be sent again any more.
+                // A redrive must not send the superseded delivery any more.
                 dead_letter::forget(connection, &newest_id).await?;
                 if event.lead_id.is_synthetic() {
                     synthetic::keep_only(connection, &event.lead_id, &delivery).await?;
                 }
             }
-            // It takes a number, and changes nothing else about the lead.
+            // It takes a revision number, and changes nothing else about the lead.
             Accept::Superseded => {
                 sqlx::query("UPDATE lead SET revision = $2 WHERE lead_id = $1")
                     .bind(event.lead_id.as_str())
@@ -217,11 +220,11 @@ impl Store {
             detail["fields"] = json!(event.notes);
         }
         audit::append(connection, &event.lead_id, Some(&delivery), now, kind, &detail).await?;
-        Ok(Taken { accept, delivery, event })
+        Ok(Accepted { accept, delivery, event })
     }
 
-    /// The known delivery that an event repeats; none where it is a delivery of its own.
-    async fn repeats(
+    /// The known delivery that an event repeats; none if it is a delivery of its own.
+    async fn find_repeated(
         &self,
         connection: &mut Connection,
         event: &LeadEvent,
@@ -242,17 +245,18 @@ impl Store {
                 && row.text("content_hash")? == event.content_hash.as_str();
         }
         let is_signed = matches!(event.arrival, Arrival::Webhook(_));
-        // Straight from its sender, a delivery that is identified by its time is none that came before in the same millisecond.
+        // Directly from its sender, a delivery that is identified by its time does not repeat one received in
+        // the same millisecond.
         if is_known && (is_signed || order == Order::Received) {
             return Ok(Some(delivery));
         }
-        if is_signed && let Some(known) = receipt(connection, &delivery).await? {
+        if is_signed && let Some(known) = find_receipt(connection, &delivery).await? {
             return Ok(Some(known));
         }
         if is_newest {
             let newest = newest.to_owned().try_into().map_err(|_| corrupt("delivery_id"))?;
             if is_signed {
-                note_receipt(connection, event, &delivery, &newest).await?;
+                save_receipt(connection, event, &delivery, &newest).await?;
             }
             return Ok(Some(newest));
         }
@@ -284,34 +288,35 @@ impl Store {
     }
 }
 
-/// Takes in what repeats a known delivery.
-async fn repeated<'a>(
+/// Accepts an event that repeats a known delivery.
+async fn accept_repeat<'a>(
     connection: &mut Connection,
     event: Cow<'a, LeadEvent>,
     known: DeliveryId,
     is_newest: bool,
     order: Order,
     now: i64,
-) -> Result<Taken<'a>> {
+) -> Result<Accepted<'a>> {
     let open = count_duplicate(connection, &event, &known, now).await?;
     if is_newest {
-        confirm(connection, &event).await?;
+        refresh_received_at(connection, &event).await?;
         let posted_at = (order == Order::Received).then_some(event.received_at);
         if reopen_posted_again(connection, &event.lead_id, &known, posted_at, now).await? {
             let stored = event_of_delivery(connection, &known).await?;
             let event = Cow::Owned(stored.traced(event.traceparent));
-            return Ok(Taken { accept: Accept::Reopened, delivery: known, event });
+            return Ok(Accepted { accept: Accept::Reopened, delivery: known, event });
         }
     }
-    Ok(Taken { accept: Accept::Duplicate { open }, delivery: known, event })
+    Ok(Accepted { accept: Accept::Duplicate { open }, delivery: known, event })
 }
 
 fn corrupt(what: &'static str) -> database::DatabaseError {
     database::DatabaseError::Corrupt { what, why: "not a known value".to_owned() }
 }
 
-/// The newest content was sent again: whatever was received before that is older than it.
-async fn confirm(connection: &mut Connection, event: &LeadEvent) -> Result<()> {
+/// Moves the time of receipt of the newest content forward, because it was received again: other content
+/// received before that time is older.
+async fn refresh_received_at(connection: &mut Connection, event: &LeadEvent) -> Result<()> {
     sqlx::query("UPDATE lead SET received_at = $2 WHERE lead_id = $1 AND received_at < $2")
         .bind(event.lead_id.as_str())
         .bind(to_millis(event.received_at))
@@ -321,7 +326,7 @@ async fn confirm(connection: &mut Connection, event: &LeadEvent) -> Result<()> {
 }
 
 /// The delivery that a signed webhook repeated when it was first seen.
-async fn receipt(connection: &mut Connection, receipt: &DeliveryId) -> Result<Option<DeliveryId>> {
+async fn find_receipt(connection: &mut Connection, receipt: &DeliveryId) -> Result<Option<DeliveryId>> {
     let row = sqlx::query("SELECT delivery_id FROM webhook_receipt WHERE receipt_id = $1")
         .bind(receipt.as_str())
         .fetch_optional(connection)
@@ -329,8 +334,9 @@ async fn receipt(connection: &mut Connection, receipt: &DeliveryId) -> Result<Op
     row.map(|row| row.id("delivery_id")).transpose()
 }
 
-/// Keeps that a signed webhook was seen which made no delivery of its own, so that a retry of it is known.
-async fn note_receipt(
+/// Saves the receipt of a signed webhook that made no delivery of its own, so that a retry of it is
+/// recognised.
+async fn save_receipt(
     connection: &mut Connection,
     event: &LeadEvent,
     receipt: &DeliveryId,
@@ -348,7 +354,7 @@ async fn note_receipt(
     Ok(())
 }
 
-/// Counts a repetition of a delivery, and says whether that is still open.
+/// Counts a duplicate of a delivery, and returns whether the delivery is still open.
 async fn count_duplicate(
     connection: &mut Connection,
     event: &LeadEvent,

@@ -10,45 +10,45 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
 use crate::{Result, Store, erasure};
 
-/// One judgement: what was asked, what was answered, and what the grounding contract made of it. Enough to
-/// judge again, byte for byte.
+/// One judgement: the input, the analyst's answer, and the verdict of the grounding contract. Sufficient to
+/// repeat the check of the answer, byte for byte.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnalysisRecord {
     /// The lead.
     pub lead_id: LeadId,
     /// The delivery.
     pub delivery_id: DeliveryId,
-    /// The judgement of that delivery this is, from 1.
+    /// The number of this judgement of the delivery, from 1.
     pub round: i64,
-    /// What the analyst was given.
+    /// The fact sheet given to the analyst.
     pub facts: FactSheet,
-    /// What its answer was checked against.
+    /// The contract that the answer was checked against.
     pub contract: Contract,
     /// The version of the ICP configuration that computed the facts.
     pub icp_version: String,
-    /// Who answered.
+    /// The AI service or rule engine that answered.
     pub provider: String,
-    /// With which model.
+    /// Its model.
     pub model: String,
-    /// The prompt it was asked by; none where it was not asked in words.
+    /// The version of the prompt; none if the analyst takes no prompt.
     pub prompt_version: Option<String>,
-    /// What it answered, unchanged.
+    /// The answer, unchanged.
     pub raw_answer: String,
-    /// What the contract made of it.
+    /// The contract's verdict on the answer.
     pub verdict: Verdict,
-    /// Whether nobody answered, and the neutral verdict stands in until someone does.
+    /// Whether no analyst answered, and the neutral verdict stands in until one does.
     pub fallback: bool,
-    /// The code of the failure for which nobody answered, where nobody did.
+    /// The code of the failure that left the judgement without an answer, if it did.
     pub fallback_reason: Option<String>,
-    /// Tokens read.
+    /// Input tokens.
     pub input_tokens: i64,
-    /// Tokens written.
+    /// Output tokens.
     pub output_tokens: i64,
     /// Cost in millionths of a US dollar.
     pub cost_microusd: i64,
     /// Time to the answer, in milliseconds.
     pub latency_ms: i64,
-    /// When.
+    /// When the judgement was made.
     pub created_at: Timestamp,
 }
 
@@ -97,13 +97,13 @@ impl AnalysisRecord {
 /// A first answer that the contract rejected, for the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RejectedAnswer {
-    /// The rules that it broke.
+    /// The rules that it violated.
     pub reasons: Vec<ReasonCode>,
-    /// Tokens read for it.
+    /// Its input tokens.
     pub input_tokens: i64,
-    /// Tokens written for it.
+    /// Its output tokens.
     pub output_tokens: i64,
-    /// What it cost, in millionths of a US dollar.
+    /// Its cost, in millionths of a US dollar.
     pub cost_microusd: i64,
 }
 
@@ -112,13 +112,15 @@ fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
 }
 
 impl Store {
-    /// Keeps a judgement, puts it in force, and returns what is kept: of two judgements of the same round the first.
+    /// Saves a judgement, puts it in force, and returns the saved one: the first judgement of a round is
+    /// final.
     pub async fn save_analysis(&self, analysis: AnalysisRecord) -> Result<AnalysisRecord> {
         self.save_corrected_analysis(analysis, None).await
     }
 
-    /// The same for a judgement that was asked for once more after a first answer, which the audit trail then names. The cost in
-    /// `analysis` is that of both.
+    /// Like [`save_analysis`](Self::save_analysis), for a judgement that needed a second request because the
+    /// contract rejected the first answer; the audit trail then names the rejection. `analysis` holds the
+    /// cost of both answers.
     pub async fn save_corrected_analysis(
         &self,
         analysis: AnalysisRecord,
@@ -205,7 +207,7 @@ impl Store {
         rows.iter().map(AnalysisRecord::read).collect()
     }
 
-    /// The judgement in force for a lead, where there is one.
+    /// The judgement in force for a lead; none if there is none yet.
     pub async fn analysis_in_force(&self, lead: &LeadId) -> Result<Option<AnalysisRecord>> {
         let row = sqlx::query(
             "SELECT a.* FROM analysis a JOIN lead l ON l.analysis_id = a.analysis_id WHERE l.lead_id = $1",

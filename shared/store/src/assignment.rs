@@ -12,53 +12,53 @@ use crate::codec::{Columns as _, parsed, to_json};
 use crate::owner_load::{change_load, day};
 use crate::{Result, Store, Work, erasure, parking};
 
-/// Who has a lead, why, and until when somebody is to respond.
+/// The owner of a lead, the routing decision, and the deadline for a response.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// Which lead.
+    /// The lead.
     pub lead_id: LeadId,
     /// The delivery that was routed last.
     pub delivery_id: DeliveryId,
     /// Its round.
     pub round: i64,
-    /// Who has it, as the CRM calls them; none where it is left to the CRM.
+    /// The owner's id in the CRM; none if the rules leave the lead to the CRM.
     pub owner: Option<OwnerId>,
-    /// The decision and its reasons.
+    /// The routing decision and its reasons.
     pub routed: Routed,
-    /// Everybody it was given to.
+    /// All owners so far, the current one included.
     pub had_it: Vec<OwnerId>,
-    /// When its owner was given it.
+    /// When the current owner was assigned.
     pub assigned_at: Timestamp,
-    /// When somebody is to have responded; none where nobody is waited for any more.
+    /// The response deadline; none if no response is awaited any more.
     pub due_at: Option<Timestamp>,
-    /// When somebody did.
+    /// When a response was recorded.
     pub responded_at: Option<Timestamp>,
-    /// Who said so.
+    /// The person who recorded the response.
     pub responded_by: Option<String>,
-    /// When nobody had responded in time, the last time.
+    /// When a response deadline was last missed.
     pub breached_at: Option<Timestamp>,
-    /// How often it was given to somebody else.
+    /// How often the lead was reassigned after a missed deadline.
     pub reassignments: i64,
-    /// Whether the CRM knows who has it.
+    /// Whether the CRM knows the owner.
     pub told: Told,
-    /// Whether the lead is kept from the CRM as it stands (dead-lettered, held, planned): its timer rests, and it is not
-    /// among its owner's open leads.
+    /// Whether the lead is withheld from the CRM in its present status (dead-lettered, held, planned): its
+    /// timer is stopped, and it does not count among its owner's open leads.
     pub parked: bool,
 }
 
-/// Whether the CRM knows who a lead was given to last.
+/// Whether the CRM knows the current owner of a lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// The plan of the lead, or a write of its own, has told it.
+    /// The CRM knows: the lead's plan named the owner, or a separate write did.
     Yes,
-    /// It was given to somebody else, and the CRM is still to be told.
+    /// The lead was reassigned, and the owner is still to be written to the CRM.
     NotYet,
-    /// The CRM has refused the one it was given to.
+    /// The CRM refused the owner.
     Refused,
 }
 
 impl Told {
-    /// As it is in the column `unwritten`.
+    /// The value of the column `unwritten`.
     fn as_number(self) -> i64 {
         match self {
             Self::Yes => 0,
@@ -68,45 +68,47 @@ impl Told {
     }
 
     fn of_number(number: i64) -> Option<Self> {
-        [Self::Yes, Self::NotYet, Self::Refused].into_iter().find(|told| told.as_number() == number)
+        [Self::Yes, Self::NotYet, Self::Refused].into_iter().find(|sync| sync.as_number() == number)
     }
 }
 
-/// What came of a time that ran out.
+/// The outcome of a missed response deadline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Breach {
-    /// Somebody has responded, or another process was here first.
+    /// Nothing to do: a response was recorded, or another process handled the deadline first.
     Nothing,
-    /// Nobody else is to have it, or nobody else may.
+    /// The rule does not reassign, or no other owner is eligible.
     Alert {
-        /// Who has it.
+        /// The current owner.
         owner: Option<OwnerId>,
     },
-    /// It was given to somebody else, whom the CRM does not know of yet.
+    /// The lead was reassigned, and the CRM does not know the new owner yet.
     Reassigned {
-        /// Who had it.
+        /// The previous owner.
         from: Option<OwnerId>,
-        /// Who has it now.
+        /// The new owner.
         to: OwnerId,
     },
 }
 
 impl Store {
-    /// Gives the delivery being worked on to somebody, once for each round: asking again gives the same answer. A lead that
-    /// has an owner keeps them, unless they are unavailable; what its rules say of the time to respond holds for its newest content.
+    /// Assigns an owner to the delivery being worked on, once for each round: repeated calls return the same
+    /// assignment.
     ///
-    /// A lead that was routed and then kept from the CRM has its whole time from when it is written after all.
+    /// A lead that has an owner keeps them, unless they are unavailable; the response deadline follows the
+    /// rules for its newest content. For a lead that was routed but withheld from the CRM, the response time
+    /// starts when it is written after all.
     pub async fn assign(&self, work: &Work, routing: &Routing, facts: &LeadFacts) -> Result<Assignment> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        let (assignment, is_new) = self.decide(&mut transaction, work, routing, facts, now).await?;
-        // The transaction ends without a commit: an erased person takes no turn.
+        let (assignment, is_new) = self.decide_owner(&mut transaction, work, routing, facts, now).await?;
+        // Dropping the transaction rolls it back: an erased person uses up no turn of a pool.
         if !is_new || erasure::is_work_erased(&mut transaction, &work.lead_id, &work.delivery_id).await? {
             return Ok(assignment);
         }
         save(&mut transaction, &assignment).await?;
         let routed = &assignment.routed;
-        // Leads that the rules leave to the CRM are worth no line each.
+        // No audit event for leads that the rules leave to the CRM.
         let is_given = assignment.owner.is_some() || assignment.due_at.is_some();
         let detail = json!({
             "owner": assignment.owner, "rule": routed.rule, "pool": routed.pool, "because": routed.because,
@@ -120,8 +122,8 @@ impl Store {
         Ok(assignment)
     }
 
-    /// Who would be given the delivery now. Nothing is kept: no turn is taken, nobody has more leads than before, no time
-    /// begins to run.
+    /// The assignment that [`assign`](Self::assign) would make now. Saves nothing: no turn of a pool is used
+    /// up, no owner's load changes, no timer starts.
     pub async fn preview_assignment(
         &self,
         work: &Work,
@@ -130,12 +132,12 @@ impl Store {
     ) -> Result<Assignment> {
         let mut transaction = self.begin_on(&work.lead_id).await?;
         let now = self.now_millis();
-        // The transaction ends without a commit, and with it all that it has counted.
-        Ok(self.decide(&mut transaction, work, routing, facts, now).await?.0)
+        // Dropping the transaction rolls its counts back.
+        Ok(self.decide_owner(&mut transaction, work, routing, facts, now).await?.0)
     }
 
-    /// Who has the delivery, and whether that is to be kept.
-    async fn decide(
+    /// The assignment of the delivery, and whether it must be saved.
+    async fn decide_owner(
         &self,
         connection: &mut Connection,
         work: &Work,
@@ -160,19 +162,19 @@ impl Store {
                 }
             }
             Some(kept) if kept.owner.as_ref().is_some_and(|owner| facts.unavailable.contains_key(owner)) => {
-                (replace(connection, kept, work, routing, facts, now).await?, true)
+                (replace_owner(connection, kept, work, routing, facts, now).await?, true)
             }
             Some(kept) if kept.owner.is_some() => {
-                let next = self.keep(connection, kept, work, routing, facts, now).await?;
+                let next = self.keep_owner(connection, kept, work, routing, facts, now).await?;
                 (parking::unpark(connection, next, now).await?, true)
             }
-            _ => (give(connection, work, routing, facts, now).await?, true),
+            _ => (assign_new_owner(connection, work, routing, facts, now).await?, true),
         })
     }
 
-    /// The same owner, with the timer of what is now known of the lead. New content of a lead that was responded to asks for a
-    /// new response; another judgement of the same content does not.
-    async fn keep(
+    /// Keeps the owner and applies the timer for the lead's present facts. New content of a lead that was
+    /// already responded to requires a new response; another judgement of the same content does not.
+    async fn keep_owner(
         &self,
         connection: &mut Connection,
         kept: Assignment,
@@ -202,7 +204,7 @@ impl Store {
         Ok(next)
     }
 
-    /// Who has a lead; none where it has not been routed.
+    /// The assignment of a lead; none if it has not been routed.
     pub async fn assignment(&self, lead: &LeadId) -> Result<Option<Assignment>> {
         let row = sqlx::query("SELECT * FROM lead_assignment WHERE lead_id = $1")
             .bind(lead.as_str())
@@ -211,9 +213,9 @@ impl Store {
         row.as_ref().map(read).transpose()
     }
 
-    /// Leads in the CRM whose time to respond is over, the longest waiting first.
+    /// Leads in the CRM with a missed response deadline, the longest overdue first.
     pub async fn overdue(&self, limit: u32) -> Result<Vec<Assignment>> {
-        // As a subquery: with a join, SQLite begins at the synced leads, which are nearly all.
+        // A subquery: with a join, SQLite starts from the synced leads, which are nearly all leads.
         let rows = sqlx::query(
             "SELECT a.* FROM lead_assignment a WHERE a.due_at IS NOT NULL AND a.due_at <= $1 \
              AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' ORDER BY a.due_at LIMIT $2",
@@ -225,8 +227,8 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Leads in the CRM that were given to somebody else whom it has not been told of, oldest first. Of a lead that is being
-    /// worked on, or held, the next plan tells it.
+    /// Leads in the CRM whose reassignment is still to be written there, oldest first. A lead that is being
+    /// worked on or held is not among them: its next plan names the owner.
     pub async fn unwritten_assignments(&self, limit: u32) -> Result<Vec<Assignment>> {
         let rows = sqlx::query(
             "SELECT a.* FROM lead_assignment a WHERE a.unwritten = 1 \
@@ -239,7 +241,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// Keeps that the CRM knows who a lead was given to, or never will. `failure` is why not.
+    /// Records the outcome of writing an owner to the CRM: written, or refused because of `failure`.
     pub async fn assignment_written(
         &self,
         given: &Assignment,
@@ -247,7 +249,7 @@ impl Store {
     ) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&given.lead_id).await?;
-        let told = sqlx::query(
+        let updated = sqlx::query(
             "UPDATE lead_assignment SET unwritten = $3 WHERE lead_id = $1 AND reassignments = $2 AND unwritten = 1",
         )
         .bind(given.lead_id.as_str())
@@ -255,7 +257,7 @@ impl Store {
         .bind(if failure.is_some() { Told::Refused } else { Told::Yes }.as_number())
         .execute(&mut *transaction)
         .await?;
-        if told.rows_affected() == 1 {
+        if updated.rows_affected() == 1 {
             let detail = json!({ "owner": given.owner, "failure": failure });
             let delivery = Some(&given.delivery_id);
             audit::append(&mut transaction, &given.lead_id, delivery, now, AuditKind::OwnerWritten, &detail)
@@ -264,7 +266,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Keeps that somebody has responded to a lead. False where somebody had before; none where it was never routed.
+    /// Records a response to a lead. False if one was already recorded; none if the lead was never routed.
     pub async fn record_response(&self, lead: &LeadId, by: &str) -> Result<Option<bool>> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
@@ -291,8 +293,9 @@ impl Store {
         Ok(Some(true))
     }
 
-    /// Keeps that nobody has responded in time, and gives the lead to somebody else where its rule says so and somebody may
-    /// have it. Owners in `unavailable`, who are given no leads by the CRM, are passed over. Of several processes one does.
+    /// Records a missed response deadline, and reassigns the lead if its rule says so and another owner is
+    /// eligible. Skips the owners in `unavailable`, to whom the CRM assigns no leads. If several processes
+    /// call this, only one has an effect.
     pub async fn record_breach(
         &self,
         lead: &LeadId,
@@ -348,8 +351,8 @@ impl Store {
     }
 }
 
-/// Routes a lead that nobody has.
-async fn give(
+/// Routes a lead without an owner.
+async fn assign_new_owner(
     connection: &mut Connection,
     work: &Work,
     routing: &Routing,
@@ -379,8 +382,8 @@ async fn give(
     })
 }
 
-/// Routes a lead anew whose owner has left.
-async fn replace(
+/// Routes a lead again because its owner is unavailable.
+async fn replace_owner(
     connection: &mut Connection,
     kept: Assignment,
     work: &Work,
@@ -388,17 +391,17 @@ async fn replace(
     facts: &LeadFacts,
     now: i64,
 ) -> Result<Assignment> {
-    // A parked lead has given its place back already.
+    // A parked lead no longer counts among its owner's open leads.
     let open = if kept.responded_at.is_none() && !kept.parked { -1 } else { 0 };
     change_load(connection, kept.owner.as_ref(), now, 0, open).await?;
-    let mut next = give(connection, work, routing, facts, now).await?;
+    let mut next = assign_new_owner(connection, work, routing, facts, now).await?;
     let mut had_it = kept.had_it;
     had_it.append(&mut next.had_it);
     Ok(Assignment { had_it, reassignments: kept.reassignments, ..next })
 }
 
-/// Reads the counters, and keeps every other process from reading them until the end of the transaction. Taken after the
-/// lead's row, by everybody.
+/// Reads the counters, and locks them against every other process until the transaction ends. Lock order:
+/// always after the lead's row.
 async fn lock_counters(connection: &mut Connection, now: i64) -> Result<Counters> {
     sqlx::query(
         "INSERT INTO routing_turn (pool, owner, credit) VALUES ('', '', 0) \
@@ -445,7 +448,7 @@ pub(crate) async fn load(connection: &mut Connection, lead: &LeadId) -> Result<O
     row.as_ref().map(read).transpose()
 }
 
-/// Forgets who has a lead, and that it is open.
+/// Deletes the assignment of a lead, and takes the lead off its owner's open leads.
 pub(crate) async fn forget(connection: &mut Connection, lead: &LeadId, now: i64) -> Result<()> {
     if let Some(kept) = load(connection, lead).await? {
         if kept.responded_at.is_none() && !kept.parked {

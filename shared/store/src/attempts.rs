@@ -5,23 +5,23 @@ use sqlx::any::AnyRow;
 use crate::codec::Columns as _;
 use crate::{Result, Store};
 
-/// How often work on an open delivery has failed, by stage. A delivery that ends and is opened again begins at 0.
+/// The number of failures of the work on an open delivery, by stage. A reopened delivery starts at 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Attempts {
-    /// While the CRM was asked what it knows.
+    /// Failures to read the CRM.
     pub crm_read: u32,
-    /// While the lead was judged.
+    /// Failures of the judgement.
     pub analysis: u32,
-    /// While the plan was written to the CRM.
+    /// Failures to write the plan to the CRM.
     pub crm_write: u32,
-    /// In our own database or queue; these are no attempts at any stage.
+    /// Failures of our own database or queue. They do not count as attempts at any stage.
     pub storage: u32,
-    /// Anywhere else.
+    /// Failures at any other stage.
     pub other: u32,
 }
 
 impl Attempts {
-    /// Those at one stage.
+    /// The number of failures at one stage.
     pub fn at(&self, stage: Stage) -> u32 {
         match stage {
             Stage::CrmRead => self.crm_read,
@@ -32,7 +32,7 @@ impl Attempts {
         }
     }
 
-    /// From a row with the five columns.
+    /// Reads the five columns of a row.
     pub(crate) fn read(row: &AnyRow) -> Result<Self> {
         let count =
             |column| -> Result<u32> { Ok(u32::try_from(row.number(column)?.max(0)).unwrap_or(u32::MAX)) };
@@ -46,7 +46,7 @@ impl Attempts {
     }
 }
 
-/// The statement that counts one more failure at a stage, as long as the delivery is open, and returns how many there are.
+/// The statement that counts one more failure at a stage of an open delivery, and returns the new number.
 fn count_one(stage: Stage) -> &'static str {
     macro_rules! statement {
         ($column:literal) => {
@@ -70,7 +70,8 @@ fn count_one(stage: Stage) -> &'static str {
     }
 }
 
-/// Counts a failure that is an attempt at its stage, and returns which attempt that was; none for a deferral.
+/// Counts a failure as an attempt at its stage, and returns the number of that attempt. None for a deferral
+/// or a permanent failure, which do not count, and for a delivery that is not open.
 pub(crate) async fn count(
     connection: &mut database::Connection,
     delivery: &DeliveryId,
@@ -86,8 +87,9 @@ pub(crate) async fn count(
 }
 
 impl Store {
-    /// How often work on an event's delivery has failed since that was opened. An event that repeats another delivery has
-    /// none of its own: the work is then on the newest delivery of its lead. Zero where neither is stored.
+    /// The number of failures of the work on an event's delivery since it was last opened. For an event that
+    /// repeats another delivery, the numbers are those of its lead's newest delivery. Zero if neither is
+    /// stored.
     ///
     /// Reads only, without a lock: [`record_retry`](Self::record_retry) counts.
     pub async fn attempts(&self, event: &LeadEvent) -> Result<Attempts> {

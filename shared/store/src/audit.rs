@@ -7,22 +7,23 @@ use serde_json::Value;
 use crate::codec::{Columns as _, parsed, to_json};
 use crate::{Result, Store};
 
-/// One thing that happened to a lead. Never changed, and deleted for the synthetic lead alone.
+/// One event in the history of a lead. Never changed, except by an erasure, and deleted only for the
+/// synthetic lead.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditEvent {
-    /// Per lead, from 1, without gaps.
+    /// Sequence number within the lead, from 1, without gaps.
     pub seq: i64,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What.
+    /// Its kind.
     pub kind: AuditKind,
-    /// Which delivery it belongs to.
+    /// The delivery it concerns.
     pub delivery_id: Option<DeliveryId>,
-    /// Its particulars; no personal data.
+    /// Details, without personal data.
     pub detail: Value,
 }
 
-/// What can happen to a lead.
+/// The kinds of audit events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditKind {
@@ -30,57 +31,57 @@ pub enum AuditKind {
     Accepted,
     /// A delivery with other content was accepted.
     Revised,
-    /// The same content came again; nothing was done.
+    /// The same content was received again; nothing was done.
     Duplicate,
-    /// A delivery was skipped because a newer one is there.
+    /// A delivery was skipped because a newer one exists.
     Superseded,
-    /// A worker took it.
+    /// A worker began work on the delivery.
     Started,
     /// Enrichment ran.
     Enriched,
-    /// The CRM was asked what it knows.
+    /// The facts in the CRM were read.
     CrmRead,
     /// The analyst answered and the grounding contract judged the answer.
     Judged,
-    /// The CRM has it; with the effect of each action.
+    /// Written to the CRM; with the effect of each action.
     Synced,
-    /// Held for a person.
+    /// Held for review.
     Held,
-    /// Its plan for the CRM was made and kept, and not carried out.
+    /// The plan for the CRM was made and saved, and not carried out.
     Planned,
-    /// Old values were put back in the CRM.
+    /// Old values were restored in the CRM.
     Restored,
-    /// An attempt failed; another follows.
+    /// An attempt failed and will be retried.
     Retrying,
-    /// It could not be tried; it waits for an outside system.
+    /// Work was deferred until an outside system or a rate limit permits it.
     Deferred,
-    /// A worker of another application on the same queue has done it.
+    /// A worker of another application on the same queue has processed the delivery.
     WorkedElsewhere,
-    /// The synthetic lead has gone all the way; nothing was written.
+    /// The synthetic lead reached the end of the pipeline; nothing was written.
     SyntheticEnded,
-    /// Given up.
+    /// Dead-lettered.
     DeadLettered,
-    /// Put up for judgement again.
+    /// Reopened for further work.
     Reopened,
-    /// Given to somebody, or left to the CRM.
+    /// Assigned to an owner, or left to the CRM.
     Routed,
-    /// Nobody responded in time.
+    /// The response deadline was missed.
     Overdue,
-    /// Given to somebody else, since nobody responded.
+    /// Reassigned because of a missed response deadline.
     Reassigned,
-    /// The CRM was told who it was given to, or refused.
+    /// The owner was written to the CRM, or the CRM refused the owner.
     OwnerWritten,
-    /// Somebody responded.
+    /// A response was recorded.
     Responded,
-    /// A person let it go to the CRM without anything from its analysis.
+    /// A reviewer approved writing it to the CRM without any result of its analysis.
     ReviewApproved,
-    /// A person had it judged again.
+    /// A reviewer requested a new judgement.
     ReviewRejudged,
-    /// A person put it aside.
+    /// A reviewer dismissed it.
     ReviewDismissed,
-    /// Not written, since the person is on the suppression list.
+    /// Not written, because the person is on the suppression list.
     Suppressed,
-    /// What identifies the person was removed.
+    /// The personal data was erased.
     Erased,
 }
 
@@ -117,11 +118,11 @@ pub(crate) async fn append(
     Ok(())
 }
 
-/// How long a deferral is not repeated in the trail for the same reason, in milliseconds.
-const SAID_FOR: i64 = 60 * 60 * 1_000;
+/// Period in which a deferral for the same reason is audited only once, in milliseconds.
+const DEFERRAL_REPEAT_MS: i64 = 60 * 60 * 1_000;
 
-/// Whether the newest event of a lead is a deferral for the same reason, within an hour.
-pub(crate) async fn has_said(
+/// Whether the newest event of a lead is a deferral for the same reason within [`DEFERRAL_REPEAT_MS`].
+pub(crate) async fn is_repeated_deferral(
     connection: &mut Connection,
     lead: &LeadId,
     now: i64,
@@ -133,15 +134,15 @@ pub(crate) async fn has_said(
     )
     .bind(lead.as_str())
     .bind(AuditKind::Deferred.as_text())
-    .bind(now - SAID_FOR)
+    .bind(now - DEFERRAL_REPEAT_MS)
     .fetch_optional(connection)
     .await?;
     let Some(newest) = newest else { return Ok(false) };
-    let said: Deferred = newest.json("detail")?;
-    Ok(said.failure.code == failure.code)
+    let deferred: Deferred = newest.json("detail")?;
+    Ok(deferred.failure.code == failure.code)
 }
 
-/// The detail of a [`AuditKind::Deferred`], as far as it is compared.
+/// The compared part of the detail of an [`AuditKind::Deferred`] event.
 #[derive(Deserialize)]
 struct Deferred {
     failure: Failure,

@@ -1,4 +1,4 @@
-//! How domain values are written to and read from columns.
+//! Conversion of domain values to and from columns.
 
 use database::DatabaseError;
 use serde::Serialize;
@@ -13,17 +13,17 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }
 
-/// A text as PostgreSQL can hold it. JSON needs none of this: it has NUL written out.
+/// Replaces NUL, which PostgreSQL cannot store in text. JSON text needs no replacement: it escapes NUL.
 pub(crate) fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// JSON text read back as a value.
+/// Parses a value from JSON text.
 pub(crate) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| corrupt(what, classify(&error)))
 }
 
-/// A word or id read back as a value.
+/// The value parsed from a word or an id, or an error if there is none.
 pub(crate) fn parsed<T>(what: &'static str, value: Option<T>) -> Result<T> {
     value.ok_or_else(|| corrupt(what, "not a known value".to_owned()))
 }
@@ -32,7 +32,7 @@ fn corrupt(what: &'static str, why: String) -> DatabaseError {
     DatabaseError::Corrupt { what, why }
 }
 
-/// Says where JSON is wrong without quoting it: `serde_json`'s own message may hold the value.
+/// The kind and position of a JSON error, without `serde_json`'s own message, which may quote the value.
 fn classify(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }

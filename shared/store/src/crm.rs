@@ -1,4 +1,5 @@
-//! What is kept around the CRM: what it knew, what was planned and not written, what may be put back.
+//! State around CRM writes: the facts read before a judgement, plans that were not carried out, and writes
+//! that can be undone.
 
 use crm::{ActionId, FieldChange, Known, Preview, Restored};
 use database::Connection;
@@ -13,15 +14,15 @@ use crate::reopen::event_of;
 use crate::work::{promoted_at, set_status};
 use crate::{Attempts, Result, Store, Work, parking};
 
-/// What reading the CRM before a judgement came to.
+/// The result of reading the CRM before a judgement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CrmFacts {
     /// The CRM answered.
     Known(Known),
-    /// It could not be read, for this reason, and the judgement was made without it.
+    /// The CRM could not be read, for this reason, and the judgement was made without it.
     Unreadable(String),
-    /// It knows only what we wrote, and was not asked.
+    /// The CRM holds only our own writes, and was not read.
     NotAsked,
 }
 
@@ -30,23 +31,23 @@ pub enum CrmFacts {
 pub struct CrmRead {
     /// The judgement of its delivery, from 1.
     pub round: i64,
-    /// Which CRM; none in what was kept before this was.
+    /// The CRM; none in rows written before this field existed.
     #[serde(default)]
     pub provider: Option<String>,
-    /// When; the same.
+    /// When it was read; none in rows written before this field existed.
     #[serde(default)]
     pub at: Option<Timestamp>,
-    /// What it came to.
+    /// The result.
     pub facts: CrmFacts,
 }
 
 impl CrmRead {
-    /// Whether a fact below `salesforce.*` is the CRM's own word.
+    /// Whether the CRM is the source of a fact below `salesforce.*`.
     pub fn states(&self, name: &str) -> bool {
         matches!(&self.facts, CrmFacts::Known(known) if known.facts().contains_key(name))
     }
 
-    /// Puts what the CRM said over what the sender said about it.
+    /// Overwrites the sender's `salesforce.*` facts with those from the CRM.
     pub fn overlay(&self, salesforce: &mut Map<String, Value>) {
         if let CrmFacts::Known(known) = &self.facts {
             known.overlay(salesforce);
@@ -57,39 +58,39 @@ impl CrmRead {
 /// A plan that was made and not carried out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedWrite {
-    /// The delivery it follows from.
+    /// The delivery it was made for.
     pub delivery_id: DeliveryId,
     /// The judgement of it, from 1.
     pub round: i64,
-    /// Which CRM.
+    /// The CRM.
     pub provider: String,
     /// The version of the mapping.
     pub mapping_version: String,
-    /// What it would have done then.
+    /// The effects that it would have had at that time.
     pub preview: Preview,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
-/// A CRM that is only shadowed, by an operator's word.
+/// A hold on a CRM by an operator: plans are only shadowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CrmHold {
-    /// Why.
+    /// The operator's reason.
     pub reason: String,
-    /// Since when.
+    /// When the hold began.
     pub since: Timestamp,
 }
 
-/// An effect that was had, with what it changed.
+/// An effect on the CRM that took place, with the field changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WrittenAction {
     /// Identifies the effect.
     pub action_id: ActionId,
-    /// What kind of action.
+    /// The kind of action.
     pub kind: String,
     /// The record it wrote.
     pub record_id: String,
-    /// What it changed, with the values before it; empty where those were not kept.
+    /// The field changes with the earlier values; empty if those were not saved.
     pub changes: Vec<FieldChange>,
     /// When it was written.
     pub updated_at: Timestamp,
@@ -103,7 +104,8 @@ impl CrmFacts {
 }
 
 impl Store {
-    /// Keeps what the CRM knew before a judgement, and returns what is kept: of two answers in the same round the first.
+    /// Saves the CRM facts read before a judgement, and returns the saved ones: the first result of a round
+    /// is final.
     pub async fn save_crm_facts(&self, work: &Work, provider: &str, facts: CrmFacts) -> Result<CrmFacts> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
@@ -143,7 +145,7 @@ impl Store {
         Ok(kept.facts)
     }
 
-    /// What the CRM knew before the last judgement of a delivery; none where it was not asked.
+    /// The CRM facts read before the last judgement of a delivery; none if the CRM has not been read for it.
     pub async fn crm_facts_of(&self, delivery: &DeliveryId) -> Result<Option<CrmFacts>> {
         let row = sqlx::query("SELECT crm_facts FROM delivery WHERE delivery_id = $1")
             .bind(delivery.as_str())
@@ -154,7 +156,7 @@ impl Store {
         Ok(kept.map(|kept| kept.facts))
     }
 
-    /// The plan of a lead that was made and not carried out.
+    /// The newest plan of a lead that was made and not carried out.
     pub async fn planned_write(&self, lead: &LeadId) -> Result<Option<PlannedWrite>> {
         let row = sqlx::query("SELECT * FROM crm_preview WHERE lead_id = $1")
             .bind(lead.as_str())
@@ -171,8 +173,10 @@ impl Store {
         }))
     }
 
-    /// Lets a planned lead through to the CRM, once, and returns the event to send. None where it is not planned any more: it
-    /// was let through before, or has newer content that is on its way. A CRM that is held afterwards stops it again.
+    /// Promotes a planned lead: its plan is written to the CRM, once. Returns the event to send.
+    ///
+    /// None if the lead is not planned any more: it was promoted before, or newer content is on its way. A
+    /// hold that is put on the CRM afterwards blocks the write again.
     pub async fn promote(&self, lead: &LeadId) -> Result<Option<LeadEvent>> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
@@ -200,7 +204,8 @@ impl Store {
         event_of(&row).map(Some)
     }
 
-    /// Shadows a CRM from now on, in every process, whatever `CRM_MODE` says. Holding what is held changes nothing.
+    /// Puts a CRM on hold: every process only shadows it from now on, whatever `CRM_MODE` says. Idempotent;
+    /// an existing hold keeps its reason and time.
     pub async fn hold_crm(&self, provider: &str, reason: &str) -> Result<()> {
         sqlx::query(
             "INSERT INTO crm_hold (provider, reason, since) VALUES ($1, $2, $3) ON CONFLICT (provider) DO NOTHING",
@@ -213,16 +218,16 @@ impl Store {
         Ok(())
     }
 
-    /// Ends [`hold_crm`](Self::hold_crm). False where nothing was held.
+    /// Ends [`hold_crm`](Self::hold_crm). False if the CRM was not on hold.
     pub async fn unhold_crm(&self, provider: &str) -> Result<bool> {
-        let gone = sqlx::query("DELETE FROM crm_hold WHERE provider = $1")
+        let deleted = sqlx::query("DELETE FROM crm_hold WHERE provider = $1")
             .bind(provider)
             .execute(self.database.pool())
             .await?;
-        Ok(gone.rows_affected() == 1)
+        Ok(deleted.rows_affected() == 1)
     }
 
-    /// Whether a CRM is shadowed by an operator's word.
+    /// The hold on a CRM; none if it is not on hold.
     pub async fn crm_hold(&self, provider: &str) -> Result<Option<CrmHold>> {
         let row = sqlx::query("SELECT reason, since FROM crm_hold WHERE provider = $1")
             .bind(provider)
@@ -231,7 +236,7 @@ impl Store {
         row.map(|row| Ok(CrmHold { reason: row.text("reason")?, since: row.time("since")? })).transpose()
     }
 
-    /// What a lead's plans have written to a CRM and was not put back, the newest first.
+    /// The effects of a lead's plans on a CRM that were not undone, newest first; at most 1,000.
     pub async fn written(&self, provider: &str, lead: &LeadId) -> Result<Vec<WrittenAction>> {
         let rows = sqlx::query(
             "SELECT action_id, kind, record_id, changes, updated_at FROM crm_action \
@@ -254,8 +259,8 @@ impl Store {
             .collect()
     }
 
-    /// Keeps that an action's old values are back, where one is. It may then be done again, and the lead's newest plan counts
-    /// as planned, so that promoting it does so.
+    /// Records that the old values of an action are restored, if at least one field is. The action may then
+    /// be repeated, and a synced lead counts as planned again, so that promoting it repeats the action.
     pub async fn record_restored(
         &self,
         lead: &LeadId,
@@ -295,8 +300,8 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Leads that something was written for in a CRM and was not put back, in the order of their ids, `limit` of them from
-    /// behind `after` on.
+    /// Up to `limit` leads with effects on a CRM that were not undone, in the order of their ids, starting
+    /// after `after`.
     pub async fn written_leads(
         &self,
         provider: &str,
@@ -315,7 +320,8 @@ impl Store {
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
-    /// A settled lead's newest delivery as a worker would find it, without taking it.
+    /// The newest delivery of a settled lead, as [`begin_work`](Self::begin_work) would return it, without
+    /// beginning work.
     pub async fn settled_work(&self, lead: &LeadId) -> Result<Option<Work>> {
         let row = sqlx::query(
             "SELECT d.lead_id, d.delivery_id, d.content, d.revision, d.round, d.enrichment, d.crm_facts, d.released \
@@ -344,7 +350,7 @@ impl Store {
     }
 }
 
-/// Keeps a plan that is not carried out, in place of the lead's last one.
+/// Saves a plan that is not carried out, in place of the lead's previous one.
 pub(crate) async fn save_planned(
     connection: &mut Connection,
     work: &Work,

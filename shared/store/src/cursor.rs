@@ -5,16 +5,17 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use jiff::Timestamp;
 
-/// The id of a cursor, without the rule that unused bits are zero: a pattern cannot say that.
+/// The encoding of a cursor's id. Accepts unused bits that are not zero, because the pattern in the API
+/// description cannot exclude them.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// The digits of the longest time in a cursor: milliseconds until the year 5138.
+/// The maximum number of digits of a time in a cursor: milliseconds until the year 5138.
 const MAX_TIME_DIGITS: usize = 14;
 
-/// The longest id in a cursor, as base64: ids have at most 255 bytes.
+/// The maximum length of an id in a cursor, in base64: ids have at most 255 bytes.
 const MAX_CODED_ID: usize = 343;
 
-/// A place in a list that is ordered by time and id. Opaque to clients.
+/// A position in a list that is ordered by time and id. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     at: i64,
@@ -22,19 +23,19 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place of a row.
+    /// The position of a row.
     pub fn at(time: Timestamp, id: impl Into<String>) -> Self {
         Self { at: database::to_millis(time), id: id.into() }
     }
 
-    /// Its time and id, as rows are compared with it.
-    pub(crate) fn place(&self) -> (i64, &str) {
+    /// Its time and id, for comparison with rows.
+    pub(crate) fn position(&self) -> (i64, &str) {
         (self.at, &self.id)
     }
 
-    /// What the rows of a list that goes backwards must come before; without a cursor, everything does.
+    /// The upper bound for the rows of a list in descending order; without a cursor, no bound.
     pub(crate) fn before(cursor: Option<&Self>) -> (i64, &str) {
-        cursor.map_or((i64::MAX, ""), Self::place)
+        cursor.map_or((i64::MAX, ""), Self::position)
     }
 }
 
@@ -47,7 +48,8 @@ impl std::fmt::Display for Cursor {
 impl FromStr for Cursor {
     type Err = &'static str;
 
-    /// Takes every text of a cursor's form, which the API description gives: a place between rows is as good as one at a row.
+    /// Accepts every text of the form that the API description gives: a position between rows is as good as
+    /// one at a row.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let decode = || {
             let (at, id) = text.split_once('.')?;

@@ -10,38 +10,40 @@ use crate::reopen::event_of_delivery;
 use crate::work::{close, set_status};
 use crate::{Attempts, Cursor, Result, Store, parking};
 
-/// A message that was given up.
+/// A dead-lettered message.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeadLetter {
-    /// The delivery id, where the message could be read; else the queue's own id.
+    /// The delivery id; the queue's own message id if the message could not be read.
     pub id: String,
-    /// The lead, where the message could be read.
+    /// The lead, if the message could be read.
     pub lead_id: Option<LeadId>,
-    /// Why.
+    /// The failure that dead-lettered it.
     pub failure: Failure,
-    /// How many attempts were made.
+    /// The number of attempts made.
     pub attempts: i64,
-    /// When it was given up.
+    /// When it was dead-lettered.
     pub failed_at: Timestamp,
 }
 
 /// The message of a dead letter.
 pub struct DeadLetterBody {
-    /// Which dead letter.
+    /// The id of the dead letter.
     pub id: String,
-    /// The message as it was.
+    /// The message, unchanged.
     pub body: String,
-    /// How many attempts were made.
+    /// The number of attempts made.
     pub attempts: i64,
 }
 
 impl Store {
-    /// Keeps a message that is given up: `event` where it could be read, its text in any case. Nothing is kept of a
-    /// delivery that is not open any more: it was given up before, overtaken, or somebody else has settled it.
+    /// Dead-letters a message. `event` is the parsed message, or none if it could not be read; `body` is its
+    /// text in any case. Saves nothing for a delivery that is not open any more: it was dead-lettered before,
+    /// superseded, or settled by another worker. Returns the id under which the dead letter is saved, if it
+    /// is.
     ///
-    /// `attempts` are those that the queue counted; those of the failure's stage, with the one that failed now, count where
-    /// they are more. The synthetic lead is marked and its message is not kept: the next one is posted soon. Returns the id
-    /// under which the dead letter is kept, where it is.
+    /// `attempts` is the number counted by the queue. The number at the failure's stage, including the failed
+    /// attempt, replaces it if greater. For the synthetic lead only the status is set, and the message is not
+    /// saved: the next one is posted soon.
     pub async fn record_dead_letter(
         &self,
         message_id: &str,
@@ -72,11 +74,11 @@ impl Store {
             let before = i64::from(Attempts::read(&row)?.at(failure.stage));
             letter.attempts = letter.attempts.max(if before > 0 { before + 1 } else { 0 });
             if lead.is_synthetic() {
-                // Its failure is on the lead; there is nothing to redrive.
+                // No dead letter: the lead's row holds the failure, and a redrive is pointless.
             } else if delivery == event.delivery_id() {
                 insert(&mut transaction, &letter, body).await?;
             } else {
-                // The message repeats a delivery: a redrive sends the delivery itself.
+                // The message repeats another delivery: a redrive sends that delivery itself.
                 let kept = to_json(&event_of_delivery(&mut transaction, &delivery).await?);
                 insert(&mut transaction, &letter, &kept).await?;
             }
@@ -117,7 +119,7 @@ impl Store {
             .collect()
     }
 
-    /// How many dead letters there are, counted up to 100,000.
+    /// The number of dead letters, counted up to 100,000.
     pub async fn count_dead_letters(&self) -> Result<i64> {
         Ok(sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT failed_at FROM dead_letter LIMIT 100000) AS counted",
@@ -126,7 +128,8 @@ impl Store {
         .await?)
     }
 
-    /// One dead letter with its message, by its own id or its lead's. A lead has one at most: that of its newest delivery.
+    /// One dead letter with its message, by its own id or its lead's. A lead has at most one: that of its
+    /// newest delivery.
     pub async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetterBody>> {
         let row = sqlx::query(
             "SELECT message_id, body, attempts FROM dead_letter WHERE message_id = $1 OR lead_id = $1 LIMIT 1",
@@ -144,7 +147,8 @@ impl Store {
         .transpose()
     }
 
-    /// Forgets a dead letter once it has been sent again. One that has failed again by now stays.
+    /// Deletes a dead letter after its message was sent again. Keeps it if the delivery has failed again by
+    /// then.
     pub async fn remove_dead_letter(&self, id: &str) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         sqlx::query(
@@ -175,7 +179,7 @@ async fn insert(connection: &mut Connection, letter: &DeadLetter, body: &str) ->
     Ok(())
 }
 
-/// Forgets the dead letter of a delivery, where there is one.
+/// Deletes the dead letter of a delivery, if there is one.
 pub(crate) async fn forget(connection: &mut Connection, delivery: &str) -> Result<()> {
     sqlx::query("DELETE FROM dead_letter WHERE message_id = $1")
         .bind(delivery.to_owned())

@@ -7,7 +7,8 @@ use lead::Failure;
 use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
 
-/// How many expired answers go with each new one: more than come, so that what is kept stays bounded by what is in use.
+/// The number of expired answers deleted with each new one: more than one, so that the table stays bounded by
+/// the answers in use.
 const EXPIRED_REMOVED: i64 = 4;
 
 #[async_trait]
@@ -91,7 +92,8 @@ impl Store {
         self.remove_expired(to_millis(kept.fetched_at)).await
     }
 
-    /// A few at a time and in one order, so that those who do it together do not wait for each other.
+    /// Deletes a few expired answers, in a fixed order, so that concurrent callers do not wait for each
+    /// other.
     async fn remove_expired(&self, now: i64) -> Result<()> {
         let expired = sqlx::query(
             "SELECT provider, domain FROM enrichment_answer WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
@@ -126,7 +128,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// How many answers are kept.
+    /// The number of stored answers.
     pub async fn count_enrichment_answers(&self) -> Result<i64> {
         let count = sqlx::query_scalar("SELECT COUNT(*) FROM enrichment_answer WHERE answer IS NOT NULL");
         count.fetch_one(self.database.pool()).await.map_err(DatabaseError::from)

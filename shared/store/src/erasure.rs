@@ -1,4 +1,4 @@
-//! Removing a person: what identifies them goes, what happened stays as hashes.
+//! Erasure of a person: personal data is removed, and the history remains as hashes.
 
 mod bodies;
 mod lead;
@@ -17,61 +17,65 @@ use crate::codec::Columns as _;
 use crate::person::Person;
 use crate::{Result, Store};
 
-/// How long before an erasure began a body may have come that the search outside of the transaction did not see, in
-/// milliseconds: the clocks of two processes differ.
+/// The period before an erasure whose bodies are searched once more inside the transaction, in milliseconds.
+/// The first search runs outside it and may miss bodies dated shortly before, because the clocks of two
+/// processes differ.
 const OVERLAP: i64 = 60_000;
 
-/// Tables that an erasure treats by themselves. Every other one with a column `lead_id` loses the lead's rows.
-const KNOWN: &[&str] = &["crm_action", "audit_event", "lead_assignment", "erased_lead", "lead"];
+/// Tables that an erasure handles separately. In all other tables with a column `lead_id`, it deletes the
+/// lead's rows.
+const HANDLED_TABLES: &[&str] = &["crm_action", "audit_event", "lead_assignment", "erased_lead", "lead"];
 
-/// What an erasure found, and what it did with it.
+/// The findings of an erasure, and their treatment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Erasure {
     /// The SHA-256 of the address.
     pub email_sha256: String,
-    /// When.
+    /// When it took place.
     pub at: Timestamp,
-    /// False: it was only looked at.
+    /// False for a dry run.
     pub applied: bool,
     /// The person's leads, of this and of earlier erasures.
     pub leads: Vec<LeadId>,
-    /// What was found, and what becomes of it. Nothing that was not found.
+    /// The findings. Places without a finding are left out.
     pub found: Vec<Found>,
-    /// Leads that a worker had at that moment: what it does next is dropped, but what it had sent to the CRM is there.
+    /// Leads that a worker was processing at that moment: its further results are dropped, but its earlier
+    /// writes remain in the CRM.
     pub in_work: u64,
-    /// Records that nobody but an administrator of the CRM can remove.
+    /// Records that only an administrator of the CRM can remove.
     pub by_hand: Vec<ByHand>,
     /// Whether the person is on the suppression list, which keeps the hash of their address.
     pub on_suppression_list: bool,
-    /// Where the database may still hold bytes of what was removed. Not serialised: the certificate words it.
+    /// Places in which the database may still hold bytes of the removed rows. Not serialised: the certificate
+    /// describes them in words.
     #[serde(skip)]
     pub traces: Traces,
 }
 
-/// Something that was found.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
-    /// Where, such as the name of a table.
+    /// The place, such as the name of a table.
     pub place: String,
-    /// How many rows, messages or lines.
+    /// The number of rows, messages or lines.
     pub count: u64,
     /// `removed`, or `reduced to hashes`.
     pub becomes: &'static str,
 }
 
 impl Found {
-    /// What becomes of most things.
+    /// The treatment of most findings.
     pub const REMOVED: &str = "removed";
 }
 
-/// A record in a CRM that has to be removed there.
+/// A record in a CRM that has to be removed there by hand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ByHand {
-    /// Which CRM.
+    /// The CRM.
     pub provider: String,
-    /// What wrote it, such as `upsert_lead`.
+    /// The kind of action that wrote it, such as `upsert_lead`.
     pub written_by: String,
-    /// The record there.
+    /// The record's id in the CRM.
     pub record_id: String,
 }
 
@@ -79,15 +83,16 @@ const REMOVED: &str = Found::REMOVED;
 const REDUCED: &str = "reduced to hashes";
 
 impl Store {
-    /// Removes a person, or with `apply` off says what there is to remove and changes nothing: everything of their leads, and
-    /// the bodies among the dead letters and in quarantine that mention their address in whatever spelling. The ledger and
-    /// the audit trail keep what happened, with hashes in place of what it was about. What was received until now and turns
-    /// up later, from whatever queue, is dropped.
+    /// Removes a person, or with `apply` off reports the findings and changes nothing.
     ///
-    /// An address without a tag (`ann@x.io`) stands for itself with every tag (`ann+news@x.io`).
+    /// Removes all rows of the person's leads, and the dead letters and quarantined bodies that mention the
+    /// address in any spelling. The ledger and the audit trail keep the history, with hashes in place of the
+    /// content. Events received before the erasure that turn up later in any queue are dropped.
     ///
-    /// Bodies are searched before the transaction, so that intake does not wait. Doing it again removes what has come since,
-    /// and gives the same records to be removed by hand.
+    /// An address without a tag (`ann@x.io`) also covers the address with any tag (`ann+news@x.io`).
+    ///
+    /// Bodies are searched before the transaction, so that intake does not wait. Repeating an erasure removes
+    /// data that arrived since, and returns the same records to be removed by hand.
     pub async fn erase(&self, email: &EmailAddress, apply: bool) -> Result<Erasure> {
         let (now, person) = (self.now_millis(), Person::of(email));
         let mut reader = self.database.pool().acquire().await?;
@@ -105,7 +110,7 @@ impl Store {
         }
         drop(reader);
         let mut transaction = self.database.begin().await?;
-        // First, so that what arrives meanwhile is dropped.
+        // First, so that events that arrive meanwhile are dropped.
         sqlx::query(
             "INSERT INTO erased_person (email_hash, erased_at) VALUES ($1, $2) \
              ON CONFLICT (email_hash) DO UPDATE SET erased_at = excluded.erased_at",
@@ -124,7 +129,7 @@ impl Store {
         Ok(Erasure { found: found.0, traces: self.database.remove_traces().await?, ..erasure })
     }
 
-    /// All of an erasure but the bodies.
+    /// An erasure without the search of bodies.
     async fn erase_in(
         &self,
         connection: &mut Connection,
@@ -177,7 +182,7 @@ impl Store {
         })
     }
 
-    /// A person's leads, each with the deliveries that are known of it.
+    /// A person's leads, each with its known deliveries.
     pub async fn deliveries_of(&self, email: &EmailAddress) -> Result<Vec<(LeadId, Vec<DeliveryId>)>> {
         let mut connection = self.database.pool().acquire().await?;
         let mut leads = Vec::new();
@@ -192,13 +197,14 @@ impl Store {
         Ok(leads)
     }
 
-    /// Whether a person was erased after this event was received: nothing of it is to be kept or written.
+    /// Whether the person was erased after this event was received: none of its data may then be saved or
+    /// written.
     pub async fn is_erased(&self, event: &LeadEvent) -> Result<bool> {
         let mut connection = self.database.pool().acquire().await?;
         is_erased(&mut connection, event).await
     }
 
-    /// The other tables that hold rows of a lead, whichever crate they belong to.
+    /// The remaining tables with rows of a lead, whichever crate they belong to.
     async fn tables_of_leads(&self, connection: &mut Connection) -> Result<Vec<String>> {
         let sql = match self.database.backend() {
             Backend::Sqlite => {
@@ -212,7 +218,7 @@ impl Store {
         };
         let rows = sqlx::query(sql).fetch_all(connection).await?;
         let names: Result<Vec<String>> = rows.iter().map(|row| row.text("name")).collect();
-        Ok(names?.into_iter().filter(|name| !KNOWN.contains(&name.as_str())).collect())
+        Ok(names?.into_iter().filter(|name| !HANDLED_TABLES.contains(&name.as_str())).collect())
     }
 }
 
@@ -228,8 +234,8 @@ pub(crate) async fn is_erased(connection: &mut Connection, event: &LeadEvent) ->
     Ok(erased_at.is_some_and(|erased_at| to_millis(event.received_at) <= erased_at))
 }
 
-/// Whether a lead was erased while this delivery of it was being worked on. The person may have posted again since: then the
-/// lead is there again, and what belongs to the old delivery is still not to be kept or written.
+/// Whether a lead was erased while this delivery of it was being worked on. If the person has posted again
+/// since, the lead exists again, but results of the old delivery must still not be saved or written.
 pub(crate) async fn is_work_erased(
     connection: &mut Connection,
     lead: &LeadId,
@@ -246,12 +252,12 @@ pub(crate) async fn is_work_erased(
     Ok(erased.is_some())
 }
 
-/// A person's leads and their statuses, under every spelling of the address and with every tag.
+/// A person's leads and their statuses, for every spelling of the address and every tag.
 async fn leads_of(connection: &mut Connection, person: &Person) -> Result<Vec<(LeadId, String)>> {
     const BY_ADDRESS: &str =
         "SELECT lead_id, email, status FROM lead WHERE email = $1 ORDER BY created_at, lead_id";
-    // Reads every lead: an index in the order of bytes is not to be had on both databases.
-    const BY_BEGINNING: &str =
+    // Reads every lead: the two databases have no common form of an index in byte order.
+    const BY_PREFIX: &str =
         "SELECT lead_id, email, status FROM lead WHERE email LIKE $1 ESCAPE '!' ORDER BY created_at, lead_id";
     let mut rows = Vec::new();
     for spelling in person.spellings() {
@@ -259,8 +265,8 @@ async fn leads_of(connection: &mut Connection, person: &Person) -> Result<Vec<(L
     }
     if !person.has_tag() {
         let local = person.local().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        let beginning = format!("{local}+%");
-        rows.extend(sqlx::query(BY_BEGINNING).bind(beginning).fetch_all(&mut *connection).await?);
+        let prefix = format!("{local}+%");
+        rows.extend(sqlx::query(BY_PREFIX).bind(prefix).fetch_all(&mut *connection).await?);
     }
     let mut leads: Vec<(LeadId, String)> = Vec::new();
     for row in &rows {

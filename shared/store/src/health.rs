@@ -9,8 +9,8 @@ use crate::{Result, Store};
 
 const SELECT: &str = "SELECT state, failures, reason, opened_at, retry_at, recovered_at, failed_lead FROM dependency_health WHERE dependency = $1";
 
-/// The state of an open breaker while somebody tries the system.
-const TRIAL: &str = "trial";
+/// The value of the column `state` while an open circuit breaker is half-open.
+const HALF_OPEN: &str = "trial";
 
 #[async_trait]
 impl Health for Store {
@@ -29,7 +29,7 @@ impl Health for Store {
 }
 
 impl Store {
-    /// The systems whose breakers are open: not known to answer since they last failed.
+    /// The dependencies with an open circuit breaker, half-open ones included.
     pub async fn open_breakers(&self) -> Result<Vec<Dependency>> {
         let open: Vec<String> = sqlx::query_scalar(
             "SELECT dependency FROM dependency_health WHERE state <> 'closed' ORDER BY dependency",
@@ -43,7 +43,7 @@ impl Store {
     async fn update_health(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.database.begin().await?;
-        // Writing first takes the row's lock, so that no other change comes between reading and writing.
+        // Writing first locks the row, so that no other change happens between reading and writing.
         let row = sqlx::query(
             "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
              ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
@@ -61,7 +61,7 @@ impl Store {
              recovered_at = $7, failed_lead = $8 WHERE dependency = $1",
         )
         .bind(dependency.as_str())
-        .bind(open.map_or("closed", |open| if open.trial { TRIAL } else { "open" }))
+        .bind(open.map_or("closed", |open| if open.trial { HALF_OPEN } else { "open" }))
         .bind(i64::from(record.failures))
         .bind(open.map(|open| open.reason.clone()))
         .bind(open.map(|open| to_millis(open.opened_at)))
@@ -82,7 +82,7 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
     ) {
         (Some(reason), Some(opened_at), Some(retry_at)) => {
             let (opened_at, retry_at) = (from_millis(opened_at), from_millis(retry_at));
-            Some(Open { reason, opened_at, retry_at, trial: row.text("state")? == TRIAL })
+            Some(Open { reason, opened_at, retry_at, trial: row.text("state")? == HALF_OPEN })
         }
         _ => None,
     };

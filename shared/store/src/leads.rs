@@ -14,16 +14,16 @@ use sqlx::any::AnyRow;
 use crate::codec::{Columns as _, parsed, without_nul};
 use crate::{CrmRead, Cursor, Result, Store};
 
-/// Where a lead stands.
+/// The present state of a lead.
 #[derive(Clone, Debug)]
 pub struct LeadRecord {
-    /// Which lead.
+    /// The lead.
     pub lead_id: LeadId,
-    /// Where it stands.
+    /// Its status.
     pub status: LeadStatus,
     /// The newest content.
     pub content: Lead,
-    /// How many contents it has had.
+    /// The number of contents that it has had.
     pub revision: i64,
     /// The newest delivery.
     pub delivery_id: DeliveryId,
@@ -41,58 +41,58 @@ pub struct LeadRecord {
     pub crm_provider: Option<String>,
     /// The record there.
     pub crm_record_id: Option<String>,
-    /// Why it waits or was parked.
+    /// The reason for the wait or the dead-lettering.
     pub failure: Option<Failure>,
-    /// First accepted.
+    /// When it was first accepted.
     pub created_at: Timestamp,
-    /// Last changed.
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 /// One accepted content of a lead.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeliveryRecord {
-    /// Which.
+    /// The delivery.
     pub delivery_id: DeliveryId,
-    /// Its place among the lead's contents, from 1.
+    /// The number of this content among the lead's contents, from 1.
     pub revision: i64,
     /// `open`, `done`, `superseded` or `failed`.
     pub state: String,
-    /// How often the same content came again.
+    /// How often the same content was received again.
     pub duplicates: i64,
-    /// What enrichment found.
+    /// The enrichment result.
     pub enrichment: Option<Value>,
-    /// What the CRM was read for before its last judgement.
+    /// The reading of the CRM before the last judgement.
     pub crm_read: Option<CrmRead>,
-    /// When the webhook was accepted.
+    /// When the delivery was received.
     pub received_at: Timestamp,
 }
 
-/// Which leads to list. Every condition given must hold.
+/// A filter for lists of leads. All given conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct LeadFilter {
-    /// In this status.
+    /// Status.
     pub status: Option<LeadStatus>,
-    /// With this decision in force.
+    /// Decision in force.
     pub decision: Option<Decision>,
-    /// With this fit in force.
+    /// Fit in force.
     pub fit: Option<Fit>,
-    /// Of this campaign.
+    /// Campaign.
     pub campaign_id: Option<String>,
-    /// Of this person.
+    /// Address of the person.
     pub email: Option<EmailAddress>,
-    /// Waiting to be judged again.
+    /// Reason for a pending new judgement.
     pub awaits: Option<Awaits>,
-    /// Accepted at or after.
+    /// Accepted at or after this time.
     pub since: Option<Timestamp>,
 }
 
-/// What a lead waits for before it is judged again.
+/// The dependency that a lead waits for before it is judged again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaits {
-    /// It was judged without an AI.
+    /// The lead was judged without an AI.
     Ai,
-    /// It was judged while no enrichment provider could answer, and enrichment is asked again.
+    /// The lead was judged while no enrichment provider could answer, and enrichment will be requested again.
     Enrichment,
 }
 
@@ -126,7 +126,7 @@ impl Store {
         row.as_ref().map(read_lead).transpose()
     }
 
-    /// The ids that begin with a text, at most `limit`: what people paste is often cut short.
+    /// Up to `limit` lead ids that begin with a text: users often paste shortened ids.
     pub async fn lead_ids_like(&self, beginning: &str, limit: u32) -> Result<Vec<LeadId>> {
         let beginning = beginning.to_ascii_lowercase();
         if beginning.is_empty() || !beginning.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -136,15 +136,15 @@ impl Store {
             "SELECT lead_id FROM lead WHERE lead_id >= $1 AND lead_id < $2 ORDER BY lead_id LIMIT $3",
         )
         .bind(&beginning)
-        .bind(after_all_beginning_with(&beginning))
+        .bind(upper_bound_of_prefix(&beginning))
         .bind(i64::from(limit))
         .fetch_all(self.database.pool())
         .await?;
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
-    /// The newest `limit` leads that match and come before a cursor, newest first. The synthetic lead is among them only where the
-    /// filter names its campaign.
+    /// The newest `limit` leads that match the filter and precede the cursor, newest first. Includes the
+    /// synthetic lead only if the filter names its campaign.
     pub async fn leads(
         &self,
         filter: &LeadFilter,
@@ -154,9 +154,9 @@ impl Store {
         let (at, id) = Cursor::before(before);
         let mut sql = String::from("SELECT * FROM lead WHERE (created_at, lead_id) < ($1, $2)");
         let mut texts = Vec::new();
-        // SQLite has no statistics, and would look for the few held leads among all of one fit. So the condition that leaves
-        // the fewest rows comes first, and a plus before the other columns keeps their indexes from being taken. PostgreSQL
-        // chooses by its statistics.
+        // SQLite has no statistics, and would search for the few held leads among all leads of one fit.
+        // Therefore the condition that leaves the fewest rows is first, and a plus before the other columns
+        // disables their indexes. PostgreSQL chooses by its statistics.
         let no_index = if self.database.backend() == Backend::Sqlite { "+" } else { "" };
         let mut is_indexed = false;
         if let Some(awaits) = filter.awaits {
@@ -206,7 +206,7 @@ impl Store {
             .collect()
     }
 
-    /// What enrichment found for a delivery, once it has run.
+    /// The enrichment result of a delivery, once enrichment has run.
     pub async fn enrichment_of(&self, delivery: &DeliveryId) -> Result<Option<Value>> {
         let row = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1")
             .bind(delivery.as_str())
@@ -241,8 +241,8 @@ impl Store {
     }
 }
 
-/// Comes after every id that begins with these hexadecimal digits, in any collation.
-pub(crate) fn after_all_beginning_with(digits: &str) -> String {
+/// The upper bound of the ids that begin with these hexadecimal digits, in any collation.
+pub(crate) fn upper_bound_of_prefix(digits: &str) -> String {
     format!("{digits}g")
 }
 

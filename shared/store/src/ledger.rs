@@ -14,35 +14,35 @@ use crate::codec::{Columns as _, parsed, to_json};
 use crate::work::supersede;
 use crate::{Result, Store, erasure};
 
-/// One effect on the CRM, as the ledger has it.
+/// One effect on the CRM, as recorded in the ledger.
 #[derive(Clone, Debug, Serialize)]
 pub struct ActionRecord {
     /// Identifies the effect.
     pub action_id: String,
-    /// The delivery it follows from.
+    /// The delivery it was planned for.
     pub delivery_id: DeliveryId,
-    /// Its place in the plan, from 0.
+    /// Its position in the plan, from 0.
     pub position: i64,
-    /// Which CRM.
+    /// The CRM.
     pub provider: String,
-    /// What kind of action.
+    /// The kind of action.
     pub kind: String,
-    /// What it writes.
+    /// The fields that it writes.
     pub parameters: Value,
     /// `pending`, `done`, `failed`, `skipped`, `refused` or `restored`.
     pub state: String,
     /// The record it wrote.
     pub record_id: Option<String>,
-    /// Whether the record was new.
+    /// Whether the action created the record.
     pub created: Option<bool>,
     /// The fields that did not reach the record.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Omission>,
-    /// Why it had no effect.
+    /// The failure, if the action had no effect.
     pub failure: Option<Failure>,
-    /// How often it was begun.
+    /// How often the action was begun.
     pub attempts: i64,
-    /// When it was last written about.
+    /// When this row was last updated.
     pub updated_at: Timestamp,
 }
 
@@ -57,7 +57,7 @@ impl Ledger for Store {
             }
             BegunActions::Superseded => Err(Failure::permanent(
                 SUPERSEDED,
-                "a newer delivery has come while this one was being worked on",
+                "a newer delivery arrived while this one was being worked on",
             )),
         }
     }
@@ -79,16 +79,16 @@ impl Ledger for Store {
     }
 }
 
-/// The code of the failure of a plan whose delivery is no longer its lead's newest: nothing is left to be done for it.
+/// The failure code of a plan whose delivery is no longer its lead's newest: nothing is left to do for it.
 pub const SUPERSEDED: &str = "superseded";
 
-/// What came of beginning the actions of a plan.
+/// The outcome of beginning the actions of a plan.
 enum BegunActions {
-    /// Where each stood before.
+    /// The state of each action before.
     Begun(Vec<LedgerState>),
-    /// The lead was erased meanwhile: nothing personal is to be written again.
+    /// The lead was erased meanwhile: no personal data may be written again.
     Erased,
-    /// The delivery was overtaken while it was being worked on, and is closed: what it would write is old.
+    /// A newer delivery superseded this one during the work, and this one is closed: its plan is outdated.
     Superseded,
 }
 
@@ -100,15 +100,15 @@ impl Store {
         if erasure::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
             return Ok(BegunActions::Erased);
         }
-        // One that is finished may be written for again: the next owner of its lead.
-        let overtaken = sqlx::query(
+        // A finished delivery may still have actions: a change of its lead's owner.
+        let superseded = sqlx::query(
             "SELECT d.revision FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
              WHERE d.delivery_id = $1 AND d.state IN ('open', 'superseded') AND l.delivery_id <> d.delivery_id",
         )
         .bind(plan.delivery_id.as_str())
         .fetch_optional(&mut *transaction)
         .await?;
-        if let Some(row) = overtaken {
+        if let Some(row) = superseded {
             let revision = row.number("revision")?;
             supersede(&mut transaction, &plan.lead_id, &plan.delivery_id, revision, now).await?;
             transaction.commit().await?;
@@ -157,7 +157,8 @@ impl Store {
         row.map_or(Ok(None), |row| row.optional_text("record_id"))
     }
 
-    /// From the trail of the lead: what made it wait, and what counted as an attempt.
+    /// Reads the lead's audit trail: deferrals because of an outage, and failed attempts on this CRM, after
+    /// its newest revision, reopening, write to the CRM or dead-lettering.
     async fn last_failure_of(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>> {
         let row = sqlx::query(
             "SELECT MAX(at) AS at FROM audit_event WHERE lead_id = $1 \
@@ -207,8 +208,8 @@ impl Store {
         transaction.commit().await
     }
 
-    /// What each kind of action last wrote for a lead in one CRM, other than the actions of `plan` itself. Where the newest
-    /// of a kind may or may not have had its effect, nobody knows what stands there, and the kind is left out.
+    /// The parameters that each kind of action last wrote for a lead in one CRM, without the actions of
+    /// `plan` itself. Leaves a kind out if its newest action is pending: its effect is then unknown.
     pub async fn last_written(&self, provider: &str, plan: &Plan) -> Result<BTreeMap<String, Value>> {
         let rows = sqlx::query(
             "SELECT action_id, kind, parameters, state FROM crm_action \
@@ -223,18 +224,18 @@ impl Store {
         for row in &rows {
             let action = row.text("action_id")?;
             if plan.actions.iter().all(|planned| planned.action_id.as_str() != action) {
-                // The newest comes first.
-                if let Entry::Vacant(place) = newest.entry(row.text("kind")?) {
+                // Rows are sorted newest first.
+                if let Entry::Vacant(slot) = newest.entry(row.text("kind")?) {
                     let is_done = row.text("state")? == "done";
-                    place.insert(if is_done { Some(row.json("parameters")?) } else { None });
+                    slot.insert(if is_done { Some(row.json("parameters")?) } else { None });
                 }
             }
         }
         Ok(newest.into_iter().filter_map(|(kind, written)| Some((kind, written?))).collect())
     }
 
-    /// Whom the plans before this one made the owner of a lead's record, the last time one did. None where nobody was named, or
-    /// where it may or may not have had its effect.
+    /// The owner that earlier plans last wrote to a lead's record. None if no plan named an owner, or if the
+    /// newest write of one is pending: its effect is then unknown.
     pub async fn owner_written(&self, provider: &str, plan: &Plan) -> Result<Option<String>> {
         let rows = sqlx::query(
             "SELECT action_id, parameters, state FROM crm_action \
@@ -256,7 +257,7 @@ impl Store {
         Ok(None)
     }
 
-    /// The action that created the lead's newest task in a CRM; none where there is no task.
+    /// The action that created the lead's newest task in a CRM; none if there is no task.
     pub async fn written_task(&self, provider: &str, lead: &LeadId) -> Result<Option<ActionId>> {
         let row = sqlx::query(
             "SELECT action_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND kind = 'create_task' \

@@ -5,20 +5,25 @@ use lead::LeadId;
 use crate::codec::Columns as _;
 use crate::{Result, Store};
 
-/// The fields that one effect on the CRM went without.
+/// The fields left out of one effect on the CRM.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LeftOutOf {
-    /// Which lead.
+pub struct EffectOmissions {
+    /// The lead.
     pub lead_id: LeadId,
-    /// Which fields, and why.
+    /// The fields, with the reasons.
     pub left_out: Vec<Omission>,
     /// When it was written.
     pub written_at: Timestamp,
 }
 
 impl Store {
-    /// The effects since a moment that went without some of their fields, newest first, at most `limit`.
-    pub async fn left_out(&self, provider: &str, since: Timestamp, limit: u32) -> Result<Vec<LeftOutOf>> {
+    /// Up to `limit` effects since a time that left out some of their fields, newest first.
+    pub async fn left_out(
+        &self,
+        provider: &str,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<EffectOmissions>> {
         let rows = sqlx::query(
             "SELECT lead_id, left_out, updated_at FROM crm_action \
              WHERE left_out IS NOT NULL AND updated_at >= $1 AND provider = $2 AND state = 'done' \
@@ -31,7 +36,7 @@ impl Store {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(LeftOutOf {
+                Ok(EffectOmissions {
                     lead_id: row.id("lead_id")?,
                     left_out: row.json("left_out")?,
                     written_at: row.time("updated_at")?,

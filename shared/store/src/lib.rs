@@ -1,17 +1,19 @@
 //! Leads, deliveries, analyses, audit trail and CRM ledger.
 //!
-//! Every step of a lead's way is written here before the next one begins, together with its audit event and in
-//! one transaction, so that a process that dies anywhere leaves a state from which another continues.
+//! Every step of the pipeline commits its result and its audit event in one transaction before the next step
+//! begins. A process may therefore die at any point, and another one continues from the committed state.
 //!
-//! - [`Store::accept`] and [`Store::begin_work`] decide what a delivery is: new, a revision, a duplicate, superseded.
-//! - [`Store::save_enrichment`], [`Store::save_analysis`], [`Store::finish`] keep what each step found out.
-//! - [`Store::record_retry`] and [`Store::record_dead_letter`] keep what went wrong.
-//! - [`Store::reopen`] puts a delivery up for judgement again: redrive, replay, second look.
-//! - [`Store::assign`] gives a lead to somebody; [`Store::review`] keeps what a person decides about one that is held.
-//! - [`Store::suppressed`] says who is neither judged nor written to a CRM, [`Store::erase`] removes a person.
-//! - [`Store::save_crm_facts`], [`Store::promote`], [`Store::record_restored`] keep what surrounds the CRM, and
-//!   [`SharedLimits`] counts what is sent to it.
-//! - The rest reads.
+//! - [`Store::accept`] and [`Store::begin_work`] classify a delivery: new, a revision, a duplicate or
+//!   superseded.
+//! - [`Store::save_enrichment`], [`Store::save_analysis`] and [`Store::finish`] save the result of each step.
+//! - [`Store::record_retry`] and [`Store::record_dead_letter`] save failures.
+//! - [`Store::reopen`] reopens a delivery for redrive, replay or rescoring.
+//! - [`Store::assign`] assigns a lead to an owner; [`Store::review`] saves a reviewer's decision about a held
+//!   lead.
+//! - [`Store::suppressed`] looks an address up in the suppression list; [`Store::erase`] removes a person.
+//! - [`Store::save_crm_facts`], [`Store::promote`] and [`Store::record_restored`] save the state around CRM
+//!   writes; [`SharedLimits`] enforces the rate limits on them.
+//! - The other methods read.
 
 mod accept;
 mod analysis;
@@ -54,7 +56,7 @@ pub use dead_letter::{DeadLetter, DeadLetterBody};
 pub use erasure::{ByHand, Erasure, Found};
 pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::{ActionRecord, SUPERSEDED};
-pub use left_out::LeftOutOf;
+pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;
 pub use owner_load::OwnerCount;
 pub use person::email_hash;
@@ -71,7 +73,7 @@ use std::time::Duration;
 use database::{Database, DatabaseError, WriteTransaction};
 use lead::{Clock, LeadId};
 
-/// Everything that is kept, on one database. Clones share it.
+/// The product's persistent state in one database. Clones share it.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
@@ -79,7 +81,7 @@ pub struct Store {
     retry_window: Duration,
 }
 
-/// What store calls return.
+/// The result of a store call.
 type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 
 impl Store {
@@ -88,21 +90,23 @@ impl Store {
         Self { database, clock, retry_window: Duration::ZERO }
     }
 
-    /// The same store, for senders that retry without a `webhook-id`: an older content of a lead that comes again within
-    /// `window` counts as a retry of it, and not as a return to it. Zero, the default, counts none.
+    /// Sets the retry window, for senders that retry without a `webhook-id`: an older content of a lead that
+    /// is received again within `window` counts as a retry of that delivery, and not as a return to that
+    /// content. Zero, the default, disables this.
     #[must_use]
     pub fn with_retry_window(self, window: Duration) -> Self {
         Self { retry_window: window, ..self }
     }
 
-    /// The database underneath.
+    /// The underlying database.
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Begins a transaction that writes about one lead, and takes the lead's row before anything else: those who write
-    /// about one lead wait for each other at this one place. Nothing else keeps two of them from giving the same number to
-    /// an audit event, or from waiting for each other's rows for ever.
+    /// Begins a transaction that writes about one lead, and locks the lead's row before anything else.
+    ///
+    /// All writers of one lead queue up on this lock. It is the only guard against two of them assigning the
+    /// same sequence number to an audit event, and against deadlocks between them.
     async fn begin_on(&self, lead: &LeadId) -> Result<WriteTransaction> {
         let mut transaction = self.database.begin().await?;
         sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")

@@ -11,25 +11,26 @@ use sqlx::AssertSqlSafe;
 use crate::codec::Columns as _;
 use crate::{Result, Store};
 
-/// How long a row that nobody has touched is kept, in windows.
+/// How long an unused row is kept, in windows.
 const IDLE_WINDOWS: i64 = 10;
 
-/// How many idle rows are removed at once.
-const CLEARED_AT_ONCE: i64 = 1_000;
+/// The maximum number of idle rows deleted by one statement.
+const MAX_IDLE_ROWS_DELETED: i64 = 1_000;
 
-/// Limits that hold for all processes and functions on one database together.
+/// Rate limits that are shared by all processes and functions on one database.
 ///
-/// What was sent is counted by the second, in one row for the lead, one for its account and one for all; a second counts
-/// until the whole of it has left the window, so that no window of any position holds more than the limit. Room is taken
-/// in one transaction of two statements, which lock the rows in that order: plans wait for each other for the row of all,
-/// for as long as a commit takes. What cannot be counted is not sent.
+/// Actions are counted by the second, in one row for the lead, one for its account and one for all leads. A
+/// second counts until all of it has left the window, so that no window at any position holds more than the
+/// limit. A reservation is one transaction of two statements, which lock the rows in that order: plans wait
+/// for each other on the row for all leads, for as long as a commit takes. Actions that cannot be counted are
+/// not sent.
 pub struct SharedLimits {
     store: Store,
     settings: LimitSettings,
 }
 
 impl SharedLimits {
-    /// Limits kept in the store's database.
+    /// Rate limits in the store's database.
     pub fn new(store: Store, settings: LimitSettings) -> Self {
         Self { store, settings }
     }
@@ -54,7 +55,7 @@ impl SharedLimits {
         let scopes = self.scopes(lead, account);
         let mut transaction = self.store.database.begin().await?;
         let mut counted = Vec::with_capacity(scopes.len());
-        for (scope, key, limit, mut sent) in locked(&mut transaction, &scopes, now).await? {
+        for (scope, key, limit, mut sent) in lock_rows(&mut transaction, &scopes, now).await? {
             sent.forget(now, window);
             if let Some(wait) = sent.wait(actions, limit, now, window) {
                 return Ok(Err(Exceeded { scope, retry_after: wait }));
@@ -64,19 +65,20 @@ impl SharedLimits {
         }
         write(&mut transaction, &counted, now).await?;
         transaction.commit().await?;
-        // Whoever opens a new second of the row of all also clears out, so that it is done at most once a second.
+        // The first reservation of each second also deletes idle rows, so that this happens at most once a
+        // second.
         if counted.last().is_some_and(|(_, all)| all.0.back().is_some_and(|last| last.actions == actions)) {
             let idle = now - window.saturating_mul(IDLE_WINDOWS);
-            if let Err(error) = self.clear_out(idle).await {
-                tracing::warn!(%error, "idle counts of CRM actions could not be removed");
+            if let Err(error) = self.delete_idle_rows(idle).await {
+                tracing::warn!(%error, "idle rate limit rows could not be deleted");
             }
         }
         Ok(Ok(Reservation(second_of(now).unsigned_abs())))
     }
 
-    /// Removes rows that nobody has touched since `before`, some of them. It holds no other lock and waits for none: those who
-    /// take room hold the lock of one row while they wait for another.
-    async fn clear_out(&self, before: i64) -> Result<()> {
+    /// Deletes some of the rows unused since `before`. Holds no other lock and waits for none, because a
+    /// reservation holds the lock of one row while it waits for another.
+    async fn delete_idle_rows(&self, before: i64) -> Result<()> {
         // SQLite has one writer at a time.
         let sql = match self.store.database.backend() {
             Backend::Sqlite => {
@@ -90,11 +92,11 @@ impl SharedLimits {
             }
         };
         let mut transaction = self.store.database.begin().await?;
-        sqlx::query(sql).bind(before).bind(CLEARED_AT_ONCE).execute(&mut *transaction).await?;
+        sqlx::query(sql).bind(before).bind(MAX_IDLE_ROWS_DELETED).execute(&mut *transaction).await?;
         transaction.commit().await
     }
 
-    async fn try_give_back(
+    async fn try_release(
         &self,
         lead: &LeadId,
         account: Option<&str>,
@@ -103,11 +105,11 @@ impl SharedLimits {
     ) -> Result<()> {
         let now = self.store.now_millis();
         let mut transaction = self.store.database.begin().await?;
-        let rows = locked(&mut transaction, &self.scopes(lead, account), now).await?;
+        let rows = lock_rows(&mut transaction, &self.scopes(lead, account), now).await?;
         let counted: Vec<_> = rows
             .into_iter()
             .map(|(_, key, _, mut sent)| {
-                sent.take_back(second, actions);
+                sent.release(second, actions);
                 (key, sent)
             })
             .collect();
@@ -137,14 +139,14 @@ impl Limits for SharedLimits {
 
     async fn give_back(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32) {
         let second = i64::try_from(reservation.0).unwrap_or(i64::MAX);
-        if let Err(error) = self.try_give_back(lead, account, second, actions).await {
-            // It comes free as the window slides on.
-            tracing::warn!(%error, "room that was not used could not be given back");
+        if let Err(error) = self.try_release(lead, account, second, actions).await {
+            // Not an error: the window frees the reservation later.
+            tracing::warn!(%error, "unused rate limit reservation could not be released");
         }
     }
 }
 
-/// What was sent in each second, oldest first.
+/// The actions sent in each second, oldest first.
 #[derive(Debug, PartialEq, Eq)]
 struct SentBySecond(VecDeque<Second>);
 
@@ -155,7 +157,8 @@ struct Second {
 }
 
 impl SentBySecond {
-    /// What cannot be read is forgotten: it is a count of the last minute, and would otherwise block for ever.
+    /// Ignores unreadable entries: they are counts of the last window, and an error would block the scope for
+    /// ever.
     fn parse(text: &str) -> Self {
         let entry = |entry: &str| {
             let (second, actions) = entry.split_once(':')?;
@@ -172,14 +175,14 @@ impl SentBySecond {
     }
 
     fn forget(&mut self, now: i64, window: i64) {
-        // A clock set back must not keep entries for ever: those from the future count as new.
+        // A clock that was set back must not keep entries for ever: those from the future count as new.
         for entry in &mut self.0 {
             entry.second = entry.second.min(second_of(now));
         }
         self.0.retain(|entry| entry.actions > 0 && leaves_at(entry, window) > now);
     }
 
-    /// How long until `actions` more fit in the limit; none where they fit now.
+    /// The time until `actions` more fit into the limit; none if they fit now.
     fn wait(&self, actions: u32, limit: u32, now: i64, window: i64) -> Option<Duration> {
         let used = self.0.iter().fold(0_u32, |sum, entry| sum.saturating_add(entry.actions));
         let excess = used.saturating_add(actions).saturating_sub(limit);
@@ -203,7 +206,7 @@ impl SentBySecond {
         }
     }
 
-    fn take_back(&mut self, second: i64, actions: u32) {
+    fn release(&mut self, second: i64, actions: u32) {
         if let Some(entry) = self.0.iter_mut().find(|entry| entry.second == second) {
             entry.actions = entry.actions.saturating_sub(actions);
         }
@@ -214,23 +217,24 @@ fn second_of(millis: i64) -> i64 {
     millis.div_euclid(1000)
 }
 
-/// When the whole of the second has left the window.
+/// The time at which all of the second has left the window, in milliseconds.
 fn leaves_at(entry: &Second, window: i64) -> i64 {
     entry.second.saturating_add(1).saturating_mul(1000).saturating_add(window)
 }
 
 type Locked = (Scope, String, u32, SentBySecond);
 
-/// The rows of these scopes, in their order, locked until the transaction ends.
-async fn locked(
+/// Reads the rows of the scopes, in their order, and locks them until the transaction ends.
+async fn lock_rows(
     connection: &mut Connection,
     scopes: &[(Scope, String, u32)],
     now: i64,
 ) -> Result<Vec<Locked>, DatabaseError> {
-    let places = (0..scopes.len()).map(|i| format!("(${}, '', $1)", i + 2)).collect::<Vec<_>>().join(", ");
+    let placeholders =
+        (0..scopes.len()).map(|i| format!("(${}, '', $1)", i + 2)).collect::<Vec<_>>().join(", ");
     // Safe: the text is made of constants and counters; every value is bound.
     let sql = AssertSqlSafe(format!(
-        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES {places} \
+        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES {placeholders} \
          ON CONFLICT (scope) DO UPDATE SET touched_at = excluded.touched_at RETURNING scope, sent"
     ));
     let mut query = sqlx::query(sql).bind(now);
@@ -256,13 +260,13 @@ async fn write(
     counted: &[(String, SentBySecond)],
     now: i64,
 ) -> Result<(), DatabaseError> {
-    let places = (0..counted.len())
+    let placeholders = (0..counted.len())
         .map(|i| format!("(${}, ${}, $1)", i * 2 + 2, i * 2 + 3))
         .collect::<Vec<_>>()
         .join(", ");
     // Safe: the text is made of constants and counters; every value is bound.
     let sql = AssertSqlSafe(format!(
-        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES {places} \
+        "INSERT INTO crm_limit (scope, sent, touched_at) VALUES {placeholders} \
          ON CONFLICT (scope) DO UPDATE SET sent = excluded.sent"
     ));
     let mut query = sqlx::query(sql).bind(now);

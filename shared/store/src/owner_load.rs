@@ -7,23 +7,24 @@ use crate::{Result, Store};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-/// A count of an owner's open leads, made from the assignments themselves.
+/// The result of recounting an owner's open leads from the assignments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnerCount {
-    /// Whose leads.
+    /// The owner.
     pub owner: OwnerId,
-    /// The count that was kept until then.
+    /// The stored count before.
     pub before: i64,
-    /// How many there are: given, not responded to, and not parked.
+    /// The actual number of open leads: assigned, not responded to, and not parked.
     pub open: i64,
 }
 
 impl Store {
-    /// Counts the open leads of one owner from the assignments, and corrects the count that routing goes by: of the owner who
-    /// was counted longest ago, if that was before `before`. None where all were counted since then.
+    /// Recounts the open leads of one owner from the assignments, and corrects the stored count that routing
+    /// uses. Chooses the owner counted longest ago, if that was before `before`; none if all were counted
+    /// since then.
     ///
-    /// Safe beside assignments: whoever changes an assignment changes the owner's count in the same transaction, and so
-    /// waits for the lock on it that is held here, or is counted.
+    /// Safe beside concurrent assignments: they change the owner's count in the same transaction, and so
+    /// either wait for the lock held here or are included in the count.
     pub async fn recount_owner(&self, before: Timestamp) -> Result<Option<OwnerCount>> {
         let before = to_millis(before);
         loop {
@@ -45,7 +46,7 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
             let Some(kept) = kept else { continue }; // another process was faster
-            // A statement of its own, after the lock: on PostgreSQL it sees what was committed until then.
+            // A separate statement after the lock: on PostgreSQL it sees all changes committed until then.
             let open: i64 = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM lead_assignment WHERE owner = $1 AND responded_at IS NULL AND parked = 0",
             )
@@ -66,7 +67,8 @@ impl Store {
     }
 }
 
-/// Counts leads that an owner was given, and that are open. A new day begins at nothing.
+/// Adds to the number of leads that an owner was assigned today and to the number of their open leads. The
+/// former restarts at 0 each day.
 pub(crate) async fn change_load(
     connection: &mut Connection,
     owner: Option<&OwnerId>,

@@ -5,8 +5,8 @@ use crate::assignment::load;
 use crate::owner_load::change_load;
 use crate::{Assignment, Result};
 
-/// Stops waiting for a response to a lead that is kept from the CRM as it stands, and gives its place back to its owner. A
-/// lead without an owner, or one that was responded to, stays as it is; so does one that is parked already.
+/// Parks a lead that is withheld from the CRM in its present status: stops its timer, and takes it off its
+/// owner's open leads. Does nothing for a lead that has no assignment, was responded to or is parked already.
 pub(crate) async fn park(connection: &mut Connection, lead: &LeadId, now: i64) -> Result<()> {
     let Some(kept) = load(connection, lead).await? else { return Ok(()) };
     if kept.parked || kept.responded_at.is_some() {
@@ -19,8 +19,8 @@ pub(crate) async fn park(connection: &mut Connection, lead: &LeadId, now: i64) -
     change_load(connection, kept.owner.as_ref(), now, 0, -1).await
 }
 
-/// Takes a lead's place among its owner's open leads again, with the whole time to respond. One that is not parked stays as
-/// it is.
+/// Ends the parking of a lead: counts it among its owner's open leads again, and restarts its timer with the
+/// full response time. Does nothing for a lead that is not parked.
 pub(crate) async fn unpark(
     connection: &mut Connection,
     mut assignment: Assignment,

@@ -4,11 +4,11 @@ use lead::EmailAddress;
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// A person, known by one address, for the suppression list and for erasures.
+/// A person, identified by one address, for the suppression list and for erasures.
 ///
-/// Spellings of an address are equal that differ in case, in Unicode normal form, or in whether the domain is written in
-/// Unicode or in A-labels. An address without a tag stands for itself with every tag: `ann@x.io` for `ann+news@x.io` too.
-/// An address with a tag stands for itself alone. Has no `Debug`: it is personal.
+/// Addresses are equal if they differ only in case, in Unicode normal form, or in the form of the domain
+/// (Unicode or A-labels). An address without a tag covers itself with any tag: `ann@x.io` covers
+/// `ann+news@x.io` too. An address with a tag covers only itself. Has no `Debug`: it is personal data.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Person {
     /// Lower case, NFC.
@@ -41,14 +41,14 @@ impl Person {
         sha256(&format!("{}@{}", self.local, self.domain))
     }
 
-    /// The hashes that stand for this person: of the address, of the address without its tag, and of the address as
-    /// versions before the normal form hashed it.
+    /// The hashes under which this person may be stored: of the address, of the address without its tag, and
+    /// of the address as hashed by versions before the normal form.
     pub(crate) fn hashes(&self) -> [String; 3] {
         let untagged = format!("{}@{}", self.untagged(), self.domain);
         [self.hash(), sha256(&untagged), sha256(&self.given)]
     }
 
-    /// Every way in which a row of `lead` may spell this address, tags apart.
+    /// The spellings of this address that a row of `lead` may have, tags apart.
     pub(crate) fn spellings(&self) -> BTreeSet<String> {
         let unicode = unicode_domain(&self.domain);
         let locals = [self.local.clone(), self.local.nfd().collect()];
@@ -60,12 +60,12 @@ impl Person {
         spellings
     }
 
-    /// Whether an erasure of this person covers an address with a tag.
+    /// Whether the address has a tag.
     pub(crate) fn has_tag(&self) -> bool {
         self.local.contains('+')
     }
 
-    /// Whether another address is this person's, with another spelling or a tag.
+    /// Whether another address belongs to this person, in another spelling or with a tag.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         self.domain == other.domain && (self.local == other.local || self.local == other.untagged())
     }
@@ -75,17 +75,18 @@ impl Person {
     }
 }
 
-/// A domain in A-labels and lower case. What has no A-label form stays as it is, in lower case.
+/// A domain in A-labels and lower case. A domain without an A-label form is only converted to lower case.
 pub(crate) fn ascii_domain(domain: &str) -> String {
     idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase())
 }
 
-/// A domain in Unicode, as entries of the suppression list were kept before they became A-labels.
+/// A domain in Unicode, the form of suppression list entries of versions before A-labels.
 pub(crate) fn unicode_domain(domain: &str) -> String {
     idna::domain_to_unicode(domain).0
 }
 
-/// The SHA-256 of an address in its normal form, in hexadecimal digits: how a person is known once the address is not kept.
+/// The SHA-256 of an address in its normal form, in hexadecimal digits: the identifier of a person whose
+/// address is not stored.
 pub fn email_hash(email: &EmailAddress) -> String {
     Person::of(email).hash()
 }

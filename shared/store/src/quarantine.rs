@@ -4,24 +4,24 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::codec::{Columns as _, parsed, without_nul};
-use crate::leads::after_all_beginning_with;
+use crate::leads::upper_bound_of_prefix;
 use crate::{Cursor, Result, Store};
 
-/// A body to keep although it could not be accepted.
+/// A body that could not be accepted, to be quarantined.
 pub struct QuarantineItem<'a> {
-    /// Identifies the body: the same one again only counts up.
+    /// Identifies the body: the same body again only increases a counter.
     pub id: &'a str,
-    /// The reason, machine-readable.
+    /// The error code.
     pub error: &'a str,
-    /// The field that was wrong, where it was one.
+    /// The invalid field, if a single field was.
     pub field: Option<&'a str>,
-    /// The reason for a person.
+    /// The reason in plain text.
     pub message: &'a str,
-    /// What the sender said it was.
+    /// The `Content-Type` header of the request.
     pub content_type: Option<&'a str>,
-    /// The bytes as they came, bounded by the caller.
+    /// The bytes as received; the caller bounds their number.
     pub body: &'a [u8],
-    /// When it came.
+    /// When it was received.
     pub received_at: Timestamp,
 }
 
@@ -30,27 +30,27 @@ pub struct QuarantineItem<'a> {
 pub struct Quarantined {
     /// Identifies the body.
     pub id: String,
-    /// The reason, machine-readable.
+    /// The error code.
     pub error: String,
-    /// The field that was wrong, where it was one.
+    /// The invalid field, if a single field was.
     pub field: Option<String>,
-    /// The reason for a person.
+    /// The reason in plain text.
     pub message: String,
-    /// What the sender said it was.
+    /// The `Content-Type` header of the request.
     pub content_type: Option<String>,
-    /// How often it came.
+    /// How often it was received.
     pub times: i64,
-    /// When it came first.
+    /// When it was first received.
     pub first_at: Timestamp,
-    /// When it came last.
+    /// When it was last received.
     pub last_at: Timestamp,
-    /// The bytes as they came.
+    /// The bytes as received.
     #[serde(skip)]
     pub body: Vec<u8>,
 }
 
 impl Store {
-    /// Keeps a body that could not be accepted.
+    /// Quarantines a body that could not be accepted.
     pub async fn quarantine(&self, item: &QuarantineItem<'_>) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         sqlx::query(
@@ -85,7 +85,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// One body in quarantine, by its id or an unambiguous beginning of it of at least eight characters.
+    /// One body in quarantine, by its id or an unambiguous prefix of at least eight characters.
     pub async fn quarantined_body(&self, id: &str) -> Result<Option<Quarantined>> {
         let id = id.to_ascii_lowercase();
         if id.len() < 8 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -94,44 +94,46 @@ impl Store {
         let rows =
             sqlx::query("SELECT * FROM quarantine WHERE quarantine_id >= $1 AND quarantine_id < $2 LIMIT 2")
                 .bind(&id)
-                .bind(after_all_beginning_with(&id))
+                .bind(upper_bound_of_prefix(&id))
                 .fetch_all(self.database.pool())
                 .await?;
         if let [row] = rows.as_slice() { read(row).map(Some) } else { Ok(None) }
     }
 
-    /// Removes one body from quarantine, by its whole id. False where it was not there.
+    /// Removes one body from quarantine, by its full id. False if it is not in quarantine.
     pub async fn remove_quarantined(&self, id: &str) -> Result<bool> {
-        let gone = sqlx::query("DELETE FROM quarantine WHERE quarantine_id = $1")
+        let deleted = sqlx::query("DELETE FROM quarantine WHERE quarantine_id = $1")
             .bind(id)
             .execute(self.database.pool())
             .await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(deleted.rows_affected() > 0)
     }
 
-    /// Removes the bodies that last came before a time, and of the others all but the newest `keep`. Says how many.
+    /// Removes the bodies last received before a time, and all but the newest `keep` of the others. Returns
+    /// the number removed.
     ///
-    /// Nobody may be able to fill the disk with bodies that are no leads, and what is in them may be personal.
+    /// The bounds keep senders from filling the disk with invalid bodies, and limit the retention of personal
+    /// data in them.
     pub async fn prune_quarantine(&self, before: Timestamp, keep: u32) -> Result<u64> {
-        let old = sqlx::query("DELETE FROM quarantine WHERE last_at < $1")
+        let expired = sqlx::query("DELETE FROM quarantine WHERE last_at < $1")
             .bind(database::to_millis(before))
             .execute(self.database.pool())
             .await?
             .rows_affected();
-        let first_too_many = sqlx::query(
+        let first_excess = sqlx::query(
             "SELECT last_at, quarantine_id FROM quarantine ORDER BY last_at DESC, quarantine_id DESC LIMIT 1 OFFSET $1",
         )
         .bind(i64::from(keep))
         .fetch_optional(self.database.pool())
         .await?;
-        let Some(row) = first_too_many else { return Ok(old) };
-        let too_many = sqlx::query("DELETE FROM quarantine WHERE (last_at, quarantine_id) <= ($1, $2)")
+        let Some(row) = first_excess else { return Ok(expired) };
+        let excess = sqlx::query("DELETE FROM quarantine WHERE (last_at, quarantine_id) <= ($1, $2)")
             .bind(row.number("last_at")?)
             .bind(row.text("quarantine_id")?)
             .execute(self.database.pool())
             .await?
             .rows_affected();
-        Ok(old + too_many)
+        Ok(expired + excess)
     }
 }
 

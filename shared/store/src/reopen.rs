@@ -13,12 +13,12 @@ use crate::work::set_status;
 use crate::{Cursor, Result, Store, unenriched};
 
 impl Store {
-    /// Puts a lead's newest delivery up for work again, and returns the event to send. `rejudge` starts a new round of
-    /// judgement, for which enrichment is asked again where it could not answer; without it the work goes on from what is
-    /// stored. None where there is no such lead.
+    /// Reopens a lead's newest delivery, and returns the event to send; none if there is no such lead.
+    /// `rejudge` starts a new round of judgement, which requests enrichment again if no provider could
+    /// answer; without it, work continues from the saved results.
     ///
-    /// A delivery that is open already stays as it is: sending its event again is harmless. A dead letter of it is
-    /// forgotten; should it fail again, there will be another.
+    /// A delivery that is already open stays unchanged: sending its event again is harmless. Deletes the
+    /// delivery's dead letter; another failure makes a new one.
     pub async fn reopen(&self, lead: &LeadId, rejudge: bool, reason: &str) -> Result<Option<LeadEvent>> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
@@ -45,8 +45,8 @@ impl Store {
         Ok(Some(event))
     }
 
-    /// Puts a delivery up for work again that was given up, where it is still its lead's newest: for somebody who has put its
-    /// message back into the queue. False where there is nothing to put up again.
+    /// Reopens a dead-lettered delivery whose message was put back into the queue by hand, if it is still its
+    /// lead's newest. False if there is nothing to reopen.
     pub async fn reopen_given_up(&self, event: &LeadEvent, reason: &str) -> Result<bool> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
@@ -66,12 +66,13 @@ impl Store {
         Ok(is_reopened)
     }
 
-    /// Leads that were judged without an AI, oldest first: to be judged again. After each judgement that nobody could make a
-    /// lead rests: for `rest` after the first, four times as long after the second, nine times after the third, and so on.
+    /// Leads that were judged without an AI and are due for rescoring, oldest first. The wait grows with each
+    /// judgement that the AI could not make: `rest` after the first, four times as long after the second,
+    /// nine times after the third, and so on.
     pub async fn fallback_leads(&self, now: Timestamp, rest: Duration, limit: u32) -> Result<Vec<LeadId>> {
         let rest = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
-        // The statuses are told by what they are not: SQLite would otherwise go through every synced lead to find the few
-        // that are flagged, instead of through the index of those.
+        // The statuses are excluded rather than listed: otherwise SQLite would search all synced leads for
+        // the few that are flagged, instead of the index of flagged leads.
         let rows = sqlx::query(
             "SELECT lead_id FROM lead WHERE fallback = 1 AND updated_at < $1 - $2 \
              AND status NOT IN ('queued', 'processing', 'retrying', 'permanently_failed', 'dismissed', \
@@ -88,16 +89,16 @@ impl Store {
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
-    /// Deliveries that are still open although they were received before a time, oldest first, `limit` of them from behind
-    /// the place `after` on: where the queue does not have them any more, sending them again is what keeps them from being
-    /// lost; where it does, it is a duplicate.
+    /// Up to `limit` deliveries received before a time that are still open, oldest first, starting after
+    /// `after`. Sending one again keeps it from being lost if the queue lost its message, and is a duplicate
+    /// otherwise.
     pub async fn open_deliveries(
         &self,
         after: Option<&Cursor>,
         before: Timestamp,
         limit: u32,
     ) -> Result<Vec<LeadEvent>> {
-        let (at, id) = after.map_or((i64::MIN, ""), Cursor::place);
+        let (at, id) = after.map_or((i64::MIN, ""), Cursor::position);
         let rows = sqlx::query(
             "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery \
              WHERE state = 'open' AND (received_at, delivery_id) > ($1, $2) AND received_at < $3 \
@@ -113,9 +114,12 @@ impl Store {
     }
 }
 
-/// Puts a lead's newest delivery up for work again that failed for good and was posted once more. `posted_at`: by the clock of
-/// who took the post in, where that is not this transaction; a message that was only delivered twice was posted before the
-/// failure, and opens nothing. False where there is nothing to put up again.
+/// Reopens a lead's newest delivery if it was dead-lettered and posted again. False if there is nothing to
+/// reopen.
+///
+/// `posted_at` is the time of the post by the clock of the process that accepted it, or none if this
+/// transaction accepts it. A message that was merely delivered twice was posted before the failure, and
+/// reopens nothing.
 pub(crate) async fn reopen_posted_again(
     connection: &mut Connection,
     lead: &LeadId,
@@ -139,7 +143,8 @@ pub(crate) async fn reopen_posted_again(
     Ok(is_reopened)
 }
 
-/// What goes with opening a delivery again.
+/// The changes that accompany every reopening: deletes the dead letter, sets the status, and writes the audit
+/// event.
 pub(crate) async fn note_reopened(
     connection: &mut Connection,
     lead: &LeadId,
@@ -154,7 +159,7 @@ pub(crate) async fn note_reopened(
     audit::append(connection, lead, Some(delivery), now, AuditKind::Reopened, &detail).await
 }
 
-/// The event of a delivery that is there.
+/// The event of a stored delivery.
 pub(crate) async fn event_of_delivery(
     connection: &mut Connection,
     delivery: &DeliveryId,
@@ -168,7 +173,7 @@ pub(crate) async fn event_of_delivery(
     event_of(&row)
 }
 
-/// How a delivery arrived; rows of versions before the column are known by their content.
+/// The arrival of a delivery; rows of versions before that column are identified by their content.
 fn arrival_of(row: &AnyRow) -> Result<Arrival> {
     match row.optional_text("arrival")? {
         None => Ok(Arrival::Content),
@@ -185,6 +190,6 @@ pub(crate) fn event_of(row: &AnyRow) -> Result<LeadEvent> {
         arrival: arrival_of(row)?,
         lead: row.json("content")?,
         notes: Vec::new(), // in the audit trail since the delivery was accepted
-        traceparent: None, // not stored: what is begun again is a trace of its own
+        traceparent: None, // not stored: reopened work is a new trace
     })
 }

@@ -10,23 +10,24 @@ use crate::reopen::event_of_delivery;
 use crate::work::set_status;
 use crate::{Result, Store, Work, unenriched};
 
-/// What a person decides about a held lead.
+/// A reviewer's decision about a held lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes to the CRM, without anything from its analysis.
+    /// Write it to the CRM, without any result of its analysis.
     Approve,
-    /// It is judged again.
+    /// Judge it again.
     Rejudge,
-    /// Nothing is done with it.
+    /// Do nothing with it.
     Dismiss,
 }
 
-/// What became of a decision.
+/// The outcome of a decision.
 #[derive(Debug)]
 pub enum Reviewed {
-    /// It holds. With the event to send, where there is something to be done.
+    /// The decision is saved. With the event to send, if work follows from it.
     Done(Option<LeadEvent>),
-    /// The same had been decided before; nothing has changed. With the event, for whoever died before sending it.
+    /// The same decision was made before; nothing has changed. With the event, in case the earlier caller
+    /// died before sending it.
     Before(Option<LeadEvent>),
     /// The lead is not held.
     NotHeld(LeadStatus),
@@ -34,17 +35,17 @@ pub enum Reviewed {
     Missing,
 }
 
-/// What was decided about a held lead.
+/// A saved decision about a held lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReviewDecision {
     /// `approved`, `rejudged` or `dismissed`.
     pub decision: String,
-    /// Who decided.
+    /// The reviewer.
     pub by: String,
-    /// Why, where they said so.
+    /// The reviewer's reason, if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When.
+    /// When it was made.
     pub at: Timestamp,
 }
 
@@ -67,7 +68,8 @@ impl Verdict {
 }
 
 impl Store {
-    /// Decides about a held lead, once: the same decision again changes nothing, and a lead that is not held is left alone.
+    /// Decides about a held lead, once: repeating the decision changes nothing, and a lead that is not held
+    /// stays unchanged.
     pub async fn review(
         &self,
         lead: &LeadId,
@@ -88,7 +90,8 @@ impl Store {
         let status = parsed("status", LeadStatus::parse(&row.text("status")?))?;
         let (delivery, round): (DeliveryId, i64) = (row.id("delivery_id")?, row.number("round")?);
         if status != LeadStatus::Held {
-            // A new judgement has a round of its own; what asked for it stands at the one before.
+            // A new judgement increments the round; the decision that requested it is saved under the round
+            // before.
             let decided_at = if verdict == Verdict::Rejudge { round - 1 } else { round };
             let before = decision(&mut transaction, &delivery, decided_at).await?;
             return Ok(if before.as_deref() == Some(verdict.as_str()) {
@@ -140,14 +143,14 @@ impl Store {
         Ok(Reviewed::Done(event))
     }
 
-    /// Whether a person has let this judgement of a delivery go to the CRM.
+    /// Whether a reviewer has approved writing this judgement of a delivery to the CRM.
     pub async fn is_approved(&self, work: &Work) -> Result<bool> {
         let mut connection = self.database.pool().acquire().await?;
         let decision = decision(&mut connection, &work.delivery_id, work.round).await?;
         Ok(decision.as_deref() == Some(Verdict::Approve.as_str()))
     }
 
-    /// What people decided about a lead, oldest first; at most 100.
+    /// The decisions about a lead, oldest first; at most 100.
     pub async fn review_decisions(&self, lead: &LeadId) -> Result<Vec<ReviewDecision>> {
         let rows = sqlx::query(
             "SELECT decision, decided_by, reason, decided_at FROM review_decision WHERE lead_id = $1 \

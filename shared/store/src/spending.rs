@@ -36,7 +36,7 @@ impl Spending for Store {
 impl Store {
     async fn hold_amount(&self, dependency: &Dependency, day: Day, amount: i64, limit: i64) -> Result<Taken> {
         let mut transaction = self.database.begin().await?;
-        // The row is there after this, and locked: what is read below stays true until the end.
+        // Creates and locks the row: the amounts read below stay valid until the transaction ends.
         let row = sqlx::query(
             "INSERT INTO spending (dependency, day, held, spent) VALUES ($1, $2, 0, 0) \
              ON CONFLICT (dependency, day) DO UPDATE SET held = spending.held RETURNING held, spent",
@@ -62,7 +62,8 @@ impl Store {
         Ok(Taken::Held)
     }
 
-    /// What a dependency has cost on a day, and what calls under way may cost on top, in millionths of a US dollar.
+    /// The cost of a dependency on a day, and the maximum cost of its calls in progress, in millionths of a
+    /// US dollar.
     pub async fn spent_in(&self, dependency: &Dependency, day: Day) -> Result<(u64, u64)> {
         let row = sqlx::query("SELECT held, spent FROM spending WHERE dependency = $1 AND day = $2")
             .bind(dependency.as_str())

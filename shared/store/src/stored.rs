@@ -5,45 +5,45 @@ use sqlx::any::AnyRow;
 use crate::codec::{Columns as _, from_json};
 use crate::{AnalysisRecord, Result, Store};
 
-/// How many rows are read at a time: each may hold some hundred kilobytes.
+/// Rows read at a time: each may hold some hundred kilobytes.
 const PAGE: i64 = 100;
 
-/// A judgement with what it was made from, as it lies in the database.
+/// A stored judgement with its inputs.
 #[derive(Debug)]
 pub struct StoredAnalysis {
     /// [`AnalysisRecord::analysis_id`].
     pub analysis_id: String,
     /// The lead that was judged.
     pub lead_id: LeadId,
-    /// The judgement; an error where the row cannot be read any more.
+    /// The judgement; an error if the row cannot be read any more.
     pub analysis: Result<AnalysisRecord>,
-    /// The verdict, byte for byte as it was written.
+    /// The verdict, byte for byte as stored.
     pub verdict: String,
-    /// The content of the delivery that was judged, and what enrichment had found for it.
+    /// The content of the judged delivery, and its enrichment result.
     pub basis: Result<Basis>,
 }
 
-/// What a judgement was made from.
+/// The inputs of a judgement.
 #[derive(Debug)]
 pub struct Basis {
     /// The content of the delivery.
     pub content: Lead,
-    /// What enrichment found for this very delivery, as JSON.
+    /// The enrichment result of this delivery, as JSON.
     pub enrichment: serde_json::Value,
 }
 
-/// Which judgements to go through. Those of the synthetic lead are never among them.
+/// The judgements to read. Those of the synthetic lead are always excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Every one there is, those of overtaken deliveries and of earlier rounds included.
+    /// All judgements, including those of superseded deliveries and of earlier rounds.
     Every,
-    /// Those in force: one for each lead that has been judged.
+    /// The judgements in force: one for each lead that has been judged.
     InForce,
 }
 
-/// Goes through stored judgements page by page, in a stable order: at any time it holds one page.
+/// Reads stored judgements page by page, in a stable order, with one page in memory at any time.
 ///
-/// The order is that of the ids, which are hashes: the first so many are a fair sample, and always the same one.
+/// The order is that of the ids, which are hashes: the first N are a fair sample, and always the same one.
 pub struct StoredAnalyses<'a> {
     store: &'a Store,
     scope: Scope,
@@ -52,7 +52,7 @@ pub struct StoredAnalyses<'a> {
 }
 
 impl Store {
-    /// Goes through the judgements made at or after a time, or through all.
+    /// Reads the judgements made at or after a time, or all of them.
     pub fn stored_analyses(&self, scope: Scope, since: Option<Timestamp>) -> StoredAnalyses<'_> {
         let since = since.map_or(i64::MIN, database::to_millis);
         StoredAnalyses { store: self, scope, since, after: String::new() }
@@ -60,7 +60,7 @@ impl Store {
 }
 
 impl StoredAnalyses<'_> {
-    /// How many there are in all.
+    /// The total number of judgements.
     pub async fn count(&self) -> Result<u64> {
         let sql = match self.scope {
             Scope::Every => {
@@ -123,7 +123,7 @@ impl StoredAnalysis {
 
 impl Basis {
     fn read(row: &AnyRow) -> Result<Self> {
-        // A delivery that is gone, or that was judged without being enriched, reads as null.
+        // A delivery that no longer exists, or that was judged without enrichment, reads as null.
         let text = |column| row.optional_text(column).map(|text| text.unwrap_or_else(|| "null".to_owned()));
         Ok(Self {
             content: from_json("content", &text("content")?)?,
@@ -132,17 +132,17 @@ impl Basis {
     }
 }
 
-/// What the judgements of one model have cost, so far as they are stored.
+/// The total cost of one model's stored judgements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// How many judgements.
+    /// The number of judgements.
     pub judgements: u64,
-    /// All their cost, in millionths of a US dollar.
+    /// Their total cost, in millionths of a US dollar.
     pub cost_microusd: u64,
 }
 
 impl Store {
-    /// What a model has cost so far. Judgements that nobody answered do not count.
+    /// The total cost of a model so far, without judgements by the fallback.
     pub async fn spent_on(&self, provider: &str, model: &str) -> Result<Spent> {
         let row = sqlx::query(
             "SELECT COUNT(*) AS judgements, CAST(COALESCE(SUM(cost_microusd), 0) AS BIGINT) AS cost \

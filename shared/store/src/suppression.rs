@@ -8,25 +8,25 @@ use crate::codec::{Columns as _, parsed, without_nul};
 use crate::person::{Person, ascii_domain, unicode_domain};
 use crate::{Cursor, Result, Store};
 
-/// An entry that keeps persons out of enrichment, analysis and the CRM: one address, or everyone of a domain and of the
-/// domains below it. An address without a tag stands for itself with every tag.
+/// An address or a domain that is excluded from enrichment, analysis and the CRM. A domain covers all
+/// addresses at it and at its subdomains. An address without a tag covers the address with any tag.
 ///
-/// Of an address only the SHA-256 is kept. Its `Debug` hides it.
+/// Only the SHA-256 of an address is stored, and `Debug` shows no more.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Suppressed {
     /// One address.
     Address(EmailAddress),
-    /// A domain such as `example.com`. It is kept in A-labels.
+    /// A domain such as `example.com`. Stored in A-labels.
     Domain(String),
 }
 
-/// What an entry stands for.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressionKind {
     /// One address.
     Address,
-    /// Everybody of a domain.
+    /// All addresses of a domain and its subdomains.
     Domain,
 }
 
@@ -35,32 +35,32 @@ pub enum SuppressionKind {
 pub struct Suppression {
     /// A domain, or the SHA-256 of an address.
     pub entry: String,
-    /// Which of the two.
+    /// The kind of entry.
     pub kind: SuppressionKind,
-    /// Why, in the words of who added it.
+    /// The reason given for adding it.
     pub reason: String,
-    /// Who added it.
+    /// The person entry added it.
     pub added_by: String,
-    /// When.
+    /// When it was added.
     pub added_at: Timestamp,
-    /// Who took it off the list, why and when. None while it is on the list.
+    /// The removal from the list; none while the entry is on it.
     #[serde(flatten)]
     pub removal: Option<Removal>,
 }
 
-/// The end of an entry of the suppression list.
+/// The removal of an entry from the suppression list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Removal {
-    /// Who took it off the list.
+    /// The person entry removed it.
     pub removed_by: String,
-    /// Why, in their words.
+    /// The reason given for removing it.
     pub removed_because: String,
-    /// When.
+    /// When it was removed.
     pub removed_at: Timestamp,
 }
 
 impl SuppressionKind {
-    /// The word in the database and in answers.
+    /// The value in the database and in API responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Address => "address",
@@ -74,19 +74,19 @@ impl SuppressionKind {
 }
 
 impl Suppressed {
-    /// Reads an address, or a domain with or without an `@` before it. None where the text is neither.
+    /// Parses an address, or a domain with or without a leading `@`. None if the text is neither.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(address) = EmailAddress::parse(text) {
             return Some(Self::Address(address));
         }
-        // A domain is sound where an address at it is.
+        // A domain is valid if an address at it is.
         let domain = text.strip_prefix('@').unwrap_or(text);
         let address = EmailAddress::parse(&format!("a@{domain}")).ok()?;
         Some(Self::Domain(address.domain().to_owned()))
     }
 
-    /// Which of the two it is.
+    /// Its kind.
     pub fn kind(&self) -> SuppressionKind {
         match self {
             Self::Address(_) => SuppressionKind::Address,
@@ -94,7 +94,7 @@ impl Suppressed {
         }
     }
 
-    /// As it is kept.
+    /// The value stored in the list: the hash of the address, or the domain.
     pub fn entry(&self) -> String {
         match self {
             Self::Address(address) => Person::of(address).hash(),
@@ -110,15 +110,15 @@ impl std::fmt::Debug for Suppressed {
 }
 
 impl Store {
-    /// Adds to the list; false where it was on it already, and stays as it was.
-    pub async fn suppress(&self, who: &Suppressed, reason: &str, by: &str) -> Result<bool> {
+    /// Adds an entry to the list. False if it is already on the list; it then stays unchanged.
+    pub async fn suppress(&self, entry: &Suppressed, reason: &str, by: &str) -> Result<bool> {
         let mut transaction = self.database.begin().await?;
         let added = sqlx::query(
             "INSERT INTO suppression (entry, kind, reason, added_by, added_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (entry) DO NOTHING",
         )
-        .bind(who.entry())
-        .bind(who.kind().as_str())
+        .bind(entry.entry())
+        .bind(entry.kind().as_str())
         .bind(without_nul(reason))
         .bind(without_nul(by))
         .bind(self.now_millis())
@@ -128,8 +128,8 @@ impl Store {
         Ok(added.rows_affected() == 1)
     }
 
-    /// Takes an entry off the list, by the domain or the hash of the address; false where it was not on it. That it was on
-    /// the list is kept, with who took it off, why and when.
+    /// Removes an entry from the list, by the domain or the hash of the address. False if it is not on the
+    /// list. The removed entry is saved together with the person entry removed it, the reason and the time.
     pub async fn unsuppress(&self, entry: &str, reason: &str, by: &str) -> Result<bool> {
         let (entry, now) = (without_nul(entry), self.now_millis());
         // Entries of older versions are in Unicode.
@@ -171,8 +171,8 @@ impl Store {
         rows.iter().map(|row| read(row, None)).collect()
     }
 
-    /// The newest `limit` entries taken off the list before a cursor, the last removed first. The cursor counts from the
-    /// removal.
+    /// The newest `limit` removed entries before a cursor, the last removed first. The cursor refers to the
+    /// time of removal.
     pub async fn removed_suppressions(
         &self,
         before: Option<&Cursor>,
@@ -200,7 +200,8 @@ impl Store {
             .collect()
     }
 
-    /// Whether a person is on the list, and by what: their address, their domain, or one above it.
+    /// The kind of entry that matches an address, its domain or a parent domain; none if it is not
+    /// suppressed.
     pub async fn suppressed(&self, email: &EmailAddress) -> Result<Option<SuppressionKind>> {
         let mut connection = self.database.pool().acquire().await?;
         suppressed_in(&mut connection, email).await
@@ -223,8 +224,8 @@ pub(crate) async fn suppressed_in(
     Ok(None)
 }
 
-/// Every entry that would suppress an address: its hashes, its domain and those above it, in A-labels and, as older versions
-/// kept them, in Unicode.
+/// Every entry that would suppress an address: its hashes, and its domain and parent domains, in A-labels
+/// and, as in entries of older versions, in Unicode.
 fn entries_for(email: &EmailAddress) -> Vec<String> {
     let person = Person::of(email);
     let mut entries = Vec::from(person.hashes());

@@ -1,5 +1,5 @@
-//! The history of the synthetic lead ([`LeadId::is_synthetic`]), which is posted every few minutes for ever: only its newest
-//! delivery is kept.
+//! The history of the synthetic lead ([`LeadId::is_synthetic`]). It is posted every few minutes without end,
+//! so only its newest delivery is kept.
 
 use database::Connection;
 use lead::{DeliveryId, LeadId};
@@ -7,10 +7,11 @@ use sqlx::AssertSqlSafe;
 
 use crate::Result;
 
-/// The tables with rows of single deliveries. Those of the CRM are not among them, since the guard refuses every plan.
+/// The tables with rows of single deliveries. Those of the CRM are not among them, because the guard refuses
+/// every plan of the synthetic lead.
 const TABLES: [&str; 5] = ["analysis", "audit_event", "webhook_receipt", "review_decision", "delivery"];
 
-/// Deletes what is kept of the lead's other deliveries, in whatever state: the newest one replaces them.
+/// Deletes the rows of the lead's other deliveries, in any state: the newest one replaces them.
 pub(crate) async fn keep_only(
     connection: &mut Connection,
     lead: &LeadId,

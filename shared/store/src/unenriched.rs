@@ -8,30 +8,33 @@ use crate::codec::{Columns as _, parsed, to_json};
 use crate::reopen::{event_of_delivery, note_reopened};
 use crate::{Result, Store};
 
-/// How often enrichment is asked again for one delivery. With the waits between, for some 21 hours.
+/// The number of repeated enrichment requests for one delivery. With the waits between them they span some 21
+/// hours.
 pub const MAX_ENRICH_TRIES: i64 = 8;
 
-/// The wait before the first time, in milliseconds; the second is 8 times as long, the third 27 times, and so on.
+/// The wait before the first repeated request, in milliseconds; before the second it is 8 times as long,
+/// before the third 27 times, and so on.
 const FIRST_WAIT_MS: i64 = 60_000;
 
-/// In the column `unenriched`: no provider could answer.
+/// Value of the column `unenriched`: no provider could answer.
 pub(crate) const MISSING: i64 = 1;
 
-/// The same, and it is asked for again with the next judgement.
-pub(crate) const ASK_AGAIN: i64 = 2;
+/// Value of the column `unenriched`: no provider could answer, and the next judgement requests enrichment
+/// again.
+pub(crate) const REQUEST_AGAIN: i64 = 2;
 
 /// A lead that was judged while no enrichment provider could answer.
 #[derive(Debug)]
 pub struct Unenriched {
-    /// Which lead.
+    /// The lead.
     pub lead_id: LeadId,
-    /// Which delivery of it.
+    /// Its delivery.
     pub delivery_id: DeliveryId,
     /// Its content.
     pub lead: Lead,
 }
 
-/// Has a delivery that has just ended asked about again, where no provider could answer.
+/// Schedules a repeated enrichment request for a delivery that has just ended, if no provider could answer.
 pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
     let scheduled = sqlx::query(
         "UPDATE delivery SET enrich_again_at = $2 + $3 * (1 + enrich_tries) * (1 + enrich_tries) * (1 + enrich_tries) \
@@ -49,7 +52,7 @@ pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId,
     Ok(())
 }
 
-/// Stops asking about a delivery.
+/// Cancels the repeated enrichment request for a delivery.
 pub(crate) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
     sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1")
         .bind(delivery.as_str())
@@ -58,8 +61,8 @@ pub(crate) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -
     note_on_lead(connection, delivery).await
 }
 
-/// Keeps on the lead of a delivery whether enrichment is asked about it again, for lists. Called after every change of
-/// `enrich_again_at`; newer content of a lead clears it by itself.
+/// Copies to the lead whether its delivery awaits a repeated enrichment request, for lists of leads. Called
+/// after every change of `enrich_again_at`; newer content of a lead clears the flag separately.
 pub(crate) async fn note_on_lead(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
     sqlx::query(
         "UPDATE lead SET awaits_enrichment = \
@@ -73,8 +76,8 @@ pub(crate) async fn note_on_lead(connection: &mut Connection, delivery: &Deliver
 }
 
 impl Store {
-    /// The next lead to ask enrichment about again, the one that is due longest; none where none is due. Deliveries that
-    /// newer content has overtaken, and leads that nothing is written for any more, are dropped on the way.
+    /// The lead whose repeated enrichment request is due longest; none if none is due. Cancels the requests
+    /// of superseded deliveries and of leads that are no longer written to the CRM.
     pub async fn next_unenriched(&self) -> Result<Option<Unenriched>> {
         loop {
             let row = sqlx::query(
@@ -98,7 +101,8 @@ impl Store {
         }
     }
 
-    /// Keeps that no provider could answer again: the delivery waits longer, or is not asked about any more.
+    /// Records that again no provider could answer: schedules the next request after a longer wait, or ends
+    /// them.
     pub async fn still_unenriched(&self, found: &Unenriched) -> Result<()> {
         let delivery = &found.delivery_id;
         let mut transaction = self.begin_on(&found.lead_id).await?;
@@ -114,8 +118,8 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Keeps what enrichment said after all, and puts the delivery up for judgement again. Returns the event to send; none
-    /// where it was overtaken or taken up meanwhile.
+    /// Saves an enrichment result that arrived late, and reopens the delivery for a new judgement. Returns
+    /// the event to send; none if the delivery was superseded or reopened meanwhile.
     pub async fn reopen_enriched(
         &self,
         found: &Unenriched,

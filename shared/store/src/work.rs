@@ -16,82 +16,85 @@ use crate::reopen::{event_of_delivery, reopen_posted_again};
 use crate::{AnalysisRecord, Attempts, CrmFacts, Result, Store, SuppressionKind};
 use crate::{attempts, parking, unenriched};
 
-/// What a worker finds when it takes a delivery.
+/// The state in which a worker finds a delivery.
 #[derive(Debug)]
 pub enum Begun {
-    /// There is work to do, from where the last attempt stopped.
+    /// There is work to do, from the point at which the last attempt stopped.
     Work(Box<Work>),
-    /// It was given up before, for this reason, and nobody has asked for it since.
+    /// The delivery was dead-lettered for this reason, and has not been reopened since.
     GivenUp(Failure),
-    /// Nothing is left to do: it was finished before, or overtaken by a newer one.
+    /// Nothing is left to do: the delivery is finished, a newer one has superseded it, or its person was
+    /// erased.
     Nothing,
 }
 
-/// A delivery being worked on, with what earlier attempts found out.
+/// A delivery being worked on, with the results of earlier attempts.
 #[derive(Debug)]
 pub struct Work {
-    /// Which lead.
+    /// The lead.
     pub lead_id: LeadId,
-    /// Which delivery of it.
+    /// Its delivery.
     pub delivery_id: DeliveryId,
-    /// Its place among the lead's contents, from 1.
+    /// The number of this content among the lead's contents, from 1.
     pub revision: i64,
-    /// The judgement this is, from 1.
+    /// The number of this judgement of the delivery, from 1.
     pub round: i64,
     /// The content.
     pub lead: Lead,
-    /// What enrichment found, once it has run.
+    /// The enrichment result, once enrichment has run.
     pub enrichment: Option<Value>,
-    /// Whether that says `unavailable` and is to be asked for again before this judgement.
+    /// Whether the enrichment result is `unavailable` and must be requested again before this judgement.
     pub enrich_again: bool,
-    /// What the CRM knew before this round's judgement, once it was asked.
+    /// The CRM facts read for this round's judgement, once they were read.
     pub crm_facts: Option<CrmFacts>,
-    /// When an operator promoted it: it is written also while the CRM is only shadowed, unless the CRM was held since.
+    /// When an operator promoted the delivery: it is written even while the CRM is only shadowed, unless the
+    /// CRM was put on hold since.
     pub promoted_at: Option<Timestamp>,
     /// This round's analysis, once it has run.
     pub analysis: Option<AnalysisRecord>,
-    /// How often it has failed, by stage.
+    /// How often work on the delivery has failed, by stage.
     pub attempts: Attempts,
 }
 
-/// How a delivery ended well.
+/// The successful end of a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finish {
     /// Written to the CRM.
     Synced {
-        /// Which CRM.
+        /// The CRM.
         provider: &'static str,
-        /// The record.
+        /// The record's id in the CRM.
         record_id: String,
     },
-    /// Held for a person.
+    /// Held for review.
     Held,
-    /// Its plan for the CRM is kept, and not carried out.
+    /// The plan for the CRM is saved and not carried out.
     Planned {
-        /// Which CRM.
+        /// The CRM.
         provider: &'static str,
         /// The version of the mapping.
         mapping_version: String,
-        /// What it would have done.
+        /// The effects that the plan would have had.
         preview: Preview,
     },
     /// Not written: it is the synthetic lead.
     Synthetic,
     /// Not written: the person is on the suppression list.
     Suppressed {
-        /// By what they are on it.
+        /// The kind of entry that matches the person.
         by: SuppressionKind,
     },
 }
 
 impl Store {
-    /// Takes a delivery to work on: accepts it where that has not happened yet, and marks the lead.
+    /// Begins work on a delivery: accepts it unless that has already happened, and sets the lead's status.
     pub async fn begin_work(&self, event: &LeadEvent, attempt: u32) -> Result<Begun> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
         let delivery = self.resolve(&mut transaction, event).await?;
         let mut row = self.open_row(&mut transaction, &event.lead_id, &delivery).await?;
-        // A post under the id of an earlier one, which a webhook-id or the content gives. Others were seen by `resolve`.
+        // A repeated post with the id of an earlier delivery, taken from its `webhook-id` or its content.
+        // `resolve` has handled the other repeats.
         if row.is_none()
             && event.arrival != Arrival::Time
             && delivery == event.delivery_id()
@@ -101,18 +104,18 @@ impl Store {
             row = self.open_row(&mut transaction, &event.lead_id, &delivery).await?;
         }
         let Some(row) = row else {
-            // A repetition of what was given up is not given up once more.
-            let given_up = if delivery == event.delivery_id() {
-                why_given_up(&mut transaction, &delivery).await?
+            // A message that repeats a dead-lettered delivery is not dead-lettered once more.
+            let dead_lettered = if delivery == event.delivery_id() {
+                dead_letter_reason(&mut transaction, &delivery).await?
             } else {
                 None
             };
             transaction.commit().await?;
-            return Ok(given_up.map_or(Begun::Nothing, Begun::GivenUp));
+            return Ok(dead_lettered.map_or(Begun::Nothing, Begun::GivenUp));
         };
         set_status(&mut transaction, &event.lead_id, &delivery, LeadStatus::Processing, None, now).await?;
         let failure: Option<Failure> = row.optional_json("failure")?;
-        // What waits for room in a limit is begun again and again: the trail has the first time.
+        // A lead that waits for a rate limit begins again and again; only the first time is audited.
         if !failure.is_some_and(|failure| failure.is_full_limit()) {
             let detail = json!({ "attempt": attempt, "round": row.number("round")? });
             let lead = &event.lead_id;
@@ -121,7 +124,7 @@ impl Store {
         let lead = if row.text("content_hash")? == event.content_hash.as_str() {
             event.lead.clone()
         } else {
-            // A signed webhook that was sent again with other content: the first one counts.
+            // A signed webhook that was resent with other content: the first content counts.
             event_of_delivery(&mut transaction, &delivery).await?.lead
         };
         let mut work = Work {
@@ -131,7 +134,7 @@ impl Store {
             round: row.number("round")?,
             lead,
             enrichment: row.optional_json("enrichment")?,
-            enrich_again: row.number("unenriched")? == unenriched::ASK_AGAIN,
+            enrich_again: row.number("unenriched")? == unenriched::REQUEST_AGAIN,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
             promoted_at: promoted_at(&row)?,
             attempts: Attempts::read(&row)?,
@@ -142,8 +145,9 @@ impl Store {
         Ok(Begun::Work(Box::new(work)))
     }
 
-    /// Keeps what enrichment found, and returns what is kept: once there, it is not replaced, since every later step
-    /// rests on it. Only where no provider could answer, it is replaced by what they say when they are asked again.
+    /// Saves the enrichment result of a delivery, and returns the saved one. The first result is final,
+    /// because all later steps build on it; only an `unavailable` result is replaced when the providers are
+    /// queried again.
     pub async fn save_enrichment<T: Serialize + DeserializeOwned>(
         &self,
         work: &Work,
@@ -153,8 +157,8 @@ impl Store {
         self.keep_enrichment(work, enrichment, 0, detail).await
     }
 
-    /// [`save_enrichment`](Self::save_enrichment), of an enrichment that no provider could answer: once the delivery is done,
-    /// it is asked for again.
+    /// Like [`save_enrichment`](Self::save_enrichment), for a result without an answer from any provider:
+    /// enrichment is requested again after the delivery is done.
     pub async fn save_missing_enrichment<T: Serialize + DeserializeOwned>(
         &self,
         work: &Work,
@@ -177,7 +181,7 @@ impl Store {
             .bind(work.delivery_id.as_str())
             .fetch_one(&mut *transaction)
             .await?;
-        if before.number("unenriched")? != unenriched::ASK_AGAIN
+        if before.number("unenriched")? != unenriched::REQUEST_AGAIN
             && let Some(kept) = before.optional_json("enrichment")?
         {
             return Ok(kept);
@@ -194,7 +198,7 @@ impl Store {
         Ok(enrichment)
     }
 
-    /// Ends a delivery well; `effects` go into the audit trail. Ending it twice changes nothing.
+    /// Ends a delivery successfully; `effects` go into the audit trail. Idempotent.
     pub async fn finish(&self, work: &Work, finish: &Finish, effects: &Value) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
@@ -239,9 +243,12 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Keeps that an attempt failed and another follows, and counts it at its stage unless it is a deferral; `deferred` says
-    /// that it did not count against the lead. That a limit is full is kept once an hour. Of a delivery that is not open any
-    /// more nothing is kept: another worker had the message too, and has settled it. `attempt` is the queue's own count.
+    /// Records a failed attempt that will be retried, and counts it at its stage unless it is a deferral;
+    /// `deferred` states that it did not count against the lead. A full rate limit is audited at most once an
+    /// hour.
+    ///
+    /// Records nothing for a delivery that is no longer open: another worker also received the message, and
+    /// has settled it. `attempt` is the queue's own count.
     pub async fn record_retry(
         &self,
         event: &LeadEvent,
@@ -260,7 +267,9 @@ impl Store {
             let counted = attempts::count(&mut transaction, &delivery, failure).await?;
             let attempt = counted.unwrap_or(i64::from(attempt));
             let lead = &event.lead_id;
-            if !(failure.is_full_limit() && audit::has_said(&mut transaction, lead, now, failure).await?) {
+            if !(failure.is_full_limit()
+                && audit::is_repeated_deferral(&mut transaction, lead, now, failure).await?)
+            {
                 let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
                 audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
             }
@@ -268,8 +277,8 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Closes an open delivery that a worker of another application on the same queue has done. Ending it twice changes
-    /// nothing.
+    /// Closes an open delivery that a worker of another application on the same queue has processed.
+    /// Idempotent.
     pub async fn record_worked_elsewhere(&self, event: &LeadEvent) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
@@ -283,7 +292,8 @@ impl Store {
         transaction.commit().await
     }
 
-    /// The row of a delivery that there is still something to do for. It is closed where a newer one has overtaken it.
+    /// The row of a delivery that still has work to do; none if it is not open. Closes the delivery if a
+    /// newer one has superseded it.
     pub(crate) async fn open_row(
         &self,
         connection: &mut Connection,
@@ -302,8 +312,8 @@ impl Store {
     }
 }
 
-/// Why the newest delivery of a lead was given up; none where it was not.
-async fn why_given_up(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<Failure>> {
+/// The failure that dead-lettered a delivery; none if it was not dead-lettered or is not its lead's newest.
+async fn dead_letter_reason(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<Failure>> {
     let row = sqlx::query(
         "SELECT l.failure FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
          WHERE d.delivery_id = $1 AND d.state = 'failed' AND l.delivery_id = d.delivery_id",
@@ -313,12 +323,13 @@ async fn why_given_up(connection: &mut Connection, delivery: &DeliveryId) -> Res
     .await?;
     let Some(row) = row else { return Ok(None) };
     let failure: Option<Failure> = row.optional_json("failure")?;
-    let failure = failure.unwrap_or_else(|| Failure::permanent("given_up", "it was given up before"));
-    // Whatever it was, there are no attempts left.
+    let failure =
+        failure.unwrap_or_else(|| Failure::permanent("given_up", "the delivery was dead-lettered before"));
+    // Permanent, whatever its class was: no attempts are left.
     Ok(Some(Failure { class: FailureClass::Permanent, ..failure }))
 }
 
-/// Closes an open delivery that a newer one has overtaken.
+/// Closes an open delivery that a newer one has superseded.
 pub(crate) async fn supersede(
     connection: &mut Connection,
     lead: &LeadId,
@@ -345,13 +356,13 @@ async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Res
     .await?)
 }
 
-/// When a delivery was promoted: its column `released`, 0 where it was not.
+/// When a delivery was promoted: its column `released`, which is 0 if it was not.
 pub(crate) fn promoted_at(row: &AnyRow) -> Result<Option<Timestamp>> {
     Ok(Some(row.number("released")?).filter(|at| *at > 0).map(from_millis))
 }
 
-/// Ends an open delivery; false when it was not open any more. A promotion ends with it: it lets one plan pass. Should the
-/// delivery be opened again, all its attempts are before it.
+/// Ends an open delivery; false if it was not open any more. Also ends a promotion, which lets only one plan
+/// through, and resets the attempts, so that a reopened delivery has all of them.
 pub(crate) async fn close(
     connection: &mut Connection,
     delivery: &DeliveryId,
@@ -371,7 +382,7 @@ pub(crate) async fn close(
     Ok(closed.rows_affected() == 1)
 }
 
-/// Sets where the lead stands, as long as this delivery is its newest.
+/// Sets the status of a lead if this delivery is its newest.
 pub(crate) async fn set_status(
     connection: &mut Connection,
     lead: &LeadId,

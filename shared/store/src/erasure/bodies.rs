@@ -8,10 +8,10 @@ use crate::Result;
 use crate::codec::Columns as _;
 use crate::person::Person;
 
-/// Bodies read at a time. One has 256 KiB at most, a third more in base64.
+/// Bodies read at a time. A body has at most 256 KiB, a third more in base64.
 const BATCH: i64 = 20;
 
-/// A table of bodies that nothing but their text ties to a person.
+/// A table of bodies whose only link to a person is their text.
 pub(super) struct Bodies {
     pub(super) table: &'static str,
     page: &'static str,
@@ -37,8 +37,8 @@ pub(super) const BODIES: [Bodies; 2] = [
 ];
 
 impl Bodies {
-    /// The ids of the bodies that mention a person, of those that came at `since` or later. Reads every body: not for a
-    /// transaction that others wait for, unless `since` is recent.
+    /// The ids of the bodies received at `since` or later that mention a person. Reads every body: not for a
+    /// transaction that blocks others, unless `since` is recent.
     pub(super) async fn mentioning(
         &self,
         connection: &mut Connection,
@@ -67,7 +67,7 @@ impl Bodies {
         }
     }
 
-    /// Removes bodies, and says how many there were.
+    /// Removes bodies, and returns the number removed.
     pub(super) async fn remove(&self, connection: &mut Connection, ids: &[String]) -> Result<u64> {
         let mut removed = 0;
         for id in ids {

@@ -9,7 +9,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::Columns as _;
 use crate::{Result, assignment};
 
-/// Counts by place, in the order in which places were first met.
+/// Findings by place, in the order in which places were first added.
 #[derive(Default)]
 pub(super) struct Tally(pub(super) Vec<Found>);
 
@@ -25,7 +25,7 @@ impl Tally {
     }
 }
 
-/// Removes everything of a lead, or with `apply` off counts it and changes nothing.
+/// Removes all rows of a lead, or with `apply` off counts them and changes nothing.
 pub(super) async fn erase_lead(
     connection: &mut Connection,
     lead: &LeadId,
@@ -36,13 +36,13 @@ pub(super) async fn erase_lead(
     found: &mut Tally,
 ) -> Result<()> {
     if apply {
-        // The lead's row comes first, as in every transaction.
+        // The lead's row is locked first, as in every transaction.
         sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
             .bind(lead.as_str())
             .execute(&mut *connection)
             .await?;
     }
-    // What is known by other ids, before the rows that name those go.
+    // Rows with other ids, before the deletion of the rows that map these ids to the lead.
     for (place, condition) in [
         ("sqs_try", "message_key IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)"),
         (
@@ -80,8 +80,8 @@ pub(super) async fn erase_lead(
     Ok(())
 }
 
-/// Removes the rows of a table that a condition on `$1`, the lead's id, names; or only counts them. Table and condition are
-/// constants, or names out of the database's own catalogue.
+/// Removes the rows of a table that match a condition on `$1`, the lead's id; or with `apply` off only counts
+/// them. Table and condition are constants, or names from the database's own catalogue.
 async fn remove(
     connection: &mut Connection,
     table: &str,
@@ -99,8 +99,8 @@ async fn remove(
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// The ledger keeps which effects there were and on which records, under ids that a later lead of the same person does not
-/// meet.
+/// Reduces the ledger to the kinds of effects and the record ids, under action ids that do not collide with
+/// those of a later lead of the same person.
 async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool, now: i64) -> Result<u64> {
     let rows =
         sqlx::query("SELECT action_id, parameters FROM crm_action WHERE lead_id = $1 AND state <> 'erased'")
@@ -155,7 +155,7 @@ fn hashed(text: &str) -> String {
     json!({ "sha256": hex.concat() }).to_string()
 }
 
-/// The records in CRMs of others that were written for a lead.
+/// The records written for a lead in external CRMs, that is, in any but the mock CRM.
 pub(super) async fn records(connection: &mut Connection, lead: &LeadId) -> Result<Vec<ByHand>> {
     let rows = sqlx::query(
         "SELECT DISTINCT provider, kind, record_id FROM crm_action \

@@ -1,4 +1,4 @@
-//! Finding an address in a body that could not be read, however the body spells it.
+//! Search for an address, in any spelling, in a body that could not be parsed.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,14 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::person::{Person, ascii_domain};
 
-/// Escapes may be nested, as JSON in a form field is. Bounds the work for one body.
+/// The maximum depth of nested escapes, such as JSON in a form field. Bounds the work for one body.
 const MAX_NESTING: usize = 4;
 
-/// Whether a body mentions an address that is the person's.
+/// Whether a body mentions an address of the person.
 ///
-/// Percent-encoding, escapes of JSON and HTML, case, Unicode normal forms and both forms of a domain are seen through. The
-/// address has to stand alone: `an@x.io` is not in `susan@x.io`, and not in `an@x.io.example`.
+/// Decodes percent-encoding and the escapes of JSON and HTML, and ignores case, Unicode normal form and the
+/// form of the domain (Unicode or A-labels). The match must be a whole address: `an@x.io` is not in
+/// `susan@x.io`, and not in `an@x.io.example`.
 pub(super) fn mentions(body: &[u8], person: &Person) -> bool {
     let text = text_of(body);
     if mentions_in(&text, person) {
@@ -34,7 +35,7 @@ fn mentions_in(text: &str, person: &Person) -> bool {
     })
 }
 
-/// What a mistyped address has around its `@`.
+/// Characters that a mistyped address has around its `@`.
 fn is_noise(c: char) -> bool {
     c == '@' || c.is_whitespace()
 }
@@ -47,18 +48,18 @@ fn begins_with_domain(text: &str, domain: &str) -> bool {
 
 fn ends_with_local(text: &str, person: &Person) -> bool {
     let local: String = person.local().nfkc().collect();
-    if stands_at_end(text, &local) {
+    if ends_with_whole(text, &local) {
         return true;
     }
     if person.has_tag() {
         // A form without encoding.
-        return stands_at_end(text, &local.replace('+', " "));
+        return ends_with_whole(text, &local.replace('+', " "));
     }
     for (plus, _) in text.rmatch_indices('+') {
         if !text[plus + 1..].chars().all(is_of_local) {
             return false;
         }
-        if stands_at_end(&text[..plus], &local) {
+        if ends_with_whole(&text[..plus], &local) {
             return true;
         }
     }
@@ -66,12 +67,12 @@ fn ends_with_local(text: &str, person: &Person) -> bool {
 }
 
 /// Whether a text ends with a local part that is not the end of a longer one.
-fn stands_at_end(text: &str, local: &str) -> bool {
+fn ends_with_whole(text: &str, local: &str) -> bool {
     let Some(rest) = text.strip_suffix(local) else { return false };
     let mut before = rest.chars().rev();
     match before.next() {
         None => true,
-        // A quote, or as in o'neil.
+        // An opening quote, or part of a name such as o'neil.
         Some('\'') => !before.next().is_some_and(char::is_alphanumeric),
         Some(c) => !is_of_local(c),
     }
@@ -85,7 +86,7 @@ fn is_of_domain(c: char) -> bool {
     c.is_alphanumeric() || is_combining_mark(c) || matches!(c, '.' | '_' | '-')
 }
 
-/// Bytes as text: UTF-8; NUL is left out, so that UTF-16 can be read too; any other byte as in Latin-1.
+/// Bytes as text: UTF-8; any other byte as in Latin-1. NUL is removed, so that UTF-16 can be searched too.
 fn text_of(body: &[u8]) -> String {
     let bytes: Cow<'_, [u8]> = if body.contains(&0) {
         body.iter().copied().filter(|byte| *byte != 0).collect()
@@ -103,7 +104,8 @@ fn latin1_or_utf8(bytes: &[u8]) -> String {
     })
 }
 
-/// Undoes percent-encoding and the escapes of JSON and HTML until none is left.
+/// Decodes percent-encoding and the escapes of JSON and HTML until none is left, at most [`MAX_NESTING`]
+/// times.
 fn decoded(text: &str) -> String {
     let mut text = text.to_owned();
     for _ in 0..MAX_NESTING {
@@ -117,7 +119,7 @@ fn decoded(text: &str) -> String {
     text
 }
 
-/// Undoes the escapes of JSON's strings, wherever they stand: what is searched may be no valid JSON.
+/// Decodes the escapes of JSON strings anywhere in the text, which need not be valid JSON.
 fn json_unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut units: Vec<u16> = Vec::new();
@@ -145,12 +147,12 @@ fn json_unescaped(text: &str) -> String {
     out
 }
 
-/// Writes the UTF-16 of escapes that follow each other: a character may take two.
+/// Decodes the UTF-16 units of consecutive escapes: a character may take two.
 fn flush(units: &mut Vec<u16>, out: &mut String) {
     out.extend(char::decode_utf16(units.drain(..)).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
 }
 
-/// Lower case, one normal form, nothing invisible.
+/// Lower case, in NFKC, without invisible characters.
 fn normal(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_any_kind_are_searched_without_harm() {
+    fn arbitrary_bytes_are_searched_without_panic() {
         for body in [
             &b"\\"[..],
             b"\\u",

@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use crate::rows::fill;
 use crate::statements::statements;
 
-/// Tables whose size does not grow with the number of leads: pages of them are few, and a scan is the best plan.
+/// Tables of a size independent of the number of leads: they have few pages, and a scan is the best plan.
 const SMALL: &[&str] =
     &["crm_hold", "dependency_health", "owner_load", "queue_pause", "routing_turn", "spending"];
 
-/// Rows that may be sorted: the leads of one person, or rows that share a lead.
+/// The maximum number of rows that a plan may sort: the leads of one person, or rows that share a lead.
 const FEW_ROWS: f64 = 1_000.0;
 
 #[tokio::test]
@@ -20,13 +20,13 @@ async fn no_hot_statement_reads_a_whole_table_on_postgresql() {
     let test = TestDatabase::postgres().await;
     let database = test.connect().await.with_statement_limit(Duration::from_mins(10));
     fill(&database).await;
-    // Of its own kind: the common one of both databases does not read the JSON of a plan.
+    // A PostgreSQL connection: the `Any` driver cannot read the JSON of a plan.
     let mut connection = PgConnection::connect(test.url()).await.unwrap();
-    // Plans as for a statement that has run often: for any value of its parameters.
+    // Generic plans, for any value of the parameters, as for a statement that has run often.
     sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&mut connection).await.unwrap();
     let mut index_scans = 0;
     for statement in statements {
-        let statement = &statement.replace(" AND +", " AND "); // a hint for SQLite alone
+        let statement = &statement.replace(" AND +", " AND "); // a hint only for SQLite
         let plan = plan(&mut connection, statement).await;
         for node in nodes(&plan) {
             let kind = node["Node Type"].as_str().unwrap();
@@ -48,7 +48,7 @@ async fn plan(connection: &mut PgConnection, statement: &str) -> Value {
     let highest = (1..100).take_while(|number| statement.contains(&format!("${number}"))).count();
     let untyped = AssertSqlSafe(format!("PREPARE hot AS {statement}"));
     if sqlx::raw_sql(untyped).execute(&mut *connection).await.is_err() {
-        // Sums of parameters: the store binds numbers there.
+        // The statement adds parameters: the store binds numbers there.
         let types = vec!["bigint"; highest].join(", ");
         let typed = AssertSqlSafe(format!("PREPARE hot ({types}) AS {statement}"));
         sqlx::raw_sql(typed).execute(&mut *connection).await.unwrap();
@@ -61,13 +61,13 @@ async fn plan(connection: &mut PgConnection, statement: &str) -> Value {
     plans[0]["Plan"].clone()
 }
 
-/// A plan's steps, all of them.
+/// All nodes of a plan.
 fn nodes(plan: &Value) -> Vec<&Value> {
     let inner = plan["Plans"].as_array().into_iter().flatten();
     std::iter::once(plan).chain(inner.flat_map(nodes)).collect()
 }
 
-/// Whether a scan ends after a number of rows: one without a condition, right below a limit.
+/// Whether a scan ends after a fixed number of rows: it has no condition and is directly below a limit.
 fn is_first_rows(scan: &Value, plan: &Value) -> bool {
     let below_limit = |node: &&Value| node["Node Type"] == "Limit" && node["Plans"][0] == *scan;
     scan["Filter"].is_null() && nodes(plan).iter().any(below_limit)

@@ -1,12 +1,12 @@
-//! Enough rows that the planner of PostgreSQL chooses as it does at a million.
+//! Fills the tables with enough rows that the planner of PostgreSQL chooses as it does at a million.
 
 use database::Database;
 use sqlx::AssertSqlSafe;
 
-/// Rows of the tables with one row for each lead.
+/// Rows in the tables with one row for each lead.
 const LEADS: u32 = 100_000;
 
-/// Rows of the tables that hold something about few leads.
+/// Rows in the tables with rows for few leads.
 const OTHERS: u32 = 20_000;
 
 /// Fills every table that grows with the number of leads, in realistic proportions, and collects statistics.
@@ -55,14 +55,14 @@ pub(crate) async fn fill(database: &Database) {
     let numbered =
         leads.map(|insert| (insert, LEADS)).into_iter().chain(others.map(|insert| (insert, OTHERS)));
     for (insert, rows) in numbered {
-        // A statistics run at the wrong moment keeps the rows from being marked as visible to all.
+        // An autovacuum run at the wrong moment keeps the rows from being marked as visible to all.
         let table = insert.split_whitespace().nth(2).unwrap();
-        let alone = format!("ALTER TABLE {table} SET (autovacuum_enabled = false)");
-        sqlx::raw_sql(AssertSqlSafe(alone)).execute(database.pool()).await.unwrap();
+        let no_autovacuum = format!("ALTER TABLE {table} SET (autovacuum_enabled = false)");
+        sqlx::raw_sql(AssertSqlSafe(no_autovacuum)).execute(database.pool()).await.unwrap();
         let rows =
             format!("(SELECT n, md5('l' || n) AS id FROM generate_series(1, {rows}) AS n) AS generated");
         sqlx::raw_sql(AssertSqlSafe(format!("{insert} {rows}"))).execute(database.pool()).await.unwrap();
     }
-    // Marks the pages as visible to all, as autovacuum does, so that an index alone can answer.
+    // Marks the pages as visible to all, as autovacuum does, so that index-only scans are possible.
     sqlx::raw_sql("VACUUM ANALYZE").execute(database.pool()).await.unwrap();
 }

@@ -3,10 +3,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::statements::statements;
 
-/// Indexes of the few rows that something is to be done for: reading one from end to end is what it is for.
+/// A partial index on few rows, which may be read from end to end.
 const OF_FEW_ROWS: &str = "lead_assignment_unwritten";
 
-/// A table with one row for each owner, and not for each lead.
+/// A table with one row for each owner instead of each lead.
 const SMALL: &str = "FROM owner_load";
 
 #[tokio::test]
@@ -19,11 +19,11 @@ async fn no_hot_statement_reads_a_whole_table_on_sqlite() {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         for row in sqlx::query(explain).fetch_all(database.pool()).await.unwrap() {
             let step: String = row.get("detail");
-            // Sorted are few rows only: those that share a lead and a time, and the leads of one person.
+            // Few rows may be sorted: those that share a lead and a time, and the leads of one person.
             let is_small = statement.contains(SMALL);
             let sorts_few = step.contains("LAST") || statement.contains("email = ") || is_small;
             let sorts_all = step.contains("TEMP B-TREE") && !sorts_few;
-            // A count reads an index from end to end, and no row.
+            // A count reads an index from end to end, but no rows.
             let is_count = step.contains("USING COVERING INDEX");
             // `counted` is an inner query with a limit.
             let is_bounded = step.contains(OF_FEW_ROWS) || step == "SCAN counted" || is_small;

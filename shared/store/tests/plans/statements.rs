@@ -1,4 +1,5 @@
-//! The statements of the hot paths: what every lead runs, what clients ask for most, and what `/metrics` reads.
+//! The statements of the hot paths: those that every lead runs, the most frequent client requests, and those
+//! of `/metrics`.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -24,7 +25,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<BTreeSet<String>>>);
 
-/// Every statement on data that the hot paths run, collected once per process. Both backends run the same texts.
+/// All data statements of the hot paths, collected once per process. Both backends run the same texts.
 pub(crate) async fn statements() -> &'static BTreeSet<String> {
     static STATEMENTS: OnceCell<BTreeSet<String>> = OnceCell::const_new();
     STATEMENTS.get_or_init(collect).await
@@ -61,13 +62,13 @@ impl<S: tracing::Subscriber> Layer<S> for Collector {
         if event.metadata().target() == "sqlx::query" {
             let mut texts = Texts(Vec::new());
             event.record(&mut texts);
-            // A long statement comes with a summary before it.
+            // sqlx records the summary of a long statement before its full text.
             self.0.lock().unwrap().extend(texts.0.pop());
         }
     }
 }
 
-/// What a delivery can turn out to be.
+/// Runs every classification of a delivery.
 async fn every_arrival(store: &Store, clock: &ManualClock) {
     let store = store.clone().with_retry_window(Duration::from_secs(60));
     let event = |title: &str, after: u64| {
@@ -84,7 +85,7 @@ async fn every_arrival(store: &Store, clock: &ManualClock) {
     store.accept_arrival(&mut transaction, &event("b", 2)).await.unwrap();
 }
 
-/// Everything that happens to a lead, and what a client asks for most.
+/// Runs all steps of a lead, and then the most frequent client requests.
 async fn every_hot_path(store: &Store, clock: &ManualClock) {
     let now = clock.now();
     let event = |title: &str, after: u64| {
@@ -145,12 +146,12 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         .await
         .unwrap();
 
-    every_reading(store, &work, &newer, now).await;
-    every_parked_body(store, now).await;
+    every_query(store, &work, &newer, now).await;
+    every_unprocessed_body(store, now).await;
 }
 
-/// What clients ask for, and what the janitor and `/metrics` read.
-async fn every_reading(store: &Store, work: &Work, newer: &LeadEvent, now: Timestamp) {
+/// Runs the queries of clients, of the janitor and of `/metrics`.
+async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timestamp) {
     let (lead, cursor) = (&work.lead_id, Cursor::at(now, "x"));
     store.lead(lead).await.unwrap();
     store.lead_ids_like(&lead.as_str()[..8], 10).await.unwrap();
@@ -189,8 +190,8 @@ async fn every_reading(store: &Store, work: &Work, newer: &LeadEvent, now: Times
     store.recount_owner(now).await.unwrap();
 }
 
-/// Dead letters, and bodies in quarantine.
-async fn every_parked_body(store: &Store, now: Timestamp) {
+/// Runs the statements on dead letters and on quarantined bodies.
+async fn every_unprocessed_body(store: &Store, now: Timestamp) {
     let cursor = Cursor::at(now, "x");
     store.dead_letters(Some(&cursor), 10).await.unwrap();
     store.dead_letter("m1").await.unwrap();

@@ -1,11 +1,11 @@
-//! What a delivery turns out to be.
+//! Classification of deliveries.
 
 use lead::LeadStatus;
 use store::{Accept, AuditKind};
 
 use crate::support::{Fixture, audit, event, kinds, lead, settled};
 
-async fn the_first_delivery_makes_the_lead(fixture: Fixture) {
+async fn the_first_delivery_creates_the_lead(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     assert_eq!(store.accept(&event).await.unwrap(), Accept::New);
@@ -17,7 +17,7 @@ async fn the_first_delivery_makes_the_lead(fixture: Fixture) {
     assert_eq!((audit[0].kind, &audit[0].delivery_id), (AuditKind::Accepted, &Some(event.delivery_id())));
 }
 
-async fn other_content_received_later_is_a_revision_and_puts_the_lead_up_for_work(fixture: Fixture) {
+async fn newer_content_is_a_revision_and_queues_the_lead(fixture: Fixture) {
     let store = fixture.store().await;
     settled(&fixture, &store, &event("ann", "a", 0)).await;
     let newer = event("ann", "b", 1);
@@ -25,10 +25,10 @@ async fn other_content_received_later_is_a_revision_and_puts_the_lead_up_for_wor
     let lead = lead(&store, &newer.lead_id).await;
     assert_eq!((lead.status, lead.revision), (LeadStatus::Queued, 2));
     assert_eq!((lead.delivery_id, lead.content), (newer.delivery_id(), newer.lead.clone()));
-    assert_eq!(lead.crm_record_id.as_deref(), Some("00Q1"), "what the CRM has is still known");
+    assert_eq!(lead.crm_record_id.as_deref(), Some("00Q1"), "the CRM record is still known");
 }
 
-async fn other_content_received_earlier_takes_a_number_and_changes_nothing(fixture: Fixture) {
+async fn older_content_takes_a_revision_number_and_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     settled(&fixture, &store, &newer).await;
@@ -42,7 +42,7 @@ async fn other_content_received_earlier_takes_a_number_and_changes_nothing(fixtu
     assert_eq!(kinds(&store, &older.lead_id).await.last(), Some(&AuditKind::Superseded));
 }
 
-async fn the_same_content_again_is_counted_and_only_the_first_ten_are_audited(fixture: Fixture) {
+async fn duplicates_are_counted_and_the_first_ten_audited(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     store.accept(&event).await.unwrap();
@@ -58,7 +58,7 @@ async fn the_same_content_again_is_counted_and_only_the_first_ten_are_audited(fi
     assert_eq!(kinds.iter().filter(|kind| **kind == AuditKind::Duplicate).count(), 10);
 }
 
-async fn a_duplicate_of_what_is_done_says_so(fixture: Fixture) {
+async fn a_duplicate_of_a_finished_delivery_is_not_open(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     settled(&fixture, &store, &event).await;
@@ -76,7 +76,7 @@ async fn the_same_person_in_another_campaign_is_another_lead(fixture: Fixture) {
     assert_eq!(store.accept(&other).await.unwrap(), Accept::New);
 }
 
-async fn a_delivery_that_the_caller_rolls_back_was_never_there(fixture: Fixture) {
+async fn a_delivery_that_the_caller_rolls_back_leaves_no_trace(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let mut transaction = store.database().begin().await.unwrap();
@@ -86,7 +86,7 @@ async fn a_delivery_that_the_caller_rolls_back_was_never_there(fixture: Fixture)
     assert_eq!(store.accept(&event).await.unwrap(), Accept::New);
 }
 
-async fn what_a_queue_has_is_noted_once_and_is_no_duplicate(fixture: Fixture) {
+async fn noting_a_queued_delivery_twice_is_no_duplicate(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     store.note(&event).await.unwrap();
@@ -97,12 +97,12 @@ async fn what_a_queue_has_is_noted_once_and_is_no_duplicate(fixture: Fixture) {
 }
 
 on_both!(
-    what_a_queue_has_is_noted_once_and_is_no_duplicate,
-    the_first_delivery_makes_the_lead,
-    other_content_received_later_is_a_revision_and_puts_the_lead_up_for_work,
-    other_content_received_earlier_takes_a_number_and_changes_nothing,
-    the_same_content_again_is_counted_and_only_the_first_ten_are_audited,
-    a_duplicate_of_what_is_done_says_so,
+    noting_a_queued_delivery_twice_is_no_duplicate,
+    the_first_delivery_creates_the_lead,
+    newer_content_is_a_revision_and_queues_the_lead,
+    older_content_takes_a_revision_number_and_changes_nothing,
+    duplicates_are_counted_and_the_first_ten_audited,
+    a_duplicate_of_a_finished_delivery_is_not_open,
     the_same_person_in_another_campaign_is_another_lead,
-    a_delivery_that_the_caller_rolls_back_was_never_there,
+    a_delivery_that_the_caller_rolls_back_leaves_no_trace,
 );

@@ -1,4 +1,5 @@
-//! Who gets a lead: once for each round, kept through revisions, by turns and caps that every process shares.
+//! Assignment of leads: once for each round, preserved through revisions, with pool turns and caps shared by
+//! all processes.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +70,7 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
     for i in 0..12 {
         works.push(accepted(&stores[0], &event(&format!("p{i}"), "a", 0)).await);
     }
-    // All at once, each in one of three processes.
+    // All at the same time, spread over three processes.
     let mut running = tokio::task::JoinSet::new();
     for (i, work) in works.into_iter().enumerate() {
         let store = stores[i % 3].clone();
@@ -84,7 +85,7 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
         BTreeMap::from([("005ANN".into(), 2), ("005BOB".into(), 10)]),
         "ann may have two open leads"
     );
-    // A response makes room.
+    // A response takes the lead off its owner's open leads.
     let lead = event("p0", "a", 0).lead_id;
     let mut responded = 0;
     for i in 0..12 {
@@ -102,7 +103,7 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
     assert_eq!(owner(&stores[2], &next).await, "005ANN");
 }
 
-async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts(fixture: Fixture) {
+async fn an_overdue_lead_passes_through_the_pool_once_and_then_alerts(fixture: Fixture) {
     let store = fixture.store().await;
     let work = accepted(&store, &event("ann", "a", 0)).await;
     assert_eq!(owner(&store, &work).await, "005ANN");
@@ -120,14 +121,14 @@ async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts
         "another janitor"
     );
 
-    let untold = store.unwritten_assignments(10).await.unwrap();
-    assert_eq!(untold.len(), 1);
-    store.assignment_written(&untold[0], None).await.unwrap();
+    let unwritten = store.unwritten_assignments(10).await.unwrap();
+    assert_eq!(unwritten.len(), 1);
+    store.assignment_written(&unwritten[0], None).await.unwrap();
     assert!(store.unwritten_assignments(10).await.unwrap().is_empty());
 
     fixture.advance(600);
     let breach = store.record_breach(lead, &team(), &BTreeMap::new()).await.unwrap();
-    assert!(matches!(breach, Breach::Alert { .. }), "everybody has had it: {breach:?}");
+    assert!(matches!(breach, Breach::Alert { .. }), "all owners have had the lead: {breach:?}");
     fixture.advance(6_000);
     assert!(store.overdue(10).await.unwrap().is_empty(), "one alert is enough");
     let kinds: Vec<_> = audit(&store, lead).await.iter().map(|event| event.kind).collect();
@@ -143,7 +144,7 @@ async fn a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts
     assert_eq!(routed, expected);
 }
 
-async fn leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told(fixture: Fixture) {
+async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
     let store = fixture.store().await;
     let mut synced_works = Vec::new();
     for person in ["a", "b", "c"] {
@@ -159,27 +160,27 @@ async fn leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told(fix
         assert!(matches!(breach, Breach::Reassigned { .. }), "{breach:?}");
         fixture.advance(1);
     }
-    // The first two have new content, which is held: nobody tells the CRM of their owners for now.
+    // The first two have new content, which is held: their owners are not to be written for now.
     for person in ["a", "b"] {
         let work = accepted(&store, &event(person, "b", 1)).await;
         store.finish(&work, &store::Finish::Held, &json!([])).await.unwrap();
     }
-    let untold = store.unwritten_assignments(1).await.unwrap();
-    assert_eq!(untold.len(), 1);
-    assert_eq!(untold[0].lead_id, synced_works[2].lead_id);
+    let unwritten = store.unwritten_assignments(1).await.unwrap();
+    assert_eq!(unwritten.len(), 1);
+    assert_eq!(unwritten[0].lead_id, synced_works[2].lead_id);
 }
 
-async fn an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know(fixture: Fixture) {
+async fn an_owner_that_the_crm_refused_is_not_written_again(fixture: Fixture) {
     let store = fixture.store().await;
     let work = accepted(&store, &event("ann", "a", 0)).await;
     owner(&store, &work).await;
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     fixture.advance(600);
     store.record_breach(&work.lead_id, &team(), &BTreeMap::new()).await.unwrap();
-    let untold = store.unwritten_assignments(10).await.unwrap();
-    assert_eq!(untold[0].told, Told::NotYet);
+    let unwritten = store.unwritten_assignments(10).await.unwrap();
+    assert_eq!(unwritten[0].told, Told::NotYet);
     let refused = lead::Failure::permanent("crm_refused", "the user is inactive");
-    store.assignment_written(&untold[0], Some(&refused)).await.unwrap();
+    store.assignment_written(&unwritten[0], Some(&refused)).await.unwrap();
     assert!(store.unwritten_assignments(10).await.unwrap().is_empty(), "not tried for ever");
     let kept = store.assignment(&work.lead_id).await.unwrap().unwrap();
     assert_eq!(kept.told, Told::Refused);
@@ -199,7 +200,7 @@ respond_within = "10m"
 on_breach = "reassign"
 "#;
 
-async fn a_lead_that_the_crm_refuses_gives_its_place_back_to_its_owner(fixture: Fixture) {
+async fn a_dead_lettered_lead_does_not_count_against_its_owner(fixture: Fixture) {
     let store = fixture.store().await;
     let rules = Routing::parse(ONE).unwrap();
     let owner = async |work: &Work| store.assign(work, &rules, &hot()).await.unwrap().owner;
@@ -211,11 +212,11 @@ async fn a_lead_that_the_crm_refuses_gives_its_place_back_to_its_owner(fixture: 
     for attempt in 0..2 {
         store.record_dead_letter("m", Some(&first), "{}", 5, &refused).await.unwrap();
         let parked = store.assignment(&first.lead_id).await.unwrap().unwrap();
-        assert_eq!((parked.parked, parked.due_at), (true, None), "nobody waits for a response");
+        assert_eq!((parked.parked, parked.due_at), (true, None), "no response is awaited");
         let next = accepted(&store, &event(&format!("cid{attempt}"), "a", 0)).await;
-        assert!(owner(&next).await.is_some(), "the place is free");
+        assert!(owner(&next).await.is_some(), "the cap has room");
         store.record_response(&next.lead_id, "ann").await.unwrap();
-        // Sent again, it takes its place and has its whole time.
+        // After a redrive it counts as open again and has the full response time.
         store.reopen(&first.lead_id, false, "redrive").await.unwrap();
         let again = begin(&store, &first).await;
         assert!(owner(&again).await.is_some());
@@ -226,10 +227,10 @@ async fn a_lead_that_the_crm_refuses_gives_its_place_back_to_its_owner(fixture: 
 }
 
 on_both!(
-    a_lead_that_the_crm_refuses_gives_its_place_back_to_its_owner,
-    leads_that_are_not_in_the_crm_do_not_hide_those_that_are_to_be_told,
-    an_owner_that_the_crm_refused_is_remembered_as_one_it_does_not_know,
+    a_dead_lettered_lead_does_not_count_against_its_owner,
+    held_leads_do_not_block_unwritten_assignments,
+    an_owner_that_the_crm_refused_is_not_written_again,
     a_round_is_routed_once_and_a_revision_keeps_the_owner,
     turns_and_caps_hold_across_processes,
-    a_lead_nobody_responds_to_goes_round_the_pool_once_and_then_only_alerts,
+    an_overdue_lead_passes_through_the_pool_once_and_then_alerts,
 );

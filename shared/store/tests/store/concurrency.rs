@@ -1,4 +1,4 @@
-//! Two processes that write about the same lead at the same time.
+//! Concurrent writes of two processes about the same lead.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use tokio::task::JoinSet;
 
 use crate::support::{Fixture, audit, begin, event, judged, lead, synced};
 
-/// Runs pieces of work that all start at the same moment.
+/// Runs futures that all start at the same moment.
 struct Race {
     start: Arc<Barrier>,
     running: JoinSet<()>,
 }
 
 impl Race {
-    fn of(pieces: usize) -> Self {
-        Self { start: Arc::new(Barrier::new(pieces)), running: JoinSet::new() }
+    fn of(futures: usize) -> Self {
+        Self { start: Arc::new(Barrier::new(futures)), running: JoinSet::new() }
     }
 
     fn add(&mut self, work: impl Future<Output = ()> + Send + 'static) {
@@ -39,7 +39,7 @@ async fn two(fixture: &Fixture) -> [Store; 2] {
     [fixture.store().await, fixture.store().await]
 }
 
-async fn deliveries_of_one_lead_accepted_at_once_are_numbered_without_gaps(fixture: Fixture) {
+async fn concurrent_deliveries_are_numbered_without_gaps(fixture: Fixture) {
     let stores = two(&fixture).await;
     let events: Vec<_> = (0..15).map(|n| event("ann", &format!("title {n}"), n % 4)).collect();
     let newest = events.iter().max_by_key(|event| (event.received_at, event.delivery_id())).unwrap();
@@ -75,7 +75,7 @@ async fn a_lead_is_new_once(fixture: Fixture) {
     }
 }
 
-async fn senders_and_workers_do_not_get_in_each_others_way(fixture: Fixture) {
+async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture) {
     let stores = two(&fixture).await;
     let first = event("ann", "a", 0);
     stores[0].accept(&first).await.unwrap();
@@ -117,7 +117,7 @@ async fn senders_and_workers_do_not_get_in_each_others_way(fixture: Fixture) {
 }
 
 on_both!(
-    deliveries_of_one_lead_accepted_at_once_are_numbered_without_gaps,
+    concurrent_deliveries_are_numbered_without_gaps,
     a_lead_is_new_once,
-    senders_and_workers_do_not_get_in_each_others_way,
+    concurrent_senders_and_workers_keep_a_lead_consistent,
 );

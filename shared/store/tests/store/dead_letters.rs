@@ -1,4 +1,4 @@
-//! Messages that were given up.
+//! Dead-lettered messages.
 
 use lead::{Failure, FailureClass, LeadStatus};
 use store::{AuditKind, Begun, Cursor};
@@ -9,7 +9,7 @@ fn failure() -> Failure {
     Failure::permanent("crm_rejected", "the CRM refused it")
 }
 
-async fn a_message_given_up_parks_its_lead_with_the_reason(fixture: Fixture) {
+async fn a_dead_letter_fails_its_lead_with_the_reason(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
@@ -29,7 +29,7 @@ async fn a_message_given_up_parks_its_lead_with_the_reason(fixture: Fixture) {
     assert!(store.dead_letter("another").await.unwrap().is_none());
 }
 
-async fn giving_up_twice_leaves_one_letter(fixture: Fixture) {
+async fn dead_lettering_twice_leaves_one_dead_letter(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     for attempts in [5, 6] {
@@ -46,7 +46,7 @@ async fn giving_up_twice_leaves_one_letter(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
 }
 
-async fn reopening_takes_the_letter_back_and_failing_again_leaves_a_new_one(fixture: Fixture) {
+async fn reopening_deletes_the_dead_letter_and_a_failure_adds_another(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     store.record_dead_letter("m1", Some(&event), "{}", 5, &failure()).await.unwrap();
@@ -54,12 +54,12 @@ async fn reopening_takes_the_letter_back_and_failing_again_leaves_a_new_one(fixt
     assert_eq!(store.count_dead_letters().await.unwrap(), 0);
     assert!(has_work(&store, &event).await);
     store.record_dead_letter("m1", Some(&event), "{}", 1, &failure()).await.unwrap();
-    // Whoever sent it again may be late to say so.
+    // The redrive may remove the dead letter late.
     store.remove_dead_letter(event.delivery_id().as_str()).await.unwrap();
     assert_eq!(store.count_dead_letters().await.unwrap(), 1);
 }
 
-async fn a_revision_takes_back_the_letter_of_what_it_overtakes(fixture: Fixture) {
+async fn a_revision_deletes_the_superseded_dead_letter(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     store.record_dead_letter("m1", Some(&older), "{}", 5, &failure()).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_revision_takes_back_the_letter_of_what_it_overtakes(fixture: Fixture)
     assert_eq!(lead(&store, &newer.lead_id).await.failure, None);
 }
 
-async fn what_was_overtaken_while_it_failed_is_not_given_up_but_superseded(fixture: Fixture) {
+async fn a_superseded_delivery_is_not_dead_lettered(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     begin(&store, &older).await;
@@ -79,13 +79,13 @@ async fn what_was_overtaken_while_it_failed_is_not_given_up_but_superseded(fixtu
     assert_eq!(kinds(&store, &newer.lead_id).await.last(), Some(&AuditKind::Superseded));
 }
 
-async fn an_unreadable_message_is_kept_whatever_is_in_it(fixture: Fixture) {
+async fn an_unreadable_message_is_dead_lettered(fixture: Fixture) {
     let store = fixture.store().await;
     let body = "\u{0}{\"emoji\": \"😀\", 'quotes' % _ \\";
     store.record_dead_letter("a\u{0}b", None, body, 1, &failure()).await.unwrap();
     let letter = store.dead_letters(None, 10).await.unwrap().swap_remove(0);
     assert_eq!(letter.lead_id, None);
-    // PostgreSQL has no NUL in a text; what is left out is shown.
+    // PostgreSQL cannot store NUL in text; a replacement character marks it.
     assert_eq!(letter.id, "a\u{fffd}b");
     let found = store.dead_letter("a\u{0}b").await.unwrap().unwrap();
     assert_eq!(found.body, body.replace('\u{0}', "\u{fffd}"));
@@ -93,7 +93,7 @@ async fn an_unreadable_message_is_kept_whatever_is_in_it(fixture: Fixture) {
     assert_eq!(store.count_dead_letters().await.unwrap(), 0);
 }
 
-async fn letters_are_listed_newest_first_page_after_page(fixture: Fixture) {
+async fn dead_letters_are_paged_newest_first(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..7 {
         store.record_dead_letter(&format!("m{n}"), None, "x", 1, &failure()).await.unwrap();
@@ -109,14 +109,16 @@ async fn letters_are_listed_newest_first_page_after_page(fixture: Fixture) {
     assert_eq!(ids, ["m6", "m5", "m4", "m3", "m2", "m1", "m0"]);
 }
 
-async fn what_was_given_up_says_why_as_long_as_it_is_the_newest(fixture: Fixture) {
+async fn a_dead_lettered_newest_delivery_reports_its_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
     let timeout = Failure::transient("crm_timeout", "no answer");
     store.record_dead_letter("ignored", Some(&event), "the body", 5, &timeout).await.unwrap();
     let before = kinds(&store, &event.lead_id).await;
-    let Begun::GivenUp(why) = store.begin_work(&event, 5).await.unwrap() else { panic!("it was given up") };
+    let Begun::GivenUp(why) = store.begin_work(&event, 5).await.unwrap() else {
+        panic!("it was dead-lettered")
+    };
     assert_eq!(
         (why.code.as_ref(), why.class),
         ("crm_timeout", FailureClass::Permanent),
@@ -124,10 +126,10 @@ async fn what_was_given_up_says_why_as_long_as_it_is_the_newest(fixture: Fixture
     );
     assert_eq!(kinds(&store, &event.lead_id).await, before);
     store.accept(&crate::support::event("ann", "b", 1)).await.unwrap();
-    assert!(matches!(store.begin_work(&event, 5).await.unwrap(), Begun::Nothing), "overtaken");
+    assert!(matches!(store.begin_work(&event, 5).await.unwrap(), Begun::Nothing), "superseded");
 }
 
-async fn what_was_given_up_is_opened_again_once_and_only_while_it_is_the_newest(fixture: Fixture) {
+async fn only_the_newest_dead_lettered_delivery_is_reopened(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "there is no such delivery");
@@ -142,17 +144,17 @@ async fn what_was_given_up_is_opened_again_once_and_only_while_it_is_the_newest(
     assert!(has_work(&store, &older).await);
     store.record_dead_letter("ignored", Some(&older), "the body", 5, &failure()).await.unwrap();
     store.accept(&newer).await.unwrap();
-    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "it is overtaken");
+    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "it is superseded");
 }
 
 on_both!(
-    what_was_given_up_says_why_as_long_as_it_is_the_newest,
-    what_was_given_up_is_opened_again_once_and_only_while_it_is_the_newest,
-    a_message_given_up_parks_its_lead_with_the_reason,
-    giving_up_twice_leaves_one_letter,
-    reopening_takes_the_letter_back_and_failing_again_leaves_a_new_one,
-    a_revision_takes_back_the_letter_of_what_it_overtakes,
-    what_was_overtaken_while_it_failed_is_not_given_up_but_superseded,
-    an_unreadable_message_is_kept_whatever_is_in_it,
-    letters_are_listed_newest_first_page_after_page,
+    a_dead_lettered_newest_delivery_reports_its_failure,
+    only_the_newest_dead_lettered_delivery_is_reopened,
+    a_dead_letter_fails_its_lead_with_the_reason,
+    dead_lettering_twice_leaves_one_dead_letter,
+    reopening_deletes_the_dead_letter_and_a_failure_adds_another,
+    a_revision_deletes_the_superseded_dead_letter,
+    a_superseded_delivery_is_not_dead_lettered,
+    an_unreadable_message_is_dead_lettered,
+    dead_letters_are_paged_newest_first,
 );

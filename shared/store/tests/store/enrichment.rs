@@ -1,4 +1,4 @@
-//! What providers said about companies, as `enrichment::Cache` asks for it.
+//! Stored answers of enrichment providers, through `enrichment::Cache`.
 
 use enrichment::{Answer, Cache as _, Firmographics, Kept};
 use tokio::task::JoinSet;
@@ -10,7 +10,7 @@ fn known(domain: &str, fetched: i64, expires: i64) -> Kept {
     Kept { answer: Answer::Known(Box::new(company)), fetched_at: at(fetched), expires_at: at(expires) }
 }
 
-async fn an_answer_is_read_back_as_it_was_kept(fixture: Fixture) {
+async fn an_answer_is_loaded_as_it_was_saved(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(store.load("apollo", "example.com").await.unwrap(), None);
     for answer in [
@@ -25,7 +25,7 @@ async fn an_answer_is_read_back_as_it_was_kept(fixture: Fixture) {
     assert_eq!(store.load("apollo", "example.org").await.unwrap(), None);
 }
 
-async fn one_of_many_processes_may_ask(fixture: Fixture) {
+async fn only_one_process_gets_the_claim(fixture: Fixture) {
     let stores = [fixture.store().await, fixture.store().await];
     let mut running = JoinSet::new();
     for n in 0..20 {
@@ -37,18 +37,18 @@ async fn one_of_many_processes_may_ask(fixture: Fixture) {
     let [store, other] = &stores;
     assert_eq!(store.load("apollo", "example.com").await.unwrap(), None, "a claim is no answer");
     assert!(!other.claim("apollo", "example.com", at(29), at(60)).await.unwrap());
-    assert!(other.claim("apollo", "example.com", at(30), at(60)).await.unwrap(), "whoever had it is dead");
+    assert!(other.claim("apollo", "example.com", at(30), at(60)).await.unwrap(), "the claim has expired");
     store.release("apollo", "example.com").await.unwrap();
-    assert!(store.claim("apollo", "example.com", at(31), at(60)).await.unwrap(), "it was given back");
+    assert!(store.claim("apollo", "example.com", at(31), at(60)).await.unwrap(), "it was released");
     store.keep("apollo", "example.com", &known("example.com", 32, 99)).await.unwrap();
-    assert!(other.claim("apollo", "example.com", at(33), at(60)).await.unwrap(), "an answer gives it back");
+    assert!(other.claim("apollo", "example.com", at(33), at(60)).await.unwrap(), "an answer releases it");
     assert!(
         store.load("apollo", "example.com").await.unwrap().is_some(),
-        "and stays while it is asked again"
+        "and remains during the next request"
     );
 }
 
-async fn what_has_expired_goes_as_new_answers_come(fixture: Fixture) {
+async fn new_answers_evict_expired_ones(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..10 {
         let domain = format!("old{n}.example");
@@ -60,16 +60,12 @@ async fn what_has_expired_goes_as_new_answers_come(fixture: Fixture) {
         let domain = format!("new{n}.example");
         store.keep("apollo", &domain, &known(&domain, 20, 99)).await.unwrap();
     }
-    assert_eq!(
-        store.count_enrichment_answers().await.unwrap(),
-        5,
-        "the new ones, and one that is being asked for"
-    );
+    assert_eq!(store.count_enrichment_answers().await.unwrap(), 5, "the new ones, and a claimed one");
     assert!(store.load("apollo", "old9.example").await.unwrap().is_some());
 }
 
 on_both!(
-    an_answer_is_read_back_as_it_was_kept,
-    one_of_many_processes_may_ask,
-    what_has_expired_goes_as_new_answers_come,
+    an_answer_is_loaded_as_it_was_saved,
+    only_one_process_gets_the_claim,
+    new_answers_evict_expired_ones,
 );

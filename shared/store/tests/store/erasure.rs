@@ -1,21 +1,22 @@
-//! Suppression, and removing a person: after it no table holds the address, the name or the telephone number.
+//! Suppression and erasure of persons. After an erasure no table holds the address, the name or the telephone
+//! number.
 
 use crm::testing::every_action;
 use crm::{Effect, Ledger as _, Outcome, Plan};
 use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent};
 use serde_json::json;
 use store::{Accept, Begun, QuarantineItem, Store, Suppressed, SuppressionKind};
-use tables::everything;
+use tables::all_texts;
 
 use crate::support::{Fixture, at, begin, event, judged, synced};
 
-/// Everything that a database holds, as text.
+/// All text values in a database.
 mod tables {
     use database::Backend;
     use sqlx::{AssertSqlSafe, Column as _, Row as _};
     use store::Store;
 
-    pub(super) async fn everything(store: &Store) -> Vec<(String, String)> {
+    pub(super) async fn all_texts(store: &Store) -> Vec<(String, String)> {
         let database = store.database();
         let tables = match database.backend() {
             Backend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
@@ -54,14 +55,14 @@ fn person(campaign: &str, title: &str, received: i64) -> LeadEvent {
 }
 
 async fn hits(store: &Store) -> Vec<String> {
-    let texts = everything(store).await;
+    let texts = all_texts(store).await;
     assert!(texts.len() > 5, "the tables are read");
     let found = |text: &str| NEEDLES.iter().any(|needle| text.contains(needle));
     texts.into_iter().filter(|(_, text)| found(text)).map(|(place, _)| place).collect()
 }
 
-/// A lead that left something in every table there is.
-async fn lived(fixture: &Fixture, store: &Store) {
+/// Fills the tables with data of the person.
+async fn fill_tables(fixture: &Fixture, store: &Store) {
     let first = person("c1", "CTO", 0);
     store.accept(&first).await.unwrap();
     let work = begin(store, &first).await;
@@ -80,12 +81,12 @@ async fn lived(fixture: &Fixture, store: &Store) {
     let effect = Effect::new("00Q1", true);
     store.finish_effects(&plan, effect).await;
     store.finish(&work, &synced(), &json!([])).await.unwrap();
-    // Another campaign, given up; a body that was no lead; a message that was none.
-    let given_up = person("c2", "CEO", 1);
-    store.accept(&given_up).await.unwrap();
+    // A dead-lettered lead of another campaign, an unreadable dead letter, and two quarantined bodies.
+    let dead_lettered = person("c2", "CEO", 1);
+    store.accept(&dead_lettered).await.unwrap();
     let failure = Failure::permanent("crm_refused", "refused");
-    let body = serde_json::to_string(&given_up).unwrap();
-    store.record_dead_letter("m1", Some(&given_up), &body, 1, &failure).await.unwrap();
+    let body = serde_json::to_string(&dead_lettered).unwrap();
+    store.record_dead_letter("m1", Some(&dead_lettered), &body, 1, &failure).await.unwrap();
     let broken = "{\"email\": \"Zebulon.Quux@stripe.com\", broken";
     store.record_dead_letter("m2", None, broken, 1, &failure).await.unwrap();
     for (id, body) in [("aaaa", broken), ("bbbb", "email=zebulon.quux%40stripe.com&name=Quux")] {
@@ -102,7 +103,7 @@ async fn lived(fixture: &Fixture, store: &Store) {
     }
 }
 
-/// Ends a plan's effects well.
+/// Marks all actions of a plan as done.
 trait FinishEffects {
     async fn finish_effects(&self, plan: &Plan, effect: Effect);
 }
@@ -116,9 +117,9 @@ impl FinishEffects for Store {
     }
 }
 
-async fn nothing_of_an_erased_person_is_left_in_any_table(fixture: Fixture) {
+async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     let store = fixture.store().await;
-    lived(&fixture, &store).await;
+    fill_tables(&fixture, &store).await;
     let other = event("bob", "CTO", 0);
     store.accept(&other).await.unwrap();
     let email = person("c1", "CTO", 0).lead.email;
@@ -126,13 +127,13 @@ async fn nothing_of_an_erased_person_is_left_in_any_table(fixture: Fixture) {
     assert!(before.len() > 5, "{before:?}");
 
     let dry = store.erase(&email, false).await.unwrap();
-    assert_eq!(hits(&store).await, before, "a look changes nothing");
+    assert_eq!(hits(&store).await, before, "a dry run changes nothing");
     assert!(!dry.applied && dry.leads.len() == 2);
 
     fixture.advance(60);
     let erased = store.erase(&email, true).await.unwrap();
     assert_eq!(hits(&store).await, Vec::<String>::new());
-    assert_eq!(erased.found, dry.found, "what was announced is what was done");
+    assert_eq!(erased.found, dry.found, "the dry run reports the same findings");
     let place = |name: &str| erased.found.iter().find(|found| found.place == name).map(|found| found.count);
     assert_eq!((place("lead"), place("dead_letter"), place("quarantine")), (Some(2), Some(2), Some(2)));
     assert_eq!((place("crm_action"), place("analysis")), (Some(1), Some(1)));
@@ -141,10 +142,10 @@ async fn nothing_of_an_erased_person_is_left_in_any_table(fixture: Fixture) {
 
     let again = store.erase(&email, true).await.unwrap();
     assert!(again.found.is_empty() && again.by_hand == erased.by_hand && again.leads.len() == 2, "{again:?}");
-    assert!(store.lead(&other.lead_id).await.unwrap().is_some(), "nobody else is touched");
+    assert!(store.lead(&other.lead_id).await.unwrap().is_some(), "other leads stay");
 }
 
-async fn what_was_received_before_is_dropped_and_a_later_post_is_a_new_lead(fixture: Fixture) {
+async fn events_before_an_erasure_are_dropped_and_later_ones_new(fixture: Fixture) {
     let store = fixture.store().await;
     let (old, unseen) = (person("c1", "CTO", 0), person("unseen", "CTO", 0));
     store.accept(&old).await.unwrap();
@@ -164,7 +165,7 @@ async fn what_was_received_before_is_dropped_and_a_later_post_is_a_new_lead(fixt
     assert_eq!((work.revision, work.round), (1, 1));
 }
 
-async fn work_under_way_when_its_person_is_erased_leaves_nothing(fixture: Fixture) {
+async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let event = person("c1", "CTO", 0);
     store.accept(&event).await.unwrap();
@@ -192,7 +193,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     lead.title = Some("CTO".to_owned());
     let new = LeadEvent::new(lead, at(61));
     assert_eq!(store.accept(&new).await.unwrap(), Accept::New);
-    let before = everything(&store).await.len();
+    let before = all_texts(&store).await.len();
 
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "Chief of Zebulon".into();
@@ -201,7 +202,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
     assert_eq!(store.begin("mock", &plan).await.unwrap_err().code, "lead_erased");
     store.finish(&work, &synced(), &json!([])).await.unwrap();
-    assert_eq!(everything(&store).await.len(), before, "nothing is added");
+    assert_eq!(all_texts(&store).await.len(), before, "nothing is added");
     let lead = store.lead(&new.lead_id).await.unwrap().unwrap();
     assert_eq!((lead.status, lead.content.title.as_deref()), (lead::LeadStatus::Queued, Some("CTO")));
     assert!(matches!(store.begin_work(&new, 1).await.unwrap(), Begun::Work(_)));
@@ -209,7 +210,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
 
 async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
     let store = fixture.store().await;
-    // As earlier versions stored them: each spelling of the domain is a lead of its own.
+    // As stored by earlier versions: each spelling of the domain is a separate lead.
     let lead = |address: &str| {
         let stored = json!({ "email": address.to_lowercase(), "campaign_id": "c" });
         LeadEvent::new(serde_json::from_value(stored).unwrap(), at(0))
@@ -253,7 +254,7 @@ async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
 
 async fn a_dry_run_does_not_wait_for_a_writer(fixture: Fixture) {
     let store = fixture.store().await;
-    lived(&fixture, &store).await;
+    fill_tables(&fixture, &store).await;
     let email = person("c1", "CTO", 0).lead.email;
     let mut writer = store.database().begin().await.unwrap();
     let row = "INSERT INTO crm_hold (provider, reason, since) VALUES ('x', 'y', 0)";
@@ -286,7 +287,7 @@ async fn an_entry_covers_both_forms_of_a_domain_and_every_tag(fixture: Fixture) 
     }
 }
 
-async fn an_entry_of_an_older_version_still_counts_and_can_be_removed(fixture: Fixture) {
+async fn a_suppression_of_an_older_version_works_and_is_removable(fixture: Fixture) {
     let store = fixture.store().await;
     let sql = "INSERT INTO suppression (entry, kind, reason, added_by, added_at) VALUES ($1, 'domain', 'r', 'b', 0)";
     sqlx::query(sql).bind("bücher.example").execute(store.database().pool()).await.unwrap();
@@ -297,7 +298,7 @@ async fn an_entry_of_an_older_version_still_counts_and_can_be_removed(fixture: F
     assert!(store.suppressed(&email).await.unwrap().is_none());
 }
 
-async fn a_removed_entry_is_kept_with_who_removed_it_and_why(fixture: Fixture) {
+async fn a_removed_entry_is_saved_with_remover_and_reason(fixture: Fixture) {
     let store = fixture.store().await;
     let ann = Suppressed::parse("ann@x.io").unwrap();
     store.suppress(&ann, "asked by phone", "dana").await.unwrap();
@@ -315,7 +316,7 @@ async fn a_removed_entry_is_kept_with_who_removed_it_and_why(fixture: Fixture) {
     assert!(removal.removed_at > kept[0].added_at);
 }
 
-async fn an_address_or_a_domain_and_those_below_it_are_suppressed(fixture: Fixture) {
+async fn addresses_domains_and_subdomains_are_suppressed(fixture: Fixture) {
     let store = fixture.store().await;
     let email = |text: &str| EmailAddress::parse(text).unwrap();
     let domain = Suppressed::parse("@Example.com").unwrap();
@@ -341,19 +342,20 @@ async fn an_address_or_a_domain_and_those_below_it_are_suppressed(fixture: Fixtu
 }
 
 on_both!(
-    nothing_of_an_erased_person_is_left_in_any_table,
-    what_was_received_before_is_dropped_and_a_later_post_is_a_new_lead,
-    work_under_way_when_its_person_is_erased_leaves_nothing,
+    no_table_holds_data_of_an_erased_person,
+    events_before_an_erasure_are_dropped_and_later_ones_new,
+    work_in_progress_during_an_erasure_leaves_nothing,
     work_from_before_an_erasure_is_dropped_after_a_new_post,
     every_spelling_of_a_person_is_erased_and_no_other,
     a_dry_run_does_not_wait_for_a_writer,
     an_entry_covers_both_forms_of_a_domain_and_every_tag,
-    an_entry_of_an_older_version_still_counts_and_can_be_removed,
-    a_removed_entry_is_kept_with_who_removed_it_and_why,
-    an_address_or_a_domain_and_those_below_it_are_suppressed,
+    a_suppression_of_an_older_version_works_and_is_removable,
+    a_removed_entry_is_saved_with_remover_and_reason,
+    addresses_domains_and_subdomains_are_suppressed,
 );
 
-/// After an erasure no byte of the person is in the files, while others have the database open and after they closed it.
+/// After an erasure no byte of the person is in the files, neither while another process has the database
+/// open nor after it closed it.
 #[tokio::test]
 async fn erased_bytes_are_in_no_file_of_an_sqlite_database() {
     let fixture = Fixture::sqlite().await;
@@ -361,7 +363,7 @@ async fn erased_bytes_are_in_no_file_of_an_sqlite_database() {
     for number in 0..200 {
         server.accept(&event(&format!("other{number}"), "CTO", number)).await.unwrap();
     }
-    lived(&fixture, &server).await;
+    fill_tables(&fixture, &server).await;
     let files = || {
         let file = database::sqlite_file(fixture.url()).unwrap();
         let beside = |ending: &str| std::path::PathBuf::from(format!("{}{ending}", file.display()));

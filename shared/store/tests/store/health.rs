@@ -1,4 +1,4 @@
-//! The health of outside systems, as `crm::Health` asks for it.
+//! The health of dependencies, through `crm::Health`.
 
 use crm::{Health, HealthRecord, Open};
 use lead::Dependency;
@@ -8,11 +8,11 @@ use crate::support::{Fixture, at};
 
 const CRM: Dependency = Dependency::new("crm.mock");
 
-async fn a_system_that_nobody_has_told_of_is_well(fixture: Fixture) {
+async fn an_unknown_dependency_is_healthy(fixture: Fixture) {
     assert_eq!(fixture.store().await.load(&CRM).await.unwrap(), HealthRecord::default());
 }
 
-async fn a_record_is_read_back_as_it_was_written(fixture: Fixture) {
+async fn a_record_is_loaded_as_it_was_saved(fixture: Fixture) {
     let store = fixture.store().await;
     let open = Open { reason: "crm_timeout".into(), opened_at: at(0), retry_at: at(30), trial: true };
     let down = HealthRecord {
@@ -30,7 +30,7 @@ async fn a_record_is_read_back_as_it_was_written(fixture: Fixture) {
     assert_eq!(store.open_breakers().await.unwrap(), []);
 }
 
-async fn no_change_gets_lost_between_two_processes(fixture: Fixture) {
+async fn concurrent_updates_of_two_processes_are_all_applied(fixture: Fixture) {
     let stores = [fixture.store().await, fixture.store().await];
     let mut running = JoinSet::new();
     for n in 0..40 {
@@ -44,7 +44,7 @@ async fn no_change_gets_lost_between_two_processes(fixture: Fixture) {
 }
 
 on_both!(
-    a_system_that_nobody_has_told_of_is_well,
-    a_record_is_read_back_as_it_was_written,
-    no_change_gets_lost_between_two_processes,
+    an_unknown_dependency_is_healthy,
+    a_record_is_loaded_as_it_was_saved,
+    concurrent_updates_of_two_processes_are_all_applied,
 );

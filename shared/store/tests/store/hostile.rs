@@ -1,4 +1,4 @@
-//! Text that means something to somebody else: it goes in and comes out as it is.
+//! Text with special characters for SQL, shells or terminals is stored and returned unchanged.
 
 use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const HOSTILE: [&str; 8] = [
     "\u{feff}\u{fffd}\u{10ffff}",
 ];
 
-async fn text_of_a_lead_is_kept_as_it_is(fixture: Fixture) {
+async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     for (number, text) in HOSTILE.into_iter().enumerate() {
         let email = EmailAddress::parse(&format!("person{number}@example.com")).unwrap();
@@ -42,15 +42,18 @@ async fn text_of_a_lead_is_kept_as_it_is(fixture: Fixture) {
             .map(|event| event.detail["said"].clone())
             .collect();
         assert!(said.contains(&json!(text)), "{text:?}");
-        let sent_again = store.open_deliveries(None, at(1), 100).await.unwrap();
-        assert!(sent_again.contains(&event) && sent_again.iter().all(LeadEvent::is_consistent), "{text:?}");
+        let open_deliveries = store.open_deliveries(None, at(1), 100).await.unwrap();
+        assert!(
+            open_deliveries.contains(&event) && open_deliveries.iter().all(LeadEvent::is_consistent),
+            "{text:?}"
+        );
         let mut transaction = store.database().begin().await.unwrap();
         sqlx::query("UPDATE delivery SET state = 'done'").execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
 }
 
-async fn nobody_is_found_by_hostile_text(fixture: Fixture) {
+async fn hostile_text_finds_no_lead(fixture: Fixture) {
     let store = fixture.store().await;
     begin(&store, &crate::support::event("ann", "a", 0)).await;
     for text in HOSTILE {
@@ -63,4 +66,4 @@ async fn nobody_is_found_by_hostile_text(fixture: Fixture) {
     }
 }
 
-on_both!(text_of_a_lead_is_kept_as_it_is, nobody_is_found_by_hostile_text);
+on_both!(hostile_text_of_a_lead_is_stored_unchanged, hostile_text_finds_no_lead);

@@ -1,4 +1,4 @@
-//! The ledger of effects, as `crm::Ledger` asks for it.
+//! The ledger of CRM actions, through `crm::Ledger`.
 
 use crm::testing::{MemoryLedger, every_action};
 use crm::{ActionId, Effect, Ledger, LedgerState, LeftOut, Object, Omission, Outcome, Plan};
@@ -22,7 +22,7 @@ fn failure() -> Failure {
     Failure::transient("crm_timeout", "no answer")
 }
 
-async fn what_became_of_an_action_is_what_it_stands_at_when_begun_again(fixture: Fixture) {
+async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
     let store = fixture.store().await;
     let plan = plan(&event("ann", "a", 0), 1);
     let id = |position: usize| plan.actions[position].action_id.clone();
@@ -49,12 +49,12 @@ async fn what_became_of_an_action_is_what_it_stands_at_when_begun_again(fixture:
             LedgerState::Unsettled,
             LedgerState::New,
             LedgerState::New,
-            LedgerState::Unsettled, // begun, and nobody said what became of it
+            LedgerState::Unsettled, // begun, without a recorded outcome
         ]
     );
 }
 
-async fn what_is_done_stays_done(fixture: Fixture) {
+async fn a_done_action_stays_done(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let plan = plan(&event, 1);
@@ -70,7 +70,7 @@ async fn what_is_done_stays_done(fixture: Fixture) {
     assert_eq!((row.record_id.as_deref(), row.failure), (Some("00Q1"), None));
 }
 
-async fn what_an_effect_went_without_is_kept_with_it(fixture: Fixture) {
+async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let plan = plan(&event, 1);
@@ -96,7 +96,7 @@ async fn what_an_effect_went_without_is_kept_with_it(fixture: Fixture) {
     assert_eq!(record.as_deref(), Some("00Q1"));
 }
 
-async fn an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure(fixture: Fixture) {
+async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let plan = plan(&event, 1);
@@ -109,7 +109,7 @@ async fn an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failu
     assert_eq!((row.state.as_str(), row.failure, row.attempts), ("pending", None, 2));
 }
 
-async fn an_effect_of_many_rounds_has_one_row_and_the_others_have_one_a_round(fixture: Fixture) {
+async fn a_task_has_one_row_and_other_actions_one_per_round(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     store.begin("mock", &plan(&event, 1)).await.unwrap();
@@ -122,7 +122,7 @@ async fn an_effect_of_many_rounds_has_one_row_and_the_others_have_one_a_round(fi
     assert_eq!(kinds[0], "upsert_lead", "in the order they were begun");
 }
 
-async fn what_was_last_written_is_known_unless_something_newer_may_stand_there(fixture: Fixture) {
+async fn last_written_leaves_out_kinds_with_an_unknown_outcome(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let plans = [1, 2, 3].map(|round| plan(&event, round));
@@ -131,10 +131,10 @@ async fn what_was_last_written_is_known_unless_something_newer_may_stand_there(f
     let last =
         async |round: usize| store.last_written("mock", &plans[round]).await.unwrap().remove("upsert_lead");
     store.begin("mock", &plans[0]).await.unwrap();
-    assert_eq!(last(1).await, None, "begun, and nobody said what became of it");
+    assert_eq!(last(1).await, None, "begun, without a recorded outcome");
     Ledger::finish(&store, &[(id(0), Outcome::Done(effect("00Q1")))]).await.unwrap();
     assert_eq!(last(1).await, Some(upsert.clone()));
-    assert_eq!(last(0).await, None, "of others, not of its own");
+    assert_eq!(last(0).await, None, "without the plan's own actions");
     assert_eq!(store.last_written("other", &plans[1]).await.unwrap().len(), 0);
 
     fixture.advance(1);
@@ -143,10 +143,10 @@ async fn what_was_last_written_is_known_unless_something_newer_may_stand_there(f
     assert_eq!(last(2).await, None);
     store.begin("mock", &plans[1]).await.unwrap();
     Ledger::finish(&store, &[(id(1), Outcome::Failed(failure()))]).await.unwrap();
-    assert_eq!(last(2).await, Some(upsert), "what certainly failed left what was there");
+    assert_eq!(last(2).await, Some(upsert), "a failed action changes nothing");
 }
 
-/// What can be done to a ledger.
+/// An operation on a ledger.
 #[derive(Clone, Debug)]
 enum Step {
     Begin(u32),
@@ -168,8 +168,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..12)
 }
 
-/// The ledger in memory, which the guard's tests rest on, and this one must agree.
-async fn it_does_what_the_ledger_in_memory_does(fixture: Fixture) {
+/// The in-memory ledger, on which the guard's tests are based, and this one must agree.
+async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
     let store = fixture.store().await;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     for case in 0..40 {
@@ -204,7 +204,7 @@ async fn it_does_what_the_ledger_in_memory_does(fixture: Fixture) {
     }
 }
 
-async fn a_plan_that_was_overtaken_is_not_begun_and_its_delivery_is_closed(fixture: Fixture) {
+async fn a_superseded_plan_is_not_begun_and_closes_its_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     begin(&store, &older).await;
@@ -221,8 +221,8 @@ async fn a_plan_that_was_overtaken_is_not_begun_and_its_delivery_is_closed(fixtu
     store.begin("mock", &plan(&newer, 1)).await.unwrap();
 }
 
-/// Who a lead is given to next is written for the delivery that gave it to the first one.
-async fn a_finished_delivery_may_be_written_for_again_although_it_is_not_the_newest(fixture: Fixture) {
+/// A new owner of a lead is written for the delivery that was routed.
+async fn a_finished_older_delivery_may_still_write(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     settled(&fixture, &store, &older).await;
@@ -231,13 +231,13 @@ async fn a_finished_delivery_may_be_written_for_again_although_it_is_not_the_new
 }
 
 on_both!(
-    a_plan_that_was_overtaken_is_not_begun_and_its_delivery_is_closed,
-    a_finished_delivery_may_be_written_for_again_although_it_is_not_the_newest,
-    what_became_of_an_action_is_what_it_stands_at_when_begun_again,
-    what_is_done_stays_done,
-    what_an_effect_went_without_is_kept_with_it,
-    an_action_begun_again_is_pending_with_one_more_attempt_and_no_old_failure,
-    what_was_last_written_is_known_unless_something_newer_may_stand_there,
-    an_effect_of_many_rounds_has_one_row_and_the_others_have_one_a_round,
-    it_does_what_the_ledger_in_memory_does,
+    a_superseded_plan_is_not_begun_and_closes_its_delivery,
+    a_finished_older_delivery_may_still_write,
+    begin_returns_the_recorded_outcome_of_each_action,
+    a_done_action_stays_done,
+    left_out_fields_are_saved_with_the_effect,
+    an_action_begun_again_is_pending_without_its_old_failure,
+    last_written_leaves_out_kinds_with_an_unknown_outcome,
+    a_task_has_one_row_and_other_actions_one_per_round,
+    it_agrees_with_the_in_memory_ledger,
 );

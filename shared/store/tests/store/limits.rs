@@ -11,7 +11,7 @@ fn lead(person: &str) -> LeadId {
     event(person, "CTO", 0).lead_id
 }
 
-/// The limits as one of several processes has them.
+/// The limits with their own connections, as in a separate process.
 async fn process(fixture: &Fixture, per_lead: u32, per_account: u32, global: u32) -> SharedLimits {
     let settings = LimitSettings { per_lead, per_account, global, ..LimitSettings::default() };
     SharedLimits::new(fixture.store().await, settings)
@@ -24,7 +24,7 @@ fn exceeded(scope: Scope, seconds: u64) -> LimitError {
 async fn two_processes_share_every_limit(fixture: Fixture) {
     let (a, b) = (process(&fixture, 10, 15, 20).await, process(&fixture, 10, 15, 20).await);
     a.reserve(&lead("ann"), Some("example.com"), 6).await.unwrap();
-    // A second counts until the whole of it has left the window.
+    // A second counts until all of it has left the window.
     assert_eq!(b.reserve(&lead("ann"), Some("example.com"), 5).await, Err(exceeded(Scope::Lead, 61)));
     b.reserve(&lead("ann"), Some("example.com"), 4).await.unwrap();
     assert_eq!(a.reserve(&lead("bob"), Some("example.com"), 6).await, Err(exceeded(Scope::Account, 61)));
@@ -34,7 +34,7 @@ async fn two_processes_share_every_limit(fixture: Fixture) {
     assert!(a.reserve(&lead("dan"), None, 1).await.is_err());
 }
 
-async fn what_is_refused_takes_no_room(fixture: Fixture) {
+async fn a_refused_reservation_uses_no_capacity(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 12).await;
     for _ in 0..5 {
         assert!(limits.reserve(&lead("ann"), Some("example.com"), 11).await.is_err());
@@ -44,7 +44,7 @@ async fn what_is_refused_takes_no_room(fixture: Fixture) {
     limits.reserve(&lead("ann"), None, 4).await.unwrap();
 }
 
-async fn room_comes_back_as_the_window_slides(fixture: Fixture) {
+async fn capacity_returns_as_the_window_slides(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     let ann = lead("ann");
     limits.reserve(&ann, None, 5).await.unwrap();
@@ -53,12 +53,12 @@ async fn room_comes_back_as_the_window_slides(fixture: Fixture) {
     assert_eq!(limits.reserve(&ann, None, 5).await, Err(exceeded(Scope::Lead, 41)));
     assert_eq!(limits.reserve(&ann, None, 6).await, Err(exceeded(Scope::Lead, 61)));
     fixture.advance(40);
-    assert!(limits.reserve(&ann, None, 5).await.is_err(), "the first second is not wholly gone");
+    assert!(limits.reserve(&ann, None, 5).await.is_err(), "the first second is still in the window");
     fixture.advance(1);
     limits.reserve(&ann, None, 5).await.unwrap();
 }
 
-async fn what_was_not_sent_is_given_back(fixture: Fixture) {
+async fn unused_reservations_are_released(fixture: Fixture) {
     let (a, b) = (process(&fixture, 10, 10, 10).await, process(&fixture, 10, 10, 10).await);
     let ann = lead("ann");
     let first = a.reserve(&ann, Some("example.com"), 10).await.unwrap();
@@ -71,7 +71,7 @@ async fn what_was_not_sent_is_given_back(fixture: Fixture) {
     assert!(a.reserve(&lead("bob"), None, 1).await.is_err());
 }
 
-async fn many_at_once_never_exceed_a_limit(fixture: Fixture) {
+async fn concurrent_reservations_never_exceed_a_limit(fixture: Fixture) {
     let mut tasks = Vec::new();
     for process_number in 0..4 {
         let limits = Arc::new(process(&fixture, 1000, 1000, 40).await);
@@ -81,14 +81,14 @@ async fn many_at_once_never_exceed_a_limit(fixture: Fixture) {
             tasks.push(tokio::spawn(async move { limits.reserve(&person, Some("example.com"), 3).await }));
         }
     }
-    let mut given = 0;
+    let mut reserved = 0;
     for task in tasks {
-        given += u32::from(task.await.unwrap().is_ok()) * 3;
+        reserved += u32::from(task.await.unwrap().is_ok()) * 3;
     }
-    assert_eq!(given, 39, "thirteen plans of three fit into forty, and no more");
+    assert_eq!(reserved, 39, "thirteen plans of three fit into forty, and no more");
 }
 
-async fn rows_that_nobody_touches_are_cleared_out(fixture: Fixture) {
+async fn idle_rows_are_deleted(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     for person in ["ann", "bob", "cid"] {
         limits.reserve(&lead(person), Some("example.com"), 1).await.unwrap();
@@ -100,11 +100,12 @@ async fn rows_that_nobody_touches_are_cleared_out(fixture: Fixture) {
         .fetch_one(store.database().pool())
         .await
         .unwrap();
-    assert_eq!(rows, 2, "the lead's own and the one of all");
+    assert_eq!(rows, 2, "the row of the lead and the row for all leads");
 }
 
-async fn returning_leads_and_the_clearing_out_never_deadlock(fixture: Fixture) {
-    // Each connection takes its own idle row and then the row of all, while whoever opens a second clears out idle rows.
+async fn reservations_and_idle_row_deletion_never_deadlock(fixture: Fixture) {
+    // Each reservation locks its lead's idle row and then the row for all leads, while the first one of each
+    // second deletes idle rows.
     let people: Vec<_> = (0..24).map(|number| lead(&format!("p{number}"))).collect();
     let limits = Arc::new(process(&fixture, 1_000, 1_000, 1_000_000).await);
     for _round in 0..20 {
@@ -121,7 +122,7 @@ async fn returning_leads_and_the_clearing_out_never_deadlock(fixture: Fixture) {
     }
 }
 
-async fn a_count_that_cannot_be_kept_lets_nothing_pass(fixture: Fixture) {
+async fn a_failed_count_refuses_the_reservation(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     let store = fixture.store().await;
     sqlx::query("DROP TABLE crm_limit").execute(store.database().pool()).await.unwrap();
@@ -131,11 +132,11 @@ async fn a_count_that_cannot_be_kept_lets_nothing_pass(fixture: Fixture) {
 
 on_both!(
     two_processes_share_every_limit,
-    what_is_refused_takes_no_room,
-    room_comes_back_as_the_window_slides,
-    what_was_not_sent_is_given_back,
-    many_at_once_never_exceed_a_limit,
-    rows_that_nobody_touches_are_cleared_out,
-    returning_leads_and_the_clearing_out_never_deadlock,
-    a_count_that_cannot_be_kept_lets_nothing_pass,
+    a_refused_reservation_uses_no_capacity,
+    capacity_returns_as_the_window_slides,
+    unused_reservations_are_released,
+    concurrent_reservations_never_exceed_a_limit,
+    idle_rows_are_deleted,
+    reservations_and_idle_row_deletion_never_deadlock,
+    a_failed_count_refuses_the_reservation,
 );

@@ -1,4 +1,4 @@
-//! Listing leads: filters, and pages while leads keep coming.
+//! Lists of leads: filters, and pages while new leads arrive.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ async fn all(store: &Store, filter: &LeadFilter) -> BTreeSet<LeadId> {
     store.leads(filter, None, 1000).await.unwrap().into_iter().map(|lead| lead.lead_id).collect()
 }
 
-fn place(lead: &LeadRecord) -> Cursor {
-    // As a client has it: written out and read back.
+fn position(lead: &LeadRecord) -> Cursor {
+    // Serialised and parsed, as by a client.
     Cursor::at(lead.created_at, lead.lead_id.as_str()).to_string().parse().unwrap()
 }
 
-async fn pages_hold_every_lead_once_while_new_ones_keep_coming(fixture: Fixture) {
+async fn pages_hold_every_lead_once_while_new_leads_arrive(fixture: Fixture) {
     let store = fixture.store().await;
     let mut there = Vec::new();
     for n in 0..23 {
@@ -36,7 +36,7 @@ async fn pages_hold_every_lead_once_while_new_ones_keep_coming(fixture: Fixture)
                 .all(|pair| (pair[0].created_at, &pair[0].lead_id) > (pair[1].created_at, &pair[1].lead_id))
         );
         let Some(last) = page.last() else { break };
-        cursor = Some(place(last));
+        cursor = Some(position(last));
         listed.extend(page.into_iter().map(|lead| lead.lead_id));
         fixture.advance(1);
         store.accept(&event(&format!("newcomer{page_number}"), "a", 0)).await.unwrap();
@@ -89,7 +89,7 @@ async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
     assert_eq!(counts, expected);
 }
 
-async fn pages_of_a_filtered_list_join_up(fixture: Fixture) {
+async fn pages_of_a_filtered_list_have_no_gap_or_overlap(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..9 {
         let event = event(&format!("person{n}"), "a", 0);
@@ -100,14 +100,14 @@ async fn pages_of_a_filtered_list_join_up(fixture: Fixture) {
     }
     let filter = LeadFilter { status: Some(LeadStatus::Queued), ..LeadFilter::default() };
     let first = store.leads(&filter, None, 4).await.unwrap();
-    let second = store.leads(&filter, Some(&place(&first[3])), 4).await.unwrap();
+    let second = store.leads(&filter, Some(&position(&first[3])), 4).await.unwrap();
     let mut listed: Vec<_> = first.into_iter().chain(second).map(|lead| lead.lead_id).collect();
     assert_eq!(listed.len(), 6);
     listed.dedup();
     assert_eq!(listed.len(), 6);
 }
 
-async fn a_lead_is_found_by_the_beginning_of_its_id(fixture: Fixture) {
+async fn a_lead_is_found_by_a_prefix_of_its_id(fixture: Fixture) {
     let store = fixture.store().await;
     let mut ids = BTreeSet::new();
     for n in 0..40 {
@@ -130,14 +130,14 @@ async fn a_lead_is_found_by_the_beginning_of_its_id(fixture: Fixture) {
 }
 
 on_both!(
-    pages_hold_every_lead_once_while_new_ones_keep_coming,
+    pages_hold_every_lead_once_while_new_leads_arrive,
     every_condition_of_a_filter_must_hold,
-    pages_of_a_filtered_list_join_up,
-    a_lead_is_found_by_the_beginning_of_its_id,
+    pages_of_a_filtered_list_have_no_gap_or_overlap,
+    a_lead_is_found_by_a_prefix_of_its_id,
 );
 
 #[test]
-fn a_text_without_a_cursors_form_is_refused() {
+fn malformed_cursors_are_refused() {
     let long_id = format!("1.{}", "A".repeat(344));
     for text in
         ["", "x", ".", "1", ".YWJj", "-1.YWJj", "1.!", "1.Y", "1.YWJj=", "123456789012345.YWJj", &long_id]
@@ -147,7 +147,7 @@ fn a_text_without_a_cursors_form_is_refused() {
 }
 
 #[test]
-fn every_text_of_a_cursors_form_is_a_place() {
+fn every_well_formed_cursor_is_accepted() {
     for text in ["0.", "1767225600000.YWJj", "99999999999999.-_8", "1.AA", "1.AB"] {
         assert!(text.parse::<Cursor>().is_ok(), "{text}");
     }

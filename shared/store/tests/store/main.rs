@@ -1,4 +1,4 @@
-//! What the store keeps and decides, on SQLite and on PostgreSQL.
+//! The store, on SQLite and on PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 

@@ -1,4 +1,4 @@
-//! Fields that intake dropped or cut are in the audit trail of their delivery.
+//! Fields that intake dropped or truncated are in the audit trail of their delivery.
 
 use lead::{FieldIssue, FieldNote, LeadEvent};
 use serde_json::json;
@@ -10,7 +10,7 @@ async fn dropped_fields_are_in_the_audit_trail(fixture: Fixture) {
     let store = fixture.store().await;
     let note = FieldNote { field: "attributes.comments".into(), issue: FieldIssue::Cut };
     let noted = event("ann", "a", 0).with_notes(vec![note]);
-    // As it arrives from a queue.
+    // As received from a queue.
     let noted: LeadEvent = serde_json::from_str(&serde_json::to_string(&noted).unwrap()).unwrap();
     assert_eq!(store.accept(&noted).await.unwrap(), Accept::New);
     let again = event("ann", "a", 1);

@@ -1,4 +1,5 @@
-//! Whatever the order in which a lead's deliveries arrive and are worked on, and however often, the outcome is the same.
+//! The outcome is independent of the order and number of times in which a lead's deliveries are accepted and
+//! worked on.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,14 +11,14 @@ use store::{Accept, Store};
 
 use crate::support::{Fixture, audit, event, has_work, lead};
 
-/// What happens to the delivery of a given number.
+/// An operation on the delivery with a given number.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Accept(usize),
     Begin(usize),
 }
 
-/// When each delivery was received, and what happens to them.
+/// The time at which each delivery was received, and the operations on them.
 fn histories() -> impl Strategy<Value = (Vec<i64>, Vec<Step>)> {
     proptest::collection::vec(0..4_i64, 1..6).prop_flat_map(|received| {
         let which = 0..received.len();
@@ -26,18 +27,18 @@ fn histories() -> impl Strategy<Value = (Vec<i64>, Vec<Step>)> {
     })
 }
 
-async fn the_newest_wins_whatever_happened(store: &Store, events: &[LeadEvent], steps: &[Step]) {
+async fn run_and_check_the_newest_wins(store: &Store, events: &[LeadEvent], steps: &[Step]) {
     let mut arrived = BTreeSet::new();
     let mut duplicates = 0;
     for step in steps {
-        let place = |at: &usize| (events[*at].received_at, events[*at].delivery_id());
-        let newest_before = arrived.iter().copied().max_by_key(place);
+        let order_key = |at: &usize| (events[*at].received_at, events[*at].delivery_id());
+        let newest_before = arrived.iter().copied().max_by_key(order_key);
         match *step {
             Step::Accept(at) => {
                 let expected = match newest_before {
                     None => Accept::New,
                     Some(_) if arrived.contains(&at) => Accept::Duplicate { open: false },
-                    Some(newest) if place(&newest) < place(&at) => Accept::Revision,
+                    Some(newest) if order_key(&newest) < order_key(&at) => Accept::Revision,
                     Some(_) => Accept::Superseded,
                 };
                 let accepted = store.accept(&events[at]).await.unwrap();
@@ -50,11 +51,11 @@ async fn the_newest_wins_whatever_happened(store: &Store, events: &[LeadEvent], 
             }
             Step::Begin(at) => {
                 arrived.insert(at);
-                let newest = arrived.iter().copied().max_by_key(place);
+                let newest = arrived.iter().copied().max_by_key(order_key);
                 assert_eq!(has_work(store, &events[at]).await, newest == Some(at));
             }
         }
-        let newest = &events[arrived.iter().copied().max_by_key(place).unwrap()];
+        let newest = &events[arrived.iter().copied().max_by_key(order_key).unwrap()];
         let lead = lead(store, &newest.lead_id).await;
         assert_eq!((&lead.delivery_id, &lead.content), (&newest.delivery_id(), &newest.lead));
         assert_eq!(lead.revision, i64::try_from(arrived.len()).unwrap());
@@ -66,7 +67,7 @@ async fn the_newest_wins_whatever_happened(store: &Store, events: &[LeadEvent], 
     audit(store, &events[0].lead_id).await;
 }
 
-fn any_history_ends_the_same(fixture: impl Future<Output = Fixture>) {
+fn check_any_history_ends_the_same(fixture: impl Future<Output = Fixture>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let fixture = runtime.block_on(fixture);
     let store = runtime.block_on(fixture.store());
@@ -78,7 +79,7 @@ fn any_history_ends_the_same(fixture: impl Future<Output = Fixture>) {
             let events: Vec<_> = (received.iter().enumerate())
                 .map(|(number, received)| event(&person, &format!("title {number}"), *received))
                 .collect();
-            runtime.block_on(the_newest_wins_whatever_happened(&store, &events, &steps));
+            runtime.block_on(run_and_check_the_newest_wins(&store, &events, &steps));
             Ok(())
         })
         .unwrap();
@@ -87,10 +88,10 @@ fn any_history_ends_the_same(fixture: impl Future<Output = Fixture>) {
 
 #[test]
 fn any_history_ends_the_same_on_sqlite() {
-    any_history_ends_the_same(Fixture::sqlite());
+    check_any_history_ends_the_same(Fixture::sqlite());
 }
 
 #[test]
 fn any_history_ends_the_same_on_postgres() {
-    any_history_ends_the_same(Fixture::postgres());
+    check_any_history_ends_the_same(Fixture::postgres());
 }

@@ -1,4 +1,4 @@
-//! The counts of open leads that routing goes by, held against the assignments.
+//! The counts of open leads used by routing, compared with the assignments.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn assigned(store: &Store, person: &str, facts: &LeadFacts) -> Work {
     work
 }
 
-/// Counts every owner who was last counted before a time.
+/// Recounts every owner last counted before a time.
 async fn recount(store: &Store, before: Timestamp) -> Vec<OwnerCount> {
     let mut counts = Vec::new();
     while let Some(count) = store.recount_owner(before).await.unwrap() {
@@ -48,7 +48,7 @@ fn count(owner: &str, before: i64, open: i64) -> OwnerCount {
     OwnerCount { owner: OwnerId::parse(owner).unwrap(), before, open }
 }
 
-async fn a_wrong_count_is_corrected_and_a_right_one_kept(fixture: Fixture) {
+async fn a_recount_corrects_only_wrong_counts(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..6 {
         assigned(&store, &format!("p{n}"), &LeadFacts::default()).await;
@@ -59,13 +59,13 @@ async fn a_wrong_count_is_corrected_and_a_right_one_kept(fixture: Fixture) {
         .unwrap();
     let now = fixture.clock.now();
     assert_eq!(recount(&store, now).await, [count("005ANN", 70, 3), count("005BOB", 3, 3)]);
-    assert_eq!(recount(&store, now).await, [], "each once");
+    assert_eq!(recount(&store, now).await, [], "each owner once");
     fixture.advance(3_600);
     let later = fixture.clock.now();
     assert_eq!(recount(&store, later).await, [count("005ANN", 3, 3), count("005BOB", 3, 3)]);
 }
 
-async fn a_parked_lead_is_taken_from_its_owner_once(fixture: Fixture) {
+async fn a_parked_lead_is_subtracted_from_its_owner_once(fixture: Fixture) {
     let store = fixture.store().await;
     assigned(&store, "other", &LeadFacts::default()).await; // ann's
     assigned(&store, "third", &LeadFacts::default()).await; // bob's
@@ -82,7 +82,7 @@ async fn a_parked_lead_is_taken_from_its_owner_once(fixture: Fixture) {
     assert_eq!(counts, [count("005ANN", 1, 1), count("005BOB", 2, 2)]);
 }
 
-async fn a_lead_whose_values_were_put_back_is_not_open(fixture: Fixture) {
+async fn a_lead_with_restored_values_is_not_open(fixture: Fixture) {
     let store = fixture.store().await;
     let work = assigned(&store, "p", &LeadFacts::default()).await;
     let actions = every_action(&work.lead_id, &work.delivery_id);
@@ -98,7 +98,7 @@ async fn a_lead_whose_values_were_put_back_is_not_open(fixture: Fixture) {
     assert_eq!(recount(&store, fixture.clock.now()).await, [count("005ANN", 0, 0)]);
 }
 
-async fn a_recount_beside_assignments_and_responses_stays_right(fixture: Fixture) {
+async fn recounts_stay_right_beside_assignments_and_responses(fixture: Fixture) {
     let store = fixture.store().await;
     let mut works = Vec::new();
     for n in 0..24 {
@@ -131,8 +131,8 @@ async fn a_recount_beside_assignments_and_responses_stays_right(fixture: Fixture
 }
 
 on_both!(
-    a_wrong_count_is_corrected_and_a_right_one_kept,
-    a_parked_lead_is_taken_from_its_owner_once,
-    a_lead_whose_values_were_put_back_is_not_open,
-    a_recount_beside_assignments_and_responses_stays_right,
+    a_recount_corrects_only_wrong_counts,
+    a_parked_lead_is_subtracted_from_its_owner_once,
+    a_lead_with_restored_values_is_not_open,
+    recounts_stay_right_beside_assignments_and_responses,
 );

@@ -16,7 +16,7 @@ fn item<'a>(id: &'a str, body: &'a [u8], received: i64) -> QuarantineItem<'a> {
     }
 }
 
-async fn the_same_body_again_counts_up(fixture: Fixture) {
+async fn the_same_body_again_increases_its_counter(fixture: Fixture) {
     let store = fixture.store().await;
     let id = "ab".repeat(32);
     store.quarantine(&item(&id, b"{", 0)).await.unwrap();
@@ -26,7 +26,7 @@ async fn the_same_body_again_counts_up(fixture: Fixture) {
     assert_eq!((kept[0].times, kept[0].first_at, kept[0].last_at), (2, at(0), at(60)));
 }
 
-async fn a_body_is_kept_byte_by_byte_whatever_is_said_about_it(fixture: Fixture) {
+async fn a_body_is_stored_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     let id = "cd".repeat(32);
     let body: Vec<u8> = (0..=255).collect();
@@ -44,7 +44,7 @@ async fn a_body_is_kept_byte_by_byte_whatever_is_said_about_it(fixture: Fixture)
     assert!(!serde_json::to_string(&kept).unwrap().contains("body"), "lists leave the body out");
 }
 
-async fn a_body_is_found_by_an_unambiguous_beginning_of_its_id(fixture: Fixture) {
+async fn a_body_is_found_by_an_unambiguous_prefix_of_its_id(fixture: Fixture) {
     let store = fixture.store().await;
     for id in ["aaaaaaaa11", "aaaaaaaa22", "bbbbbbbb33"] {
         store.quarantine(&item(id, b"x", 0)).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_body_is_found_by_an_unambiguous_beginning_of_its_id(fixture: Fixture)
     }
 }
 
-async fn bodies_are_listed_newest_first_page_after_page(fixture: Fixture) {
+async fn bodies_are_paged_newest_first(fixture: Fixture) {
     let store = fixture.store().await;
     for (n, id) in ["a1", "b2", "c3", "d4", "e5"].into_iter().enumerate() {
         store.quarantine(&item(id, b"x", i64::try_from(n / 2).unwrap())).await.unwrap();
@@ -78,17 +78,17 @@ async fn a_body_is_removed_by_its_id(fixture: Fixture) {
         store.quarantine(&item(id, b"x", 0)).await.unwrap();
     }
     assert!(store.remove_quarantined("aaaaaaaa11").await.unwrap());
-    assert!(!store.remove_quarantined("aaaaaaaa11").await.unwrap(), "it is gone");
-    assert!(!store.remove_quarantined("bbbbbbbb").await.unwrap(), "a beginning of an id removes nothing");
+    assert!(!store.remove_quarantined("aaaaaaaa11").await.unwrap(), "it is already removed");
+    assert!(!store.remove_quarantined("bbbbbbbb").await.unwrap(), "a prefix of an id removes nothing");
     assert_eq!(store.quarantined(None, 10).await.unwrap().len(), 1);
 }
 
-async fn what_is_old_or_too_much_is_removed_oldest_first(fixture: Fixture) {
+async fn old_and_excess_bodies_are_removed_oldest_first(fixture: Fixture) {
     let store = fixture.store().await;
     for (n, id) in ["a1", "b2", "c3", "d4", "e5"].into_iter().enumerate() {
         store.quarantine(&item(id, b"x", i64::try_from(n / 2).unwrap())).await.unwrap();
     }
-    // It came first of all, and again last.
+    // Received first of all, and again last.
     store.quarantine(&item("a1", b"x", 9)).await.unwrap();
     let left = async || -> Vec<_> {
         store.quarantined(None, 10).await.unwrap().into_iter().map(|kept| kept.id).collect()
@@ -104,9 +104,9 @@ async fn what_is_old_or_too_much_is_removed_oldest_first(fixture: Fixture) {
 
 on_both!(
     a_body_is_removed_by_its_id,
-    what_is_old_or_too_much_is_removed_oldest_first,
-    the_same_body_again_counts_up,
-    a_body_is_kept_byte_by_byte_whatever_is_said_about_it,
-    a_body_is_found_by_an_unambiguous_beginning_of_its_id,
-    bodies_are_listed_newest_first_page_after_page,
+    old_and_excess_bodies_are_removed_oldest_first,
+    the_same_body_again_increases_its_counter,
+    a_body_is_stored_unchanged,
+    a_body_is_found_by_an_unambiguous_prefix_of_its_id,
+    bodies_are_paged_newest_first,
 );

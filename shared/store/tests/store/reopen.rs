@@ -1,4 +1,4 @@
-//! Putting a lead up for work again.
+//! Reopening of leads.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use store::{AuditKind, Cursor, Finish};
 
 use crate::support::{Fixture, at, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
 
-async fn reopening_goes_on_from_what_is_stored(fixture: Fixture) {
+async fn reopening_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     settled(&fixture, &store, &event).await;
@@ -21,7 +21,7 @@ async fn reopening_goes_on_from_what_is_stored(fixture: Fixture) {
     assert!(work.analysis.is_some());
 }
 
-async fn judging_again_is_a_new_round_with_the_same_enrichment(fixture: Fixture) {
+async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
@@ -44,7 +44,7 @@ async fn judging_again_is_a_new_round_with_the_same_enrichment(fixture: Fixture)
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().round, 2);
 }
 
-async fn an_open_delivery_stays_as_it_is(fixture: Fixture) {
+async fn an_open_delivery_stays_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
@@ -65,12 +65,12 @@ async fn only_the_newest_delivery_is_reopened(fixture: Fixture) {
     assert!(has_work(&store, &newer).await);
 }
 
-async fn a_lead_that_is_not_there_cannot_be_reopened(fixture: Fixture) {
+async fn an_unknown_lead_cannot_be_reopened(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(store.reopen(&event("ann", "a", 0).lead_id, true, "again").await.unwrap(), None);
 }
 
-async fn leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enough(fixture: Fixture) {
+async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     let store = fixture.store().await;
     let (first, second, failed, open) =
         (event("first", "a", 0), event("second", "a", 0), event("failed", "a", 0), event("open", "a", 0));
@@ -100,7 +100,7 @@ async fn leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enou
     assert_eq!(found(71, 60, 1).await, [first.lead_id]);
 }
 
-async fn a_lead_that_nobody_can_judge_rests_longer_each_time(fixture: Fixture) {
+async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("blocked", "a", 0);
     settled(&fixture, &store, &event).await;
@@ -122,7 +122,7 @@ async fn a_lead_that_nobody_can_judge_rests_longer_each_time(fixture: Fixture) {
     }
 }
 
-async fn open_deliveries_are_listed_oldest_first_page_after_page(fixture: Fixture) {
+async fn open_deliveries_are_paged_oldest_first(fixture: Fixture) {
     let store = fixture.store().await;
     let mut open = Vec::new();
     for n in 0..25 {
@@ -146,12 +146,12 @@ async fn open_deliveries_are_listed_oldest_first_page_after_page(fixture: Fixtur
 }
 
 on_both!(
-    reopening_goes_on_from_what_is_stored,
-    judging_again_is_a_new_round_with_the_same_enrichment,
-    an_open_delivery_stays_as_it_is,
+    reopening_continues_from_saved_results,
+    a_new_judgement_is_a_new_round_with_the_same_enrichment,
+    an_open_delivery_stays_unchanged,
     only_the_newest_delivery_is_reopened,
-    a_lead_that_is_not_there_cannot_be_reopened,
-    leads_judged_without_an_ai_are_found_when_they_are_settled_and_old_enough,
-    a_lead_that_nobody_can_judge_rests_longer_each_time,
-    open_deliveries_are_listed_oldest_first_page_after_page,
+    an_unknown_lead_cannot_be_reopened,
+    settled_leads_judged_without_an_ai_are_rescored,
+    the_wait_for_rescoring_grows_each_time,
+    open_deliveries_are_paged_oldest_first,
 );

@@ -1,4 +1,4 @@
-//! A lead that returns to an earlier content, and what is only sent again.
+//! Returns of a lead to an earlier content, as opposed to retries and repeats.
 
 use std::time::Duration;
 
@@ -50,11 +50,11 @@ async fn attempts_are_read_while_a_writer_has_the_lead(fixture: Fixture) {
     let mut writing = writer.database().begin().await.unwrap();
     sqlx::query("UPDATE lead SET revision = revision").execute(&mut *writing).await.unwrap();
     let read = tokio::time::timeout(Duration::from_mins(1), store.attempts(&event)).await;
-    assert_eq!(read.expect("nothing waits for the writer").unwrap(), Attempts::default());
+    assert_eq!(read.expect("the read does not wait for the writer").unwrap(), Attempts::default());
     writing.commit().await.unwrap();
 }
 
-async fn a_return_counts_by_its_time_whatever_came_first(fixture: Fixture) {
+async fn a_return_is_ordered_by_its_time_of_receipt(fixture: Fixture) {
     let contents = [event("ann", "CTO", 0), event("ann", "Intern", 1), event("ann", "CTO", 2)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let person = format!("ann{}{}{}", order[0], order[1], order[2]);
@@ -69,11 +69,11 @@ async fn a_return_counts_by_its_time_whatever_came_first(fixture: Fixture) {
     }
 }
 
-async fn a_signed_webhook_that_was_seen_is_a_duplicate(fixture: Fixture) {
+async fn a_repeated_webhook_id_is_a_duplicate(fixture: Fixture) {
     let store = fixture.store().await;
     let first = signed("ann", "CTO", 0, "msg_1");
     settled(&fixture, &store, &first).await;
-    // The same content under another id makes no delivery, and is seen all the same.
+    // The same content under another id makes no delivery, but its receipt is saved.
     let repeated = signed("ann", "CTO", 1, "msg_2");
     assert_eq!(store.accept(&repeated).await.unwrap(), Accept::Duplicate { open: false });
     let newer = signed("ann", "Intern", 2, "msg_3");
@@ -127,7 +127,7 @@ async fn a_return_within_one_millisecond_is_a_revision(fixture: Fixture) {
     assert_eq!(lead(&store, &id).await.content.title.as_deref(), Some("CTO"));
 }
 
-async fn a_message_that_repeats_an_open_delivery_works_on_it(fixture: Fixture) {
+async fn a_repeat_of_an_open_delivery_works_on_that_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let (first, repeated) = (event("ann", "a", 0), event("ann", "a", 1));
     store.note(&repeated).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_message_that_repeats_an_open_delivery_works_on_it(fixture: Fixture) {
     assert_eq!(begin(&store, &first).await.delivery_id, repeated.delivery_id());
 }
 
-/// However it comes to the worker: with an id of its own, or under that of the earlier post.
+/// The message may reach the worker with an id of its own, or with that of the earlier post.
 async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
     let store = fixture.store().await;
     let refused = Failure::permanent("refused", "no such country");
@@ -170,21 +170,21 @@ async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
         assert_eq!(lead(&store, &first.lead_id).await.status, LeadStatus::Processing);
         assert_eq!(store.count_dead_letters().await.unwrap(), 0);
 
-        // The next failure ends this post as well, however often its message comes.
+        // The next failure also ends this post, however often its message is received.
         fixture.advance(100);
         store.record_dead_letter("ignored", Some(&again), "{}", 1, &refused).await.unwrap();
         assert!(!matches!(store.begin_work(&again, 1).await.unwrap(), Begun::Work(_)));
         assert_eq!(store.count_dead_letters().await.unwrap(), 1);
-        // Straight from its sender, whatever the clock says.
+        // Directly from its sender, the clock does not matter.
         let again = again.traced(TraceContext::new(1, 2, true));
         let (accepted, event) = arrive(&store, &again).await;
         assert_eq!((accepted, event.delivery_id()), (Accept::Reopened, first.delivery_id()));
-        assert_eq!(event.traceparent, again.traceparent, "the trace of the post that opened it");
+        assert_eq!(event.traceparent, again.traceparent, "the trace of the post that reopened it");
         assert_eq!(arrive(&store, &again).await.0, Accept::Duplicate { open: true });
     }
 }
 
-async fn a_post_of_an_older_content_opens_no_failure(fixture: Fixture) {
+async fn a_post_of_older_content_reopens_nothing(fixture: Fixture) {
     let store = fixture.store().await.with_retry_window(Duration::from_secs(3_600));
     settled(&fixture, &store, &event("ann", "CTO", 0)).await;
     let newest = event("ann", "Intern", 1);
@@ -221,14 +221,14 @@ on_both!(
     a_return_to_an_earlier_content_is_a_revision,
     failures_of_a_repeat_are_attempts_of_its_delivery,
     attempts_are_read_while_a_writer_has_the_lead,
-    a_return_counts_by_its_time_whatever_came_first,
-    a_signed_webhook_that_was_seen_is_a_duplicate,
+    a_return_is_ordered_by_its_time_of_receipt,
+    a_repeated_webhook_id_is_a_duplicate,
     within_the_retry_window_older_content_is_a_retry,
     a_clock_that_steps_back_loses_no_revision,
     a_return_within_one_millisecond_is_a_revision,
-    a_message_that_repeats_an_open_delivery_works_on_it,
+    a_repeat_of_an_open_delivery_works_on_that_delivery,
     a_post_after_a_failure_is_worked_on_again,
-    a_post_of_an_older_content_opens_no_failure,
+    a_post_of_older_content_reopens_nothing,
     deliveries_of_earlier_versions_keep_their_ids,
     open_deliveries_are_sent_again_under_their_ids,
 );

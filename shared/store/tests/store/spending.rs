@@ -1,4 +1,4 @@
-//! A budget that many workers draw on at once, each with connections of its own.
+//! A budget shared by many concurrent workers, each with its own connections.
 
 use std::sync::Arc;
 
@@ -22,14 +22,15 @@ async fn many_workers_never_spend_more_than_the_budget(fixture: Fixture) {
                 // Each call may cost 50, and costs between 10 and 45.
                 match budget.hold(50).await {
                     Ok(hold) => {
-                        let (so_far, under_way) = store.spent_in(&AI, Day::of(clock.now())).await.unwrap();
-                        assert!(so_far + under_way <= LIMIT, "{so_far} + {under_way}");
+                        let (so_far, in_progress) = store.spent_in(&AI, Day::of(clock.now())).await.unwrap();
+                        assert!(so_far + in_progress <= LIMIT, "{so_far} + {in_progress}");
                         let cost = 10 + 5 * worker;
                         budget.settle(hold, cost).await.unwrap();
                         spent += cost;
                     }
                     Err(refusal) => {
-                        // Calls under way may leave something; the end of the day is another matter.
+                        // Calls in progress may leave part of the budget; a wait until the end of the day
+                        // means that it is spent.
                         refused_for_the_day = refusal.retry_after.unwrap().as_secs() > 60;
                         tokio::task::yield_now().await;
                     }
@@ -44,7 +45,7 @@ async fn many_workers_never_spend_more_than_the_budget(fixture: Fixture) {
     assert!((LIMIT - 50 + 1..=LIMIT).contains(&spent), "all that can be used is used: {spent}");
 }
 
-async fn what_a_dead_worker_held_stays_held(fixture: Fixture) {
+async fn an_amount_held_by_a_dead_worker_stays_held(fixture: Fixture) {
     let (store, clock) = (fixture.store().await, Arc::new(fixture.clock.clone()));
     let budget = Budget::new(AI, LIMIT, Arc::new(store.clone()), clock.clone());
     drop(budget.hold(LIMIT).await.unwrap());
@@ -53,4 +54,4 @@ async fn what_a_dead_worker_held_stays_held(fixture: Fixture) {
     assert!(other.hold(LIMIT).await.is_ok(), "each kind of system has a budget of its own");
 }
 
-on_both!(many_workers_never_spend_more_than_the_budget, what_a_dead_worker_held_stays_held);
+on_both!(many_workers_never_spend_more_than_the_budget, an_amount_held_by_a_dead_worker_stays_held);

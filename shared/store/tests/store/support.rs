@@ -1,4 +1,4 @@
-//! A store of its own for each test, and leads to put into it.
+//! A separate store for each test, and leads to put into it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use lead::{CampaignId, Clock as _, EmailAddress, Lead, LeadEvent, LeadId, ManualClock};
 use store::{Accept, AnalysisRecord, AuditEvent, AuditKind, Begun, Finish, LeadRecord, Store, Work};
 
-/// A migrated database, and a clock that moves only when told to.
+/// A migrated database, and a manual clock.
 pub(crate) struct Fixture {
     pub(crate) clock: ManualClock,
     database: TestDatabase,
@@ -24,7 +24,7 @@ impl Fixture {
         Self { clock: ManualClock::default(), database: TestDatabase::postgres().await }
     }
 
-    /// A store with a pool of its own, as another process would have.
+    /// A store with a separate pool, as another process would have.
     pub(crate) async fn store(&self) -> Store {
         Store::new(self.database.connect().await, Arc::new(self.clock.clone()))
     }
@@ -42,7 +42,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + second).unwrap()
 }
 
-/// A delivery of a lead whose content is told by its title.
+/// A delivery of a lead with the given title as its content.
 pub(crate) fn event(person: &str, title: &str, received: i64) -> LeadEvent {
     let email = EmailAddress::parse(&format!("{person}@example.com")).unwrap();
     let mut lead = Lead::new(email, CampaignId::parse("c1").unwrap());
@@ -50,7 +50,7 @@ pub(crate) fn event(person: &str, title: &str, received: i64) -> LeadEvent {
     LeadEvent::new(lead, at(received))
 }
 
-/// Takes a delivery to work on that must have work left.
+/// Begins work on a delivery, which must have work left.
 pub(crate) async fn begin(store: &Store, event: &LeadEvent) -> Work {
     match store.begin_work(event, 1).await.unwrap() {
         Begun::Work(work) => *work,
@@ -90,7 +90,7 @@ pub(crate) fn synced() -> Finish {
     Finish::Synced { provider: "mock", record_id: "00Q1".into() }
 }
 
-/// A lead that was accepted, judged without an AI, and written to the CRM.
+/// Accepts a lead, judges it without an AI, and marks it as written to the CRM.
 pub(crate) async fn settled(fixture: &Fixture, store: &Store, event: &LeadEvent) -> Work {
     assert!(matches!(store.accept(event).await.unwrap(), Accept::New | Accept::Revision));
     let work = begin(store, event).await;
@@ -103,7 +103,7 @@ pub(crate) async fn lead(store: &Store, id: &LeadId) -> LeadRecord {
     store.lead(id).await.unwrap().expect("the lead is there")
 }
 
-/// The audit trail, whose numbers must have no gap.
+/// The audit trail, after a check that its sequence numbers have no gap.
 pub(crate) async fn audit(store: &Store, id: &LeadId) -> Vec<AuditEvent> {
     let events = store.audit(id, 0, 10_000).await.unwrap();
     let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();

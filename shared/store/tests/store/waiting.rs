@@ -1,4 +1,4 @@
-//! Listing the leads that wait to be judged again.
+//! Lists of leads that wait for a new judgement.
 
 use lead::{LeadEvent, LeadStatus};
 use serde_json::json;
@@ -6,7 +6,7 @@ use store::{Awaits, Finish, LeadFilter, MAX_ENRICH_TRIES, Store, Verdict};
 
 use crate::support::{Fixture, begin, event, judged, settled};
 
-/// A lead that was judged without an AI and while enrichment was away.
+/// Adds a lead that was judged without an AI and while enrichment was unavailable.
 async fn unenriched(fixture: &Fixture, store: &Store, event: &LeadEvent, finish: Finish) {
     store.accept(event).await.unwrap();
     let work = begin(store, event).await;
@@ -23,7 +23,7 @@ async fn waiting(store: &Store, awaits: Awaits) -> Vec<String> {
     people
 }
 
-async fn leads_that_wait_for_a_second_look_are_listed(fixture: Fixture) {
+async fn leads_that_wait_for_rescoring_are_listed(fixture: Fixture) {
     let store = fixture.store().await;
     let written = || Finish::Synced { provider: "mock", record_id: "1".into() };
     for person in ["reopened", "revised", "waits"] {
@@ -47,7 +47,7 @@ async fn leads_that_wait_for_a_second_look_are_listed(fixture: Fixture) {
     assert!(store.leads(&filter, None, 10).await.unwrap().is_empty(), "every condition holds");
 }
 
-async fn a_lead_that_is_not_asked_about_any_more_waits_no_longer(fixture: Fixture) {
+async fn a_lead_without_further_requests_is_not_listed(fixture: Fixture) {
     let store = fixture.store().await;
     let lead = event("ann", "a", 0);
     unenriched(&fixture, &store, &lead, Finish::Held).await;
@@ -67,7 +67,4 @@ async fn a_lead_that_is_not_asked_about_any_more_waits_no_longer(fixture: Fixtur
     assert!(waiting(&store, Awaits::Enrichment).await.is_empty(), "it is judged again");
 }
 
-on_both!(
-    leads_that_wait_for_a_second_look_are_listed,
-    a_lead_that_is_not_asked_about_any_more_waits_no_longer,
-);
+on_both!(leads_that_wait_for_rescoring_are_listed, a_lead_without_further_requests_is_not_listed,);

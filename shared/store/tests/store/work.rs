@@ -1,4 +1,4 @@
-//! From taking a delivery to its end.
+//! Work on a delivery, from its beginning to its end.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use store::{AuditKind, Begun, Finish};
 
 use crate::support::{Fixture, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
 
-async fn a_delivery_that_nobody_accepted_is_accepted_when_it_is_taken(fixture: Fixture) {
+async fn beginning_work_accepts_an_unknown_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
@@ -19,14 +19,14 @@ async fn a_delivery_that_nobody_accepted_is_accepted_when_it_is_taken(fixture: F
     assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted, AuditKind::Started]);
 }
 
-async fn an_unknown_delivery_that_is_older_than_a_known_one_has_nothing_to_do(fixture: Fixture) {
+async fn an_unknown_older_delivery_has_no_work(fixture: Fixture) {
     let store = fixture.store().await;
     store.accept(&event("ann", "b", 1)).await.unwrap();
     assert!(!has_work(&store, &event("ann", "a", 0)).await);
     assert_eq!(lead(&store, &event("ann", "b", 1).lead_id).await.revision, 2);
 }
 
-async fn a_delivery_taken_again_goes_on_from_what_is_stored(fixture: Fixture) {
+async fn work_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
@@ -38,7 +38,7 @@ async fn a_delivery_taken_again_goes_on_from_what_is_stored(fixture: Fixture) {
     assert_eq!((analysis.round, analysis.provider.as_str(), analysis.cost_microusd), (1, "rules", 3));
 }
 
-async fn what_is_finished_given_up_or_overtaken_has_nothing_to_do(fixture: Fixture) {
+async fn a_delivery_that_is_not_open_has_no_work(fixture: Fixture) {
     let store = fixture.store().await;
     let done = event("done", "a", 0);
     settled(&fixture, &store, &done).await;
@@ -46,25 +46,25 @@ async fn what_is_finished_given_up_or_overtaken_has_nothing_to_do(fixture: Fixtu
     store.accept(&failed).await.unwrap();
     let failure = Failure::permanent("bad", "bad");
     store.record_dead_letter("m1", Some(&failed), "{}", 1, &failure).await.unwrap();
-    let overtaken = event("overtaken", "a", 0);
-    store.accept(&overtaken).await.unwrap();
+    let superseded = event("overtaken", "a", 0);
+    store.accept(&superseded).await.unwrap();
     store.accept(&event("overtaken", "b", 1)).await.unwrap();
     for (event, status) in [
         (&done, LeadStatus::Synced),
         (&failed, LeadStatus::PermanentlyFailed),
-        (&overtaken, LeadStatus::Queued),
+        (&superseded, LeadStatus::Queued),
     ] {
         assert!(!has_work(&store, event).await);
         let trail = kinds(&store, &event.lead_id).await;
         assert!(!has_work(&store, event).await);
         assert_eq!(lead(&store, &event.lead_id).await.status, status);
-        assert_eq!(kinds(&store, &event.lead_id).await, trail, "the second time leaves no trace");
+        assert_eq!(kinds(&store, &event.lead_id).await, trail, "the second time is not audited");
     }
-    let states = store.deliveries(&overtaken.lead_id, 10).await.unwrap();
+    let states = store.deliveries(&superseded.lead_id, 10).await.unwrap();
     assert_eq!(states.iter().map(|d| d.state.as_str()).collect::<Vec<_>>(), ["open", "superseded"]);
 }
 
-async fn what_enrichment_found_first_is_kept(fixture: Fixture) {
+async fn the_first_enrichment_result_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
@@ -75,7 +75,7 @@ async fn what_enrichment_found_first_is_kept(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, enriched);
 }
 
-async fn of_two_judgements_of_a_round_the_first_is_kept(fixture: Fixture) {
+async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
@@ -89,7 +89,7 @@ async fn of_two_judgements_of_a_round_the_first_is_kept(fixture: Fixture) {
     assert_eq!((last.kind, &last.detail["provider"]), (AuditKind::Judged, &json!("first")));
 }
 
-async fn ending_a_delivery_twice_changes_nothing(fixture: Fixture) {
+async fn finishing_a_delivery_twice_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = settled(&fixture, &store, &event).await;
@@ -108,7 +108,7 @@ async fn ending_a_delivery_twice_changes_nothing(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, trail);
 }
 
-async fn the_end_of_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixture) {
+async fn finishing_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     let work = begin(&store, &older).await;
@@ -125,7 +125,7 @@ async fn the_end_of_an_older_delivery_does_not_settle_the_newer_one(fixture: Fix
     assert!(has_work(&store, &newer).await);
 }
 
-async fn a_held_lead_says_so(fixture: Fixture) {
+async fn a_held_lead_has_status_and_audit_event(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
@@ -134,7 +134,7 @@ async fn a_held_lead_says_so(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await.last(), Some(&AuditKind::Held));
 }
 
-async fn a_failed_attempt_is_kept_until_the_next_one_begins(fixture: Fixture) {
+async fn a_failure_is_shown_until_the_next_attempt_begins(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
@@ -154,7 +154,7 @@ async fn a_failed_attempt_is_kept_until_the_next_one_begins(fixture: Fixture) {
     assert_eq!((working.status, working.failure), (LeadStatus::Processing, None));
 }
 
-async fn the_trail_says_once_an_hour_that_a_limit_is_full(fixture: Fixture) {
+async fn a_full_limit_is_audited_once_an_hour(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let wait = Some(Duration::from_secs(30));
@@ -181,15 +181,15 @@ async fn the_trail_says_once_an_hour_that_a_limit_is_full(fixture: Fixture) {
     fixture.clock.advance(Duration::from_hours(1));
     defer(&of_account).await;
     assert_eq!(length().await, 5, "another hour");
-    // Outages are looked up in the trail.
+    // Each outage is audited, because the ledger reads outages from the audit trail.
     defer(&away).await;
     defer(&away).await;
     assert_eq!(length().await, 8, "deferred, started, deferred");
     defer(&of_account).await;
-    assert_eq!(length().await, 10, "after an outage it is begun anew");
+    assert_eq!(length().await, 10, "after an outage the deferral is audited again");
 }
 
-async fn a_failure_that_comes_after_the_end_changes_nothing(fixture: Fixture) {
+async fn a_failure_after_the_end_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     settled(&fixture, &store, &older).await;
@@ -206,19 +206,19 @@ async fn a_failure_that_comes_after_the_end_changes_nothing(fixture: Fixture) {
     assert_eq!(lead(&store, &newer.lead_id).await.status, LeadStatus::Queued);
 }
 
-async fn what_fails_before_it_was_ever_accepted_is_a_lead_all_the_same(fixture: Fixture) {
+async fn a_failure_before_acceptance_creates_the_lead(fixture: Fixture) {
     let store = fixture.store().await;
     let failure = Failure::permanent("worker_lost", "workers died");
-    let (retried, given_up) = (event("ann", "a", 0), event("bob", "a", 0));
+    let (retried, dead_lettered) = (event("ann", "a", 0), event("bob", "a", 0));
     store.record_retry(&retried, 1, &failure, Duration::ZERO, false).await.unwrap();
-    store.record_dead_letter("m1", Some(&given_up), "{}", 1, &failure).await.unwrap();
+    store.record_dead_letter("m1", Some(&dead_lettered), "{}", 1, &failure).await.unwrap();
     assert_eq!(lead(&store, &retried.lead_id).await.status, LeadStatus::Retrying);
-    let parked = lead(&store, &given_up.lead_id).await;
+    let parked = lead(&store, &dead_lettered.lead_id).await;
     assert_eq!((parked.status, parked.failure), (LeadStatus::PermanentlyFailed, Some(failure)));
-    assert_eq!(kinds(&store, &given_up.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
+    assert_eq!(kinds(&store, &dead_lettered.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
 }
 
-async fn a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_nothing(fixture: Fixture) {
+async fn an_unreadable_stored_value_is_a_permanent_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
@@ -231,7 +231,7 @@ async fn a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_n
     assert_eq!(failure.class, lead::FailureClass::Permanent);
 }
 
-async fn what_another_application_has_done_is_closed_once(fixture: Fixture) {
+async fn work_of_another_application_is_closed_once(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
@@ -246,19 +246,19 @@ async fn what_another_application_has_done_is_closed_once(fixture: Fixture) {
 }
 
 on_both!(
-    what_another_application_has_done_is_closed_once,
-    a_delivery_that_nobody_accepted_is_accepted_when_it_is_taken,
-    an_unknown_delivery_that_is_older_than_a_known_one_has_nothing_to_do,
-    a_delivery_taken_again_goes_on_from_what_is_stored,
-    what_is_finished_given_up_or_overtaken_has_nothing_to_do,
-    what_enrichment_found_first_is_kept,
-    of_two_judgements_of_a_round_the_first_is_kept,
-    ending_a_delivery_twice_changes_nothing,
-    the_end_of_an_older_delivery_does_not_settle_the_newer_one,
-    a_held_lead_says_so,
-    a_failed_attempt_is_kept_until_the_next_one_begins,
-    the_trail_says_once_an_hour_that_a_limit_is_full,
-    a_failure_that_comes_after_the_end_changes_nothing,
-    what_fails_before_it_was_ever_accepted_is_a_lead_all_the_same,
-    a_stored_value_that_cannot_be_read_is_a_permanent_failure_that_quotes_nothing,
+    work_of_another_application_is_closed_once,
+    beginning_work_accepts_an_unknown_delivery,
+    an_unknown_older_delivery_has_no_work,
+    work_continues_from_saved_results,
+    a_delivery_that_is_not_open_has_no_work,
+    the_first_enrichment_result_is_final,
+    the_first_judgement_of_a_round_is_final,
+    finishing_a_delivery_twice_changes_nothing,
+    finishing_an_older_delivery_does_not_settle_the_newer_one,
+    a_held_lead_has_status_and_audit_event,
+    a_failure_is_shown_until_the_next_attempt_begins,
+    a_full_limit_is_audited_once_an_hour,
+    a_failure_after_the_end_changes_nothing,
+    a_failure_before_acceptance_creates_the_lead,
+    an_unreadable_stored_value_is_a_permanent_failure,
 );
