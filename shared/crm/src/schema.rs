@@ -340,7 +340,7 @@ impl ObjectSchema {
                 problems.push(problem(Some(key), Problem::Missing, true, message));
             }
             Some(field) if !field.unique => {
-                let message = format!("{object}.{key} is not unique: records could not be found by it again");
+                let message = format!("{object}.{key} is not unique: records cannot be found by it");
                 problems.push(problem(Some(key), Problem::NotUnique, true, message));
             }
             Some(field) if !field.createable => {
@@ -358,7 +358,7 @@ impl ObjectSchema {
             let name = schema.written_as(rule.field());
             let Some(field) = schema.0.get(name) else {
                 let message = format!(
-                    "{object}.{name} is missing or not visible: create it, or take {} out of the mapping",
+                    "{object}.{name} is missing or not visible: create it, or remove {} from the mapping",
                     rule.origin()
                 );
                 problems.push(problem(Some(name), Problem::Missing, false, message));

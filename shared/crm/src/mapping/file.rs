@@ -111,7 +111,7 @@ impl Checker<'_> {
             let field = rule.field.get_ref();
             if *field == external_id {
                 return Err(
-                    self.unsound(&rule.field, format!("`{field}` holds our id and is written by itself"))
+                    self.unsound(&rule.field, format!("`{field}` holds our id and is written automatically"))
                 );
             }
             // A new contact's own values and those of a converted lead come with different actions, never together.
@@ -161,7 +161,7 @@ impl Checker<'_> {
         let adopted = rule.adopted.as_ref().map(|adopted| *adopted.get_ref());
         if adopted == Some(Adopted::NotLower) && !source.comes_with_the_score() {
             let problem =
-                "`not_lower` is for what comes with the score: `score.*` and `computed.*`".to_owned();
+                "`not_lower` is for values written with the score: `score.*` and `computed.*`".to_owned();
             return Err(self.unsound(&rule.field, problem));
         }
         let adopted = adopted.unwrap_or_else(|| source.adopted());
@@ -182,13 +182,13 @@ impl Checker<'_> {
             let near =
                 SOURCES.iter().find(|known| known.split('.').next_back() == name.split('.').next_back());
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            let problem = format!("`{name}` is neither a value of ours nor the path of a fact{hint}");
+            let problem = format!("`{name}` is neither a known source nor the path of a fact{hint}");
             return Err(self.unsound(text, problem));
         };
         if source.suits(object) {
             Ok(source)
         } else {
-            Err(self.unsound(text, format!("`{name}` has no place in [{}]", object.as_str())))
+            Err(self.unsound(text, format!("`{name}` is not allowed in [{}]", object.as_str())))
         }
     }
 

@@ -69,7 +69,7 @@ fn a_mistake_is_told_with_its_line() {
     for (fields, line, problem) in [
         ("\n{ source = 'lead.emial', field = 'Email' }", 8, "`lead.emial` is neither"),
         ("{ source = 'score.title', field = 'T' }", 7, "did you mean `lead.title`"),
-        ("{ source = 'task.subject', field = 'S' }", 7, "has no place in [lead]"),
+        ("{ source = 'task.subject', field = 'S' }", 7, "is not allowed in [lead]"),
         ("{ source = 'lead.email', field = 'Id__c' }", 7, "holds our id"),
         (
             "{ source = 'lead.email', field = 'E' },\n{ source = 'lead.phone', field = 'E' }",
@@ -85,8 +85,8 @@ fn a_mistake_is_told_with_its_line() {
             7,
             "`N` is missing in `order`",
         ),
-        ("{ source = 'lead.title', field = 'T', adopted = 'not_lower' }", 7, "comes with the score"),
-        ("{ source = 'lead.status', field = 'S', adopted = 'not_lower' }", 7, "comes with the score"),
+        ("{ source = 'lead.title', field = 'T', adopted = 'not_lower' }", 7, "written with the score"),
+        ("{ source = 'lead.status', field = 'S', adopted = 'not_lower' }", 7, "written with the score"),
     ] {
         let text = line_of(fields);
         assert!(text.starts_with(&format!("line {line}: ")) && text.contains(problem), "{text}");
