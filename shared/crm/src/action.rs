@@ -164,7 +164,7 @@ impl Action {
         }
     }
 
-    /// The owner that the action sets on its record, as the CRM's user id. None leaves the owner as it is.
+    /// The owner that the action sets on its record, as the CRM's user id. None if the action sets no owner.
     pub fn owner(&self) -> Option<&str> {
         match self {
             Self::UpsertLead(details) | Self::CreateLead(details) => details.owner.as_ref().map(Text::expose),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_read_back_as_it_was_written_and_its_name_is_its_tag() {
+    fn actions_round_trip_through_json_with_their_kind_as_tag() {
         let mut kinds = Vec::new();
         for action in actions() {
             let json = serde_json::to_value(&action).unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_out_of_bounds_is_refused_when_read() {
+    fn unknown_or_out_of_bounds_parameters_are_refused() {
         let long = format!(r#"{{"kind":"convert_lead","converted_status":"{}"}}"#, "x".repeat(41));
         for json in [
             r#"{"kind":"delete_lead"}"#,

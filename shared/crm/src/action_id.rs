@@ -115,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn planning_again_arrives_at_the_same_ids() {
+    fn planning_again_gives_the_same_ids() {
         assert_eq!(kinds_done_again("a", 1), Vec::<&str>::new());
     }
 
     #[test]
-    fn a_revision_or_a_new_round_writes_again_but_asks_nobody_twice() {
+    fn revisions_and_new_rounds_write_again_without_new_tasks() {
         let written_again = [
             "upsert_lead",
             "set_lead_score",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn another_decision_asks_for_another_task() {
+    fn each_decision_has_its_own_task_id() {
         let lead = lead("ann");
         let delivery = delivery(&lead, "a");
         let mut ids: Vec<ActionId> = Vec::new();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_actions_of_one_or_of_two_leads_share_an_id() {
+    fn action_ids_are_unique_within_and_across_leads() {
         let mut ids = std::collections::BTreeSet::new();
         for lead in [lead("ann"), lead("bob")] {
             let delivery = delivery(&lead, "a");

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_and_its_country_are_known_by_their_names() {
+    fn state_and_country_fields_are_recognized_by_name() {
         let part = |name| AddressPart::of(name).unwrap();
         assert_eq!(part("BillingStateCode").country_of_state(), Some(part("BillingCountry")));
         assert_eq!(part("Home__StateCode__s").country_of_state(), Some(part("Home__CountryCode__s")));

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_list_allows_everything_but_what_cannot_be_undone() {
+    fn default_list_allows_all_actions_except_irreversible_ones() {
         assert_eq!(
             refusals(&AllowList::default(), 100),
             [("convert_lead".to_owned(), "action_not_allowed".to_owned())]
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_list_names_exactly_the_fields_that_exist() {
+    fn default_list_names_exactly_the_existing_fields() {
         let mut written: BTreeMap<Object, BTreeSet<String>> = BTreeMap::new();
         for planned in plan().actions {
             let fields = planned.action.fields();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_that_writes_one_field_too_many_is_refused() {
+    fn action_with_a_disallowed_field_is_refused() {
         let text = include_str!("../allow-list.toml").replace("\"phone\",\n", "");
         let refused = refusals(&AllowList::parse(&text).unwrap(), 100);
         let kinds: Vec<_> = refused
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_in_a_list_is_an_error() {
+    fn unknown_names_in_a_list_are_errors() {
         let of = |text: &str| AllowList::parse(text).unwrap_err().to_string();
         assert!(of("actions = ['upsert_leed']\n[fields]").contains("`upsert_leed`"));
         assert!(of("actions = []\n[fields]\nlead = ['emial']").contains("`lead.emial`"));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_fits_no_limit_is_refused_rather_than_deferred_for_ever() {
+    fn plan_larger_than_the_limits_is_refused_not_deferred() {
         let refused = refusals(&AllowList::default(), 10);
         assert_eq!(refused.last().unwrap(), &("reassign_task".to_owned(), "plan_too_large".to_owned()));
         assert_eq!(refused.iter().filter(|(_, code)| code == "plan_too_large").count(), 3);

@@ -99,7 +99,11 @@ impl CrmBreaker {
     /// Acquires a permit, and waits briefly for a half-open probe in progress. The lead whose call failed
     /// last leaves the half-open probe to others for a while: only this lead is deferred, and nothing is
     /// paused.
-    pub(crate) async fn acquire(&self, purpose: Purpose, lead: Option<&LeadId>) -> Result<CrmPermit, Failure> {
+    pub(crate) async fn acquire(
+        &self,
+        purpose: Purpose,
+        lead: Option<&LeadId>,
+    ) -> Result<CrmPermit, Failure> {
         let breaker = self.breaker(purpose);
         if let Some(lead) = lead
             && let Some(wait) = breaker.leaves_probe_to_others(lead.as_str()).await?
@@ -114,11 +118,14 @@ impl CrmBreaker {
         let until = Instant::now() + HALF_OPEN_WAIT;
         loop {
             let refusal = match breaker.pass().await {
-                Ok(Passage::Closed(failures)) => return Ok(CrmPermit { purpose, failures, half_open: false }),
+                Ok(Passage::Closed(failures)) => {
+                    return Ok(CrmPermit { purpose, failures, half_open: false });
+                }
                 Ok(Passage::Trial) => return Ok(CrmPermit { purpose, failures: 0, half_open: true }),
                 Err(refusal) => refusal,
             };
-            let is_refused = refusal.code == BREAKER_OPEN && breaker.open().await?.is_some_and(|open| !open.trial);
+            let is_refused =
+                refusal.code == BREAKER_OPEN && breaker.open().await?.is_some_and(|open| !open.trial);
             if is_refused || refusal.code != BREAKER_OPEN || Instant::now() >= until {
                 return Err(self.with_crm_dependency(refusal));
             }
@@ -155,10 +162,11 @@ impl CrmBreaker {
                     self.log_failed_update(breaker.failed(&failure).await);
                 }
             }
-            // A CRM that refuses a request is up.
+            // A failure of another dependency says nothing about the CRM.
             FailureClass::Transient if failure.dependency.as_ref() != Some(&self.dependency) => {
                 self.cancel(permit).await;
             }
+            // A CRM that refuses a request is up.
             FailureClass::Transient | FailureClass::Permanent if permit.failures > 0 || permit.half_open => {
                 self.log_failed_update(breaker.replied().await);
             }
@@ -207,7 +215,8 @@ impl CrmBreaker {
         let failures = updated.as_ref().map_or(1, |record| record.failures);
         self.log_failed_update(updated.map(drop));
         let wait = Duration::from_secs(1 << failures.clamp(1, MAX_WAIT_EXPONENT));
-        let message = format!("{} failed, which does not count against this lead ({failure})", self.dependency);
+        let message =
+            format!("{} failed, which does not count against this lead ({failure})", self.dependency);
         let all = Failure::deferral(self.dependency.clone(), OUTAGE, message, Some(wait));
         Failure { dependency: None, ..all }
     }

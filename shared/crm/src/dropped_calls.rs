@@ -15,7 +15,12 @@ pub(crate) struct DroppedCalls(Mutex<HashMap<LeadId, CrmPermit>>);
 
 impl DroppedCalls {
     /// Awaits a call made for a lead under a permit, and remembers it if it is dropped.
-    pub(crate) async fn track<T>(&self, lead: &LeadId, permit: CrmPermit, call: impl Future<Output = T>) -> T {
+    pub(crate) async fn track<T>(
+        &self,
+        lead: &LeadId,
+        permit: CrmPermit,
+        call: impl Future<Output = T>,
+    ) -> T {
         self.lock().remove(lead);
         let mut in_flight = InFlightCall { calls: self, lead, permit: Some(permit) };
         let answer = call.await;

@@ -122,7 +122,7 @@ pub trait Executor: Send + Sync {
 
     /// Whether [`facts`](Executor::facts) can return more than our own writes. If it cannot, it is never
     /// called, and the CRM facts that the sender of a lead supplied are used.
-    fn knows_more_than_we_wrote(&self) -> bool {
+    fn has_external_facts(&self) -> bool {
         true
     }
 

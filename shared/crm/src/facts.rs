@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_values_ride_along() {
+    fn only_plain_values_are_carried() {
         let facts = [
             ("marketo.program", json!("Lau\u{202e}nch\u{e0041}")),
             ("marketo.score", json!(7)),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_fit_is_refused_when_read() {
+    fn invalid_facts_are_refused_by_deserialization() {
         for wrong in
             [json!({"web.x": 1}), json!({"marketo.x": {"y": 1}}), json!({"marketo.x": null}), json!([])]
         {

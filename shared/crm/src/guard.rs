@@ -6,8 +6,8 @@ use lead::{Clock, Dependency, Failure, FailureClass, LeadId};
 use serde::{Deserialize, Serialize};
 
 use crate::allow_list::review;
-use crate::dropped_calls::DroppedCalls;
 use crate::circuit_breaker::{CrmBreaker, CrmPermit, Purpose};
+use crate::dropped_calls::DroppedCalls;
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
@@ -169,7 +169,7 @@ impl Guard {
     ///
     /// Failures: as for [`submit`](Self::submit), if the CRM cannot be read.
     pub async fn facts(&self, about: &About) -> Result<Option<Known>, Failure> {
-        if about.lead_id.is_synthetic() || !self.executor.knows_more_than_we_wrote() {
+        if about.lead_id.is_synthetic() || !self.executor.has_external_facts() {
             return Ok(None);
         }
         self.query(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
@@ -393,7 +393,8 @@ impl Guard {
 
         let remaining = progress.remaining();
         if !remaining.is_empty() {
-            let results = self.dropped_calls.track(&plan.lead_id, permit, self.execute(plan, &remaining)).await;
+            let results =
+                self.dropped_calls.track(&plan.lead_id, permit, self.execute(plan, &remaining)).await;
             *sent = u32::try_from(results.len()).unwrap_or(u32::MAX);
             for (planned, result) in remaining.iter().zip(results) {
                 let outcome = match result {
@@ -447,10 +448,10 @@ impl Guard {
         Ok(())
     }
 
-    /// Stores the values that the new actions are about to overwrite. An action that was begun before is
-    /// skipped: its first attempt has stored them, and the present values may be its own writes.
+    /// Stores the values that the new actions are about to overwrite. An action with an unknown outcome is
+    /// skipped: an earlier attempt has stored its values, and the present ones may be its own writes.
     async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), PrepareFailure> {
-        let new_actions = progress.first_attempts();
+        let new_actions = progress.new_actions();
         if new_actions.is_empty() {
             return Ok(());
         }
@@ -460,7 +461,10 @@ impl Guard {
             let its = changes.iter().filter(|change| change.position == planned.position);
             (planned.action_id.clone(), its.cloned().collect())
         };
-        self.ledger.note(&new_actions.iter().map(of).collect::<Vec<_>>()).await.map_err(PrepareFailure::Ledger)
+        self.ledger
+            .note(&new_actions.iter().map(of).collect::<Vec<_>>())
+            .await
+            .map_err(PrepareFailure::Ledger)
     }
 
     async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {

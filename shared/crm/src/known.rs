@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crm_that_knows_nothing_says_so_and_silences_what_the_sender_said() {
+    fn empty_crm_answer_replaces_the_senders_facts() {
         let mut sent = json!({"deal_stage": "Negotiation", "owner": "005", "territory": "EMEA"});
         for spelling in
             ["deal stage", "Deal_Stage", "dealStage", "deal.stage", "dea\u{4cf}_stage", "opportunity.stage"]
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn account_that_was_not_read_is_no_account_that_is_not_there() {
+    fn unread_account_is_unknown_rather_than_absent() {
         let mut known = Known { account_unread: true, ..Known::default() };
         let facts = known.facts();
         assert_eq!((facts.get("account_exists"), facts.get("open_opportunities")), (None, None));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_we_wrote_is_the_lead_by_our_id_else_the_lead_else_the_contact() {
+    fn our_record_is_own_lead_then_lead_then_contact() {
         let lead = |owner: &str, converted| {
             Some(KnownLead { status: None, owner_id: Some(owner.into()), converted })
         };
@@ -220,12 +220,12 @@ mod tests {
         known.own = lead("ours", false).map(Box::new);
         assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("ours"), false));
         known.own = Some(Box::default());
-        assert_eq!(known.owner_of_ours(), None, "nobody has taken it");
+        assert_eq!(known.owner_of_ours(), None, "no person owns it");
         assert_eq!(known.facts()["owner"], "contact");
     }
 
     #[test]
-    fn every_fact_it_can_state_is_documented() {
+    fn every_fact_is_documented() {
         let known = Known {
             lead: Some(KnownLead {
                 status: Some("Open".into()),

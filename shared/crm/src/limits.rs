@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_comes_back_as_entries_leave_the_window() {
+    async fn capacity_returns_as_entries_leave_the_window() {
         let (limits, clock) = window(10, 100, 1000);
         let ann = lead("ann");
         limits.reserve(&ann, None, 5).await.unwrap();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_and_the_whole_have_limits_of_their_own() {
+    async fn account_and_global_limits_apply_separately() {
         let (limits, _) = window(10, 12, 15);
         limits.reserve(&lead("ann"), Some("example.com"), 10).await.unwrap();
         assert_eq!(
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_sent_does_not_count() {
+    async fn unsent_actions_do_not_count() {
         let (limits, clock) = window(10, 10, 10);
         let ann = lead("ann");
         let first = limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
@@ -291,12 +291,12 @@ mod tests {
         limits.reserve(&ann, Some("example.com"), 7).await.unwrap();
         clock.advance(Duration::from_mins(1));
         limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
-        limits.give_back(&ann, None, first, 3).await; // long gone
+        limits.give_back(&ann, None, first, 3).await; // already dropped
         assert!(limits.reserve(&ann, None, 1).await.is_err());
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_of_what_left_the_window() {
+    async fn entries_outside_the_window_are_dropped() {
         let (limits, clock) = window(10, 100, 1000);
         for i in 0..100 {
             limits.reserve(&lead(&format!("p{i}")), Some("example.com"), 1).await.unwrap();

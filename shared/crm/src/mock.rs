@@ -268,7 +268,7 @@ impl Executor for MockCrm {
         Ok(Known { lead, ..Known::default() })
     }
 
-    fn knows_more_than_we_wrote(&self) -> bool {
+    fn has_external_facts(&self) -> bool {
         false
     }
 

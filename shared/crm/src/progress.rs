@@ -29,7 +29,7 @@ impl<'a> Progress<'a> {
     }
 
     /// The actions that no earlier attempt may have executed.
-    pub(crate) fn first_attempts(&self) -> Vec<PlannedAction> {
+    pub(crate) fn new_actions(&self) -> Vec<PlannedAction> {
         let new = self.steps.iter().filter(|step| step.before == LedgerState::New);
         new.map(|step| step.planned.clone()).collect()
     }
@@ -69,7 +69,8 @@ impl<'a> Progress<'a> {
         for step in self.steps {
             let Some(effect) = step.effect() else {
                 let failure = step.outcome.as_ref().and_then(Outcome::failure).cloned();
-                return Err(failure.unwrap_or_else(|| Failure::transient("crm_not_done", "not all actions were executed")));
+                return Err(failure
+                    .unwrap_or_else(|| Failure::transient("crm_not_done", "not all actions were executed")));
             };
             if step.planned.action.object() == Object::Lead && result.lead_record.is_none() {
                 result.lead_record = Some(effect.clone());

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_are_refused_or_taken_out() {
+    fn hidden_characters_are_refused_or_removed() {
         for text in ["a\u{0}b", "a\nb", "a\u{1b}b", "a\u{7f}b", "a\u{85}b", "a\u{2028}b"] {
             assert_eq!(Text::<80>::parse(text), Err(TextError::Control), "{text:?}");
             assert_eq!(Text::<80>::fit(text).unwrap().expose(), "a b", "{text:?}");
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_refused_or_cut_between_characters() {
+    fn overlong_text_is_refused_or_cut_between_characters() {
         assert_eq!(Text::<3>::parse("éééé"), Err(TextError::TooLong(3)));
         assert_eq!(Text::<3>::parse(" ééé ").unwrap().expose(), "ééé");
         assert_eq!(Text::<3>::fit("éé éé").unwrap().expose(), "éé");
     }
 
     #[test]
-    fn nothing_is_no_text() {
+    fn blank_text_is_refused() {
         assert_eq!(Text::<3>::parse(" \t "), Err(TextError::Empty));
         assert_eq!(Text::<3>::fit("\u{0}\u{202e}"), None);
         assert_eq!(Text::<3>::list([" ", ""]), None);
