@@ -33,8 +33,7 @@ use crate::{About, FieldChange, Known, Omission, OwnerStanding, PlannedAction, R
 pub struct Effect {
     /// The CRM's own id of the record written.
     pub record_id: String,
-    /// Whether the action created the record. Best effort: an effect found after its reply was lost may not
-    /// know.
+    /// Whether the action created the record. Best effort for an effect found after its reply was lost.
     pub created: bool,
     /// The fields that were not written to the record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -89,7 +89,7 @@ pub struct Preview {
     pub changes: Vec<FieldChange>,
 }
 
-/// The only component that calls the CRM.
+/// The only component that submits actions to the CRM.
 ///
 /// A plan passes these checks in order: the synthetic lead is refused, then the review (allow-list, size, no
 /// effect twice), the circuit breaker, the rate limits, and the ledger. Then the executor runs it. A plan

@@ -28,8 +28,8 @@ pub trait Ledger: Send + Sync {
     /// [`CreateLead`](crate::Action::CreateLead) last wrote for a lead, if any.
     async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure>;
 
-    /// When this CRM last failed for a lead, since the lead was last revised, reopened, synced or dead-lettered.
-    /// None if it has not.
+    /// When this CRM last failed for a lead, since the lead was last revised, reopened, synced or
+    /// dead-lettered. None if it has not.
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure>;
 }
 

@@ -84,8 +84,8 @@ pub trait Limits: Send + Sync {
     async fn give_back(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32);
 }
 
-/// Limits within this process. Several processes together exceed them by their number; `store::SharedLimits`
-/// counts across processes.
+/// Limits within this process. Each process applies them separately, so that n processes together send up to
+/// n times as much; `store::SharedLimits` counts across processes.
 ///
 /// Memory is bounded by the global limit: one entry for each plan in the window.
 pub struct SlidingWindow {

@@ -6,7 +6,7 @@
 //! version = "2026-11-1"     # stored with every preview; change it with every change of the file
 //! crm = "salesforce"        # the CRM that the mapping is for
 //!
-//! [lead]                    # one table for each kind of record: lead, task, activity, contact, opportunity, company
+//! [lead]                    # one table per kind of record: lead, task, activity, contact, opportunity, company
 //! object = "Lead"           # the CRM's object
 //! external_id = "RevenueFlow_Id__c"   # its unique field, which holds our id
 //! fields = [

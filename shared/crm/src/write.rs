@@ -21,7 +21,7 @@ pub struct PresentRecord {
     pub record_id: String,
     /// The values of the fields that were read, by the CRM's names. Null and empty texts count as absent.
     pub fields: Map<String, Value>,
-    /// Whether the record was not created by us: people maintain it, and the rules' `adopted` applies to it.
+    /// Whether people, rather than we, created the record. They maintain it, and the rules' `adopted` applies.
     pub adopted: bool,
 }
 

@@ -139,8 +139,8 @@ impl Rule {
         self.values.get(&word).map(|text| Value::String(text.clone()))
     }
 
-    /// Whether writing would move the CRM's value back in the `order`: it is later than the new one, or either is
-    /// not part of the order.
+    /// Whether writing would move the CRM's value back in the `order`: it is later than the new one, or
+    /// either is not part of the order.
     pub fn moves_back(&self, old: &Value, new: &Value) -> bool {
         if self.order.is_empty() {
             return false;

@@ -31,7 +31,8 @@ async fn deliver(fixture: &GuardFixture, plan: &Plan) -> PlanOutcome {
 async fn crash_at_any_call_leaves_one_record() {
     let database = DatabaseFixture::sqlite().await;
     for fault in [Fault::CrashBefore, Fault::CrashAfter, Fault::LoseReply] {
-        // The sixth call of the CRM and the third of the ledger already belong to an undisturbed second attempt.
+        // The sixth call of the CRM and the third of the ledger already belong to an undisturbed second
+        // attempt.
         for calls_before in 0..6 {
             for of_ledger in [false, true] {
                 let faults = || Script::new([Fault::Pass].repeat(calls_before).into_iter().chain([fault]));

@@ -6,8 +6,12 @@ use crate::support::{DatabaseFixture, default_plan, lead, plan};
 
 macro_rules! on_both_databases {
     ($($name:ident),+ $(,)?) => {
-        mod sqlite { $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::sqlite().await).await; })+ }
-        mod postgres { $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::postgres().await).await; })+ }
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::sqlite().await).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::postgres().await).await; })+
+        }
     };
 }
 
