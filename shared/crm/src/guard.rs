@@ -64,7 +64,7 @@ impl Default for GuardSettings {
     }
 }
 
-/// The result of a plan whose actions have all had their effects.
+/// The result of a completed plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOutcome {
     /// The CRM's name, as in `CRM_PROVIDER`.

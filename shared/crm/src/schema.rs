@@ -21,7 +21,7 @@ const ID_CHARS: usize = 64;
 pub struct ObjectSchema(pub BTreeMap<String, FieldSchema>);
 
 /// The type and constraints of a field.
-#[expect(clippy::struct_excessive_bools, reason = "what CRMs say of a field, each by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties that CRMs report")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldSchema {
     /// The type.

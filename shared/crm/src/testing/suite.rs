@@ -195,7 +195,7 @@ async fn preview_writes_nothing_and_matches_the_write(fixture: &impl ExecutorFix
         assert!(there.is_some(), "{change:?} was previewed but not written");
         if change.source == "lead.title" || change.source == "score.fit_score" {
             assert!(
-                same(&there.expect("just looked at"), change.new.as_ref().expect("a value")),
+                same(&there.expect("checked above"), change.new.as_ref().expect("a value")),
                 "{change:?}"
             );
         }
@@ -269,7 +269,7 @@ async fn lost_reply_is_resolved_by_lookup(fixture: &impl ExecutorFixture) {
             open.push(planned.clone());
         }
     }
-    assert!(open.len() < plan.actions.len(), "something of what was written is found again");
+    assert!(open.len() < plan.actions.len(), "at least one written action is found");
     if !open.is_empty() {
         let results = executor.execute(&plan.lead_id, &open).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -413,7 +413,7 @@ async fn old_values_are_restored_unless_changed_since(fixture: &impl ExecutorFix
     let again = executor.restore(&changed).await.expect("an answer");
     assert!(!again.contains(&Restored::PutBack), "putting back twice changes nothing");
     let first: Vec<_> = executor.restore(&created).await.expect("an answer");
-    assert!(!first.contains(&Restored::PutBack), "what we created has no old values");
+    assert!(!first.contains(&Restored::PutBack), "a created record has no old values");
     assert_one_of_each_after_revision(fixture, &plan, &revision).await;
 }
 

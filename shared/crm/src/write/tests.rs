@@ -209,7 +209,7 @@ fn debug_output_shows_no_values() {
 fn form_only_fills_empty_fields_of_an_adopted_record() {
     let always = || Case::new("source = 'lead.title'").adopted();
     assert_eq!(always().old("CFO").left_out(), Some(LeftOut::Adopted));
-    assert_eq!(always().left_out(), None, "what is missing is filled in");
+    assert_eq!(always().left_out(), None, "an empty field is filled");
     assert_eq!(always().old("Head of <3").left_out(), Some(LeftOut::Unchanged));
     assert_eq!(always().new_record().left_out(), None);
     for rule in
