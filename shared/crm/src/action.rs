@@ -8,30 +8,30 @@ use crate::parameters::{
 };
 use crate::{ActionId, Text};
 
-/// One thing that may be done to a CRM. There is no other way to it.
+/// An operation on a CRM. The CRM can be changed in no other way.
 ///
-/// In JSON its parameters stand beside `"kind": "upsert_lead"`; anything unknown, too long or of the wrong type is
-/// refused when read. Its `Debug` holds no text of the lead's.
+/// In JSON its parameters stand beside `"kind": "upsert_lead"`. Unknown, overlong or mistyped parameters are
+/// refused during deserialization. Its `Debug` holds no text of the lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
-    /// Creates the lead's record, or brings what we know of the person up to date.
+    /// Creates the lead's record, or updates it with the person's present data.
     UpsertLead(LeadDetails),
-    /// Creates the lead's record; one that exists is left as it is.
+    /// Creates the lead's record. An existing record does not change.
     CreateLead(LeadDetails),
-    /// Writes what was judged to the lead's record.
+    /// Writes the judgement to the lead's record.
     SetLeadScore(SetLeadScore),
-    /// Writes what is known of the company to the lead's record.
+    /// Writes the company's firmographics to the lead's record.
     SyncFirmographics(SyncFirmographics),
     /// Moves the lead's record through the sales process.
     UpdateLeadStatus(UpdateLeadStatus),
-    /// Ties the lead's record to the account of its company, where the CRM has one.
+    /// Links the lead's record to the account of its company, if the CRM has one.
     MatchAccount(MatchAccount),
-    /// Turns the lead's record into a contact. Cannot be undone.
+    /// Converts the lead's record to a contact. Cannot be undone.
     ConvertLead(ConvertLead),
-    /// Asks a person to do something about the lead.
+    /// Creates a task about the lead for a person.
     CreateTask(CreateTask),
-    /// Notes on the lead's record what has happened.
+    /// Logs an activity on the lead's record.
     LogActivity(LogActivity),
     /// Creates a contact for the person.
     CreateContact(ContactDetails),
@@ -39,7 +39,7 @@ pub enum Action {
     CreateOpportunity(CreateOpportunity),
     /// Moves an opportunity that we created to another stage.
     UpdateOpportunityStage(UpdateOpportunityStage),
-    /// Gives a task that we created to somebody else.
+    /// Assigns a task that we created to another person.
     ReassignTask(ReassignTask),
 }
 
@@ -57,18 +57,19 @@ pub enum Object {
     Contact,
     /// An opportunity (`HubSpot`: a deal).
     Opportunity,
-    /// A company, where the CRM keeps firmographics on a record of its own (`HubSpot`). No action is for it alone.
+    /// A company, if the CRM keeps firmographics on a record of its own (`HubSpot`). No action writes only
+    /// this object.
     Company,
 }
 
 /// How an action treats the record it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Creates it; one that exists is left as it is.
+    /// Creates the record. An existing record does not change.
     Create,
-    /// Creates it, or changes the fields given.
+    /// Creates the record, or changes the given fields.
     Upsert,
-    /// Changes the fields given; without a record it fails for good.
+    /// Changes the given fields. Fails permanently if there is no record.
     Update,
 }
 
@@ -77,7 +78,7 @@ impl Object {
     pub const ALL: &[Self] =
         &[Self::Lead, Self::Task, Self::Activity, Self::Contact, Self::Opportunity, Self::Company];
 
-    /// The object as it is written in the allow-list and in the mock CRM.
+    /// The object's name in the allow-list and in the mock CRM.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lead => "lead",
@@ -91,7 +92,7 @@ impl Object {
 }
 
 impl Action {
-    /// Every action's name.
+    /// The names of all actions.
     pub const KINDS: &[&str] = &[
         "upsert_lead",
         "create_lead",
@@ -108,7 +109,7 @@ impl Action {
         "reassign_task",
     ];
 
-    /// The action's name, as in its JSON.
+    /// The action's name, which is also its tag in JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UpsertLead(_) => "upsert_lead",
@@ -127,7 +128,7 @@ impl Action {
         }
     }
 
-    /// What kind of record it writes.
+    /// The kind of record that the action writes.
     pub fn object(&self) -> Object {
         match self {
             Self::UpsertLead(_)
@@ -144,7 +145,7 @@ impl Action {
         }
     }
 
-    /// How it treats that record.
+    /// How the action treats that record.
     pub fn mode(&self) -> Mode {
         match self {
             Self::UpsertLead(_) => Mode::Upsert,
@@ -163,7 +164,7 @@ impl Action {
         }
     }
 
-    /// Who is to own the record that it writes, as the CRM calls them.
+    /// The owner that the action sets on its record, as the CRM's user id. None if the action sets no owner.
     pub fn owner(&self) -> Option<&str> {
         match self {
             Self::UpsertLead(details) | Self::CreateLead(details) => details.owner.as_ref().map(Text::expose),
@@ -173,13 +174,13 @@ impl Action {
         }
     }
 
-    /// The fields it writes, by our names; facts that ride along by their paths. The record's external id is not among
-    /// them.
+    /// The fields that the action writes, by our names, and the facts it carries, by their paths. The
+    /// record's external id is not included.
     pub fn fields(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(mut fields)) => {
                 fields.remove("kind");
-                // Which record it is, not what is written to it.
+                // This parameter identifies the record and is not a field of it.
                 match self {
                     Self::UpdateOpportunityStage(_) => fields.remove("opportunity"),
                     Self::ReassignTask(_) => fields.remove("task"),
@@ -195,21 +196,21 @@ impl Action {
     }
 }
 
-/// An action in its place in a plan.
+/// An action with its position in a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlannedAction {
-    /// Identifies the effect for ever.
+    /// The permanent id of the effect.
     pub action_id: ActionId,
-    /// Its place in the plan, from 0.
+    /// The action's position in the plan, from 0.
     pub position: u32,
-    /// What to do.
+    /// The action.
     pub action: Action,
 }
 
 impl PlannedAction {
-    /// The external id of the record that this action writes: the lead's id for the lead's own record, the action's
-    /// id for what it creates beside it.
+    /// The external id of the record that this action writes: the lead's id for the lead's own record, the
+    /// action's id for any other record it creates.
     pub fn external_id<'a>(&'a self, lead: &'a LeadId) -> &'a str {
         match &self.action {
             Action::UpdateOpportunityStage(update) => update.opportunity.as_str(),
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_is_read_back_as_it_was_written_and_its_name_is_its_tag() {
+    fn actions_round_trip_through_json_with_their_kind_as_tag() {
         let mut kinds = Vec::new();
         for action in actions() {
             let json = serde_json::to_value(&action).unwrap();
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_out_of_bounds_is_refused_when_read() {
+    fn unknown_or_out_of_bounds_parameters_are_refused() {
         let long = format!(r#"{{"kind":"convert_lead","converted_status":"{}"}}"#, "x".repeat(41));
         for json in [
             r#"{"kind":"delete_lead"}"#,
@@ -271,7 +272,7 @@ mod tests {
 
     #[test]
     fn hidden_characters_of_a_campaign_are_not_written() {
-        // A lead of an older version, which accepted them.
+        // A lead stored by an older version, which accepted hidden characters.
         let stored = json!({"email": "ann@example.com", "campaign_id": "launch\u{202e}gnp.exe\u{202c}"});
         let lead: lead::Lead = serde_json::from_value(stored).unwrap();
         let Action::UpsertLead(details) = actions().swap_remove(0) else { panic!("the first action") };

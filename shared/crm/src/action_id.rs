@@ -7,25 +7,26 @@ use sha2::{Digest, Sha256};
 
 use crate::Action;
 
-/// Identifies one effect on the CRM for ever, and is the external id of what the effect creates: 64 hexadecimal digits.
+/// The permanent id of one effect on the CRM, and the external id of the record that the effect creates: 64
+/// hexadecimal digits.
 ///
-/// It is derived, never drawn, so that planning again after a crash arrives at the same ids. What goes into it says
-/// what "once" means for each kind of action:
+/// The id is derived, never random, so that planning again after a crash gives the same ids. Its inputs
+/// define "once" for each kind of action:
 ///
 /// | once per | actions | because |
 /// |---|---|---|
-/// | lead and decision | `create_task` | a revision or a new judgement that decides the same must not call the same representative twice |
+/// | lead and decision | `create_task` | a revision or rescore with the same decision must not call the same representative twice |
 /// | lead | `create_lead`, `create_contact`, `convert_lead` | there is one person |
-/// | lead and name | `create_opportunity` | a person can be asked about two sales |
-/// | delivery and round of judgement | all others | they write what was found or judged in that round; `log_activity` notes that it happened |
+/// | lead and name | `create_opportunity` | one person can have two sales |
+/// | delivery and round of judgement | all others | they write the findings or the judgement of that round; `log_activity` logs that it happened |
 ///
-/// The lead's own record is not named by an action: its external id is the [`LeadId`], in every revision.
+/// The lead's own record has no id of this type: its external id is the [`LeadId`], in every revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ActionId(String);
 
 impl ActionId {
-    /// The id of an action that follows from judging a delivery for the `round`th time (1 is the first).
+    /// The id of an action that results from the `round`th judgement of a delivery (1 is the first).
     pub fn derive(action: &Action, lead: &LeadId, delivery: &DeliveryId, round: u32) -> Self {
         let once_per = match action {
             Action::CreateTask(task) => task.decision.to_string(),
@@ -102,7 +103,7 @@ mod tests {
         DeliveryId::derive(lead, &ContentHash::of(content))
     }
 
-    /// The kinds whose id changes from one delivery or round to the next.
+    /// The kinds with an id that changes between deliveries or rounds.
     fn kinds_done_again(delivery_b: &str, round_b: u32) -> Vec<&'static str> {
         let lead = lead("ann");
         let (a, b) = (delivery(&lead, "a"), delivery(&lead, delivery_b));
@@ -114,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn planning_again_arrives_at_the_same_ids() {
+    fn planning_again_gives_the_same_ids() {
         assert_eq!(kinds_done_again("a", 1), Vec::<&str>::new());
     }
 
     #[test]
-    fn a_revision_or_a_new_round_writes_again_but_asks_nobody_twice() {
+    fn revisions_and_new_rounds_write_again_without_new_tasks() {
         let written_again = [
             "upsert_lead",
             "set_lead_score",
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn another_decision_asks_for_another_task() {
+    fn each_decision_has_its_own_task_id() {
         let lead = lead("ann");
         let delivery = delivery(&lead, "a");
         let mut ids: Vec<ActionId> = Vec::new();
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_actions_of_one_or_of_two_leads_share_an_id() {
+    fn action_ids_are_unique_within_and_across_leads() {
         let mut ids = std::collections::BTreeSet::new();
         for lead in [lead("ann"), lead("bob")] {
             let delivery = delivery(&lead, "a");

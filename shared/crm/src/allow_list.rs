@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Action, Object, Plan};
 
-/// Which actions are let through, and which fields they may write.
+/// The allowed actions, and the fields that they may write.
 ///
-/// The default is the file `allow-list.toml` of this crate: everything the product does by itself.
+/// The default is the file `allow-list.toml` of this crate: every action that the product takes on its own.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AllowList {
@@ -15,19 +15,20 @@ pub struct AllowList {
     fields: BTreeMap<Object, BTreeSet<String>>,
 }
 
-/// Why a text is not an allow-list.
+/// The reason that a text is not a valid allow-list.
 #[derive(Debug, thiserror::Error)]
 pub enum AllowListError {
-    /// It is not TOML, or not of the right shape.
+    /// The text is not TOML, or has the wrong structure.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
-    /// It allows what does not exist: a slip of the pen, which would look as if it worked.
+    /// It names an action or a field that does not exist, which is a typing error that would otherwise have
+    /// no visible effect.
     #[error("`{0}` is not the name of an action or of a field of that object")]
     Unknown(String),
 }
 
 impl AllowList {
-    /// Reads an allow-list in the form of the default one.
+    /// Parses an allow-list in the format of the default one.
     pub fn parse(text: &str) -> Result<Self, AllowListError> {
         let list: Self = toml::from_str(text)?;
         let known = Self::default();
@@ -42,7 +43,7 @@ impl AllowList {
         Ok(list)
     }
 
-    /// Whether an action may be done as it is.
+    /// Checks an action and all of its fields.
     pub(crate) fn check(&self, action: &Action) -> Result<(), Failure> {
         let kind = action.kind();
         if !self.actions.contains(kind) {
@@ -61,7 +62,7 @@ impl AllowList {
         }
     }
 
-    /// A fact's path has a dot, and is allowed by its namespace: `marketo.*`.
+    /// A fact has a dot in its path, and is allowed by its namespace: `marketo.*`.
     fn allows_field(&self, object: Object, field: &str) -> bool {
         let name = field.split_once('.').map(|(namespace, _)| format!("{namespace}.*"));
         self.fields.get(&object).is_some_and(|fields| fields.contains(name.as_deref().unwrap_or(field)))
@@ -74,26 +75,26 @@ impl Default for AllowList {
     }
 }
 
-/// What the guard thinks of one action of a plan.
+/// The guard's review of one action of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// The action's place in the plan.
+    /// The action's position in the plan.
     pub position: u32,
-    /// Its kind.
+    /// The action's kind.
     pub kind: String,
-    /// Why it is refused; none where it may pass.
+    /// The refusal. None if the action is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Failure>,
 }
 
-/// Reviews every action of a plan; none is done.
+/// Reviews every action of a plan, without executing any.
 pub(crate) fn review(plan: &Plan, allow: &AllowList, largest_plan: u32) -> Vec<Review> {
     let mut ids = BTreeSet::new();
     plan.actions
         .iter()
         .map(|planned| {
             let verdict = if planned.position >= largest_plan {
-                // It would wait for ever for a limit that it cannot fit in.
+                // A deferral would never end, since the plan can never fit the limit.
                 Err(Failure::permanent(
                     "plan_too_large",
                     format!("a plan may have at most {largest_plan} actions"),
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_list_allows_everything_but_what_cannot_be_undone() {
+    fn default_list_allows_all_actions_except_irreversible_ones() {
         assert_eq!(
             refusals(&AllowList::default(), 100),
             [("convert_lead".to_owned(), "action_not_allowed".to_owned())]
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_list_names_exactly_the_fields_that_exist() {
+    fn default_list_names_exactly_the_existing_fields() {
         let mut written: BTreeMap<Object, BTreeSet<String>> = BTreeMap::new();
         for planned in plan().actions {
             let fields = planned.action.fields();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_that_writes_one_field_too_many_is_refused() {
+    fn action_with_a_disallowed_field_is_refused() {
         let text = include_str!("../allow-list.toml").replace("\"phone\",\n", "");
         let refused = refusals(&AllowList::parse(&text).unwrap(), 100);
         let kinds: Vec<_> = refused
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_in_a_list_is_an_error() {
+    fn unknown_names_in_a_list_are_errors() {
         let of = |text: &str| AllowList::parse(text).unwrap_err().to_string();
         assert!(of("actions = ['upsert_leed']\n[fields]").contains("`upsert_leed`"));
         assert!(of("actions = []\n[fields]\nlead = ['emial']").contains("`lead.emial`"));
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_fits_no_limit_is_refused_rather_than_deferred_for_ever() {
+    fn plan_larger_than_the_limits_is_refused_not_deferred() {
         let refused = refusals(&AllowList::default(), 10);
         assert_eq!(refused.last().unwrap(), &("reassign_task".to_owned(), "plan_too_large".to_owned()));
         assert_eq!(refused.iter().filter(|(_, code)| code == "plan_too_large").count(), 3);

@@ -1,21 +1,24 @@
-//! What a CRM has to be able to do, and the rules that every one of them keeps.
+//! The interface of a CRM, and the rules that every implementation keeps.
 //!
 //! # Writing an executor
 //!
-//! An executor holds its [`Mapping`](crate::Mapping) and turns [`PlannedAction`]s into calls. What it would write to a
-//! record is decided in one place for all CRMs, [`RecordWrite::resolve`](crate::RecordWrite::resolve), from four things: the
-//! mapping, the action, the record's present values, and the schema of its object. [`preview`](Executor::preview) shows
-//! what came out of it, [`execute`](Executor::execute) sends it, [`find`](Executor::find) asks whether anything of it is
-//! still to be sent: the three cannot differ.
+//! An executor holds its [`Mapping`](crate::Mapping) and turns [`PlannedAction`]s into calls.
+//! [`RecordWrite::resolve`](crate::RecordWrite::resolve) decides for all CRMs which fields of a record are
+//! written. Its inputs are the mapping, the action, the record's present values, and the schema of its
+//! object. [`preview`](Executor::preview) reports its result, [`execute`](Executor::execute) sends it, and
+//! [`find`](Executor::find) checks whether any part of it remains to be sent. The three therefore cannot
+//! disagree.
 //!
-//! A typical `execute`, one round trip to read and one to write:
-//! 1. read the present values of the records the actions touch (fields of the mapping only), and the schema, cached;
-//! 2. `RecordWrite::resolve` for each action and each object it writes ([`Mapping::targets`](crate::Mapping::targets));
-//!    all decisions are made against the state before the plan, so that the writes to one record can be merged into one
-//!    request;
-//! 3. send, and say of each action what came of it.
+//! A typical `execute` makes one round trip to read and one to write:
+//! 1. read the present values of the records that the actions write (mapped fields only), and the schema,
+//!    which is cached;
+//! 2. call `RecordWrite::resolve` for each action and each object that it writes
+//!    ([`Mapping::targets`](crate::Mapping::targets)). Every decision is made against the state before the
+//!    plan, so that the writes to one record can be merged into one request;
+//! 3. send the requests and report the result of each action.
 //!
-//! `crm::testing::executor_suite` proves the rules below for any executor; the mock, Salesforce and `HubSpot` all pass it.
+//! `crm::testing::executor_suite` checks the rules below for any executor. The mock, Salesforce and `HubSpot`
+//! all pass it.
 
 use std::collections::BTreeMap;
 
@@ -25,14 +28,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{About, FieldChange, Known, Omission, OwnerStanding, PlannedAction, Restored, SchemaProblem};
 
-/// What an action left behind in the CRM.
+/// The result of an action in the CRM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effect {
     /// The CRM's own id of the record written.
     pub record_id: String,
-    /// Whether the record is new, as far as can be told: an effect found after its reply was lost may not know.
+    /// Whether the action created the record. Best effort for an effect found after its reply was lost.
     pub created: bool,
-    /// The fields that did not reach the record.
+    /// The fields that were not written to the record.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Omission>,
 }
@@ -43,7 +46,7 @@ impl Effect {
         Self { record_id: record_id.into(), created, left_out: Vec::new() }
     }
 
-    /// The same with the fields that were left out of the action's records. The same field is named once.
+    /// Adds fields that were left out of the action's records. Duplicates are dropped.
     #[must_use]
     pub fn without(mut self, left_out: impl IntoIterator<Item = Omission>) -> Self {
         for omission in left_out {
@@ -55,100 +58,105 @@ impl Effect {
     }
 }
 
-/// A record that was merged into another one, which stands for the lead from now on.
+/// A merge in the CRM: one record was merged into another, which represents the lead from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followed {
-    /// The record that was written before.
+    /// The CRM's id of the record that earlier plans wrote.
     pub from: String,
-    /// The record that is left.
+    /// The CRM's id of the surviving record.
     pub to: String,
 }
 
-/// What a plan would write to a lead that was written before.
+/// A preview for a lead whose record earlier plans wrote.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Foreseen {
-    /// The merge that would be followed, where there is one.
+    /// The merge that would be followed, if any.
     pub followed: Option<Followed>,
-    /// Every field, as of [`Executor::preview`].
+    /// Every field, as returned by [`Executor::preview`].
     pub changes: Vec<FieldChange>,
 }
 
 /// A CRM. Only the [`Guard`](crate::Guard) writes through it.
 ///
-/// Every write goes by external id ([`PlannedAction::external_id`]), so that doing an action twice leaves what doing it
-/// once leaves. The class of a failure is a promise:
+/// Every write goes by external id ([`PlannedAction::external_id`]), so that executing an action twice has
+/// the same result as executing it once. The class of a failure is a promise:
 /// - **permanent** and **deferral**: the action has had no effect;
-/// - **transient**: nobody knows. The next try first asks [`find`](Executor::find).
+/// - **transient**: the outcome is unknown. The next attempt calls [`find`](Executor::find) first.
 ///
-/// An executor bounds its own waiting: a call that takes too long is a transient failure.
+/// An executor bounds its own waits: a call that takes too long is a transient failure.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// Which CRM, as in `CRM_PROVIDER`.
+    /// The CRM's name, as in `CRM_PROVIDER`.
     fn provider(&self) -> &'static str;
 
-    /// Does the actions in order, in as few calls as the CRM allows, and says of each what came of it.
+    /// Executes the actions in order, in as few calls as the CRM allows, and reports the result of each.
     ///
-    /// The answer holds one result for each action from the first on; it ends early where later ones were not sent, which
-    /// is what happens after a failure that later ones depend on. It is not a transaction: results stand for themselves.
+    /// The answer holds one result for each action, starting with the first. It ends early if later actions
+    /// were not sent because they depend on one that failed. This is not a transaction: each result stands on
+    /// its own.
     async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>>;
 
-    /// Looks whether an action whose outcome is unknown has had its effect: a record by its external id, with nothing
-    /// left to write of what the action writes where it changes an existing one
-    /// ([`RecordWrite::is_in_place`](crate::RecordWrite::is_in_place)). None where it has not, or where that cannot be
-    /// told: the action is then done again, which is safe.
+    /// Checks whether an action with an unknown outcome has had its effect: the record exists under its
+    /// external id, and for an action that changes an existing record, no field remains to be written
+    /// ([`RecordWrite::is_in_place`](crate::RecordWrite::is_in_place)). None if it has not, or if the CRM
+    /// cannot tell. The action is then executed again, which is safe.
     async fn find(&self, lead: &LeadId, action: &PlannedAction) -> Result<Option<Effect>, Failure>;
 
-    /// The cheapest question that shows whether the CRM can be used with our credentials.
+    /// The cheapest call that shows whether the CRM accepts our credentials.
     async fn probe(&self) -> Result<(), Failure>;
 
-    /// What can be said of the account that the credentials open, for `revenueflow doctor`: its id, how much of its
-    /// allowance is used. Asked after [`probe`](Executor::probe); none where there is nothing to say.
+    /// A description of the account that the credentials open, for `revenueflow doctor`: its id, and how much
+    /// of its allowance is used. Called after [`probe`](Executor::probe). None if the CRM reports nothing.
     async fn account(&self) -> Result<Option<String>, Failure> {
         Ok(None)
     }
 
-    /// What the CRM knows of a person, by e-mail address, and of their company, by domain.
+    /// Looks up a person by e-mail address and their company by domain.
     ///
-    /// Looked up by address and domain rather than by external id: what counts is what was there before us. Our own
-    /// record of the lead counts too. Nothing personal beyond owner ids comes back. Of several records the one changed
-    /// last stands for all; what cannot be told is absent. A CRM that knows nothing is no failure.
+    /// The lookup does not go by external id, because it is meant to find records older than ours. Our own
+    /// record of the lead counts too. The result holds nothing personal except owner ids. Of several matching
+    /// records, the most recently changed one is used. Facts that the CRM cannot determine are absent. An
+    /// unknown person is not a failure.
     async fn facts(&self, about: &About) -> Result<Known, Failure>;
 
-    /// Whether [`facts`](Executor::facts) can tell more than what we wrote ourselves. Where it cannot, nobody asks, and what
-    /// the sender of a lead says about the CRM stands.
-    fn knows_more_than_we_wrote(&self) -> bool {
+    /// Whether [`facts`](Executor::facts) can return more than our own writes. If it cannot, it is never
+    /// called, and the CRM facts that the sender of a lead supplied are used.
+    fn has_external_facts(&self) -> bool {
         true
     }
 
-    /// Where people open a record, for texts that they read. None where the CRM gives records no address that is known.
+    /// The URL of a record, for texts that people read. None if the CRM's record URLs are not known.
     fn record_url(&self, _record_id: &str) -> Option<String> {
         None
     }
 
-    /// What the CRM says of those who may own records, by the ids as given. One that is missing is not known.
+    /// The CRM's information on possible owners, by the given ids. Unknown owners are missing from the
+    /// result.
     async fn owners(&self, _ids: &[String]) -> BTreeMap<String, OwnerStanding> {
         BTreeMap::new()
     }
 
-    /// Looks whether the record that was written for a lead before is still found by its external id, and follows a merge:
-    /// the record that is left gets the external id, unless it has another lead's. Some where it was so.
+    /// Checks whether the record that earlier plans wrote for a lead is still found by its external id, and
+    /// follows a merge: the surviving record gets the external id, unless it holds the id of another lead.
+    /// Returns the merge if there was one.
     ///
-    /// Failures: permanent where the record is deleted, or cannot be followed: a new one would be a second record of the
-    /// person. As of [`execute`](Executor::execute) otherwise.
+    /// Failures: permanent if the record is deleted or the merge cannot be followed, since a new record would
+    /// be a duplicate of the person. Otherwise as for [`execute`](Executor::execute).
     async fn follow(&self, _lead: &LeadId, _record_id: &str) -> Result<Option<Followed>, Failure> {
         Ok(None)
     }
 
-    /// Everything that [`execute`](Executor::execute) would write now, field by field, with the value that is there;
-    /// and what it would leave out, with the reason. Reads, and writes nothing.
+    /// Every field that [`execute`](Executor::execute) would write now, with its present value, and every
+    /// field that it would leave out, with the reason. Only reads from the CRM.
     ///
-    /// In the plan's order. Only whole refusals by the CRM (duplicate rules, validation rules) cannot be foreseen.
+    /// In the plan's order. Refusals of a whole record by the CRM (duplicate rules, validation rules) cannot
+    /// be predicted.
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure>;
 
-    /// The same for a lead that was written as `record_id` before: where people have merged that record, the preview is
-    /// about the one that is left. Reads, and writes nothing.
+    /// As [`preview`](Executor::preview), for a lead that earlier plans wrote as `record_id`. If that record
+    /// was merged into another, the preview is for the surviving record. Only reads from the CRM.
     ///
-    /// Failures: as of [`follow`](Executor::follow).
+    /// Failures: as for [`follow`](Executor::follow).
     async fn preview_written(
         &self,
         lead: &LeadId,
@@ -158,14 +166,16 @@ pub trait Executor: Send + Sync {
         Ok(Foreseen { followed: None, changes: self.preview(lead, actions).await? })
     }
 
-    /// What about the CRM's schema does not suit the mapping, for `revenueflow doctor`: see
-    /// [`ObjectSchema::problems`](crate::ObjectSchema::problems). Empty where all is well.
+    /// Mismatches between the CRM's schema and the mapping, for `revenueflow doctor`: see
+    /// [`ObjectSchema::problems`](crate::ObjectSchema::problems). Empty if there are none.
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure>;
 
-    /// Puts old values back where the CRM still holds what we wrote, field by field; creates and deletes nothing.
+    /// Restores old values field by field, in fields that still hold the value we wrote. Never creates or
+    /// deletes records.
     ///
-    /// The changes are those of stored previews, all of one lead and newest first. Each is decided by
-    /// [`FieldChange::restorable`]; one result for each change, in order. A failure leaves the rest for another call, which
-    /// is safe: what was put back is then [`Restored::BackAlready`].
+    /// The changes are those of stored previews, all of one lead and newest first.
+    /// [`FieldChange::restorable`] decides each of them. The result holds one entry for each change, in
+    /// order. After a failure the call can safely be repeated: a value that was already restored is reported
+    /// as [`Restored::BackAlready`].
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure>;
 }

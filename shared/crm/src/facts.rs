@@ -6,30 +6,31 @@ use lead::text::visible_lines;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Facts that ride in an action because the mapping sends them to a field of the CRM.
+/// Facts that an action carries because the mapping sends them to a field of the CRM.
 ///
-/// Each is one value (a text of at most [`Facts::MAX_CHARS`] characters, a number, a boolean) or a list of such; what is
-/// larger or deeper is not taken up. At most [`Facts::MAX`] of them. Its `Debug` shows the paths only.
+/// A fact is a plain value (a text of at most [`Facts::MAX_CHARS`] characters, a number, a boolean) or a list
+/// of at most [`Facts::MAX_MEMBERS`] plain values. Larger or nested values are not carried. An action carries
+/// at most [`Facts::MAX`] facts. Its `Debug` shows only the paths.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<FieldPath, Value>", into = "BTreeMap<FieldPath, Value>")]
 pub struct Facts(BTreeMap<FieldPath, Value>);
 
-/// Why facts cannot ride in an action.
+/// The reason that an action cannot carry these facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be at most {} plain values of at most {} characters", Facts::MAX, Facts::MAX_CHARS)]
 pub struct FactsError;
 
 impl Facts {
-    /// The most facts of one action.
+    /// The maximum number of facts of one action.
     pub const MAX: usize = 100;
 
-    /// The longest text, in characters.
+    /// The maximum length of a text, in characters.
     pub const MAX_CHARS: usize = 4000;
 
-    /// The most members of a list.
+    /// The maximum number of members of a list.
     pub const MAX_MEMBERS: usize = 100;
 
-    /// Takes up what fits, texts without hidden characters; the rest is left behind.
+    /// Keeps the facts that fit, with hidden characters removed from texts, and drops the rest.
     pub fn fitting(facts: impl IntoIterator<Item = (FieldPath, Value)>) -> Self {
         let clean = facts.into_iter().map(|(path, value)| (path, without_hidden(value)));
         Self(clean.filter(|(_, value)| fits(value)).take(Self::MAX).collect())
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_values_ride_along() {
+    fn only_plain_values_are_carried() {
         let facts = [
             ("marketo.program", json!("Lau\u{202e}nch\u{e0041}")),
             ("marketo.score", json!(7)),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_fit_is_refused_when_read() {
+    fn invalid_facts_are_refused_by_deserialization() {
         for wrong in
             [json!({"web.x": 1}), json!({"marketo.x": {"y": 1}}), json!({"marketo.x": null}), json!([])]
         {

@@ -6,8 +6,8 @@ use lead::{Clock, Dependency, Failure, FailureClass, LeadId};
 use serde::{Deserialize, Serialize};
 
 use crate::allow_list::review;
-use crate::calls::Calls;
-use crate::gate::{Gate, Pass, Purpose};
+use crate::circuit_breaker::{CrmBreaker, CrmPermit, Purpose};
+use crate::dropped_calls::DroppedCalls;
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
@@ -16,41 +16,42 @@ use crate::{
 };
 use breaker::BreakerSettings;
 
-/// How long a probe may take. What takes longer to answer the cheapest question cannot be used.
+/// The timeout of a probe. A CRM that takes longer to answer its cheapest call is not usable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How the guard guards.
+/// Settings of a [`Guard`].
 #[derive(Clone, Debug)]
 pub struct GuardSettings {
-    /// What may be done at all.
+    /// The allowed actions and fields.
     pub allow: AllowList,
-    /// When to leave the CRM alone.
+    /// When the circuit breaker opens, and for how long.
     pub breaker: BreakerSettings,
-    /// How long the actions of one plan may take together before their outcome counts as unknown. A safety net:
-    /// executors have shorter limits for each call.
+    /// The longest time that the actions of one plan may take together before their outcome counts as
+    /// unknown. This is a safety net: executors have shorter timeouts for each call.
     pub timeout: Duration,
-    /// Whether the values that a plan overwrites are read and kept in the ledger before it is done, so that they can be
-    /// put back. It costs the CRM one more question a plan.
+    /// Whether the values that a plan overwrites are read and stored in the ledger before the write, so that
+    /// they can be restored. Costs one more CRM call for each plan.
     pub keep_old_values: bool,
-    /// Whether plans are carried out. The guard only says so; who plans keeps to it, since a promoted lead is carried out in
-    /// shadow mode too.
+    /// Whether plans are executed. The guard only reports the mode and does not enforce it: the caller
+    /// decides, since a promoted lead is executed in shadow mode too.
     pub mode: CrmMode,
-    /// The mapping that the executor works by.
+    /// The executor's mapping.
     pub mapping: Arc<Mapping>,
 }
 
-/// Whether plans are carried out.
+/// Whether plans are executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CrmMode {
-    /// They are made, checked against the CRM, and kept.
+    /// Plans are made, checked against the CRM, and stored, but not executed.
     Shadow,
-    /// They are carried out.
+    /// Plans are executed.
     Live,
 }
 
 impl Default for GuardSettings {
-    /// The built-in allow-list, the default breaker, one minute, no old values, live, and the mock CRM's mapping.
+    /// The built-in allow-list, the default breaker, a timeout of one minute, old values not kept, live mode,
+    /// and the mock CRM's mapping.
     fn default() -> Self {
         Self {
             allow: AllowList::default(),
@@ -63,46 +64,47 @@ impl Default for GuardSettings {
     }
 }
 
-/// A plan that has had all of its effects.
+/// The result of a completed plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOutcome {
-    /// Which CRM.
+    /// The CRM's name, as in `CRM_PROVIDER`.
     pub provider: &'static str,
-    /// The lead's own record, where the plan touched it.
+    /// The lead's own record, if the plan has an action for it.
     pub lead_record: Option<Effect>,
-    /// The effect of each action, in the plan's order, whether of this try or of an earlier one.
+    /// The effect of each action, in the plan's order, including effects of earlier attempts.
     pub effects: Vec<(ActionId, Effect)>,
-    /// The merge that was followed to the lead's record, where there was one.
+    /// The merge that was followed to the lead's record, if any.
     pub followed: Option<Followed>,
 }
 
-/// What a plan would do.
+/// The writes that a plan would make.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preview {
-    /// What the guard thinks of each action.
+    /// The guard's review of each action.
     pub reviews: Vec<Review>,
-    /// The merge that would be followed to the lead's record, where there is one.
+    /// The merge that would be followed to the lead's record, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub followed: Option<Followed>,
-    /// What the actions that it lets pass would write, field by field.
+    /// The fields that the accepted actions would write or leave out.
     pub changes: Vec<FieldChange>,
 }
 
-/// The only way to the CRM.
+/// The only component that submits actions to the CRM.
 ///
-/// A plan passes, in this order: the refusal of the synthetic lead, the review (allow-list, size, no effect twice), the
-/// breaker, the limits, the ledger, and then the executor. What is refused or deferred has had no effect, whole.
+/// A plan passes these checks in order: the synthetic lead is refused, then the review (allow-list, size, no
+/// effect twice), the circuit breaker, the rate limits, and the ledger. Then the executor runs it. A plan
+/// that is refused or deferred before it reaches the executor has had no effect.
 pub struct Guard {
     executor: Arc<dyn Executor>,
     ledger: Arc<dyn Ledger>,
     limits: Arc<dyn Limits>,
-    gate: Gate,
-    calls: Calls,
+    breaker: CrmBreaker,
+    dropped_calls: DroppedCalls,
     settings: GuardSettings,
 }
 
 impl Guard {
-    /// A guard before one CRM. Its dependency is `crm.` and the executor's name.
+    /// A guard for one CRM. Its dependency is named `crm.` followed by the executor's name.
     pub fn new(
         executor: Arc<dyn Executor>,
         ledger: Arc<dyn Ledger>,
@@ -112,39 +114,39 @@ impl Guard {
         settings: GuardSettings,
     ) -> Self {
         let dependency = Dependency::named(format!("crm.{}", executor.provider()));
-        let gate = Gate::new(dependency, health, Arc::clone(&ledger), clock, settings.breaker);
-        Self { executor, ledger, limits, gate, calls: Calls::default(), settings }
+        let breaker = CrmBreaker::new(dependency, health, Arc::clone(&ledger), clock, settings.breaker);
+        Self { executor, ledger, limits, breaker, dropped_calls: DroppedCalls::default(), settings }
     }
 
-    /// Which CRM, as in `CRM_PROVIDER`.
+    /// The CRM's name, as in `CRM_PROVIDER`.
     pub fn provider(&self) -> &'static str {
         self.executor.provider()
     }
 
-    /// Whether plans are to be carried out, as configured.
+    /// The configured mode.
     pub fn mode(&self) -> CrmMode {
         self.settings.mode
     }
 
-    /// The mapping that the executor works by.
+    /// The executor's mapping.
     pub fn mapping(&self) -> &Mapping {
         &self.settings.mapping
     }
 
-    /// The name under which failures of this CRM are reported.
+    /// The dependency that failures of this CRM are reported under.
     pub fn dependency(&self) -> &Dependency {
-        self.gate.dependency()
+        self.breaker.dependency()
     }
 
-    /// Says of each action whether it would be refused, and why. Nothing is done, counted or written.
+    /// Reviews each action: whether it would be refused, and why. Nothing is executed, counted or stored.
     pub fn review(&self, plan: &Plan) -> Vec<Review> {
         review(plan, &self.settings.allow, self.limits.largest_plan())
     }
 
-    /// Says what a plan would write now, and why not, field by field. The CRM is read; nothing is written, and nothing counts
-    /// against the limits.
+    /// Reports the fields that a plan would write now, and the reason for each field that it would leave out.
+    /// The call only reads from the CRM and does not count towards the rate limits.
     ///
-    /// Failures: as of [`submit`](Self::submit), where the CRM cannot be read.
+    /// Failures: as for [`submit`](Self::submit), if the CRM cannot be read.
     pub async fn preview(&self, plan: &Plan) -> Result<Preview, Failure> {
         refuse_synthetic(&plan.lead_id)?;
         let reviews = self.review(plan);
@@ -158,136 +160,140 @@ impl Guard {
             }
             Ok(Foreseen { followed: None, changes: self.executor.preview(lead, &actions).await? })
         };
-        let Foreseen { followed, changes } = self.ask(Some(lead), foreseen).await?;
+        let Foreseen { followed, changes } = self.query(Some(lead), foreseen).await?;
         Ok(Preview { reviews, followed, changes })
     }
 
-    /// What the CRM knows of a person and their company; none for a CRM that knows only what we wrote, and for the synthetic
-    /// lead, of which no CRM is asked.
+    /// Looks up a person and their company. None for a CRM that holds only our own writes, and for the
+    /// synthetic lead, which no CRM is queried for.
     ///
-    /// Failures: as of [`submit`](Self::submit), where the CRM cannot be read.
+    /// Failures: as for [`submit`](Self::submit), if the CRM cannot be read.
     pub async fn facts(&self, about: &About) -> Result<Option<Known>, Failure> {
-        if about.lead_id.is_synthetic() || !self.executor.knows_more_than_we_wrote() {
+        if about.lead_id.is_synthetic() || !self.executor.has_external_facts() {
             return Ok(None);
         }
-        self.ask(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
+        self.query(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
     }
 
-    /// Where people open a record of the CRM; none where that is not known.
+    /// The URL of a CRM record. None if it is not known.
     pub fn record_url(&self, record_id: &str) -> Option<String> {
         self.executor.record_url(record_id)
     }
 
-    /// What the CRM says of those who may own records. One that is missing is not known, for whatever reason.
+    /// The CRM's information on possible owners. An owner is missing from the result if the CRM does not know
+    /// it or cannot be queried.
     pub async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
         let answer = tokio::time::timeout(PROBE_TIMEOUT, self.executor.owners(ids)).await;
         answer.unwrap_or_default()
     }
 
-    /// What can be said of the account that the credentials open.
+    /// A description of the account that the credentials open, if the CRM reports one.
     pub async fn account(&self) -> Result<Option<String>, Failure> {
-        self.ask(None, self.executor.account()).await
+        self.query(None, self.executor.account()).await
     }
 
-    /// What about the CRM's schema does not suit the mapping.
+    /// Mismatches between the CRM's schema and the mapping.
     pub async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
-        self.ask(None, self.executor.schema_problems()).await
+        self.query(None, self.executor.schema_problems()).await
     }
 
-    /// Puts old values back where the CRM still holds what we wrote: see [`Executor::restore`]. An operator asks for it, lead
-    /// by lead: it passes the breaker, and counts against no limit.
+    /// Restores old values in fields that still hold the value we wrote: see [`Executor::restore`]. An
+    /// operator starts it, one lead at a time. It is subject to the circuit breaker but not to the rate
+    /// limits.
     pub async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
-        let pass = self.pass(Purpose::Write, None).await?;
-        let results = self.in_time(self.executor.restore(changes)).await;
-        let results = self.told(pass, None, results).await?;
+        let permit = self.acquire_permit(Purpose::Write, None).await?;
+        let results = self.with_timeout(self.executor.restore(changes)).await;
+        let results = self.record_result(permit, None, results).await?;
         let put_back = results.iter().filter(|result| **result == Restored::PutBack).count();
         tracing::info!(provider = self.provider(), fields = changes.len(), put_back, "old values put back");
         Ok(results)
     }
 
-    /// Asks the CRM something, past the breaker and within the time, and tells the breaker what came of it.
-    async fn ask<T>(
+    /// Makes a read call, subject to the circuit breaker and the timeout, and records its result with the
+    /// breaker.
+    async fn query<T>(
         &self,
         lead: Option<&LeadId>,
-        question: impl Future<Output = Result<T, Failure>>,
+        call: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let pass = self.pass(Purpose::Read, lead).await?;
-        let question = self.in_time(question);
+        let permit = self.acquire_permit(Purpose::Read, lead).await?;
+        let call = self.with_timeout(call);
         let answer = match lead {
-            Some(lead) => self.calls.during(lead, pass, question).await,
-            None => question.await,
+            Some(lead) => self.dropped_calls.track(lead, permit, call).await,
+            None => call.await,
         };
-        self.told(pass, lead, answer).await
+        self.record_result(permit, lead, answer).await
     }
 
-    async fn told<T>(
+    async fn record_result<T>(
         &self,
-        pass: Pass,
+        permit: CrmPermit,
         lead: Option<&LeadId>,
         answer: Result<T, Failure>,
     ) -> Result<T, Failure> {
         match answer {
             Ok(answer) => {
-                self.gate.succeeded(pass).await;
+                self.breaker.succeeded(permit).await;
                 Ok(answer)
             }
-            Err(failure) => Err(self.gate.failed(pass, lead, failure).await),
+            Err(failure) => Err(self.breaker.failed(permit, lead, failure).await),
         }
     }
 
-    async fn in_time<T>(&self, question: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let answer = tokio::time::timeout(self.settings.timeout, question).await;
-        answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure))
+    async fn with_timeout<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let answer = tokio::time::timeout(self.settings.timeout, call).await;
+        answer.unwrap_or_else(|_| Err(timeout_failure())).map_err(|failure| self.with_dependency(failure))
     }
 
-    /// Asks the CRM whether it can be used, and tells the breaker. For whoever waits to resume.
+    /// Probes the CRM and records the result with the circuit breaker. For callers that wait to resume.
     ///
-    /// The cheapest question does not show that leads can be written: an open breaker lets one lead through then, and all
-    /// others when it has succeeded.
+    /// A probe does not show that leads can be written. After a successful probe an open breaker is
+    /// half-open: it admits one lead, and all others once that one has succeeded.
     pub async fn probe(&self) -> Result<(), Failure> {
-        match self.ask_the_cheapest().await {
-            Ok(()) => self.gate.probed().await,
+        match self.call_probe().await {
+            Ok(()) => self.breaker.probe_succeeded().await,
             Err(failure) => {
-                self.gate.probed_in_vain(&failure).await?;
+                self.breaker.probe_failed(&failure).await?;
                 Err(failure)
             }
         }
     }
 
-    /// Does what of the plan has not been done yet, each effect once.
+    /// Executes the actions of the plan that are not done yet, each effect once.
     ///
-    /// Submitting a plan again is how it is continued, after a failure or a crash and as often as it takes.
+    /// After a failure or a crash, submit the plan again to continue it, as often as necessary.
     ///
-    /// Failures: permanent, when an action is refused by the guard (`action_not_allowed`, `field_not_allowed`,
-    /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or by the CRM; a deferral without a dependency, when only this
-    /// lead must wait (`lead_rate_limit`, `account_rate_limit`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral
-    /// on this CRM, when all must (`crm_rate_limit`, which ends by itself, `breaker_open`, or what the CRM asks for);
-    /// transient, when this lead's record cannot be written now.
+    /// Failures: permanent, if the guard refuses an action (`action_not_allowed`, `field_not_allowed`,
+    /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or the CRM does; a deferral without a
+    /// dependency, if only this lead must wait (`lead_rate_limit`, `account_rate_limit`,
+    /// `crm_probe_reserved`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral on
+    /// this CRM, if all leads must wait (`crm_rate_limit`, which ends by itself, `breaker_open`, or a
+    /// deferral that the CRM requests); transient, if this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan) -> Result<PlanOutcome, Failure> {
         refuse_synthetic(&plan.lead_id)?;
-        self.refuse_what_is_not_allowed(plan).await?;
-        let pass = self.pass(Purpose::Write, Some(&plan.lead_id)).await?;
+        self.refuse_disallowed_actions(plan).await?;
+        let permit = self.acquire_permit(Purpose::Write, Some(&plan.lead_id)).await?;
         let mut sent = 0;
-        let outcome = match self.run_within_limits(plan, pass, &mut sent).await {
+        let outcome = match self.run_within_limits(plan, permit, &mut sent).await {
             Ok(outcome) => outcome,
             Err(failure) => {
-                self.gate.untried(pass).await;
+                self.breaker.cancel(permit).await;
                 return Err(failure);
             }
         };
         match outcome {
             Ok(outcome) if sent == 0 => {
-                self.gate.untried(pass).await;
+                self.breaker.cancel(permit).await;
                 Ok(outcome)
             }
-            outcome => self.told(pass, Some(&plan.lead_id), outcome).await,
+            outcome => self.record_result(permit, Some(&plan.lead_id), outcome).await,
         }
     }
 
     async fn run_within_limits(
         &self,
         plan: &Plan,
-        pass: Pass,
+        permit: CrmPermit,
         sent: &mut u32,
     ) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let planned = u32::try_from(plan.actions.len()).unwrap_or(u32::MAX);
@@ -298,7 +304,7 @@ impl Guard {
                     LimitError::Uncounted(failure) => failure,
                 }
             })?;
-        let result = self.run(plan, pass, sent).await;
+        let result = self.run(plan, permit, sent).await;
         let unused = planned - (*sent).min(planned);
         if unused > 0 {
             self.limits.give_back(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
@@ -306,7 +312,7 @@ impl Guard {
         result
     }
 
-    async fn refuse_what_is_not_allowed(&self, plan: &Plan) -> Result<(), Failure> {
+    async fn refuse_disallowed_actions(&self, plan: &Plan) -> Result<(), Failure> {
         let reviews = self.review(plan);
         let mut refused = Vec::new();
         for (planned, review) in plan.actions.iter().zip(&reviews) {
@@ -316,7 +322,7 @@ impl Guard {
             }
         }
         let Some(first) = refused.first().map(|(_, failure)| (*failure).clone()) else { return Ok(()) };
-        // A second action for the same effect has no row of its own: the first one's row is not this one's to refuse.
+        // A duplicate action shares its id with the first action, whose row must not be marked as refused.
         refused.retain(|(_, failure)| failure.code != "duplicate_action");
         let mut rows = plan.clone();
         rows.actions = refused.iter().map(|(planned, _)| (*planned).clone()).collect();
@@ -329,67 +335,68 @@ impl Guard {
         Err(first)
     }
 
-    /// Asks to pass the breaker. Who is to try a CRM that was down asks the cheapest question first.
-    async fn pass(&self, purpose: Purpose, lead: Option<&LeadId>) -> Result<Pass, Failure> {
-        let pass = self.gate.pass(purpose, lead).await?;
-        if !pass.trial {
-            return Ok(pass);
+    /// Acquires a permit from the circuit breaker. A half-open permit is probed first with the cheapest call.
+    async fn acquire_permit(&self, purpose: Purpose, lead: Option<&LeadId>) -> Result<CrmPermit, Failure> {
+        let permit = self.breaker.acquire(purpose, lead).await?;
+        if !permit.half_open {
+            return Ok(permit);
         }
-        match self.ask_the_cheapest().await {
-            Ok(()) => Ok(pass),
-            Err(failure) => Err(self.gate.failed(pass, None, failure).await),
+        match self.call_probe().await {
+            Ok(()) => Ok(permit),
+            Err(failure) => Err(self.breaker.failed(permit, None, failure).await),
         }
     }
 
-    /// What it means for a lead that its work was dropped because its time was over: where that fell into a call to the CRM,
-    /// the CRM did not answer in time, and the failure is treated like any other without an answer. None where the CRM was not
-    /// being asked.
+    /// The failure of a lead whose work was cancelled because its time was over. If a CRM call was in flight,
+    /// the CRM did not answer in time, and this is treated like any other timeout. None if no CRM call was in
+    /// flight.
     pub async fn interrupted(&self, lead: &LeadId) -> Option<Failure> {
-        let pass = self.calls.take_dropped(lead)?;
-        Some(self.gate.failed(pass, Some(lead), self.named(no_answer())).await)
+        let permit = self.dropped_calls.take(lead)?;
+        Some(self.breaker.failed(permit, Some(lead), self.with_dependency(timeout_failure())).await)
     }
 
-    async fn ask_the_cheapest(&self) -> Result<(), Failure> {
+    async fn call_probe(&self) -> Result<(), Failure> {
         let answer = tokio::time::timeout(PROBE_TIMEOUT, self.executor.probe()).await;
-        answer.unwrap_or_else(|_| Err(no_answer())).map_err(|failure| self.named(failure))
+        answer.unwrap_or_else(|_| Err(timeout_failure())).map_err(|failure| self.with_dependency(failure))
     }
 
-    /// Runs a plan that was let through, and counts the actions that were sent.
+    /// Runs an admitted plan, and counts the actions that were sent.
     ///
     /// The outer failure is the ledger's, the inner one the CRM's.
     async fn run(
         &self,
         plan: &Plan,
-        pass: Pass,
+        permit: CrmPermit,
         sent: &mut u32,
     ) -> Result<Result<PlanOutcome, Failure>, Failure> {
         let states = self.ledger.begin(self.provider(), plan).await?;
         let mut progress = Progress::new(plan, states);
         let prepared = async {
             let followed = self.follow(plan, &progress).await?;
-            self.settle(plan, &mut progress).await.map_err(Side::Crm)?;
+            self.resolve_unknown(plan, &mut progress).await.map_err(PrepareFailure::Crm)?;
             if self.settings.keep_old_values {
                 self.keep_old_values(plan, &progress).await?;
             }
             Ok(followed)
         };
-        let followed = match self.calls.during(&plan.lead_id, pass, prepared).await {
+        let followed = match self.dropped_calls.track(&plan.lead_id, permit, prepared).await {
             Ok(followed) => followed,
-            Err(side) => {
-                progress.skip_the_rest();
+            Err(failure) => {
+                progress.skip_remaining();
                 let finished = self.ledger.finish(&progress.outcomes()).await;
-                return match side {
-                    Side::Crm(failure) => finished.map(|()| Err(failure)),
-                    Side::Ledger(failure) => Err(failure),
+                return match failure {
+                    PrepareFailure::Crm(failure) => finished.map(|()| Err(failure)),
+                    PrepareFailure::Ledger(failure) => Err(failure),
                 };
             }
         };
 
-        let open = progress.open();
-        if !open.is_empty() {
-            let results = self.calls.during(&plan.lead_id, pass, self.execute(plan, &open)).await;
+        let remaining = progress.remaining();
+        if !remaining.is_empty() {
+            let results =
+                self.dropped_calls.track(&plan.lead_id, permit, self.execute(plan, &remaining)).await;
             *sent = u32::try_from(results.len()).unwrap_or(u32::MAX);
-            for (planned, result) in open.iter().zip(results) {
+            for (planned, result) in remaining.iter().zip(results) {
                 let outcome = match result {
                     Ok(effect) => Outcome::Done(effect),
                     Err(failure) if failure.class == FailureClass::Transient => Outcome::Unknown(failure),
@@ -397,9 +404,9 @@ impl Guard {
                 };
                 progress.set(planned.position, outcome);
             }
-            progress.skip_the_rest();
+            progress.skip_remaining();
         }
-        for (planned, outcome) in progress.news() {
+        for (planned, outcome) in progress.new_outcomes() {
             self.report(plan, planned, label(outcome), outcome.failure());
             self.report_omissions(plan, outcome);
         }
@@ -407,15 +414,15 @@ impl Guard {
         Ok(progress.into_result(self.provider()).map(|outcome| PlanOutcome { followed, ..outcome }))
     }
 
-    /// Finds the record that earlier plans wrote for the lead, where people have merged it meanwhile.
-    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, Side> {
-        if progress.open().is_empty() {
+    /// Finds the record that earlier plans wrote for the lead, if it has been merged into another one since.
+    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, PrepareFailure> {
+        if progress.remaining().is_empty() {
             return Ok(None);
         }
         let written = self.ledger.written_record(self.provider(), &plan.lead_id).await;
-        let Some(record_id) = written.map_err(Side::Ledger)? else { return Ok(None) };
+        let Some(record_id) = written.map_err(PrepareFailure::Ledger)? else { return Ok(None) };
         let followed = self.executor.follow(&plan.lead_id, &record_id);
-        let followed = self.in_time(followed).await.map_err(Side::Crm)?;
+        let followed = self.with_timeout(followed).await.map_err(PrepareFailure::Crm)?;
         if let Some(Followed { from, to }) = &followed {
             let provider = self.provider();
             metrics::counter!("revenueflow_crm_records_followed_total", "provider" => provider).increment(1);
@@ -424,14 +431,14 @@ impl Guard {
         Ok(followed)
     }
 
-    /// Asks the CRM about every action whose outcome is unknown.
-    async fn settle(&self, plan: &Plan, progress: &mut Progress<'_>) -> Result<(), Failure> {
+    /// Looks up every action with an unknown outcome in the CRM.
+    async fn resolve_unknown(&self, plan: &Plan, progress: &mut Progress<'_>) -> Result<(), Failure> {
         for planned in progress.unsettled() {
             match self.executor.find(&plan.lead_id, planned).await {
                 Ok(Some(effect)) => progress.set(planned.position, Outcome::Done(effect)),
                 Ok(None) => {}
                 Err(failure) => {
-                    let failure = self.named(failure);
+                    let failure = self.with_dependency(failure);
                     self.report(plan, planned, "unknown", Some(&failure));
                     progress.set(planned.position, Outcome::Unknown(failure.clone()));
                     return Err(failure);
@@ -441,37 +448,40 @@ impl Guard {
         Ok(())
     }
 
-    /// Keeps what the actions that begin now will overwrite. Of one that was begun before, the first try has kept it: the
-    /// values of now may be its own.
-    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), Side> {
-        let beginning = progress.beginning();
-        if beginning.is_empty() {
+    /// Stores the values that the new actions are about to overwrite. An action with an unknown outcome is
+    /// skipped: an earlier attempt has stored its values, and the present ones may be its own writes.
+    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), PrepareFailure> {
+        let new_actions = progress.new_actions();
+        if new_actions.is_empty() {
             return Ok(());
         }
-        let preview = self.executor.preview(&plan.lead_id, &beginning);
-        let changes = self.in_time(preview).await.map_err(Side::Crm)?;
+        let preview = self.executor.preview(&plan.lead_id, &new_actions);
+        let changes = self.with_timeout(preview).await.map_err(PrepareFailure::Crm)?;
         let of = |planned: &PlannedAction| {
             let its = changes.iter().filter(|change| change.position == planned.position);
             (planned.action_id.clone(), its.cloned().collect())
         };
-        self.ledger.note(&beginning.iter().map(of).collect::<Vec<_>>()).await.map_err(Side::Ledger)
+        self.ledger
+            .note(&new_actions.iter().map(of).collect::<Vec<_>>())
+            .await
+            .map_err(PrepareFailure::Ledger)
     }
 
     async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
         let work = self.executor.execute(&plan.lead_id, actions);
         let answer = tokio::time::timeout(self.settings.timeout, work).await;
         let mut results = answer.unwrap_or_else(|_| {
-            let failure = no_answer();
+            let failure = timeout_failure();
             actions.iter().map(|_| Err(failure.clone())).collect()
         });
         if results.len() < actions.len() && results.iter().all(Result::is_ok) {
             let failure =
-                Failure::transient("crm_incomplete_answer", "the CRM did not say what became of it");
+                Failure::transient("crm_incomplete_answer", "the CRM returned no result for the action");
             results.resize_with(actions.len(), || Err(failure.clone()));
         }
         for result in &mut results {
             if let Err(failure) = result {
-                *failure = self.named(failure.clone());
+                *failure = self.with_dependency(failure.clone());
             }
         }
         results
@@ -491,11 +501,12 @@ impl Guard {
         }
     }
 
-    fn named(&self, failure: Failure) -> Failure {
+    fn with_dependency(&self, failure: Failure) -> Failure {
         if failure.dependency.is_some() { failure } else { failure.on(self.dependency().clone()) }
     }
 
-    /// One line and one count for each field that was left out. The names are the mapping's, so there are few of them.
+    /// Logs and counts each field that was left out. Metric labels stay few, since field names come from the
+    /// mapping.
     fn report_omissions(&self, plan: &Plan, outcome: &Outcome) {
         let (provider, lead_id) = (self.provider(), &plan.lead_id);
         for omission in outcome.effect().into_iter().flat_map(|effect| &effect.left_out) {
@@ -509,7 +520,7 @@ impl Guard {
         }
     }
 
-    /// One line and one count for each action. Ids and codes only: parameters are personal.
+    /// Logs and counts each action. Only ids and codes: parameters are personal data.
     fn report(&self, plan: &Plan, planned: &PlannedAction, outcome: &'static str, failure: Option<&Failure>) {
         let provider = self.provider();
         let kind = planned.action.kind();
@@ -526,13 +537,13 @@ impl Guard {
     }
 }
 
-/// The side that failed while a plan was prepared. Only the CRM's failures concern its breaker.
-enum Side {
+/// The component that failed while a plan was prepared. Only CRM failures count towards the circuit breaker.
+enum PrepareFailure {
     Crm(Failure),
     Ledger(Failure),
 }
 
-/// The synthetic lead is neither written nor looked up, whoever plans for it. No row of the ledger is written either.
+/// The synthetic lead is never written or looked up, whatever the caller. It gets no ledger row either.
 fn refuse_synthetic(lead: &LeadId) -> Result<(), Failure> {
     if lead.is_synthetic() {
         return Err(Failure::permanent("synthetic_lead", "the synthetic lead is never written to a CRM"));
@@ -540,7 +551,7 @@ fn refuse_synthetic(lead: &LeadId) -> Result<(), Failure> {
     Ok(())
 }
 
-fn no_answer() -> Failure {
+fn timeout_failure() -> Failure {
     Failure::transient("crm_timeout", "the CRM did not answer in time")
 }
 

@@ -1,4 +1,4 @@
-//! What a CRM knows before we write to it.
+//! Facts that a CRM holds about a person and their company before we write to it.
 
 use std::fmt;
 
@@ -6,25 +6,25 @@ use lead::{EmailAddress, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// Whom to ask a CRM about. Its `Debug` hides the address.
+/// The person and company to look up in a CRM. Its `Debug` hides the address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct About {
-    /// The lead: the external id of the record we wrote, where we did.
+    /// The lead, which is the external id of the record that we wrote, if any.
     pub lead_id: LeadId,
-    /// The person's address.
+    /// The person's e-mail address.
     pub email: EmailAddress,
     /// The domain of the person's employer, lower case. None for a private mailbox.
     pub company_domain: Option<String>,
 }
 
-/// What the CRM knows. Only what is here reaches the fact sheet, so nothing personal does.
+/// The facts that a CRM holds. It has no personal fields, and only its contents reach the fact sheet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Known {
-    /// The person as a lead. In a CRM without leads (`HubSpot`) always absent.
+    /// The person as a lead. Always absent in a CRM without leads (`HubSpot`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead: Option<KnownLead>,
-    /// The record that we wrote for this lead, by its external id, where the CRM keeps it apart from the person's other leads.
-    /// Only for who asks what became of it: no fact follows from it.
+    /// The record that we wrote for this lead, by its external id, if the CRM keeps the person's leads apart.
+    /// Used to follow up on that record; no fact is derived from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<Box<KnownLead>>,
     /// The person as a contact.
@@ -33,11 +33,11 @@ pub struct Known {
     /// The person's company.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<KnownAccount>,
-    /// The company could not be searched for in time: whether there is an account is not known.
+    /// The search for the company timed out: the existence of an account is unknown.
     #[serde(default, skip_serializing_if = "is_false")]
     pub account_unread: bool,
-    /// Open opportunities (`HubSpot`: deals) of the account and of the contact, the one changed last first; at most
-    /// [`Known::MAX_OPPORTUNITIES`].
+    /// Open opportunities (`HubSpot`: deals) of the account and of the contact, most recently changed first;
+    /// at most [`Known::MAX_OPPORTUNITIES`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_opportunities: Vec<KnownOpportunity>,
 }
@@ -45,24 +45,24 @@ pub struct Known {
 /// A lead in the CRM.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownLead {
-    /// Its status, in the CRM's own words.
+    /// The status, as the CRM spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// The CRM's id of its owner. None also where it is the integration itself, which owns what it has created until somebody
-    /// takes it.
+    /// The CRM's id of the owner. None if the integration user owns the record, as it does for records that
+    /// it created until a person takes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
-    /// Whether it was converted to a contact.
+    /// Whether the lead was converted to a contact.
     pub converted: bool,
 }
 
 /// A contact in the CRM.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownContact {
-    /// The CRM's id of its owner.
+    /// The CRM's id of the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
-    /// Its lifecycle stage, in the CRM's own words, where the CRM has one.
+    /// The lifecycle stage, as the CRM spells it. None if the CRM has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
 }
@@ -70,10 +70,10 @@ pub struct KnownContact {
 /// An account in the CRM.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownAccount {
-    /// The CRM's id of its owner.
+    /// The CRM's id of the owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
-    /// What kind of account it is (customer, partner, ...), in the CRM's own words.
+    /// The type of the account (customer, partner, ...), as the CRM spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
@@ -81,24 +81,24 @@ pub struct KnownAccount {
 /// An open opportunity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KnownOpportunity {
-    /// Its stage, in the CRM's own words.
+    /// The stage, as the CRM spells it.
     pub stage: String,
-    /// What it may bring, in the CRM's currency.
+    /// The expected amount, in the CRM's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<f64>,
 }
 
 impl Known {
-    /// The most opportunities kept.
+    /// The maximum number of opportunities.
     pub const MAX_OPPORTUNITIES: usize = 20;
 
-    /// The longest text kept, in characters.
+    /// The maximum length of a text, in characters.
     pub const MAX_CHARS: usize = 200;
 
-    /// The facts below `salesforce.*`, whichever CRM they come from.
+    /// The facts below `salesforce.*`, for any CRM.
     ///
-    /// `owner` is the owner of the contact, else of the lead, else of the account. `deal_stage` is the stage of the open
-    /// opportunity that was changed last, `deal_stages` every open stage once.
+    /// `owner` is the owner of the contact, else of the lead, else of the account. `deal_stage` is the stage
+    /// of the most recently changed open opportunity; `deal_stages` lists every open stage once.
     pub fn facts(&self) -> Map<String, Value> {
         let owner = [
             self.contact.as_ref().and_then(|contact| contact.owner_id.as_ref()),
@@ -111,7 +111,7 @@ impl Known {
                 stages.push(&opportunity.stage);
             }
         }
-        // What was not read is not known, which is another thing than that there is nothing.
+        // An account that was not read is unknown, which differs from one that does not exist.
         let is_account_known = self.account.is_some() || !self.account_unread;
         let are_deals_known = is_account_known || !self.open_opportunities.is_empty();
         let amounts = self.open_opportunities.iter().filter_map(|opportunity| opportunity.amount);
@@ -135,8 +135,8 @@ impl Known {
         facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }
 
-    /// Who owns the record that we wrote for the lead, as far as the CRM says: of the lead, or in a CRM without leads of the
-    /// contact.
+    /// The owner of the record that we wrote for the lead, if the CRM reports one: the lead's owner, or in a
+    /// CRM without leads the contact's.
     pub fn owner_of_ours(&self) -> Option<&str> {
         let lead = self.own.as_deref().or(self.lead.as_ref());
         let contact = || self.contact.as_ref()?.owner_id.as_deref();
@@ -148,8 +148,8 @@ impl Known {
         self.own.as_deref().or(self.lead.as_ref()).is_some_and(|lead| lead.converted)
     }
 
-    /// Puts the facts in place of what a sender said, whatever the sender called it: once the CRM has answered, nothing but its own
-    /// word stands below `salesforce`, also where it says that there is nothing.
+    /// Replaces all CRM facts that the sender supplied, under whatever names. Once the CRM has answered, only
+    /// its own facts stand below `salesforce`, even if it found nothing.
     pub fn overlay(&self, sent: &mut Map<String, Value>) {
         *sent = self.facts();
     }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crm_that_knows_nothing_says_so_and_silences_what_the_sender_said() {
+    fn empty_crm_answer_replaces_the_senders_facts() {
         let mut sent = json!({"deal_stage": "Negotiation", "owner": "005", "territory": "EMEA"});
         for spelling in
             ["deal stage", "Deal_Stage", "dealStage", "deal.stage", "dea\u{4cf}_stage", "opportunity.stage"]
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn account_that_was_not_read_is_no_account_that_is_not_there() {
+    fn unread_account_is_unknown_rather_than_absent() {
         let mut known = Known { account_unread: true, ..Known::default() };
         let facts = known.facts();
         assert_eq!((facts.get("account_exists"), facts.get("open_opportunities")), (None, None));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_we_wrote_is_the_lead_by_our_id_else_the_lead_else_the_contact() {
+    fn our_record_is_own_lead_then_lead_then_contact() {
         let lead = |owner: &str, converted| {
             Some(KnownLead { status: None, owner_id: Some(owner.into()), converted })
         };
@@ -220,12 +220,12 @@ mod tests {
         known.own = lead("ours", false).map(Box::new);
         assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("ours"), false));
         known.own = Some(Box::default());
-        assert_eq!(known.owner_of_ours(), None, "nobody has taken it");
+        assert_eq!(known.owner_of_ours(), None, "no person owns it");
         assert_eq!(known.facts()["owner"], "contact");
     }
 
     #[test]
-    fn every_fact_it_can_state_is_documented() {
+    fn every_fact_is_documented() {
         let known = Known {
             lead: Some(KnownLead {
                 status: Some("Open".into()),

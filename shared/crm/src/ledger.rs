@@ -4,46 +4,48 @@ use lead::{Dependency, Failure, LeadId};
 
 use crate::{ActionId, Effect, FieldChange, Plan};
 
-/// The book of effects: a row for each action, written before it and after it.
+/// The record of effects: a row for each action, written before and after the effect.
 ///
-/// A row says in what state its action is:
-/// `pending` (it may have had its effect), `done`, `failed` (no effect), `skipped` (not sent), `refused` (by the guard),
-/// `restored` (its effect was taken back by a rollback, and it may be done again).
+/// The state of a row is one of `pending` (it may have had its effect), `done`, `failed` (no effect),
+/// `skipped` (not sent), `refused` (by the guard), `restored` (a rollback reverted its effect, and it may be
+/// executed again).
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Opens a row for every action of the plan, durably and all in one transaction, and says where each stood before,
-    /// in the plan's order.
+    /// Opens a row for every action of the plan, durably and in one transaction, and returns their previous
+    /// states in the plan's order.
     ///
-    /// A row that is `done` stays as it is. Any other becomes `pending`, with the plan's parameters and one more attempt.
+    /// A row that is `done` does not change. Any other becomes `pending`, with the plan's parameters and one
+    /// more attempt.
     async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure>;
 
-    /// Keeps what actions that were begun are about to change, with the values that stand there before.
+    /// Stores the changes that begun actions are about to make, with the values before.
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure>;
 
-    /// Writes what came of actions that were begun, in one transaction. A row that is `done` stays as it is.
+    /// Stores the outcomes of begun actions, in one transaction. A row that is `done` does not change.
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure>;
 
-    /// The record that was last written for a lead by [`UpsertLead`](crate::Action::UpsertLead) or
-    /// [`CreateLead`](crate::Action::CreateLead); none where there is none.
+    /// The CRM's id of the record that [`UpsertLead`](crate::Action::UpsertLead) or
+    /// [`CreateLead`](crate::Action::CreateLead) last wrote for a lead, if any.
     async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure>;
 
-    /// When a lead last met a failure of this CRM, since there is something to be done for it. None where it has not.
+    /// When this CRM last failed for a lead, since the lead was last revised, reopened, synced or
+    /// dead-lettered. None if it has not.
     async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure>;
 }
 
-/// Where an action stood when it was begun.
+/// The state of an action before it was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerState {
-    /// It has no effect: never begun, certainly failed, or taken back.
+    /// No effect: never begun, certainly failed, or reverted.
     New,
-    /// It was begun and may have had its effect: the process died, or the reply was lost.
+    /// Begun, with an unknown outcome: the process died, or the reply was lost.
     Unsettled,
-    /// It has had its effect.
+    /// Completed.
     Done(Effect),
 }
 
 impl LedgerState {
-    /// Reads a row back: the state column, and the effect where the row has a record id. None for a state that we
+    /// Parses the state column of a row, with its effect if the row has a record id. None for a state that we
     /// do not write.
     pub fn of_row(state: &str, effect: Option<Effect>) -> Option<Self> {
         match (state, effect) {
@@ -55,23 +57,23 @@ impl LedgerState {
     }
 }
 
-/// What came of an action.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has had its effect.
+    /// The action has had its effect.
     Done(Effect),
-    /// It has had no effect.
+    /// The action has had no effect.
     Failed(Failure),
-    /// It may have had its effect.
+    /// The action may have had its effect.
     Unknown(Failure),
-    /// It was not sent, because one before it failed.
+    /// The action was not sent, because an earlier one failed.
     Skipped,
-    /// The guard does not let it pass.
+    /// The guard refused the action.
     Refused(Failure),
 }
 
 impl Outcome {
-    /// The state of the action's row from now on.
+    /// The new state of the action's row.
     pub fn state(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",
@@ -82,7 +84,7 @@ impl Outcome {
         }
     }
 
-    /// What the action left behind.
+    /// The effect of the action, if it is done.
     pub fn effect(&self) -> Option<&Effect> {
         match self {
             Self::Done(effect) => Some(effect),
@@ -90,7 +92,7 @@ impl Outcome {
         }
     }
 
-    /// Why it left nothing, where there is a reason of its own.
+    /// The failure, if the outcome is one.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Failed(failure) | Self::Unknown(failure) | Self::Refused(failure) => Some(failure),

@@ -1,31 +1,33 @@
 //! Guarded CRM actions and the systems that execute them.
 //!
-//! The pipeline never talks to a CRM. It submits a [`Plan`] of typed [`Action`]s to the [`Guard`], and the guard decides:
-//! an [`AllowList`] of actions and fields, [`Limits`] on how much is sent, and a [`Breaker`] that leaves a CRM alone that
-//! is down. What passes goes to an [`Executor`], one for each CRM; [`MockCrm`] is the one that needs no other system.
+//! The pipeline never calls a CRM directly. It submits a [`Plan`] of typed [`Action`]s to the [`Guard`],
+//! which enforces an [`AllowList`] of actions and fields, [`Limits`] on the number of actions, and a circuit
+//! breaker for each CRM ([`Breaker`]). Accepted plans are handed to an [`Executor`]. There is one for each
+//! CRM; [`MockCrm`] is the only one that needs no outside system.
 //!
 //! # One effect, once
 //!
-//! Four things together make every effect happen once, seen from outside, wherever a process dies:
-//! - an effect has an id that is derived from what it is for ([`ActionId`] says what "once" means for each);
-//! - its row in the [`Ledger`] is written before and after it, so that what is done is known and not done again;
-//! - what may have been done, because the process died or the reply was lost, is first looked for by external id
-//!   ([`Executor::find`]);
-//! - every write goes by external id, so that even a request that arrives after it was given up changes nothing.
+//! Four rules together make every effect happen exactly once, as seen from the CRM, wherever a process dies:
+//! - an effect has a derived id ([`ActionId`] defines "once" for each kind of action);
+//! - its row in the [`Ledger`] is written before and after the effect, so that a completed effect is not
+//!   repeated;
+//! - an effect whose outcome is unknown, because the process died or the reply was lost, is looked up by
+//!   external id before it is repeated ([`Executor::find`]);
+//! - every write goes by external id, so that even a request that arrives after its timeout changes nothing.
 //!
 //! # Values
 //!
-//! What a lead brings is checked by type and length and never by its words ([`Text`]): `Constructor.io` and `Drop Table Ltd`
-//! are companies.
+//! A lead's values are checked by type and length and never by their words ([`Text`]): `Constructor.io` and
+//! `Drop Table Ltd` are companies.
 
 mod action;
 mod action_id;
 mod address;
 mod allow_list;
-mod calls;
+mod circuit_breaker;
+mod dropped_calls;
 mod executor;
 mod facts;
-mod gate;
 mod guard;
 mod hubspot;
 mod known;
@@ -49,9 +51,9 @@ pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
 pub use breaker::{Breaker, BreakerSettings, Health, HealthChange, HealthRecord, Open, Passage};
+pub use circuit_breaker::OUTAGE;
 pub use executor::{Effect, Executor, Followed, Foreseen};
 pub use facts::{Facts, FactsError};
-pub use gate::OUTAGE;
 pub use guard::{CrmMode, Guard, GuardSettings, PlanOutcome, Preview};
 pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Clock, Failure, LeadId};
 
-/// How many actions may be sent in a window of time.
+/// Limits on the actions sent within a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
     /// For one lead.
@@ -15,43 +15,43 @@ pub struct LimitSettings {
     pub per_account: u32,
     /// For all leads.
     pub global: u32,
-    /// The length of the window, which slides.
+    /// The length of the sliding window.
     pub window: Duration,
 }
 
 impl Default for LimitSettings {
-    /// 10 a lead, 100 an account, 1000 in all, each in any minute.
+    /// Per minute: 10 actions for a lead, 100 for an account, 1000 in total.
     fn default() -> Self {
         Self { per_lead: 10, per_account: 100, global: 1000, window: Duration::from_mins(1) }
     }
 }
 
-/// Which limit a plan does not fit in.
+/// The limit that a plan exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The lead's. Only this lead waits.
+    /// The limit of one lead. Only this lead waits.
     Lead,
-    /// The account's. Only this account's leads wait.
+    /// The limit of one account. Only this account's leads wait.
     Account,
-    /// The limit over all leads. Everything waits.
+    /// The limit of all leads together. All leads wait.
     Global,
 }
 
-/// A plan does not fit now.
+/// The plan exceeds a limit at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exceeded {
-    /// In which limit.
+    /// The exceeded limit.
     pub scope: Scope,
-    /// How long until it will, if nothing else is sent.
+    /// The time until the plan fits, if no other plan is sent.
     pub retry_after: Duration,
 }
 
-/// Why no room was given.
+/// The reason that a reservation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitError {
-    /// There is none now.
+    /// A limit is exceeded.
     Exceeded(Exceeded),
-    /// What is sent could not be counted.
+    /// The sent actions could not be counted.
     Uncounted(Failure),
 }
 
@@ -61,17 +61,17 @@ impl From<Failure> for LimitError {
     }
 }
 
-/// Room for a plan's actions, taken. What its number means, the limits know that gave it.
+/// A reservation for a plan's actions. Its number has a meaning only to the limits that issued it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reservation(pub u64);
 
-/// Keeps count of what is sent. A plan gets room for all of its actions or for none.
+/// Counts the actions sent. A plan gets a reservation for all of its actions or for none.
 #[async_trait]
 pub trait Limits: Send + Sync {
-    /// The most actions a plan can have and still fit.
+    /// The largest number of actions that fits all limits.
     fn largest_plan(&self) -> u32;
 
-    /// Takes room for `actions` actions.
+    /// Reserves `actions` actions.
     async fn reserve(
         &self,
         lead: &LeadId,
@@ -79,14 +79,15 @@ pub trait Limits: Send + Sync {
         actions: u32,
     ) -> Result<Reservation, LimitError>;
 
-    /// Gives back room for `actions` actions of a reservation of the same lead and account: they were not sent. Room that
-    /// could not be given back comes free as the window slides on.
+    /// Releases `actions` actions of a reservation of the same lead and account, because they were not sent.
+    /// If the release fails, the reservation ends as the window slides on.
     async fn give_back(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32);
 }
 
-/// Limits within this process. Several processes together send as many times as much: `store::SharedLimits` holds for all.
+/// Limits within this process. Each process applies them separately, so that n processes together send up to
+/// n times as much; `store::SharedLimits` counts across processes.
 ///
-/// What it keeps is bounded by the global limit: an entry for each plan in the window.
+/// Memory is bounded by the global limit: one entry for each plan in the window.
 pub struct SlidingWindow {
     settings: LimitSettings,
     clock: Arc<dyn Clock>,
@@ -118,11 +119,11 @@ impl SlidingWindow {
     }
 
     fn age(&self, entry: &Entry, now: Timestamp) -> Duration {
-        // A clock set back must not keep entries for ever: they count as new.
+        // If the clock is set back, entries count as new, so that they do not stay forever.
         Duration::try_from(now.duration_since(entry.at)).unwrap_or_default().min(self.settings.window)
     }
 
-    /// Until enough of the entries have left the window for `actions` more to fit in `limit`.
+    /// The time until the entries that leave the window free at least `excess` actions.
     fn wait<'a>(&self, entries: impl Iterator<Item = &'a Entry>, now: Timestamp, excess: u32) -> Duration {
         let mut freed = 0_u32;
         let mut wait = self.settings.window;
@@ -207,7 +208,7 @@ impl Limits for SlidingWindow {
 
     async fn give_back(&self, _: &LeadId, _: Option<&str>, reservation: Reservation, actions: u32) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        // Ids rise along the queue.
+        // Ids increase along the queue.
         let Ok(index) = sent.entries.binary_search_by_key(&reservation.0, |entry| entry.id) else { return };
         let Some(mut entry) = sent.entries.remove(index) else { return };
         let returned = actions.min(entry.actions);
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_comes_back_as_entries_leave_the_window() {
+    async fn capacity_returns_as_entries_leave_the_window() {
         let (limits, clock) = window(10, 100, 1000);
         let ann = lead("ann");
         limits.reserve(&ann, None, 5).await.unwrap();
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_account_and_the_whole_have_limits_of_their_own() {
+    async fn account_and_global_limits_apply_separately() {
         let (limits, _) = window(10, 12, 15);
         limits.reserve(&lead("ann"), Some("example.com"), 10).await.unwrap();
         assert_eq!(
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_sent_does_not_count() {
+    async fn unsent_actions_do_not_count() {
         let (limits, clock) = window(10, 10, 10);
         let ann = lead("ann");
         let first = limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
@@ -290,12 +291,12 @@ mod tests {
         limits.reserve(&ann, Some("example.com"), 7).await.unwrap();
         clock.advance(Duration::from_mins(1));
         limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
-        limits.give_back(&ann, None, first, 3).await; // long gone
+        limits.give_back(&ann, None, first, 3).await; // already dropped
         assert!(limits.reserve(&ann, None, 1).await.is_err());
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_of_what_left_the_window() {
+    async fn entries_outside_the_window_are_dropped() {
         let (limits, clock) = window(10, 100, 1000);
         for i in 0..100 {
             limits.reserve(&lead(&format!("p{i}")), Some("example.com"), 1).await.unwrap();

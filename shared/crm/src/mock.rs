@@ -13,9 +13,9 @@ use crate::{
     PresentRecord, RecordWrite, Restored, SchemaProblem,
 };
 
-/// A CRM in a table of our own database, which behaves as the real ones do where it matters: records are found and
-/// written by external id, fields are merged by the rules of a mapping, and a record keeps its id. It takes every field,
-/// and knows of a person only what we wrote.
+/// A CRM in a table of our own database, with the relevant behaviour of the real ones: records are found and
+/// written by external id, fields are merged by the rules of a mapping, and a record keeps its id. It accepts
+/// every field, and holds only our own writes.
 #[derive(Clone)]
 pub struct MockCrm {
     database: Database,
@@ -26,15 +26,15 @@ pub struct MockCrm {
 /// A record of the mock CRM. Its `Debug` hides the fields, which are personal.
 #[derive(Clone, PartialEq)]
 pub struct MockRecord {
-    /// What kind of record, as [`Object::as_str`] writes it.
+    /// The kind of record, as written by [`Object::as_str`].
     pub object: String,
-    /// The external id it was written by.
+    /// The external id.
     pub external_id: String,
     /// The CRM's own id.
     pub record_id: String,
-    /// Its fields, by our names.
+    /// The fields, by our names.
     pub fields: Map<String, Value>,
-    /// How often it was written; 1 where it was only created.
+    /// The number of writes; 1 for a record that was only created.
     pub writes: i64,
 }
 
@@ -60,13 +60,13 @@ impl MockCrm {
         Self { database, clock, mapping: Arc::new(mapping) }
     }
 
-    /// The same with another mapping than the built-in one.
+    /// Replaces the built-in mapping.
     #[must_use]
     pub fn with_mapping(self, mapping: Arc<Mapping>) -> Self {
         Self { mapping, ..self }
     }
 
-    /// One record.
+    /// Reads one record.
     pub async fn record(&self, object: Object, external_id: &str) -> Result<Option<MockRecord>, Failure> {
         let row = sqlx::query(
             "SELECT object, external_id, record_id, fields, writes FROM mock_crm_record \
@@ -80,7 +80,7 @@ impl MockCrm {
         Ok(row.as_ref().map(MockRecord::of_row).transpose()?)
     }
 
-    /// At most `limit` records, those written last first.
+    /// Reads at most `limit` records, most recently written first.
     pub async fn records(&self, limit: u32) -> Result<Vec<MockRecord>, Failure> {
         let rows = sqlx::query(
             "SELECT object, external_id, record_id, fields, writes FROM mock_crm_record \
@@ -93,7 +93,7 @@ impl MockCrm {
         Ok(rows.iter().map(MockRecord::of_row).collect::<Result<_, _>>()?)
     }
 
-    /// Does the actions in one transaction: each in its turn, up to the first that is refused.
+    /// Executes the actions in one transaction, in order, up to the first refused one.
     async fn write(
         &self,
         lead: &LeadId,
@@ -237,7 +237,7 @@ impl Executor for MockCrm {
         match self.write(lead, actions).await {
             Ok(results) => results,
             Err(error) => {
-                // All of it or nothing of it was committed, and which of the two is not known.
+                // The transaction is committed or rolled back as a whole, but its outcome is unknown.
                 let failure = Failure::from(error);
                 actions.iter().map(|_| Err(failure.clone())).collect()
             }
@@ -268,7 +268,7 @@ impl Executor for MockCrm {
         Ok(Known { lead, ..Known::default() })
     }
 
-    fn knows_more_than_we_wrote(&self) -> bool {
+    fn has_external_facts(&self) -> bool {
         false
     }
 
@@ -315,14 +315,14 @@ impl MockRecord {
 
 fn fields_of(row: &AnyRow) -> Result<Map<String, Value>, DatabaseError> {
     let text: String = row.try_get("fields")?;
-    // The error's own text may quote the value.
+    // The parser's error text may quote the value.
     let unreadable =
         |_| DatabaseError::Corrupt { what: "mock_crm_record.fields", why: "not a JSON object".into() };
     serde_json::from_str(&text).map_err(unreadable)
 }
 
-/// An id that looks like Salesforce's: 18 characters, the first three telling the object. The same record has the same id
-/// in every run.
+/// An id in Salesforce's format: 18 characters, with a prefix of three for the object. A record has the same
+/// id in every run.
 fn record_id(object: Object, external_id: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let prefix = match object {

@@ -1,32 +1,32 @@
-//! Fields of an action that did not reach the CRM although there was a value for them.
+//! Fields of an action that had a value but were not written to the CRM.
 
 use serde::{Deserialize, Serialize};
 
 use crate::write::is_owner;
 use crate::{FieldChange, LeftOut, Object, RecordWrite};
 
-/// One field that was left out of a write. It holds names only, and no value.
+/// A field that was left out of a write. Holds only names, no values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Omission {
-    /// What kind of record.
+    /// The kind of record.
     pub object: Object,
     /// The CRM's name of the field.
     pub field: String,
-    /// Where the value comes from, as the mapping names it.
+    /// The source of the value, as the mapping names it.
     pub source: String,
-    /// Why.
+    /// The reason.
     pub reason: LeftOut,
 }
 
 impl Omission {
-    /// Whether it is the record's owner that was left out.
+    /// Whether the field is the record's owner.
     pub fn is_owner(&self) -> bool {
         is_owner(&self.source)
     }
 }
 
 impl RecordWrite {
-    /// The fields left out for a reason that is reported ([`LeftOut::is_reported`]), in the mapping's order.
+    /// The fields left out for a reported reason ([`LeftOut::is_reported`]), in the mapping's order.
     pub fn omissions(&self) -> impl Iterator<Item = Omission> {
         self.changes.iter().filter_map(|change| {
             let reason = change.left_out.filter(|reason| reason.is_reported())?;
@@ -39,7 +39,8 @@ impl RecordWrite {
         })
     }
 
-    /// The same for a record that people have deleted: nothing of it is written, and each field says why.
+    /// Converts the write to one for a record that people have deleted: no field is written, and each has a
+    /// reason.
     #[must_use]
     pub(crate) fn of_deleted(mut self, record_id: &str) -> Self {
         self.record_id = Some(record_id.to_owned());
@@ -50,11 +51,11 @@ impl RecordWrite {
         self
     }
 
-    /// Leaves fields out that the CRM has refused, with the reason that `refused` gives for each. On a new record a field
-    /// with a `default` in the mapping gets that instead.
+    /// Leaves out fields that the CRM refused, with the reason that `refused` returns for each. On a new
+    /// record, a field with a `default` in the mapping gets the default instead.
     ///
-    /// False where nothing changed: the fields are not among those to be written, or have their default already. Sending
-    /// the record again would then be refused again.
+    /// Returns false if nothing changed: the refused fields are not among the fields to write, or already
+    /// have their default. If the record were sent again, the CRM would refuse it again.
     pub fn leave_out(&mut self, refused: impl Fn(&FieldChange) -> Option<LeftOut>) -> bool {
         let mut changed = false;
         for change in &mut self.changes {
@@ -62,7 +63,7 @@ impl RecordWrite {
             let fallback = self.fallbacks.remove(&change.field).filter(|_| self.record_id.is_none());
             match fallback {
                 Some(fallback) if change.new.as_ref() != Some(&fallback) => change.new = Some(fallback),
-                // A new record needs the field, and its default is refused as well.
+                // The default of a required field was refused as well.
                 Some(_) => continue,
                 None if self.needed.contains(&change.field) && self.record_id.is_none() => continue,
                 None => change.left_out = Some(reason),

@@ -1,13 +1,13 @@
-//! What a CRM says of those who may own records.
+//! Possible owners of CRM records, as the CRM reports them.
 
 use crate::{LeftOut, Object};
 
-/// Whether somebody may be given records.
+/// Whether a user or queue can own records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnerStanding {
-    /// A user who works there.
+    /// An active user.
     Active,
-    /// A user who has left.
+    /// An inactive user.
     Inactive,
     /// A queue.
     Queue {
@@ -16,14 +16,15 @@ pub enum OwnerStanding {
         /// Whether it may own tasks.
         tasks: bool,
     },
-    /// The CRM does not say. It will refuse the owner, or not.
+    /// The CRM does not report it, and may refuse the owner.
     Unknown,
 }
 
 impl OwnerStanding {
-    /// Why a record of this kind cannot be given to them; none where it can, or where the CRM does not say.
+    /// The reason that the owner cannot have a record of this kind. None if it can, or if the CRM does not
+    /// report it.
     ///
-    /// Salesforce lets users who have left keep accounts and opportunities, and nothing else.
+    /// In Salesforce, inactive users may keep accounts and opportunities, but no other records.
     pub fn refuses(self, object: Object) -> Option<LeftOut> {
         let is_account = matches!(object, Object::Company | Object::Opportunity);
         match (self, object) {

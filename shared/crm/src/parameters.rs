@@ -1,4 +1,5 @@
-//! What each action takes, bounded by type. Lengths are those of Salesforce's standard fields, where one exists.
+//! The parameters of each action, bounded by type. Lengths are those of Salesforce's standard fields, if one
+//! exists.
 
 use jiff::Timestamp;
 use lead::text::visible;
@@ -11,18 +12,18 @@ use crate::{ActionId, Facts, Prose, Text};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeadDetails {
-    /// The address.
+    /// The e-mail address.
     pub email: EmailAddress,
-    /// The campaign the lead came from. Written without hidden characters, which older versions accepted.
+    /// The campaign of the lead. Written without hidden characters, which older versions accepted.
     #[serde(serialize_with = "visible_campaign")]
     pub campaign_id: CampaignId,
     /// Given name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_name: Option<Text<40>>,
-    /// Family name. A CRM that insists on one gets its executor's placeholder.
+    /// Family name. If a CRM requires one, its executor supplies a placeholder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_name: Option<Text<80>>,
-    /// Company, as the person wrote it or as enrichment knows it.
+    /// Company, as the person wrote it or as found by enrichment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company: Option<Text<255>>,
     /// Job title.
@@ -31,13 +32,13 @@ pub struct LeadDetails {
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Text<64>>,
-    /// Who is to have it, as the CRM calls its users. None leaves the owner as it is.
+    /// The new owner, as the CRM's user id. None leaves the owner as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Text<64>>,
-    /// The person's earlier leads, in words for who sells to them. None where this is the first.
+    /// A description of the person's earlier leads, for the sales representative. None for a first lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Text<1000, true>>,
-    /// What the mapping sends to a field besides: facts below `marketo`, `product` and `salesforce`.
+    /// Facts below `marketo`, `product` and `salesforce` that the mapping sends to a field.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,
 }
@@ -50,7 +51,7 @@ fn visible_campaign<S: Serializer>(campaign: &CampaignId, serializer: S) -> Resu
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContactDetails {
-    /// The address.
+    /// The e-mail address.
     pub email: EmailAddress,
     /// Given name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,51 +67,51 @@ pub struct ContactDetails {
     pub phone: Option<Text<64>>,
 }
 
-/// What was judged.
+/// The judgement of a lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetLeadScore {
     /// How well the company matches.
     pub fit_score: FitScore,
-    /// The level that score amounts to.
+    /// The level that corresponds to the score.
     pub fit: Fit,
     /// How ready the person is to buy.
     pub intent: Intent,
-    /// What is to be done.
+    /// The decision on the next step.
     pub decision: Decision,
-    /// Judged without an AI: a neutral score that will be replaced.
+    /// Whether the lead was judged without an AI, with a neutral score that will be replaced.
     #[serde(default)]
     pub fallback: bool,
-    /// Why, rendered by us from claims that passed; never a model's own words.
+    /// The reasons, rendered by us from verified claims; never a model's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Prose>,
-    /// What the mapping sends to a field besides: facts below `computed`.
+    /// Facts below `computed` that the mapping sends to a field.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,
 }
 
-/// What is known of the lead's company. Absent facts leave their fields as they are.
+/// Firmographics of the lead's company. Absent facts leave their fields as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SyncFirmographics {
     /// The company's domain, lower case.
     pub company_domain: Text<255>,
-    /// Its usual name.
+    /// The company's usual name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub company_name: Option<Text<255>>,
-    /// Its industry, in the provider's words.
+    /// The industry, as the enrichment provider spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub industry: Option<Text<200>>,
-    /// Employees, the lower end; both ends are equal where the number is exact.
+    /// Number of employees, lower bound. Both bounds are equal if the number is exact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub employees_min: Option<u64>,
-    /// Employees, the upper end; none for an open band.
+    /// Number of employees, upper bound. None for an open range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub employees_max: Option<u64>,
-    /// Yearly revenue in US dollars, the lower end.
+    /// Annual revenue in US dollars, lower bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revenue_usd_min: Option<u64>,
-    /// Yearly revenue in US dollars, the upper end; none for an open band.
+    /// Annual revenue in US dollars, upper bound. None for an open range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revenue_usd_max: Option<u64>,
     /// City of the headquarters.
@@ -125,12 +126,12 @@ pub struct SyncFirmographics {
     /// Technologies the company uses, as [`Text::list`] writes them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub technologies: Option<Text<1000>>,
-    /// What the mapping sends to a field besides: facts below `enrichment`.
+    /// Facts below `enrichment` that the mapping sends to a field.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub facts: Facts,
 }
 
-/// Where the lead's record stands in the sales process.
+/// The status of the lead's record in the sales process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateLeadStatus {
@@ -138,19 +139,19 @@ pub struct UpdateLeadStatus {
     pub status: SalesStatus,
 }
 
-/// The statuses we know. Executors map them to the CRM's own picklist.
+/// The statuses of a lead. Executors map them to the CRM's picklist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SalesStatus {
-    /// Nobody has looked at it yet.
+    /// Not yet reviewed by a person.
     New,
-    /// A sales representative is in contact. No judgement says so: only people do.
+    /// A sales representative is in contact. No judgement results in this status: only people set it.
     Working,
-    /// Marketing keeps in touch.
+    /// Marketing nurtures the lead.
     Nurturing,
     /// A person has to decide.
     InReview,
-    /// Not our customer.
+    /// Not a potential customer.
     Unqualified,
 }
 
@@ -171,35 +172,35 @@ impl From<Decision> for SalesStatus {
 pub struct MatchAccount {
     /// The company's domain, lower case.
     pub account_domain: Text<255>,
-    /// Its name, for CRMs that keep no domain.
+    /// The company's name, for CRMs that keep no domain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_name: Option<Text<255>>,
 }
 
-/// How to convert a lead.
+/// Parameters of a lead's conversion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvertLead {
-    /// The status of a converted lead, in the CRM's own words.
+    /// The status of a converted lead, as the CRM spells it.
     pub converted_status: Text<40>,
 }
 
-/// Something for a person to do.
+/// A task for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
-    /// The decision that asks for it: a lead has one task for each, however often it is judged.
+    /// The decision behind the task. A lead has one task for each decision, however often it is judged.
     pub decision: Decision,
-    /// What to do, in one line.
+    /// The task, in one line.
     pub subject: Text<255>,
-    /// What to know, rendered by us from claims that passed.
+    /// Background for the task, rendered by us from verified claims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Prose>,
     /// How urgent it is.
     pub priority: Priority,
-    /// By when. Derived from the delivery, so that planning again gives the same.
+    /// The due time. Derived from the delivery, so that planning again gives the same value.
     pub due_at: Timestamp,
-    /// Who is to have it, as the CRM calls its users. None leaves it to the CRM.
+    /// The owner, as the CRM's user id. None leaves the choice to the CRM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Text<64>>,
 }
@@ -208,58 +209,58 @@ pub struct CreateTask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Whenever there is time.
+    /// Low urgency.
     Low,
-    /// As usual.
+    /// Usual urgency.
     Normal,
-    /// Now.
+    /// High urgency.
     High,
 }
 
-/// Something that has happened.
+/// An event to log on the lead's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogActivity {
-    /// What, in one line.
+    /// The event, in one line.
     pub subject: Text<255>,
-    /// More about it, rendered by us from claims that passed.
+    /// Details, rendered by us from verified claims.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Prose>,
-    /// When. Derived from the delivery, so that planning again gives the same.
+    /// The time of the event. Derived from the delivery, so that planning again gives the same value.
     pub at: Timestamp,
 }
 
-/// A sale that may come.
+/// A possible sale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateOpportunity {
-    /// Its name.
+    /// The opportunity's name.
     pub name: Text<120>,
-    /// Its stage, in the CRM's own words.
+    /// The stage, as the CRM spells it.
     pub stage: Text<40>,
-    /// What it may bring, in whole US dollars.
+    /// The expected amount, in whole US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_usd: Option<u64>,
-    /// When it may be decided.
+    /// The expected closing time.
     pub closes_at: Timestamp,
 }
 
-/// A sale that comes closer, or does not.
+/// A change of an opportunity's stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateOpportunityStage {
     /// The action that created the opportunity.
     pub opportunity: ActionId,
-    /// Its new stage, in the CRM's own words.
+    /// The new stage, as the CRM spells it.
     pub stage: Text<40>,
 }
 
-/// A task that goes to somebody else.
+/// A change of a task's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReassignTask {
     /// The action that created the task.
     pub task: ActionId,
-    /// Who is to do it, as the CRM calls them.
+    /// The new owner, as the CRM's user id.
     pub owner: Text<64>,
 }

@@ -3,24 +3,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Action, ActionId, PlannedAction};
 
-/// Everything that one judgement of a lead does to the CRM, in order.
+/// All actions that result from one judgement of a lead, in order.
 ///
-/// Made by [`Plan::new`] alone, so that ids and positions are always the derived ones.
+/// Only [`Plan::new`] creates a plan, so that ids and positions are always the derived ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The lead; also the external id of its record.
+    /// The lead, which is also the external id of its record.
     pub lead_id: LeadId,
     /// The delivery that was judged.
     pub delivery_id: DeliveryId,
-    /// The company's domain, for the limit per account. None for a private mailbox, whose domain is no account.
+    /// The company's domain, for the limit per account. None for a private mailbox, since its domain is no
+    /// account.
     pub account: Option<String>,
-    /// What to do, first to last.
+    /// The actions, first to last.
     pub actions: Vec<PlannedAction>,
 }
 
 impl Plan {
-    /// The plan that follows from judging a delivery for the `round`th time (1 is the first).
+    /// The plan that results from the `round`th judgement of a delivery (1 is the first).
     pub fn new(
         lead_id: LeadId,
         delivery_id: DeliveryId,

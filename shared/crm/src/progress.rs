@@ -2,7 +2,7 @@ use lead::Failure;
 
 use crate::{ActionId, Effect, LedgerState, Object, Outcome, Plan, PlanOutcome, PlannedAction};
 
-/// How far a plan has come.
+/// The progress of a plan in one attempt.
 pub(crate) struct Progress<'a> {
     steps: Vec<Step<'a>>,
 }
@@ -10,13 +10,13 @@ pub(crate) struct Progress<'a> {
 struct Step<'a> {
     planned: &'a PlannedAction,
     before: LedgerState,
-    /// What this try made of it.
+    /// The outcome of this attempt.
     outcome: Option<Outcome>,
 }
 
 impl<'a> Progress<'a> {
     pub(crate) fn new(plan: &'a Plan, states: Vec<LedgerState>) -> Self {
-        // A ledger that answers for fewer actions than it was asked about leaves the others to be looked up.
+        // If the ledger returns too few states, the outcomes of the other actions are unknown.
         let states = states.into_iter().chain(std::iter::repeat(LedgerState::Unsettled));
         let steps =
             plan.actions.iter().zip(states).map(|(planned, before)| Step { planned, before, outcome: None });
@@ -28,16 +28,16 @@ impl<'a> Progress<'a> {
         unsettled.map(|step| step.planned).collect()
     }
 
-    /// What this try is the first to do.
-    pub(crate) fn beginning(&self) -> Vec<PlannedAction> {
-        let beginning = self.steps.iter().filter(|step| step.before == LedgerState::New);
-        beginning.map(|step| step.planned.clone()).collect()
+    /// The actions that no earlier attempt may have executed.
+    pub(crate) fn new_actions(&self) -> Vec<PlannedAction> {
+        let new = self.steps.iter().filter(|step| step.before == LedgerState::New);
+        new.map(|step| step.planned.clone()).collect()
     }
 
-    /// What is still to be done.
-    pub(crate) fn open(&self) -> Vec<PlannedAction> {
-        let open = self.steps.iter().filter(|step| step.effect().is_none());
-        open.map(|step| step.planned.clone()).collect()
+    /// The actions without an effect so far.
+    pub(crate) fn remaining(&self) -> Vec<PlannedAction> {
+        let remaining = self.steps.iter().filter(|step| step.effect().is_none());
+        remaining.map(|step| step.planned.clone()).collect()
     }
 
     pub(crate) fn set(&mut self, position: u32, outcome: Outcome) {
@@ -46,8 +46,9 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What was begun in this try and not sent has had no effect. Of what was begun earlier that is not known.
-    pub(crate) fn skip_the_rest(&mut self) {
+    /// Marks new actions that were not sent as skipped. Actions begun by earlier attempts keep their unknown
+    /// outcome.
+    pub(crate) fn skip_remaining(&mut self) {
         for step in &mut self.steps {
             if step.outcome.is_none() && step.before == LedgerState::New {
                 step.outcome = Some(Outcome::Skipped);
@@ -55,12 +56,12 @@ impl<'a> Progress<'a> {
         }
     }
 
-    pub(crate) fn news(&self) -> impl Iterator<Item = (&'a PlannedAction, &Outcome)> {
+    pub(crate) fn new_outcomes(&self) -> impl Iterator<Item = (&'a PlannedAction, &Outcome)> {
         self.steps.iter().filter_map(|step| Some((step.planned, step.outcome.as_ref()?)))
     }
 
     pub(crate) fn outcomes(&self) -> Vec<(ActionId, Outcome)> {
-        self.news().map(|(planned, outcome)| (planned.action_id.clone(), outcome.clone())).collect()
+        self.new_outcomes().map(|(planned, outcome)| (planned.action_id.clone(), outcome.clone())).collect()
     }
 
     pub(crate) fn into_result(self, provider: &'static str) -> Result<PlanOutcome, Failure> {
@@ -68,7 +69,8 @@ impl<'a> Progress<'a> {
         for step in self.steps {
             let Some(effect) = step.effect() else {
                 let failure = step.outcome.as_ref().and_then(Outcome::failure).cloned();
-                return Err(failure.unwrap_or_else(|| Failure::transient("crm_not_done", "not all was done")));
+                return Err(failure
+                    .unwrap_or_else(|| Failure::transient("crm_not_done", "not all actions were executed")));
             };
             if step.planned.action.object() == Object::Lead && result.lead_record.is_none() {
                 result.lead_record = Some(effect.clone());

@@ -1,4 +1,4 @@
-//! What a CRM says about its own fields, and values made to fit them.
+//! The schema of CRM objects, and conversion of values to fit their fields.
 
 use std::collections::BTreeMap;
 
@@ -13,45 +13,46 @@ use unicode_normalization::char::is_combining_mark;
 use crate::mapping::Example;
 use crate::{LeftOut, ObjectMapping};
 
-/// The length of our ids, in characters. A company's key is its domain, which is mostly shorter.
+/// The length of our ids, in characters. The key of a company is its domain, which is usually shorter.
 const ID_CHARS: usize = 64;
 
 /// The fields of one object, by the CRM's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectSchema(pub BTreeMap<String, FieldSchema>);
 
-/// What a field takes.
-#[expect(clippy::struct_excessive_bools, reason = "what CRMs say of a field, each by itself")]
+/// The type and constraints of a field.
+#[expect(clippy::struct_excessive_bools, reason = "independent properties that CRMs report")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldSchema {
-    /// Its type.
+    /// The type.
     pub kind: FieldKind,
-    /// The longest text, in UTF-16 code units, which is the stricter reading where a CRM does not say what it counts.
+    /// The maximum length of a text, in UTF-16 code units. This is the stricter interpretation if a CRM does
+    /// not specify the unit.
     pub max_length: Option<usize>,
-    /// Whether we may set it on a new record.
+    /// Whether we may set the field on a new record.
     pub createable: bool,
-    /// Whether we may change it.
+    /// Whether we may change the field.
     pub updateable: bool,
     /// The values of a picklist.
     pub options: Vec<FieldOption>,
-    /// Whether a picklist takes no other values than its own.
+    /// Whether a picklist accepts only its own values.
     pub restricted: bool,
-    /// Whether the CRM keeps it unique and finds records by it.
+    /// Whether the CRM keeps the field unique and finds records by it.
     pub unique: bool,
-    /// What its options depend on; none for a field that stands by itself.
+    /// The field that determines the options. None for an independent field.
     pub controlled_by: Option<Control>,
 }
 
-/// A field that another field's options depend on.
+/// A field that determines the options of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
-    /// Its name.
+    /// The field's name.
     pub field: String,
-    /// The options that each of its values leaves.
+    /// The available options for each of its values.
     pub options: BTreeMap<String, Vec<FieldOption>>,
 }
 
-/// The types of field that we write.
+/// The types of fields that we write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// A text.
@@ -60,42 +61,43 @@ pub enum FieldKind {
     Integer,
     /// A number.
     Number,
-    /// A tick.
+    /// A checkbox.
     Boolean,
-    /// A day. Times become the day in UTC.
+    /// A day. A time is converted to its day in UTC.
     Date,
     /// A point in time.
     DateTime,
-    /// One of a list.
+    /// One value of a list.
     Picklist,
-    /// Some of a list; written with `;` between them.
+    /// Several values of a list, written with `;` between them.
     Multipicklist,
-    /// A text of which a part would be another value: an e-mail address, a link, a telephone number. Never cut.
+    /// A text that must not be cut, since a part would be a different value: an e-mail address, a link, a
+    /// telephone number.
     Exact,
-    /// Anything else, such as a reference: texts go as they are, uncut.
+    /// Any other type, such as a reference. Texts are sent unchanged and never cut.
     Other,
 }
 
 /// A value of a picklist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldOption {
-    /// As the API takes it.
+    /// The value in the API.
     pub value: String,
-    /// As people see it.
+    /// The label that people see.
     pub label: String,
 }
 
-/// A value as it goes into a field.
+/// A value converted to fit a field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
     /// The value.
     pub value: Value,
-    /// Whether something of a text was cut off.
+    /// Whether a text was cut.
     pub cut: bool,
 }
 
 impl FieldSchema {
-    /// A writable, optional field of this type, for a CRM that says no more of it.
+    /// A writable, optional field of this type, without further constraints.
     pub fn of(kind: FieldKind) -> Self {
         Self {
             kind,
@@ -109,10 +111,11 @@ impl FieldSchema {
         }
     }
 
-    /// Makes a value fit: texts are cut ([`truncate`]) unless a part would be another value, picklist values become the CRM's own (by value, then by label,
-    /// both without regard to case), numbers and times are converted.
+    /// Converts a value to fit the field. Texts are cut ([`truncate`]) unless a part would be a different
+    /// value. Picklist values become the CRM's own: matched by value, then by label, both without regard to
+    /// case, then without regard to accents. Numbers and times are converted.
     ///
-    /// Fitting what was fitted changes nothing, so that present values can be compared after fitting them too.
+    /// The conversion is idempotent, so that present values can be converted too and then compared.
     pub fn fit(&self, value: &Value) -> Result<Fitted, LeftOut> {
         let whole = |value| Ok(Fitted { value, cut: false });
         match self.kind {
@@ -160,8 +163,8 @@ impl FieldSchema {
         Ok(Fitted { value: known.join(";").into(), cut: false })
     }
 
-    /// The CRM's own spelling of a picklist value: as it is, then without regard to case, then without regard to accents
-    /// where one option alone is meant.
+    /// The CRM's own spelling of a picklist value: an exact match, else a match without regard to case, else
+    /// one without regard to accents if it is the only one.
     pub fn option(&self, text: &str) -> Option<&str> {
         let same = |a: &str| a.to_lowercase() == text.trim().to_lowercase();
         let by_value = self.options.iter().find(|option| option.value == text);
@@ -174,27 +177,27 @@ impl FieldSchema {
 
     fn option_without_accents(&self, text: &str) -> Option<&FieldOption> {
         let folded = without_accents(text);
-        let is_meant = |option: &&FieldOption| {
+        let is_match = |option: &&FieldOption| {
             [&option.value, &option.label].iter().any(|text| without_accents(text) == folded)
         };
-        let mut meant = self.options.iter().filter(is_meant);
-        meant.next().filter(|_| !folded.is_empty() && meant.next().is_none())
+        let mut found = self.options.iter().filter(is_match);
+        found.next().filter(|_| !folded.is_empty() && found.next().is_none())
     }
 
-    /// Whether two values are the same for this field.
+    /// Whether two values are equal once converted to fit this field.
     pub fn same(&self, a: &Value, b: &Value) -> bool {
         a == b || matches!((self.fit(a), self.fit(b)), (Ok(a), Ok(b)) if a.value == b.value)
     }
 }
 
-/// A text in lower case and without accents, whichever way they are encoded: `São Paulo` is `sao paulo`.
+/// A text in lower case and without accents, in whichever encoding: `São Paulo` becomes `sao paulo`.
 fn without_accents(text: &str) -> String {
     let letters = text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase);
     letters.collect::<String>().trim().to_owned()
 }
 
-/// The longest beginning of a text that has at most `max` UTF-16 code units, cut between characters, without white space
-/// at its end.
+/// The longest prefix of a text that has at most `max` UTF-16 code units, cut between characters, without
+/// trailing white space.
 pub fn truncate(text: &str, max: usize) -> &str {
     let mut units = 0;
     let end = text.char_indices().find(|(_, c)| {
@@ -204,7 +207,7 @@ pub fn truncate(text: &str, max: usize) -> &str {
     end.map_or(text, |(end, _)| text[..end].trim_end())
 }
 
-/// One value as text, or a list as its members with the separator between them.
+/// A value as text, or the members of a list joined by the separator.
 fn plain_text(value: &Value, separator: &str) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -219,7 +222,7 @@ fn plain_text(value: &Value, separator: &str) -> Option<String> {
     }
 }
 
-/// Whole numbers stay whole, `3.0` and `"3"` are 3.
+/// Converts to a number. Whole numbers remain integers: `3.0` and `"3"` become 3.
 fn number(value: &Value) -> Option<Value> {
     let float = match value {
         Value::Number(number) if number.is_f64() => number.as_f64()?,
@@ -239,7 +242,7 @@ fn number(value: &Value) -> Option<Value> {
 }
 
 fn rounded(value: &Value) -> Option<i64> {
-    /// Beyond it a float is no longer exact.
+    /// The largest integer (2^53) up to which floats are exact.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Some(whole) = value.as_i64() {
         return Some(whole);
@@ -261,9 +264,9 @@ fn boolean(value: &Value) -> Option<bool> {
     }
 }
 
-/// A point in time: RFC 3339, also with the offset as `+0000`, which is how Salesforce writes it; or a day, which begins
-/// at midnight UTC; or milliseconds since 1970, which is how `HubSpot` writes some. A number before 1973 is not taken for a
-/// time: it is a score, or a count.
+/// Parses a point in time: RFC 3339, also with an offset such as `+0000`, as Salesforce writes it; a day,
+/// which starts at midnight UTC; or milliseconds since 1970, as `HubSpot` writes some. A number that would be
+/// before 1973 is not taken for a time, since it is more likely a score or a count.
 fn instant(value: &Value) -> Option<Timestamp> {
     let of_millis =
         |millis: i64| (millis > 100_000_000_000).then(|| Timestamp::from_millisecond(millis).ok()).flatten();
@@ -284,40 +287,42 @@ fn day(value: &Value) -> Option<Date> {
     instant(value).map(|timestamp| timestamp.to_zoned(TimeZone::UTC).date())
 }
 
-/// One thing about the CRM's schema that does not suit the mapping.
+/// A mismatch between the CRM's schema and the mapping.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaProblem {
     /// The CRM's object.
     pub object: String,
-    /// The CRM's field; none where the object itself is the problem.
+    /// The CRM's field. None if the object itself is the problem.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What is wrong.
+    /// The kind of problem.
     pub problem: Problem,
-    /// Whether leads cannot be written before it is put right. Otherwise the field is left out of every write.
+    /// Whether no lead can be written until the problem is solved. Otherwise the field is left out of every
+    /// write.
     pub blocks: bool,
-    /// One line for a person: what is wrong and what to do, without a final period.
+    /// The problem and its solution in one line, without a final period.
     pub message: String,
 }
 
-/// What is wrong with a field.
+/// The kind of a schema problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem {
-    /// There is no such object or field, or we may not see it.
+    /// The object or field does not exist, or is not visible to us.
     Missing,
-    /// We may not write it.
+    /// We have no permission to write the field.
     NotWritable,
-    /// What the mapping sends does not fit its type.
+    /// The mapping's value does not fit the field's type.
     WrongType,
-    /// It names records and is not unique.
+    /// The external id field is not unique.
     NotUnique,
-    /// It lacks a picklist value that the mapping sends.
+    /// The picklist lacks a value that the mapping sends.
     NotInPicklist,
 }
 
 impl ObjectSchema {
-    /// Whether the mapping of an object can be carried out on it. None for an object that the CRM does not have.
+    /// Compares the mapping of an object with its schema. `schema` is none if the CRM does not have the
+    /// object.
     pub fn problems(mapping: &ObjectMapping, schema: Option<&Self>) -> Vec<SchemaProblem> {
         let object = mapping.object();
         let problem = |field: Option<&str>, problem, blocks, message: String| SchemaProblem {
@@ -340,7 +345,7 @@ impl ObjectSchema {
                 problems.push(problem(Some(key), Problem::Missing, true, message));
             }
             Some(field) if !field.unique => {
-                let message = format!("{object}.{key} is not unique: records could not be found by it again");
+                let message = format!("{object}.{key} is not unique: records cannot be found by it");
                 problems.push(problem(Some(key), Problem::NotUnique, true, message));
             }
             Some(field) if !field.createable => {
@@ -358,7 +363,7 @@ impl ObjectSchema {
             let name = schema.written_as(rule.field());
             let Some(field) = schema.0.get(name) else {
                 let message = format!(
-                    "{object}.{name} is missing or not visible: create it, or take {} out of the mapping",
+                    "{object}.{name} is missing or not visible: create it, or remove {} from the mapping",
                     rule.origin()
                 );
                 problems.push(problem(Some(name), Problem::Missing, false, message));

@@ -1,4 +1,5 @@
-//! For tests and simulations: a ledger and a breaker's health in memory, and outside systems that misbehave on demand.
+//! Support for tests and simulations: a ledger and breaker health records in memory, and executors that fail
+//! on demand.
 
 mod actions;
 mod faults;

@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 /// A text for a CRM field: not empty, at most `MAX` characters, none of them hidden ([`lead::text`]).
 ///
-/// It is checked by what it is, never by the words it holds: `Drop Table Ltd` and `<3 Studio` are names. Hidden
-/// characters are refused, since they make a text read as another to people than to programs; line feeds and tabs are
-/// kept where `LINES` is true. Read from JSON, hidden characters are removed: rows written by older versions hold them.
-/// Its `Debug` shows only how long it is, since many are personal.
+/// The checks never depend on the words: `Drop Table Ltd` and `<3 Studio` are names. Hidden characters are
+/// refused because they make a text read differently to people and to programs. Line feeds and tabs are kept
+/// if `LINES` is true. During deserialization hidden characters are removed, because rows written by older
+/// versions contain them. Its `Debug` shows only the length, since many texts are personal.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Text<const MAX: usize, const LINES: bool = false>(String);
 
-/// A text of several lines, for a reader.
+/// A text of several lines, for people to read.
 pub type Prose = Text<8000, true>;
 
-/// Why a text cannot go into a CRM field.
+/// The reason that a text cannot be written to a CRM field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
     /// Nothing but white space.
@@ -32,7 +32,7 @@ pub enum TextError {
 }
 
 impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
-    /// Takes a text as it is, or refuses it. White space at both ends is trimmed.
+    /// Accepts or refuses a text. White space at both ends is trimmed.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         let text = text.trim();
         if text.is_empty() {
@@ -46,15 +46,15 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
         }
     }
 
-    /// Makes a text fit: hidden characters are removed or become blanks, and a text that is too long is cut.
-    /// None where nothing is left.
+    /// Makes a text fit: hidden characters are removed or replaced by blanks, and an overlong text is cut.
+    /// None if no text remains.
     pub fn fit(text: &str) -> Option<Self> {
         let cut: String = Self::clean(text).trim().chars().take(MAX).collect();
         let text = cut.trim_end();
         (!text.is_empty()).then(|| Self(text.to_owned()))
     }
 
-    /// As many of the items as fit, whole, in their order, separated by `; `.
+    /// Joins as many whole items as fit, in their order, separated by `; `.
     pub fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut list = String::new();
         for item in items.into_iter().filter_map(Self::fit) {
@@ -68,7 +68,7 @@ impl<const MAX: usize, const LINES: bool> Text<MAX, LINES> {
         (!list.is_empty()).then_some(Self(list))
     }
 
-    /// The text in clear. Never log it.
+    /// The plain text. Never log it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -88,7 +88,7 @@ impl<const MAX: usize, const LINES: bool> TryFrom<String> for Text<MAX, LINES> {
     type Error = TextError;
 
     fn try_from(text: String) -> Result<Self, TextError> {
-        // Control characters were never written: a text with one was not written by us.
+        // No version stored control characters, so a text with one was not stored by us.
         if text.chars().any(|c| c.is_control() && !(LINES && matches!(c, '\n' | '\t'))) {
             return Err(TextError::Control);
         }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_are_refused_or_taken_out() {
+    fn hidden_characters_are_refused_or_removed() {
         for text in ["a\u{0}b", "a\nb", "a\u{1b}b", "a\u{7f}b", "a\u{85}b", "a\u{2028}b"] {
             assert_eq!(Text::<80>::parse(text), Err(TextError::Control), "{text:?}");
             assert_eq!(Text::<80>::fit(text).unwrap().expose(), "a b", "{text:?}");
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_refused_or_cut_between_characters() {
+    fn overlong_text_is_refused_or_cut_between_characters() {
         assert_eq!(Text::<3>::parse("éééé"), Err(TextError::TooLong(3)));
         assert_eq!(Text::<3>::parse(" ééé ").unwrap().expose(), "ééé");
         assert_eq!(Text::<3>::fit("éé éé").unwrap().expose(), "éé");
     }
 
     #[test]
-    fn nothing_is_no_text() {
+    fn blank_text_is_refused() {
         assert_eq!(Text::<3>::parse(" \t "), Err(TextError::Empty));
         assert_eq!(Text::<3>::fit("\u{0}\u{202e}"), None);
         assert_eq!(Text::<3>::list([" ", ""]), None);

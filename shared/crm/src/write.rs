@@ -1,4 +1,4 @@
-//! What an action writes to a record: decided once, for the preview and for the write itself.
+//! Decides which fields of a record an action writes. The preview and the write use the same decision.
 
 use std::fmt;
 
@@ -14,112 +14,113 @@ use crate::{
 
 mod adopted;
 
-/// A record as the CRM has it now. Its `Debug` hides the values.
+/// A record as it is in the CRM now. Its `Debug` hides the values.
 #[derive(Clone, PartialEq)]
 pub struct PresentRecord {
     /// The CRM's own id.
     pub record_id: String,
     /// The values of the fields that were read, by the CRM's names. Null and empty texts count as absent.
     pub fields: Map<String, Value>,
-    /// Whether it was there before us: people maintain it, and the rules' `adopted` holds for it.
+    /// Whether people, rather than we, created the record. They maintain it, and the rules' `adopted` applies.
     pub adopted: bool,
 }
 
-/// One field that a plan touches.
+/// The change of one field by a plan, written or left out.
 ///
-/// Its values are the person's: its `Debug` hides them, and a stored one is personal data.
+/// Holds values of the person: its `Debug` hides them, and a stored change is personal data.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct FieldChange {
-    /// The action's place in the plan.
+    /// The action's position in the plan.
     pub position: u32,
     /// The action's kind.
     pub action: String,
-    /// What kind of record.
+    /// The kind of record.
     pub object: Object,
     /// The CRM's name of the object.
     pub object_name: String,
     /// The external id of the record.
     pub external_id: String,
-    /// The CRM's id of the record; none where the record does not exist yet.
+    /// The CRM's id of the record. None if the record does not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
     /// The CRM's name of the field.
     pub field: String,
-    /// Where the value comes from, as the mapping names it.
+    /// The source of the value, as the mapping names it.
     pub source: String,
-    /// What is there now; none where there is nothing.
+    /// The present value. None if the field is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<Value>,
-    /// What would be there after; none where the value does not fit the field.
+    /// The new value. None if the value does not fit the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<Value>,
-    /// Why it is not written; none where it is.
+    /// The reason that the field is left out. None if it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOut>,
-    /// Whether the text was too long for the field and lost its end.
+    /// Whether the text was cut to fit the field.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
 }
 
-/// Why a field is not written.
+/// The reason that a field is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftOut {
-    /// The CRM has that value already.
+    /// The field has the value already.
     Unchanged,
-    /// The rule is `if_empty` and there is a value.
+    /// The rule is `if_empty`, and the field has a value.
     NotEmpty,
     /// The rule is `never_overwrite`, or the action only creates, and the record exists.
     RecordExists,
-    /// The CRM has no such field, or we may not see it.
+    /// The CRM has no such field, or it is not visible to us.
     NotInSchema,
-    /// We may not write it.
+    /// We have no permission to write the field.
     NotWritable,
     /// The value does not fit the field's type.
     WrongType,
     /// The picklist has no such value.
     NotInPicklist,
-    /// The rule has an `order`, and the present value comes later in it or is not part of it.
+    /// The rule has an `order`, and the present value is later in it or not part of it.
     MovesBack,
-    /// The rule has `values`, and this one is not among them.
+    /// The rule has `values`, and the value is not among them.
     NotMapped,
-    /// The record was there before us, and the rule's `adopted` leaves the field to people.
+    /// The record was not created by us, and the rule's `adopted` leaves the field to people.
     Adopted,
-    /// The record was there before us, and its score is higher.
+    /// The record was not created by us, and its score is higher.
     LowersScore,
-    /// The record was there before us, the person is a customer, and the judgement would be lower.
+    /// The record was not created by us, the person is a customer, and the judgement would be lower.
     Customer,
-    /// The value is longer than the field, and part of it would be another value: an address, a number, an id.
+    /// The value is longer than the field, and a part of it would be a different value: an address, a number,
+    /// an id.
     TooLong,
-    /// The CRM refused the value, and took the record without it.
+    /// The CRM refused the value, and accepted the record without it.
     Refused,
-    /// The owner has left: the CRM gives no records to inactive users.
+    /// The owner is inactive, and the CRM assigns no records to inactive users.
     OwnerInactive,
     /// The owner cannot own this kind of record: a queue, or an id that the CRM does not know.
     OwnerUnsuitable,
-    /// It belongs to another field that has no value in the CRM, as a state to its country.
+    /// The field depends on another field that has no value in the CRM, as a state depends on its country.
     PartnerMissing,
-    /// People have deleted the record, and it is not created again.
+    /// People have deleted the record, and we do not create it again.
     RecordDeleted,
 }
 
 impl LeftOut {
-    /// The reason in words.
+    /// The reason as text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
             Self::NotEmpty => "not empty, and the rule is if_empty",
-            Self::RecordExists => "the record exists, and is only to be created",
+            Self::RecordExists => "the record exists, and the field is written only on creation",
             Self::NotInSchema => "the CRM has no such field, or does not show it to us",
             Self::NotWritable => "the CRM does not let us write it",
             Self::WrongType => "the value does not fit the field's type",
             Self::NotInPicklist => "the picklist has no such value",
-            Self::MovesBack => "the CRM is further along",
+            Self::MovesBack => "the present value is later in the order, or not part of it",
             Self::NotMapped => "the mapping has no value for it",
-            Self::Adopted => "the record was there before us, and people maintain the field",
-            Self::LowersScore => "the record was there before us, and has a higher score",
+            Self::Adopted => "the record was not created by us, and people maintain the field",
+            Self::LowersScore => "the record was not created by us, and has a higher score",
             Self::Customer => "the person is a customer, and the judgement would be lower",
-            Self::TooLong => "longer than the field, and never cut",
+            Self::TooLong => "longer than the field, and must not be cut",
             Self::Refused => "the CRM refused the value",
             Self::OwnerInactive => "the owner is inactive in the CRM",
             Self::OwnerUnsuitable => "the owner cannot own such a record in the CRM",
@@ -128,7 +129,7 @@ impl LeftOut {
         }
     }
 
-    /// The reason as it is written in JSON and in metrics.
+    /// The reason's code, in JSON and in metrics.
     pub fn code(self) -> &'static str {
         match self {
             Self::Unchanged => "unchanged",
@@ -152,8 +153,9 @@ impl LeftOut {
         }
     }
 
-    /// Whether a person should know of it: this value of this lead did not reach the CRM. Rules of the mapping are no
-    /// news, and fields that are missing for all leads are reported by [`Executor::schema_problems`](crate::Executor::schema_problems).
+    /// Whether the omission is reported to people, because this value of this lead did not reach the CRM.
+    /// Omissions by a rule of the mapping are expected. Fields that are missing for all leads are reported by
+    /// [`Executor::schema_problems`](crate::Executor::schema_problems).
     pub fn is_reported(self) -> bool {
         matches!(
             self,
@@ -175,30 +177,30 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// What became of putting an old value back.
+/// The result of restoring an old value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Restored {
-    /// The old value is there again.
+    /// The old value was restored.
     PutBack,
-    /// The old value is there already: an earlier try put it back, or somebody did.
+    /// The field has the old value already: an earlier attempt or a person restored it.
     BackAlready,
-    /// The field was never written.
+    /// The field was not written by us.
     Unchanged,
-    /// Somebody has changed it since: it stays as it is.
+    /// The field has been changed since, and keeps its present value.
     ChangedSince,
-    /// We created the record: there is nothing to put back, and records are not deleted.
+    /// We created the record, so there is no old value. Records are not deleted.
     Created,
-    /// The record or the field is not there any more.
+    /// The record or the field no longer exists.
     Gone,
 }
 
-/// What one action writes to one record.
+/// The write of one action to one record.
 #[derive(Clone, PartialEq)]
 pub struct RecordWrite {
-    /// The action's place in the plan.
+    /// The action's position in the plan.
     pub position: u32,
-    /// What kind of record.
+    /// The kind of record.
     pub object: Object,
     /// The CRM's name of the object.
     pub object_name: String,
@@ -206,22 +208,23 @@ pub struct RecordWrite {
     pub external_id_field: String,
     /// The external id.
     pub external_id: String,
-    /// The CRM's id, where the record exists.
+    /// The CRM's id, if the record exists.
     pub record_id: Option<String>,
-    /// Every field that the action touches, written or left out, in the mapping's order.
+    /// Every field of the action, written or left out, in the mapping's order.
     pub changes: Vec<FieldChange>,
-    /// What a new record gets in a field whose value the CRM refuses: the mapping's `default`, by the CRM's name.
+    /// The mapping's `default` values by the CRM's field name. On a new record they replace a value that the
+    /// CRM refused.
     pub(crate) fallbacks: BTreeMap<String, Value>,
-    /// The fields that have a `default`: a new record is not created without them.
+    /// The fields with a `default`. A new record is not created without them.
     pub(crate) needed: BTreeSet<String>,
 }
 
 impl RecordWrite {
-    /// Decides what an action writes to one of its records.
+    /// Decides which fields an action writes to one of its records.
     ///
-    /// `target` is one of [`Mapping::targets`], or [`Object::Contact`] for a lead that was converted. `schema` is none for
-    /// a CRM that takes every field. `present` is the record before the plan, none where there is none. The answer is none
-    /// where the mapping has no such object.
+    /// `target` is one of [`Mapping::targets`], or [`Object::Contact`] for a converted lead. `schema` is none
+    /// for a CRM that accepts every field. `present` is the record before the plan, none if it does not
+    /// exist. Returns none if the mapping has no such object.
     pub fn resolve(
         mapping: &Mapping,
         schema: Option<&ObjectSchema>,
@@ -298,19 +301,19 @@ impl RecordWrite {
         })
     }
 
-    /// The fields to send, by the CRM's names. The external id is not among them.
+    /// The fields to send, by the CRM's names, without the external id.
     pub fn fields(&self) -> Map<String, Value> {
         let written = self.changes.iter().filter(|change| change.left_out.is_none());
         written.filter_map(|change| Some((change.field.clone(), change.new.clone()?))).collect()
     }
 
-    /// Whether the record exists and nothing is left to write to it.
+    /// Whether the record exists and no field remains to be written.
     pub fn is_in_place(&self) -> bool {
         self.record_id.is_some() && self.changes.iter().all(|change| change.left_out.is_some())
     }
 }
 
-/// The value as it is to be, and why it is not written, where it is not.
+/// Returns the new value, whether it was cut, and the reason if the field is left out.
 fn decide(
     rule: &Rule,
     value: &Value,
@@ -350,7 +353,7 @@ fn decide(
     (Some(new), cut, left_out)
 }
 
-/// The value that the controlling field has once the action is done; none where it has none.
+/// The value of the controlling field after the action. None if it has none.
 fn controlling_value(
     control: &Control,
     all: &[MappedField<'_>],
@@ -371,13 +374,13 @@ fn controlling_value(
     new.as_ref().or(old).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Whether the action leaves a record of this kind as it is, where there is one. An action that creates the lead's record does
-/// not create the company's.
+/// Whether the action does not change an existing record of this kind. An action that creates the lead's
+/// record does not create the company's.
 fn only_creates(mode: Mode, target: Object) -> bool {
     mode == Mode::Create && target != Object::Company
 }
 
-/// Why the rule would not write the field whatever the value is.
+/// The reason that the rule would not write the field, regardless of the value.
 fn protected(
     rule: &Rule,
     mode: Mode,
@@ -393,7 +396,7 @@ fn protected(
 }
 
 impl PresentRecord {
-    /// A field's value; none where it is absent, null or an empty text.
+    /// A field's value. None if it is absent, null or an empty text.
     pub fn value(&self, field: &str) -> Option<&Value> {
         self.fields
             .get(field)
@@ -401,20 +404,21 @@ impl PresentRecord {
     }
 }
 
-/// Whether a value comes from the owner of a record, by its source as the mapping writes it.
+/// Whether the source, as the mapping names it, is the owner of a record.
 pub(crate) fn is_owner(source: &str) -> bool {
     matches!(source.split_once('.'), Some((_, "owner")))
 }
 
 impl FieldChange {
-    /// Whether the value is the record's owner.
+    /// Whether the field is the record's owner.
     pub(crate) fn is_owner(&self) -> bool {
         is_owner(&self.source)
     }
 
-    /// Decides whether the old value may be put back: the value to write (null to clear the field), or why not.
+    /// Decides whether the old value may be restored. Returns the value to write (null clears the field), or
+    /// the reason not to.
     ///
-    /// `present` is the record as it is now; `schema` is none for a CRM that takes every field.
+    /// `present` is the record as it is now. `schema` is none for a CRM that accepts every field.
     pub fn restorable(
         &self,
         schema: Option<&ObjectSchema>,

@@ -8,18 +8,18 @@ use super::source::Source;
 use super::{Customers, Mapping, ObjectMapping, SOURCES};
 use crate::Object;
 
-/// Why a text is not a mapping.
+/// The reason that a text is not a valid mapping.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
-    /// It is not TOML, or not of the right shape.
+    /// The text is not TOML, or has the wrong structure.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
-    /// It is of the right shape, and makes no sense.
+    /// The mapping is inconsistent.
     #[error("line {line}: {problem}")]
     Unsound {
         /// The line, from 1.
         line: usize,
-        /// What is wrong, without a final period.
+        /// The problem, without a final period.
         problem: String,
     },
 }
@@ -111,10 +111,11 @@ impl Checker<'_> {
             let field = rule.field.get_ref();
             if *field == external_id {
                 return Err(
-                    self.unsound(&rule.field, format!("`{field}` holds our id and is written by itself"))
+                    self.unsound(&rule.field, format!("`{field}` holds our id and is written automatically"))
                 );
             }
-            // A new contact's own values and those of a converted lead come with different actions, never together.
+            // Values of a new contact and values of a converted lead arrive with different actions, never
+            // together.
             let of_contact =
                 rule.source.as_ref().is_some_and(|source| source.get_ref().starts_with("contact."));
             if !seen.insert((field.clone(), of_contact)) {
@@ -159,9 +160,9 @@ impl Checker<'_> {
             return Err(self.unsound(&rule.field, format!("`{unknown}` is missing in `order`")));
         }
         let adopted = rule.adopted.as_ref().map(|adopted| *adopted.get_ref());
-        if adopted == Some(Adopted::NotLower) && !source.comes_with_the_score() {
+        if adopted == Some(Adopted::NotLower) && !source.is_written_with_score() {
             let problem =
-                "`not_lower` is for what comes with the score: `score.*` and `computed.*`".to_owned();
+                "`not_lower` is for values written with the score: `score.*` and `computed.*`".to_owned();
             return Err(self.unsound(&rule.field, problem));
         }
         let adopted = adopted.unwrap_or_else(|| source.adopted());
@@ -182,17 +183,17 @@ impl Checker<'_> {
             let near =
                 SOURCES.iter().find(|known| known.split('.').next_back() == name.split('.').next_back());
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            let problem = format!("`{name}` is neither a value of ours nor the path of a fact{hint}");
+            let problem = format!("`{name}` is neither a known source nor the path of a fact{hint}");
             return Err(self.unsound(text, problem));
         };
         if source.suits(object) {
             Ok(source)
         } else {
-            Err(self.unsound(text, format!("`{name}` has no place in [{}]", object.as_str())))
+            Err(self.unsound(text, format!("`{name}` is not allowed in [{}]", object.as_str())))
         }
     }
 
-    /// A name in the CRM: what could not be one would end up in URLs and queries.
+    /// Checks a CRM name. Names become part of URLs and queries.
     fn name(&self, text: &Spanned<String>, key: &str) -> Result<(), MappingError> {
         let name = text.get_ref();
         let is_name = name.starts_with(|c: char| c.is_ascii_alphanumeric())

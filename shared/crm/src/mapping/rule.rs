@@ -5,34 +5,34 @@ use serde_json::{Value, json};
 
 use super::source::{SCORE, Source};
 
-/// When a field is written.
+/// The condition for writing a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Write {
-    /// Whenever its value changes.
+    /// Write whenever the value changes.
     #[default]
     Always,
-    /// Only where the CRM has no value.
+    /// Write only if the field is empty in the CRM.
     IfEmpty,
-    /// Only on a record that we create.
+    /// Write only on a record that we create.
     NeverOverwrite,
 }
 
-/// What a rule does to a record that was there before us. It only ever writes less than [`Write`] says.
+/// The behaviour of a rule on a record that we did not create. It can only restrict [`Write`] further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Adopted {
-    /// The same as on a record that we created.
+    /// As on a record that we created.
     Same,
-    /// Nothing, unless the CRM has no value.
+    /// Write only if the field is empty in the CRM.
     IfEmpty,
-    /// Nothing where the record's score is higher than the new one.
+    /// Do not write if the record's score is higher than the new one.
     NotLower,
-    /// Nothing.
+    /// Never write.
     Never,
 }
 
-/// One rule: a value of ours and the field it goes to.
+/// A rule: the source of a value and the field to write it to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub(super) source: Source,
@@ -44,13 +44,13 @@ pub struct Rule {
     pub(super) order: Vec<Step>,
 }
 
-/// One step of an `order`: a word, or words that count alike.
+/// One step of an `order`: a word, or several words of equal rank.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Step {
     /// A word.
     One(String),
-    /// Words that may follow each other in any order.
+    /// Words that may replace each other in any order.
     Any(Vec<String>),
 }
 
@@ -63,12 +63,12 @@ impl Step {
     }
 }
 
-/// A value that a rule may send, to hold against a field's schema.
+/// A sample value of a rule, to check a field's schema with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// The value.
     pub value: Value,
-    /// Whether exactly this value is sent at times; otherwise it only stands for its type.
+    /// Whether the rule sends exactly this value. Otherwise the value only represents its type.
     pub is_sent: bool,
 }
 
@@ -78,33 +78,34 @@ impl Rule {
         &self.field
     }
 
-    /// When the field is written.
+    /// The condition for writing the field.
     pub fn write(&self) -> Write {
         self.write
     }
 
-    /// What it does to a record that was there before us.
+    /// The behaviour on a record that we did not create.
     pub fn adopted(&self) -> Adopted {
         self.adopted
     }
 
-    /// Whether it sends the score.
+    /// Whether the rule sends the score.
     pub(crate) fn is_score(&self) -> bool {
         self.source == Source::Own(SCORE)
     }
 
-    /// Whether it sends what was judged of the lead, or what follows from it.
+    /// Whether the rule sends a judgement of the lead, or a value derived from one.
     pub(crate) fn is_judgement(&self) -> bool {
         self.source.is_judgement()
     }
 
-    /// What a new record gets where there is no value of ours, or none that the CRM takes.
+    /// The value of a new record if we have none, or none that the CRM accepts.
     pub fn default(&self) -> Option<&str> {
         self.default.as_deref()
     }
 
-    /// Whether a part of the value would be another value, so that it is left out where it is too long: addresses, telephone
-    /// numbers, ids. Of a fact, which may be anything, an e-mail address and a link.
+    /// Whether the value must be left out rather than cut, because a part of it would be a different value:
+    /// addresses, telephone numbers, ids, constants. Facts can hold anything; they count if they are an
+    /// e-mail address or a link.
     pub(crate) fn is_never_cut(&self, value: &Value) -> bool {
         let text = value.as_str().unwrap_or_default();
         match &self.source {
@@ -121,13 +122,13 @@ impl Rule {
         }
     }
 
-    /// Where the value comes from, as the mapping writes it.
+    /// The source, as the mapping writes it.
     pub fn origin(&self) -> &str {
         self.source.as_str()
     }
 
-    /// Translates by `values`; none for a word that is not in them.
-    pub(super) fn in_the_crms_words(&self, value: &Value) -> Option<Value> {
+    /// Translates a value by `values`. None for a word without a translation.
+    pub(super) fn translate(&self, value: &Value) -> Option<Value> {
         if self.values.is_empty() {
             return Some(value.clone());
         }
@@ -138,22 +139,23 @@ impl Rule {
         self.values.get(&word).map(|text| Value::String(text.clone()))
     }
 
-    /// Whether the CRM is at a later word of the `order` than the new one, or at one that is not part of it.
+    /// Whether writing would move the CRM's value back in the `order`: it is later than the new one, or
+    /// either is not part of the order.
     pub fn moves_back(&self, old: &Value, new: &Value) -> bool {
         if self.order.is_empty() {
             return false;
         }
-        let place = |value: &Value| {
+        let rank = |value: &Value| {
             let word = value.as_str()?;
             self.order.iter().position(|step| step.has(word))
         };
-        match (place(old), place(new)) {
+        match (rank(old), rank(new)) {
             (Some(old), Some(new)) => new < old,
             _ => true,
         }
     }
 
-    /// Values that stand for what it sends; none for a fact, which may be anything.
+    /// Sample values of the rule. Empty for a fact, which can be of any type.
     pub fn examples(&self) -> Vec<Example> {
         let sent = |value: Value| Example { value, is_sent: true };
         if !self.values.is_empty() {

@@ -3,7 +3,7 @@ use grounding::{FieldPath, Namespace};
 use super::rule::Adopted;
 use crate::{Action, Object};
 
-/// The values of ours that a mapping can name, besides facts.
+/// The sources that a mapping can name, besides facts.
 pub const SOURCES: &[&str] = &[
     "lead.email",
     "lead.campaign_id",
@@ -55,17 +55,17 @@ pub const SOURCES: &[&str] = &[
     "opportunity.closes_at",
 ];
 
-/// The score, by its name in [`SOURCES`].
+/// The name of the score in [`SOURCES`].
 pub(super) const SCORE: &str = "score.fit_score";
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A parameter of an action, by its name in [`SOURCES`].
     Own(&'static str),
-    /// A fact that rides in an action.
+    /// A fact that an action carries.
     Fact(FieldPath),
-    /// A text that is always the same.
+    /// A constant text.
     Constant(String),
 }
 
@@ -79,7 +79,7 @@ impl Source {
         if let Self::Fact(path) = self { Some(path) } else { None }
     }
 
-    /// Whether it is what was judged of the lead, or what follows from it.
+    /// Whether the value is a judgement of the lead, or derived from one.
     pub(crate) fn is_judgement(&self) -> bool {
         match self {
             Self::Own(name) => name.starts_with("score.") || *name == "lead.status",
@@ -88,13 +88,13 @@ impl Source {
         }
     }
 
-    /// Whether it comes with the action that writes the score.
-    pub(crate) fn comes_with_the_score(&self) -> bool {
+    /// Whether the action that writes the score carries the value.
+    pub(crate) fn is_written_with_score(&self) -> bool {
         self.is_judgement() && *self != Self::Own("lead.status")
     }
 
-    /// What a rule without `adopted` does to a record that was there before us: what a form says of a person, and the status
-    /// that people set, only fill in what is missing. Owners follow the routing, and enrichment is no form.
+    /// The default of `adopted`. Form data about a person, and the status that people set, only fill empty
+    /// fields. Owners follow the routing, and enrichment is not form data.
     pub(crate) fn adopted(&self) -> Adopted {
         match self {
             Self::Own("lead.owner" | "lead.campaign_id") => Adopted::Same,
@@ -108,7 +108,7 @@ impl Source {
         }
     }
 
-    /// As the mapping writes it.
+    /// The source as the mapping writes it.
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Own(name) => name,
@@ -117,7 +117,7 @@ impl Source {
         }
     }
 
-    /// Whether a rule with this source may stand in the table of an object.
+    /// Whether a rule with this source is allowed in the table of an object.
     pub(crate) fn suits(&self, object: Object) -> bool {
         let group = match self {
             Self::Constant(_) => return true,
@@ -137,12 +137,12 @@ impl Source {
         }
     }
 
-    /// Whether the action is the one that carries it, also where this one has no value.
+    /// Whether the action carries this source, even if it has no value for it.
     pub(crate) fn is_carried_by(&self, action: &Action) -> bool {
         self.key_in(action).is_some()
     }
 
-    /// Its name among the action's fields; none where another action carries it.
+    /// The source's name among the action's fields. None if another action carries it.
     pub(crate) fn key_in(&self, action: &Action) -> Option<&str> {
         let name = match self {
             Self::Constant(_) => return None,
@@ -169,7 +169,8 @@ impl Source {
             Action::UpdateLeadStatus(_) => is_status,
             Action::SetLeadScore(_) => group == "score",
             Action::SyncFirmographics(_) => {
-                // The action's own names say "company" where the word alone would be taken for the person's.
+                // The action's names have the prefix `company_` because without it they would refer to the
+                // person.
                 return match name {
                     "company.domain" => Some("company_domain"),
                     "company.name" => Some("company_name"),

@@ -32,7 +32,7 @@ fn sent(mapping: &Mapping, kind: &str, is_new: bool) -> Vec<(String, Option<Valu
 }
 
 #[test]
-fn the_built_in_mappings_are_sound_and_each_is_for_its_crm() {
+fn built_in_mappings_are_valid_and_name_their_crm() {
     for provider in ["mock", "salesforce", "hubspot"] {
         let mapping = Mapping::default_for(provider).unwrap();
         assert_eq!(mapping.crm(), provider);
@@ -44,7 +44,7 @@ fn the_built_in_mappings_are_sound_and_each_is_for_its_crm() {
 }
 
 #[test]
-fn the_mock_mapping_names_every_source_so_that_the_mock_crm_holds_everything() {
+fn mock_mapping_names_every_source() {
     let mapping = Mapping::default_for("mock").unwrap();
     let mapped: BTreeSet<_> =
         mapping.objects().flat_map(|(_, object)| object.rules()).map(Rule::origin).collect();
@@ -52,7 +52,7 @@ fn the_mock_mapping_names_every_source_so_that_the_mock_crm_holds_everything() {
 }
 
 #[test]
-fn every_source_is_carried_by_an_action_that_has_it() {
+fn every_source_is_carried_by_some_action() {
     let actions = actions();
     for name in SOURCES {
         let source = Source::parse(name).unwrap();
@@ -64,12 +64,12 @@ fn every_source_is_carried_by_an_action_that_has_it() {
 }
 
 #[test]
-fn a_mistake_is_told_with_its_line() {
+fn mapping_errors_name_the_line() {
     let line_of = |fields: &str| try_mapping(fields).unwrap_err().to_string();
     for (fields, line, problem) in [
         ("\n{ source = 'lead.emial', field = 'Email' }", 8, "`lead.emial` is neither"),
         ("{ source = 'score.title', field = 'T' }", 7, "did you mean `lead.title`"),
-        ("{ source = 'task.subject', field = 'S' }", 7, "has no place in [lead]"),
+        ("{ source = 'task.subject', field = 'S' }", 7, "is not allowed in [lead]"),
         ("{ source = 'lead.email', field = 'Id__c' }", 7, "holds our id"),
         (
             "{ source = 'lead.email', field = 'E' },\n{ source = 'lead.phone', field = 'E' }",
@@ -85,8 +85,8 @@ fn a_mistake_is_told_with_its_line() {
             7,
             "`N` is missing in `order`",
         ),
-        ("{ source = 'lead.title', field = 'T', adopted = 'not_lower' }", 7, "comes with the score"),
-        ("{ source = 'lead.status', field = 'S', adopted = 'not_lower' }", 7, "comes with the score"),
+        ("{ source = 'lead.title', field = 'T', adopted = 'not_lower' }", 7, "written with the score"),
+        ("{ source = 'lead.status', field = 'S', adopted = 'not_lower' }", 7, "written with the score"),
     ] {
         let text = line_of(fields);
         assert!(text.starts_with(&format!("line {line}: ")) && text.contains(problem), "{text}");
@@ -104,7 +104,7 @@ fn a_mistake_is_told_with_its_line() {
 }
 
 #[test]
-fn a_field_of_a_contact_may_have_a_rule_for_new_contacts_and_one_for_converted_leads() {
+fn contact_field_may_have_a_rule_for_new_and_for_converted() {
     let of_contact = |fields: &str| {
         Mapping::parse(&format!(
             "version = '1'\ncrm = 'x'\n[lead]\nobject = 'L'\nexternal_id = 'Id__c'\nfields = []\n\
@@ -124,7 +124,7 @@ fn a_field_of_a_contact_may_have_a_rule_for_new_contacts_and_one_for_converted_l
 }
 
 #[test]
-fn each_action_carries_its_own_sources_and_no_others() {
+fn each_action_carries_only_its_own_sources() {
     let mapping = mapping(
         "{ source = 'lead.title', field = 'Title' }, { source = 'lead.status', field = 'Status' },
          { source = 'score.fit_score', field = 'Score' }, { source = 'company.domain', field = 'Website' },
@@ -142,7 +142,7 @@ fn each_action_carries_its_own_sources_and_no_others() {
 }
 
 #[test]
-fn constants_and_defaults_come_with_the_record() {
+fn constants_and_defaults_are_sent_when_creating() {
     let mapping = mapping(
         "{ value = 'Web', field = 'Source' }, { source = 'product.plan', field = 'Plan', default = 'none' },
          { source = 'score.summary', field = 'Summary', default = 'unused' }",
@@ -154,7 +154,7 @@ fn constants_and_defaults_come_with_the_record() {
 }
 
 #[test]
-fn values_translate_and_a_word_without_translation_has_no_value() {
+fn word_without_translation_has_no_value() {
     let mapping = mapping(
         "{ source = 'lead.status', field = 'Status', values = { working = 'Working - Contacted' } },
          { source = 'score.fit', field = 'Fit', values = { LOW = 'Cold' } }",
@@ -167,7 +167,7 @@ fn values_translate_and_a_word_without_translation_has_no_value() {
 }
 
 #[test]
-fn a_company_has_a_record_of_its_own_only_where_the_mapping_says_so() {
+fn companies_have_records_only_if_they_are_mapped() {
     let hubspot = Mapping::default_for("hubspot").unwrap();
     let salesforce = Mapping::default_for("salesforce").unwrap();
     let sync = action("sync_firmographics");
@@ -194,7 +194,7 @@ fn no_decision_says_that_a_lead_was_contacted() {
 }
 
 #[test]
-fn customers_are_told_by_a_field_of_the_person() {
+fn customers_are_identified_by_a_field() {
     let with = |table: &str, customers: &str| {
         let lead = "[lead]\nobject = 'L'\nexternal_id = 'Id__c'\nfields = []\n";
         let other =
@@ -213,7 +213,7 @@ fn customers_are_told_by_a_field_of_the_person() {
 }
 
 #[test]
-fn words_of_one_step_follow_each_other_in_any_order() {
+fn words_of_one_step_have_equal_rank() {
     let mapping = mapping(
         "{ source = 'lead.status', field = 'S', values = { new = 'N', unqualified = 'U' }, order = [['N', 'U'], 'C'] }",
     );

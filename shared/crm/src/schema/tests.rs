@@ -8,7 +8,7 @@ fn fit(kind: FieldKind, value: &Value) -> Result<Value, LeftOut> {
 }
 
 #[test]
-fn values_become_what_the_field_takes() {
+fn values_are_converted_to_the_field_type() {
     for (kind, value, fitted) in [
         (FieldKind::Text, json!(7), json!("7")),
         (FieldKind::Text, json!(["AWS", "Go"]), json!("AWS; Go")),
@@ -40,7 +40,7 @@ fn values_become_what_the_field_takes() {
 }
 
 #[test]
-fn a_text_is_cut_between_characters_as_the_stricter_counting_has_it() {
+fn text_is_cut_between_characters_by_utf16_length() {
     assert_eq!(truncate("éééé", 3), "ééé");
     assert_eq!(truncate("a👩b", 2), "a");
     assert_eq!(truncate("a👩b", 3), "a👩");
@@ -50,7 +50,7 @@ fn a_text_is_cut_between_characters_as_the_stricter_counting_has_it() {
 }
 
 #[test]
-fn the_same_value_is_known_whichever_way_the_crm_writes_it() {
+fn equal_values_match_in_any_crm_notation() {
     let same = |kind, a: Value, b: Value| FieldSchema::of(kind).same(&a, &b);
     assert!(same(FieldKind::Number, json!(50), json!("50.0")));
     assert!(same(FieldKind::DateTime, json!("2026-11-25T12:00:00Z"), json!("2026-11-25T13:00:00+01:00")));
@@ -60,7 +60,7 @@ fn the_same_value_is_known_whichever_way_the_crm_writes_it() {
 }
 
 #[test]
-fn what_does_not_suit_the_mapping_is_told_and_only_the_key_blocks() {
+fn schema_problems_are_reported_and_only_key_problems_block() {
     let mapping = Mapping::parse(
         "version = '1'\ncrm = 'x'\n[lead]\nobject = 'Lead'\nexternal_id = 'Key'\nfields = [
             { source = 'lead.email', field = 'Email' },
@@ -102,7 +102,7 @@ fn what_does_not_suit_the_mapping_is_told_and_only_the_key_blocks() {
         ("Day".to_owned(), Problem::WrongType, false),
         ("Status".to_owned(), Problem::NotInPicklist, false),
     ];
-    // An industry may be any text: that is told when it is written.
+    // An industry can be any text, so it is checked only when it is written.
     assert_eq!(problems(Some(&schema)), of_rules);
     schema.0.insert("Key".into(), FieldSchema { unique: false, ..key });
     assert_eq!(problems(Some(&schema))[0], ("Key".to_owned(), Problem::NotUnique, true));
@@ -112,7 +112,7 @@ fn what_does_not_suit_the_mapping_is_told_and_only_the_key_blocks() {
 }
 
 #[test]
-fn option_without_accents_is_found_where_one_alone_is_meant() {
+fn accents_are_ignored_if_one_option_matches() {
     let options = |values: &[&str]| FieldSchema {
         options: values
             .iter()

@@ -10,9 +10,10 @@ use crate::parameters::{
 };
 use crate::{Action, ActionId, Facts, Text};
 
-/// One action of each kind, with every parameter given.
+/// One action of each kind, with all parameters set.
 ///
 /// # Panics
+///
 /// Never: the values are fixed.
 pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
     let email = EmailAddress::parse("ann@example.com").expect("an address");

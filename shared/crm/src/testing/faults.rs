@@ -11,24 +11,25 @@ use crate::{
     OwnerStanding, Plan, PlannedAction, Restored, SchemaProblem,
 };
 
-/// What happens to one call.
+/// The fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// The call works.
     Pass,
-    /// It fails before it has had any effect.
+    /// The call fails before it has had any effect.
     Fail(FailureClass),
-    /// The record is locked by another writer: a failure of this record, in an answer by a CRM that works.
+    /// The record is locked by another writer: a record-level error, returned by a CRM that works.
     Locked,
-    /// It has its effect, and the reply is lost.
+    /// The call has its effect, and the reply is lost.
     LoseReply,
-    /// The process dies before it.
+    /// The process dies before the call.
     CrashBefore,
-    /// The process dies right after its effect.
+    /// The process dies right after the effect of the call.
     CrashAfter,
 }
 
-/// The faults to come, one for each call of whatever shares the script. When it has run out, everything works.
+/// A queue of faults, one for each call of the objects that share the script. After the last fault every call
+/// works.
 #[derive(Debug, Default)]
 pub struct Script {
     faults: Mutex<VecDeque<Fault>>,
@@ -36,17 +37,17 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script with these faults.
+    /// Creates a script with these faults.
     pub fn new(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
         Arc::new(Self { faults: Mutex::new(faults.into_iter().collect()), crash: Notify::new() })
     }
 
-    /// Adds faults at the end.
+    /// Appends faults.
     pub fn extend(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
 
-    /// Takes back the faults that have not happened yet.
+    /// Removes the faults that have not happened yet.
     pub fn clear(&self) {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -56,8 +57,9 @@ impl Script {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Runs a process until it ends or dies. What dies is dropped where it stands; then there is no answer.
-    pub async fn survive<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+    /// Runs a simulated process until it ends or dies. A process that dies is dropped at that point, and the
+    /// result is none.
+    pub async fn run_until_crash<T>(&self, process: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             () = self.crash.notified() => None,
@@ -93,14 +95,15 @@ impl Script {
     }
 }
 
-/// A CRM that misbehaves, action by action.
+/// An executor that takes one scripted fault for each action of `execute` and for each other call, except
+/// `owners` and `follow`.
 pub struct FaultyExecutor<E> {
     inner: E,
     script: Arc<Script>,
 }
 
 impl<E> FaultyExecutor<E> {
-    /// Puts a script before a CRM.
+    /// Wraps an executor.
     pub fn new(inner: E, script: Arc<Script>) -> Self {
         Self { inner, script }
     }
@@ -151,8 +154,8 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
         self.script.call(self.inner.facts(about)).await
     }
 
-    fn knows_more_than_we_wrote(&self) -> bool {
-        self.inner.knows_more_than_we_wrote()
+    fn has_external_facts(&self) -> bool {
+        self.inner.has_external_facts()
     }
 
     async fn preview(&self, lead: &LeadId, actions: &[PlannedAction]) -> Result<Vec<FieldChange>, Failure> {
@@ -177,14 +180,14 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
     }
 }
 
-/// A ledger that misbehaves, call by call.
+/// A ledger with one scripted fault for each call, except `last_outage`.
 pub struct FaultyLedger<L> {
     inner: L,
     script: Arc<Script>,
 }
 
 impl<L> FaultyLedger<L> {
-    /// Puts a script before a ledger.
+    /// Wraps a ledger.
     pub fn new(inner: L, script: Arc<Script>) -> Self {
         Self { inner, script }
     }

@@ -7,27 +7,27 @@ use lead::{Dependency, Failure, LeadId};
 
 use crate::{Action, ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
 
-/// A ledger that ends with the process. It knows of no lead that has met a failing CRM: that is for the store to know.
+/// A ledger in memory. It records no CRM outages of a lead: only the store does.
 #[derive(Debug, Default)]
 pub struct MemoryLedger(Mutex<HashMap<ActionId, Row>>);
 
 /// A row of a [`MemoryLedger`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// As [`Ledger`] names them.
+    /// The state, as named by [`Ledger`].
     pub state: &'static str,
-    /// What the action left behind.
+    /// The effect, if the action is done.
     pub effect: Option<Effect>,
-    /// Why it left nothing.
+    /// The failure, if the outcome is one.
     pub failure: Option<Failure>,
-    /// How often it was begun.
+    /// How often the action was begun.
     pub attempts: u32,
-    /// What it was about to change.
+    /// The changes that the action was about to make.
     pub changes: Vec<FieldChange>,
-    /// The lead, where the action writes its record.
+    /// The lead, if the action writes its record.
     pub writes_lead: Option<LeadId>,
-    /// How many rows there were before.
-    pub place: usize,
+    /// The index of the row in order of creation.
+    pub index: usize,
 }
 
 impl MemoryLedger {
@@ -60,7 +60,7 @@ impl Ledger for MemoryLedger {
                 attempts: 0,
                 changes: Vec::new(),
                 writes_lead: writes_lead.then(|| plan.lead_id.clone()),
-                place: rows.len(),
+                index: rows.len(),
             };
             let row = rows.entry(planned.action_id.clone()).or_insert(new);
             let before = LedgerState::of_row(row.state, row.effect.clone());
@@ -98,7 +98,7 @@ impl Ledger for MemoryLedger {
     async fn written_record(&self, _provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let done = rows.values().filter(|row| row.state == "done" && row.writes_lead.as_ref() == Some(lead));
-        let newest = done.max_by_key(|row| row.place);
+        let newest = done.max_by_key(|row| row.index);
         Ok(newest.and_then(|row| row.effect.as_ref()).map(|effect| effect.record_id.clone()))
     }
 

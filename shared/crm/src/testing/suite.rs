@@ -1,4 +1,4 @@
-//! The rules of [`Executor`], held against any of them.
+//! A test suite for the rules of [`Executor`].
 
 use std::sync::Arc;
 
@@ -17,71 +17,74 @@ use crate::{
     Text, Write,
 };
 
-/// An executor before an empty CRM whose own state can be looked into and changed behind its back.
+/// An executor for an empty CRM, with access to the CRM's own state.
 ///
-/// Dropping it ends the CRM.
+/// Dropping the fixture ends the CRM.
 #[async_trait]
 pub trait ExecutorFixture: Send + Sync {
     /// The executor.
     fn executor(&self) -> Arc<dyn Executor>;
 
-    /// The mapping it works by.
+    /// The executor's mapping.
     fn mapping(&self) -> Arc<Mapping>;
 
-    /// How many records of an object the CRM holds whose external id field has this value.
+    /// The number of records of an object that have this external id.
     async fn count(&self, object: Object, external_id: &str) -> usize;
 
-    /// How many records the CRM holds, of all mapped objects.
+    /// The number of records of all mapped objects.
     async fn total(&self) -> usize;
 
-    /// The value of a field as the CRM holds it, by the CRM's name; none where it is empty.
+    /// The value of a field in the CRM, by the CRM's name. None if it is empty.
     async fn field(&self, object: Object, external_id: &str, field: &str) -> Option<Value>;
 
-    /// A person changes a field in the CRM.
+    /// Changes a field as a person would do in the CRM.
     async fn set_field(&self, object: Object, external_id: &str, field: &str, value: Value);
 
-    /// The CRM misbehaves at the next request that writes; after [`SuiteFault::Down`], until [`Self::heal`].
+    /// Injects a fault into the next write request; [`SuiteFault::Down`] affects every request until
+    /// [`Self::heal`].
     async fn inject(&self, fault: SuiteFault);
 
-    /// The CRM behaves again.
+    /// Ends all faults.
     async fn heal(&self);
 }
 
-/// What goes wrong in a CRM.
+/// A fault of a CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SuiteFault {
     /// The next write has its effect, and its reply is lost.
     LoseReply,
-    /// The next write fails with an error of the server's, without effect.
+    /// The next write fails with a server error and has no effect.
     Fail,
     /// Every request fails.
     Down,
 }
 
-/// Runs every rule, each on a fixture of its own.
+/// Checks every rule, each on a fixture of its own.
 ///
 /// # Panics
-/// Where the executor breaks a rule.
+///
+/// If the executor breaks a rule.
 pub async fn executor_suite<F: ExecutorFixture>(fresh: impl AsyncFn() -> F) {
-    a_preview_writes_nothing_and_is_what_is_then_written(&fresh().await).await;
-    doing_a_plan_again_leaves_what_doing_it_once_leaves(&fresh().await).await;
-    an_effect_is_found_once_it_is_there_and_not_before(&fresh().await).await;
-    a_lost_reply_is_settled_by_looking(&fresh().await).await;
-    a_write_that_failed_is_safely_done_again(&fresh().await).await;
-    what_people_put_into_the_crm_is_left_alone_where_the_mapping_says_so(&fresh().await).await;
-    a_change_needs_a_record(&fresh().await).await;
-    several_writers_leave_one_record(&fresh().await).await;
-    names_arrive_as_they_are(&fresh().await).await;
-    what_is_known_holds_nothing_personal(&fresh().await).await;
-    old_values_are_put_back_where_nothing_has_changed_since(&fresh().await).await;
-    a_crm_that_is_down_is_a_failure_of_every_question(&fresh().await).await;
-    the_schema_suits_the_mapping(&fresh().await).await;
+    preview_writes_nothing_and_matches_the_write(&fresh().await).await;
+    executing_a_plan_again_changes_nothing(&fresh().await).await;
+    effect_is_found_only_after_it_happened(&fresh().await).await;
+    lost_reply_is_resolved_by_lookup(&fresh().await).await;
+    failed_write_can_be_repeated(&fresh().await).await;
+    mapping_protects_values_entered_by_people(&fresh().await).await;
+    update_requires_a_record(&fresh().await).await;
+    concurrent_writers_leave_one_record(&fresh().await).await;
+    names_are_written_unchanged(&fresh().await).await;
+    facts_hold_nothing_personal(&fresh().await).await;
+    old_values_are_restored_unless_changed_since(&fresh().await).await;
+    every_call_fails_while_the_crm_is_down(&fresh().await).await;
+    schema_matches_the_mapping(&fresh().await).await;
 }
 
-/// The plan that the product makes for a lead that is routed to sales. `name` is the person's and the address's, the
-/// `title` tells revisions apart.
+/// A typical plan for a lead that is routed to sales. `name` is the person's name and the local part of the
+/// address; `title` distinguishes revisions.
 ///
 /// # Panics
+///
 /// For a name that cannot be part of an address.
 pub fn suite_plan(name: &str, title: &str, score: i64) -> Plan {
     let email = EmailAddress::parse(&format!("{name}@example.com")).expect("an address");
@@ -155,7 +158,7 @@ async fn preview(fixture: &impl ExecutorFixture, plan: &Plan) -> Vec<FieldChange
     fixture.executor().preview(&plan.lead_id, &plan.actions).await.expect("a preview")
 }
 
-/// One lead, one task, one activity, and the company where the CRM keeps one.
+/// One lead, one task, one activity, and one company if the CRM keeps companies.
 async fn assert_one_of_each(fixture: &impl ExecutorFixture, plan: &Plan) {
     for planned in &plan.actions {
         let (object, id) = (planned.action.object(), planned.external_id(&plan.lead_id));
@@ -165,7 +168,7 @@ async fn assert_one_of_each(fixture: &impl ExecutorFixture, plan: &Plan) {
     assert_eq!(fixture.total().await, 3 + company, "and nothing else");
 }
 
-/// The same text, number or truth, whichever of them a CRM keeps it as.
+/// Whether the values are equal as text: CRMs store numbers and booleans in different types.
 fn same(a: &Value, b: &Value) -> bool {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     a == b || text(a) == text(b)
@@ -175,7 +178,7 @@ fn left_to_write(changes: &[FieldChange]) -> Vec<&FieldChange> {
     changes.iter().filter(|change| change.left_out.is_none()).collect()
 }
 
-async fn a_preview_writes_nothing_and_is_what_is_then_written(fixture: &impl ExecutorFixture) {
+async fn preview_writes_nothing_and_matches_the_write(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let before = preview(fixture, &plan).await;
     assert_eq!(fixture.total().await, 0, "a preview writes nothing");
@@ -189,10 +192,10 @@ async fn a_preview_writes_nothing_and_is_what_is_then_written(fixture: &impl Exe
     done(fixture, &plan).await;
     for change in left_to_write(&before) {
         let there = fixture.field(change.object, &change.external_id, &change.field).await;
-        assert!(there.is_some(), "{change:?} was announced and is not there");
+        assert!(there.is_some(), "{change:?} was previewed but not written");
         if change.source == "lead.title" || change.source == "score.fit_score" {
             assert!(
-                same(&there.expect("just looked at"), change.new.as_ref().expect("a value")),
+                same(&there.expect("checked above"), change.new.as_ref().expect("a value")),
                 "{change:?}"
             );
         }
@@ -200,29 +203,29 @@ async fn a_preview_writes_nothing_and_is_what_is_then_written(fixture: &impl Exe
     let after = preview(fixture, &plan).await;
     assert_eq!(left_to_write(&after), Vec::<&FieldChange>::new(), "nothing is left to write");
 
-    // A revision announces exactly what it changes.
+    // The preview of a revision holds exactly the changes.
     let revision = suite_plan("ann", "CEO", 61);
-    let announced = preview(fixture, &revision).await;
-    let mut sources: Vec<_> = left_to_write(&announced)
+    let previewed = preview(fixture, &revision).await;
+    let mut sources: Vec<_> = left_to_write(&previewed)
         .iter()
         .filter(|c| c.object == Object::Lead)
         .map(|c| c.source.as_str())
         .collect();
     sources.sort_unstable();
     assert_eq!(sources, ["lead.title", "score.fit_score"]);
-    let title = announced.iter().find(|change| change.source == "lead.title").expect("a title");
+    let title = previewed.iter().find(|change| change.source == "lead.title").expect("a title");
     assert!(same(title.old.as_ref().expect("an old value"), &"CTO".into()), "the old value is shown");
     done(fixture, &revision).await;
     assert_eq!(left_to_write(&preview(fixture, &revision).await), Vec::<&FieldChange>::new());
 }
 
-async fn doing_a_plan_again_leaves_what_doing_it_once_leaves(fixture: &impl ExecutorFixture) {
+async fn executing_a_plan_again_changes_nothing(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let first = done(fixture, &plan).await;
     assert_one_of_each(fixture, &plan).await;
     assert_eq!(done(fixture, &plan).await, first, "the same records");
     assert_one_of_each(fixture, &plan).await;
-    // One by one, as after a crash in the middle.
+    // Single actions, as after a crash in the middle of a plan.
     for planned in &plan.actions {
         let results = fixture.executor().execute(&plan.lead_id, std::slice::from_ref(planned)).await;
         assert!(matches!(results[..], [Ok(_)]), "{}: {results:?}", planned.action.kind());
@@ -230,7 +233,7 @@ async fn doing_a_plan_again_leaves_what_doing_it_once_leaves(fixture: &impl Exec
     assert_one_of_each(fixture, &plan).await;
 }
 
-async fn an_effect_is_found_once_it_is_there_and_not_before(fixture: &impl ExecutorFixture) {
+async fn effect_is_found_only_after_it_happened(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let executor = fixture.executor();
     let find =
@@ -243,7 +246,7 @@ async fn an_effect_is_found_once_it_is_there_and_not_before(fixture: &impl Execu
         let found = find(planned).await.map(|effect| effect.record_id);
         assert_eq!(found.as_ref(), Some(record_id), "{}", planned.action.kind());
     }
-    // The record is there, but not what the revision writes.
+    // The record exists, but does not have the values of the revision.
     let revision = suite_plan("ann", "CEO", 61);
     for index in [0, 2, 5] {
         let planned = &revision.actions[index];
@@ -251,13 +254,13 @@ async fn an_effect_is_found_once_it_is_there_and_not_before(fixture: &impl Execu
     }
 }
 
-async fn a_lost_reply_is_settled_by_looking(fixture: &impl ExecutorFixture) {
+async fn lost_reply_is_resolved_by_lookup(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let executor = fixture.executor();
     fixture.inject(SuiteFault::LoseReply).await;
     let results = executor.execute(&plan.lead_id, &plan.actions).await;
     let failure = results.iter().find_map(|result| result.as_ref().err()).expect("a failure");
-    assert_eq!(failure.class, FailureClass::Transient, "nobody knows: {failure}");
+    assert_eq!(failure.class, FailureClass::Transient, "the outcome is unknown: {failure}");
     fixture.heal().await;
 
     let mut open = Vec::new();
@@ -266,7 +269,7 @@ async fn a_lost_reply_is_settled_by_looking(fixture: &impl ExecutorFixture) {
             open.push(planned.clone());
         }
     }
-    assert!(open.len() < plan.actions.len(), "something of what was written is found again");
+    assert!(open.len() < plan.actions.len(), "at least one written action is found");
     if !open.is_empty() {
         let results = executor.execute(&plan.lead_id, &open).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
@@ -275,7 +278,7 @@ async fn a_lost_reply_is_settled_by_looking(fixture: &impl ExecutorFixture) {
     assert_eq!(left_to_write(&preview(fixture, &plan).await), Vec::<&FieldChange>::new());
 }
 
-async fn a_write_that_failed_is_safely_done_again(fixture: &impl ExecutorFixture) {
+async fn failed_write_can_be_repeated(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     fixture.inject(SuiteFault::Fail).await;
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
@@ -288,9 +291,7 @@ async fn a_write_that_failed_is_safely_done_again(fixture: &impl ExecutorFixture
     assert_one_of_each(fixture, &plan).await;
 }
 
-async fn what_people_put_into_the_crm_is_left_alone_where_the_mapping_says_so(
-    fixture: &impl ExecutorFixture,
-) {
+async fn mapping_protects_values_entered_by_people(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     done(fixture, &plan).await;
     let mapping = fixture.mapping();
@@ -302,18 +303,18 @@ async fn what_people_put_into_the_crm_is_left_alone_where_the_mapping_says_so(
     for field in &kept {
         fixture.set_field(Object::Lead, plan.lead_id.as_str(), field, "Theirs".into()).await;
     }
-    let announced = preview(fixture, &plan).await;
+    let previewed = preview(fixture, &plan).await;
     done(fixture, &plan).await;
     for field in &kept {
         let change =
-            announced.iter().find(|change| change.field == *field).expect("every mapped field is shown");
+            previewed.iter().find(|change| change.field == *field).expect("every mapped field is shown");
         assert!(matches!(change.left_out, Some(LeftOut::NotEmpty | LeftOut::RecordExists)), "{change:?}");
         let there = fixture.field(Object::Lead, plan.lead_id.as_str(), field).await;
         assert_eq!(there, Some("Theirs".into()), "{field}");
     }
 }
 
-async fn a_change_needs_a_record(fixture: &impl ExecutorFixture) {
+async fn update_requires_a_record(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions[2..3]).await;
     let failure = results[0].clone().expect_err("there is no lead to score");
@@ -321,7 +322,7 @@ async fn a_change_needs_a_record(fixture: &impl ExecutorFixture) {
     assert_eq!(fixture.total().await, 0);
 }
 
-async fn several_writers_leave_one_record(fixture: &impl ExecutorFixture) {
+async fn concurrent_writers_leave_one_record(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let executor = fixture.executor();
     let one = || executor.execute(&plan.lead_id, &plan.actions);
@@ -335,7 +336,7 @@ async fn several_writers_leave_one_record(fixture: &impl ExecutorFixture) {
     assert_one_of_each(fixture, &plan).await;
 }
 
-async fn names_arrive_as_they_are(fixture: &impl ExecutorFixture) {
+async fn names_are_written_unchanged(fixture: &impl ExecutorFixture) {
     let mapping = fixture.mapping();
     let rules = mapping.object(Object::Lead).expect("leads are mapped").rules();
     let title = rules.iter().find(|rule| rule.origin() == "lead.title").expect("a title").field().to_owned();
@@ -361,14 +362,14 @@ async fn names_arrive_as_they_are(fixture: &impl ExecutorFixture) {
     }
 }
 
-async fn what_is_known_holds_nothing_personal(fixture: &impl ExecutorFixture) {
+async fn facts_hold_nothing_personal(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let about = About {
         lead_id: plan.lead_id.clone(),
         email: EmailAddress::parse("ann@example.com").expect("an address"),
         company_domain: Some("example.com".to_owned()),
     };
-    let known = fixture.executor().facts(&about).await.expect("nobody is known, which is an answer");
+    let known = fixture.executor().facts(&about).await.expect("an answer, although the person is unknown");
     assert!(
         known.lead.is_none() && known.contact.is_none() && known.open_opportunities.is_empty(),
         "{known:?}"
@@ -382,7 +383,7 @@ async fn what_is_known_holds_nothing_personal(fixture: &impl ExecutorFixture) {
     }
 }
 
-async fn old_values_are_put_back_where_nothing_has_changed_since(fixture: &impl ExecutorFixture) {
+async fn old_values_are_restored_unless_changed_since(fixture: &impl ExecutorFixture) {
     let (plan, revision) = (suite_plan("ann", "CTO", 87), suite_plan("ann", "CEO", 61));
     let created = preview(fixture, &plan).await;
     done(fixture, &plan).await;
@@ -412,7 +413,7 @@ async fn old_values_are_put_back_where_nothing_has_changed_since(fixture: &impl 
     let again = executor.restore(&changed).await.expect("an answer");
     assert!(!again.contains(&Restored::PutBack), "putting back twice changes nothing");
     let first: Vec<_> = executor.restore(&created).await.expect("an answer");
-    assert!(!first.contains(&Restored::PutBack), "what we created has no old values");
+    assert!(!first.contains(&Restored::PutBack), "a created record has no old values");
     assert_one_of_each_after_revision(fixture, &plan, &revision).await;
 }
 
@@ -423,14 +424,14 @@ async fn assert_one_of_each_after_revision(fixture: &impl ExecutorFixture, plan:
     }
 }
 
-async fn a_crm_that_is_down_is_a_failure_of_every_question(fixture: &impl ExecutorFixture) {
+async fn every_call_fails_while_the_crm_is_down(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let executor = fixture.executor();
     executor.probe().await.expect("the CRM is up");
     fixture.inject(SuiteFault::Down).await;
     executor.probe().await.expect_err("the CRM is down");
-    executor.find(&plan.lead_id, &plan.actions[0]).await.expect_err("not knowing is no answer");
-    executor.preview(&plan.lead_id, &plan.actions).await.expect_err("not knowing is no answer");
+    executor.find(&plan.lead_id, &plan.actions[0]).await.expect_err("an unknown state is a failure");
+    executor.preview(&plan.lead_id, &plan.actions).await.expect_err("an unknown state is a failure");
     let results = executor.execute(&plan.lead_id, &plan.actions).await;
     assert!(results.first().is_some_and(Result::is_err), "{results:?}");
     fixture.heal().await;
@@ -438,7 +439,7 @@ async fn a_crm_that_is_down_is_a_failure_of_every_question(fixture: &impl Execut
     assert_one_of_each(fixture, &plan).await;
 }
 
-async fn the_schema_suits_the_mapping(fixture: &impl ExecutorFixture) {
+async fn schema_matches_the_mapping(fixture: &impl ExecutorFixture) {
     let problems = fixture.executor().schema_problems().await.expect("an answer");
     assert_eq!(problems, []);
 }

@@ -1,7 +1,7 @@
-//! Which fields stay as they are on a record that was there before us.
+//! Protection of fields on records that were not created by us.
 //!
-//! A form is sent by anybody who knows an address. On a record that people created it fills in what is missing and changes
-//! nothing that they maintain, and it does not lower the judgement of a customer.
+//! A form can be submitted for any known address. On a record that people created, it fills empty fields but
+//! does not change those that people maintain, and it does not lower the judgement of a customer.
 
 use std::cmp::Ordering;
 
@@ -11,16 +11,16 @@ use super::{LeftOut, PresentRecord};
 use crate::mapping::{Adopted, MappedField};
 use crate::{ObjectMapping, Rule};
 
-/// An adopted record, as the rules look at it.
+/// The properties of an adopted record that the rules depend on.
 pub(super) struct AdoptedRecord {
-    /// Whether the CRM has the person as a customer.
+    /// Whether the person is a customer according to the CRM.
     is_customer: bool,
-    /// How the new score compares with the one that is there; none where one of them is missing.
+    /// The new score compared with the present one. None if one of them is missing.
     score: Option<Ordering>,
 }
 
 impl AdoptedRecord {
-    /// None for a record that is new or that we created.
+    /// Returns none for a record that is new or that we created.
     pub(super) fn of(
         object: &ObjectMapping,
         mapped: &[MappedField<'_>],
@@ -38,7 +38,7 @@ impl AdoptedRecord {
         Some(Self { is_customer, score })
     }
 
-    /// Why a field stays as it is; none where it may be written.
+    /// The reason that a field keeps its value. None if it may be written.
     pub(super) fn keeps(&self, rule: &Rule, old: Option<&Value>) -> Option<LeftOut> {
         match rule.adopted() {
             Adopted::Never => return Some(LeftOut::Adopted),
@@ -46,7 +46,7 @@ impl AdoptedRecord {
             Adopted::NotLower if self.score == Some(Ordering::Less) => return Some(LeftOut::LowersScore),
             Adopted::Same | Adopted::IfEmpty | Adopted::NotLower => {}
         }
-        // Without a score to compare with, nothing shows that it is not lower.
+        // Without both scores, the new judgement counts as lower.
         let lowers = !matches!(self.score, Some(Ordering::Equal | Ordering::Greater));
         (self.is_customer && rule.is_judgement() && lowers).then_some(LeftOut::Customer)
     }

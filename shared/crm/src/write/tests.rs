@@ -7,7 +7,7 @@ use crate::{FieldKind, FieldOption, Plan};
 
 const CUSTOMERS: &str = "customers = { field = 'Stage', values = ['customer'] }\n";
 
-/// One action of a plan, written by one rule to a record that is or is not there.
+/// One action of a plan, written by one rule to a record that may or may not exist.
 struct Case {
     rule: &'static str,
     kind: &'static str,
@@ -15,7 +15,7 @@ struct Case {
     old: Option<Value>,
     exists: bool,
     adopted: bool,
-    /// Further fields of the table, and what the record has in them.
+    /// Further rules of the table, and the record's values in their fields.
     beside: (&'static str, &'static [(&'static str, &'static str)]),
 }
 
@@ -89,7 +89,7 @@ impl Case {
 }
 
 #[test]
-fn a_rule_decides_what_is_overwritten() {
+fn write_rule_decides_whether_a_field_is_overwritten() {
     let always = || Case::new("source = 'lead.title'");
     let if_empty = || Case::new("source = 'lead.title', write = 'if_empty'");
     let never = || Case::new("source = 'lead.title', write = 'never_overwrite'");
@@ -111,7 +111,7 @@ fn a_rule_decides_what_is_overwritten() {
 }
 
 #[test]
-fn what_is_only_created_is_left_alone_once_it_is_there() {
+fn create_action_does_not_change_an_existing_record() {
     let task = || Case::new("source = 'task.subject'").kind("create_task");
     assert_eq!(task().old("Theirs").left_out(), Some(LeftOut::RecordExists));
     assert!(task().old("Theirs").write().is_in_place());
@@ -120,7 +120,7 @@ fn what_is_only_created_is_left_alone_once_it_is_there() {
 }
 
 #[test]
-fn a_stage_is_never_moved_back_and_a_stage_of_their_own_is_left_alone() {
+fn stage_never_moves_back_and_unknown_stage_is_kept() {
     let rule =
         "source = 'lead.status', values = { working = 'Working' }, order = ['New', 'Working', 'Customer']";
     let case = || Case::new(rule).kind("update_lead_status");
@@ -134,12 +134,12 @@ fn a_stage_is_never_moved_back_and_a_stage_of_their_own_is_left_alone() {
 }
 
 #[test]
-fn the_schema_cuts_converts_and_forbids() {
+fn schema_cuts_converts_and_forbids_values() {
     let case = || Case::new("source = 'lead.title'");
     let text = FieldSchema { max_length: Some(7), ..FieldSchema::of(FieldKind::Text) };
     let write = case().schema(text.clone()).write();
     assert_eq!((write.fields()["F"].clone(), write.changes[0].cut), (json!("Head of"), true));
-    // What was cut when it was written is unchanged when it is looked at again.
+    // A value that was cut when it was written counts as unchanged afterwards.
     assert_eq!(case().schema(text.clone()).old("Head of").left_out(), Some(LeftOut::Unchanged));
 
     let frozen = FieldSchema { updateable: false, ..text.clone() };
@@ -172,7 +172,7 @@ fn the_schema_cuts_converts_and_forbids() {
 }
 
 #[test]
-fn old_values_go_back_only_where_ours_still_stand() {
+fn old_value_is_restored_only_if_ours_is_still_present() {
     let change = Case::new("source = 'lead.title'").old("CTO").write().changes.remove(0);
     let present = |value: Value| PresentRecord {
         record_id: "1".into(),
@@ -206,10 +206,10 @@ fn debug_output_shows_no_values() {
 }
 
 #[test]
-fn form_fills_in_and_never_overwrites_on_an_adopted_record() {
+fn form_only_fills_empty_fields_of_an_adopted_record() {
     let always = || Case::new("source = 'lead.title'").adopted();
     assert_eq!(always().old("CFO").left_out(), Some(LeftOut::Adopted));
-    assert_eq!(always().left_out(), None, "what is missing is filled in");
+    assert_eq!(always().left_out(), None, "an empty field is filled");
     assert_eq!(always().old("Head of <3").left_out(), Some(LeftOut::Unchanged));
     assert_eq!(always().new_record().left_out(), None);
     for rule in

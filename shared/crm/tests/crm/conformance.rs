@@ -1,4 +1,4 @@
-//! The suite that every executor passes, here for the mock CRM.
+//! The executor suite for the mock CRM.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ struct MockFixture {
 
 impl MockFixture {
     async fn on(test: TestDatabase) -> Self {
-        // Rules of every kind, since the built-in mapping always overwrites.
+        // The built-in mapping always overwrites, so this one adds the other write rules.
         let text = include_str!("../../../../config/crm-mapping-mock.toml")
             .replace(r#"field = "phone" }"#, r#"field = "phone", write = "if_empty" }"#)
             .replace(r#"field = "company" }"#, r#"field = "company", write = "never_overwrite" }"#);
@@ -84,11 +84,11 @@ impl ExecutorFixture for MockFixture {
 }
 
 #[tokio::test]
-async fn the_mock_crm_on_sqlite_keeps_every_rule() {
+async fn mock_crm_on_sqlite_passes_the_suite() {
     executor_suite(async || MockFixture::on(TestDatabase::sqlite().await).await).await;
 }
 
 #[tokio::test]
-async fn the_mock_crm_on_postgres_keeps_every_rule() {
+async fn mock_crm_on_postgres_passes_the_suite() {
     executor_suite(async || MockFixture::on(TestDatabase::postgres().await).await).await;
 }

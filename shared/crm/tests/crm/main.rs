@@ -1,6 +1,6 @@
-//! The guard before a CRM that really stores records, on both databases.
+//! Tests of the guard with the mock CRM, on both databases.
 
-#![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a panic in a helper fails the test")]
 
 mod conformance;
 mod exactly_once;

@@ -2,29 +2,33 @@ use crm::testing::every_action;
 use crm::{Executor, Mode, Object, Plan};
 use lead::{ContentHash, Decision, DeliveryId, FailureClass};
 
-use crate::support::{Fixture, a_plan, lead, plan};
+use crate::support::{DatabaseFixture, default_plan, lead, plan};
 
 macro_rules! on_both_databases {
     ($($name:ident),+ $(,)?) => {
-        mod sqlite { $(#[tokio::test] async fn $name() { super::$name(super::Fixture::sqlite().await).await; })+ }
-        mod postgres { $(#[tokio::test] async fn $name() { super::$name(super::Fixture::postgres().await).await; })+ }
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::sqlite().await).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::postgres().await).await; })+
+        }
     };
 }
 
 on_both_databases!(
-    records_are_written_by_external_id_and_their_fields_merged,
-    what_is_created_once_is_never_changed,
-    a_change_needs_a_record_and_later_actions_are_not_sent,
-    an_effect_is_found_by_what_it_wrote,
-    every_kind_of_action_can_be_done_and_found,
-    two_writers_at_once_leave_one_record,
-    values_arrive_as_they_are,
+    records_are_keyed_by_external_id_and_fields_merged,
+    created_record_is_never_changed,
+    update_without_record_stops_later_actions,
+    effect_is_found_by_its_written_values,
+    every_kind_of_action_can_be_executed_and_found,
+    concurrent_writers_leave_one_mock_record,
+    values_are_written_unchanged,
     records_are_listed_newest_first_and_bounded,
 );
 
-async fn records_are_written_by_external_id_and_their_fields_merged(fixture: Fixture) {
-    let crm = fixture.crm();
-    let plan = a_plan();
+async fn records_are_keyed_by_external_id_and_fields_merged(database: DatabaseFixture) {
+    let crm = database.crm();
+    let plan = default_plan();
     let results = crm.execute(&plan.lead_id, &plan.actions[..1]).await;
     let first = results[0].clone().unwrap();
     assert!(first.created);
@@ -42,9 +46,9 @@ async fn records_are_written_by_external_id_and_their_fields_merged(fixture: Fix
     assert_eq!(record.fields["status"], "new");
 }
 
-async fn what_is_created_once_is_never_changed(fixture: Fixture) {
-    let crm = fixture.crm();
-    let plan = a_plan();
+async fn created_record_is_never_changed(database: DatabaseFixture) {
+    let crm = database.crm();
+    let plan = default_plan();
     let task = &plan.actions[3..4];
     let first = crm.execute(&plan.lead_id, task).await[0].clone().unwrap();
     let second = crm.execute(&plan.lead_id, task).await[0].clone().unwrap();
@@ -53,9 +57,9 @@ async fn what_is_created_once_is_never_changed(fixture: Fixture) {
     assert_eq!(crm.records(10).await.unwrap()[0].writes, 1);
 }
 
-async fn a_change_needs_a_record_and_later_actions_are_not_sent(fixture: Fixture) {
-    let crm = fixture.crm();
-    let plan = a_plan();
+async fn update_without_record_stops_later_actions(database: DatabaseFixture) {
+    let crm = database.crm();
+    let plan = default_plan();
     let results = crm.execute(&plan.lead_id, &plan.actions[1..]).await;
     assert_eq!(results.len(), 1);
     let failure = results[0].clone().unwrap_err();
@@ -63,22 +67,22 @@ async fn a_change_needs_a_record_and_later_actions_are_not_sent(fixture: Fixture
     assert!(crm.records(10).await.unwrap().is_empty());
 }
 
-async fn an_effect_is_found_by_what_it_wrote(fixture: Fixture) {
-    let crm = fixture.crm();
+async fn effect_is_found_by_its_written_values(database: DatabaseFixture) {
+    let crm = database.crm();
     let old = plan("ann", "old", 1, Decision::Nurture);
     let new = plan("ann", "new", 1, Decision::RouteToSdr);
     crm.execute(&old.lead_id, &old.actions).await;
     for action in &old.actions {
         assert!(crm.find(&old.lead_id, action).await.unwrap().is_some(), "{}", action.action.kind());
     }
-    // The record is there, but not what the revision writes.
+    // The record exists, but does not have the values of the revision.
     for action in [&new.actions[0], &new.actions[2], &new.actions[3], &new.actions[4]] {
         assert_eq!(crm.find(&new.lead_id, action).await.unwrap(), None, "{}", action.action.kind());
     }
 }
 
-async fn every_kind_of_action_can_be_done_and_found(fixture: Fixture) {
-    let crm = fixture.crm();
+async fn every_kind_of_action_can_be_executed_and_found(database: DatabaseFixture) {
+    let crm = database.crm();
     let lead_id = lead("ann");
     let delivery = DeliveryId::derive(&lead_id, &ContentHash::of("{}"));
     let plan = Plan::new(lead_id.clone(), delivery.clone(), 1, None, every_action(&lead_id, &delivery));
@@ -102,9 +106,9 @@ async fn every_kind_of_action_can_be_done_and_found(fixture: Fixture) {
     );
 }
 
-async fn two_writers_at_once_leave_one_record(fixture: Fixture) {
-    let crm = fixture.crm();
-    let plan = a_plan();
+async fn concurrent_writers_leave_one_mock_record(database: DatabaseFixture) {
+    let crm = database.crm();
+    let plan = default_plan();
     let one = || crm.execute(&plan.lead_id, &plan.actions);
     let (a, b, c, d) = tokio::join!(one(), one(), one(), one());
     let mut created = 0;
@@ -120,8 +124,8 @@ async fn two_writers_at_once_leave_one_record(fixture: Fixture) {
     }
 }
 
-async fn values_arrive_as_they_are(fixture: Fixture) {
-    let crm = fixture.crm();
+async fn values_are_written_unchanged(database: DatabaseFixture) {
+    let crm = database.crm();
     for (i, name) in [
         "Constructor.io",
         "Prototype",
@@ -140,8 +144,8 @@ async fn values_arrive_as_they_are(fixture: Fixture) {
     }
 }
 
-async fn records_are_listed_newest_first_and_bounded(fixture: Fixture) {
-    let crm = fixture.crm();
+async fn records_are_listed_newest_first_and_bounded(database: DatabaseFixture) {
+    let crm = database.crm();
     for name in ["ann", "bob", "cid"] {
         let plan = plan(name, "{}", 1, Decision::Nurture);
         crm.execute(&plan.lead_id, &plan.actions).await;

@@ -1,11 +1,12 @@
-//! Nothing that a person or a company is really called is refused, changed or taken for something else.
+//! Real names of people and companies are never refused or changed.
 
 use crm::testing::{MemoryLedger, suite_plan};
 use crm::{Action, Object, Plan, Text};
 
-use crate::support::{Fixture, World, no_limits};
+use crate::support::{DatabaseFixture, GuardFixture, no_limits};
 
-/// Companies and products that exist, and that filters for bad words, markup, formulas or missing values trip over.
+/// Real companies and products with names that often trip filters for bad words, markup, formulas or missing
+/// values.
 const COMPANIES: &[&str] = &[
     "Null",
     "Undefined Ltd",
@@ -86,7 +87,7 @@ const COMPANIES: &[&str] = &[
     "🦄 Ventures",
 ];
 
-/// Family names that exist, from as many corners.
+/// Real family names of many origins.
 const PEOPLE: &[&str] = &[
     "Null",
     "True",
@@ -151,21 +152,25 @@ fn plan_of(person: usize, company: &str, last_name: &str) -> Plan {
 }
 
 #[tokio::test]
-async fn real_names_pass_the_guard_and_arrive_as_they_are() {
-    let fixture = Fixture::sqlite().await;
-    let world = World::with_limits(&fixture, no_limits());
+async fn real_names_pass_the_guard_unchanged() {
+    let database = DatabaseFixture::sqlite().await;
+    let fixture = GuardFixture::with_limits(&database, no_limits());
     for (i, company) in COMPANIES.iter().enumerate() {
         let last_name = PEOPLE[i % PEOPLE.len()];
         let plan = plan_of(i, company, last_name);
         assert!(
-            world.guard.review(&plan).iter().all(|review| review.refusal.is_none()),
+            fixture.guard.review(&plan).iter().all(|review| review.refusal.is_none()),
             "{company}, {last_name}"
         );
-        world.guard.submit(&plan).await.unwrap_or_else(|failure| panic!("{company}, {last_name}: {failure}"));
-        let record = world.crm.record(Object::Lead, plan.lead_id.as_str()).await.unwrap().unwrap();
+        fixture
+            .guard
+            .submit(&plan)
+            .await
+            .unwrap_or_else(|failure| panic!("{company}, {last_name}: {failure}"));
+        let record = fixture.crm.record(Object::Lead, plan.lead_id.as_str()).await.unwrap().unwrap();
         assert_eq!(record.fields["company"], *company);
         assert_eq!(record.fields["company_name"], *company);
         assert_eq!(record.fields["last_name"], last_name);
     }
-    assert!(!MemoryLedger::is_empty(&world.ledger));
+    assert!(!MemoryLedger::is_empty(&fixture.ledger));
 }

@@ -1,4 +1,4 @@
-//! A database of its own for each test, leads to plan for, and a guard with everything in sight.
+//! Fixtures: a separate database for each test, plans, and a guard with access to its parts.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use lead::{
     LeadId, ManualClock,
 };
 
-/// A migrated database, gone when this is dropped, and a pool on it.
-pub(crate) struct Fixture {
+/// A pool on a migrated database, which is removed on drop.
+pub(crate) struct DatabaseFixture {
     database: Database,
     _test: TestDatabase,
 }
 
-impl Fixture {
+impl DatabaseFixture {
     pub(crate) async fn sqlite() -> Self {
         Self::on(TestDatabase::sqlite().await).await
     }
@@ -42,7 +42,7 @@ impl Fixture {
     }
 }
 
-/// A ledger that a test can look into while the guard has it.
+/// A ledger that a test can read while the guard uses it.
 #[derive(Clone, Default)]
 pub(crate) struct SharedLedger(pub(crate) Arc<MemoryLedger>);
 
@@ -69,8 +69,8 @@ impl Ledger for SharedLedger {
     }
 }
 
-/// A guard, and a hand on everything around it. Each call to the CRM or to the ledger takes one fault of the script.
-pub(crate) struct World {
+/// A guard with access to its parts. Each CRM or ledger call takes one fault from its script.
+pub(crate) struct GuardFixture {
     pub(crate) guard: Guard,
     pub(crate) crm: MockCrm,
     pub(crate) ledger: Arc<MemoryLedger>,
@@ -79,23 +79,23 @@ pub(crate) struct World {
     pub(crate) clock: ManualClock,
 }
 
-impl World {
-    pub(crate) fn new(fixture: &Fixture) -> Self {
-        Self::with_limits(fixture, LimitSettings::default())
+impl GuardFixture {
+    pub(crate) fn new(database: &DatabaseFixture) -> Self {
+        Self::with_limits(database, LimitSettings::default())
     }
 
-    pub(crate) fn with_limits(fixture: &Fixture, limits: LimitSettings) -> Self {
-        Self::build(fixture, limits, Script::new([]), Script::new([]))
+    pub(crate) fn with_limits(database: &DatabaseFixture, limits: LimitSettings) -> Self {
+        Self::build(database, limits, Script::new([]), Script::new([]))
     }
 
     pub(crate) fn build(
-        fixture: &Fixture,
+        database: &DatabaseFixture,
         limits: LimitSettings,
         crm_faults: Arc<Script>,
         ledger_faults: Arc<Script>,
     ) -> Self {
         let clock = ManualClock::default();
-        let crm = fixture.crm();
+        let crm = database.crm();
         let ledger = SharedLedger::default();
         let guard = Guard::new(
             Arc::new(FaultyExecutor::new(crm.clone(), Arc::clone(&crm_faults))),
@@ -108,13 +108,13 @@ impl World {
         Self { guard, crm, ledger: ledger.0, crm_faults, ledger_faults, clock }
     }
 
-    /// The states of a plan's rows, `-` where there is none.
+    /// The states of a plan's rows, `-` for a missing row.
     pub(crate) fn rows(&self, plan: &Plan) -> Vec<&'static str> {
         let ids = plan.actions.iter().map(|planned| &planned.action_id);
         ids.map(|id| self.ledger.row(id).map_or("-", |row| row.state)).collect()
     }
 
-    /// What the CRM has of a plan: how often each action's record was written.
+    /// The number of writes to each action's record in the CRM.
     pub(crate) async fn writes(&self, plan: &Plan) -> Vec<i64> {
         let mut writes = Vec::new();
         for planned in &plan.actions {
@@ -138,7 +138,7 @@ fn email(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@example.com")).unwrap()
 }
 
-/// The plan of a usual lead: its record, score, status, a task and an activity.
+/// A typical plan of a lead: its record, score, status, a task and an activity.
 pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) -> Plan {
     let lead_id = lead(name);
     let delivery_id = DeliveryId::derive(&lead_id, &ContentHash::of(content));
@@ -182,12 +182,12 @@ pub(crate) fn plan(name: &str, content: &str, round: u32, decision: Decision) ->
     Plan::new(lead_id, delivery_id, round, Some("example.com".to_owned()), actions)
 }
 
-/// The same plan for every test that needs no more than one.
-pub(crate) fn a_plan() -> Plan {
+/// A plan for tests that need only one.
+pub(crate) fn default_plan() -> Plan {
     plan("ann", "{}", 1, Decision::RouteToSdr)
 }
 
-/// What a plan's lead record is called after.
+/// The effect on the plan's lead record.
 pub(crate) fn lead_record(outcome: &crm::PlanOutcome) -> &Effect {
     outcome.lead_record.as_ref().expect("the plan writes the lead's record")
 }

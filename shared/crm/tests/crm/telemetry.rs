@@ -5,28 +5,29 @@ use crm::testing::Fault;
 use lead::FailureClass;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use crate::support::{Fixture, World, a_plan};
+use crate::support::{DatabaseFixture, GuardFixture, default_plan};
 
 #[test]
-fn each_action_has_a_line_and_a_count_and_neither_holds_a_value() {
+fn actions_are_logged_and_counted_without_values() {
     let captured = Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_ansi(false)
         .with_writer(Arc::clone(&captured))
         .finish();
-    // With a single dispatcher in the process, a line that another test reaches first would be switched off for all.
+    // With a single dispatcher in the process, a callsite first reached by another test would be disabled for
+    // all tests.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tracing::subscriber::with_default(subscriber, || {
         metrics::with_local_recorder(&recorder, || {
             runtime.block_on(async {
-                let fixture = Fixture::sqlite().await;
-                let world = World::new(&fixture);
-                world.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
-                world.guard.submit(&a_plan()).await.unwrap_err();
-                world.guard.submit(&a_plan()).await.unwrap();
+                let database = DatabaseFixture::sqlite().await;
+                let fixture = GuardFixture::new(&database);
+                fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
+                fixture.guard.submit(&default_plan()).await.unwrap_err();
+                fixture.guard.submit(&default_plan()).await.unwrap();
             });
         });
     });
