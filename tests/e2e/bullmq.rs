@@ -1,4 +1,4 @@
-//! The binary beside an application of Node's on the same queue.
+//! The binary sharing a queue with a Node.js application.
 
 use e2e::{Node, Redis, Server, eventually};
 use sandbox::salesforce::RowFault;
@@ -19,8 +19,8 @@ fn status_of(server: &Server, lead: &str) -> Value {
     server.get(&format!("/leads/{lead}")).unwrap().json()["status"].clone()
 }
 
-/// A lead that Salesforce refuses once ends among the dead letters; `again` is how somebody has it worked again.
-fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, &str)], &str)) {
+/// Salesforce refuses a lead once, and the lead is dead-lettered. `redrive` then puts it back into the queue.
+fn a_dead_letter_is_redriven(redrive: impl FnOnce(&Place, &mut Node, &[(&str, &str)], &str)) {
     let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
@@ -36,8 +36,8 @@ fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, 
     let mut node = Node::start(&url, "other").unwrap();
     let id = delivery(&server, &lead);
     node.wait_for(DEAD, &id, &json!("failed")).unwrap();
-    again(&place, &mut node, &variables, &id);
-    eventually("it is written after all", || status_of(&server, &lead) == "synced");
+    redrive(&place, &mut node, &variables, &id);
+    eventually("the lead is written", || status_of(&server, &lead) == "synced");
     assert_eq!(crm.records("Lead").len(), 1);
     node.wait_for(DEAD, &id, &Value::Null).unwrap();
     assert_eq!(server.get("/dead-letters").unwrap().json()["items"], json!([]));
@@ -47,8 +47,8 @@ fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, 
 }
 
 #[test]
-fn a_dead_letter_that_is_retried_at_bull_board_is_worked_again() {
-    a_dead_letter_is_worked_again(|_, node, _, id| {
+fn a_dead_letter_retried_in_bull_board_is_redriven() {
+    a_dead_letter_is_redriven(|_, node, _, id| {
         let params = json!({"queueName": DEAD, "jobId": id, "queueStatus": "failed"});
         let route = "/api/queues/:queueName/:jobId/retry";
         node.ask("board", json!({"method": "put", "route": route, "params": params})).unwrap();
@@ -56,16 +56,17 @@ fn a_dead_letter_that_is_retried_at_bull_board_is_worked_again() {
 }
 
 #[test]
-fn a_dead_letter_that_is_redriven_from_the_command_line_is_worked_again() {
-    a_dead_letter_is_worked_again(|place, _, variables, id| {
+fn a_dead_letter_redriven_from_the_command_line_is_processed() {
+    a_dead_letter_is_redriven(|place, _, variables, id| {
         let (is_success, said) = place.printed(&["dead-letters", "redrive", id], variables);
         assert!(is_success, "{said}");
     });
 }
 
-/// Taken in by us and finished by Node: nobody works it a second time, and the store says what became of it.
+/// Accepted by this product and finished by Node: the lead is not processed twice, and the store holds the
+/// outcome.
 #[test]
-fn what_nodes_workers_finish_or_give_up_is_not_sent_again() {
+fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
     for (behaviour, state, status) in
         [("work", "completed", "worked_elsewhere"), ("giveUp", "failed", "permanently_failed")]
     {
@@ -77,7 +78,7 @@ fn what_nodes_workers_finish_or_give_up_is_not_sent_again() {
         let mut node = Node::start(&url, "bull").unwrap();
         node.ask("work", json!({"behaviour": behaviour})).unwrap();
         let lead = post(&front, "ann@stripe.com");
-        eventually("the lead is noted", || front.get(&format!("/leads/{lead}")).unwrap().status == 200);
+        eventually("the lead is in the store", || front.get(&format!("/leads/{lead}")).unwrap().status == 200);
         let id = delivery(&front, &lead);
         node.wait_for(QUEUE, &id, &json!(state)).unwrap();
         for expected in [true, false] {
@@ -94,7 +95,7 @@ fn what_nodes_workers_finish_or_give_up_is_not_sent_again() {
 }
 
 #[test]
-fn a_job_of_nodes_that_nobody_can_read_ends_among_the_dead_letters_with_the_reason() {
+fn an_unreadable_job_from_node_is_dead_lettered_with_a_reason() {
     let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();

@@ -1,4 +1,5 @@
-//! Credentials for AWS that are in no variable: the binary finds them, and refreshes them before they expire.
+//! AWS credentials from the default chain instead of variables: the binary finds them and refreshes them
+//! before they expire.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::support::Place;
 
 const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
-/// An endpoint for the credentials of a container, and an empty queue. Served as long as this lives.
+/// A container credentials endpoint and an empty queue, served until dropped.
 struct Aws {
     fake: Fake,
     url: String,
@@ -25,7 +26,8 @@ struct Aws {
 }
 
 impl Aws {
-    /// Each answer has a key of its own that expires in a second: the SDK refreshes what has less than five left.
+    /// Each answer has a new key that expires in one second; the SDK refreshes credentials with less than
+    /// five seconds left.
     fn start() -> Self {
         let given = Arc::new(AtomicU32::new(0));
         let credentials = async move |headers: HeaderMap| {
@@ -56,7 +58,7 @@ impl Aws {
     }
 }
 
-/// As far as a worker asks it.
+/// The SQS calls that a worker makes.
 async fn queue(headers: HeaderMap) -> Json<Value> {
     Json(match headers["x-amz-target"].to_str().unwrap() {
         "AmazonSQS.GetQueueAttributes" => json!({ "Attributes": { "ApproximateNumberOfMessages": "0" } }),
@@ -92,7 +94,7 @@ fn credentials_of_a_container_are_refreshed() {
 }
 
 #[test]
-fn a_profile_gives_region_and_credentials() {
+fn a_profile_provides_region_and_credentials() {
     let (place, aws) = (Place::sqlite(), Aws::start());
     let config = place.folder.path().join("config");
     let profile =
@@ -116,7 +118,7 @@ fn a_profile_gives_region_and_credentials() {
 }
 
 #[test]
-fn without_region_or_credentials_the_start_says_what_is_missing() {
+fn a_missing_region_or_credential_is_named_at_startup() {
     let place = Place::sqlite();
     let queue =
         [("QUEUE", "sqs"), ("QUEUE_URL", "http://127.0.0.1:9/q"), ("DLQ_URL", "http://127.0.0.1:9/d")];
@@ -134,9 +136,9 @@ fn without_region_or_credentials_the_start_says_what_is_missing() {
     assert!(said.contains("AWS_SECRET_ACCESS_KEY: must be set"), "{said}");
 }
 
-/// Outside EC2 nothing may be at the address of the metadata, or something that never answers.
+/// Outside EC2 the metadata address may be unused, or a host there may never answer.
 #[test]
-fn sources_that_never_answer_do_not_hold_up_the_start() {
+fn unresponsive_credential_sources_do_not_delay_startup() {
     let place = Place::sqlite();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The HTTP interface against its own description, by a client that others wrote.
+//! The HTTP interface against its OpenAPI description, tested with Schemathesis.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,11 +8,11 @@ use serde_json::json;
 
 use crate::support::Place;
 
-/// Generated requests for each operation and phase. Seeded, so a run asks what the run before it asked.
+/// Generated requests per operation and phase. The seed is fixed, so every run sends the same requests.
 const EXAMPLES: &str = "25";
 
 #[test]
-fn every_answer_is_as_the_api_description_says() {
+fn every_answer_matches_the_api_description() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let schemathesis = root.join(".tools/python/tests/clients/api/bin/schemathesis");
     assert!(schemathesis.exists(), "the packages of tests/clients/api are not installed: run `make test`");
@@ -39,5 +39,5 @@ fn every_answer_is_as_the_api_description_says() {
     assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
     let tested = report.lines().find_map(|line| line.trim().strip_prefix("Tested: ")?.parse::<u32>().ok());
     assert!(tested.is_some_and(|operations| operations >= 25), "{report}");
-    assert!(server.get("/readyz").unwrap().json().is_object(), "the server is still there");
+    assert!(server.get("/readyz").unwrap().json().is_object(), "the server is still running");
 }

@@ -1,4 +1,5 @@
-//! A database that vanishes without a word under the running server: connections stay open, and nothing arrives on them.
+//! A database that becomes unreachable without closing its connections: they stay open, and no data arrives
+//! on them.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use crate::support::Place;
 
 /// Posts a lead until it is acknowledged, and waits until it is written.
-fn is_worked(server: &Server, email: &str) {
+fn assert_processed(server: &Server, email: &str) {
     let lead = json!({ "email": email, "campaign_id": "c1", "name": "Alex Smith" });
     let mut id = String::new();
     eventually("the lead is acknowledged", || {
@@ -26,7 +27,7 @@ fn is_worked(server: &Server, email: &str) {
 }
 
 #[test]
-fn swallowed_connections_hold_up_neither_work_nor_the_end() {
+fn half_open_connections_delay_neither_work_nor_shutdown() {
     let place = Place::postgres();
     let url = place.database.url();
     let (before, rest) = url.split_once('@').unwrap();
@@ -35,7 +36,7 @@ fn swallowed_connections_hold_up_neither_work_nor_the_end() {
     let url = format!("{before}@{}/{name}", proxy.address());
     let variables = [("DATABASE_URL", url.as_str()), ("DATABASE_TIMEOUT_SECONDS", "5")];
     let mut server = place.serve(&[], &variables);
-    is_worked(&server, "ann@stripe.com");
+    assert_processed(&server, "ann@stripe.com");
 
     proxy.kill_connections();
     eventually("it is ready again", || server.get("/readyz").is_ok_and(|answer| answer.status == 200));
@@ -44,7 +45,7 @@ fn swallowed_connections_hold_up_neither_work_nor_the_end() {
         assert!(!metrics.contains("NaN"), "{metrics}");
         metrics.contains("revenueflow_leads{") && metrics.contains("revenueflow_dead_letters ")
     });
-    is_worked(&server, "bob@stripe.com");
+    assert_processed(&server, "bob@stripe.com");
 
     proxy.kill_connections();
     server.ask_to_stop().unwrap();

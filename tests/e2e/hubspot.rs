@@ -1,4 +1,4 @@
-//! A lead on its way to `HubSpot`, as a user sees it: the binary before a fake of `HubSpot`.
+//! Leads written to `HubSpot`: the binary against the fake, from a user's point of view.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::{BINARY, Place, settled};
 
-/// An account, served as long as this lives.
+/// An account, served until dropped.
 struct Crm {
     hubspot: HubSpot,
     fake: Fake,
@@ -19,7 +19,7 @@ struct Crm {
 }
 
 impl Crm {
-    /// One that `revenueflow crm setup` has prepared.
+    /// An account prepared by `revenueflow crm setup`.
     fn prepared(place: &Place) -> Self {
         let crm = Self::bare();
         let (is_success, said) = printed(place, &crm, &["crm", "setup", "--yes"]);
@@ -55,7 +55,7 @@ fn post(server: &Server, email: &str) -> String {
     answer.json()["lead_id"].as_str().unwrap().to_owned()
 }
 
-/// What the binary prints, and whether it calls that a success.
+/// Whether a command succeeds, and its standard output.
 fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(BINARY)
         .args(arguments)
@@ -69,7 +69,7 @@ fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn a_lead_becomes_one_contact_of_its_company_with_a_task_and_a_note_however_often_it_comes() {
+fn a_lead_posted_twice_becomes_one_contact_with_task_and_note() {
     let place = Place::sqlite();
     let crm = Crm::prepared(&place);
     let server = place.serve(&[], &crm.variables());
@@ -94,7 +94,7 @@ fn a_lead_becomes_one_contact_of_its_company_with_a_task_and_a_note_however_ofte
 }
 
 #[test]
-fn lost_replies_and_limits_leave_one_of_each() {
+fn lost_replies_and_rate_limits_create_no_duplicates() {
     let place = Place::sqlite();
     let crm = Crm::prepared(&place);
     for (skip, way) in [
@@ -114,7 +114,7 @@ fn lost_replies_and_limits_leave_one_of_each() {
 }
 
 #[test]
-fn leads_wait_for_an_account_that_is_not_prepared_and_go_on_when_it_is() {
+fn leads_wait_until_the_account_is_prepared() {
     let place = Place::sqlite();
     let crm = Crm::bare();
     let server = place.serve(&[], &crm.variables());
@@ -127,20 +127,21 @@ fn leads_wait_for_an_account_that_is_not_prepared_and_go_on_when_it_is() {
     let (_, dry) = printed(&place, &crm, &["crm", "setup"]);
     assert!(dry.contains("revenueflow_id"), "{dry}");
     let lead = server.get(&format!("/leads/{id}")).unwrap().json();
-    assert_ne!(lead["status"], "permanently_failed", "it waits, and loses no attempt");
+    assert_ne!(lead["status"], "permanently_failed", "the lead waits and spends no attempt");
     assert_eq!(crm.counts(), [0; 4]);
 
     assert!(printed(&place, &crm, &["crm", "setup", "--yes"]).0);
     assert!(printed(&place, &crm, &["doctor"]).0);
-    eventually("the lead is looked at again", || {
+    eventually("the lead is processed again", || {
         server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
     });
     assert_eq!(crm.counts(), [1, 1, 1, 1]);
 }
 
-/// As after a change of HubSpot's API. One lead at a time, so that the refused row is always the same lead's.
+/// Simulates an API change at HubSpot. Leads are processed one at a time, so that the same lead's row is
+/// always refused.
 #[test]
-fn a_row_refused_for_an_unknown_reason_is_its_own_leads_failure() {
+fn a_row_refused_for_an_unknown_reason_fails_only_its_lead() {
     let place = Place::sqlite();
     let crm = Crm::prepared(&place);
     let row = Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 };
@@ -154,12 +155,12 @@ fn a_row_refused_for_an_unknown_reason_is_its_own_leads_failure() {
         let of_kind = |event: &&serde_json::Value| event["kind"] == kind;
         trail.as_array().unwrap().iter().filter(of_kind).cloned().collect::<Vec<_>>()
     };
-    eventually("an attempt of it is counted", || !events("retrying").is_empty());
+    eventually("its attempt is counted", || !events("retrying").is_empty());
     let others = ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email));
     for other in &others {
-        assert_eq!(settled(&server, other)["status"], "synced", "others are not held");
+        assert_eq!(settled(&server, other)["status"], "synced", "other leads are written");
     }
-    assert!(events("dead_lettered").is_empty(), "they did not wait for its end");
+    assert!(events("dead_lettered").is_empty(), "before the refused lead is dead-lettered");
     assert_eq!(settled(&server, &refused)["status"], "permanently_failed");
 
     let attempts: Vec<_> =

@@ -1,4 +1,4 @@
-//! No log line, at any level, holds what identifies a person or opens a door.
+//! No log line, at any level, holds personal data or a secret.
 
 use serde_json::json;
 
@@ -16,15 +16,15 @@ fn no_log_line_with_sqs_holds_personal_data_or_a_secret() {
     logs_hold_nothing_personal(&queues.variables());
 }
 
-fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
+fn logs_hold_nothing_personal(queue_variables: &[(&str, &str)]) {
     let place = Place::sqlite();
     let mut variables = vec![
         ("WEBHOOK_SECRETS", "hush-hush-hush-hush"),
         ("ADMIN_TOKEN", "whisper-whisper-whisper"),
-        // Every level, of other people's crates as well.
+        // Every level, also of dependencies.
         ("RUST_LOG", "trace"),
     ];
-    variables.extend(of_the_queue);
+    variables.extend(queue_variables);
     let server = place.serve(&[], &variables);
     let post = |body: String, token: &str| {
         let request = |client: &reqwest::blocking::Client| {
@@ -38,7 +38,7 @@ fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
         "favourite": "zebulon.quux@stripe.com"
     });
     let id = post(lead.to_string(), "hush-hush-hush-hush").json()["lead_id"].as_str().unwrap().to_owned();
-    // What is refused is looked at just as closely.
+    // Refused posts must not leak either.
     post(r#"{"email": "zebulon.quux@@stripe.com", "campaign_id": "c"}"#.to_owned(), "hush-hush-hush-hush");
     post(r#"{"email": ""zebulon.quux@stripe.com"", "name": "Zebulon"}"#.to_owned(), "hush-hush-hush-hush");
     post(lead.to_string(), "hush-hush-hush-wrong");
@@ -66,7 +66,7 @@ fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
 }
 
 #[test]
-fn erased_bytes_are_in_no_file_while_the_server_runs_and_after() {
+fn erased_data_is_in_no_file_during_and_after_the_run() {
     let place = Place::sqlite();
     let server = place.serve(&[], &[]);
     let lead = json!({
@@ -93,7 +93,7 @@ fn erased_bytes_are_in_no_file_while_the_server_runs_and_after() {
 }
 
 #[test]
-fn without_secrets_nothing_is_answered_through_a_proxy() {
+fn without_secrets_proxied_requests_are_refused() {
     let place = Place::sqlite();
     let server = place.serve(&[], &[]);
     for (name, value) in

@@ -1,10 +1,10 @@
-//! What a load balancer is told while something that the process needs is away.
+//! Readiness as a load balancer sees it while a dependency of the process is unavailable.
 
 use e2e::{HalfOpen, eventually};
 
 use crate::support::Place;
 
-/// The address of a PostgreSQL server as the process sees it, with the proxy in between.
+/// The URL of a PostgreSQL server through the proxy.
 fn through(proxy: &HalfOpen, url: &str) -> String {
     let (before, rest) = url.split_once('@').unwrap();
     let (_, name) = rest.split_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! The queue in Redis, as a team that moves over from BullMQ meets it.
+//! The queue in Redis, for a team that migrates from BullMQ.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::salesforce::{Crm, post};
 use crate::support::{Place, settled};
 
 #[test]
-fn a_lead_that_comes_while_redis_is_away_is_acknowledged_and_worked_on_later() {
+fn a_lead_posted_during_a_redis_outage_is_processed_later() {
     let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
     let mut redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
@@ -23,21 +23,21 @@ fn a_lead_that_comes_while_redis_is_away_is_acknowledged_and_worked_on_later() {
     assert_eq!(settled(&server, &post("one@stripe.com"))["status"], "synced");
     redis.kill();
     let spooled = post("two@stripe.com");
-    assert_eq!(server.get("/readyz").unwrap().status, 503, "the queue is away, and it says so");
+    assert_eq!(server.get("/readyz").unwrap().status, 503, "the queue is unavailable");
     redis.run().unwrap();
     assert_eq!(settled(&server, &spooled)["status"], "synced");
     assert_eq!(server.get("/readyz").unwrap().status, 200);
 }
 
 #[test]
-fn a_redis_that_lost_everything_is_filled_again_from_the_database() {
+fn an_empty_redis_is_refilled_from_the_database() {
     let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let front = place.serve(&["serve", "--api-only"], &[("REDIS_URL", url.as_str())]);
     let answer = front.post_lead(&json!({"email": "ann@stripe.com", "campaign_id": "c"})).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
-    eventually("the lead is noted", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
+    eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
     drop((front, redis));
 
     let empty = tempfile::tempdir().unwrap();
@@ -45,14 +45,14 @@ fn a_redis_that_lost_everything_is_filled_again_from_the_database() {
     let url = redis.url();
     let (is_success, said) = place.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
     assert!(is_success && said.contains("1 lead in no queue sent again"), "{said}");
-    assert!(said.contains("not found here"), "it says what it cannot know: {said}");
+    assert!(said.contains("not found here"), "the output names its limits: {said}");
     let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
 
-/// Both have a spool of their own, and neither comes back.
+/// Each process has its own spool, and neither is started again.
 #[test]
-fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
+fn reconcile_sends_the_spools_of_two_dead_processes() {
     let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
     let mut redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
@@ -66,7 +66,7 @@ fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
     let [one, two, alive] = servers;
     one.kill().unwrap();
     two.kill().unwrap();
-    // The third still has its spool, and no Redis to send it to.
+    // The third process still owns its spool, and Redis is unavailable.
     let (is_success, said) = place.printed(&["reconcile"], &variables);
     assert!(!is_success, "{said}");
     std::fs::write(place.folder.path().join("spool/0.unreadable.jsonl"), "nonsense\n").unwrap();
@@ -85,7 +85,7 @@ fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
 }
 
 #[test]
-fn a_server_that_is_told_to_stop_finishes_what_it_has() {
+fn a_stopping_server_finishes_the_lead_in_progress() {
     let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
@@ -95,7 +95,7 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has() {
     let front = place.serve(&["serve", "--api-only"], &variables);
     let worker = place.serve(&["serve", "--worker-only"], &variables);
     let id = post(&front, "ann@stripe.com");
-    eventually("it is being written", || {
+    eventually("the lead is being written", || {
         crm.fake.exchanges().iter().any(|exchange| exchange.path.contains("/composite"))
             || front.get(&format!("/leads/{id}")).unwrap().json()["status"] == "processing"
     });
@@ -122,12 +122,12 @@ fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
         let logs = server.logs();
         logs.iter().filter(|line| line.contains(lead.as_str()) && line.contains("\"not done\"")).count()
     };
-    eventually_within(Duration::from_mins(5), "every lead has met the outage", || {
+    eventually_within(Duration::from_mins(5), "every lead has failed in the outage", || {
         leads.iter().all(|lead| failed(lead) > 0)
     });
     proxy.mend();
     for lead in &leads {
-        eventually_within(Duration::from_mins(3), "it is written after the outage", || {
+        eventually_within(Duration::from_mins(3), "the lead is written after the outage", || {
             server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
         });
         let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json()["items"].clone();

@@ -1,4 +1,4 @@
-"""AWS's own client against the fake at the URL given, with the access key given. Fails where it finds anything odd."""
+"""AWS's own client against the fake at the given URL, with the given access key. Fails on any deviation from AWS."""
 
 import json
 import sys
@@ -37,7 +37,7 @@ def refused(code, status, call):
         found = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
         assert found == (code, status), error
         return
-    raise AssertionError(f"was to be refused with {code}")
+    raise AssertionError(f"expected a refusal with {code}")
 
 
 def structured(schema):

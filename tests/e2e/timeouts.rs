@@ -1,4 +1,4 @@
-//! How long the server waits: for who sends slowly, and for itself when it is told to stop.
+//! Timeouts of the server: for slow senders, and for its own shutdown.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use e2e::{Server, eventually, eventually_within};
 
 use crate::support::Place;
 
-/// Longer than any test waits.
+/// In seconds; longer than any test waits.
 const NEVER: &str = "600";
 
 /// Begins to post a lead, and stops in the middle of its body.
@@ -16,7 +16,7 @@ fn half_sent(server: &Server) -> TcpStream {
     let mut stream = server.connect().unwrap();
     let head = "POST /leads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n";
     write!(stream, "{head}{{\"email\": ").unwrap();
-    // An answer on a later connection shows that the server has had time to see this one.
+    // An answer on a later connection shows that the server has accepted this one.
     assert_eq!(server.get("/healthz").unwrap().status, 200);
     stream
 }
@@ -28,7 +28,7 @@ fn read_all(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn a_body_that_stops_coming_is_answered_408_and_nothing_is_queued() {
+fn an_incomplete_body_is_answered_408_and_not_queued() {
     let place = Place::sqlite();
     let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
     let answer = read_all(half_sent(&server));
@@ -62,7 +62,7 @@ fn a_connection_that_sends_no_request_is_closed() {
 }
 
 #[test]
-fn a_body_that_stops_coming_does_not_keep_the_process_from_stopping() {
+fn an_incomplete_body_does_not_prevent_shutdown() {
     let place = Place::sqlite();
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", "1")];
     let mut server = place.serve(&[], &limits);
@@ -73,7 +73,7 @@ fn a_body_that_stops_coming_does_not_keep_the_process_from_stopping() {
         ended = server.ended().unwrap();
         ended.is_some()
     });
-    assert_eq!(ended, Some(true), "what is dropped was never acknowledged");
+    assert_eq!(ended, Some(true), "the dropped request was never acknowledged");
     drop(open);
 }
 
@@ -84,7 +84,7 @@ fn a_second_signal_ends_the_process_at_once() {
     let mut server = place.serve(&[], &limits);
     let open = half_sent(&server);
     server.ask_to_stop().unwrap();
-    eventually("it says that it stops", || server.logs().iter().any(|line| line.contains("stopping:")));
+    eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping:")));
     assert_eq!(server.ended().unwrap(), None, "it waits for the body");
     server.ask_to_stop().unwrap();
     let mut ended = None;
