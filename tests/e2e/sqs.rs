@@ -1,4 +1,4 @@
-//! The queue in SQS: how an operator's machine works beside the functions, and in place of them.
+//! The queue in SQS: the binary beside the Lambda functions, and in place of them.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) struct Queues {
     emulator: Emulator,
     leads: String,
     dead_letters: String,
-    /// What any client of AWS takes from its environment.
+    /// The AWS variables of the test's environment.
     aws: Vec<(String, String)>,
 }
 
@@ -26,8 +26,8 @@ impl Queues {
         Self::with(emulator, leads)
     }
 
-    /// A queue of the leads that takes messages of so many bytes at most.
-    fn taking(bytes: u32) -> Self {
+    /// With a lead queue that accepts messages of at most this many bytes.
+    fn with_max_size(bytes: u32) -> Self {
         let emulator = Emulator::shared().unwrap();
         let leads = emulator.create_queue_taking(bytes).unwrap();
         Self::with(emulator, leads)
@@ -64,7 +64,7 @@ fn run(place: &Place, queues: &Queues, arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn a_lead_goes_through_sqs_and_an_operator_reconciles_what_it_lost() {
+fn a_lead_is_processed_through_sqs_and_a_lost_one_reconciled() {
     let (place, queues) = (Place::sqlite(), Queues::new());
     let server = place.serve(&[], &queues.variables());
     assert_eq!(server.get("/readyz").unwrap().status, 200);
@@ -75,11 +75,11 @@ fn a_lead_goes_through_sqs_and_an_operator_reconciles_what_it_lost() {
     eventually("nothing is left in the queue", || queues.depth(&queues.leads) == 0);
     drop(server);
 
-    // Taken in by a process without workers, and then lost by its queue.
+    // Accepted by a process without workers, then lost by the queue.
     let front = place.serve(&["serve", "--api-only"], &queues.variables());
     let answer = front.post_lead(&json!({ "email": "bob@stripe.com", "campaign_id": "c" })).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
-    eventually("the lead is noted", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
+    eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
     drop(front);
     let purge = json!({ "QueueUrl": queues.leads });
     queues.emulator.call("sqs", "AmazonSQS.PurgeQueue", &purge).unwrap();
@@ -91,7 +91,7 @@ fn a_lead_goes_through_sqs_and_an_operator_reconciles_what_it_lost() {
 }
 
 #[test]
-fn a_lead_that_is_given_up_is_on_the_dead_letter_queue_and_a_redrive_sends_it_again() {
+fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
     let (place, queues, crm) = (Place::sqlite(), Queues::new(), Crm::start());
     let mut variables = queues.variables();
     variables.extend(crm.variables());
@@ -101,11 +101,11 @@ fn a_lead_that_is_given_up_is_on_the_dead_letter_queue_and_a_redrive_sends_it_ag
     let server = place.serve(&[], &variables);
     let id = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &id)["status"], "permanently_failed");
-    eventually("it is on the dead letter queue", || queues.depth(&queues.dead_letters) == 1);
+    eventually("the lead is on the dead letter queue", || queues.depth(&queues.dead_letters) == 1);
 
     let redriven = run(&place, &queues, &["dead-letters", "redrive", &id]);
     assert!(redriven.status.success(), "{}", String::from_utf8_lossy(&redriven.stderr));
-    eventually("it is synced", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
+    eventually("the lead is synced", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
     assert_eq!(crm.records("Lead").len(), 1);
 }
 
@@ -122,13 +122,13 @@ fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
         trail["items"].as_array().cloned().unwrap_or_default()
     };
     let count = |lead: &String, kind: &str| events(lead).iter().filter(|event| event["kind"] == kind).count();
-    eventually_within(Duration::from_mins(5), "the CRM is found to be away", || {
+    eventually_within(Duration::from_mins(5), "consumption is paused for the CRM", || {
         !server.get("/pauses").unwrap().json()["items"].as_array().unwrap().is_empty()
     });
-    eventually("somebody has met the outage", || leads.iter().any(|lead| count(lead, "deferred") > 0));
+    eventually("a lead is deferred", || leads.iter().any(|lead| count(lead, "deferred") > 0));
     crm.fake.clear_faults();
     for lead in &leads {
-        eventually_within(Duration::from_mins(5), "it is written after the outage", || {
+        eventually_within(Duration::from_mins(5), "the lead is written after the outage", || {
             server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
         });
         assert!(count(lead, "retrying") <= 1, "no attempt beyond the first: {:?}", events(lead));
@@ -139,8 +139,8 @@ fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
 }
 
 #[test]
-fn a_lead_too_large_for_its_queue_is_parked_and_others_go_on() {
-    let (place, queues) = (Place::sqlite(), Queues::taking(65_536));
+fn a_lead_too_large_for_its_queue_is_dead_lettered_alone() {
+    let (place, queues) = (Place::sqlite(), Queues::with_max_size(65_536));
     let server = place.serve(&[], &queues.variables());
     // A field is cut at 8,192 characters.
     let attributes: serde_json::Map<_, _> =

@@ -175,7 +175,7 @@ impl Control {
 
     fn fault(&self, method: &str, path: &str, body: &[u8]) -> Option<Misbehaviour> {
         let mut faults = lock(&self.faults);
-        faults.iter_mut().find_map(|fault| fault.meets(method, path, body))
+        faults.iter_mut().find_map(|fault| fault.apply(method, path, body))
     }
 
     fn write_down(&self, exchange: Exchange) {

@@ -16,7 +16,7 @@ use super::properties::STAGES;
 use super::refusal::{CORRELATION_ID, Refusal};
 use crate::serve::FailingRow;
 
-/// The dated versions that are answered; the undated ones are v3, and v4 for associations.
+/// The supported dated versions; the undated ones are v3, and v4 for associations.
 const DATED: &[&str] = &["2025-09", "2026-03", "2026-09"];
 
 /// A request to the account.
@@ -25,7 +25,7 @@ pub(super) struct Asked {
     pub(super) body: Value,
 }
 
-/// What is answered.
+/// The answer to a request.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Value,
@@ -36,7 +36,7 @@ impl Asked {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A list: with commas, or the parameter several times.
+    /// A list: separated by commas, or as a repeated parameter.
     pub(super) fn query_list(&self, name: &str) -> Vec<String> {
         let texts = self.query.iter().filter(|(key, _)| key == name);
         let items = texts.flat_map(|(_, text)| text.split(',').map(str::trim));
@@ -187,7 +187,7 @@ impl Account {
         }
     }
 
-    /// Associations of many records.
+    /// The associations of many records.
     fn dispatch_associations(
         &mut self,
         method: &Method,
@@ -245,7 +245,7 @@ impl Account {
         }
     }
 
-    /// The two records of an association to make. Both have to be there.
+    /// The two records of an association to create. Both must exist.
     fn pair(&self, from: Kind, to: Kind, input: &Value) -> Result<(u64, u64), Refusal> {
         let (id, to_id) = (id_of(&input["from"]), id_of(&input["to"]));
         let there = |kind, id: Option<u64>| id.filter(|id| self.objects.get(kind, *id).is_some());
@@ -308,21 +308,21 @@ impl Account {
         }
     }
 
-    /// What can only be read: owners, pipelines, the account.
+    /// Read-only data: owners, pipelines, the account.
     fn look_up(&self, family: &str, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
         let epoch = jiff::Timestamp::UNIX_EPOCH.to_string();
-        let asks_for_archived = asked.query_value("archived") == Some("true");
+        let is_archived = asked.query_value("archived") == Some("true");
         let owner = |id: &str| {
             let (name, number) = (format!("owner{id}"), id.parse::<u64>().unwrap_or_default());
             let email = if id == HubSpot::OWNER { "owner".to_owned() } else { name };
             json!({
                 "id": id, "email": format!("{email}@example.com"), "firstName": "Olive", "lastName": "Owner",
-                "userId": 9_000 + number, "type": "PERSON", "archived": asks_for_archived, "createdAt": epoch,
+                "userId": 9_000 + number, "type": "PERSON", "archived": is_archived, "createdAt": epoch,
                 "updatedAt": epoch, "teams": [],
             })
         };
         let settings = &self.settings;
-        let owners = if asks_for_archived { &settings.archived_owners } else { &settings.owners };
+        let owners = if is_archived { &settings.archived_owners } else { &settings.owners };
         match (family, rest) {
             ("owners", []) => {
                 let email = asked.query_value("email");
@@ -360,7 +360,7 @@ impl Account {
     }
 }
 
-/// A path without its version: `crm/v3/objects/contacts` and `crm/objects/2026-03/contacts` are the same.
+/// A path without its version: `crm/v3/objects/contacts` and `crm/objects/2026-03/contacts` are equal.
 struct Path<'a> {
     family: &'a str,
     version: &'a str,
@@ -378,7 +378,7 @@ impl<'a> Path<'a> {
             _ => return None,
         };
         let known = match family {
-            // Only associations have a v4, and their paths below an object as well.
+            // Only associations have a v4, and the association paths below an object.
             "objects" => matches!(version, "v3" | "v4"),
             "associations" => version == "v4",
             "oauth" => matches!(version, "v1" | "v3"),
@@ -402,7 +402,7 @@ fn id_of(input: &Value) -> Option<u64> {
     input["id"].as_str().and_then(|id| id.parse().ok())
 }
 
-/// A record without associations is an error of its row.
+/// The row error for a record without associations.
 fn no_associations(id: u64, to: Kind) -> Value {
     json!({
         "status": "error", "category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",

@@ -8,11 +8,11 @@ use super::dispatch::{Answer, Asked};
 use super::objects::{Kind, Record};
 use super::refusal::Refusal;
 
-/// The most rows of a page.
+/// The maximum number of rows on a page.
 const MAX_ROWS: usize = 200;
 
 impl Account {
-    /// Searches what the index knows, which is what there was some seconds ago.
+    /// Searches the index, which lags some seconds behind the records.
     pub(super) fn search(&self, kind: Kind, asked: &Asked) -> Result<Answer, Refusal> {
         let body = &asked.body;
         let groups = body["filterGroups"].as_array().cloned().unwrap_or_default();
