@@ -78,7 +78,9 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
         let mut node = Node::start(&url, "bull").unwrap();
         node.ask("work", json!({"behaviour": behaviour})).unwrap();
         let lead = post(&front, "ann@stripe.com");
-        eventually("the lead is in the store", || front.get(&format!("/leads/{lead}")).unwrap().status == 200);
+        eventually("the lead is in the store", || {
+            front.get(&format!("/leads/{lead}")).unwrap().status == 200
+        });
         let id = delivery(&front, &lead);
         node.wait_for(QUEUE, &id, &json!(state)).unwrap();
         for expected in [true, false] {

@@ -235,7 +235,11 @@ fn assert_each_once(kind: &str, found: &[(String, String)], must: &Records, may:
     let missing: Vec<_> = must.keys().filter(|id| !once.contains_key(*id)).collect();
     assert!(missing.is_empty(), "missing: {kind} {missing:?}");
     for (id, person) in &once {
-        assert_eq!(Some(person), must.get(id).or_else(|| may.get(id)), "{kind} {id} belongs to its own person");
+        assert_eq!(
+            Some(person),
+            must.get(id).or_else(|| may.get(id)),
+            "{kind} {id} belongs to its own person"
+        );
     }
 }
 

@@ -13,7 +13,6 @@ mod enrichment;
 mod first_lead;
 mod half_open;
 mod hubspot;
-mod timeouts;
 mod privacy;
 mod readiness;
 mod redis;
@@ -21,5 +20,6 @@ mod returns;
 mod salesforce;
 mod sqs;
 mod support;
+mod timeouts;
 #[cfg(feature = "otlp")]
 mod traces;

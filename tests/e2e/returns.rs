@@ -40,7 +40,9 @@ fn a_failed_lead_posted_again_is_written(place: &Place, variables: &[(&str, &str
 
     let again = server.post_lead(&body).unwrap();
     assert_eq!((again.status, again.json()["status"].as_str()), (202, Some("accepted")));
-    eventually("the lead is written", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
+    eventually("the lead is written", || {
+        server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
+    });
     assert_eq!(crm.records("Lead").len(), 1);
     assert_eq!(server.get("/dead-letters").unwrap().json()["items"], json!([]));
     let trail = server.get(&format!("/leads/{id}/audit")).unwrap().json()["items"].clone();

@@ -105,7 +105,9 @@ fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
 
     let redriven = run(&place, &queues, &["dead-letters", "redrive", &id]);
     assert!(redriven.status.success(), "{}", String::from_utf8_lossy(&redriven.stderr));
-    eventually("the lead is synced", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
+    eventually("the lead is synced", || {
+        server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
+    });
     assert_eq!(crm.records("Lead").len(), 1);
 }
 

@@ -91,7 +91,10 @@ impl Function {
     /// When the function reports a failure, exits, or does not answer within two minutes.
     pub fn invoke(&self, event: &Value) -> anyhow::Result<Value> {
         let (reply, answer) = oneshot::channel();
-        self.calls.send(Call { event: event.to_string(), reply }).ok().context("the Runtime API has stopped")?;
+        self.calls
+            .send(Call { event: event.to_string(), reply })
+            .ok()
+            .context("the Runtime API has stopped")?;
         match self.runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, answer).await }) {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(error))) => bail!("the function failed: {error}"),

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::dispatch::{Answer, Asked};
+use super::dispatch::{Answer, ApiRequest};
 use super::objects::Kind;
 use super::refusal::Refusal;
 use super::write::Accepted;
@@ -22,13 +22,13 @@ struct Rows {
 
 /// Calls for many records.
 impl Account {
-    pub(super) fn batch(&mut self, kind: Kind, call: &str, asked: &Asked) -> Result<Answer, Refusal> {
-        let inputs = asked.body["inputs"].as_array().cloned().unwrap_or_default();
+    pub(super) fn batch(&mut self, kind: Kind, call: &str, request: &ApiRequest) -> Result<Answer, Refusal> {
+        let inputs = request.body["inputs"].as_array().cloned().unwrap_or_default();
         if inputs.is_empty() || inputs.len() > MAX_ROWS {
             return Err(Refusal::validation(format!("a batch has 1 to {MAX_ROWS} inputs")));
         }
         match call {
-            "read" => self.batch_read(kind, &inputs, asked),
+            "read" => self.batch_read(kind, &inputs, request),
             "create" => self.batch_create(kind, &inputs),
             "update" => self.batch_update(kind, &inputs),
             "upsert" => self.batch_upsert(kind, &inputs),
@@ -42,12 +42,12 @@ impl Account {
         }
     }
 
-    fn batch_read(&self, kind: Kind, inputs: &[Value], asked: &Asked) -> Result<Answer, Refusal> {
-        let property = asked.body["idProperty"].as_str();
+    fn batch_read(&self, kind: Kind, inputs: &[Value], request: &ApiRequest) -> Result<Answer, Refusal> {
+        let property = request.body["idProperty"].as_str();
         if let Some(property) = property {
             self.refuse_non_unique(kind, property)?;
         }
-        let properties: Vec<String> = asked.body["properties"]
+        let properties: Vec<String> = request.body["properties"]
             .as_array()
             .into_iter()
             .flatten()
@@ -55,7 +55,7 @@ impl Account {
             .map(str::to_owned)
             .collect();
         let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
-        if asked.query_value("archived") == Some("true") {
+        if request.query_value("archived") == Some("true") {
             return Ok(self.batch_read_archived(kind, inputs, property, &properties));
         }
         for input in inputs {
@@ -225,7 +225,7 @@ impl Rows {
     }
 
     /// 207 if rows were refused. A batch of one row is answered with that row's refusal instead, unless the
-    /// refusal is an injected row fault.
+    /// refusal is limited to the row.
     fn answer(self, ok: u16, in_parts: bool) -> Answer {
         if let (false, Some(refusal)) = (in_parts, self.first) {
             return Answer { status: refusal.status, body: refusal.body };

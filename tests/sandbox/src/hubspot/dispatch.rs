@@ -20,7 +20,7 @@ use crate::serve::FailingRow;
 const DATED: &[&str] = &["2025-09", "2026-03", "2026-09"];
 
 /// A request to the account.
-pub(super) struct Asked {
+pub(super) struct ApiRequest {
     query: Vec<(String, String)>,
     pub(super) body: Value,
 }
@@ -31,7 +31,7 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
-impl Asked {
+impl ApiRequest {
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -102,22 +102,29 @@ impl Account {
         let answer = match json {
             Ok(body) => {
                 let query = uri.query().unwrap_or_default();
-                let asked =
-                    Asked { query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(), body };
-                self.dispatch(method, &path, &asked).unwrap_or_else(Answer::from)
+                let request = ApiRequest {
+                    query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+                    body,
+                };
+                self.dispatch(method, &path, &request).unwrap_or_else(Answer::from)
             }
             Err(_) => Refusal::validation("Invalid input JSON").into(),
         };
         respond(answer, &limits)
     }
 
-    fn dispatch(&mut self, method: &Method, path: &Path<'_>, asked: &Asked) -> Result<Answer, Refusal> {
+    fn dispatch(
+        &mut self,
+        method: &Method,
+        path: &Path<'_>,
+        request: &ApiRequest,
+    ) -> Result<Answer, Refusal> {
         match path.family {
-            "objects" => self.dispatch_objects(method, path, asked),
-            "associations" => self.dispatch_associations(method, &path.rest, asked),
-            "properties" => self.dispatch_properties(method, &path.rest, asked),
+            "objects" => self.dispatch_objects(method, path, request),
+            "associations" => self.dispatch_associations(method, &path.rest, request),
+            "properties" => self.dispatch_properties(method, &path.rest, request),
             "owners" | "pipelines" | "account-info" if *method == Method::GET => {
-                self.look_up(path.family, &path.rest, asked)
+                self.look_up(path.family, &path.rest, request)
             }
             other => Err(Refusal::no_such_path(other)),
         }
@@ -127,21 +134,21 @@ impl Account {
         &mut self,
         method: &Method,
         path: &Path<'_>,
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let [object, rest @ ..] = path.rest.as_slice() else {
             return Err(Refusal::no_such_path("objects"));
         };
         let kind = Kind::in_path(object, path.version).ok_or_else(|| Refusal::no_such_path(object))?;
         match (method.as_str(), rest) {
-            ("POST", []) => self.create_one(kind, asked),
-            ("GET", []) => Ok(self.list(kind, asked)),
-            ("POST", ["search"]) => self.search(kind, asked),
-            ("POST", ["batch", call]) => self.batch(kind, call, asked),
-            ("GET", [id]) => self.read_one(kind, id, asked),
-            ("PATCH", [id]) => self.update_one(kind, id, asked),
+            ("POST", []) => self.create_one(kind, request),
+            ("GET", []) => Ok(self.list(kind, request)),
+            ("POST", ["search"]) => self.search(kind, request),
+            ("POST", ["batch", call]) => self.batch(kind, call, request),
+            ("GET", [id]) => self.read_one(kind, id, request),
+            ("PATCH", [id]) => self.update_one(kind, id, request),
             ("DELETE", [id]) => Ok(self.archive_one(kind, id)),
-            (_, [id, "associations", rest @ ..]) => self.associations_of(method, kind, id, rest, asked),
+            (_, [id, "associations", rest @ ..]) => self.associations_of(method, kind, id, rest, request),
             _ => Err(Refusal::no_such_path(object)),
         }
     }
@@ -153,7 +160,7 @@ impl Account {
         kind: Kind,
         id: &str,
         rest: &[&str],
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let id = self.located(kind, None, id)?;
         match (method.as_str(), rest) {
@@ -170,7 +177,7 @@ impl Account {
             ("PUT", [to, to_id]) => {
                 let to = self::kind(to)?;
                 let to_id = self.located(to, None, to_id)?;
-                for spec in asked.body.as_array().into_iter().flatten() {
+                for spec in request.body.as_array().into_iter().flatten() {
                     self.make_labelled(kind, id, to, to_id, spec)?;
                 }
                 Ok(Answer::created(json!({
@@ -192,11 +199,11 @@ impl Account {
         &mut self,
         method: &Method,
         rest: &[&str],
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let [from, to, rest @ ..] = rest else { return Err(Refusal::no_such_path("associations")) };
         let (from, to) = (kind(from)?, kind(to)?);
-        let inputs = asked.body["inputs"].as_array().cloned().unwrap_or_default();
+        let inputs = request.body["inputs"].as_array().cloned().unwrap_or_default();
         match (method.as_str(), rest) {
             ("GET", ["labels"]) => {
                 let labels = types(from, to).into_iter().map(|(type_id, _, label)| {
@@ -285,7 +292,7 @@ impl Account {
         &mut self,
         method: &Method,
         rest: &[&str],
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let [object, rest @ ..] = rest else { return Err(Refusal::no_such_path("properties")) };
         let kind = kind(object)?;
@@ -295,7 +302,7 @@ impl Account {
                     self.properties.of(kind).map(super::properties::Property::shown).collect();
                 Ok(Answer::ok(json!({ "results": all })))
             }
-            ("POST", []) => self.properties.create(kind, &asked.body).map(Answer::created),
+            ("POST", []) => self.properties.create(kind, &request.body).map(Answer::created),
             ("GET", [name]) => {
                 let property = self.properties.get(kind, name).ok_or_else(Refusal::not_found)?;
                 Ok(Answer::ok(property.shown()))
@@ -309,9 +316,9 @@ impl Account {
     }
 
     /// Read-only data: owners, pipelines, the account.
-    fn look_up(&self, family: &str, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
+    fn look_up(&self, family: &str, rest: &[&str], request: &ApiRequest) -> Result<Answer, Refusal> {
         let epoch = jiff::Timestamp::UNIX_EPOCH.to_string();
-        let is_archived = asked.query_value("archived") == Some("true");
+        let is_archived = request.query_value("archived") == Some("true");
         let owner = |id: &str| {
             let (name, number) = (format!("owner{id}"), id.parse::<u64>().unwrap_or_default());
             let email = if id == HubSpot::OWNER { "owner".to_owned() } else { name };
@@ -325,7 +332,7 @@ impl Account {
         let owners = if is_archived { &settings.archived_owners } else { &settings.owners };
         match (family, rest) {
             ("owners", []) => {
-                let email = asked.query_value("email");
+                let email = request.query_value("email");
                 let of_email = |owner: &Value| email.is_none_or(|email| owner["email"] == email);
                 let found: Vec<Value> = owners.iter().map(|id| owner(id)).filter(of_email).collect();
                 Ok(Answer::ok(json!({ "results": found })))

@@ -232,8 +232,7 @@ impl Properties {
             let written = if kind == Kind::Contact { "lastmodifieddate" } else { "hs_lastmodifieddate" };
             let created =
                 if matches!(kind, Kind::Note | Kind::Task) { "hs_createdate" } else { "createdate" };
-            let times =
-                [written, created].map(|name| Property::of(name, "datetime", "date").read_only());
+            let times = [written, created].map(|name| Property::of(name, "datetime", "date").read_only());
             let merged = Property::text("hs_merged_object_ids").read_only();
             all.add(kind, [owner, id, merged].into_iter().chain(times).chain(standard_of(kind)));
         }
