@@ -4,25 +4,25 @@ use e2e::Server;
 use serde_json::{Value, json};
 use store::AnalysisRecord;
 
-use crate::support::{Place, Sandbox, explained_lead};
+use crate::support::{Fixture, Sandbox, explained_lead};
 
 const GEMINI: &str = "gemini-3.8-flash";
 const CLAUDE: &str = "global.anthropic.claude-haiku-5-5";
 
-fn start(place: &Place, variables: &[(&str, &str)]) -> (Sandbox, Server) {
-    let sandbox = Sandbox::start(place.folder.path(), "gemini,bedrock", "# AI_PROVIDER=bedrock");
-    let server = sandbox.serve(place, variables);
+fn start(fixture: &Fixture, variables: &[(&str, &str)]) -> (Sandbox, Server) {
+    let sandbox = Sandbox::start(fixture.folder.path(), "gemini,bedrock", "# AI_PROVIDER=bedrock");
+    let server = sandbox.serve(fixture, variables);
     (sandbox, server)
 }
 
 /// Posts a lead that qualifies for a call: a matching company and a demo request.
-fn judged(place: &Place, server: &Server, email: &str) -> (Value, AnalysisRecord) {
+fn judged(fixture: &Fixture, server: &Server, email: &str) -> (Value, AnalysisRecord) {
     let body = json!({
         "email": email, "campaign_id": "launch_2024", "title": "CTO",
         "marketo": {"activity": "demo_request", "engagement_score": 85},
     });
     let (id, explanation) = explained_lead(server, &body);
-    let stored = place.judgement(&id);
+    let stored = fixture.judgement(&id);
     (explanation, stored)
 }
 
@@ -55,9 +55,9 @@ fn assert_judged_by(provider: &str, model: &str, explanation: &Value, stored: &A
 
 #[test]
 fn leads_are_judged_by_gemini() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini")]);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini")]);
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
     let requests = sandbox.requests(&server, "GEMINI");
     assert_eq!(requests.len(), 1, "once for a lead");
@@ -67,9 +67,9 @@ fn leads_are_judged_by_gemini() {
 
 #[test]
 fn leads_are_judged_by_bedrock() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)]);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)]);
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
     assert_eq!(sandbox.requests(&server, "BEDROCK").len(), 1);
     assert!(sandbox.requests(&server, "GEMINI").is_empty());
@@ -77,22 +77,22 @@ fn leads_are_judged_by_bedrock() {
 
 #[test]
 fn the_second_ai_answers_while_the_first_is_down_or_unreadable() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let variables =
         [("AI_PROVIDER", "gemini"), ("AI_FALLBACK_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)];
-    let (sandbox, server) = start(&place, &variables);
+    let (sandbox, server) = start(&fixture, &variables);
     let busy = json!({"path": ":generateContent", "times": 1, "do": {"status": 503, "body": {}}});
     sandbox.misbehaves(&server, "GEMINI", &busy);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
 
     let url = format!("{}/_says", sandbox.url("GEMINI"));
     let says = json!({"says": {"text": "I would call them."}});
     assert_eq!(server.request(|client| client.post(url).json(&says)).unwrap().status, 204);
-    let (explanation, stored) = judged(&place, &server, "bob@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "bob@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
 
-    let (explanation, stored) = judged(&place, &server, "cyd@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "cyd@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
 }
 
@@ -105,15 +105,15 @@ fn judgements_requested(sandbox: &Sandbox, server: &Server) -> Vec<Value> {
 
 #[test]
 fn invented_evidence_is_rejected_and_not_written() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
     let url = format!("{}/_says", sandbox.url("GEMINI"));
     // Twice: a rejected answer is requested once more.
     for _ in 0..2 {
         let says = json!({"says": "invention"});
         assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
     }
-    let (explanation, _) = judged(&place, &server, "ann@stripe.com");
+    let (explanation, _) = judged(&fixture, &server, "ann@stripe.com");
     let requests = judgements_requested(&sandbox, &server);
     assert_eq!(requests.len(), 2);
     let again = requests[1].to_string();
@@ -130,12 +130,12 @@ fn invented_evidence_is_rejected_and_not_written() {
 
 #[test]
 fn a_lead_is_not_held_after_the_ai_corrects_itself() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini")]);
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini")]);
     let url = format!("{}/_says", sandbox.url("GEMINI"));
     let says = json!({"says": "invention"});
     assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
     assert_eq!(judgements_requested(&sandbox, &server).len(), 2);
 }

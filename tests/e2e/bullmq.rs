@@ -5,7 +5,7 @@ use sandbox::salesforce::RowFault;
 use serde_json::{Value, json};
 
 use crate::salesforce::{Crm, post};
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 const QUEUE: &str = "lead-processing";
 const DEAD: &str = "lead-processing-dlq";
@@ -20,8 +20,8 @@ fn status_of(server: &Server, lead: &str) -> Value {
 }
 
 /// Salesforce refuses a lead once, and the lead is dead-lettered. `redrive` then puts it back into the queue.
-fn a_dead_letter_is_redriven(redrive: impl FnOnce(&Place, &mut Node, &[(&str, &str)], &str)) {
-    let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
+fn a_dead_letter_is_redriven(redrive: impl FnOnce(&Fixture, &mut Node, &[(&str, &str)], &str)) {
+    let (fixture, data, crm) = (Fixture::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let mut variables =
@@ -30,13 +30,13 @@ fn a_dead_letter_is_redriven(redrive: impl FnOnce(&Place, &mut Node, &[(&str, &s
     crm.salesforce.org(|org| {
         org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let lead = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &lead)["status"], "permanently_failed");
     let mut node = Node::start(&url, "other").unwrap();
     let id = delivery(&server, &lead);
     node.wait_for(DEAD, &id, &json!("failed")).unwrap();
-    redrive(&place, &mut node, &variables, &id);
+    redrive(&fixture, &mut node, &variables, &id);
     eventually("the lead is written", || status_of(&server, &lead) == "synced");
     assert_eq!(crm.records("Lead").len(), 1);
     node.wait_for(DEAD, &id, &Value::Null).unwrap();
@@ -57,8 +57,8 @@ fn a_dead_letter_retried_in_bull_board_is_redriven() {
 
 #[test]
 fn a_dead_letter_redriven_from_the_command_line_is_processed() {
-    a_dead_letter_is_redriven(|place, _, variables, id| {
-        let (is_success, said) = place.printed(&["dead-letters", "redrive", id], variables);
+    a_dead_letter_is_redriven(|fixture, _, variables, id| {
+        let (is_success, said) = fixture.printed(&["dead-letters", "redrive", id], variables);
         assert!(is_success, "{said}");
     });
 }
@@ -70,11 +70,11 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
     for (behaviour, state, status) in
         [("work", "completed", "worked_elsewhere"), ("giveUp", "failed", "permanently_failed")]
     {
-        let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+        let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
         let redis = Redis::start(data.path()).unwrap();
         let url = redis.url();
         let variables = [("REDIS_URL", url.as_str())];
-        let front = place.serve(&["serve", "--api-only"], &variables);
+        let front = fixture.serve(&["serve", "--api-only"], &variables);
         let mut node = Node::start(&url, "bull").unwrap();
         node.ask("work", json!({"behaviour": behaviour})).unwrap();
         let lead = post(&front, "ann@stripe.com");
@@ -84,7 +84,7 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
         let id = delivery(&front, &lead);
         node.wait_for(QUEUE, &id, &json!(state)).unwrap();
         for expected in [true, false] {
-            let (is_success, said) = place.printed(&["reconcile"], &variables);
+            let (is_success, said) = fixture.printed(&["reconcile"], &variables);
             assert!(is_success && said.contains("database: 0 leads in no queue sent again"), "{said}");
             assert_eq!(said.contains("1 lead finished or given up"), expected, "{said}");
         }
@@ -98,10 +98,10 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
 
 #[test]
 fn an_unreadable_job_from_node_is_dead_lettered_with_a_reason() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
-    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     let mut node = Node::start(&url, "bull").unwrap();
     let added = node.ask("add", json!({"jobs": [{"data": {"mail": "ann@stripe.com"}}]})).unwrap();
     let job = node.wait_for(DEAD, added[0].as_str().unwrap(), &json!("failed")).unwrap();

@@ -13,7 +13,7 @@ use rand::RngExt as _;
 use serde_json::json;
 use store::{ActionRecord, LeadRecord, Store};
 
-use crate::support::{BINARY, Place};
+use crate::support::{BINARY, Fixture};
 
 /// One process with every role.
 const ALONE: &[&[&str]] = &[&["serve"]];
@@ -28,7 +28,7 @@ fn leads() -> usize {
     std::env::var("CRASH_LEADS").map_or(400, |leads| leads.parse().expect("CRASH_LEADS is a number"))
 }
 
-fn nothing_is_lost_or_duplicated(place: &Place, roles: &[&[&str]], mut redis: Option<Redis>) {
+fn nothing_is_lost_or_duplicated(fixture: &Fixture, roles: &[&[&str]], mut redis: Option<Redis>) {
     // The port must survive restarts. The limits are lifted because the campaign exceeds the guard's limit
     // per minute.
     let port = lasting_port().to_string();
@@ -43,10 +43,10 @@ fn nothing_is_lost_or_duplicated(place: &Place, roles: &[&[&str]], mut redis: Op
     let start = |role: usize| {
         // The first process accepts the leads.
         let port = ("PORT", if role == 0 { port.as_str() } else { "0" });
-        place.serve(roles[role], &[&variables[..], &[port]].concat())
+        fixture.serve(roles[role], &[&variables[..], &[port]].concat())
     };
     let mut servers: Vec<Server> = (0..roles.len()).map(start).collect();
-    let ids = place.folder.path().join("ids");
+    let ids = fixture.folder.path().join("ids");
     let mut campaign = Command::new(BINARY)
         .args(["simulate", &leads().to_string(), "--rate", "100", "--retry-for", "60"])
         .args(["--url", &format!("http://127.0.0.1:{port}"), "--ids"])
@@ -78,12 +78,12 @@ fn nothing_is_lost_or_duplicated(place: &Place, roles: &[&[&str]], mut redis: Op
     let mut counts = Vec::new();
     let settled = [(LeadStatus::Synced, i64::try_from(posted.len()).unwrap())];
     eventually_within(patience, "every lead is settled", || {
-        counts = place.ask(async |database| store(database).count_leads().await.unwrap());
+        counts = fixture.ask(async |database| store(database).count_leads().await.unwrap());
         counts.iter().filter(|(_, leads)| *leads > 0).copied().eq(settled)
     });
     drop(servers);
     eprintln!("{} leads, {kills} kills", posted.len());
-    place.ask(async |database| FinalState::read(database, &posted).await.check());
+    fixture.ask(async |database| FinalState::read(database, &posted).await.check());
 }
 
 /// The leads in the database, and the records in the CRM, at the end.
@@ -173,18 +173,18 @@ impl FinalState {
 
 #[test]
 fn a_repeatedly_killed_process_loses_nothing_on_sqlite() {
-    nothing_is_lost_or_duplicated(&Place::sqlite(), ALONE, None);
+    nothing_is_lost_or_duplicated(&Fixture::sqlite(), ALONE, None);
 }
 
 #[test]
 fn repeatedly_killed_processes_lose_nothing_on_postgresql() {
-    nothing_is_lost_or_duplicated(&Place::postgres(), SHARED, None);
+    nothing_is_lost_or_duplicated(&Fixture::postgres(), SHARED, None);
 }
 
 #[test]
 fn repeatedly_killed_processes_and_redis_lose_nothing() {
-    let place = Place::postgres();
+    let fixture = Fixture::postgres();
     let data = tempfile::tempdir().unwrap();
     let redis = Redis::start(data.path()).unwrap();
-    nothing_is_lost_or_duplicated(&place, SHARED, Some(redis));
+    nothing_is_lost_or_duplicated(&fixture, SHARED, Some(redis));
 }

@@ -14,7 +14,7 @@ use sandbox::Fake;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
@@ -68,7 +68,7 @@ async fn queue(headers: HeaderMap) -> Json<Value> {
 
 #[test]
 fn credentials_of_a_container_are_refreshed() {
-    let (place, aws) = (Place::sqlite(), Aws::start());
+    let (fixture, aws) = (Fixture::sqlite(), Aws::start());
     let (queue, credentials) = (format!("{}/0/leads.fifo", aws.url), format!("{}/credentials", aws.url));
     let variables = [
         ("QUEUE", "sqs"),
@@ -80,7 +80,7 @@ fn credentials_of_a_container_are_refreshed() {
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-the-task"),
         NO_METADATA,
     ];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     assert_eq!(server.get("/readyz").unwrap().status, 200);
     eventually("calls are signed with refreshed keys", || {
         let keys = aws.signed_with();
@@ -95,8 +95,8 @@ fn credentials_of_a_container_are_refreshed() {
 
 #[test]
 fn a_profile_provides_region_and_credentials() {
-    let (place, aws) = (Place::sqlite(), Aws::start());
-    let config = place.folder.path().join("config");
+    let (fixture, aws) = (Fixture::sqlite(), Aws::start());
+    let config = fixture.folder.path().join("config");
     let profile =
         "[profile leads]\nregion = eu-west-1\naws_access_key_id = PROFILE\naws_secret_access_key = hush\n";
     std::fs::write(&config, profile).unwrap();
@@ -110,7 +110,7 @@ fn a_profile_provides_region_and_credentials() {
         ("AWS_PROFILE", "leads"),
         NO_METADATA,
     ];
-    let (_, said) = place.printed(&["doctor"], &variables);
+    let (_, said) = fixture.printed(&["doctor"], &variables);
     assert!(said.contains("credentials found, region eu-west-1"), "{said}");
     let calls = aws.fake.exchanges();
     let authorization = calls[0].headers["authorization"].to_str().unwrap();
@@ -119,12 +119,12 @@ fn a_profile_provides_region_and_credentials() {
 
 #[test]
 fn a_missing_region_or_credential_is_named_at_startup() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let queue =
         [("QUEUE", "sqs"), ("QUEUE_URL", "http://127.0.0.1:9/q"), ("DLQ_URL", "http://127.0.0.1:9/d")];
     let start = |more: &[(&str, &str)]| {
         let variables = [&queue[..], &[NO_METADATA], more].concat();
-        let (is_success, said) = place.printed(&["serve", "--port", "0"], &variables);
+        let (is_success, said) = fixture.printed(&["serve", "--port", "0"], &variables);
         assert!(!is_success, "{said}");
         said
     };
@@ -139,7 +139,7 @@ fn a_missing_region_or_credential_is_named_at_startup() {
 /// Outside EC2 the metadata address may be unused, or a host there may never answer.
 #[test]
 fn unresponsive_credential_sources_do_not_delay_startup() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let start = |source: (&str, &str)| {
@@ -150,7 +150,7 @@ fn unresponsive_credential_sources_do_not_delay_startup() {
             ("AWS_REGION", "eu-central-1"),
             source,
         ];
-        let (is_success, said) = place.printed(&["doctor"], &variables);
+        let (is_success, said) = fixture.printed(&["doctor"], &variables);
         assert!(!is_success && said.contains("AWS_ACCESS_KEY_ID: no credentials"), "{said}");
     };
     start(("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url));

@@ -18,7 +18,7 @@ use store::{ActionRecord, Store};
 use tokio::runtime::Runtime;
 
 use crate::support::all_leads;
-use crate::support::{BINARY, Place};
+use crate::support::{BINARY, Fixture};
 
 const KILLS: u32 = 20;
 const CAMPAIGN: &str = "launch_2024";
@@ -151,7 +151,12 @@ fn faults(path: &str, kinds: &[Misbehaviour]) -> Fault {
 }
 
 /// Runs the campaign with its kills until every lead is written.
-fn campaign(place: &Place, stats: &FaultStats, requests_for_a_lead: usize, crm: &[(&str, &str)]) -> Server {
+fn campaign(
+    fixture: &Fixture,
+    stats: &FaultStats,
+    requests_for_a_lead: usize,
+    crm: &[(&str, &str)],
+) -> Server {
     let people = how_many();
     let port = lasting_port().to_string();
     let mut variables = vec![
@@ -164,7 +169,7 @@ fn campaign(place: &Place, stats: &FaultStats, requests_for_a_lead: usize, crm: 
     ];
     variables.extend(crm);
     let url = format!("http://127.0.0.1:{port}");
-    let mut server = place.serve(&[], &variables);
+    let mut server = fixture.serve(&[], &variables);
     let poster = std::thread::spawn(move || post_all(&url, people));
     // Between two kills: a random number of requests, and at most five seconds when no requests are made.
     let usual = people * requests_for_a_lead / KILLS as usize;
@@ -177,7 +182,7 @@ fn campaign(place: &Place, stats: &FaultStats, requests_for_a_lead: usize, crm: 
             std::thread::sleep(Duration::from_millis(5));
         }
         server.kill().unwrap();
-        server = place.serve(&[], &variables);
+        server = fixture.serve(&[], &variables);
     }
     poster.join().unwrap();
     let patience = Duration::from_mins(3) + Duration::from_millis(600) * u32::try_from(people).unwrap();
@@ -190,9 +195,9 @@ fn campaign(place: &Place, stats: &FaultStats, requests_for_a_lead: usize, crm: 
             redriven += dead_lettered;
             let output = Command::new(BINARY)
                 .args(["dead-letters", "redrive", "--all"])
-                .current_dir(place.folder.path())
+                .current_dir(fixture.folder.path())
                 .env_clear()
-                .env("DATABASE_URL", place.database.url())
+                .env("DATABASE_URL", fixture.database.url())
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -205,9 +210,9 @@ fn campaign(place: &Place, stats: &FaultStats, requests_for_a_lead: usize, crm: 
 
 /// The actions in the ledger by lead. Fails if the newest content of a lead has an unfinished action; an
 /// action of a delivery superseded while it was written may be unfinished.
-fn ledger(place: &Place, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>> {
+fn ledger(fixture: &Fixture, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>> {
     Runtime::new().unwrap().block_on(async {
-        let store = Store::new(place.database.connect().await, Arc::new(SystemClock));
+        let store = Store::new(fixture.database.connect().await, Arc::new(SystemClock));
         let mut ledger = HashMap::new();
         for person in people {
             let actions = store.actions(&person.id, 1_000).await.unwrap();
@@ -283,7 +288,7 @@ fn assert_plans_are_whole(
 
 #[test]
 fn salesforce_holds_every_record_once_despite_faults_and_kills() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let runtime = Runtime::new().unwrap();
     let org = Salesforce::new();
     org.org(|org| org.daily_calls = 1_000_000);
@@ -310,11 +315,11 @@ fn salesforce_holds_every_record_once_despite_faults_and_kills() {
         ("SALESFORCE_CLIENT_ID", Salesforce::KEY),
         ("SALESFORCE_CLIENT_SECRET", Salesforce::SECRET),
     ];
-    let server = campaign(&place, &stats, 5, &variables);
+    let server = campaign(&fixture, &stats, 5, &variables);
     stats.assert_fault_rate(kinds.len());
 
     let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
-    let (leads, ledger) = (all_leads(&server), ledger(&place, &people));
+    let (leads, ledger) = (all_leads(&server), ledger(&fixture, &people));
     assert_plans_are_whole(&people, &leads, &ledger);
     let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let records = org.org(|org| org.records("Lead"));
@@ -348,7 +353,7 @@ fn salesforce_holds_every_record_once_despite_faults_and_kills() {
 
 #[test]
 fn hubspot_holds_every_record_once_despite_faults_and_kills() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let runtime = Runtime::new().unwrap();
     let account = HubSpot::prepared();
     account.set(|settings| (settings.burst, settings.daily) = (1_000_000, 10_000_000));
@@ -374,11 +379,11 @@ fn hubspot_holds_every_record_once_despite_faults_and_kills() {
         ("HUBSPOT_CLIENT_SECRET", settings.client_secret.as_str()),
         ("HUBSPOT_REFRESH_TOKEN", settings.refresh_token.as_str()),
     ];
-    let server = campaign(&place, &stats, 20, &variables);
+    let server = campaign(&fixture, &stats, 20, &variables);
     stats.assert_fault_rate(kinds.len());
 
     let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
-    let (leads, ledger) = (all_leads(&server), ledger(&place, &people));
+    let (leads, ledger) = (all_leads(&server), ledger(&fixture, &people));
     assert_plans_are_whole(&people, &leads, &ledger);
     let contacts = account.records(Kind::Contact);
     let key = |record: &sandbox::hubspot::Record, name: &str| record.get(name).unwrap_or_default().to_owned();

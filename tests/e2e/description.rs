@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::eventually;
 use serde_json::json;
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 /// Generated requests per operation and phase. The seed is fixed, so every run sends the same requests.
 const EXAMPLES: &str = "25";
@@ -16,8 +16,8 @@ fn every_answer_matches_the_api_description() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let schemathesis = root.join(".tools/python/tests/clients/api/bin/schemathesis");
     assert!(schemathesis.exists(), "the packages of tests/clients/api are not installed: run `make test`");
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     for campaign in ["a", "b", "c"] {
         let lead = json!({"email": "lead@stripe.com", "name": "Alex Smith", "campaign_id": campaign});
         assert_eq!(server.post_lead(&lead).unwrap().status, 202);
@@ -32,7 +32,7 @@ fn every_answer_matches_the_api_description() {
         .arg(root.join("tests/clients/api/schemathesis.toml"))
         .args(["run", &server.url("/openapi.json"), "--max-examples", EXAMPLES, "--continue-on-failure"])
         .env("NO_PROXY", "127.0.0.1")
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .output()
         .unwrap();
     let report = String::from_utf8_lossy(&output.stdout);

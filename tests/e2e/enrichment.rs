@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use e2e::Server;
 use serde_json::{Value, json};
 
-use crate::support::{Place, Sandbox, explained};
+use crate::support::{Fixture, Sandbox, explained};
 
 /// The number of enrichment requests that a provider's fake received.
 fn requested(sandbox: &Sandbox, server: &Server, provider: &str) -> usize {
@@ -13,10 +13,10 @@ fn requested(sandbox: &Sandbox, server: &Server, provider: &str) -> usize {
     requests.iter().filter(|exchange| exchange["path"].as_str().unwrap().contains("enrich")).count()
 }
 
-fn start(place: &Place) -> (Sandbox, Server) {
+fn start(fixture: &Fixture) -> (Sandbox, Server) {
     let sandbox =
-        Sandbox::start(place.folder.path(), "zoominfo,apollo", "# ENRICHMENT_PROVIDERS=zoominfo,apollo");
-    let server = sandbox.serve(place, &[("ENRICHMENT_PROVIDERS", "zoominfo,apollo")]);
+        Sandbox::start(fixture.folder.path(), "zoominfo,apollo", "# ENRICHMENT_PROVIDERS=zoominfo,apollo");
+    let server = sandbox.serve(fixture, &[("ENRICHMENT_PROVIDERS", "zoominfo,apollo")]);
     (sandbox, server)
 }
 
@@ -33,8 +33,8 @@ fn said_by(explanation: &Value) -> HashMap<String, String> {
 
 #[test]
 fn two_providers_are_combined_and_called_once_per_company() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place);
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture);
     let explanation = explained(&server, "ann@saas.example").1;
     let said = said_by(&explanation);
     for (field, provider) in [
@@ -54,8 +54,8 @@ fn two_providers_are_combined_and_called_once_per_company() {
 
 #[test]
 fn a_refusing_provider_loses_only_its_own_facts() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place);
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture);
     let fault =
         json!({"path": "/enrich", "do": {"status": 400, "body": {"errors": [{"code": "PFAPI0011"}]}}});
     sandbox.misbehaves(&server, "ZOOMINFO", &fault);

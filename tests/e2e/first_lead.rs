@@ -3,7 +3,7 @@
 use e2e::Server;
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
 fn the_first_lead_ends_in_the_crm_with_evidence(server: &Server) {
     let answer = server
@@ -51,20 +51,20 @@ fn the_first_lead_works_without_configuration() {
 
 #[test]
 fn the_first_lead_works_on_postgresql() {
-    let place = Place::postgres();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::postgres();
+    let server = fixture.serve(&[], &[]);
     the_first_lead_ends_in_the_crm_with_evidence(&server);
     assert!(server.stop().unwrap());
 }
 
 #[test]
 fn one_process_accepts_leads_and_another_processes_them() {
-    let place = Place::postgres();
-    let front = place.serve(&["serve", "--api-only"], &[]);
+    let fixture = Fixture::postgres();
+    let front = fixture.serve(&["serve", "--api-only"], &[]);
     let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
     assert_eq!(front.get(&format!("/leads/{id}")).unwrap().json()["status"], "queued");
-    let back = place.serve(&["serve", "--worker-only"], &[]);
+    let back = fixture.serve(&["serve", "--worker-only"], &[]);
     assert_eq!(settled(&front, &id)["status"], "synced");
     let refused = back.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
     assert_eq!(refused.status, 405, "a worker accepts no leads");
@@ -75,8 +75,8 @@ fn one_process_accepts_leads_and_another_processes_them() {
 
 #[test]
 fn a_revision_updates_the_same_record() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     let post = |title: &str| {
         let body = json!({"email": "cfo@stripe.com", "campaign_id": "launch_2024", "title": title,
             "marketo": {"engagement_score": 85, "activity": "pricing_page_visit"}});

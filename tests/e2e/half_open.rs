@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::{HalfOpen, Server, eventually, eventually_within};
 use serde_json::json;
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 /// Posts a lead until it is acknowledged, and waits until it is written.
 fn assert_processed(server: &Server, email: &str) {
@@ -28,14 +28,14 @@ fn assert_processed(server: &Server, email: &str) {
 
 #[test]
 fn half_open_connections_delay_neither_work_nor_shutdown() {
-    let place = Place::postgres();
-    let url = place.database.url();
+    let fixture = Fixture::postgres();
+    let url = fixture.database.url();
     let (before, rest) = url.split_once('@').unwrap();
     let (host, name) = rest.split_once('/').unwrap();
     let proxy = HalfOpen::before(host);
     let url = format!("{before}@{}/{name}", proxy.address());
     let variables = [("DATABASE_URL", url.as_str()), ("DATABASE_TIMEOUT_SECONDS", "5")];
-    let mut server = place.serve(&[], &variables);
+    let mut server = fixture.serve(&[], &variables);
     assert_processed(&server, "ann@stripe.com");
 
     proxy.kill_connections();

@@ -8,7 +8,7 @@ use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
 /// An account, served until dropped.
 struct Crm {
@@ -20,9 +20,9 @@ struct Crm {
 
 impl Crm {
     /// An account prepared by `revenueflow crm setup`.
-    fn prepared(place: &Place) -> Self {
+    fn prepared(fixture: &Fixture) -> Self {
         let crm = Self::bare();
-        let (is_success, said) = printed(place, &crm, &["crm", "setup", "--yes"]);
+        let (is_success, said) = printed(fixture, &crm, &["crm", "setup", "--yes"]);
         assert!(is_success && said.contains("revenueflow_domain_key"), "{said}");
         crm
     }
@@ -56,12 +56,12 @@ fn post(server: &Server, email: &str) -> String {
 }
 
 /// Whether a command succeeds, and its standard output.
-fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
+fn printed(fixture: &Fixture, crm: &Crm, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(BINARY)
         .args(arguments)
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .env_clear()
-        .env("DATABASE_URL", place.database.url())
+        .env("DATABASE_URL", fixture.database.url())
         .envs(crm.variables())
         .output()
         .unwrap();
@@ -70,9 +70,9 @@ fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn a_lead_posted_twice_becomes_one_contact_with_task_and_note() {
-    let place = Place::sqlite();
-    let crm = Crm::prepared(&place);
-    let server = place.serve(&[], &crm.variables());
+    let fixture = Fixture::sqlite();
+    let crm = Crm::prepared(&fixture);
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     let lead = settled(&server, &id);
     assert_eq!((&lead["status"], &lead["crm"]["provider"]), (&json!("synced"), &json!("hubspot")), "{lead}");
@@ -86,7 +86,7 @@ fn a_lead_posted_twice_becomes_one_contact_with_task_and_note() {
     assert!(crm.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&company.id));
     assert_eq!(crm.counts(), [1, 1, 1, 1]);
 
-    let (is_success, explained) = printed(&place, &crm, &["leads", "explain", &id]);
+    let (is_success, explained) = printed(&fixture, &crm, &["leads", "explain", &id]);
     assert!(is_success && explained.contains("created hubspot record"), "{explained}");
     for personal in ["lead@stripe.com", "O'Brien", HubSpot::TOKEN] {
         assert!(!server.logs().iter().any(|line| line.contains(personal)), "{personal} is in the logs");
@@ -95,8 +95,8 @@ fn a_lead_posted_twice_becomes_one_contact_with_task_and_note() {
 
 #[test]
 fn lost_replies_and_rate_limits_create_no_duplicates() {
-    let place = Place::sqlite();
-    let crm = Crm::prepared(&place);
+    let fixture = Fixture::sqlite();
+    let crm = Crm::prepared(&fixture);
     for (skip, way) in [
         (1, Misbehaviour::LoseReply),
         (4, Misbehaviour::answer(429, json!({"policyName": "SECONDLY"}))),
@@ -105,7 +105,7 @@ fn lost_replies_and_rate_limits_create_no_duplicates() {
     ] {
         crm.fake.add_fault(Fault::on("/batch/upsert", way).after(skip).times(1));
     }
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let ids = ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email));
     for id in &ids {
         assert_eq!(settled(&server, id)["status"], "synced");
@@ -115,23 +115,23 @@ fn lost_replies_and_rate_limits_create_no_duplicates() {
 
 #[test]
 fn leads_wait_until_the_account_is_prepared() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let crm = Crm::bare();
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     eventually("the lead waits for HubSpot", || {
         server.logs().iter().any(|line| line.contains("crm_setup_incomplete"))
     });
-    let (is_success, said) = printed(&place, &crm, &["doctor"]);
+    let (is_success, said) = printed(&fixture, &crm, &["doctor"]);
     assert!(!is_success && said.contains("revenueflow crm setup"), "{said}");
-    let (_, dry) = printed(&place, &crm, &["crm", "setup"]);
+    let (_, dry) = printed(&fixture, &crm, &["crm", "setup"]);
     assert!(dry.contains("revenueflow_id"), "{dry}");
     let lead = server.get(&format!("/leads/{id}")).unwrap().json();
     assert_ne!(lead["status"], "permanently_failed", "the lead waits and spends no attempt");
     assert_eq!(crm.counts(), [0; 4]);
 
-    assert!(printed(&place, &crm, &["crm", "setup", "--yes"]).0);
-    assert!(printed(&place, &crm, &["doctor"]).0);
+    assert!(printed(&fixture, &crm, &["crm", "setup", "--yes"]).0);
+    assert!(printed(&fixture, &crm, &["doctor"]).0);
     eventually("the lead is processed again", || {
         server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
     });
@@ -142,13 +142,13 @@ fn leads_wait_until_the_account_is_prepared() {
 /// always refused.
 #[test]
 fn a_row_refused_for_an_unknown_reason_fails_only_its_lead() {
-    let place = Place::sqlite();
-    let crm = Crm::prepared(&place);
+    let fixture = Fixture::sqlite();
+    let crm = Crm::prepared(&fixture);
     let row = Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 };
     crm.fake.add_fault(Fault::on("/contacts/batch/upsert", row).about("refused@stripe.com"));
     let mut variables = crm.variables().to_vec();
     variables.push(("WORKER_CONCURRENCY", "1"));
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let refused = post(&server, "refused@stripe.com");
     let events = |kind: &str| {
         let trail = server.get(&format!("/leads/{refused}/audit")).unwrap().json()["items"].clone();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::sqs::Queues;
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 #[test]
 fn no_log_line_holds_personal_data_or_a_secret() {
@@ -17,7 +17,7 @@ fn no_log_line_with_sqs_holds_personal_data_or_a_secret() {
 }
 
 fn logs_hold_nothing_personal(queue_variables: &[(&str, &str)]) {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let mut variables = vec![
         ("WEBHOOK_SECRETS", "hush-hush-hush-hush"),
         ("ADMIN_TOKEN", "whisper-whisper-whisper"),
@@ -25,7 +25,7 @@ fn logs_hold_nothing_personal(queue_variables: &[(&str, &str)]) {
         ("RUST_LOG", "trace"),
     ];
     variables.extend(queue_variables);
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let post = |body: String, token: &str| {
         let request = |client: &reqwest::blocking::Client| {
             client.post(server.url("/leads")).header("X-RevenueFlow-Token", token).body(body)
@@ -67,8 +67,8 @@ fn logs_hold_nothing_personal(queue_variables: &[(&str, &str)]) {
 
 #[test]
 fn erased_data_is_in_no_file_during_and_after_the_run() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     let lead = json!({
         "email": "zebulon.quux@stripe.com", "name": "Zebulon Quux", "phone": "+1 555 0142", "campaign_id": "launch_2024",
     });
@@ -78,14 +78,14 @@ fn erased_data_is_in_no_file_during_and_after_the_run() {
     let refused = server.request(|client| client.post(server.url("/leads")).body(broken)).unwrap();
     assert_eq!(refused.status, 400);
 
-    let file = database::sqlite_file(place.database.url()).unwrap().display().to_string();
+    let file = database::sqlite_file(fixture.database.url()).unwrap().display().to_string();
     let found = || {
         let bytes = ["", "-wal", "-shm"].map(|end| std::fs::read(format!("{file}{end}")).unwrap_or_default());
         let text = String::from_utf8_lossy(&bytes.concat()).to_lowercase();
         ["zebulon", "quux", "555 0142"].into_iter().filter(|needle| text.contains(needle)).collect::<Vec<_>>()
     };
     assert_eq!(found(), ["zebulon", "quux", "555 0142"], "before");
-    let (is_done, said) = place.printed(&["erase", "zebulon.quux@stripe.com", "--yes"], &[]);
+    let (is_done, said) = fixture.printed(&["erase", "zebulon.quux@stripe.com", "--yes"], &[]);
     assert!(is_done, "{said}");
     assert_eq!(found(), [""; 0], "while the server runs");
     drop(server);
@@ -94,8 +94,8 @@ fn erased_data_is_in_no_file_during_and_after_the_run() {
 
 #[test]
 fn without_secrets_proxied_requests_are_refused() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     for (name, value) in
         [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7"), ("Via", "1.1 proxy")]
     {

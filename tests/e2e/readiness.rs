@@ -2,7 +2,7 @@
 
 use e2e::{HalfOpen, eventually};
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 /// The URL of a PostgreSQL server through the proxy.
 fn through(proxy: &HalfOpen, url: &str) -> String {
@@ -13,12 +13,12 @@ fn through(proxy: &HalfOpen, url: &str) -> String {
 
 #[test]
 fn readyz_answers_while_the_database_is_half_open() {
-    let place = Place::postgres();
-    let url = place.database.url();
+    let fixture = Fixture::postgres();
+    let url = fixture.database.url();
     let host = url.split_once('@').unwrap().1.split_once('/').unwrap().0;
     let proxy = HalfOpen::before(host);
     let url = through(&proxy, url);
-    let server = place.serve(&[], &[("DATABASE_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str())]);
     assert_eq!(server.get("/readyz").unwrap().status, 200);
 
     proxy.swallow_all();

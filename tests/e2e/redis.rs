@@ -7,14 +7,14 @@ use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
 use crate::salesforce::{Crm, post};
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 #[test]
 fn a_lead_posted_during_a_redis_outage_is_processed_later() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let mut redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
-    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     let post = |email: &str| {
         let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
         assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
@@ -31,10 +31,10 @@ fn a_lead_posted_during_a_redis_outage_is_processed_later() {
 
 #[test]
 fn an_empty_redis_is_refilled_from_the_database() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
-    let front = place.serve(&["serve", "--api-only"], &[("REDIS_URL", url.as_str())]);
+    let front = fixture.serve(&["serve", "--api-only"], &[("REDIS_URL", url.as_str())]);
     let answer = front.post_lead(&json!({"email": "ann@stripe.com", "campaign_id": "c"})).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
     eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
@@ -43,22 +43,22 @@ fn an_empty_redis_is_refilled_from_the_database() {
     let empty = tempfile::tempdir().unwrap();
     let redis = Redis::start(empty.path()).unwrap();
     let url = redis.url();
-    let (is_success, said) = place.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
+    let (is_success, said) = fixture.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
     assert!(is_success && said.contains("1 lead in no queue sent again"), "{said}");
     assert!(said.contains("not found here"), "the output names its limits: {said}");
-    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
 
 /// Each process has its own spool, and neither is started again.
 #[test]
 fn reconcile_sends_the_spools_of_two_dead_processes() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let mut redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let variables = [("REDIS_URL", url.as_str())];
     redis.kill();
-    let servers = [(); 3].map(|()| place.serve(&["serve", "--api-only"], &variables));
+    let servers = [(); 3].map(|()| fixture.serve(&["serve", "--api-only"], &variables));
     for (server, email) in servers.iter().zip(["one@stripe.com", "two@stripe.com", "three@stripe.com"]) {
         let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
         assert_eq!(answer.status, 202);
@@ -67,17 +67,17 @@ fn reconcile_sends_the_spools_of_two_dead_processes() {
     one.kill().unwrap();
     two.kill().unwrap();
     // The third process still owns its spool, and Redis is unavailable.
-    let (is_success, said) = place.printed(&["reconcile"], &variables);
+    let (is_success, said) = fixture.printed(&["reconcile"], &variables);
     assert!(!is_success, "{said}");
-    std::fs::write(place.folder.path().join("spool/0.unreadable.jsonl"), "nonsense\n").unwrap();
+    std::fs::write(fixture.folder.path().join("spool/0.unreadable.jsonl"), "nonsense\n").unwrap();
     drop(alive);
     redis.run().unwrap();
-    let (is_success, said) = place.printed(&["reconcile"], &variables);
+    let (is_success, said) = fixture.printed(&["reconcile"], &variables);
     assert!(
         is_success && said.contains("spool: 3 leads sent") && said.contains("1 line that cannot be read"),
         "{said}"
     );
-    let (_, said) = place.printed(&["doctor"], &variables);
+    let (_, said) = fixture.printed(&["doctor"], &variables);
     assert!(
         said.lines().any(|line| line.contains("spool") && line.contains("1 line could not be read")),
         "{said}"
@@ -86,14 +86,14 @@ fn reconcile_sends_the_spools_of_two_dead_processes() {
 
 #[test]
 fn a_stopping_server_finishes_the_lead_in_progress() {
-    let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
+    let (fixture, data, crm) = (Fixture::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let mut variables = vec![("REDIS_URL", url.as_str())];
     variables.extend(crm.variables());
     crm.fake.add_fault(Fault::on("/composite", Misbehaviour::delay(Duration::from_secs(2))).times(1));
-    let front = place.serve(&["serve", "--api-only"], &variables);
-    let worker = place.serve(&["serve", "--worker-only"], &variables);
+    let front = fixture.serve(&["serve", "--api-only"], &variables);
+    let worker = fixture.serve(&["serve", "--worker-only"], &variables);
     let id = post(&front, "ann@stripe.com");
     eventually("the lead is being written", || {
         crm.fake.exchanges().iter().any(|exchange| exchange.path.contains("/composite"))
@@ -108,14 +108,14 @@ fn a_stopping_server_finishes_the_lead_in_progress() {
 
 #[test]
 fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
-    let (place, data) = (Place::postgres(), tempfile::tempdir().unwrap());
+    let (fixture, data) = (Fixture::postgres(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
-    let url = place.database.url();
+    let url = fixture.database.url();
     let (before, rest) = url.split_once('@').unwrap();
     let (host, name) = rest.split_once('/').unwrap();
     let proxy = Proxy::start(host).unwrap();
     let (url, redis_url) = (format!("{before}@{}/{name}", proxy.address()), redis.url());
-    let server = place.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis_url.as_str())]);
+    let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis_url.as_str())]);
     proxy.cut();
     let leads: Vec<_> = (0..5).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
     let failed = |lead: &String| {

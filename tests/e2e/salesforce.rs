@@ -8,7 +8,7 @@ use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
 /// An org, served until dropped.
 pub(crate) struct Crm {
@@ -49,12 +49,12 @@ pub(crate) fn post(server: &Server, email: &str) -> String {
 }
 
 /// Whether a command succeeds, and its standard output.
-fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
+fn printed(fixture: &Fixture, crm: &Crm, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(BINARY)
         .args(arguments)
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .env_clear()
-        .env("DATABASE_URL", place.database.url())
+        .env("DATABASE_URL", fixture.database.url())
         .envs(crm.variables())
         .output()
         .unwrap();
@@ -63,8 +63,8 @@ fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn a_lead_posted_twice_becomes_one_record_with_its_activities() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
-    let server = place.serve(&[], &crm.variables());
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     let lead = settled(&server, &id);
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_lead_posted_twice_becomes_one_record_with_its_activities() {
     let tasks = crm.records("Task");
     assert!(!tasks.is_empty() && tasks.iter().all(|task| task["WhoId"] == leads[0]["Id"]), "{tasks:?}");
 
-    let (is_success, explained) = printed(&place, &crm, &["leads", "explain", &id]);
+    let (is_success, explained) = printed(&fixture, &crm, &["leads", "explain", &id]);
     assert!(is_success && explained.contains("salesforce"), "{explained}");
     for personal in ["lead@stripe.com", "O'Brien"] {
         let logs = server.logs();
@@ -92,13 +92,13 @@ fn a_lead_posted_twice_becomes_one_record_with_its_activities() {
 
 #[test]
 fn lost_replies_locks_and_ended_sessions_create_no_duplicates() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
     crm.fake.add_fault(Fault::on("/composite", Misbehaviour::LoseReply).after(3).times(1));
     crm.salesforce.org(|org| {
         org.calls_per_session = Some(4);
         org.row_faults.push(RowFault::of("Lead", "UNABLE_TO_LOCK_ROW", 2));
     });
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let ids: Vec<String> =
         ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email)).into();
     for id in &ids {
@@ -115,22 +115,22 @@ fn lost_replies_locks_and_ended_sessions_create_no_duplicates() {
 
 #[test]
 fn leads_wait_for_valid_credentials_and_the_doctor_says_why() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
-    let doctor = |place: &Place| printed(place, &crm, &["doctor"]);
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
+    let doctor = |fixture: &Fixture| printed(fixture, &crm, &["doctor"]);
     crm.salesforce.org(|org| org.consumer_secret = Some("rotated".to_owned()));
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     eventually("the lead waits for Salesforce", || {
         server.logs().iter().any(|line| line.contains("crm_credentials_refused"))
     });
-    let (is_success, said) = doctor(&place);
+    let (is_success, said) = doctor(&fixture);
     assert!(!is_success && said.contains("SALESFORCE_CLIENT_SECRET"), "{said}");
     let lead = server.get(&format!("/leads/{id}")).unwrap().json();
     assert_ne!(lead["status"], "permanently_failed", "the lead waits and spends no attempt");
     assert!(crm.records("Lead").is_empty());
 
     crm.salesforce.org(|org| *org = Org::default());
-    let (is_success, said) = doctor(&place);
+    let (is_success, said) = doctor(&fixture);
     assert!(is_success && said.contains("salesforce"), "{said}");
     assert_eq!(settled(&server, &id)["status"], "synced");
     assert_eq!((crm.records("Lead").len(), crm.records("Task").len()), (1, 2));
@@ -165,7 +165,7 @@ fn how_many() -> usize {
 
 #[test]
 fn a_strict_org_gets_every_lead_and_omitted_fields_are_listed() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
     crm.salesforce.org(|org| {
         org.switch_address_picklists_on();
         org.put_user(INACTIVE_USER, false);
@@ -173,13 +173,13 @@ fn a_strict_org_gets_every_lead_and_omitted_fields_are_listed() {
         // The account of a company whose owner is inactive.
         org.insert("Account", json!({ "Name": "Stripe", "Website": "stripe.com", "OwnerId": INACTIVE_USER }));
     });
-    let routing = place.folder.path().join("routing.toml");
+    let routing = fixture.folder.path().join("routing.toml");
     std::fs::write(&routing, ROUTING).unwrap();
     let routing = routing.to_str().unwrap().to_owned();
     let mut variables = crm.variables().to_vec();
     variables.push(("ROUTING_FILE", &routing));
     variables.extend(["CRM_LIMIT_PER_ACCOUNT", "CRM_LIMIT_GLOBAL"].map(|limit| (limit, "100000")));
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let leads = how_many();
     let mut ids = Vec::new();
     for number in 0..leads {
@@ -207,10 +207,10 @@ fn a_strict_org_gets_every_lead_and_omitted_fields_are_listed() {
     // A queue cannot own a task, so the task of a lead in the queue has no owner. `explain`, the metric and
     // the doctor say so.
     let mut arguments = vec!["leads", "explain", &ids[2]];
-    let (_, explained) = printed(&place, &crm, &arguments);
+    let (_, explained) = printed(&fixture, &crm, &arguments);
     assert!(explained.contains("left out  task.OwnerId (task.owner): the owner cannot own"), "{explained}");
     arguments = vec!["doctor"];
-    let (_, found) = printed(&place, &crm, &arguments);
+    let (_, found) = printed(&fixture, &crm, &arguments);
     assert!(found.contains("Lead.CountryCode"), "{found}");
     assert!(found.contains("task.OwnerId (task.owner)"), "{found}");
     let metrics = server.get("/metrics").unwrap().text;

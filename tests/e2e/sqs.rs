@@ -9,7 +9,7 @@ use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
 use crate::salesforce::{Crm, post};
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
 pub(crate) struct Queues {
     emulator: Emulator,
@@ -52,21 +52,21 @@ impl Queues {
     }
 }
 
-fn run(place: &Place, queues: &Queues, arguments: &[&str]) -> Output {
+fn run(fixture: &Fixture, queues: &Queues, arguments: &[&str]) -> Output {
     Command::new(BINARY)
         .args(arguments)
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .env_clear()
         .envs(queues.variables())
-        .env("DATABASE_URL", place.database.url())
+        .env("DATABASE_URL", fixture.database.url())
         .output()
         .unwrap()
 }
 
 #[test]
 fn a_lead_is_processed_through_sqs_and_a_lost_one_reconciled() {
-    let (place, queues) = (Place::sqlite(), Queues::new());
-    let server = place.serve(&[], &queues.variables());
+    let (fixture, queues) = (Fixture::sqlite(), Queues::new());
+    let server = fixture.serve(&[], &queues.variables());
     assert_eq!(server.get("/readyz").unwrap().status, 200);
     let answer = server.post_lead(&json!({ "email": "ann@stripe.com", "campaign_id": "c" })).unwrap();
     assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
@@ -76,7 +76,7 @@ fn a_lead_is_processed_through_sqs_and_a_lost_one_reconciled() {
     drop(server);
 
     // Accepted by a process without workers, then lost by the queue.
-    let front = place.serve(&["serve", "--api-only"], &queues.variables());
+    let front = fixture.serve(&["serve", "--api-only"], &queues.variables());
     let answer = front.post_lead(&json!({ "email": "bob@stripe.com", "campaign_id": "c" })).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
     eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
@@ -84,26 +84,26 @@ fn a_lead_is_processed_through_sqs_and_a_lost_one_reconciled() {
     let purge = json!({ "QueueUrl": queues.leads });
     queues.emulator.call("sqs", "AmazonSQS.PurgeQueue", &purge).unwrap();
     assert_eq!(queues.depth(&queues.leads), 0);
-    let reconciled = run(&place, &queues, &["reconcile"]);
+    let reconciled = run(&fixture, &queues, &["reconcile"]);
     assert!(reconciled.status.success(), "{}", String::from_utf8_lossy(&reconciled.stderr));
-    let server = place.serve(&[], &queues.variables());
+    let server = fixture.serve(&[], &queues.variables());
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
 
 #[test]
 fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
-    let (place, queues, crm) = (Place::sqlite(), Queues::new(), Crm::start());
+    let (fixture, queues, crm) = (Fixture::sqlite(), Queues::new(), Crm::start());
     let mut variables = queues.variables();
     variables.extend(crm.variables());
     crm.salesforce.org(|org| {
         org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let id = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &id)["status"], "permanently_failed");
     eventually("the lead is on the dead letter queue", || queues.depth(&queues.dead_letters) == 1);
 
-    let redriven = run(&place, &queues, &["dead-letters", "redrive", &id]);
+    let redriven = run(&fixture, &queues, &["dead-letters", "redrive", &id]);
     assert!(redriven.status.success(), "{}", String::from_utf8_lossy(&redriven.stderr));
     eventually("the lead is synced", || {
         server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
@@ -113,11 +113,11 @@ fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
 
 #[test]
 fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
-    let (place, queues, crm) = (Place::sqlite(), Queues::new(), Crm::start());
+    let (fixture, queues, crm) = (Fixture::sqlite(), Queues::new(), Crm::start());
     let mut variables = queues.variables();
     variables.extend(crm.variables());
     crm.fake.add_fault(Fault::on("/", Misbehaviour::answer(503, json!("busy"))));
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let leads: Vec<_> = (0..3).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
     let events = |lead: &String| {
         let trail = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
@@ -142,8 +142,8 @@ fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
 
 #[test]
 fn a_lead_too_large_for_its_queue_is_dead_lettered_alone() {
-    let (place, queues) = (Place::sqlite(), Queues::with_max_size(65_536));
-    let server = place.serve(&[], &queues.variables());
+    let (fixture, queues) = (Fixture::sqlite(), Queues::with_max_size(65_536));
+    let server = fixture.serve(&[], &queues.variables());
     // A field is cut at 8,192 characters.
     let attributes: serde_json::Map<_, _> =
         (0..13).map(|n| (format!("answer_{n}"), json!("x".repeat(8_000)))).collect();

@@ -14,13 +14,13 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_revenueflow");
 
 /// A temporary folder and a database for the processes of one test, with a runtime that keeps the database
 /// alive.
-pub(crate) struct Place {
+pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
     pub(crate) database: TestDatabase,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Place {
+impl Fixture {
     pub(crate) fn sqlite() -> Self {
         Self::with(TestDatabase::sqlite)
     }
@@ -126,11 +126,11 @@ impl Sandbox {
     }
 
     /// Starts the server with the fakes' variables.
-    pub(crate) fn serve(&self, place: &Place, more: &[(&str, &str)]) -> Server {
+    pub(crate) fn serve(&self, fixture: &Fixture, more: &[(&str, &str)]) -> Server {
         let mut variables: Vec<_> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         variables.extend(more);
-        place.serve(&[], &variables)
+        fixture.serve(&[], &variables)
     }
 
     /// The base URL of a provider's fake.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use e2e::{Server, eventually, eventually_within};
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 /// In seconds; longer than any test waits.
 const NEVER: &str = "600";
@@ -29,8 +29,8 @@ fn read_all(mut stream: TcpStream) -> String {
 
 #[test]
 fn an_incomplete_body_is_answered_408_and_not_queued() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
     let answer = read_all(half_sent(&server));
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close"), "{answer}");
     assert!(answer.contains(r#""status":"rejected","error":"request_timeout""#), "{answer}");
@@ -39,9 +39,9 @@ fn an_incomplete_body_is_answered_408_and_not_queued() {
 
 #[test]
 fn a_wrong_token_is_refused_before_its_body_arrives() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let variables = [("WEBHOOK_SECRETS", "hush-hush-hush-hush"), ("READ_TIMEOUT_SECONDS", NEVER)];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let mut stream = server.connect().unwrap();
     let head = "POST /leads HTTP/1.1\r\nHost: localhost\r\nX-RevenueFlow-Token: wrong\r\nContent-Length: 262144\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
@@ -51,8 +51,8 @@ fn a_wrong_token_is_refused_before_its_body_arrives() {
 
 #[test]
 fn a_connection_that_sends_no_request_is_closed() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
     let mut silent = server.connect().unwrap();
     let mut slow = server.connect().unwrap();
     slow.write_all(b"POST /leads HTTP/1.1\r\nHost: ").unwrap();
@@ -63,9 +63,9 @@ fn a_connection_that_sends_no_request_is_closed() {
 
 #[test]
 fn an_incomplete_body_does_not_prevent_shutdown() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", "1")];
-    let mut server = place.serve(&[], &limits);
+    let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
     server.ask_to_stop().unwrap();
     let mut ended = None;
@@ -79,9 +79,9 @@ fn an_incomplete_body_does_not_prevent_shutdown() {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", NEVER)];
-    let mut server = place.serve(&[], &limits);
+    let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
     server.ask_to_stop().unwrap();
     eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping:")));

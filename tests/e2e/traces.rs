@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::salesforce::Crm;
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SENDER: &str = "b7ad6b7169203331";
@@ -88,7 +88,7 @@ fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
 }
 
 struct Traced {
-    place: Place,
+    fixture: Fixture,
     crm: Crm,
     ai: Fake,
     ai_url: String,
@@ -102,7 +102,7 @@ impl Traced {
         let router = Gemini::with_key(gemini::KEY).router();
         let ai = runtime.block_on(Fake::serve("gemini", router)).unwrap();
         Self {
-            place: Place::sqlite(),
+            fixture: Fixture::sqlite(),
             crm: Crm::start(),
             ai_url: ai.url(),
             ai,
@@ -126,7 +126,7 @@ impl Traced {
 
     /// Posts a lead with an unsampled trace of its sender, waits until it is written, and returns its id.
     fn one_lead(&self) -> String {
-        let server = self.place.serve(&[], &self.variables());
+        let server = self.fixture.serve(&[], &self.variables());
         let lead = json!({
             "email": "zebulon.quux@stripe.com", "name": "Zebulon Quux", "phone": "+1 555 0142",
             "campaign_id": "launch_2024", "title": "CTO", "company": "Quux Ltd",
@@ -235,12 +235,12 @@ fn no_exported_byte_is_personal_or_secret() {
 
 #[test]
 fn a_trace_continues_in_another_process() {
-    let (place, collector) = (Place::sqlite(), Collector::start());
+    let (fixture, collector) = (Fixture::sqlite(), Collector::start());
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_SERVICE_NAME", "front")];
-    let front = place.serve(&["serve", "--api-only"], &variables);
+    let front = fixture.serve(&["serve", "--api-only"], &variables);
     let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
     assert!(front.stop().unwrap());
-    let back = place.serve(&["serve", "--worker-only"], &variables[..1]);
+    let back = fixture.serve(&["serve", "--worker-only"], &variables[..1]);
     settled(&back, answer.json()["lead_id"].as_str().unwrap());
     assert!(back.stop().unwrap());
     let spans = collector.spans();
@@ -253,9 +253,9 @@ fn a_trace_continues_in_another_process() {
 fn an_unresponsive_collector_loses_no_lead() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap(); // accepts connections, and reads nothing
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     for person in ["ann", "bob", "cyd"] {
         let lead = json!({"email": format!("{person}@stripe.com"), "campaign_id": "c"});
         let id = server.post_lead(&lead).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
@@ -266,10 +266,10 @@ fn an_unresponsive_collector_loses_no_lead() {
 
 #[test]
 fn an_unsampled_trace_is_not_exported() {
-    let (place, collector) = (Place::sqlite(), Collector::start());
+    let (fixture, collector) = (Fixture::sqlite(), Collector::start());
     let variables =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_TRACES_SAMPLER", "always_off")];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let lead = json!({"email": "ann@stripe.com", "campaign_id": "c"});
     let url = server.url("/leads");
     let traceparent = format!("00-{TRACE}-{SENDER}-01");

@@ -142,12 +142,12 @@ impl Record {
     }
 
     /// The record as the API shows it, with these properties.
-    pub(super) fn shown(&self, kind: Kind, asked: &[String]) -> Value {
+    pub(super) fn shown(&self, kind: Kind, requested: &[String]) -> Value {
         let defaults = kind.default_properties().iter().copied();
-        let names: Vec<&str> = if asked.is_empty() {
+        let names: Vec<&str> = if requested.is_empty() {
             defaults.chain(["hs_object_id"]).collect()
         } else {
-            asked.iter().map(String::as_str).chain(["hs_object_id"]).collect()
+            requested.iter().map(String::as_str).chain(["hs_object_id"]).collect()
         };
         let properties: Map<String, Value> =
             names.into_iter().map(|name| (name.to_owned(), json!(self.value(name)))).collect();
