@@ -50,9 +50,9 @@ impl Stack {
             .env("DATABASE_URL", database.url())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&deployed.stdout).into_owned();
-        assert!(deployed.status.success(), "{said}{}", String::from_utf8_lossy(&deployed.stderr));
-        let posted_to = said.lines().last().and_then(|line| line.strip_prefix("POST ")).unwrap();
+        let stdout = String::from_utf8_lossy(&deployed.stdout).into_owned();
+        assert!(deployed.status.success(), "{stdout}{}", String::from_utf8_lossy(&deployed.stderr));
+        let posted_to = stdout.lines().last().and_then(|line| line.strip_prefix("POST ")).unwrap();
 
         let outputs: Value = serde_json::from_slice(&std::fs::read(outputs).unwrap()).unwrap();
         let output =

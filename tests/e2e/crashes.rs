@@ -78,12 +78,12 @@ fn nothing_is_lost_or_duplicated(fixture: &Fixture, roles: &[&[&str]], mut redis
     let mut counts = Vec::new();
     let settled = [(LeadStatus::Synced, i64::try_from(posted.len()).unwrap())];
     eventually_within(patience, "every lead is settled", || {
-        counts = fixture.ask(async |database| store(database).count_leads().await.unwrap());
+        counts = fixture.query(async |database| store(database).count_leads().await.unwrap());
         counts.iter().filter(|(_, leads)| *leads > 0).copied().eq(settled)
     });
     drop(servers);
     eprintln!("{} leads, {kills} kills", posted.len());
-    fixture.ask(async |database| FinalState::read(database, &posted).await.check());
+    fixture.query(async |database| FinalState::read(database, &posted).await.check());
 }
 
 /// The leads in the database, and the records in the CRM, at the end.

@@ -36,16 +36,16 @@ fn two_providers_are_combined_and_called_once_per_company() {
     let fixture = Fixture::sqlite();
     let (sandbox, server) = start(&fixture);
     let explanation = explained(&server, "ann@saas.example").1;
-    let said = said_by(&explanation);
+    let sources = said_by(&explanation);
     for (field, provider) in [
         ("industry", "zoominfo"),
         ("employee_count", "zoominfo"),
         ("country", "apollo"),
         ("technologies", "apollo"),
     ] {
-        assert_eq!(said[field], provider, "{field}: {explanation}");
+        assert_eq!(sources[field], provider, "{field}: {explanation}");
     }
-    assert_eq!(said_by(&explained(&server, "bob@saas.example").1), said);
+    assert_eq!(said_by(&explained(&server, "bob@saas.example").1), sources);
     // ZoomInfo's answer is complete for this company.
     assert_eq!(said_by(&explained(&server, "eve@stripe.com").1)["industry"], "zoominfo");
     explained(&server, "eve@gmail.com");

@@ -41,8 +41,8 @@ impl Emulator {
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let mut said = BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
-        let mut line = || said.next().context("the emulator does not start")?.context("a line");
+        let mut lines = BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
+        let mut line = || lines.next().context("the emulator does not start")?.context("a line");
         let (endpoint, log) = (line()?, line()?.into());
         Ok(Self { endpoint, client: client()?, own: Some((child, log)) })
     }

@@ -59,8 +59,8 @@ answer = ask(
     outputConfig=structured(SCHEMA),
 )
 assert answer["stopReason"] == "end_turn"
-said = json.loads(answer["output"]["message"]["content"][0]["text"])
-assert (said["fit_score"], said["evidence"][0]["value"]) == (85, "Fintech"), said
+judgement = json.loads(answer["output"]["message"]["content"][0]["text"])
+assert (judgement["fit_score"], judgement["evidence"][0]["value"]) == (85, "Fintech"), judgement
 usage = answer["usage"]
 assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"] + usage["cacheWriteInputTokens"]
 

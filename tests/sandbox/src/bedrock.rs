@@ -294,7 +294,7 @@ fn answer(model: &Model, request: &Map<String, Value>, says: &Says) -> Value {
     let tool = request.get("toolConfig").map(|config| config["toolChoice"]["tool"]["name"].clone());
     let text = |text: &str| json!({ "text": text });
     let (mut content, mut reason) = match (says, tool) {
-        (Says::Text(said), _) => (vec![text(said)], "end_turn"),
+        (Says::Text(answer), _) => (vec![text(answer)], "end_turn"),
         (Says::Ends(reason), _) => (vec![text(&spoken[..spoken.len() / 2])], reason.as_str()),
         (Says::Truth | Says::Invention | Says::Reasoning, Some(name)) => {
             let tool = json!({ "toolUse": { "toolUseId": "tooluse_sandbox", "name": name, "input": whole } });

@@ -290,7 +290,7 @@ fn answer(id: &str, thinks: bool, request: &Map<String, Value>, says: &Says) -> 
             });
         }
         Says::Truth | Says::Invention => (vec![text(&whole)], "STOP"),
-        Says::Text(said) => (vec![text(said)], "STOP"),
+        Says::Text(answer) => (vec![text(answer)], "STOP"),
         Says::Thoughts => {
             let (one, other) = whole.split_at(1);
             let thought = json!({ "text": "Which facts speak for it?", "thought": true });
@@ -309,14 +309,14 @@ fn answer(id: &str, thinks: bool, request: &Map<String, Value>, says: &Says) -> 
         let args: Value = serde_json::from_str(&whole).unwrap_or_default();
         parts = vec![json!({ "functionCall": { "name": name, "args": args } })];
     }
-    let said: u64 = parts.iter().map(|part| judge::tokens(&part.to_string())).sum();
+    let candidate_tokens: u64 = parts.iter().map(|part| judge::tokens(&part.to_string())).sum();
     json!({
         "candidates": [{ "content": { "role": "model", "parts": parts }, "finishReason": reason, "index": 0 }],
         "usageMetadata": {
             "promptTokenCount": prompt_tokens,
-            "candidatesTokenCount": said,
+            "candidatesTokenCount": candidate_tokens,
             "thoughtsTokenCount": thoughts,
-            "totalTokenCount": prompt_tokens + said + thoughts,
+            "totalTokenCount": prompt_tokens + candidate_tokens + thoughts,
         },
         "modelVersion": id,
         "responseId": "sandbox",

@@ -19,9 +19,9 @@ fn root() -> PathBuf {
 
 async fn assert_success(command: &mut Command) {
     let output = command.kill_on_drop(true).output().await.expect("`make test` installs the clients");
-    let said =
+    let text =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success(), "{said}");
+    assert!(output.status.success(), "{text}");
 }
 
 #[tokio::test]
