@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crm::{MockCrm, MockRecord};
 use database::Database;
-use e2e::{Redis, Server, eventually_within, lasting_port};
+use e2e::{Redis, Server, eventually_within, stable_port};
 use lead::{LeadId, LeadStatus, SystemClock};
 use rand::RngExt as _;
 use serde_json::json;
@@ -31,7 +31,7 @@ fn leads() -> usize {
 fn nothing_is_lost_or_duplicated(fixture: &Fixture, roles: &[&[&str]], mut redis: Option<Redis>) {
     // The port must survive restarts. The limits are lifted because the campaign exceeds the guard's limit
     // per minute.
-    let port = lasting_port().to_string();
+    let port = stable_port().to_string();
     let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
     let variables = [
         ("REDIS_URL", redis_url.as_str()),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crm::parameters::{CreateTask, Priority};
 use crm::{Action, ActionId, Prose, Text};
-use e2e::{Server, eventually_within, lasting_port};
+use e2e::{Server, eventually_within, stable_port};
 use lead::{CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, LeadId, SystemClock};
 use sandbox::hubspot::{HubSpot, Kind};
 use sandbox::salesforce::Salesforce;
@@ -158,7 +158,7 @@ fn campaign(
     crm: &[(&str, &str)],
 ) -> Server {
     let people = how_many();
-    let port = lasting_port().to_string();
+    let port = stable_port().to_string();
     let mut variables = vec![
         ("PORT", port.as_str()),
         ("VISIBILITY_TIMEOUT_SECONDS", "3"),

@@ -48,7 +48,7 @@ fn half_open_connections_delay_neither_work_nor_shutdown() {
     assert_processed(&server, "bob@stripe.com");
 
     proxy.kill_connections();
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     let mut ended = None;
     eventually_within(Duration::from_mins(1), "the process has stopped", || {
         ended = server.ended().unwrap();

@@ -27,6 +27,6 @@ fn readyz_answers_while_the_database_is_half_open() {
         assert_eq!((answer.status, &answer.json()["failing"]), (503, &serde_json::json!("database")));
         assert_eq!(server.get("/healthz").unwrap().status, 200);
     }
-    proxy.pass_later();
+    proxy.accept_later_connections();
     eventually("it is ready again", || server.get("/readyz").unwrap().status == 200);
 }

@@ -29,7 +29,7 @@ impl Queues {
     /// With a lead queue that accepts messages of at most this many bytes.
     fn with_max_size(bytes: u32) -> Self {
         let emulator = Emulator::shared().unwrap();
-        let leads = emulator.create_queue_taking(bytes).unwrap();
+        let leads = emulator.create_queue_with_max_size(bytes).unwrap();
         Self::with(emulator, leads)
     }
 

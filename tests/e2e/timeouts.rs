@@ -67,7 +67,7 @@ fn an_incomplete_body_does_not_prevent_shutdown() {
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", "1")];
     let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     let mut ended = None;
     eventually_within(Duration::from_mins(1), "the process has stopped", || {
         ended = server.ended().unwrap();
@@ -83,10 +83,10 @@ fn a_second_signal_ends_the_process_at_once() {
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", NEVER)];
     let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping:")));
     assert_eq!(server.ended().unwrap(), None, "it waits for the body");
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     let mut ended = None;
     eventually_within(Duration::from_mins(1), "the process has stopped", || {
         ended = server.ended().unwrap();

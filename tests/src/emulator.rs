@@ -91,7 +91,7 @@ impl Emulator {
     }
 
     /// Creates a FIFO queue that accepts messages of at most `bytes` bytes, and returns its URL.
-    pub fn create_queue_taking(&self, bytes: u32) -> anyhow::Result<String> {
+    pub fn create_queue_with_max_size(&self, bytes: u32) -> anyhow::Result<String> {
         self.create_fifo(&json!({ "FifoQueue": "true", "MaximumMessageSize": bytes.to_string() }))
     }
 

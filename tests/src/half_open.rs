@@ -65,13 +65,13 @@ impl HalfOpen {
         self.alive_from.store(self.begun.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Swallows all data, also on later connections, until [`pass_later`](Self::pass_later).
+    /// Swallows all data, also on later connections, until [`accept_later_connections`](Self::accept_later_connections).
     pub fn swallow_all(&self) {
         self.alive_from.store(u64::MAX, Ordering::SeqCst);
     }
 
     /// Lets later connections through again; existing ones stay dead.
-    pub fn pass_later(&self) {
+    pub fn accept_later_connections(&self) {
         self.kill_connections();
     }
 }

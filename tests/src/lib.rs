@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// When thousands of ports are taken.
-pub fn lasting_port() -> u16 {
+pub fn stable_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 10_000;
     static TAKEN: AtomicU16 = AtomicU16::new(0);

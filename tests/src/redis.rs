@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::lasting_port;
+use crate::stable_port;
 
 /// A private Redis server that a test can kill and start again. Every acknowledged write is on its disk.
 pub struct Redis {
@@ -19,7 +19,7 @@ impl Redis {
     pub fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
         let program = std::env::var("TEST_REDIS_SERVER")
             .context("TEST_REDIS_SERVER names the server program: run `make test`")?;
-        let mut redis = Self { child: None, program, port: lasting_port(), folder: folder.to_owned() };
+        let mut redis = Self { child: None, program, port: stable_port(), folder: folder.to_owned() };
         redis.run()?;
         Ok(redis)
     }

@@ -114,12 +114,12 @@ impl Server {
 
     /// Requests a stop, waits for the exit, and returns whether the process succeeded.
     pub fn stop(mut self) -> anyhow::Result<bool> {
-        self.ask_to_stop()?;
+        self.request_stop()?;
         Ok(self.child.wait()?.success())
     }
 
     /// Requests a stop by SIGTERM.
-    pub fn ask_to_stop(&self) -> anyhow::Result<()> {
+    pub fn request_stop(&self) -> anyhow::Result<()> {
         let pid = self.child.id().to_string();
         anyhow::ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "kill {pid}");
         Ok(())

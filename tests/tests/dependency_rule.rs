@@ -31,7 +31,7 @@ const NETWORK: [&str; 14] = [
 ];
 /// Database, AI and CRM crates, which the webhook function must not link.
 const HEAVY: [&str; 7] = ["analysis", "crm", "database", "enrichment", "pipeline", "sqlx*", "store"];
-/// Clients of outside systems, which `pipeline` knows through traits only.
+/// Clients of outside systems, which `pipeline` uses through traits only.
 const CLIENTS: [&str; 5] = ["aws-*", "hyper*", "redis", "reqwest", "sqlx*"];
 /// Finds credentials in profiles, SSO, containers and instances. It is too slow for a cold start.
 const CREDENTIALS_CHAIN: [&str; 4] = ["aws-config", "aws-sdk-sso", "aws-sdk-ssooidc", "aws-sdk-sts"];

@@ -282,7 +282,7 @@ impl Objects {
     }
 
     /// The contact with this secondary address.
-    pub(super) fn with_further_address(&self, email: &str) -> Option<u64> {
+    pub(super) fn with_secondary_address(&self, email: &str) -> Option<u64> {
         let has = |record: &&Record| {
             let more = record.get("hs_additional_emails").unwrap_or_default();
             more.split(';').any(|address| address.trim().eq_ignore_ascii_case(email.trim()))

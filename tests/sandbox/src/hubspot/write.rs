@@ -42,7 +42,7 @@ impl Account {
         let found = self.objects.find(kind, property, value);
         let allows_secondary =
             kind == Kind::Contact && property == Some("email") && self.settings.finds_further_addresses;
-        found.or_else(|| self.objects.with_further_address(value).filter(|_| allows_secondary))
+        found.or_else(|| self.objects.with_secondary_address(value).filter(|_| allows_secondary))
     }
 
     /// Creates a record.
@@ -88,7 +88,7 @@ impl Account {
             }
             let mut holder = self.objects.find(kind, Some(name), value);
             if name == "email" {
-                holder = holder.or_else(|| self.objects.with_further_address(value));
+                holder = holder.or_else(|| self.objects.with_secondary_address(value));
             }
             let Some(holder) = holder.filter(|holder| Some(*holder) != id) else { continue };
             if name == "email" {

@@ -527,7 +527,7 @@ impl Org {
         record_id(prefix, self.sequence)
     }
 
-    /// A distinct time for each change, in the API's format, so that changes can be told apart and ordered.
+    /// A distinct time for each change, in the API's format, so that changes are distinct and ordered.
     fn tick(&mut self) -> Value {
         self.sequence += 1;
         let begin = 1_767_225_600; // 2026-01-01
