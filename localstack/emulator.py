@@ -25,7 +25,8 @@ INHERITED = ("PATH", "LANG", "LC_ALL", "AWS_XRAY_DAEMON_ADDRESS")
 
 
 def installed(packages):
-    """The `bin` folder of the packages that the Makefile installs for a folder of `localstack`; concurrent runs wait."""
+    """The `bin` folder of the packages that the Makefile installs for a folder of `localstack`; concurrent
+    runs wait."""
     folder = f".tools/python/localstack/{packages}"
     with open(os.path.join(tempfile.gettempdir(), f"{name()}-{os.getuid()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -51,8 +52,8 @@ class Emulator:
     """A program that emulates AWS on a port of 127.0.0.1 and stores everything in a folder."""
 
     def __init__(self, program, settings, health, folder):
-        """`settings` returns the program's environment for a port; `health` is the path that answers once the program is
-        ready."""
+        """`settings` returns the program's environment for a port; `health` is the path that answers once the
+        program is ready."""
         self.program = program
         self.settings = settings
         self.health = health
@@ -104,8 +105,8 @@ class Emulator:
 
 
 def run_with(command, program, settings, health, log_variable):
-    """Runs a command with a private emulator and returns its exit status. `log_variable` receives the log's path; all
-    AWS_* variables of the caller are removed."""
+    """Runs a command with a private emulator and returns its exit status. `log_variable` receives the log's
+    path; all AWS_* variables of the caller are removed."""
     folder = emulator = None
     try:
         folder = tempfile.mkdtemp(prefix=f"revenueflow-{name()}-")

@@ -25,8 +25,8 @@ def can_install():
 
 
 def install(package, found, before=lambda: None, after=lambda: None):
-    """Installs a Debian package once, also with concurrent callers: does nothing if `found` reports that another run has
-    installed it. `before` and `after` are called around the installation."""
+    """Installs a Debian package once, also with concurrent callers: does nothing if `found` reports that
+    another run has installed it. `before` and `after` are called around the installation."""
     with open(os.path.join(tempfile.gettempdir(), f"{name()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if found():
@@ -81,7 +81,8 @@ def stop(process, number):
 
 
 def run(command, variables):
-    """Runs the command with additional environment variables and returns its exit status; forwards signals."""
+    """Runs the command with additional environment variables and returns its exit status; forwards
+    signals."""
     # On a terminal, Ctrl-C and Ctrl-Z reach the command directly. Otherwise it gets its own process group, so
     # that a signal to this script also ends the command's children.
     own_group = not os.isatty(0)

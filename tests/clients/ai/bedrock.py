@@ -1,4 +1,5 @@
-"""AWS's own client against the fake at the given URL, with the given access key. Fails on any deviation from AWS."""
+"""AWS's own client against the fake at the given URL, with the given access key. Fails on any deviation from
+AWS."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
 """Checks recorded requests against the models of the vendors' own clients.
 
-Reads one line of JSON per request: {"provider", "path", "body"}. Fails at the first request that the vendor's client
-would not send.
+Reads one line of JSON per request: {"provider", "path", "body"}. Fails at the first request that the vendor's
+client would not send.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Google's own client against the fake at the given URL, with the given key. Fails on any deviation from Google."""
+"""Google's own client against the fake at the given URL, with the given key. Fails on any deviation from
+Google."""
 
 import sys
 

@@ -18,7 +18,8 @@ URL, KEY_FILE = sys.argv[1:]
 
 
 class Rerouted(HTTPAdapter):
-    """Sends requests to the fake under their original host: the client insists on https and on Salesforce's hosts."""
+    """Sends requests to the fake under their original host: the client insists on https and on Salesforce's
+    hosts."""
 
     def send(self, request, **options):
         host = urlsplit(request.url).netloc
