@@ -20,7 +20,7 @@ pub struct Fault {
     /// Only requests whose body contains this text; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The number of matching requests that succeed first.
+    /// The number of matching requests that are unaffected first.
     #[serde(default)]
     pub skip: u32,
     /// The number of faults after those; unlimited if absent.

@@ -16,7 +16,7 @@ const MAX_ROWS: usize = 100;
 struct Rows {
     results: Vec<Value>,
     errors: Vec<Value>,
-    /// The first refusal of a row; it is the answer if a batch has no other row.
+    /// The first refusal that is not limited to its row, which may be the answer to the whole call.
     first: Option<Refusal>,
 }
 
@@ -224,8 +224,8 @@ impl Rows {
         self.errors.push(refusal.row(id, trace));
     }
 
-    /// 207 if rows were refused. A batch of one row is answered with that row's refusal instead, unless the
-    /// refusal is limited to the row.
+    /// 207 if rows were refused. Without `in_parts` (a create, or a batch of one row) the first refusal is the
+    /// answer instead, unless it is limited to its row.
     fn answer(self, ok: u16, in_parts: bool) -> Answer {
         if let (false, Some(refusal)) = (in_parts, self.first) {
             return Answer { status: refusal.status, body: refusal.body };
