@@ -1,4 +1,4 @@
-# Every task of the repository and its only entry point. `make` without a target lists them.
+# Every task of the repository, each with one target. `make` alone lists them.
 
 CARGO_DENY := .tools/cargo-deny@0.20.2/bin/cargo-deny
 CARGO_FUZZ := .tools/cargo-fuzz@0.13.1/bin/cargo-fuzz
