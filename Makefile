@@ -1,11 +1,11 @@
-# Every chore of the repository, and the one way to do it. `make` alone lists them.
+# Every task of the repository, each with one target. `make` alone lists them.
 
 CARGO_DENY := .tools/cargo-deny@0.20.2/bin/cargo-deny
 CARGO_FUZZ := .tools/cargo-fuzz@0.13.1/bin/cargo-fuzz
 CARGO_MACHETE := .tools/cargo-machete@0.9.2/bin/cargo-machete
 
 .PHONY: help
-help: ## List the chores
+help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 .PHONY: run
@@ -16,7 +16,7 @@ run: ## Start RevenueFlow on http://localhost:3000 (ARGS="leads list": run anoth
 dev-stack: ## Start PostgreSQL and Redis for local work, until Ctrl-C
 	scripts/dev-stack
 
-# What the tests speak to that others wrote: clients from npm and PyPI, a folder each.
+# Third-party clients that the tests run, from npm and PyPI, one folder each.
 PEERS := tests/interop/node_modules/.installed
 PEERS += tests/clients/salesforce/node_modules/.installed .tools/python/tests/clients/salesforce/.installed
 PEERS += tests/clients/hubspot/node_modules/.installed
@@ -29,15 +29,16 @@ test: $(PEERS) ## Run all tests, with a private PostgreSQL, Redis and AWS emulat
 	scripts/with-postgres scripts/with-redis localstack/with-ministack cargo test --locked $(or $(ARGS),--workspace)
 	$(if $(ARGS),,@$(MAKE) --no-print-directory test-localstack)
 
-# LocalStack counts the age of a receipt from the receive, also after the lease was renewed (4.9, its `_pre_delete_checks`),
-# so a message that was worked on for longer than one lease cannot be deleted there. On AWS it can.
+# LocalStack counts the age of a receipt from the receive, even after the lease was renewed (4.9, its
+# `_pre_delete_checks`), so it cannot delete a message that was worked on for longer than one lease. AWS can.
 .PHONY: test-localstack
-test-localstack: infra/node_modules/.installed ## Run what queues, buckets, secrets, alerts and stacks are tested by on LocalStack as well
+test-localstack: infra/node_modules/.installed ## Run the tests of queues, buckets, secrets, alerts and stacks on LocalStack as well
 	scripts/with-postgres scripts/with-redis localstack/with-localstack \
 	    cargo test --locked --workspace --test sqs --test function -- --skip a_renewed_lease_does_not_run_out
 	cd infra && ../localstack/with-localstack node --import tsx --test --test-reporter spec test/localstack/*.test.ts
 
-# The advisories are apart: they need a database from the network, and change without us.
+# The advisories are a separate target: they need a database from the network, and change independently of
+# this repository.
 .PHONY: check
 check: check-text $(CARGO_DENY) $(CARGO_MACHETE) ## Check format, lints, dependencies, licences and docs
 	$(CARGO_MACHETE) --skip-target-dir
@@ -60,7 +61,7 @@ deploy-local: infra/node_modules/.installed ## Build the functions and deploy th
 	scripts/build-functions $(ARGS)
 	localstack/deploy
 
-# What takes a second goes before what has to be installed.
+# Fast checks, before those that need an installation.
 .PHONY: check-text
 check-text:
 	scripts/lint-repo
@@ -70,7 +71,7 @@ check-text:
 audit: $(CARGO_DENY) ## Check dependencies against known vulnerabilities (needs the network)
 	$(CARGO_DENY) --locked check advisories
 
-# A fetch that fails says nothing of the dependencies: one line, and no failure.
+# A failed download of the database is reported in one line and is not a failure.
 .PHONY: audit-if-online
 audit-if-online: $(CARGO_DENY)
 	@if $(CARGO_DENY) --locked fetch db > /dev/null 2>&1; \
@@ -78,20 +79,20 @@ audit-if-online: $(CARGO_DENY)
 	    else echo "audit skipped: the advisory database cannot be reached"; fi
 
 .PHONY: show
-show: ## Show what a first user sees, on SQLite and on PostgreSQL, with start time and memory (builds for release)
+show: ## Show the first steps of a user, on SQLite and on PostgreSQL, with start time and memory (builds for release)
 	cargo build --locked --release --bin revenueflow
 	scripts/with-postgres scripts/show
 
-# Not part of `make test`: it builds everything again with coverage counters, and runs as long as it is told to.
+# Not part of `make test`: it rebuilds everything with coverage counters, and runs for the requested time.
 .PHONY: fuzz
 fuzz: $(CARGO_FUZZ) ## Fuzz intake and grounding (SECONDS_EACH=600: how long each target; 60 by default)
 	fuzz/run $(or $(SECONDS_EACH),60)
 
-# Not part of `make test`, which does the same with 400 leads.
+# Not part of `make test`, which runs the same test with 400 leads.
 .PHONY: soak
-soak: tests/interop/node_modules/.installed ## Kill Redis and the workers while 10,000 leads come in (CRASH_LEADS=2000: fewer)
+soak: tests/interop/node_modules/.installed ## Kill Redis and the workers while 10,000 leads arrive (CRASH_LEADS=2000: fewer)
 	CRASH_LEADS=$(or $(CRASH_LEADS),10000) scripts/with-postgres scripts/with-redis cargo test --locked -p cli --test e2e \
-	    -- --nocapture processes_and_redis_that_are_killed
+	    -- --nocapture repeatedly_killed_processes_and_redis
 
 .PHONY: bench
 bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p queue --bench redis": only some)
@@ -102,7 +103,7 @@ bench: tests/interop/node_modules/.installed ## Run the benchmarks (ARGS="-p que
 cold-start: ## Measure the cold start of ingest and its zip (ARGS=--all: and the zips of all functions)
 	functions/ingest/cold-start $(ARGS)
 
-# Node's packages by folder: what FOLDER/package-lock.json pins goes to FOLDER/node_modules.
+# Node packages by folder: FOLDER/package-lock.json pins the content of FOLDER/node_modules.
 %/node_modules/.installed: %/package-lock.json
 	@command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || \
 	    { echo "make: Node 20 or newer is needed, with npm" >&2; exit 1; }
@@ -110,8 +111,8 @@ cold-start: ## Measure the cold start of ingest and its zip (ARGS=--all: and the
 	@npm ci --prefix $* --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Python's tools by folder: what FOLDER/requirements.txt pins goes to .tools/python/FOLDER. Debian keeps venv in a package of
-# its own, which is installed where that can be done, as PostgreSQL is.
+# Python tools by folder: FOLDER/requirements.txt pins the content of .tools/python/FOLDER. Debian has venv in
+# a separate package, which is installed if possible, like PostgreSQL.
 .tools/python/%/.installed: %/requirements.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null || \
 	    { echo "make: Python 3.11 or newer is needed" >&2; exit 1; }
@@ -123,8 +124,8 @@ cold-start: ## Measure the cold start of ingest and its zip (ARGS=--all: and the
 	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
-# Tools are kept in the repository's own folder, one folder a version: .tools/NAME@VERSION. Unoptimised, each builds in
-# about a minute, and is quick enough.
+# Tools are installed in the repository, one folder per version: .tools/NAME@VERSION. An unoptimised build of
+# each takes about a minute, and is fast enough.
 .tools/%: tool = $(firstword $(subst /, ,$*))
 .tools/%:
 	@echo "installing $(tool) into .tools (once)"

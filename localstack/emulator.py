@@ -1,4 +1,4 @@
-"""What `with-ministack` and `with-localstack` share: a private AWS emulator for one command, from PyPI."""
+"""Shared by `with-ministack` and `with-localstack`: a private AWS emulator for one command, from PyPI."""
 
 import contextlib
 import fcntl
@@ -14,17 +14,19 @@ import urllib.request
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
-from private_server import dying_with_us, fail, free_port, ignore_signals, last_lines, name, run  # noqa: E402
+from private_server import fail, free_port, ignore_signals, killed_with_parent, last_lines, name, run  # noqa: E402
 
 START_SECONDS = 120
 REGION = "us-east-1"
-# What a process needs to start at all. An emulator hands its whole environment on to the functions, so a variable of
-# the caller could stand in for one that the stack forgot. The last one is Lambda's own to set, and names a test's daemon.
-KEPT = ("PATH", "LANG", "LC_ALL", "AWS_XRAY_DAEMON_ADDRESS")
+# The variables that a process needs to start. An emulator passes its whole environment to the functions, so a
+# variable of the caller could hide one that the stack forgot. The last one is normally set by Lambda, and
+# names a test's daemon.
+INHERITED = ("PATH", "LANG", "LC_ALL", "AWS_XRAY_DAEMON_ADDRESS")
 
 
 def installed(packages):
-    """The `bin` folder with what the Makefile pins for a folder of `localstack`; one run after another."""
+    """The `bin` folder of the packages that the Makefile installs for a folder of `localstack`; concurrent
+    runs wait."""
     folder = f".tools/python/localstack/{packages}"
     with open(os.path.join(tempfile.gettempdir(), f"{name()}-{os.getuid()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -35,10 +37,10 @@ def installed(packages):
 
 
 def access(address):
-    """What makes any AWS client use the emulator."""
+    """The variables that direct any AWS client to the emulator."""
     return {
         "AWS_ENDPOINT_URL": address,
-        "AWS_ENDPOINT_URL_S3": address,  # by number, or clients ask for a host named after the bucket
+        "AWS_ENDPOINT_URL_S3": address,  # numeric, or clients resolve a host named after the bucket
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_REGION": REGION,
@@ -47,11 +49,11 @@ def access(address):
 
 
 class Emulator:
-    """A program that emulates AWS on a port of 127.0.0.1 and keeps everything in a folder."""
+    """A program that emulates AWS on a port of 127.0.0.1 and stores everything in a folder."""
 
     def __init__(self, program, settings, health, folder):
-        """`settings` says, for a port, what the program is told by its environment; `health` is the path that answers
-        once it is ready."""
+        """`settings` returns the program's environment for a port; `health` is the path that answers once the
+        program is ready."""
         self.program = program
         self.settings = settings
         self.health = health
@@ -60,30 +62,30 @@ class Emulator:
         self.log_path = os.path.join(folder, "log")
 
     def start(self):
-        """Starts it and returns its address. Another program may take the free port first: then, another port."""
+        """Starts it and returns its URL. Tries another port if another program takes the free port first."""
         for _ in range(10):
             port = free_port()
             address = f"http://127.0.0.1:{port}"
-            environment = {variable: os.environ[variable] for variable in KEPT if variable in os.environ}
+            environment = {variable: os.environ[variable] for variable in INHERITED if variable in os.environ}
             environment |= access(address)
             environment |= {"HOME": self.folder, "TMPDIR": self.folder}
             environment |= self.settings(port, self.folder)
             with open(self.log_path, "w") as log:
                 self.process = subprocess.Popen(
-                    dying_with_us(self.program, "TERM"),
+                    killed_with_parent(self.program, "TERM"),
                     cwd=self.folder,
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for the command; the emulator stops after it
+                    start_new_session=True,  # Ctrl-C reaches only the command; the emulator stops after it
                 )
             if self.wait_until_ready(address):
                 return address
         return fail(f"the emulator does not start:\n{last_lines(self.log_path)}")
 
     def wait_until_ready(self, address):
-        """False where the emulator ends instead of starting."""
+        """False if the emulator exits instead of starting."""
         deadline = time.monotonic() + START_SECONDS
         while self.process.poll() is None:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}{self.health}", timeout=5):
@@ -94,7 +96,7 @@ class Emulator:
         return False
 
     def stop(self):
-        """The functions are processes of its group, and go with it."""
+        """Stops the process group, which includes the functions."""
         for number, seconds in ((signal.SIGTERM, 3), (signal.SIGKILL, 3)):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
@@ -103,8 +105,8 @@ class Emulator:
 
 
 def run_with(command, program, settings, health, log_variable):
-    """Runs a command with an emulator of its own and returns its exit status. `log_variable` tells it the log's path;
-    whatever AWS_* the caller had is gone."""
+    """Runs a command with a private emulator and returns its exit status. `log_variable` receives the log's
+    path; all AWS_* variables of the caller are removed."""
     folder = emulator = None
     try:
         folder = tempfile.mkdtemp(prefix=f"revenueflow-{name()}-")

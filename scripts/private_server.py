@@ -1,4 +1,4 @@
-"""What the `with-` scripts share: a server of its own for one command."""
+"""Shared by the `with-` scripts: a private server for one command."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ import tempfile
 
 
 def name():
-    """The script that was started."""
+    """The name of the running script."""
     return os.path.basename(sys.argv[0])
 
 
@@ -25,8 +25,8 @@ def can_install():
 
 
 def install(package, found, before=lambda: None, after=lambda: None):
-    """Installs a Debian package, once however many ask for it, unless `found` says that another run did so meanwhile.
-    `before` and `after` are called around the installation."""
+    """Installs a Debian package once, also with concurrent callers: does nothing if `found` reports that
+    another run has installed it. `before` and `after` are called around the installation."""
     with open(os.path.join(tempfile.gettempdir(), f"{name()}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if found():
@@ -53,14 +53,14 @@ def install(package, found, before=lambda: None, after=lambda: None):
 
 
 def free_port():
-    """A port that nobody listens on. Another program may still take it first."""
+    """A free port. Another program may still take it first."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def dying_with_us(command, by):
-    """The command, changed so that even a SIGKILL of this script ends it, by this signal."""
+def killed_with_parent(command, by):
+    """The command, wrapped so that even a SIGKILL of this script ends it with the signal `by`."""
     return ["setpriv", "--pdeathsig", by, *command] if shutil.which("setpriv") else command
 
 
@@ -70,7 +70,7 @@ def last_lines(path):
 
 
 def stop(process, number):
-    """Stops a server of ours with a signal, and with SIGKILL where that does not do it."""
+    """Stops a server with a signal, and with SIGKILL if it is still running after ten seconds."""
     if process and process.poll() is None:
         process.send_signal(number)
         try:
@@ -81,9 +81,10 @@ def stop(process, number):
 
 
 def run(command, variables):
-    """Runs the command to its end with more environment variables, and returns its exit status; passes signals on."""
-    # On a terminal, Ctrl-C and Ctrl-Z reach the command by themselves. Elsewhere it gets a group of its own, so that a
-    # signal to this script also ends what the command started.
+    """Runs the command with additional environment variables and returns its exit status; forwards
+    signals."""
+    # On a terminal, Ctrl-C and Ctrl-Z reach the command directly. Otherwise it gets its own process group, so
+    # that a signal to this script also ends the command's children.
     own_group = not os.isatty(0)
     try:
         process = subprocess.Popen(command, env={**os.environ, **variables}, start_new_session=own_group)
@@ -104,7 +105,7 @@ def run(command, variables):
 
 
 def command_line():
-    """What to run. From here on, a signal ends this script in the orderly way."""
+    """The command to run. From here on, a signal ends this script after its cleanup."""
     command = sys.argv[1:]
     if not command:
         fail(f"usage: {sys.argv[0]} COMMAND [ARGUMENT...]")

@@ -1,4 +1,4 @@
-//! A model's answer, as text, against one sheet of facts: whatever it says, the verdict claims nothing that is not so.
+//! A model's answer, as text, against one fact sheet: for any answer, the verdict contains only true claims.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ fuzz_target!(|raw: &str| {
     for claim in &verdict.evidence {
         let fact = FACTS.get(&claim.field_path.parse().expect("a path")).expect("a fact");
         let has = |value| fact.as_array().is_some_and(|members| members.contains(value));
-        // Of a list, one member may be claimed, or several.
+        // A claim may name one or several members of a list.
         let is_part = has(&claim.value) || claim.value.as_array().is_some_and(|claimed| claimed.iter().all(has));
         assert!(*fact == claim.value || is_part);
     }
@@ -36,6 +36,6 @@ fuzz_target!(|raw: &str| {
     assert!(summary(&verdict, context).chars().count() <= 2_000);
 
     let stored = serde_json::to_string(&verdict).expect("a verdict is JSON");
-    let again = check(&FACTS, &Answer::parse(raw, &contract).expect("it was one"), &contract);
-    assert_eq!(serde_json::to_string(&again).expect("a verdict is JSON"), stored, "the same to the byte");
+    let again = check(&FACTS, &Answer::parse(raw, &contract).expect("it parsed before"), &contract);
+    assert_eq!(serde_json::to_string(&again).expect("a verdict is JSON"), stored, "identical bytes");
 });

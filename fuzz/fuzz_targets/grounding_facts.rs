@@ -11,11 +11,11 @@ fuzz_target!(|input: &str| {
     let Ok(facts) = serde_json::from_str::<FactSheet>(facts) else { return };
     let contract = serde_json::from_str(contract).unwrap_or_else(|_| Contract::default());
     for (path, fact) in facts.leaves() {
-        assert_eq!(facts.get(&path), Some(fact), "what has a path is found by it");
+        assert_eq!(facts.get(&path), Some(fact), "every leaf is found by its path");
     }
     let Ok(answer) = Answer::parse(raw, &contract) else { return };
     let verdict = check(&facts, &answer, &contract);
-    // A verdict holds no more than it can be asked to answer for.
+    // A verdict passes the check that produced it.
     let held = Answer {
         fit_score: verdict.fit_score,
         intent: verdict.intent,
@@ -26,10 +26,10 @@ fuzz_target!(|input: &str| {
     let twice = check(&facts, &held, &contract);
     assert!(twice.status != GroundingStatus::Rejected);
     assert_eq!((twice.fit_score, twice.intent, twice.decision), (held.fit_score, held.intent, held.decision));
-    // Nothing is true of an empty sheet.
+    // No claim is true of an empty sheet.
     let unfounded = check(&FactSheet::new(), &answer, &contract);
     assert!(unfounded.evidence.is_empty());
-    // Less evidence is never more.
+    // Less evidence never raises the score, the intent or the decision.
     if verdict.status != GroundingStatus::Rejected {
         let evidence: Vec<Claim> = answer.evidence.iter().skip(1).cloned().collect();
         let less = check(&facts, &Answer { evidence, ..answer.clone() }, &contract);

@@ -1,4 +1,4 @@
-//! The headers of a signature: only one by the key over this very body is accepted, and one in order always is.
+//! Signature headers: only a signature with the key over this body is accepted, and a valid one always is.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -13,13 +13,13 @@ use standardwebhooks::Webhook;
 const KEY: &str = "C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const NOW: i64 = 1_767_225_600;
 
-static OURS: LazyLock<Authenticator> = LazyLock::new(|| {
+static AUTHENTICATOR: LazyLock<Authenticator> = LazyLock::new(|| {
     let secrets = [format!("whsec_{KEY}"), "a-static-token-of-enough-length".to_owned()];
     Authenticator::new(secrets.map(SecretString::from)).expect("good secrets")
 });
-static THEIRS: LazyLock<Webhook> = LazyLock::new(|| Webhook::new(KEY).expect("a good key"));
+static REFERENCE: LazyLock<Webhook> = LazyLock::new(|| Webhook::new(KEY).expect("a good key"));
 
-// Lines of the input are the three headers, a static token, and the body.
+// The lines of the input are the three headers, a static token, and the body.
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(5, |byte| *byte == b'\n');
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "x-revenueflow-token"];
@@ -32,33 +32,33 @@ fuzz_target!(|input: &[u8]| {
     }
     let body = parts.next().unwrap_or_default();
     let now = Timestamp::from_second(NOW).expect("a time");
-    let accepted = OURS.authenticate(&headers, body, now);
+    let accepted = AUTHENTICATOR.authenticate(&headers, body, now);
 
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let signed = match (text("webhook-id"), text("webhook-timestamp").and_then(|text| text.parse().ok())) {
-        (Some(id), Some(sent)) => THEIRS.sign(id, sent, body).ok().map(|signature| (sent, signature)),
+        (Some(id), Some(sent)) => REFERENCE.sign(id, sent, body).ok().map(|signature| (sent, signature)),
         _ => None,
     };
     if headers.get("x-revenueflow-token").is_none() {
         if accepted.is_ok() {
-            let (sent, signature) = signed.as_ref().expect("what is accepted is signed");
+            let (sent, signature) = signed.as_ref().expect("an accepted request is signed");
             assert!(NOW.abs_diff(*sent) <= 300);
             let given = text("webhook-signature").unwrap_or_default();
             assert!(given.contains(signature.trim_end_matches('=')), "by the key, over this body");
         }
-        // The same request with a good signature is accepted, unless it is stale.
+        // The same request with a valid signature is accepted, unless it is stale.
         if let Some((sent, signature)) = signed
             && text("webhook-timestamp") == Some(sent.to_string().as_str())
         {
             let id = text("webhook-id").unwrap_or_default();
-            let is_sound = id.len() <= MessageId::MAX_CHARS && id.bytes().all(|b| b.is_ascii_graphic() && b != b'.');
+            let is_valid_id = id.len() <= MessageId::MAX_CHARS && id.bytes().all(|b| b.is_ascii_graphic() && b != b'.');
             headers.insert("webhook-signature", signature.parse().expect("a header"));
-            let expected = match (is_sound, NOW.abs_diff(sent) <= 300) {
+            let expected = match (is_valid_id, NOW.abs_diff(sent) <= 300) {
                 (false, _) => Err(AuthError::BadMessageId),
                 (true, false) => Err(AuthError::StaleTimestamp),
                 (true, true) => Ok(()),
             };
-            assert_eq!(OURS.authenticate(&headers, body, now).map(drop), expected);
+            assert_eq!(AUTHENTICATOR.authenticate(&headers, body, now).map(drop), expected);
         }
     }
 });

@@ -1,4 +1,4 @@
-/** For the tests: what `index.mjs` exports besides the handler. */
+/** For the tests: the exports of `index.mjs` besides the handler. */
 interface Answer {
   readonly FunctionError?: string;
   readonly Payload: Uint8Array;

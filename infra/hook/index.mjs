@@ -1,6 +1,7 @@
 /**
- * Called by CodeDeploy before a new version gets its first request: calls that version, looks at its answer, and says
- * whether the release may go on. No lead is made by it: the webhook has a wrong token, and the batch is empty.
+ * Called by CodeDeploy before a new version gets its first request. Invokes that version, checks its answer,
+ * and reports whether the release may continue. The calls create no lead: the webhook has a wrong token, and
+ * the batch is empty.
  */
 
 const request = (method, path, headers, body) => ({
@@ -34,9 +35,9 @@ const request = (method, path, headers, body) => ({
   isBase64Encoded: false,
 });
 
-/** By function: what it is called with, and what it has to answer. */
+/** The test event of each function, and the check of its answer. */
 export const CHECKS = {
-  // It has read its secrets, and refuses who does not know them. 503: it cannot read them.
+  // 401 shows that it has read its secrets. 503 means that it cannot read them.
   ingest: {
     event: request(
       'POST',
@@ -46,25 +47,25 @@ export const CHECKS = {
     ),
     problem: ({ statusCode }) => (statusCode === 401 ? undefined : `answered ${statusCode} and not 401`),
   },
-  // It starts, and answers in the form that the queue's poller understands.
+  // It starts, and answers in the format that the queue's poller understands.
   enrich: {
     event: { Records: [] },
     problem: ({ batchItemFailures }) =>
       Array.isArray(batchItemFailures) && batchItemFailures.length === 0 ? undefined : 'no answer to an empty batch',
   },
-  // It reaches the database, whose schema is the one that it needs, and the queue.
+  // It reaches the queue and the database, and the database has the schema that it needs.
   api: {
     event: request('GET', '/readyz', { Accept: '*/*' }, null),
     problem: ({ statusCode }) => (statusCode === 200 ? undefined : `/readyz answered ${statusCode}`),
   },
 };
 
-/** A permission that was just given takes some seconds to be known everywhere. */
+/** A new permission takes some seconds to take effect everywhere. */
 const MAX_REFUSALS = 5;
 const pauseSeconds = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
 
 /**
- * What is wrong with a version, or undefined. `invoke` takes an event and returns Lambda's answer to Invoke.
+ * The problem with a version, or undefined. `invoke` takes an event and returns Lambda's answer to Invoke.
  */
 export async function problemOf(name, invoke, pause = pauseSeconds) {
   const { event, problem } = CHECKS[name];

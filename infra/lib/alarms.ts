@@ -10,8 +10,8 @@ import type { ObservabilityProps } from './observability.ts';
 import type { Stage } from './stages.ts';
 
 /**
- * How fast the month's error budget may burn: 14.4 times as fast uses 2 % of it in an hour, 6 times 5 % in six hours. The
- * long window says that it matters, the short one that it still happens.
+ * How fast the month's error budget may burn: 14.4 times as fast uses 2 % of it in an hour, 6 times as fast 5
+ * % in six hours. The long window shows that the rate matters, the short one that it still persists.
  */
 const BURN_RATES = [
   { id: 'Fast', rate: 14.4, long: Duration.hours(1), short: Duration.minutes(5) },
@@ -23,12 +23,12 @@ const FIVE = Duration.minutes(5);
 const QUARTER = Duration.minutes(15);
 const HOUR = Duration.hours(1);
 
-/** How long a lead may wait before people are called, in seconds. */
+/** How long a lead may wait before an alarm, in seconds. */
 const LEAD_WAIT_SECONDS = 900;
 
 type AlarmProps = Omit<cloudwatch.AlarmProps, 'evaluationPeriods'> & { readonly evaluationPeriods?: number };
 
-/** Makes alarms that go to the topic, unless they are parts of another one. */
+/** Creates alarms that notify the topic, unless they are parts of a composite alarm. */
 export class Alarms {
   private readonly scope: Construct;
   private readonly stage: Stage;
@@ -44,7 +44,7 @@ export class Alarms {
     this.notify(this.part(id, props));
   }
 
-  /** Rings when all of its parts do. */
+  /** Goes off when all of its parts do. */
   addComposite(id: string, alarmDescription: string, parts: cloudwatch.Alarm[]): void {
     this.notify(
       new cloudwatch.CompositeAlarm(this.scope, id, {
@@ -76,7 +76,7 @@ export class Alarms {
   }
 }
 
-/** Webhooks that are not accepted, by our fault or by another's. */
+/** Webhooks that are not accepted, through a fault of ours or of the sender. */
 export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metrics: Metrics): void {
   for (const { id, rate, long, short } of BURN_RATES) {
     const over = (window: string, period: Duration) =>
@@ -99,19 +99,19 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
   const malformed = ['400', '413'];
   alarms.add('WebhooksRefused', {
     alarmDescription:
-      'A fifth of the webhooks is refused before they are read (401, 403, 429): a secret that differs at the sender, the firewall, or throttling. Senders may not repeat them.',
+      'A fifth of the webhooks is refused before their bodies are read (401, 403, 429): a secret that differs at the sender, the firewall, or throttling. Senders may not repeat them.',
     metric: share('refused', answered(...refused), answered(...taken, ...malformed), 5, QUARTER),
     threshold: 20,
   });
   alarms.add('WebhooksMalformed', {
     alarmDescription:
-      "A fifth of the webhooks holds no lead (400): the sender's template is broken. GET /quarantine has the bodies.",
+      "A fifth of the webhooks contains no valid lead (400): the sender's template is broken. GET /quarantine lists the bodies.",
     metric: share('malformed', answered(...malformed), answered(...taken, ...refused), 5, QUARTER),
     threshold: 20,
   });
   alarms.add('WebhooksUnauthorized', {
     alarmDescription:
-      'Webhooks come without a valid secret: also from a sender of few leads, who is no share of them. The log of ingest has the reason.',
+      'Webhooks arrive without a valid secret. This alarm also covers senders too small for webhooks-refused. The log of ingest has the reason.',
     metric: metrics.own('revenueflow_webhooks_total', 'sum', HOUR, { outcome: 'unauthorized' }),
     threshold: 5,
   });
@@ -122,7 +122,7 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
   });
   alarms.add('FirewallBlocks', {
     alarmDescription:
-      "The firewall refuses a twentieth of the requests: the log group aws-waf-logs-.. has rule and address. Is it a sender's?",
+      "The firewall blocks a twentieth of the requests: the log group aws-waf-logs-.. has rule and address. Check whether the address is a sender's.",
     metric: share(
       'blocked',
       [metrics.firewall('BlockedRequests', QUARTER)],
@@ -134,7 +134,7 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
   });
   if (stage.alerts.quietHours) {
     alarms.add('NoWebhooks', {
-      alarmDescription: `No webhook came for ${stage.alerts.quietHours} hours, beside the synthetic lead: does the sender still send, and to this address?`,
+      alarmDescription: `No webhook has arrived for ${stage.alerts.quietHours} hours, apart from the synthetic lead. Check whether the senders still post, and to this address.`,
       metric: metrics.fromSenders(HOUR),
       comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
       threshold: 1,
@@ -143,44 +143,44 @@ export function intakeAlarms(alarms: Alarms, { stage }: ObservabilityProps, metr
     });
   }
   alarms.add('LeadsOverflow', {
-    alarmDescription: 'The queue refuses leads; they go to the overflow bucket, and are queued later.',
+    alarmDescription: 'The queue refuses leads; they are stored in the overflow bucket and queued later.',
     metric: metrics.own('revenueflow_overflow_total', 'sum', FIVE),
     threshold: 1,
   });
   alarms.add('QuarantineFails', {
     alarmDescription:
-      'A rejected body could not be kept: its sender knows what is wrong, and GET /quarantine does not have it.',
+      'A rejected body could not be stored: the sender got the reason, but GET /quarantine does not list the body.',
     metric: metrics.own('revenueflow_quarantine_failures_total', 'sum', FIVE),
     threshold: 1,
   });
 }
 
-/** Leads that were accepted and are not done. */
+/** Leads that are accepted and not done. */
 export function leadAlarms(alarms: Alarms, { stage, data, functions }: ObservabilityProps, metrics: Metrics): void {
-  const turns = Duration.minutes(turnMinutes(stage));
+  const runs = Duration.minutes(janitorPeriodMinutes(stage));
   const { deadLetter } = functions;
   alarms.add('LeadsWait', {
-    alarmDescription: 'The oldest message has waited for 15 minutes: nothing takes leads off the queue.',
+    alarmDescription: 'The oldest message has waited for 15 minutes: no function consumes the lead queue.',
     metric: data.queue.metricApproximateAgeOfOldestMessage({ period: FIVE, statistic: 'max' }),
     threshold: LEAD_WAIT_SECONDS,
     evaluationPeriods: 3,
   });
-  // A lead that waits for a dependency is put back as a new message, whose age for SQS begins again.
+  // A lead that waits for a dependency is sent again as a new message, whose age in SQS starts at zero.
   alarms.add('LeadsWaitLong', {
     alarmDescription:
-      'A lead that was accepted 15 minutes ago is handed back again and again: a dependency or the database is down, or a burst exceeds a limit. GET /readyz names it.',
+      'A lead that was accepted 15 minutes ago is deferred repeatedly: a dependency or the database is down, or a burst exceeds a limit. GET /readyz names it.',
     metric: metrics.own('revenueflow_lead_wait_seconds', 'max', FIVE),
     threshold: LEAD_WAIT_SECONDS,
     evaluationPeriods: 3,
   });
-  // On the function that drains it: the dead letter queue itself is empty again in seconds.
+  // On the function that drains the dead letter queue: the queue itself is empty again within seconds.
   alarms.add('LeadParked', {
-    alarmDescription: 'A lead was parked for good: GET /dead-letters has the reason.',
+    alarmDescription: 'A lead was dead-lettered: GET /dead-letters has the reason.',
     metric: deadLetter.function.metricInvocations({ period: MINUTE, statistic: 'sum' }),
     threshold: 1,
   });
   alarms.add('DeadLetterFails', {
-    alarmDescription: 'Parked leads are not recorded; they stay on the dead letter queue for 14 days.',
+    alarmDescription: 'Dead-lettered leads are not recorded; they stay on the dead letter queue for 14 days.',
     metric: deadLetter.function.metricErrors({ period: FIVE, statistic: 'sum' }),
     threshold: 1,
   });
@@ -190,13 +190,13 @@ export function leadAlarms(alarms: Alarms, { stage, data, functions }: Observabi
     threshold: 900,
   });
   alarms.add('AlertFails', {
-    alarmDescription: 'The alert about a parked lead could not be sent: GET /dead-letters has the lead.',
+    alarmDescription: 'The alert about a dead-lettered lead could not be sent: GET /dead-letters has the lead.',
     metric: metrics.own('revenueflow_alert_failures_total', 'sum', FIVE),
     threshold: 1,
   });
   alarms.add('LeadsOverdue', {
-    alarmDescription: 'A lead had no response in the time that the routing rules give: the log names lead and owner.',
-    metric: metrics.own('revenueflow_overdue_leads_total', 'sum', turns),
+    alarmDescription: 'A lead had no response within the time of its routing rule: the log names lead and owner.',
+    metric: metrics.own('revenueflow_overdue_leads_total', 'sum', runs),
     threshold: 1,
   });
 }
@@ -205,33 +205,34 @@ export function leadAlarms(alarms: Alarms, { stage, data, functions }: Observabi
 export function dependencyAlarms(alarms: Alarms, { stage, data }: ObservabilityProps, metrics: Metrics): void {
   alarms.add('BreakerOpen', {
     alarmDescription:
-      'The CRM, the AI or an enrichment provider is down: GET /readyz names it where leads are held back for it.',
-    metric: metrics.own('revenueflow_breakers_open', 'max', Duration.minutes(turnMinutes(stage))),
+      'The CRM, the AI or an enrichment provider is down: GET /readyz names it if leads are deferred for it.',
+    metric: metrics.own('revenueflow_breakers_open', 'max', Duration.minutes(janitorPeriodMinutes(stage))),
     threshold: 1,
     evaluationPeriods: 2,
   });
   alarms.add('CredentialsRefused', {
     alarmDescription:
-      "The AI, the CRM or an enrichment provider refuses our credentials or plan: the log has the code. Put new ones into the secret, which is read again by itself, or change the provider's plan.",
-    // A refused system is asked again every five minutes, so a shorter look would call each pause well.
+      "The AI, the CRM or an enrichment provider refuses our credentials or plan: the log has the code. Store new ones in the secret, which the functions reload, or change the provider's plan.",
+    // A refused system is called again every five minutes, so a shorter period would clear the alarm at each
+    // pause.
     metric: metrics.lines('credentials_refused', QUARTER),
     threshold: 1,
   });
   alarms.add('AiFallsBack', {
     alarmDescription:
-      'A fifth of the leads gets the neutral verdict, since the AI gives no answer: they are judged again when it does.',
+      'A fifth of the leads gets the neutral verdict, because the AI does not answer: they are rescored once it does.',
     metric: metrics.analyses('FALLBACK', 3, QUARTER),
     threshold: 20,
   });
   alarms.add('AiRejected', {
     alarmDescription:
-      'A tenth of the judgements breaks the grounding contract, and their leads are held for review: has the model or the prompt changed?',
+      'A tenth of the judgements breaks the grounding contract, and their leads are held for review. Check for a change of the model or the prompt.',
     metric: metrics.analyses('REJECTED', 5, HOUR),
     threshold: 10,
   });
   if (data.database) {
     alarms.add('DatabaseFull', {
-      alarmDescription: 'The database is at its largest: raise maxAcu in infra/lib/stages.ts.',
+      alarmDescription: 'The database is at its maximum size: raise maxAcu in infra/lib/stages.ts.',
       metric: data.database.cluster.metricACUUtilization({ period: FIVE, statistic: 'max' }),
       threshold: 90,
       evaluationPeriods: 3,
@@ -241,7 +242,7 @@ export function dependencyAlarms(alarms: Alarms, { stage, data }: ObservabilityP
 
 /** The functions themselves. */
 export function functionAlarms(alarms: Alarms, { stage, functions }: ObservabilityProps): void {
-  const turns = Duration.minutes(turnMinutes(stage));
+  const runs = Duration.minutes(janitorPeriodMinutes(stage));
   const { enrich, janitor } = functions;
   const together = (metricName: string) => {
     const metrics = Object.entries(functions).map(
@@ -254,17 +255,17 @@ export function functionAlarms(alarms: Alarms, { stage, functions }: Observabili
     });
   };
   alarms.add('EnrichFails', {
-    alarmDescription: 'The enrich function itself fails, not single leads.',
+    alarmDescription: 'The enrich function itself fails, not individual leads.',
     metric: enrich.function.metricErrors({ period: FIVE, statistic: 'sum' }),
     threshold: 3,
   });
   alarms.add('JanitorFails', {
-    alarmDescription: 'The janitor fails: what is paused stays paused, and what overflowed is not queued.',
-    metric: janitor.function.metricErrors({ period: turns, statistic: 'sum' }),
-    threshold: Math.min(3, turns.toMinutes() / stage.janitorEveryMinutes),
+    alarmDescription: 'The janitor fails: paused consumption is not resumed, and overflowed leads are not queued.',
+    metric: janitor.function.metricErrors({ period: runs, statistic: 'sum' }),
+    threshold: Math.min(3, runs.toMinutes() / stage.janitorEveryMinutes),
   });
   alarms.add('JanitorSilent', {
-    alarmDescription: 'The janitor has not run in four turns.',
+    alarmDescription: 'The janitor has not run for four scheduled intervals.',
     metric: janitor.function.metricInvocations({
       period: Duration.minutes(2 * stage.janitorEveryMinutes),
       statistic: 'sum',
@@ -288,7 +289,10 @@ export function functionAlarms(alarms: Alarms, { stage, functions }: Observabili
   });
 }
 
-/** What the janitor measures comes once a turn: a shorter look would see nothing in between, and call that well. */
-function turnMinutes(stage: Stage): number {
+/**
+ * The janitor reports its metrics once per run: a shorter period would have no data in between and clear the
+ * alarm.
+ */
+function janitorPeriodMinutes(stage: Stage): number {
   return Math.max(5, 2 * stage.janitorEveryMinutes);
 }

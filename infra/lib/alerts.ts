@@ -8,7 +8,10 @@ import type { Construct } from 'constructs';
 import { name } from './names.ts';
 import type { Stage } from './stages.ts';
 
-/** The services that publish alerts, each by the name of its statement. They need the topic and its key. */
+/**
+ * The services that publish alerts, by the name of their policy statement. They need access to the topic and
+ * its key.
+ */
 export function alertPublishers(stage: Stage): Record<string, string> {
   return {
     Alarms: 'cloudwatch.amazonaws.com',
@@ -19,10 +22,11 @@ export function alertPublishers(stage: Stage): Record<string, string> {
 }
 
 /**
- * Where alarms go. With a policy of its own the topic has no default policy, by which CloudWatch may publish, so the
- * services are named here.
+ * The topic of all alarms. Its own policy replaces the default one, which lets CloudWatch publish, so the
+ * services are listed here.
  *
- * Throws where a protected stage has no subscriber, and warns where another one has none: its alarms reach no person.
+ * Throws if a protected stage has no subscriber, and warns for any other stage: without one, alarms reach
+ * nobody.
  */
 export function alertTopic(scope: Construct, stage: Stage, key: kms.IKey): sns.Topic {
   const topic = new sns.Topic(scope, 'Alerts', {
@@ -46,13 +50,13 @@ export function alertTopic(scope: Construct, stage: Stage, key: kms.IKey): sns.T
   if (email) {
     topic.addSubscription(new subscriptions.EmailSubscription(email));
   } else if (stage.protected) {
-    throw new Error(unheard(stage));
+    throw new Error(noSubscriber(stage));
   } else if (!stage.emulated) {
-    Annotations.of(topic).addWarningV2('revenueflow:unheard', unheard(stage));
+    Annotations.of(topic).addWarningV2('revenueflow:unheard', noSubscriber(stage));
   }
   return topic;
 }
 
-function unheard(stage: Stage): string {
+function noSubscriber(stage: Stage): string {
   return `the alarms of the stage ${stage.name} have no subscriber: set alerts.email in infra/lib/stages.ts, or give -c alertsEmail=ADDRESS`;
 }

@@ -13,9 +13,12 @@ export interface RevenueFlow {
   readonly copies: CopiesStack | undefined;
 }
 
-/** The two stacks of one stage, and where its backups are copied to another region, a third one there. `binaries` holds one folder a function, each with its `bootstrap`. */
+/**
+ * The two stacks of a stage, and a third one in another region if backups are copied there. `binaries`
+ * contains one folder per function, each with its `bootstrap`.
+ */
 export function revenueflow(stage: Stage, binaries: string, app = new App()): RevenueFlow {
-  const env = { region: stage.region }; // no account: then availability zones need not be looked up to synthesize
+  const env = { region: stage.region }; // no account: synthesis needs no look-up of availability zones
   const data = new DataStack(app, stage, { env, description: `RevenueFlow ${stage.name}: leads and secrets` });
   const copies = stage.backupRegion
     ? new CopiesStack(app, stage, {

@@ -10,15 +10,18 @@ import { intended } from './nag.ts';
 import { name } from './names.ts';
 import type { Stage } from './stages.ts';
 
-/** Days that the backup a copy is made of stays: for a copy that is made late. Aurora's own backups cover the region. */
+/**
+ * Days to keep the local backup behind a copy, in case the copy is late. Aurora's own backups cover the
+ * region.
+ */
 const ORIGINAL_DAYS = 2;
 
-/** Where the copies of a stage's backups are, in the other region. */
+/** The name of the vault for copied backups, in the other region. */
 export function copiesVaultName(stage: Stage): string {
   return name(stage, 'copies');
 }
 
-/** The vault in the other region, with a key of that region: it outlives everything else of the stage. */
+/** The vault in the other region, with a key of that region. It outlives all other resources of the stage. */
 export class CopiesStack extends Stack {
   constructor(scope: Construct, stage: Stage, props: StackProps) {
     super(scope, name(stage, 'copies'), { ...props, terminationProtection: stage.protected });
@@ -36,7 +39,9 @@ export class CopiesStack extends Stack {
   }
 }
 
-/** A backup of the cluster each night, copied to `region` and kept there as long as Aurora keeps its own. */
+/**
+ * A nightly backup of the cluster, copied to `region` and kept there as long as Aurora keeps its own backups.
+ */
 export class BackupCopies extends Construct {
   constructor(
     scope: Construct,
@@ -84,12 +89,15 @@ export class BackupCopies extends Construct {
     });
     intended(selection, {
       'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup]':
-        'What AWS Backup needs to back up and copy; AWS extends it as it changes the service.',
+        'The permissions of AWS Backup for backups and copies; AWS extends them as the service changes.',
     });
   }
 }
 
-/** Alerts about a backup or a copy that was not made. AWS Backup is asked about the whole region: it has one list of jobs. */
+/**
+ * Alerts about a failed backup or copy. The rule covers the whole region, since AWS Backup has one list of
+ * jobs per region.
+ */
 export function alertAboutBackups(scope: Construct, stage: Stage, alerts: sns.ITopic): void {
   new events.Rule(scope, 'BackupFails', {
     ruleName: name(stage, 'backup-fails'),

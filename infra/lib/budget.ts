@@ -6,10 +6,10 @@ import { Construct } from 'constructs';
 import { name } from './names.ts';
 import type { Stage } from './stages.ts';
 
-/** An anomaly of less than this is not worth an alert, in US dollars. */
+/** The smallest anomaly worth an alert, in US dollars. */
 const ANOMALY_USD = 20;
 
-/** Alerts about the account's bill, to the topic of the alarms. */
+/** Alerts about the account's bill, published to the alarm topic. */
 export class BillGuard extends Construct {
   constructor(scope: Construct, id: string, stage: Stage, costs: NonNullable<Stage['costs']>, alerts: sns.Topic) {
     super(scope, id);
@@ -27,7 +27,7 @@ export class BillGuard extends Construct {
       },
       notificationsWithSubscribers: [at('ACTUAL', 80), at('ACTUAL', 100), at('FORECASTED', 100)],
     });
-    // The service checks when it is made that it may publish.
+    // At creation, the service checks its permission to publish.
     const policy = alerts.node.tryFindChild('Policy');
     if (policy) budget.node.addDependency(policy);
 
@@ -35,7 +35,7 @@ export class BillGuard extends Construct {
       const anomalies = new ce.CfnAnomalySubscription(this, 'Anomalies', {
         subscriptionName: name(stage, 'cost-anomalies'),
         monitorArnList: [costs.anomalyMonitor],
-        frequency: 'IMMEDIATE', // all that a topic can have
+        frequency: 'IMMEDIATE', // the only frequency for a topic
         subscribers: [{ type: 'SNS', address: alerts.topicArn }],
         thresholdExpression: JSON.stringify({
           Dimensions: {

@@ -7,10 +7,13 @@ import type { FunctionName } from './names.ts';
 import { FILES, type Files } from './settings.ts';
 import type { Stage } from './stages.ts';
 
-/** The machine an ELF file is for: two bytes at offset 18. */
+/** The target machine of an ELF file, by the two bytes at offset 18. */
 const ELF_MACHINES: Record<number, Stage['architecture']> = { 0x3e: 'x86_64', 0xb7: 'arm64' };
 
-/** The folder of a function's binary; throws where there is none, or it is for another machine than the stage's. */
+/**
+ * The folder of a function's binary. Throws if the binary is missing or built for another architecture than
+ * the stage's.
+ */
 export function bootstrapFolder(binaries: string, function_: FunctionName, stage: Stage): string {
   const folder = join(binaries, function_);
   const bootstrap = join(folder, 'bootstrap');
@@ -30,18 +33,18 @@ export function bootstrapFolder(binaries: string, function_: FunctionName, stage
   return folder;
 }
 
-/** Where Lambda unpacks a function's code. */
+/** The folder where Lambda unpacks a function's code. */
 const UNPACKED = '/var/task';
 
 export interface CodeFolder {
   readonly folder: string;
-  /** All of it that is deployed. */
+  /** The names of the deployed files in the folder. */
   readonly names: string[];
-  /** Tells the function where its files are. */
+  /** Variables that name the deployed files for the function. */
   readonly variables: Record<string, string>;
 }
 
-/** What is deployed of a function: its binary, and those of the stage's files that it reads. */
+/** A function's deployed code: its binary, and the stage's files that it reads. */
 export function codeFolder(
   binaries: string,
   function_: FunctionName,

@@ -6,7 +6,7 @@ import type { Metrics } from './metrics.ts';
 import { name } from './names.ts';
 import type { ObservabilityProps } from './observability.ts';
 
-/** Where people look when an alarm rings. */
+/** The dashboard for the investigation of an alarm. */
 export function dashboard(scope: Construct, { stage, data, functions }: ObservabilityProps, metrics: Metrics): void {
   const { enrich, deadLetter } = functions;
   const minute = Duration.minutes(1);
@@ -33,7 +33,7 @@ export function dashboard(scope: Construct, { stage, data, functions }: Observab
           metrics.own('revenueflow_lead_wait_seconds', 'max', minute),
         ]),
         graph(
-          'Parked and held back',
+          'Dead letters, pauses and open breakers',
           [deadLetter.function.metricInvocations({ statistic: 'sum' })],
           [
             metrics.own('revenueflow_queue_paused', 'max', minute),
@@ -43,7 +43,7 @@ export function dashboard(scope: Construct, { stage, data, functions }: Observab
       ],
       [
         graph(
-          'Leads worked on, by outcome',
+          'Processed leads, by outcome',
           ['done', 'retry', 'defer', 'copy', 'dead_letter'].map((outcome) =>
             metrics.own('revenueflow_messages_total', 'sum', minute, { outcome }),
           ),
@@ -76,7 +76,7 @@ export function dashboard(scope: Construct, { stage, data, functions }: Observab
           ['400', '401', '403', '413', '429'].map((status) => metrics.lines('webhook_answers', minute, { status })),
           [metrics.firewall('BlockedRequests', minute)],
         ),
-        graph('Judgements that count for less (%)', [
+        graph('Fallback and rejected judgements (%)', [
           metrics.analyses('FALLBACK', 1, Duration.minutes(15)),
           metrics.analyses('REJECTED', 1, Duration.minutes(15)),
         ]),

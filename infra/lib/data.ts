@@ -16,32 +16,33 @@ import { Secrets } from './secrets.ts';
 import type { Stage } from './stages.ts';
 
 /**
- * How often a message is received before SQS moves it to the dead letter queue: the net for a function that cannot start
- * at all, which with the visibility timeout has an hour. Not less than `MAX_RECEIVE_COUNT` in `shared/queue/src/sqs.rs`,
- * since the code puts a message back as a copy before that many.
+ * How often a message is received before SQS moves it to the dead letter queue. This is the safety net for a
+ * function that cannot start at all; with the visibility timeout it takes an hour. Not less than
+ * `MAX_RECEIVE_COUNT` in `shared/queue/src/sqs.rs`, since the code sends a message again as a copy before
+ * that many receives.
  */
 const MAX_RECEIVE_COUNT = 20;
 
 /**
- * How long a message stays hidden whose batch ended without an answer: the function ran into its time limit or died.
+ * How long a message of a batch stays hidden if the function ran into its time limit or died.
  *
- * AWS's rule is six times the function's timeout, for batches that wait because the function is throttled. Where the
- * mapping's concurrency is reserved there are none, so one timeout and the poller's overhead are enough.
+ * AWS recommends six times the function's timeout, for batches that wait because the function is throttled.
+ * With reserved concurrency no batch waits, so one timeout and the poller's overhead are enough.
  */
 function visibilitySeconds(stage: Stage): number {
   return stage.reserved ? TIMEOUT_SECONDS.enrich + 60 : 6 * TIMEOUT_SECONDS.enrich;
 }
 
 /**
- * What holds leads and secrets, apart from the code: a release that goes wrong, or the removal of the other stack, takes
- * nothing of it away.
+ * Leads and secrets, separate from the code: neither a failed release nor the removal of the other stack
+ * deletes them.
  */
 export class DataStack extends Stack {
   readonly key: kms.Key;
   readonly queue: sqs.Queue;
   readonly deadLetters: sqs.Queue;
   readonly overflow: s3.Bucket;
-  /** The same for the other stack, by a name that stays as it is. */
+  /** The bucket's ARN for the other stack, exported under a stable name. */
   readonly overflowArn: string;
   readonly secrets: Secrets;
   readonly network: Network | undefined;
@@ -49,7 +50,7 @@ export class DataStack extends Stack {
 
   constructor(scope: Construct, stage: Stage, props: StackProps) {
     super(scope, name(stage, 'data'), { ...props, terminationProtection: stage.protected });
-    // What a first deployment that failed has made goes with it: by its fixed name it would be in the way of the next one.
+    // Resources of a failed first deployment are deleted: their fixed names would block the next deployment.
     const removalPolicy = stage.protected ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY;
 
     this.key = new kms.Key(this, 'Key', {
@@ -64,9 +65,9 @@ export class DataStack extends Stack {
       fifo: true,
       encryption: sqs.QueueEncryption.KMS,
       encryptionMasterKey: this.key,
-      dataKeyReuse: Duration.hours(1), // a call to KMS an hour and caller, not a call a message
+      dataKeyReuse: Duration.hours(1), // one KMS call per hour and caller instead of one per message
       enforceSSL: true,
-      retentionPeriod: Duration.days(14), // the most there is
+      retentionPeriod: Duration.days(14), // the maximum
       removalPolicy,
     };
     this.deadLetters = new sqs.Queue(this, 'DeadLetters', {
@@ -87,7 +88,7 @@ export class DataStack extends Stack {
     this.queue = new sqs.Queue(this, 'Leads', {
       ...shared,
       queueName: name(stage, 'leads.fifo'),
-      // High throughput: the limit and the deduplication are a lead's, not the queue's.
+      // High throughput: throughput limit and deduplication apply per lead, not per queue.
       fifoThroughputLimit: sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
       deduplicationScope: sqs.DeduplicationScope.MESSAGE_GROUP,
       visibilityTimeout: Duration.seconds(visibilitySeconds(stage)),
@@ -102,16 +103,16 @@ export class DataStack extends Stack {
       minimumTLSVersion: 1.2,
       blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
       objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-      versioned: true, // a lead that is deleted before it was queued can be brought back
+      versioned: true, // a lead deleted before it was queued can be restored
       lifecycleRules: [
-        // A lead that waits here has been accepted, so it stays until the janitor has queued and removed it.
+        // A lead in overflow has been accepted, so it stays until the janitor has queued and removed it.
         { id: 'removed', noncurrentVersionExpiration: Duration.days(14), expiredObjectDeleteMarker: true },
         { id: 'unfinished', abortIncompleteMultipartUploadAfter: Duration.days(1) },
-        // What is here was rejected, and the sender told so.
+        // Quarantined bodies were rejected, and their senders were informed.
         { id: 'quarantine', prefix: 'quarantine/', expiration: Duration.days(30) },
       ],
       removalPolicy,
-      // A bucket that is not empty keeps its stack from being removed: as it should, unless the leads are test leads.
+      // A bucket with objects blocks the removal of its stack. This is intended, except for test leads.
       autoDeleteObjects: !stage.protected && !stage.emulated,
     });
     if (!stage.protected && !stage.emulated) {
@@ -138,14 +139,17 @@ export class DataStack extends Stack {
     new CfnOutput(this, 'OverflowBucket', { value: this.overflow.bucketName });
   }
 
-  /** Log groups and alarms are encrypted and published by AWS's own services, which have no role of ours. */
+  /**
+   * Lets AWS services without a role of ours use the key: log groups are encrypted by them, and alarms
+   * published.
+   */
   private letServicesUseKey(stage: Stage): void {
     this.key.addToResourcePolicy(
       new iam.PolicyStatement({
         sid: 'LogGroups',
         principals: [new iam.ServicePrincipal(`logs.${this.region}.amazonaws.com`)],
         actions: ['kms:Encrypt', 'kms:Decrypt', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:Describe*'],
-        resources: ['*'], // in a key's policy: this key
+        resources: ['*'], // in a key policy: this key
         conditions: {
           ArnLike: {
             'kms:EncryptionContext:aws:logs:arn': this.formatArn({ service: 'logs', resource: 'log-group:*' }),

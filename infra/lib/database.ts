@@ -16,14 +16,15 @@ import type { Aurora, Stage } from './stages.ts';
 
 const DATABASE_NAME = 'revenueflow';
 
-/** The role of every function but `migrate`; `lib/roles.sql` makes it. */
+/** The role of every function but `migrate`; `lib/roles.sql` creates it. */
 const APP_ROLE = 'revenueflow_app';
 
 /**
- * PostgreSQL on Aurora Serverless v2. The functions sign in with IAM tokens as a role that reads and writes rows. The
- * tables belong to the master, whose password is in a secret that rotates and only `migrate` may read.
+ * PostgreSQL on Aurora Serverless v2. The functions sign in with IAM tokens as a role that reads and writes
+ * rows. The master user owns the tables; its password is in a rotating secret that only `migrate` may read.
  *
- * There is no RDS Proxy: concurrency is bounded, so connections are, and a proxy keeps the database from pausing.
+ * There is no RDS Proxy: connections are bounded because concurrency is, and a proxy would keep the database
+ * from pausing.
  */
 export class Database extends Construct {
   readonly cluster: rds.DatabaseCluster;
@@ -40,7 +41,7 @@ export class Database extends Construct {
         encryptionKey: key,
       }),
       iamAuthentication: true,
-      enableDataApi: true, // how the role is made, before there is a function to make it
+      enableDataApi: true, // creates the role before any function exists
       defaultDatabaseName: DATABASE_NAME,
       serverlessV2MinCapacity: size.minAcu,
       serverlessV2MaxCapacity: size.maxAcu,
@@ -60,7 +61,7 @@ export class Database extends Construct {
       removalPolicy,
       parameters: {
         'rds.force_ssl': '1',
-        // A refused row would be quoted in the log, with whom it is about: statements and values stay out of it.
+        // A refused row would be quoted in the log with personal data: statements and values are not logged.
         log_error_verbosity: 'terse',
         log_statement: 'none',
         log_min_error_statement: 'panic',
@@ -70,7 +71,7 @@ export class Database extends Construct {
       cloudwatchLogsExports: size.minAcu === 0 ? undefined : ['postgresql'],
     });
     if (size.minAcu > 0) {
-      // Before the cluster, which would otherwise make it itself, unencrypted and kept for ever.
+      // Created before the cluster, which would otherwise create it unencrypted and without expiry.
       this.cluster.node.addDependency(
         logGroup(this, 'Log', stage, key, `/aws/rds/cluster/revenueflow-${stage.name}/postgresql`),
       );
@@ -79,7 +80,7 @@ export class Database extends Construct {
     this.master = this.cluster.secret!;
     const rotation = this.cluster.addRotationSingleUser({
       automaticallyAfter: Duration.days(30),
-      rotateImmediatelyOnUpdate: false, // not while the role is being made with it
+      rotateImmediatelyOnUpdate: false, // not while the role is created with this password
       vpcSubnets: { subnetType: ec2.SubnetType.PRIVATE_WITH_EGRESS },
     });
     const rotationFunction = Names.uniqueId(rotation).slice(-64); // as CDK names it
@@ -111,15 +112,15 @@ export class Database extends Construct {
         new iam.PolicyStatement({ actions: ['rds-data:ExecuteStatement'], resources: [this.cluster.clusterArn] }),
       ]),
     });
-    role.node.addDependency(this.cluster); // and so its writer, which answers
+    role.node.addDependency(this.cluster); // and so on its writer, which executes the statement
 
     intended(this.cluster, {
-      RDS11: "The port is no secret: only the functions' security group reaches it, by TLS and IAM token.",
+      RDS11: "The port is not a secret: only the functions' security group reaches it, by TLS and IAM token.",
       ...(stage.protected ? {} : { RDS10: 'Holds test leads; the stage can be removed in one step.' }),
     });
   }
 
-  /** Lets a function read and write rows, and tells it where. */
+  /** Lets a function read and write rows; returns the variables for the connection. */
   admitApp(grantee: iam.IGrantable): Record<string, string> {
     this.cluster.grantConnect(grantee, APP_ROLE);
     return {
@@ -131,7 +132,7 @@ export class Database extends Construct {
     };
   }
 
-  /** Lets a function change tables, and tells it where. */
+  /** Lets a function change tables; returns the variables for the connection. */
   admitMaster(function_: RustFunction): Record<string, string> {
     function_.mayRead(this.master);
     return { DATABASE_SECRET_ARN: this.master.secretArn };

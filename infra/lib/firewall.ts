@@ -14,11 +14,13 @@ export interface FirewallProps {
 }
 
 /**
- * Rules of AWS's groups that judge what a body says or how large it is. They only count: what a lead says is data, however
- * odd, and the functions bound its size. A sender without a User-Agent is let in too, since webhooks often have none.
+ * Rules of AWS's managed groups that judge the content or the size of a body. They only count: a lead is
+ * data, however odd it looks, and the functions bound its size. A missing User-Agent is counted only as well,
+ * since webhooks often have none.
  */
 const ONLY_COUNT: Record<string, readonly string[]> = {
-  // First: what it refuses has not been looked at by rules about bodies, whose matches would be quoted in the log.
+  // First, so that requests that it blocks never reach rules about bodies, whose matches would be quoted in
+  // the log.
   AWSManagedRulesAmazonIpReputationList: [],
   AWSManagedRulesCommonRuleSet: [
     'NoUserAgent_HEADER',
@@ -31,10 +33,10 @@ const ONLY_COUNT: Record<string, readonly string[]> = {
   AWSManagedRulesKnownBadInputsRuleSet: ['JavaDeserializationRCE_BODY', 'Log4JRCE_BODY', 'ReactJSRCE_BODY'],
 };
 
-/** Headers that prove who sends: they do not belong in a log. */
+/** Headers with credentials, which must not be logged. */
 const SECRET_HEADERS = ['x-revenueflow-token', 'webhook-signature', 'authorization', 'cookie'];
 
-/** The name of the firewall in CloudWatch's metrics: an account may have one for each stage. */
+/** The name of the firewall in CloudWatch's metrics: an account may have one per stage. */
 export function firewallMetricName(stage: Stage): string {
   return name(stage, 'api');
 }
@@ -45,7 +47,7 @@ export class Firewall extends Construct {
     const watched = (metricName: string) => ({
       metricName,
       cloudWatchMetricsEnabled: true,
-      sampledRequestsEnabled: false, // samples would show headers to whoever reads the console
+      sampledRequestsEnabled: false, // samples would show headers in the console
     });
 
     const { operators } = stage.http;
@@ -84,7 +86,7 @@ export class Firewall extends Construct {
                 name: 'operators',
                 priority: groups.length + 1,
                 action: { block: {} },
-                statement: this.fromElsewhere(stage, operators),
+                statement: this.outsideOperatorNetworks(stage, operators),
                 visibilityConfig: watched('operators'),
               },
             ]
@@ -93,15 +95,16 @@ export class Firewall extends Construct {
     });
     new wafv2.CfnWebACLAssociation(this, 'Association', { resourceArn: api.stageArn, webAclArn: acl.attrArn });
 
-    const log = logGroup(this, 'Log', stage, key, `aws-waf-logs-${name(stage, 'api')}`); // the prefix is WAF's condition
+    const log = logGroup(this, 'Log', stage, key, `aws-waf-logs-${name(stage, 'api')}`); // WAF requires the prefix
     new wafv2.CfnLoggingConfiguration(this, 'Logging', {
       resourceArn: acl.attrArn,
       logDestinationConfigs: [log.logGroupRef.logGroupArn],
       redactedFields: [
         ...SECRET_HEADERS.map((header) => ({ singleHeader: { Name: header } })),
-        { queryString: {} }, // may hold an address to look for
+        { queryString: {} }, // may contain an e-mail address
       ],
-      // Only what was stopped: the rest is in the access log. An entry of what was only counted would quote the body.
+      // Only blocked requests: all others are in the access log. An entry about a counted request would quote
+      // its body.
       loggingFilter: {
         DefaultBehavior: 'DROP',
         Filters: [
@@ -114,17 +117,17 @@ export class Firewall extends Construct {
       },
     });
   }
-  /** A request of an address outside these networks to anything but `POST /leads`. */
-  private fromElsewhere(stage: Stage, operators: readonly string[]): wafv2.CfnWebACL.StatementProperty {
+  /** Matches any request but `POST /leads` from an address outside these networks. */
+  private outsideOperatorNetworks(stage: Stage, operators: readonly string[]): wafv2.CfnWebACL.StatementProperty {
     const known = new wafv2.CfnIPSet(this, 'Operators', {
       name: name(stage, 'operators'),
       scope: 'REGIONAL',
-      ipAddressVersion: 'IPV4', // all that a regional API is reached by
+      ipAddressVersion: 'IPV4', // a regional API has only IPv4 addresses
       addresses: [...operators],
     });
     const textTransformations = [{ priority: 0, type: 'NONE' }];
     const isPost = { fieldToMatch: { method: {} }, positionalConstraint: 'EXACTLY', searchString: 'POST' };
-    // The path begins with the stage's name, or not where the API has a name of its own.
+    // The path starts with the stage's name, unless the API has a custom domain.
     const isLeads = { fieldToMatch: { uriPath: {} }, positionalConstraint: 'ENDS_WITH', searchString: '/leads' };
     const isWebhook = {
       andStatement: {

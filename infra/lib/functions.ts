@@ -19,16 +19,17 @@ export interface RustFunctionProps {
   readonly stage: Stage;
   readonly data: DataStack;
   readonly function: FunctionName;
-  /** The folder that holds one folder a function, each with its `bootstrap`. */
+  /** A folder with one subfolder per function, each with its `bootstrap`. */
   readonly binaries: string;
-  /** Whether it reaches the database, and so lives in the VPC. */
+  /** Whether the function reaches the database and therefore runs in the VPC. */
   readonly inVpc: boolean;
-  /** Those of the stage's files that it reads. */
+  /** The stage's files that the function reads. */
   readonly files?: readonly (keyof Files)[];
   readonly reserved?: number;
   /**
-   * Whether it sends to the queue that calls it. Lambda takes that for a runaway after some 16 rounds and drops the
-   * message, unless the function says that it is meant; a lead that waits for a dependency does more rounds.
+   * Whether the function sends to the queue that invokes it. Lambda treats this as a runaway loop after about
+   * 16 rounds and drops the message, unless the function allows it; a lead that waits for a dependency needs
+   * more rounds.
    */
   readonly feedsItself?: boolean;
 }
@@ -36,8 +37,9 @@ export interface RustFunctionProps {
 type KeyUse = 'kms:Decrypt' | 'kms:GenerateDataKey';
 
 /**
- * One function: its binary, a role that may do nothing but write its own log until it is granted more, and the alias
- * `live`, which all callers call, so that a new version can be shifted to slowly and an old one is a step away.
+ * A function: its binary, a role that may only write its own log until it is granted more, and the alias
+ * `live`. All callers use the alias, so that traffic can shift to a new version gradually and an old version
+ * is one step away.
  */
 export class RustFunction extends Construct {
   readonly function: lambda.Function;
@@ -60,7 +62,7 @@ export class RustFunction extends Construct {
       description: `The function ${functionName}`,
     });
     this.log.grantWrite(this.role);
-    if (network) this.letLambdaAttach(functionName);
+    if (network) this.allowLambdaToAttach(functionName);
 
     this.function = new lambda.Function(this, 'Function', {
       functionName,
@@ -69,7 +71,7 @@ export class RustFunction extends Construct {
       architecture: stage.architecture === 'arm64' ? lambda.Architecture.ARM_64 : lambda.Architecture.X86_64,
       handler: 'bootstrap',
       code: lambda.Code.fromAsset(code.folder, { exclude: ['*', ...code.names.map((name) => `!${name}`)] }),
-      memorySize: 512, // 8 MB are used; the rest buys CPU for the TLS handshakes of a cold start
+      memorySize: 512, // the function uses 8 MB; more memory brings CPU for the TLS handshakes of a cold start
       timeout: Duration.seconds(TIMEOUT_SECONDS[props.function]),
       role: this.role,
       logGroup: this.log,
@@ -89,14 +91,14 @@ export class RustFunction extends Construct {
         RUST_LOG: 'info',
         METRICS_NAMESPACE,
         ...code.variables,
-        AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH: 'true', // paths read the same with and without API Gateway's stage
+        AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH: 'true', // paths are the same with and without API Gateway's stage
       },
       currentVersionOptions: { removalPolicy: stage.emulated ? RemovalPolicy.DESTROY : RemovalPolicy.RETAIN },
     });
     this.live = this.function.addAlias('live');
     intended(this.role, {
       'IAM5[Resource::*]':
-        "Lambda sends traces, and attaches functions to a VPC, with the function's role, and these calls know no resource; to attach is denied to the function itself.",
+        "Lambda sends traces and attaches functions to a VPC with the function's role; these calls support no resource, and attaching is denied to the function's own code.",
     });
   }
 
@@ -105,7 +107,7 @@ export class RustFunction extends Construct {
     return this;
   }
 
-  /** Lets the function do something, and use the stage's key as far as the service needs it for that. */
+  /** Grants the function actions on a resource, and the use of the stage's key through the service. */
   may(
     actions: string[],
     resource: string,
@@ -133,8 +135,11 @@ export class RustFunction extends Construct {
     this.may(['sqs:SendMessage'], queue.queueArn, { service: 'sqs', actions: ['kms:Decrypt', 'kms:GenerateDataKey'] });
   }
 
-  /** Lambda needs these in the role to attach the function to the VPC; code that runs in the function does not. */
-  private letLambdaAttach(functionName: string): void {
+  /**
+   * Lambda needs these permissions in the role to attach the function to the VPC; code in the function is
+   * denied them.
+   */
+  private allowLambdaToAttach(functionName: string): void {
     const actions = [
       'ec2:CreateNetworkInterface',
       'ec2:DescribeNetworkInterfaces',

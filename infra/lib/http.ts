@@ -24,12 +24,12 @@ export interface HttpApiProps {
   readonly operate: lambda.Alias;
 }
 
-/** What API Gateway says in our place, in the form senders know: flat, typed, never empty. */
+/** API Gateway's own answers, in the format of the functions: flat, typed, never empty. */
 const ANSWERS: readonly [string, apigateway.ResponseType, string, string][] = [
   ['Throttled', apigateway.ResponseType.THROTTLED, 'throttled', 'too many requests, try again later'],
   ['Filtered', apigateway.ResponseType.WAF_FILTERED, 'forbidden', 'refused by the firewall'],
   ['TooLarge', apigateway.ResponseType.REQUEST_TOO_LARGE, 'body_too_large', 'the body is too large'],
-  // After a timeout the lead may well be on the queue; the same lead again is a duplicate.
+  // After a timeout the lead may be on the queue; the same lead sent again is a duplicate.
   [
     'OurFault',
     apigateway.ResponseType.DEFAULT_5XX,
@@ -43,20 +43,20 @@ const ANSWERS: readonly [string, apigateway.ResponseType, string, string][] = [
 const TLS_POLICY = apigateway.SecurityPolicy.TLS13_1_2_PFS_PQ_2025_09;
 
 /**
- * What is logged and measured of a route. For each entry of the stage: one for a single method replaces the stage's as a
- * whole, and what it leaves out is off.
+ * Logging and metrics of a route, for each entry of the stage. An entry for one method replaces the stage's
+ * entry as a whole; settings that it omits are off.
  */
-const WATCHED = {
+const OBSERVED = {
   metricsEnabled: true,
   loggingLevel: apigateway.MethodLoggingLevel.ERROR,
   dataTraceEnabled: false, // bodies hold personal data
 };
 
-/** A REST API, since only these can have a firewall. */
+/** A REST API, since only REST APIs support a firewall. */
 export class HttpApi extends Construct {
   readonly api: apigateway.RestApi;
   readonly accessLog: logs.LogGroup;
-  /** The address of the routes, with a slash at the end. */
+  /** The base URL of the routes, with a trailing slash. */
   readonly url: string;
   readonly #stageName: string;
 
@@ -69,27 +69,28 @@ export class HttpApi extends Construct {
       restApiName: name(stage, 'api'),
       description: `RevenueFlow ${stage.name}`,
       endpointTypes: [apigateway.EndpointType.REGIONAL],
-      cloudWatchRole: true, // one for the account and region, so it stays when this stage goes
+      cloudWatchRole: true, // one per account and region, so it outlives this stage
       cloudWatchRoleRemovalPolicy: RemovalPolicy.RETAIN,
       deployOptions: {
         stageName: stage.name,
-        ...WATCHED,
+        ...OBSERVED,
         tracingEnabled: !stage.emulated,
         throttlingRateLimit: stage.http.operate.perSecond,
         throttlingBurstLimit: stage.http.operate.burst,
         methodOptions: {
           '/leads/POST': {
-            ...WATCHED,
+            ...OBSERVED,
             throttlingRateLimit: stage.http.ingest.perSecond,
             throttlingBurstLimit: stage.http.ingest.burst,
           },
         },
         accessLogDestination: new apigateway.LogGroupLogDestination(this.accessLog),
         accessLogFormat: apigateway.AccessLogFormat.custom(
-          // The resource, not the path or the query: what senders and operators write there may be personal.
+          // The resource instead of path and query, which may contain personal data from senders and
+          // operators.
           JSON.stringify({
             request_id: apigateway.AccessLogField.contextRequestId(),
-            function_request_id: '$context.integration.requestId', // the one in the function's own log
+            function_request_id: '$context.integration.requestId', // the request id in the function's own log
             trace_id: apigateway.AccessLogField.contextXrayTraceId(),
             time: apigateway.AccessLogField.contextRequestTimeEpoch(),
             address: apigateway.AccessLogField.contextIdentitySourceIp(),
@@ -106,7 +107,7 @@ export class HttpApi extends Construct {
         ),
       },
     });
-    this.api.node.tryRemoveChild('Endpoint'); // an output by a name that nobody can guess
+    this.api.node.tryRemoveChild('Endpoint'); // its output has a generated name
     if (!stage.emulated) {
       const raw = this.api.node.defaultChild as apigateway.CfnRestApi;
       raw.securityPolicy = TLS_POLICY;
@@ -131,21 +132,21 @@ export class HttpApi extends Construct {
     }
 
     const { domain } = stage.http;
-    if (domain) this.giveName(domain);
+    if (domain) this.addDomain(domain);
     this.url = domain ? `https://${domain.name}/` : this.api.url;
 
     if (!stage.emulated) new Firewall(this, 'Firewall', { stage, key, api: this.api.deploymentStage });
     intended(this.api, {
-      APIG2: 'The functions check what they are sent, and say what is wrong with it in a form senders understand.',
-      APIG4: 'Senders and operators prove themselves to the functions: Marketo can send a header, but sign nothing.',
+      APIG2: 'The functions validate requests, and report errors in the format that senders know.',
+      APIG4: 'The functions authenticate senders and operators: Marketo can send a header but no signature.',
       COG4: 'Senders are machines and operators have a token; there are no users to keep in a pool.',
       'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]':
-        'What API Gateway needs to write logs, once for the account and region.',
+        'The permissions of API Gateway to write logs, once per account and region.',
     });
   }
 
-  /** A name that can be moved to another API, or to another region, without a change at the senders. */
-  private giveName(domain: Domain): void {
+  /** A custom domain, which can move to another API or region without a change at the senders. */
+  private addDomain(domain: Domain): void {
     const zone = route53.HostedZone.fromHostedZoneAttributes(this, 'Zone', {
       hostedZoneId: domain.zone.id,
       zoneName: domain.zone.name,
@@ -167,15 +168,15 @@ export class HttpApi extends Construct {
     });
   }
 
-  /** How many requests to these routes were answered with 5xx, by us or in our place. */
-  answersOfOurFault(routes: [method: string, resource: string][], period: Duration): cloudwatch.IMetric {
+  /** The number of 5xx answers on these routes, by the functions or by API Gateway in their place. */
+  serverErrors(routes: [method: string, resource: string][], period: Duration): cloudwatch.IMetric {
     const of = ([Method, Resource]: [string, string]) =>
       new cloudwatch.Metric({
         namespace: 'AWS/ApiGateway',
         metricName: '5XXError',
         dimensionsMap: {
           ApiName: this.api.restApiName,
-          Stage: this.#stageName, // by name: the stage waits for the aliases, and their releases for these alarms
+          Stage: this.#stageName, // by name: the stage depends on the aliases, and their releases depend on these alarms
           Method,
           Resource,
         },

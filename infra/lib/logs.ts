@@ -6,8 +6,8 @@ import type { Construct } from 'constructs';
 import type { Stage } from './stages.ts';
 
 /**
- * A log group with the stage's key and retention. With a name it takes the place of the one that a service would make
- * at its first line, unencrypted and kept for ever: so it must be there before the service that writes.
+ * A log group with the stage's key and retention. A named group replaces the one that a service would create
+ * with its first line, unencrypted and without expiry, so it must exist before that service writes.
  */
 export function logGroup(
   scope: Construct,
@@ -24,7 +24,7 @@ export function logGroup(
   });
 }
 
-/** The same for a function that CDK adds to a stack for its own purposes. */
+/** The same, for a function that CDK adds to a stack for its own purposes. */
 export function providerLog(stack: Stack, provider: string, stage: Stage, key: kms.IKey): void {
   const handler = stack.node.findChild(provider).node.findChild('Handler') as CfnResource;
   const group = logGroup(stack, `${provider.replace(/\W/g, '')}Log`, stage, key);

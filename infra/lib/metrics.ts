@@ -9,10 +9,13 @@ import type { HttpApi } from './http.ts';
 import { METRICS_NAMESPACE } from './names.ts';
 import type { Stage } from './stages.ts';
 
-/** Of a million webhooks, a thousand may be answered with an error of ours. */
+/** The share of webhooks that may be answered with an error of ours: a thousand in a million. */
 export const ERROR_BUDGET = 0.001;
 
-/** Log lines about refused credentials, and about a plan of an enrichment provider that does not include what is asked for. */
+/**
+ * Log lines about refused credentials, and about requests that an enrichment provider's plan does not
+ * include.
+ */
 const REFUSED =
   '{ ($.code = "*_credentials_refused") || (($.dependency = "enrichment.*") && ($.code = "*_not_allowed")) }';
 
@@ -20,18 +23,18 @@ export interface MetricsProps {
   readonly stage: Stage;
   readonly region: string;
   readonly http: HttpApi;
-  /** Those whose log lines name the code of a failure. */
+  /** The functions whose log lines name the code of a failure. */
   readonly readers: Record<string, RustFunction>;
 }
 
-/** What is measured: by AWS, by the functions in their log lines, and by filters on log lines. */
+/** Metrics from AWS, from the functions' log lines, and from filters on log lines. */
 export class Metrics {
   private readonly props: MetricsProps;
   private readonly ofLogs: string;
 
   constructor(scope: Construct, props: MetricsProps) {
     this.props = props;
-    // A filter cannot add a dimension that is not in the line: the stage is in the namespace.
+    // A filter cannot add a dimension that is missing in the line, so the stage is part of the namespace.
     this.ofLogs = `${METRICS_NAMESPACE}/${props.stage.name}`;
     const count = (id: string, metricName: string, logGroup: logs.ILogGroup, pattern: string, by?: string) =>
       new logs.MetricFilter(scope, id, {
@@ -50,7 +53,7 @@ export class Metrics {
     }
   }
 
-  /** A metric that the functions write into their log lines, with the labels that the code gives it. */
+  /** A metric that the functions write into their log lines, with these labels. */
   own(
     metricName: string,
     statistic: string,
@@ -66,7 +69,7 @@ export class Metrics {
     });
   }
 
-  /** How many log lines a filter has found. */
+  /** The number of log lines that a filter matched. */
   lines(
     metricName: 'webhook_answers' | 'throttled' | 'credentials_refused',
     period: Duration,
@@ -75,7 +78,7 @@ export class Metrics {
     return new cloudwatch.Metric({ namespace: this.ofLogs, metricName, dimensionsMap, statistic: 'sum', period });
   }
 
-  /** API Gateway's metrics of `POST /leads`: they count even where our code does not run. */
+  /** API Gateway's metrics of `POST /leads`. They also count requests that never reach the functions. */
   webhooks(metricName: string, statistic: string, period: Duration): cloudwatch.Metric {
     const { api } = this.props.http;
     return new cloudwatch.Metric({
@@ -92,7 +95,7 @@ export class Metrics {
     });
   }
 
-  /** Webhooks that `ingest` has answered, whatever the answer, without those of the synthetic lead. */
+  /** Webhooks answered by `ingest` with any outcome, excluding the synthetic lead. */
   fromSenders(period: Duration): cloudwatch.MathExpression {
     const outcomes = ['accepted', 'duplicate', 'rejected', 'body_too_large', 'unauthorized', 'unavailable'];
     const metrics = outcomes.map(
@@ -106,9 +109,11 @@ export class Metrics {
     });
   }
 
-  /** How many times faster than the budget allows `POST /leads` fails; fewer than three errors count as none. */
+  /**
+   * How many times faster than its budget allows `POST /leads` fails; fewer than three errors count as none.
+   */
   burnRate(period: Duration): cloudwatch.MathExpression {
-    const id = `${period.toMinutes()}m`; // two of these share a graph
+    const id = `${period.toMinutes()}m`; // two of these metrics share a graph
     return new cloudwatch.MathExpression({
       expression: `IF(errors${id} > 2, errors${id} / requests${id} / ${ERROR_BUDGET}, 0)`,
       usingMetrics: {
@@ -120,7 +125,7 @@ export class Metrics {
     });
   }
 
-  /** Requests that the firewall has let through or refused, by all of its rules. */
+  /** Requests that the firewall allowed or blocked, over all rules. */
   firewall(metricName: 'AllowedRequests' | 'BlockedRequests', period: Duration): cloudwatch.Metric {
     const { stage, region } = this.props;
     return new cloudwatch.Metric({
@@ -132,7 +137,7 @@ export class Metrics {
     });
   }
 
-  /** Percent of the analyses that ended so, where there are at least `atLeast`; 0 with fewer. */
+  /** The percentage of analyses with this grounding; 0 if there are fewer than `atLeast` of them. */
   analyses(grounding: 'FALLBACK' | 'REJECTED', atLeast: number, period: Duration): cloudwatch.MathExpression {
     const { ai } = this.props.stage;
     const providers = [ai.provider, ...(ai.provider === 'bedrock' && ai.fallback ? [ai.fallback] : [])];
@@ -144,19 +149,19 @@ export class Metrics {
 }
 
 /**
- * Percent that `parts` are of themselves and `others`, where there are at least so many `parts`; 0 with fewer. The name is a
- * prefix: several of these may share a graph.
+ * The percentage of `parts` in `parts` and `others`; 0 if `parts` sums to less than `atLeast`. `prefix` keeps
+ * metric ids unique, since several of these may share a graph.
  */
 export function share(
-  called: string,
+  prefix: string,
   parts: cloudwatch.IMetric[],
   others: cloudwatch.IMetric[],
   atLeast: number,
   period: Duration,
 ): cloudwatch.MathExpression {
-  const named = (prefix: string, metrics: cloudwatch.IMetric[]) =>
-    metrics.map((metric, index) => [`${prefix}${index}`, metric] as const);
-  const [of, beside] = [named(called, parts), named(`${called}Other`, others)];
+  const named = (start: string, metrics: cloudwatch.IMetric[]) =>
+    metrics.map((metric, index) => [`${start}${index}`, metric] as const);
+  const [of, beside] = [named(prefix, parts), named(`${prefix}Other`, others)];
   const ids = (metrics: typeof of) => metrics.map(([id]) => id);
   const part = sum(ids(of));
   return new cloudwatch.MathExpression({
@@ -167,7 +172,10 @@ export function share(
   });
 }
 
-/** The sum of time series. What was never counted has no data: this passes over it, where `+` would have none either. */
+/**
+ * The sum of time series. A metric that was never counted has no data: SUM skips it, but `+` would have no
+ * data either.
+ */
 export function sum(ids: string[]): string {
   return ids.length === 1 ? ids[0]! : `SUM([${ids.join(', ')}])`;
 }

@@ -6,9 +6,10 @@ import { logGroup } from './logs.ts';
 import type { Stage } from './stages.ts';
 
 /**
- * Where the database lives, and the functions that need it. They also need the AI and the CRM. Salesforce, HubSpot and
- * the enrichment providers are on the Internet, which VPC endpoints do not reach, so there are NAT gateways; with them
- * endpoints for AWS's own services would be a second way to the same place (docs/deploy.md has the sums). S3's is free.
+ * The network of the database and of the functions that use it. These functions also call the AI and the CRM.
+ * Salesforce, HubSpot and the enrichment providers are on the Internet, which VPC endpoints do not reach, so
+ * there are NAT gateways. Endpoints for AWS's own services would then be redundant (docs/deploy.md has the
+ * costs). The S3 endpoint is free.
  */
 export class Network extends Construct {
   readonly vpc: ec2.Vpc;
@@ -28,7 +29,7 @@ export class Network extends Construct {
         { name: 'database', subnetType: ec2.SubnetType.PRIVATE_ISOLATED, cidrMask: 26 },
       ],
       gatewayEndpoints: { s3: { service: ec2.GatewayVpcEndpointAwsService.S3 } },
-      restrictDefaultSecurityGroup: false, // nothing uses it, and emptying it takes a function with wide permissions
+      restrictDefaultSecurityGroup: false, // unused; emptying it takes a function with wide permissions
     });
     this.vpc.addFlowLog('Refused', {
       trafficType: ec2.FlowLogTrafficType.REJECT,

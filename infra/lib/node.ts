@@ -13,13 +13,18 @@ export interface NodeFunctionProps {
   readonly key: kms.IKey;
   readonly functionName: string;
   readonly description: string;
-  /** Of `infra/`, with an `index.mjs`. It has the AWS SDK of Lambda's runtime and no packages of its own. */
+  /**
+   * A folder of `infra/` with an `index.mjs`. It has the AWS SDK of Lambda's runtime and no packages of its
+   * own.
+   */
   readonly folder: string;
   readonly timeout: Duration;
   readonly environment: Record<string, string>;
 }
 
-/** A small function around the product, outside the VPC, whose role may write its own log until it is granted more. */
+/**
+ * A small auxiliary function outside the VPC. Its role may only write its own log until it is granted more.
+ */
 export function nodeFunction(scope: Construct, id: string, props: NodeFunctionProps) {
   const { stage, key, functionName, description, timeout, environment } = props;
   const log = logGroup(scope, `${id}Log`, stage, key, `/aws/lambda/${functionName}`);

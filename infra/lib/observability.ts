@@ -21,7 +21,7 @@ export interface ObservabilityProps {
   readonly functions: Record<'ingest' | 'enrich' | 'deadLetter' | 'janitor' | 'api', RustFunction>;
 }
 
-/** What tells people that something is wrong, and where they then look. */
+/** Alarms, and the dashboard and saved queries for their investigation. */
 export class Observability extends Construct {
   constructor(scope: Construct, id: string, props: ObservabilityProps) {
     super(scope, id);

@@ -6,15 +6,15 @@ import { readFileSync } from 'node:fs';
 import type { FunctionName } from './names.ts';
 import type { Stage } from './stages.ts';
 
-/** A query of CloudWatch Logs Insights. Its text is a list of commands, which Insights separates with `|`. */
+/** A CloudWatch Logs Insights query. Its text is a list of commands, which Insights separates with `|`. */
 export interface SavedQuery {
   readonly name: string;
-  /** The functions whose logs are searched, or the access log of the API. */
+  /** The functions whose logs are searched, or the API's access log. */
   readonly of: readonly (FunctionName | 'access')[];
   readonly query: readonly string[];
 }
 
-/** Their fields are those of the functions' log lines, and of the access log: D28. */
+/** The fields are those of the functions' log lines and of the access log: D28. */
 export const QUERIES: readonly SavedQuery[] = JSON.parse(
   readFileSync(new URL('queries.json', import.meta.url), 'utf8'),
 );

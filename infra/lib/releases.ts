@@ -16,7 +16,7 @@ import type { Stage } from './stages.ts';
 type Released = 'ingest' | 'enrich' | 'api';
 type Watched = Pick<cloudwatch.AlarmProps, 'metric' | 'threshold' | 'alarmDescription'>;
 
-/** What `shiftSlowly` needs of the stack. */
+/** The parts of the stack that `shiftSlowly` needs. */
 export interface ReleaseProps {
   readonly stage: Stage;
   readonly key: kms.IKey;
@@ -27,22 +27,22 @@ export interface ReleaseProps {
 const MINUTE = Duration.minutes(1);
 
 /**
- * A new version is called once before it gets requests. Then a tenth of the calls go to it for five minutes; an alarm turns all
- * of them back. A function that fails is the least of it: `ingest` and `api` then answer 503, and `enrich` hands its
- * batches back.
+ * A new version is invoked once before it gets requests. Then a tenth of the calls goes to it for five
+ * minutes, and an alarm rolls it back. Function errors alone would not reveal most faults: `ingest` and `api`
+ * answer 503, and `enrich` returns its batches to the queue.
  */
 export function shiftSlowly(scope: Construct, { stage, key, functions, http }: ReleaseProps): void {
   const application = new codedeploy.LambdaApplication(scope, 'Releases', {
     applicationName: name(stage, 'releases'),
   });
-  const signs = signsOfTrouble(stage, functions, http);
+  const indicators = faultIndicators(stage, functions, http);
   for (const id of ['ingest', 'enrich', 'api'] as const) {
     const { live } = functions[id];
-    const alarms = Object.entries({ Errors: failures(functions[id], stage, id), ...signs[id] }).map(
-      ([what, props]) =>
-        new cloudwatch.Alarm(scope, `${id}Release${what}`, {
+    const alarms = Object.entries({ Errors: failures(functions[id], stage, id), ...indicators[id] }).map(
+      ([suffix, props]) =>
+        new cloudwatch.Alarm(scope, `${id}Release${suffix}`, {
           ...props,
-          alarmName: name(stage, `${id}-release-${what.replace(/(?!^)[A-Z]/g, '-$&').toLowerCase()}`),
+          alarmName: name(stage, `${id}-release-${suffix.replace(/(?!^)[A-Z]/g, '-$&').toLowerCase()}`),
           evaluationPeriods: 1,
           comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
           treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
@@ -57,14 +57,14 @@ export function shiftSlowly(scope: Construct, { stage, key, functions, http }: R
       preHook: check,
     });
     const alias = live.node.defaultChild as lambda.CfnAlias;
-    // The check knows the version by a variable, so it has to be up to date before the alias moves.
+    // The check reads the version from a variable, so it must be updated before the alias moves.
     alias.addResourceDependency(check.node.defaultChild as lambda.CfnFunction);
-    // While the old version fails its alarms stop every deployment, that of the fix too.
+    // While the old version fails, its alarms stop every deployment, including that of the fix.
     if (stage.atOnce) alias.cfnOptions.updatePolicy = undefined;
     intended(group, {
       'IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]':
         "AWS's own narrow role for CodeDeploy on Lambda.",
-      [`IAM5[Resource::<${idOf(check)}.Arn>:*]`]: 'Any version of the one function that checks the release.',
+      [`IAM5[Resource::<${idOf(check)}.Arn>:*]`]: 'Any version of the function that checks the release.',
     });
   }
 }
@@ -73,7 +73,10 @@ function idOf(function_: lambda.Function): string {
   return Stack.of(function_).getLogicalId(function_.node.defaultChild as CfnElement);
 }
 
-/** Errors of the new version alone: of the two that an alias is split between, the dimension names the one that ran. */
+/**
+ * Errors of the new version only: the alias splits calls between two versions, and the dimension names the
+ * executed one.
+ */
 function failures(released: RustFunction, stage: Stage, id: Released): Watched {
   return {
     metric: new cloudwatch.Metric({
@@ -88,12 +91,12 @@ function failures(released: RustFunction, stage: Stage, id: Released): Watched {
       period: MINUTE,
     }),
     threshold: 3,
-    alarmDescription: 'The new version fails; a release under way is turned back.',
+    alarmDescription: 'The new version fails; a release in progress is rolled back.',
   };
 }
 
-/** By function, what shows a bad version and is no error of the function. */
-function signsOfTrouble(
+/** Indicators of a bad version, by function, that are not errors of the function itself. */
+function faultIndicators(
   stage: Stage,
   functions: ReleaseProps['functions'],
   http: HttpApi,
@@ -108,17 +111,17 @@ function signsOfTrouble(
       period: MINUTE,
     }),
     threshold,
-    alarmDescription: `The new version of enrich: ${kind}; a release under way is turned back.`,
+    alarmDescription: `The new version of enrich: ${kind}; a release in progress is rolled back.`,
   });
-  // API Gateway cannot tell versions apart: this counts the old one too.
+  // API Gateway does not distinguish versions: this metric counts the old one too.
   const answers = (routes: [method: string, resource: string][]) => ({
-    metric: http.answersOfOurFault(routes, MINUTE),
+    metric: http.serverErrors(routes, MINUTE),
     threshold: 3,
-    alarmDescription: 'Requests are answered with 5xx; a release under way is turned back.',
+    alarmDescription: 'Requests are answered with 5xx; a release in progress is rolled back.',
   });
   return {
     ingest: { Answers: answers([['POST', '/leads']]) },
-    // Single leads are given up on any day.
+    // Individual leads are dead-lettered on any day, so the threshold is higher.
     enrich: { NotReady: trouble('not_ready', 3), GivenUp: trouble('given_up', 10) },
     api: {
       Answers: answers(['/', '/leads', '/leads/{proxy+}', '/{proxy+}'].map((resource) => ['ANY', resource])),
@@ -126,16 +129,16 @@ function signsOfTrouble(
   };
 }
 
-/** The function that calls the new version before its first request: `hook/index.mjs`. */
+/** The function that invokes the new version before its first request: `hook/index.mjs`. */
 function checkBefore(scope: Construct, id: Released, stage: Stage, key: kms.IKey, released: RustFunction) {
-  const functionName = `CodeDeployHook_${name(stage, id)}`; // the prefix is what AWS's role for CodeDeploy may call
+  const functionName = `CodeDeployHook_${name(stage, id)}`; // AWS's role for CodeDeploy may only invoke this prefix
   const { function: check, role } = nodeFunction(scope, `${id}Check`, {
     stage,
     key,
     functionName,
     description: `RevenueFlow: calls a new version of ${id} before it gets requests`,
     folder: 'hook',
-    timeout: Duration.seconds(90), // five refusals, and a cold start of the function
+    timeout: Duration.seconds(90), // five refused calls and a cold start of the function
     environment: {
       CHECKED_FUNCTION: id,
       CHECKED_VERSION_ARN: released.function.currentVersion.functionArn,
@@ -145,7 +148,7 @@ function checkBefore(scope: Construct, id: Released, stage: Stage, key: kms.IKey
   role.addToPolicy(new iam.PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [versions] }));
   intended(role, {
     [`IAM5[Resource::<${idOf(released.function)}.Arn>:*]`]:
-      'Any version of the one function, which it calls before its release.',
+      'Any version of the function that it invokes before the release.',
   });
   return check;
 }

@@ -7,42 +7,47 @@ import { intended } from './nag.ts';
 import type { Stage } from './stages.ts';
 
 /**
- * What the functions must know and nobody else may. Some are made up at the first deployment, the rest are put in by
- * hand once (docs/deploy.md); no later deployment changes any of them.
+ * The secrets of the functions. The first deployment generates some of them, the others are set by hand once
+ * (docs/deploy.md); no later deployment changes any of them.
  */
 export class Secrets extends Construct {
-  /** What senders of webhooks prove themselves with: several at once, with commas, so that one can be replaced. */
+  /** The credentials of webhook senders: several, separated by commas, so that one can be rotated. */
   readonly webhook: secretsmanager.Secret;
   /** The bearer token of operators. */
   readonly adminToken: secretsmanager.Secret;
-  /** The CRM's variables as one JSON object: `SALESFORCE_*` or `HUBSPOT_*`; undefined where no function reads it. */
+  /**
+   * The CRM's variables as a JSON object: `SALESFORCE_*` or `HUBSPOT_*`; undefined if no function reads it.
+   */
   readonly crm: secretsmanager.Secret | undefined;
-  /** The enrichment providers' variables as one JSON object; undefined where no function reads it. */
+  /** The enrichment providers' variables as a JSON object; undefined if no function reads it. */
   readonly enrichment: secretsmanager.Secret | undefined;
-  /** The variables of an AI with a key of its own as one JSON object: `GEMINI_API_KEY`; undefined where no function reads it. */
+  /**
+   * The variables of an AI with an API key as a JSON object: `GEMINI_API_KEY`; undefined if no function reads
+   * it.
+   */
   readonly ai: secretsmanager.Secret | undefined;
-  /** A Slack-compatible address that dead letters are posted to; undefined where no function reads it. */
+  /** A Slack-compatible URL that receives dead letters; undefined if no function reads it. */
   readonly alertWebhook: secretsmanager.Secret | undefined;
 
   constructor(scope: Construct, stage: Stage, key: kms.IKey, removalPolicy: RemovalPolicy) {
     super(scope, 'Secrets');
-    const secret = (what: string, description: string, atFirst?: string) => {
-      const secret = new secretsmanager.Secret(this, what, {
-        secretName: `revenueflow/${stage.name}/${what}`,
+    const secret = (id: string, description: string, initial?: string) => {
+      const secret = new secretsmanager.Secret(this, id, {
+        secretName: `revenueflow/${stage.name}/${id}`,
         description,
         encryptionKey: key,
         removalPolicy,
-        ...(atFirst === undefined
+        ...(initial === undefined
           ? { generateSecretString: { excludePunctuation: true, passwordLength: 48 } }
-          : { secretStringValue: SecretValue.unsafePlainText(atFirst) }), // nothing secret: what stands there at first
+          : { secretStringValue: SecretValue.unsafePlainText(initial) }), // not secret: the initial placeholder
       });
       intended(secret, {
-        SMG4: 'Shared with a party outside AWS (Marketo, the CRM, an operator), so only a person can rotate it; docs/deploy.md says how, without a gap.',
+        SMG4: 'Shared with a party outside AWS (Marketo, the CRM, an operator), so only a person can rotate it; docs/deploy.md describes a rotation without downtime.',
       });
       return secret;
     };
 
-    // The emulator makes up ones with commas in them.
+    // The emulator generates texts that contain commas.
     const known = (value: string) => (stage.emulated ? value : undefined);
     this.webhook = secret(
       'webhook',
@@ -54,19 +59,19 @@ export class Secrets extends Construct {
       'Bearer token of the operators',
       known('local-admin-token-for-made-up-leads'),
     );
-    // All of them are there and exported in every stage. A provider can then be switched off: an export that the other stack
-    // still imports cannot be deleted, and a secret that was retained cannot be made again by its name.
-    const optional = (what: string, description: string, atFirst: string, isRead: boolean) => {
-      const made = secret(what, description, atFirst);
+    // All of them exist and are exported in every stage, so that a provider can be switched off: an export
+    // that the other stack still imports cannot be deleted, and a retained secret's name cannot be reused.
+    const optional = (id: string, description: string, initial: string, isRead: boolean) => {
+      const made = secret(id, description, initial);
       Stack.of(this).exportValue(made.secretArn);
       return isRead ? made : undefined;
     };
-    const isAskingGemini =
+    const usesGemini =
       stage.ai.provider === 'gemini' || (stage.ai.provider === 'bedrock' && stage.ai.fallback !== undefined);
-    const isEnriching = stage.enrichment.some((provider) => provider !== 'fixtures');
+    const usesProviders = stage.enrichment.some((provider) => provider !== 'fixtures');
     this.crm = optional('crm', 'CRM variables, a JSON object', '{}', stage.crm !== 'mock');
-    this.enrichment = optional('enrichment', 'Enrichment variables, a JSON object', '{}', isEnriching);
-    this.ai = optional('ai', 'AI variables, a JSON object', '{}', isAskingGemini);
+    this.enrichment = optional('enrichment', 'Enrichment variables, a JSON object', '{}', usesProviders);
+    this.ai = optional('ai', 'AI variables, a JSON object', '{}', usesGemini);
     this.alertWebhook = optional(
       'alert-webhook',
       'Address that dead letters are posted to',

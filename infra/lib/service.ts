@@ -24,10 +24,10 @@ import { postSynthetic } from './synthetic.ts';
 
 const ALL_FILES = Object.keys(FILES) as (keyof Files)[];
 
-/** Prefixes of Bedrock's inference profiles: those that `shared/analysis/src/models.rs` knows. */
+/** Prefixes of Bedrock's inference profiles, as in `shared/analysis/src/models.rs`. */
 const PROFILES = ['global.', 'us.', 'eu.', 'apac.', 'us-gov.', 'jp.', 'au.'];
 
-/** The code and what calls it. All of it can be removed and deployed again without loss. */
+/** The code and its triggers. The stack can be removed and deployed again without loss. */
 export class ServiceStack extends Stack {
   private readonly stage: Stage;
   private readonly data: DataStack;
@@ -71,7 +71,9 @@ export class ServiceStack extends Stack {
     new CfnOutput(this, 'AlertTopicArn', { value: alerts.topicArn });
   }
 
-  /** Outside the VPC and without a database: nothing that is slow or down there keeps a lead from being accepted. */
+  /**
+   * Outside the VPC and without a database: no failure or slowness there keeps a lead from being accepted.
+   */
   private ingest(): RustFunction {
     const { queue, overflow, overflowArn, secrets } = this.data;
     const ingest = this.function('ingest', { inVpc: false, reserved: this.stage.reserved?.ingest });
@@ -98,16 +100,20 @@ export class ServiceStack extends Stack {
     });
   }
 
-  /** Calls `enrich` with batches; returns the mapping's id, by which the janitor pauses and resumes it. */
+  /**
+   * Invokes `enrich` with batches; returns the mapping's id, which the janitor uses to pause and resume
+   * consumption.
+   */
   private consumeLeads(enrich: RustFunction): string {
     const { queue, deadLetters } = this.data;
     const source = new SqsEventSource(queue, {
-      batchSize: 10, // the most for a FIFO queue, which has no batching window
+      batchSize: 10, // the maximum for a FIFO queue, which has no batching window
       reportBatchItemFailures: true,
       maxConcurrency: this.stage.enrich.maxConcurrency,
     });
     enrich.live.addEventSource(source);
-    // A deferred lead is sent anew, so that waiting does not use up its receives; one past its attempts is parked.
+    // A deferred lead is sent as a new message, so that waiting uses up no receives; a lead without attempts
+    // left is dead-lettered.
     enrich.maySendTo(queue);
     enrich.maySendTo(deadLetters);
     return source.eventSourceMappingId;
@@ -133,7 +139,7 @@ export class ServiceStack extends Stack {
   private janitor(enrich: RustFunction, mappingId: string): RustFunction {
     const { queue, overflow, overflowArn } = this.data;
     const janitor = this.function('janitor', { inVpc: true, files: ALL_FILES, reserved: this.stage.reserved?.janitor });
-    // A round that fails is not repeated, and one that cannot begin is not kept: the next one does the same.
+    // A failed round is not retried, and one that cannot start is dropped: the next round does the same work.
     janitor.live.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.minutes(1) });
     janitor.maySendTo(queue);
     janitor.may(['s3:ListBucket'], overflowArn);
@@ -142,7 +148,7 @@ export class ServiceStack extends Stack {
       new iam.PolicyStatement({
         actions: ['lambda:GetEventSourceMapping', 'lambda:UpdateEventSourceMapping'],
         resources: [this.formatArn({ service: 'lambda', resource: `event-source-mapping:${mappingId}` })],
-        // Not to call another function; a call that only pauses names none.
+        // Restricts the mapping to this function; a call that only pauses names no function.
         conditions: {
           ArnEqualsIfExists: { 'lambda:FunctionArn': [enrich.function.functionArn, enrich.live.functionArn] },
         },
@@ -168,15 +174,18 @@ export class ServiceStack extends Stack {
     api.maySendTo(queue);
     api.may(['sqs:GetQueueAttributes'], queue.queueArn);
     api.mayRead(secrets.adminToken);
-    // A replay says what judging again would give, so it asks the same model; a plan what would be written, so it reads the
-    // same CRM; and a rollback stops the writing to that one.
+    // A replay shows the result of a new judgement, so it calls the same model. A plan shows what would be
+    // written, so it reads the same CRM, and a rollback stops the writes to that CRM.
     return this.admitToDatabase(this.admitToCrm(this.admitToAi(api))).set({
       QUEUE_URL: queue.queueUrl,
       ADMIN_TOKEN_ARN: secrets.adminToken.secretArn,
     });
   }
 
-  /** Tables first, code that needs them after. Run again whenever the function changes, which it does with a migration. */
+  /**
+   * Migrates the tables before the code that needs them. Runs whenever the function changes, as it does with
+   * a migration.
+   */
   private migrateBefore(others: RustFunction[]): void {
     const migrate = this.function('migrate', { inVpc: true });
     migrate.set(this.data.database?.admitMaster(migrate) ?? this.databaseUrl());
@@ -186,7 +195,7 @@ export class ServiceStack extends Stack {
       executeAfter: [migrate],
     });
     providerLog(this, 'AWSCDK.TriggerCustomResourceProviderCustomResourceProvider', this.stage, this.data.key);
-    // The versions wait, not the functions: the code that answers `live` changes only with its version.
+    // The versions wait, not the functions: the code behind `live` changes only with its version.
     for (const other of others) run.executeBefore(other.function.currentVersion, other.live);
   }
 
@@ -199,7 +208,7 @@ export class ServiceStack extends Stack {
     const made = new RustFunction(this, id, { stage, data, binaries, function: function_, ...props });
     intended(made.role, {
       [`IAM5[Resource::${name(stage, 'overflow-arn')}/*]`]:
-        'Each lead that overflows is an object of its own name in this one bucket.',
+        'Each overflowed lead is an object of its own in this bucket.',
     });
     return made;
   }
@@ -215,7 +224,10 @@ export class ServiceStack extends Stack {
     return { DATABASE_URL: parameter.valueAsString };
   }
 
-  /** The AI, the CRM and the enrichment providers: what `enrich` works with and the janitor probes. */
+  /**
+   * Access to the AI, the CRM and the enrichment providers, for `enrich` and for the janitor, which probes
+   * them.
+   */
   private admitToDependencies(function_: RustFunction): RustFunction {
     const { secrets } = this.data;
     if (secrets.enrichment) function_.mayRead(secrets.enrichment);
@@ -251,7 +263,7 @@ export class ServiceStack extends Stack {
     });
   }
 
-  /** One model, and only through its inference profile, which picks the region. */
+  /** One model, and only through its inference profile, which selects the region. */
   private admitToModel(role: iam.Role, modelId: string): void {
     const prefix = PROFILES.find((prefix) => modelId.startsWith(prefix));
     if (!prefix) throw new Error(`${modelId} names no inference profile (${PROFILES.join(', ')})`);
@@ -268,7 +280,7 @@ export class ServiceStack extends Stack {
     );
     intended(role, {
       [`IAM5[Resource::${foundation}]`]:
-        'One model in whatever region the inference profile picks, and only through the profile.',
+        'One model, in any region that the inference profile selects, and only through the profile.',
     });
   }
 }

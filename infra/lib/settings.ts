@@ -1,9 +1,9 @@
-/** What a stage can say of the functions' behaviour beyond what this folder needs to know: `.env.example` documents each. */
+/** Settings of a stage that are passed to the functions unchanged; `.env.example` documents each of them. */
 
-/** Of the judgement: for whoever judges, which `api` does for a replay. */
+/** Judgement: for functions that judge, including `api` for a replay. */
 const AI = ['AI_BUDGET_USD_PER_DAY', 'GEMINI_MODEL'] as const;
 
-/** Of what is written: for whoever writes to the CRM or says what would be written. */
+/** CRM writes: for functions that write to the CRM or preview a write. */
 const CRM = [
   'REJECTED_LEADS',
   'CRM_MODE',
@@ -17,7 +17,7 @@ const CRM = [
   'SALESFORCE_CONVERT_PATH',
 ] as const;
 
-/** Of what is asked about companies: for `enrich`, and the janitor, which does some of the same. */
+/** Enrichment: for `enrich`, and for the janitor, which does some of the same work. */
 const ENRICHMENT = [
   'ENRICHMENT_TIMEOUT_SECONDS',
   'ENRICHMENT_KNOWN_DAYS',
@@ -35,7 +35,7 @@ export type Settings = Readonly<
   Partial<Record<(typeof AI | typeof CRM | typeof ENRICHMENT)[number], string | number | boolean>>
 >;
 
-/** Files in place of those that are built into the functions, and the variables that name them. */
+/** Files that replace the built-in ones, and the variables that name them. */
 export const FILES = {
   icp: 'ICP_FILE',
   prompt: 'PROMPT_FILE',
@@ -44,10 +44,10 @@ export const FILES = {
   mapping: 'CRM_MAPPING_FILE',
 } as const;
 
-/** Paths from the folder of the repository. */
+/** Paths relative to the repository. */
 export type Files = Readonly<Partial<Record<keyof typeof FILES, string>>>;
 
-/** The settings of a kind as a function's variables. */
+/** The settings of a kind as environment variables of a function. */
 export function variables(settings: Settings, kind: keyof typeof SETTINGS): Record<string, string> {
   const names: readonly string[] = SETTINGS[kind];
   const given = Object.entries(settings).filter(([name]) => names.includes(name));

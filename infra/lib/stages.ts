@@ -1,17 +1,19 @@
-/** All that differs between the places RevenueFlow is deployed to. Nothing else in this folder asks for a stage's name. */
+/**
+ * The differences between deployments of RevenueFlow. No other code in this folder depends on a stage's name.
+ */
 import { RegionInfo } from 'aws-cdk-lib/region-info';
 
 import type { Files, Settings } from './settings.ts';
 
 export interface Stage {
   readonly name: string;
-  /** The account is the one whose credentials deploy. */
+  /** The account is that of the deploying credentials. */
   readonly region: string;
-  /** What the functions are built for; `-c architecture=x86_64` overrides it. */
+  /** The target architecture of the functions; `-c architecture=x86_64` overrides it. */
   readonly architecture: 'arm64' | 'x86_64';
   /** An emulator: no VPC, no Aurora, no firewall, no alarms, no CodeDeploy. */
   readonly emulated: boolean;
-  /** Refuse to delete the data: deletion protection, termination protection, and data that outlives its stack. */
+  /** Deletion protection, termination protection, and data that outlives its stack. */
   readonly protected: boolean;
 
   /** `gemini` needs its key in the secret `ai`. */
@@ -20,87 +22,98 @@ export interface Stage {
     | { readonly provider: 'gemini' }
     | { readonly provider: 'bedrock'; readonly modelId: string; readonly fallback?: 'gemini' };
   readonly crm: 'mock' | 'salesforce' | 'hubspot';
-  /** Asked in this order, until one knows the company. */
+  /** Called in this order until one knows the company. */
   readonly enrichment: readonly ('fixtures' | 'zoominfo' | 'apollo' | 'pdl' | 'hunter' | 'clearbit')[];
 
-  /** How the functions behave, where that is not the default. */
+  /** Settings that differ from the functions' defaults. */
   readonly settings?: Settings;
-  /** What they read in place of what is built into them: deployed with their code. */
+  /** Files that replace the built-in ones, deployed with the code. */
   readonly files?: Files;
 
-  /** Aurora, or the address given to the deployment as the parameter `DatabaseUrl`. */
+  /** Aurora, or the URL passed to the deployment as the parameter `DatabaseUrl`. */
   readonly database: Aurora | 'by-parameter';
-  /** NAT gateways: one is cheaper, two survive the loss of an availability zone. */
   /**
-   * Another region, which gets a copy of the database each night; `-c backupRegion=REGION` gives or overrides it. For protected
-   * stages.
+   * Another region, which receives a copy of the database each night; `-c backupRegion=REGION` sets or overrides it.
+   * Only for protected stages.
    */
   readonly backupRegion?: string;
+  /** NAT gateways: one is cheaper, two survive the loss of an availability zone. */
   readonly natGateways: 1 | 2;
   readonly janitorEveryMinutes: number;
   readonly enrich: {
-    /** Batches of up to ten leads worked on at the same time. Lambda allows 2 to 1000. */
+    /** The maximum number of concurrent batches, each with up to ten leads. Lambda allows 2 to 1000. */
     readonly maxConcurrency: number;
   };
   /**
-   * Whether functions reserve concurrency: it keeps other functions of the account from taking theirs. An account must
-   * keep 100 unreserved, and a new one has 10 in all, so this needs a raised quota.
+   * Reserved concurrency, which keeps other functions of the account from using it. An account must keep 100
+   * unreserved and a new one has 10 in all, so this needs a raised quota.
    */
   readonly reserved?: {
     readonly ingest: number;
-    /** At least `enrich.maxConcurrency`: the mapping's pollers know nothing of it and burn receives when it is less. */
+    /**
+     * At least `enrich.maxConcurrency`: the mapping's pollers ignore the reservation, so a lower value uses
+     * up receives.
+     */
     readonly enrich: number;
     readonly deadLetter: number;
     readonly janitor: number;
     readonly api: number;
   };
   readonly http: {
-    /** `POST /leads` a second, sustained and at once, from all senders together. */
+    /** `POST /leads` per second, sustained and burst, from all senders together. */
     readonly ingest: Rate;
-    /** All other requests a second. */
+    /** All other requests per second. */
     readonly operate: Rate;
-    /** Requests from one address in five minutes before it is refused: senders post from few addresses, so it is high. */
+    /**
+     * The limit of requests per address in five minutes. It is high, since senders post from few addresses.
+     */
     readonly perAddress: number;
-    /** IPv4 networks that may use the routes of operators (all but `POST /leads`); everybody with the token by default. */
+    /**
+     * IPv4 networks that may use the operator routes (all but `POST /leads`); by default any holder of the
+     * token may.
+     */
     readonly operators?: readonly string[];
-    /** A name of its own, which outlives the API and can be moved to another region. */
+    /** A custom domain, which outlives the API and can move to another region. */
     readonly domain?: Domain;
   };
   /**
-   * Whether the synthetic lead is posted every five minutes, and watched. It keeps a database awake that pauses when idle.
-   * `-c synthetic=false` leaves it out, `-c synthetic=true` brings it; the emulator never has it.
+   * Whether the synthetic lead is posted every five minutes and monitored. It keeps an auto-pausing database
+   * awake. `-c synthetic=false` disables it, `-c synthetic=true` enables it; the emulator never has it.
    */
   readonly synthetic: boolean;
   readonly alerts: {
     /**
-     * Gets every alarm; must confirm the subscription once. `-c alertsEmail=ADDRESS` gives or overrides it. A protected
-     * stage needs one.
+     * Receives every alarm; must confirm the subscription once. `-c alertsEmail=ADDRESS` sets or overrides
+     * it. A protected stage requires one.
      */
     readonly email?: string;
-    /** An alarm when no webhook came for so many hours, 1 to 24. */
+    /** The number of hours without webhooks until an alarm, 1 to 24. */
     readonly quietHours?: number;
-    /** Whether dead letters are also posted to a Slack-compatible address, kept in a secret. */
+    /** Whether dead letters are also posted to a Slack-compatible URL, which is kept in a secret. */
     readonly webhook: boolean;
   };
-  /** Guards the bill of the whole account: a budget is not split by stage. */
+  /** Limits for the bill of the whole account: a budget is not split by stage. */
   readonly costs?: {
-    /** US dollars a month. An alert at 80 and 100 % of it, and when the forecast exceeds it. */
+    /** US dollars a month. Alerts at 80 and 100 % of it, and when the forecast exceeds it. */
     readonly monthlyUsd: number;
     /**
-     * ARN of the account's Cost Anomaly monitor. An account has one monitor of services, usually made by AWS already, so
-     * the stage does not make another (docs/deploy.md says how to find it).
+     * ARN of the account's Cost Anomaly monitor. An account has one service monitor, usually created by AWS
+     * already, so the stage does not create another (docs/deploy.md shows how to find it).
      */
     readonly anomalyMonitor?: string;
   };
-  /** Call the new version before its first request, shift a tenth of the traffic to it, watch for five minutes, and turn back on an alarm. */
+  /**
+   * Invoke the new version before its first request, shift a tenth of the traffic to it, watch it for five
+   * minutes, and roll back on an alarm.
+   */
   readonly canary: boolean;
-  /** This deployment shifts everything at once, without looking at alarms: `-c canary=false`. */
+  /** This deployment shifts all traffic at once and ignores alarms: `-c canary=false`. */
   readonly atOnce?: boolean;
   readonly logDays: 7 | 30 | 90;
 }
 
 export interface Aurora {
-  /** Aurora capacity units of about 2 GiB each; 0 pauses after five idle minutes, and takes 15 s to wake. */
+  /** Aurora capacity units of about 2 GiB each; 0 pauses after five idle minutes and takes 15 s to resume. */
   readonly minAcu: number;
   readonly maxAcu: number;
   /** Readers to fail over to, each in another availability zone. */
@@ -109,9 +122,9 @@ export interface Aurora {
 }
 
 export interface Domain {
-  /** As in `leads.example.com`. */
+  /** Such as `leads.example.com`. */
   readonly name: string;
-  /** The public hosted zone of Route 53 that it belongs to, in this account. */
+  /** The public Route 53 hosted zone of the domain, in this account. */
   readonly zone: { readonly id: string; readonly name: string };
 }
 
@@ -131,7 +144,7 @@ const dev: Stage = {
   enrichment: ['fixtures'],
   database: { minAcu: 0, maxAcu: 2, readers: 0, backupDays: 1 },
   natGateways: 1,
-  janitorEveryMinutes: 30, // each round wakes the database for at least five minutes
+  janitorEveryMinutes: 30, // each run wakes the database for at least five minutes
   enrich: { maxConcurrency: 2 },
   http: { ingest: { perSecond: 20, burst: 40 }, operate: { perSecond: 10, burst: 20 }, perAddress: 3_000 },
   synthetic: false, // each post would wake the database
@@ -157,7 +170,7 @@ const staging: Stage = {
   logDays: 30,
 };
 
-/** A CRM that salespeople work in begins with `CRM_MODE: 'shadow'` in `settings`: docs/migration.md. */
+/** For a CRM in use by salespeople, start with `CRM_MODE: 'shadow'` in `settings`: docs/migration.md. */
 const prod: Stage = {
   ...staging,
   name: 'prod',
@@ -175,7 +188,7 @@ const prod: Stage = {
   logDays: 90,
 };
 
-/** For the emulator that `AWS_ENDPOINT_URL` names. */
+/** For the emulator at `AWS_ENDPOINT_URL`. */
 const local: Stage = {
   ...dev,
   name: 'local',
@@ -189,7 +202,7 @@ const STAGES: readonly Stage[] = [dev, staging, prod, local];
 
 export const STAGE_NAMES = STAGES.map(({ name }) => name);
 
-/** What a deployment says by `-c NAME=VALUE`. */
+/** The options of a deployment, from `-c NAME=VALUE`. */
 export interface Given {
   readonly architecture?: unknown;
   readonly alertsEmail?: unknown;
@@ -198,7 +211,7 @@ export interface Given {
   readonly synthetic?: unknown;
 }
 
-/** The stage of that name; what is not given is the stage's own. */
+/** The stage with this name; options override its values. */
 export function stage(name: unknown, given: Given = {}): Stage {
   const found = STAGES.find((stage) => stage.name === name);
   if (!found) throw new Error(`-c stage=NAME must be one of ${STAGE_NAMES.join(', ')}, not ${String(name)}`);
@@ -215,10 +228,10 @@ export function stage(name: unknown, given: Given = {}): Stage {
     throw new Error(`-c alertsEmail=ADDRESS must be an e-mail address, not ${String(alertsEmail)}`);
   }
   if (String(canary) !== 'true' && String(canary) !== 'false') {
-    throw new Error(`-c canary=false is all that can be said of it, not ${String(canary)}`);
+    throw new Error(`-c canary=VALUE must be true or false, not ${String(canary)}`);
   }
   if (String(synthetic) !== 'true' && String(synthetic) !== 'false') {
-    throw new Error(`-c synthetic=WHETHER must be true or false, not ${String(synthetic)}`);
+    throw new Error(`-c synthetic=VALUE must be true or false, not ${String(synthetic)}`);
   }
   const { backupRegion = found.backupRegion } = given;
   return {
@@ -231,7 +244,7 @@ export function stage(name: unknown, given: Given = {}): Stage {
   };
 }
 
-/** A region that copies of the stage's backups may go to. */
+/** A valid region for copies of the stage's backups; throws for any other. */
 function regionForCopies(region: string, { name, region: own, protected: isProtected }: Stage): string {
   const refuse = (why: string) => new Error(`-c backupRegion=${region}: ${why}`);
   if (!isProtected) throw refuse(`the stage ${name} is not protected, and its data is not copied`);

@@ -15,19 +15,19 @@ import type { Stage } from './stages.ts';
 
 const EVERY = Duration.minutes(5);
 
-/** How long the synthetic lead may take from its acceptance to its end, in seconds. */
+/** The acceptable time from the synthetic lead's acceptance to its end, in seconds. */
 const SLOW_SECONDS = 300;
 
 export interface SyntheticProps {
   readonly stage: Stage;
   readonly key: kms.IKey;
-  /** The secrets of senders. */
+  /** The webhook secrets. */
   readonly webhook: secretsmanager.ISecret;
-  /** Where senders post to. */
+  /** The URL that senders post to. */
   readonly url: string;
 }
 
-/** Posts the synthetic lead by the address and with a secret that senders have: `synthetic/index.mjs`. */
+/** Posts the synthetic lead to the senders' URL with a sender's secret: `synthetic/index.mjs`. */
 export function postSynthetic(scope: Construct, { stage, key, webhook, url }: SyntheticProps): void {
   const { function: poster, role } = nodeFunction(scope, 'Synthetic', {
     stage,
@@ -48,7 +48,7 @@ export function postSynthetic(scope: Construct, { stage, key, webhook, url }: Sy
       conditions: { StringEquals: { 'kms:ViaService': `secretsmanager.${Stack.of(scope).region}.amazonaws.com` } },
     }),
   );
-  // The next post is as good as a repeated one.
+  // A failed post is not retried: the next scheduled post is equivalent.
   const once = { retryAttempts: 0, maxEventAge: Duration.minutes(1) };
   const live = poster.addAlias('live');
   live.configureAsyncInvoke(once);
@@ -60,18 +60,18 @@ export function postSynthetic(scope: Construct, { stage, key, webhook, url }: Sy
   });
 }
 
-/** Two alarms: a time that is too long is one measurement, and a lead that never ends is none. */
+/** Two alarms: a slow lead yields a long measurement, a lead that never ends yields none. */
 export function syntheticAlarms(alarms: Alarms, metrics: Metrics): void {
   const seconds = (statistic: string) => metrics.own('revenueflow_synthetic_lead_seconds', statistic, EVERY);
   const look =
-    'Look at GET /readyz and GET /pauses first: while consumption is paused for an outage of the CRM or another dependency, no lead ends, and this rings as well. docs/operations.md, the synthetic lead.';
+    'Look at GET /readyz and GET /pauses first: while consumption is paused for an outage of the CRM or another dependency, no lead ends, and this alarm goes off as well. docs/operations.md, the synthetic lead.';
   alarms.add('SyntheticLeadSlow', {
-    alarmDescription: `The synthetic lead took more than 5 minutes from its acceptance to its end: so do real leads. ${look}`,
+    alarmDescription: `The synthetic lead took more than 5 minutes from its acceptance to its end; real leads are equally slow. ${look}`,
     metric: seconds('max'),
     threshold: SLOW_SECONDS,
   });
   alarms.add('SyntheticLeadMissing', {
-    alarmDescription: `No synthetic lead has ended for 15 minutes: the log of revenueflow-STAGE-synthetic says whether it was posted, that of ingest whether it was accepted, that of enrich what became of it. ${look}`,
+    alarmDescription: `No synthetic lead has ended for 15 minutes: the log of revenueflow-STAGE-synthetic shows whether it was posted, that of ingest whether it was accepted, and that of enrich how it was processed. ${look}`,
     metric: seconds('sampleCount'),
     comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
     threshold: 1,

@@ -1,5 +1,5 @@
-# The stacks that CDK has synthesized, deployed by Terraform: it uploads templates and code to the bucket of the account's
-# CDK bootstrap, and has CloudFormation do the rest. docs/deploy.md, "With Terraform".
+# Deploys the stacks that CDK has synthesized with Terraform: it uploads templates and code to the bucket of
+# the account's CDK bootstrap, and CloudFormation does the rest. docs/deploy.md, "With Terraform".
 
 data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
@@ -11,7 +11,7 @@ locals {
   data_files    = jsondecode(file("${var.assembly}/revenueflow-${var.stage}-data.assets.json")).files
   service_files = jsondecode(file("${var.assembly}/revenueflow-${var.stage}-service.assets.json")).files
 
-  # What to upload, by its content: where it is in the assembly, and its key in the bucket.
+  # The files to upload, by content hash: the path in the assembly, and the key in the bucket.
   files = {
     for id, file in merge(local.data_files, local.service_files) : id => {
       path   = "${var.assembly}/${file.source.path}"
@@ -26,7 +26,7 @@ locals {
   }
   template_url = "https://${local.bucket}.s3.${local.region}.amazonaws.com"
 
-  # The named roles are the stacks' own; the rotation of the database's password is an application of AWS.
+  # The stacks contain named roles; the rotation of the database password is a serverless application of AWS.
   capabilities = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 }
 
@@ -35,13 +35,13 @@ data "archive_file" "code" {
   type             = "zip"
   source_dir       = each.value.path
   output_path      = "${path.root}/.terraform/revenueflow/${each.key}.zip"
-  output_file_mode = "0755" # Lambda executes what is in it
+  output_file_mode = "0755" # Lambda executes its content
 }
 
 resource "aws_s3_object" "file" {
   for_each = local.files
   bucket   = local.bucket
-  key      = each.value.key # with the content's hash: what changes is another object
+  key      = each.value.key # contains the content hash: changed content is a new object
   source   = each.value.is_zip ? data.archive_file.code[each.key].output_path : each.value.path
 }
 

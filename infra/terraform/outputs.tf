@@ -1,9 +1,9 @@
 output "webhook_url" {
-  description = "Where senders post leads to."
+  description = "The URL that senders post leads to."
   value       = aws_cloudformation_stack.service.outputs["WebhookUrl"]
 }
 
 output "alert_topic_arn" {
-  description = "Where alarms go."
+  description = "The topic that receives alarms."
   value       = aws_cloudformation_stack.service.outputs["AlertTopicArn"]
 }

@@ -1,15 +1,15 @@
 variable "assembly" {
-  description = "Folder that `npx cdk synth -c stage=STAGE -o FOLDER` has written."
+  description = "Output folder of `npx cdk synth -c stage=STAGE -o FOLDER`."
   type        = string
 }
 
 variable "stage" {
-  description = "Name of a stage in infra/lib/stages.ts: the one that was synthesized."
+  description = "Name of the synthesized stage in infra/lib/stages.ts."
   type        = string
 }
 
 variable "qualifier" {
-  description = "Qualifier of the account's CDK bootstrap, whose bucket takes templates and code."
+  description = "Qualifier of the account's CDK bootstrap, whose bucket receives templates and code."
   type        = string
   default     = "hnb659fds"
 }

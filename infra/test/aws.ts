@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 
-/** Where the emulator is that a test runs on. */
+/** The endpoint of the emulator that the test uses. */
 export const endpoint = process.env.AWS_ENDPOINT_URL;
 
-/** An AWS call as an emulator takes it: signed by nobody, for an account and region of its own. */
+/** An AWS call as an emulator accepts it, with an invalid signature, in the emulator's account and region. */
 export async function aws(service: string, action: string, input: object): Promise<any> {
   const answer = await fetch(endpoint!, {
     method: 'POST',

@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 
 import { FUNCTIONS } from '../lib/names.ts';
 
-/** A new folder that is gone when the process ends. */
+/** A new folder that is removed when the process ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'revenueflow-infra-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A folder with a stand-in for every function's binary. */
+/** A folder with a stub for every function's binary. */
 export function standIns(): string {
   const folder = temporaryFolder();
   for (const name of FUNCTIONS) {
@@ -22,7 +22,7 @@ export function standIns(): string {
   return folder;
 }
 
-/** The header of a program for Linux and the machine of this number, and nothing else of it. */
+/** The ELF header of a Linux program for the machine of this number, without any content. */
 export function elf(machine: number): Buffer {
   const header = Buffer.alloc(64);
   header.writeUInt32BE(0x7f454c46, 0);

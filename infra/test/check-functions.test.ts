@@ -1,4 +1,4 @@
-/** `scripts/check-functions` on programs of this machine and on made-up ones. */
+/** `scripts/check-functions` on programs for this machine and on artificial ones. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const script = fileURLToPath(new URL('../../scripts/check-functions', import.met
 const here = process.arch === 'arm64' ? 'arm64' : 'x86_64';
 const elsewhere = here === 'arm64' ? 'x86_64' : 'arm64';
 
-/** What the script finds, one line a problem, without the folder. */
+/** The problems that the script reports, one per line, without the folder. */
 function found(folder: string, architecture: string): string[] {
   const { status, stderr } = spawnSync(script, [architecture, folder], { encoding: 'utf8' });
   const lines = stderr.split('\n').filter((line) => line !== '');
@@ -21,7 +21,7 @@ function found(folder: string, architecture: string): string[] {
   return lines.map((line) => line.replace(`${folder}/`, ''));
 }
 
-/** A folder whose functions are all this program. */
+/** A folder in which every function is this program. */
 function filled(make: (path: string) => void): string {
   const folder = temporaryFolder();
   const program = join(temporaryFolder(), 'program');
@@ -34,7 +34,7 @@ function filled(make: (path: string) => void): string {
   return folder;
 }
 
-/** A program that uses the C library as a function does: with what the compiler of this machine has. */
+/** A program that uses the C library as a function does, built with this machine's compiler. */
 function compiled(source: string, path: string, ...options: string[]): void {
   const { status, stderr } = spawnSync('cc', ['-x', 'c', '-', '-x', 'none', '-o', path, ...options], {
     input: source,
@@ -43,7 +43,7 @@ function compiled(source: string, path: string, ...options: string[]): void {
   assert.equal(status, 0, stderr);
 }
 
-test('a program for this architecture passes, and for no other', () => {
+test('a program passes for its own architecture only', () => {
   const folder = filled((path) => compiled('int main(void) { return 0; }', path));
   assert.deepEqual(found(folder, here), []);
   for (const line of found(folder, elsewhere)) assert.match(line, /^[a-z-]+\/bootstrap is built for .+, not for/);
@@ -56,7 +56,7 @@ test('a program for the other architecture is named', () => {
 });
 
 test('a newer C library and a missing library are named', () => {
-  // A symbol with a version that no C library has yet, from a stand-in for it.
+  // A symbol with a version that no C library has yet, from a stub of the C library.
   const libraries = temporaryFolder();
   writeFileSync(join(libraries, 'versions'), 'GLIBC_2.99 { global: newer; };');
   compiled(
@@ -78,7 +78,7 @@ test('a newer C library and a missing library are named', () => {
   ]);
 });
 
-test('what is missing, not executable or no program is named', () => {
+test('a missing, non-executable or invalid program is named', () => {
   const folder = filled((path) => compiled('int main(void) { return 0; }', path));
   assert.match(found(join(folder, 'nowhere'), here)[0]!, /bootstrap is missing: run scripts.build-functions/);
   writeFileSync(join(folder, 'api/bootstrap'), '#!/bin/sh\n');

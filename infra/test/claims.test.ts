@@ -1,4 +1,4 @@
-/** Every numbered statement of docs/security.md and docs/deploy.md, held against the templates that are deployed. */
+/** Checks every numbered statement of docs/security.md and docs/deploy.md against the deployed templates. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -26,8 +26,8 @@ const statements = new Map(
 for (const number of new Set([...statements.keys(), ...Object.keys(checks)])) {
   const statement = statements.get(number);
   test(`${number} ${statement ?? ''}`, () => {
-    assert.ok(statement, 'checked, and said nowhere');
-    assert.ok(checks[number], 'said, and checked nowhere');
+    assert.ok(statement, 'checked, but not documented');
+    assert.ok(checks[number], 'documented, but not checked');
     checks[number]();
   });
 }

@@ -7,7 +7,7 @@ import { bootstrapFolder } from '../lib/code.ts';
 import { stage } from '../lib/stages.ts';
 import { elf, standIns } from './binaries.ts';
 
-test('a binary that is missing is named, with what to do', () => {
+test('a missing binary is named with a hint', () => {
   const binaries = standIns();
   rmSync(join(binaries, 'janitor'), { recursive: true });
   assert.throws(
@@ -28,10 +28,10 @@ test('a binary for another machine is refused', () => {
   assert.equal(bootstrapFolder(binaries, 'api', stage('prod')), join(binaries, 'api'));
 });
 
-test('a stage or an architecture that does not exist is refused', () => {
+test('an unknown stage or architecture is refused', () => {
   assert.throws(() => stage('production'), /must be one of dev, staging, prod, local, not production/);
   assert.throws(() => stage(undefined), /must be one of/);
   assert.throws(() => stage('prod', { architecture: 'riscv64' }), /must be arm64 or x86_64, not riscv64/);
   assert.throws(() => stage('prod', { alertsEmail: 'nobody' }), /must be an e-mail address, not nobody/);
-  assert.throws(() => stage('prod', { canary: 'no' }), /canary=false is all that can be said of it, not no/);
+  assert.throws(() => stage('prod', { canary: 'no' }), /canary=VALUE must be true or false, not no/);
 });

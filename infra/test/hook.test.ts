@@ -1,4 +1,4 @@
-/** What CodeDeploy asks a new version before its first request. */
+/** The check that CodeDeploy runs on a new version before its first request. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { CHECKS, problemOf } from '../hook/index.mjs';
 
 const answers = (answer: unknown) => async () => ({ Payload: Buffer.from(JSON.stringify(answer)) });
 
-test('a version that answers as it should may be released', async () => {
+test('a version with the expected answers may be released', async () => {
   assert.equal(await problemOf('ingest', answers({ statusCode: 401 })), undefined);
   assert.equal(await problemOf('enrich', answers({ batchItemFailures: [] })), undefined);
   assert.equal(await problemOf('api', answers({ statusCode: 200 })), undefined);
@@ -29,7 +29,7 @@ test('a version that fails or cannot be called is not released', async () => {
     return Promise.reject(Object.assign(new Error('no'), { name: 'AccessDeniedException' }));
   };
   assert.equal(await problemOf('api', refused, async () => {}), 'it cannot be called: AccessDeniedException');
-  assert.equal(calls, 5, 'a new permission takes its time');
+  assert.equal(calls, 5, 'a new permission takes effect with a delay');
 });
 
 test('its requests have the shape that API Gateway sends', () => {

@@ -1,4 +1,7 @@
-/** The stage `local` on the emulator at AWS_ENDPOINT_URL (`localstack/with-ministack`), with stand-ins for the functions. */
+/**
+ * The stage `local` on the emulator at AWS_ENDPOINT_URL (`localstack/with-ministack`), with stubs for the
+ * functions.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -27,7 +30,7 @@ test('the local stage deploys to the emulator, and everything is connected', asy
   const webhook = /^POST (http:\S+\/leads)$/m.exec(said)?.[1];
   assert.ok(webhook, said);
 
-  // Each route reaches its function, by the path that the function knows.
+  // Each route reaches its function with the path that the function expects.
   const routes = [
     ['POST', '', 'ingest', '/leads'],
     ['GET', '', 'api', '/leads'],

@@ -1,6 +1,7 @@
 /**
- * All that each function's role allows in production, one line for each action and resource. `log`, `key` and the like stand
- * for ARNs, which the test fills in. Who widens a role has to write it here, and in docs/security.md.
+ * The permissions of each function's role in production, one line per action and resource. `log`, `key` and
+ * similar words stand for ARNs, which the test resolves. A change of a role must be repeated here and in
+ * docs/security.md.
  */
 const LOG = [
   'logs:CreateLogStream log',
@@ -9,7 +10,7 @@ const LOG = [
   'xray:PutTraceSegments *',
 ];
 
-/** In the role for Lambda itself; denied to the function's code. */
+/** Granted to the role for Lambda itself; denied to the function's code. */
 export const ATTACH = [
   'ec2:AssignPrivateIpAddresses *',
   'ec2:CreateNetworkInterface *',
@@ -19,7 +20,7 @@ export const ATTACH = [
   'ec2:UnassignPrivateIpAddresses *',
 ];
 
-const take = (queue: string) => [
+const receive = (queue: string) => [
   `sqs:ChangeMessageVisibility ${queue}`,
   `sqs:DeleteMessage ${queue}`,
   `sqs:GetQueueAttributes ${queue}`,
@@ -39,11 +40,11 @@ const DEPENDENCIES = [...MODEL, ...read('secret crm'), ...read('secret enrichmen
 
 export const PERMISSIONS: Record<string, readonly string[]> = {
   ingest: [...LOG, ...send('leads'), 's3:PutObject overflow/*', ...read('secret webhook')],
-  enrich: [...LOG, ...DATABASE, ...DEPENDENCIES, ...take('leads'), ...send('leads'), ...send('dead letters')],
+  enrich: [...LOG, ...DATABASE, ...DEPENDENCIES, ...receive('leads'), ...send('leads'), ...send('dead letters')],
   'dead-letter': [
     ...LOG,
     ...DATABASE,
-    ...take('dead letters'),
+    ...receive('dead letters'),
     'sns:Publish alerts',
     'kms:GenerateDataKey key',
     ...read('secret alert-webhook'),
@@ -71,7 +72,7 @@ export const PERMISSIONS: Record<string, readonly string[]> = {
   migrate: [...LOG, ...ATTACH, ...read('secret master')],
 };
 
-/** The words above, by what the ARN of a template says. */
+/** The words above, by the ARN in a template. */
 export const RESOURCES: readonly (readonly [RegExp, string])[] = [
   [/^\w+Log\w+\.Arn$/, 'log'],
   [/^FnGetAttKey\w+Arn\w+$/, 'key'],

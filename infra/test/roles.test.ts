@@ -1,4 +1,7 @@
-/** `lib/roles.sql` on a real PostgreSQL: TEST_DATABASE_URL names one where roles can be made (`scripts/with-postgres`). */
+/**
+ * `lib/roles.sql` on a real PostgreSQL: TEST_DATABASE_URL names a server on which roles can be created
+ * (`scripts/with-postgres`).
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -7,8 +10,8 @@ import { test } from 'node:test';
 const server = process.env.TEST_DATABASE_URL;
 const roles = readFileSync(new URL('../lib/roles.sql', import.meta.url), 'utf8');
 
-/** What `sql` answers, run by `role` in a database. Fails where the statement does. */
-function ask(database: string, sql: string, role?: string): string {
+/** The result of `sql`, run by `role` in a database. Throws if the statement fails. */
+function query(database: string, sql: string, role?: string): string {
   assert.ok(server, 'TEST_DATABASE_URL is not set: run with scripts/with-postgres');
   const url = new URL(server);
   url.pathname = `/${database}`;
@@ -19,10 +22,11 @@ function ask(database: string, sql: string, role?: string): string {
   }).trim();
 }
 
-test("the functions' role uses the rows of every table, and changes no table", () => {
+test("the functions' role changes rows of every table but no table", () => {
   const database = `roles_${process.pid}`;
-  // As on RDS: a master that is no superuser, and the role whose members sign in with tokens, which the master hands out.
-  ask(
+  // As on RDS: a master without superuser rights, and the role for members that sign in with tokens, which
+  // the master grants.
+  query(
     'postgres',
     `DO $$ BEGIN
        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN CREATE ROLE rds_iam; END IF;
@@ -32,13 +36,13 @@ test("the functions' role uses the rows of every table, and changes no table", (
        END IF;
      END $$`,
   );
-  ask('postgres', `CREATE DATABASE ${database} OWNER master`);
+  query('postgres', `CREATE DATABASE ${database} OWNER master`);
   try {
-    ask(database, roles, 'master');
-    ask(database, 'CREATE TABLE lead (id TEXT PRIMARY KEY, counted SERIAL)', 'master');
-    ask(database, roles, 'master'); // any number of times
+    query(database, roles, 'master');
+    query(database, 'CREATE TABLE lead (id TEXT PRIMARY KEY, counted SERIAL)', 'master');
+    query(database, roles, 'master'); // idempotent
 
-    const app = (sql: string) => ask(database, sql, 'revenueflow_app');
+    const app = (sql: string) => query(database, sql, 'revenueflow_app');
     app("INSERT INTO lead (id) VALUES ('a')");
     app("UPDATE lead SET id = 'b'");
     assert.equal(app('SELECT id FROM lead'), 'b');
@@ -52,18 +56,20 @@ test("the functions' role uses the rows of every table, and changes no table", (
     ]) {
       assert.throws(() => app(refused), /permission denied|must be owner/, refused);
     }
-    // Settings of a role hold for who signs in as it, which the test does not: they are read where they are kept.
+    // A role's settings apply when it signs in, which this test does not do, so they are read from the
+    // catalog.
     assert.equal(
-      ask(database, "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'revenueflow_app'"),
+      query(database, "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'revenueflow_app'"),
       'statement_timeout=20s idle_in_transaction_session_timeout=60s',
     );
-    // A member of a member of rds_iam may not sign in with its password. From PostgreSQL 16 on the maker of a role is a
-    // member that may only grant it, and can neither use nor become it: docs/deploy.md says what that may mean on RDS.
-    const has = (right: string) => ask(database, `SELECT pg_has_role('master', 'revenueflow_app', '${right}')`);
-    const version = Number(ask(database, 'SHOW server_version_num'));
+    // A member of a member of rds_iam cannot sign in with its password. From PostgreSQL 16 on the creator of
+    // a role is a member that may only grant it, and can neither use nor become it: docs/deploy.md has the
+    // consequences on RDS.
+    const has = (right: string) => query(database, `SELECT pg_has_role('master', 'revenueflow_app', '${right}')`);
+    const version = Number(query(database, 'SHOW server_version_num'));
     assert.equal(has('USAGE'), 'f');
     assert.equal(has(version >= 160000 ? 'SET' : 'MEMBER'), 'f');
   } finally {
-    ask('postgres', `DROP DATABASE ${database}`);
+    query('postgres', `DROP DATABASE ${database}`);
   }
 });

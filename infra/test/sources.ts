@@ -2,7 +2,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The text of every Rust file of the code that is deployed, below a folder of the repository. */
+/** The text of every deployed Rust file below a folder of the repository. */
 export function sources(folder: string): string {
   return read(fileURLToPath(new URL(`../../${folder}`, import.meta.url)));
 }

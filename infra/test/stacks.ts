@@ -13,7 +13,7 @@ const root = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.u
 const { context } = JSON.parse(readFileSync(root('cdk.json'), 'utf8')) as { context: Record<string, unknown> };
 const binaries = standIns();
 
-/** Gets the alarms of every stage that is synthesized by name. */
+/** Receives the alarms of every stage synthesized by name. */
 export const SUBSCRIBER = 'on-call@example.com';
 
 export interface Resource {
@@ -25,24 +25,25 @@ export interface Resource {
 }
 
 /**
- * One stage, synthesized as `cdk` does it, into `cdk.out/NAME`, where cfn-lint finds it; with copies of its backups into
- * `cdk.out/NAME.backupRegion`.
+ * A stage, synthesized as by `cdk`, into `cdk.out/NAME`, which cfn-lint reads; with copies of its backups
+ * into `cdk.out/NAME.backupRegion`.
  */
 export class Synthesized {
   readonly stage: Stage;
   readonly outdir: string;
   readonly data: Template;
   readonly service: Template;
-  /** The stack in the region that backups are copied to. */
+  /** The stack in the region of the copied backups. */
   readonly copies: Template | undefined;
-  /** What cdk-nag found. */
+  /** The findings of cdk-nag. */
   readonly findings: string[];
 
-  /** A `careless` one has a queue that anyone may write to without TLS. */
-  constructor(what: string | Stage, given: Given = {}, careless?: 'careless') {
-    this.stage = typeof what === 'string' ? stage(what, { alertsEmail: SUBSCRIBER, ...given }) : what;
+  /** A `careless` one has a queue that accepts writes without TLS. */
+  constructor(stageOrName: string | Stage, given: Given = {}, careless?: 'careless') {
+    this.stage =
+      typeof stageOrName === 'string' ? stage(stageOrName, { alertsEmail: SUBSCRIBER, ...given }) : stageOrName;
     const isShipped =
-      typeof what === 'string' && Object.keys(given).every((key) => key === 'backupRegion') && !careless;
+      typeof stageOrName === 'string' && Object.keys(given).every((key) => key === 'backupRegion') && !careless;
     const folder = [this.stage.name, ...Object.keys(given)].join('.');
     this.outdir = isShipped ? root(`cdk.out/${folder}`) : temporaryFolder();
     const { app, data, service, copies } = revenueflow(this.stage, binaries, new App({ context, outdir: this.outdir }));
@@ -55,7 +56,7 @@ export class Synthesized {
     this.copies = copies && written(copies);
   }
 
-  /** The rules that are acknowledged, each with its reason. */
+  /** The acknowledged rules, each with its reason. */
   acknowledged(): [rule: string, reason: string][] {
     return [this.data, this.service].flatMap((_, index) => {
       const stack = `revenueflow-${this.stage.name}-${index === 0 ? 'data' : 'service'}`;
@@ -78,7 +79,7 @@ export class Synthesized {
     return Object.values(this.resources()).filter((resource) => resource.Type === type);
   }
 
-  /** The function of that name in `lib/names.ts`. */
+  /** The function with this name in `lib/names.ts`. */
   function(name: string): Resource {
     const found = this.of('AWS::Lambda::Function').find(
       ({ Properties }) => Properties.FunctionName === `revenueflow-${this.stage.name}-${name}`,
@@ -87,13 +88,15 @@ export class Synthesized {
     return found;
   }
 
-  /** The names of the files that are deployed as a function's code. */
+  /** The names of the deployed files of a function's code. */
   code(name: string): string[] {
     const { S3Key } = this.function(name).Properties.Code;
     return readdirSync(join(this.outdir, `asset.${S3Key.replace('.zip', '')}`)).sort();
   }
 
-  /** What the role of a function may do, one string for each action and resource, as in `s3:PutObject <arn>`. */
+  /**
+   * The permissions of a function's role, one string per action and resource, such as `s3:PutObject <arn>`.
+   */
   permissions(name: string): string[] {
     const role: string = this.function(name).Properties.Role['Fn::GetAtt'][0];
     return this.of('AWS::IAM::Policy')
@@ -101,12 +104,12 @@ export class Synthesized {
       .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
       .filter(({ Effect }) => Effect === 'Allow')
       .flatMap(({ Action, Resource }) =>
-        [Action].flat().flatMap((action) => [Resource].flat().map((resource) => `${action} ${said(resource)}`)),
+        [Action].flat().flatMap((action) => [Resource].flat().map((resource) => `${action} ${render(resource)}`)),
       );
   }
 }
 
-/** Synthesizes, and returns what cdk-nag found instead of printing it. */
+/** Synthesizes, and returns the findings of cdk-nag instead of printing them. */
 function validated(app: App, outdir: string): string[] {
   const { write } = process.stderr;
   process.stderr.write = () => true;
@@ -122,13 +125,13 @@ function validated(app: App, outdir: string): string[] {
   }
 }
 
-/** A value of a template in words: what it refers to, without the functions around it. */
-export function said(value: any): string {
+/** A template value as text: the resources that it refers to, without the intrinsic functions. */
+export function render(value: any): string {
   if (typeof value !== 'object' || value === null) return String(value);
-  if (Array.isArray(value)) return value.map(said).join('');
-  if ('Fn::Join' in value) return value['Fn::Join'][1].map(said).join(value['Fn::Join'][0]);
+  if (Array.isArray(value)) return value.map(render).join('');
+  if ('Fn::Join' in value) return value['Fn::Join'][1].map(render).join(value['Fn::Join'][0]);
   if ('Fn::GetAtt' in value) return value['Fn::GetAtt'].join('.');
-  if ('Fn::ImportValue' in value) return said(value['Fn::ImportValue']).replace(/^.*(ExportsOutput|:)/, '');
+  if ('Fn::ImportValue' in value) return render(value['Fn::ImportValue']).replace(/^.*(ExportsOutput|:)/, '');
   if ('Ref' in value) return `{${value.Ref}}`;
   return JSON.stringify(value);
 }

@@ -1,4 +1,4 @@
-/** The function that posts the synthetic lead, against a webhook that keeps what it gets. */
+/** The function that posts the synthetic lead, against a webhook that records its requests. */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,19 +7,24 @@ import { Webhook } from 'standardwebhooks';
 
 import { LEAD, post } from '../synthetic/index.mjs';
 
-interface Got {
+interface Received {
   readonly method: string | undefined;
   readonly headers: Record<string, string>;
   readonly body: string;
 }
 
-/** A webhook that answers with `status`, and what it got from one post. */
-async function posted(secrets: string, status = 202, headers: Record<string, string> = {}, now?: Date): Promise<Got[]> {
-  const got: Got[] = [];
+/** Posts once to a webhook that answers with `status`; returns the requests that it received. */
+async function posted(
+  secrets: string,
+  status = 202,
+  headers: Record<string, string> = {},
+  now?: Date,
+): Promise<Received[]> {
+  const received: Received[] = [];
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    got.push({ method: request.method, headers: request.headers as Record<string, string>, body });
+    received.push({ method: request.method, headers: request.headers as Record<string, string>, body });
     response.writeHead(status, headers).end('{}');
   });
   await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
@@ -29,10 +34,10 @@ async function posted(secrets: string, status = 202, headers: Record<string, str
     server.closeAllConnections();
     server.close();
   }
-  return got;
+  return received;
 }
 
-test('a static token is sent as senders send it', async () => {
+test('a static token is sent in the token header', async () => {
   const [got] = await posted(' a-token-of-senders , whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw ');
   assert.equal(got?.method, 'POST');
   assert.equal(got.headers['x-revenueflow-token'], 'a-token-of-senders');
@@ -40,7 +45,7 @@ test('a static token is sent as senders send it', async () => {
   assert.deepEqual({ ...JSON.parse(got.body), posted_at: '' }, { ...LEAD, posted_at: '' });
 });
 
-test('a signature is one that the reference implementation accepts', async () => {
+test('the reference implementation accepts the signature', async () => {
   const secret = `whsec_${Buffer.from('a key of senders that has 32 byte').toString('base64')}`;
   const [got] = await posted(`${secret},another-token-of-senders`);
   assert.equal(got?.headers['x-revenueflow-token'], undefined);

@@ -1,5 +1,6 @@
-//! What taking in and handing out a lead costs behind a backlog: it must not grow with it. On SQLite, in a file.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
+//! Cost of accepting and receiving a lead behind a backlog, on SQLite in a file. It must not grow with the
+//! backlog.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ fn main() {
     divan::main();
 }
 
-struct Place {
+struct Fixture {
     runtime: Runtime,
     store: Store,
     queue: DatabaseQueue,
@@ -26,7 +27,7 @@ struct Place {
     _database: TestDatabase,
 }
 
-impl Place {
+impl Fixture {
     fn with_backlog(leads: u64) -> Self {
         let runtime = Runtime::new().unwrap();
         let (test, database) = runtime.block_on(async {
@@ -37,14 +38,14 @@ impl Place {
         let clock = Arc::new(SystemClock);
         let store = Store::new(database.clone(), clock.clone());
         let queue = DatabaseQueue::new(database, clock, Duration::from_secs(3600));
-        let place = Self { runtime, store, queue, next: AtomicU64::new(0), _database: test };
+        let fixture = Self { runtime, store, queue, next: AtomicU64::new(0), _database: test };
         for _ in 0..leads.div_ceil(1_000) {
-            place.take_in(1_000);
+            fixture.accept(1_000);
         }
-        place
+        fixture
     }
 
-    fn take_in(&self, leads: u64) {
+    fn accept(&self, leads: u64) {
         self.runtime.block_on(async {
             let mut transaction = self.store.database().begin().await.unwrap();
             for _ in 0..leads {
@@ -60,21 +61,21 @@ impl Place {
     }
 }
 
-/// One lead, durable: accepted and queued in one transaction.
+/// One durable lead: accepted and queued in one transaction.
 #[divan::bench(args = BACKLOGS, sample_count = 100, sample_size = 1)]
-fn take_in_behind(bencher: Bencher<'_, '_>, backlog: u64) {
-    let place = Place::with_backlog(backlog);
-    bencher.bench_local(|| place.take_in(1));
+fn accept_behind(bencher: Bencher<'_, '_>, backlog: u64) {
+    let fixture = Fixture::with_backlog(backlog);
+    bencher.bench_local(|| fixture.accept(1));
 }
 
 /// One lead, leased and settled.
 #[divan::bench(args = BACKLOGS, sample_count = 100, sample_size = 1)]
-fn hand_out_from(bencher: Bencher<'_, '_>, backlog: u64) {
-    let place = Place::with_backlog(backlog);
+fn receive_from(bencher: Bencher<'_, '_>, backlog: u64) {
+    let fixture = Fixture::with_backlog(backlog);
     bencher.bench_local(|| {
-        place.runtime.block_on(async {
-            for message in place.queue.receive(1).await.unwrap() {
-                place.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+        fixture.runtime.block_on(async {
+            for message in fixture.queue.receive(1).await.unwrap() {
+                fixture.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
             }
         });
     });

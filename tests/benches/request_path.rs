@@ -1,5 +1,5 @@
-//! What the request path and a judgement cost, without database and network.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
+//! Cost of the request path and of a judgement, without database and network.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn parse(body: (&str, &[u8])) -> bool {
     parse_lead(black_box(body.1)).is_ok()
 }
 
-/// From the body to what goes on the queue: parse, derive the ids, hash the content, serialise.
+/// From the body to the queued event: parse, derive the ids, hash the content, serialise.
 #[divan::bench]
 fn body_to_event() -> String {
     let event = LeadEvent::new(parse_lead(black_box(COMPLETE)).unwrap(), jiff::Timestamp::UNIX_EPOCH);
@@ -32,9 +32,9 @@ fn body_to_event() -> String {
     format!("{:?}", black_box(event))
 }
 
-/// The largest body that is accepted.
+/// The largest accepted body.
 #[divan::bench]
-fn parse_a_full_body(bencher: Bencher<'_, '_>) {
+fn parse_largest_body(bencher: Bencher<'_, '_>) {
     let note = "n".repeat(intake::MAX_TEXT_CHARS);
     let mut body = String::from(r#"{"email":"ann@example.com","campaign_id":"c""#);
     for number in 0.. {

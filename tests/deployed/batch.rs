@@ -7,9 +7,9 @@ fn lead(person: &str) -> Value {
     json!({ "email": format!("{person}@{COMPANY}"), "campaign_id": "launch_2024", "name": "Ada Lovelace" })
 }
 
-/// Everything at once on the queue: healthy leads, one twice, one with a revision, one that is hostile, one that fails
-/// whenever it is judged, and a message that is no lead.
-pub(crate) fn a_poisoned_lead_harms_nobody_else_in_its_batch(stack: &Stack) {
+/// One batch of healthy leads, a duplicate, a revision, a hostile name, a lead whose judgement always fails,
+/// and a message that is no lead.
+pub(crate) fn a_poisoned_lead_does_not_affect_its_batch(stack: &Stack) {
     stack.enable_mapping(false);
     let healthy: Vec<_> = ["ann", "bob", "cleo"].map(|person| stack.post(&lead(person))).into();
     let poison = stack.post(&lead("poison"));
@@ -46,34 +46,34 @@ pub(crate) fn a_poisoned_lead_harms_nobody_else_in_its_batch(stack: &Stack) {
         assert_eq!((stack.times(id, "retrying"), stack.times(id, "dead_lettered")), (0, 0));
     }
     assert_eq!((stack.times(&poison, "retrying"), stack.times(&poison, "synced")), (4, 0));
-    assert_eq!(records(stack), others.len(), "one record a lead");
+    assert_eq!(records(stack), others.len(), "one record per lead");
 
     let letters = stack.get("/dead-letters");
     let letters = letters["items"].as_array().unwrap();
-    assert_eq!(letters.len(), 2, "no bystanders: {letters:?}");
+    assert_eq!(letters.len(), 2, "only the two failures: {letters:?}");
     let letter = |code: &str| letters.iter().find(|letter| letter["failure"]["code"] == code).unwrap();
-    let parked = letter("database_error");
-    assert_eq!((&parked["lead_id"], &parked["attempts"]), (&json!(poison), &json!(5)));
+    let dead = letter("database_error");
+    assert_eq!((&dead["lead_id"], &dead["attempts"]), (&json!(poison), &json!(5)));
     let unreadable = letter("unreadable_message");
     assert_eq!((&unreadable["id"], &unreadable["attempts"]), (&foreign["MessageId"], &json!(1)));
 
-    let mut told = String::new();
-    eventually("people are told of both", || {
+    let mut alerts = String::new();
+    eventually("an alert is published for both", || {
         for message in stack.emulator.receive(&stack.alerts).unwrap() {
-            told.push_str(message["Body"].as_str().unwrap());
+            alerts.push_str(message["Body"].as_str().unwrap());
         }
-        told.contains("database_error after 5 attempt(s)")
-            && told.contains("unreadable_message after 1 attempt(s)")
+        alerts.contains("database_error after 5 attempt(s)")
+            && alerts.contains("unreadable_message after 1 attempt(s)")
     });
-    assert!(told.contains(&poison) && others.iter().all(|id| !told.contains(*id)), "{told}");
+    assert!(alerts.contains(&poison) && others.iter().all(|id| !alerts.contains(*id)), "{alerts}");
 
-    the_poisoned_lead_is_redriven(stack, &poison, parked["id"].as_str().unwrap());
+    the_poisoned_lead_is_redriven(stack, &poison, dead["id"].as_str().unwrap());
     assert_eq!(records(stack), others.len() + 1);
 }
 
 fn the_poisoned_lead_is_redriven(stack: &Stack, lead: &str, letter: &str) {
-    assert_eq!(stack.get_as_stranger("/dead-letters").status, 401);
-    assert_eq!(stack.get_as_stranger("/healthz").status, 200);
+    assert_eq!(stack.get_unauthenticated("/dead-letters").status, 401);
+    assert_eq!(stack.get_unauthenticated("/healthz").status, 200);
     stack.execute("ALTER TABLE analysis DROP CONSTRAINT poisoned".into());
     let answer = stack.post_as_operator(&format!("/dead-letters/{letter}/redrive"));
     assert!((200..300).contains(&answer.status), "{answer:?}");
@@ -84,7 +84,7 @@ fn the_poisoned_lead_is_redriven(stack: &Stack, lead: &str, letter: &str) {
     assert!(explained.is_object(), "{explained}");
 }
 
-/// How many leads the CRM has.
+/// The number of leads in the CRM.
 fn records(stack: &Stack) -> usize {
     let count = stack.count("SELECT COUNT(*) FROM mock_crm_record WHERE object = 'lead'".to_owned());
     usize::try_from(count).unwrap()

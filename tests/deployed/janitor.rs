@@ -18,7 +18,7 @@ fn overflow(stack: &Stack, key: &str, content: String) {
     stack.emulator.rest("s3", "PUT", &format!("/{}/{key}", stack.overflow), content).unwrap();
 }
 
-pub(crate) fn what_overflowed_is_worked_on_or_parked_with_a_reason(stack: &Stack) {
+pub(crate) fn overflow_is_processed_dead_lettered_or_quarantined(stack: &Stack) {
     let small = event("dora");
     overflow(stack, &format!("leads/{}.json", small.delivery_id()), json!(small).to_string());
     let mut large = event("emil").lead;
@@ -30,7 +30,7 @@ pub(crate) fn what_overflowed_is_worked_on_or_parked_with_a_reason(stack: &Stack
         "content_type": null, "received_at": Timestamp::now(), "body": "e30=" });
     overflow(stack, "quarantine/rejected.json", rejected.to_string());
 
-    assert_eq!(stack.keep_house()["overflow"], 4);
+    assert_eq!(stack.run_janitor()["overflow"], 4);
     assert_eq!(stack.emulator.objects(&stack.overflow).unwrap(), Vec::<String>::new());
     stack.lead_when(small.lead_id.as_str(), "synced");
     stack.lead_when(large.lead_id.as_str(), "permanently_failed");
@@ -55,16 +55,16 @@ pub(crate) fn a_pause_stops_consumption_until_it_is_over(stack: &Stack) {
     });
     let in_an_hour = Timestamp::now() + Duration::from_hours(1);
     stack.runtime.block_on(queue.pause(&crm, "a test", in_an_hour)).unwrap();
-    assert_eq!(stack.keep_house()["paused"], true);
+    assert_eq!(stack.run_janitor()["paused"], true);
     assert_eq!(stack.mapping_state(), "Disabled");
     let id = stack.post(&json!({ "email": format!("frida@{COMPANY}"), "campaign_id": "launch_2024" }));
-    assert_eq!(stack.depth(&stack.leads_queue), 1, "leads are taken in all the same");
-    assert_eq!(stack.keep_house()["paused"], true);
+    assert_eq!(stack.depth(&stack.leads_queue), 1, "leads are still accepted");
+    assert_eq!(stack.run_janitor()["paused"], true);
     assert_eq!(stack.mapping_state(), "Disabled");
 
-    // Its time has come, and the CRM answers the janitor's probe.
+    // The pause ends, and the CRM answers the janitor's probe.
     stack.runtime.block_on(queue.pause(&crm, "a test", Timestamp::now())).unwrap();
-    let round = stack.keep_house();
+    let round = stack.run_janitor();
     assert_eq!((&round["resumed"], &round["paused"]), (&json!(1), &json!(false)));
     assert_eq!(stack.mapping_state(), "Enabled");
     stack.lead_when(&id, "synced");

@@ -1,7 +1,7 @@
-//! The deployed stack: the real binaries, by the real templates, on an AWS emulator of the test's own and PostgreSQL.
+//! The deployed stack: the real binaries and templates on a private AWS emulator and PostgreSQL.
 //!
-//! Leads go in by HTTP at the deployed API and are looked at there again. One stack serves all, because to deploy it takes
-//! longer than all the rest; so this is one test with chapters, each of which leaves nothing behind in a queue.
+//! Leads are posted to the deployed API over HTTP and read back from it. Deploying takes longer than all the
+//! checks, so one test runs them in sequence on one stack. Each of them leaves the queues empty.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod batch;
@@ -13,11 +13,11 @@ mod trace;
 use stack::Stack;
 
 #[test]
-fn the_deployed_stack_keeps_its_promises() {
+fn the_deployed_stack_works_end_to_end() {
     let stack = Stack::deploy();
-    batch::a_poisoned_lead_harms_nobody_else_in_its_batch(&stack);
-    synthetic::the_synthetic_lead_ends_measured_and_unwritten(&stack);
-    janitor::what_overflowed_is_worked_on_or_parked_with_a_reason(&stack);
+    batch::a_poisoned_lead_does_not_affect_its_batch(&stack);
+    synthetic::the_synthetic_lead_is_measured_and_not_written(&stack);
+    janitor::overflow_is_processed_dead_lettered_or_quarantined(&stack);
     janitor::a_pause_stops_consumption_until_it_is_over(&stack);
     trace::a_lead_is_one_trace_from_the_webhook_to_the_crm(&stack);
     stack.nothing_personal_was_logged();

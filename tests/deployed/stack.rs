@@ -8,14 +8,14 @@ use e2e::{Answer, Emulator, eventually};
 use reqwest::blocking::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-// What the stage `local` is deployed with: `infra/lib/secrets.ts`.
+// Secrets of the stage `local`: `infra/lib/secrets.ts`.
 const WEBHOOK_SECRET: &str = "local-webhook-secret-for-made-up-leads";
 const ADMIN_TOKEN: &str = "local-admin-token-for-made-up-leads";
 
-/// Every lead of these tests has its address here, so that a search through the logs finds any of them.
+/// The domain of every lead in these tests; a log search for it finds any of them.
 pub(crate) const COMPANY: &str = "stripe.com";
 
-/// The stage `local`, with its janitor's schedule switched off: rounds are made when a test asks for one.
+/// The stage `local` with the janitor's schedule disabled: a round runs when a test invokes it.
 pub(crate) struct Stack {
     pub(crate) emulator: Emulator,
     pub(crate) database: TestDatabase,
@@ -23,11 +23,11 @@ pub(crate) struct Stack {
     pub(crate) leads_queue: String,
     pub(crate) dead_letters_queue: String,
     pub(crate) overflow: String,
-    /// Gets what is published to the topic of alerts.
+    /// The URL of a queue that receives every message of the alert topic.
     pub(crate) alerts: String,
-    /// Gets the segments of traces, as X-Ray's daemon does.
+    /// Receives trace segments in place of the X-Ray daemon.
     pub(crate) daemon: UdpSocket,
-    /// Without a slash at its end.
+    /// Without a trailing slash.
     url: String,
     client: Client,
 }
@@ -50,9 +50,9 @@ impl Stack {
             .env("DATABASE_URL", database.url())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&deployed.stdout).into_owned();
-        assert!(deployed.status.success(), "{said}{}", String::from_utf8_lossy(&deployed.stderr));
-        let posted_to = said.lines().last().and_then(|line| line.strip_prefix("POST ")).unwrap();
+        let stdout = String::from_utf8_lossy(&deployed.stdout).into_owned();
+        assert!(deployed.status.success(), "{stdout}{}", String::from_utf8_lossy(&deployed.stderr));
+        let posted_to = stdout.lines().last().and_then(|line| line.strip_prefix("POST ")).unwrap();
 
         let outputs: Value = serde_json::from_slice(&std::fs::read(outputs).unwrap()).unwrap();
         let output =
@@ -74,7 +74,7 @@ impl Stack {
         }
     }
 
-    /// Posts a lead as a sender does, and returns its id.
+    /// Posts a lead as a sender and returns its id.
     pub(crate) fn post(&self, lead: &Value) -> String {
         let request = self.client.post(format!("{}/leads", self.url));
         let answer = send(request.header("X-RevenueFlow-Token", WEBHOOK_SECRET).body(lead.to_string()));
@@ -82,7 +82,7 @@ impl Stack {
         answer.json()["lead_id"].as_str().unwrap().to_owned()
     }
 
-    /// Posts the synthetic lead by the code of the function that posts it on AWS.
+    /// Posts the synthetic lead with the code of the function that posts it on AWS.
     pub(crate) fn post_synthetic(&self) {
         let poster = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/synthetic/index.mjs");
         let script = "const { post } = await import(process.argv[1]); await post(...process.argv.slice(2));";
@@ -95,24 +95,24 @@ impl Stack {
         assert!(posted.status.success(), "{}", String::from_utf8_lossy(&posted.stderr));
     }
 
-    /// Asks as an operator does.
+    /// Reads a path as an operator.
     pub(crate) fn get(&self, path: &str) -> Value {
         let answer = send(self.client.get(format!("{}{path}", self.url)).bearer_auth(ADMIN_TOKEN));
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()
     }
 
-    /// Has something done as an operator does.
+    /// Posts to a path as an operator.
     pub(crate) fn post_as_operator(&self, path: &str) -> Answer {
         send(self.client.post(format!("{}{path}", self.url)).bearer_auth(ADMIN_TOKEN))
     }
 
-    /// Asks as anybody can.
-    pub(crate) fn get_as_stranger(&self, path: &str) -> Answer {
+    /// Reads a path without credentials.
+    pub(crate) fn get_unauthenticated(&self, path: &str) -> Answer {
         send(self.client.get(format!("{}{path}", self.url)))
     }
 
-    /// Waits until a lead has a status, and returns it.
+    /// Waits until a lead has a status, and returns the lead.
     pub(crate) fn lead_when(&self, id: &str, status: &str) -> Value {
         let mut lead = Value::Null;
         eventually(&format!("lead {id} is {status}"), || {
@@ -123,13 +123,13 @@ impl Stack {
         lead
     }
 
-    /// How often something of this kind happened to a lead.
+    /// The number of audit events of one kind for a lead.
     pub(crate) fn times(&self, id: &str, kind: &str) -> usize {
         let audit = self.get(&format!("/leads/{id}/audit"));
         audit["items"].as_array().unwrap().iter().filter(|event| event["kind"] == kind).count()
     }
 
-    /// The state of the mapping between the queue of leads and `enrich`, such as `Enabled`.
+    /// The state of the event source mapping between the lead queue and `enrich`, such as `Enabled`.
     pub(crate) fn mapping_state(&self) -> String {
         self.mapping()["State"].as_str().unwrap().to_owned()
     }
@@ -150,8 +150,8 @@ impl Stack {
         mappings.iter().find(|mapping| mapping["EventSourceArn"] == *queue).unwrap().clone()
     }
 
-    /// A round of the janitor, as its schedule would call it.
-    pub(crate) fn keep_house(&self) -> Value {
+    /// Invokes one janitor round, as its schedule does.
+    pub(crate) fn run_janitor(&self) -> Value {
         let path = "/2015-03-31/functions/revenueflow-local-janitor:live/invocations";
         let answer = self.emulator.rest("lambda", "POST", path, "{}".into()).unwrap();
         let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -159,7 +159,7 @@ impl Stack {
         answer
     }
 
-    /// How many messages a queue holds, those with a function included.
+    /// The number of messages in a queue, including those in flight.
     pub(crate) fn depth(&self, queue: &str) -> u64 {
         let input = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         let answer = self.emulator.call("sqs", "AmazonSQS.GetQueueAttributes", &input).unwrap();
@@ -167,7 +167,7 @@ impl Stack {
         count("ApproximateNumberOfMessages") + count("ApproximateNumberOfMessagesNotVisible")
     }
 
-    /// What a statement counts in the functions' database.
+    /// The result of a counting statement in the functions' database.
     pub(crate) fn count(&self, statement: String) -> i64 {
         self.runtime.block_on(async {
             let database = self.database.connect().await;
@@ -187,10 +187,10 @@ impl Stack {
         });
     }
 
-    /// Nothing that the functions have said names a person, or a secret.
+    /// Asserts that no log line of the functions contains personal data or a secret.
     pub(crate) fn nothing_personal_was_logged(&self) {
         let log = self.emulator.log().unwrap();
-        assert!(log.contains("lead settled"), "what the functions say is in this log");
+        assert!(log.contains("lead settled"), "the log holds the functions' lines");
         for private in [&format!("@{COMPANY}"), WEBHOOK_SECRET, ADMIN_TOKEN, "Lovelace", "DROP TABLE"] {
             let line = log.lines().find(|line| line.contains(private));
             assert_eq!(line, None, "{private} was logged");

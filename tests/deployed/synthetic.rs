@@ -6,15 +6,16 @@ use crate::stack::Stack;
 
 const SECONDS: &str = "revenueflow_synthetic_lead_seconds";
 
-/// Posted by the code that posts it on AWS, twice: each goes all the way and is measured, and nothing is written.
-pub(crate) fn the_synthetic_lead_ends_measured_and_unwritten(stack: &Stack) {
+/// Posts the synthetic lead twice with the code used on AWS. Each post is processed and measured; nothing is
+/// written.
+pub(crate) fn the_synthetic_lead_is_measured_and_not_written(stack: &Stack) {
     let listed = stack.get("/leads")["items"].as_array().unwrap().len();
     for post in 1..=2 {
         stack.post_synthetic();
         eventually("the synthetic lead is measured", || measured(stack).len() == post);
         let lead = stack.lead_when(SYNTHETIC_LEAD_ID, "synthetic");
         assert_eq!(lead["crm"], Value::Null, "{lead}");
-        assert_eq!(stack.times(SYNTHETIC_LEAD_ID, "synthetic_ended"), 1, "of the newest delivery alone");
+        assert_eq!(stack.times(SYNTHETIC_LEAD_ID, "synthetic_ended"), 1, "of the newest delivery only");
     }
     for seconds in measured(stack) {
         assert!(seconds >= 0.0, "{seconds}");
@@ -29,7 +30,7 @@ pub(crate) fn the_synthetic_lead_ends_measured_and_unwritten(stack: &Stack) {
     eventually("nothing is left in the queue", || stack.depth(&stack.leads_queue) == 0);
 }
 
-/// What the functions have measured, as CloudWatch reads it from their log lines.
+/// The measured durations in seconds, as CloudWatch reads them from the log lines.
 fn measured(stack: &Stack) -> Vec<f64> {
     let log = stack.emulator.log().unwrap();
     let embedded = log

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::stack::{COMPANY, Stack};
 
-/// Two functions and a queue lie between: the trace that Lambda began for the webhook has the work on the lead.
+/// The trace that Lambda starts for the webhook continues across the queue into the function that processes
+/// the lead.
 pub(crate) fn a_lead_is_one_trace_from_the_webhook_to_the_crm(stack: &Stack) {
-    received(stack); // of other leads; the socket keeps only so many
+    received(stack); // drain segments of other leads; the socket's buffer is bounded
     let lead = json!({ "email": format!("traced@{COMPANY}"), "campaign_id": "launch_2024" });
     let id = stack.post(&lead);
     stack.lead_when(&id, "synced");
@@ -19,14 +20,14 @@ pub(crate) fn a_lead_is_one_trace_from_the_webhook_to_the_crm(stack: &Stack) {
     documents.extend(received(stack));
     documents.retain(|document| document["trace_id"] == webhook.xray_trace_id());
     let message = documents.iter().find(|document| document["annotations"]["lead_id"] == *id).unwrap();
-    assert_eq!(message["parent_id"], webhook.span_id_text(), "it follows the webhook's segment: {message}");
+    assert_eq!(message["parent_id"], webhook.span_id_text(), "child of the webhook's segment: {message}");
     for stage in ["analysis", "crm_write"] {
         let part = documents.iter().find(|document| document["name"] == stage);
         assert_eq!(part.unwrap_or_else(|| panic!("{documents:#?}"))["parent_id"], message["id"], "{stage}");
     }
 }
 
-/// The trace of the function that took the lead in, by its log line.
+/// The trace of the ingest function, read from its log line for the lead.
 fn trace_of_the_webhook(stack: &Stack, lead: &str) -> TraceContext {
     let group = json!({ "logGroupName": "/aws/lambda/revenueflow-local-ingest" });
     let log = stack.emulator.call("logs", "Logs_20140328.FilterLogEvents", &group).unwrap();
@@ -37,7 +38,7 @@ fn trace_of_the_webhook(stack: &Stack, lead: &str) -> TraceContext {
     TraceContext::from_xray(trace.unwrap()).unwrap()
 }
 
-/// The documents that have come since.
+/// The trace documents received since the last call.
 fn received(stack: &Stack) -> Vec<Value> {
     let mut packet = vec![0; 64 << 10];
     let mut documents = Vec::new();

@@ -1,6 +1,7 @@
-// Runs FIFO batches through Powertools' processor, which keeps going after a failed group.
+// Runs FIFO batches through Powertools' processor, which continues after a failed group.
 //
-// Reads lines of JSON: {"records": [{"id", "group", "fails"}]}. Writes for each a line with the ids that are to come again.
+// Reads lines of JSON: {"records": [{"id", "group", "fails"}]}. Writes for each a line with the ids to be
+// retried.
 import { SqsFifoPartialProcessorAsync, processPartialResponse } from '@aws-lambda-powertools/batch';
 import { createInterface } from 'node:readline';
 
@@ -23,7 +24,7 @@ const record = ({ id, group, fails }) => ({
 });
 
 const handle = async ({ body }) => {
-  if (JSON.parse(body).fails) throw new Error('made to fail');
+  if (JSON.parse(body).fails) throw new Error('deliberate failure');
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

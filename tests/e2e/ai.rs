@@ -1,32 +1,33 @@
-//! Real clients of AI services against `revenueflow sandbox`, as somebody without an account would try them.
+//! Real clients of AI services against `revenueflow sandbox`, without an account.
 
 use e2e::Server;
 use serde_json::{Value, json};
 use store::AnalysisRecord;
 
-use crate::support::{Place, Sandbox, explained_lead};
+use crate::support::{Fixture, Sandbox, explained_lead};
 
 const GEMINI: &str = "gemini-3.8-flash";
 const CLAUDE: &str = "global.anthropic.claude-haiku-5-5";
 
-fn start(place: &Place, variables: &[(&str, &str)]) -> (Sandbox, Server) {
-    let sandbox = Sandbox::start(place.folder.path(), "gemini,bedrock", "# AI_PROVIDER=bedrock");
-    let server = sandbox.serve(place, variables);
+fn start(fixture: &Fixture, variables: &[(&str, &str)]) -> (Sandbox, Server) {
+    let sandbox = Sandbox::start(fixture.folder.path(), "gemini,bedrock", "# AI_PROVIDER=bedrock");
+    let server = sandbox.serve(fixture, variables);
     (sandbox, server)
 }
 
-/// Somebody who is to be called: the right company, and a person who asked for a demo.
-fn judged(place: &Place, server: &Server, email: &str) -> (Value, AnalysisRecord) {
+/// Posts a lead that qualifies for a call: a matching company and a demo request.
+fn judged(fixture: &Fixture, server: &Server, email: &str) -> (Value, AnalysisRecord) {
     let body = json!({
         "email": email, "campaign_id": "launch_2024", "title": "CTO",
         "marketo": {"activity": "demo_request", "engagement_score": 85},
     });
     let (id, explanation) = explained_lead(server, &body);
-    let stored = place.judgement(&id);
+    let stored = fixture.judgement(&id);
     (explanation, stored)
 }
 
-/// The judgement is a model's, with evidence that passed, and all that it took is stored with it.
+/// Asserts that a model judged the lead with valid evidence, and that the answer, its usage and cost are
+/// stored.
 fn assert_judged_by(provider: &str, model: &str, explanation: &Value, stored: &AnalysisRecord) {
     let judgement = &explanation["judgement"];
     assert_eq!((&judgement["provider"], &judgement["model"]), (&json!(provider), &json!(model)));
@@ -54,87 +55,87 @@ fn assert_judged_by(provider: &str, model: &str, explanation: &Value, stored: &A
 
 #[test]
 fn leads_are_judged_by_gemini() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini")]);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini")]);
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
-    let asked = sandbox.requests(&server, "GEMINI");
-    assert_eq!(asked.len(), 1, "once for a lead");
-    assert!(!asked[0].to_string().contains("ann@"), "nothing personal is sent");
+    let requests = sandbox.requests(&server, "GEMINI");
+    assert_eq!(requests.len(), 1, "once for a lead");
+    assert!(!requests[0].to_string().contains("ann@"), "nothing personal is sent");
     assert!(sandbox.requests(&server, "BEDROCK").is_empty());
 }
 
 #[test]
 fn leads_are_judged_by_bedrock() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)]);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)]);
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
     assert_eq!(sandbox.requests(&server, "BEDROCK").len(), 1);
     assert!(sandbox.requests(&server, "GEMINI").is_empty());
 }
 
 #[test]
-fn the_second_ai_answers_while_the_first_is_down_or_says_what_cannot_be_read() {
-    let place = Place::sqlite();
+fn the_second_ai_answers_while_the_first_is_down_or_unreadable() {
+    let fixture = Fixture::sqlite();
     let variables =
         [("AI_PROVIDER", "gemini"), ("AI_FALLBACK_PROVIDER", "bedrock"), ("BEDROCK_MODEL_ID", CLAUDE)];
-    let (sandbox, server) = start(&place, &variables);
+    let (sandbox, server) = start(&fixture, &variables);
     let busy = json!({"path": ":generateContent", "times": 1, "do": {"status": 503, "body": {}}});
     sandbox.misbehaves(&server, "GEMINI", &busy);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
 
     let url = format!("{}/_says", sandbox.url("GEMINI"));
     let says = json!({"says": {"text": "I would call them."}});
     assert_eq!(server.request(|client| client.post(url).json(&says)).unwrap().status, 204);
-    let (explanation, stored) = judged(&place, &server, "bob@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "bob@stripe.com");
     assert_judged_by("bedrock", CLAUDE, &explanation, &stored);
 
-    let (explanation, stored) = judged(&place, &server, "cyd@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "cyd@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
 }
 
-/// The questions that the fake of Gemini was asked, without what it was told to say.
-fn asked(sandbox: &Sandbox, server: &Server) -> Vec<Value> {
+/// The judgement requests that the Gemini fake received, without the calls that program its answers.
+fn judgements_requested(sandbox: &Sandbox, server: &Server) -> Vec<Value> {
     let mut requests = sandbox.requests(server, "GEMINI");
     requests.retain(|request| request["path"].as_str().unwrap().ends_with(":generateContent"));
     requests
 }
 
 #[test]
-fn an_ai_that_makes_things_up_is_found_out_and_nothing_of_it_is_written() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
+fn invented_evidence_is_rejected_and_not_written() {
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini"), ("REJECTED_LEADS", "bare")]);
     let url = format!("{}/_says", sandbox.url("GEMINI"));
-    // Twice: a rejected answer is asked for once more.
+    // Twice: a rejected answer is requested once more.
     for _ in 0..2 {
         let says = json!({"says": "invention"});
         assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
     }
-    let (explanation, _) = judged(&place, &server, "ann@stripe.com");
-    let asked = asked(&sandbox, &server);
-    assert_eq!(asked.len(), 2);
-    let again = asked[1].to_string();
+    let (explanation, _) = judged(&fixture, &server, "ann@stripe.com");
+    let requests = judgements_requested(&sandbox, &server);
+    assert_eq!(requests.len(), 2);
+    let again = requests[1].to_string();
     assert!(again.contains("value_conflict") && again.contains("enrichment.industry"), "{again}");
-    assert!(!again.contains("Interplanetary"), "nothing that the model wrote goes back to it");
+    assert!(!again.contains("Interplanetary"), "the model's own text is not sent back");
     let judgement = &explanation["judgement"];
     assert_eq!(
         (&judgement["grounding"], &judgement["decision"]),
         (&json!("REJECTED"), &json!("MANUAL_REVIEW"))
     );
     assert_eq!(judgement["claims"][0]["code"], "value_conflict", "{judgement}");
-    assert_eq!(judgement["claims"][0]["fact"], "Fintech", "and what the fact is");
+    assert_eq!(judgement["claims"][0]["fact"], "Fintech", "with the fact's value");
 }
 
 #[test]
-fn an_ai_that_corrects_itself_holds_no_lead() {
-    let place = Place::sqlite();
-    let (sandbox, server) = start(&place, &[("AI_PROVIDER", "gemini")]);
+fn a_lead_is_not_held_after_the_ai_corrects_itself() {
+    let fixture = Fixture::sqlite();
+    let (sandbox, server) = start(&fixture, &[("AI_PROVIDER", "gemini")]);
     let url = format!("{}/_says", sandbox.url("GEMINI"));
     let says = json!({"says": "invention"});
     assert_eq!(server.request(|client| client.post(&url).json(&says)).unwrap().status, 204);
-    let (explanation, stored) = judged(&place, &server, "ann@stripe.com");
+    let (explanation, stored) = judged(&fixture, &server, "ann@stripe.com");
     assert_judged_by("gemini", GEMINI, &explanation, &stored);
-    assert_eq!(asked(&sandbox, &server).len(), 2);
+    assert_eq!(judgements_requested(&sandbox, &server).len(), 2);
 }

@@ -1,11 +1,11 @@
-//! The binary beside an application of Node's on the same queue.
+//! The binary sharing a queue with a Node.js application.
 
 use e2e::{Node, Redis, Server, eventually};
 use sandbox::salesforce::RowFault;
 use serde_json::{Value, json};
 
 use crate::salesforce::{Crm, post};
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 const QUEUE: &str = "lead-processing";
 const DEAD: &str = "lead-processing-dlq";
@@ -19,9 +19,9 @@ fn status_of(server: &Server, lead: &str) -> Value {
     server.get(&format!("/leads/{lead}")).unwrap().json()["status"].clone()
 }
 
-/// A lead that Salesforce refuses once ends among the dead letters; `again` is how somebody has it worked again.
-fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, &str)], &str)) {
-    let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
+/// Salesforce refuses a lead once, and the lead is dead-lettered. `redrive` then puts it back into the queue.
+fn a_dead_letter_is_redriven(redrive: impl FnOnce(&Fixture, &mut Node, &[(&str, &str)], &str)) {
+    let (fixture, data, crm) = (Fixture::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let mut variables =
@@ -30,14 +30,14 @@ fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, 
     crm.salesforce.org(|org| {
         org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let lead = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &lead)["status"], "permanently_failed");
     let mut node = Node::start(&url, "other").unwrap();
     let id = delivery(&server, &lead);
     node.wait_for(DEAD, &id, &json!("failed")).unwrap();
-    again(&place, &mut node, &variables, &id);
-    eventually("it is written after all", || status_of(&server, &lead) == "synced");
+    redrive(&fixture, &mut node, &variables, &id);
+    eventually("the lead is written", || status_of(&server, &lead) == "synced");
     assert_eq!(crm.records("Lead").len(), 1);
     node.wait_for(DEAD, &id, &Value::Null).unwrap();
     assert_eq!(server.get("/dead-letters").unwrap().json()["items"], json!([]));
@@ -47,8 +47,8 @@ fn a_dead_letter_is_worked_again(again: impl FnOnce(&Place, &mut Node, &[(&str, 
 }
 
 #[test]
-fn a_dead_letter_that_is_retried_at_bull_board_is_worked_again() {
-    a_dead_letter_is_worked_again(|_, node, _, id| {
+fn a_dead_letter_retried_in_bull_board_is_redriven() {
+    a_dead_letter_is_redriven(|_, node, _, id| {
         let params = json!({"queueName": DEAD, "jobId": id, "queueStatus": "failed"});
         let route = "/api/queues/:queueName/:jobId/retry";
         node.ask("board", json!({"method": "put", "route": route, "params": params})).unwrap();
@@ -56,32 +56,35 @@ fn a_dead_letter_that_is_retried_at_bull_board_is_worked_again() {
 }
 
 #[test]
-fn a_dead_letter_that_is_redriven_from_the_command_line_is_worked_again() {
-    a_dead_letter_is_worked_again(|place, _, variables, id| {
-        let (is_success, said) = place.printed(&["dead-letters", "redrive", id], variables);
+fn a_dead_letter_redriven_from_the_command_line_is_processed() {
+    a_dead_letter_is_redriven(|fixture, _, variables, id| {
+        let (is_success, said) = fixture.printed(&["dead-letters", "redrive", id], variables);
         assert!(is_success, "{said}");
     });
 }
 
-/// Taken in by us and finished by Node: nobody works it a second time, and the store says what became of it.
+/// Accepted by this product and finished by Node: the lead is not processed twice, and the store holds the
+/// outcome.
 #[test]
-fn what_nodes_workers_finish_or_give_up_is_not_sent_again() {
+fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
     for (behaviour, state, status) in
         [("work", "completed", "worked_elsewhere"), ("giveUp", "failed", "permanently_failed")]
     {
-        let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+        let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
         let redis = Redis::start(data.path()).unwrap();
         let url = redis.url();
         let variables = [("REDIS_URL", url.as_str())];
-        let front = place.serve(&["serve", "--api-only"], &variables);
+        let front = fixture.serve(&["serve", "--api-only"], &variables);
         let mut node = Node::start(&url, "bull").unwrap();
         node.ask("work", json!({"behaviour": behaviour})).unwrap();
         let lead = post(&front, "ann@stripe.com");
-        eventually("the lead is noted", || front.get(&format!("/leads/{lead}")).unwrap().status == 200);
+        eventually("the lead is in the store", || {
+            front.get(&format!("/leads/{lead}")).unwrap().status == 200
+        });
         let id = delivery(&front, &lead);
         node.wait_for(QUEUE, &id, &json!(state)).unwrap();
         for expected in [true, false] {
-            let (is_success, said) = place.printed(&["reconcile"], &variables);
+            let (is_success, said) = fixture.printed(&["reconcile"], &variables);
             assert!(is_success && said.contains("database: 0 leads in no queue sent again"), "{said}");
             assert_eq!(said.contains("1 lead finished or given up"), expected, "{said}");
         }
@@ -94,11 +97,11 @@ fn what_nodes_workers_finish_or_give_up_is_not_sent_again() {
 }
 
 #[test]
-fn a_job_of_nodes_that_nobody_can_read_ends_among_the_dead_letters_with_the_reason() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+fn an_unreadable_job_from_node_is_dead_lettered_with_a_reason() {
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
-    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     let mut node = Node::start(&url, "bull").unwrap();
     let added = node.ask("add", json!({"jobs": [{"data": {"mail": "ann@stripe.com"}}]})).unwrap();
     let job = node.wait_for(DEAD, added[0].as_str().unwrap(), &json!("failed")).unwrap();

@@ -1,4 +1,4 @@
-//! Processes are killed again and again while leads come in; nothing is lost and nothing is done twice.
+//! Processes are killed repeatedly while leads arrive. No lead is lost and no effect is duplicated.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::process::{Command, Stdio};
@@ -7,30 +7,31 @@ use std::time::Duration;
 
 use crm::{MockCrm, MockRecord};
 use database::Database;
-use e2e::{Redis, Server, eventually_within, lasting_port};
+use e2e::{Redis, Server, eventually_within, stable_port};
 use lead::{LeadId, LeadStatus, SystemClock};
 use rand::RngExt as _;
 use serde_json::json;
 use store::{ActionRecord, LeadRecord, Store};
 
-use crate::support::{BINARY, Place};
+use crate::support::{BINARY, Fixture};
 
-/// One process that does everything, and three that share the work.
+/// One process with every role.
 const ALONE: &[&[&str]] = &[&["serve"]];
 const SHARED: &[&[&str]] =
     &[&["serve", "--api-only"], &["serve", "--worker-only"], &["serve", "--worker-only"]];
 
-/// How often something is killed at least, also where the leads have all come in before.
+/// The minimum number of kills, also when all leads have arrived earlier.
 const MIN_KILLS: u32 = 10;
 
-/// How many leads come in; `CRASH_LEADS` asks for more.
+/// The number of leads; `CRASH_LEADS` overrides it.
 fn leads() -> usize {
     std::env::var("CRASH_LEADS").map_or(400, |leads| leads.parse().expect("CRASH_LEADS is a number"))
 }
 
-fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, roles: &[&[&str]], mut redis: Option<Redis>) {
-    // A port that stays the same over restarts; lifted limits, since these are more leads than the guard's minute allows.
-    let port = lasting_port().to_string();
+fn nothing_is_lost_or_duplicated(fixture: &Fixture, roles: &[&[&str]], mut redis: Option<Redis>) {
+    // The port must survive restarts. The limits are lifted because the campaign exceeds the guard's limit
+    // per minute.
+    let port = stable_port().to_string();
     let redis_url = redis.as_ref().map(Redis::url).unwrap_or_default();
     let variables = [
         ("REDIS_URL", redis_url.as_str()),
@@ -40,12 +41,12 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, roles: &[&[&str]], m
         ("RUST_LOG", "info"),
     ];
     let start = |role: usize| {
-        // The first is the one that takes leads in.
+        // The first process accepts the leads.
         let port = ("PORT", if role == 0 { port.as_str() } else { "0" });
-        place.serve(roles[role], &[&variables[..], &[port]].concat())
+        fixture.serve(roles[role], &[&variables[..], &[port]].concat())
     };
     let mut servers: Vec<Server> = (0..roles.len()).map(start).collect();
-    let ids = place.folder.path().join("ids");
+    let ids = fixture.folder.path().join("ids");
     let mut campaign = Command::new(BINARY)
         .args(["simulate", &leads().to_string(), "--rate", "100", "--retry-for", "60"])
         .args(["--url", &format!("http://127.0.0.1:{port}"), "--ids"])
@@ -58,7 +59,7 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, roles: &[&[&str]], m
     while campaign.try_wait().unwrap().is_none() || kills < MIN_KILLS {
         std::thread::sleep(Duration::from_millis(random.random_range(100..700)));
         if let Some(redis) = redis.as_mut().filter(|_| kills % 3 == 0) {
-            redis.kill(); // leads that come meanwhile are spooled
+            redis.kill(); // leads that arrive meanwhile are spooled
             std::thread::sleep(Duration::from_millis(300));
             redis.run().unwrap();
         }
@@ -77,21 +78,21 @@ fn nothing_is_lost_and_nothing_is_done_twice(place: &Place, roles: &[&[&str]], m
     let mut counts = Vec::new();
     let settled = [(LeadStatus::Synced, i64::try_from(posted.len()).unwrap())];
     eventually_within(patience, "every lead is settled", || {
-        counts = place.ask(async |database| store(database).count_leads().await.unwrap());
+        counts = fixture.query(async |database| store(database).count_leads().await.unwrap());
         counts.iter().filter(|(_, leads)| *leads > 0).copied().eq(settled)
     });
     drop(servers);
     eprintln!("{} leads, {kills} kills", posted.len());
-    place.ask(async |database| Aftermath::read(database, &posted).await.check());
+    fixture.query(async |database| FinalState::read(database, &posted).await.check());
 }
 
-/// What the database and the CRM in it hold when all is done.
-struct Aftermath {
+/// The leads in the database, and the records in the CRM, at the end.
+struct FinalState {
     leads: Vec<(LeadRecord, Vec<ActionRecord>)>,
     crm: BTreeMap<(String, String), MockRecord>,
 }
 
-impl Aftermath {
+impl FinalState {
     async fn read(database: Database, posted: &BTreeSet<String>) -> Self {
         let crm = MockCrm::new(database.clone(), Arc::new(SystemClock)).records(u32::MAX).await.unwrap();
         let crm = crm.into_iter().map(|record| ((record.object.clone(), record.record_id.clone()), record));
@@ -99,7 +100,7 @@ impl Aftermath {
         let mut leads = Vec::new();
         for id in posted {
             let id: LeadId = id.parse().unwrap();
-            let lead = store.lead(&id).await.unwrap().expect("what was acknowledged is there");
+            let lead = store.lead(&id).await.unwrap().expect("every acknowledged lead is stored");
             let trail = store.audit(&id, 0, 1000).await.unwrap();
             let seqs: Vec<i64> = trail.iter().map(|event| event.seq).collect();
             assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>(), "the audit trail has no gap");
@@ -108,12 +109,13 @@ impl Aftermath {
         Self { leads, crm: crm.collect() }
     }
 
-    /// The CRM holds what the ledger says, each effect once, and of each lead the newest content.
+    /// Checks that the CRM agrees with the ledger, holds each effect once, and has the newest content of each
+    /// lead.
     fn check(mut self) {
         assert!(self.leads.iter().any(|(lead, _)| lead.revision == 2), "the campaign had revisions");
         for (lead, actions) in std::mem::take(&mut self.leads) {
             let record = lead.crm_record_id.clone().unwrap();
-            let record = self.crm.remove(&("lead".to_owned(), record)).expect("a record of its own");
+            let record = self.crm.remove(&("lead".to_owned(), record)).expect("each lead has its own record");
             assert_eq!(record.external_id, lead.lead_id.as_str());
             for (field, newest) in [
                 ("fit_score", json!(lead.fit_score)),
@@ -128,7 +130,7 @@ impl Aftermath {
         assert_eq!(
             self.crm.keys().collect::<Vec<_>>(),
             Vec::<&(String, String)>::new(),
-            "nothing that nobody asked for"
+            "no record without a lead"
         );
     }
 
@@ -146,8 +148,9 @@ impl Aftermath {
                 _ => "lead",
             };
             *once.entry((&action.delivery_id, &action.kind)).or_insert(0) += 1;
-            // What was begun for an older delivery when a newer one overtook it may or may not have been written. Nor is what was
-            // begun again and found to be in place: its values may have been there before.
+            // An effect of a superseded delivery may or may not have been written. The same holds for an
+            // effect with several attempts: its record may have held the same values before, so that the last
+            // attempt wrote nothing.
             (done, open) = match (object, action.state.as_str()) {
                 ("lead", "done") if action.attempts == 1 => (done + 1, open),
                 ("lead", _) => (done, open + 1),
@@ -169,19 +172,19 @@ impl Aftermath {
 }
 
 #[test]
-fn a_process_that_is_killed_again_and_again_loses_nothing_on_sqlite() {
-    nothing_is_lost_and_nothing_is_done_twice(&Place::sqlite(), ALONE, None);
+fn a_repeatedly_killed_process_loses_nothing_on_sqlite() {
+    nothing_is_lost_or_duplicated(&Fixture::sqlite(), ALONE, None);
 }
 
 #[test]
-fn processes_that_are_killed_again_and_again_lose_nothing_on_postgresql() {
-    nothing_is_lost_and_nothing_is_done_twice(&Place::postgres(), SHARED, None);
+fn repeatedly_killed_processes_lose_nothing_on_postgresql() {
+    nothing_is_lost_or_duplicated(&Fixture::postgres(), SHARED, None);
 }
 
 #[test]
-fn processes_and_redis_that_are_killed_again_and_again_lose_nothing() {
-    let place = Place::postgres();
+fn repeatedly_killed_processes_and_redis_lose_nothing() {
+    let fixture = Fixture::postgres();
     let data = tempfile::tempdir().unwrap();
     let redis = Redis::start(data.path()).unwrap();
-    nothing_is_lost_and_nothing_is_done_twice(&place, SHARED, Some(redis));
+    nothing_is_lost_or_duplicated(&fixture, SHARED, Some(redis));
 }

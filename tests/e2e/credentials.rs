@@ -1,4 +1,5 @@
-//! Credentials for AWS that are in no variable: the binary finds them, and refreshes them before they expire.
+//! AWS credentials from the default chain instead of variables: the binary finds them and refreshes them
+//! before they expire.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use sandbox::Fake;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 const NO_METADATA: (&str, &str) = ("AWS_EC2_METADATA_DISABLED", "true");
 
-/// An endpoint for the credentials of a container, and an empty queue. Served as long as this lives.
+/// A container credentials endpoint and an empty queue, served until dropped.
 struct Aws {
     fake: Fake,
     url: String,
@@ -25,7 +26,8 @@ struct Aws {
 }
 
 impl Aws {
-    /// Each answer has a key of its own that expires in a second: the SDK refreshes what has less than five left.
+    /// Each answer has a new key that expires in one second; the SDK refreshes credentials with less than
+    /// five seconds left.
     fn start() -> Self {
         let given = Arc::new(AtomicU32::new(0));
         let credentials = async move |headers: HeaderMap| {
@@ -56,7 +58,7 @@ impl Aws {
     }
 }
 
-/// As far as a worker asks it.
+/// The SQS calls that a worker makes.
 async fn queue(headers: HeaderMap) -> Json<Value> {
     Json(match headers["x-amz-target"].to_str().unwrap() {
         "AmazonSQS.GetQueueAttributes" => json!({ "Attributes": { "ApproximateNumberOfMessages": "0" } }),
@@ -66,7 +68,7 @@ async fn queue(headers: HeaderMap) -> Json<Value> {
 
 #[test]
 fn credentials_of_a_container_are_refreshed() {
-    let (place, aws) = (Place::sqlite(), Aws::start());
+    let (fixture, aws) = (Fixture::sqlite(), Aws::start());
     let (queue, credentials) = (format!("{}/0/leads.fifo", aws.url), format!("{}/credentials", aws.url));
     let variables = [
         ("QUEUE", "sqs"),
@@ -78,7 +80,7 @@ fn credentials_of_a_container_are_refreshed() {
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "of-the-task"),
         NO_METADATA,
     ];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     assert_eq!(server.get("/readyz").unwrap().status, 200);
     eventually("calls are signed with refreshed keys", || {
         let keys = aws.signed_with();
@@ -92,9 +94,9 @@ fn credentials_of_a_container_are_refreshed() {
 }
 
 #[test]
-fn a_profile_gives_region_and_credentials() {
-    let (place, aws) = (Place::sqlite(), Aws::start());
-    let config = place.folder.path().join("config");
+fn a_profile_provides_region_and_credentials() {
+    let (fixture, aws) = (Fixture::sqlite(), Aws::start());
+    let config = fixture.folder.path().join("config");
     let profile =
         "[profile leads]\nregion = eu-west-1\naws_access_key_id = PROFILE\naws_secret_access_key = hush\n";
     std::fs::write(&config, profile).unwrap();
@@ -108,7 +110,7 @@ fn a_profile_gives_region_and_credentials() {
         ("AWS_PROFILE", "leads"),
         NO_METADATA,
     ];
-    let (_, said) = place.printed(&["doctor"], &variables);
+    let (_, said) = fixture.printed(&["doctor"], &variables);
     assert!(said.contains("credentials found, region eu-west-1"), "{said}");
     let calls = aws.fake.exchanges();
     let authorization = calls[0].headers["authorization"].to_str().unwrap();
@@ -116,13 +118,13 @@ fn a_profile_gives_region_and_credentials() {
 }
 
 #[test]
-fn without_region_or_credentials_the_start_says_what_is_missing() {
-    let place = Place::sqlite();
+fn a_missing_region_or_credential_is_named_at_startup() {
+    let fixture = Fixture::sqlite();
     let queue =
         [("QUEUE", "sqs"), ("QUEUE_URL", "http://127.0.0.1:9/q"), ("DLQ_URL", "http://127.0.0.1:9/d")];
     let start = |more: &[(&str, &str)]| {
         let variables = [&queue[..], &[NO_METADATA], more].concat();
-        let (is_success, said) = place.printed(&["serve", "--port", "0"], &variables);
+        let (is_success, said) = fixture.printed(&["serve", "--port", "0"], &variables);
         assert!(!is_success, "{said}");
         said
     };
@@ -134,10 +136,10 @@ fn without_region_or_credentials_the_start_says_what_is_missing() {
     assert!(said.contains("AWS_SECRET_ACCESS_KEY: must be set"), "{said}");
 }
 
-/// Outside EC2 nothing may be at the address of the metadata, or something that never answers.
+/// Outside EC2 the metadata address may be unused, or a host there may never answer.
 #[test]
-fn sources_that_never_answer_do_not_hold_up_the_start() {
-    let place = Place::sqlite();
+fn unresponsive_credential_sources_do_not_delay_startup() {
+    let fixture = Fixture::sqlite();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let start = |source: (&str, &str)| {
@@ -148,7 +150,7 @@ fn sources_that_never_answer_do_not_hold_up_the_start() {
             ("AWS_REGION", "eu-central-1"),
             source,
         ];
-        let (is_success, said) = place.printed(&["doctor"], &variables);
+        let (is_success, said) = fixture.printed(&["doctor"], &variables);
         assert!(!is_success && said.contains("AWS_ACCESS_KEY_ID: no credentials"), "{said}");
     };
     start(("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url));

@@ -1,5 +1,5 @@
-//! A campaign into each CRM in bad weather: three of ten calls go wrong, in every way there is, and the process is killed
-//! twenty times. In the end the CRM holds what it should, and nothing twice.
+//! A campaign into each CRM under injected faults: three of ten calls fail, by every kind of fault, and the
+//! process is killed twenty times. At the end the CRM holds every expected record exactly once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crm::parameters::{CreateTask, Priority};
 use crm::{Action, ActionId, Prose, Text};
-use e2e::{Server, eventually_within, lasting_port};
+use e2e::{Server, eventually_within, stable_port};
 use lead::{CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, LeadId, SystemClock};
 use sandbox::hubspot::{HubSpot, Kind};
 use sandbox::salesforce::Salesforce;
@@ -18,20 +18,20 @@ use store::{ActionRecord, Store};
 use tokio::runtime::Runtime;
 
 use crate::support::all_leads;
-use crate::support::{BINARY, Place};
+use crate::support::{BINARY, Fixture};
 
 const KILLS: u32 = 20;
 const CAMPAIGN: &str = "launch_2024";
-/// Companies that enrichment knows, those that it does not, and no company at all.
+/// Companies known to enrichment, an unknown company, and a free mail provider.
 const DOMAINS: &[&str] =
     &["stripe.com", "adyen.com", "gitlab.com", "figma.com", "unknown-1.example", "gmail.com"];
 
-/// How many leads come in; `CAMPAIGN_LEADS` asks for more.
+/// The number of leads; `CAMPAIGN_LEADS` overrides it.
 fn how_many() -> usize {
     std::env::var("CAMPAIGN_LEADS").map_or(120, |leads| leads.parse().expect("CAMPAIGN_LEADS is a number"))
 }
 
-/// A person, and what was posted of them last.
+/// A person, and the content posted last for them.
 struct Person {
     id: LeadId,
     email: String,
@@ -48,7 +48,7 @@ impl Person {
         Self { id, email, domain, title: if is_revised(number) { "VP Engineering" } else { "Engineer" } }
     }
 
-    /// The task that a representative gets.
+    /// The id of the task for a sales representative.
     fn task_id(&self) -> ActionId {
         let task = Action::CreateTask(CreateTask {
             decision: Decision::RouteToSdr,
@@ -58,7 +58,7 @@ impl Person {
             due_at: jiff::Timestamp::UNIX_EPOCH,
             owner: None,
         });
-        // It is made once for a decision, whichever delivery has led to it.
+        // The id depends on the decision and not on the delivery: one task per decision.
         ActionId::derive(&task, &self.id, &DeliveryId::derive(&self.id, &ContentHash::of("")), 1)
     }
 }
@@ -75,7 +75,8 @@ fn body(number: usize, title: &str) -> Value {
     })
 }
 
-/// Posts everybody, some twice, some again with a new title; each until it is acknowledged.
+/// Posts every lead, some twice and some again with a new title, and repeats each post until it is
+/// acknowledged.
 fn post_all(url: &str, people: usize) {
     const LATER: usize = 25;
     let client = reqwest::blocking::Client::new();
@@ -106,15 +107,15 @@ fn post_all(url: &str, people: usize) {
     }
 }
 
-/// What has met the requests of a CRM so far.
+/// The number of requests to a CRM so far, and of the faults injected into them by kind.
 #[derive(Clone, Default)]
-struct Weather(Arc<Mutex<(usize, BTreeMap<String, usize>)>>);
+struct FaultStats(Arc<Mutex<(usize, BTreeMap<String, usize>)>>);
 
-impl Weather {
-    /// Follows a fake; `at_times` is done after every fortieth request.
-    fn over(fake: &Fake, at_times: impl Fn() + Send + 'static) -> Self {
-        let weather = Self::default();
-        let (mut exchanges, kept) = (fake.follow(), weather.clone());
+impl FaultStats {
+    /// Follows a fake and calls `every_fortieth` after every fortieth request.
+    fn follow(fake: &Fake, every_fortieth: impl Fn() + Send + 'static) -> Self {
+        let stats = Self::default();
+        let (mut exchanges, kept) = (fake.follow(), stats.clone());
         std::thread::spawn(move || {
             while let Some(exchange) = exchanges.blocking_recv() {
                 let mut kept = kept.0.lock().unwrap();
@@ -123,36 +124,41 @@ impl Weather {
                     *kept.1.entry(format!("{fault:?}")).or_default() += 1;
                 }
                 if kept.0.is_multiple_of(40) {
-                    at_times();
+                    every_fortieth();
                 }
             }
         });
-        weather
+        stats
     }
 
     fn requests(&self) -> usize {
         self.0.lock().unwrap().0
     }
 
-    /// Fails unless it was as bad as it was to be.
-    fn assert_bad(&self, kinds: usize) {
+    /// Asserts the intended share of faults, and that every kind occurred.
+    fn assert_fault_rate(&self, kinds: usize) {
         let (requests, met) = self.0.lock().unwrap().clone();
         let faults: usize = met.values().sum();
-        assert_eq!(met.len(), kinds, "every kind has come: {met:?}");
+        assert_eq!(met.len(), kinds, "every kind occurred: {met:?}");
         assert!(faults * 100 > requests * 25 && faults * 100 < requests * 35, "{faults} of {requests}");
         println!("{faults} of {requests} requests went wrong: {met:#?}");
     }
 }
 
-/// Three of ten requests go wrong.
-fn bad_weather(path: &str, kinds: &[Misbehaviour]) -> Fault {
+/// Three of ten requests fail.
+fn faults(path: &str, kinds: &[Misbehaviour]) -> Fault {
     Fault::on(path, Misbehaviour::OneOf(kinds.to_vec())).share(0.3, 2024)
 }
 
-/// Runs the campaign with its kills, until every lead is written.
-fn campaign(place: &Place, weather: &Weather, requests_for_a_lead: usize, crm: &[(&str, &str)]) -> Server {
+/// Runs the campaign with its kills until every lead is written.
+fn campaign(
+    fixture: &Fixture,
+    stats: &FaultStats,
+    requests_for_a_lead: usize,
+    crm: &[(&str, &str)],
+) -> Server {
     let people = how_many();
-    let port = lasting_port().to_string();
+    let port = stable_port().to_string();
     let mut variables = vec![
         ("PORT", port.as_str()),
         ("VISIBILITY_TIMEOUT_SECONDS", "3"),
@@ -163,50 +169,50 @@ fn campaign(place: &Place, weather: &Weather, requests_for_a_lead: usize, crm: &
     ];
     variables.extend(crm);
     let url = format!("http://127.0.0.1:{port}");
-    let mut server = place.serve(&[], &variables);
+    let mut server = fixture.serve(&[], &variables);
     let poster = std::thread::spawn(move || post_all(&url, people));
-    // From one kill to the next, so many requests as nobody can foresee, and never long where nothing is asked.
+    // Between two kills: a random number of requests, and at most five seconds when no requests are made.
     let usual = people * requests_for_a_lead / KILLS as usize;
     let mut random = 0x2024_u64;
     for _ in 0..KILLS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let pause = usual / 4 + usize::try_from(random >> 33).unwrap() % usual.max(1);
-        let (until, deadline) = (weather.requests() + pause, Instant::now() + Duration::from_secs(5));
-        while weather.requests() < until && Instant::now() < deadline {
+        let (until, deadline) = (stats.requests() + pause, Instant::now() + Duration::from_secs(5));
+        while stats.requests() < until && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
         server.kill().unwrap();
-        server = place.serve(&[], &variables);
+        server = fixture.serve(&[], &variables);
     }
     poster.join().unwrap();
     let patience = Duration::from_mins(3) + Duration::from_millis(600) * u32::try_from(people).unwrap();
     let mut redriven = 0;
     eventually_within(patience, "every lead is written", || {
         let leads = all_leads(&server);
-        let given_up = leads.values().filter(|lead| lead["status"] == "permanently_failed").count();
-        if given_up > 0 {
-            // Five attempts met with bad luck: an operator sends them again.
-            redriven += given_up;
+        let dead_lettered = leads.values().filter(|lead| lead["status"] == "permanently_failed").count();
+        if dead_lettered > 0 {
+            // Five attempts can all fail by chance; an operator redrives such leads.
+            redriven += dead_lettered;
             let output = Command::new(BINARY)
                 .args(["dead-letters", "redrive", "--all"])
-                .current_dir(place.folder.path())
+                .current_dir(fixture.folder.path())
                 .env_clear()
-                .env("DATABASE_URL", place.database.url())
+                .env("DATABASE_URL", fixture.database.url())
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         leads.len() == people && leads.values().all(|lead| lead["status"] == "synced")
     });
-    println!("{people} leads, {redriven} sent again after five attempts");
+    println!("{people} leads, {redriven} redriven after five attempts");
     server
 }
 
-/// What we think that we have done, by lead. Of nobody's newest content an effect is open; of content that was superseded while
-/// it was being written, one may be.
-fn ledger(place: &Place, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>> {
+/// The actions in the ledger by lead. Fails if the newest content of a lead has an unfinished action; an
+/// action of a delivery superseded while it was written may be unfinished.
+fn ledger(fixture: &Fixture, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>> {
     Runtime::new().unwrap().block_on(async {
-        let store = Store::new(place.database.connect().await, Arc::new(SystemClock));
+        let store = Store::new(fixture.database.connect().await, Arc::new(SystemClock));
         let mut ledger = HashMap::new();
         for person in people {
             let actions = store.actions(&person.id, 1_000).await.unwrap();
@@ -217,28 +223,32 @@ fn ledger(place: &Place, people: &[Person]) -> HashMap<LeadId, Vec<ActionRecord>
             let is_open = |action: &&ActionRecord| action.state != "done";
             let open: Vec<_> =
                 actions.iter().filter(|action| action.delivery_id == *newest).filter(is_open).collect();
-            assert!(open.is_empty(), "effects that nobody knows of: {open:?}");
+            assert!(open.is_empty(), "unfinished effects: {open:?}");
             ledger.insert(person.id.clone(), actions);
         }
         ledger
     })
 }
 
-/// Our id of a record, and the record of the person that it is about.
+/// Our id of a record, mapped to the record of its person.
 type Records = BTreeMap<String, String>;
 
-/// Holds the records of one kind against those that there must be and those that there may be besides.
-fn assert_each_once(what: &str, found: &[(String, String)], must: &Records, may: &Records) {
+/// Checks the records of one kind against the required and the permitted ones.
+fn assert_each_once(kind: &str, found: &[(String, String)], must: &Records, may: &Records) {
     let once: Records = found.iter().cloned().collect();
-    assert_eq!(found.len(), once.len(), "no {what} is there twice");
+    assert_eq!(found.len(), once.len(), "no {kind} is there twice");
     let missing: Vec<_> = must.keys().filter(|id| !once.contains_key(*id)).collect();
-    assert!(missing.is_empty(), "missing: {what} {missing:?}");
-    for (id, whose) in &once {
-        assert_eq!(Some(whose), must.get(id).or_else(|| may.get(id)), "{what} {id} is about its own person");
+    assert!(missing.is_empty(), "missing: {kind} {missing:?}");
+    for (id, person) in &once {
+        assert_eq!(
+            Some(person),
+            must.get(id).or_else(|| may.get(id)),
+            "{kind} {id} belongs to its own person"
+        );
     }
 }
 
-/// What actions of one kind have made, and what they may have made, as the ledger has it.
+/// The records that actions of one kind have created, and those that unfinished actions may have created.
 fn made(
     kind: &str,
     ledger: &HashMap<LeadId, Vec<ActionRecord>>,
@@ -254,7 +264,7 @@ fn made(
     (must, may)
 }
 
-/// Fails unless everybody has the task that their decision asks for, and an activity of their newest revision.
+/// Asserts that every lead has the task that its decision requires, and one activity for its newest revision.
 fn assert_plans_are_whole(
     people: &[Person],
     leads: &HashMap<String, Value>,
@@ -273,18 +283,18 @@ fn assert_plans_are_whole(
         };
         assert_eq!(actions.iter().filter(is_newest).count(), 1, "{lead}");
     }
-    assert!(routed > 0 && routed < people.len(), "some are to be called and some are not");
+    assert!(routed > 0 && routed < people.len(), "some leads are routed and some are not");
 }
 
 #[test]
-fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
-    let place = Place::sqlite();
+fn salesforce_holds_every_record_once_despite_faults_and_kills() {
+    let fixture = Fixture::sqlite();
     let runtime = Runtime::new().unwrap();
     let org = Salesforce::new();
     org.org(|org| org.daily_calls = 1_000_000);
     let fake = runtime.block_on(Fake::serve("salesforce", org.router())).unwrap();
     let ended = org.clone();
-    let weather = Weather::over(&fake, move || ended.org(sandbox::salesforce::Org::end_sessions));
+    let stats = FaultStats::follow(&fake, move || ended.org(sandbox::salesforce::Org::end_sessions));
     let error = |code: &str, message: &str| json!([{ "errorCode": code, "message": message }]);
     let row = |code: &str, skip| Misbehaviour::Row { code: code.to_owned(), skip };
     let kinds = [
@@ -297,7 +307,7 @@ fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
         row("UNABLE_TO_LOCK_ROW", 0),
         row("UNKNOWN_EXCEPTION", 1),
     ];
-    fake.add_fault(bad_weather("/services/data", &kinds));
+    fake.add_fault(faults("/services/data", &kinds));
     let url = fake.url();
     let variables = [
         ("CRM_PROVIDER", "salesforce"),
@@ -305,11 +315,11 @@ fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
         ("SALESFORCE_CLIENT_ID", Salesforce::KEY),
         ("SALESFORCE_CLIENT_SECRET", Salesforce::SECRET),
     ];
-    let server = campaign(&place, &weather, 5, &variables);
-    weather.assert_bad(kinds.len());
+    let server = campaign(&fixture, &stats, 5, &variables);
+    stats.assert_fault_rate(kinds.len());
 
     let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
-    let (leads, ledger) = (all_leads(&server), ledger(&place, &people));
+    let (leads, ledger) = (all_leads(&server), ledger(&fixture, &people));
     assert_plans_are_whole(&people, &leads, &ledger);
     let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let records = org.org(|org| org.records("Lead"));
@@ -342,14 +352,14 @@ fn salesforce_holds_every_lead_task_and_activity_once_whatever_goes_wrong() {
 }
 
 #[test]
-fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() {
-    let place = Place::sqlite();
+fn hubspot_holds_every_record_once_despite_faults_and_kills() {
+    let fixture = Fixture::sqlite();
     let runtime = Runtime::new().unwrap();
     let account = HubSpot::prepared();
     account.set(|settings| (settings.burst, settings.daily) = (1_000_000, 10_000_000));
     let fake = runtime.block_on(Fake::serve("hubspot", account.router())).unwrap();
     let expired = account.clone();
-    let weather = Weather::over(&fake, move || expired.expire_tokens());
+    let stats = FaultStats::follow(&fake, move || expired.expire_tokens());
     let kinds = [
         Misbehaviour::answer(503, json!({"status": "error", "message": "busy"})),
         Misbehaviour::answer(423, json!({"status": "error", "category": "LOCKED"})),
@@ -359,7 +369,7 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
         Misbehaviour::LoseReply,
         Misbehaviour::Row { code: "INTERNAL_ERROR".to_owned(), skip: 0 },
     ];
-    fake.add_fault(bad_weather("/crm/", &kinds));
+    fake.add_fault(faults("/crm/", &kinds));
     let url = fake.url();
     let settings = sandbox::hubspot::Settings::default();
     let variables = [
@@ -369,11 +379,11 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
         ("HUBSPOT_CLIENT_SECRET", settings.client_secret.as_str()),
         ("HUBSPOT_REFRESH_TOKEN", settings.refresh_token.as_str()),
     ];
-    let server = campaign(&place, &weather, 20, &variables);
-    weather.assert_bad(kinds.len());
+    let server = campaign(&fixture, &stats, 20, &variables);
+    stats.assert_fault_rate(kinds.len());
 
     let people: Vec<Person> = (0..how_many()).map(Person::new).collect();
-    let (leads, ledger) = (all_leads(&server), ledger(&place, &people));
+    let (leads, ledger) = (all_leads(&server), ledger(&fixture, &people));
     assert_plans_are_whole(&people, &leads, &ledger);
     let contacts = account.records(Kind::Contact);
     let key = |record: &sandbox::hubspot::Record, name: &str| record.get(name).unwrap_or_default().to_owned();
@@ -397,7 +407,7 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
         let tied = companies.iter().filter(|company| tied.contains_key(&company.id));
         let domains: Vec<String> = tied.map(|company| key(company, "domain")).collect();
         let expected = Some(person.domain).filter(|domain| is_known(domain));
-        assert_eq!(domains, expected.into_iter().collect::<Vec<_>>(), "the contact is its company's");
+        assert_eq!(domains, expected.into_iter().collect::<Vec<_>>(), "the contact belongs to its company");
     }
     let companies: Vec<_> = companies
         .iter()
@@ -410,13 +420,13 @@ fn hubspot_holds_every_contact_company_task_and_note_once_whatever_goes_wrong() 
     assert_each_once("company", &companies, &known.collect(), &Records::new());
     for (of, kind) in [(Kind::Task, "create_task"), (Kind::Note, "log_activity")] {
         let records = account.records(of);
-        let whose = |id: u64| {
+        let person = |id: u64| {
             let contacts = account.associated(of, id, Kind::Contact);
-            assert_eq!(contacts.len(), 1, "{kind} {id} is about one person");
+            assert_eq!(contacts.len(), 1, "{kind} {id} belongs to one person");
             contacts.keys().map(u64::to_string).collect::<String>()
         };
         let found: Vec<_> =
-            records.iter().map(|record| (key(record, "revenueflow_id"), whose(record.id))).collect();
+            records.iter().map(|record| (key(record, "revenueflow_id"), person(record.id))).collect();
         let (must, may) = made(kind, &ledger, &ids);
         assert_each_once(kind, &found, &must, &may);
     }

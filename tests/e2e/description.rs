@@ -1,4 +1,4 @@
-//! The HTTP interface against its own description, by a client that others wrote.
+//! The HTTP interface against its OpenAPI description, tested with Schemathesis.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,18 +6,18 @@ use std::process::Command;
 use e2e::eventually;
 use serde_json::json;
 
-use crate::support::Place;
+use crate::support::Fixture;
 
-/// Generated requests for each operation and phase. Seeded, so a run asks what the run before it asked.
+/// Generated requests per operation and phase. The seed is fixed, so every run sends the same requests.
 const EXAMPLES: &str = "25";
 
 #[test]
-fn every_answer_is_as_the_api_description_says() {
+fn every_answer_matches_the_api_description() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let schemathesis = root.join(".tools/python/tests/clients/api/bin/schemathesis");
     assert!(schemathesis.exists(), "the packages of tests/clients/api are not installed: run `make test`");
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     for campaign in ["a", "b", "c"] {
         let lead = json!({"email": "lead@stripe.com", "name": "Alex Smith", "campaign_id": campaign});
         assert_eq!(server.post_lead(&lead).unwrap().status, 202);
@@ -32,12 +32,12 @@ fn every_answer_is_as_the_api_description_says() {
         .arg(root.join("tests/clients/api/schemathesis.toml"))
         .args(["run", &server.url("/openapi.json"), "--max-examples", EXAMPLES, "--continue-on-failure"])
         .env("NO_PROXY", "127.0.0.1")
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .output()
         .unwrap();
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}\n{}", String::from_utf8_lossy(&output.stderr));
     let tested = report.lines().find_map(|line| line.trim().strip_prefix("Tested: ")?.parse::<u32>().ok());
     assert!(tested.is_some_and(|operations| operations >= 25), "{report}");
-    assert!(server.get("/readyz").unwrap().json().is_object(), "the server is still there");
+    assert!(server.get("/readyz").unwrap().json().is_object(), "the server is still running");
 }

@@ -1,9 +1,9 @@
-//! What the README promises in its first lines.
+//! The quick start of the README.
 
 use e2e::Server;
 use serde_json::{Value, json};
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
 fn the_first_lead_ends_in_the_crm_with_evidence(server: &Server) {
     let answer = server
@@ -41,42 +41,42 @@ fn the_first_lead_ends_in_the_crm_with_evidence(server: &Server) {
 }
 
 #[test]
-fn the_first_lead_works_with_nothing_configured() {
+fn the_first_lead_works_without_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(BINARY, folder.path(), &[], &[]).unwrap();
     the_first_lead_ends_in_the_crm_with_evidence(&server);
     assert!(folder.path().join("revenueflow.db").exists());
-    assert!(server.stop().unwrap(), "a server that is asked to stop ends well");
+    assert!(server.stop().unwrap(), "the server stops cleanly on request");
 }
 
 #[test]
 fn the_first_lead_works_on_postgresql() {
-    let place = Place::postgres();
-    let server = place.serve(&[], &[]);
+    let fixture = Fixture::postgres();
+    let server = fixture.serve(&[], &[]);
     the_first_lead_ends_in_the_crm_with_evidence(&server);
     assert!(server.stop().unwrap());
 }
 
 #[test]
-fn one_process_takes_in_and_another_works() {
-    let place = Place::postgres();
-    let front = place.serve(&["serve", "--api-only"], &[]);
+fn one_process_accepts_leads_and_another_processes_them() {
+    let fixture = Fixture::postgres();
+    let front = fixture.serve(&["serve", "--api-only"], &[]);
     let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
     assert_eq!(front.get(&format!("/leads/{id}")).unwrap().json()["status"], "queued");
-    let back = place.serve(&["serve", "--worker-only"], &[]);
+    let back = fixture.serve(&["serve", "--worker-only"], &[]);
     assert_eq!(settled(&front, &id)["status"], "synced");
     let refused = back.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
-    assert_eq!(refused.status, 405, "a worker takes in no leads");
+    assert_eq!(refused.status, 405, "a worker accepts no leads");
     assert_eq!(refused.json()["status"], "rejected");
     let works = |server: &Server| server.get("/readyz").unwrap().json()["worker"].clone();
     assert_eq!((works(&front), works(&back)), (Value::from(false), Value::from(true)));
 }
 
 #[test]
-fn a_revision_updates_the_one_record() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+fn a_revision_updates_the_same_record() {
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     let post = |title: &str| {
         let body = json!({"email": "cfo@stripe.com", "campaign_id": "launch_2024", "title": title,
             "marketo": {"engagement_score": 85, "activity": "pricing_page_visit"}});

@@ -1,14 +1,15 @@
-//! A database that vanishes without a word under the running server: connections stay open, and nothing arrives on them.
+//! A database that becomes unreachable without closing its connections: they stay open, and no data arrives
+//! on them.
 
 use std::time::Duration;
 
 use e2e::{HalfOpen, Server, eventually, eventually_within};
 use serde_json::json;
 
-use crate::support::Place;
+use crate::support::Fixture;
 
 /// Posts a lead until it is acknowledged, and waits until it is written.
-fn is_worked(server: &Server, email: &str) {
+fn assert_processed(server: &Server, email: &str) {
     let lead = json!({ "email": email, "campaign_id": "c1", "name": "Alex Smith" });
     let mut id = String::new();
     eventually("the lead is acknowledged", || {
@@ -26,16 +27,16 @@ fn is_worked(server: &Server, email: &str) {
 }
 
 #[test]
-fn swallowed_connections_hold_up_neither_work_nor_the_end() {
-    let place = Place::postgres();
-    let url = place.database.url();
+fn half_open_connections_delay_neither_work_nor_shutdown() {
+    let fixture = Fixture::postgres();
+    let url = fixture.database.url();
     let (before, rest) = url.split_once('@').unwrap();
     let (host, name) = rest.split_once('/').unwrap();
     let proxy = HalfOpen::before(host);
     let url = format!("{before}@{}/{name}", proxy.address());
     let variables = [("DATABASE_URL", url.as_str()), ("DATABASE_TIMEOUT_SECONDS", "5")];
-    let mut server = place.serve(&[], &variables);
-    is_worked(&server, "ann@stripe.com");
+    let mut server = fixture.serve(&[], &variables);
+    assert_processed(&server, "ann@stripe.com");
 
     proxy.kill_connections();
     eventually("it is ready again", || server.get("/readyz").is_ok_and(|answer| answer.status == 200));
@@ -44,10 +45,10 @@ fn swallowed_connections_hold_up_neither_work_nor_the_end() {
         assert!(!metrics.contains("NaN"), "{metrics}");
         metrics.contains("revenueflow_leads{") && metrics.contains("revenueflow_dead_letters ")
     });
-    is_worked(&server, "bob@stripe.com");
+    assert_processed(&server, "bob@stripe.com");
 
     proxy.kill_connections();
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     let mut ended = None;
     eventually_within(Duration::from_mins(1), "the process has stopped", || {
         ended = server.ended().unwrap();

@@ -1,4 +1,4 @@
-//! A lead on its way to `HubSpot`, as a user sees it: the binary before a fake of `HubSpot`.
+//! Leads written to `HubSpot`: the binary against the fake, from a user's point of view.
 
 use std::process::Command;
 
@@ -8,9 +8,9 @@ use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
-/// An account, served as long as this lives.
+/// An account, served until dropped.
 struct Crm {
     hubspot: HubSpot,
     fake: Fake,
@@ -19,10 +19,10 @@ struct Crm {
 }
 
 impl Crm {
-    /// One that `revenueflow crm setup` has prepared.
-    fn prepared(place: &Place) -> Self {
+    /// An account prepared by `revenueflow crm setup`.
+    fn prepared(fixture: &Fixture) -> Self {
         let crm = Self::bare();
-        let (is_success, said) = printed(place, &crm, &["crm", "setup", "--yes"]);
+        let (is_success, said) = printed(fixture, &crm, &["crm", "setup", "--yes"]);
         assert!(is_success && said.contains("revenueflow_domain_key"), "{said}");
         crm
     }
@@ -55,13 +55,13 @@ fn post(server: &Server, email: &str) -> String {
     answer.json()["lead_id"].as_str().unwrap().to_owned()
 }
 
-/// What the binary prints, and whether it calls that a success.
-fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
+/// Whether a command succeeds, and its standard output.
+fn printed(fixture: &Fixture, crm: &Crm, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(BINARY)
         .args(arguments)
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .env_clear()
-        .env("DATABASE_URL", place.database.url())
+        .env("DATABASE_URL", fixture.database.url())
         .envs(crm.variables())
         .output()
         .unwrap();
@@ -69,10 +69,10 @@ fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn a_lead_becomes_one_contact_of_its_company_with_a_task_and_a_note_however_often_it_comes() {
-    let place = Place::sqlite();
-    let crm = Crm::prepared(&place);
-    let server = place.serve(&[], &crm.variables());
+fn a_lead_posted_twice_becomes_one_contact_with_task_and_note() {
+    let fixture = Fixture::sqlite();
+    let crm = Crm::prepared(&fixture);
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     let lead = settled(&server, &id);
     assert_eq!((&lead["status"], &lead["crm"]["provider"]), (&json!("synced"), &json!("hubspot")), "{lead}");
@@ -86,7 +86,7 @@ fn a_lead_becomes_one_contact_of_its_company_with_a_task_and_a_note_however_ofte
     assert!(crm.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&company.id));
     assert_eq!(crm.counts(), [1, 1, 1, 1]);
 
-    let (is_success, explained) = printed(&place, &crm, &["leads", "explain", &id]);
+    let (is_success, explained) = printed(&fixture, &crm, &["leads", "explain", &id]);
     assert!(is_success && explained.contains("created hubspot record"), "{explained}");
     for personal in ["lead@stripe.com", "O'Brien", HubSpot::TOKEN] {
         assert!(!server.logs().iter().any(|line| line.contains(personal)), "{personal} is in the logs");
@@ -94,9 +94,9 @@ fn a_lead_becomes_one_contact_of_its_company_with_a_task_and_a_note_however_ofte
 }
 
 #[test]
-fn lost_replies_and_limits_leave_one_of_each() {
-    let place = Place::sqlite();
-    let crm = Crm::prepared(&place);
+fn lost_replies_and_rate_limits_create_no_duplicates() {
+    let fixture = Fixture::sqlite();
+    let crm = Crm::prepared(&fixture);
     for (skip, way) in [
         (1, Misbehaviour::LoseReply),
         (4, Misbehaviour::answer(429, json!({"policyName": "SECONDLY"}))),
@@ -105,7 +105,7 @@ fn lost_replies_and_limits_leave_one_of_each() {
     ] {
         crm.fake.add_fault(Fault::on("/batch/upsert", way).after(skip).times(1));
     }
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let ids = ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email));
     for id in &ids {
         assert_eq!(settled(&server, id)["status"], "synced");
@@ -114,52 +114,53 @@ fn lost_replies_and_limits_leave_one_of_each() {
 }
 
 #[test]
-fn leads_wait_for_an_account_that_is_not_prepared_and_go_on_when_it_is() {
-    let place = Place::sqlite();
+fn leads_wait_until_the_account_is_prepared() {
+    let fixture = Fixture::sqlite();
     let crm = Crm::bare();
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     eventually("the lead waits for HubSpot", || {
         server.logs().iter().any(|line| line.contains("crm_setup_incomplete"))
     });
-    let (is_success, said) = printed(&place, &crm, &["doctor"]);
+    let (is_success, said) = printed(&fixture, &crm, &["doctor"]);
     assert!(!is_success && said.contains("revenueflow crm setup"), "{said}");
-    let (_, dry) = printed(&place, &crm, &["crm", "setup"]);
+    let (_, dry) = printed(&fixture, &crm, &["crm", "setup"]);
     assert!(dry.contains("revenueflow_id"), "{dry}");
     let lead = server.get(&format!("/leads/{id}")).unwrap().json();
-    assert_ne!(lead["status"], "permanently_failed", "it waits, and loses no attempt");
+    assert_ne!(lead["status"], "permanently_failed", "the lead waits and spends no attempt");
     assert_eq!(crm.counts(), [0; 4]);
 
-    assert!(printed(&place, &crm, &["crm", "setup", "--yes"]).0);
-    assert!(printed(&place, &crm, &["doctor"]).0);
-    eventually("the lead is looked at again", || {
+    assert!(printed(&fixture, &crm, &["crm", "setup", "--yes"]).0);
+    assert!(printed(&fixture, &crm, &["doctor"]).0);
+    eventually("the lead is processed again", || {
         server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
     });
     assert_eq!(crm.counts(), [1, 1, 1, 1]);
 }
 
-/// As after a change of HubSpot's API. One lead at a time, so that the refused row is always the same lead's.
+/// Simulates an API change at HubSpot. Leads are processed one at a time, so that the same lead's row is
+/// always refused.
 #[test]
-fn a_row_refused_for_an_unknown_reason_is_its_own_leads_failure() {
-    let place = Place::sqlite();
-    let crm = Crm::prepared(&place);
+fn a_row_refused_for_an_unknown_reason_fails_only_its_lead() {
+    let fixture = Fixture::sqlite();
+    let crm = Crm::prepared(&fixture);
     let row = Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 };
     crm.fake.add_fault(Fault::on("/contacts/batch/upsert", row).about("refused@stripe.com"));
     let mut variables = crm.variables().to_vec();
     variables.push(("WORKER_CONCURRENCY", "1"));
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let refused = post(&server, "refused@stripe.com");
     let events = |kind: &str| {
         let trail = server.get(&format!("/leads/{refused}/audit")).unwrap().json()["items"].clone();
         let of_kind = |event: &&serde_json::Value| event["kind"] == kind;
         trail.as_array().unwrap().iter().filter(of_kind).cloned().collect::<Vec<_>>()
     };
-    eventually("an attempt of it is counted", || !events("retrying").is_empty());
+    eventually("its attempt is counted", || !events("retrying").is_empty());
     let others = ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email));
     for other in &others {
-        assert_eq!(settled(&server, other)["status"], "synced", "others are not held");
+        assert_eq!(settled(&server, other)["status"], "synced", "other leads are written");
     }
-    assert!(events("dead_lettered").is_empty(), "they did not wait for its end");
+    assert!(events("dead_lettered").is_empty(), "before the refused lead is dead-lettered");
     assert_eq!(settled(&server, &refused)["status"], "permanently_failed");
 
     let attempts: Vec<_> =

@@ -1,6 +1,6 @@
-//! The product as its users run it: the binary, its HTTP interface, its logs.
+//! The product from a user's point of view: the binary, its HTTP interface, its logs.
 #![allow(clippy::unwrap_used, reason = "a test")]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures, for who runs it with --nocapture")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "figures, shown with --nocapture")]
 
 mod ai;
 mod answers;
@@ -13,7 +13,6 @@ mod enrichment;
 mod first_lead;
 mod half_open;
 mod hubspot;
-mod patience;
 mod privacy;
 mod readiness;
 mod redis;
@@ -21,5 +20,6 @@ mod returns;
 mod salesforce;
 mod sqs;
 mod support;
+mod timeouts;
 #[cfg(feature = "otlp")]
 mod traces;

@@ -1,9 +1,9 @@
-//! No log line, at any level, holds what identifies a person or opens a door.
+//! No log line, at any level, holds personal data or a secret.
 
 use serde_json::json;
 
 use crate::sqs::Queues;
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 #[test]
 fn no_log_line_holds_personal_data_or_a_secret() {
@@ -16,16 +16,16 @@ fn no_log_line_with_sqs_holds_personal_data_or_a_secret() {
     logs_hold_nothing_personal(&queues.variables());
 }
 
-fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
-    let place = Place::sqlite();
+fn logs_hold_nothing_personal(queue_variables: &[(&str, &str)]) {
+    let fixture = Fixture::sqlite();
     let mut variables = vec![
         ("WEBHOOK_SECRETS", "hush-hush-hush-hush"),
         ("ADMIN_TOKEN", "whisper-whisper-whisper"),
-        // Every level, of other people's crates as well.
+        // Every level, also of dependencies.
         ("RUST_LOG", "trace"),
     ];
-    variables.extend(of_the_queue);
-    let server = place.serve(&[], &variables);
+    variables.extend(queue_variables);
+    let server = fixture.serve(&[], &variables);
     let post = |body: String, token: &str| {
         let request = |client: &reqwest::blocking::Client| {
             client.post(server.url("/leads")).header("X-RevenueFlow-Token", token).body(body)
@@ -38,7 +38,7 @@ fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
         "favourite": "zebulon.quux@stripe.com"
     });
     let id = post(lead.to_string(), "hush-hush-hush-hush").json()["lead_id"].as_str().unwrap().to_owned();
-    // What is refused is looked at just as closely.
+    // Refused posts must not leak either.
     post(r#"{"email": "zebulon.quux@@stripe.com", "campaign_id": "c"}"#.to_owned(), "hush-hush-hush-hush");
     post(r#"{"email": ""zebulon.quux@stripe.com"", "name": "Zebulon"}"#.to_owned(), "hush-hush-hush-hush");
     post(lead.to_string(), "hush-hush-hush-wrong");
@@ -66,9 +66,9 @@ fn logs_hold_nothing_personal(of_the_queue: &[(&str, &str)]) {
 }
 
 #[test]
-fn erased_bytes_are_in_no_file_while_the_server_runs_and_after() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+fn erased_data_is_in_no_file_during_and_after_the_run() {
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     let lead = json!({
         "email": "zebulon.quux@stripe.com", "name": "Zebulon Quux", "phone": "+1 555 0142", "campaign_id": "launch_2024",
     });
@@ -78,14 +78,14 @@ fn erased_bytes_are_in_no_file_while_the_server_runs_and_after() {
     let refused = server.request(|client| client.post(server.url("/leads")).body(broken)).unwrap();
     assert_eq!(refused.status, 400);
 
-    let file = database::sqlite_file(place.database.url()).unwrap().display().to_string();
+    let file = database::sqlite_file(fixture.database.url()).unwrap().display().to_string();
     let found = || {
         let bytes = ["", "-wal", "-shm"].map(|end| std::fs::read(format!("{file}{end}")).unwrap_or_default());
         let text = String::from_utf8_lossy(&bytes.concat()).to_lowercase();
         ["zebulon", "quux", "555 0142"].into_iter().filter(|needle| text.contains(needle)).collect::<Vec<_>>()
     };
     assert_eq!(found(), ["zebulon", "quux", "555 0142"], "before");
-    let (is_done, said) = place.printed(&["erase", "zebulon.quux@stripe.com", "--yes"], &[]);
+    let (is_done, said) = fixture.printed(&["erase", "zebulon.quux@stripe.com", "--yes"], &[]);
     assert!(is_done, "{said}");
     assert_eq!(found(), [""; 0], "while the server runs");
     drop(server);
@@ -93,9 +93,9 @@ fn erased_bytes_are_in_no_file_while_the_server_runs_and_after() {
 }
 
 #[test]
-fn without_secrets_nothing_is_answered_through_a_proxy() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[]);
+fn without_secrets_proxied_requests_are_refused() {
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[]);
     for (name, value) in
         [("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7"), ("Via", "1.1 proxy")]
     {

@@ -1,10 +1,10 @@
-//! What a load balancer is told while something that the process needs is away.
+//! Readiness as a load balancer sees it while a dependency of the process is unavailable.
 
 use e2e::{HalfOpen, eventually};
 
-use crate::support::Place;
+use crate::support::Fixture;
 
-/// The address of a PostgreSQL server as the process sees it, with the proxy in between.
+/// The URL of a PostgreSQL server through the proxy.
 fn through(proxy: &HalfOpen, url: &str) -> String {
     let (before, rest) = url.split_once('@').unwrap();
     let (_, name) = rest.split_once('/').unwrap();
@@ -13,12 +13,12 @@ fn through(proxy: &HalfOpen, url: &str) -> String {
 
 #[test]
 fn readyz_answers_while_the_database_is_half_open() {
-    let place = Place::postgres();
-    let url = place.database.url();
+    let fixture = Fixture::postgres();
+    let url = fixture.database.url();
     let host = url.split_once('@').unwrap().1.split_once('/').unwrap().0;
     let proxy = HalfOpen::before(host);
     let url = through(&proxy, url);
-    let server = place.serve(&[], &[("DATABASE_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str())]);
     assert_eq!(server.get("/readyz").unwrap().status, 200);
 
     proxy.swallow_all();
@@ -27,6 +27,6 @@ fn readyz_answers_while_the_database_is_half_open() {
         assert_eq!((answer.status, &answer.json()["failing"]), (503, &serde_json::json!("database")));
         assert_eq!(server.get("/healthz").unwrap().status, 200);
     }
-    proxy.pass_later();
+    proxy.accept_later_connections();
     eventually("it is ready again", || server.get("/readyz").unwrap().status == 200);
 }

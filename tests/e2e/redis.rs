@@ -1,4 +1,4 @@
-//! The queue in Redis, as a team that moves over from BullMQ meets it.
+//! The queue in Redis, for a team that migrates from BullMQ.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
 use crate::salesforce::{Crm, post};
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 #[test]
-fn a_lead_that_comes_while_redis_is_away_is_acknowledged_and_worked_on_later() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+fn a_lead_posted_during_a_redis_outage_is_processed_later() {
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let mut redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
-    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     let post = |email: &str| {
         let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
         assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
@@ -23,42 +23,42 @@ fn a_lead_that_comes_while_redis_is_away_is_acknowledged_and_worked_on_later() {
     assert_eq!(settled(&server, &post("one@stripe.com"))["status"], "synced");
     redis.kill();
     let spooled = post("two@stripe.com");
-    assert_eq!(server.get("/readyz").unwrap().status, 503, "the queue is away, and it says so");
+    assert_eq!(server.get("/readyz").unwrap().status, 503, "the queue is unavailable");
     redis.run().unwrap();
     assert_eq!(settled(&server, &spooled)["status"], "synced");
     assert_eq!(server.get("/readyz").unwrap().status, 200);
 }
 
 #[test]
-fn a_redis_that_lost_everything_is_filled_again_from_the_database() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+fn an_empty_redis_is_refilled_from_the_database() {
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
-    let front = place.serve(&["serve", "--api-only"], &[("REDIS_URL", url.as_str())]);
+    let front = fixture.serve(&["serve", "--api-only"], &[("REDIS_URL", url.as_str())]);
     let answer = front.post_lead(&json!({"email": "ann@stripe.com", "campaign_id": "c"})).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
-    eventually("the lead is noted", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
+    eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
     drop((front, redis));
 
     let empty = tempfile::tempdir().unwrap();
     let redis = Redis::start(empty.path()).unwrap();
     let url = redis.url();
-    let (is_success, said) = place.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
+    let (is_success, said) = fixture.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
     assert!(is_success && said.contains("1 lead in no queue sent again"), "{said}");
-    assert!(said.contains("not found here"), "it says what it cannot know: {said}");
-    let server = place.serve(&[], &[("REDIS_URL", url.as_str())]);
+    assert!(said.contains("not found here"), "the output names its limits: {said}");
+    let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
 
-/// Both have a spool of their own, and neither comes back.
+/// Each process has its own spool, and neither is started again.
 #[test]
-fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
-    let (place, data) = (Place::sqlite(), tempfile::tempdir().unwrap());
+fn reconcile_sends_the_spools_of_two_dead_processes() {
+    let (fixture, data) = (Fixture::sqlite(), tempfile::tempdir().unwrap());
     let mut redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let variables = [("REDIS_URL", url.as_str())];
     redis.kill();
-    let servers = [(); 3].map(|()| place.serve(&["serve", "--api-only"], &variables));
+    let servers = [(); 3].map(|()| fixture.serve(&["serve", "--api-only"], &variables));
     for (server, email) in servers.iter().zip(["one@stripe.com", "two@stripe.com", "three@stripe.com"]) {
         let answer = server.post_lead(&json!({"email": email, "campaign_id": "c"})).unwrap();
         assert_eq!(answer.status, 202);
@@ -66,18 +66,18 @@ fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
     let [one, two, alive] = servers;
     one.kill().unwrap();
     two.kill().unwrap();
-    // The third still has its spool, and no Redis to send it to.
-    let (is_success, said) = place.printed(&["reconcile"], &variables);
+    // The third process still owns its spool, and Redis is unavailable.
+    let (is_success, said) = fixture.printed(&["reconcile"], &variables);
     assert!(!is_success, "{said}");
-    std::fs::write(place.folder.path().join("spool/0.unreadable.jsonl"), "nonsense\n").unwrap();
+    std::fs::write(fixture.folder.path().join("spool/0.unreadable.jsonl"), "nonsense\n").unwrap();
     drop(alive);
     redis.run().unwrap();
-    let (is_success, said) = place.printed(&["reconcile"], &variables);
+    let (is_success, said) = fixture.printed(&["reconcile"], &variables);
     assert!(
         is_success && said.contains("spool: 3 leads sent") && said.contains("1 line that cannot be read"),
         "{said}"
     );
-    let (_, said) = place.printed(&["doctor"], &variables);
+    let (_, said) = fixture.printed(&["doctor"], &variables);
     assert!(
         said.lines().any(|line| line.contains("spool") && line.contains("1 line could not be read")),
         "{said}"
@@ -85,17 +85,17 @@ fn what_two_processes_spooled_before_they_died_is_sent_by_a_reconcile() {
 }
 
 #[test]
-fn a_server_that_is_told_to_stop_finishes_what_it_has() {
-    let (place, data, crm) = (Place::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
+fn a_stopping_server_finishes_the_lead_in_progress() {
+    let (fixture, data, crm) = (Fixture::sqlite(), tempfile::tempdir().unwrap(), Crm::start());
     let redis = Redis::start(data.path()).unwrap();
     let url = redis.url();
     let mut variables = vec![("REDIS_URL", url.as_str())];
     variables.extend(crm.variables());
     crm.fake.add_fault(Fault::on("/composite", Misbehaviour::delay(Duration::from_secs(2))).times(1));
-    let front = place.serve(&["serve", "--api-only"], &variables);
-    let worker = place.serve(&["serve", "--worker-only"], &variables);
+    let front = fixture.serve(&["serve", "--api-only"], &variables);
+    let worker = fixture.serve(&["serve", "--worker-only"], &variables);
     let id = post(&front, "ann@stripe.com");
-    eventually("it is being written", || {
+    eventually("the lead is being written", || {
         crm.fake.exchanges().iter().any(|exchange| exchange.path.contains("/composite"))
             || front.get(&format!("/leads/{id}")).unwrap().json()["status"] == "processing"
     });
@@ -108,26 +108,26 @@ fn a_server_that_is_told_to_stop_finishes_what_it_has() {
 
 #[test]
 fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
-    let (place, data) = (Place::postgres(), tempfile::tempdir().unwrap());
+    let (fixture, data) = (Fixture::postgres(), tempfile::tempdir().unwrap());
     let redis = Redis::start(data.path()).unwrap();
-    let url = place.database.url();
+    let url = fixture.database.url();
     let (before, rest) = url.split_once('@').unwrap();
     let (host, name) = rest.split_once('/').unwrap();
     let proxy = Proxy::start(host).unwrap();
     let (url, redis_url) = (format!("{before}@{}/{name}", proxy.address()), redis.url());
-    let server = place.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis_url.as_str())]);
+    let server = fixture.serve(&[], &[("DATABASE_URL", url.as_str()), ("REDIS_URL", redis_url.as_str())]);
     proxy.cut();
     let leads: Vec<_> = (0..5).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
     let failed = |lead: &String| {
         let logs = server.logs();
         logs.iter().filter(|line| line.contains(lead.as_str()) && line.contains("\"not done\"")).count()
     };
-    eventually_within(Duration::from_mins(5), "every lead has met the outage", || {
+    eventually_within(Duration::from_mins(5), "every lead has failed in the outage", || {
         leads.iter().all(|lead| failed(lead) > 0)
     });
     proxy.mend();
     for lead in &leads {
-        eventually_within(Duration::from_mins(3), "it is written after the outage", || {
+        eventually_within(Duration::from_mins(3), "the lead is written after the outage", || {
             server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
         });
         let events = server.get(&format!("/leads/{lead}/audit")).unwrap().json()["items"].clone();

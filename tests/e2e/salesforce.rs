@@ -1,4 +1,4 @@
-//! A lead on its way to Salesforce, as a user sees it: the binary before a fake of Salesforce.
+//! Leads written to Salesforce: the binary against the fake, from a user's point of view.
 
 use std::process::Command;
 
@@ -8,9 +8,9 @@ use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
-/// An org, served as long as this lives.
+/// An org, served until dropped.
 pub(crate) struct Crm {
     pub(crate) salesforce: Salesforce,
     pub(crate) fake: Fake,
@@ -48,13 +48,13 @@ pub(crate) fn post(server: &Server, email: &str) -> String {
     answer.json()["lead_id"].as_str().unwrap().to_owned()
 }
 
-/// What the binary prints, and whether it calls that a success.
-fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
+/// Whether a command succeeds, and its standard output.
+fn printed(fixture: &Fixture, crm: &Crm, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(BINARY)
         .args(arguments)
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .env_clear()
-        .env("DATABASE_URL", place.database.url())
+        .env("DATABASE_URL", fixture.database.url())
         .envs(crm.variables())
         .output()
         .unwrap();
@@ -62,9 +62,9 @@ fn printed(place: &Place, crm: &Crm, arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn a_lead_becomes_one_record_with_its_task_and_its_activity_however_often_it_comes() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
-    let server = place.serve(&[], &crm.variables());
+fn a_lead_posted_twice_becomes_one_record_with_its_activities() {
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     let lead = settled(&server, &id);
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_lead_becomes_one_record_with_its_task_and_its_activity_however_often_it_com
     let tasks = crm.records("Task");
     assert!(!tasks.is_empty() && tasks.iter().all(|task| task["WhoId"] == leads[0]["Id"]), "{tasks:?}");
 
-    let (is_success, explained) = printed(&place, &crm, &["leads", "explain", &id]);
+    let (is_success, explained) = printed(&fixture, &crm, &["leads", "explain", &id]);
     assert!(is_success && explained.contains("salesforce"), "{explained}");
     for personal in ["lead@stripe.com", "O'Brien"] {
         let logs = server.logs();
@@ -91,14 +91,14 @@ fn a_lead_becomes_one_record_with_its_task_and_its_activity_however_often_it_com
 }
 
 #[test]
-fn a_lost_reply_a_lock_and_an_ended_session_leave_one_of_each() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
+fn lost_replies_locks_and_ended_sessions_create_no_duplicates() {
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
     crm.fake.add_fault(Fault::on("/composite", Misbehaviour::LoseReply).after(3).times(1));
     crm.salesforce.org(|org| {
         org.calls_per_session = Some(4);
         org.row_faults.push(RowFault::of("Lead", "UNABLE_TO_LOCK_ROW", 2));
     });
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let ids: Vec<String> =
         ["a@stripe.com", "b@stripe.com", "c@stripe.com"].map(|email| post(&server, email)).into();
     for id in &ids {
@@ -114,31 +114,31 @@ fn a_lost_reply_a_lock_and_an_ended_session_leave_one_of_each() {
 }
 
 #[test]
-fn with_refused_credentials_leads_wait_and_the_doctor_says_why() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
-    let is_well = |place: &Place| printed(place, &crm, &["doctor"]);
+fn leads_wait_for_valid_credentials_and_the_doctor_says_why() {
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
+    let doctor = |fixture: &Fixture| printed(fixture, &crm, &["doctor"]);
     crm.salesforce.org(|org| org.consumer_secret = Some("rotated".to_owned()));
-    let server = place.serve(&[], &crm.variables());
+    let server = fixture.serve(&[], &crm.variables());
     let id = post(&server, "lead@stripe.com");
     eventually("the lead waits for Salesforce", || {
         server.logs().iter().any(|line| line.contains("crm_credentials_refused"))
     });
-    let (is_success, said) = is_well(&place);
+    let (is_success, said) = doctor(&fixture);
     assert!(!is_success && said.contains("SALESFORCE_CLIENT_SECRET"), "{said}");
     let lead = server.get(&format!("/leads/{id}")).unwrap().json();
-    assert_ne!(lead["status"], "permanently_failed", "it waits, and loses no attempt");
+    assert_ne!(lead["status"], "permanently_failed", "the lead waits and spends no attempt");
     assert!(crm.records("Lead").is_empty());
 
     crm.salesforce.org(|org| *org = Org::default());
-    let (is_success, said) = is_well(&place);
+    let (is_success, said) = doctor(&fixture);
     assert!(is_success && said.contains("salesforce"), "{said}");
     assert_eq!(settled(&server, &id)["status"], "synced");
     assert_eq!((crm.records("Lead").len(), crm.records("Task").len()), (1, 2));
 }
 
-const GONE: &str = "005000000000009AAA";
-const DESK: &str = "00G000000000001EAA";
-/// Leads of the campaign `gone` go to a user who has left, those of `desk` to a queue.
+const INACTIVE_USER: &str = "005000000000009AAA";
+const DESK_QUEUE: &str = "00G000000000001EAA";
+/// Leads of the campaign `gone` are routed to an inactive user, those of `desk` to a queue.
 const ROUTING: &str = r#"
 version = "1"
 [owners.gone]
@@ -158,28 +158,28 @@ name = "existing owner"
 to = "existing_owner"
 "#;
 
-/// How many leads come in; `CAMPAIGN_LEADS` asks for more.
+/// The number of leads; `CAMPAIGN_LEADS` overrides it.
 fn how_many() -> usize {
     std::env::var("CAMPAIGN_LEADS").map_or(12, |leads| leads.parse().expect("CAMPAIGN_LEADS is a number"))
 }
 
 #[test]
-fn a_strict_org_gets_every_lead_and_says_what_it_went_without() {
-    let (place, crm) = (Place::sqlite(), Crm::start());
+fn a_strict_org_gets_every_lead_and_omitted_fields_are_listed() {
+    let (fixture, crm) = (Fixture::sqlite(), Crm::start());
     crm.salesforce.org(|org| {
         org.switch_address_picklists_on();
-        org.put_user(GONE, false);
-        org.put_queue(DESK, &["Lead"]);
-        // The account of a company, whose owner has left.
-        org.insert("Account", json!({ "Name": "Stripe", "Website": "stripe.com", "OwnerId": GONE }));
+        org.put_user(INACTIVE_USER, false);
+        org.put_queue(DESK_QUEUE, &["Lead"]);
+        // The account of a company whose owner is inactive.
+        org.insert("Account", json!({ "Name": "Stripe", "Website": "stripe.com", "OwnerId": INACTIVE_USER }));
     });
-    let routing = place.folder.path().join("routing.toml");
+    let routing = fixture.folder.path().join("routing.toml");
     std::fs::write(&routing, ROUTING).unwrap();
     let routing = routing.to_str().unwrap().to_owned();
     let mut variables = crm.variables().to_vec();
     variables.push(("ROUTING_FILE", &routing));
     variables.extend(["CRM_LIMIT_PER_ACCOUNT", "CRM_LIMIT_GLOBAL"].map(|limit| (limit, "100000")));
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let leads = how_many();
     let mut ids = Vec::new();
     for number in 0..leads {
@@ -200,16 +200,17 @@ fn a_strict_org_gets_every_lead_and_says_what_it_went_without() {
     assert_eq!(records.len(), leads);
     for record in &records {
         let is_desk = record["RevenueFlow_Campaign__c"] == "desk";
-        assert_eq!(record["OwnerId"], if is_desk { DESK } else { Org::API_USER }, "{record}");
+        assert_eq!(record["OwnerId"], if is_desk { DESK_QUEUE } else { Org::API_USER }, "{record}");
         assert!(record["CountryCode"].is_string(), "{record}");
     }
     assert!(crm.records("Task").iter().all(|task| task["OwnerId"] == Org::API_USER));
-    // The task of a lead of the queue went without its owner; it is in explain, in the metric and in the doctor.
+    // A queue cannot own a task, so the task of a lead in the queue has no owner. `explain`, the metric and
+    // the doctor say so.
     let mut arguments = vec!["leads", "explain", &ids[2]];
-    let (_, explained) = printed(&place, &crm, &arguments);
+    let (_, explained) = printed(&fixture, &crm, &arguments);
     assert!(explained.contains("left out  task.OwnerId (task.owner): the owner cannot own"), "{explained}");
     arguments = vec!["doctor"];
-    let (_, found) = printed(&place, &crm, &arguments);
+    let (_, found) = printed(&fixture, &crm, &arguments);
     assert!(found.contains("Lead.CountryCode"), "{found}");
     assert!(found.contains("task.OwnerId (task.owner)"), "{found}");
     let metrics = server.get("/metrics").unwrap().text;

@@ -1,4 +1,4 @@
-//! The queue in SQS: how an operator's machine works beside the functions, and in place of them.
+//! The queue in SQS: the binary beside the Lambda functions, and in place of them.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
 use crate::salesforce::{Crm, post};
-use crate::support::{BINARY, Place, settled};
+use crate::support::{BINARY, Fixture, settled};
 
 pub(crate) struct Queues {
     emulator: Emulator,
     leads: String,
     dead_letters: String,
-    /// What any client of AWS takes from its environment.
+    /// The AWS variables of the test's environment.
     aws: Vec<(String, String)>,
 }
 
@@ -26,10 +26,10 @@ impl Queues {
         Self::with(emulator, leads)
     }
 
-    /// A queue of the leads that takes messages of so many bytes at most.
-    fn taking(bytes: u32) -> Self {
+    /// With a lead queue that accepts messages of at most this many bytes.
+    fn with_max_size(bytes: u32) -> Self {
         let emulator = Emulator::shared().unwrap();
-        let leads = emulator.create_queue_taking(bytes).unwrap();
+        let leads = emulator.create_queue_with_max_size(bytes).unwrap();
         Self::with(emulator, leads)
     }
 
@@ -52,21 +52,21 @@ impl Queues {
     }
 }
 
-fn run(place: &Place, queues: &Queues, arguments: &[&str]) -> Output {
+fn run(fixture: &Fixture, queues: &Queues, arguments: &[&str]) -> Output {
     Command::new(BINARY)
         .args(arguments)
-        .current_dir(place.folder.path())
+        .current_dir(fixture.folder.path())
         .env_clear()
         .envs(queues.variables())
-        .env("DATABASE_URL", place.database.url())
+        .env("DATABASE_URL", fixture.database.url())
         .output()
         .unwrap()
 }
 
 #[test]
-fn a_lead_goes_through_sqs_and_an_operator_reconciles_what_it_lost() {
-    let (place, queues) = (Place::sqlite(), Queues::new());
-    let server = place.serve(&[], &queues.variables());
+fn a_lead_is_processed_through_sqs_and_a_lost_one_reconciled() {
+    let (fixture, queues) = (Fixture::sqlite(), Queues::new());
+    let server = fixture.serve(&[], &queues.variables());
     assert_eq!(server.get("/readyz").unwrap().status, 200);
     let answer = server.post_lead(&json!({ "email": "ann@stripe.com", "campaign_id": "c" })).unwrap();
     assert_eq!((answer.status, answer.json()["status"].as_str()), (202, Some("accepted")));
@@ -75,60 +75,62 @@ fn a_lead_goes_through_sqs_and_an_operator_reconciles_what_it_lost() {
     eventually("nothing is left in the queue", || queues.depth(&queues.leads) == 0);
     drop(server);
 
-    // Taken in by a process without workers, and then lost by its queue.
-    let front = place.serve(&["serve", "--api-only"], &queues.variables());
+    // Accepted by a process without workers, then lost by the queue.
+    let front = fixture.serve(&["serve", "--api-only"], &queues.variables());
     let answer = front.post_lead(&json!({ "email": "bob@stripe.com", "campaign_id": "c" })).unwrap();
     let id = answer.json()["lead_id"].as_str().unwrap().to_owned();
-    eventually("the lead is noted", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
+    eventually("the lead is in the store", || front.get(&format!("/leads/{id}")).unwrap().status == 200);
     drop(front);
     let purge = json!({ "QueueUrl": queues.leads });
     queues.emulator.call("sqs", "AmazonSQS.PurgeQueue", &purge).unwrap();
     assert_eq!(queues.depth(&queues.leads), 0);
-    let reconciled = run(&place, &queues, &["reconcile"]);
+    let reconciled = run(&fixture, &queues, &["reconcile"]);
     assert!(reconciled.status.success(), "{}", String::from_utf8_lossy(&reconciled.stderr));
-    let server = place.serve(&[], &queues.variables());
+    let server = fixture.serve(&[], &queues.variables());
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
 
 #[test]
-fn a_lead_that_is_given_up_is_on_the_dead_letter_queue_and_a_redrive_sends_it_again() {
-    let (place, queues, crm) = (Place::sqlite(), Queues::new(), Crm::start());
+fn a_dead_letter_is_on_its_queue_and_a_redrive_sends_it_again() {
+    let (fixture, queues, crm) = (Fixture::sqlite(), Queues::new(), Crm::start());
     let mut variables = queues.variables();
     variables.extend(crm.variables());
     crm.salesforce.org(|org| {
         org.row_faults.push(RowFault::of("Lead", "FIELD_CUSTOM_VALIDATION_EXCEPTION", 1));
     });
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let id = post(&server, "ann@stripe.com");
     assert_eq!(settled(&server, &id)["status"], "permanently_failed");
-    eventually("it is on the dead letter queue", || queues.depth(&queues.dead_letters) == 1);
+    eventually("the lead is on the dead letter queue", || queues.depth(&queues.dead_letters) == 1);
 
-    let redriven = run(&place, &queues, &["dead-letters", "redrive", &id]);
+    let redriven = run(&fixture, &queues, &["dead-letters", "redrive", &id]);
     assert!(redriven.status.success(), "{}", String::from_utf8_lossy(&redriven.stderr));
-    eventually("it is synced", || server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced");
+    eventually("the lead is synced", || {
+        server.get(&format!("/leads/{id}")).unwrap().json()["status"] == "synced"
+    });
     assert_eq!(crm.records("Lead").len(), 1);
 }
 
 #[test]
 fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
-    let (place, queues, crm) = (Place::sqlite(), Queues::new(), Crm::start());
+    let (fixture, queues, crm) = (Fixture::sqlite(), Queues::new(), Crm::start());
     let mut variables = queues.variables();
     variables.extend(crm.variables());
     crm.fake.add_fault(Fault::on("/", Misbehaviour::answer(503, json!("busy"))));
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let leads: Vec<_> = (0..3).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
     let events = |lead: &String| {
         let trail = server.get(&format!("/leads/{lead}/audit")).unwrap().json();
         trail["items"].as_array().cloned().unwrap_or_default()
     };
     let count = |lead: &String, kind: &str| events(lead).iter().filter(|event| event["kind"] == kind).count();
-    eventually_within(Duration::from_mins(5), "the CRM is found to be away", || {
+    eventually_within(Duration::from_mins(5), "consumption is paused for the CRM", || {
         !server.get("/pauses").unwrap().json()["items"].as_array().unwrap().is_empty()
     });
-    eventually("somebody has met the outage", || leads.iter().any(|lead| count(lead, "deferred") > 0));
+    eventually("a lead is deferred", || leads.iter().any(|lead| count(lead, "deferred") > 0));
     crm.fake.clear_faults();
     for lead in &leads {
-        eventually_within(Duration::from_mins(5), "it is written after the outage", || {
+        eventually_within(Duration::from_mins(5), "the lead is written after the outage", || {
             server.get(&format!("/leads/{lead}")).unwrap().json()["status"] == "synced"
         });
         assert!(count(lead, "retrying") <= 1, "no attempt beyond the first: {:?}", events(lead));
@@ -139,9 +141,9 @@ fn leads_wait_out_a_crm_outage_on_sqs_and_are_written_once() {
 }
 
 #[test]
-fn a_lead_too_large_for_its_queue_is_parked_and_others_go_on() {
-    let (place, queues) = (Place::sqlite(), Queues::taking(65_536));
-    let server = place.serve(&[], &queues.variables());
+fn a_lead_too_large_for_its_queue_is_dead_lettered_alone() {
+    let (fixture, queues) = (Fixture::sqlite(), Queues::with_max_size(65_536));
+    let server = fixture.serve(&[], &queues.variables());
     // A field is cut at 8,192 characters.
     let attributes: serde_json::Map<_, _> =
         (0..13).map(|n| (format!("answer_{n}"), json!("x".repeat(8_000)))).collect();

@@ -12,14 +12,15 @@ use tempfile::TempDir;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_revenueflow");
 
-/// A database that tests can hand to a process: a runtime of its own keeps it alive.
-pub(crate) struct Place {
+/// A temporary folder and a database for the processes of one test, with a runtime that keeps the database
+/// alive.
+pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
     pub(crate) database: TestDatabase,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Place {
+impl Fixture {
     pub(crate) fn sqlite() -> Self {
         Self::with(TestDatabase::sqlite)
     }
@@ -34,20 +35,20 @@ impl Place {
         Self { folder: tempfile::tempdir().unwrap(), database, runtime }
     }
 
-    /// The judgement of a lead as it is stored.
+    /// The stored judgement of a lead.
     pub(crate) fn judgement(&self, id: &str) -> AnalysisRecord {
         self.runtime.block_on(async {
             let store = Store::new(self.database.connect().await, Arc::new(lead::SystemClock));
-            store.analysis_in_force(&id.parse().unwrap()).await.unwrap().expect("it has been judged")
+            store.analysis_in_force(&id.parse().unwrap()).await.unwrap().expect("the lead is judged")
         })
     }
 
-    /// Asks the database something, past the product.
-    pub(crate) fn ask<T, F: Future<Output = T>>(&self, question: impl FnOnce(Database) -> F) -> T {
-        self.runtime.block_on(async { question(self.database.connect().await).await })
+    /// Queries the database directly.
+    pub(crate) fn query<T, F: Future<Output = T>>(&self, query: impl FnOnce(Database) -> F) -> T {
+        self.runtime.block_on(async { query(self.database.connect().await).await })
     }
 
-    /// What a command prints on standard output and standard error, and whether it calls that a success.
+    /// Whether a command succeeds, and its standard output followed by its standard error.
     pub(crate) fn printed(&self, arguments: &[&str], variables: &[(&str, &str)]) -> (bool, String) {
         let output = std::process::Command::new(BINARY)
             .args(arguments)
@@ -61,7 +62,7 @@ impl Place {
         (output.status.success(), String::from_utf8(said).unwrap())
     }
 
-    /// Starts the server here.
+    /// Starts the server in this folder with this database.
     pub(crate) fn serve(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
         let mut all = vec![("DATABASE_URL", self.database.url())];
         all.extend(variables);
@@ -69,7 +70,7 @@ impl Place {
     }
 }
 
-/// Waits until a lead is settled, and returns it.
+/// Waits until a lead is settled, and returns the lead.
 pub(crate) fn settled(server: &Server, id: &str) -> Value {
     let mut lead = Value::Null;
     eventually("the lead is settled", || {
@@ -79,12 +80,12 @@ pub(crate) fn settled(server: &Server, id: &str) -> Value {
     lead
 }
 
-/// Posts a lead, and returns its id and why it was treated as it was.
+/// Posts a lead and returns its id and its explanation once it is written.
 pub(crate) fn explained(server: &Server, email: &str) -> (String, Value) {
     explained_lead(server, &json!({"email": email, "campaign_id": "c"}))
 }
 
-/// The same of a whole body.
+/// As [`explained`], for a whole body.
 pub(crate) fn explained_lead(server: &Server, body: &Value) -> (String, Value) {
     let accepted = server.post_lead(body).unwrap().json();
     let id = accepted["lead_id"].as_str().unwrap().to_owned();
@@ -93,14 +94,14 @@ pub(crate) fn explained_lead(server: &Server, body: &Value) -> (String, Value) {
     (id, explanation)
 }
 
-/// `revenueflow sandbox` on free ports, and the variables that it wrote. Killed when dropped.
+/// `revenueflow sandbox` on free ports, with the variables from its file. Killed when dropped.
 pub(crate) struct Sandbox {
     child: Child,
     variables: HashMap<String, String>,
 }
 
 impl Sandbox {
-    /// Starts some of the fakes; `last` is the last line that is written about them.
+    /// Starts some of the fakes; `last` is the last line of the variables file.
     pub(crate) fn start(folder: &Path, only: &str, last: &str) -> Self {
         let file = folder.join("sandbox.env");
         let child = Command::new(BINARY)
@@ -124,27 +125,27 @@ impl Sandbox {
         sandbox
     }
 
-    /// The server, led to the fakes.
-    pub(crate) fn serve(&self, place: &Place, more: &[(&str, &str)]) -> Server {
+    /// Starts the server with the fakes' variables.
+    pub(crate) fn serve(&self, fixture: &Fixture, more: &[(&str, &str)]) -> Server {
         let mut variables: Vec<_> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         variables.extend(more);
-        place.serve(&[], &variables)
+        fixture.serve(&[], &variables)
     }
 
-    /// Where a provider's fake is.
+    /// The base URL of a provider's fake.
     pub(crate) fn url(&self, provider: &str) -> &str {
         self.variables[&format!("{provider}_BASE_URL")].trim_end_matches("/gtm")
     }
 
-    /// Has a provider's fake misbehave.
+    /// Injects a fault into a provider's fake.
     pub(crate) fn misbehaves(&self, server: &Server, provider: &str, fault: &Value) {
         let url = format!("{}/_sandbox/faults", self.url(provider));
-        let told = server.request(|client| client.post(url).json(fault)).unwrap();
-        assert_eq!(told.status, 204, "{told:?}");
+        let answer = server.request(|client| client.post(url).json(fault)).unwrap();
+        assert_eq!(answer.status, 204, "{answer:?}");
     }
 
-    /// What a provider's fake was asked.
+    /// The requests that a provider's fake received.
     pub(crate) fn requests(&self, server: &Server, provider: &str) -> Vec<Value> {
         let url = format!("{}/_sandbox/requests", self.url(provider));
         server.request(|client| client.get(url)).unwrap().json().as_array().unwrap().clone()
@@ -153,12 +154,12 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
     }
 }
 
-/// Every lead there is, by its id.
+/// Every lead, by its id.
 pub(crate) fn all_leads(server: &Server) -> HashMap<String, Value> {
     let mut leads = HashMap::new();
     let mut path = "/leads?limit=500".to_owned();

@@ -1,4 +1,4 @@
-//! One trace a lead, as a collector of OpenTelemetry receives it.
+//! One trace per lead, as an OpenTelemetry collector receives it.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -19,16 +19,16 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::salesforce::Crm;
-use crate::support::{Place, settled};
+use crate::support::{Fixture, settled};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SENDER: &str = "b7ad6b7169203331";
 
-/// What was posted to `/v1/traces`, with its headers.
+/// The requests to `/v1/traces`, with their headers.
 #[derive(Default)]
 struct Received(Mutex<Vec<(HeaderMap, Bytes)>>);
 
-/// A collector that keeps what it receives, as long as this lives.
+/// A collector that records its requests, served until dropped.
 struct Collector {
     received: Arc<Received>,
     url: String,
@@ -79,7 +79,7 @@ fn attribute(attributes: &[KeyValue], name: &str) -> Value {
     }
 }
 
-/// The one span of this name.
+/// The only span with this name.
 fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
     let mut named = spans.iter().filter(|span| span.name == name);
     let found = named.next().unwrap_or_else(|| panic!("no span {name}: {spans:#?}"));
@@ -87,8 +87,8 @@ fn one<'s>(spans: &'s [Span], name: &str) -> &'s Span {
     found
 }
 
-struct World {
-    place: Place,
+struct Traced {
+    fixture: Fixture,
     crm: Crm,
     ai: Fake,
     ai_url: String,
@@ -96,13 +96,13 @@ struct World {
     _runtime: Runtime,
 }
 
-impl World {
+impl Traced {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let router = Gemini::with_key(gemini::KEY).router();
         let ai = runtime.block_on(Fake::serve("gemini", router)).unwrap();
         Self {
-            place: Place::sqlite(),
+            fixture: Fixture::sqlite(),
             crm: Crm::start(),
             ai_url: ai.url(),
             ai,
@@ -124,9 +124,9 @@ impl World {
         variables
     }
 
-    /// Posts a lead as a sender with a trace of its own that is not recorded, and has it worked on; returns its id.
+    /// Posts a lead with an unsampled trace of its sender, waits until it is written, and returns its id.
     fn one_lead(&self) -> String {
-        let server = self.place.serve(&[], &self.variables());
+        let server = self.fixture.serve(&[], &self.variables());
         let lead = json!({
             "email": "zebulon.quux@stripe.com", "name": "Zebulon Quux", "phone": "+1 555 0142",
             "campaign_id": "launch_2024", "title": "CTO", "company": "Quux Ltd",
@@ -144,19 +144,19 @@ impl World {
         assert_eq!(settled(&server, &id)["status"], "synced");
         let logs = server.logs().join("\n");
         assert!(!logs.contains("whisper"), "a header of the collector is logged");
-        assert!(server.stop().unwrap(), "what is left is sent before the end");
+        assert!(server.stop().unwrap(), "remaining spans are sent before the exit");
         id
     }
 }
 
 #[test]
 fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
-    let world = World::new();
-    let id = world.one_lead();
-    let spans = world.collector.spans();
+    let traced = Traced::new();
+    let id = traced.one_lead();
+    let spans = traced.collector.spans();
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE), "one trace: {spans:#?}");
     let names: HashMap<String, &Span> = spans.iter().map(|span| (hex(&span.span_id), span)).collect();
-    assert_eq!(names.len(), spans.len(), "each span has an id of its own");
+    assert_eq!(names.len(), spans.len(), "span ids are unique");
     let parent = |span: &Span| names.get(&hex(&span.parent_span_id)).map(|parent| parent.name.as_str());
 
     let server = one(&spans, "POST /leads");
@@ -181,19 +181,19 @@ fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
         let is_one = |span: &&Span| attribute(&span.attributes, "peer.service") == service;
         spans.iter().filter(is_one).collect()
     };
-    let asked = calls("ai.gemini");
-    assert_eq!((asked.len(), parent(asked[0])), (1, Some("chat gemini-3.8-flash")));
+    let ai_calls = calls("ai.gemini");
+    assert_eq!((ai_calls.len(), parent(ai_calls[0])), (1, Some("chat gemini-3.8-flash")));
     let crm_calls = calls("crm.salesforce");
     for stage in ["crm_read", "crm_write"] {
         assert!(crm_calls.iter().any(|call| parent(call) == Some(stage)), "{stage} calls the CRM");
     }
-    for call in asked.iter().chain(&crm_calls) {
+    for call in ai_calls.iter().chain(&crm_calls) {
         assert_eq!(attribute(&call.attributes, "server.address"), "127.0.0.1");
         assert!(attribute(&call.attributes, "http.response.status_code").as_i64().is_some(), "{call:#?}");
         assert!(!format!("{call:?}").contains("/services/"), "no path is exported");
     }
 
-    // Each call went out with the id of its own span.
+    // Each call carried the id of its own span.
     let received = |fake: &Fake| -> Vec<String> {
         let exchanges = fake.exchanges();
         assert!(exchanges.iter().all(|exchange| !exchange.headers.contains_key("tracestate")));
@@ -202,7 +202,7 @@ fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
         };
         exchanges.iter().filter_map(header).collect()
     };
-    for (fake, calls) in [(&world.ai, asked), (&world.crm.fake, crm_calls)] {
+    for (fake, calls) in [(&traced.ai, ai_calls), (&traced.crm.fake, crm_calls)] {
         let sent: Vec<_> = calls.iter().map(|call| format!("00-{TRACE}-{}-01", hex(&call.span_id))).collect();
         let mut received = received(fake);
         assert!(!sent.is_empty());
@@ -212,19 +212,19 @@ fn a_lead_is_one_trace_from_the_webhook_to_the_crm() {
         assert_eq!(received, sent);
     }
 
-    let resource = world.collector.requests()[0].resource_spans[0].resource.clone().unwrap();
+    let resource = traced.collector.requests()[0].resource_spans[0].resource.clone().unwrap();
     assert_eq!(attribute(&resource.attributes, "service.name"), "revenueflow");
     assert_eq!(attribute(&resource.attributes, "deployment.environment.name"), "test");
-    let headers = world.collector.received.0.lock().unwrap()[0].0.clone();
+    let headers = traced.collector.received.0.lock().unwrap()[0].0.clone();
     assert_eq!(headers["api-key"], "whisper-whisper");
 }
 
 #[test]
 fn no_exported_byte_is_personal_or_secret() {
-    let world = World::new();
-    let id = world.one_lead();
-    let exported = String::from_utf8_lossy(&world.collector.bytes()).to_lowercase();
-    assert!(exported.contains(&id), "the lead is there by its id");
+    let traced = Traced::new();
+    let id = traced.one_lead();
+    let exported = String::from_utf8_lossy(&traced.collector.bytes()).to_lowercase();
+    assert!(exported.contains(&id), "the lead is named by its id");
     for needle in ["zebulon", "quux", "stripe", "555 0142", "5550142", "launch_2024", "demo_request"] {
         assert!(!exported.contains(needle), "{needle} is exported");
     }
@@ -234,42 +234,42 @@ fn no_exported_byte_is_personal_or_secret() {
 }
 
 #[test]
-fn a_lead_stays_in_its_trace_when_another_process_works_on_it() {
-    let (place, collector) = (Place::sqlite(), Collector::start());
+fn a_trace_continues_in_another_process() {
+    let (fixture, collector) = (Fixture::sqlite(), Collector::start());
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_SERVICE_NAME", "front")];
-    let front = place.serve(&["serve", "--api-only"], &variables);
+    let front = fixture.serve(&["serve", "--api-only"], &variables);
     let answer = front.post_lead(&json!({"email": "ann@shopify.com", "campaign_id": "c"})).unwrap();
     assert!(front.stop().unwrap());
-    let back = place.serve(&["serve", "--worker-only"], &variables[..1]);
+    let back = fixture.serve(&["serve", "--worker-only"], &variables[..1]);
     settled(&back, answer.json()["lead_id"].as_str().unwrap());
     assert!(back.stop().unwrap());
     let spans = collector.spans();
     let (server, message) = (one(&spans, "POST /leads"), one(&spans, "process lead"));
-    assert!(server.parent_span_id.is_empty(), "it began the trace");
+    assert!(server.parent_span_id.is_empty(), "the span is the root of the trace");
     assert_eq!((&message.trace_id, &message.parent_span_id), (&server.trace_id, &server.span_id));
 }
 
 #[test]
-fn a_collector_that_never_answers_costs_no_lead() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap(); // takes connections, and reads nothing
+fn an_unresponsive_collector_loses_no_lead() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap(); // accepts connections, and reads nothing
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     for person in ["ann", "bob", "cyd"] {
         let lead = json!({"email": format!("{person}@stripe.com"), "campaign_id": "c"});
         let id = server.post_lead(&lead).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
         assert_eq!(settled(&server, &id)["status"], "synced");
     }
-    assert!(server.stop().unwrap(), "it stops well all the same");
+    assert!(server.stop().unwrap(), "the server still stops cleanly");
 }
 
 #[test]
-fn nothing_is_exported_of_a_trace_that_is_not_sampled() {
-    let (place, collector) = (Place::sqlite(), Collector::start());
+fn an_unsampled_trace_is_not_exported() {
+    let (fixture, collector) = (Fixture::sqlite(), Collector::start());
     let variables =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()), ("OTEL_TRACES_SAMPLER", "always_off")];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let lead = json!({"email": "ann@stripe.com", "campaign_id": "c"});
     let url = server.url("/leads");
     let traceparent = format!("00-{TRACE}-{SENDER}-01");
@@ -278,5 +278,5 @@ fn nothing_is_exported_of_a_trace_that_is_not_sampled() {
     let id = server.request(post).unwrap().json()["lead_id"].as_str().unwrap().to_owned();
     assert_eq!(settled(&server, &id)["status"], "synced");
     assert!(server.stop().unwrap());
-    assert!(collector.spans().is_empty(), "a sender's word does not sample");
+    assert!(collector.spans().is_empty(), "the sender's sampled flag is ignored");
 }

@@ -1,9 +1,9 @@
-// The other side of the tests of the Redis queue: one of Node's BullMQ processes, told what to do line by line.
+// The Node side of the Redis queue tests: a BullMQ process that executes requests from standard input.
 //
 //     node peer.mjs MODULE REDIS_URL PREFIX
 //
-// MODULE is `bullmq` or `bullmq5`. Each line on standard input is a request {"op": "...", ...}; each line on standard
-// output answers one, in order: {"ok": ...} or {"error": "..."}.
+// MODULE is `bullmq` or `bullmq5`. Each line on standard input is a request {"op": "...", ...}; each line on
+// standard output is the answer to one request, in order: {"ok": ...} or {"error": "..."}.
 
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 const [moduleName, url, prefix] = process.argv.slice(2);
 const { FlowProducer, Queue, QueueEvents, UnrecoverableError, Worker } = await import(moduleName);
 const { hostname: host, port } = new URL(url);
-// While Redis is away, commands wait for it, and what BullMQ says about that is not for the test's output.
+// While Redis is unavailable, commands wait for it; BullMQ's messages about the outage are dropped.
 const connection = { host, port: Number(port), maxRetriesPerRequest: null };
 const quiet = (emitter) => emitter.on('error', () => {});
 const queues = new Map();
@@ -22,7 +22,7 @@ const queue = (name = 'lead-processing') => {
 };
 
 let worker;
-/** What the worker was given and what came of it, as [id, attempts made before, data]. */
+/** Each job handed to the worker, as [id, earlier attempts, data]. */
 const seen = [];
 let release;
 const released = new Promise((resolve) => (release = resolve));
@@ -83,7 +83,7 @@ const operations = {
   },
   seen: async () => seen,
   result: async ({ id, seconds }) => {
-    // From the first event on: a job that ends before they are listened to would not be noticed.
+    // Events are read from the first on: a job that ended before the subscription would be missed otherwise.
     const events = quiet(new QueueEvents('lead-processing', { connection, prefix, lastEventId: '0' }));
     const job = await queue().getJob(id);
     return job.waitUntilFinished(events, seconds * 1000);

@@ -1,8 +1,9 @@
-// Node's side of the throughput bench: adds and works jobs that do nothing, and pushes to a plain list.
+// The Node side of the throughput benchmark: adds and works no-op jobs, and pushes to a plain list.
 //
 //     node throughput.mjs REDIS_URL CONCURRENCY
 //
-// Each line on standard input is ["lpush" | "add" | "work", COUNT, PREFIX]; the answer to each is the milliseconds it took.
+// Each line on standard input is ["lpush" | "add" | "work", COUNT, PREFIX]; the answer to each is its
+// duration in milliseconds.
 
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
@@ -16,7 +17,7 @@ const name = 'lead-processing';
 const opts = { attempts: 5, backoff: { type: 'exponential', delay: 2000 }, removeOnComplete: { age: 86400, count: 1000 } };
 const data = JSON.stringify({ email: 'lead@example.com', campaign_id: 'bench', filler: 'x'.repeat(400) });
 
-/** Calls `one` so many times, `concurrency` of them at once. */
+/** Calls `one` `count` times, `concurrency` calls at once. */
 async function many(count, one) {
   let next = 0;
   const lane = async () => {

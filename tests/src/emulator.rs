@@ -10,54 +10,55 @@ use anyhow::Context as _;
 use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
 
-/// The account and region of everything in the emulator.
-const PLACE: &str = "us-east-1:000000000000";
+/// The region and account of everything in the emulator.
+const REGION_AND_ACCOUNT: &str = "us-east-1:000000000000";
 
-/// An AWS emulator, and calls to it as AWS's services take them, signed by nobody.
+/// An AWS emulator and calls to it as AWS's services accept them. The signatures are invalid; the emulator
+/// does not check them.
 pub struct Emulator {
     endpoint: String,
     client: Client,
-    /// Of one that is ours alone.
+    /// The process and log file of a private emulator.
     own: Option<(Child, PathBuf)>,
 }
 
 impl Emulator {
-    /// The one that `AWS_ENDPOINT_URL` names, which other tests use as well.
+    /// The shared emulator that `AWS_ENDPOINT_URL` names. Other tests use it as well.
     pub fn shared() -> anyhow::Result<Self> {
         let endpoint = std::env::var("AWS_ENDPOINT_URL");
         let endpoint = endpoint.context("AWS_ENDPOINT_URL names an emulator: run `make test`")?;
         Ok(Self { endpoint, client: client()?, own: None })
     }
 
-    /// One of our own, which ends with everything that was deployed to it when this is dropped. Its functions send segments of
-    /// traces to the `daemon`.
+    /// Starts a private emulator, which ends with everything deployed to it when this is dropped. Its
+    /// functions send trace segments to `daemon`.
     pub fn start(repository: &Path, daemon: SocketAddr) -> anyhow::Result<Self> {
-        let says_where_and_waits = "echo \"$AWS_ENDPOINT_URL\"; echo \"$MINISTACK_LOG\"; exec cat >&2";
+        let print_endpoint_then_wait = "echo \"$AWS_ENDPOINT_URL\"; echo \"$MINISTACK_LOG\"; exec cat >&2";
         let mut child = Command::new(repository.join("localstack/with-ministack"))
-            .args(["sh", "-c", says_where_and_waits])
+            .args(["sh", "-c", print_endpoint_then_wait])
             .env("AWS_XRAY_DAEMON_ADDRESS", daemon.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        let mut said = BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
-        let mut line = || said.next().context("the emulator does not start")?.context("a line");
+        let mut lines = BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
+        let mut line = || lines.next().context("the emulator does not start")?.context("a line");
         let (endpoint, log) = (line()?, line()?.into());
         Ok(Self { endpoint, client: client()?, own: Some((child, log)) })
     }
 
-    /// Where it is, by number.
+    /// The emulator's URL, with a numeric address.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Everything that one of our own has logged, which includes what the functions have said.
+    /// The log of a private emulator, including the log lines of its functions.
     pub fn log(&self) -> anyhow::Result<String> {
-        let (_, log) = self.own.as_ref().context("only one of our own has a log")?;
+        let (_, log) = self.own.as_ref().context("only a private emulator has a log")?;
         Ok(String::from_utf8_lossy(&std::fs::read(log)?).into_owned())
     }
 
-    /// A call to a service that speaks JSON: `action` as in `AmazonSQS.SendMessage`.
+    /// Calls a service with a JSON protocol; `action` as in `AmazonSQS.SendMessage`.
     pub fn call(&self, service: &str, action: &str, input: &Value) -> anyhow::Result<Value> {
         let request = self.client.post(&self.endpoint);
         let request = request.header("content-type", "application/x-amz-json-1.1");
@@ -68,7 +69,7 @@ impl Emulator {
         Ok(if text.is_empty() { Value::Null } else { serde_json::from_str(&text)? })
     }
 
-    /// A call to a service that speaks in forms and answers in XML.
+    /// Calls a service with form requests and XML answers.
     pub fn form(&self, service: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
         let request = self.client.post(&self.endpoint).header("authorization", authorization(service));
         let body: Vec<_> =
@@ -77,20 +78,20 @@ impl Emulator {
         Ok(good(service, request.body(body.join("&")).send()?)?.text()?)
     }
 
-    /// A call to a service that speaks in paths.
+    /// Calls a service with a REST protocol.
     pub fn rest(&self, service: &str, method: &str, path: &str, body: String) -> anyhow::Result<String> {
         let request = self.client.request(method.parse()?, format!("{}{path}", self.endpoint));
         let answer = request.header("authorization", authorization(service)).body(body).send()?;
         Ok(good(path, answer)?.text()?)
     }
 
-    /// A new FIFO queue's URL.
+    /// Creates a FIFO queue and returns its URL.
     pub fn create_queue(&self) -> anyhow::Result<String> {
         self.create_fifo(&json!({ "FifoQueue": "true" }))
     }
 
-    /// The URL of a new FIFO queue that takes messages of so many bytes at most.
-    pub fn create_queue_taking(&self, bytes: u32) -> anyhow::Result<String> {
+    /// Creates a FIFO queue that accepts messages of at most `bytes` bytes, and returns its URL.
+    pub fn create_queue_with_max_size(&self, bytes: u32) -> anyhow::Result<String> {
         self.create_fifo(&json!({ "FifoQueue": "true", "MaximumMessageSize": bytes.to_string() }))
     }
 
@@ -103,7 +104,7 @@ impl Emulator {
         Ok(made["QueueUrl"].as_str().context("a queue has a URL")?.to_owned())
     }
 
-    /// The messages that wait in a queue, up to ten, which then are hidden.
+    /// Receives up to ten messages of a queue, which hides them.
     pub fn receive(&self, queue_url: &str) -> anyhow::Result<Vec<Value>> {
         let input = json!({ "QueueUrl": queue_url, "MaxNumberOfMessages": 10,
             "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"] });
@@ -113,17 +114,17 @@ impl Emulator {
 
     /// The ARN of a queue.
     pub fn queue_arn(&self, queue_url: &str) -> String {
-        format!("arn:aws:sqs:{PLACE}:{}", queue_url.rsplit('/').next().unwrap_or_default())
+        format!("arn:aws:sqs:{REGION_AND_ACCOUNT}:{}", queue_url.rsplit('/').next().unwrap_or_default())
     }
 
-    /// A new topic's ARN.
+    /// Creates a topic and returns its ARN.
     pub fn create_topic(&self) -> anyhow::Result<String> {
         let name = new_name();
         self.form("sns", &[("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", &name)])?;
-        Ok(format!("arn:aws:sns:{PLACE}:{name}"))
+        Ok(format!("arn:aws:sns:{REGION_AND_ACCOUNT}:{name}"))
     }
 
-    /// The URL of a new queue that gets what is published to a topic from now on, as it is.
+    /// Creates a queue that receives every later message of a topic, in raw form, and returns its URL.
     pub fn listen(&self, topic_arn: &str) -> anyhow::Result<String> {
         let queue = self.create(&json!({ "QueueName": new_name() }))?;
         let to = self.queue_arn(&queue);
@@ -140,7 +141,7 @@ impl Emulator {
         Ok(queue)
     }
 
-    /// A new bucket's name.
+    /// Creates a bucket and returns its name.
     pub fn create_bucket(&self) -> anyhow::Result<String> {
         let bucket = new_name();
         self.rest("s3", "PUT", &format!("/{bucket}"), String::new())?;
@@ -153,14 +154,14 @@ impl Emulator {
         Ok(list.split("<Key>").skip(1).filter_map(|rest| Some(rest.split_once("</Key>")?.0.into())).collect())
     }
 
-    /// A new secret's ARN.
+    /// Creates a secret and returns its ARN.
     pub fn create_secret(&self, text: &str) -> anyhow::Result<String> {
         let input = json!({ "Name": new_name(), "SecretString": text, "ClientRequestToken": new_name() });
         let made = self.call("secretsmanager", "secretsmanager.CreateSecret", &input)?;
         Ok(made["ARN"].as_str().context("a secret has an ARN")?.to_owned())
     }
 
-    /// Gives a secret another text.
+    /// Changes a secret's text.
     pub fn change_secret(&self, arn: &str, text: &str) -> anyhow::Result<()> {
         let input = json!({ "SecretId": arn, "SecretString": text, "ClientRequestToken": new_name() });
         self.call("secretsmanager", "secretsmanager.PutSecretValue", &input).map(drop)
@@ -170,14 +171,14 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         if let Some((mut child, _)) = self.own.take() {
-            drop(child.stdin.take()); // what it waits for
+            drop(child.stdin.take()); // ends the script, which waits for the end of its input
             let _ = child.wait();
         }
     }
 }
 
-/// A name that nobody has used, also not in an earlier run on the same emulator. At least 32 characters, as Secrets Manager
-/// wants of a request's token, and fit for a bucket.
+/// A name that is unique, also over earlier runs on the same emulator. It has at least 32 characters, as
+/// Secrets Manager requires of a request token, and is valid for a bucket.
 fn new_name() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
@@ -188,18 +189,18 @@ fn client() -> anyhow::Result<Client> {
     Ok(Client::builder().timeout(Duration::from_mins(2)).build()?)
 }
 
-/// The emulator learns from it which service is meant.
+/// The emulator takes the service's name from the header.
 fn authorization(service: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
     )
 }
 
-fn good(what: &str, answer: Response) -> anyhow::Result<Response> {
+fn good(call: &str, answer: Response) -> anyhow::Result<Response> {
     if answer.status().is_success() {
         return Ok(answer);
     }
-    anyhow::bail!("{what}: {} {}", answer.status(), answer.text()?)
+    anyhow::bail!("{call}: {} {}", answer.status(), answer.text()?)
 }
 
 fn percent_encoded(text: &str) -> String {

@@ -16,15 +16,15 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 
-/// What a function is told of its time. Long enough for any machine.
-const TIME: Duration = Duration::from_mins(2);
+/// The time that a function is granted for each call; long enough on any machine.
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The binary of a Lambda function, called as Lambda calls it: by a Runtime API of its own
+/// The binary of a Lambda function with a private Runtime API, called as Lambda calls it
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>). Killed when dropped.
 pub struct Function {
     child: Child,
     calls: mpsc::UnboundedSender<Call>,
-    /// A file, and no pipe: what was written before the answer is in it when the answer is there.
+    /// A file instead of a pipe: all lines written before an answer are readable when the answer is received.
     logs: NamedTempFile,
     runtime: Runtime,
 }
@@ -41,12 +41,13 @@ struct RuntimeApi {
 }
 
 impl Function {
-    /// The X-Ray trace that every call is part of, as Lambda writes it
+    /// The X-Ray trace of every call, as Lambda writes it
     /// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html>, tracing header).
     pub const TRACE: &str =
         "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0";
 
-    /// Starts a binary with nothing in its environment but what Lambda sets, what names the emulator, and what is given.
+    /// Starts a binary whose environment holds Lambda's variables, the `AWS_*` variables of the test and
+    /// `variables`.
     pub fn start(binary: &str, variables: &[(&str, &str)]) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
@@ -83,31 +84,34 @@ impl Function {
         Ok(Self { child, calls, logs, runtime })
     }
 
-    /// Calls it with an event, and returns its answer.
+    /// Calls the function with an event and returns its answer.
     ///
     /// # Errors
     ///
-    /// When the function says that it failed, or ends, or does not answer.
+    /// When the function reports a failure, exits, or does not answer within two minutes.
     pub fn invoke(&self, event: &Value) -> anyhow::Result<Value> {
         let (reply, answer) = oneshot::channel();
-        self.calls.send(Call { event: event.to_string(), reply }).ok().context("the Runtime API is there")?;
-        match self.runtime.block_on(async { tokio::time::timeout(TIME, answer).await }) {
+        self.calls
+            .send(Call { event: event.to_string(), reply })
+            .ok()
+            .context("the Runtime API has stopped")?;
+        match self.runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, answer).await }) {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(error))) => bail!("the function failed: {error}"),
             _ => bail!("the function did not answer:\n{}", self.logs().join("\n")),
         }
     }
 
-    /// Everything it has written so far, by lines.
+    /// All lines written so far.
     pub fn logs(&self) -> Vec<String> {
-        let written = std::fs::read(self.logs.path()).unwrap_or_default(); // it is there as long as we are
+        let written = std::fs::read(self.logs.path()).unwrap_or_default(); // the file exists until this is dropped
         String::from_utf8_lossy(&written).lines().map(str::to_owned).collect()
     }
 }
 
 impl Drop for Function {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
     }
 }
@@ -120,7 +124,7 @@ async fn next(State(api): State<Arc<RuntimeApi>>) -> axum::response::Response {
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-trace-id", Function::TRACE.into()),
-        ("lambda-runtime-deadline-ms", (now + TIME).as_millis().to_string()),
+        ("lambda-runtime-deadline-ms", (now + CALL_TIMEOUT).as_millis().to_string()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:test".into()),
         ("content-type", "application/json".into()),
     ];
@@ -137,7 +141,7 @@ async fn failed(api: State<Arc<RuntimeApi>>, id: Path<String>, body: String) -> 
 
 fn reply(api: &RuntimeApi, id: &str, answer: Result<Value, Value>) -> StatusCode {
     let Some(waiting) = lock(&api.waiting).remove(id) else { return StatusCode::NOT_FOUND };
-    let _ = waiting.send(answer); // who asked may have given up
+    let _ = waiting.send(answer); // the caller may have timed out
     StatusCode::ACCEPTED
 }
 

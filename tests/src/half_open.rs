@@ -4,22 +4,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a thread waits for bytes before it looks whether its connection is still alive.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often an idle thread checks whether its connection is still alive.
+const POLL: Duration = Duration::from_millis(20);
 
-/// A TCP proxy that can make every connection half-open: as when a server's machine dies without a word, nothing arrives
-/// any more on either side, and neither is told. Later connections pass, unless those are swallowed as well.
+/// A TCP proxy that can make every connection half-open, as after the sudden death of a server's machine: no
+/// data arrives on either side, and neither side sees an error. Later connections work, unless those are
+/// swallowed as well.
 pub struct HalfOpen {
     address: SocketAddr,
-    /// Connections begun before this number are dead.
+    /// Connections with a number below this one are dead.
     alive_from: Arc<AtomicU64>,
     begun: Arc<AtomicU64>,
-    /// Kept, so that no side sees an end.
+    /// Kept open, so that no side sees the end of a connection.
     sockets: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 impl HalfOpen {
-    /// A proxy before `target`, such as `127.0.0.1:5432`.
+    /// Starts a proxy in front of `target`, such as `127.0.0.1:5432`.
     ///
     /// # Panics
     ///
@@ -54,23 +55,23 @@ impl HalfOpen {
         this
     }
 
-    /// Where it listens.
+    /// The proxy's own address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Swallows whatever is sent on the connections there are, for ever.
+    /// Swallows all further data on the existing connections.
     pub fn kill_connections(&self) {
         self.alive_from.store(self.begun.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Swallows whatever is sent, also on later connections, until [`pass_later`](Self::pass_later).
+    /// Swallows all data, also on later connections, until [`accept_later_connections`](Self::accept_later_connections).
     pub fn swallow_all(&self) {
         self.alive_from.store(u64::MAX, Ordering::SeqCst);
     }
 
-    /// Lets later connections through again; those there are stay dead.
-    pub fn pass_later(&self) {
+    /// Lets later connections through again; existing ones stay dead.
+    pub fn accept_later_connections(&self) {
         self.kill_connections();
     }
 }
@@ -85,13 +86,13 @@ impl Drop for HalfOpen {
 
 fn pump(mut from: TcpStream, mut to: TcpStream, is_alive: impl Fn() -> bool) {
     let mut bytes = [0; 16 * 1024];
-    if from.set_read_timeout(Some(LOOK)).is_err() {
+    if from.set_read_timeout(Some(POLL)).is_err() {
         return;
     }
     while is_alive() {
         match from.read(&mut bytes) {
             Ok(0) => {
-                let _ = to.shutdown(Shutdown::Write); // the other side may be gone as well
+                let _ = to.shutdown(Shutdown::Write); // the other side may be closed as well
                 return;
             }
             Ok(read) if is_alive() => {

@@ -1,6 +1,6 @@
-//! What end-to-end tests share: the product as its users run it, from the outside.
+//! Support for end-to-end tests, which run the product from the outside.
 //!
-//! The tests themselves are in `e2e/`, built with the `revenueflow` binary they start.
+//! The tests themselves are in `e2e/`, built with the `revenueflow` binary that they start.
 
 mod emulator;
 mod function;
@@ -22,17 +22,17 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A free port for a server that is stopped and started again: one that the system gives to nobody by itself, since what
-/// it gives lies above (32768 and up on Linux).
+/// A free port for a server that is stopped and started again. It lies below the range from which the system
+/// assigns ports by itself (32768 and up on Linux).
 ///
 /// # Panics
 ///
 /// When thousands of ports are taken.
-pub fn lasting_port() -> u16 {
+pub fn stable_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 10_000;
     static TAKEN: AtomicU16 = AtomicU16::new(0);
-    // Other processes begin elsewhere.
+    // Each process starts its search at a different port.
     let start = std::process::id().wrapping_mul(97) % u32::from(COUNT);
     for _ in 0..COUNT {
         let offset = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed)) + start;
@@ -44,24 +44,24 @@ pub fn lasting_port() -> u16 {
     panic!("no free port from {FIRST} to {}", FIRST + COUNT - 1)
 }
 
-/// Asks until the answer is yes; fails the test after a time that is long for any machine.
+/// Polls until the condition holds; fails the test after two minutes.
 ///
 /// # Panics
 ///
-/// When the answer is still no.
-pub fn eventually(what: &str, holds: impl FnMut() -> bool) {
-    eventually_within(Duration::from_mins(2), what, holds);
+/// When the condition does not hold in time.
+pub fn eventually(condition: &str, holds: impl FnMut() -> bool) {
+    eventually_within(Duration::from_mins(2), condition, holds);
 }
 
-/// Asks until the answer is yes; fails the test after `patience`.
+/// Polls until the condition holds; fails the test after `timeout`.
 ///
 /// # Panics
 ///
-/// When the answer is still no.
-pub fn eventually_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + patience;
+/// When the condition does not hold in time.
+pub fn eventually_within(timeout: Duration, condition: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + timeout;
     while !holds() {
-        assert!(Instant::now() < deadline, "still not so after {} s: {what}", patience.as_secs());
+        assert!(Instant::now() < deadline, "not so after {} s: {condition}", timeout.as_secs());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

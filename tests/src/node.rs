@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-/// A process of Node's `bullmq`: the other application on the queue. `tests/interop/peer.mjs` says what it can be asked.
-/// Killed when dropped.
+/// A process of Node's `bullmq`, the other application on the queue. `tests/interop/peer.mjs` lists its
+/// operations. Killed when dropped.
 pub struct Node {
     child: Child,
     input: ChildStdin,
@@ -15,7 +15,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts one of the current major version.
+    /// Starts a process of the current major version of `bullmq`.
     pub fn start(redis_url: &str, prefix: &str) -> anyhow::Result<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
         anyhow::ensure!(
@@ -34,7 +34,7 @@ impl Node {
         Ok(Self { child, input, output })
     }
 
-    /// Has it do something, and gives its answer.
+    /// Executes an operation and returns its answer.
     pub fn ask(&mut self, op: &str, mut request: Value) -> anyhow::Result<Value> {
         request["op"] = op.into();
         writeln!(self.input, "{request}")?;
@@ -45,7 +45,7 @@ impl Node {
         Ok(answer["ok"].take())
     }
 
-    /// Waits until a job of a queue is in a state; null is that of one that is not there.
+    /// Waits until a job of a queue has a state; null means that the job does not exist.
     pub fn wait_for(&mut self, queue: &str, id: &str, state: &Value) -> anyhow::Result<Value> {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
@@ -61,7 +61,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
     }
 }

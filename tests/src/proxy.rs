@@ -3,7 +3,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A TCP proxy before a server, that a test can cut and mend: while it is cut, connections break and new ones are closed.
+/// A TCP proxy in front of a server that a test can cut and restore. While cut, connections break and new
+/// ones are closed.
 pub struct Proxy {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
@@ -11,7 +12,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the server at `target` (host and port), on a free port.
+    /// Starts a proxy in front of the server at `target` (host and port), on a free port.
     pub fn start(target: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let proxy = Self { address: listener.local_addr()?, is_cut: Arc::default(), open: Arc::default() };
@@ -35,26 +36,26 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Where it listens: host and port.
+    /// The proxy's own address: host and port.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Breaks every connection, and makes no new one.
+    /// Breaks every connection and refuses new ones.
     pub fn cut(&self) {
         self.is_cut.store(true, Ordering::SeqCst);
         for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = stream.shutdown(Shutdown::Both); // it may have ended by itself
+            let _ = stream.shutdown(Shutdown::Both); // it may be closed already
         }
     }
 
-    /// Lets new connections through again.
+    /// Allows new connections again.
     pub fn mend(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
     }
 }
 
-/// Copies bytes one way until either side ends.
+/// Copies bytes in one direction until either side ends.
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read) = from.read(&mut buffer) {
@@ -62,5 +63,5 @@ fn copy(mut from: TcpStream, mut to: TcpStream) {
             break;
         }
     }
-    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)); // they may have ended by themselves
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)); // they may be closed already
 }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::lasting_port;
+use crate::stable_port;
 
-/// A Redis server of a test's own, which it can kill and start again. Everything acknowledged is on its disk.
+/// A private Redis server that a test can kill and start again. Every acknowledged write is on its disk.
 pub struct Redis {
     child: Option<Child>,
     program: String,
@@ -15,11 +15,11 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts the server that `TEST_REDIS_SERVER` names, with its data in a folder.
+    /// Starts the server program that `TEST_REDIS_SERVER` names, with its data in `folder`.
     pub fn start(folder: &std::path::Path) -> anyhow::Result<Self> {
         let program = std::env::var("TEST_REDIS_SERVER")
             .context("TEST_REDIS_SERVER names the server program: run `make test`")?;
-        let mut redis = Self { child: None, program, port: lasting_port(), folder: folder.to_owned() };
+        let mut redis = Self { child: None, program, port: stable_port(), folder: folder.to_owned() };
         redis.run()?;
         Ok(redis)
     }
@@ -32,12 +32,12 @@ impl Redis {
     /// Kills the server as a power cut would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill(); // it may have ended by itself
+            let _ = child.kill(); // it may have exited already
             let _ = child.wait();
         }
     }
 
-    /// Starts the server again after [`Redis::kill`], where it was and with what it had.
+    /// Starts the server again after [`Redis::kill`], on the same port and with the same data.
     pub fn run(&mut self) -> anyhow::Result<()> {
         let child = Command::new(&self.program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])

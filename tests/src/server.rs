@@ -17,7 +17,7 @@ pub struct Server {
     logs: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a request was answered with.
+/// The answer to a request.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
@@ -27,16 +27,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
 impl Server {
-    /// Starts the binary in a folder with nothing in its environment but what is given, and waits until it is ready.
+    /// Starts the binary in a folder with only the given variables in its environment, and waits until it is
+    /// ready.
     ///
-    /// Logs are JSON at level `debug`, so that a search through them sees all that is ever logged.
+    /// Logs are JSON at level `debug`, so that a search covers every line that the product can log at that
+    /// level.
     pub fn start(
         binary: &str,
         folder: &Path,
@@ -61,7 +63,7 @@ impl Server {
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(address) = ready_address(&line) {
-                    let _ = ready.send(address); // nobody waits for a second one
+                    let _ = ready.send(address); // only the first is awaited
                 }
                 collected.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
@@ -98,37 +100,37 @@ impl Server {
         send(build(&self.client))
     }
 
-    /// Everything logged so far.
+    /// All lines logged so far.
     pub fn logs(&self) -> Vec<String> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Kills the process as a power cut would.
+    /// Kills the process, as a power failure would.
     pub fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Asks the process to stop, and waits until it has; says whether it called that a success.
+    /// Requests a stop, waits for the exit, and returns whether the process succeeded.
     pub fn stop(mut self) -> anyhow::Result<bool> {
-        self.ask_to_stop()?;
+        self.request_stop()?;
         Ok(self.child.wait()?.success())
     }
 
-    /// Asks the process to stop.
-    pub fn ask_to_stop(&self) -> anyhow::Result<()> {
+    /// Requests a stop by SIGTERM.
+    pub fn request_stop(&self) -> anyhow::Result<()> {
         let pid = self.child.id().to_string();
         anyhow::ensure!(Command::new("kill").args(["-TERM", &pid]).status()?.success(), "kill {pid}");
         Ok(())
     }
 
-    /// Whether the process has ended, and then whether it called that a success.
+    /// None while the process runs, then whether it succeeded.
     pub fn ended(&mut self) -> anyhow::Result<Option<bool>> {
         Ok(self.child.try_wait()?.map(|status| status.success()))
     }
 
-    /// Opens a connection of its own, for what no client would send.
+    /// Opens a raw connection, for requests that no HTTP client would send.
     pub fn connect(&self) -> anyhow::Result<TcpStream> {
         let stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(Duration::from_mins(1)))?;
@@ -138,7 +140,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended by itself
+        let _ = self.child.kill(); // it may have exited already
         let _ = self.child.wait();
     }
 }

@@ -1,8 +1,9 @@
-//! The rule of the house: which crate may reach what.
+//! The dependency rules of the workspace.
 //!
-//! What a crate *links* is read from `cargo tree`, because it resolves features for that one crate, as its own build
-//! does: `queue` may have a database behind a feature and still leave it out of `ingest`. What a crate *names* is read
-//! from the manifests, whatever the feature. Who may name a given outside system is in `deny.toml`.
+//! The crates that a crate *links* are read from `cargo tree`, which resolves features for that crate alone,
+//! as its own build does: `queue` may have a database behind a feature and still leave it out of `ingest`.
+//! The crates that a crate *names* are read from the manifests, for all features. `deny.toml` lists which
+//! crates may name a given outside system.
 
 #![allow(clippy::unwrap_used, reason = "all of this file is a test")]
 
@@ -11,7 +12,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Crates that open sockets or drive those that do. A star stands for any ending.
+/// Crates that open sockets, or that drive such crates. A star matches any ending.
 const NETWORK: [&str; 14] = [
     "async-std",
     "aws-*",
@@ -28,11 +29,11 @@ const NETWORK: [&str; 14] = [
     "tokio*",
     "ureq",
 ];
-/// The database, the AI and the CRM: what must stay out of the function that answers the webhook.
+/// Database, AI and CRM crates, which the webhook function must not link.
 const HEAVY: [&str; 7] = ["analysis", "crm", "database", "enrichment", "pipeline", "sqlx*", "store"];
-/// Clients of outside systems, which `pipeline` knows through traits only.
+/// Clients of outside systems, which `pipeline` uses through traits only.
 const CLIENTS: [&str; 5] = ["aws-*", "hyper*", "redis", "reqwest", "sqlx*"];
-/// Finds credentials in profiles, SSO, containers and instances. A cold start has no time for it.
+/// Finds credentials in profiles, SSO, containers and instances. It is too slow for a cold start.
 const CREDENTIALS_CHAIN: [&str; 4] = ["aws-config", "aws-sdk-sso", "aws-sdk-ssooidc", "aws-sdk-sts"];
 const FUNCTIONS: [&str; 6] =
     ["api-function", "dead-letter", "enrich", "ingest-function", "janitor-function", "migrate"];
@@ -82,7 +83,7 @@ fn no_shared_crate_depends_on_a_function_or_on_the_cli() {
 }
 
 #[test]
-fn a_forbidden_crate_deep_in_a_tree_is_found_with_the_way_to_it() {
+fn a_forbidden_crate_deep_in_a_tree_is_found_with_its_path() {
     let tree = "0ingest v0.1.0 (/src/functions/ingest)\n\
                 1queue v0.1.0 (/src/shared/queue)\n\
                 2lead v0.1.0 (/src/shared/lead)\n\
@@ -115,24 +116,24 @@ fn io_is_found_in_code_and_allowed_in_its_tests() {
     assert_eq!(io_in("fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}"), Vec::<&str>::new());
 }
 
-/// The ways from the tree's root to a forbidden crate, in a tree as `cargo tree --prefix depth` prints it.
+/// The paths from the root to a forbidden crate, in a tree as `cargo tree --prefix depth` prints it.
 fn chains_to(forbidden: &[&str], tree: &str) -> Vec<String> {
-    let mut way: Vec<&str> = Vec::new();
+    let mut path: Vec<&str> = Vec::new();
     let mut chains = Vec::new();
     for line in tree.lines().filter(|line| !line.is_empty()) {
         let name_at = line.find(|c: char| !c.is_ascii_digit()).unwrap();
         let depth: usize = line[..name_at].parse().unwrap();
         let name = line[name_at..].split(' ').next().unwrap();
-        way.truncate(depth);
-        way.push(name);
+        path.truncate(depth);
+        path.push(name);
         if depth > 0 && matches_any(forbidden, name) {
-            chains.push(way.join(" -> "));
+            chains.push(path.join(" -> "));
         }
     }
     chains
 }
 
-/// The dependencies of any kind that lead from a crate under `shared/` to one under `functions/` or to the CLI.
+/// The dependencies of any kind from a crate under `shared/` on one under `functions/` or on the CLI.
 fn reaching_back(metadata: &Value) -> Vec<String> {
     let users: Vec<_> = members(metadata)
         .filter(|member| member.folder.starts_with("functions/") || member.folder == "cli")
@@ -169,7 +170,7 @@ struct Member<'a> {
     /// Relative to the workspace.
     folder: &'a str,
     normal: Vec<&'a str>,
-    /// With those of tests and build scripts.
+    /// Includes dependencies of tests and build scripts.
     all: Vec<&'a str>,
 }
 

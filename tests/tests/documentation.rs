@@ -1,4 +1,4 @@
-//! What the documentation says against what the sources do.
+//! Checks that the documentation covers the sources.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -9,7 +9,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The text of every file below a folder whose name ends so; of nothing that was built or installed.
+/// The concatenated text of every file below a folder with this ending, without build output and installed
+/// packages.
 fn texts(folder: &Path, ending: &str) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).unwrap() {

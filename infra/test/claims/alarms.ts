@@ -1,18 +1,18 @@
-/** The statements of docs/deploy.md about who hears of an alarm, and about what is measured. */
+/** The statements of docs/deploy.md about alarm subscribers and metrics. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { stage as shipped } from '../../lib/stages.ts';
-import { SUBSCRIBER, Synthesized, said, type Resource } from '../stacks.ts';
+import { SUBSCRIBER, Synthesized, render, type Resource } from '../stacks.ts';
 import { sources } from '../sources.ts';
-import { wayFrom, ways } from '../walk.ts';
+import { alertPathFrom, alertPaths } from '../walk.ts';
 import { inAws, only, variables, type Checks } from './common.ts';
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
-/** Whether a filter pattern finds a log line: of CloudWatch's syntax, equality with `*` at the ends, `&&` and `||`. */
+/** Whether a filter pattern matches a log line. Supports equality with `*` at the ends, `&&` and `||`. */
 function matches(pattern: string, line: Record<string, string>): boolean {
   const expression = pattern
     .replace(/\$\.(\w+) = "(\*?)([\w.]*)(\*?)"/g, (_, field: string, before: string, text: string, after: string) => {
@@ -24,7 +24,7 @@ function matches(pattern: string, line: Record<string, string>): boolean {
   return new Function(`return ${expression}`)();
 }
 
-/** The labels of each place where the code counts or measures something, by the metric's name. */
+/** The labels of each recording of a metric in the code, by the metric's name. */
 function emitted(code: string): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const call of code.matchAll(/\b(?:counter|gauge|histogram)!\(\s*"(\w+)"/g)) {
@@ -37,23 +37,23 @@ function emitted(code: string): Map<string, string[]> {
   return found;
 }
 
-interface Looked {
+interface UsedMetric {
   readonly namespace: string;
   readonly name: string;
   readonly dimensions: Record<string, string>;
 }
 
-/** All metrics that alarms and the dashboard of a stage look at. */
-function lookedAt(stage: Synthesized): Looked[] {
-  const ofAlarm = ({ Properties }: Resource): Looked[] =>
+/** All metrics that the alarms and the dashboard of a stage use. */
+function usedMetrics(stage: Synthesized): UsedMetric[] {
+  const ofAlarm = ({ Properties }: Resource): UsedMetric[] =>
     (Properties.Metrics ?? [{ MetricStat: { Metric: Properties } }])
       .filter(({ MetricStat }: any) => MetricStat)
       .map(({ MetricStat: { Metric } }: any) => ({
         namespace: Metric.Namespace,
         name: Metric.MetricName,
-        dimensions: Object.fromEntries((Metric.Dimensions ?? []).map(({ Name, Value }: any) => [Name, said(Value)])),
+        dimensions: Object.fromEntries((Metric.Dimensions ?? []).map(({ Name, Value }: any) => [Name, render(Value)])),
       }));
-  const body = said(only(stage.of('AWS::CloudWatch::Dashboard')).Properties.DashboardBody);
+  const body = render(only(stage.of('AWS::CloudWatch::Dashboard')).Properties.DashboardBody);
   const ofDashboard = [...body.matchAll(/\["(RevenueFlow[^"]*)","(\w+)"((?:,"[^"]*")*)/g)].map(([, ...found]) => {
     const [namespace, name, rest] = found as [string, string, string];
     const words = [...rest.matchAll(/"([^"]*)"/g)].map(([, word]) => word!);
@@ -66,18 +66,18 @@ function lookedAt(stage: Synthesized): Looked[] {
 export const alarms: Checks = {
   D16() {
     for (const stage of inAws) {
-      const heard = ways(stage).filter(({ heardBy }) => heardBy.length > 0);
-      for (const { from, heardBy } of heard) assert.deepEqual(heardBy, [`email:${SUBSCRIBER}`], from);
-      assert.ok(heard.length > 20, `${heard.length} are heard of`);
-      const silent = ways(stage).filter(({ heardBy }) => heardBy.length === 0);
-      for (const { from, steps } of silent) assert.match(steps.join(), /^(part of|turns the release back)/, from);
+      const notified = alertPaths(stage).filter(({ subscribers }) => subscribers.length > 0);
+      for (const { from, subscribers } of notified) assert.deepEqual(subscribers, [`email:${SUBSCRIBER}`], from);
+      assert.ok(notified.length > 20, `${notified.length} have a subscriber`);
+      const silent = alertPaths(stage).filter(({ subscribers }) => subscribers.length === 0);
+      for (const { from, steps } of silent) assert.match(steps.join(), /^(part of|rolls the release back)/, from);
     }
     assert.throws(
       () => new Synthesized(shipped('prod')),
       /prod have no subscriber: set alerts.email .* -c alertsEmail=ADDRESS/,
     );
-    const unheard = new Synthesized(shipped('dev'));
-    const metadata = readFileSync(join(unheard.outdir, 'revenueflow-dev-service.metadata.json'), 'utf8');
+    const withoutSubscriber = new Synthesized(shipped('dev'));
+    const metadata = readFileSync(join(withoutSubscriber.outdir, 'revenueflow-dev-service.metadata.json'), 'utf8');
     assert.match(metadata, /alarms of the stage dev have no subscriber/);
   },
 
@@ -85,8 +85,8 @@ export const alarms: Checks = {
     const code = ['functions', 'shared'].map(sources).join('\n');
     const metrics = emitted(code);
     for (const stage of inAws) {
-      const looked = lookedAt(stage);
-      const own = looked.filter(({ namespace }) => namespace === 'RevenueFlow');
+      const used = usedMetrics(stage);
+      const own = used.filter(({ namespace }) => namespace === 'RevenueFlow');
       assert.ok(own.length > 20, `${own.length}`);
       for (const { name, dimensions } of own) {
         const { stage: of, ...labels } = dimensions;
@@ -102,7 +102,7 @@ export const alarms: Checks = {
         assert.deepEqual([METRICS_NAMESPACE, STAGE], ['RevenueFlow', stage.stage.name]);
       }
 
-      // Metrics that filters make of log lines.
+      // Metrics that filters extract from log lines.
       const filters = stage.of('AWS::Logs::MetricFilter').map(({ Properties }) => {
         const { MetricName, MetricNamespace, Dimensions } = only<any>(Properties.MetricTransformations);
         const keys = (Dimensions ?? []).map(({ Key }: any) => Key).join();
@@ -110,17 +110,20 @@ export const alarms: Checks = {
         const format = JSON.parse(only(stage.of('AWS::ApiGateway::Stage')).Properties.AccessLogSetting.Format);
         for (const [, field] of fields) {
           const ofFunctions = ['code', 'dependency']; // their values: shared/enrichment/tests/enrichment/telemetry.rs
-          const isThere = said(Properties.LogGroupName).includes('AccessLog')
+          const isThere = render(Properties.LogGroupName).includes('AccessLog')
             ? field! in format
             : ofFunctions.includes(field!);
           assert.ok(isThere, `no line has ${field}`);
         }
         return `${MetricNamespace} ${MetricName} ${keys}`;
       });
-      const ofLogs = looked.filter(({ namespace }) => namespace.startsWith('RevenueFlow/'));
+      const ofLogs = used.filter(({ namespace }) => namespace.startsWith('RevenueFlow/'));
       assert.ok(ofLogs.length > 5);
       for (const { namespace, name, dimensions } of ofLogs) {
-        assert.ok(filters.includes(`${namespace} ${name} ${Object.keys(dimensions).join()}`), `nothing makes ${name}`);
+        assert.ok(
+          filters.includes(`${namespace} ${name} ${Object.keys(dimensions).join()}`),
+          `no filter creates ${name}`,
+        );
       }
       const refused = stage
         .of('AWS::Logs::MetricFilter')
@@ -130,7 +133,7 @@ export const alarms: Checks = {
       )?.[1];
       assert.deepEqual(
         refused.map(({ Properties }) => [
-          /\{(\w+)Log/.exec(said(Properties.LogGroupName))?.[1],
+          /\{(\w+)Log/.exec(render(Properties.LogGroupName))?.[1],
           Properties.FilterPattern,
         ]),
         ['Enrich', 'Janitor', 'Api'].map((name) => [name, refused[0]!.Properties.FilterPattern]),
@@ -148,16 +151,16 @@ export const alarms: Checks = {
           assert.ok(!counts({ dependency, code: `${provider}_${code}` }), code);
         }
       }
-      // Refusals of our own, which have the same ending.
+      // Refusals by this product, whose codes have the same suffix.
       for (const code of ['field_not_allowed', 'action_not_allowed']) assert.ok(!counts({ code }), code);
 
-      // CloudWatch takes ten metrics in an alarm.
+      // CloudWatch allows ten metrics per alarm.
       for (const { Properties } of stage.of('AWS::CloudWatch::Alarm')) {
         const count = (Properties.Metrics ?? []).filter(({ MetricStat }: any) => MetricStat).length;
         assert.ok(count <= 10, `${Properties.AlarmName} has ${count}`);
       }
       const acl = only(stage.of('AWS::WAFv2::WebACL')).Properties.VisibilityConfig.MetricName;
-      for (const { name, dimensions } of looked.filter(({ namespace }) => namespace === 'AWS/WAFV2')) {
+      for (const { name, dimensions } of used.filter(({ namespace }) => namespace === 'AWS/WAFV2')) {
         assert.deepEqual(dimensions, { WebACL: acl, Region: stage.stage.region, Rule: 'ALL' }, name);
       }
     }
@@ -175,7 +178,7 @@ export const alarms: Checks = {
       const alerts = NotificationsWithSubscribers.map(({ Notification, Subscribers }: any) => {
         const { SubscriptionType, Address } = only<any>(Subscribers);
         assert.equal(SubscriptionType, 'SNS');
-        assert.equal(wayFrom(each, Address.Ref, 'budgets.amazonaws.com').heardBy.length, 1);
+        assert.equal(alertPathFrom(each, Address.Ref, 'budgets.amazonaws.com').subscribers.length, 1);
         return `${Notification.NotificationType} ${Notification.Threshold}`;
       });
       assert.deepEqual(alerts, ['ACTUAL 80', 'ACTUAL 100', 'FORECASTED 100']);
@@ -184,7 +187,7 @@ export const alarms: Checks = {
     assert.deepEqual(anomalies.MonitorArnList, [stage.stage.costs!.anomalyMonitor]);
     assert.equal(anomalies.Frequency, 'IMMEDIATE');
     const { Address } = only<any>(anomalies.Subscribers);
-    assert.equal(wayFrom(stage, Address.Ref, 'costalerts.amazonaws.com').heardBy.length, 1);
+    assert.equal(alertPathFrom(stage, Address.Ref, 'costalerts.amazonaws.com').subscribers.length, 1);
     for (const each of inAws) assert.deepEqual(each.of('AWS::CE::AnomalySubscription'), []);
   },
 };

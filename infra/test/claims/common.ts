@@ -1,4 +1,4 @@
-/** What the checks of both pages need: every stage, synthesized once, and ways to look into templates. */
+/** Shared by the checks of both pages: every stage, synthesized once, and helpers to inspect templates. */
 import assert from 'node:assert/strict';
 
 import { Synthesized, type Resource } from '../stacks.ts';
@@ -10,7 +10,7 @@ export const local = new Synthesized('local');
 export const inAws = [prod, staging, dev];
 export const everywhere = [...inAws, local];
 
-/** By the number of the statement. */
+/** Checks by the number of their statement. */
 export type Checks = Record<string, () => void>;
 
 export const variables = (resource: Resource): Record<string, unknown> => resource.Properties.Environment.Variables;

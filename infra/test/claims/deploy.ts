@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { AI_TIMEOUT_SECONDS, FUNCTIONS, TIMEOUT_SECONDS } from '../../lib/names.ts';
 import { SETTINGS, type Settings } from '../../lib/settings.ts';
 import { stage as shipped, type Stage } from '../../lib/stages.ts';
-import { SUBSCRIBER, Synthesized, said, type Resource } from '../stacks.ts';
+import { SUBSCRIBER, Synthesized, render, type Resource } from '../stacks.ts';
 import { alarm, dev, everywhere, local, only, prod, staging, variables, type Checks } from './common.ts';
 
 export const deploy: Checks = {
@@ -32,11 +32,11 @@ export const deploy: Checks = {
       assert.equal(leads.FifoThroughputLimit, 'perMessageGroupId');
       assert.equal(leads.DeduplicationScope, 'messageGroup');
       assert.equal(leads.RedrivePolicy.maxReceiveCount, 20);
-      // Before so many the code puts a message back as a copy.
+      // The code sends a message again as a copy before this many receives.
       const sqs = readFileSync(new URL('../../../shared/queue/src/sqs.rs', import.meta.url), 'utf8');
       const counted = Number(/const MAX_RECEIVE_COUNT: u32 = (\d+);/.exec(sqs)?.[1]);
-      assert.ok(counted <= 20, `the code reckons with ${counted} receives`);
-      assert.match(said(leads.RedrivePolicy.deadLetterTargetArn), /^DeadLetters/);
+      assert.ok(counted <= 20, `the code expects ${counted} receives`);
+      assert.match(render(leads.RedrivePolicy.deadLetterTargetArn), /^DeadLetters/);
       const deadLetters = named('dead-letters');
       assert.equal(deadLetters.FifoQueue, true);
       assert.equal(deadLetters.RedrivePolicy, undefined);
@@ -53,7 +53,7 @@ export const deploy: Checks = {
         assert.deepEqual(Properties.FunctionResponseTypes, ['ReportBatchItemFailures']);
         assert.equal(Properties.BatchSize, 10);
         assert.equal(Properties.MaximumBatchingWindowInSeconds, undefined);
-        const name = said(Properties.FunctionName).includes('Enrich') ? 'enrich' : 'dead-letter';
+        const name = render(Properties.FunctionName).includes('Enrich') ? 'enrich' : 'dead-letter';
         const reserved = stage.function(name).Properties.ReservedConcurrentExecutions ?? Infinity;
         assert.ok(Properties.ScalingConfig.MaximumConcurrency >= 2);
         assert.ok(Properties.ScalingConfig.MaximumConcurrency <= reserved, name);
@@ -69,7 +69,7 @@ export const deploy: Checks = {
       assert.equal(hidden('leads'), stage.stage.reserved ? 180 : 720, stage.stage.name);
       assert.equal(hidden('dead-letters'), 180);
       assert.equal(stage.function('enrich').Properties.Timeout, 120);
-      // Nothing is throttled that has all of its concurrency for itself.
+      // A function with reserved concurrency for every batch is never throttled.
       const { reserved, enrich } = stage.stage;
       assert.ok(!reserved || reserved.enrich >= enrich.maxConcurrency, stage.stage.name);
       for (const name of FUNCTIONS) assert.equal(stage.function(name).Properties.Timeout, TIMEOUT_SECONDS[name], name);
@@ -80,9 +80,9 @@ export const deploy: Checks = {
     for (const stage of everywhere) {
       const resources = stage.resources();
       const [migrations, run] = only(Object.entries(resources).filter(([, { Type }]) => Type === 'Custom::Trigger'));
-      assert.match(said(run.Properties.HandlerArn), /MigrateFunctionCurrentVersion/);
+      assert.match(render(run.Properties.HandlerArn), /MigrateFunctionCurrentVersion/);
       assert.equal(run.Properties.InvocationType, 'RequestResponse');
-      // The poster of the synthetic lead reaches no database.
+      // The function that posts the synthetic lead uses no database.
       const versions = Object.entries(resources).filter(
         ([id, { Type }]) => Type === 'AWS::Lambda::Version' && !/^(Migrate|Synthetic)/.test(id),
       );
@@ -95,7 +95,7 @@ export const deploy: Checks = {
     const groups = prod.of('AWS::CodeDeploy::DeploymentGroup');
     assert.equal(groups.length, 3);
     for (const { Properties } of groups) {
-      assert.equal(said(Properties.DeploymentConfigName), 'CodeDeployDefault.LambdaCanary10Percent5Minutes');
+      assert.equal(render(Properties.DeploymentConfigName), 'CodeDeployDefault.LambdaCanary10Percent5Minutes');
       assert.equal(Properties.AlarmConfiguration.Enabled, true);
       assert.deepEqual(Properties.AutoRollbackConfiguration.Events, ['DEPLOYMENT_FAILURE', 'DEPLOYMENT_STOP_ON_ALARM']);
     }
@@ -107,47 +107,49 @@ export const deploy: Checks = {
       assert.equal(FunctionName, `CodeDeployHook_revenueflow-prod-${name}`); // the prefix that CodeDeploy's role may call
       assert.equal(Environment.Variables.CHECKED_FUNCTION, name);
       assert.match(
-        said(Environment.Variables.CHECKED_VERSION_ARN),
+        render(Environment.Variables.CHECKED_VERSION_ARN),
         new RegExp(`^\\{${name}FunctionCurrentVersion`, 'i'),
       );
-      assert.ok(prod.resources()[id]!.DependsOn?.includes(hook), 'the check has to know the version');
+      assert.ok(prod.resources()[id]!.DependsOn?.includes(hook), 'the check depends on the version');
     }
     for (const name of ['ingest', 'enrich', 'api']) {
       const allowed = prod
         .of('AWS::IAM::Policy')
         .filter(({ Properties }) => Properties.PolicyName.startsWith(`${name}CheckRole`))
         .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
-        .map(({ Action, Resource }) => `${[Action].flat().join()} ${said(Resource)}`);
+        .map(({ Action, Resource }) => `${[Action].flat().join()} ${render(Resource)}`);
       assert.equal(allowed.length, 3);
       assert.match(allowed[0]!, /^logs:CreateLogStream,logs:PutLogEvents \w+CheckLog\w+\.Arn$/);
       assert.match(allowed[1]!, new RegExp(`^lambda:InvokeFunction ${name}Function\\w+\\.Arn:\\*$`, 'i'));
       assert.match(allowed[2]!, /^codedeploy:PutLifecycleEventHookExecutionStatus .*:deploymentgroup:/);
     }
-    // What it asks: hook.test.ts.
+    // The check's request itself: hook.test.ts.
     const slow = Object.entries(prod.resources()).filter(([, resource]) => 'UpdatePolicy' in resource);
     assert.deepEqual(slow.map(([id]) => id.replace(/Function.*/, '')).sort(), ['Api', 'Enrich', 'Ingest']);
     for (const stage of [staging, dev, local]) assert.deepEqual(stage.of('AWS::CodeDeploy::DeploymentGroup'), []);
 
-    // What each is turned back for. `ingest` and `api` answer 503 when they cannot work, and `enrich` hands its batches
-    // back: none of that is an error of the function.
+    // The alarms that roll back each function. `ingest` and `api` answer 503 when they cannot work, and
+    // `enrich` returns its batches to the queue: none of these is an error of the function.
     const watched = (id: string) => {
       const { Alarms } = only(
-        groups.filter(({ Properties }) => said(Properties.AlarmConfiguration.Alarms[0].Name).includes(`${id}Release`)),
+        groups.filter(({ Properties }) =>
+          render(Properties.AlarmConfiguration.Alarms[0].Name).includes(`${id}Release`),
+        ),
       ).Properties.AlarmConfiguration;
-      return Alarms.map(({ Name }: any) => said(Name).replace(/^\{|[0-9A-F]{8}\}$/g, '')).sort();
+      return Alarms.map(({ Name }: any) => render(Name).replace(/^\{|[0-9A-F]{8}\}$/g, '')).sort();
     };
     assert.deepEqual(watched('ingest'), ['ingestReleaseAnswers', 'ingestReleaseErrors']);
     assert.deepEqual(watched('enrich'), ['enrichReleaseErrors', 'enrichReleaseGivenUp', 'enrichReleaseNotReady']);
     assert.deepEqual(watched('api'), ['apiReleaseAnswers', 'apiReleaseErrors']);
     const dimensions = ({ Dimensions }: any) =>
-      Object.fromEntries(Dimensions.map(({ Name, Value }: any) => [Name, said(Value)]));
+      Object.fromEntries(Dimensions.map(({ Name, Value }: any) => [Name, render(Value)]));
     for (const name of ['ingest', 'enrich', 'api']) {
       const errors = alarm(prod, `${name}-release-errors`).Properties;
       assert.deepEqual([errors.Namespace, errors.MetricName], ['AWS/Lambda', 'Errors']);
       const { ExecutedVersion, ...others } = dimensions(errors);
       const function_ = `revenueflow-prod-${name}`;
       assert.deepEqual(others, { FunctionName: function_, Resource: `${function_}:live` });
-      assert.match(ExecutedVersion, /CurrentVersion\w+\.Version$/, 'of the new version alone');
+      assert.match(ExecutedVersion, /CurrentVersion\w+\.Version$/, 'of the new version only');
     }
     const webhooks = alarm(prod, 'ingest-release-answers').Properties;
     assert.equal(webhooks.MetricName, '5XXError');
@@ -167,7 +169,7 @@ export const deploy: Checks = {
       assert.deepEqual([Namespace, MetricName], ['RevenueFlow', 'revenueflow_release_trouble_total']);
       const { version, ...others } = dimensions(rest);
       assert.deepEqual(others, { stage: 'prod', kind });
-      assert.match(version, /^EnrichFunctionCurrentVersion\w+\.Version$/, 'of the new version alone');
+      assert.match(version, /^EnrichFunctionCurrentVersion\w+\.Version$/, 'of the new version only');
     }
   },
 
@@ -183,7 +185,7 @@ export const deploy: Checks = {
         ...stage.of('AWS::ApiGateway::Method').map(({ Properties }) => Properties.Integration.Uri),
       ];
       assert.equal(called.length, 2 + 1 + 5 + posters);
-      for (const callee of called) assert.match(JSON.stringify(callee), /Aliaslive/, said(callee));
+      for (const callee of called) assert.match(JSON.stringify(callee), /Aliaslive/, render(callee));
     }
     for (const stage of [prod, staging, dev]) {
       for (const [id, { Type, DeletionPolicy }] of Object.entries(stage.resources())) {
@@ -231,12 +233,12 @@ export const deploy: Checks = {
       [dev, '30 minutes'],
     ] as const) {
       const ofJanitor = ({ Properties }: Resource) =>
-        /[Jj]anitor/.test(said(Properties.Name ?? Properties.FunctionName));
+        /[Jj]anitor/.test(render(Properties.Name ?? Properties.FunctionName));
       const { ScheduleExpression, State, Targets } = only(stage.of('AWS::Events::Rule').filter(ofJanitor)).Properties;
       assert.equal(ScheduleExpression, `rate(${rate})`);
       assert.equal(State, 'ENABLED');
       const target = only(Targets as any[]);
-      assert.match(said(target.Arn), /^\{JanitorFunctionAliaslive/);
+      assert.match(render(target.Arn), /^\{JanitorFunctionAliaslive/);
       assert.deepEqual(target.RetryPolicy, { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 0 });
       const calls = only(stage.of('AWS::Lambda::EventInvokeConfig').filter(ofJanitor)).Properties;
       assert.match(JSON.stringify(calls.Qualifier), /JanitorFunctionAliaslive/);
@@ -262,7 +264,7 @@ export const deploy: Checks = {
       assert.equal(out.length, 2);
       for (const [id, { Properties }] of out) assert.ok(Properties.NatGatewayId, id);
       const endpoint = only(stage.of('AWS::EC2::VPCEndpoint')).Properties;
-      assert.match(said(endpoint.ServiceName), /\.s3$/);
+      assert.match(render(endpoint.ServiceName), /\.s3$/);
       assert.equal(endpoint.VpcEndpointType, 'Gateway');
     }
   },
@@ -284,11 +286,8 @@ export const deploy: Checks = {
     assert.deepEqual([api.SecurityPolicy, api.EndpointAccessMode], [undefined, undefined]);
     const compose = readFileSync(new URL('../../../localstack/compose.yaml', import.meta.url), 'utf8');
     const [, major, minor] = /image: localstack\/localstack:(\d+)\.(\d+)$/m.exec(compose) ?? [];
-    assert.ok(
-      Number(major) === 4 && Number(minor) >= 12,
-      'older images do not know nodejs24.x, newer ones want a token',
-    );
-    // That it deploys: local.test.ts.
+    assert.ok(Number(major) === 4 && Number(minor) >= 12, 'older images lack nodejs24.x, newer ones require a token');
+    // Its deployment: local.test.ts.
   },
 
   D12() {

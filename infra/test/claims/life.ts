@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 
 import { FUNCTIONS } from '../../lib/names.ts';
 import { stage as shipped } from '../../lib/stages.ts';
-import { SUBSCRIBER, Synthesized, said } from '../stacks.ts';
+import { SUBSCRIBER, Synthesized, render } from '../stacks.ts';
 import { dev, everywhere, inAws, local, only, prod, staging, type Checks } from './common.ts';
 
-/** Production with all that may be switched on: one synthesis for several statements. */
+/** Production with every option enabled: one synthesis for several statements. */
 const full = new Synthesized({
   ...shipped('prod', { alertsEmail: SUBSCRIBER, canary: 'false' }),
   ai: { provider: 'bedrock', modelId: 'jp.anthropic.claude-haiku-5-5', fallback: 'gemini' },
@@ -38,11 +38,11 @@ export const life: Checks = {
       assert.equal(manifest.artifacts[`revenueflow-prod-${stack}`].properties.terminationProtection, true, stack);
     }
     for (const [id, { DeletionPolicy }] of Object.entries(prod.data.toJSON().Resources as Record<string, any>)) {
-      assert.notEqual(DeletionPolicy, 'Retain', `${id} would stay after a first deployment that failed`);
+      assert.notEqual(DeletionPolicy, 'Retain', `${id} would remain after a failed first deployment`);
     }
     for (const stage of [dev, staging]) {
       const { BucketName } = only(stage.of('Custom::S3AutoDeleteObjects')).Properties;
-      assert.match(said(BucketName), /^\{Overflow/);
+      assert.match(render(BucketName), /^\{Overflow/);
     }
     for (const stage of [prod, local]) assert.deepEqual(stage.of('Custom::S3AutoDeleteObjects'), []);
   },
@@ -59,7 +59,7 @@ export const life: Checks = {
     for (const stage of [...everywhere, full]) {
       assert.deepEqual(names(stage), made, stage.stage.name);
       const all = made.map((name) => `Secrets${name.replace('-', '')}`);
-      assert.deepEqual(exported(stage).sort(), all.sort(), 'what is not read any more is still exported');
+      assert.deepEqual(exported(stage).sort(), all.sort(), 'secrets without a reader are still exported');
     }
   },
 
@@ -67,7 +67,7 @@ export const life: Checks = {
     const shifted = (stage: Synthesized) =>
       Object.values(stage.resources()).filter((resource) => 'UpdatePolicy' in resource).length;
     assert.deepEqual([shifted(prod), shifted(full)], [3, 0]);
-    // All else stays, for the next deployment.
+    // Everything else remains for the next deployment.
     for (const type of ['AWS::CodeDeploy::Application', 'AWS::CodeDeploy::DeploymentGroup', 'AWS::Lambda::Alias']) {
       assert.equal(full.of(type).length, prod.of(type).length, type);
     }
@@ -130,7 +130,7 @@ export const life: Checks = {
     const main = readFileSync(new URL('../../terraform/main.tf', import.meta.url), 'utf8');
     assert.match(main, /bucket = "cdk-\$\{var\.qualifier\}-assets-\$\{[\w.]*account_id\}-\$\{local\.region\}"/);
     for (const stage of inAws) {
-      // What the module reads: one destination for each file, in the bucket of the bootstrap.
+      // The module expects one destination per file, in the bootstrap's bucket.
       const keys = ['data', 'service'].flatMap((stack) => {
         const assets = readFileSync(`${stage.outdir}/revenueflow-${stage.stage.name}-${stack}.assets.json`, 'utf8');
         const files = Object.values<any>(JSON.parse(assets).files);
@@ -148,8 +148,7 @@ export const life: Checks = {
       }
       for (const template of [stage.data, stage.service]) {
         const parameters: Record<string, any> = template.toJSON().Parameters ?? {};
-        for (const [name, { Default }] of Object.entries(parameters))
-          assert.ok(Default, `${name} would have to be given`);
+        for (const [name, { Default }] of Object.entries(parameters)) assert.ok(Default, `${name} requires a value`);
       }
     }
   },

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 
 import { FUNCTIONS } from '../../lib/names.ts';
 import { ATTACH, PERMISSIONS, RESOURCES } from '../permissions.ts';
-import { Synthesized, said } from '../stacks.ts';
+import { Synthesized, render } from '../stacks.ts';
 import { dev, everywhere, having, inAws, only, prod, staging, statementsOf, variables, type Checks } from './common.ts';
 
 export const security: Checks = {
@@ -43,9 +43,9 @@ export const security: Checks = {
       assert.deepEqual(out, ['0.0.0.0/0:443-443']);
       const toOthers = only(stage.of('AWS::EC2::SecurityGroupEgress'));
       assert.equal(toOthers.Properties.FromPort, 5432);
-      assert.match(said(toOthers.Properties.DestinationSecurityGroupId), /NetworkDatabase/);
+      assert.match(render(toOthers.Properties.DestinationSecurityGroupId), /NetworkDatabase/);
       assert.equal(functions.Properties.SecurityGroupIngress, undefined);
-      const into = stage.of('AWS::EC2::SecurityGroupIngress').map(({ Properties }) => said(Properties.GroupId));
+      const into = stage.of('AWS::EC2::SecurityGroupIngress').map(({ Properties }) => render(Properties.GroupId));
       assert.ok(
         into.every((group) => group.startsWith('NetworkDatabase')),
         into.join(),
@@ -53,9 +53,9 @@ export const security: Checks = {
 
       for (const name of FUNCTIONS.filter((name) => name !== 'ingest')) {
         const { SecurityGroupIds, SubnetIds } = stage.function(name).Properties.VpcConfig;
-        assert.match(said(SecurityGroupIds), new RegExp(id));
+        assert.match(render(SecurityGroupIds), new RegExp(id));
         assert.equal(SubnetIds.length, 2);
-        for (const subnet of SubnetIds) assert.match(said(subnet), /functionsSubnet\d/);
+        for (const subnet of SubnetIds) assert.match(render(subnet), /functionsSubnet\d/);
       }
       for (const [name, { Type, Properties }] of Object.entries(stage.resources())) {
         if (Type === 'AWS::EC2::Subnet') assert.equal(Properties.MapPublicIpOnLaunch, false, name);
@@ -68,13 +68,13 @@ export const security: Checks = {
       for (const instance of stage.of('AWS::RDS::DBInstance'))
         assert.equal(instance.Properties.PubliclyAccessible, false);
       const { SubnetIds } = only(stage.of('AWS::RDS::DBSubnetGroup')).Properties;
-      for (const subnet of SubnetIds) assert.match(said(subnet), /databaseSubnet\d/);
+      for (const subnet of SubnetIds) assert.match(render(subnet), /databaseSubnet\d/);
       for (const [id, { Type }] of Object.entries(stage.resources())) {
         if (Type === 'AWS::EC2::Route') assert.doesNotMatch(id, /databaseSubnet/);
       }
       const from = stage
         .of('AWS::EC2::SecurityGroupIngress')
-        .map(({ Properties }) => said(Properties.SourceSecurityGroupId));
+        .map(({ Properties }) => render(Properties.SourceSecurityGroupId));
       assert.equal(from.length, 2);
       assert.ok(from.some((group) => group.startsWith('NetworkFunctions')));
       assert.ok(from.some((group) => group.includes('RotationSingleUser')));
@@ -109,7 +109,7 @@ export const security: Checks = {
       );
       assert.deepEqual(readers, ['migrate']);
     }
-    // What the role may do is tried on PostgreSQL in roles.test.ts. Data API takes `:word` for a parameter.
+    // roles.test.ts tests the role's permissions on PostgreSQL. The Data API treats `:word` as a parameter.
     assert.doesNotMatch(readFileSync(new URL('../../lib/roles.sql', import.meta.url), 'utf8'), /:\w/);
   },
 
@@ -169,7 +169,7 @@ export const security: Checks = {
           Action.map((action: string) => `${action} *`),
           ATTACH,
         );
-        const arn = said(Condition.ArnEquals['lambda:SourceFunctionArn']);
+        const arn = render(Condition.ArnEquals['lambda:SourceFunctionArn']);
         assert.ok(arn.endsWith(`:function:revenueflow-${stage.stage.name}-${name}`), arn);
       }
     }
@@ -188,7 +188,7 @@ export const security: Checks = {
         'AWS::Logs::LogGroup': ({ KmsKeyId }) => KmsKeyId,
       };
       for (const [type, key] of Object.entries(keys)) {
-        for (const { Properties } of stage.of(type)) assert.match(said(key(Properties)), /Key\w+\.?Arn/, type);
+        for (const { Properties } of stage.of(type)) assert.match(render(key(Properties)), /Key\w+\.?Arn/, type);
       }
     }
   },
@@ -237,7 +237,7 @@ export const security: Checks = {
         assert.deepEqual(override.ActionToUse, { Count: {} });
         return override.Name;
       });
-      // All rules about bodies that the groups have.
+      // All rules about bodies in these groups.
       assert.deepEqual(counted.filter((name) => name.endsWith('_BODY')).sort(), [
         'CrossSiteScripting_BODY',
         'EC2MetaDataSSRF_BODY',
@@ -248,7 +248,7 @@ export const security: Checks = {
         'ReactJSRCE_BODY',
         'SizeRestrictions_BODY',
       ]);
-      assert.match(said(only(stage.of('AWS::WAFv2::WebACLAssociation')).Properties.ResourceArn), /\/stages\//);
+      assert.match(render(only(stage.of('AWS::WAFv2::WebACLAssociation')).Properties.ResourceArn), /\/stages\//);
     }
   },
 
@@ -279,8 +279,8 @@ export const security: Checks = {
         ],
       );
       const { RedactedFields, LoggingFilter } = only(stage.of('AWS::WAFv2::LoggingConfiguration')).Properties;
-      // An entry quotes what a rule about cross-site scripting found in a body: only refused requests have one, and rules that
-      // refuse for the address come before any that looks at a body.
+      // A log entry quotes the match of a rule about cross-site scripting in a body. Only blocked requests
+      // are logged, and rules that block by address precede those that inspect bodies.
       assert.equal(LoggingFilter.DefaultBehavior, 'DROP');
       assert.deepEqual(only(LoggingFilter.Filters as any[]).Conditions, [{ ActionCondition: { Action: 'BLOCK' } }]);
       const rules: any[] = only(stage.of('AWS::WAFv2::WebACL')).Properties.Rules;
@@ -328,7 +328,7 @@ export const security: Checks = {
         }
       }
       const cluster = only(stage.of('AWS::RDS::DBCluster')).Properties.MasterUserPassword;
-      assert.match(said(cluster), /^\{\{resolve:secretsmanager:/);
+      assert.match(render(cluster), /^\{\{resolve:secretsmanager:/);
     }
   },
 
@@ -336,8 +336,8 @@ export const security: Checks = {
     for (const stage of everywhere) {
       const callers = stage.of('AWS::Lambda::Permission').map(({ Properties }) => {
         assert.equal(Properties.Action, 'lambda:InvokeFunction');
-        assert.ok(Properties.SourceArn, 'only from one place');
-        return `${Properties.Principal} ${said(Properties.FunctionName).replace(/[{}]|(Function|Alias).*$/g, '')}`;
+        assert.ok(Properties.SourceArn, 'restricted to one source');
+        return `${Properties.Principal} ${render(Properties.FunctionName).replace(/[{}]|(Function|Alias).*$/g, '')}`;
       });
       assert.deepEqual([...new Set(callers)].sort(), [
         'apigateway.amazonaws.com Api',
@@ -352,7 +352,7 @@ export const security: Checks = {
   S19() {
     for (const type of ['AWS::KMS::Key', 'AWS::SQS::Queue', 'AWS::S3::Bucket', 'AWS::SecretsManager::Secret']) {
       for (const [id, { Type, DeletionPolicy, UpdateReplacePolicy }] of Object.entries(prod.resources())) {
-        // The master's password goes with the database; a restored one gets another.
+        // The master's password is deleted with the database; a restored database gets another one.
         if (Type === type && !id.includes('DatabaseClusterSecret')) {
           assert.equal(DeletionPolicy, 'RetainExceptOnCreate', id);
           assert.equal(UpdateReplacePolicy, 'Retain', id);
@@ -378,8 +378,8 @@ export const security: Checks = {
       const groups = stage.of('AWS::Logs::LogGroup');
       assert.ok(groups.length >= 10);
       for (const group of groups) assert.equal(group.Properties.RetentionInDays, days);
-      const names = groups.map(({ Properties }) => said(Properties.LogGroupName ?? ''));
-      // Those that a service would make itself, without a key and for ever.
+      const names = groups.map(({ Properties }) => render(Properties.LogGroupName ?? ''));
+      // Includes the groups that a service would otherwise create, without a key and without expiry.
       assert.ok(
         names.some((name) => /^API-Gateway-Execution-Logs_\{Http\w+\}\//.test(name)),
         names.join(),
@@ -394,7 +394,7 @@ export const security: Checks = {
       const after = only(stage.of('AWS::ApiGateway::Stage')).DependsOn ?? [];
       assert.ok(
         after.some((id) => id.includes('ExecutionLog')),
-        'or API Gateway makes the group first',
+        'otherwise API Gateway creates the group first',
       );
     }
   },
@@ -408,8 +408,8 @@ export const security: Checks = {
         .filter(({ Action }) => [Action].flat().some((action: string) => action.startsWith('bedrock:')));
       assert.equal(statements.length, 2);
       const [profile, model] = statements;
-      assert.match(said(profile.Resource), /:inference-profile\/global\.anthropic\.claude-haiku-5-5$/);
-      assert.equal(said(model.Condition.StringEquals['bedrock:InferenceProfileArn']), said(profile.Resource));
+      assert.match(render(profile.Resource), /:inference-profile\/global\.anthropic\.claude-haiku-5-5$/);
+      assert.equal(render(model.Condition.StringEquals['bedrock:InferenceProfileArn']), render(profile.Resource));
     }
     for (const name of FUNCTIONS)
       assert.deepEqual(
@@ -425,7 +425,7 @@ export const security: Checks = {
       assert.ok(reasons.length > 5);
       for (const [rule, reason] of reasons) assert.ok(reason.length > 30, `${rule}: ${reason}`);
     }
-    // And it does find something where there is something to find.
+    // A careless stack has findings.
     const { findings } = new Synthesized('dev', {}, 'careless');
     assert.ok(
       findings.some((finding) => finding.includes('AwsSolutions-SQS4')),
@@ -447,7 +447,7 @@ export const security: Checks = {
     const [webhook, operator] = rule.Statement.AndStatement.Statements.map(
       ({ NotStatement }: any) => NotStatement.Statement,
     );
-    assert.match(said(operator.IPSetReferenceStatement.Arn), /Operators/);
+    assert.match(render(operator.IPSetReferenceStatement.Arn), /Operators/);
     const matches = webhook.AndStatement.Statements.map(({ ByteMatchStatement }: any) => [
       Object.keys(ByteMatchStatement.FieldToMatch).join(),
       ByteMatchStatement.PositionalConstraint,

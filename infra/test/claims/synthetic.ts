@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 
 import { stage as shipped } from '../../lib/stages.ts';
 import { LEAD } from '../../synthetic/index.mjs';
-import { SUBSCRIBER, Synthesized, said } from '../stacks.ts';
+import { SUBSCRIBER, Synthesized, render } from '../stacks.ts';
 import { alarm, dev, local, only, prod, staging, variables, type Checks } from './common.ts';
 
 const SECONDS = 'revenueflow_synthetic_lead_seconds';
@@ -23,9 +23,9 @@ export const synthetic: Checks = {
       const poster = stage.function('synthetic');
       assert.equal(poster.Properties.VpcConfig, undefined);
       assert.deepEqual(Object.keys(variables(poster)).sort(), ['WEBHOOK_SECRETS_ARN', 'WEBHOOK_URL']);
-      assert.equal(said(variables(poster).WEBHOOK_URL), said(stage.service.toJSON().Outputs.WebhookUrl.Value));
-      const secret = said(variables(poster).WEBHOOK_SECRETS_ARN);
-      assert.equal(secret, said(variables(stage.function('ingest')).WEBHOOK_SECRETS_ARN));
+      assert.equal(render(variables(poster).WEBHOOK_URL), render(stage.service.toJSON().Outputs.WebhookUrl.Value));
+      const secret = render(variables(poster).WEBHOOK_SECRETS_ARN);
+      assert.equal(secret, render(variables(stage.function('ingest')).WEBHOOK_SECRETS_ARN));
       assert.deepEqual(
         stage.permissions('synthetic').map((line) => line.replace(/ .*(Log|Key|webhook).*/, ' $1')),
         [
@@ -40,7 +40,7 @@ export const synthetic: Checks = {
       ).Properties;
       assert.deepEqual([rule.ScheduleExpression, rule.State], ['rate(5 minutes)', 'ENABLED']);
       const target = only<any>(rule.Targets);
-      assert.match(said(target.Arn), /^\{SyntheticAliaslive/);
+      assert.match(render(target.Arn), /^\{SyntheticAliaslive/);
       assert.deepEqual(target.RetryPolicy, { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 0 });
 
       const slow = alarm(stage, 'synthetic-lead-slow').Properties;
@@ -48,7 +48,7 @@ export const synthetic: Checks = {
       for (const { Namespace, MetricName, Dimensions, Period, AlarmActions, AlarmDescription } of [slow, missing]) {
         assert.deepEqual([Namespace, MetricName, Period], ['RevenueFlow', SECONDS, 300]);
         assert.deepEqual(Dimensions, [{ Name: 'stage', Value: stage.stage.name }]);
-        assert.match(said(AlarmActions), /Alerts/);
+        assert.match(render(AlarmActions), /Alerts/);
         assert.match(AlarmDescription, /readyz.*outage/);
       }
       assert.deepEqual(
@@ -62,12 +62,12 @@ export const synthetic: Checks = {
       assert.equal(missing.Period * missing.EvaluationPeriods, 15 * 60);
     }
 
-    // What it posts is what the code takes for the synthetic lead.
+    // The posted lead matches the constants in the code.
     const code = readFileSync(new URL('../../../shared/lead/src/synthetic.rs', import.meta.url), 'utf8');
     const constant = (name: string) => new RegExp(`const SYNTHETIC_${name}: &str = "([^"]+)";`).exec(code)?.[1];
     assert.deepEqual(LEAD, { email: constant('EMAIL'), campaign_id: constant('CAMPAIGN') });
 
-    // The alarm on senders' webhooks does not count it.
+    // The alarm on senders' webhooks ignores the synthetic lead.
     const [expression, ...counted] = alarm(prod, 'no-webhooks').Properties.Metrics;
     assert.match(expression.Expression, /^SUM\(/);
     const outcomes = counted.map(({ MetricStat: { Metric } }: any) => {

@@ -1,8 +1,8 @@
-/** The statements of docs/deploy.md about what rings and when. */
+/** The statements of docs/deploy.md about the thresholds of alarms. */
 import assert from 'node:assert/strict';
 
 import { FUNCTIONS } from '../../lib/names.ts';
-import { said } from '../stacks.ts';
+import { render } from '../stacks.ts';
 import { alarm, dev, inAws, only, prod, variables, type Checks } from './common.ts';
 
 export const thresholds: Checks = {
@@ -47,11 +47,11 @@ export const thresholds: Checks = {
             .of('AWS::CloudWatch::CompositeAlarm')
             .filter(({ Properties }) => Properties.AlarmName.endsWith(`-${name}-burn`)),
         );
-        assert.match(said(both.Properties.AlarmRule), /^\(ALARM\(.*BurnLong.*\) AND ALARM\(.*BurnShort.*\)\)$/);
-        assert.match(said(both.Properties.AlarmActions), /Alerts/);
+        assert.match(render(both.Properties.AlarmRule), /^\(ALARM\(.*BurnLong.*\) AND ALARM\(.*BurnShort.*\)\)$/);
+        assert.match(render(both.Properties.AlarmActions), /Alerts/);
       }
       const settings: any[] = only(stage.of('AWS::ApiGateway::Stage')).Properties.MethodSettings;
-      // An entry for one method replaces the one for all of them, and what it leaves out is off.
+      // An entry for one method replaces the entry for all methods; settings that it omits are off.
       for (const { ResourcePath, MetricsEnabled, LoggingLevel, DataTraceEnabled } of settings) {
         assert.deepEqual([MetricsEnabled, LoggingLevel, DataTraceEnabled], [true, 'ERROR', false], ResourcePath);
       }
@@ -83,9 +83,10 @@ export const thresholds: Checks = {
         const found = alarm(stage, name);
         assert.equal(found.Properties.MetricName, metricName);
         assert.equal(found.Properties.Threshold, threshold);
-        assert.match(said(found.Properties.AlarmActions), /Alerts/, name);
+        assert.match(render(found.Properties.AlarmActions), /Alerts/, name);
       }
-      // Longer than the five minutes for which a refused system is left alone, so that it does not ring at each of them.
+      // Longer than the five minutes between calls to a refused system, so that the alarm does not repeat
+      // with each of them.
       assert.equal(alarm(stage, 'credentials-refused').Properties.Period, 900);
       const shares: [string, string[], number][] = [
         ['webhooks-refused', ['401', '403', '429'], 20],
@@ -97,7 +98,7 @@ export const thresholds: Checks = {
       for (const [name, counted, threshold] of shares) {
         const { Threshold, Metrics, AlarmActions } = alarm(stage, name).Properties;
         assert.equal(Threshold, threshold, name);
-        assert.match(said(AlarmActions), /Alerts/, name);
+        assert.match(render(AlarmActions), /Alerts/, name);
         const [{ Expression }, ...sources] = Metrics;
         const parts = sources.filter(({ Id }: any) => /^[a-z]+\d$/.test(Id));
         assert.deepEqual(
@@ -120,7 +121,7 @@ export const thresholds: Checks = {
       ] as const) {
         const sources = alarm(stage, name).Properties.Metrics.filter(({ MetricStat }: any) => MetricStat);
         for (const { MetricStat } of sources) assert.equal(MetricStat.Metric.MetricName, metricName);
-        const watched = sources.map(({ MetricStat }: any) => said(MetricStat.Metric.Dimensions[0].Value));
+        const watched = sources.map(({ MetricStat }: any) => render(MetricStat.Metric.Dimensions[0].Value));
         assert.deepEqual(
           watched.map((id: string) => /^\{(\w+)Function/.exec(id)?.[1]),
           everyFunction,
@@ -139,7 +140,7 @@ export const thresholds: Checks = {
       const silent = alarm(stage, 'janitor-silent').Properties;
       assert.equal(silent.ComparisonOperator, 'LessThanThreshold');
       assert.equal(silent.TreatMissingData, 'breaching');
-      assert.match(said(alarm(stage, 'lead-parked').Properties.Dimensions[0].Value), /DeadLetter/);
+      assert.match(render(alarm(stage, 'lead-parked').Properties.Dimensions[0].Value), /DeadLetter/);
       for (const name of [
         'breaker-open',
         'leads-overdue',
@@ -155,12 +156,12 @@ export const thresholds: Checks = {
           name,
         );
       }
-      // What is measured once a turn is seen in every period that is looked at.
+      // Every period of these alarms contains at least two runs of the janitor, which reports once per run.
       for (const name of ['breaker-open', 'leads-overdue', 'janitor-fails']) {
         const { Period, Threshold, Statistic } = alarm(stage, name).Properties;
-        const turns = Period / 60 / stage.stage.janitorEveryMinutes;
-        assert.ok(turns >= 2, name);
-        assert.ok(name !== 'janitor-fails' || (Statistic === 'Sum' && Threshold <= turns), 'every turn fails');
+        const runs = Period / 60 / stage.stage.janitorEveryMinutes;
+        assert.ok(runs >= 2, name);
+        assert.ok(name !== 'janitor-fails' || (Statistic === 'Sum' && Threshold <= runs), 'every run fails');
       }
       assert.equal(silent.Period * silent.EvaluationPeriods, 4 * 60 * stage.stage.janitorEveryMinutes);
       for (const name of FUNCTIONS) assert.equal(variables(stage.function(name)).METRICS_NAMESPACE, 'RevenueFlow');

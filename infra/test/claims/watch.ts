@@ -5,18 +5,18 @@ import { readFileSync } from 'node:fs';
 import { FUNCTIONS } from '../../lib/names.ts';
 import { QUERIES } from '../../lib/queries.ts';
 import { stage as shipped } from '../../lib/stages.ts';
-import { SUBSCRIBER, Synthesized, said } from '../stacks.ts';
+import { SUBSCRIBER, Synthesized, render } from '../stacks.ts';
 import { sources } from '../sources.ts';
-import { ways } from '../walk.ts';
+import { alertPaths } from '../walk.ts';
 import { alarm, dev, having, inAws, local, only, prod, staging, type Checks } from './common.ts';
 
-/** Words of the language of Logs Insights. What begins with `@` is a field that it adds itself. */
+/** Keywords of Logs Insights. Names with `@` are fields that it adds itself. */
 const LANGUAGE = 'fields filter stats sort limit like in by as asc desc and or count max min coalesce ispresent'.split(
   ' ',
 );
 
-/** The fields of log lines that a query names, and the values of `message` that it asks for. */
-function asked(query: readonly string[]): { fields: string[]; messages: string[] } {
+/** The log fields in a query, and the values of `message` that it filters by. */
+function parsed(query: readonly string[]): { fields: string[]; messages: string[] } {
   const bare = query.map((command) => command.replace(/"[^"]*"/g, '""')).join('\n');
   const made = [...bare.matchAll(/\bas (\w+)/g)].map(([, alias]) => alias!);
   const words = [...bare.matchAll(/(?<![\w@.])[a-z_][\w.]*/g)].map(([word]) => word);
@@ -27,7 +27,7 @@ function asked(query: readonly string[]): { fields: string[]; messages: string[]
   return { fields: words.filter((word) => !LANGUAGE.includes(word) && !made.includes(word)), messages };
 }
 
-/** Each place where the code writes a log line: its message and its own fields. */
+/** Each log statement in the code: its message and its own fields. */
 function logged(code: string): { message: string; fields: string[] }[] {
   return [...code.matchAll(/\btracing::(?:info|warn|error)!\(/g)].map((found) => {
     const start = found.index + found[0].length;
@@ -69,7 +69,7 @@ export const watch: Checks = {
     const lines = logged(sources('functions') + sources('shared'));
     assert.ok(lines.length > 80, `${lines.length}`);
     for (const { name, of, query } of QUERIES) {
-      const { fields, messages } = asked(query);
+      const { fields, messages } = parsed(query);
       if (of.includes('access')) {
         for (const field of fields) assert.ok(field in format, `${name}: the access log has no ${field}`);
         continue;
@@ -81,7 +81,7 @@ export const watch: Checks = {
         );
       const searched = lines.filter(({ message }) => messages.length === 0 || messages.includes(message));
       for (const field of fields) {
-        // Of a message's span, which is the second: functions/enrich/tests/function.rs.
+        // A field of the message's span, the second span of a line: functions/enrich/tests/function.rs.
         const isOfAll = ['level', 'message', 'spans.1.lead_id'].includes(field);
         assert.ok(isOfAll || searched.some((line) => line.fields.includes(field)), `${name}: no line has ${field}`);
       }
@@ -99,7 +99,7 @@ export const watch: Checks = {
     const source = only<any>(Metrics.filter(({ MetricStat }: any) => MetricStat));
     assert.equal(band.Expression, `ANOMALY_DETECTION_BAND(${source.Id}, 3)`);
     assert.deepEqual([source.MetricStat.Period, source.MetricStat.Stat, source.ReturnData], [3600, 'Sum', true]);
-    // One of the series of the plain alarm, which do not count the synthetic lead.
+    // One of the series of the `no-webhooks` alarm, which exclude the synthetic lead.
     const plain = alarm(prod, 'no-webhooks').Properties.Metrics.filter(({ MetricStat }: any) => MetricStat);
     const accepted = plain
       .map(({ MetricStat }: any) => MetricStat.Metric)
@@ -109,26 +109,27 @@ export const watch: Checks = {
   },
 
   D30() {
-    const vault = (stage: Synthesized, where: 'data' | 'copies') =>
+    const vault = (stage: Synthesized, stack: 'data' | 'copies') =>
       only(
-        Object.values<any>(stage[where]!.toJSON().Resources).filter(({ Type }) => Type === 'AWS::Backup::BackupVault'),
+        Object.values<any>(stage[stack]!.toJSON().Resources).filter(({ Type }) => Type === 'AWS::Backup::BackupVault'),
       );
     const rule = only<any>(only(copied.of('AWS::Backup::BackupPlan')).Properties.BackupPlan.BackupPlanRule);
     assert.equal(rule.ScheduleExpression, 'cron(0 3 * * ? *)');
     const copy = only<any>(rule.CopyActions);
     assert.equal(copy.Lifecycle.DeleteAfterDays, only(prod.of('AWS::RDS::DBCluster')).Properties.BackupRetentionPeriod);
-    // The vault in the other region by its name, since no stack can refer to one of another region.
+    // The vault in the other region is referenced by name, since a stack cannot refer to another region's
+    // resources.
     const { BackupVaultName } = vault(copied, 'copies').Properties;
     assert.equal(
-      said(copy.DestinationBackupVaultArn),
+      render(copy.DestinationBackupVaultArn),
       `arn:aws:backup:eu-west-1:{AWS::AccountId}:backup-vault:${BackupVaultName}`,
     );
     const { Resources } = only(copied.of('AWS::Backup::BackupSelection')).Properties.BackupSelection;
-    assert.match(said(Resources), /^arn:aws:rds:us-east-1:\{AWS::AccountId\}:cluster:\{DatabaseCluster/);
-    for (const where of ['data', 'copies'] as const) {
-      const { Properties, DeletionPolicy } = vault(copied, where);
-      assert.match(said(Properties.EncryptionKeyArn), /^Key\w+\.Arn$/, where);
-      assert.equal(DeletionPolicy, 'RetainExceptOnCreate', where);
+    assert.match(render(Resources), /^arn:aws:rds:us-east-1:\{AWS::AccountId\}:cluster:\{DatabaseCluster/);
+    for (const stack of ['data', 'copies'] as const) {
+      const { Properties, DeletionPolicy } = vault(copied, stack);
+      assert.match(render(Properties.EncryptionKeyArn), /^Key\w+\.Arn$/, stack);
+      assert.equal(DeletionPolicy, 'RetainExceptOnCreate', stack);
     }
     const { artifacts } = JSON.parse(readFileSync(`${copied.outdir}/manifest.json`, 'utf8'));
     const { environment, properties } = artifacts['revenueflow-prod-copies'];
@@ -137,9 +138,9 @@ export const watch: Checks = {
     assert.ok(artifacts['revenueflow-prod-data'].dependencies.includes('revenueflow-prod-copies'));
     assert.deepEqual(copied.findings, []);
 
-    // A failure is heard of.
-    const failure = only(ways(copied).filter(({ from }) => from === 'revenueflow-prod-backup-fails'));
-    assert.deepEqual(failure.heardBy, [`email:${SUBSCRIBER}`]);
+    // A failure reaches the subscriber.
+    const failure = only(alertPaths(copied).filter(({ from }) => from === 'revenueflow-prod-backup-fails'));
+    assert.deepEqual(failure.subscribers, [`email:${SUBSCRIBER}`]);
     const { EventPattern } = only(
       copied.of('AWS::Events::Rule').filter(({ Properties }) => Properties.Name === failure.from),
     ).Properties;

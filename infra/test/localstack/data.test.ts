@@ -1,6 +1,7 @@
 /**
- * The data stack of the stage `local` on LocalStack (`localstack/with-localstack`), whose CloudFormation and services refuse
- * more than ministack's. The service stack needs functions, which LocalStack runs in Docker only: it is not deployed here.
+ * The data stack of the stage `local` on LocalStack (`localstack/with-localstack`), whose CloudFormation and
+ * services are stricter than ministack's. The service stack needs functions, which LocalStack runs only in
+ * Docker: it is not deployed here.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -33,7 +34,7 @@ before(() => {
   outputs = JSON.parse(readFileSync(file, 'utf8'))[STACK];
 });
 
-test('the queue of leads is FIFO, encrypted, and gives up to the dead letters', async () => {
+test('the lead queue is FIFO, encrypted, and has a dead letter queue', async () => {
   const { Attributes: leads } = await aws('sqs', 'AmazonSQS.GetQueueAttributes', {
     QueueUrl: outputs.LeadsQueueUrl,
     AttributeNames: ['All'],
@@ -50,7 +51,7 @@ test('the queue of leads is FIFO, encrypted, and gives up to the dead letters', 
   assert.deepEqual(JSON.parse(dead.RedriveAllowPolicy).sourceQueueArns, [leads.QueueArn]);
 });
 
-test('a lead goes through the queue', async () => {
+test('a lead passes through the queue once', async () => {
   const QueueUrl = outputs.LeadsQueueUrl;
   const message = { QueueUrl, MessageBody: '{}', MessageGroupId: 'lead', MessageDeduplicationId: 'once' };
   await aws('sqs', 'AmazonSQS.SendMessage', message);
@@ -62,7 +63,7 @@ test('a lead goes through the queue', async () => {
   assert.deepEqual((await receive()).Messages ?? [], []);
 });
 
-test('the secrets are made with the texts of the local stage', async () => {
+test('the secrets have the texts of the local stage', async () => {
   for (const name of ['webhook', 'admin-token']) {
     const { SecretString } = await aws('secretsmanager', 'secretsmanager.GetSecretValue', {
       SecretId: `revenueflow/local/${name}`,

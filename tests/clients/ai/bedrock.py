@@ -1,4 +1,5 @@
-"""AWS's own client against the fake at the URL given, with the access key given. Fails where it finds anything odd."""
+"""AWS's own client against the fake at the given URL, with the given access key. Fails on any deviation from
+AWS."""
 
 import json
 import sys
@@ -37,7 +38,7 @@ def refused(code, status, call):
         found = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
         assert found == (code, status), error
         return
-    raise AssertionError(f"was to be refused with {code}")
+    raise AssertionError(f"expected a refusal with {code}")
 
 
 def structured(schema):
@@ -59,8 +60,8 @@ answer = ask(
     outputConfig=structured(SCHEMA),
 )
 assert answer["stopReason"] == "end_turn"
-said = json.loads(answer["output"]["message"]["content"][0]["text"])
-assert (said["fit_score"], said["evidence"][0]["value"]) == (85, "Fintech"), said
+judgement = json.loads(answer["output"]["message"]["content"][0]["text"])
+assert (judgement["fit_score"], judgement["evidence"][0]["value"]) == (85, "Fintech"), judgement
 usage = answer["usage"]
 assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"] + usage["cacheWriteInputTokens"]
 

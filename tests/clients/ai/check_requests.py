@@ -1,6 +1,7 @@
-"""Holds recorded requests against the models of the makers' own clients.
+"""Checks recorded requests against the models of the vendors' own clients.
 
-Reads a line of JSON for each: {"provider", "path", "body"}. Fails at the first one that the maker's client would not send.
+Reads one line of JSON per request: {"provider", "path", "body"}. Fails at the first request that the vendor's
+client would not send.
 """
 
 import json
@@ -16,7 +17,7 @@ converse = botocore.session.get_session().get_service_model("bedrock-runtime").o
 
 
 def bedrock(path, body):
-    """The request is one that botocore validates, and that it would write in just this way."""
+    """botocore validates the request and serialises it to the same path and body."""
     prefix, suffix = "/model/", "/converse"
     assert path.startswith(prefix) and path.endswith(suffix), path
     parameters = {"modelId": unquote(path[len(prefix) : -len(suffix)]), **body}
@@ -28,7 +29,7 @@ def bedrock(path, body):
 
 
 def gemini(path, body):
-    """Each part of the request is one that Google's types take; they refuse fields that they do not know."""
+    """Google's types accept each part of the request; they refuse unknown fields."""
     assert path.startswith("/v1beta/models/") and path.endswith(":generateContent"), path
     for content in body.pop("contents"):
         types.Content.model_validate(content)

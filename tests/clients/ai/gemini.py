@@ -1,4 +1,5 @@
-"""Google's own client against the fake at the URL given, with the key given. Fails where it finds anything odd."""
+"""Google's own client against the fake at the given URL, with the given key. Fails on any deviation from
+Google."""
 
 import sys
 
@@ -16,7 +17,7 @@ SCHEMA = {
 
 
 def client(key=KEY):
-    # The version that we call: the client's own choice differs from release to release.
+    # The version that the product calls: the client's default differs from release to release.
     options = types.HttpOptions(
         base_url=URL, api_version="v1beta", retry_options=types.HttpRetryOptions(attempts=1)
     )
@@ -29,7 +30,7 @@ def refused(code, status, call):
     except errors.APIError as error:
         assert (error.code, error.status) == (code, status), error
         return error
-    raise AssertionError(f"was to be refused with {code}")
+    raise AssertionError(f"expected a refusal with {code}")
 
 
 google = client()

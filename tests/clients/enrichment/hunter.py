@@ -1,4 +1,4 @@
-"""The public client of Hunter against the fake of it: hunter.py URL KEY."""
+"""The public Hunter client against the fake: hunter.py URL KEY."""
 
 import sys
 
@@ -16,13 +16,13 @@ def client_with(key):
 
 
 def refusal(client, domain):
-    """The error's id, which the client reads out of the body."""
+    """The status and the error's id, which the client reads from the body."""
     try:
         client.company_enrichment(domain)
     except HunterApiError as error:
         response = error.__cause__.response
         return response.status_code, response.json()["errors"][0]["id"]
-    raise AssertionError("it was not refused")
+    raise AssertionError("expected a refusal")
 
 
 client = client_with(key)

@@ -1,4 +1,4 @@
-"""People Data Labs' own client against the fake of it: pdl.py URL KEY."""
+"""People Data Labs' own client against the fake: pdl.py URL KEY."""
 
 import json
 import sys
@@ -16,7 +16,8 @@ assert company["status"] == 200 and company["likelihood"] >= 6, company
 assert (company["name"], company["size"], company["founded"]) == ("Stripe", "5001-10000", 2010), company
 assert company["inferred_revenue"] == "$1B-$10B" and company["location"]["country"] == "United States", company
 assert found.headers["x-call-credits-spent"] == "1", found.headers
-# The limits are objects with single quotes, which the maker's JavaScript client replaces before it reads them.
+# The limits are objects with single quotes; the vendor's JavaScript client replaces the quotes before
+# parsing.
 assert json.loads(found.headers["x-ratelimit-limit"].replace("'", '"'))["minute"] > 0, found.headers
 
 lower = client.company.enrichment(website="stripe.com").json()

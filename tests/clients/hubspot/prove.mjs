@@ -1,8 +1,8 @@
-// HubSpot's own client making ordinary calls. What it is answered has to be what HubSpot answers.
+// HubSpot's own client making ordinary calls. The fake must answer as HubSpot does.
 //
 //     node prove.mjs URL TOKEN CLIENT_ID CLIENT_SECRET REFRESH_TOKEN
 //
-// The first thing that is not as expected ends it with exit code 1.
+// Exits with code 1 at the first unexpected answer.
 
 import { AssociationTypes, Client } from '@hubspot/api-client';
 import assert from 'node:assert/strict';
@@ -11,17 +11,17 @@ const [basePath, accessToken, clientId, clientSecret, refreshToken] = process.ar
 const client = new Client({ basePath, accessToken });
 const { contacts, companies, deals, properties, owners, pipelines, associations, objects } = client.crm;
 
-/** What a call is refused with. */
+/** The error that a call is refused with. */
 async function refused(call) {
   try {
     await call();
   } catch (error) {
     return { code: error.code, ...error.body };
   }
-  assert.fail('the call went through');
+  assert.fail('the call was not refused');
 }
 
-// Unique properties, and what is refused without them.
+// Unique properties, and the refusal without them.
 const unique = (name) => ({
   name, label: name, type: 'string', fieldType: 'text', groupName: 'information', hasUniqueValue: true,
 });
@@ -38,7 +38,7 @@ assert.equal((await refused(() => properties.coreApi.create('contacts', unique('
 const known = (await properties.coreApi.getAll('contacts')).results;
 assert.ok(known.find(({ name }) => name === 'lifecyclestage').options.some(({ value }) => value === 'customer'));
 
-// Upserts say which rows are new.
+// Upserts report which rows are new.
 const row = (id, values) => ({ idProperty: 'our_id', id, properties: values });
 const ann = { email: 'Ann@Example.com', firstname: 'Ann', lifecyclestage: 'marketingqualifiedlead' };
 const first = await contacts.batchApi.upsert({ inputs: [row('a1', ann), row('b1', { email: 'bob@example.com' })] });
@@ -52,7 +52,7 @@ const byEmail = await contacts.basicApi.getById('ann@example.com', ['lifecyclest
 assert.equal(byEmail.properties.our_id, 'a1');
 assert.equal(byEmail.properties.lifecyclestage, 'marketingqualifiedlead', 'a stage is never moved back');
 
-// One by one: conflicts, unknown properties, what is not there.
+// Single records: conflicts, unknown properties, missing records.
 const taken = await refused(() => contacts.basicApi.create({ properties: { email: 'ann@example.com' }, associations: [] }));
 assert.deepEqual([taken.code, taken.category], [409, 'CONFLICT']);
 assert.equal(taken.message, `Contact already exists. Existing ID: ${annId}`);
@@ -63,7 +63,7 @@ const cleared = await contacts.basicApi.update('a1', { properties: { firstname: 
 assert.equal(cleared.id, annId);
 assert.equal((await contacts.basicApi.getById(annId, ['firstname'])).properties.firstname, null);
 
-// Batches: all or nothing for what is invalid, row by row for what conflicts.
+// Batches: an invalid row refuses the whole batch, a conflict refuses only its own row.
 const invalid = await refused(() => contacts.batchApi.upsert({ inputs: [row('c1', { nope: '1' }), row('d1', {})] }));
 assert.equal(invalid.code, 400);
 const twice = await refused(() => contacts.batchApi.upsert({
@@ -84,7 +84,7 @@ assert.deepEqual(read.errors[0].context.ids, ['zz']);
 const moved = await contacts.batchApi.update({ inputs: [{ id: bobId, properties: { jobtitle: 'CTO' } }] });
 assert.equal(moved.results[0].properties.jobtitle, 'CTO');
 
-// Companies, and what belongs together.
+// Companies and their associations.
 const company = await companies.batchApi.upsert({
   inputs: [{ idProperty: 'our_domain', id: 'example.com', properties: { name: 'Example', domain: 'example.com' } }],
 });
@@ -97,7 +97,7 @@ assert.deepEqual(typeIds, [AssociationTypes.primaryContactToCompany, Association
 const people = await associations.v4.batchApi.getPage('companies', 'contacts', { inputs: [{ id: companyId }] });
 assert.equal(people.results[0].to[0].toObjectId, annId);
 
-// Tasks and notes need a time; an association can be made with them.
+// Tasks and notes require a time; an association can be created together with them.
 const task = { hs_task_subject: 'Call', hs_timestamp: '2026-11-25T12:00:00Z', hs_task_status: 'NOT_STARTED', our_id: 't1' };
 const noTime = await refused(() => objects.tasks.basicApi.create({ properties: { hs_task_subject: 'Call' }, associations: [] }));
 assert.match(noTime.message, /required properties/);
@@ -125,7 +125,7 @@ assert.equal(stages.find(({ id }) => id === 'closedwon').metadata.isClosed, 'tru
 const [owner] = (await owners.ownersApi.getPage()).results;
 assert.equal((await owners.ownersApi.getById(Number(owner.id))).email, owner.email);
 
-// Search knows only what is old enough.
+// Search finds only records older than the index lag.
 const filters = [{ propertyName: 'email', operator: 'EQ', value: 'ann@example.com' }];
 const search = () => contacts.searchApi.doSearch({ filterGroups: [{ filters }], properties: ['email'], limit: 10, sorts: [] });
 assert.equal((await search()).total, 0, 'the index lags');
@@ -143,10 +143,10 @@ const byOAuth = new Client({ basePath, accessToken: token.accessToken });
 assert.equal((await byOAuth.crm.contacts.basicApi.getById(annId)).id, annId);
 const wrong = await refused(() => tokens.create('refresh_token', undefined, undefined, clientId, clientSecret, 'wrong'));
 assert.deepEqual([wrong.code, wrong.status], [400, 'BAD_REFRESH_TOKEN']);
-const stranger = new Client({ basePath, accessToken: 'wrong' });
-const denied = await refused(() => stranger.crm.contacts.basicApi.getById(annId));
+const unauthenticated = new Client({ basePath, accessToken: 'wrong' });
+const denied = await refused(() => unauthenticated.crm.contacts.basicApi.getById(annId));
 assert.deepEqual([denied.code, denied.category], [401, 'INVALID_AUTHENTICATION']);
 
-// Gone is gone.
+// An archived record is no longer found.
 await contacts.basicApi.archive(bobId);
 assert.equal((await refused(() => contacts.basicApi.getById(bobId))).code, 404);

@@ -1,4 +1,4 @@
-// What jsforce's users do every day, against our fake: node ordinary.mjs URL. Prints nothing where all is as it should be.
+// Everyday use of jsforce against our fake: node ordinary.mjs URL. Prints nothing on success.
 import assert from 'node:assert/strict';
 import jsforce from 'jsforce';
 
@@ -16,7 +16,7 @@ const refreshFn = async (conn, callback) => {
   }
 };
 
-// Client credentials, and who we are.
+// Client credentials and the identity of the user.
 const login = new jsforce.Connection({ oauth2, version: '67.0' });
 const user = await login.authorize({ grant_type: 'client_credentials' });
 assert.match(user.organizationId, /^00D/);
@@ -34,7 +34,7 @@ assert.deepEqual([lastName.length, lastName.nillable, lastName.type], [80, false
 const global = await conn.describeGlobal();
 assert.ok(global.sobjects.some((object) => object.name === 'Task' && object.keyPrefix === '00T'));
 
-// One record through its life.
+// The life cycle of one record.
 const person = { LastName: "O'Brien", Company: 'Drop Table Ltd', Email: 'ann@example.com' };
 const created = await conn.sobject('Lead').create(person);
 assert.equal(created.success, true);
@@ -43,7 +43,7 @@ assert.deepEqual([read.LastName, read.Status, read.IsConverted], ["O'Brien", 'Op
 const updated = await conn.sobject('Lead').update({ Id: created.id, Title: 'CTO' });
 assert.equal(updated.success, true);
 
-// Upserts by external id: created once, changed after that.
+// Upserts by external id: the first creates, later ones update.
 const byId = { RevenueFlow_Id__c: 'Key-1', LastName: 'Bo', Company: 'Example' };
 const first = await conn.sobject('Lead').upsert(byId, 'RevenueFlow_Id__c');
 const second = await conn.sobject('Lead').upsert({ RevenueFlow_Id__c: 'KEY-1', Title: 'CEO' }, 'RevenueFlow_Id__c');
@@ -64,7 +64,7 @@ await assert.rejects(conn.sobject('Lead').update({ Id: created.id, FirstName: 'x
 await assert.rejects(conn.query('SELECT Nmae FROM Lead'), { errorCode: 'INVALID_FIELD' });
 await assert.rejects(conn.sobject('Lead').retrieve('00Q000000000zzzAAA'), { errorCode: 'NOT_FOUND' });
 
-// Several calls in one, the second with what the first made.
+// Several calls in one request; the second uses the result of the first.
 const base = '/services/data/v67.0/sobjects';
 const whole = await conn.requestPost('/services/data/v67.0/composite', {
   allOrNone: false,
@@ -78,7 +78,7 @@ const whole = await conn.requestPost('/services/data/v67.0/composite', {
 assert.deepEqual(whole.compositeResponse.map((part) => part.httpStatusCode), [201, 201, 400, 400]);
 assert.deepEqual(whole.compositeResponse.slice(2).map((part) => part.body[0].errorCode), ['REQUIRED_FIELD_MISSING', 'PROCESSING_HALTED']);
 
-// Limits, and a session that ends is taken up again by itself.
+// Limits, and automatic renewal of an ended session.
 assert.ok((await conn.request('/services/data/v67.0/limits')).DailyApiRequests.Remaining > 0);
 assert.ok(conn.limitInfo.apiUsage.used > 0);
 await fetch(`${url}/_org/sessions`, { method: 'DELETE' });

@@ -1,8 +1,8 @@
-"""What simple-salesforce's users do every day, against our fake.
+"""Everyday use of simple-salesforce against our fake.
 
     python ordinary.py URL KEY_FILE
 
-KEY_FILE holds the private key of the app's certificate, PEM. Prints nothing where all is as it should be.
+KEY_FILE holds the private key of the app's certificate, PEM. Prints nothing on success.
 """
 
 import sys
@@ -18,7 +18,8 @@ URL, KEY_FILE = sys.argv[1:]
 
 
 class Rerouted(HTTPAdapter):
-    """The client insists on https and on Salesforce's own hosts: their requests go to the fake, under their names."""
+    """Sends requests to the fake under their original host: the client insists on https and on Salesforce's
+    hosts."""
 
     def send(self, request, **options):
         host = urlsplit(request.url).netloc
@@ -44,7 +45,7 @@ def refused(kind, call, code=None):
 
 KEYS = {"consumer_key": "consumer-key", "consumer_secret": "consumer-secret"}
 
-# Client credentials work on the org's own domain only, a JWT on the login host as well.
+# Client credentials work only on the org's own domain; a JWT works on the login host as well.
 sf = Salesforce(domain="acme.my", session=session(), version="67.0", **KEYS)
 refused(
     errors.SalesforceAuthenticationFailed,
@@ -68,7 +69,7 @@ refused(
 names = {field["name"] for field in sf.Lead.describe()["fields"]}
 assert {"LastName", "RevenueFlow_Id__c", "IsConverted"} <= names
 
-# One record through its life.
+# The life cycle of one record.
 made = sf.Lead.create({"LastName": "O'Brien", "Company": "Drop Table Ltd", "Email": "ann@py.example.com"})
 assert made["success"] and sf.Lead.get(made["id"])["LastName"] == "O'Brien"
 assert sf.Lead.update(made["id"], {"Title": "CTO"}) == 204
@@ -88,7 +89,7 @@ refused(errors.SalesforceMalformedRequest, lambda: sf.query("SELECT Nmae FROM Le
 refused(errors.SalesforceResourceNotFound, lambda: sf.Lead.get("00Q000000000zzzAAA"), "NOT_FOUND")
 refused(errors.SalesforceResourceNotFound, lambda: sf.apexecute("revenueflow/convert", method="POST", data={}))
 
-# Several calls in one.
+# Several calls in one request.
 url = "/services/data/v67.0/sobjects/Lead/RevenueFlow_Id__c/py-2"
 parts = [
     {"method": "PATCH", "url": url, "referenceId": "lead", "body": {"LastName": "Di", "Company": "X"}},
@@ -98,7 +99,7 @@ whole = sf.restful("composite", method="POST", json={"allOrNone": True, "composi
 assert [part["httpStatusCode"] for part in whole["compositeResponse"]] == [201, 200]
 assert whole["compositeResponse"][1]["body"]["LastName"] == "Di"
 
-# A session that ends is taken up again by itself.
+# An ended session is renewed automatically.
 requests.delete(f"{URL}/_org/sessions", timeout=60)
 assert sf.Lead.get(made["id"])["Title"] == "CTO"
 assert sf.Lead.delete(made["id"]) == 204

@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// An account with an enrichment provider: its credits, and how much it may ask. `GET` and `PUT /_account` look at it and
-/// change it.
+/// An account with an enrichment provider: its credits and its rate limit. `GET /_account` returns both, `PUT
+/// /_account` changes them.
 #[derive(Clone)]
-pub(crate) struct Account(Arc<Mutex<Standing>>);
+pub(crate) struct Account(Arc<Mutex<AccountState>>);
 
-struct Standing {
+struct AccountState {
     terms: Terms,
     window_began: Instant,
-    asked: u64,
+    requests: u64,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -32,17 +32,17 @@ struct Change {
     per_minute: Option<u64>,
 }
 
-/// Where an account stands in its minute.
+/// The state of the rate limit in the current minute.
 #[derive(Clone, Copy)]
 pub(crate) struct Minute {
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
-    /// Until the next minute begins, in seconds.
+    /// Seconds until the next minute begins.
     pub(crate) ends_in: u64,
 }
 
 impl Minute {
-    /// When the next minute begins, in seconds since 1970.
+    /// The start of the next minute, in seconds since 1970.
     pub(crate) fn ends_at(&self) -> u64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         now.as_secs() + self.ends_in
@@ -53,49 +53,49 @@ impl Account {
     /// An account with a thousand credits.
     pub(crate) fn new(per_minute: u64) -> Self {
         let terms = Terms { credits: 1_000, per_minute };
-        Self(Arc::new(Mutex::new(Standing { terms, window_began: Instant::now(), asked: 0 })))
+        Self(Arc::new(Mutex::new(AccountState { terms, window_began: Instant::now(), requests: 0 })))
     }
 
-    /// Counts a question; refused where it is one too many for the minute.
-    pub(crate) fn ask(&self) -> Result<Minute, Minute> {
-        let mut standing = self.standing();
-        if standing.window_began.elapsed() >= WINDOW {
-            standing.window_began = Instant::now();
-            standing.asked = 0;
+    /// Counts a request; an error once the minute's limit is reached.
+    pub(crate) fn count_request(&self) -> Result<Minute, Minute> {
+        let mut state = self.state();
+        if state.window_began.elapsed() >= WINDOW {
+            state.window_began = Instant::now();
+            state.requests = 0;
         }
-        let limit = standing.terms.per_minute;
-        let ends_in = WINDOW.saturating_sub(standing.window_began.elapsed()).as_secs() + 1;
-        if standing.asked >= limit {
+        let limit = state.terms.per_minute;
+        let ends_in = WINDOW.saturating_sub(state.window_began.elapsed()).as_secs() + 1;
+        if state.requests >= limit {
             return Err(Minute { limit, remaining: 0, ends_in });
         }
-        standing.asked += 1;
-        Ok(Minute { limit, remaining: limit - standing.asked, ends_in })
+        state.requests += 1;
+        Ok(Minute { limit, remaining: limit - state.requests, ends_in })
     }
 
-    /// Takes a credit; false where none is left.
-    pub(crate) fn pay(&self) -> bool {
-        let mut standing = self.standing();
-        let left = standing.terms.credits.checked_sub(1);
-        standing.terms.credits = left.unwrap_or(0);
+    /// Spends one credit; false if none is left.
+    pub(crate) fn spend_credit(&self) -> bool {
+        let mut state = self.state();
+        let left = state.terms.credits.checked_sub(1);
+        state.terms.credits = left.unwrap_or(0);
         left.is_some()
     }
 
     pub(crate) fn credits(&self) -> u64 {
-        self.standing().terms.credits
+        self.state().terms.credits
     }
 
     pub(crate) fn router(&self) -> Router {
-        let look = |State(account): State<Self>| async move { Json(account.standing().terms) };
+        let read = |State(account): State<Self>| async move { Json(account.state().terms) };
         let change = |State(account): State<Self>, Json(change): Json<Change>| async move {
-            let mut standing = account.standing();
-            standing.terms.credits = change.credits.unwrap_or(standing.terms.credits);
-            standing.terms.per_minute = change.per_minute.unwrap_or(standing.terms.per_minute);
-            Json(standing.terms)
+            let mut state = account.state();
+            state.terms.credits = change.credits.unwrap_or(state.terms.credits);
+            state.terms.per_minute = change.per_minute.unwrap_or(state.terms.per_minute);
+            Json(state.terms)
         };
-        Router::new().route("/_account", get(look).put(change)).with_state(self.clone())
+        Router::new().route("/_account", get(read).put(change)).with_state(self.clone())
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn state(&self) -> MutexGuard<'_, AccountState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

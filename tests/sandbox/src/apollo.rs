@@ -1,7 +1,7 @@
 //! Apollo's organization enrichment.
 //!
-//! Companies are those of the built-in fixtures, without `insurance.example` and `mining.example`. `PUT /_account` sets
-//! `credits` and `per_minute`.
+//! The companies are those of the built-in fixtures, without `insurance.example` and `mining.example`. `PUT
+//! /_account` sets `credits` and `per_minute`.
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use crate::account::Account;
 use crate::companies::{Company, find, is_domain};
 
-/// The key that is accepted.
+/// The accepted key.
 pub const KEY: &str = "sandbox-apollo-key";
-/// A key of a plan without the API.
+/// A key of a plan without API access.
 pub const FREE_KEY: &str = "sandbox-apollo-free-key";
-/// Companies that it does not know.
+/// Domains unknown to the fake.
 const UNKNOWN: [&str; 2] = ["insurance.example", "mining.example"];
 
-/// A fresh account.
+/// The routes of a new account.
 pub fn router() -> Router {
     let account = Account::new(1_000);
     let enrich = Router::new().route("/api/v1/organizations/enrich", get(enrich)).with_state(account.clone());
@@ -43,7 +43,7 @@ async fn enrich(
         }
         _ => return (StatusCode::UNAUTHORIZED, "Invalid access credentials.").into_response(),
     }
-    let minute = match account.ask() {
+    let minute = match account.count_request() {
         Ok(minute) => minute,
         Err(minute) => {
             let message =
@@ -60,7 +60,7 @@ async fn enrich(
         return unprocessable("The domain is invalid");
     }
     let company = find(domain).filter(|company| !UNKNOWN.contains(&company.domain.as_str()));
-    if company.is_some() && !account.pay() {
+    if company.is_some() && !account.spend_credit() {
         return unprocessable("You have insufficient credits");
     }
     let headers = [

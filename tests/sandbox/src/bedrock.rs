@@ -1,4 +1,4 @@
-//! Amazon Bedrock as far as `Converse` goes
+//! The `Converse` operation of Amazon Bedrock
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>).
 
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::judge;
 use crate::script::Script;
 use crate::{Fault, Misbehaviour};
 
-/// The access key that is taken where no other is agreed on.
+/// The access key accepted by default.
 pub const ACCESS_KEY_ID: &str = "AKIDSANDBOX";
 
-/// How a model can be held to a shape.
+/// The ways to constrain a model's answer to a schema.
 #[derive(PartialEq)]
 enum Shape {
     StructuredOutput,
@@ -28,16 +28,16 @@ enum Shape {
     Words,
 }
 
-/// A model, and what it understands.
-struct Known {
+/// A model and its capabilities.
+struct Model {
     id: &'static str,
-    /// Called by an inference profile only.
+    /// Callable through an inference profile only.
     needs_profile: bool,
     shape: Shape,
     caches: bool,
 }
 
-const MODELS: [Known; 8] = [
+const MODELS: [Model; 8] = [
     known("anthropic.claude-haiku-5-5", true, Shape::StructuredOutput, true),
     known("anthropic.claude-sonnet-5-5", true, Shape::StructuredOutput, true),
     known("anthropic.claude-opus-5-5", true, Shape::Words, true),
@@ -48,11 +48,11 @@ const MODELS: [Known; 8] = [
     known("openai.gpt-oss-120b-1:0", false, Shape::Words, false),
 ];
 
-const fn known(id: &'static str, needs_profile: bool, shape: Shape, caches: bool) -> Known {
-    Known { id, needs_profile, shape, caches }
+const fn known(id: &'static str, needs_profile: bool, shape: Shape, caches: bool) -> Model {
+    Model { id, needs_profile, shape, caches }
 }
 
-/// Beginnings of the ids of inference profiles.
+/// Prefixes of inference profile ids.
 const PROFILES: [&str; 7] = ["us.", "eu.", "apac.", "us-gov.", "jp.", "au.", "global."];
 
 const RETIRED: [&str; 2] = ["anthropic.claude-v2:1", "anthropic.claude-3-sonnet-20240229-v1:0"];
@@ -70,7 +70,7 @@ const FIELDS: [&str; 10] = [
     "serviceTier",
 ];
 
-/// Keywords that a schema for structured output must not hold.
+/// Keywords that a schema for structured output must not contain.
 const REFUSED: [&str; 9] = [
     "minimum",
     "maximum",
@@ -83,19 +83,19 @@ const REFUSED: [&str; 9] = [
     "maxItems",
 ];
 
-/// What the model does with a request that is in order.
+/// The model's answer to a valid request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
     /// A truthful answer.
     Truth,
-    /// An answer that claims what no source gave.
+    /// An answer with a claim that no source supports.
     Invention,
-    /// This.
+    /// This text.
     Text(String),
-    /// A truthful answer behind its reasoning.
+    /// A truthful answer after a reasoning block.
     Reasoning,
-    /// Half of an answer, and this reason for its end.
+    /// Half of an answer, with this stop reason.
     Ends(String),
 }
 
@@ -113,12 +113,13 @@ impl Default for Bedrock {
 }
 
 impl Bedrock {
-    /// What the next requests get, one each; truthful answers afterwards. `/_says` does the same over HTTP.
+    /// Answers of the next requests, one each; later requests get truthful answers. `/_says` does the same
+    /// over HTTP.
     pub fn will(&self, says: impl IntoIterator<Item = Says>) {
         self.script.add(says);
     }
 
-    /// The paths.
+    /// The fake's routes.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/model/{model}/converse", post(converse))
@@ -126,7 +127,8 @@ impl Bedrock {
             .merge(self.script.router())
     }
 
-    /// Looks at the form of the signature and whose it is; the signature itself would need the secret.
+    /// Checks the form of the signature and its access key; verifying the signature itself would need the
+    /// secret.
     fn refuse_caller(&self, headers: &HeaderMap) -> Option<Response> {
         let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let Some(text) = text else {
@@ -162,7 +164,7 @@ impl Bedrock {
     }
 }
 
-/// The fault of an exception of the service.
+/// The fault of a service exception.
 pub fn fails(status: u16, exception: &str, message: &str) -> Fault {
     Fault::on(
         "/converse",
@@ -197,7 +199,7 @@ async fn converse(
     Json(answer(known, &request, &says.unwrap_or(Says::Truth))).into_response()
 }
 
-fn find(model: &str) -> Result<&'static Known, Box<Response>> {
+fn find(model: &str) -> Result<&'static Model, Box<Response>> {
     let profile = PROFILES.iter().find_map(|prefix| model.strip_prefix(prefix));
     let base = profile.unwrap_or(model);
     if RETIRED.contains(&base) {
@@ -215,7 +217,7 @@ fn find(model: &str) -> Result<&'static Known, Box<Response>> {
     }
 }
 
-fn check(request: &Map<String, Value>, model: &Known) -> Result<(), String> {
+fn check(request: &Map<String, Value>, model: &Model) -> Result<(), String> {
     if let Some(name) = request.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         return Err(format!("extraneous key [{name}] is not permitted"));
     }
@@ -274,7 +276,7 @@ fn check_schema(schema: &Value) -> Result<(), String> {
     }
 }
 
-fn answer(model: &Known, request: &Map<String, Value>, says: &Says) -> Value {
+fn answer(model: &Model, request: &Map<String, Value>, says: &Says) -> Value {
     let prompt: String = request["messages"]
         .as_array()
         .into_iter()
@@ -292,7 +294,7 @@ fn answer(model: &Known, request: &Map<String, Value>, says: &Says) -> Value {
     let tool = request.get("toolConfig").map(|config| config["toolChoice"]["tool"]["name"].clone());
     let text = |text: &str| json!({ "text": text });
     let (mut content, mut reason) = match (says, tool) {
-        (Says::Text(said), _) => (vec![text(said)], "end_turn"),
+        (Says::Text(answer), _) => (vec![text(answer)], "end_turn"),
         (Says::Ends(reason), _) => (vec![text(&spoken[..spoken.len() / 2])], reason.as_str()),
         (Says::Truth | Says::Invention | Says::Reasoning, Some(name)) => {
             let tool = json!({ "toolUse": { "toolUseId": "tooluse_sandbox", "name": name, "input": whole } });

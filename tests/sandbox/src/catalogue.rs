@@ -4,7 +4,7 @@ use crate::hubspot::HubSpot;
 use crate::salesforce::Salesforce;
 use crate::{apollo, bedrock, clearbit, gemini, hunter, pdl, zoominfo};
 
-/// Every fake that `revenueflow sandbox` starts: one entry a system, and the only place to add one.
+/// Every fake that `revenueflow sandbox` starts. A new fake needs an entry here and nowhere else.
 pub const CATALOGUE: &[Entry] = &[
     Entry {
         name: "salesforce",
@@ -85,17 +85,17 @@ pub const CATALOGUE: &[Entry] = &[
     },
 ];
 
-/// A fake, where it is found, and how RevenueFlow is pointed at it.
+/// A fake, its port, and the variables that point RevenueFlow at it.
 pub struct Entry {
-    /// The system, such as `apollo`; also what its log lines begin with.
+    /// The system's name, such as `apollo`; also the prefix of its log lines.
     pub name: &'static str,
-    /// Its port, counted from the first one of the sandbox. Never given to another fake.
+    /// The port, as an offset from the sandbox's first port. Never reassigned to another fake.
     pub port: u16,
-    /// A fresh one, with nothing in it yet.
+    /// Creates a new fake without records.
     pub router: fn() -> Router,
-    /// The variables that lead to it, and their values; `{url}` stands for its address.
+    /// The variables that point RevenueFlow at the fake, with their values; `{url}` stands for its address.
     pub variables: &'static [(&'static str, &'static str)],
-    /// The variable that makes RevenueFlow use it, and its value, such as `("CRM_PROVIDER", "salesforce")`.
+    /// The variable that selects the system, and its value, such as `("CRM_PROVIDER", "salesforce")`.
     pub chosen_by: (&'static str, &'static str),
 }
 

@@ -1,7 +1,8 @@
-//! Clearbit's company lookup, and the shape that Hunter took over.
+//! Clearbit's company lookup, and the response shape that Hunter took over from it.
 //!
-//! Companies are those of the built-in fixtures. `queued.example` is looked for: the first two questions are answered 202, the
-//! next ones with a company. `PUT /_account` sets `credits` and `per_minute`.
+//! The companies are those of the built-in fixtures. `queued.example` simulates an asynchronous lookup: the
+//! first two requests are answered 202, later ones with a company. `PUT /_account` sets `credits` and
+//! `per_minute`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use serde_json::{Value, json};
 use crate::account::{Account, Minute};
 use crate::companies::{Company, find, is_domain};
 
-/// The key that is accepted.
+/// The accepted key.
 pub const KEY: &str = "sandbox-clearbit-key";
-/// The same as user of a basic authentication without a password.
+/// The same key as the user name of basic authentication without a password.
 const BASIC: &str = "Basic c2FuZGJveC1jbGVhcmJpdC1rZXk6";
-/// A company that takes time to find, and which one it turns out to be.
+/// The domain of the asynchronous lookup, and the domain of the company that it returns.
 const QUEUED: (&str, &str) = ("queued.example", "saas.example");
-/// How often a question about it is answered 202.
+/// The number of 202 answers before it.
 const QUEUED_TIMES: u32 = 2;
 
 #[derive(Clone)]
@@ -32,7 +33,7 @@ struct Clearbit {
     queued: Arc<AtomicU32>,
 }
 
-/// A fresh account.
+/// The routes of a new account.
 pub fn router() -> Router {
     let account = Account::new(600);
     let state = Clearbit { account: account.clone(), queued: Arc::default() };
@@ -51,7 +52,7 @@ async fn find_company(
         Some(_) => return refusal(StatusCode::UNAUTHORIZED, "auth_invalid", "Invalid API key provided"),
         None => return refusal(StatusCode::UNAUTHORIZED, "auth_required", "No API key provided"),
     }
-    let minute = match clearbit.account.ask() {
+    let minute = match clearbit.account.count_request() {
         Ok(minute) => minute,
         Err(minute) => {
             let answer = refusal(StatusCode::TOO_MANY_REQUESTS, "rate_limit", "Too many requests");
@@ -70,7 +71,7 @@ async fn find_company(
     let Some(company) = find(if is_queued { QUEUED.1 } else { domain }) else {
         return refusal(StatusCode::NOT_FOUND, "unknown_record", "Unknown company");
     };
-    if !clearbit.account.pay() {
+    if !clearbit.account.spend_credit() {
         return refusal(StatusCode::PAYMENT_REQUIRED, "over_quota", "You are over your quota");
     }
     let mut record = record(company);
@@ -90,7 +91,7 @@ fn limits(minute: Minute) -> [(&'static str, String); 3] {
     ]
 }
 
-/// A company in the shape that both speak.
+/// A company in the shape that Clearbit and Hunter share.
 pub(crate) fn record(company: &Company) -> Value {
     json!({
         "name": company.name,

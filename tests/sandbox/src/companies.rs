@@ -1,4 +1,4 @@
-//! The companies that the enrichment fakes know: those of RevenueFlow's built-in fixtures, told in each provider's way.
+//! The companies of the enrichment fakes: RevenueFlow's built-in fixtures in each provider's format.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -37,33 +37,33 @@ static COMPANIES: LazyLock<HashMap<String, Company>> = LazyLock::new(|| {
     companies.into_iter().map(|company| (company.domain.clone(), company)).collect()
 });
 
-/// The company that owns a domain, which may come as an address.
+/// The company of a domain; a URL is accepted as well.
 pub(crate) fn find(domain: &str) -> Option<&'static Company> {
     let domain = domain.trim_start_matches("https://").trim_start_matches("http://");
     let domain = domain.trim_start_matches("www.").split('/').next().unwrap_or_default();
     COMPANIES.get(&domain.to_ascii_lowercase())
 }
 
-/// Whether a text can be a domain at all.
+/// Whether a text has the characters of a domain.
 pub(crate) fn is_domain(text: &str) -> bool {
     text.contains('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.:/".contains(c))
 }
 
 impl Company {
-    /// One number, from the middle of the band where that is all there is.
+    /// The employee count, or the middle of the range if only a range is known.
     pub(crate) fn employees(&self) -> u64 {
         let middle = |band: Band| band.max.map_or(band.min, |max| u64::midpoint(band.min, max));
         self.employee_count.or_else(|| self.employee_range.map(middle)).unwrap_or(1)
     }
 
-    /// `51-200`, `10001+`: the bands of People Data Labs.
+    /// Size bands of People Data Labs, such as `51-200` and `10001+`.
     pub(crate) fn size(&self) -> String {
         let bands = [(1, 10), (11, 50), (51, 200), (201, 500), (501, 1_000), (1_001, 5_000), (5_001, 10_000)];
         let band = bands.iter().find(|(min, max)| (*min..=*max).contains(&self.employees()));
         band.map_or("10001+".to_owned(), |(min, max)| format!("{min}-{max}"))
     }
 
-    /// `$10M-$50M`, `$10B+`.
+    /// Such as `$10M-$50M` and `$10B+`.
     pub(crate) fn revenue_band(&self) -> String {
         match self.revenue_usd.max {
             Some(max) => format!("${}-${}", short(self.revenue_usd.min), short(max)),
@@ -71,7 +71,7 @@ impl Company {
         }
     }
 
-    /// The lower end of the band, in US dollars.
+    /// The lower bound of the revenue band, in US dollars.
     pub(crate) fn revenue(&self) -> u64 {
         self.revenue_usd.min
     }
@@ -91,7 +91,7 @@ impl Company {
     }
 }
 
-/// `50M`.
+/// Such as `50M`.
 fn short(dollars: u64) -> String {
     match dollars {
         BILLION.. => format!("{}B", dollars / BILLION),

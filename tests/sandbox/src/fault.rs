@@ -3,80 +3,80 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a fake is told to do wrong, and when.
+/// A fault for a fake to inject, and the requests that it applies to.
 ///
-/// As JSON, for `POST /_sandbox/faults`:
-/// `{"path": "/composite", "method": "POST", "skip": 1, "times": 2, "do": {"status": 503, "body": {"message": "busy"}}}`,
-/// or for bad weather `{"share": 0.3, "seed": 7, "do": {"one_of": ["refuse", "lose_reply", {"delay_ms": 50}]}}`.
+/// As JSON, for `POST /_sandbox/faults`: `{"path": "/composite", "method": "POST", "skip": 1, "times": 2,
+/// "do": {"status": 503, "body": {"message": "busy"}}}`, or for random faults `{"share": 0.3, "seed": 7,
+/// "do": {"one_of": ["refuse", "lose_reply", {"delay_ms": 50}]}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Only requests whose path contains this.
+    /// Only requests whose path contains this text.
     #[serde(default)]
     pub path: String,
-    /// Only requests of this method; any where absent.
+    /// Only requests with this method; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// Only requests whose body contains this; any where absent.
+    /// Only requests whose body contains this text; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// How many matching requests go through first.
+    /// The number of matching requests that are unaffected first.
     #[serde(default)]
     pub skip: u32,
-    /// How many matching requests it then meets; every one where absent.
+    /// The number of faults after those; unlimited if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// The share of those that it then meets, from 0 to 1, drawn by the seed; all of them where absent.
+    /// The share of the matching requests that fail, from 0 to 1, drawn with the seed; all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// What the draws begin with: the same seed, the same draws.
+    /// The seed of the draws; equal seeds give equal draws.
     #[serde(default)]
     pub seed: u64,
-    /// How many draws there were.
+    /// The number of draws so far.
     #[serde(skip)]
     drawn: u64,
-    /// What happens to them.
+    /// The fault itself.
     #[serde(rename = "do")]
     pub misbehaviour: Misbehaviour,
 }
 
-/// A way to misbehave.
+/// A kind of fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Misbehaviour {
-    /// Waits this many milliseconds, then behaves.
+    /// Waits this many milliseconds, then handles the request.
     DelayMs(u64),
-    /// Breaks the connection before anything is done.
+    /// Closes the connection before the request is handled.
     Refuse,
-    /// Does what was asked, and breaks the connection instead of saying so.
+    /// Handles the request, and closes the connection instead of answering.
     LoseReply,
-    /// Does what was asked, but for one record of those that it writes: what becomes of that one is for the fake to tell.
-    /// What writes nothing is done.
+    /// Handles the request except for one of the records that it writes; the fake decides how that record's
+    /// failure appears. A request that writes no record is handled normally.
     Row {
         /// The error's code, such as `UNABLE_TO_LOCK_ROW`.
         code: String,
-        /// How many records are written before.
+        /// The number of records written before it.
         #[serde(default)]
         skip: u32,
     },
-    /// One of these, drawn anew for each request.
+    /// One of these, drawn for each request.
     OneOf(Vec<Misbehaviour>),
-    /// Answers this instead, with nothing done.
+    /// Returns this answer without handling the request.
     #[serde(untagged)]
     Answer {
         /// The HTTP status.
         status: u16,
-        /// More headers, name and value.
+        /// Additional headers, name and value.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         headers: Vec<(String, String)>,
-        /// The body: a text as it is, anything else as JSON.
+        /// The body: a string is sent verbatim, anything else as JSON.
         #[serde(default)]
         body: Value,
     },
 }
 
 impl Misbehaviour {
-    /// An answer of a status with a JSON body.
+    /// An answer with a status and a JSON body.
     pub fn answer(status: u16, body: Value) -> Self {
         Self::Answer { status, headers: Vec::new(), body }
     }
@@ -88,7 +88,7 @@ impl Misbehaviour {
 }
 
 impl Fault {
-    /// Meets every request whose path contains `path`.
+    /// Applies to every request whose path contains `path`.
     pub fn on(path: &str, misbehaviour: Misbehaviour) -> Self {
         Self {
             path: path.to_owned(),
@@ -103,43 +103,43 @@ impl Fault {
         }
     }
 
-    /// Only this many times.
+    /// Limits the number of faults.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Only after this many requests.
+    /// Skips the first `skip` matching requests.
     #[must_use]
     pub fn after(mut self, skip: u32) -> Self {
         self.skip = skip;
         self
     }
 
-    /// Only this method.
+    /// Applies only to this method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.method = Some(method.to_owned());
         self
     }
 
-    /// Only requests whose body contains this.
+    /// Applies only to requests whose body contains this text.
     #[must_use]
     pub fn about(mut self, text: &str) -> Self {
         self.body = Some(text.to_owned());
         self
     }
 
-    /// Only this share of them, drawn by the seed.
+    /// Applies only to this share of the matching requests, drawn with the seed.
     #[must_use]
     pub fn share(mut self, share: f64, seed: u64) -> Self {
         (self.share, self.seed) = (Some(share), seed);
         self
     }
 
-    /// Counts a request; what happens to it, where it is met.
-    pub(crate) fn meets(&mut self, method: &str, path: &str, body: &[u8]) -> Option<Misbehaviour> {
+    /// Counts a request and returns the misbehaviour if the fault applies to it.
+    pub(crate) fn apply(&mut self, method: &str, path: &str, body: &[u8]) -> Option<Misbehaviour> {
         let has_text = |text: &String| String::from_utf8_lossy(body).contains(text.as_str());
         let matches = path.contains(&self.path)
             && self.body.as_ref().is_none_or(has_text)
@@ -160,14 +160,14 @@ impl Fault {
         self.times = self.times.map(|times| times - 1);
         match self.misbehaviour.clone() {
             Misbehaviour::OneOf(kinds) => {
-                let place = (u64::from(self.draw()) * u64::try_from(kinds.len()).ok()?) >> 32;
-                kinds.into_iter().nth(usize::try_from(place).ok()?)
+                let index = (u64::from(self.draw()) * u64::try_from(kinds.len()).ok()?) >> 32;
+                kinds.into_iter().nth(usize::try_from(index).ok()?)
             }
             kind => Some(kind),
         }
     }
 
-    /// Thirty-two random bits: `SplitMix64` of the seed and the count.
+    /// Thirty-two random bits: `SplitMix64` of the seed and the number of draws.
     fn draw(&mut self) -> u32 {
         self.drawn += 1;
         let mut z = self.seed.wrapping_add(self.drawn.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_told_in_json() {
+    fn a_fault_is_read_from_json() {
         for (text, fault) in [
             (json!({"do": "refuse"}), Fault::on("", Misbehaviour::Refuse)),
             (
@@ -217,24 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_meets_what_it_names_as_often_as_it_says() {
+    fn a_fault_applies_to_matching_requests_the_given_times() {
         let mut fault = Fault::on("/leads", Misbehaviour::Refuse).method("POST").after(1).times(2);
         let met: Vec<_> = ["/other", "/leads/1", "/leads/2", "/leads/3", "/leads/4"]
-            .map(|path| fault.meets("POST", path, b"").is_some())
+            .map(|path| fault.apply("POST", path, b"").is_some())
             .to_vec();
         assert_eq!(met, [false, false, true, true, false]);
-        assert_eq!(Fault::on("", Misbehaviour::Refuse).method("POST").meets("GET", "/", b""), None);
+        assert_eq!(Fault::on("", Misbehaviour::Refuse).method("POST").apply("GET", "/", b""), None);
         let mut about = Fault::on("", Misbehaviour::Refuse).about("ann@");
-        assert_eq!(about.meets("POST", "/", b"{}"), None);
-        assert!(about.meets("POST", "/", br#"{"email": "ann@stripe.com"}"#).is_some());
+        assert_eq!(about.apply("POST", "/", b"{}"), None);
+        assert!(about.apply("POST", "/", br#"{"email": "ann@stripe.com"}"#).is_some());
     }
 
     #[test]
-    fn a_share_meets_about_that_many_with_each_kind_about_as_often_and_the_same_ones_for_a_seed() {
+    fn a_share_is_even_over_kinds_and_reproducible_by_seed() {
         let kinds = [Misbehaviour::Refuse, Misbehaviour::LoseReply, Misbehaviour::DelayMs(1)];
         let met = |seed| {
             let mut fault = Fault::on("", Misbehaviour::OneOf(kinds.to_vec())).share(0.3, seed);
-            (0..10_000).map(|_| fault.meets("GET", "/", b"")).collect::<Vec<_>>()
+            (0..10_000).map(|_| fault.apply("GET", "/", b"")).collect::<Vec<_>>()
         };
         let first = met(1);
         for kind in &kinds {

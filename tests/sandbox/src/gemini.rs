@@ -1,4 +1,4 @@
-//! Google's Gemini API as far as `generateContent` and the list of models go
+//! The `generateContent` call and the model list of Google's Gemini API
 //! (<https://ai.google.dev/api/generate-content>, <https://ai.google.dev/api/models>).
 
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::judge;
 use crate::script::Script;
 use crate::{Fault, Misbehaviour};
 
-/// The key that is taken where no other is agreed on.
+/// The key accepted by default.
 pub const KEY: &str = "sandbox-gemini-key";
 
-/// Models that can be asked, and whether they think.
+/// The available models, and whether they support thinking.
 const MODELS: [(&str, bool); 9] = [
     ("gemini-4-argon", true),
     ("gemini-3.8-flash", true),
@@ -33,7 +33,7 @@ const MODELS: [(&str, bool); 9] = [
     ("gemma-4-27b-it", false),
 ];
 
-/// What a request may hold.
+/// Permitted fields of a request.
 const FIELDS: [&str; 9] = [
     "contents",
     "systemInstruction",
@@ -45,7 +45,7 @@ const FIELDS: [&str; 9] = [
     "serviceTier",
     "store",
 ];
-/// What `generationConfig` may hold, of what matters here.
+/// Permitted fields of `generationConfig`, restricted to those relevant here.
 const GENERATION: [&str; 12] = [
     "responseMimeType",
     "responseSchema",
@@ -61,26 +61,26 @@ const GENERATION: [&str; 12] = [
     "responseModalities",
 ];
 
-/// Tokens that a model thinks before it speaks.
+/// The number of tokens that a model uses for thinking.
 const THOUGHTS: u64 = 24;
 
-/// What the model does with a request that is in order.
+/// The model's answer to a valid request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
     /// A truthful answer.
     Truth,
-    /// An answer that claims what no source gave.
+    /// An answer with a claim that no source supports.
     Invention,
-    /// This.
+    /// This text.
     Text(String),
-    /// A truthful answer behind thoughts that are shown, and in two parts.
+    /// A truthful answer in two parts, after a visible thought.
     Thoughts,
-    /// Nothing: the question was kept back for this reason.
+    /// No answer: the prompt was blocked for this reason.
     Blocked(String),
-    /// Half of an answer, and this reason for its end.
+    /// Half of an answer, with this finish reason.
     Ends(String),
-    /// Thoughts alone, up to the limit.
+    /// Only thoughts, up to the token limit.
     ThinksTooLong,
 }
 
@@ -98,17 +98,18 @@ impl Default for Gemini {
 }
 
 impl Gemini {
-    /// A fake that takes this key only.
+    /// A fake that accepts only this key.
     pub fn with_key(key: &str) -> Self {
         Self { key: key.into(), script: Script::default() }
     }
 
-    /// What the next requests get, one each; truthful answers afterwards. `/_says` does the same over HTTP.
+    /// Answers of the next requests, one each; later requests get truthful answers. `/_says` does the same
+    /// over HTTP.
     pub fn will(&self, says: impl IntoIterator<Item = Says>) {
         self.script.add(says);
     }
 
-    /// The paths, with their prefix.
+    /// The fake's routes, with the API's version prefix.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1beta/models", get(list))
@@ -140,7 +141,8 @@ impl Gemini {
     }
 }
 
-/// The fault of a quota that is used up: by the minute, with how long to wait where that is said, or by the day.
+/// The fault of an exhausted quota, per day or per minute. `retry_delay` is the delay that the error
+/// suggests, such as `5s`.
 pub fn out_of_quota(retry_delay: Option<&str>, per_day: bool) -> Fault {
     let span = if per_day { "PerDay" } else { "PerMinute" };
     let mut details = vec![json!({
@@ -160,7 +162,7 @@ pub fn out_of_quota(retry_delay: Option<&str>, per_day: bool) -> Fault {
     Fault::on(":generateContent", Misbehaviour::answer(429, body))
 }
 
-/// The fault of a service that is overloaded.
+/// The fault of an overloaded service.
 pub fn overloaded() -> Fault {
     let body = json!({ "error": {
         "code": 503, "status": "UNAVAILABLE", "message": "The model is overloaded. Please try again later.",
@@ -215,7 +217,7 @@ async fn generate(
     Json(answer(id, *thinks, &request, &says.unwrap_or(Says::Truth))).into_response()
 }
 
-/// What the service itself looks at before the model sees anything.
+/// The checks that the service makes before the model sees a request.
 fn check(request: &Map<String, Value>, thinks: bool) -> Result<(), String> {
     known(request, &FIELDS, "")?;
     let contents = request.get("contents").and_then(Value::as_array).filter(|contents| !contents.is_empty());
@@ -269,7 +271,7 @@ fn known(object: &Map<String, Value>, names: &[&str], prefix: &str) -> Result<()
 
 fn answer(id: &str, thinks: bool, request: &Map<String, Value>, says: &Says) -> Value {
     let prompt = text_of(&request["contents"]);
-    let asked = judge::tokens(&Value::Object(request.clone()).to_string());
+    let prompt_tokens = judge::tokens(&Value::Object(request.clone()).to_string());
     let thoughts = if thinks { THOUGHTS } else { 0 };
     let whole = match judge::fact_sheet(&prompt) {
         Some(facts) if *says == Says::Invention => judge::invent(&facts).to_string(),
@@ -282,13 +284,13 @@ fn answer(id: &str, thinks: bool, request: &Map<String, Value>, says: &Says) -> 
         Says::Blocked(reason) => {
             return json!({
                 "promptFeedback": { "blockReason": reason },
-                "usageMetadata": { "promptTokenCount": asked, "totalTokenCount": asked },
+                "usageMetadata": { "promptTokenCount": prompt_tokens, "totalTokenCount": prompt_tokens },
                 "modelVersion": id,
                 "responseId": "sandbox",
             });
         }
         Says::Truth | Says::Invention => (vec![text(&whole)], "STOP"),
-        Says::Text(said) => (vec![text(said)], "STOP"),
+        Says::Text(answer) => (vec![text(answer)], "STOP"),
         Says::Thoughts => {
             let (one, other) = whole.split_at(1);
             let thought = json!({ "text": "Which facts speak for it?", "thought": true });
@@ -307,14 +309,14 @@ fn answer(id: &str, thinks: bool, request: &Map<String, Value>, says: &Says) -> 
         let args: Value = serde_json::from_str(&whole).unwrap_or_default();
         parts = vec![json!({ "functionCall": { "name": name, "args": args } })];
     }
-    let said: u64 = parts.iter().map(|part| judge::tokens(&part.to_string())).sum();
+    let candidate_tokens: u64 = parts.iter().map(|part| judge::tokens(&part.to_string())).sum();
     json!({
         "candidates": [{ "content": { "role": "model", "parts": parts }, "finishReason": reason, "index": 0 }],
         "usageMetadata": {
-            "promptTokenCount": asked,
-            "candidatesTokenCount": said,
+            "promptTokenCount": prompt_tokens,
+            "candidatesTokenCount": candidate_tokens,
             "thoughtsTokenCount": thoughts,
-            "totalTokenCount": asked + said + thoughts,
+            "totalTokenCount": prompt_tokens + candidate_tokens + thoughts,
         },
         "modelVersion": id,
         "responseId": "sandbox",

@@ -1,12 +1,12 @@
-//! `HubSpot`: the part of its CRM API that an integration of leads meets.
+//! The part of `HubSpot`'s CRM API that a lead integration uses.
 //!
-//! Contacts, companies, deals, notes and tasks with single and batch calls, unique properties and upserts, search behind
-//! an index that lags, the properties API, associations with `HubSpot`'s own type ids, owners, deal pipelines, OAuth, and
-//! the rate limits with their headers. Every path answers in its old shape (`/crm/v3/objects/contacts`) and in the dated
-//! one (`/crm/objects/2026-03/contacts`).
+//! Contacts, companies, deals, notes and tasks with single and batch calls, unique properties and upserts,
+//! search on a lagging index, the properties API, associations with `HubSpot`'s own type ids, owners, deal
+//! pipelines, OAuth, and the rate limits with their headers. Every path exists in its old form
+//! (`/crm/v3/objects/contacts`) and in the dated one (`/crm/objects/2026-03/contacts`).
 //!
-//! Requests are served one after the other, so that each is atomic. What people do in the browser is done below `/_account`:
-//! `docs/sandbox.md` lists it.
+//! Requests are served one after the other, so that each is atomic. The paths below `/_account` stand for
+//! actions in the browser: `docs/sandbox.md` lists them.
 
 mod account;
 mod associations;
@@ -33,15 +33,15 @@ pub use self::account::{RowFault, Settings};
 pub use self::objects::{Kind, Record};
 pub use self::properties::PropertyChange;
 
-/// An account of `HubSpot`, with nothing in it but an owner and the default pipeline. Clones share it.
+/// A `HubSpot` account that contains only an owner and the default pipeline. Clones share the account.
 #[derive(Clone)]
 pub struct HubSpot(Arc<Mutex<Account>>);
 
 impl HubSpot {
-    /// The token of the account's private app, until [`Settings::token`] says otherwise.
+    /// The token of the account's private app, unless [`Settings::token`] overrides it.
     pub const TOKEN: &str = "sandbox-private-app-token";
 
-    /// The id of the account's one owner.
+    /// The id of the account's only owner.
     pub const OWNER: &str = "71";
 
     /// A new account.
@@ -49,12 +49,13 @@ impl HubSpot {
         Self::with_clock(Arc::new(SystemClock))
     }
 
-    /// A new account that lives by this clock.
+    /// A new account that uses this clock.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Mutex::new(Account::new(clock))))
     }
 
-    /// A new account with the properties that RevenueFlow's own mapping asks for, as `revenueflow crm setup` makes them.
+    /// A new account with the properties of RevenueFlow's built-in mapping, as `revenueflow crm setup`
+    /// creates them.
     pub fn prepared() -> Self {
         let hubspot = Self::new();
         for (kind, name, of_type, unique) in PREPARED {
@@ -63,26 +64,26 @@ impl HubSpot {
         hubspot
     }
 
-    /// Its API, for [`Fake::serve`](crate::Fake::serve).
+    /// The account's API, for [`Fake::serve`](crate::Fake::serve).
     pub fn router(&self) -> Router {
         dispatch::router(self)
     }
 
-    /// Changes how it behaves.
+    /// Changes the account's settings.
     pub fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.account().settings);
     }
 
-    /// Every record of a kind that is not archived, the oldest first.
+    /// Every unarchived record of a kind, the oldest first.
     pub fn records(&self, kind: Kind) -> Vec<Record> {
         self.account().objects.live(kind).cloned().collect()
     }
 
-    /// The one record of a kind with this value in a property.
+    /// The record of a kind with this value in a property.
     ///
     /// # Panics
     ///
-    /// When there are several.
+    /// When several records match.
     pub fn record(&self, kind: Kind, property: &str, value: &str) -> Option<Record> {
         let mut records = self.records(kind);
         records.retain(|record| record.properties.get(property).is_some_and(|found| found == value));
@@ -90,12 +91,12 @@ impl HubSpot {
         records.pop()
     }
 
-    /// The ids of the records of another kind that a record is associated with, each with the ids of the association's types.
+    /// The associated records of another kind by id, each with the type ids of the association.
     pub fn associated(&self, kind: Kind, id: u64, with: Kind) -> BTreeMap<u64, Vec<u32>> {
         self.account().associations.of(kind, id, with)
     }
 
-    /// Adds a record as a person would in the browser: nothing is checked, and search knows it at once.
+    /// Adds a record as in the browser: without validation, and visible to search at once.
     pub fn add(&self, kind: Kind, properties: &[(&str, &str)]) -> u64 {
         let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut account = self.account();
@@ -103,7 +104,7 @@ impl HubSpot {
         account.objects.insert_indexed(kind, properties.collect(), now)
     }
 
-    /// Changes properties of a record as a person would in the browser.
+    /// Changes properties of a record as in the browser.
     pub fn edit(&self, kind: Kind, id: u64, properties: &[(&str, &str)]) {
         let mut account = self.account();
         let now = account.now();
@@ -115,22 +116,22 @@ impl HubSpot {
         }
     }
 
-    /// Associates two records by the default type.
+    /// Associates two records with the default type.
     pub fn associate(&self, from: Kind, id: u64, to: Kind, to_id: u64) {
         self.account().associations.add_default(from, id, to, to_id);
     }
 
-    /// Creates a text property, unique or not.
+    /// Creates a text property.
     pub fn define(&self, kind: Kind, name: &str, unique: bool) {
         self.account().properties.define(kind, name, "string", unique);
     }
 
-    /// Takes a property away.
+    /// Removes a property.
     pub fn undefine(&self, kind: Kind, name: &str) {
         self.account().properties.remove(kind, name);
     }
 
-    /// Makes every OAuth token issued so far an expired one.
+    /// Expires every OAuth token issued so far.
     pub fn expire_tokens(&self) {
         self.account().expire_tokens();
     }
@@ -140,7 +141,7 @@ impl HubSpot {
     }
 }
 
-/// The properties of the built-in mapping that no account has by itself: name, type, whether it is unique.
+/// The properties of the built-in mapping that a new account lacks: name, type, whether it is unique.
 const PREPARED: &[(Kind, &str, &str, bool)] = &[
     (Kind::Contact, "revenueflow_id", "string", true),
     (Kind::Contact, "revenueflow_campaign", "string", false),

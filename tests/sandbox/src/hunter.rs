@@ -1,7 +1,7 @@
-//! Hunter's company enrichment: Clearbit's shape in an envelope, with numbers as texts and employees as a band, unless
-//! `clearbit_format` is asked for.
+//! Hunter's company enrichment: Clearbit's shape in an envelope. Numbers are strings and employees are a
+//! range, unless the request sets `clearbit_format`.
 //!
-//! Companies are those of the built-in fixtures. `PUT /_account` sets `credits` and `per_minute`.
+//! The companies are those of the built-in fixtures. `PUT /_account` sets `credits` and `per_minute`.
 
 use std::collections::HashMap;
 
@@ -16,17 +16,17 @@ use crate::account::Account;
 use crate::clearbit::record;
 use crate::companies::{Company, find, is_domain};
 
-/// The key that is accepted.
+/// The accepted key.
 pub const KEY: &str = "sandbox-hunter-key";
 
 type Parameters = Query<HashMap<String, String>>;
 
-/// A fresh account.
+/// The routes of a new account.
 pub fn router() -> Router {
     let account = Account::new(900);
     let api = Router::new()
         .route("/v2/companies/find", get(company))
-        .route("/v2/account", get(standing))
+        .route("/v2/account", get(account_information))
         .with_state(account.clone());
     api.merge(account.router())
 }
@@ -42,7 +42,7 @@ async fn company(State(account): State<Account>, headers: HeaderMap, Query(query
     let Some(company) = find(domain) else {
         return refusal(StatusCode::NOT_FOUND, "resource_not_found", "No company was found");
     };
-    if !account.pay() {
+    if !account.spend_credit() {
         let problem = "You've reached the limit for the number of enrichments per billing period";
         return refusal(StatusCode::TOO_MANY_REQUESTS, "usage_exceeded", problem);
     }
@@ -50,11 +50,15 @@ async fn company(State(account): State<Account>, headers: HeaderMap, Query(query
     if as_clearbit {
         return Json(record(company)).into_response();
     }
-    Json(json!({ "data": in_texts(company), "meta": { "domain": domain } })).into_response()
+    Json(json!({ "data": hunter_record(company), "meta": { "domain": domain } })).into_response()
 }
 
-/// What an account has left, at no cost.
-async fn standing(State(account): State<Account>, headers: HeaderMap, Query(query): Parameters) -> Response {
+/// The account's remaining credits; the call itself is free.
+async fn account_information(
+    State(account): State<Account>,
+    headers: HeaderMap,
+    Query(query): Parameters,
+) -> Response {
     if let Some(refused) = refused(&account, &headers, &query) {
         return refused;
     }
@@ -68,7 +72,7 @@ async fn standing(State(account): State<Account>, headers: HeaderMap, Query(quer
     .into_response()
 }
 
-/// The refusal of a question, where there is reason for one.
+/// The refusal of a request, if its key is invalid or the rate limit is reached.
 fn refused(account: &Account, headers: &HeaderMap, query: &HashMap<String, String>) -> Option<Response> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
@@ -77,7 +81,7 @@ fn refused(account: &Account, headers: &HeaderMap, query: &HashMap<String, Strin
         let problem = "No user found for the API key supplied";
         return Some(refusal(StatusCode::UNAUTHORIZED, "authentication_failed", problem));
     }
-    account.ask().err().map(|minute| {
+    account.count_request().err().map(|minute| {
         let problem = "You have reached the rate limit";
         let answer = refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", problem);
         ([("retry-after", minute.ends_in.to_string())], answer).into_response()
@@ -89,7 +93,7 @@ fn refusal(status: StatusCode, id: &str, details: &str) -> Response {
     (status, Json(json!({ "errors": [error] }))).into_response()
 }
 
-fn in_texts(company: &Company) -> Value {
+fn hunter_record(company: &Company) -> Value {
     let mut record = record(company);
     record["foundedYear"] = json!(company.founded_year.to_string());
     record["metrics"]["employees"] = json!(company.size());

@@ -1,8 +1,8 @@
-//! A judge small enough to be right: what the fakes of AI services answer by, when they are not told to lie.
+//! The deterministic judge behind the fakes of AI services.
 
 use serde_json::{Map, Value, json};
 
-/// Facts that are quoted where they are there, with their source and the type of claim that they support.
+/// Facts to quote if present, with their source and the type of claim that they support.
 const QUOTED: [(&str, &str, &str); 8] = [
     ("enrichment.industry", "ENRICHMENT", "FIRMOGRAPHIC"),
     ("enrichment.employee_count", "ENRICHMENT", "FIRMOGRAPHIC"),
@@ -14,8 +14,8 @@ const QUOTED: [(&str, &str, &str); 8] = [
     ("computed.intent_score", "COMPUTED", "SCORE"),
 ];
 
-/// The fact sheet in a prompt: the first JSON object with one of the five namespaces as a key, looked for from the end, since
-/// an example may stand before it.
+/// The fact sheet in a prompt: the last JSON object with one of the five namespaces as a key, since an
+/// example may precede it.
 pub(crate) fn fact_sheet(prompt: &str) -> Option<Map<String, Value>> {
     let starts: Vec<_> = prompt.match_indices('{').map(|(start, _)| start).collect();
     let mut found = None;
@@ -32,7 +32,8 @@ pub(crate) fn fact_sheet(prompt: &str) -> Option<Map<String, Value>> {
     found
 }
 
-/// A truthful answer: the computed score and intent, the decision that follows, and the facts quoted as they are.
+/// A truthful answer: the computed score and intent, the decision that follows from them, and facts quoted
+/// verbatim.
 pub(crate) fn judge(facts: &Map<String, Value>) -> Value {
     let fact = |path: &str| {
         let (namespace, name) = path.split_once('.')?;
@@ -62,7 +63,7 @@ pub(crate) fn judge(facts: &Map<String, Value>) -> Value {
     })
 }
 
-/// The answer of a model that makes things up: everything at its best, and an industry that no source gave.
+/// A hallucinated answer: the best values throughout, and an industry that no source supports.
 pub(crate) fn invent(facts: &Map<String, Value>) -> Value {
     let mut answer = judge(facts);
     answer["fit_score"] = json!(100);
@@ -75,7 +76,7 @@ pub(crate) fn invent(facts: &Map<String, Value>) -> Value {
     answer
 }
 
-/// As many tokens as a text may well be.
+/// An estimate of a text's tokens: four bytes each, rounded up.
 pub(crate) fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sheet_is_found_behind_an_example() {
+    fn the_fact_sheet_is_found_after_an_example() {
         let prompt = r#"For {"computed":{"baseline_score":1}} say so. <fact_sheet>{"marketo":{"activity":"{x}"},"computed":{"baseline_score":85,"intent_level":"HIGH"}}</fact_sheet> {"not":"facts"}"#;
         let facts = fact_sheet(prompt).unwrap();
         assert_eq!(facts["computed"]["baseline_score"], 85);

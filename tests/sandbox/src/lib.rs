@@ -1,11 +1,11 @@
-//! The outside systems as fakes: each behaves as its maker documents it, keeps state where the real one does, and can be
-//! told to misbehave.
+//! Fakes of the outside systems. Each behaves as its vendor documents, keeps state as the real system does,
+//! and injects faults on request.
 //!
-//! A fake is a module that gives an [`axum::Router`] and, where it keeps something, a handle to look at it. [`Fake::serve`]
-//! puts it on a port of its own, writes down what it was asked, and stands in its way as [`Fault`]s say: an error, a
-//! delay, a connection that breaks before or after the work was done.
+//! A fake is a module with an [`axum::Router`] and, if it has state, a handle to inspect it. [`Fake::serve`]
+//! binds it to a port of its own, records its requests, and applies [`Fault`]s: an error, a delay, or a
+//! connection that breaks before or after the work is done.
 //!
-//! The same fakes serve the tests and `revenueflow sandbox`; each is proved by a client that somebody else wrote.
+//! Tests and `revenueflow sandbox` use the same fakes. Third-party clients verify each of them.
 
 mod account;
 pub mod apollo;

@@ -1,7 +1,7 @@
 //! People Data Labs' company enrichment.
 //!
-//! Companies are those of the built-in fixtures; of `university.example` it is not sure (likelihood 3). `PUT /_account`
-//! sets `credits` and `per_minute`.
+//! The companies are those of the built-in fixtures; `university.example` has the low likelihood 3. `PUT
+//! /_account` sets `credits` and `per_minute`.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 use crate::account::{Account, Minute};
 use crate::companies::{Company, find};
 
-/// The key that is accepted.
+/// The accepted key.
 pub const KEY: &str = "sandbox-pdl-key";
-/// A company that it is not sure of, and how sure it is.
+/// The domain of a company with a low likelihood, and that likelihood.
 const UNSURE: (&str, u64) = ("university.example", 3);
 const SURE: u64 = 9;
 
-/// A fresh account.
+/// The routes of a new account.
 pub fn router() -> Router {
     let account = Account::new(1_000);
     let enrich = Router::new().route("/v5/company/enrich", get(enrich)).with_state(account.clone());
@@ -34,7 +34,7 @@ async fn enrich(
     headers: HeaderMap,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    // In the header, or in the query as the maker's own clients send it.
+    // The key is in the header, or in the query as the vendor's own clients send it.
     let in_header = headers.get("x-api-key").and_then(|key| key.to_str().ok());
     if in_header.or(query.get("api_key").map(String::as_str)) != Some(KEY) {
         return refusal(
@@ -43,7 +43,7 @@ async fn enrich(
             "Request contained a missing or invalid key",
         );
     }
-    let minute = match account.ask() {
+    let minute = match account.count_request() {
         Ok(minute) => minute,
         Err(minute) => {
             let problem = "An error occurred due to requests hitting the API too quick";
@@ -52,18 +52,18 @@ async fn enrich(
         }
     };
     let names = ["name", "website", "ticker", "profile", "pdl_id"];
-    let Some((_, asked)) = names.iter().find_map(|name| query.get_key_value(*name)) else {
+    let Some((_, identifier)) = names.iter().find_map(|name| query.get_key_value(*name)) else {
         let problem = "Request object must contain at least one identifier";
         return refusal(StatusCode::BAD_REQUEST, "invalid_request_error", problem);
     };
     let least = query.get("min_likelihood").and_then(|likelihood| likelihood.parse().ok()).unwrap_or(0);
-    let found = find(asked).map(|company| (company, likelihood(company)));
+    let found = find(identifier).map(|company| (company, likelihood(company)));
     let Some((company, likelihood)) = found.filter(|(_, likelihood)| *likelihood >= least) else {
         let answer =
             refusal(StatusCode::NOT_FOUND, "not_found", "No records were found matching your request");
         return (limits(minute, 0), answer).into_response();
     };
-    if !account.pay() {
+    if !account.spend_credit() {
         let problem = "You have reached your account maximum (all matches used)";
         return refusal(StatusCode::PAYMENT_REQUIRED, "payment_required", problem);
     }
@@ -80,7 +80,7 @@ fn refusal(status: StatusCode, kind: &str, message: &str) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// The limits are JSON objects, with single quotes, as theirs are.
+/// The limits are JSON objects with single quotes, like the vendor's.
 fn limits(minute: Minute, spent: u8) -> [(&'static str, String); 4] {
     let reset = i64::try_from(minute.ends_at()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let reset = reset.unwrap_or_default();

@@ -1,12 +1,13 @@
-//! Salesforce: the part of its REST API that an integration of leads meets.
+//! The part of Salesforce's REST API that a lead integration uses.
 //!
-//! An [`Org`] with leads, contacts, accounts, opportunities and tasks: OAuth (client credentials, JWT bearer), sessions
-//! that end, describe, records by id and by external id, composite calls, SOQL, limits, and what an org's administrators
-//! add: duplicate rules, validation rules, assignment rules, an Apex class that converts leads.
+//! An [`Org`] with leads, contacts, accounts, opportunities and tasks: OAuth (client credentials, JWT
+//! bearer), sessions that end, describe, records by id and by external id, composite calls, SOQL, limits, and
+//! the additions of an org's administrators: duplicate rules, validation rules, assignment rules, an Apex
+//! class that converts leads.
 //!
-//! `GET /_org` shows every record, `POST /_org/records/OBJECT` puts one in, `POST /_org/faults` takes a [`RowFault`],
-//! `DELETE /_org/sessions` ends every session, `PATCH /_sandbox/org` takes an [`OrgChange`]: picklists of states and countries,
-//! users who have left, queues, merges.
+//! `GET /_org` shows every record, `POST /_org/records/OBJECT` adds one, `POST /_org/faults` adds a
+//! [`RowFault`], `DELETE /_org/sessions` ends every session, and `PATCH /_sandbox/org` applies an
+//! [`OrgChange`]: picklists of states and countries, inactive users, queues, merges.
 //!
 //! Requests are served one after the other, so that each is atomic.
 
@@ -45,7 +46,7 @@ use self::rest::{Answer, Call};
 pub use self::schema::{Field, Object};
 use crate::serve::FailingRow;
 
-/// An org of Salesforce. Clones share it.
+/// A Salesforce org. Clones share the org.
 #[derive(Clone, Default)]
 pub struct Salesforce(Arc<Mutex<Org>>);
 
@@ -56,17 +57,17 @@ impl Salesforce {
     /// The consumer secret of the org's app.
     pub const SECRET: &str = "consumer-secret";
 
-    /// A new org, with nothing in it.
+    /// A new org without records.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Looks at the org, or changes it.
+    /// Reads or changes the org.
     pub fn org<T>(&self, work: impl FnOnce(&mut Org) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Its API, for [`Fake::serve`](crate::Fake::serve).
+    /// The org's API, for [`Fake::serve`](crate::Fake::serve).
     pub fn router(&self) -> Router {
         Router::new()
             .route("/_sandbox/org", get(control::show).patch(control::change))
@@ -148,7 +149,7 @@ async fn identity(State(salesforce): State<Salesforce>, headers: HeaderMap) -> R
     })
 }
 
-/// Everything that needs a session.
+/// Handles every request that needs a session.
 async fn api(State(salesforce): State<Salesforce>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -175,7 +176,7 @@ async fn api(State(salesforce): State<Salesforce>, request: Request) -> Response
     })
 }
 
-/// Counts the call, and sees whether it may be made.
+/// Counts the call and refuses it if the session is invalid or the daily limit is reached.
 fn authorized(org: &mut Org, headers: &HeaderMap) -> Result<(), ApiError> {
     let authorization = text(headers, "authorization");
     let token = authorization
@@ -244,7 +245,7 @@ fn convert(org: &mut Org, body: &Value) -> Result<Answer, ApiError> {
     Ok(Answer { status: StatusCode::OK, body: Some(json!({ "contactId": contact })), location: None })
 }
 
-/// A path's segments, unescaped; an empty one at the end is left out.
+/// The unescaped segments of a path, without an empty one at the end.
 fn split(path: &str) -> Vec<String> {
     path.trim_end_matches('/')
         .split('/')

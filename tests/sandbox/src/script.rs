@@ -8,10 +8,11 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What a model is to say to the next questions, one each. `/_says` tells it (`POST`), looks at it (`GET`) and forgets it (`DELETE`).
+/// Scripted answers of a model, one per request. `POST /_says` adds answers, `GET` lists them, `DELETE`
+/// removes them.
 pub(crate) struct Script<S>(Arc<Mutex<VecDeque<S>>>);
 
-/// What is to be said, and to how many questions.
+/// An answer, and the number of requests that it applies to.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lines<S> {
@@ -41,22 +42,22 @@ impl<S: Clone + Send + Serialize + DeserializeOwned + 'static> Script<S> {
         self.lines().extend(says);
     }
 
-    /// What is to be said now; none where the model is left to itself.
+    /// The next scripted answer; None if the script is empty.
     pub(crate) fn next(&self) -> Option<S> {
         self.lines().pop_front()
     }
 
     pub(crate) fn router(&self) -> Router {
-        let look = |State(script): State<Self>| async move { Json(script.lines().clone()) };
+        let list = |State(script): State<Self>| async move { Json(script.lines().clone()) };
         let add = |State(script): State<Self>, Json(lines): Json<Lines<S>>| async move {
             script.add((0..lines.times).map(|_| lines.says.clone()));
             StatusCode::NO_CONTENT
         };
-        let forget = |State(script): State<Self>| async move {
+        let clear = |State(script): State<Self>| async move {
             script.lines().clear();
             StatusCode::NO_CONTENT
         };
-        Router::new().route("/_says", get(look).post(add).delete(forget)).with_state(self.clone())
+        Router::new().route("/_says", get(list).post(add).delete(clear)).with_state(self.clone())
     }
 
     fn lines(&self) -> MutexGuard<'_, VecDeque<S>> {

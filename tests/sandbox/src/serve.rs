@@ -24,15 +24,15 @@ use tower::ServiceExt as _;
 
 use crate::{Fault, Misbehaviour};
 
-/// The largest request a fake takes, in bytes.
+/// The maximum size of a request, in bytes.
 const MAX_REQUEST: usize = 8 << 20;
-/// How many exchanges are remembered.
+/// The maximum number of recorded exchanges.
 const MAX_LOG: usize = 10_000;
 
 /// A fake on a port of its own, until it is dropped.
 ///
-/// Beside the system's own paths it answers `/_sandbox/faults` (`GET`, `POST` a [`Fault`], `DELETE` all) and
-/// `GET /_sandbox/requests`, which no fault meets.
+/// Besides the system's own paths it serves `/_sandbox/faults` (`GET`, `POST` a [`Fault`], `DELETE` all) and
+/// `GET /_sandbox/requests`. Faults do not apply to these.
 pub struct Fake {
     /// The system, such as `salesforce`.
     pub name: &'static str,
@@ -41,7 +41,7 @@ pub struct Fake {
     server: JoinHandle<()>,
 }
 
-/// One request and what became of it.
+/// A request and its outcome.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The method.
@@ -52,20 +52,20 @@ pub struct Exchange {
     pub headers: HeaderMap,
     /// The body of the request.
     pub body: Bytes,
-    /// The status answered; none where the connection was broken instead.
+    /// The answered status; None if the connection was broken instead.
     pub status: Option<StatusCode>,
-    /// The fault that met it.
+    /// The fault applied to the request.
     pub fault: Option<Misbehaviour>,
 }
 
 impl Exchange {
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
-/// Goes with a request that [`Misbehaviour::Row`] has met.
+/// Attached to a request that [`Misbehaviour::Row`] applies to.
 #[derive(Clone, Debug)]
 pub(crate) struct FailingRow {
     pub(crate) code: String,
@@ -73,7 +73,7 @@ pub(crate) struct FailingRow {
 }
 
 impl FailingRow {
-    /// Counts a record that is to be written; the code to refuse it with.
+    /// Counts a record to be written, and returns the error code if it is to be refused.
     pub(crate) fn next(row: &mut Option<Self>) -> Option<String> {
         match row {
             Some(Self { skip: 0, .. }) => row.take().map(|row| row.code),
@@ -105,7 +105,7 @@ impl Fake {
         let address = listener.local_addr()?;
         let control = Control::default();
         let router = router.fallback(|| async {
-            (StatusCode::NOT_FOUND, Json(json!({ "sandbox": "this fake does not know the path" })))
+            (StatusCode::NOT_FOUND, Json(json!({ "sandbox": "this fake has no such path" })))
         });
         let served = control.clone();
         let server = tokio::spawn(async move {
@@ -117,29 +117,29 @@ impl Fake {
         Ok(Self { name, address, control, server })
     }
 
-    /// Where it is: `http://127.0.0.1:PORT`, without a slash at the end.
+    /// The base URL, `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Misbehaves from now on. Of several faults that meet a request, the first counts.
+    /// Adds a fault. If several faults apply to a request, the first one is used.
     pub fn add_fault(&self, fault: Fault) {
         lock(&self.control.faults).push(fault);
     }
 
-    /// Behaves from now on.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         lock(&self.control.faults).clear();
     }
 
-    /// What it is asked from now on, as it is answered.
+    /// Receives every later exchange once it is answered.
     pub fn follow(&self) -> UnboundedReceiver<Exchange> {
         let (sender, exchanges) = mpsc::unbounded_channel();
         lock(&self.control.followers).push(sender);
         exchanges
     }
 
-    /// What it was asked so far, the oldest first.
+    /// The exchanges so far, the oldest first.
     pub fn exchanges(&self) -> Vec<Exchange> {
         lock(&self.control.log).clone()
     }
@@ -175,10 +175,10 @@ impl Control {
 
     fn fault(&self, method: &str, path: &str, body: &[u8]) -> Option<Misbehaviour> {
         let mut faults = lock(&self.faults);
-        faults.iter_mut().find_map(|fault| fault.meets(method, path, body))
+        faults.iter_mut().find_map(|fault| fault.apply(method, path, body))
     }
 
-    fn write_down(&self, exchange: Exchange) {
+    fn record(&self, exchange: Exchange) {
         lock(&self.followers).retain(|follower| follower.send(exchange.clone()).is_ok());
         let mut log = lock(&self.log);
         if log.len() < MAX_LOG {
@@ -187,13 +187,13 @@ impl Control {
     }
 }
 
-/// The request was met by a fault that breaks the connection.
+/// A fault broke the connection of the request.
 #[derive(Debug)]
 struct Broken;
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection is broken off")
+        f.write_str("the connection is broken by a fault")
     }
 }
 
@@ -203,7 +203,7 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
     let service = service_fn(|request: Request<Incoming>| {
         let (router, controls, control) = (router.clone(), controls.clone(), control.clone());
         async move {
-            // What is no control of every fake is one of this fake's own.
+            // A `/_sandbox/` path other than the common two belongs to the fake itself.
             match request.uri().path() {
                 "/_sandbox/faults" | "/_sandbox/requests" => {
                     return call(controls, request.map(Body::new)).await;
@@ -227,7 +227,9 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
             };
             let result = match exchange.fault.clone() {
                 Some(Misbehaviour::Refuse) => Err(Broken),
-                Some(Misbehaviour::Answer { status, headers, body }) => Ok(made_up(status, &headers, &body)),
+                Some(Misbehaviour::Answer { status, headers, body }) => {
+                    Ok(scripted_answer(status, &headers, &body))
+                }
                 Some(Misbehaviour::LoseReply) => {
                     call(router, Request::from_parts(parts, Body::from(body))).await?;
                     Err(Broken)
@@ -246,11 +248,11 @@ async fn answer(connection: TcpStream, router: Router, controls: Router, control
                 }
             };
             exchange.status = result.as_ref().ok().map(Response::status);
-            control.write_down(exchange);
+            control.record(exchange);
             result
         }
     });
-    // A client that hangs up is not an error here.
+    // A disconnecting client is not an error of the fake.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await;
 }
 
@@ -258,7 +260,7 @@ async fn call(router: Router, request: Request<Body>) -> Result<Response, Broken
     router.oneshot(request).await.map_err(|never| match never {})
 }
 
-fn made_up(status: u16, headers: &[(String, String)], body: &Value) -> Response {
+fn scripted_answer(status: u16, headers: &[(String, String)], body: &Value) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = match body {
         Value::Null => status.into_response(),
@@ -283,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    /// A fake that counts.
+    /// A fake that counts its requests.
     async fn counter() -> (Fake, Arc<Mutex<u32>>) {
         let count = Arc::new(Mutex::new(0));
         let kept = Arc::clone(&count);
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_reply_is_work_done_without_a_word_and_a_refusal_is_no_work() {
+    async fn a_lost_reply_does_the_work_and_a_refusal_does_not() {
         let (fake, count) = counter().await;
         fake.add_fault(Fault::on("/add", Misbehaviour::LoseReply).times(1));
         assert_eq!((add(&fake).await, *lock(&count)), (None, 1));
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn faults_are_told_over_http() {
+    async fn faults_are_set_over_http() {
         let (fake, count) = counter().await;
         let control = format!("{}/_sandbox/faults", fake.url());
         let client = reqwest::Client::new();
@@ -324,7 +326,7 @@ mod tests {
         assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "message": "slow" }));
         client.delete(&control).send().await.unwrap();
         assert_eq!((add(&fake).await, *lock(&count)), (Some(200), 1));
-        let asked = client.get(format!("{}/_sandbox/requests", fake.url())).send().await.unwrap();
-        assert_eq!(asked.json::<Vec<Value>>().await.unwrap().len(), 2);
+        let requests = client.get(format!("{}/_sandbox/requests", fake.url())).send().await.unwrap();
+        assert_eq!(requests.json::<Vec<Value>>().await.unwrap().len(), 2);
     }
 }

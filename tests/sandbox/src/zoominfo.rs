@@ -1,8 +1,8 @@
 //! ZoomInfo's GTM API: tokens by client credentials, and company enrichment in JSON:API.
 //!
-//! Companies are those of the built-in fixtures with 50 employees or more, none with technologies, and `saas.example`
-//! without its place. `limit-exceeded.example` has the match status of that name. `PUT /_account` sets `credits` and
-//! `per_minute`; `DELETE /_tokens` takes back every token that was given out.
+//! The companies are those of the built-in fixtures with at least 50 employees, without technologies;
+//! `saas.example` lacks its location. `limit-exceeded.example` has the match status of that name. `PUT
+//! /_account` sets `credits` and `per_minute`; `DELETE /_tokens` revokes every issued token.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,20 +19,20 @@ use serde_json::{Map, Value, json};
 use crate::account::{Account, Minute};
 use crate::companies::{Company, find};
 
-/// The application that is let in.
+/// The client id of the accepted application.
 pub const CLIENT_ID: &str = "sandbox-zoominfo-client";
-/// Its secret.
+/// The secret of the accepted application.
 pub const CLIENT_SECRET: &str = "sandbox-zoominfo-secret";
-/// Both, as a basic authentication.
+/// Client id and secret as basic authentication.
 const BASIC: &str = "Basic c2FuZGJveC16b29taW5mby1jbGllbnQ6c2FuZGJveC16b29taW5mby1zZWNyZXQ=";
 const SCOPE: &str = "api:data:company";
-const LIFE_SECONDS: u64 = 3_600;
+const TOKEN_LIFETIME_SECONDS: u64 = 3_600;
 const MAX_INPUTS: usize = 25;
 const MIN_EMPLOYEES: u64 = 50;
-/// A company of which the place is not known.
-const PLACELESS: &str = "saas.example";
+/// The company without a location.
+const WITHOUT_LOCATION: &str = "saas.example";
 const LIMITED: &str = "limit-exceeded.example";
-/// What the account's plan includes.
+/// The output fields of the account's plan.
 const FIELDS: [&str; 16] = [
     "name",
     "website",
@@ -60,22 +60,22 @@ struct ZoomInfo {
 
 #[derive(Default)]
 struct Tokens {
-    given_out: u64,
-    good: BTreeSet<String>,
+    issued: u64,
+    valid: BTreeSet<String>,
 }
 
-/// A fresh account.
+/// The routes of a new account.
 pub fn router() -> Router {
     let account = Account::new(10_800);
     let state = ZoomInfo { account: account.clone(), tokens: Arc::default() };
-    let forget = |State(zoominfo): State<ZoomInfo>| async move {
-        zoominfo.tokens.lock().unwrap_or_else(PoisonError::into_inner).good.clear();
+    let revoke = |State(zoominfo): State<ZoomInfo>| async move {
+        zoominfo.tokens.lock().unwrap_or_else(PoisonError::into_inner).valid.clear();
         StatusCode::NO_CONTENT
     };
     Router::new()
         .route("/oauth2/default/v1/token", post(token))
         .route("/gtm/data/v1/companies/enrich", post(enrich))
-        .route("/_tokens", delete(forget))
+        .route("/_tokens", delete(revoke))
         .with_state(state)
         .merge(account.router())
 }
@@ -107,24 +107,24 @@ async fn token(State(zoominfo): State<ZoomInfo>, headers: HeaderMap, Form(grant)
         return refused(StatusCode::BAD_REQUEST, "invalid_scope");
     }
     let mut tokens = zoominfo.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-    tokens.given_out += 1;
-    let token = format!("sandbox-zoominfo-token-{}", tokens.given_out);
-    tokens.good.insert(token.clone());
-    let answer = json!({ "access_token": token, "token_type": "Bearer", "expires_in": LIFE_SECONDS, "scope": grant.scope });
+    tokens.issued += 1;
+    let token = format!("sandbox-zoominfo-token-{}", tokens.issued);
+    tokens.valid.insert(token.clone());
+    let answer = json!({ "access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME_SECONDS, "scope": grant.scope });
     Json(answer).into_response()
 }
 
 async fn enrich(State(zoominfo): State<ZoomInfo>, headers: HeaderMap, body: Bytes) -> Response {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    let tokens = zoominfo.tokens.lock().unwrap_or_else(PoisonError::into_inner).good.clone();
+    let tokens = zoominfo.tokens.lock().unwrap_or_else(PoisonError::into_inner).valid.clone();
     if !bearer.is_some_and(|token| tokens.contains(token)) {
         return documented(StatusCode::UNAUTHORIZED, "ZI0001", false);
     }
     if !header(header::CONTENT_TYPE).is_some_and(|value| value.starts_with("application/vnd.api+json")) {
         return described(StatusCode::UNSUPPORTED_MEDIA_TYPE, "PFAPI0002", "Unsupported media type");
     }
-    let minute = match zoominfo.account.ask() {
+    let minute = match zoominfo.account.count_request() {
         Ok(minute) => minute,
         Err(minute) => {
             let rejected = [
@@ -148,8 +148,8 @@ async fn enrich(State(zoominfo): State<ZoomInfo>, headers: HeaderMap, body: Byte
         return described(StatusCode::BAD_REQUEST, "PFAPI0001", "Output field is not allowed");
     }
     let mut records = Vec::new();
-    for (place, input) in inputs.iter().enumerate() {
-        match record(&zoominfo.account, place, input, &fields) {
+    for (index, input) in inputs.iter().enumerate() {
+        match record(&zoominfo.account, index, input, &fields) {
             Some(record) => records.push(record),
             None => return described(StatusCode::BAD_REQUEST, "PFAPI0011", "Credit limit reached"),
         }
@@ -162,9 +162,9 @@ async fn enrich(State(zoominfo): State<ZoomInfo>, headers: HeaderMap, body: Byte
         .into_response()
 }
 
-/// One input's outcome; none where it cannot be paid for.
-fn record(account: &Account, place: usize, input: &Value, fields: &[&str]) -> Option<Value> {
-    let outcome = |status: &str| json!({ "id": place.to_string(), "type": "CompanyEnrich", "attributes": {}, "meta": { "matchStatus": status, "input": input } });
+/// The outcome of one input; None if the account has no credit for it.
+fn record(account: &Account, index: usize, input: &Value, fields: &[&str]) -> Option<Value> {
+    let outcome = |status: &str| json!({ "id": index.to_string(), "type": "CompanyEnrich", "attributes": {}, "meta": { "matchStatus": status, "input": input } });
     let Some(website) = input["companyWebsite"].as_str().filter(|website| website.contains('.')) else {
         return Some(outcome("INVALID_INPUT"));
     };
@@ -174,7 +174,7 @@ fn record(account: &Account, place: usize, input: &Value, fields: &[&str]) -> Op
     let Some(company) = find(website).filter(|company| company.employees() >= MIN_EMPLOYEES) else {
         return Some(outcome("NO_MATCH"));
     };
-    if !account.pay() {
+    if !account.spend_credit() {
         return None;
     }
     let all = attributes(company);
@@ -197,7 +197,7 @@ fn attributes(company: &Company) -> Map<String, Value> {
     set("revenue", json!(company.revenue() / 1_000));
     set("revenueRange", json!(company.revenue_band()));
     set("foundedYear", json!(company.founded_year.to_string()));
-    if company.domain != PLACELESS {
+    if company.domain != WITHOUT_LOCATION {
         set("city", json!(company.city));
         set("state", json!(company.region));
         set("country", json!(company.country_name()));
@@ -205,13 +205,13 @@ fn attributes(company: &Company) -> Map<String, Value> {
     attributes
 }
 
-/// An error as their documentation shows it.
+/// An error in the format of ZoomInfo's documentation pages.
 fn documented(status: StatusCode, code: &str, retryable: bool) -> Response {
     let error = json!({ "code": code, "message": "refused", "status": status.as_u16(), "requestId": "sandbox", "retryable": retryable });
     (status, Json(json!({ "error": error }))).into_response()
 }
 
-/// An error as their OpenAPI files describe it.
+/// An error in the format of ZoomInfo's OpenAPI files.
 fn described(status: StatusCode, code: &str, title: &str) -> Response {
     let error = json!({ "id": "sandbox", "code": code, "status": status.as_u16().to_string(), "title": title, "detail": title });
     (status, [(header::CONTENT_TYPE, "application/vnd.api+json")], json!({ "errors": [error] }).to_string())

@@ -1,23 +1,23 @@
-//! The fakes of AI services, proved by the clients of those who make the services.
+//! Verifies the fakes of AI services with the vendors' own clients.
 
-#![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test helper that panics fails the test")]
 
 use std::path::{Path, PathBuf};
 
 use sandbox::{Fake, bedrock, gemini};
 
 #[tokio::test]
-async fn googles_own_client_finds_what_it_expects() {
+async fn googles_own_client_accepts_the_fake() {
     let fake = Fake::serve("gemini", gemini::Gemini::default().router()).await.unwrap();
     prove("gemini.py", &[&fake.url(), gemini::KEY]).await;
-    assert!(fake.exchanges().len() >= 8, "it asked");
+    assert!(fake.exchanges().len() >= 8, "the client sent its requests");
 }
 
 #[tokio::test]
-async fn awss_own_client_finds_what_it_expects() {
+async fn awss_own_client_accepts_the_fake() {
     let fake = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
     prove("bedrock.py", &[&fake.url(), bedrock::ACCESS_KEY_ID]).await;
-    assert!(fake.exchanges().len() >= 10, "it asked");
+    assert!(fake.exchanges().len() >= 10, "the client sent its requests");
 }
 
 async fn prove(script: &str, arguments: &[&str]) {

@@ -1,20 +1,20 @@
-//! The fakes of enrichment providers, proved by clients that somebody else wrote. Of the others none can be installed or
-//! speaks what we speak: `docs/enrichment.md` says which.
+//! Verifies the fakes of enrichment providers with third-party clients. No suitable client exists for the other
+//! providers; `docs/enrichment.md` has the reasons.
 
-#![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test helper that panics fails the test")]
 
 use std::path::{Path, PathBuf};
 
 use sandbox::{Fake, hunter, pdl};
 
 #[tokio::test]
-async fn people_data_labs_own_client_finds_what_it_expects() {
+async fn people_data_labs_own_client_accepts_the_fake() {
     let fake = Fake::serve("pdl", pdl::router()).await.unwrap();
     prove("pdl.py", &fake, pdl::KEY).await;
 }
 
 #[tokio::test]
-async fn the_public_client_of_hunter_finds_what_it_expects() {
+async fn the_public_hunter_client_accepts_the_fake() {
     let fake = Fake::serve("hunter", hunter::router()).await.unwrap();
     prove("hunter.py", &fake, hunter::KEY).await;
 }
@@ -31,5 +31,5 @@ async fn prove(script: &str, fake: &Fake, key: &str) {
         .await
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(fake.exchanges().len() >= 8, "it asked");
+    assert!(fake.exchanges().len() >= 8, "the client sent its requests");
 }

@@ -1,6 +1,6 @@
-//! The fake of `HubSpot`, proved by `HubSpot`'s own client, and its limits.
+//! Verifies the fake of `HubSpot` with `HubSpot`'s own client, and tests its limits.
 
-#![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test helper that panics fails the test")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
 use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
 
-/// The fake, and a hand on its state and its time.
+/// The fake, with handles to its state and its clock.
 async fn hubspot() -> (Fake, HubSpot, ManualClock) {
     let clock = ManualClock::default();
     let hubspot = HubSpot::with_clock(Arc::new(clock.clone()));
@@ -35,7 +35,7 @@ async fn call(
 }
 
 #[tokio::test]
-async fn one_row_of_a_batch_is_refused_as_told_and_the_others_are_written() {
+async fn a_row_fault_refuses_one_row_and_the_others_are_written() {
     let (fake, hubspot, _clock) = hubspot().await;
     hubspot.define(Kind::Contact, "key", true);
     let row = Misbehaviour::Row { code: "INTERNAL_ERROR".to_owned(), skip: 1 };
@@ -52,7 +52,7 @@ async fn one_row_of_a_batch_is_refused_as_told_and_the_others_are_written() {
 }
 
 #[tokio::test]
-async fn in_2026_03_deals_have_the_id_of_their_type_in_the_path_and_elsewhere_either_name() {
+async fn deals_have_their_type_id_in_the_path_of_2026_03() {
     let (fake, ..) = hubspot().await;
     for (path, expected) in [
         ("/crm/objects/2026-03/0-3", 200),
@@ -67,7 +67,7 @@ async fn in_2026_03_deals_have_the_id_of_their_type_in_the_path_and_elsewhere_ei
 }
 
 #[tokio::test]
-async fn hubspots_own_client_finds_what_it_expects() {
+async fn hubspots_own_client_accepts_the_fake() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/hubspot");
     assert!(
         folder.join("node_modules/@hubspot/api-client").exists(),
@@ -88,7 +88,7 @@ async fn hubspots_own_client_finds_what_it_expects() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    // What the client did is there, once.
+    // The client's records exist once.
     let ann = hubspot.record(Kind::Contact, "email", "ann@example.com").unwrap();
     assert_eq!((ann.get("our_id"), ann.get("firstname")), (Some("a1"), None));
     assert_eq!(hubspot.records(Kind::Contact).len(), 3, "one was archived, one was there before");
@@ -128,16 +128,16 @@ async fn both_shapes_of_a_path_lead_to_the_same_record() {
 }
 
 #[tokio::test]
-async fn limits_are_told_before_they_are_reached_and_named_after() {
+async fn limits_are_in_headers_and_named_when_exceeded() {
     let (fake, hubspot, clock) = hubspot().await;
     hubspot.set(|settings| (settings.burst, settings.daily, settings.searches) = (4, 6, 1));
     let owners = async || call(&fake, "GET", "/crm/owners/2026-03", Value::Null).await;
     let search = async || call(&fake, "POST", "/crm/objects/2026-03/contacts/search", json!({})).await;
     let (status, headers, _) = owners().await;
-    let told = |name: &str| headers[name].to_str().unwrap().to_owned();
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
     assert_eq!(status, 200);
-    assert_eq!(told("x-hubspot-ratelimit-remaining"), "3");
-    assert_eq!(told("x-hubspot-ratelimit-daily-remaining"), "5");
+    assert_eq!(header("x-hubspot-ratelimit-remaining"), "3");
+    assert_eq!(header("x-hubspot-ratelimit-daily-remaining"), "5");
 
     let (status, headers, _) = search().await;
     assert_eq!((status, headers.get("x-hubspot-ratelimit-remaining")), (200, None));
@@ -152,13 +152,13 @@ async fn limits_are_told_before_they_are_reached_and_named_after() {
     owners().await;
     let (status, _, body) = owners().await;
     assert_eq!((status, &body["policyName"]), (429, &json!("DAILY")));
-    // It is midnight in UTC: the account's own day ends five hours later.
+    // It is midnight UTC; the account's own day ends five hours later.
     clock.advance(Duration::from_hours(5));
     assert_eq!(owners().await.0, 200);
 }
 
 #[tokio::test]
-async fn search_sees_a_write_only_after_a_while() {
+async fn search_sees_a_write_only_after_the_index_lag() {
     let (fake, hubspot, clock) = hubspot().await;
     let total = async |domain: &str| {
         let filters = json!([{"propertyName": "domain", "operator": "EQ", "value": domain}]);
@@ -175,7 +175,7 @@ async fn search_sees_a_write_only_after_a_while() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_issued_expires() {
+async fn an_issued_token_expires() {
     let (fake, _hubspot, clock) = hubspot().await;
     let form = [
         ("grant_type", "client_credentials"),
@@ -290,7 +290,7 @@ async fn a_merged_record_is_found_by_its_id_and_its_address() {
 #[tokio::test]
 async fn the_day_of_the_quota_follows_the_accounts_clocks() {
     let (fake, hubspot, clock) = hubspot().await;
-    // The clock stands at midnight UTC. In two hours the account's offset goes from five hours behind to four.
+    // It is midnight UTC. In two hours the account's offset changes from five hours behind UTC to four.
     let change = json!({"daily": 1, "offset_change": ["2026-01-01T02:00:00Z", -240]});
     assert_eq!(call(&fake, "PUT", "/_account", change).await.0, 200);
     let owners = async || call(&fake, "GET", "/crm/owners/2026-03", Value::Null).await.0;

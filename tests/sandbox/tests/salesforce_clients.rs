@@ -1,5 +1,4 @@
-//! The fake of Salesforce, held against clients that others wrote: they do what their users do every day, and check
-//! what comes back.
+//! Verifies the fake of Salesforce with third-party clients: they make everyday calls and check the answers.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -18,20 +17,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-async fn runs_without_complaint(command: &mut Command) {
+async fn assert_success(command: &mut Command) {
     let output = command.kill_on_drop(true).output().await.expect("`make test` installs the clients");
-    let said =
+    let text =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success(), "{said}");
+    assert!(output.status.success(), "{text}");
 }
 
 #[tokio::test]
-async fn jsforce_finds_what_it_expects() {
+async fn jsforce_accepts_the_fake() {
     let salesforce = Salesforce::new();
     let fake = Fake::serve("salesforce", salesforce.router()).await.unwrap();
     let folder = root().join("tests/clients/salesforce");
-    runs_without_complaint(Command::new("node").arg("ordinary.mjs").arg(fake.url()).current_dir(folder))
-        .await;
+    assert_success(Command::new("node").arg("ordinary.mjs").arg(fake.url()).current_dir(folder)).await;
     salesforce.org(|org| {
         let keys: Vec<_> = org.records("Lead").iter().map(|lead| lead["RevenueFlow_Id__c"].clone()).collect();
         assert_eq!(keys, ["Key-1", "key-2"]);
@@ -40,7 +38,7 @@ async fn jsforce_finds_what_it_expects() {
 }
 
 #[tokio::test]
-async fn simple_salesforce_finds_what_it_expects() {
+async fn simple_salesforce_accepts_the_fake() {
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let salesforce = Salesforce::new();
     let certificate: Vec<u8> = key.public_key().as_der().unwrap().as_ref().to_vec();
@@ -55,7 +53,7 @@ async fn simple_salesforce_finds_what_it_expects() {
     let script = root().join("tests/clients/salesforce/ordinary.py");
     let mut command = Command::new(python);
     command.arg(script).arg(fake.url()).arg(folder.path().join("key.pem")).env("NO_PROXY", "*");
-    runs_without_complaint(&mut command).await;
+    assert_success(&mut command).await;
     salesforce.org(|org| {
         let keys: Vec<_> = org.records("Lead").iter().map(|lead| lead["RevenueFlow_Id__c"].clone()).collect();
         assert_eq!(keys, ["py-1", "py-2"]);

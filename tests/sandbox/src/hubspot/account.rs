@@ -12,7 +12,7 @@ use super::objects::Objects;
 use super::properties::Properties;
 use crate::serve::FailingRow;
 
-/// How an account behaves. Limits are those of the Professional edition.
+/// The behaviour of an account. Default limits are those of the Professional edition.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The private app's token.
@@ -23,40 +23,40 @@ pub struct Settings {
     pub client_secret: String,
     /// The refresh token of the app's installation.
     pub refresh_token: String,
-    /// How long OAuth tokens last: `expires_in`.
+    /// The lifetime of OAuth tokens: `expires_in`.
     pub token_lifetime: Duration,
-    /// Requests of one token in ten seconds.
+    /// The limit of requests per token in ten seconds.
     pub burst: usize,
-    /// Requests of the account in a day of its own.
+    /// The limit of requests per account and day, in the account's time zone.
     pub daily: usize,
-    /// Searches of one token in a second.
+    /// The limit of searches per token and second.
     pub searches: usize,
-    /// How long search does not see what was written.
+    /// The delay until search sees a write.
     pub index_lag: Duration,
-    /// The account's distance from UTC, in minutes.
+    /// The account's offset from UTC, in minutes.
     pub utc_offset_minutes: i64,
-    /// When the account's clocks change, and its distance from UTC in minutes from then on.
+    /// The time of a clock change, and the offset from UTC in minutes from then on.
     pub offset_change: Option<(Timestamp, i64)>,
-    /// The ids of the account's owners who may be given records.
+    /// The ids of the owners to which records can be assigned.
     pub owners: Vec<String>,
-    /// The ids of the owners who were archived: they are listed on request, and no record can be given to them.
+    /// The ids of archived owners: listed on request, and no record can be assigned to them.
     pub archived_owners: Vec<String>,
-    /// Whether a contact is found by the addresses it has beside its first one. A merge makes such addresses.
+    /// Whether a contact is found by its secondary addresses, which a merge creates.
     pub finds_further_addresses: bool,
     /// Whether an invalid property refuses its own input of a batch (207) instead of the whole call (400).
     pub invalid_inputs_fail_alone: bool,
-    /// Rows of batches to refuse while the others of the batch go through.
+    /// Rows of batches to refuse while the other rows of the batch succeed.
     pub row_faults: Vec<RowFault>,
 }
 
-/// A row of a batch that is refused alone, which makes the answer a 207.
+/// A batch row that is refused alone, which makes the answer a 207.
 #[derive(Clone, Debug)]
 pub struct RowFault {
     /// Rows whose id contains this.
     pub id: String,
     /// The error's category, such as `INTERNAL_ERROR`.
     pub category: String,
-    /// How often.
+    /// The number of refusals.
     pub times: u32,
 }
 
@@ -84,23 +84,23 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The account's distance from UTC at a time, in minutes.
+    /// The account's offset from UTC at a time, in minutes.
     pub(super) fn utc_offset_at(&self, now: Timestamp) -> i64 {
         self.offset_change.filter(|(at, _)| *at <= now).map_or(self.utc_offset_minutes, |(_, offset)| offset)
     }
 }
 
-/// All that an account holds.
+/// The complete state of an account.
 pub(super) struct Account {
     pub(super) settings: Settings,
     pub(super) objects: Objects,
     pub(super) properties: Properties,
     pub(super) associations: Associations,
     pub(super) usage: Usage,
-    /// OAuth tokens and when they expire.
+    /// OAuth tokens and their expiry.
     pub(super) tokens: BTreeMap<String, Timestamp>,
     pub(super) requests: u64,
-    /// The row of the present request that is to be refused.
+    /// The row of the current request that is to be refused.
     pub(super) failing_row: Option<FailingRow>,
     clock: Arc<dyn Clock>,
 }
@@ -129,7 +129,7 @@ impl Account {
         self.tokens.values_mut().for_each(|expires| *expires = now);
     }
 
-    /// Whether this row is to be refused, and as what.
+    /// The category with which this row is to be refused, if it is.
     pub(super) fn row_fault(&mut self, id: &str) -> Option<String> {
         if let Some(category) = FailingRow::next(&mut self.failing_row) {
             return Some(category);
@@ -141,7 +141,7 @@ impl Account {
     }
 }
 
-/// A length of time as jiff counts it; at most some centuries.
+/// A duration in jiff's type, capped at its maximum.
 pub(super) fn span(duration: Duration) -> jiff::SignedDuration {
     jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
 }

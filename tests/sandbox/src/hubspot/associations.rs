@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::objects::Kind;
 
-/// Which records belong together, with the ids of the types, seen from both sides.
+/// Associated records with the ids of the association types, stored in both directions.
 #[derive(Default)]
 pub(super) struct Associations(BTreeMap<(Kind, u64, Kind, u64), BTreeSet<u32>>);
 
-/// The types that `HubSpot` defines, from its own client's list: from, to, the id and the id of the other direction, the
-/// label. The first of a pair is the default one.
+/// The types that `HubSpot` defines, from its own client's list: from, to, the id, the id of the reverse
+/// direction, the label. The first type of a pair is the default.
 const TYPES: &[(Kind, Kind, u32, u32, Option<&str>)] = &[
     (Kind::Contact, Kind::Company, 279, 280, None),
     (Kind::Contact, Kind::Company, 1, 2, Some("Primary")),
@@ -24,7 +24,7 @@ const TYPES: &[(Kind, Kind, u32, u32, Option<&str>)] = &[
     (Kind::Task, Kind::Deal, 216, 215, None),
 ];
 
-/// The types from one kind to another: the id, the other direction's id, the label.
+/// The types from one kind to another: the id, the reverse direction's id, the label.
 pub(super) fn types(from: Kind, to: Kind) -> Vec<(u32, u32, Option<&'static str>)> {
     let known = TYPES.iter().filter_map(|(a, b, there, back, label)| match (from, to) {
         _ if (from, to) == (*a, *b) => Some((*there, *back, *label)),
@@ -35,7 +35,7 @@ pub(super) fn types(from: Kind, to: Kind) -> Vec<(u32, u32, Option<&'static str>
 }
 
 impl Associations {
-    /// Adds a type, and its counterpart. False for a type that these kinds do not have.
+    /// Adds a type and its reverse. False if the two kinds have no such type.
     pub(super) fn add(&mut self, from: Kind, id: u64, to: Kind, to_id: u64, type_id: u32) -> bool {
         let Some((_, back, _)) = types(from, to).into_iter().find(|(known, ..)| *known == type_id) else {
             return false;
@@ -45,14 +45,15 @@ impl Associations {
         true
     }
 
-    /// Adds the default type; a record's first company becomes its primary one. False for kinds that cannot belong together.
+    /// Adds the default type; a record's first company becomes its primary one. False if the kinds cannot be
+    /// associated.
     pub(super) fn add_default(&mut self, from: Kind, id: u64, to: Kind, to_id: u64) -> bool {
-        let of_both = types(from, to);
-        let Some((default, ..)) = of_both.first().copied() else { return false };
-        let (who, whose) = if to == Kind::Company { ((from, id), to) } else { ((to, to_id), from) };
-        let is_first = whose == Kind::Company && self.of(who.0, who.1, Kind::Company).is_empty();
+        let between = types(from, to);
+        let Some((default, ..)) = between.first().copied() else { return false };
+        let (record, other) = if to == Kind::Company { ((from, id), to) } else { ((to, to_id), from) };
+        let is_first = other == Kind::Company && self.of(record.0, record.1, Kind::Company).is_empty();
         self.add(from, id, to, to_id, default);
-        if let Some((primary, ..)) = of_both.get(1).filter(|_| is_first) {
+        if let Some((primary, ..)) = between.get(1).filter(|_| is_first) {
             self.add(from, id, to, to_id, *primary);
         }
         true
@@ -63,14 +64,14 @@ impl Associations {
         self.0.remove(&(to, to_id, from, id));
     }
 
-    /// Takes a record out of all.
+    /// Removes every association of a record.
     pub(super) fn forget(&mut self, kind: Kind, id: u64) {
         self.0.retain(|(from, from_id, to, to_id), _| {
             (*from, *from_id) != (kind, id) && (*to, *to_id) != (kind, id)
         });
     }
 
-    /// Gives the associations of a record to another of its kind.
+    /// Moves the associations of a record to another of its kind.
     pub(super) fn rename(&mut self, kind: Kind, id: u64, into: u64) {
         let renamed = |of: Kind, old: u64| if (of, old) == (kind, id) { into } else { old };
         let all = std::mem::take(&mut self.0);
@@ -84,7 +85,7 @@ impl Associations {
         range.map(|((.., to_id), types)| (*to_id, types.iter().copied().collect())).collect()
     }
 
-    /// As a record's `associations` show them: a row for each type.
+    /// The `associations` of a record as the objects API shows them: one row per type.
     pub(super) fn inline(&self, kind: Kind, id: u64, with: Kind) -> Option<Value> {
         let rows: Vec<Value> = self
             .of(kind, id, with)
@@ -97,7 +98,7 @@ impl Associations {
         (!rows.is_empty()).then(|| json!({ "results": rows }))
     }
 
-    /// As the associations API lists them.
+    /// The associations as the associations API lists them.
     pub(super) fn listed(&self, kind: Kind, id: u64, with: Kind) -> Vec<Value> {
         let labels = types(kind, with);
         let rows = self.of(kind, id, with).into_iter().map(|(to_id, of)| {

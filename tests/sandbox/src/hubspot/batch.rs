@@ -3,32 +3,32 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::dispatch::{Answer, Asked};
+use super::dispatch::{Answer, ApiRequest};
 use super::objects::Kind;
 use super::refusal::Refusal;
 use super::write::Accepted;
 
-/// The most rows of a batch.
+/// The maximum number of rows in a batch.
 const MAX_ROWS: usize = 100;
 
-/// What became of the rows of a batch.
+/// The results and errors of a batch's rows.
 #[derive(Default)]
 struct Rows {
     results: Vec<Value>,
     errors: Vec<Value>,
-    /// The first refusal of a row, which is the answer to a batch that has no other.
+    /// The first refusal that is not limited to its row, which may be the answer to the whole call.
     first: Option<Refusal>,
 }
 
-/// The calls for many records.
+/// Calls for many records.
 impl Account {
-    pub(super) fn batch(&mut self, kind: Kind, call: &str, asked: &Asked) -> Result<Answer, Refusal> {
-        let inputs = asked.body["inputs"].as_array().cloned().unwrap_or_default();
+    pub(super) fn batch(&mut self, kind: Kind, call: &str, request: &ApiRequest) -> Result<Answer, Refusal> {
+        let inputs = request.body["inputs"].as_array().cloned().unwrap_or_default();
         if inputs.is_empty() || inputs.len() > MAX_ROWS {
             return Err(Refusal::validation(format!("a batch has 1 to {MAX_ROWS} inputs")));
         }
         match call {
-            "read" => self.batch_read(kind, &inputs, asked),
+            "read" => self.batch_read(kind, &inputs, request),
             "create" => self.batch_create(kind, &inputs),
             "update" => self.batch_update(kind, &inputs),
             "upsert" => self.batch_upsert(kind, &inputs),
@@ -42,12 +42,12 @@ impl Account {
         }
     }
 
-    fn batch_read(&self, kind: Kind, inputs: &[Value], asked: &Asked) -> Result<Answer, Refusal> {
-        let property = asked.body["idProperty"].as_str();
+    fn batch_read(&self, kind: Kind, inputs: &[Value], request: &ApiRequest) -> Result<Answer, Refusal> {
+        let property = request.body["idProperty"].as_str();
         if let Some(property) = property {
             self.refuse_non_unique(kind, property)?;
         }
-        let properties: Vec<String> = asked.body["properties"]
+        let properties: Vec<String> = request.body["properties"]
             .as_array()
             .into_iter()
             .flatten()
@@ -55,7 +55,7 @@ impl Account {
             .map(str::to_owned)
             .collect();
         let (mut found, mut missing) = (BTreeSet::new(), Vec::new());
-        if asked.query_value("archived") == Some("true") {
+        if request.query_value("archived") == Some("true") {
             return Ok(self.batch_read_archived(kind, inputs, property, &properties));
         }
         for input in inputs {
@@ -73,7 +73,7 @@ impl Account {
         Ok(rows.answer(200, true))
     }
 
-    /// Deleted records alone, as `archived=true` asks for them.
+    /// Reads only deleted records, as for `archived=true`.
     fn batch_read_archived(
         &self,
         kind: Kind,
@@ -184,14 +184,14 @@ impl Account {
         Ok(rows.answer(200, inputs.len() > 1))
     }
 
-    /// The values of one input of a batch. An invalid one refuses the whole call, or is refused alone where the account is
-    /// set so.
+    /// The values of one input of a batch. An invalid input refuses the whole call, or only its own row if
+    /// the account is set so.
     fn accept_input(&self, kind: Kind, given: &Value) -> Result<Result<Accepted, Refusal>, Refusal> {
         let accepted = self.accept(kind, given);
         if self.settings.invalid_inputs_fail_alone { Ok(accepted) } else { accepted.map(Ok) }
     }
 
-    /// Does a row's work, unless the row is to be refused.
+    /// Processes a row unless it is to be refused.
     fn row(
         &mut self,
         id: &str,
@@ -199,7 +199,7 @@ impl Account {
     ) -> Result<u64, Refusal> {
         match self.row_fault(id) {
             Some(category) => {
-                let message = "the row was refused, as the sandbox was told to";
+                let message = "the row was refused by an injected fault";
                 Err(Refusal { alone: true, ..Refusal::new(500, &category, message) })
             }
             None => work(self),
@@ -219,13 +219,13 @@ impl Rows {
         }
     }
 
-    /// Refuses one row, and never the whole call.
+    /// Refuses one row without refusing the whole call.
     fn refuse(&mut self, id: &str, trace: Option<&str>, refusal: &Refusal) {
         self.errors.push(refusal.row(id, trace));
     }
 
-    /// 207 where rows were refused, unless the one row of a batch was: then its refusal is the answer, if it has a status of
-    /// its own.
+    /// 207 if rows were refused. Without `in_parts` (a create, or a batch of one row) the first refusal is the
+    /// answer instead, unless it is limited to its row.
     fn answer(self, ok: u16, in_parts: bool) -> Answer {
         if let (false, Some(refusal)) = (in_parts, self.first) {
             return Answer { status: refusal.status, body: refusal.body };
@@ -251,7 +251,7 @@ fn trace(input: &Value) -> Option<&str> {
     input["objectWriteTraceId"].as_str()
 }
 
-/// A record can be written once in a batch.
+/// Refuses a batch that writes a record twice.
 fn refuse_duplicates(inputs: &[Value]) -> Result<(), Refusal> {
     let ids: Vec<String> = inputs.iter().map(|input| text(input, "id").to_lowercase()).collect();
     if !has_duplicates(&ids) {

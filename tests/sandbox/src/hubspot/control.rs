@@ -1,4 +1,5 @@
-//! What people and administrators do to an account, over HTTP and in tests: settings, owners, properties, merges.
+//! Actions of users and administrators on an account, over HTTP and in tests: settings, owners, properties,
+//! merges.
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post, put};
@@ -13,7 +14,7 @@ use super::account::Settings;
 use super::objects::Kind;
 use super::properties::PropertyChange;
 
-/// The settings that `GET /_account` shows and `PUT /_account` changes. What is absent stays.
+/// The settings that `GET /_account` shows and `PUT /_account` changes. Absent settings remain unchanged.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct SettingsPatch {
@@ -28,7 +29,7 @@ struct SettingsPatch {
     invalid_inputs_fail_alone: Option<bool>,
 }
 
-/// A merge: of two records of a kind, the second goes into the first.
+/// A merge of two records of a kind: the record `id` is merged into the record `into`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Merge {
@@ -52,9 +53,9 @@ impl SettingsPatch {
     }
 
     fn apply(self, settings: &mut Settings) {
-        fn set<T>(place: &mut T, value: Option<T>) {
+        fn set<T>(setting: &mut T, value: Option<T>) {
             if let Some(value) = value {
-                *place = value;
+                *setting = value;
             }
         }
         set(&mut settings.burst, self.burst);
@@ -70,7 +71,7 @@ impl SettingsPatch {
 }
 
 impl HubSpot {
-    /// Merges a record into another of its kind, as a person does in the browser. False where one of them is not there.
+    /// Merges a record into another of its kind, as in the browser. False if either record does not exist.
     pub fn merge(&self, kind: Kind, into: u64, id: u64) -> bool {
         let mut account = self.account();
         let now = account.now();
@@ -81,12 +82,12 @@ impl HubSpot {
         merged
     }
 
-    /// Deletes a record as a person does in the browser.
+    /// Deletes a record, as in the browser.
     pub fn delete(&self, kind: Kind, id: u64) {
         self.account().archive_one(kind, &id.to_string());
     }
 
-    /// Changes the definition of a property; false where there is no such property.
+    /// Changes the definition of a property; false if the property does not exist.
     pub fn change_property(&self, kind: Kind, name: &str, change: PropertyChange) -> bool {
         self.account().properties.change(kind, name, change)
     }
@@ -100,9 +101,9 @@ impl HubSpot {
     }
 }
 
-/// The paths below `/_account`.
+/// The routes below `/_account`.
 pub(super) fn router(hubspot: &HubSpot) -> Router {
-    let look =
+    let read =
         |State(hubspot): State<HubSpot>| async move { Json(SettingsPatch::of(&hubspot.account().settings)) };
     let change = |State(hubspot): State<HubSpot>, Json(change): Json<SettingsPatch>| async move {
         hubspot.set(|settings| change.apply(settings));
@@ -122,7 +123,7 @@ pub(super) fn router(hubspot: &HubSpot) -> Router {
         if changed { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
     };
     Router::new()
-        .route("/_account", get(look).put(change))
+        .route("/_account", get(read).put(change))
         .route("/_account/records/{object}", get(records))
         .route("/_account/merges/{object}", post(merge))
         .route("/_account/properties/{object}/{name}", put(property))

@@ -16,27 +16,27 @@ use super::properties::STAGES;
 use super::refusal::{CORRELATION_ID, Refusal};
 use crate::serve::FailingRow;
 
-/// The dated versions that are answered; the undated ones are v3, and v4 for associations.
+/// The supported dated versions; the undated ones are v3, and v4 for associations.
 const DATED: &[&str] = &["2025-09", "2026-03", "2026-09"];
 
 /// A request to the account.
-pub(super) struct Asked {
+pub(super) struct ApiRequest {
     query: Vec<(String, String)>,
     pub(super) body: Value,
 }
 
-/// What is answered.
+/// The answer to a request.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-impl Asked {
+impl ApiRequest {
     pub(super) fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// A list: with commas, or the parameter several times.
+    /// A list: separated by commas, or as a repeated parameter.
     pub(super) fn query_list(&self, name: &str) -> Vec<String> {
         let texts = self.query.iter().filter(|(key, _)| key == name);
         let items = texts.flat_map(|(_, text)| text.split(',').map(str::trim));
@@ -102,22 +102,29 @@ impl Account {
         let answer = match json {
             Ok(body) => {
                 let query = uri.query().unwrap_or_default();
-                let asked =
-                    Asked { query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(), body };
-                self.dispatch(method, &path, &asked).unwrap_or_else(Answer::from)
+                let request = ApiRequest {
+                    query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+                    body,
+                };
+                self.dispatch(method, &path, &request).unwrap_or_else(Answer::from)
             }
             Err(_) => Refusal::validation("Invalid input JSON").into(),
         };
         respond(answer, &limits)
     }
 
-    fn dispatch(&mut self, method: &Method, path: &Path<'_>, asked: &Asked) -> Result<Answer, Refusal> {
+    fn dispatch(
+        &mut self,
+        method: &Method,
+        path: &Path<'_>,
+        request: &ApiRequest,
+    ) -> Result<Answer, Refusal> {
         match path.family {
-            "objects" => self.dispatch_objects(method, path, asked),
-            "associations" => self.dispatch_associations(method, &path.rest, asked),
-            "properties" => self.dispatch_properties(method, &path.rest, asked),
+            "objects" => self.dispatch_objects(method, path, request),
+            "associations" => self.dispatch_associations(method, &path.rest, request),
+            "properties" => self.dispatch_properties(method, &path.rest, request),
             "owners" | "pipelines" | "account-info" if *method == Method::GET => {
-                self.look_up(path.family, &path.rest, asked)
+                self.look_up(path.family, &path.rest, request)
             }
             other => Err(Refusal::no_such_path(other)),
         }
@@ -127,21 +134,21 @@ impl Account {
         &mut self,
         method: &Method,
         path: &Path<'_>,
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let [object, rest @ ..] = path.rest.as_slice() else {
             return Err(Refusal::no_such_path("objects"));
         };
         let kind = Kind::in_path(object, path.version).ok_or_else(|| Refusal::no_such_path(object))?;
         match (method.as_str(), rest) {
-            ("POST", []) => self.create_one(kind, asked),
-            ("GET", []) => Ok(self.list(kind, asked)),
-            ("POST", ["search"]) => self.search(kind, asked),
-            ("POST", ["batch", call]) => self.batch(kind, call, asked),
-            ("GET", [id]) => self.read_one(kind, id, asked),
-            ("PATCH", [id]) => self.update_one(kind, id, asked),
+            ("POST", []) => self.create_one(kind, request),
+            ("GET", []) => Ok(self.list(kind, request)),
+            ("POST", ["search"]) => self.search(kind, request),
+            ("POST", ["batch", call]) => self.batch(kind, call, request),
+            ("GET", [id]) => self.read_one(kind, id, request),
+            ("PATCH", [id]) => self.update_one(kind, id, request),
             ("DELETE", [id]) => Ok(self.archive_one(kind, id)),
-            (_, [id, "associations", rest @ ..]) => self.associations_of(method, kind, id, rest, asked),
+            (_, [id, "associations", rest @ ..]) => self.associations_of(method, kind, id, rest, request),
             _ => Err(Refusal::no_such_path(object)),
         }
     }
@@ -153,7 +160,7 @@ impl Account {
         kind: Kind,
         id: &str,
         rest: &[&str],
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let id = self.located(kind, None, id)?;
         match (method.as_str(), rest) {
@@ -170,7 +177,7 @@ impl Account {
             ("PUT", [to, to_id]) => {
                 let to = self::kind(to)?;
                 let to_id = self.located(to, None, to_id)?;
-                for spec in asked.body.as_array().into_iter().flatten() {
+                for spec in request.body.as_array().into_iter().flatten() {
                     self.make_labelled(kind, id, to, to_id, spec)?;
                 }
                 Ok(Answer::created(json!({
@@ -187,16 +194,16 @@ impl Account {
         }
     }
 
-    /// Associations of many records.
+    /// The associations of many records.
     fn dispatch_associations(
         &mut self,
         method: &Method,
         rest: &[&str],
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let [from, to, rest @ ..] = rest else { return Err(Refusal::no_such_path("associations")) };
         let (from, to) = (kind(from)?, kind(to)?);
-        let inputs = asked.body["inputs"].as_array().cloned().unwrap_or_default();
+        let inputs = request.body["inputs"].as_array().cloned().unwrap_or_default();
         match (method.as_str(), rest) {
             ("GET", ["labels"]) => {
                 let labels = types(from, to).into_iter().map(|(type_id, _, label)| {
@@ -245,7 +252,7 @@ impl Account {
         }
     }
 
-    /// The two records of an association to make. Both have to be there.
+    /// The two records of an association to create. Both must exist.
     fn pair(&self, from: Kind, to: Kind, input: &Value) -> Result<(u64, u64), Refusal> {
         let (id, to_id) = (id_of(&input["from"]), id_of(&input["to"]));
         let there = |kind, id: Option<u64>| id.filter(|id| self.objects.get(kind, *id).is_some());
@@ -285,7 +292,7 @@ impl Account {
         &mut self,
         method: &Method,
         rest: &[&str],
-        asked: &Asked,
+        request: &ApiRequest,
     ) -> Result<Answer, Refusal> {
         let [object, rest @ ..] = rest else { return Err(Refusal::no_such_path("properties")) };
         let kind = kind(object)?;
@@ -295,7 +302,7 @@ impl Account {
                     self.properties.of(kind).map(super::properties::Property::shown).collect();
                 Ok(Answer::ok(json!({ "results": all })))
             }
-            ("POST", []) => self.properties.create(kind, &asked.body).map(Answer::created),
+            ("POST", []) => self.properties.create(kind, &request.body).map(Answer::created),
             ("GET", [name]) => {
                 let property = self.properties.get(kind, name).ok_or_else(Refusal::not_found)?;
                 Ok(Answer::ok(property.shown()))
@@ -308,24 +315,24 @@ impl Account {
         }
     }
 
-    /// What can only be read: owners, pipelines, the account.
-    fn look_up(&self, family: &str, rest: &[&str], asked: &Asked) -> Result<Answer, Refusal> {
+    /// Read-only data: owners, pipelines, the account.
+    fn look_up(&self, family: &str, rest: &[&str], request: &ApiRequest) -> Result<Answer, Refusal> {
         let epoch = jiff::Timestamp::UNIX_EPOCH.to_string();
-        let asks_for_archived = asked.query_value("archived") == Some("true");
+        let is_archived = request.query_value("archived") == Some("true");
         let owner = |id: &str| {
             let (name, number) = (format!("owner{id}"), id.parse::<u64>().unwrap_or_default());
             let email = if id == HubSpot::OWNER { "owner".to_owned() } else { name };
             json!({
                 "id": id, "email": format!("{email}@example.com"), "firstName": "Olive", "lastName": "Owner",
-                "userId": 9_000 + number, "type": "PERSON", "archived": asks_for_archived, "createdAt": epoch,
+                "userId": 9_000 + number, "type": "PERSON", "archived": is_archived, "createdAt": epoch,
                 "updatedAt": epoch, "teams": [],
             })
         };
         let settings = &self.settings;
-        let owners = if asks_for_archived { &settings.archived_owners } else { &settings.owners };
+        let owners = if is_archived { &settings.archived_owners } else { &settings.owners };
         match (family, rest) {
             ("owners", []) => {
-                let email = asked.query_value("email");
+                let email = request.query_value("email");
                 let of_email = |owner: &Value| email.is_none_or(|email| owner["email"] == email);
                 let found: Vec<Value> = owners.iter().map(|id| owner(id)).filter(of_email).collect();
                 Ok(Answer::ok(json!({ "results": found })))
@@ -360,7 +367,7 @@ impl Account {
     }
 }
 
-/// A path without its version: `crm/v3/objects/contacts` and `crm/objects/2026-03/contacts` are the same.
+/// A path without its version: `crm/v3/objects/contacts` and `crm/objects/2026-03/contacts` are equal.
 struct Path<'a> {
     family: &'a str,
     version: &'a str,
@@ -378,7 +385,7 @@ impl<'a> Path<'a> {
             _ => return None,
         };
         let known = match family {
-            // Only associations have a v4, and their paths below an object as well.
+            // Only associations have a v4, and the association paths below an object.
             "objects" => matches!(version, "v3" | "v4"),
             "associations" => version == "v4",
             "oauth" => matches!(version, "v1" | "v3"),
@@ -402,7 +409,7 @@ fn id_of(input: &Value) -> Option<u64> {
     input["id"].as_str().and_then(|id| id.parse().ok())
 }
 
-/// A record without associations is an error of its row.
+/// The row error for a record without associations.
 fn no_associations(id: u64, to: Kind) -> Value {
     json!({
         "status": "error", "category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",

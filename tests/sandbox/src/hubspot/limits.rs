@@ -6,7 +6,7 @@ use serde_json::json;
 use super::account::Settings;
 use super::refusal::{CORRELATION_ID, Refusal};
 
-/// Both windows of `HubSpot`'s limits, per token, and the count of the account's day.
+/// `HubSpot`'s two rate limit windows per token, and the account's daily count.
 #[derive(Default)]
 pub(super) struct Usage {
     requests: BTreeMap<String, VecDeque<Timestamp>>,
@@ -19,7 +19,7 @@ pub(super) struct Usage {
 pub(super) type Headers = Vec<(&'static str, String)>;
 
 impl Usage {
-    /// Counts a request: the headers of its answer, or the refusal of one that is too many.
+    /// Counts a request; returns the headers of its answer, or the refusal of a request over a limit.
     pub(super) fn count(
         &mut self,
         settings: &Settings,
@@ -49,14 +49,14 @@ impl Usage {
         let remaining = settings.burst - recent.len();
         self.today += 1;
         if is_search {
-            return Ok(Vec::new()); // search answers carry no limits
+            return Ok(Vec::new()); // search answers have no rate limit headers
         }
         let mut headers = vec![
             ("x-hubspot-ratelimit-interval-milliseconds", "10000".to_owned()),
             ("x-hubspot-ratelimit-max", settings.burst.to_string()),
             ("x-hubspot-ratelimit-remaining", remaining.to_string()),
         ];
-        // The day's limit is not shown to OAuth apps.
+        // OAuth apps do not see the daily limit.
         if token == settings.token {
             headers.push(("x-hubspot-ratelimit-daily", settings.daily.to_string()));
             headers.push(("x-hubspot-ratelimit-daily-remaining", (settings.daily - self.today).to_string()));

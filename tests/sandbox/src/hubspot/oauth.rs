@@ -6,7 +6,7 @@ use super::account::{Account, span};
 use super::refusal::Refusal;
 
 impl Account {
-    /// Who asks: the token, where it is a good one.
+    /// The token of a request if it is valid.
     pub(super) fn authenticate(&self, authorization: Option<&str>) -> Result<String, Refusal> {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default().trim();
         let refused = |category, message: &str| Err(Refusal::new(401, category, message));
@@ -23,7 +23,8 @@ impl Account {
         }
     }
 
-    /// A new token for a client that shows its secret, and for `refresh_token` the refresh token as well.
+    /// A new token for a client with a valid secret; for `refresh_token`, the refresh token must be valid as
+    /// well.
     pub(super) fn issue_token(&mut self, form: &BTreeMap<String, String>) -> Result<Value, Refusal> {
         let given = |name: &str| form.get(name).map_or("", String::as_str);
         let settings = &self.settings;

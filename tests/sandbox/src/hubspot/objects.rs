@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::account::span;
 
-/// The kinds of record.
+/// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Contacts.
@@ -24,16 +24,16 @@ pub enum Kind {
 /// A record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its id.
+    /// The record's id.
     pub id: u64,
-    /// Its properties that are not empty.
+    /// The properties that are not empty.
     pub properties: BTreeMap<String, String>,
-    /// How often it was written, its creation included.
+    /// The number of writes, including the creation.
     pub writes: u32,
     created: Timestamp,
     updated: Timestamp,
     archived: bool,
-    /// What it was, for the index: when it became so, the oldest first.
+    /// Earlier states for the index, each with the time of its write, the oldest first.
     versions: Vec<(Timestamp, BTreeMap<String, String>)>,
 }
 
@@ -41,14 +41,15 @@ impl Kind {
     /// Every kind.
     pub const ALL: [Self; 5] = [Self::Contact, Self::Company, Self::Deal, Self::Note, Self::Task];
 
-    /// By the names that the API takes.
+    /// The kind with this name in the API.
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| {
             kind.plural() == name || kind.singular().eq_ignore_ascii_case(name) || kind.type_id() == name
         })
     }
 
-    /// By the names in the paths of the objects API: in 2026-03 each object has one, and that of deals is the id of their type.
+    /// The kind with this name in the paths of the objects API. In 2026-03 each object has one name; that of
+    /// deals is their type id.
     pub(super) fn in_path(name: &str, version: &str) -> Option<Self> {
         let kind = Self::named(name)?;
         let only = if kind == Self::Deal { kind.type_id() } else { kind.plural() };
@@ -65,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// As error messages call it.
+    /// The name in error messages.
     pub(super) fn singular(self) -> &'static str {
         match self {
             Self::Contact => "CONTACT",
@@ -86,7 +87,7 @@ impl Kind {
         }
     }
 
-    /// What comes back where no properties are asked for.
+    /// The properties returned if a request names none.
     fn default_properties(self) -> &'static [&'static str] {
         match self {
             Self::Contact => &["createdate", "email", "firstname", "lastmodifieddate", "lastname"],
@@ -106,12 +107,12 @@ impl Kind {
 }
 
 impl Record {
-    /// A property; none where it is empty.
+    /// A property's value; none if it is empty.
     pub fn get(&self, property: &str) -> Option<&str> {
         self.properties.get(property).map(String::as_str)
     }
 
-    /// Notes that it was written.
+    /// Records a write.
     pub(super) fn touch(&mut self, now: Timestamp) {
         self.updated = now;
         self.writes += 1;
@@ -123,14 +124,14 @@ impl Record {
         self.touch(now);
     }
 
-    /// What search knows of it: its state of `lag` ago.
+    /// The record as search sees it: its state `lag` ago.
     pub(super) fn indexed(&self, now: Timestamp, lag: Duration) -> Option<&BTreeMap<String, String>> {
         let until = now.saturating_sub(span(lag)).unwrap_or(Timestamp::MIN);
         let known = self.versions.iter().rev().find(|(since, _)| *since <= until)?;
         (!self.archived).then_some(&known.1)
     }
 
-    /// Every property's value, also of those that `HubSpot` keeps itself.
+    /// The value of any property, including those that `HubSpot` maintains.
     pub(super) fn value(&self, property: &str) -> Option<String> {
         match property {
             "hs_object_id" => Some(self.id.to_string()),
@@ -140,13 +141,13 @@ impl Record {
         }
     }
 
-    /// As the API shows it, with these properties.
-    pub(super) fn shown(&self, kind: Kind, asked: &[String]) -> Value {
+    /// The record as the API shows it, with these properties.
+    pub(super) fn shown(&self, kind: Kind, requested: &[String]) -> Value {
         let defaults = kind.default_properties().iter().copied();
-        let names: Vec<&str> = if asked.is_empty() {
+        let names: Vec<&str> = if requested.is_empty() {
             defaults.chain(["hs_object_id"]).collect()
         } else {
-            asked.iter().map(String::as_str).chain(["hs_object_id"]).collect()
+            requested.iter().map(String::as_str).chain(["hs_object_id"]).collect()
         };
         let properties: Map<String, Value> =
             names.into_iter().map(|name| (name.to_owned(), json!(self.value(name)))).collect();
@@ -156,7 +157,7 @@ impl Record {
         })
     }
 
-    /// As the API shows it after a write: whatever it has.
+    /// The record as the API shows it after a write, with all its properties.
     pub(super) fn shown_whole(&self, kind: Kind) -> Value {
         let names: Vec<String> = self.properties.keys().cloned().collect();
         self.shown(kind, &names)
@@ -167,13 +168,14 @@ impl Record {
 #[derive(Default)]
 pub(super) struct Objects {
     records: BTreeMap<(Kind, u64), Record>,
-    /// The survivors of merges, by the ids of the records that were merged into them.
+    /// The survivors of merges, by the ids of the records merged into them.
     survivors: BTreeMap<(Kind, u64), u64>,
     last_id: u64,
 }
 
 impl Objects {
-    /// Ids of different kinds may be equal in `HubSpot`; here none are, so that a mix-up shows.
+    /// Adds a record. Ids of different kinds may be equal in `HubSpot`; here they differ, so that a mix-up is
+    /// detected.
     pub(super) fn insert(&mut self, kind: Kind, properties: BTreeMap<String, String>, now: Timestamp) -> u64 {
         self.last_id += 1;
         let id = 10_000 + self.last_id;
@@ -184,7 +186,7 @@ impl Objects {
         id
     }
 
-    /// A record that search knows at once.
+    /// Adds a record that search sees at once.
     pub(super) fn insert_indexed(
         &mut self,
         kind: Kind,
@@ -203,7 +205,7 @@ impl Objects {
         of_kind.map(|(_, record)| record)
     }
 
-    /// The record of an id, or the one that it was merged into.
+    /// The record with an id, or the record that it was merged into.
     pub(super) fn get(&self, kind: Kind, id: u64) -> Option<&Record> {
         self.records.get(&(kind, self.survivor(kind, id))).filter(|record| !record.archived)
     }
@@ -213,12 +215,12 @@ impl Objects {
         self.records.get_mut(&(kind, id)).filter(|record| !record.archived)
     }
 
-    /// A record that was deleted. One that was merged is not: its id leads to the survivor.
+    /// A deleted record. A merged record does not count as deleted: its id leads to the survivor.
     pub(super) fn archived(&self, kind: Kind, id: u64) -> Option<&Record> {
         self.records.get(&(kind, self.survivor(kind, id))).filter(|record| record.archived)
     }
 
-    /// The record that was deleted last with this id, or with this value in a unique property.
+    /// The most recently deleted record with this id, or with this value in a unique property.
     pub(super) fn find_archived(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<&Record> {
         let Some(property) = property.filter(|property| *property != "hs_object_id") else {
             return self.archived(kind, value.parse().ok()?);
@@ -241,17 +243,17 @@ impl Objects {
         id
     }
 
-    /// Merges a record into another of its kind: the survivor keeps its values and takes those that it lacks, and a
-    /// contact takes the address as a further one. False where one of them is not there.
+    /// Merges a record into another of its kind. The survivor keeps its values and takes over those that it
+    /// lacks; a contact takes over the address as a secondary one. False if either record does not exist.
     pub(super) fn merge(&mut self, kind: Kind, survivor: u64, merged: u64, now: Timestamp) -> bool {
         if survivor == merged || self.get(kind, survivor).is_none() {
             return false;
         }
         let Some(loser) = self.get_mut(kind, merged) else { return false };
         loser.archive(now);
-        let taken = loser.properties.clone();
+        let merged_properties = loser.properties.clone();
         let Some(record) = self.get_mut(kind, survivor) else { return false };
-        let further = match kind {
+        let multiple = match kind {
             Kind::Contact => Some(("email", "hs_additional_emails")),
             Kind::Company => Some(("domain", "hs_additional_domains")),
             Kind::Deal | Kind::Note | Kind::Task => None,
@@ -260,12 +262,12 @@ impl Objects {
             Some(list) if !list.is_empty() => format!("{list};{value}"),
             _ => value.to_owned(),
         };
-        for (name, value) in taken {
-            match further {
+        for (name, value) in merged_properties {
+            match multiple {
                 Some((first, more)) if name == first || name == more => {
-                    let is_first_one = name == first && !record.properties.contains_key(first);
-                    let key = if is_first_one { first } else { more };
-                    let list = if is_first_one { None } else { record.properties.get(more) };
+                    let is_first = name == first && !record.properties.contains_key(first);
+                    let key = if is_first { first } else { more };
+                    let list = if is_first { None } else { record.properties.get(more) };
                     let list = appended(list, &value);
                     record.properties.insert(key.to_owned(), list);
                 }
@@ -279,8 +281,8 @@ impl Objects {
         true
     }
 
-    /// The contact that has an address beside its first one.
-    pub(super) fn with_further_address(&self, email: &str) -> Option<u64> {
+    /// The contact with this secondary address.
+    pub(super) fn with_secondary_address(&self, email: &str) -> Option<u64> {
         let has = |record: &&Record| {
             let more = record.get("hs_additional_emails").unwrap_or_default();
             more.split(';').any(|address| address.trim().eq_ignore_ascii_case(email.trim()))
@@ -288,8 +290,8 @@ impl Objects {
         self.live(Kind::Contact).find(has).map(|record| record.id)
     }
 
-    /// By a record id, or by a unique property's value, where a contact's further addresses do not count. Values are
-    /// compared without regard to case.
+    /// The record with this id, or with this value in a unique property; secondary addresses do not count.
+    /// Values are compared case-insensitively.
     pub(super) fn find(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<u64> {
         match property {
             None | Some("hs_object_id") => self.get(kind, value.parse().ok()?).map(|record| record.id),

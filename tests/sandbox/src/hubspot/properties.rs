@@ -14,31 +14,31 @@ pub(super) struct Property {
     kind: String,
     field: String,
     group: String,
-    /// The options of an enumeration; none for one that takes whatever there is, such as owners.
+    /// The options of an enumeration; empty if any value is accepted, as for owners.
     options: Vec<(String, String)>,
     pub(super) unique: bool,
     pub(super) read_only: bool,
-    /// The longest text, in characters.
+    /// The maximum text length, in characters.
     max_length: usize,
     standard: bool,
 }
 
-/// A change of a property's definition as an administrator makes it. What is absent stays.
+/// A change of a property's definition by an administrator. Absent fields remain unchanged.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PropertyChange {
-    /// Whether its value can no longer be written.
+    /// Whether the value is read-only.
     pub read_only: Option<bool>,
     /// The values of an enumeration.
     pub options: Option<Vec<String>>,
-    /// The longest text, in characters.
+    /// The maximum text length, in characters.
     pub max_length: Option<usize>,
 }
 
 /// The properties of all kinds.
 pub(super) struct Properties(BTreeMap<(Kind, String), Property>);
 
-/// The stages of a contact's life, in their order: `HubSpot` never goes back in it.
+/// The lifecycle stages of a contact, in order. `HubSpot` never moves a contact to an earlier stage.
 pub(super) const LIFECYCLE: &[&str] = &[
     "subscriber",
     "lead",
@@ -78,7 +78,7 @@ const INDUSTRIES: &[&str] = &[
     "TELECOMMUNICATIONS",
 ];
 
-/// The default pipeline of deals: id, label, whether it is closed.
+/// The stages of the default deal pipeline: id, label, whether it is closed.
 pub(super) const STAGES: &[(&str, &str, bool)] = &[
     ("appointmentscheduled", "Appointment Scheduled", false),
     ("qualifiedtobuy", "Qualified To Buy", false),
@@ -89,7 +89,7 @@ pub(super) const STAGES: &[(&str, &str, bool)] = &[
     ("closedlost", "Closed Lost", true),
 ];
 
-/// The longest text, in characters.
+/// The default maximum text length, in characters.
 const MAX_TEXT: usize = 65_536;
 
 impl Property {
@@ -117,13 +117,13 @@ impl Property {
         Self { options, ..Self::of(name, "enumeration", "select") }
     }
 
-    fn kept_by_hubspot(self) -> Self {
+    fn read_only(self) -> Self {
         Self { read_only: true, ..self }
     }
 
-    /// A property as a client asks for it.
-    fn asked_for(asked: &Value) -> Result<Self, Refusal> {
-        let text = |key: &str| asked[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    /// Parses the definition of a property to create.
+    fn parse(request: &Value) -> Result<Self, Refusal> {
+        let text = |key: &str| request[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let needed = |key: &str| text(key).ok_or_else(|| Refusal::validation(format!("{key} is required")));
         let name = needed("name")?;
         if !name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -138,11 +138,11 @@ impl Property {
         if !kinds.contains(&kind.as_str()) {
             return Err(Refusal::validation(format!("type must be one of {kinds:?}")));
         }
-        let unique = asked["hasUniqueValue"].as_bool().unwrap_or(false);
+        let unique = request["hasUniqueValue"].as_bool().unwrap_or(false);
         if unique && !matches!(kind.as_str(), "string" | "number") {
             return Err(Refusal::validation("only text and number properties can have unique values"));
         }
-        let options = asked["options"].as_array().cloned().unwrap_or_default();
+        let options = request["options"].as_array().cloned().unwrap_or_default();
         let option = |option: &Value| {
             let value = option["value"].as_str().unwrap_or_default().to_owned();
             (value.clone(), option["label"].as_str().map_or(value, str::to_owned))
@@ -175,7 +175,7 @@ impl Property {
         })
     }
 
-    /// A value as it is kept, or what is wrong with it.
+    /// The value as stored, or the reason why it is invalid.
     pub(super) fn accept(&self, value: &str) -> Result<String, Invalid> {
         let invalid = |error, message: String| Err(Invalid { name: self.name.clone(), error, message });
         if self.read_only {
@@ -223,18 +223,17 @@ impl Property {
 }
 
 impl Properties {
-    /// What every account has, as far as it matters here.
+    /// The properties of every account, restricted to those relevant here.
     pub(super) fn standard() -> Self {
         let mut all = Self(BTreeMap::new());
         for kind in Kind::ALL {
             let owner = Property::of("hubspot_owner_id", "enumeration", "select");
-            let id = Property::of("hs_object_id", "number", "number").kept_by_hubspot();
+            let id = Property::of("hs_object_id", "number", "number").read_only();
             let written = if kind == Kind::Contact { "lastmodifieddate" } else { "hs_lastmodifieddate" };
             let created =
                 if matches!(kind, Kind::Note | Kind::Task) { "hs_createdate" } else { "createdate" };
-            let times =
-                [written, created].map(|name| Property::of(name, "datetime", "date").kept_by_hubspot());
-            let merged = Property::text("hs_merged_object_ids").kept_by_hubspot();
+            let times = [written, created].map(|name| Property::of(name, "datetime", "date").read_only());
+            let merged = Property::text("hs_merged_object_ids").read_only();
             all.add(kind, [owner, id, merged].into_iter().chain(times).chain(standard_of(kind)));
         }
         all
@@ -256,7 +255,7 @@ impl Properties {
         self.add(kind, [Property { unique, standard: false, ..Property::of(name, of_type, "text") }]);
     }
 
-    /// Changes a definition; false where there is no such property.
+    /// Changes a definition; false if the property does not exist.
     pub(super) fn change(&mut self, kind: Kind, name: &str, change: PropertyChange) -> bool {
         let Some(property) = self.0.get_mut(&(kind, name.to_owned())) else { return false };
         property.read_only = change.read_only.unwrap_or(property.read_only);
@@ -271,9 +270,9 @@ impl Properties {
         self.0.remove(&(kind, name.to_owned()));
     }
 
-    /// Creates a property; 409 where there is one of that name.
-    pub(super) fn create(&mut self, kind: Kind, asked: &Value) -> Result<Value, Refusal> {
-        let property = Property::asked_for(asked)?;
+    /// Creates a property; 409 if the name exists.
+    pub(super) fn create(&mut self, kind: Kind, request: &Value) -> Result<Value, Refusal> {
+        let property = Property::parse(request)?;
         if self.get(kind, &property.name).is_some() {
             let message = format!("A property named '{}' already exists.", property.name);
             return Err(Refusal::new(409, "OBJECT_ALREADY_EXISTS", message));
@@ -287,14 +286,14 @@ impl Properties {
         Ok(shown)
     }
 
-    /// Whether records can be found by it.
+    /// Whether records can be looked up by this property.
     pub(super) fn is_unique(&self, kind: Kind, name: &str) -> bool {
         name == "hs_object_id"
             || (kind == Kind::Contact && name == "email")
             || self.get(kind, name).is_some_and(|property| property.unique)
     }
 
-    /// Values as they are kept, by name, or all that is wrong with them.
+    /// The values as stored, by name, or every reason why they are invalid.
     pub(super) fn accept(&self, kind: Kind, given: &Value) -> Result<BTreeMap<String, String>, Vec<Invalid>> {
         let (mut accepted, mut wrong) = (BTreeMap::new(), Vec::new());
         for (name, value) in given.as_object().into_iter().flatten() {
@@ -378,7 +377,7 @@ fn standard_of(kind: Kind) -> Vec<Property> {
                 number("amount"),
                 time("closedate"),
                 Property { options: stages, ..Property::choice("dealstage", &[]) },
-                Property::of("hs_is_closed", "bool", "booleancheckbox").kept_by_hubspot(),
+                Property::of("hs_is_closed", "bool", "booleancheckbox").read_only(),
             ],
         ),
         Kind::Note => (texts(&["hs_note_body"]), vec![time("hs_timestamp")]),
@@ -398,7 +397,7 @@ fn standard_of(kind: Kind) -> Vec<Property> {
     some_texts.into_iter().chain(others).collect()
 }
 
-/// `FINANCIAL_SERVICES` is shown as `Financial Services`.
+/// The label of `FINANCIAL_SERVICES` is `Financial Services`.
 fn label_of(value: &str) -> String {
     let words = value.split('_').map(|word| {
         let mut letters = word.chars();
@@ -409,7 +408,7 @@ fn label_of(value: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// An ISO time or milliseconds since 1970, as ISO.
+/// Converts an ISO time or milliseconds since 1970 to an ISO time.
 fn point_in_time(value: &str) -> Option<String> {
     let time = match value.parse::<i64>() {
         Ok(millis) => jiff::Timestamp::from_millisecond(millis).ok()?,

@@ -1,15 +1,15 @@
 use serde_json::{Value, json};
 
-/// An answer that is an error, in the shape of `HubSpot`'s.
+/// An error answer in `HubSpot`'s format.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) body: Value,
-    /// Whether it is a row's and never the answer to a whole call.
+    /// Whether it refuses only a row, never the whole call.
     pub(super) alone: bool,
 }
 
-/// What is wrong with one property.
+/// The reason why one property is invalid.
 pub(super) struct Invalid {
     pub(super) name: String,
     pub(super) error: &'static str,
@@ -40,7 +40,7 @@ impl Refusal {
         }
     }
 
-    /// One refusal for all properties that are wrong. The message holds the same again as JSON, as `HubSpot`'s does.
+    /// One refusal for all invalid properties. Like `HubSpot`'s, the message repeats the errors as JSON.
     pub(super) fn invalid(invalid: &[Invalid]) -> Self {
         let listed: Vec<Value> = invalid
             .iter()
@@ -68,5 +68,5 @@ impl Refusal {
     }
 }
 
-/// The same for all: nobody looks anything up by it here.
+/// Constant, since no test looks a request up by it.
 pub(super) const CORRELATION_ID: &str = "00000000-0000-4000-8000-000000000000";

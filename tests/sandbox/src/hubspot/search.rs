@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::dispatch::{Answer, Asked};
+use super::dispatch::{Answer, ApiRequest};
 use super::objects::{Kind, Record};
 use super::refusal::Refusal;
 
-/// The most rows of a page.
+/// The maximum number of rows on a page.
 const MAX_ROWS: usize = 200;
 
 impl Account {
-    /// Searches what the index knows, which is what there was some seconds ago.
-    pub(super) fn search(&self, kind: Kind, asked: &Asked) -> Result<Answer, Refusal> {
-        let body = &asked.body;
+    /// Searches the index, which lags some seconds behind the records.
+    pub(super) fn search(&self, kind: Kind, request: &ApiRequest) -> Result<Answer, Refusal> {
+        let body = &request.body;
         let groups = body["filterGroups"].as_array().cloned().unwrap_or_default();
         if groups.len() > 5 {
             return Err(Refusal::validation("a search has at most 5 filter groups"));

@@ -1,17 +1,17 @@
 use serde_json::{Value, json};
 
 use super::account::Account;
-use super::dispatch::{Answer, Asked};
+use super::dispatch::{Answer, ApiRequest};
 use super::objects::Kind;
 use super::refusal::Refusal;
 
-/// The calls for one record.
+/// Calls for one record.
 impl Account {
-    pub(super) fn create_one(&mut self, kind: Kind, asked: &Asked) -> Result<Answer, Refusal> {
-        let values = self.accept(kind, &asked.body["properties"])?;
-        let wanted = wanted_associations(&asked.body)?;
+    pub(super) fn create_one(&mut self, kind: Kind, request: &ApiRequest) -> Result<Answer, Refusal> {
+        let values = self.accept(kind, &request.body["properties"])?;
+        let associations = requested_associations(&request.body)?;
         let id = self.create(kind, values)?;
-        for (to, to_id, type_id) in wanted {
+        for (to, to_id, type_id) in associations {
             if !self.associations.add(kind, id, to, to_id, type_id) {
                 return Err(Refusal::validation(format!(
                     "{type_id} is no association type of these objects"
@@ -21,16 +21,16 @@ impl Account {
         Ok(Answer { status: 201, body: self.shown_whole(kind, id)? })
     }
 
-    pub(super) fn read_one(&self, kind: Kind, id: &str, asked: &Asked) -> Result<Answer, Refusal> {
-        if asked.query_value("archived") == Some("true") {
+    pub(super) fn read_one(&self, kind: Kind, id: &str, request: &ApiRequest) -> Result<Answer, Refusal> {
+        if request.query_value("archived") == Some("true") {
             let archived = id.parse().ok().and_then(|id| self.objects.archived(kind, id));
             let record = archived.ok_or_else(Refusal::not_found)?;
-            return Ok(Answer { status: 200, body: record.shown(kind, &asked.query_list("properties")) });
+            return Ok(Answer { status: 200, body: record.shown(kind, &request.query_list("properties")) });
         }
-        let id = self.located(kind, asked.query_value("idProperty"), id)?;
+        let id = self.located(kind, request.query_value("idProperty"), id)?;
         let record = self.objects.get(kind, id).ok_or_else(Refusal::not_found)?;
-        let mut body = record.shown(kind, &asked.query_list("properties"));
-        for name in asked.query_list("associations") {
+        let mut body = record.shown(kind, &request.query_list("properties"));
+        for name in request.query_list("associations") {
             let with =
                 Kind::named(&name).ok_or_else(|| Refusal::validation(format!("{name} is no object")))?;
             if let Some(listed) = self.associations.inline(kind, id, with) {
@@ -40,9 +40,14 @@ impl Account {
         Ok(Answer { status: 200, body })
     }
 
-    pub(super) fn update_one(&mut self, kind: Kind, id: &str, asked: &Asked) -> Result<Answer, Refusal> {
-        let id = self.located(kind, asked.query_value("idProperty"), id)?;
-        let values = self.accept(kind, &asked.body["properties"])?;
+    pub(super) fn update_one(
+        &mut self,
+        kind: Kind,
+        id: &str,
+        request: &ApiRequest,
+    ) -> Result<Answer, Refusal> {
+        let id = self.located(kind, request.query_value("idProperty"), id)?;
+        let values = self.accept(kind, &request.body["properties"])?;
         self.update(kind, id, values)?;
         Ok(Answer { status: 200, body: self.shown_whole(kind, id)? })
     }
@@ -57,11 +62,11 @@ impl Account {
         Answer { status: 204, body: Value::Null }
     }
 
-    pub(super) fn list(&self, kind: Kind, asked: &Asked) -> Answer {
+    pub(super) fn list(&self, kind: Kind, request: &ApiRequest) -> Answer {
         let limit =
-            asked.query_value("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize).min(100);
-        let after: u64 = asked.query_value("after").and_then(|text| text.parse().ok()).unwrap_or_default();
-        let properties = asked.query_list("properties");
+            request.query_value("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize).min(100);
+        let after: u64 = request.query_value("after").and_then(|text| text.parse().ok()).unwrap_or_default();
+        let properties = request.query_list("properties");
         let mut records = self.objects.live(kind).filter(|record| record.id >= after);
         let shown: Vec<Value> = records.by_ref().take(limit).map(|r| r.shown(kind, &properties)).collect();
         let mut body = json!({ "results": shown });
@@ -71,7 +76,7 @@ impl Account {
         Answer { status: 200, body }
     }
 
-    /// A record by its id, or by a unique property.
+    /// The id of a record by its id, or by a unique property.
     pub(super) fn located(&self, kind: Kind, property: Option<&str>, value: &str) -> Result<u64, Refusal> {
         if let Some(property) = property {
             self.refuse_non_unique(kind, property)?;
@@ -93,9 +98,9 @@ impl Account {
     }
 }
 
-/// The associations that a create asks for: the other record and the type.
-fn wanted_associations(body: &Value) -> Result<Vec<(Kind, u64, u32)>, Refusal> {
-    let mut wanted = Vec::new();
+/// The associations that a create requests: the other record and the type.
+fn requested_associations(body: &Value) -> Result<Vec<(Kind, u64, u32)>, Refusal> {
+    let mut associations = Vec::new();
     for association in body["associations"].as_array().into_iter().flatten() {
         let to = association["to"]["id"].as_str().and_then(|id| id.parse().ok());
         for spec in association["types"].as_array().into_iter().flatten() {
@@ -104,13 +109,13 @@ fn wanted_associations(body: &Value) -> Result<Vec<(Kind, u64, u32)>, Refusal> {
             let (Some(to), Some(type_id), Some(kind)) = (to, type_id, kind) else {
                 return Err(Refusal::validation("an association needs the other record's id and a type"));
             };
-            wanted.push((kind, to, type_id));
+            associations.push((kind, to, type_id));
         }
     }
-    Ok(wanted)
+    Ok(associations)
 }
 
-/// What kind of record a type leads to.
+/// The kind of record that a type leads to.
 fn target_of(type_id: u32) -> Option<Kind> {
     let pairs = Kind::ALL.into_iter().flat_map(|from| Kind::ALL.into_iter().map(move |to| (from, to)));
     pairs

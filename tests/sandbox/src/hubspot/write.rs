@@ -7,11 +7,11 @@ use super::objects::Kind;
 use super::properties::{LIFECYCLE, STAGES};
 use super::refusal::{Invalid, Refusal};
 
-/// Values that were accepted, by name; an empty one clears.
+/// Accepted values by name; an empty value clears the property.
 pub(super) type Accepted = BTreeMap<String, String>;
 
 impl Account {
-    /// The values of one record, or a refusal of them all.
+    /// The values of one record, or a refusal that lists every invalid one.
     pub(super) fn accept(&self, kind: Kind, given: &Value) -> Result<Accepted, Refusal> {
         let owner = given["hubspot_owner_id"].as_str().and_then(|id| self.refused_owner(id));
         match (self.properties.accept(kind, given), owner) {
@@ -24,24 +24,25 @@ impl Account {
         }
     }
 
-    /// Records are given to the account's active owners only.
+    /// Why records cannot be assigned to this owner; None for an active owner of the account.
     fn refused_owner(&self, id: &str) -> Option<Invalid> {
         let id = id.trim();
         if id.is_empty() || self.settings.owners.iter().any(|owner| owner == id) {
             return None;
         }
         let is_archived = self.settings.archived_owners.iter().any(|owner| owner == id);
-        let what = if is_archived { "is archived" } else { "does not exist" };
-        let message = format!("Owner {id} {what}");
+        let problem = if is_archived { "is archived" } else { "does not exist" };
+        let message = format!("Owner {id} {problem}");
         Some(Invalid { name: "hubspot_owner_id".to_owned(), error: "INVALID_OWNER_ID", message })
     }
 
-    /// A record by its id or a unique property, and a contact by its further addresses where the account finds it so.
+    /// The id of a record by its id or a unique property; of a contact also by a secondary address if the
+    /// settings allow it.
     pub(super) fn find(&self, kind: Kind, property: Option<&str>, value: &str) -> Option<u64> {
         let found = self.objects.find(kind, property, value);
-        let may_be_further =
+        let allows_secondary =
             kind == Kind::Contact && property == Some("email") && self.settings.finds_further_addresses;
-        found.or_else(|| self.objects.with_further_address(value).filter(|_| may_be_further))
+        found.or_else(|| self.objects.with_secondary_address(value).filter(|_| allows_secondary))
     }
 
     /// Creates a record.
@@ -53,19 +54,19 @@ impl Account {
         }
         self.refuse_conflicts(kind, None, &values)?;
         values.retain(|_, value| !value.is_empty());
-        keep_derived(kind, &mut values);
+        derive_values(kind, &mut values);
         let now = self.now();
         Ok(self.objects.insert(kind, values, now))
     }
 
-    /// Changes a record. A stage of life that comes earlier than the present one is passed over without a word.
+    /// Changes a record. Like `HubSpot`, it silently ignores a lifecycle stage earlier than the current one.
     pub(super) fn update(&mut self, kind: Kind, id: u64, values: Accepted) -> Result<(), Refusal> {
         self.refuse_conflicts(kind, Some(id), &values)?;
         let now = self.now();
         let record = self.objects.get_mut(kind, id).ok_or_else(Refusal::not_found)?;
         for (name, value) in values {
             let old = record.properties.get(&name).map_or("", String::as_str);
-            if name == "lifecyclestage" && !value.is_empty() && place(&value) < place(old) {
+            if name == "lifecyclestage" && !value.is_empty() && position(&value) < position(old) {
                 continue;
             }
             if value.is_empty() {
@@ -74,12 +75,12 @@ impl Account {
                 record.properties.insert(name, value);
             }
         }
-        keep_derived(kind, &mut record.properties);
+        derive_values(kind, &mut record.properties);
         record.touch(now);
         Ok(())
     }
 
-    /// No two records have the same value in a unique property.
+    /// Refuses a value that another record has in a unique property.
     fn refuse_conflicts(&self, kind: Kind, id: Option<u64>, values: &Accepted) -> Result<(), Refusal> {
         for (name, value) in values {
             if value.is_empty() || name == "hs_object_id" || !self.properties.is_unique(kind, name) {
@@ -87,7 +88,7 @@ impl Account {
             }
             let mut holder = self.objects.find(kind, Some(name), value);
             if name == "email" {
-                holder = holder.or_else(|| self.objects.with_further_address(value));
+                holder = holder.or_else(|| self.objects.with_secondary_address(value));
             }
             let Some(holder) = holder.filter(|holder| Some(*holder) != id) else { continue };
             if name == "email" {
@@ -105,12 +106,12 @@ impl Account {
     }
 }
 
-fn place(stage: &str) -> Option<usize> {
+fn position(stage: &str) -> Option<usize> {
     LIFECYCLE.iter().position(|known| *known == stage)
 }
 
-/// What `HubSpot` works out by itself.
-fn keep_derived(kind: Kind, values: &mut Accepted) {
+/// Sets the properties that `HubSpot` computes.
+fn derive_values(kind: Kind, values: &mut Accepted) {
     if kind == Kind::Deal {
         let stage = values.get("dealstage").map_or("", String::as_str);
         let closed = STAGES.iter().any(|(id, _, closed)| *id == stage && *closed);

@@ -1,14 +1,14 @@
-//! State and Country/Territory picklists, as an org has them once an administrator switches them on.
+//! State and Country/Territory picklists, as in an org whose administrator has enabled them.
 //!
-//! `Country` and `State` then take full integration values only and still describe as plain strings; `CountryCode` and
-//! `StateCode` beside them describe as picklists. A state must belong to its country.
+//! `Country` and `State` then accept only full integration values and are still described as plain strings;
+//! the fields `CountryCode` and `StateCode` are described as picklists. A state must belong to its country.
 
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use super::schema::{Field, Object};
 
-/// Code and integration value of the countries that the fake knows.
+/// Code and integration value of each country in the fake.
 const COUNTRIES: &[(&str, &str)] = &[
     ("AU", "Australia"),
     ("BR", "Brazil"),
@@ -24,7 +24,7 @@ const COUNTRIES: &[(&str, &str)] = &[
     ("US", "United States"),
 ];
 
-/// Country, code and integration value of the states. Other countries have none.
+/// Country, code and integration value of each state. Other countries have no states.
 const STATES: &[(&str, &str, &str)] = &[
     ("AU", "NSW", "New South Wales"),
     ("AU", "WA", "Western Australia"),
@@ -40,7 +40,7 @@ const STATES: &[(&str, &str, &str)] = &[
     ("US", "WA", "Washington"),
 ];
 
-/// Adds the code beside every country and state of an object.
+/// Adds a code field for every country and state field of an object.
 pub(super) fn add_codes(object: &mut Object) {
     let is_part = |field: &&Field| field.kind == "string" && part(&field.name).is_some();
     let code = |field: &Field| Field::new(&format!("{}Code", field.name), "picklist", 10);
@@ -48,13 +48,13 @@ pub(super) fn add_codes(object: &mut Object) {
     object.fields.extend(codes);
 }
 
-/// Prefix of a country or state field, and whether it is the state; none for the codes.
+/// The prefix of a country or state field, and whether it is a state field; None for code fields.
 fn part(field: &str) -> Option<(&str, bool)> {
     let state = field.strip_suffix("State").map(|prefix| (prefix, true));
     state.or_else(|| field.strip_suffix("Country").map(|prefix| (prefix, false)))
 }
 
-/// The values of a code field, as describe shows them; none for a field of another kind.
+/// The values of a code field, as describe shows them; None for any other field.
 pub(super) fn described(field: &str) -> Option<Vec<Value>> {
     let (_, is_state) = part(field.strip_suffix("Code")?)?;
     let value = |code: &str, label: &str, valid_for: Value| json!({ "active": true, "defaultValue": false, "label": label, "validFor": valid_for, "value": code });
@@ -65,22 +65,22 @@ pub(super) fn described(field: &str) -> Option<Vec<Value>> {
     })
 }
 
-/// The field that the options of a code field depend on.
+/// The field that controls the options of a code field.
 pub(super) fn controller(field: &str) -> Option<String> {
     let (prefix, is_state) = part(field.strip_suffix("Code")?)?;
     is_state.then(|| format!("{prefix}CountryCode"))
 }
 
-/// A bit for each country, the first in the highest bit of the first byte, in base64.
+/// A bitmap of countries in base64; the first country is the highest bit of the first byte.
 fn valid_for(country: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let place = COUNTRIES.iter().position(|(code, _)| *code == country);
-    let bits = place.map_or(0, |place| 0x0080_0000_u32 >> place);
+    let index = COUNTRIES.iter().position(|(code, _)| *code == country);
+    let bits = index.map_or(0, |index| 0x0080_0000_u32 >> index);
     let digit = |shift: u32| char::from(DIGITS[usize::try_from(bits >> shift & 63).unwrap_or_default()]);
     [18, 12, 6, 0].map(digit).iter().collect()
 }
 
-/// Checks the countries and states that a save writes, and keeps codes and integration values the same.
+/// Checks the countries and states that a save writes, and keeps codes and integration values consistent.
 pub(super) fn check(
     object: &Object,
     written: &Map<String, Value>,
@@ -95,7 +95,7 @@ pub(super) fn check(
             parts.push(part);
         }
     }
-    // Countries first.
+    // Countries are checked before the states that depend on them.
     parts.sort_by_key(|(_, is_state)| *is_state);
     for (prefix, is_state) in parts {
         let name = format!("{prefix}{}", if is_state { "State" } else { "Country" });
@@ -119,9 +119,9 @@ pub(super) fn check(
             COUNTRIES.iter().copied().find(|(code, label)| matches(code, label))
         };
         let Some((code, label)) = found else {
-            let what = if is_state { "state" } else { "country" };
+            let part = if is_state { "state" } else { "country" };
             let message = format!(
-                "There's a problem with this {what}, even though it may appear correct. Please select a {what} from the list of valid ones.: {named}"
+                "There's a problem with this {part}, even though it may appear correct. Please select a {part} from the list of valid ones.: {named}"
             );
             return Err(ApiError::bad("FIELD_INTEGRITY_EXCEPTION", message).on([named.as_str()]));
         };

@@ -1,4 +1,4 @@
-//! `POST /composite`: several calls in one, which may refer to each other.
+//! `POST /composite`: several calls in one request, which may refer to earlier results.
 
 use form_urlencoded::parse;
 use http::StatusCode;
@@ -12,7 +12,7 @@ use super::split;
 const MAX_CALLS: usize = 25;
 const MAX_QUERIES: usize = 5;
 
-/// Runs a composite call. Whatever becomes of its parts, the whole is answered with 200.
+/// Runs a composite call. The status is 200 even if subrequests fail.
 pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
     let parts = call.body["compositeRequest"].as_array().filter(|parts| !parts.is_empty());
     let parts = parts.ok_or_else(|| ApiError::bad("JSON_PARSER_ERROR", "compositeRequest is required"))?;
@@ -60,8 +60,8 @@ pub(super) fn run(org: &mut Org, call: &Call) -> Result<Value, ApiError> {
     Ok(json!({ "compositeResponse": shown.collect::<Vec<_>>() }))
 }
 
-/// A part of the whole as a call. Of the headers it inherits only those of the content: what rules and assignment
-/// depend on has to be said for each part.
+/// A subrequest as a call. It inherits no headers: those for duplicate rules and assignment must be set on
+/// each subrequest.
 fn subcall(whole: &Call, part: &Value) -> Result<Call, ApiError> {
     let (Some(method), Some(url)) = (part["method"].as_str(), part["url"].as_str()) else {
         return Err(ApiError::bad("JSON_PARSER_ERROR", "method and url are required"));
@@ -94,10 +94,10 @@ fn subcall(whole: &Call, part: &Value) -> Result<Call, ApiError> {
     })
 }
 
-/// A part with what it refers to put in: `@{lead.id}`.
+/// A subrequest with its references, such as `@{lead.id}`, replaced by their values.
 fn resolved(part: &Value, answers: &[(String, Answer)]) -> Result<Value, ApiError> {
     Ok(match part {
-        Value::String(text) => Value::String(put_in(text, answers)?),
+        Value::String(text) => Value::String(replace_references(text, answers)?),
         Value::Array(members) => {
             Value::Array(members.iter().map(|member| resolved(member, answers)).collect::<Result<_, _>>()?)
         }
@@ -109,7 +109,7 @@ fn resolved(part: &Value, answers: &[(String, Answer)]) -> Result<Value, ApiErro
     })
 }
 
-fn put_in(text: &str, answers: &[(String, Answer)]) -> Result<String, ApiError> {
+fn replace_references(text: &str, answers: &[(String, Answer)]) -> Result<String, ApiError> {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("@{") {
@@ -122,7 +122,7 @@ fn put_in(text: &str, answers: &[(String, Answer)]) -> Result<String, ApiError> 
     Ok(out)
 }
 
-/// What `lead.id` or `found.records[0].Id` stands for.
+/// The value of a reference such as `lead.id` or `found.records[0].Id`.
 fn value_of(path: &str, answers: &[(String, Answer)]) -> Result<String, ApiError> {
     let (reference, inner) = path.split_once('.').unwrap_or((path, ""));
     let unknown = || {
@@ -132,13 +132,13 @@ fn value_of(path: &str, answers: &[(String, Answer)]) -> Result<String, ApiError
     let (_, answer) = answers.iter().find(|(name, _)| name == reference).ok_or_else(unknown)?;
     let mut value = answer.body.as_ref().filter(|_| answer.status.is_success()).ok_or_else(unknown)?;
     for step in inner.split('.') {
-        let (name, place) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
-            Some((name, place)) => (name, Some(place.parse::<usize>().map_err(|_| unknown())?)),
+        let (name, index) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
+            Some((name, index)) => (name, Some(index.parse::<usize>().map_err(|_| unknown())?)),
             None => (step, None),
         };
         value = value.get(name).ok_or_else(unknown)?;
-        if let Some(place) = place {
-            value = value.get(place).ok_or_else(unknown)?;
+        if let Some(index) = index {
+            value = value.get(index).ok_or_else(unknown)?;
         }
     }
     match value {

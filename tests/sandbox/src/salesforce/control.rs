@@ -1,4 +1,4 @@
-//! What an org's administrators do, over HTTP: `/_sandbox/org`.
+//! Administration of an org over HTTP: `/_sandbox/org`.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 use super::people::{Queue, User};
 use super::{Field, Org, Salesforce, ValidationRule};
 
-/// What changes in an org. What is absent stays as it is.
+/// A change of an org. Absent fields change nothing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrgChange {
-    /// Switches State and Country/Territory picklists on. They cannot be switched off again.
+    /// Enables State and Country/Territory picklists. They cannot be disabled again.
     pub address_picklists: bool,
     /// Users to add or change.
     pub users: Vec<User>,
     /// Queues to add or change.
     pub queues: Vec<Queue>,
-    /// Whether an owner who was not put in is unknown; otherwise such a user is active.
+    /// Whether an unlisted user is unknown as an owner; otherwise such a user counts as active.
     pub knows_all_users: Option<bool>,
-    /// Picklists that take no other values than these.
+    /// Picklists to restrict to these values.
     pub restricted_picklists: Vec<Picklist>,
-    /// Fields that the integration's user may no longer write.
+    /// Fields to make read-only for the integration's user.
     pub read_only: Vec<FieldName>,
-    /// Values that are refused.
+    /// Values to refuse.
     pub validation_rules: Vec<ValidationRule>,
-    /// Records that are merged: the loser is deleted and names the winner.
+    /// Records to merge: the loser is deleted and refers to the winner.
     pub merges: Vec<Merge>,
 }
 
@@ -54,23 +54,23 @@ pub struct Merge {
 }
 
 impl Org {
-    /// Changes the org. False where something of it makes no sense; the rest is done.
+    /// Changes the org. False if a part of the change is invalid; all other parts are applied.
     pub fn change(&mut self, change: &OrgChange) -> bool {
-        let mut is_sound = true;
+        let mut is_valid = true;
         if change.address_picklists {
             self.switch_address_picklists_on();
         }
         for user in &change.users {
-            is_sound &= self.put_user(&user.id, user.active);
+            is_valid &= self.put_user(&user.id, user.active);
         }
         for queue in &change.queues {
             let supports: Vec<&str> = queue.supports.iter().map(String::as_str).collect();
-            is_sound &= self.put_queue(&queue.id, &supports);
+            is_valid &= self.put_queue(&queue.id, &supports);
         }
         self.knows_all_users = change.knows_all_users.unwrap_or(self.knows_all_users);
         for Picklist { object, field, values } in &change.restricted_picklists {
             let found = self.object_mut(object).and_then(|object| object.field_mut(field));
-            is_sound &= found.is_some();
+            is_valid &= found.is_some();
             if let Some(found) = found {
                 let values: Vec<&str> = values.iter().map(String::as_str).collect();
                 *found = Field { required: found.required, ..Field::picklist(field, &values).restricted() };
@@ -78,16 +78,16 @@ impl Org {
         }
         for FieldName { object, field } in &change.read_only {
             let found = self.object_mut(object).and_then(|object| object.field_mut(field));
-            is_sound &= found.is_some();
+            is_valid &= found.is_some();
             if let Some(found) = found {
                 (found.createable, found.updateable) = (false, false);
             }
         }
         self.validation_rules.extend(change.validation_rules.iter().cloned());
         for Merge { winner, loser } in &change.merges {
-            is_sound &= self.merge(winner, loser);
+            is_valid &= self.merge(winner, loser);
         }
-        is_sound
+        is_valid
     }
 }
 
@@ -95,8 +95,8 @@ pub(super) async fn change(
     State(salesforce): State<Salesforce>,
     Json(change): Json<OrgChange>,
 ) -> StatusCode {
-    let is_sound = salesforce.org(|org| org.change(&change));
-    if is_sound { StatusCode::NO_CONTENT } else { StatusCode::BAD_REQUEST }
+    let is_valid = salesforce.org(|org| org.change(&change));
+    if is_valid { StatusCode::NO_CONTENT } else { StatusCode::BAD_REQUEST }
 }
 
 pub(super) async fn show(State(salesforce): State<Salesforce>) -> Json<Value> {

@@ -1,15 +1,15 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-/// An error as Salesforce's REST API says it: a status, and a list of one `{message, errorCode, fields}`.
+/// An error of Salesforce's REST API: a status, and a list with one `{message, errorCode, fields}`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: String,
     pub(super) message: String,
-    /// The fields at fault; none where the error is not about fields, and then the member is absent.
+    /// The invalid fields; None omits the member, for errors that are not about fields.
     pub(super) fields: Option<Vec<String>>,
-    /// What some errors carry besides, such as `duplicateResult`.
+    /// Additional members of some errors, such as `duplicateResult`.
     pub(super) more: Value,
 }
 
@@ -18,7 +18,7 @@ impl ApiError {
         Self { status, code: code.to_owned(), message: message.into(), fields: None, more: Value::Null }
     }
 
-    /// A save that was refused: status 400.
+    /// A refused save: status 400.
     pub(super) fn bad(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }

@@ -1,7 +1,8 @@
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const CHECK: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
 
-/// The record id of 18 characters: three for the object, twelve that count, and three that keep the case of the others.
+/// A record id of 18 characters: a prefix of three for the object, twelve that count, and a checksum of three
+/// for the case.
 pub(super) fn record_id(prefix: &str, mut number: u64) -> String {
     let mut count = *b"000000000000";
     for digit in count.iter_mut().rev() {
@@ -12,7 +13,7 @@ pub(super) fn record_id(prefix: &str, mut number: u64) -> String {
     format!("{short}{}", suffix(&short))
 }
 
-/// The id of 18 characters that a text means; ids of 15 are taken as well. None where it is no id.
+/// The 18-character form of an id of 15 or 18 characters. None if the text is not an id.
 pub(super) fn long_id(text: &str) -> Option<String> {
     let is_id = matches!(text.len(), 15 | 18) && text.bytes().all(|b| b.is_ascii_alphanumeric());
     is_id.then(|| format!("{}{}", &text[..15], suffix(&text[..15])))
@@ -20,7 +21,7 @@ pub(super) fn long_id(text: &str) -> Option<String> {
 
 fn suffix(short: &str) -> String {
     let bits = |part: &[u8]| {
-        let upper = |(place, byte): (usize, &u8)| usize::from(byte.is_ascii_uppercase()) << place;
+        let upper = |(index, byte): (usize, &u8)| usize::from(byte.is_ascii_uppercase()) << index;
         part.iter().enumerate().map(upper).sum::<usize>()
     };
     short.as_bytes().chunks(5).map(|part| char::from(CHECK[bits(part)])).collect()
@@ -31,8 +32,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_of_fifteen_characters_means_the_one_of_eighteen() {
-        // From Salesforce's own documentation of the checksum.
+    fn an_id_of_15_characters_is_extended_to_18() {
+        // The example of Salesforce's checksum documentation.
         assert_eq!(long_id("001A0000006Vm9u").as_deref(), Some("001A0000006Vm9uIAC"));
         let id = record_id("00Q", 61 * 62 + 10);
         assert_eq!((&id[..15], long_id(&id[..15]).as_deref()), ("00Q0000000000zA", Some(id.as_str())));

@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use super::org::Org;
 use super::rest::identity;
 
-/// What an assertion may be meant for.
+/// The valid audiences of an assertion, besides the org's own host.
 const AUDIENCES: [&str; 2] = ["https://login.salesforce.com", "https://test.salesforce.com"];
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A request for a token.
 pub(super) struct TokenRequest<'r> {
-    /// The host it came to.
+    /// The host of the request.
     pub(super) host: &'r str,
     pub(super) authorization: Option<&'r str>,
     pub(super) form: &'r [(String, String)],
 }
 
-/// Gives a session, or says why not, as OAuth says it: one object.
+/// Grants a session, or returns an OAuth error: one object.
 pub(super) fn token(org: &mut Org, request: &TokenRequest<'_>) -> (StatusCode, Value) {
     let granted = match request.form("grant_type") {
         Some("client_credentials") => client_credentials(org, request),
@@ -84,7 +84,7 @@ fn jwt_bearer(org: &Org, request: &TokenRequest<'_>) -> Result<(), Refusal> {
     if !claims["aud"].as_str().is_some_and(|audience| is_audience(audience, request.host)) {
         return Err(("invalid_grant", "audience is invalid"));
     }
-    // Clients send the number as a text as well.
+    // Clients may send the number as a string.
     let expiry = claims["exp"].as_i64().or_else(|| claims["exp"].as_str()?.parse().ok()).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     let ahead = expiry - i64::try_from(now).unwrap_or_default();
@@ -97,7 +97,7 @@ fn jwt_bearer(org: &Org, request: &TokenRequest<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The login hosts and the org's own address.
+/// Whether an audience is a login host or the org's own host.
 fn is_audience(audience: &str, host: &str) -> bool {
     AUDIENCES.contains(&audience) || audience.split_once("://").is_some_and(|(_, own)| own == host)
 }

@@ -13,102 +13,105 @@ use super::schema::{Object, standard_objects};
 use super::values;
 use crate::serve::FailingRow;
 
-/// An org: its settings, and the records in it. Tests change what they need.
+/// An org: its settings and records. Tests change the settings that they need.
 #[derive(Clone, Debug)]
 pub struct Org {
     /// The external client app's consumer key.
     pub consumer_key: String,
-    /// Its consumer secret, for client credentials; none where that flow is off.
+    /// The consumer secret for client credentials; None disables that flow.
     pub consumer_secret: Option<String>,
-    /// The public key of its certificate, DER (`SubjectPublicKeyInfo`), for JWT bearer; none where that flow is off.
+    /// The public key of the app's certificate, DER (`SubjectPublicKeyInfo`), for JWT bearer; None disables
+    /// that flow.
     pub certificate: Option<Vec<u8>>,
-    /// The user that the integration runs as; none where none is set on the app, or the app is not approved.
+    /// The integration user; None if the app has no such user or is not approved.
     pub run_as: Option<String>,
-    /// The API versions served: from 20 up to this one.
+    /// The newest API version; versions from 20 up to it are served.
     pub newest_version: u32,
-    /// Objects and fields, as far as the integration's user may see them.
+    /// The objects and fields visible to the integration user.
     pub objects: Vec<Object>,
-    /// Calls allowed in 24 hours.
+    /// The limit of calls in 24 hours.
     pub daily_calls: u64,
-    /// Calls made, whoever made them.
+    /// The number of calls so far, by all clients.
     pub calls: u64,
-    /// After how many calls a session ends by itself.
+    /// The number of calls after which a session ends.
     pub calls_per_session: Option<u64>,
-    /// Whom the active assignment rule gives every lead that is saved without `Sforce-Auto-Assign: FALSE`.
+    /// The owner that the active assignment rule sets on every lead saved without `Sforce-Auto-Assign:
+    /// FALSE`.
     pub assignment_rule: Option<String>,
     /// Active duplicate rules.
     pub duplicate_rules: Vec<DuplicateRule>,
     /// Active validation rules.
     pub validation_rules: Vec<ValidationRule>,
-    /// Saves that will fail.
+    /// Saves to fail.
     pub row_faults: Vec<RowFault>,
-    /// Queries that fail.
+    /// Queries to fail.
     pub query_faults: Vec<QueryFault>,
-    /// Whether an owner who was never put in is unknown; otherwise such a user is active.
+    /// Whether an unlisted user is unknown as an owner; otherwise such a user counts as active.
     pub knows_all_users: bool,
-    /// How many bytes a describe is made longer by, as of an object with many fields.
+    /// The number of bytes to add to every describe, as in an object with many fields.
     pub describe_padding: usize,
-    /// Whether somebody has deployed the Apex class of `docs/salesforce.md`, at `/services/apexrest/revenueflow/convert`.
+    /// Whether the Apex class of `docs/salesforce.md` is deployed, at
+    /// `/services/apexrest/revenueflow/convert`.
     pub has_convert_endpoint: bool,
     pub(super) records: BTreeMap<String, Record>,
     pub(super) sessions: BTreeMap<String, u64>,
-    /// The save of the present request that is to fail.
+    /// The save of the current request that is to fail.
     pub(super) failing_row: Option<FailingRow>,
     sequence: u64,
 }
 
-/// A duplicate rule: two records of an object are duplicates where a field has the same value.
+/// A duplicate rule: two records of an object are duplicates if a field has the same value in both.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DuplicateRule {
     /// The object.
     pub object: String,
-    /// The field compared, without regard to case.
+    /// The compared field; the comparison ignores case.
     pub field: String,
-    /// Whether it blocks the save even where the client allows it; otherwise it alerts.
+    /// Whether the rule blocks a save even if the client allows duplicates; otherwise it only alerts.
     pub blocks: bool,
 }
 
-/// A validation rule: a value that an administrator does not want.
+/// A validation rule: refuses one value of a field.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ValidationRule {
     /// The object.
     pub object: String,
     /// The field.
     pub field: String,
-    /// The value that is refused.
+    /// The refused value.
     pub refused: Value,
-    /// What the administrator says about it.
+    /// The administrator's error message.
     pub message: String,
 }
 
-/// Saves of an object that fail with an error code, such as `UNABLE_TO_LOCK_ROW`.
+/// Saves of an object to fail with an error code, such as `UNABLE_TO_LOCK_ROW`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RowFault {
     /// The object.
     pub object: String,
     /// The error code.
     pub code: String,
-    /// How many saves go through first.
+    /// The number of saves that succeed first.
     #[serde(default)]
     pub skip: u32,
-    /// How many then fail.
+    /// The number of saves that then fail.
     pub times: u32,
-    /// The fields that the error names.
+    /// The fields named in the error.
     #[serde(default)]
     pub fields: Vec<String>,
 }
 
 impl RowFault {
-    /// The next `times` saves of an object fail with a code that names no field.
+    /// Fails the next `times` saves of an object with a code and without fields.
     pub fn of(object: &str, code: &str, times: u32) -> Self {
         Self { object: object.to_owned(), code: code.to_owned(), skip: 0, times, fields: Vec::new() }
     }
 }
 
-/// Queries of a kind that fail, as slow ones do in a large org.
+/// Queries to fail, as slow ones do in a large org.
 #[derive(Clone, Debug)]
 pub struct QueryFault {
-    /// What the text of such a query holds, such as `Website IN`.
+    /// A part of the query's text, such as `Website IN`.
     pub contains: String,
     /// The error code, such as `QUERY_TIMEOUT`.
     pub code: String,
@@ -121,7 +124,7 @@ pub(super) struct Record {
     pub(super) is_deleted: bool,
 }
 
-/// What the headers of a request say about a save.
+/// The options for a save from the request's headers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SaveOptions {
     /// `Sforce-Auto-Assign`; on by default.
@@ -160,31 +163,31 @@ impl Default for Org {
 }
 
 impl Org {
-    /// The user that calls over the API.
+    /// The integration user.
     pub const API_USER: &str = "005000000000API001";
 
-    /// The user who creates what is not created over the API.
+    /// The creator of records that are not created over the API.
     pub const PERSON: &str = "005000000000PER001";
 
-    /// An object by its API name, whatever the case.
+    /// An object by its API name, case-insensitive.
     pub fn object(&self, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.name.eq_ignore_ascii_case(name))
     }
 
-    /// An object to change.
+    /// A mutable object by its API name.
     pub fn object_mut(&mut self, name: &str) -> Option<&mut Object> {
         self.objects.iter_mut().find(|object| object.name.eq_ignore_ascii_case(name))
     }
 
-    /// Puts a record in as it is, past all rules. Gives its id.
+    /// Adds a record without applying any rules, and returns its id.
     ///
     /// # Panics
     ///
-    /// Where there is no such object, or the fields are no JSON object.
+    /// If the object does not exist, or the fields are not a JSON object.
     pub fn insert(&mut self, object: &str, fields: Value) -> String {
         let (name, prefix) =
             self.object(object).map(|object| (object.name, object.prefix)).expect("an object of the org");
-        let Value::Object(fields) = fields else { panic!("fields are a JSON object") };
+        let Value::Object(fields) = fields else { panic!("fields must be a JSON object") };
         let id = self.next_id(prefix);
         let mut record = Record { object: name, fields, is_deleted: false };
         let now = self.tick();
@@ -199,7 +202,7 @@ impl Org {
         id
     }
 
-    /// The records of an object that are not deleted, the oldest first: their fields, `Id` among them, without nulls.
+    /// The undeleted records of an object, the oldest first: their fields with `Id`, without nulls.
     pub fn records(&self, object: &str) -> Vec<Value> {
         let of_object = self
             .records
@@ -216,15 +219,16 @@ impl Org {
         records.into_iter().map(shown).collect()
     }
 
-    /// Changes a field of a record as it is, past all rules.
+    /// Sets a field of a record without applying any rules.
     pub fn set(&mut self, id: &str, field: &str, value: Value) {
         if let Some(record) = self.records.get_mut(id) {
             record.fields.insert(field.to_owned(), value);
         }
     }
 
-    /// Converts a lead as `Database.convertLead` does: a new contact, the lead's tasks with it, and the lead read-only.
-    /// Gives the contact's id; none where there is no such lead or it is converted already.
+    /// Converts a lead as `Database.convertLead` does: creates a contact, moves the lead's tasks to it, and
+    /// makes the lead read-only. Returns the contact's id; None if the lead does not exist or is already
+    /// converted.
     pub fn convert(&mut self, lead_id: &str) -> Option<String> {
         let lead = self.records.get(lead_id).filter(|lead| lead.object == "Lead" && !lead.is_converted())?;
         let account = json!({ "Name": lead.fields.get("Company") });
@@ -252,38 +256,39 @@ impl Org {
         Some(contact)
     }
 
-    /// Switches State and Country/Territory picklists on.
+    /// Enables State and Country/Territory picklists.
     pub fn switch_address_picklists_on(&mut self) {
         if !self.has_address_picklists() {
             self.objects.iter_mut().for_each(address::add_codes);
         }
     }
 
-    /// Whether State and Country/Territory picklists are on.
+    /// Whether State and Country/Territory picklists are enabled.
     pub fn has_address_picklists(&self) -> bool {
         self.object("Lead").is_some_and(|lead| lead.field("CountryCode").is_some())
     }
 
-    /// Merges two records of an object: the loser is deleted and names the winner. False where one of them is not there.
+    /// Merges two records of an object: the loser is deleted and refers to the winner. False if either record
+    /// does not exist.
     pub fn merge(&mut self, winner: &str, loser: &str) -> bool {
         let object_of =
             |id: &str| self.records.get(id).filter(|record| !record.is_deleted).map(|record| record.object);
-        let is_sound =
+        let is_valid =
             winner != loser && object_of(winner).is_some() && object_of(winner) == object_of(loser);
-        if let Some(record) = self.records.get_mut(loser).filter(|_| is_sound) {
+        if let Some(record) = self.records.get_mut(loser).filter(|_| is_valid) {
             record.is_deleted = true;
             record.fields.insert("MasterRecordId".to_owned(), json!(winner));
         }
-        is_sound
+        is_valid
     }
 
-    /// Deletes a record. False where there is none.
+    /// Deletes a record. False if it does not exist.
     pub fn delete_record(&mut self, id: &str) -> bool {
         let record = self.records.get_mut(id).filter(|record| !record.is_deleted);
         record.map(|record| record.is_deleted = true).is_some()
     }
 
-    /// Ends every session: the next call of each is answered with `INVALID_SESSION_ID`.
+    /// Ends every session: the next call with each of them is answered with `INVALID_SESSION_ID`.
     pub fn end_sessions(&mut self) {
         self.sessions.clear();
     }
@@ -295,7 +300,7 @@ impl Org {
         token
     }
 
-    /// Counts a call of a session; whether the session is good.
+    /// Counts a call of a session and returns whether the session is valid.
     pub(super) fn use_session(&mut self, token: &str) -> bool {
         let Some(calls) = self.sessions.get_mut(token) else { return false };
         *calls += 1;
@@ -306,7 +311,7 @@ impl Org {
         true
     }
 
-    /// The record with an id, of an object, where it is not deleted.
+    /// The undeleted record of an object with this id.
     pub(super) fn get(&self, object: &Object, id: &str) -> Result<(&str, &Record), ApiError> {
         let id = long_id(id).filter(|id| id.starts_with(object.prefix)).ok_or_else(ApiError::no_resource)?;
         match self.records.get_key_value(&id) {
@@ -316,7 +321,7 @@ impl Org {
         }
     }
 
-    /// The ids of the records whose external id has a value, whatever its case.
+    /// The ids of the records with this external id, compared case-insensitively.
     pub(super) fn by_external_id(
         &self,
         object: &Object,
@@ -338,7 +343,7 @@ impl Org {
         Ok(self.records.iter().filter(|(_, record)| has(record)).map(|(id, _)| id.clone()).collect())
     }
 
-    /// Creates a record, or changes the one with this id.
+    /// Creates a record, or changes the record with this id.
     pub(super) fn save(
         &mut self,
         object: &Object,
@@ -364,7 +369,7 @@ impl Org {
         }
         address::check(object, body, &mut fields)?;
         values::complete(object, &mut fields, is_new)?;
-        self.fail_as_told(object)?;
+        self.apply_row_fault(object)?;
         if before.as_ref().is_some_and(|(_, record)| record.is_converted()) {
             return Err(ApiError::bad("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead"));
         }
@@ -381,7 +386,7 @@ impl Org {
         }
         Ok(match before {
             None => {
-                // What is created over the API belongs to its user, unless it names somebody else.
+                // Without an explicit owner, a record created over the API belongs to the API user.
                 let user = json!(Self::API_USER);
                 fields.insert("CreatedById".to_owned(), user.clone());
                 if object.field("OwnerId").is_some() {
@@ -404,14 +409,14 @@ impl Org {
 
     pub(super) fn delete(&mut self, object: &Object, id: &str) -> Result<(), ApiError> {
         let id = self.get(object, id)?.0.to_owned();
-        self.fail_as_told(object)?;
+        self.apply_row_fault(object)?;
         if let Some(record) = self.records.get_mut(&id) {
             record.is_deleted = true;
         }
         Ok(())
     }
 
-    fn fail_as_told(&mut self, object: &Object) -> Result<(), ApiError> {
+    fn apply_row_fault(&mut self, object: &Object) -> Result<(), ApiError> {
         if let Some(code) = FailingRow::next(&mut self.failing_row) {
             return Err(failed_save(&code, &[]));
         }
@@ -426,7 +431,7 @@ impl Org {
         Err(failed_save(&fault.code, &fault.fields))
     }
 
-    /// Owners are checked by [`check_owner`](Self::check_owner).
+    /// Checks all references except owners, which [`check_owner`](Self::check_owner) checks.
     fn check_references(&self, object: &Object, fields: &Map<String, Value>) -> Result<(), ApiError> {
         let is_user = |name: &str| matches!(name, "OwnerId" | "CreatedById" | "MasterRecordId");
         for field in object.fields.iter().filter(|field| field.kind == "reference" && !is_user(&field.name)) {
@@ -476,7 +481,7 @@ impl Org {
         Ok(())
     }
 
-    /// A rule looks at records that are new or whose field is changed.
+    /// Applies the duplicate rules to new records and to records whose compared field changes.
     fn check_duplicates(
         &self,
         object: &Object,
@@ -522,7 +527,7 @@ impl Org {
         record_id(prefix, self.sequence)
     }
 
-    /// A time of its own for each change, as the API writes times, so that they can be told apart and ordered.
+    /// A distinct time for each change, in the API's format, so that changes are distinct and ordered.
     fn tick(&mut self) -> Value {
         self.sequence += 1;
         let begin = 1_767_225_600; // 2026-01-01
@@ -560,7 +565,7 @@ fn duplicate_result(object: &Object, rule: &DuplicateRule, found: &BTreeSet<&str
 fn failed_save(code: &str, fields: &[String]) -> ApiError {
     let message = match code {
         "UNABLE_TO_LOCK_ROW" => "unable to obtain exclusive access to this record or 1 records",
-        _ => "as the sandbox was told",
+        _ => "injected fault",
     };
     ApiError::bad(code, message).on(fields.iter().map(String::as_str))
 }

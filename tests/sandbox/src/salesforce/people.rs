@@ -1,4 +1,4 @@
-//! Users and queues: who may own which records.
+//! Users and queues, and the records that they may own.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use super::schema::Object;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// The id, of 15 or 18 characters, beginning with `005`.
+    /// The id, of 15 or 18 characters, with the prefix `005`.
     pub id: String,
     /// Whether the user may log in.
     pub active: bool,
@@ -22,13 +22,13 @@ pub struct User {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
-    /// The id, of 15 or 18 characters, beginning with `00G`.
+    /// The id, of 15 or 18 characters, with the prefix `00G`.
     pub id: String,
-    /// The objects whose records it may own, such as `Lead`.
+    /// The objects whose records the queue may own, such as `Lead`.
     pub supports: Vec<String>,
 }
 
-/// Who a save names as the owner of a record.
+/// The owner that a save sets.
 enum Owner {
     User {
         is_active: bool,
@@ -37,12 +37,12 @@ enum Owner {
         is_supported: bool,
     },
     Unknown,
-    /// The id of something else.
+    /// The id of another object.
     Other,
 }
 
 impl Org {
-    /// Adds a user, or changes whether one is active. False where the id cannot be a user's.
+    /// Adds a user, or changes its activity. False if the id is not a user's.
     pub fn put_user(&mut self, id: &str, active: bool) -> bool {
         let Some(id) = long_id(id).filter(|id| id.starts_with("005")) else { return false };
         let fields = Map::from_iter([("IsActive".to_owned(), json!(active))]);
@@ -50,7 +50,7 @@ impl Org {
         true
     }
 
-    /// Adds a queue, or changes which objects' records it may own. False where the id cannot be a queue's.
+    /// Adds a queue, or changes the objects that it supports. False if the id is not a queue's.
     pub fn put_queue(&mut self, id: &str, supports: &[&str]) -> bool {
         let Some(id) = long_id(id).filter(|id| id.starts_with("00G")) else { return false };
         self.records.retain(|_, record| {
@@ -64,7 +64,7 @@ impl Org {
         true
     }
 
-    /// Whether the owner that a save writes may own the record.
+    /// Checks that the owner set by a save may own the record.
     pub(super) fn check_owner(&self, object: &Object, written: &Map<String, Value>) -> Result<(), ApiError> {
         let owner = written.iter().find(|(name, _)| name.eq_ignore_ascii_case("OwnerId"));
         let Some(id) = owner.and_then(|(_, id)| id.as_str()).and_then(long_id) else { return Ok(()) };
@@ -72,7 +72,7 @@ impl Org {
         let label = if is_task { "Assigned To ID" } else { "Owner ID" };
         match self.owner(object, &id) {
             Owner::User { is_active: true } | Owner::Queue { is_supported: true } => Ok(()),
-            // Accounts and opportunities may be owned by users who have left.
+            // Accounts and opportunities may be owned by inactive users.
             Owner::User { is_active: false } if is_account => Ok(()),
             Owner::User { is_active: false } => {
                 let kind = object.name.to_lowercase();
@@ -90,7 +90,8 @@ impl Org {
         }
     }
 
-    /// A user that was never put in is active, unless the org knows all of its users; such a queue owns leads only.
+    /// Classifies an owner. An unlisted user is active unless `knows_all_users` is set; an unlisted queue
+    /// owns only leads.
     fn owner(&self, object: &Object, id: &str) -> Owner {
         match (&id[..3], self.records.get(id)) {
             ("005", Some(user)) => {

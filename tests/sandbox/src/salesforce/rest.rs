@@ -8,22 +8,22 @@ use super::org::{Org, Record, SaveOptions};
 use super::schema::Object;
 use super::{composite, soql, values};
 
-/// A call, wherever it came from.
+/// A call, either a request of its own or a part of a composite one.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) method: String,
-    /// The host it came to.
+    /// The host of the request.
     pub(super) host: String,
     /// Such as `v67.0`.
     pub(super) version: String,
-    /// What follows the version, unescaped, such as `["sobjects", "Lead", "describe"]`.
+    /// The path after the version, unescaped, such as `["sobjects", "Lead", "describe"]`.
     pub(super) segments: Vec<String>,
     pub(super) query: Vec<(String, String)>,
     pub(super) options: SaveOptions,
     pub(super) body: Value,
 }
 
-/// What a call is answered.
+/// The answer to a call.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -44,7 +44,7 @@ impl From<ApiError> for Answer {
 }
 
 impl SaveOptions {
-    /// What the headers say, by a look-up without regard to case.
+    /// The options from the headers, looked up case-insensitively.
     pub(super) fn of_headers<'h>(header: impl Fn(&str) -> Option<&'h str>) -> Self {
         let duplicates =
             header("Sforce-Duplicate-Rule-Header").unwrap_or_default().to_lowercase().replace(' ', "");
@@ -66,7 +66,7 @@ impl Call {
     }
 }
 
-/// Does a call.
+/// Executes a call.
 pub(super) fn answer(org: &mut Org, call: &Call) -> Answer {
     route(org, call).unwrap_or_else(Answer::from)
 }
@@ -147,13 +147,13 @@ fn on_object(org: &mut Org, call: &Call, object: &Object, rest: &[&str]) -> Resu
     }
 }
 
-/// Creates or changes the record that an external id names.
+/// Creates or changes the record with an external id.
 fn upsert(org: &mut Org, call: &Call, object: &Object, field: &str, value: &str) -> Result<Answer, ApiError> {
     let found = org.by_external_id(object, field, value)?;
     let mut body = call.body.clone();
     let name = object.field(field).map_or(field, |field| field.name.as_str());
     if let Some(Value::Object(body)) = Some(&mut body) {
-        // The same value in the body is tolerated, another one is not.
+        // The body may repeat the external id, but must not contradict it.
         if body.remove(name).is_some_and(|other| !values::same(Some(&other), value))
             || body.contains_key("Id")
         {
@@ -172,7 +172,7 @@ fn upsert(org: &mut Org, call: &Call, object: &Object, field: &str, value: &str)
         }
         [id] => {
             let id = org.save(object, Some(id), &body, call.options)?;
-            // From version 46 on the answer to an update has a body.
+            // From version 46 on, the answer to an update has a body.
             let has_body = major(&call.version).is_some_and(|version| version >= 46);
             Ok(if has_body {
                 Answer::ok(json!({ "id": id, "success": true, "errors": [], "created": false }))
@@ -235,7 +235,7 @@ fn resources(call: &Call) -> Value {
     Value::Object(resources)
 }
 
-/// Where a host tells who the integration's user is.
+/// The URL that identifies the integration user.
 pub(super) fn identity(host: &str) -> String {
     format!("http://{host}/id/00D000000000001EAA/{}", Org::API_USER)
 }

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::address;
 
-/// A field of an object, as its describe shows it.
+/// A field of an object, as describe shows it.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "as describe has them")]
 pub struct Field {
@@ -11,19 +11,19 @@ pub struct Field {
     /// `string`, `email`, `phone`, `url`, `textarea`, `picklist`, `multipicklist`, `boolean`, `int`, `double`, `currency`,
     /// `date`, `datetime`, `reference` or `id`.
     pub kind: &'static str,
-    /// The longest text; 0 for what is none.
+    /// The maximum text length; 0 for fields that are not text.
     pub length: usize,
     /// Whether the user may set it on a new record.
     pub createable: bool,
     /// Whether the user may change it.
     pub updateable: bool,
-    /// Whether a new record needs it.
+    /// Whether a new record requires it.
     pub required: bool,
-    /// Whether no two records may share a value, whatever its case.
+    /// Whether its values are unique, compared case-insensitively.
     pub unique: bool,
-    /// Whether records can be named by it.
+    /// Whether it identifies records in upserts.
     pub external_id: bool,
-    /// Whether a picklist takes no other values than its own.
+    /// Whether a picklist accepts only its own values.
     pub restricted: bool,
     /// The values of a picklist; the first is the default of a required one.
     pub values: Vec<String>,
@@ -34,9 +34,9 @@ pub struct Field {
 pub struct Object {
     /// The API name.
     pub name: &'static str,
-    /// What its ids begin with.
+    /// The prefix of the object's ids.
     pub prefix: &'static str,
-    /// Its fields.
+    /// The object's fields.
     pub fields: Vec<Field>,
 }
 
@@ -68,19 +68,19 @@ impl Field {
         Self { unique: true, external_id: true, ..Self::new(name, "string", 64) }
     }
 
-    /// New records need it.
+    /// Makes the field required on new records.
     #[must_use]
     pub fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
-    /// A picklist that takes no other values than its own.
+    /// Restricts a picklist to its own values.
     #[must_use]
     pub fn restricted(self) -> Self {
         Self { restricted: true, ..self }
     }
 
-    /// Only the system writes it.
+    /// Makes the field writable by the system only.
     #[must_use]
     pub fn read_only(self) -> Self {
         Self { createable: false, updateable: false, ..self }
@@ -89,8 +89,8 @@ impl Field {
     fn describe(&self) -> Value {
         let own = || -> Vec<Value> {
             (self.values.iter().enumerate())
-            .map(|(place, value)| {
-                json!({ "active": true, "defaultValue": self.required && place == 0, "label": value, "validFor": null, "value": value })
+            .map(|(index, value)| {
+                json!({ "active": true, "defaultValue": self.required && index == 0, "label": value, "validFor": null, "value": value })
             })
             .collect()
         };
@@ -114,12 +114,12 @@ impl Field {
 }
 
 impl Object {
-    /// A field by its API name, whatever the case.
+    /// A field by its API name, case-insensitive.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))
     }
 
-    /// A field to change.
+    /// A mutable field by its API name.
     pub fn field_mut(&mut self, name: &str) -> Option<&mut Field> {
         self.fields.iter_mut().find(|field| field.name.eq_ignore_ascii_case(name))
     }
@@ -137,7 +137,7 @@ impl Object {
     }
 }
 
-/// The objects of a new org, with the custom fields that `docs/salesforce.md` asks for.
+/// The objects of a new org, with the custom fields that `docs/salesforce.md` requires.
 pub(super) fn standard_objects() -> Vec<Object> {
     let mut lead = vec![
         Field::new("LastName", "string", 80).required(),
@@ -237,7 +237,7 @@ pub(super) fn standard_objects() -> Vec<Object> {
     objects.map(|(name, prefix, fields)| Object { name, prefix, fields: system_fields(fields) }).into()
 }
 
-/// What is judged of a person, on leads and contacts alike.
+/// The judgement's fields, shared by leads and contacts.
 fn judgement() -> [Field; 6] {
     [
         Field::external_id("RevenueFlow_Id__c"),

@@ -1,5 +1,6 @@
-//! As much of SOQL as integrations use: fields (of parent records too), `COUNT()`, conditions with `AND`, `OR`, `NOT` and
-//! brackets, `=`, `!=`, `<`, `>`, `LIKE`, `IN` a list or a query, `ORDER BY`, `LIMIT`, `OFFSET`.
+//! The subset of SOQL that integrations use: fields (also of parent records), `COUNT()`, conditions with
+//! `AND`, `OR`, `NOT` and parentheses, `=`, `!=`, `<`, `>`, `LIKE`, `IN` with a list or a query, `ORDER BY`,
+//! `LIMIT`, `OFFSET`.
 
 use std::cmp::Ordering;
 
@@ -48,10 +49,11 @@ enum Token {
     Sign(String),
 }
 
-/// The most records of one page.
+/// The maximum number of records on a page.
 const PAGE: usize = 2_000;
 
-/// Runs a query, with `is_all` over deleted records too. Gives the answer's body, all in one page.
+/// Runs a query and returns the answer's body with all records on one page. `is_all` includes deleted
+/// records.
 pub(super) fn query(org: &Org, version: &str, text: &str, is_all: bool) -> Result<Value, ApiError> {
     if let Some(fault) = org.query_faults.iter().find(|fault| text.contains(&fault.contains)) {
         return Err(ApiError::bad(&fault.code, "Your query request was running for too long."));
@@ -220,7 +222,7 @@ fn like(text: &[char], pattern: &[char]) -> bool {
     }
 }
 
-/// Texts compare without regard to case; null comes before everything.
+/// Compares strings case-insensitively; null precedes every other value.
 fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::String(a), Value::String(b)) => Some(a.to_lowercase().cmp(&b.to_lowercase())),
@@ -303,7 +305,7 @@ impl Parser {
                 let descending = self.accept("DESC");
                 let _ascending = !descending && self.accept("ASC");
                 if self.accept("NULLS") {
-                    let _place = self.word()?;
+                    let _position = self.word()?;
                 }
                 order.push((path, descending));
                 if !self.accept(",") {
@@ -473,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_hold_as_soql_has_them() {
+    fn conditions_are_evaluated_like_soql() {
         let cases: &[(&str, &[&str])] = &[
             (
                 "SELECT Id, Name FROM Account WHERE Website IN ('acme.example', 'HTTPS://acme.example')",
@@ -502,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_escaped_and_what_is_not_is_malformed() {
+    fn quotes_are_escaped_and_unescaped_ones_are_malformed() {
         let mut org = org();
         org.insert("Account", json!({ "Name": "O'Brien \\ Sons" }));
         let found =

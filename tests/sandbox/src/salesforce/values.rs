@@ -1,4 +1,4 @@
-//! Whether a value suits its field, in the words that Salesforce has for it.
+//! Validation of field values, with Salesforce's error messages.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -8,12 +8,12 @@ use super::error::ApiError;
 use super::id::long_id;
 use super::schema::{Field, Object};
 
-/// Whether a stored value is this text, as unique fields, external ids and filters compare: without regard to case.
+/// Whether a stored value equals a text. Unique fields, external ids and filters compare case-insensitively.
 pub(super) fn same(stored: Option<&Value>, text: &str) -> bool {
     stored.and_then(Value::as_str).is_some_and(|stored| stored.to_lowercase() == text.to_lowercase())
 }
 
-/// The field that a request names, where it may write it.
+/// The field with this name, if the request may write it.
 pub(super) fn writable<'o>(object: &'o Object, name: &str, is_new: bool) -> Result<&'o Field, ApiError> {
     let Some(field) = object.field(name) else {
         let message = format!("No such column '{name}' on sobject of type {}", object.name);
@@ -28,7 +28,7 @@ pub(super) fn writable<'o>(object: &'o Object, name: &str, is_new: bool) -> Resu
     Err(ApiError::bad("INVALID_FIELD_FOR_INSERT_UPDATE", message).on([name]))
 }
 
-/// The value as it is stored.
+/// The value as stored, or the reason why it is invalid.
 pub(super) fn checked(field: &Field, value: &Value) -> Result<Value, ApiError> {
     if value.is_null() || value.as_str() == Some("") {
         return Ok(Value::Null);
@@ -54,7 +54,7 @@ pub(super) fn checked(field: &Field, value: &Value) -> Result<Value, ApiError> {
     }
 }
 
-/// Gives a new record its defaults, and sees that no required field is empty.
+/// Sets the defaults of a new record, and refuses a record with an empty required field.
 pub(super) fn complete(
     object: &Object,
     fields: &mut Map<String, Value>,

@@ -1,4 +1,4 @@
-//! How long the server waits: for who sends slowly, and for itself when it is told to stop.
+//! Timeouts of the server: for slow senders, and for its own shutdown.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use e2e::{Server, eventually, eventually_within};
 
-use crate::support::Place;
+use crate::support::Fixture;
 
-/// Longer than any test waits.
+/// In seconds; longer than any test waits.
 const NEVER: &str = "600";
 
 /// Begins to post a lead, and stops in the middle of its body.
@@ -16,7 +16,7 @@ fn half_sent(server: &Server) -> TcpStream {
     let mut stream = server.connect().unwrap();
     let head = "POST /leads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n";
     write!(stream, "{head}{{\"email\": ").unwrap();
-    // An answer on a later connection shows that the server has had time to see this one.
+    // An answer on a later connection shows that the server has accepted this one.
     assert_eq!(server.get("/healthz").unwrap().status, 200);
     stream
 }
@@ -28,9 +28,9 @@ fn read_all(mut stream: TcpStream) -> String {
 }
 
 #[test]
-fn a_body_that_stops_coming_is_answered_408_and_nothing_is_queued() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
+fn an_incomplete_body_is_answered_408_and_not_queued() {
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
     let answer = read_all(half_sent(&server));
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("connection: close"), "{answer}");
     assert!(answer.contains(r#""status":"rejected","error":"request_timeout""#), "{answer}");
@@ -39,9 +39,9 @@ fn a_body_that_stops_coming_is_answered_408_and_nothing_is_queued() {
 
 #[test]
 fn a_wrong_token_is_refused_before_its_body_arrives() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let variables = [("WEBHOOK_SECRETS", "hush-hush-hush-hush"), ("READ_TIMEOUT_SECONDS", NEVER)];
-    let server = place.serve(&[], &variables);
+    let server = fixture.serve(&[], &variables);
     let mut stream = server.connect().unwrap();
     let head = "POST /leads HTTP/1.1\r\nHost: localhost\r\nX-RevenueFlow-Token: wrong\r\nContent-Length: 262144\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
@@ -51,8 +51,8 @@ fn a_wrong_token_is_refused_before_its_body_arrives() {
 
 #[test]
 fn a_connection_that_sends_no_request_is_closed() {
-    let place = Place::sqlite();
-    let server = place.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
+    let fixture = Fixture::sqlite();
+    let server = fixture.serve(&[], &[("READ_TIMEOUT_SECONDS", "1")]);
     let mut silent = server.connect().unwrap();
     let mut slow = server.connect().unwrap();
     slow.write_all(b"POST /leads HTTP/1.1\r\nHost: ").unwrap();
@@ -62,31 +62,31 @@ fn a_connection_that_sends_no_request_is_closed() {
 }
 
 #[test]
-fn a_body_that_stops_coming_does_not_keep_the_process_from_stopping() {
-    let place = Place::sqlite();
+fn an_incomplete_body_does_not_prevent_shutdown() {
+    let fixture = Fixture::sqlite();
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", "1")];
-    let mut server = place.serve(&[], &limits);
+    let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     let mut ended = None;
     eventually_within(Duration::from_mins(1), "the process has stopped", || {
         ended = server.ended().unwrap();
         ended.is_some()
     });
-    assert_eq!(ended, Some(true), "what is dropped was never acknowledged");
+    assert_eq!(ended, Some(true), "the dropped request was never acknowledged");
     drop(open);
 }
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    let place = Place::sqlite();
+    let fixture = Fixture::sqlite();
     let limits = [("READ_TIMEOUT_SECONDS", NEVER), ("STOP_TIMEOUT_SECONDS", NEVER)];
-    let mut server = place.serve(&[], &limits);
+    let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
-    server.ask_to_stop().unwrap();
-    eventually("it says that it stops", || server.logs().iter().any(|line| line.contains("stopping:")));
+    server.request_stop().unwrap();
+    eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping:")));
     assert_eq!(server.ended().unwrap(), None, "it waits for the body");
-    server.ask_to_stop().unwrap();
+    server.request_stop().unwrap();
     let mut ended = None;
     eventually_within(Duration::from_mins(1), "the process has stopped", || {
         ended = server.ended().unwrap();
