@@ -71,8 +71,7 @@ impl Pipeline {
         }
         let mut work = match self.store.begin_work(event, message.attempt).await? {
             Begun::Work(work) => work,
-            // A process died between recording the dead letter and settling the message: settle it the same
-            // way.
+            // The process died after it recorded the dead letter and before it settled the message.
             Begun::GivenUp(failure) => return Err(failure),
             Begun::Nothing => {
                 tracing::info!("nothing to do: finished or superseded");

@@ -15,12 +15,12 @@
 
 mod breakers;
 mod convert;
+mod crm_facts;
 mod earlier;
 mod enrichment_retry;
 mod evaluate;
 mod handler;
 mod judge;
-mod known;
 mod permission;
 mod plan;
 mod preview;

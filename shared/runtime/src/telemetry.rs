@@ -69,8 +69,8 @@ pub fn init_logs<W>(variables: &Variables<'_>, format: LogFormat, writer: W) -> 
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let may_be = filter_fn(|line| may_be_written(*line.level(), line.target()));
-    let filter = log_filter(variables)?.and(may_be.with_max_level_hint(LevelFilter::TRACE));
+    let permitted = filter_fn(|line| may_be_logged(*line.level(), line.target()));
+    let filter = log_filter(variables)?.and(permitted.with_max_level_hint(LevelFilter::TRACE));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).compact().boxed(),
@@ -103,7 +103,7 @@ pub(crate) fn log_filter(variables: &Variables<'_>) -> Result<Targets, ConfigErr
 }
 
 /// Whether a line may be written at all: any level for our own crates, up to [`FOREIGN_LEVEL`] for others.
-fn may_be_written(level: Level, target: &str) -> bool {
+fn may_be_logged(level: Level, target: &str) -> bool {
     level <= FOREIGN_LEVEL || OWN.contains(&target.split("::").next().unwrap_or(target))
 }
 
@@ -150,14 +150,11 @@ mod tests {
         for target in
             ["aws_smithy_runtime::client", "aws_sdk_sqs", "sqlx::query", "hyper::proto", "storefront"]
         {
-            assert!(may_be_written(Level::WARN, target) && may_be_written(Level::INFO, target), "{target}");
-            assert!(
-                !may_be_written(Level::DEBUG, target) && !may_be_written(Level::TRACE, target),
-                "{target}"
-            );
+            assert!(may_be_logged(Level::WARN, target) && may_be_logged(Level::INFO, target), "{target}");
+            assert!(!may_be_logged(Level::DEBUG, target) && !may_be_logged(Level::TRACE, target), "{target}");
         }
         for target in ["store", "queue::redis", "revenueflow::serve"] {
-            assert!(may_be_written(Level::TRACE, target), "{target}");
+            assert!(may_be_logged(Level::TRACE, target), "{target}");
         }
     }
 

@@ -80,7 +80,7 @@ impl SignedCalls {
         }
         let operation = operation
             .serializer(move |call: Signable| call.signed(service, &url, &region, SystemTime::now()))
-            .deserializer(understood)
+            .deserializer(success_body)
             .build();
         Ok(Self { operation, config: config.clone() })
     }
@@ -146,7 +146,7 @@ impl fmt::Debug for Signable {
     }
 }
 
-fn understood(answer: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refused>> {
+fn success_body(answer: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refused>> {
     let body = answer.body().bytes().unwrap_or_default();
     if answer.status().is_success() {
         return Ok(body.to_vec());
