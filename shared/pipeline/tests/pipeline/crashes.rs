@@ -98,13 +98,13 @@ async fn reached(fixture: &Fixture, id: &LeadId) -> Reached {
 /// Handles a message again after it was stopped, and asserts that it ends in the same state as without the
 /// stop.
 async fn assert_resumes(fixture: &Fixture, event: &LeadEvent, before: Reached) {
-    fixture.provider.asked();
-    fixture.analyst.asked();
+    fixture.provider.take_calls();
+    fixture.analyst.take_calls();
     fixture.pipeline_on(fixture.store.database().clone()).handle(&message(event, 1)).await.unwrap();
 
     let id = &event.lead_id;
-    assert!(before < Reached::Enriched || fixture.provider.asked() == 0, "{before:?}: enriched twice");
-    assert!(before < Reached::Judged || fixture.analyst.asked() == 0, "{before:?}: judged twice");
+    assert!(before < Reached::Enriched || fixture.provider.take_calls() == 0, "{before:?}: enriched twice");
+    assert!(before < Reached::Judged || fixture.analyst.take_calls() == 0, "{before:?}: judged twice");
     assert_eq!(fixture.lead(id).await.status, LeadStatus::Synced, "{before:?}");
     assert_eq!(fixture.store.analyses(id, 10).await.unwrap().len(), 1, "{before:?}");
     let actions = fixture.store.actions(id, 100).await.unwrap();

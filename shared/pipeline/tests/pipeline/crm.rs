@@ -22,7 +22,8 @@ use crate::support::{Fixture, Reply, hot, message};
 pub(crate) struct ScriptedCrm {
     crm: MockCrm,
     pub(crate) answers: Mutex<VecDeque<Result<Known, Failure>>>,
-    pub(crate) asked: Mutex<Vec<Option<String>>>,
+    /// The company domains of all fact queries.
+    pub(crate) queries: Mutex<Vec<Option<String>>>,
     /// The status of owners.
     pub(crate) owners: Mutex<BTreeMap<String, OwnerStanding>>,
     /// The scripted outcomes of restore calls.
@@ -62,7 +63,7 @@ impl Executor for ScriptedCrm {
     }
 
     async fn facts(&self, about: &About) -> Result<Known, Failure> {
-        self.asked.lock().unwrap().push(about.company_domain.clone());
+        self.queries.lock().unwrap().push(about.company_domain.clone());
         self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Known::default()))
     }
 
@@ -118,17 +119,17 @@ async fn limited(
     let mapping = Arc::new(Mapping::parse(&mapping).unwrap());
     let crm = MockCrm::new(fixture.connect().await, clock.clone()).with_mapping(Arc::clone(&mapping));
     let answers = Mutex::new(answers.into_iter().collect());
-    let (asked, owners, restores) = Default::default();
-    let informed = Arc::new(ScriptedCrm { crm, answers, asked, owners, restores });
+    let (queries, owners, restores) = Default::default();
+    let scripted = Arc::new(ScriptedCrm { crm, answers, queries, owners, restores });
     pipeline.guard = Guard::new(
-        Arc::clone(&informed) as Arc<dyn Executor>,
+        Arc::clone(&scripted) as Arc<dyn Executor>,
         Arc::new(pipeline.store.clone()),
         Arc::new(pipeline.store.clone()),
         Arc::new(SharedLimits::new(pipeline.store.clone(), limits)),
         clock,
         GuardSettings { mode, mapping, keep_old_values: true, ..GuardSettings::default() },
     );
-    (pipeline, informed)
+    (pipeline, scripted)
 }
 
 async fn crm_facts_replace_the_facts_of_the_sender(fixture: Fixture) {
@@ -148,14 +149,14 @@ async fn crm_facts_replace_the_facts_of_the_sender(fixture: Fixture) {
     event.lead.salesforce.insert("DoNotCall".into(), json!(true));
     fixture.analyst.will([Reply::Changed(cite_the_deal)]);
     let event = LeadEvent::new(event.lead, event.received_at);
-    let (pipeline, informed) = pipeline(&fixture, CrmMode::Live, [Ok(customer())]).await;
+    let (pipeline, crm) = pipeline(&fixture, CrmMode::Live, [Ok(customer())]).await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
 
     let analysis = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     let facts = analysis.facts.namespace(Namespace::Salesforce).unwrap();
     assert_eq!(*facts, customer().facts(), "and nothing else");
     assert_eq!((&facts["account_type"], &facts["open_opportunities"]), (&json!("Customer"), &json!(1)));
-    assert_eq!(*informed.asked.lock().unwrap(), [Some("stripe.com".to_owned())]);
+    assert_eq!(*crm.queries.lock().unwrap(), [Some("stripe.com".to_owned())]);
     let kept = fixture.store.crm_facts_of(&event.delivery_id()).await.unwrap();
     assert_eq!(kept, Some(CrmFacts::Known(customer())));
     let read = fixture.store.deliveries(&event.lead_id, 1).await.unwrap().remove(0).crm_read.unwrap();
@@ -209,14 +210,14 @@ async fn crm_facts_of_the_sender_are_marked_as_sent(fixture: Fixture) {
 
 async fn crm_is_read_once_for_each_round(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let (pipeline, informed) = pipeline(&fixture, CrmMode::Live, [Ok(customer())]).await;
+    let (pipeline, crm) = pipeline(&fixture, CrmMode::Live, [Ok(customer())]).await;
     fixture.analyst.will([Reply::Fail(Failure::transient("ai_timeout", "no answer"))]);
     pipeline.handle(&message(&event, 1)).await.unwrap_err();
     pipeline.handle(&message(&event, 2)).await.unwrap();
-    assert_eq!(informed.asked.lock().unwrap().len(), 1);
+    assert_eq!(crm.queries.lock().unwrap().len(), 1);
     fixture.store.reopen(&event.lead_id, true, "test").await.unwrap();
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(informed.asked.lock().unwrap().len(), 2, "a new round reads the CRM again");
+    assert_eq!(crm.queries.lock().unwrap().len(), 2, "a new round reads the CRM again");
 }
 
 async fn lead_waits_for_a_crm_outage_but_not_for_its_own_failures(fixture: Fixture) {
@@ -229,7 +230,7 @@ async fn lead_waits_for_a_crm_outage_but_not_for_its_own_failures(fixture: Fixtu
     let outage = pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap_err();
     assert_eq!(outage.code, "crm_outage", "on every attempt");
     pipeline.record(&message(&event, MAX_ATTEMPTS), &settle_failed(MAX_ATTEMPTS, outage)).await.unwrap();
-    assert_eq!(fixture.analyst.asked(), 0, "no judgement without the CRM's facts");
+    assert_eq!(fixture.analyst.take_calls(), 0, "no judgement without the CRM's facts");
     fixture.clock.advance(Duration::from_secs(2));
     pipeline.handle(&message(&other, 1)).await.unwrap();
     fixture.record_failures(&pipeline, &event, Stage::CrmRead, MAX_ATTEMPTS - 1).await;
@@ -287,7 +288,7 @@ async fn promoted_lead_is_written_once_in_shadow_mode(fixture: Fixture) {
     let counts: Vec<_> = fixture.crm_counts().await.into_iter().collect();
     assert_eq!(counts, [("activity".to_owned(), 1), ("lead".to_owned(), 1), ("task".to_owned(), 1)]);
     assert_eq!(fixture.crm_lead(&event.lead_id).await.fields["last_activity"], "demo_request");
-    assert_eq!(fixture.analyst.asked(), 1, "it is not judged again");
+    assert_eq!(fixture.analyst.take_calls(), 1, "it is not judged again");
 
     // Newer content is planned again: the promotion was for this delivery only.
     let newer = hot("ann", "CEO", 1);

@@ -45,11 +45,11 @@ async fn revision_that_arrives_late_changes_nothing(fixture: Fixture) {
     let (older, newer) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
     pipeline.handle(&message(&newer, 1)).await.unwrap();
     let before = (fixture.crm().await, fixture.store.actions(&newer.lead_id, 100).await.unwrap().len());
-    fixture.analyst.asked();
+    fixture.analyst.take_calls();
     pipeline.handle(&message(&older, 1)).await.unwrap();
     let after = (fixture.crm().await, fixture.store.actions(&newer.lead_id, 100).await.unwrap().len());
     assert_eq!(after, before);
-    assert_eq!(fixture.analyst.asked(), 0);
+    assert_eq!(fixture.analyst.take_calls(), 0);
     assert_eq!(fixture.lead(&newer.lead_id).await.status, LeadStatus::Synced);
 }
 
@@ -60,7 +60,7 @@ async fn finished_message_is_ignored_when_received_again(fixture: Fixture) {
     fixture.clock.advance(Duration::from_mins(1));
     pipeline.handle(&message(&event, 3)).await.unwrap();
     assert_eq!(fixture.snapshot(&event.lead_id).await, before);
-    assert_eq!((fixture.provider.asked(), fixture.analyst.asked()), (1, 1));
+    assert_eq!((fixture.provider.take_calls(), fixture.analyst.take_calls()), (1, 1));
 }
 
 async fn two_workers_with_the_same_message_write_once(fixture: Fixture) {

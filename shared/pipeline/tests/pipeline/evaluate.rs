@@ -40,7 +40,7 @@ async fn judged(fixture: &Fixture, pipeline: &Pipeline, people: &[&str]) -> Vec<
     for event in &events {
         pipeline.handle(&message(event, 1)).await.unwrap();
     }
-    fixture.analyst.asked();
+    fixture.analyst.take_calls();
     events
 }
 
@@ -94,7 +94,7 @@ async fn same_configuration_changes_nothing(fixture: Fixture) {
             (Basis::StoredAnswer, one.to, &[][..], &[][..])
         );
     }
-    assert_eq!(fixture.analyst.asked(), 0);
+    assert_eq!(fixture.analyst.take_calls(), 0);
 }
 
 async fn changed_profile_lists_rerouted_leads_and_writes_nothing(fixture: Fixture) {
@@ -119,7 +119,7 @@ async fn changed_profile_lists_rerouted_leads_and_writes_nothing(fixture: Fixtur
     }
     assert_eq!(snapshots(&fixture, &events).await, before);
     assert_eq!(
-        (fixture.analyst.asked(), fixture.provider.asked()),
+        (fixture.analyst.take_calls(), fixture.provider.take_calls()),
         (0, 2),
         "called only for the original judgements"
     );
@@ -170,7 +170,7 @@ async fn configured_analyst_is_called(fixture: Fixture) {
     let invented = |answer: &mut Value| answer["evidence"][0]["value"] = json!("Mining");
     fixture.analyst.will([Reply::Changed(colder), Reply::Text("no answer"), Reply::Changed(invented)]);
     let all = evaluated(&fixture, &alternative(), Selection::default()).await;
-    assert_eq!(fixture.analyst.asked(), 3);
+    assert_eq!(fixture.analyst.take_calls(), 3);
     // The calls are concurrent, so the order of the answers is not defined.
     let (judged, failed): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
     let mut ends: Vec<_> = judged
@@ -196,7 +196,7 @@ async fn configured_analyst_is_called(fixture: Fixture) {
     };
     let first = evaluated(&fixture, &alternative(), few).await;
     let second = evaluated(&fixture, &alternative(), few).await;
-    assert_eq!((ids(&first).len(), fixture.analyst.asked()), (2, 4));
+    assert_eq!((ids(&first).len(), fixture.analyst.take_calls()), (2, 4));
     assert_eq!(ids(&first), ids(&second));
 }
 
@@ -214,14 +214,14 @@ async fn evaluation_skips_suppressed_people(fixture: Fixture) {
         })
         .collect();
     assert_eq!((left_out, all.iter().flatten().count()), (vec![events[0].lead_id.clone()], 1));
-    assert_eq!(fixture.analyst.asked(), 1);
+    assert_eq!(fixture.analyst.take_calls(), 1);
     // No call follows after a second person is suppressed.
     let bob = Suppressed::parse("bob@stripe.com").unwrap();
     fixture.store.suppress(&bob, "asked for it", "bob").await.unwrap();
     assert!(
         evaluated(&fixture, &with_analyst(&fixture), Selection::default()).await.iter().all(Result::is_err)
     );
-    assert_eq!(fixture.analyst.asked(), 0);
+    assert_eq!(fixture.analyst.take_calls(), 0);
     // Stored answers are checked again without a call.
     let rules = Alternative { icp: Icp::default_config(), analyst: None };
     assert_eq!(evaluated_well(&fixture, &rules).await.len(), 2);
@@ -241,7 +241,7 @@ async fn service_level_failure_ends_the_evaluation(fixture: Fixture) {
         let ended =
             evaluate(&fixture.store, &alternative, Selection::default(), |_| seen += 1).await.unwrap_err();
         assert_eq!((ended.code, seen), (failure.code, 0));
-        assert!((1..=3).contains(&fixture.analyst.asked()), "only the concurrent calls");
+        assert!((1..=3).contains(&fixture.analyst.take_calls()), "only the concurrent calls");
         fixture.analyst.clear_script();
     }
 }
@@ -267,7 +267,7 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     };
     fixture.analyst.will([slower(), slower(), slower()]);
     evaluated_well(&fixture, &with_analyst(&fixture)).await;
-    assert_eq!(fixture.analyst.asked(), 5, "three waits, two answers");
+    assert_eq!(fixture.analyst.take_calls(), 5, "three waits, two answers");
     // The waits are bounded: the sixth rate limit in a row fails the lead.
     let first = Selection { limit: Some(1), ..Selection::default() };
     fixture.analyst.will([(); 6].map(|()| slower()));

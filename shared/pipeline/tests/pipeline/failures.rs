@@ -39,7 +39,7 @@ async fn analyst_that_fails_five_times_gives_a_fallback(fixture: Fixture) {
     }
     pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap();
     assert_neutral_verdict(&fixture, &event).await;
-    assert_eq!((fixture.provider.asked(), fixture.analyst.asked()), (1, 5));
+    assert_eq!((fixture.provider.take_calls(), fixture.analyst.take_calls()), (1, 5));
     let retries =
         fixture.kinds(&event.lead_id).await.iter().filter(|kind| **kind == AuditKind::Retrying).count();
     assert_eq!(retries, 4);
@@ -96,7 +96,7 @@ async fn crm_retry_uses_the_stored_judgement(fixture: Fixture) {
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
     assert!(failure.message.contains("test_reset"), "{failure}");
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!((fixture.provider.asked(), fixture.analyst.asked()), (1, 1));
+    assert_eq!((fixture.provider.take_calls(), fixture.analyst.take_calls()), (1, 1));
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
 }
 
@@ -123,7 +123,7 @@ async fn redrive_after_a_crm_refusal_resumes_from_stored_data(fixture: Fixture) 
     let reopened = fixture.store.reopen(&event.lead_id, false, "redrive").await.unwrap().unwrap();
     pipeline.handle(&message(&reopened, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    assert_eq!((fixture.provider.asked(), fixture.analyst.asked()), (1, 1));
+    assert_eq!((fixture.provider.take_calls(), fixture.analyst.take_calls()), (1, 1));
     let counts: Vec<_> = fixture.crm_counts().await.into_values().collect();
     assert_eq!(counts, [1, 1, 1]);
 }

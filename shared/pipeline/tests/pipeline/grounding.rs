@@ -96,7 +96,7 @@ async fn rejected_answer_is_corrected_once(fixture: Fixture) {
     fixture.analyst.will([Reply::Changed(invent_a_fact)]);
     fixture.analyst.will_correct([Reply::Rules]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(fixture.analyst.asked(), 2);
+    assert_eq!(fixture.analyst.take_calls(), 2);
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
     let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(kept.verdict.status, GroundingStatus::Valid);
@@ -117,7 +117,7 @@ async fn correction_is_checked_and_not_corrected_again(fixture: Fixture) {
     fixture.analyst.will([Reply::Changed(invent_a_fact)]);
     fixture.analyst.will_correct([Reply::Changed(claim_from_nowhere), Reply::Rules]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(fixture.analyst.asked(), 2);
+    assert_eq!(fixture.analyst.take_calls(), 2);
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Held);
     let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert!(kept.raw_answer.contains("WEB_SEARCH"), "the second answer counts");

@@ -16,7 +16,7 @@ async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
     assert_eq!(serde_json::to_string(&replay.now).unwrap(), serde_json::to_string(&replay.stored).unwrap());
     assert_eq!((&replay.not_now, &replay.changes[..]), (&None, &[][..]));
     assert_eq!(fixture.snapshot(&event.lead_id).await, before);
-    assert_eq!(fixture.provider.asked(), 1, "the stored enrichment is used");
+    assert_eq!(fixture.provider.take_calls(), 1, "the stored enrichment is used");
 }
 
 async fn replay_lists_changes_and_writes_nothing(fixture: Fixture) {

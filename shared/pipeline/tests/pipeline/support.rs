@@ -48,7 +48,7 @@ impl Fixture {
             clock,
             analyst: Arc::new(FakeAnalyst::new()),
             provider: Arc::new(CountingProvider {
-                asked: AtomicUsize::new(0),
+                calls: AtomicUsize::new(0),
                 fixtures: Fixtures::built_in(),
             }),
             crm_faults: Script::new([]),
@@ -222,7 +222,7 @@ pub(crate) struct FakeAnalyst {
     script: Mutex<VecDeque<Reply>>,
     /// The scripted corrections of rejected answers. Without one, the analyst does not support corrections.
     corrections: Mutex<VecDeque<Reply>>,
-    asked: AtomicUsize,
+    calls: AtomicUsize,
 }
 
 impl FakeAnalyst {
@@ -231,7 +231,7 @@ impl FakeAnalyst {
             rules: Rules::new(Icp::default_config()),
             script: Mutex::default(),
             corrections: Mutex::default(),
-            asked: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
         }
     }
 
@@ -251,8 +251,8 @@ impl FakeAnalyst {
     }
 
     /// The number of calls to the analyst since the last call of this method.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.swap(0, Ordering::SeqCst)
+    pub(crate) fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -285,7 +285,7 @@ impl Analyst for FakeAnalyst {
 
 impl FakeAnalyst {
     async fn reply(&self, reply: Reply, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await; // a process can die while it waits for the reply
         let mut analysis = self.rules.analyse(facts).await?;
         match reply {
@@ -318,13 +318,13 @@ impl FakeAnalyst {
 
 pub(crate) struct CountingProvider {
     fixtures: Fixtures,
-    asked: AtomicUsize,
+    calls: AtomicUsize,
 }
 
 impl CountingProvider {
     /// The number of calls to the provider since the last call of this method.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.swap(0, Ordering::SeqCst)
+    pub(crate) fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -335,7 +335,7 @@ impl EnrichmentProvider for CountingProvider {
     }
 
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         self.fixtures.company(domain).await
     }

@@ -93,7 +93,7 @@ async fn person_suppressed_during_enrichment_is_not_judged(fixture: Fixture) {
     pipeline.enrichment = Waterfall::new(providers, Duration::from_secs(60), Arc::new(fixture.clock.clone()));
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
-    assert_eq!((fixture.analyst.asked(), crm.asked.lock().unwrap().len()), (0, 0));
+    assert_eq!((fixture.analyst.take_calls(), crm.queries.lock().unwrap().len()), (0, 0));
     assert!(fixture.crm().await.is_empty());
 }
 
@@ -103,11 +103,11 @@ async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) 
     let rules = "version = \"1\"\n[owners.ann]\nid = \"005ANN\"\n[fallback]\nowner = \"ann\"\nrespond_within = \"10m\"\n";
     pipeline.routing = Routing::parse(rules).unwrap();
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    crm.asked.lock().unwrap().clear();
+    crm.queries.lock().unwrap().clear();
     fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
     fixture.clock.advance(Duration::from_mins(10));
     assert_eq!(pipeline.chase(10).await.unwrap().overdue, 1, "an alert needs no CRM call");
-    assert!(crm.asked.lock().unwrap().is_empty());
+    assert!(crm.queries.lock().unwrap().is_empty());
 }
 
 on_both!(

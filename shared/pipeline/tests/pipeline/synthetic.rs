@@ -34,9 +34,9 @@ async fn synthetic_lead_ends_without_outside_calls(fixture: Fixture) {
         assert_eq!((lead.status, lead.failure), (LeadStatus::Synthetic, None));
         let judged = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
         assert_eq!((judged.provider.as_str(), judged.cost_microusd), ("rules", 0));
-        assert!(crm.asked.lock().unwrap().is_empty(), "the CRM is not read");
+        assert!(crm.queries.lock().unwrap().is_empty(), "the CRM is not read");
     }
-    assert_eq!((fixture.analyst.asked(), fixture.provider.asked()), (0, 0));
+    assert_eq!((fixture.analyst.take_calls(), fixture.provider.take_calls()), (0, 0));
     let id = synthetic(0).lead_id;
     assert!(fixture.crm().await.is_empty());
     assert!(fixture.store.actions(&id, 10).await.unwrap().is_empty());
@@ -88,15 +88,15 @@ async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
     assert_eq!(pipeline.guard.submit(&plan).await.unwrap_err().code, "synthetic_lead");
     assert_eq!(pipeline.guard.preview(&plan).await.unwrap_err().code, "synthetic_lead");
     assert!(fixture.store.actions(id, 10).await.unwrap().is_empty());
-    assert!(fixture.crm().await.is_empty() && crm.asked.lock().unwrap().is_empty());
-    assert_eq!(fixture.analyst.asked(), 0);
+    assert!(fixture.crm().await.is_empty() && crm.queries.lock().unwrap().is_empty());
+    assert_eq!(fixture.analyst.take_calls(), 0);
 }
 
 /// A plan that the guard permits for other leads.
 async fn permitted_plan(fixture: &Fixture, event: &LeadEvent) -> Plan {
     let (shadow, _) = pipeline(fixture, CrmMode::Shadow, []).await;
     shadow.handle(&message(event, 1)).await.unwrap();
-    fixture.analyst.asked();
+    fixture.analyst.take_calls();
     let details = crm::parameters::ConvertLead { converted_status: Text::parse("Qualified").unwrap() };
     let action = crm::Action::ConvertLead(details);
     Plan::new(event.lead_id.clone(), event.delivery_id(), 1, None, vec![action])

@@ -100,7 +100,7 @@ async fn panic_fails_one_lead_and_its_message_is_not_stored(fixture: Fixture) {
     let stored = format!("{letter:?}{:?}", fixture.audit(&broken.lead_id).await);
     assert!(stored.contains("the work panicked") && !stored.contains(PANIC_SENTINEL), "{stored}");
     assert_eq!(fixture.lead(&fine.lead_id).await.status, LeadStatus::Synced);
-    assert_eq!(fixture.provider.asked(), 2, "once for each lead, whatever followed");
+    assert_eq!(fixture.provider.take_calls(), 2, "once for each lead, whatever followed");
 }
 
 const LEADS: usize = 200;
