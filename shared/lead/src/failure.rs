@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum FailureClass {
     /// May succeed on retry (timeout, 5xx, lock). Counts as an attempt and is retried after a backoff.
     Transient,
-    /// An outside system is not available now (circuit breaker, quota). Does not count as an attempt.
-    /// Consumption pauses.
+    /// Processing cannot continue now (open circuit breaker, rate limit, quota). Does not count as an attempt.
+    /// If the failure names a dependency, consumption pauses.
     Deferral,
     /// Fails again on every retry. Dead-lettered at once.
     Permanent,
@@ -103,7 +103,7 @@ pub struct Failure {
     /// The processing stage that failed.
     #[serde(default, skip_serializing_if = "Stage::is_other")]
     pub stage: Stage,
-    /// For a deferral, the time to wait that the system stated.
+    /// For a deferral, the time to wait, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
     /// For a deferral, whether it ends when its time is over, without the probe that an outage needs.
@@ -154,8 +154,8 @@ impl Failure {
         Self { ends_by_itself: true, ..self }
     }
 
-    /// Whether this is a deferral by a limit and not by an outage. Nothing failed, and one lead may be
-    /// deferred like this many times.
+    /// Whether this is a deferral by one of our own limits. Nothing failed, and one lead may be deferred like
+    /// this many times.
     pub fn is_full_limit(&self) -> bool {
         self.class == FailureClass::Deferral && (self.ends_by_itself || self.dependency.is_none())
     }

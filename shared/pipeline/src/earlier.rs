@@ -13,7 +13,7 @@ const MAX_LISTED: u32 = 3;
 /// Maximum length of a listed campaign id, in characters.
 const MAX_CAMPAIGN_CHARS: usize = 80;
 
-/// A text that lists the earlier leads of a person, one a line.
+/// A text that lists the earlier leads of a person, one per line.
 pub(crate) type Earlier = Text<1000, true>;
 
 impl Pipeline {

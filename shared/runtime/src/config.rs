@@ -215,7 +215,7 @@ impl Config {
 }
 
 /// `QUEUE` takes precedence. Without it, a `REDIS_URL` selects Redis. SQS has to be selected explicitly,
-/// since functions set `QUEUE_URL` for other purposes.
+/// since the functions set `QUEUE_URL` too.
 fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
     let has_redis = variables.text("REDIS_URL").is_some();
     let default = if has_redis { QueueKind::Redis } else { QueueKind::Database };

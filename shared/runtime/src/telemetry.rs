@@ -20,8 +20,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The crates of this workspace that log, by their names in the compiler. Lines of every other crate beyond
-/// [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
+/// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
+/// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
 const OWN: [&str; 28] = [
     "analysis",
     "api",
