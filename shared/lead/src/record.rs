@@ -100,8 +100,8 @@ impl Lead {
         (!parts.is_empty()).then(|| parts.join(" ").into())
     }
 
-    /// The given name and the family name. If the sender gave only a full name, it is split: particles (`van
-    /// der`) and suffixes (`Jr.`) belong to the family name, and a single word is a family name.
+    /// The given name and the family name. If the sender gave only a full name, it is split: particles
+    /// (`van der`) and suffixes (`Jr.`) belong to the family name, and a single word is a family name.
     pub fn name_parts(&self) -> (Option<Personal<String>>, Option<Personal<String>>) {
         if self.first_name.is_some() || self.last_name.is_some() {
             return (self.first_name.clone(), self.last_name.clone());
