@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum FailureClass {
     /// May succeed on retry (timeout, 5xx, lock). Counts as an attempt and is retried after a backoff.
     Transient,
-    /// Processing cannot continue now (open circuit breaker, rate limit, quota). Does not count as an attempt.
-    /// If the failure names a dependency, consumption pauses.
+    /// Processing cannot continue now (open circuit breaker, rate limit, quota). Does not count as an
+    /// attempt. If the failure names a dependency, consumption pauses.
     Deferral,
     /// Fails again on every retry. Dead-lettered at once.
     Permanent,
