@@ -12,20 +12,20 @@ use runtime::aws::AwsConfig;
 use runtime::{AiProvider, Config};
 use store::Store;
 
-/// The name that deferrals of the daily budget bear.
+/// The dependency name in deferrals by the daily budget.
 const BUDGET: Dependency = Dependency::new("ai.budget");
 
-/// Who judges by `icp`, as configured, for who tries something out: every question is asked, whatever the breaker and the
-/// budget of the running system say, and neither is told. `aws`: for Bedrock.
+/// The configured analyst for `icp` without circuit breaker and budget, for trials: its calls neither respect
+/// nor affect the breaker and the budget of the running system. Bedrock needs `aws`.
 ///
 /// # Errors
 ///
-/// When a file, a model or a key that it needs is missing or wrong; names the variable.
+/// When a required file, model or key is missing or invalid. Names the variable.
 pub fn analyst(config: &Config, icp: &Icp, aws: Option<&AwsConfig>) -> anyhow::Result<Arc<dyn Analyst>> {
     assemble(config, icp, aws, &|_| Guards::default(), &(Arc::new(SystemClock) as Arc<dyn Clock>))
 }
 
-/// The same, behind the breaker and the budget that all processes share.
+/// The configured analyst behind the circuit breaker and the budget that all processes share.
 pub(crate) fn guarded(
     config: &Config,
     icp: &Icp,
@@ -46,12 +46,12 @@ pub(crate) fn guarded(
     assemble(config, icp, aws, &guards, clock)
 }
 
-/// Whether the day's budget is enough for a single question, now and at every price that is known to come: below that no lead would
-/// ever be judged, and all would wait.
+/// Checks that the daily budget covers the most expensive possible call, at the present price and at every
+/// announced future price. With a smaller budget no lead would ever be judged, and all would wait.
 ///
 /// # Errors
 ///
-/// When it is not, or a file or model is missing or wrong; names the variable.
+/// When the budget is too small, or a file or model is missing or invalid. Names the variable.
 pub fn check_budget(config: &Config, icp: &Icp, clock: &dyn Clock) -> anyhow::Result<()> {
     let Some(budget) = config.ai.budget_microusd_per_day else { return Ok(()) };
     for provider in [Some(config.ai.provider), config.ai.second].into_iter().flatten() {
@@ -62,7 +62,7 @@ pub fn check_budget(config: &Config, icp: &Icp, clock: &dyn Clock) -> anyhow::Re
         let dearest = ModelAnalyst::dearest_call(&model, &prompt(config)?, &icp.contract, clock.now());
         anyhow::ensure!(
             budget >= dearest,
-            "AI_BUDGET_USD_PER_DAY: one question to {} may cost {:.4} US dollars, and {:.4} a day are less",
+            "AI_BUDGET_USD_PER_DAY: one call to {} may cost {:.4} US dollars, more than the daily budget of {:.4}",
             model.id,
             dollars(dearest),
             dollars(budget),
@@ -76,11 +76,11 @@ fn dollars(microusd: u64) -> f64 {
     microusd as f64 / 1e6
 }
 
-/// The model that a provider is asked for, from the list of models.
+/// The configured model of a provider, from the list of models.
 ///
 /// # Errors
 ///
-/// When the list cannot be read, or does not have the model.
+/// When the list cannot be read or does not contain the model.
 pub fn ai_model(config: &Config, provider: AiProvider) -> anyhow::Result<Model> {
     let (variable, id) = match provider {
         AiProvider::Bedrock => ("BEDROCK_MODEL_ID", &config.ai.bedrock.model),
@@ -123,7 +123,7 @@ fn assemble(
 fn gemini(config: &Config, model: &Model, clock: &Arc<dyn Clock>) -> anyhow::Result<Gemini> {
     let settings = GeminiSettings {
         base_url: config.ai.gemini.base_url.parse().context("GEMINI_BASE_URL")?,
-        api_key: config.ai.gemini.api_key.clone().context("GEMINI_API_KEY: must be set to ask gemini")?,
+        api_key: config.ai.gemini.api_key.clone().context("GEMINI_API_KEY: must be set to use gemini")?,
         timeout: config.ai.timeout,
     };
     Ok(Gemini::new(&settings, model.clone(), Arc::clone(clock))?)
@@ -131,7 +131,7 @@ fn gemini(config: &Config, model: &Model, clock: &Arc<dyn Clock>) -> anyhow::Res
 
 #[cfg(feature = "bedrock")]
 fn bedrock(config: &Config, model: &Model, aws: Option<&AwsConfig>) -> anyhow::Result<Arc<dyn Service>> {
-    let aws = aws.context("AWS_REGION: must be set to ask bedrock")?;
+    let aws = aws.context("AWS_REGION: must be set to use bedrock")?;
     let settings = analysis::BedrockSettings {
         base_url: config.ai.bedrock.base_url.clone(),
         timeout: config.ai.timeout,

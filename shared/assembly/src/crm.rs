@@ -10,7 +10,7 @@ use lead::Clock;
 use runtime::{Config, CrmConfig, CrmProvider, HubSpotLogin, SalesforceConfig, SalesforceLogin};
 use store::{SharedLimits, Store};
 
-/// The way to the CRM, as configured.
+/// The configured guard with its CRM executor.
 pub(crate) fn guard(
     config: &Config,
     database: &Database,
@@ -55,19 +55,19 @@ pub(crate) fn guard(
     ))
 }
 
-/// What may be done to the CRM: from `CRM_ALLOW_FILE`, or the built-in list.
+/// The permitted actions and fields: from `CRM_ALLOW_FILE`, or the built-in list.
 fn allow_list(config: &CrmConfig) -> anyhow::Result<AllowList> {
     let Some(file) = &config.allow_file else { return Ok(AllowList::default()) };
-    let place = || format!("CRM_ALLOW_FILE: {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(place)?;
-    AllowList::parse(&text).with_context(place)
+    let context = || format!("CRM_ALLOW_FILE: {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(context)?;
+    AllowList::parse(&text).with_context(context)
 }
 
-/// The mapping of the CRM that is written to: from `CRM_MAPPING_FILE`, or the built-in one.
+/// The field mapping of the configured CRM: from `CRM_MAPPING_FILE`, or the built-in one.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or is for another CRM; names it and the line.
+/// When the file cannot be read or is for another CRM. Names the file and the line.
 pub fn mapping(config: &CrmConfig) -> anyhow::Result<Mapping> {
     let provider = match config.provider {
         CrmProvider::Mock => "mock",
@@ -77,23 +77,23 @@ pub fn mapping(config: &CrmConfig) -> anyhow::Result<Mapping> {
     let Some(file) = &config.mapping_file else {
         return Mapping::default_for(provider).with_context(|| format!("there is no mapping for {provider}"));
     };
-    let place = || format!("CRM_MAPPING_FILE: {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(place)?;
-    let mapping = Mapping::parse(&text).with_context(place)?;
+    let context = || format!("CRM_MAPPING_FILE: {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(context)?;
+    let mapping = Mapping::parse(&text).with_context(context)?;
     ensure!(
         mapping.crm() == provider,
         "{}: it is for `{}`, and CRM_PROVIDER is {provider}",
-        place(),
+        context(),
         mapping.crm()
     );
     Ok(mapping)
 }
 
-/// HubSpot as configured, also for what only it can do: see `revenueflow crm setup`.
+/// The configured HubSpot client. Also used for HubSpot-specific operations, see `revenueflow crm setup`.
 ///
 /// # Errors
 ///
-/// When `CRM_PROVIDER` is not hubspot.
+/// When `CRM_PROVIDER` is not hubspot or `HUBSPOT_BASE_URL` is not a URL.
 pub fn hubspot(
     config: &CrmConfig,
     mapping: &Arc<Mapping>,
@@ -109,7 +109,7 @@ pub fn hubspot(
         },
     };
     let settings = HubSpotSettings {
-        base_url: config.base_url.parse().context("HUBSPOT_BASE_URL: is no address")?,
+        base_url: config.base_url.parse().context("HUBSPOT_BASE_URL: is not a valid URL")?,
         version: config.api_version.clone(),
         credentials,
     };
@@ -129,7 +129,7 @@ fn salesforce(config: &SalesforceConfig) -> anyhow::Result<SalesforceSettings> {
             audience: audience.clone(),
         },
     };
-    let url = config.url.parse().context("SALESFORCE_URL: is no address")?;
+    let url = config.url.parse().context("SALESFORCE_URL: is not a valid URL")?;
     Ok(SalesforceSettings {
         api_version: config.api_version.clone(),
         auto_assign: match config.auto_assign.to_ascii_lowercase().as_str() {

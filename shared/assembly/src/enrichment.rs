@@ -10,11 +10,11 @@ use lead::Clock;
 use runtime::{Config, EnrichmentSource, KeyedConfig};
 use store::Store;
 
-/// Who knows companies, as configured.
+/// The configured enrichment providers.
 ///
 /// # Errors
 ///
-/// When an address is none; names the variable.
+/// When an address is not a URL. Names the variable.
 pub(crate) fn waterfall(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> anyhow::Result<Waterfall> {
     let config = &config.enrichment;
     let mut providers = Vec::with_capacity(config.providers.len());

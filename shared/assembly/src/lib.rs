@@ -1,4 +1,4 @@
-//! From a configuration to the pipeline, for whatever runs it.
+//! Construction of the pipeline from a configuration, for every program that runs it.
 
 mod ai;
 mod crm;
@@ -19,11 +19,13 @@ use runtime::aws::AwsConfig;
 use runtime::{Config, RejectedLeads};
 use store::Store;
 
-/// The pipeline as configured, on a migrated database. `aws`: for Bedrock.
+/// The configured pipeline on a migrated database. Bedrock needs `aws`.
 ///
 /// # Errors
 ///
-/// When `ICP_FILE`, `ROUTING_FILE`, `CRM_MAPPING_FILE` or `CRM_ALLOW_FILE` cannot be read.
+/// When a configured file cannot be read (`ICP_FILE`, `ROUTING_FILE`, `CRM_MAPPING_FILE`, `CRM_ALLOW_FILE`,
+/// `MODELS_FILE`, `PROMPT_FILE`), an address is not a URL, a setting of the analyst or the CRM is missing, or
+/// the daily AI budget is below the cost of one call. Names the variable.
 pub fn pipeline(
     config: &Config,
     database: &Database,
@@ -47,22 +49,22 @@ pub fn pipeline(
     })
 }
 
-/// The ideal customer: from `ICP_FILE`, or the built-in one.
+/// The ideal customer profile: from `ICP_FILE`, or the built-in one.
 ///
 /// # Errors
 ///
-/// When the file cannot be read; names it and the line.
+/// When the file cannot be read. Names the file and the line.
 pub fn icp(config: &Config) -> anyhow::Result<Icp> {
     let Some(file) = &config.icp_file else { return Ok(Icp::default_config()) };
     let text = std::fs::read_to_string(file).with_context(|| format!("ICP_FILE: {}", file.display()))?;
     Icp::parse(&text).with_context(|| format!("ICP_FILE: {}", file.display()))
 }
 
-/// Who gets a lead: from `ROUTING_FILE`, or the built-in rules.
+/// The routing rules: from `ROUTING_FILE`, or the built-in ones.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or is no routing; names it, the line and the rule.
+/// When the file cannot be read or is not valid. Names the file, the line and the rule.
 pub fn routing(config: &Config) -> anyhow::Result<Routing> {
     let Some(file) = &config.routing_file else { return Ok(Routing::default_config()) };
     let text = std::fs::read_to_string(file).with_context(|| format!("ROUTING_FILE: {}", file.display()))?;

@@ -22,7 +22,7 @@ pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> 
     if event.is_consistent() {
         Ok(event)
     } else {
-        let problem = "the message's ids or version are not those of its content";
+        let problem = "the ids or the version of the message do not match its content";
         Err(Failure::permanent("inconsistent_message", problem))
     }
 }

@@ -5,34 +5,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, DeliveryId, LeadId};
 
-/// How a delivery arrived, and so what makes it differ from other deliveries of its lead.
+/// The identity of a delivery among the deliveries of its lead.
 ///
-/// A lead may return to an earlier content (A, B, A): the third delivery is not the first one. A delivery that is sent
-/// again under the same `webhook-id`, or that a queue hands out twice, is.
+/// If a lead returns to an earlier content (A, B, A), the third delivery differs from the first. A delivery
+/// that is sent again under the same `webhook-id`, or that a queue delivers twice, is the same delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Arrival {
-    /// Identified by its content alone: jobs of other producers, and events of versions before this type.
+    /// Identified only by its content: jobs of other producers, and events from before this type existed.
     #[default]
     Content,
     /// Identified by its content and the millisecond in which it was received.
     Time,
-    /// Identified by the `webhook-id` of a verified signature, kept as its hash: the content of a retry may differ.
+    /// Identified by the `webhook-id` of a verified signature, stored as its hash. The content of a retry may
+    /// differ.
     Webhook(ContentHash),
 }
 
-/// A text names no kind of arrival.
+/// A text is not a valid arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be content, time, or webhook: and 64 hexadecimal digits")]
 pub struct ArrivalError;
 
 impl Arrival {
-    /// A delivery with the `webhook-id` of a verified signature. It may be of any length.
+    /// A delivery with the `webhook-id` of a verified signature. The id may have any length.
     pub fn webhook(id: &str) -> Self {
         Self::Webhook(ContentHash::of(id))
     }
 
-    /// Whether it is identified by its content alone.
+    /// Whether the delivery is identified only by its content.
     pub fn is_content(&self) -> bool {
         *self == Self::Content
     }

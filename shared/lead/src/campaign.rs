@@ -5,34 +5,35 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::text::{is_unseen, visible, without_zero_fraction};
 
-/// Identifies the marketing campaign a lead came from, in its normal form: trimmed, 1 to 255 characters, in one Unicode
-/// form (NFC), without control or invisible characters; a whole number without `.0`.
+/// The id of a lead's marketing campaign in its normal form: trimmed, 1 to 255 characters, Unicode NFC,
+/// without control or invisible characters, a whole number without `.0`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CampaignId(String);
 
-/// Why a text is not a campaign id.
+/// The reason why a text is not a campaign id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CampaignIdError {
-    /// Nothing is left after trimming.
+    /// Empty after trimming.
     #[error("must not be empty")]
     Empty,
     /// Longer than [`CampaignId::MAX_CHARS`].
     #[error("must be at most {} characters", CampaignId::MAX_CHARS)]
     TooLong,
-    /// Holds a line break, NUL or another control character.
+    /// Contains a line break, NUL or another control character.
     #[error("must not contain control characters")]
     Control,
 }
 
 impl CampaignId {
-    /// The longest campaign id accepted, in characters.
+    /// Maximum length of a campaign id, in characters.
     pub const MAX_CHARS: usize = 255;
 
-    /// Parses a campaign id and brings it to its normal form: two ids that look the same are the same.
+    /// Parses and normalises a campaign id, so that ids that look the same are equal.
     ///
-    /// Blanks and invisible characters around it are dropped, invisible ones inside it too, and every blank is a plain
-    /// one. Control characters inside are refused. `1042.0` is `1042`, as spreadsheets and some JSON writers write it.
+    /// Surrounding blanks and all invisible characters are removed, and every blank becomes a plain space.
+    /// Control characters inside are refused. `1042.0` becomes `1042`, since spreadsheets and some JSON
+    /// writers add the `.0`.
     pub fn parse(text: &str) -> Result<Self, CampaignIdError> {
         let text = text.trim_matches(is_unseen);
         if text.chars().any(char::is_control) {
@@ -50,8 +51,8 @@ impl CampaignId {
         }
     }
 
-    /// Reads the id of a lead that is stored or queued. One that an older version normalised otherwise stays as it is,
-    /// since ids of leads are derived from it.
+    /// Reads the campaign id of a stored or queued lead without normalising it by the present rules. An older
+    /// version may have normalised it differently, and lead ids are derived from it.
     pub(crate) fn stored(text: String) -> Result<Self, CampaignIdError> {
         if text.is_empty() {
             Err(CampaignIdError::Empty)
@@ -95,12 +96,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_campaign_id_is_trimmed() {
+    fn campaign_id_is_trimmed() {
         assert_eq!(CampaignId::parse("  launch_2024\n").unwrap().as_str(), "launch_2024");
     }
 
     #[test]
-    fn ids_that_look_the_same_are_the_same() {
+    fn ids_that_look_the_same_are_equal() {
         for (text, id) in [
             ("\u{3000}spring\u{a0}demo\u{feff}", "spring demo"),
             ("spring\u{200b}demo", "springdemo"),
@@ -120,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_an_older_version_is_read_as_it_is() {
+    fn stored_id_of_an_older_version_is_read_unchanged() {
         for old in ["launch\u{202e}x", "1042.0", "E\u{301}te\u{301}"] {
             assert_eq!(CampaignId::stored(old.to_owned()).unwrap().as_str(), old);
         }
         assert!(CampaignId::stored("a\u{0}b".to_owned()).is_err());
-        let asked: CampaignId = serde_json::from_str("\"1042.0\"").unwrap();
-        assert_eq!(asked.as_str(), "1042", "a request is normalised");
+        let requested: CampaignId = serde_json::from_str("\"1042.0\"").unwrap();
+        assert_eq!(requested.as_str(), "1042", "a request is normalised");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use serde_json::Value;
 
-/// Writes JSON with object keys sorted and no white space, so that equal content has equal bytes.
+/// Serialises JSON with sorted object keys and without white space, so that equal content has equal bytes.
 ///
-/// The keys are sorted here rather than left to [`serde_json::Map`], whose order changes with a cargo feature
-/// that any crate of the build may turn on: two binaries would then disagree about a lead's content hash.
+/// The keys are sorted here because the order of [`serde_json::Map`] depends on a cargo feature that any
+/// crate in the build can enable. Two binaries would then disagree about a lead's content hash.
 pub fn canonical_json(value: &Value) -> String {
     let mut out = String::new();
     write(value, &mut out);

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Where the time comes from. Everything that depends on the time takes one, so that tests are exact.
+/// A source of the current time. All code that depends on the time takes a clock, so that tests are exact.
 pub trait Clock: Send + Sync + 'static {
-    /// The current time, cut to milliseconds: what the stores keep and what is compared.
+    /// The current time, truncated to milliseconds, the precision of the stores.
     fn now(&self) -> Timestamp;
 }
 
@@ -20,12 +20,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to. Clones share the same time.
+/// A clock that moves only by [`advance`](Self::advance). Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// A clock standing at `now`.
+    /// A clock set to `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(now)))
     }
@@ -38,7 +38,7 @@ impl ManualClock {
 }
 
 impl Default for ManualClock {
-    /// A clock standing at 2026-01-01T00:00:00Z.
+    /// A clock set to 2026-01-01T00:00:00Z.
     fn default() -> Self {
         Self::at(Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH))
     }

@@ -6,22 +6,22 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::text::{is_hidden, is_unseen};
 
-/// A lead's e-mail address in its normal form: lower case, one Unicode form (NFC), the domain in ASCII (IDNA A-labels).
+/// A lead's e-mail address in its normal form: lower case, Unicode NFC, the domain in ASCII (IDNA A-labels).
 /// Its `Debug` shows only the domain.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EmailAddress(String);
 
-/// Why a text is not an e-mail address that we accept.
+/// The reason why a text is not an accepted e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// Nothing is left after trimming.
+    /// Empty after trimming.
     #[error("must not be empty")]
     Empty,
     /// Longer than [`EmailAddress::MAX_BYTES`].
     #[error("must be at most {} bytes", EmailAddress::MAX_BYTES)]
     TooLong,
-    /// The local part is in double quotes: legal, never seen in real leads, and a way to smuggle text.
+    /// The local part is in double quotes. Legal, but not used in real leads, and a way to smuggle text.
     #[error("must not have a quoted local part")]
     Quoted,
     /// `Ann <ann@example.com>` or `ann@example.com (Ann)`.
@@ -33,38 +33,40 @@ pub enum EmailError {
     /// More than one address, with a separator between them.
     #[error("must be one address; several were sent in one field")]
     Several,
-    /// A blank inside: most often a `+` that a form decoder has made a blank.
+    /// Contains a blank, in most cases a `+` that a form decoder turned into a blank.
     #[error("must be the address alone, without white space; a + in it has to be sent as %2B in a form")]
     Blank,
-    /// Holds invisible or control characters, which make two addresses look the same.
+    /// Contains invisible or control characters, which make different addresses look the same.
     #[error("must not contain white space, control or invisible characters")]
     Invisible,
-    /// Does not follow the address grammar, or its domain has no dot.
+    /// Violates the address grammar, or the domain has no dot.
     #[error("is not a valid e-mail address")]
     Invalid,
 }
 
 impl EmailAddress {
-    /// The longest address accepted, in bytes (RFC 5321 4.5.3.1.3 leaves 254 for the address in a path).
+    /// Maximum length of an address, in bytes (RFC 5321 4.5.3.1.3 leaves 254 for the address in a path).
     pub const MAX_BYTES: usize = 254;
 
-    /// Parses an address and brings it to its normal form. It is checked by a grammar rather than a pattern.
+    /// Parses and normalises an address. The check uses the address grammar, not a pattern.
     ///
-    /// Blanks and invisible characters around it are dropped, and full-width letters become ASCII. The domain is mapped
-    /// by UTS 46 (non-transitional), so that `münchen.example` and `xn--mnchen-3ya.example` are the same. Display names
-    /// (`Ann <ann@example.com>`), domain literals (`ann@[192.0.2.1]`) and quoted local parts are refused.
+    /// Blanks and invisible characters around the address are removed, and full-width letters become ASCII.
+    /// The domain is mapped by UTS 46 (non-transitional), so that `münchen.example` and
+    /// `xn--mnchen-3ya.example` are equal. Display names (`Ann <ann@example.com>`), domain literals
+    /// (`ann@[192.0.2.1]`) and quoted local parts are refused.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text = text.trim_matches(is_unseen);
         if text.is_empty() {
             return Err(EmailError::Empty);
         }
-        // Full-width letters take three bytes for one, and a combining mark is folded into its letter.
+        // Normalisation can shorten a text: a full-width letter has three bytes, and NFC merges combining
+        // marks.
         if text.len() > 4 * Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
         let text: String = text.chars().map(half_width).nfc().collect();
         let text: String = text.to_lowercase().nfc().collect();
-        if let Some(error) = not_one_plain_address(&text) {
+        if let Some(error) = specific_error(&text) {
             return Err(if text.len() > Self::MAX_BYTES { EmailError::TooLong } else { error });
         }
         let (local, domain) = text.rsplit_once('@').ok_or(EmailError::Invalid)?;
@@ -77,8 +79,8 @@ impl EmailAddress {
         Ok(Self(address))
     }
 
-    /// Reads an address of a lead that is stored or queued. One that an older version normalised otherwise stays as it is,
-    /// since ids are derived from it.
+    /// Reads the address of a stored or queued lead without normalising it by the present rules. An older
+    /// version may have normalised it differently, and ids are derived from it.
     pub(crate) fn stored(text: &str) -> Result<Self, EmailError> {
         let address = text.trim().to_lowercase();
         if address.len() > Self::MAX_BYTES {
@@ -93,18 +95,19 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What stands before the `@`. Personal, as the address is.
+    /// The part before the `@`. Personal data, like the whole address.
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(local, _)| local)
     }
 
-    /// What stands after the `@`.
+    /// The part after the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 }
 
-/// The ASCII character that a full-width one (U+FF01 to U+FF5E) or a small `@` is another width of.
+/// The ASCII equivalent of a full-width character (U+FF01 to U+FF5E), a small `@` (U+FE6B) or an ideographic
+/// space. Other characters are unchanged.
 fn half_width(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
@@ -114,8 +117,8 @@ fn half_width(c: char) -> char {
     }
 }
 
-/// What keeps a text from being one plain address, where that can be told more exactly than by the grammar.
-fn not_one_plain_address(text: &str) -> Option<EmailError> {
+/// The reason why a text is not a single plain address, if it is more specific than the grammar's.
+fn specific_error(text: &str) -> Option<EmailError> {
     let is_separator = |c: char| matches!(c, ';' | ',' | '|' | '/') || c.is_whitespace();
     let addresses = text.split(is_separator).filter(|part| part.contains('@')).count();
     let blanks = text.chars().any(char::is_whitespace);
@@ -136,7 +139,7 @@ fn not_one_plain_address(text: &str) -> Option<EmailError> {
     }
 }
 
-/// The domain in A-labels. One in ASCII is in its normal form already.
+/// The domain in A-labels. An ASCII domain is already in its normal form.
 fn ascii_domain(domain: &str) -> Result<String, EmailError> {
     if domain.is_ascii() {
         return Ok(domain.to_owned());
@@ -144,8 +147,9 @@ fn ascii_domain(domain: &str) -> Result<String, EmailError> {
     idna::domain_to_ascii(domain).map_err(|_| EmailError::Invalid)
 }
 
-/// RFC 5321 and 5322, with what RFC 6531 adds: any character beyond ASCII may stand in a local part. The parser knows
-/// only letters and digits there, so that a plain letter stands in for each.
+/// Checks the grammar of RFC 5321 and 5322 with the extension of RFC 6531, which permits any non-ASCII
+/// character in a local part. The parser accepts only non-ASCII letters and digits there, so each non-ASCII
+/// character is replaced by a plain letter first.
 fn check_grammar(address: &str) -> Result<(), EmailError> {
     if address.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(EmailError::Invisible);
@@ -183,14 +187,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_trimmed_and_lower_cased() {
+    fn address_is_trimmed_and_lower_cased() {
         let email = EmailAddress::parse("  Lead@Stripe.COM ").unwrap();
         assert_eq!(email.expose(), "lead@stripe.com");
         assert_eq!((email.local_part(), email.domain()), ("lead", "stripe.com"));
     }
 
     #[test]
-    fn every_spelling_of_a_mailbox_is_one_address() {
+    fn all_spellings_of_a_mailbox_give_one_address() {
         for (spelling, address) in [
             ("info@münchen.example", "info@xn--mnchen-3ya.example"),
             ("INFO@MÜNCHEN.example", "info@xn--mnchen-3ya.example"),
@@ -215,19 +219,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_an_older_version_is_read_as_it_is() {
+    fn stored_address_of_an_older_version_is_read_unchanged() {
         for old in ["info@münchen.example", "ann\u{e000}@example.com", "ann@example.com"] {
             assert_eq!(EmailAddress::stored(old).unwrap().expose(), old);
         }
         for wrong in ["ann", "ann b@example.com", "ann@exam\u{0}ple.com"] {
             assert!(EmailAddress::stored(wrong).is_err());
         }
-        let asked: EmailAddress = serde_json::from_str("\"info@münchen.example\"").unwrap();
-        assert_eq!(asked.domain(), "xn--mnchen-3ya.example", "a request is normalised");
+        let requested: EmailAddress = serde_json::from_str("\"info@münchen.example\"").unwrap();
+        assert_eq!(requested.domain(), "xn--mnchen-3ya.example", "a request is normalised");
     }
 
     #[test]
-    fn debug_output_hides_the_person() {
+    fn debug_output_hides_the_local_part() {
         assert_eq!(
             format!("{:?}", EmailAddress::parse("ann@example.com").unwrap()),
             "[redacted]@example.com"
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_plain_address_is_refused_with_its_reason() {
+    fn invalid_address_is_refused_with_its_reason() {
         for (text, error) in [
             ("", EmailError::Empty),
             ("\"ann b\"@example.com", EmailError::Quoted),

@@ -3,38 +3,40 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Arrival, ContentHash, DeliveryId, FieldNote, Lead, LeadId, TraceContext, trace};
 
-/// The version of [`LeadEvent`]'s wire format. A reader refuses any other.
+/// The version of the wire format of [`LeadEvent`]. Readers refuse any other version.
 pub const EVENT_VERSION: u32 = 1;
 
-/// One accepted delivery of a lead, as it travels on a queue (JSON).
+/// One accepted delivery of a lead: the JSON message on a queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LeadEvent {
-    /// Always [`EVENT_VERSION`] where we write it.
+    /// [`EVENT_VERSION`] in every event that we write.
     pub version: u32,
-    /// The lead this is a delivery of; also the message group.
+    /// The lead of the delivery. Also the message group.
     pub lead_id: LeadId,
-    /// Of the lead's canonical content.
+    /// The hash of the lead's canonical content.
     pub content_hash: ContentHash,
-    /// When the webhook was accepted: of two deliveries of a lead, the later one wins.
+    /// The time at which the webhook was accepted. The latest delivery of a lead is the newest one and takes
+    /// precedence.
     pub received_at: Timestamp,
-    /// What makes this delivery differ from the lead's other ones.
+    /// The kind of identity that distinguishes this delivery from the lead's other deliveries.
     #[serde(default, skip_serializing_if = "Arrival::is_content")]
     pub arrival: Arrival,
     /// The parsed content.
     pub lead: Lead,
-    /// Fields of the webhook that were dropped or cut, for the audit trail. Not part of the content: two deliveries that
-    /// differ only here are the same. Absent in events of older versions.
+    /// Fields of the webhook that were dropped or cut, for the audit trail. Not part of the content:
+    /// deliveries that differ only here are equal. Absent in events of older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<FieldNote>,
-    /// The span in which the webhook was accepted. Not part of the content or of any id. Absent in events of older versions
-    /// and in those that are rebuilt from the database, which begin a trace of their own; one that is malformed is read as
-    /// absent.
+    /// The span that accepted the webhook. Not part of the content or of any id. Absent in events of older
+    /// versions, and in events rebuilt from the database, which start a new trace. A malformed value is read
+    /// as absent.
     #[serde(default, deserialize_with = "trace::lenient", skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<TraceContext>,
 }
 
 impl LeadEvent {
-    /// The event for a lead received at `received_at`: a delivery of its own, whatever came before it.
+    /// The event for a lead received at `received_at`. Always a new delivery, also if its content equals an
+    /// earlier one.
     pub fn new(lead: Lead, received_at: Timestamp) -> Self {
         Self {
             version: EVENT_VERSION,
@@ -60,20 +62,21 @@ impl LeadEvent {
         Self { traceparent, ..self }
     }
 
-    /// The same event, identified otherwise.
+    /// The same event with another kind of identity.
     #[must_use]
     pub fn arriving(self, arrival: Arrival) -> Self {
         Self { arrival, ..self }
     }
 
-    /// Identifies the delivery among all others of all leads.
+    /// The globally unique id of the delivery.
     pub fn delivery_id(&self) -> DeliveryId {
         self.arrival.delivery_id(&self.lead_id, &self.content_hash, self.received_at)
     }
 
-    /// Whether the event is in our version, its ids really are those of its content, and its notes are within their bounds.
+    /// Whether the event has our version, its ids match its content, and its notes are within their bounds.
     ///
-    /// A queue is a trust boundary: a message whose id is not its content's would write one lead's data to another's record.
+    /// A queue is a trust boundary: a message with a wrong id would write the data of one lead to the record
+    /// of another.
     pub fn is_consistent(&self) -> bool {
         self.version == EVENT_VERSION
             && self.lead_id == self.lead.id()
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_travel_and_change_no_id() {
+    fn notes_are_transmitted_and_change_no_id() {
         let plain = event("ann@example.com");
         let note = FieldNote { field: "company".into(), issue: FieldIssue::Cut };
         let noted = plain.clone().with_notes(vec![note]);
@@ -104,12 +107,12 @@ mod tests {
         assert_eq!(read, noted);
         assert!(
             !serde_json::to_string(&plain).unwrap().contains("notes"),
-            "older readers see what they know"
+            "older readers see only fields that they know"
         );
     }
 
     #[test]
-    fn a_trace_travels_and_changes_no_id() {
+    fn trace_is_transmitted_and_changes_no_id() {
         let plain = event("ann@example.com");
         let context = TraceContext::new(1, 2, true);
         let traced = plain.clone().traced(context);
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_trace_of_a_message_costs_no_lead() {
+    fn event_with_a_malformed_trace_is_read() {
         let plain = event("ann@example.com");
         for wrong in ["x".into(), "".into(), 5.into(), serde_json::Value::Null, serde_json::json!({"a": [1]})]
         {
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_an_older_version_stays_consistent() {
+    fn event_of_an_older_version_stays_consistent() {
         let old = "info@m\u{fc}nchen.example";
         let mut json = serde_json::to_value(event("ann@example.com")).unwrap();
         json["lead"]["email"] = old.into();
@@ -164,30 +167,30 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_received_later_is_another_delivery() {
+    fn same_content_received_later_is_another_delivery() {
         assert_eq!(received(1).delivery_id(), received(1).delivery_id());
         assert_ne!(received(1).delivery_id(), received(2).delivery_id());
     }
 
     #[test]
-    fn a_webhook_id_identifies_a_delivery_whatever_its_time() {
+    fn webhook_id_identifies_a_delivery_independent_of_time() {
         let signed = |millis, id| received(millis).arriving(Arrival::webhook(id)).delivery_id();
         assert_eq!(signed(1, "msg_1"), signed(2, "msg_1"));
         assert_ne!(signed(1, "msg_1"), signed(1, "msg_2"));
     }
 
     #[test]
-    fn an_event_without_an_arrival_keeps_the_id_of_its_content() {
+    fn event_without_an_arrival_has_the_id_of_its_content() {
         let old = received(1).arriving(Arrival::Content);
         let json = serde_json::to_string(&old).unwrap();
-        assert!(!json.contains("arrival"), "as earlier versions wrote it: {json}");
+        assert!(!json.contains("arrival"), "the format of earlier versions: {json}");
         let read: LeadEvent = serde_json::from_str(&json).unwrap();
         assert_eq!((read.delivery_id(), read.is_consistent()), (old.delivery_id(), true));
         assert_eq!(old.delivery_id(), received(2).arriving(Arrival::Content).delivery_id());
     }
 
     #[test]
-    fn an_arrival_reads_back_as_it_was_written() {
+    fn arrival_survives_a_round_trip() {
         for arrival in [Arrival::Content, Arrival::Time, Arrival::webhook("msg_\u{1}")] {
             let written = received(5).arriving(arrival);
             let json = serde_json::to_string(&written).unwrap();

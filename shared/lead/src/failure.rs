@@ -4,30 +4,31 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How a failure is to be treated.
+/// The treatment of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// May pass by itself (timeout, 5xx, lock): counts as an attempt, tried again after a backoff.
+    /// May succeed on retry (timeout, 5xx, lock). Counts as an attempt and is retried after a backoff.
     Transient,
-    /// The outside system cannot be used now (breaker, quota): counts as no attempt, consumption pauses.
+    /// Processing cannot continue now (open circuit breaker, rate limit, quota). Does not count as an
+    /// attempt. If the failure names a dependency, consumption pauses.
     Deferral,
-    /// Will fail again whatever happens: dead-lettered at once.
+    /// Fails again on every retry. Dead-lettered at once.
     Permanent,
 }
 
-/// The stage of a lead's way at which an attempt failed. Each stage has attempts of its own, so that an outage at one of them
-/// cannot use up those of another.
+/// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an outage at
+/// one stage does not use up the attempts of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The CRM is asked what it knows.
+    /// Reading facts from the CRM.
     CrmRead,
-    /// The analyst judges.
+    /// Analysis by the analyst.
     Analysis,
-    /// The plan is written to the CRM.
+    /// Writing the plan to the CRM.
     CrmWrite,
-    /// Our own database or queue: no attempt at any stage of the lead's.
+    /// Our own database or queue. Does not count as an attempt at any stage.
     Storage,
     /// Anything else, such as a panic.
     #[default]
@@ -38,7 +39,7 @@ impl Stage {
     /// Every stage.
     pub const ALL: &[Self] = &[Self::CrmRead, Self::Analysis, Self::CrmWrite, Self::Storage, Self::Other];
 
-    /// As it is stored and shown.
+    /// The stored and displayed value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CrmRead => "crm_read",
@@ -55,17 +56,18 @@ impl Stage {
     }
 }
 
-/// An outside system that processing depends on, by a short stable name such as `ai.gemini` or `crm.salesforce`.
+/// An outside system that processing depends on, by a short stable name such as `ai.gemini` or
+/// `crm.salesforce`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency(Cow<'static, str>);
 
 impl Dependency {
-    /// A dependency whose name is known at compile time.
+    /// A dependency with a constant name.
     pub const fn new(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
 
-    /// A dependency by a name read back from a store.
+    /// A dependency with a name from a store or a request.
     pub fn named(name: impl Into<String>) -> Self {
         Self(Cow::Owned(name.into()))
     }
@@ -82,44 +84,45 @@ impl fmt::Display for Dependency {
     }
 }
 
-/// Why one lead could not be taken further, and what is to be done about it.
+/// The reason why processing of one lead failed, and the treatment of the failure.
 ///
-/// Built where the cause is known. The message is stored, logged and shown to operators: it never holds personal data.
+/// Created by the code that knows the cause. The message is stored, logged and shown to operators, so it
+/// never contains personal data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Failure {
-    /// What to do.
+    /// The treatment.
     pub class: FailureClass,
     /// A stable machine-readable reason, such as `crm_timeout`.
     pub code: Cow<'static, str>,
     /// One sentence for a person, without a final period.
     pub message: String,
-    /// The system that failed, where one did.
+    /// The outside system that failed, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependency: Option<Dependency>,
-    /// Where on the lead's way it failed.
+    /// The processing stage that failed.
     #[serde(default, skip_serializing_if = "Stage::is_other")]
     pub stage: Stage,
-    /// For a deferral, how long the system asked us to stay away.
+    /// For a deferral, the time to wait, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Duration>,
-    /// For a deferral, whether its time is all it takes: nobody has to ask the system first, as after an outage.
+    /// For a deferral, whether it ends when its time is over, without the probe that an outage needs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ends_by_itself: bool,
 }
 
 impl Failure {
-    /// A failure that may pass by itself.
+    /// A failure that may succeed on retry.
     pub fn transient(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(FailureClass::Transient, code, message)
     }
 
-    /// A failure that will not pass.
+    /// A failure that no retry can resolve.
     pub fn permanent(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(FailureClass::Permanent, code, message)
     }
 
-    /// An outside system that cannot be used now, and for how long, where that is known.
+    /// An outside system that is not available now, with the time to wait if it is known.
     pub fn deferral(
         dependency: Dependency,
         code: &'static str,
@@ -129,14 +132,14 @@ impl Failure {
         Self { dependency: Some(dependency), retry_after, ..Self::new(FailureClass::Deferral, code, message) }
     }
 
-    /// Names the system that failed.
+    /// Sets the system that failed.
     #[must_use]
     pub fn on(mut self, dependency: Dependency) -> Self {
         self.dependency = Some(dependency);
         self
     }
 
-    /// Says at which stage it failed, where that is not known yet.
+    /// Sets the stage that failed, unless it is set already.
     #[must_use]
     pub fn at(mut self, stage: Stage) -> Self {
         if self.stage.is_other() {
@@ -145,13 +148,14 @@ impl Failure {
         self
     }
 
-    /// Says of a deferral that its time is all it takes.
+    /// Marks a deferral as one that ends when its time is over, without a probe.
     #[must_use]
     pub fn ending_by_itself(self) -> Self {
         Self { ends_by_itself: true, ..self }
     }
 
-    /// Whether it says only that a limit of our own is full: nothing failed, and one lead may hear it many times.
+    /// Whether this is a deferral by one of our own limits. Nothing failed, and one lead may be deferred like
+    /// this many times.
     pub fn is_full_limit(&self) -> bool {
         self.class == FailureClass::Deferral && (self.ends_by_itself || self.dependency.is_none())
     }

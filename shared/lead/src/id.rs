@@ -66,7 +66,7 @@ macro_rules! hex_id {
 }
 
 hex_id! {
-    /// Identifies a lead: one person in one campaign. One lead = one row = one CRM record.
+    /// The id of a lead: one person in one campaign. One lead = one row = one CRM record.
     LeadId
 }
 
@@ -76,31 +76,33 @@ hex_id! {
 }
 
 hex_id! {
-    /// Identifies a delivery: one content of one lead, received once. Doubles as SQS deduplication id and BullMQ job id.
+    /// The id of a delivery: one content of one lead, received once. Also the SQS deduplication id and the
+    /// BullMQ job id.
     DeliveryId
 }
 
 impl LeadId {
-    /// SHA-256 of `email:campaign_id`, both in their normal form.
+    /// SHA-256 of `email:campaign_id`, both in normal form.
     pub fn derive(email: &EmailAddress, campaign: &CampaignId) -> Self {
         Self(sha256_hex(&format!("{}:{campaign}", email.expose())))
     }
 }
 
 impl ContentHash {
-    /// Of a canonical text (see [`crate::canonical_json`]).
+    /// The hash of a canonical text (see [`crate::canonical_json`]).
     pub fn of(canonical: &str) -> Self {
         Self(sha256_hex(canonical))
     }
 }
 
 impl DeliveryId {
-    /// SHA-256 of the lead id and the content hash, for a delivery that is identified by its content alone.
+    /// SHA-256 of the lead id and the content hash, for a delivery that only its content identifies.
     pub fn derive(lead: &LeadId, content: &ContentHash) -> Self {
         Self::identified(lead, content.as_str())
     }
 
-    /// SHA-256 of the lead id and of what makes this delivery differ from the lead's other deliveries.
+    /// SHA-256 of the lead id and an identity that distinguishes this delivery from the lead's other
+    /// deliveries.
     pub(crate) fn identified(lead: &LeadId, identity: &str) -> Self {
         Self(sha256_hex(&format!("{lead}:{identity}")))
     }
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lead_id_is_the_documented_hash() {
+    fn lead_id_is_the_documented_hash() {
         // printf 'lead@stripe.com:launch_2024' | sha256sum
         let id = LeadId::derive(
             &EmailAddress::parse(" LEAD@stripe.com").unwrap(),
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_lower_case_hex_of_the_right_length_is_an_id() {
+    fn id_is_64_lower_case_hex_digits() {
         assert!("a".repeat(64).parse::<LeadId>().is_ok());
         for bad in ["", "abc", &"A".repeat(64), &"g".repeat(64), &"a".repeat(65)] {
             assert_eq!(bad.parse::<LeadId>(), Err(IdError), "{bad:?}");

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How well the company matches our ideal customer, 0 to 100.
+/// The match between a company and the ideal customer profile, 0 to 100.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct FitScore(u8);
@@ -11,10 +11,10 @@ impl FitScore {
     /// The highest score.
     pub const MAX: Self = Self(100);
 
-    /// The score given when no AI could judge: neutral, and always paired with a manual review.
+    /// The neutral score of a fallback verdict, always combined with a manual review.
     pub const FALLBACK: Self = Self(50);
 
-    /// A score, or none where the number is outside 0 to 100.
+    /// A score. `None` if the number is outside 0 to 100.
     pub fn new(score: i64) -> Option<Self> {
         u8::try_from(score).ok().filter(|score| *score <= 100).map(Self)
     }
@@ -62,12 +62,12 @@ macro_rules! vocabulary {
             /// Every value.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The value as it is written in JSON, in the database and in the CRM.
+            /// The value in JSON, in the database and in the CRM.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// Reads a value back; exact, case included.
+            /// Parses a value. Case-sensitive.
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)+ _ => None }
             }
@@ -83,39 +83,39 @@ macro_rules! vocabulary {
 pub(crate) use vocabulary;
 
 vocabulary! {
-    /// The level of fit that a score amounts to, by configured thresholds. Ordered, weakest first.
+    /// The level of fit of a score, by configured thresholds. Ordered from weakest to strongest.
     Fit {
-        /// Not our customer.
+        /// The company does not match the profile.
         Low = "LOW",
-        /// Could be.
+        /// The company may match the profile.
         Medium = "MEDIUM",
-        /// Ours.
+        /// The company matches the profile.
         High = "HIGH",
     }
 }
 
 vocabulary! {
-    /// How ready this person is to buy. Ordered, weakest first.
+    /// The readiness of the person to buy. Ordered from weakest to strongest.
     Intent {
-        /// No sign.
+        /// No sign of interest.
         Low = "LOW",
-        /// Some signs.
+        /// Some signs of interest.
         Medium = "MEDIUM",
-        /// Ready.
+        /// Ready to buy.
         High = "HIGH",
     }
 }
 
 vocabulary! {
-    /// What is to be done with a lead. Ordered by strength: how much of a salesperson's time it costs.
+    /// The next action for a lead. Ordered by strength: the amount of a salesperson's time that it costs.
     Decision {
-        /// Nothing.
+        /// No action.
         Ignore = "IGNORE",
-        /// Marketing keeps in touch.
+        /// Marketing stays in contact.
         Nurture = "NURTURE",
-        /// A person decides; also what an unjudged lead gets.
+        /// A person decides. Also the decision of a fallback verdict.
         ManualReview = "MANUAL_REVIEW",
-        /// A sales representative calls now.
+        /// A sales representative calls at once.
         RouteToSdr = "ROUTE_TO_SDR",
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_score_is_between_0_and_100() {
+    fn score_is_between_0_and_100() {
         assert_eq!(FitScore::new(100), Some(FitScore::MAX));
         assert_eq!(FitScore::new(101), None);
         assert_eq!(FitScore::new(-1), None);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_read_back_as_they_are_written() {
+    fn values_survive_a_round_trip() {
         for decision in Decision::ALL {
             assert_eq!(Decision::parse(decision.as_str()), Some(*decision));
             assert_eq!(serde_json::to_string(decision).unwrap(), format!("\"{decision}\""));

@@ -1,16 +1,16 @@
-//! The domain: what a lead is, how it is identified, and the states it goes through.
+//! The domain: leads, their identity and their states.
 //!
-//! Nothing here does I/O. Time comes in through [`Clock`], so every rule that depends on it can be
+//! This crate does no I/O. Time is read through [`Clock`], so that every rule that depends on it can be
 //! tested exactly.
 //!
-//! - [`Lead`] is the parsed, normalised content of one webhook; [`LeadEvent`] is what travels on a queue.
-//! - [`LeadId`] identifies a lead for ever, [`DeliveryId`] one accepted content of it.
-//! - [`FieldNote`] says which field of an accepted lead was dropped or cut.
-//! - [`Failure`] says how every failure in the system is to be treated.
-//! - [`TraceContext`] is the trace that a delivery belongs to.
-//! - [`LeadId::is_synthetic`] tells the lead that a deployment posts to itself.
-//! - [`text`] cleans texts of characters that cannot be seen.
-//! - [`Personal`] keeps personal data out of logs by its type.
+//! - [`Lead`] is the parsed, normalised content of one webhook. [`LeadEvent`] is its message on a queue.
+//! - [`LeadId`] identifies a lead permanently, [`DeliveryId`] one accepted content of it.
+//! - [`FieldNote`] names a field of an accepted lead that was dropped or cut.
+//! - [`Failure`] classifies every failure in the system.
+//! - [`TraceContext`] is the trace of a delivery.
+//! - [`LeadId::is_synthetic`] recognises the lead that a deployment posts to itself.
+//! - [`text`] removes invisible characters from texts.
+//! - [`Personal`] is a type that keeps personal data out of logs.
 
 mod arrival;
 mod campaign;

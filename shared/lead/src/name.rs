@@ -1,23 +1,24 @@
-//! Whole names taken apart.
+//! Splitting of full names into given and family name.
 
-/// Words that belong to the family name after them, whatever their case.
+/// Words that belong to the family name after them, in any case.
 const PARTICLES: [&str; 34] = [
     "af", "al", "av", "bin", "bint", "da", "das", "de", "del", "della", "den", "der", "di", "dos", "du",
     "el", "het", "ibn", "op", "'t", "ten", "ter", "tot", "van", "vd", "v.d.", "vom", "von", "zu", "zum",
     "zur", "d'", "degli", "dei",
 ];
 
-/// Words that are particles in lower case only, or behind another particle: they are names as well.
+/// Words that are also names. They are particles only in lower case or after another particle.
 const AMBIGUOUS: [&str; 15] =
     ["abu", "ben", "do", "e", "la", "las", "le", "les", "los", "lo", "san", "santa", "st", "st.", "te"];
 
-/// Words behind a family name.
+/// Words that follow a family name.
 const SUFFIXES: [&str; 9] = ["jr", "jr.", "sr", "sr.", "ii", "iii", "iv", "phd", "md"];
 
-/// Splits a whole name into given and family name. A name of one word is a family name.
+/// Splits a full name into given and family name. A single word is a family name.
 ///
-/// The family name is the last word with the particles before it (`Mary Ann Van Der Berg`) and a suffix after it
-/// (`Martin Luther King Jr.`). A name of particles and one word (`Van Der Berg`, `de Gaulle`) is a family name alone.
+/// The family name is the last word with the particles before it (`Mary Ann Van Der Berg`) and a suffix after
+/// it (`Martin Luther King Jr.`). A name of particles and one word (`Van Der Berg`, `de Gaulle`) is only a
+/// family name.
 pub(crate) fn split(name: &str) -> (Option<String>, Option<String>) {
     let words: Vec<&str> = name.split_whitespace().collect();
     let Some(mut start) = words.len().checked_sub(1) else { return (None, None) };
@@ -37,14 +38,14 @@ pub(crate) fn split(name: &str) -> (Option<String>, Option<String>) {
     (join(&words[..start]), join(&words[start..]))
 }
 
-/// How many words at the end are particles.
+/// The number of particles at the end of `words`.
 fn particles_before(words: &[&str]) -> usize {
     let is_any = |word: &&&str| {
         let word = word.to_lowercase();
         PARTICLES.contains(&word.as_str()) || AMBIGUOUS.contains(&word.as_str())
     };
     let run = words.iter().rev().take_while(is_any).count();
-    // An ambiguous word with a capital does not begin a family name.
+    // An ambiguous word with a capital letter does not start a family name.
     let begins = |word: &&&str| {
         let lower = word.to_lowercase();
         PARTICLES.contains(&lower.as_str()) || lower == **word
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_name_keeps_its_particles() {
+    fn family_name_keeps_its_particles() {
         for (name, first, last) in [
             ("Ann Mary Smith", Some("Ann Mary"), "Smith"),
             ("Mary Ann Van Der Berg", Some("Mary Ann"), "Van Der Berg"),

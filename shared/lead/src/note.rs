@@ -5,50 +5,52 @@ use serde::{Deserialize, Serialize};
 use crate::judgement::vocabulary;
 
 vocabulary! {
-    /// What was wrong with a field of an accepted lead.
+    /// The problem with a field of an accepted lead.
     FieldIssue {
-        /// Of another type than the field has: dropped, or kept under `attributes` without a meaning.
+        /// The value has the wrong type. It is dropped, or stored under `attributes` without a meaning.
         WrongType = "wrong_type",
-        /// Longer than the field, and of no use in part: dropped.
+        /// The value is too long and useless if cut. It is dropped.
         TooLong = "too_long",
-        /// A text longer than the field: cut.
+        /// The text is too long. It is cut.
         Cut = "cut",
-        /// Nested too deeply: dropped.
+        /// The value is nested too deeply. It is dropped.
         TooDeep = "too_deep",
-        /// More list items than are kept: the others are dropped.
+        /// The list is too long. The excess items are dropped.
         TooMany = "too_many",
-        /// Given more than once with different values: none of them counts, or only that of the documented spelling.
+        /// The field is given more than once with different values. Only the value of the documented spelling
+        /// counts, or none.
         Repeated = "repeated",
-        /// A `{{token}}` that the sender's template did not replace: dropped.
+        /// The value is a `{{token}}` that the sender's template did not replace. It is dropped.
         UnreplacedToken = "unreplaced_token",
-        /// A number that cannot be kept exactly: dropped.
+        /// The number cannot be represented exactly. It is dropped.
         InexactNumber = "inexact_number",
-        /// Not UTF-8 text, or not in full: what cannot be read is dropped.
+        /// The value is not valid UTF-8 in whole or in part. The invalid part is dropped.
         NotText = "not_text",
-        /// The field's name is empty: dropped.
+        /// The name of the field is empty. The field is dropped.
         NoName = "no_name",
-        /// The field's name is too long: the name is cut.
+        /// The name of the field is too long. The name is cut.
         LongName = "long_name",
     }
 }
 
-/// A field of an accepted lead that was dropped or cut. Holds no value of the lead's.
+/// A field of an accepted lead that was dropped or cut. Contains no value of the lead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldNote {
-    /// Where the field stood, such as `company` or `attributes.utm.source`. Names that may hold personal data are `*`.
+    /// The path of the field, such as `company` or `attributes.utm.source`. Names that may contain personal
+    /// data are replaced by `*`.
     pub field: String,
-    /// What was wrong with it.
+    /// The problem with the field.
     pub issue: FieldIssue,
 }
 
 impl FieldNote {
-    /// How many notes a delivery has at most.
+    /// Maximum number of notes of a delivery.
     pub const MAX_NOTES: usize = 32;
 
-    /// The longest path, in bytes.
+    /// Maximum length of a path, in bytes.
     pub const MAX_BYTES: usize = 512;
 
-    /// The top-level field, one of a fixed set: fit for a metric's label.
+    /// The top-level field. One of a fixed set, so it can be the label of a metric.
     pub fn group(&self) -> &str {
         self.field.split(['.', '[']).next().unwrap_or_default()
     }

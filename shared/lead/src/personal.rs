@@ -2,9 +2,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Personal data: serialised as it is (the queue and the store need it), never shown by `Debug`.
+/// Personal data. Serialised in clear, because the queue and the store need it, but redacted in `Debug`.
 ///
-/// There is no `Display`: getting at the value takes an [`expose`](Self::expose) that a reviewer can see.
+/// There is no `Display`: access to the value takes a call of [`expose`](Self::expose), which a reviewer can
+/// see.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Personal<T>(T);
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_output_hides_the_value_and_json_keeps_it() {
+    fn value_is_redacted_in_debug_output_but_not_in_json() {
         let name = Personal::new("Ann".to_owned());
         assert_eq!(format!("{name:?}"), "[redacted]");
         assert_eq!(serde_json::to_string(&name).unwrap(), "\"Ann\"");

@@ -6,24 +6,24 @@ use serde_json::{Map, Value};
 
 use crate::{CampaignId, ContentHash, EmailAddress, LeadId, Personal, canonical_json, name};
 
-/// The parsed, normalised content of one webhook: absent values are absent, never empty.
+/// The parsed, normalised content of one webhook. Missing values are absent, never empty.
 ///
-/// Its `Debug` shows the ids only.
+/// Its `Debug` shows only the lead id.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lead {
-    /// Who.
+    /// The person's e-mail address.
     #[serde(deserialize_with = "stored_email")]
     pub email: EmailAddress,
-    /// Through which campaign.
+    /// The campaign of the lead.
     #[serde(deserialize_with = "stored_campaign")]
     pub campaign_id: CampaignId,
-    /// The whole name, where the sender gives it in one.
+    /// The full name, if the sender gives it in one field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Personal<String>>,
-    /// The given name, where the sender gives it apart.
+    /// The given name, if the sender gives it in a separate field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_name: Option<Personal<String>>,
-    /// The family name, where the sender gives it apart.
+    /// The family name, if the sender gives it in a separate field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_name: Option<Personal<String>>,
     /// The company as the person wrote it.
@@ -35,16 +35,16 @@ pub struct Lead {
     /// The telephone number as the person wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Personal<String>>,
-    /// What Marketo knows: `lead_id`, `engagement_score`, `program`, `activity`, ...
+    /// Facts from Marketo: `lead_id`, `engagement_score`, `program`, `activity`, ...
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub marketo: Map<String, Value>,
-    /// What our product knows: `usage_signals`, `activation_state`, ...
+    /// Facts from our product: `usage_signals`, `activation_state`, ...
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub product: Map<String, Value>,
-    /// What the CRM knows, as told by the sender: `deal_stage`, `owner`, ...
+    /// Facts from the CRM as reported by the sender: `deal_stage`, `owner`, ...
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub salesforce: Map<String, Value>,
-    /// Top-level fields that have no meaning to us. Kept, and never shown to a model.
+    /// Unknown top-level fields. Stored, and never shown to a model.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
 }
@@ -58,7 +58,7 @@ fn stored_campaign<'de, D: Deserializer<'de>>(source: D) -> Result<CampaignId, D
 }
 
 impl Lead {
-    /// A lead with only what is required.
+    /// A lead with only the required fields.
     pub fn new(email: EmailAddress, campaign_id: CampaignId) -> Self {
         Self {
             email,
@@ -76,18 +76,18 @@ impl Lead {
         }
     }
 
-    /// Which lead this is.
+    /// The id of the lead, derived from the address and the campaign.
     pub fn id(&self) -> LeadId {
         LeadId::derive(&self.email, &self.campaign_id)
     }
 
-    /// The hash of the content, the same for every way of writing it.
+    /// The hash of the canonical content. Independent of key order and white space.
     pub fn content_hash(&self) -> ContentHash {
         let content = serde_json::to_value(self).unwrap_or_default(); // strings and JSON values always serialise
         ContentHash::of(&canonical_json(&content))
     }
 
-    /// The whole name: as given, or put together from its parts.
+    /// The full name: as given, or joined from its parts.
     pub fn full_name(&self) -> Option<Personal<String>> {
         if let Some(name) = &self.name {
             return Some(name.clone());
@@ -100,8 +100,8 @@ impl Lead {
         (!parts.is_empty()).then(|| parts.join(" ").into())
     }
 
-    /// Given name and family name. Where the sender gave the name in one, it is taken apart: particles (`van der`) and
-    /// suffixes (`Jr.`) belong to the family name, and a name of one word is one.
+    /// The given name and the family name. If the sender gave only a full name, it is split: particles
+    /// (`van der`) and suffixes (`Jr.`) belong to the family name, and a single word is a family name.
     pub fn name_parts(&self) -> (Option<Personal<String>>, Option<Personal<String>>) {
         if self.first_name.is_some() || self.last_name.is_some() {
             return (self.first_name.clone(), self.last_name.clone());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_content_hash_ignores_key_order_and_sees_every_value() {
+    fn content_hash_ignores_key_order_but_not_values() {
         let mut a = lead();
         a.marketo = serde_json::from_str(r#"{"x":1,"y":{"b":2,"a":1}}"#).unwrap();
         let mut b = lead();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_be_put_together_and_taken_apart() {
+    fn name_parts_are_joined_and_full_names_split() {
         let mut one = lead();
         one.name = Some("Ann Mary Smith".to_owned().into());
         let (first, last) = one.name_parts();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_holds_no_personal_data() {
+    fn debug_output_contains_no_personal_data() {
         let mut lead = lead();
         lead.name = Some("Ann Smith".to_owned().into());
         lead.attributes.insert("note".into(), "call 555-0100".into());

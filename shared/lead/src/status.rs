@@ -5,35 +5,35 @@ use serde::{Deserialize, Serialize};
 use crate::judgement::vocabulary;
 
 vocabulary! {
-    /// Where a lead stands.
+    /// The processing status of a lead.
     LeadStatus {
         /// Accepted, not yet worked on.
         Queued = "queued",
-        /// A worker has it.
+        /// In progress at a worker.
         Processing = "processing",
-        /// An attempt failed or was deferred; another will follow by itself.
+        /// An attempt failed or was deferred. A retry is scheduled.
         Retrying = "retrying",
         /// Written to the CRM.
         Synced = "synced",
-        /// A person must look at it: its analysis was rejected.
+        /// Held for review by a person, because the analysis was rejected.
         Held = "held",
-        /// Held, and put aside by a person: nothing was written.
+        /// Held, and dismissed by a person. Nothing was written.
         Dismissed = "dismissed",
-        /// The person is on the suppression list: nothing was written.
+        /// The person is on the suppression list. Nothing was written.
         Suppressed = "suppressed",
-        /// Its plan for the CRM is made and kept, and not carried out: the CRM is only shadowed.
+        /// The CRM plan is stored but not executed, because the CRM is in shadow mode or held.
         Planned = "planned",
-        /// A worker of another application on the same queue has done it: what it wrote, nobody here knows.
+        /// Processed by a worker of another application on the same queue. Its writes are not known here.
         WorkedElsewhere = "worked_elsewhere",
-        /// The synthetic lead has gone all the way: nothing was written.
+        /// The synthetic lead was processed completely. Nothing was written.
         Synthetic = "synthetic",
-        /// Dead-lettered, with a reason a person can act on.
+        /// Dead-lettered, with a reason that a person can act on.
         PermanentlyFailed = "permanently_failed",
     }
 }
 
 impl LeadStatus {
-    /// Whether nothing more happens by itself.
+    /// Whether processing has ended, so that no further step follows without an external cause.
     pub fn is_settled(self) -> bool {
         matches!(
             self,

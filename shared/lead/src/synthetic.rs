@@ -1,7 +1,8 @@
-//! The synthetic lead: what a deployment posts to itself to measure the time from acceptance to the end.
+//! The synthetic lead, which a deployment posts to itself to measure the time from acceptance to completion.
 //!
-//! It is one address in one campaign, hence one [`LeadId`]. The domain ends in `.invalid`, which RFC 2606 section 2 reserves for
-//! names that never exist, so no person has the address. Whoever posts it keeps nothing but this lead out of the CRM.
+//! It has a fixed address and campaign, hence a fixed [`LeadId`]. The domain ends in `.invalid`, which RFC
+//! 2606 section 2 reserves for names that never exist, so no person has the address. Posting it therefore
+//! cannot keep any other lead out of the CRM.
 
 use crate::LeadId;
 
@@ -11,7 +12,7 @@ pub const SYNTHETIC_EMAIL: &str = "synthetic-lead@revenueflow.invalid";
 /// The campaign of the synthetic lead, in its normal form.
 pub const SYNTHETIC_CAMPAIGN: &str = "revenueflow-synthetic-lead";
 
-/// The id that follows from both.
+/// The id derived from [`SYNTHETIC_EMAIL`] and [`SYNTHETIC_CAMPAIGN`].
 pub const SYNTHETIC_LEAD_ID: &str = "d73443ea420d178028e43ad667f9a7cbafe358f1712f834858a62e34cf152378";
 
 impl LeadId {
@@ -31,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn address_and_campaign_together_are_the_mark() {
+    fn only_address_and_campaign_together_are_synthetic() {
         assert_eq!(id(SYNTHETIC_EMAIL, SYNTHETIC_CAMPAIGN).as_str(), SYNTHETIC_LEAD_ID);
         assert!(id(" Synthetic-Lead@REVENUEFLOW.invalid ", " revenueflow-synthetic-lead").is_synthetic());
         for (email, campaign) in [

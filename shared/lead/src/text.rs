@@ -1,19 +1,20 @@
-//! Text without characters that cannot be seen. The one list of them for the whole product, and the one sanitiser of
-//! text that leaves it: CRM fields, the command line, explanations, the prompt.
+//! Removal of invisible characters from text. The only list of such characters in the product, and the only
+//! sanitiser of outgoing text: CRM fields, the command line, explanations, the prompt.
 //!
-//! A text may hide instructions from people in invisible characters and show them to a program, or use directional
-//! characters to read as another text. Sources: Unicode 16 general categories Cc, Cf, Co, Zl and Zp, the property
-//! `Default_Ignorable_Code_Point`, and Unicode Technical Report 36 (2.10, "Text Comparison" and bidirectional spoofing).
+//! A text can use invisible characters to show a program instructions that people do not see, or directional
+//! characters to display as a different text. Sources: Unicode 16 general categories Cc, Cf, Co, Zl and Zp,
+//! the property `Default_Ignorable_Code_Point`, and Unicode Technical Report 36 (2.10, "Text Comparison" and
+//! bidirectional spoofing).
 
 use std::borrow::Cow;
 
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
-/// Whether a character cannot be seen, whatever stands around it: control and format characters, zero width,
-/// direction, tags, variation selectors, fillers, line and paragraph separators, private use.
+/// Whether a character is invisible in every context: control and format characters, zero width, direction,
+/// tags, variation selectors, fillers, line and paragraph separators, private use.
 ///
-/// Ordinary blanks are not hidden, see [`is_unseen`]. Arabic number signs are of the format category too, but visible.
+/// Ordinary blanks are not hidden, see [`is_unseen`]. Arabic number signs are format characters, but visible.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -29,14 +30,15 @@ pub fn is_unseen(c: char) -> bool {
     c.is_whitespace() || is_hidden(c)
 }
 
-/// A text without hidden characters. Control characters and line separators become blanks, others are removed.
+/// A text without hidden characters. Control characters and line separators become blanks, others are
+/// removed.
 ///
-/// Joiners stay where a reader sees what they do, see [`replace_hidden`].
+/// Joiners with a visible effect are kept, see [`replace_hidden`].
 pub fn visible(text: &str) -> Cow<'_, str> {
     replace_hidden(text, |c| is_break(c).then_some(' '))
 }
 
-/// [`visible`], with line feeds and tabs kept.
+/// Like [`visible`], but keeps line feeds and tabs.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
     replace_hidden(text, |c| match c {
         '\n' | '\t' => Some(c),
@@ -44,10 +46,10 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Replaces each hidden character by what `replacement` gives for it, or removes it.
+/// Replaces each hidden character by the result of `replacement`, or removes it if the result is `None`.
 ///
-/// A joiner (U+200C, U+200D) is not hidden inside a word of a script that is written with them (Arabic, Syriac, the
-/// scripts of India and its neighbours), and U+200D not between two emoji: there it changes what is seen.
+/// A joiner (U+200C, U+200D) is kept inside a word of a script that uses joiners (Arabic, Syriac, the scripts
+/// of India and its neighbours), and U+200D also between two emoji: in these places it has a visible effect.
 pub fn replace_hidden(text: &str, mut replacement: impl FnMut(char) -> Option<char>) -> Cow<'_, str> {
     if !text.chars().any(is_hidden) {
         return Cow::Borrowed(text);
@@ -66,7 +68,8 @@ pub fn replace_hidden(text: &str, mut replacement: impl FnMut(char) -> Option<ch
     Cow::Owned(clean)
 }
 
-/// A text without the `.0` of a whole number, which spreadsheets and some JSON writers add; any other text as it is.
+/// Removes the `.0` of a whole number, which spreadsheets and some JSON writers add. Other texts are
+/// unchanged.
 pub fn without_zero_fraction(text: &str) -> &str {
     match text.split_once('.') {
         Some((digits, fraction))
@@ -81,7 +84,7 @@ pub fn without_zero_fraction(text: &str) -> &str {
     }
 }
 
-/// Hidden characters that separate what stands on both sides.
+/// Whether a hidden character separates the texts around it.
 fn is_break(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2800}')
 }
@@ -96,7 +99,8 @@ fn joins(c: char, before: Option<char>, after: Option<char>) -> bool {
     }
 }
 
-/// Letters and marks of scripts in which joiners choose between forms of a letter (Unicode Standard 9.2, 12, 13).
+/// Whether a character is a letter or mark of a script in which joiners select letter forms (Unicode Standard
+/// 9.2, 12, 13).
 fn is_written_joined(c: char) -> bool {
     matches!(c,
         '\u{620}'..='\u{74f}' | '\u{750}'..='\u{77f}' | '\u{840}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{f00}'..='\u{109f}'
@@ -104,7 +108,8 @@ fn is_written_joined(c: char) -> bool {
         | '\u{fe70}'..='\u{fefc}')
 }
 
-/// The sign that suppresses a vowel: a joiner may follow the last one of a word (Malayalam, Bengali).
+/// Whether a character is a virama, the sign that suppresses a vowel. A joiner may follow a virama at the end
+/// of a word (Malayalam, Bengali).
 fn is_virama(c: char) -> bool {
     matches!(u32::from(c), 0x94d | 0x9cd | 0xa4d | 0xacd | 0xb4d | 0xbcd | 0xc4d | 0xccd | 0xd4d | 0xdca)
 }
@@ -137,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn joiners_stay_where_they_can_be_seen() {
+    fn joiners_with_a_visible_effect_are_kept() {
         for text in [
             "👩\u{200d}🚀 Rockets",
             "👩🏽\u{200d}💻",
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cleaned_text_is_clean() {
+    fn cleaning_twice_changes_nothing() {
         for c in ('\0'..=char::MAX).filter(|c| is_hidden(*c)) {
             for text in [format!("a{c}b"), format!("{c}"), format!("👩{c}🚀"), format!("م{c}{c}ی")] {
                 let once = visible(&text).into_owned();

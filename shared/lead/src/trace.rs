@@ -3,11 +3,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Which trace and which span something belongs to, as W3C's `traceparent` says it
-/// (<https://www.w3.org/TR/trace-context-2/#traceparent-header>): a trace id, the id of the span that caused it, and whether
-/// the trace is recorded. It holds nothing personal: both ids are random numbers.
+/// A trace context in the sense of W3C's `traceparent`
+/// (<https://www.w3.org/TR/trace-context-2/#traceparent-header>): a trace id, the id of the parent span, and
+/// whether the trace is recorded. It contains no personal data, as both ids are random numbers.
 ///
-/// X-Ray's header says the same in other words (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
+/// X-Ray's header contains the same information in another format
+/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
     trace_id: u128,
@@ -16,24 +17,24 @@ pub struct TraceContext {
     pub sampled: bool,
 }
 
-/// A text that is no `traceparent`.
+/// A text is not a valid `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a traceparent")]
 pub struct TraceContextError;
 
-/// The length of version 00, and of what is read of later ones.
+/// The length of version 00 in bytes, and of the part of later versions that is read.
 const LENGTH: usize = 55;
 
-/// The longest X-Ray header that is read, in bytes.
+/// Maximum length of an X-Ray header, in bytes.
 const MAX_XRAY_BYTES: usize = 512;
 
 impl TraceContext {
-    /// A context of these ids; none where one of them is 0, which stands for no id at all.
+    /// A context with these ids. `None` if one of them is 0, which means no id.
     pub fn new(trace_id: u128, span_id: u64, sampled: bool) -> Option<Self> {
         (trace_id != 0 && span_id != 0).then_some(Self { trace_id, span_id, sampled })
     }
 
-    /// The trace's id, never 0.
+    /// The id of the trace, never 0.
     pub fn trace_id(&self) -> u128 {
         self.trace_id
     }
@@ -43,14 +44,15 @@ impl TraceContext {
         self.span_id
     }
 
-    /// The same span, with another word on whether the trace is recorded.
+    /// The same context with another value of `sampled`.
     #[must_use]
     pub fn with_sampled(self, sampled: bool) -> Self {
         Self { sampled, ..self }
     }
 
-    /// Reads X-Ray's header, `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`, with its fields in
-    /// any order and others between them. None where the root or the parent is missing or malformed.
+    /// Parses X-Ray's header, `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`.
+    /// The fields may be in any order and mixed with others. `None` if the root or the parent is missing or
+    /// malformed.
     pub fn from_xray(header: &str) -> Option<Self> {
         if header.len() > MAX_XRAY_BYTES {
             return None;
@@ -65,18 +67,18 @@ impl TraceContext {
         Self::new(trace_id, span_id, field("Sampled") == Some("1"))
     }
 
-    /// The trace's id as X-Ray writes it: `1-5759e988-bd862e3fe1be46a994272793`.
+    /// The trace id in X-Ray's format: `1-5759e988-bd862e3fe1be46a994272793`.
     pub fn xray_trace_id(&self) -> String {
         format!("1-{:08x}-{:024x}", self.trace_id >> 96, self.trace_id & ((1 << 96) - 1))
     }
 
-    /// The span's id as both standards write it: 16 hexadecimal digits.
+    /// The span id as 16 hexadecimal digits, the format of both standards.
     pub fn span_id_text(&self) -> String {
         format!("{:016x}", self.span_id)
     }
 }
 
-/// A number of exactly so many lower-case hexadecimal digits.
+/// Parses a number with exactly `digits` lower-case hexadecimal digits.
 fn hex(text: &str, digits: usize) -> Option<u128> {
     let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (text.len() == digits && is_hex).then(|| u128::from_str_radix(text, 16).ok()).flatten()
@@ -85,8 +87,8 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 impl FromStr for TraceContext {
     type Err = TraceContextError;
 
-    /// Of a version after 00 the fields of version 00 are read, and what follows them after a dash is ignored. Of the flags
-    /// only the first is known.
+    /// For versions after 00, the fields of version 00 are read and the rest after a dash is ignored. Only
+    /// the first flag is supported.
     fn from_str(text: &str) -> Result<Self, TraceContextError> {
         let read = || {
             let (known, rest) = text.split_at_checked(LENGTH)?;
@@ -105,7 +107,7 @@ impl FromStr for TraceContext {
     }
 }
 
-/// As `traceparent` of version 00.
+/// Formats the context as a `traceparent` of version 00.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
@@ -118,7 +120,8 @@ impl Serialize for TraceContext {
     }
 }
 
-/// Reads an optional context out of a queue message. Whatever is no context is none: it must not cost the lead.
+/// Deserialises an optional context of a queue message. An invalid context is read as absent, so that it does
+/// not make the message unreadable.
 pub(crate) fn lenient<'de, D: Deserializer<'de>>(source: D) -> Result<Option<TraceContext>, D::Error> {
     let value = serde_json::Value::deserialize(source)?;
     Ok(value.as_str().and_then(|text| text.parse().ok()))
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_reads_back_as_it_was_written() {
+    fn traceparent_survives_a_round_trip() {
         let context = read(TEXT).unwrap();
         assert_eq!((context.trace_id(), context.sampled), (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, true));
         assert_eq!(context.span_id_text(), "b7ad6b7169203331");
@@ -145,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_flags_are_not_passed_on() {
+    fn unknown_flags_are_dropped() {
         assert_eq!(read(&TEXT.replace("-01", "-ff")).unwrap().to_string(), TEXT);
         assert!(!read(&TEXT.replace("-01", "-fe")).unwrap().sampled);
     }
 
     #[test]
-    fn a_malformed_traceparent_is_refused() {
+    fn malformed_traceparent_is_refused() {
         let wrong = [
             String::new(),
             TEXT[..54].to_owned(),
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_read_as_far_as_it_is_known() {
+    fn known_fields_of_a_later_version_are_read() {
         let later = TEXT.replacen("00-", "cc-", 1);
         for text in [later.clone(), format!("{later}-what-the-future-will-be-like")] {
             assert_eq!(read(&text).unwrap().to_string(), TEXT, "{text}");
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_of_xray_says_the_same() {
+    fn xray_header_gives_the_same_context() {
         let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
         let context = TraceContext::from_xray(header).unwrap();
         assert_eq!(context.to_string(), "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01");
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_header_of_xray_is_no_context() {
+    fn malformed_xray_header_gives_no_context() {
         for header in [
             "",
             "Root=1-5759e988-bd862e3fe1be46a994272793",

@@ -5,19 +5,19 @@ use serde::Serialize;
 
 use crate::Pipeline;
 
-/// A lead's conversion to a contact, planned or done.
+/// A lead's conversion to a contact, planned or executed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Conversion {
-    /// Which lead.
+    /// The lead.
     pub lead_id: LeadId,
-    /// Which CRM.
+    /// The CRM.
     pub provider: &'static str,
-    /// Why the guard would refuse it; none where it would pass.
+    /// The guard's reason to refuse the conversion. `None` if the guard permits it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Failure>,
-    /// What it would write to fields.
+    /// The field changes that the conversion would make.
     pub changes: Vec<FieldChange>,
-    /// The contact that the lead has become; none where it was only planned.
+    /// The CRM's id of the new contact. `None` if the conversion was only planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
 }
@@ -25,15 +25,15 @@ pub struct Conversion {
 /// Why a lead is not converted.
 #[derive(Clone, Debug)]
 pub enum NotConverted {
-    /// There is no such lead.
+    /// The lead does not exist.
     NoLead,
-    /// The CRM does not have it as it stands.
+    /// The lead is not `synced`, so its record in the CRM may be missing or out of date.
     NotSynced(LeadStatus),
     /// The person is on the suppression list.
     Suppressed,
-    /// The CRM is only shadowed, or held.
+    /// The CRM is in shadow mode, or held by an operator.
     Shadowed,
-    /// Something failed, the CRM perhaps; or the guard refused.
+    /// A dependency failed, for example the CRM or the store, or the guard refused the conversion.
     Failed(Failure),
 }
 
@@ -44,8 +44,9 @@ impl<E: Into<Failure>> From<E> for NotConverted {
 }
 
 impl Pipeline {
-    /// Has the CRM turn a lead's record into a contact, or with `apply` off says what that would do. Only an operator asks for
-    /// it: it cannot be undone, and nothing plans it by itself. Asking again for a lead that was converted changes nothing.
+    /// Converts a lead's record in the CRM to a contact. Without `apply`, previews the conversion instead. A
+    /// conversion cannot be undone, so only an operator requests it and no plan contains it. Converting a
+    /// lead again changes nothing.
     pub async fn convert(
         &self,
         lead: &LeadId,

@@ -1,4 +1,4 @@
-//! What other rules, another analyst or another contract would have made of the leads that were judged. Nothing is written.
+//! Re-evaluation of judged leads under another profile, analyst or contract. Writes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,96 +17,99 @@ use crate::judge;
 use crate::permission::{Denied, Permission};
 use crate::replay::{Change, changes};
 
-/// How many leads are judged at the same time: an AI takes seconds for each.
-const AT_ONCE: usize = 8;
+/// Number of leads that are judged at the same time. An AI takes seconds for each.
+const CONCURRENCY: usize = 8;
 
-/// Failures to answer that would be everybody's.
-const FOR_EVERYBODY: [&str; 3] = ["ai_credentials_refused", "ai_model_retired", "ai_quota_exhausted"];
+/// Error codes that concern the whole AI service and would fail for every lead.
+const SERVICE_LEVEL_ERRORS: [&str; 3] = ["ai_credentials_refused", "ai_model_retired", "ai_quota_exhausted"];
 
-/// How often one lead waits for a service that wants to be asked more slowly, how long where it does not say, and how long at most.
+/// Maximum number of rate limit waits for one lead.
 const MAX_WAITS: u32 = 5;
-const WAIT: Duration = Duration::from_secs(15);
+/// Rate limit wait if the service does not state one.
+const DEFAULT_WAIT: Duration = Duration::from_secs(15);
+/// Upper bound for a rate limit wait that the service states.
 const MAX_WAIT: Duration = Duration::from_mins(2);
 
-/// What the leads are judged by in the simulation.
+/// The configuration that leads are judged by in an evaluation.
 pub struct Alternative {
-    /// The ideal customer, which also holds the contract.
+    /// The ideal customer profile, which also contains the contract.
     pub icp: Icp,
-    /// Who is asked anew. None: the stored answers of an AI stand, and the rules are worked out again.
+    /// The analyst to call for new answers. If `None`, stored AI answers are checked again and rule-based
+    /// judgements are recomputed.
     pub analyst: Option<Arc<dyn Analyst>>,
 }
 
-/// Which leads, by their judgement in force.
+/// A selection of leads by their judgement in force.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selection {
-    /// Judged at or after.
+    /// Earliest time of the judgement, inclusive.
     pub since: Option<Timestamp>,
-    /// At most so many: the same ones each time, spread evenly over all.
+    /// Maximum number of leads. The sample is evenly distributed and the same on every call.
     pub limit: Option<u64>,
 }
 
-/// What would have become of one lead.
+/// The evaluation of one lead.
 #[derive(Clone, Debug, Serialize)]
 pub struct Evaluated {
     /// The lead.
     pub lead_id: LeadId,
     /// When the judgement in force was made.
     pub judged_at: Timestamp,
-    /// What the simulated judgement rests on.
+    /// The source of the evaluated judgement.
     pub basis: Basis,
     /// The judgement in force.
     pub from: Judgement,
-    /// The simulated one.
+    /// The evaluated judgement.
     pub to: Judgement,
-    /// How the verdicts differ.
+    /// The differences between the verdicts.
     pub changes: Vec<Change>,
-    /// How the computed facts differ, which is where a changed profile shows first.
+    /// The differences between the computed facts, the first effect of a changed profile.
     pub facts: Vec<FactChange>,
-    /// What asking for it cost, in millionths of a US dollar.
+    /// The cost of new answers, in millionths of a US dollar.
     pub cost_microusd: u64,
 }
 
-/// What a simulated judgement rests on.
+/// The source of an evaluated judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
-    /// The rules, worked out again.
+    /// The rules, applied again.
     Rules,
-    /// The answer that an AI gave then, checked again. What it quoted of the computed facts is brought up to
-    /// date: it would have been shown the new ones.
+    /// The stored answer of an AI, checked again. Its quotations of computed facts are updated to the new
+    /// values, as the AI would have been given those.
     StoredAnswer,
-    /// An answer asked for just now.
+    /// A new answer from the analyst.
     NewAnswer,
-    /// No answer: none was given that can be read, and nobody was asked.
+    /// No answer: there is no readable stored answer, and no analyst was called.
     NoAnswer,
 }
 
-/// The part of a verdict that decides what happens.
+/// The part of a verdict that determines the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Judgement {
-    /// What happens.
+    /// The next step.
     pub route: Route,
-    /// Score.
+    /// The fit score.
     pub fit_score: FitScore,
-    /// Level of fit.
+    /// The level of fit.
     pub fit: Fit,
-    /// Intent.
+    /// The intent.
     pub intent: Intent,
-    /// Whether the answer stood.
+    /// The result of the grounding check.
     pub grounding: GroundingStatus,
 }
 
-/// What happens to a lead: what was decided, or nothing of it where the answer was rejected.
+/// The next step for a lead: the decision, unless the answer was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Route {
-    /// Acted on.
+    /// The decision is acted on.
     Decided(Decision),
-    /// Held, or written without what was judged: `REJECTED_LEADS`.
+    /// The lead is held, or written without its verdict, as `REJECTED_LEADS` says.
     Rejected,
 }
 
 impl Route {
-    /// As it is written: a decision, or `REJECTED`.
+    /// The value in JSON: a decision, or `REJECTED`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Decided(decision) => decision.as_str(),
@@ -121,32 +124,32 @@ impl Serialize for Route {
     }
 }
 
-/// One computed fact that would be another.
+/// A computed fact with a different value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FactChange {
-    /// Its path.
+    /// The path of the fact.
     pub path: String,
-    /// What it is; null where it is not there.
+    /// The value in force. Null if the fact is absent.
     pub from: Value,
-    /// What it would be; null where it would not be there.
+    /// The evaluated value. Null if the fact is absent.
     pub to: Value,
 }
 
-/// A lead that was not judged in the simulation.
+/// A lead without an evaluation.
 #[derive(Clone, Debug)]
 pub enum NotEvaluated {
-    /// The person is on the suppression list, and nobody is asked about them.
+    /// The person is on the suppression list, so no analyst is called.
     Suppressed(LeadId),
-    /// It could not be judged.
+    /// The evaluation failed.
     Failed(FailedEvaluation),
 }
 
-/// A lead that could not be judged in the simulation.
+/// A failed evaluation of a lead.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailedEvaluation {
     /// The lead.
     pub lead_id: LeadId,
-    /// Why.
+    /// The reason.
     pub failure: Failure,
 }
 
@@ -167,18 +170,22 @@ impl From<&Verdict> for Judgement {
 }
 
 impl Evaluated {
-    /// Whether something else would happen to the lead.
+    /// Whether the next step for the lead would change.
     pub fn is_routed_differently(&self) -> bool {
         self.from.route != self.to.route
     }
 }
 
-/// Judges the selected leads under an alternative, a few at a time, and hands each to `each` in a stable order. Holds one page
-/// at a time.
+/// Evaluates the selected leads under an alternative, several at a time, and passes each result to `each` in
+/// a stable order. Holds one page of leads in memory.
 ///
-/// Where an analyst is asked anew, a person on the suppression list is left out. A lead that cannot be judged is handed over with
-/// its failure, and the next one taken up; but when an analyst will answer
-/// nobody (its key is refused, its model is gone, its quota of the day is used up), the whole ends with that failure.
+/// If the alternative has an analyst, leads of people on the suppression list are skipped. A failure of one
+/// lead is passed to `each`, and the evaluation continues.
+///
+/// # Errors
+///
+/// When the store fails, or the analyst fails for every lead (key refused, model retired, daily quota
+/// exhausted).
 pub async fn evaluate(
     store: &Store,
     alternative: &Alternative,
@@ -196,9 +203,9 @@ pub async fn evaluate(
         let wanted = page.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
         let judged = wanted.map(|stored| async {
             let lead_id = stored.lead_id.clone();
-            (lead_id, one(store, stored, alternative, &rules).await)
+            (lead_id, evaluate_lead(store, stored, alternative, &rules).await)
         });
-        let mut judged = stream::iter(judged).buffered(AT_ONCE);
+        let mut judged = stream::iter(judged).buffered(CONCURRENCY);
         while let Some((lead_id, judged)) = judged.next().await {
             left -= 1;
             match judged {
@@ -216,11 +223,13 @@ pub async fn evaluate(
     }
 }
 
-/// How much of an evaluation a failure ends.
+/// The scope of a failure in an evaluation.
 enum Stop {
-    /// Nothing may be asked about the person.
+    /// The person is on the suppression list: the lead is skipped.
     Suppressed,
+    /// The failure concerns this lead.
     Lead(Failure),
+    /// The failure ends the evaluation.
     All(Failure),
 }
 
@@ -234,15 +243,19 @@ impl From<Denied> for Stop {
 }
 
 impl Stop {
-    /// Asking about the next lead goes no better only where nobody is answered.
-    fn of_asking(failure: Failure) -> Self {
-        if FOR_EVERYBODY.contains(&failure.code.as_ref()) { Self::All(failure) } else { Self::Lead(failure) }
+    /// Ends the evaluation only if the analyst would fail for every other lead too.
+    fn from_analyst(failure: Failure) -> Self {
+        if SERVICE_LEVEL_ERRORS.contains(&failure.code.as_ref()) {
+            Self::All(failure)
+        } else {
+            Self::Lead(failure)
+        }
     }
 }
 
-/// Asks, and where the service wants to be asked more slowly waits as long as it says and asks again. Permission is asked
-/// for before each time.
-async fn ask_patiently(
+/// Calls the analyst, and on a rate limit waits as long as the service says and retries. The suppression list
+/// is checked before each call.
+async fn analyse_with_waits(
     store: &Store,
     person: &EmailAddress,
     analyst: &dyn Analyst,
@@ -251,35 +264,35 @@ async fn ask_patiently(
     let mut waits = 0;
     loop {
         let permission = Permission::of(store, person).await?;
-        match analyst.analyse(facts).await.map_err(|no| no.failure) {
+        match analyst.analyse(facts).await.map_err(|no_analysis| no_analysis.failure) {
             Err(failure) if failure.code == "ai_rate_limited" && waits < MAX_WAITS => {
                 waits += 1;
-                tokio::time::sleep(failure.retry_after.unwrap_or(WAIT).min(MAX_WAIT)).await;
+                tokio::time::sleep(failure.retry_after.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT)).await;
             }
-            asked => return asked.map(|analysis| (permission, analysis)).map_err(Stop::of_asking),
+            result => return result.map(|analysis| (permission, analysis)).map_err(Stop::from_analyst),
         }
     }
 }
 
-async fn one(
+async fn evaluate_lead(
     store: &Store,
     stored: StoredAnalysis,
     alternative: &Alternative,
     rules: &Rules,
 ) -> Result<Evaluated, Stop> {
     let unreadable =
-        || Stop::Lead(Failure::permanent("stored_data_unreadable", "what is stored of it cannot be read"));
+        || Stop::Lead(Failure::permanent("stored_data_unreadable", "the stored judgement cannot be read"));
     let (Ok(analysis), Ok(basis)) = (stored.analysis, stored.basis) else { return Err(unreadable()) };
     let enrichment: Enrichment = serde_json::from_value(basis.enrichment).map_err(|_| unreadable())?;
     let icp = &alternative.icp;
-    let facts = facts_anew(&basis.content, &enrichment, icp, &analysis.facts);
+    let facts = recomputed_facts(&basis.content, &enrichment, icp, &analysis.facts);
 
     let contract = &icp.contract;
     let mut cost_microusd = 0;
     let judged = |answer: Answer| Some(check(&facts, &answer, contract));
     let (verdict, basis) = if let Some(analyst) = &alternative.analyst {
         let (analyst, person) = (analyst.as_ref(), &basis.content.email);
-        let (permission, answered) = ask_patiently(store, person, analyst, &facts).await?;
+        let (permission, answered) = analyse_with_waits(store, person, analyst, &facts).await?;
         let verdict = check(&facts, &read(&answered, contract).map_err(Stop::Lead)?, contract);
         let checked = judge::correct(analyst, &permission, contract, &facts, answered, verdict).await;
         cost_microusd = checked.analysis.usage.cost_microusd;
@@ -287,13 +300,14 @@ async fn one(
     } else if analysis.fallback {
         (None, Basis::NoAnswer)
     } else if analysis.provider == rules.provider() {
-        let answered = rules.analyse(&facts).await.map_err(|no| Stop::of_asking(no.failure))?;
+        let answered =
+            rules.analyse(&facts).await.map_err(|no_analysis| Stop::from_analyst(no_analysis.failure))?;
         (judged(read(&answered, contract).map_err(Stop::Lead)?), Basis::Rules)
     } else {
         Answer::parse(&analysis.raw_answer, &analysis.contract).map_err(|_| unreadable())?;
-        // An answer in a shape that this version does not read would have been none.
+        // An answer that the alternative contract cannot read counts as no answer.
         match Answer::parse(&analysis.raw_answer, contract) {
-            Ok(answer) => (judged(brought_up_to_date(answer, &analysis, &facts)), Basis::StoredAnswer),
+            Ok(answer) => (judged(with_current_facts(answer, &analysis, &facts)), Basis::StoredAnswer),
             Err(_) => (None, Basis::NoAnswer),
         }
     };
@@ -310,9 +324,9 @@ async fn one(
     })
 }
 
-/// The facts of a judgement as a profile makes them from what the sources said then. What the CRM knew is taken from the
-/// facts that were judged: it was read for them, and is not in the delivery.
-pub(crate) fn facts_anew(
+/// The facts of a judgement, recomputed under a profile from the stored data of the sources. The CRM facts
+/// are copied from the judged facts, since the delivery does not contain them.
+pub(crate) fn recomputed_facts(
     content: &Lead,
     enrichment: &Enrichment,
     icp: &Icp,
@@ -328,9 +342,9 @@ fn read(analysis: &Analysis, contract: &Contract) -> Result<Answer, Failure> {
         .map_err(|error| Failure::transient("ai_answer_unreadable", error.to_string()))
 }
 
-/// The answer with its true quotations of computed facts replaced by what these would have been; one of a fact that would
-/// not have been there is left out. Its judgement and its lies stay what they were.
-fn brought_up_to_date(mut answer: Answer, analysis: &AnalysisRecord, facts: &FactSheet) -> Answer {
+/// The answer with its true quotations of computed facts updated to the new values. A quotation of a fact
+/// that no longer exists is removed. The judgement and false quotations are unchanged.
+fn with_current_facts(mut answer: Answer, analysis: &AnalysisRecord, facts: &FactSheet) -> Answer {
     let claims = std::mem::take(&mut answer.evidence);
     answer.evidence = claims
         .into_iter()
@@ -338,21 +352,21 @@ fn brought_up_to_date(mut answer: Answer, analysis: &AnalysisRecord, facts: &Fac
             if Namespace::from_source(&claim.source) != Some(Namespace::Computed) {
                 return Some(claim);
             }
-            let alone = Answer { evidence: vec![claim.clone()], ..answer.clone() };
-            let was = check(&analysis.facts, &alone, &analysis.contract).evidence;
-            let Some(was) = was.into_iter().next() else { return Some(claim) };
-            quoted_anew(was, facts)
+            let single = Answer { evidence: vec![claim.clone()], ..answer.clone() };
+            let accepted = check(&analysis.facts, &single, &analysis.contract).evidence;
+            let Some(accepted) = accepted.into_iter().next() else { return Some(claim) };
+            updated_claim(accepted, facts)
         })
         .collect();
     answer
 }
 
-/// A claim that was true, about the same fact as it would have been.
-fn quoted_anew(claim: Claim, facts: &FactSheet) -> Option<Claim> {
+/// A true claim with the new value of its fact. `None` if the claim does not apply to the new value.
+fn updated_claim(claim: Claim, facts: &FactSheet) -> Option<Claim> {
     let fact = facts.get(&claim.field_path.parse().ok()?)?;
     match fact {
         Value::Array(members) if members.contains(&claim.value) => Some(claim),
-        // Another member, or a fact of another kind, is not what it quoted.
+        // The claim quoted a member that is gone, or the fact has another type now.
         Value::Array(_) if !claim.value.is_array() => None,
         Value::Object(_) => None,
         fact => Some(Claim { value: fact.clone(), ..claim }),

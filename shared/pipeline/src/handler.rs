@@ -31,21 +31,21 @@ impl LeadHandler for Pipeline {
         Ok(before.saturating_add(1))
     }
 
-    /// Where the CRM was being asked, it is the CRM that did not answer in time.
+    /// An interruption during a CRM call counts as a CRM call that was not answered in time.
     async fn interrupted(&self, message: &Message) -> Failure {
-        let of_the_crm = match read(message) {
+        let crm_failure = match read(message) {
             Ok(event) => self.guard.interrupted(&event.lead_id).await,
             Err(_) => None,
         };
         let out_of_time = || Failure::transient("out_of_time", "the work took longer than the function may");
-        of_the_crm.unwrap_or_else(out_of_time)
+        crm_failure.unwrap_or_else(out_of_time)
     }
 
     async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure> {
         let event = read(message).ok();
         match (outcome, &event) {
             (Settlement::DeadLetter { failure }, event) => {
-                // What could be read is kept as an event of ours, which is what a redrive sends.
+                // A readable message is stored as a lead event, because a redrive sends the stored body.
                 let event = event.as_ref();
                 let body = event.map_or_else(|| message.body.clone(), |event| json!(event).to_string());
                 self.store.record_dead_letter(&message.id, event, &body, message.attempt, failure).await?;
@@ -63,14 +63,14 @@ impl LeadHandler for Pipeline {
 }
 
 impl Pipeline {
-    /// Works on an event, from where it was left.
+    /// Processes an event, resuming after the last stored step.
     async fn work_on(&self, message: &Message, event: &LeadEvent) -> Result<(), Failure> {
         if message.redriven && self.store.reopen_given_up(event, "redrive").await? {
-            tracing::info!("it was given up, and somebody has put it back into the queue");
+            tracing::info!("redriven dead letter accepted");
         }
         let mut work = match self.store.begin_work(event, message.attempt).await? {
             Begun::Work(work) => work,
-            // The process died before the queue knew: among the dead letters it stays.
+            // The process died after it recorded the dead letter and before it settled the message.
             Begun::GivenUp(failure) => return Err(failure),
             Begun::Nothing => {
                 tracing::info!("nothing to do: finished or superseded");
@@ -81,7 +81,7 @@ impl Pipeline {
         let enrichment = Span::internal("enrichment").try_run(self.enrich(&permission, &work)).await?;
         if work.analysis.is_none() {
             let Some(permission) = self.permission(&work).await? else { return Ok(()) };
-            let read = self.ask_the_crm(&permission, &mut work, &enrichment);
+            let read = self.load_crm_facts(&permission, &mut work, &enrichment);
             let read = Span::internal("crm_read").try_run(read).await;
             read.map_err(|failure| failure.at(Stage::CrmRead))?;
         }
@@ -100,8 +100,8 @@ impl Pipeline {
         written.map_err(|failure| failure.at(Stage::CrmWrite))
     }
 
-    /// Leave to ask outside systems about the lead and to write it; none where the person is on the suppression list, and
-    /// then the work is ended.
+    /// Permission to query outside systems about the lead and to write it. If the person is on the
+    /// suppression list, finishes the delivery as suppressed and returns `None`.
     async fn permission(&self, work: &Work) -> Result<Option<Permission>, Failure> {
         match Permission::of(&self.store, &work.lead.email).await {
             Ok(permission) => Ok(Some(permission)),
@@ -114,14 +114,15 @@ impl Pipeline {
         }
     }
 
-    /// What is known of the company, asked for once for each delivery.
+    /// The enrichment of the company. The providers are queried once for each delivery, and again for a
+    /// delivery that is due for an enrichment retry.
     async fn enrich(&self, permission: &Permission, work: &Work) -> Result<Enrichment, Failure> {
         if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.enrich_again) {
             return serde_json::from_value(stored.clone()).map_err(|_| {
                 Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
             });
         }
-        let enrichment = self.ask_providers(permission, &work.lead).await;
+        let enrichment = self.query_providers(permission, &work.lead).await;
         let detail = self.enrichment_detail(&enrichment);
         Ok(match enrichment.status {
             EnrichmentStatus::Unavailable => {
@@ -131,14 +132,14 @@ impl Pipeline {
         })
     }
 
-    /// Writes to the CRM what the verdict allows, or holds the lead.
+    /// Writes to the CRM as the verdict allows, or holds the lead.
     async fn write(
         &self,
         work: &Work,
         enrichment: &Enrichment,
         analysis: &AnalysisRecord,
     ) -> Result<(), Failure> {
-        // Again: the person may have come onto the list during the judgement.
+        // Checked again: the person may have been suppressed during the judgement.
         let Some(_permission) = self.permission(work).await? else { return Ok(()) };
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
         if is_rejected && self.rejected == Rejected::Hold && !self.store.is_approved(work).await? {
@@ -146,26 +147,29 @@ impl Pipeline {
             tracing::info!(outcome = "held", "lead settled");
             return Ok(());
         }
-        if self.is_kept_from_the_crm(work).await? {
-            let assignment = self.would_route(work, analysis).await?;
+        if self.is_plan_only(work).await? {
+            let assignment = self.preview_route(work, analysis).await?;
             let plan = self.plan(work, enrichment, analysis, &assignment).await?;
-            return self.keep(work, &plan).await;
+            return self.store_plan(work, &plan).await;
         }
         let assignment = self.route(work, analysis).await?;
         let plan = self.plan(work, enrichment, analysis, &assignment).await?;
         let outcome = match self.guard.submit(&plan).await {
             Err(failure) if failure.code == store::SUPERSEDED => {
-                tracing::info!("not written: a newer delivery has come meanwhile");
+                tracing::info!("CRM write skipped: superseded by a newer delivery");
                 return Ok(());
             }
             outcome => outcome?,
         };
         if assignment.told == Told::NotYet {
-            // The plan has told it.
+            // The plan that was just written contains the owner.
             self.store.assignment_written(&assignment, None).await?;
         }
         let record = outcome.lead_record.ok_or_else(|| {
-            Failure::permanent("no_crm_record", "the plan was done, and the CRM named no record for the lead")
+            Failure::permanent(
+                "no_crm_record",
+                "the CRM executed the plan but returned no record for the lead",
+            )
         })?;
         let mut effects: Vec<_> = (plan.actions.iter().zip(&outcome.effects))
             .map(|(planned, (_, effect))| audited(planned.action.kind(), effect))
@@ -188,7 +192,7 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// What is still to be written to the CRM for a judgement of a lead that was given to somebody, or would be.
+    /// The CRM plan for a judgement and an assignment, without the actions whose effects are written already.
     pub(crate) async fn plan(
         &self,
         work: &Work,
@@ -200,27 +204,29 @@ impl Pipeline {
         let mapping = self.guard.mapping();
         let mut plan = plan::plan(work, enrichment, analysis, mapping, assignment, earlier.as_ref());
         let written = self.store.last_written(self.guard.provider(), &plan).await?;
-        plan::leave_out_repetitions(&mut plan, &written);
+        plan::remove_unchanged(&mut plan, &written);
         let owner = self.store.owner_written(self.guard.provider(), &plan).await?;
-        plan::leave_out_owner(&mut plan, owner.as_deref());
+        plan::remove_unchanged_owner(&mut plan, owner.as_deref());
         Ok(plan)
     }
 
-    /// Whether plans are only kept: by `CRM_MODE`, or by an operator's word, which counts in every process at once.
+    /// Whether plans are stored instead of executed, because of `CRM_MODE` or because an operator holds the
+    /// CRM. A hold takes effect in every process at once.
     pub(crate) async fn is_shadowed(&self) -> Result<bool, Failure> {
         Ok(self.guard.mode() == CrmMode::Shadow
             || self.store.crm_hold(self.guard.provider()).await?.is_some())
     }
 
-    /// Whether this delivery's plan is only kept. A promotion lets it pass, but not a hold that came after it.
-    async fn is_kept_from_the_crm(&self, work: &Work) -> Result<bool, Failure> {
+    /// Whether this delivery's plan is stored instead of executed. A promotion overrides shadow mode and
+    /// holds from before the promotion, but not a later hold.
+    async fn is_plan_only(&self, work: &Work) -> Result<bool, Failure> {
         let Some(promoted_at) = work.promoted_at else { return self.is_shadowed().await };
         let hold = self.store.crm_hold(self.guard.provider()).await?;
         Ok(hold.is_some_and(|hold| hold.since >= promoted_at))
     }
 
-    /// Keeps a plan with what it would write now, field by field, instead of carrying it out.
-    async fn keep(&self, work: &Work, plan: &Plan) -> Result<(), Failure> {
+    /// Stores a plan with a preview of its field changes instead of executing it.
+    async fn store_plan(&self, work: &Work, plan: &Plan) -> Result<(), Failure> {
         let preview = self.guard.preview(plan).await?;
         let mapping_version = self.guard.mapping().version().to_owned();
         let finish = Finish::Planned { provider: self.guard.provider(), mapping_version, preview };
@@ -230,7 +236,7 @@ impl Pipeline {
     }
 }
 
-/// An effect as the audit trail keeps it; `left_out` is there only where something was.
+/// An effect in the format of the audit trail. `left_out` is present only if fields were left out.
 fn audited(action: &str, effect: &Effect) -> Value {
     let mut detail = json!({ "action": action, "record_id": effect.record_id, "created": effect.created });
     if !effect.left_out.is_empty() {

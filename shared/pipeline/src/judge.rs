@@ -8,10 +8,10 @@ use store::{AnalysisRecord, RejectedAnswer, Work};
 use crate::Pipeline;
 use crate::permission::Permission;
 
-/// Asks the analyst, checks the answer, and stores both.
+/// Calls the analyst, checks the answer, and stores both.
 ///
-/// When nobody can answer (on the last attempt, or because asking again cannot help) the neutral verdict stands in:
-/// the lead goes on, flagged to be judged again.
+/// If there is no answer, on the last attempt or because a retry cannot help, the lead proceeds with the
+/// neutral fallback verdict and is marked for a rescore.
 pub(crate) async fn judge(
     pipeline: &Pipeline,
     permission: &Permission,
@@ -25,9 +25,9 @@ pub(crate) async fn judge(
     let asked = ask(pipeline, analyst.as_ref(), permission, &facts).await;
     let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match asked {
         Ok(checked) => (checked, None),
-        Err(NoAnalysis { failure, spent }) if gives_up(&failure, attempt) => {
-            tracing::warn!(code = %failure.code, "no analysis: the neutral verdict stands in");
-            let analysis = spent.map_or_else(|| nobody_asked(analyst.as_ref()), |spent| *spent);
+        Err(NoAnalysis { failure, spent }) if should_fall_back(&failure, attempt) => {
+            tracing::warn!(code = %failure.code, "analysis failed: using the neutral fallback verdict");
+            let analysis = spent.map_or_else(|| empty_analysis(analyst.as_ref()), |spent| *spent);
             let checked = Checked { analysis, verdict: Verdict::fallback(contract), rejected_first: None };
             (checked, Some(failure.code.into_owned()))
         }
@@ -62,15 +62,16 @@ pub(crate) async fn judge(
     Ok(pipeline.store.save_corrected_analysis(record, rejected_first.as_ref()).await?)
 }
 
-/// An answer and what the contract made of it.
+/// An answer and its verdict under the contract.
 pub(crate) struct Checked {
     pub(crate) analysis: Analysis,
     pub(crate) verdict: Verdict,
-    /// The answer before it, where that one was rejected.
+    /// The first answer, if it was rejected and this one is the correction.
     pub(crate) rejected_first: Option<RejectedAnswer>,
 }
 
-/// An answer that can be read; one that cannot counts as an attempt, since the next may be better.
+/// Calls the analyst for a readable answer. An unreadable answer is a transient failure, since the next one
+/// may be readable.
 pub(crate) async fn ask(
     pipeline: &Pipeline,
     analyst: &dyn Analyst,
@@ -91,8 +92,9 @@ pub(crate) async fn ask(
     }
 }
 
-/// Asks once more after an answer that the contract rejected; the second answer is checked in the same way and counts, whatever it
-/// is. Where none comes that can be read the first one counts. The cost is that of both.
+/// Calls the analyst a second time if the contract rejected its answer. A readable second answer is checked
+/// in the same way and replaces the first, even if it is rejected too. Otherwise the first answer stands. The
+/// cost is that of both answers.
 pub(crate) async fn correct(
     analyst: &dyn Analyst,
     _permission: &Permission,
@@ -101,22 +103,22 @@ pub(crate) async fn correct(
     analysis: Analysis,
     verdict: Verdict,
 ) -> Checked {
-    let alone = |analysis| Checked { analysis, verdict: verdict.clone(), rejected_first: None };
+    let uncorrected = |analysis| Checked { analysis, verdict: verdict.clone(), rejected_first: None };
     if verdict.status != GroundingStatus::Rejected {
-        return alone(analysis);
+        return uncorrected(analysis);
     }
     let second = match analyst.correct(facts, &analysis, &Objection::of(&verdict, facts)).await {
-        Ok(None) => return alone(analysis),
+        Ok(None) => return uncorrected(analysis),
         Ok(Some(second)) => second,
         Err(NoAnalysis { failure, spent }) => {
-            tracing::info!(code = %failure.code, "no second answer: the rejected one counts");
+            tracing::info!(code = %failure.code, "correction failed: keeping the rejected answer");
             count_repeat("no_answer");
-            return alone(analysis.after(spent.as_deref()));
+            return uncorrected(analysis.after(spent.as_deref()));
         }
     };
     let Ok(answer) = Answer::parse(&second.raw_answer, contract) else {
         count_repeat("no_answer");
-        return alone(analysis.after(Some(&second)));
+        return uncorrected(analysis.after(Some(&second)));
     };
     let rejected_first = Some(RejectedAnswer {
         reasons: verdict
@@ -138,9 +140,9 @@ fn count_repeat(grounding: &'static str) {
     metrics::counter!("revenueflow_ai_repeats_total", "grounding" => grounding).increment(1);
 }
 
-/// Whether a stage that the lead can go on without is not tried again. `attempt` counts at this stage, from 1; failures of
-/// our own database are no attempts at it.
-pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
+/// Whether an optional stage is skipped after this failure instead of retried. `attempt` counts the attempts
+/// at this stage, from 1. Failures of our own database do not count as attempts.
+pub(crate) fn should_fall_back(failure: &Failure, attempt: u32) -> bool {
     match failure.class {
         FailureClass::Permanent => true,
         FailureClass::Transient => failure.stage != Stage::Storage && attempt >= MAX_ATTEMPTS,
@@ -148,7 +150,7 @@ pub(crate) fn gives_up(failure: &Failure, attempt: u32) -> bool {
     }
 }
 
-fn nobody_asked(analyst: &dyn Analyst) -> Analysis {
+fn empty_analysis(analyst: &dyn Analyst) -> Analysis {
     Analysis {
         provider: analyst.provider().to_owned(),
         model: analyst.model().to_owned(),
@@ -159,7 +161,7 @@ fn nobody_asked(analyst: &dyn Analyst) -> Analysis {
     }
 }
 
-/// For columns that are signed; a count beyond them is no count.
+/// Converts a count for a signed column, saturating at `i64::MAX`.
 fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

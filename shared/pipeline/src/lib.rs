@@ -1,26 +1,26 @@
-//! One lead's way from the queue to the CRM: enrich, ask what the CRM knows, judge, check, write.
+//! Processing of one lead, from the queue to the CRM: enrich, read the CRM, judge, check, write.
 //!
-//! What each step finds out is stored before the next one begins. A process that dies anywhere leaves a delivery
-//! that the next attempt takes up where it stopped: nobody is asked twice for what is known, and no effect happens
+//! Each step stores its result before the next step begins. When a process dies, the next attempt resumes the
+//! delivery at the step that was interrupted: no stored result is requested again, and no effect happens
 //! twice.
 //!
 //! ```text
-//! begin ── enrich ── ask the CRM ── judge ── check ──┬── plan ──┬── guard ── CRM ── synced
-//!   │         │           │           │        │     │          └── planned (shadow mode)
-//!   │         │           │           │        │     └── held (rejected)
-//!   └─────────┴───────────┴───────────┴────────┴───────────────────────── store, audit trail
+//! begin ── enrich ── read the CRM ── judge ── check ──┬── plan ──┬── guard ── CRM ── synced
+//!   │         │            │           │        │     │          └── planned (shadow mode)
+//!   │         │            │           │        │     └── held (rejected)
+//!   └─────────┴────────────┴───────────┴────────┴───────────────────────── store, audit trail
 //! ```
 //!
-//! The synthetic lead ends after `check`: neither a provider, a paid model nor a CRM is asked about it.
+//! The synthetic lead ends after `check`. It causes no call to a provider, a paid model or a CRM.
 
 mod breakers;
 mod convert;
+mod crm_facts;
 mod earlier;
-mod enriched_again;
+mod enrichment_retry;
 mod evaluate;
 mod handler;
 mod judge;
-mod known;
 mod permission;
 mod plan;
 mod preview;
@@ -48,22 +48,22 @@ use lead::Clock;
 use routing::Routing;
 use store::Store;
 
-/// The steps and what they work with.
+/// The processing steps and their dependencies.
 pub struct Pipeline {
-    /// Where everything is kept.
+    /// Persistent state: leads, deliveries, analyses, audit trail, CRM ledger.
     pub store: Store,
-    /// Who knows companies.
+    /// The enrichment providers.
     pub enrichment: Waterfall,
-    /// The ideal customer, which computes facts and sets the thresholds.
+    /// The ideal customer profile, which computes facts and sets the thresholds.
     pub icp: Icp,
-    /// Who judges.
+    /// The analyst that judges leads.
     pub analyst: Arc<dyn Analyst>,
-    /// The only way to the CRM.
+    /// The only access to the CRM.
     pub guard: Guard,
-    /// Who gets a lead.
+    /// The rules that assign leads to owners.
     pub routing: Routing,
-    /// What becomes of a lead whose analysis is rejected.
+    /// The treatment of a lead whose analysis is rejected.
     pub rejected: Rejected,
-    /// The time.
+    /// The source of the current time.
     pub clock: Arc<dyn Clock>,
 }

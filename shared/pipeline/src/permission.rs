@@ -1,22 +1,23 @@
-//! Leave to ask outside systems about a person.
+//! Permission to query outside systems about a person, which the suppression list denies.
 
 use lead::{EmailAddress, Failure};
 use store::{Store, SuppressionKind};
 
 /// Proof that a person was not on the suppression list a moment ago.
 ///
-/// Everything of this crate that asks an enrichment provider or an AI about a person, or the CRM for facts, takes one, and
-/// [`Permission::of`] is the only place that gives it: what does not ask the list does not compile. It is asked for again
-/// before each outside system, since the person may come onto the list in between.
+/// Every function of this crate that queries an enrichment provider, an AI or the CRM's facts about a person
+/// takes a permission, and only [`Permission::of`] creates one. Code that skips the suppression list
+/// therefore does not compile. Callers get a new permission before each outside system, since the person may
+/// be suppressed in between.
 #[derive(Debug)]
 pub(crate) struct Permission(());
 
-/// Why nothing may be asked about a person.
+/// The reason why outside systems may not be queried about a person.
 #[derive(Debug)]
 pub(crate) enum Denied {
-    /// The person is on the suppression list, by their address or their domain.
+    /// The person's address or domain is on the suppression list.
     Suppressed(SuppressionKind),
-    /// The list could not be read.
+    /// The suppression list could not be read.
     Failed(Failure),
 }
 

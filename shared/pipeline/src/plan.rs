@@ -16,25 +16,25 @@ use store::{AnalysisRecord, Assignment, CrmFacts, Work};
 
 use crate::earlier::Earlier;
 
-/// How soon a sales representative is to call a lead that is routed to them.
+/// Default time in which a sales representative must call a routed lead.
 const CALL_WITHIN: Duration = Duration::from_hours(1);
 
-/// What becomes of a lead whose analysis is rejected.
+/// The treatment of a lead whose analysis is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// It is held for a person.
+    /// The lead is held for review by a person.
     Hold,
-    /// It is written to the CRM with no field that the analysis had a say in.
+    /// The lead is written to the CRM without any field that the analysis influences.
     Bare,
 }
 
-/// Everything that this judgement does to the CRM: who the person is, what is known of the company, and, unless the
-/// analysis was rejected, what was judged.
+/// All CRM actions for a judgement: the person's details, the company's firmographics, and, unless the
+/// analysis was rejected, the verdict.
 ///
-/// The same delivery and round always give the same plan: ids and times are derived, never drawn.
+/// The same delivery and round always give the same plan: ids and times are derived, never random.
 ///
-/// Facts that the mapping sends to a field ride along, each with the action that writes its kind: as they were given to the
-/// analyst, else as they were sent.
+/// Facts that the mapping assigns to a CRM field are attached to the action that writes their namespace. The
+/// value is the one given to the analyst, or else the one in the webhook.
 pub(crate) fn plan(
     work: &Work,
     enrichment: &Enrichment,
@@ -48,15 +48,15 @@ pub(crate) fn plan(
     let mut actions = vec![Action::UpsertLead(details)];
     actions.extend(company.and_then(firmographics).map(Action::SyncFirmographics));
     if analysis.verdict.status != GroundingStatus::Rejected {
-        judged(work, enrichment, analysis, assignment, earlier, &mut actions);
+        add_verdict_actions(work, enrichment, analysis, assignment, earlier, &mut actions);
     }
-    // A mapping may send to the CRM what no model is shown.
+    // A mapping may send facts to the CRM that no model is shown.
     let mut sent = sent_facts(&work.lead);
     if matches!(work.crm_facts, Some(CrmFacts::Known(_))) {
         sent.set(Namespace::Salesforce, serde_json::Map::new());
     }
     for action in &mut actions {
-        let (riding, namespaces): (_, &[Namespace]) = match action {
+        let (attached, namespaces): (_, &[Namespace]) = match action {
             Action::UpsertLead(details) => {
                 (&mut details.facts, &[Namespace::Marketo, Namespace::Product, Namespace::Salesforce])
             }
@@ -69,16 +69,16 @@ pub(crate) fn plan(
             let fact = analysis.facts.get(path).or_else(|| sent.get(path));
             Some((path.clone(), fact?.clone()))
         });
-        *riding = Facts::fitting(found);
+        *attached = Facts::fitting(found);
     }
     let account = company.map(|company| company.domain.clone());
     let round = u32::try_from(work.round).unwrap_or(u32::MAX);
     Plan::new(work.lead_id.clone(), work.delivery_id.clone(), round, account, actions)
 }
 
-/// Takes out what would write again what was written last: a revision that changes the title does not write the score
-/// anew. It saves calls, and leaves alone what a person has changed since.
-pub(crate) fn leave_out_repetitions(plan: &mut Plan, written: &BTreeMap<String, Value>) {
+/// Removes lead updates that equal the last write of the same kind: a revision that changes only the title
+/// does not write the score again. This saves calls and keeps changes that people have made since.
+pub(crate) fn remove_unchanged(plan: &mut Plan, written: &BTreeMap<String, Value>) {
     plan.actions.retain(|planned| {
         let action = &planned.action;
         let changes_the_lead = action.object() == Object::Lead && action.mode() == Mode::Update;
@@ -87,8 +87,8 @@ pub(crate) fn leave_out_repetitions(plan: &mut Plan, written: &BTreeMap<String, 
     });
 }
 
-/// Takes out the owner where it is the one we wrote last: whom a person has given the lead to since is left alone.
-pub(crate) fn leave_out_owner(plan: &mut Plan, written: Option<&str>) {
+/// Removes the owner if it equals the last owner we wrote, so that a later reassignment by a person is kept.
+pub(crate) fn remove_unchanged_owner(plan: &mut Plan, written: Option<&str>) {
     let written = written.and_then(OwnerId::parse);
     for planned in &mut plan.actions {
         if let Action::UpsertLead(details) = &mut planned.action
@@ -99,7 +99,8 @@ pub(crate) fn leave_out_owner(plan: &mut Plan, written: Option<&str>) {
     }
 }
 
-/// When the call is due: as the rule says that gave the lead to somebody, counted from then.
+/// The due time of the call task: the response time of the routing rule after the assignment, or else
+/// [`CALL_WITHIN`] after the judgement.
 fn task_due(analysis: &AnalysisRecord, assignment: &Assignment) -> Timestamp {
     let by_rule = assignment.routed.timer.and_then(|timer| {
         assignment.assigned_at.saturating_add(Duration::from_secs(timer.respond_within_s.into())).ok()
@@ -112,8 +113,8 @@ fn owner(assignment: &Assignment) -> Option<Text<64>> {
     Text::fit(assignment.owner.as_ref()?.as_str())
 }
 
-/// What is to be done with a lead. A person who opted out is not called, under whatever version of the contract the lead was
-/// judged.
+/// The decision to act on. A person who opted out is not called, whatever version of the contract the lead
+/// was judged under.
 pub(crate) fn decision(work: &Work, analysis: &AnalysisRecord) -> Decision {
     match analysis.verdict.decision {
         Decision::RouteToSdr if !opt_outs(&work.lead).is_empty() => Decision::ManualReview,
@@ -121,7 +122,7 @@ pub(crate) fn decision(work: &Work, analysis: &AnalysisRecord) -> Decision {
     }
 }
 
-/// Who stated the facts that the lead was judged by.
+/// The sources of the facts that the lead was judged by.
 fn origins(work: &Work, enrichment: &Enrichment) -> Origins {
     let crm = match &work.crm_facts {
         Some(CrmFacts::Known(known)) => known.facts().into_iter().map(|(name, _)| name).collect(),
@@ -132,7 +133,8 @@ fn origins(work: &Work, enrichment: &Enrichment) -> Origins {
     Origins { crm, sender: None, providers }
 }
 
-fn judged(
+/// Adds the actions that write a verdict: score, status, call task, activity.
+fn add_verdict_actions(
     work: &Work,
     enrichment: &Enrichment,
     analysis: &AnalysisRecord,
@@ -141,7 +143,8 @@ fn judged(
     actions: &mut Vec<Action>,
 ) {
     let verdict = &Verdict { decision: decision(work, analysis), ..analysis.verdict.clone() };
-    // What a salesperson reads is rendered from the claims that passed. The model's own words go nowhere.
+    // The summary for the salesperson is rendered from the verified claims. The model's own prose is never
+    // used.
     let (origins, opted_out) = (origins(work, enrichment), opt_outs(&work.lead));
     let context = Context { facts: &analysis.facts, origins: &origins, opted_out: &opted_out };
     let summary = Prose::fit(&summary(verdict, context));
@@ -175,7 +178,8 @@ fn judged(
             })
         }));
     }
-    // A judgement without an AI may come again and again while it is away: not worth a line in the CRM each time.
+    // Fallback judgements can repeat many times during an AI outage, so they are not logged as CRM
+    // activities.
     if !analysis.fallback {
         let subject = line(format!(
             "RevenueFlow, revision {}: {} (score {})",
@@ -187,7 +191,7 @@ fn judged(
     }
 }
 
-/// The summary below the person's earlier leads, for tasks and activities.
+/// The person's earlier leads followed by the summary, for tasks and activities.
 fn with_earlier(earlier: Option<&Earlier>, summary: Option<Prose>) -> Option<Prose> {
     let Some(earlier) = earlier else { return summary };
     let summary = summary.as_ref().map_or("", Prose::expose);

@@ -7,40 +7,40 @@ use serde::Serialize;
 use crate::Pipeline;
 use crate::plan::Rejected;
 
-/// What would be written to the CRM now for a lead, and what has to happen before it is.
+/// The CRM plan for a lead at present, and the reasons why it would not be executed.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlannedLead {
-    /// Which lead.
+    /// The lead.
     pub lead_id: LeadId,
-    /// Where it stands.
+    /// The lead's status.
     pub status: LeadStatus,
-    /// Which CRM.
+    /// The CRM.
     pub provider: &'static str,
-    /// Whether plans are carried out at present.
+    /// Whether plans are executed at present.
     pub mode: CrmMode,
-    /// The version of the mapping.
+    /// The version of the field mapping.
     pub mapping_version: String,
     /// Whether nothing would be written because the analysis was rejected.
     pub held: bool,
     /// Whether nothing would be written because the person is on the suppression list.
     pub suppressed: bool,
-    /// The merge in the CRM that would be followed to the lead's record, where there is one.
+    /// The merge in the CRM that would be followed to the lead's record, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub followed: Option<Followed>,
-    /// What the guard thinks of each action. There is none for the synthetic lead.
+    /// The guard's review of each action. Empty for the synthetic lead.
     pub actions: Vec<Review>,
-    /// What the actions that it lets pass would write, field by field.
+    /// The field changes of the actions that the guard permits.
     pub changes: Vec<FieldChange>,
 }
 
 /// Why there is no plan to show.
 #[derive(Clone, Debug)]
 pub enum NoPlan {
-    /// There is no such lead.
+    /// The lead does not exist.
     NoLead,
-    /// It has not been judged yet.
+    /// The lead has not been judged yet.
     NotJudged(LeadStatus),
-    /// Something failed, the CRM perhaps.
+    /// A dependency failed, for example the CRM or the store.
     Failed(Failure),
 }
 
@@ -51,7 +51,7 @@ impl<E: Into<Failure>> From<E> for NoPlan {
 }
 
 impl Pipeline {
-    /// The plan that follows from a lead's judgement in force, against the CRM's present values. Writes nothing anywhere.
+    /// The plan for a lead's judgement in force, compared with the CRM's present values. Writes nothing.
     pub async fn planned(&self, lead: &LeadId) -> Result<PlannedLead, NoPlan> {
         let (Some(record), Some(work)) = (self.store.lead(lead).await?, self.store.settled_work(lead).await?)
         else {
@@ -80,7 +80,7 @@ impl Pipeline {
             changes: Vec::new(),
         };
         if !planned.held && !planned.suppressed && !lead.is_synthetic() {
-            let assignment = self.would_route(&work, analysis).await?;
+            let assignment = self.preview_route(&work, analysis).await?;
             let plan = self.plan(&work, &enrichment, analysis, &assignment).await?;
             let preview = self.guard.preview(&plan).await?;
             planned.followed = preview.followed;

@@ -7,66 +7,67 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
 
-use crate::evaluate::facts_anew;
+use crate::evaluate::recomputed_facts;
 use crate::permission::{Denied, Permission};
 use crate::{Pipeline, judge};
 
-/// What judging a lead again would change. Nothing is written to find out.
+/// The result of judging a lead again without writing anything.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replay {
     /// The lead.
     pub lead_id: LeadId,
     /// The verdict in force.
     pub stored: Verdict,
-    /// Whether the stored facts and answer give the stored verdict again, byte for byte, under the stored contract.
-    /// False means that the verdict cannot be trusted.
+    /// Whether the stored facts and answer reproduce the stored verdict, byte for byte, under the stored
+    /// contract. If false, the verdict cannot be trusted.
     pub reproducible: bool,
-    /// The verdict that the present configuration and analyst would give on what is stored. None where nobody could judge now.
+    /// The verdict of the present configuration and analyst on the stored data. `None` if there is no
+    /// judgement now.
     pub now: Option<Verdict>,
-    /// Why there is none.
+    /// The reason why `now` is `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_now: Option<Failure>,
-    /// How the two differ, as a person would put it. Empty: nothing would change, or it is not known.
+    /// The differences between `stored` and `now`. Empty if there are none, or if `now` is `None`.
     pub changes: Vec<Change>,
 }
 
-/// One value that would change.
+/// A difference in one field of two verdicts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// Which.
+    /// The name of the field.
     pub field: &'static str,
-    /// What it is.
+    /// The value in force.
     pub from: Value,
-    /// What it would be.
+    /// The new value.
     pub to: Value,
 }
 
-/// A stored judgement that was judged once more from what is stored with it.
+/// The verification of a stored judgement against its own stored facts and answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verified {
-    /// Which judgement: delivery and round.
+    /// The id of the judgement: delivery and round.
     pub analysis_id: String,
-    /// Of which lead.
+    /// The lead.
     pub lead_id: LeadId,
-    /// Why it cannot be trusted; none where the verdict came out again to the byte.
+    /// The reason why the judgement cannot be trusted. `None` if the verdict was reproduced byte for byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
-/// Why a stored judgement cannot be trusted.
+/// The reason why a stored judgement cannot be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Problem {
     /// The stored facts and answer give another verdict.
     OtherVerdict,
-    /// A verdict rests on an answer that cannot be read.
+    /// The answer that the verdict is based on cannot be read.
     UnreadableAnswer,
-    /// The row, the content judged or what enrichment found for it cannot be read.
+    /// The row, the judged content or its enrichment cannot be read.
     UnreadableRow,
 }
 
 impl Problem {
-    /// As it is written in JSON.
+    /// The value in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OtherVerdict => "other_verdict",
@@ -76,8 +77,9 @@ impl Problem {
     }
 }
 
-/// Judges every stored analysis once more, each from its own facts and answer under its own contract, and compares the
-/// verdicts byte for byte. Writes nothing, asks nobody, and holds one page at a time.
+/// Recomputes the verdict of every stored analysis from its own facts and answer under its own contract, and
+/// compares the verdicts byte for byte. Writes nothing, calls no outside system, and holds one page of
+/// analyses in memory.
 pub async fn verify(
     store: &Store,
     since: Option<Timestamp>,
@@ -103,15 +105,15 @@ fn problem_of(stored: &StoredAnalysis) -> Option<Problem> {
     if serde_json::from_value::<Enrichment>(basis.enrichment.clone()).is_err() {
         return Some(Problem::UnreadableRow);
     }
-    match judged_once_more(analysis) {
+    match recomputed_verdict(analysis) {
         None => Some(Problem::UnreadableAnswer),
         Some(verdict) if text_of(&verdict) != stored.verdict => Some(Problem::OtherVerdict),
         Some(_) => None,
     }
 }
 
-/// The verdict on what is stored, under the contract that is stored. None where the answer cannot be read.
-fn judged_once_more(analysis: &AnalysisRecord) -> Option<Verdict> {
+/// The verdict on the stored answer under the stored contract. `None` if the answer cannot be read.
+fn recomputed_verdict(analysis: &AnalysisRecord) -> Option<Verdict> {
     if analysis.fallback {
         return Some(Verdict::fallback(&analysis.contract));
     }
@@ -119,45 +121,45 @@ fn judged_once_more(analysis: &AnalysisRecord) -> Option<Verdict> {
     Some(check(&analysis.facts, &answer, &analysis.contract))
 }
 
-/// A verdict as the store writes it.
+/// A verdict in the format of the store.
 fn text_of(verdict: &Verdict) -> String {
     serde_json::to_string(verdict).unwrap_or_default() // strings, numbers and JSON always serialise
 }
 
 impl Pipeline {
-    /// Judges a lead again from what is stored of it, writing nothing. None where it has not been judged yet.
+    /// Judges a lead again from its stored data and writes nothing. `None` if it has not been judged yet.
     ///
-    /// Enrichment is that of the delivery that was judged: nobody is asked about the company again.
+    /// Uses the stored enrichment of the judged delivery and does not query the providers.
     pub async fn replay(&self, lead: &LeadId) -> Result<Option<Replay>, Failure> {
         let (Some(record), Some(analysis)) =
             (self.store.lead(lead).await?, self.store.analysis_in_force(lead).await?)
         else {
             return Ok(None);
         };
-        let again = judged_once_more(&analysis);
-        let reproducible = again.is_some_and(|again| text_of(&again) == text_of(&analysis.verdict));
+        let recomputed = recomputed_verdict(&analysis);
+        let reproducible = recomputed.is_some_and(|verdict| text_of(&verdict) == text_of(&analysis.verdict));
         let stored = self.store.enrichment_of(&analysis.delivery_id).await?;
         let enrichment: Enrichment =
             stored.and_then(|stored| serde_json::from_value(stored).ok()).ok_or_else(|| {
                 Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
             })?;
         let facts = if record.delivery_id == analysis.delivery_id {
-            facts_anew(&record.content, &enrichment, &self.icp, &analysis.facts)
+            recomputed_facts(&record.content, &enrichment, &self.icp, &analysis.facts)
         } else {
             fact_sheet(&record.content, &enrichment, &self.icp) // a revision that is still to be judged
         };
-        // What is stored can be judged by itself: an AI that is away must not hide whether it can be trusted.
+        // A failing analyst does not fail the replay, since `reproducible` needs no analyst.
         let (now, not_now) = match Permission::of(&self.store, &record.content.email).await {
             Err(Denied::Failed(failure)) => return Err(failure),
             Err(Denied::Suppressed(_)) => {
-                let message = "the person is on the suppression list: nothing outside is asked about them";
+                let message = "the person is on the suppression list, so no analyst is called";
                 (None, Some(Failure::permanent("suppressed", message)))
             }
             Ok(permission) => {
                 let analyst = self.analyst_of(lead);
                 match judge::ask(self, analyst.as_ref(), &permission, &facts).await {
                     Ok(checked) => (Some(checked.verdict), None),
-                    Err(no) => (None, Some(no.failure)),
+                    Err(no_analysis) => (None, Some(no_analysis.failure)),
                 }
             }
         };
@@ -167,7 +169,7 @@ impl Pipeline {
     }
 }
 
-/// How two verdicts differ.
+/// The differences between two verdicts.
 pub(crate) fn changes(from: &Verdict, to: &Verdict) -> Vec<Change> {
     let codes =
         |verdict: &Verdict| verdict.reasons.iter().map(|breach| json!(breach.code)).collect::<Vec<_>>();

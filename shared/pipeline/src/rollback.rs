@@ -5,16 +5,17 @@ use store::WrittenAction;
 use crate::Pipeline;
 
 impl Pipeline {
-    /// Puts back what a lead's plans have overwritten in the CRM, newest first, wherever the CRM still holds what we wrote.
-    /// Records are not deleted, and what people changed since stays. Says of each action what became of each of its fields.
+    /// Restores the field values that a lead's plans have overwritten in the CRM, newest action first. A
+    /// field is restored only if the CRM still holds the value we wrote, so later changes by people are kept.
+    /// Records are not deleted. Returns the outcome of each field of each action.
     ///
-    /// A lead whose values were put back is planned again: promoting it writes them once more. What was put back is kept
-    /// action by action: stopped half-way, it goes on where it stopped when it is done again.
+    /// The lead becomes `planned` again, and promoting it repeats the writes. Progress is stored after each
+    /// action, so a rollback that stops half-way can be repeated and resumes there.
     pub async fn restore(&self, lead: &LeadId) -> Result<Vec<(WrittenAction, Vec<Restored>)>, Failure> {
         let written = self.store.written(self.guard.provider(), lead).await?;
         let mut restored = Vec::with_capacity(written.len());
         for action in written {
-            // One by one: what one puts back is what the one before it wrote.
+            // One at a time: an action restores the values that the previous action wrote.
             let results = if action.changes.is_empty() {
                 Vec::new()
             } else {

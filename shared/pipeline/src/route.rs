@@ -15,24 +15,26 @@ use tokio::time::Instant;
 use crate::permission::{Denied, Permission};
 use crate::{Pipeline, plan};
 
-/// Where the rounds of reassignments begin: rounds of judgement are counted from 1 and never come this far, so that each
-/// reassignment is an effect of its own.
+/// The first round number of reassignments. Rounds of judgement count from 1 and never reach it, so that each
+/// reassignment is a separate effect.
 const REASSIGNMENT_ROUNDS: u32 = 1_000_000_000;
 
-/// How many overdue leads are looked at, or told to the CRM, at the same time: a look is one or two reads by the CRM.
-const AT_ONCE: usize = 10;
+/// Number of overdue leads that are checked, or written to the CRM, at the same time. A check takes one or
+/// two CRM reads.
+const CONCURRENCY: usize = 10;
 
-/// How long a look at overdue leads begins anything new. The janitor drops a chore after 10 seconds: what is begun has the rest.
-const BEGIN_WITHIN: Duration = Duration::from_secs(6);
+/// Time in which an escalation run starts new work. The janitor cancels a task after 10 seconds, which leaves
+/// 4 seconds for work in progress.
+const START_WINDOW: Duration = Duration::from_secs(6);
 
-/// What came of a look at the leads that nobody responded to.
+/// The result of an escalation run over leads without a response in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chased {
-    /// Leads that nobody responded to in time.
+    /// Number of leads whose response deadline was missed.
     pub overdue: usize,
-    /// Of those, given to somebody else.
+    /// Number of overdue leads that were given to another owner.
     pub reassigned: usize,
-    /// Leads that the CRM shows to have been responded to.
+    /// Number of leads that have a response according to the CRM.
     pub responded: usize,
 }
 
@@ -44,15 +46,15 @@ impl Chased {
     }
 }
 
-/// Does `work` for each item, [`AT_ONCE`] at a time, and begins none after `until`.
-async fn each<'a, T, R, F: Future<Output = R>>(
+/// Runs `work` for each item, [`CONCURRENCY`] at a time, and starts none after `until`.
+async fn run_until<'a, T, R, F: Future<Output = R>>(
     items: &'a [T],
     until: Instant,
     work: impl Fn(&'a T) -> F,
 ) -> Vec<R> {
     let (mut items, mut running, mut results) = (items.iter(), FuturesUnordered::new(), Vec::new());
     loop {
-        while running.len() < AT_ONCE && Instant::now() < until {
+        while running.len() < CONCURRENCY && Instant::now() < until {
             let Some(item) = items.next() else { break };
             running.push(work(item));
         }
@@ -64,15 +66,15 @@ async fn each<'a, T, R, F: Future<Output = R>>(
 }
 
 impl Pipeline {
-    /// Gives the lead to somebody, once for each round. A rejected analysis says nothing: rules that ask for a score, an
-    /// intent or a decision do not match then.
+    /// Assigns the lead to an owner, once for each round. Rules with a condition on score, intent or decision
+    /// do not match a lead whose analysis was rejected.
     pub(crate) async fn route(&self, work: &Work, analysis: &AnalysisRecord) -> Result<Assignment, Failure> {
         let facts = self.routing_facts(work, analysis).await?;
         Ok(self.store.assign(work, &self.routing, &facts).await?)
     }
 
-    /// Who would be given the lead now; nothing is kept.
-    pub(crate) async fn would_route(
+    /// The assignment that the lead would get now. Nothing is stored.
+    pub(crate) async fn preview_route(
         &self,
         work: &Work,
         analysis: &AnalysisRecord,
@@ -81,21 +83,22 @@ impl Pipeline {
         Ok(self.store.preview_assignment(work, &self.routing, &facts).await?)
     }
 
-    /// Logs a warning for each owner of the routing that the CRM gives no leads to. They are passed over while that is so.
+    /// Logs a warning for each owner in the routing file that cannot own leads in the CRM. Routing skips such
+    /// owners until the CRM accepts them.
     pub async fn check_owners(&self) {
         let ids: Vec<String> = self.routing.owner_ids().map(ToString::to_string).collect();
         let standings = self.guard.owners(&ids).await;
         for (name, owner) in self.routing.owner_names() {
             let standing = standings.get(owner.as_str());
             if let Some(reason) = standing.and_then(|standing| standing.refuses(Object::Lead)) {
-                tracing::warn!(name, %owner, reason = reason.code(), "owner of the routing unavailable");
+                tracing::warn!(name, %owner, reason = reason.code(), "routing owner unavailable");
             }
         }
     }
 
-    /// What rules may ask, with what the CRM says of those who might be given the lead.
+    /// The facts that routing rules match on, with the CRM's status of every possible owner.
     async fn routing_facts(&self, work: &Work, analysis: &AnalysisRecord) -> Result<LeadFacts, Failure> {
-        let mut facts = facts(work, analysis);
+        let mut facts = lead_facts(work, analysis);
         let kept = self.store.assignment(&work.lead_id).await?.and_then(|kept| kept.owner);
         let mut ids: Vec<String> = self
             .routing
@@ -111,7 +114,7 @@ impl Pipeline {
         }
         let (standings, unavailable) = self.unavailable_owners(&ids).await;
         let existing = facts.existing_owner.as_ref().and_then(|owner| standings.get(owner.as_str()));
-        // Nobody has a lead that lies in a queue.
+        // A lead in a queue has no owner.
         if let Some(OwnerStanding::Queue { .. }) = existing {
             facts.existing_owner_problem = Some("is a queue".to_owned());
         }
@@ -119,7 +122,7 @@ impl Pipeline {
         Ok(facts)
     }
 
-    /// What the CRM says of these owners, and those that it gives no leads to, each with the reason.
+    /// The CRM's status of these owners, and those that cannot own leads, each with the reason.
     async fn unavailable_owners(
         &self,
         ids: &[String],
@@ -133,87 +136,90 @@ impl Pipeline {
         (standings, unavailable)
     }
 
-    /// Looks at leads whose time to respond is over, at most `limit`, several at a time: asks the CRM whether somebody has
-    /// responded, alerts, and gives the lead to somebody else where its rule says so. The CRM is told first of the owners that
-    /// earlier rounds gave, then of those that this one gave; what could not be told is told by the next round.
+    /// Escalates leads whose response deadline has passed, at most `limit`, several at a time: checks in the
+    /// CRM whether there is a response, and if not raises an alert and, if the lead's rule says so, reassigns
+    /// the lead. New owners from earlier runs are written to the CRM first, and those from this run last. The
+    /// next run retries the writes that failed.
     ///
-    /// Nothing new is begun after `BEGIN_WITHIN`, so that what is under way can end: the next round goes on.
+    /// No work starts after `START_WINDOW`, so that work in progress can finish. The next run does the rest.
     ///
-    /// Several processes may do it at once. One lead that fails does not keep the others waiting; the first failure is
-    /// returned.
+    /// Several processes may call this at the same time. A failure of one lead does not stop the others. The
+    /// first failure is returned.
     pub async fn chase(&self, limit: u32) -> Result<Chased, Failure> {
-        let until = Instant::now() + BEGIN_WITHIN;
+        let until = Instant::now() + START_WINDOW;
         let mut failures = Vec::new();
-        failures.extend(self.tell_new_owners(limit, until).await?);
+        failures.extend(self.sync_new_owners(limit, until).await?);
         let overdue = self.store.overdue(limit).await?;
-        let mut chased = Chased::default();
+        let mut total = Chased::default();
         let unavailable = if overdue.is_empty() {
             BTreeMap::new()
         } else {
             let ids: Vec<String> = self.routing.owner_ids().map(ToString::to_string).collect();
             self.unavailable_owners(&ids).await.1
         };
-        for looked in each(&overdue, until, |lead| self.chase_one(lead, &unavailable)).await {
-            match looked {
-                Ok(one) => chased.add(one),
+        for result in run_until(&overdue, until, |lead| self.escalate_lead(lead, &unavailable)).await {
+            match result {
+                Ok(one) => total.add(one),
                 Err(failure) => failures.push(failure),
             }
         }
-        if chased.reassigned > 0 {
-            failures.extend(self.tell_new_owners(limit, until).await?);
+        if total.reassigned > 0 {
+            failures.extend(self.sync_new_owners(limit, until).await?);
         }
-        failures.into_iter().next().map_or(Ok(chased), Err)
+        failures.into_iter().next().map_or(Ok(total), Err)
     }
 
-    /// Tells the CRM of owners that it does not know yet, and returns what failed. While the CRM is only shadowed it is told
-    /// nothing; it is told afterwards.
-    async fn tell_new_owners(&self, limit: u32, until: Instant) -> Result<Vec<Failure>, Failure> {
+    /// Writes new owners to the CRM and returns the failures. While the CRM is in shadow mode or held,
+    /// nothing is written. The writes follow after that.
+    async fn sync_new_owners(&self, limit: u32, until: Instant) -> Result<Vec<Failure>, Failure> {
         if self.is_shadowed().await? {
             return Ok(Vec::new());
         }
-        let untold = self.store.unwritten_assignments(limit).await?;
-        let told = each(&untold, until, |given| self.tell_crm(given)).await;
-        Ok(told.into_iter().filter_map(Result::err).collect())
+        let pending = self.store.unwritten_assignments(limit).await?;
+        let results = run_until(&pending, until, |assignment| self.sync_owner(assignment)).await;
+        Ok(results.into_iter().filter_map(Result::err).collect())
     }
 
-    async fn chase_one(
+    async fn escalate_lead(
         &self,
         lead: &Assignment,
         unavailable: &BTreeMap<OwnerId, String>,
     ) -> Result<Chased, Failure> {
-        let mut chased = Chased::default();
+        let mut result = Chased::default();
         if self.has_responded(lead).await? {
             self.store.record_response(&lead.lead_id, "crm").await?;
-            chased.responded += 1;
-            return Ok(chased);
+            result.responded += 1;
+            return Ok(result);
         }
         let breach = self.store.record_breach(&lead.lead_id, &self.routing, unavailable).await?;
         let (lead_id, rule) = (&lead.lead_id, lead.routed.rule.as_deref().unwrap_or("fallback"));
         let outcome = match &breach {
-            Breach::Nothing => return Ok(chased),
+            Breach::Nothing => return Ok(result),
             Breach::Alert { owner } => {
                 let owner = owner.as_ref().map_or("nobody", OwnerId::as_str);
-                tracing::error!(%lead_id, rule, owner, "nobody responded to a lead in time");
+                tracing::error!(%lead_id, rule, owner, "response deadline missed");
                 "alert"
             }
             Breach::Reassigned { from, to } => {
                 let from = from.as_ref().map_or("nobody", OwnerId::as_str);
-                tracing::error!(%lead_id, rule, from, %to, "nobody responded to a lead in time: it goes to somebody else");
-                chased.reassigned += 1;
+                tracing::error!(%lead_id, rule, from, %to, "response deadline missed: lead reassigned");
+                result.reassigned += 1;
                 "reassigned"
             }
         };
-        chased.overdue += 1;
-        // Without labels, as an alarm watches it; the rules' names are the user's own, and as many as there are.
+        result.overdue += 1;
+        // The counter of the alarm has no labels. The second counter has one series for each rule name, and
+        // the number of rules is up to the user.
         metrics::counter!("revenueflow_overdue_leads_total").increment(1);
         metrics::counter!("revenueflow_overdue_leads_by_rule_total", "rule" => rule.to_owned(), "outcome" => outcome)
             .increment(1);
-        Ok(chased)
+        Ok(result)
     }
 
-    /// Whether the CRM shows that somebody took the lead up: our record was converted, or has another owner than we gave it.
-    /// Whom we gave it to before is not another one while the CRM has not taken the new owner. A CRM that knows only what we
-    /// wrote shows nothing, and about a person on the suppression list it is not asked.
+    /// Whether the CRM shows a response: our record was converted, or its owner differs from the assigned
+    /// owner. Until the new owner is written to the CRM, a previous owner on the record does not count as a
+    /// response. A CRM that holds only our own writes never shows a response. The CRM is not queried about a
+    /// person on the suppression list.
     async fn has_responded(&self, lead: &Assignment) -> Result<bool, Failure> {
         let Some(record) = self.store.lead(&lead.lead_id).await? else { return Ok(false) };
         let about = crm::About {
@@ -229,29 +235,30 @@ impl Pipeline {
         let Some(known) = self.crm_facts(&permission, &about).await? else { return Ok(false) };
         let has_other_owner = match (&lead.owner, known.owner_of_ours()) {
             (Some(ours), Some(theirs)) => {
-                let had_it =
-                    || lead.had_it.iter().any(|before| Some(before) == OwnerId::parse(theirs).as_ref());
-                OwnerId::parse(theirs).as_ref() != Some(ours) && (lead.told == Told::Yes || !had_it())
+                let is_previous_owner =
+                    || lead.had_it.iter().any(|owner| Some(owner) == OwnerId::parse(theirs).as_ref());
+                OwnerId::parse(theirs).as_ref() != Some(ours)
+                    && (lead.told == Told::Yes || !is_previous_owner())
             }
             _ => false,
         };
         Ok(known.is_ours_converted() || has_other_owner)
     }
 
-    /// Tells the CRM who a lead was given to, on its record and on the task to call it: the same writes however often it is
-    /// tried. What the CRM refuses for good is not tried again, and an alert.
-    async fn tell_crm(&self, given: &Assignment) -> Result<(), Failure> {
-        // A hold may have come since this round began.
+    /// Writes a lead's new owner to its CRM record and to its call task. Retries are idempotent. A permanent
+    /// refusal by the CRM is logged as an error and not retried.
+    async fn sync_owner(&self, assignment: &Assignment) -> Result<(), Failure> {
+        // An operator may have held the CRM since this run began.
         if self.is_shadowed().await? {
             return Ok(());
         }
-        let record = self.store.lead(&given.lead_id).await?;
-        let (Some(record), Some(owner)) = (record, &given.owner) else { return Ok(()) };
+        let record = self.store.lead(&assignment.lead_id).await?;
+        let (Some(record), Some(owner)) = (record, &assignment.owner) else { return Ok(()) };
         if record.status != LeadStatus::Synced {
-            return Ok(()); // the plan of its next delivery has the owner
+            return Ok(()); // the plan of the next delivery contains the owner
         }
         if self.store.suppressed(&record.content.email).await?.is_some() {
-            return Ok(self.store.assignment_written(given, None).await?);
+            return Ok(self.store.assignment_written(assignment, None).await?);
         }
         let details = LeadDetails {
             email: record.content.email,
@@ -265,38 +272,40 @@ impl Pipeline {
             earlier: None,
             facts: crm::Facts::default(),
         };
-        let written = self.guard.submit(&plan_of(given, Action::UpsertLead(details))).await;
+        let written = self.guard.submit(&reassignment_plan(assignment, Action::UpsertLead(details))).await;
         match written {
-            Ok(outcome) if outcome.effects.iter().any(|(_, effect)| has_no_owner(effect)) => {
-                let failure = Failure::permanent("crm_owner_left_out", "the CRM does not take the owner");
-                tracing::error!(lead_id = %given.lead_id, code = %failure.code, "the CRM does not take the new owner");
-                Ok(self.store.assignment_written(given, Some(&failure)).await?)
+            Ok(outcome) if outcome.effects.iter().any(|(_, effect)| lacks_owner(effect)) => {
+                let failure = Failure::permanent("crm_owner_left_out", "the CRM rejected the owner");
+                tracing::error!(lead_id = %assignment.lead_id, code = %failure.code, "CRM rejected the new owner");
+                Ok(self.store.assignment_written(assignment, Some(&failure)).await?)
             }
             Ok(_) => {
-                self.hand_on_the_task(given, owner).await?;
-                Ok(self.store.assignment_written(given, None).await?)
+                self.reassign_task(assignment, owner).await?;
+                Ok(self.store.assignment_written(assignment, None).await?)
             }
             Err(failure) if failure.class == FailureClass::Permanent => {
-                tracing::error!(lead_id = %given.lead_id, code = %failure.code, "the CRM does not take the new owner");
-                Ok(self.store.assignment_written(given, Some(&failure)).await?)
+                tracing::error!(lead_id = %assignment.lead_id, code = %failure.code, "CRM rejected the new owner");
+                Ok(self.store.assignment_written(assignment, Some(&failure)).await?)
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// The call is the new owner's to make. Where the task is gone, there is nobody to tell.
-    async fn hand_on_the_task(&self, given: &Assignment, owner: &OwnerId) -> Result<(), Failure> {
-        let task = self.store.written_task(self.guard.provider(), &given.lead_id).await?;
+    /// Reassigns the lead's call task, if it has one, to the new owner. A permanent refusal is logged as a
+    /// warning and ignored.
+    async fn reassign_task(&self, assignment: &Assignment, owner: &OwnerId) -> Result<(), Failure> {
+        let lead_id = &assignment.lead_id;
+        let task = self.store.written_task(self.guard.provider(), lead_id).await?;
         let (Some(task), Some(owner)) = (task, Text::fit(owner.as_str())) else { return Ok(()) };
-        let plan = plan_of(given, Action::ReassignTask(ReassignTask { task, owner }));
+        let plan = reassignment_plan(assignment, Action::ReassignTask(ReassignTask { task, owner }));
         match self.guard.submit(&plan).await {
             Err(failure) if failure.class == FailureClass::Permanent => {
-                tracing::warn!(lead_id = %given.lead_id, code = %failure.code, "the task stays with its old owner");
+                tracing::warn!(%lead_id, code = %failure.code, "CRM rejected the new task owner: task not reassigned");
                 Ok(())
             }
-            Ok(outcome) if outcome.effects.iter().any(|(_, effect)| has_no_owner(effect)) => {
+            Ok(outcome) if outcome.effects.iter().any(|(_, effect)| lacks_owner(effect)) => {
                 let code = "crm_owner_left_out";
-                tracing::warn!(lead_id = %given.lead_id, code, "the task stays with its old owner");
+                tracing::warn!(%lead_id, code, "CRM rejected the new task owner: task not reassigned");
                 Ok(())
             }
             submitted => submitted.map(drop),
@@ -304,19 +313,20 @@ impl Pipeline {
     }
 }
 
-/// Whether the record was written without the owner that the plan had for it.
-fn has_no_owner(effect: &Effect) -> bool {
+/// Whether the record was written without the planned owner.
+fn lacks_owner(effect: &Effect) -> bool {
     effect.left_out.iter().any(crm::Omission::is_owner)
 }
 
-/// One action that a reassignment asks for.
-fn plan_of(given: &Assignment, action: Action) -> Plan {
-    let round = REASSIGNMENT_ROUNDS.saturating_add(u32::try_from(given.reassignments).unwrap_or(u32::MAX));
-    Plan::new(given.lead_id.clone(), given.delivery_id.clone(), round, None, vec![action])
+/// A plan with one action of a reassignment.
+fn reassignment_plan(assignment: &Assignment, action: Action) -> Plan {
+    let reassignments = u32::try_from(assignment.reassignments).unwrap_or(u32::MAX);
+    let round = REASSIGNMENT_ROUNDS.saturating_add(reassignments);
+    Plan::new(assignment.lead_id.clone(), assignment.delivery_id.clone(), round, None, vec![action])
 }
 
-/// What rules may ask about the lead being worked on.
-fn facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
+/// The facts of the lead itself that routing rules match on.
+fn lead_facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
     let fact = |path: &str| FieldPath::parse(path).ok().and_then(|path| analysis.facts.get(&path));
     let text = |path: &str| fact(path).and_then(Value::as_str).map(str::to_owned);
     let verdict = Some(&analysis.verdict).filter(|verdict| verdict.status != GroundingStatus::Rejected);
@@ -331,7 +341,7 @@ fn facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
         fit_score: verdict.map(|verdict| verdict.fit_score.get().unsigned_abs()),
         intent: verdict.map(|verdict| -> Intent { verdict.intent }),
         decision: verdict.map(|_| -> Decision { plan::decision(work, analysis) }),
-        // A sender may say anything; only the CRM itself is believed.
+        // Only the CRM itself is trusted: a sender may claim any owner.
         existing_owner: match &work.crm_facts {
             Some(CrmFacts::Known(known)) => {
                 known.facts().get("owner").and_then(Value::as_str).and_then(OwnerId::parse)
@@ -350,17 +360,17 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn slow_looks_go_side_by_side_until_the_time_is_over() {
+    async fn slow_work_runs_concurrently_until_the_start_window_ends() {
         let (leads, began) = ((0..300).collect::<Vec<u32>>(), Instant::now());
         let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let look = |_| async {
+        let work = |_| async {
             most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
             tokio::time::sleep(Duration::from_millis(700)).await;
             running.fetch_sub(1, SeqCst);
         };
-        let looked = each(&leads, began + BEGIN_WITHIN, look).await;
-        assert_eq!((looked.len(), most.into_inner()), (90, AT_ONCE), "300 leads take four rounds");
-        assert_eq!(running.into_inner(), 0, "nothing is left half way");
+        let results = run_until(&leads, began + START_WINDOW, work).await;
+        assert_eq!((results.len(), most.into_inner()), (90, CONCURRENCY), "300 leads take four runs");
+        assert_eq!(running.into_inner(), 0, "all started work has finished");
         assert!(began.elapsed() < Duration::from_secs(7));
     }
 }

@@ -1,5 +1,5 @@
-//! What is done otherwise for the synthetic lead ([`LeadId::is_synthetic`]). That no CRM is asked about it is the guard's to
-//! enforce, not this module's.
+//! Special treatment of the synthetic lead ([`LeadId::is_synthetic`]). The guard, not this module, keeps it
+//! out of the CRM.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use store::{Finish, Work};
 use crate::Pipeline;
 
 impl Pipeline {
-    /// The analyst for a lead: for the synthetic one the rules, which cost nothing and do not depend on an AI.
+    /// The analyst for a lead. The synthetic lead is judged by the rules, which cost nothing and need no AI.
     pub(crate) fn analyst_of(&self, lead: &LeadId) -> Arc<dyn Analyst> {
         if lead.is_synthetic() {
             return Arc::new(Rules::new(self.icp.clone()));
@@ -20,8 +20,8 @@ impl Pipeline {
         Arc::clone(&self.analyst)
     }
 
-    /// Ends the synthetic lead, whatever its verdict is, and measures the seconds since it was accepted. An operator may have it
-    /// judged again long after: that measures nothing.
+    /// Finishes the synthetic lead, whatever its verdict is, and records the seconds since it was accepted.
+    /// Only the first round is measured: an operator may have the lead judged again long after that.
     pub(crate) async fn end_synthetic(&self, work: &Work, accepted_at: Timestamp) -> Result<(), Failure> {
         self.store.finish(work, &Finish::Synthetic, &json!([])).await?;
         let seconds = self.clock.now().duration_since(accepted_at).as_secs_f64().max(0.0);

@@ -7,34 +7,34 @@ use serde::Deserialize;
 
 use crate::OwnerId;
 
-/// What rules may ask about a lead. What is not known is absent, and matches no condition on it.
+/// The facts about a lead that rules can match on. An absent fact satisfies no condition on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeadFacts {
     /// Country of the company, ISO 3166-1 alpha-2.
     pub country: Option<String>,
     /// State or region of the company.
     pub region: Option<String>,
-    /// Its industry, in the provider's words.
+    /// Industry of the company, as the provider names it.
     pub industry: Option<String>,
-    /// Its employees; of a range the lower end.
+    /// Number of employees of the company. The lower bound if the provider reports a range.
     pub employees: Option<u64>,
-    /// The campaign the lead came from.
+    /// The campaign of the lead.
     pub campaign: String,
-    /// The score, where an analysis stands.
+    /// The fit score. Absent if the analysis was rejected.
     pub fit_score: Option<u64>,
-    /// The intent, where an analysis stands.
+    /// The intent. Absent if the analysis was rejected.
     pub intent: Option<Intent>,
-    /// The decision, where an analysis stands.
+    /// The decision. Absent if the analysis was rejected.
     pub decision: Option<Decision>,
-    /// Who owns the person or the company in the CRM, as the CRM itself says.
+    /// The CRM's owner of the person or the company.
     pub existing_owner: Option<OwnerId>,
-    /// Why that owner cannot be given the lead, as the end of a sentence: "is inactive in the CRM".
+    /// The reason why that owner cannot receive the lead, as the end of a sentence: "is inactive in the CRM".
     pub existing_owner_problem: Option<String>,
-    /// The owners who cannot be given anything, each with the reason in the same form.
+    /// The owners that cannot receive any lead, each with the reason in the same form.
     pub unavailable: BTreeMap<OwnerId, String>,
 }
 
-/// When a rule applies: everything that is given must hold.
+/// The condition of a rule. Every key that is present must match.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Condition {
@@ -49,7 +49,7 @@ pub(crate) struct Condition {
     pub(crate) existing_owner: Option<bool>,
 }
 
-/// Both ends included.
+/// A range of numbers, both ends included.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bounds {
@@ -59,11 +59,11 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    fn hold(self, number: u64) -> bool {
+    fn contains(self, number: u64) -> bool {
         number >= self.min && self.max.is_none_or(|max| number <= max)
     }
 
-    fn cover(self, other: Self) -> bool {
+    fn includes(self, other: Self) -> bool {
         let below = match (self.max, other.max) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -74,7 +74,8 @@ impl Bounds {
 }
 
 impl Condition {
-    /// Why it does not hold for a lead; none where it does. Names what was asked for and what is there.
+    /// The reason why the condition does not match a lead, with the expected and the actual value. `None` if
+    /// it matches.
     pub(crate) fn unmet(&self, lead: &LeadFacts) -> Option<String> {
         unlisted("country", self.country.as_deref(), lead.country.as_ref(), |a, b| same(a, b))
             .or_else(|| unlisted("region", self.region.as_deref(), lead.region.as_ref(), |a, b| same(a, b)))
@@ -95,7 +96,8 @@ impl Condition {
             })
     }
 
-    /// Whether it holds wherever another one holds, as far as the two texts show.
+    /// Whether every lead that matches `other` matches this condition too, judged by the configured values
+    /// alone.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         covers(self.country.as_deref(), other.country.as_deref(), |a, b| same(a, b))
             && covers(self.region.as_deref(), other.region.as_deref(), |a, b| same(a, b))
@@ -109,30 +111,31 @@ impl Condition {
     }
 }
 
-/// Why a value is not among those listed. `is` says whether an entry, given first, stands for the value.
+/// The reason why a value is not in a list. `matches` compares a list entry, given first, with the value.
 fn unlisted<T: Display>(
-    what: &str,
+    key: &str,
     listed: Option<&[T]>,
     value: Option<&T>,
-    is: impl Fn(&T, &T) -> bool,
+    matches: impl Fn(&T, &T) -> bool,
 ) -> Option<String> {
     let listed = listed?;
-    let Some(value) = value else { return Some(format!("the {what} is not known")) };
-    let is_listed = listed.iter().any(|entry| is(entry, value));
-    (!is_listed).then(|| format!("the {what} is {value}, not {}", any_of(listed)))
+    let Some(value) = value else { return Some(format!("the {key} is not known")) };
+    let is_listed = listed.iter().any(|entry| matches(entry, value));
+    (!is_listed).then(|| format!("the {key} is {value}, not {}", any_of(listed)))
 }
 
-fn outside(what: &str, bounds: Option<Bounds>, number: Option<u64>) -> Option<String> {
+/// The reason why a number is not within bounds.
+fn outside(key: &str, bounds: Option<Bounds>, number: Option<u64>) -> Option<String> {
     let bounds = bounds?;
-    let Some(number) = number else { return Some(format!("{what} is not known")) };
+    let Some(number) = number else { return Some(format!("{key} is not known")) };
     let wanted = match bounds.max {
         Some(max) => format!("{} to {max}", bounds.min),
         None => format!("{} or more", bounds.min),
     };
-    (!bounds.hold(number)).then(|| format!("{what} is {number}, not {wanted}"))
+    (!bounds.contains(number)).then(|| format!("{key} is {number}, not {wanted}"))
 }
 
-/// A list for a sentence; a long one is cut.
+/// A list for a message, cut to five entries.
 fn any_of<T: Display>(listed: &[T]) -> String {
     const SHOWN: usize = 5;
     let mut words: Vec<String> = listed.iter().take(SHOWN).map(ToString::to_string).collect();
@@ -142,13 +145,13 @@ fn any_of<T: Display>(listed: &[T]) -> String {
     words.join(", ")
 }
 
-/// Text is compared without regard to case and to how it is spaced.
+/// Compares texts, ignoring case and white space.
 fn same(listed: &str, value: &str) -> bool {
     let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
     words(listed) == words(value)
 }
 
-/// A campaign, or the beginning of one before a star.
+/// Compares campaign ids. A trailing star in the listed id matches any suffix.
 fn matches(listed: &str, value: &str) -> bool {
     match listed.strip_suffix('*') {
         Some(beginning) => value.starts_with(beginning),
@@ -156,11 +159,13 @@ fn matches(listed: &str, value: &str) -> bool {
     }
 }
 
-fn covers<T>(wide: Option<&[T]>, narrow: Option<&[T]>, is: impl Fn(&T, &T) -> bool) -> bool {
+fn covers<T>(wide: Option<&[T]>, narrow: Option<&[T]>, matches: impl Fn(&T, &T) -> bool) -> bool {
     match (wide, narrow) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => narrow.iter().all(|value| wide.iter().any(|entry| is(entry, value))),
+        (Some(wide), Some(narrow)) => {
+            narrow.iter().all(|value| wide.iter().any(|entry| matches(entry, value)))
+        }
     }
 }
 
@@ -168,6 +173,6 @@ fn within(wide: Option<Bounds>, narrow: Option<Bounds>) -> bool {
     match (wide, narrow) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => wide.cover(narrow),
+        (Some(wide), Some(narrow)) => wide.includes(narrow),
     }
 }

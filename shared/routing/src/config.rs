@@ -8,7 +8,7 @@ use crate::condition::Condition;
 use crate::pool::Pool;
 use crate::{OwnerId, RoutingError};
 
-/// The rules by which leads are given to people, read once at the start.
+/// The rules that assign leads to owners. Parsed once at start-up.
 #[derive(Clone, Debug)]
 pub struct Routing {
     pub(crate) version: String,
@@ -18,7 +18,7 @@ pub struct Routing {
     pub(crate) fallback: Option<Fallback>,
 }
 
-/// Somebody who may be given leads.
+/// A user or queue of the CRM that can own leads.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Owner {
@@ -38,44 +38,44 @@ pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) when: Condition,
     pub(crate) to: Target,
-    pub(crate) timer: Option<Clockwork>,
+    pub(crate) timer: Option<ResponseTimer>,
 }
 
-/// Who gets what a rule matches.
+/// The recipient of the leads that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
-    /// One person.
+    /// A single owner.
     Owner(String),
-    /// Whoever's turn it is.
+    /// The member of the pool with the next turn.
     Pool(String),
-    /// Who has the person or the company in the CRM already.
+    /// The CRM's owner of the person or the company.
     ExistingOwner,
-    /// Nobody: its owner is left to the CRM.
+    /// No owner: the CRM's own assignment decides.
     Crm,
 }
 
-/// How soon somebody is to respond, and what happens when nobody does.
+/// The response deadline of a rule, and the reaction to a missed deadline.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clockwork {
+pub(crate) struct ResponseTimer {
     pub(crate) respond_within: Duration,
     pub(crate) on_breach: OnBreach,
     pub(crate) max_reassignments: u32,
 }
 
-/// What happens when nobody responds in time.
+/// The reaction to a missed response deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBreach {
-    /// An alert.
+    /// Raise an alert.
     #[default]
     Alert,
-    /// An alert, and the lead goes to the next member of the pool.
+    /// Raise an alert and assign the lead to the next member of the pool.
     Reassign,
 }
 
 impl OnBreach {
-    /// The word in the file.
+    /// The value in the routing file.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Alert => "alert",
@@ -83,26 +83,30 @@ impl OnBreach {
         }
     }
 
-    /// Reads the word back.
+    /// Parses a value of the routing file.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Alert, Self::Reassign].into_iter().find(|on_breach| on_breach.as_str() == word)
     }
 }
 
-/// Who gets what no rule takes.
+/// The owner of the leads that no rule assigns.
 #[derive(Clone, Debug)]
 pub(crate) struct Fallback {
     pub(crate) owner: String,
-    pub(crate) timer: Option<Clockwork>,
+    pub(crate) timer: Option<ResponseTimer>,
 }
 
 impl Routing {
-    /// The shortest time to respond that a rule may give.
+    /// Minimum of `respond_within`.
     pub const MIN_RESPONSE: Duration = Duration::from_mins(1);
-    /// The longest.
+    /// Maximum of `respond_within`.
     pub const MAX_RESPONSE: Duration = Duration::from_hours(30 * 24);
 
-    /// Reads and checks a file's text.
+    /// Parses and validates the text of a routing file.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not valid. Names the line and the rule.
     pub fn parse(text: &str) -> Result<Self, RoutingError> {
         let file: File = toml::from_str(text).map_err(|error| {
             let problem = error.message().lines().collect::<Vec<_>>().join(" ");
@@ -111,23 +115,23 @@ impl Routing {
         file.checked(text)
     }
 
-    /// The routing that is part of the program: `config/routing.toml`.
+    /// The built-in routing, `config/routing.toml`.
     ///
     /// # Panics
     ///
-    /// Never: a test reads the same text.
+    /// Never: a test parses the same text.
     pub fn default_config() -> Self {
         Self::parse(include_str!("../../../config/routing.toml"))
             .expect("the built-in routing is checked by a test")
     }
 
-    /// The version the file gives itself.
+    /// The `version` of the routing file.
     pub fn version(&self) -> &str {
         &self.version
     }
 }
 
-/// The file as it is written.
+/// The routing file before validation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {

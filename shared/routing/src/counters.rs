@@ -2,32 +2,33 @@ use std::collections::BTreeMap;
 
 use crate::OwnerId;
 
-/// What the choice depends on besides the lead: whose turn it is, and how much everybody has. Kept by the caller, shared by
-/// all processes.
+/// The state that routing depends on besides the lead: the turns in each pool and the load of each owner. The
+/// caller stores it, shared by all processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// By pool and owner (the names of the file): how much of a turn is due to the owner. Absent means 0.
+    /// The round-robin credit of each owner, by the pool's and the owner's name in the routing file. Absent
+    /// means 0.
     pub credits: BTreeMap<(String, String), i64>,
-    /// By owner: how many leads. Absent means none.
+    /// The load of each owner. Absent means no leads.
     pub loads: BTreeMap<OwnerId, Load>,
 }
 
-/// How many leads an owner has.
+/// The number of leads of an owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Given since the day began, in UTC.
+    /// Leads assigned since the day began, in UTC.
     pub today: u64,
-    /// Given, and not responded to yet.
+    /// Assigned leads without a response.
     pub open: u64,
 }
 
 impl Counters {
-    /// What is due to a member of a pool.
+    /// The round-robin credit of a member of a pool.
     pub(crate) fn credit(&self, pool: &str, owner: &str) -> i64 {
         self.credits.get(&(pool.to_owned(), owner.to_owned())).copied().unwrap_or(0)
     }
 
-    /// What an owner has.
+    /// The load of an owner.
     pub(crate) fn load(&self, owner: &OwnerId) -> Load {
         self.loads.get(owner).copied().unwrap_or_default()
     }

@@ -1,19 +1,19 @@
 use std::ops::Range;
 
-/// Why a text is no routing. One line, naming the line of the file and the rule it is about.
+/// An error in a routing file. Displays as one line that names the line of the file and the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("routing configuration, line {line}{}: {problem}", about(.rule.as_deref()))]
 pub struct RoutingError {
-    /// Counted from 1.
+    /// The line of the file, from 1.
     pub line: usize,
-    /// The rule, where it is about one.
+    /// The name of the rule, if the error is in a rule.
     pub rule: Option<String>,
-    /// What is wrong; names the key or value.
+    /// The problem, with the key or value.
     pub problem: String,
 }
 
 impl RoutingError {
-    /// An error at a place of the text; the rule it is in is found there.
+    /// An error at a span of the text. The line and the rule are derived from the span.
     pub(crate) fn at(text: &str, span: Option<Range<usize>>, problem: impl Into<String>) -> Self {
         let start = span.map_or(0, |span| span.start).min(text.len());
         let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
@@ -25,12 +25,12 @@ fn about(rule: Option<&str>) -> String {
     rule.map(|rule| format!(", rule {rule:?}")).unwrap_or_default()
 }
 
-/// The name of the rule that a line (from 1) of the text belongs to.
+/// The name of the rule that contains a line of the text, counted from 1.
 fn rule_at(text: &str, line: usize) -> Option<String> {
     let is_header = |text: &str| text.trim_start().starts_with('[');
     let opens_rule = |text: &str| text.trim_start().starts_with("[[rules]]");
     let lines: Vec<&str> = text.lines().collect();
-    // A table below a rule, such as [rules.when], belongs to it.
+    // A table below a rule, such as [rules.when], belongs to that rule.
     let above = lines.get(..line.min(lines.len()))?;
     let header =
         above.iter().rposition(|text| is_header(text) && !text.trim_start().starts_with("[rules."))?;

@@ -1,9 +1,9 @@
-//! Who gets a lead: ordered rules over facts and verdicts, weighted pools, caps.
+//! Lead routing: ordered rules over facts and verdicts, weighted pools, caps.
 //!
-//! Nothing here does I/O or knows the time. A [`Routing`] is read from a versioned TOML file (`config/routing.toml` is the
-//! one that is part of the program, and documents every key); [`Routing::route`] is a function of the lead's facts and of
-//! the [`Counters`], which whoever calls it keeps. The same facts and counters always give the same [`Routed`], and that
-//! says why: which rule matched, which were passed over and what for, which member of the pool had its turn.
+//! This crate does no I/O and reads no clock. A [`Routing`] is parsed from a versioned TOML file. The
+//! built-in file `config/routing.toml` documents every key. [`Routing::route`] is a pure function of the
+//! lead's facts and the [`Counters`], which the caller stores. Its result, [`Routed`], contains the reasons:
+//! the matching rule, the skipped rules with the reason for each, and the pool member that had the next turn.
 
 mod condition;
 mod config;

@@ -2,50 +2,53 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the CRM calls one of its users: a Salesforce user or queue id, a `HubSpot` owner id. 1 to 64 ASCII letters, digits,
-/// `-` and `_`.
+/// The CRM's id of an owner: a Salesforce user or queue id, or a `HubSpot` owner id. 1 to 64 ASCII letters,
+/// digits, `-` and `_`.
 ///
-/// Salesforce writes the same id with 15 characters, which count by case, or with three more that keep the case of the others.
-/// Ids of its users and queues are kept with 18, so that the same id is equal whichever way it came.
+/// Salesforce writes an id either with 15 case-sensitive characters, or with three more that encode the case
+/// of the others. Ids of Salesforce users and queues are stored with 18 characters, so that both forms are
+/// equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OwnerId(String);
 
 impl OwnerId {
-    /// The longest id, in characters.
+    /// Maximum length of an id, in characters.
     pub const MAX_CHARS: usize = 64;
 
-    /// Reads an id; none where the text cannot be one.
+    /// Parses an id. `None` if the text is not a valid id.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_sound = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         let fits = (1..=Self::MAX_CHARS).contains(&text.len());
-        (fits && text.bytes().all(is_sound)).then(|| Self(long_id(text).unwrap_or_else(|| text.to_owned())))
+        (fits && text.bytes().all(is_allowed)).then(|| Self(long_id(text).unwrap_or_else(|| text.to_owned())))
     }
 
-    /// The id as the CRM writes it.
+    /// The id as text, with 18 characters for Salesforce users and queues.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What the last three characters are made of: five bits each, for which of five characters are upper case.
-const CHECK: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+/// The alphabet of the last three characters. Each encodes five bits, one for each of five characters that is
+/// upper case.
+const CASE_ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
 
-/// The 18 characters of the id of a Salesforce user (`005`) or queue (`00G`) that is given with 15; none for any other text.
+/// The 18-character form of a 15-character Salesforce user (`005`) or queue (`00G`) id. `None` for any other
+/// text.
 ///
 /// Source: Salesforce's documentation of record ids.
 fn long_id(text: &str) -> Option<String> {
     let is_salesforce = text.starts_with("005") || text.starts_with("00G");
     let is_short = text.len() == 15 && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    (is_salesforce && is_short).then(|| format!("{text}{}", suffix_of(text)))
+    (is_salesforce && is_short).then(|| format!("{text}{}", case_suffix(text)))
 }
 
-fn suffix_of(short: &str) -> String {
+fn case_suffix(short: &str) -> String {
     let bits = |part: &[u8]| {
-        let upper = |(place, byte): (usize, &u8)| usize::from(byte.is_ascii_uppercase()) << place;
+        let upper = |(index, byte): (usize, &u8)| usize::from(byte.is_ascii_uppercase()) << index;
         part.iter().enumerate().map(upper).sum::<usize>()
     };
-    short.as_bytes().chunks(5).map(|part| char::from(CHECK[bits(part)])).collect()
+    short.as_bytes().chunks(5).map(|part| char::from(CASE_ALPHABET[bits(part)])).collect()
 }
 
 impl fmt::Display for OwnerId {
@@ -73,10 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_salesforce_id_is_equal_with_15_and_18_characters() {
+    fn salesforce_ids_with_15_and_18_characters_are_equal() {
         let id = |text: &str| OwnerId::parse(text).unwrap();
-        // The suffix is made as in Salesforce's example 001A0000006Vm9uIAC.
-        assert_eq!(suffix_of("001A0000006Vm9u"), "IAC");
+        // Salesforce's own example of a suffix: 001A0000006Vm9uIAC.
+        assert_eq!(case_suffix("001A0000006Vm9u"), "IAC");
         let long = id("0055g00000ABCDE");
         assert_eq!(long.as_str().len(), 18);
         assert_eq!(id(long.as_str()), long);
@@ -84,8 +87,8 @@ mod tests {
     }
 
     #[test]
-    fn other_ids_stay_as_they_are() {
-        // An id of no user, one of a HubSpot owner, names.
+    fn other_ids_are_unchanged() {
+        // A HubSpot owner id, the id of a Salesforce record that is no user, names.
         for text in ["41629779", "001A0000006Vm9u", "005OWNER", "desk_1"] {
             assert_eq!(OwnerId::parse(text).unwrap().as_str(), text);
         }

@@ -1,4 +1,4 @@
-//! What the types of the file do not say.
+//! Validation of a routing file beyond its types.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,24 +8,24 @@ use jiff::SignedDuration;
 use toml::Spanned;
 
 use crate::condition::{Bounds, Condition};
-use crate::config::{Clockwork, Fallback, File, OnBreach, Rule, RuleEntry, Target};
+use crate::config::{Fallback, File, OnBreach, ResponseTimer, Rule, RuleEntry, Target};
 use crate::{Routing, RoutingError};
 
-/// The most rules, pools and owners of a file, each, and the most members of a pool.
+/// Maximum number of rules, of pools and of owners in a file, and of members in a pool.
 const MAX_ENTRIES: usize = 1_000;
-/// The largest weight.
+/// Maximum weight of a pool member.
 const MAX_WEIGHT: u32 = 1_000;
-/// How often a lead is given to somebody else where the rule does not say.
+/// Default of `max_reassignments`.
 const DEFAULT_REASSIGNMENTS: u32 = 2;
-/// The most often it may be.
+/// Maximum of `max_reassignments`.
 const MAX_REASSIGNMENTS: u32 = 10;
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 80;
 
 type Check = Result<(), RoutingError>;
 
 impl File {
-    /// Checks what the types do not, and leaves the places in the text behind.
+    /// Validates the file and drops the spans.
     pub(crate) fn checked(self, text: &str) -> Result<Routing, RoutingError> {
         let at = |span: Option<Range<usize>>, problem: String| Err(RoutingError::at(text, span, problem));
         if !is_name(self.version.get_ref()) {
@@ -34,11 +34,11 @@ impl File {
                 format!("version must have 1 to {MAX_NAME_CHARS} characters"),
             );
         }
-        for (what, count) in
+        for (kind, count) in
             [("owners", self.owners.len()), ("pools", self.pools.len()), ("rules", self.rules.len())]
         {
             if count > MAX_ENTRIES {
-                return at(None, format!("there are {count} {what}, more than {MAX_ENTRIES}"));
+                return at(None, format!("there are {count} {kind}, more than {MAX_ENTRIES}"));
             }
         }
         self.check_owners(text)?;
@@ -52,7 +52,7 @@ impl File {
                 return at(Some(entry.span()), "another rule has the same name".to_owned());
             }
             let rule = self.rule(text, entry)?;
-            if let Some(earlier) = rules.iter().find(|earlier| self.hides(earlier, &rule)) {
+            if let Some(earlier) = rules.iter().find(|earlier| self.makes_unreachable(earlier, &rule)) {
                 let problem =
                     format!("can never decide: rule {:?} above it takes everything it matches", earlier.name);
                 return at(Some(entry.span()), problem);
@@ -108,7 +108,7 @@ impl File {
                 problem = Some(format!("has more than {MAX_ENTRIES} members"));
             }
             if pool.members.iter().all(|member| member.weight == 0) {
-                problem = problem.or_else(|| Some("nobody has a weight above 0".to_owned()));
+                problem = problem.or_else(|| Some("no member has a weight above 0".to_owned()));
             }
             if let Some(overflow) = pool.overflow.as_ref().filter(|other| !self.pools.contains_key(*other)) {
                 problem = problem.or_else(|| Some(format!("there is no pool {overflow:?} to overflow into")));
@@ -120,15 +120,15 @@ impl File {
         Ok(())
     }
 
-    /// A pool that overflows into itself, by whatever way, would be asked for ever.
+    /// Refuses pools that overflow into themselves, directly or through others: routing would never end.
     fn check_cycles(&self, text: &str) -> Check {
         for (name, entry) in &self.pools {
-            let mut way = vec![name.as_str()];
+            let mut path = vec![name.as_str()];
             let mut next = entry.get_ref().overflow.as_deref();
             while let Some(pool) = next {
-                way.push(pool);
-                if way[..way.len() - 1].contains(&pool) {
-                    let problem = format!("pool {name:?}: overflows in a circle: {}", way.join(" -> "));
+                path.push(pool);
+                if path[..path.len() - 1].contains(&pool) {
+                    let problem = format!("pool {name:?}: overflows in a circle: {}", path.join(" -> "));
                     return Err(RoutingError::at(text, Some(entry.span()), problem));
                 }
                 next = self.pools.get(pool).and_then(|pool| pool.get_ref().overflow.as_deref());
@@ -147,10 +147,10 @@ impl File {
             .get(&entry.owner)
             .ok_or_else(|| at(format!("there is no owner {:?}", entry.owner)))?;
         if owner.get_ref().is_capped() {
-            return Err(at(format!("{:?} takes what nobody else can, and must have no cap", entry.owner)));
+            return Err(at(format!("{:?} receives all remaining leads and must have no cap", entry.owner)));
         }
         let timer = match &entry.respond_within {
-            Some(duration) => Some(Clockwork {
+            Some(duration) => Some(ResponseTimer {
                 respond_within: response_time(duration).map_err(at)?,
                 on_breach: OnBreach::Alert,
                 max_reassignments: 0,
@@ -178,7 +178,7 @@ impl File {
                 return Err(at(format!("there is no pool {pool:?}")));
             }
             Target::ExistingOwner if entry.when.existing_owner == Some(false) => {
-                return Err(at("it gives the lead to the existing owner where there is none".to_owned()));
+                return Err(at("to = \"existing_owner\" contradicts existing_owner = false".to_owned()));
             }
             _ => {}
         }
@@ -186,8 +186,8 @@ impl File {
         Ok(Rule { name: entry.name.clone(), when: entry.when.clone(), to: entry.to.clone(), timer })
     }
 
-    /// Whether an earlier rule leaves nothing to a later one.
-    fn hides(&self, earlier: &Rule, later: &Rule) -> bool {
+    /// Whether an earlier rule takes every lead that a later rule matches.
+    fn makes_unreachable(&self, earlier: &Rule, later: &Rule) -> bool {
         let always_takes = match &earlier.to {
             Target::Crm => true,
             Target::ExistingOwner => earlier.when.existing_owner == Some(true),
@@ -197,15 +197,15 @@ impl File {
         always_takes && earlier.when.covers(&later.when)
     }
 
-    /// Whether somebody of a pool, or of those it overflows into, has no cap.
+    /// Whether a pool, or a pool that it overflows into, has a member without a cap.
     fn always_has_room(&self, pool: &str) -> bool {
         let mut next = self.pools.get(pool);
         while let Some(pool) = next.map(Spanned::get_ref) {
-            let is_open = |member: &crate::pool::MemberEntry| {
+            let is_uncapped = |member: &crate::pool::MemberEntry| {
                 let owner = self.owners.get(&member.owner);
                 member.weight > 0 && owner.is_some_and(|owner| !owner.get_ref().is_capped())
             };
-            if pool.members.iter().any(is_open) {
+            if pool.members.iter().any(is_uncapped) {
                 return true;
             }
             next = pool.overflow.as_ref().and_then(|other| self.pools.get(other));
@@ -214,7 +214,7 @@ impl File {
     }
 }
 
-fn timer(entry: &RuleEntry) -> Result<Option<Clockwork>, String> {
+fn timer(entry: &RuleEntry) -> Result<Option<ResponseTimer>, String> {
     let on_breach = entry.on_breach.unwrap_or_default();
     if on_breach == OnBreach::Reassign && !matches!(entry.to, Target::Pool(_)) {
         return Err("on_breach = \"reassign\" needs a pool to take the next from".to_owned());
@@ -238,10 +238,10 @@ fn timer(entry: &RuleEntry) -> Result<Option<Clockwork>, String> {
         OnBreach::Reassign => entry.max_reassignments.unwrap_or(DEFAULT_REASSIGNMENTS),
         OnBreach::Alert => 0,
     };
-    Ok(Some(Clockwork { respond_within: response_time(duration)?, on_breach, max_reassignments }))
+    Ok(Some(ResponseTimer { respond_within: response_time(duration)?, on_breach, max_reassignments }))
 }
 
-/// A time such as `15m` or `1h 30m`.
+/// Parses a duration such as `15m` or `1h 30m`.
 fn response_time(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     parsed.filter(|time| (Routing::MIN_RESPONSE..=Routing::MAX_RESPONSE).contains(time)).ok_or_else(|| {

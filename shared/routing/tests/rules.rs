@@ -1,4 +1,4 @@
-//! Which rule decides, and what is refused when the file is read.
+//! The deciding rule, and the errors of invalid routing files.
 
 #![allow(clippy::unwrap_used, reason = "all of this file is a test")]
 
@@ -86,7 +86,7 @@ fn loads(loads: &[(&str, u64, u64)]) -> Counters {
 }
 
 #[test]
-fn the_built_in_routing_is_valid_and_names_nobody() {
+fn built_in_routing_is_valid_and_names_no_owner() {
     let routed = Routing::default_config().route(&hot(), &Counters::default());
     assert_eq!((routed.owner, routed.rule), (None, None));
     assert_eq!(routed.passed_over[0].because, "matched, but the CRM names no owner");
@@ -94,7 +94,7 @@ fn the_built_in_routing_is_valid_and_names_nobody() {
 }
 
 #[test]
-fn the_first_rule_that_matches_decides_and_says_which_were_passed_over() {
+fn first_matching_rule_decides_and_lists_skipped_rules() {
     let routed = team().route(&hot(), &Counters::default());
     assert_eq!((routed.owner, routed.name.as_deref()), (Some(id("005ANN")), Some("ann")));
     assert_eq!((routed.rule.as_deref(), routed.pool.as_deref()), (Some("hot in Europe"), Some("emea")));
@@ -110,10 +110,10 @@ fn the_first_rule_that_matches_decides_and_says_which_were_passed_over() {
 }
 
 #[test]
-fn a_condition_that_does_not_hold_is_named_with_what_is_there() {
+fn unmet_condition_is_named_with_the_actual_value() {
     let because = |facts: &LeadFacts| {
         let routed = team().route(facts, &Counters::default());
-        routed.passed_over.into_iter().find(|passed| passed.rule == "hot in Europe").unwrap().because
+        routed.passed_over.into_iter().find(|skipped| skipped.rule == "hot in Europe").unwrap().because
     };
     assert_eq!(because(&LeadFacts { country: Some("US".into()), ..hot() }), "the country is US, not DE, FR");
     assert_eq!(because(&LeadFacts { country: None, ..hot() }), "the country is not known");
@@ -123,7 +123,7 @@ fn a_condition_that_does_not_hold_is_named_with_what_is_there() {
 }
 
 #[test]
-fn text_is_compared_without_case_and_spacing_and_campaigns_by_their_beginning() {
+fn text_ignores_case_and_spacing_and_campaigns_match_by_prefix() {
     let mut lead =
         LeadFacts { campaign: "launch_2024".into(), industry: Some("COMPUTER software".into()), ..hot() };
     lead.country = Some("US".into());
@@ -133,19 +133,19 @@ fn text_is_compared_without_case_and_spacing_and_campaigns_by_their_beginning() 
 }
 
 #[test]
-fn who_has_the_company_already_gets_the_lead() {
+fn existing_owner_gets_the_lead() {
     let routed =
         team().route(&LeadFacts { existing_owner: Some(id("005OLD")), ..hot() }, &Counters::default());
     assert_eq!((routed.owner, routed.rule.as_deref()), (Some(id("005OLD")), Some("existing owner")));
 }
 
 #[test]
-fn an_owner_who_left_is_passed_over_with_the_reason() {
-    let gone = |owners: &[&str]| {
+fn inactive_owner_is_skipped_with_the_reason() {
+    let inactive = |owners: &[&str]| {
         owners.iter().map(|owner| (id(owner), "is inactive".to_owned())).collect::<BTreeMap<_, _>>()
     };
-    let facts = |owners: &[&str]| LeadFacts { unavailable: gone(owners), ..hot() };
-    // The existing owner, then the members of the pool, then the fallback.
+    let facts = |owners: &[&str]| LeadFacts { unavailable: inactive(owners), ..hot() };
+    // First the existing owner, then the members of the pool, then the fallback.
     let existing = LeadFacts { existing_owner: Some(id("005OLD")), ..facts(&["005OLD"]) };
     let routed = team().route(&existing, &Counters::default());
     assert_eq!(routed.owner, Some(id("005ANN")));
@@ -162,13 +162,13 @@ fn an_owner_who_left_is_passed_over_with_the_reason() {
     let routed = team().route(&facts(&["005ANN"]), &Counters::default());
     assert_eq!(routed.owner, Some(id("005BOB")));
     assert_eq!(routed.members[0].outcome, Outcome::Skipped("is inactive".into()));
-    let nobody = team().route(&facts(&["005ANN", "005BOB", "005EVE", "00GDESK"]), &Counters::default());
-    assert_eq!((nobody.owner, nobody.rule), (None, None));
-    assert!(nobody.because.contains("is inactive"), "{}", nobody.because);
+    let unassigned = team().route(&facts(&["005ANN", "005BOB", "005EVE", "00GDESK"]), &Counters::default());
+    assert_eq!((unassigned.owner, unassigned.rule), (None, None));
+    assert!(unassigned.because.contains("is inactive"), "{}", unassigned.because);
 }
 
 #[test]
-fn a_full_pool_overflows_then_the_next_rules_are_asked_then_the_fallback() {
+fn full_pool_overflows_then_later_rules_then_fallback_decide() {
     let full = loads(&[("005ANN", 2, 0), ("005BOB", 0, 3)]);
     let routed = team().route(&hot(), &full);
     assert_eq!((routed.owner, routed.pool.as_deref()), (Some(id("005EVE")), Some("spare")));
@@ -178,32 +178,32 @@ fn a_full_pool_overflows_then_the_next_rules_are_asked_then_the_fallback() {
     let all_full = loads(&[("005ANN", 2, 0), ("005BOB", 0, 3), ("005EVE", 1, 0)]);
     let routed = team().route(&hot(), &all_full);
     assert_eq!((routed.owner, routed.rule), (Some(id("00GDESK")), None));
-    assert_eq!(routed.passed_over[1].because, "matched, but nobody of pool emea may take it");
+    assert_eq!(routed.passed_over[1].because, "matched, but no member of pool emea is available");
     assert_eq!(routed.timer.unwrap().respond_within_s, 86_400);
 }
 
 #[test]
-fn a_lead_nobody_responded_to_goes_to_who_has_not_had_it() {
-    let next = |had_it: &[OwnerId]| {
+fn lead_without_a_response_goes_to_a_new_pool_member() {
+    let next = |previous: &[OwnerId]| {
         let routed =
-            team().reassign("emea", Some("hot in Europe"), had_it, &BTreeMap::new(), &Counters::default());
+            team().reassign("emea", Some("hot in Europe"), previous, &BTreeMap::new(), &Counters::default());
         routed.map(|routed| routed.owner.unwrap())
     };
     assert_eq!(next(&[id("005ANN")]), Some(id("005BOB")));
-    assert_eq!(next(&[id("005ANN"), id("005BOB")]), Some(id("005EVE")), "the overflow is asked too");
+    assert_eq!(next(&[id("005ANN"), id("005BOB")]), Some(id("005EVE")), "the overflow pool counts too");
     assert_eq!(next(&[id("005ANN"), id("005BOB"), id("005EVE")]), None);
     assert!(team().reassign("gone", None, &[], &BTreeMap::new(), &Counters::default()).is_none());
 }
 
 #[test]
-fn a_lead_that_has_an_owner_keeps_them_and_gets_the_timer_of_its_rule() {
+fn assigned_lead_keeps_its_owner_and_gets_the_timer_of_its_rule() {
     let kept = team().keep(&id("005EVE"), None, &hot());
     assert_eq!((kept.owner, kept.name.as_deref()), (Some(id("005EVE")), Some("eve")));
     assert!(kept.credits.is_empty() && kept.members.is_empty());
 }
 
 #[test]
-fn once_the_crm_names_whom_it_was_given_to_the_rule_for_existing_owners_does_not_hide_the_others() {
+fn own_assignment_in_the_crm_does_not_count_as_existing_owner() {
     let rule = |given_by: Option<&str>, existing: Option<&str>| {
         let facts = LeadFacts { existing_owner: existing.map(id), ..hot() };
         let kept = team().keep(&id("005ANN"), given_by, &facts);
@@ -212,18 +212,18 @@ fn once_the_crm_names_whom_it_was_given_to_the_rule_for_existing_owners_does_not
     let (hot, theirs) = (("hot in Europe".to_owned(), true), ("existing owner".to_owned(), false));
     assert_eq!(rule(Some("hot in Europe"), Some("005ANN")), hot);
     assert_eq!(rule(Some("hot in Europe"), None), hot);
-    assert_eq!(rule(Some("hot in Europe"), Some("005DAN")), theirs, "somebody else has taken it");
-    assert_eq!(rule(Some("existing owner"), Some("005ANN")), theirs, "it was theirs from the first");
+    assert_eq!(rule(Some("hot in Europe"), Some("005DAN")), theirs, "another owner has taken it");
+    assert_eq!(rule(Some("existing owner"), Some("005ANN")), theirs, "the rule assigned the lead itself");
     assert_eq!(rule(Some("existing owner"), None), theirs);
 }
 
-/// The line of the first place where a text stands.
-fn line_of(text: &str, what: &str) -> usize {
-    text[..text.find(what).unwrap()].matches('\n').count() + 1
+/// The line of the first occurrence of a pattern, from 1.
+fn line_of(text: &str, pattern: &str) -> usize {
+    text[..text.find(pattern).unwrap()].matches('\n').count() + 1
 }
 
 #[test]
-fn a_mistake_is_one_line_that_names_the_line_and_the_rule() {
+fn parse_error_is_one_line_that_names_the_line_and_the_rule() {
     for (from, to, at, expected) in [
         ("version = \"test-1\"", "", "version", "missing field `version`"),
         (
@@ -262,7 +262,7 @@ fn a_mistake_is_one_line_that_names_the_line_and_the_rule() {
 }
 
 #[test]
-fn pools_and_owners_are_held_against_each_other() {
+fn pools_and_owners_are_checked_against_each_other() {
     for (from, to, expected) in [
         ("id = \"005BOB\"", "id = \"005ANN\"", "another owner has the id 005ANN"),
         ("id = \"005BOB\"", "id = \"bob's\"", "ASCII letters"),
@@ -272,9 +272,9 @@ fn pools_and_owners_are_held_against_each_other() {
         (
             "members = [{ owner = \"eve\" }]",
             "members = [{ owner = \"eve\", weight = 0 }]",
-            "nobody has a weight",
+            "no member has a weight",
         ),
-        ("members = [{ owner = \"eve\" }]", "members = []", "nobody has a weight above 0"),
+        ("members = [{ owner = \"eve\" }]", "members = []", "no member has a weight above 0"),
         ("overflow = \"spare\"", "overflow = \"apac\"", "there is no pool \"apac\""),
         (
             "members = [{ owner = \"eve\" }]",
@@ -291,7 +291,7 @@ fn pools_and_owners_are_held_against_each_other() {
 }
 
 #[test]
-fn a_rule_that_can_never_decide_is_refused_and_one_behind_a_cap_is_not() {
+fn unreachable_rule_is_refused_but_not_one_behind_a_cap() {
     let after = |rule: &str| Routing::parse(&format!("{TEAM}\n{rule}"));
     let hidden = after(
         "[[rules]]\nname = \"late\"\nwhen = { decision = [\"IGNORE\"], country = [\"US\"] }\nto = { owner = \"desk\" }",
@@ -299,13 +299,13 @@ fn a_rule_that_can_never_decide_is_refused_and_one_behind_a_cap_is_not() {
     let error = hidden.unwrap_err();
     assert_eq!(error.rule.as_deref(), Some("late"));
     assert_eq!(error.problem, "can never decide: rule \"ignored\" above it takes everything it matches");
-    // Everybody of the pool has a cap, so that the second rule has its use.
+    // Every member of the pool has a cap, so the second rule is reachable.
     after("[[rules]]\nname = \"late\"\nwhen = { decision = [\"ROUTE_TO_SDR\"], country = [\"DE\"], employees = { min = 500 } }\nto = { owner = \"desk\" }").unwrap();
     after("[[rules]]\nname = \"late\"\nwhen = { decision = [\"IGNORE\", \"NURTURE\"] }\nto = { owner = \"desk\" }").unwrap();
 }
 
 #[test]
-fn a_decision_is_read_back_as_it_was_kept() {
+fn decision_survives_a_json_round_trip() {
     let routed = team().route(&hot(), &Counters::default());
     let read: routing::Routed = serde_json::from_str(&serde_json::to_string(&routed).unwrap()).unwrap();
     assert_eq!(read, routing::Routed { credits: BTreeMap::new(), ..routed });

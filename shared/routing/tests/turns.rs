@@ -1,4 +1,5 @@
-//! Turns over many leads: weights are honoured, caps are never exceeded, the same state gives the same choice.
+//! Turns over many leads: weights are respected, caps are never exceeded, and the same state gives the same
+//! choice.
 
 #![allow(clippy::unwrap_used, reason = "all of this file is a test")]
 
@@ -8,7 +9,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use routing::{Counters, LeadFacts, OwnerId, Routing};
 
-/// A pool of so many members: weight, cap a day, cap of open leads.
+/// A pool with these members, each with a weight, a daily cap and a cap on open leads.
 fn pool(members: &[(u32, Option<u64>, Option<u64>)]) -> Routing {
     let mut text = "version = \"1\"\n".to_owned();
     let mut list = Vec::new();
@@ -31,7 +32,7 @@ fn pool(members: &[(u32, Option<u64>, Option<u64>)]) -> Routing {
     Routing::parse(&text).unwrap()
 }
 
-/// Gives one more lead, as a caller that keeps the counters does.
+/// Assigns one lead and updates the counters.
 fn give(routing: &Routing, counters: &mut Counters) -> Option<OwnerId> {
     let routed = routing.route(&LeadFacts::default(), counters);
     counters.credits.extend(routed.credits);
@@ -44,7 +45,7 @@ fn give(routing: &Routing, counters: &mut Counters) -> Option<OwnerId> {
 
 proptest! {
     #[test]
-    fn after_every_full_cycle_everybody_has_had_exactly_their_share(
+    fn every_member_gets_exactly_its_share_in_a_full_cycle(
         weights in prop::collection::vec(1..20u32, 1..8), cycles in 1..20u32,
     ) {
         let members: Vec<_> = weights.iter().map(|weight| (*weight, None, None)).collect();
@@ -53,7 +54,7 @@ proptest! {
         let mut given: BTreeMap<OwnerId, u32> = BTreeMap::new();
         for turn in 0..total * cycles {
             *given.entry(give(&routing, &mut counters).unwrap()).or_default() += 1;
-            // Never far from the share on the way either.
+            // Within a cycle, each member stays close to its share.
             for (i, weight) in weights.iter().enumerate() {
                 let owner = OwnerId::parse(&format!("00{i}")).unwrap();
                 let share = f64::from(turn + 1) * f64::from(*weight) / f64::from(total);
@@ -67,9 +68,9 @@ proptest! {
     }
 
     #[test]
-    fn no_cap_is_ever_exceeded_and_nobody_idles_while_there_is_room(
+    fn caps_hold_and_leads_are_assigned_while_there_is_room(
         members in prop::collection::vec((0..5u32, prop::option::of(1..6u64), prop::option::of(1..6u64)), 1..6),
-        // Whether a day ends, a lead is responded to, or one is given.
+        // Each step ends a day, responds to a lead, or assigns one.
         steps in prop::collection::vec((0..20u8, any::<prop::sample::Index>()), 1..200),
     ) {
         prop_assume!(members.iter().any(|(weight, ..)| *weight > 0));
@@ -78,8 +79,8 @@ proptest! {
             match step {
                 0 => counters.loads.values_mut().for_each(|load| load.today = 0),
                 1..5 if !counters.loads.is_empty() => {
-                    let place = which.index(counters.loads.len());
-                    let load = counters.loads.values_mut().nth(place).unwrap();
+                    let index = which.index(counters.loads.len());
+                    let load = counters.loads.values_mut().nth(index).unwrap();
                     load.open = load.open.saturating_sub(1);
                 }
                 _ => {

@@ -1,8 +1,8 @@
-//! Amazon Web Services, for functions that have to start fast.
+//! Amazon Web Services, for functions with a fast cold start.
 //!
-//! [`aws_config`] reads the variables that Lambda sets, and nothing else: no profile files, no metadata service, no
-//! probing. The binary takes [`aws_settings`] and finds its credentials itself. `AWS_ENDPOINT_URL` sends every call to
-//! an emulator.
+//! [`aws_config`] reads only the variables that Lambda sets: no profile files, no metadata service, no
+//! probing. The `revenueflow` binary uses [`aws_settings`] and resolves its credentials itself.
+//! `AWS_ENDPOINT_URL` redirects every call to an emulator.
 
 mod config;
 mod metrics;

@@ -18,81 +18,84 @@ pub use self::crm::{
 pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
 use crate::{ConfigError, LogFormat, Variables};
 
-/// As few as a webhook's token may have.
+/// Minimum length of the admin token, the same as for a webhook token.
 const MIN_ADMIN_TOKEN_CHARS: usize = 16;
 
-/// Everything that can be configured. `.env.example` documents each variable.
+/// The complete configuration. `.env.example` documents each variable.
 #[derive(Debug)]
 pub struct Config {
-    /// `HOST` and `PORT`: where the HTTP server listens.
+    /// `HOST` and `PORT`: the address of the HTTP server.
     pub listen: SocketAddr,
-    /// `READ_TIMEOUT_SECONDS`: how long a client may take for the head of a request, again for its body, and again to take
-    /// an answer.
+    /// `READ_TIMEOUT_SECONDS`: time limit for a client to send the head of a request, to send its body, and
+    /// to receive a response. The limit applies to each of the three.
     pub read_timeout: Duration,
-    /// `MAX_CONNECTIONS`: connections of clients at once.
+    /// `MAX_CONNECTIONS`: maximum number of client connections.
     pub max_connections: usize,
-    /// `STOP_TIMEOUT_SECONDS`: how long what is running may take once the process is told to stop.
+    /// `STOP_TIMEOUT_SECONDS`: time for work in progress to finish after a shutdown signal.
     pub stop_timeout: Duration,
     /// `DATABASE_URL`.
     pub database_url: String,
-    /// `DATABASE_POOL`: connections at most.
+    /// `DATABASE_POOL`: maximum number of database connections.
     pub database_pool: u32,
-    /// `DATABASE_TIMEOUT_SECONDS`: how long a statement may take on PostgreSQL before its connection is given up.
+    /// `DATABASE_TIMEOUT_SECONDS`: time limit of a statement on PostgreSQL, after which its connection is
+    /// dropped.
     pub database_timeout: Duration,
-    /// `RETRY_WINDOW_SECONDS`: within which an older content of a lead counts as a retry of its sender.
+    /// `RETRY_WINDOW_SECONDS`: time in which an older content of a lead counts as a retry by its sender.
     pub retry_window: Duration,
     /// `QUEUE`.
     pub queue: QueueKind,
-    /// `REDIS_URL`: where the queue is, when it is in Redis. May hold a password.
+    /// `REDIS_URL`: the address of the queue in Redis. May contain a password.
     pub redis_url: Option<SecretString>,
-    /// `REDIS_PREFIX`: what the queue's keys start with.
+    /// `REDIS_PREFIX`: the prefix of the queue's keys.
     pub redis_prefix: String,
-    /// `QUEUE_URL` and `DLQ_URL`: the queue and its dead letter queue, when it is in SQS.
+    /// `QUEUE_URL` and `DLQ_URL`: the queue and its dead letter queue in SQS.
     pub sqs: Option<SqsConfig>,
-    /// `SPOOL_DIR`: where accepted leads wait while a queue outside the database cannot be reached.
+    /// `SPOOL_DIR`: the folder of accepted leads that wait while a queue outside the database is not
+    /// reachable.
     pub spool_dir: PathBuf,
-    /// `SPOOL_MAX_BYTES`: how much of the disk they may take.
+    /// `SPOOL_MAX_BYTES`: maximum size of the spool, in bytes.
     pub spool_max_bytes: u64,
-    /// `WORKER_RATE_LIMIT`: messages a second over all workers, with Redis.
+    /// `WORKER_RATE_LIMIT`: messages per second over all workers, with Redis. `None` is no limit.
     pub worker_rate_limit: Option<u32>,
-    /// `VISIBILITY_TIMEOUT_SECONDS`: how long a worker may be silent before its leads go to another.
+    /// `VISIBILITY_TIMEOUT_SECONDS`: time without a heartbeat after which another worker receives a worker's
+    /// leads.
     pub visibility_timeout: Duration,
-    /// `WORKER_CONCURRENCY`: leads worked on at the same time by one process.
+    /// `WORKER_CONCURRENCY`: number of leads that one process works on at the same time.
     pub worker_concurrency: usize,
-    /// `WEBHOOK_SECRETS`: every one of them is valid.
+    /// `WEBHOOK_SECRETS`: the valid secrets.
     pub webhook_secrets: Vec<SecretString>,
     /// `ADMIN_TOKEN`.
     pub admin_token: Option<SecretString>,
-    /// `ICP_FILE`: the ideal customer; the built-in one where absent.
+    /// `ICP_FILE`: the ideal customer profile. `None` selects the built-in one.
     pub icp_file: Option<PathBuf>,
-    /// `ROUTING_FILE`: who gets a lead; the built-in rules where absent.
+    /// `ROUTING_FILE`: the routing rules. `None` selects the built-in ones.
     pub routing_file: Option<PathBuf>,
-    /// Who judges.
+    /// The analyst.
     pub ai: AiConfig,
-    /// Who knows companies.
+    /// The enrichment providers.
     pub enrichment: EnrichmentConfig,
-    /// Which CRM is written to, and how.
+    /// The CRM.
     pub crm: CrmConfig,
-    /// `QUARANTINE_KEEP_DAYS`: how long a body that was no lead is kept after it came last.
+    /// `QUARANTINE_KEEP_DAYS`: retention of a quarantined body after it was last received.
     pub quarantine_keep: Duration,
-    /// `QUARANTINE_KEEP_ROWS`: how many of them at most.
+    /// `QUARANTINE_KEEP_ROWS`: maximum number of quarantined bodies.
     pub quarantine_rows: u32,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
 }
 
-/// Which queue carries the leads.
+/// The kind of queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueKind {
     /// A table of the database.
     Database,
     /// BullMQ on Redis.
     Redis,
-    /// Amazon SQS, beside a database that counts the tries.
+    /// Amazon SQS, with a database that counts the attempts.
     Sqs,
 }
 
-/// Where the queue is in SQS.
+/// The queue in SQS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqsConfig {
     /// `QUEUE_URL`.
@@ -102,7 +105,7 @@ pub struct SqsConfig {
 }
 
 impl Config {
-    /// Reads and checks the configuration.
+    /// Reads and validates the configuration.
     pub fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
         let host = variables.text("HOST").unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string());
         let host: IpAddr = match host.as_str() {
@@ -162,13 +165,14 @@ impl Config {
                 LogFormat::Pretty,
             )?,
         };
-        // The subscriber reads it again; here it is refused before anything is done.
+        // The log subscriber reads the filter again. Checking it here refuses an invalid one at once.
         crate::telemetry::log_filter(variables)?;
         config.check_exposure()?;
         Ok(config)
     }
 
-    /// The same configuration on another address; refused where it would be open to the network.
+    /// The same configuration with another address. Refused if the server would be open to the network
+    /// without authentication.
     pub fn listening_on(mut self, listen: SocketAddr) -> Result<Self, ConfigError> {
         self.listen = listen;
         self.check_exposure()?;
@@ -180,7 +184,8 @@ impl Config {
         self.listen.ip().is_loopback()
     }
 
-    /// A server that others can reach must know who they are; and no secret may be short, or open two doors.
+    /// A server that is reachable from the network must authenticate its clients. The admin token must not be
+    /// short and must differ from the webhook secrets.
     fn check_exposure(&self) -> Result<(), ConfigError> {
         if let Some(token) = self.admin_token.as_ref().map(ExposeSecret::expose_secret) {
             if token.chars().count() < MIN_ADMIN_TOKEN_CHARS {
@@ -188,13 +193,13 @@ impl Config {
                 return Err(ConfigError::new("ADMIN_TOKEN", problem));
             }
             if self.webhook_secrets.iter().any(|secret| secret.expose_secret() == token) {
-                let problem = "must not be one of WEBHOOK_SECRETS: whoever posts leads could read them";
+                let problem = "must not be one of WEBHOOK_SECRETS: senders of leads could read all leads";
                 return Err(ConfigError::new("ADMIN_TOKEN", problem));
             }
         }
-        let needed = |variable, what| {
+        let needed = |variable, exposed| {
             let problem =
-                format!("must be set to listen on {}: without it anyone could {what}", self.listen.ip());
+                format!("must be set to listen on {}: without it anyone could {exposed}", self.listen.ip());
             Err(ConfigError::new(variable, problem))
         };
         if self.is_loopback() {
@@ -209,7 +214,8 @@ impl Config {
     }
 }
 
-/// `QUEUE` wins; a `REDIS_URL` alone means Redis. SQS is never a guess: functions have a `QUEUE_URL` as well.
+/// `QUEUE` takes precedence. Without it, a `REDIS_URL` selects Redis. SQS has to be selected explicitly,
+/// since the functions set `QUEUE_URL` too.
 fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
     let has_redis = variables.text("REDIS_URL").is_some();
     let default = if has_redis { QueueKind::Redis } else { QueueKind::Database };
@@ -227,7 +233,7 @@ fn queue_kind(variables: &Variables<'_>) -> Result<QueueKind, ConfigError> {
     Ok(queue)
 }
 
-/// What the application on the other side has as its `prefix`.
+/// The `prefix` of the BullMQ application that shares the queue.
 fn redis_prefix(variables: &Variables<'_>) -> Result<String, ConfigError> {
     let prefix = variables.text("REDIS_PREFIX").unwrap_or_else(|| "bull".to_owned());
     if prefix.len() > 100 || prefix.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -247,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_needs_to_be_configured() {
+    fn defaults_are_a_valid_configuration() {
         let config = read(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
         assert_eq!(config.database_url, "sqlite://revenueflow.db");
@@ -255,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_one_line_that_names_the_variable() {
+    fn invalid_value_is_one_line_that_names_the_variable() {
         for (pairs, line) in [
             (&[("PORT", "http")][..], "PORT: must be a number from 0 to 65535, not \"http\""),
             (&[("HOST", "example.com")], "HOST: must be an IP address or localhost, not \"example.com\""),
@@ -282,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redis_url_is_enough_to_use_redis() {
+    fn redis_url_selects_redis() {
         let redis = ("REDIS_URL", "redis://:hush@127.0.0.1");
         assert_eq!(read(&[redis]).unwrap().queue, QueueKind::Redis);
         assert_eq!(read(&[redis, ("QUEUE", "database")]).unwrap().queue, QueueKind::Database);
@@ -291,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_needs_both_secrets() {
+    fn public_address_needs_both_secrets() {
         let public = ("HOST", "0.0.0.0");
         assert_eq!(read(&[public]).unwrap_err().variable, "WEBHOOK_SECRETS");
         let webhook = ("WEBHOOK_SECRETS", "0123456789abcdef0123456789abcdef");
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn an_admin_token_that_is_short_or_opens_the_webhook_too_is_refused_everywhere() {
+    fn admin_token_that_is_short_or_a_webhook_secret_is_refused() {
         let webhook = ("WEBHOOK_SECRETS", "0123456789abcdef,fedcba9876543210");
         for wrong in ["fifteen-letters", "fedcba9876543210"] {
             let error = read(&[webhook, ("ADMIN_TOKEN", wrong)]).unwrap_err();

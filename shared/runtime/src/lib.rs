@@ -1,7 +1,8 @@
 //! Configuration, secrets and telemetry.
 //!
-//! [`Config`] is read once, at the start, from environment variables; everything wrong with it is said in one line
-//! that names the variable. Secrets are [`secrecy::SecretString`]s: no log line, error or `Debug` output shows them.
+//! [`Config`] is read once at start-up from environment variables. A configuration error is one line that
+//! names the variable. Secrets are [`secrecy::SecretString`]s, so that no log line, error or `Debug` output
+//! shows them.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -14,7 +15,7 @@ pub use config::{
     EnrichmentSource, GeminiConfig, HubSpotConfig, HubSpotLogin, KeyedConfig, Limits, QueueKind,
     RejectedLeads, SalesforceConfig, SalesforceLogin, SqsConfig, ZoomInfoConfig,
 };
-/// What has been measured; renders in Prometheus' text format.
+/// The collected metrics, which render in Prometheus' text format.
 pub use metrics_exporter_prometheus::PrometheusHandle as Metrics;
 pub use telemetry::{LogFormat, init_logs, init_metrics, log_panics};
 pub use variables::{ConfigError, Variables};

@@ -11,17 +11,17 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::{ConfigError, Metrics, Variables};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
 }
 
-/// The crates of this workspace that log, as the compiler writes their names. The lines of every other crate are left
-/// out beyond [`FOREIGN_LEVEL`], whatever `RUST_LOG` asks for.
+/// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
+/// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
 const OWN: [&str; 28] = [
     "analysis",
     "api",
@@ -53,38 +53,40 @@ const OWN: [&str; 28] = [
     "operations",
 ];
 
-/// The most that a crate of others may log. Beyond it, clients write down what they send and receive: the AWS SDK logs
-/// whole bodies of SQS messages at `trace`, and with them names and addresses.
+/// The most verbose level of third-party crates. At more verbose levels, clients log the data that they send
+/// and receive: the AWS SDK logs complete SQS message bodies at `trace`, with names and addresses.
 const FOREIGN_LEVEL: Level = Level::INFO;
 
-/// Sends log lines to a writer, as `RUST_LOG` asks (default `info`). Only the first call of a process counts.
+/// Sends log lines to a writer, filtered by `RUST_LOG` (default `info`). Only the first call in a process has
+/// an effect.
 ///
 /// Logs go to standard error; standard output is for data.
 ///
 /// # Errors
 ///
-/// When `RUST_LOG` is no filter.
+/// When `RUST_LOG` is not a valid filter.
 pub fn init_logs<W>(variables: &Variables<'_>, format: LogFormat, writer: W) -> Result<(), ConfigError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let may_be = filter_fn(|line| may_be_written(*line.level(), line.target()));
-    let filter = log_filter(variables)?.and(may_be.with_max_level_hint(LevelFilter::TRACE));
+    let permitted = filter_fn(|line| may_be_logged(*line.level(), line.target()));
+    let filter = log_filter(variables)?.and(permitted.with_max_level_hint(LevelFilter::TRACE));
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
         LogFormat::Pretty => lines.with_ansi(std::io::stderr().is_terminal()).compact().boxed(),
-        // All spans, the outermost first: Lambda's has the request, a message's the lead.
+        // All spans, outermost first: Lambda's span contains the request id, a message's span the lead id.
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    // A second subscriber is refused; the first goes on.
+    // A second subscriber is refused, and the first one stays active.
     let _ = Registry::default().with(lines.with_filter(filter)).try_init();
     Ok(())
 }
 
-/// `RUST_LOG`. A word without a level has to be a level: taken for a module's name, as the syntax has it, a misspelt one
-/// would switch every line off.
+/// Parses `RUST_LOG`. An item without `=` must be a level. The standard syntax also permits a module name
+/// there, but then a misspelt level would disable all logs.
 ///
-/// The filter that also knows spans and fields brings an engine for patterns with it: a tenth of the smallest function.
+/// `EnvFilter`, which also filters by span and field, depends on a regular expression engine: a tenth of the
+/// size of the smallest function.
 pub(crate) fn log_filter(variables: &Variables<'_>) -> Result<Targets, ConfigError> {
     let text = variables.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
     let is_clear = |item: &str| match item.split_once('=') {
@@ -100,12 +102,13 @@ pub(crate) fn log_filter(variables: &Variables<'_>) -> Result<Targets, ConfigErr
     })
 }
 
-/// Whether a line may be written at all: one of ours at any level, one of another crate up to [`FOREIGN_LEVEL`].
-fn may_be_written(level: Level, target: &str) -> bool {
+/// Whether a line may be written at all: any level for our own crates, up to [`FOREIGN_LEVEL`] for others.
+fn may_be_logged(level: Level, target: &str) -> bool {
     level <= FOREIGN_LEVEL || OWN.contains(&target.split("::").next().unwrap_or(target))
 }
 
-/// Starts collecting metrics; the handle renders them in Prometheus' text format. None when already started.
+/// Starts the collection of metrics. The handle renders them in Prometheus' text format. `None` if already
+/// started.
 pub fn init_metrics() -> Option<Metrics> {
     const SECONDS: &[f64] = &[
         0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
@@ -116,8 +119,8 @@ pub fn init_metrics() -> Option<Metrics> {
     builder.ok()?.install_recorder().ok()
 }
 
-/// Makes panics log lines that say where, and nothing else: a panic's message may quote a lead. Whoever catches a panic
-/// keeps nothing of its message either.
+/// Logs panics with their source location only, since the message of a panic may quote a lead. Code that
+/// catches a panic drops its message too.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_what_it_says_and_info_where_nothing_is_said() {
+    fn filter_is_parsed_and_defaults_to_info() {
         assert_eq!(read("").unwrap(), "info");
         assert_eq!(read("WARN").unwrap(), "warn");
         assert_eq!(read("off").unwrap(), "off");
@@ -143,23 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn no_crate_of_others_logs_what_it_sends_or_receives() {
+    fn third_party_crates_log_no_payloads() {
         for target in
             ["aws_smithy_runtime::client", "aws_sdk_sqs", "sqlx::query", "hyper::proto", "storefront"]
         {
-            assert!(may_be_written(Level::WARN, target) && may_be_written(Level::INFO, target), "{target}");
-            assert!(
-                !may_be_written(Level::DEBUG, target) && !may_be_written(Level::TRACE, target),
-                "{target}"
-            );
+            assert!(may_be_logged(Level::WARN, target) && may_be_logged(Level::INFO, target), "{target}");
+            assert!(!may_be_logged(Level::DEBUG, target) && !may_be_logged(Level::TRACE, target), "{target}");
         }
         for target in ["store", "queue::redis", "revenueflow::serve"] {
-            assert!(may_be_written(Level::TRACE, target), "{target}");
+            assert!(may_be_logged(Level::TRACE, target), "{target}");
         }
     }
 
     #[test]
-    fn every_crate_of_the_workspace_is_known() {
+    fn every_crate_of_the_workspace_is_listed() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for folder in ["shared", "functions"] {
             for member in std::fs::read_dir(root.join(folder)).unwrap() {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_refused_and_does_not_silence_the_log() {
+    fn invalid_filter_is_refused_and_does_not_silence_the_log() {
         for wrong in ["inof", "queue=loud", "info,queue", "info,,warn", "=,"] {
             assert_eq!(read(wrong).unwrap_err().variable, "RUST_LOG", "{wrong}");
         }

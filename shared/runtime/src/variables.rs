@@ -3,35 +3,35 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
-/// A variable that is missing or wrong. One line, naming it.
+/// A variable is missing or invalid. Displays as one line that names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {problem}")]
 pub struct ConfigError {
-    /// Which variable.
+    /// The variable.
     pub variable: &'static str,
-    /// What is wrong with it, and what would be right. Never its value where that is a secret.
+    /// The problem and the expected value. Never contains the value of a secret.
     pub problem: String,
 }
 
 impl ConfigError {
-    /// An error about a variable.
+    /// An error about one variable.
     pub fn new(variable: &'static str, problem: impl Into<String>) -> Self {
         Self { variable, problem: problem.into() }
     }
 }
 
-/// Where variables are read from: the environment, or a list in a test. Empty values count as absent.
+/// A source of variables: the environment, or a list in a test. Empty values count as absent.
 pub struct Variables<'a>(Box<LookUp<'a>>);
 
 type LookUp<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 impl<'a> Variables<'a> {
-    /// The process's environment.
+    /// The environment of the process.
     pub fn of_process() -> Self {
         Self::from_fn(|name| std::env::var(name).ok())
     }
 
-    /// Any look-up.
+    /// The results of a function.
     pub fn from_fn(look_up: impl Fn(&str) -> Option<String> + 'a) -> Self {
         Self(Box::new(look_up))
     }
@@ -52,7 +52,7 @@ impl<'a> Variables<'a> {
         text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    /// A value within bounds, or the default.
+    /// A number within bounds, or the default if the variable is absent.
     pub fn number<T>(
         &self,
         name: &'static str,
@@ -73,7 +73,7 @@ impl<'a> Variables<'a> {
         }
     }
 
-    /// One of some words, whatever their case, or the default.
+    /// One of the choices, in any case, or the default if the variable is absent.
     pub fn choice<T: Copy>(
         &self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! The process dies, or the work is dropped, at every point where it waits for anything; then the same message comes again.
+//! The process dies, or the work is dropped, at every await point. Then the same message is received again.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -8,27 +8,28 @@ use lead::{LeadEvent, LeadId, LeadStatus};
 use queue::LeadHandler as _;
 use store::AuditKind;
 
-use crate::support::{World, hot, message};
+use crate::support::{Fixture, hot, message};
 
-/// How far the work had come when it was stopped, by what it left behind.
+/// The progress of the work when it was stopped, derived from the stored state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reached {
     Nothing,
     Started,
     Enriched,
     Judged,
-    /// The ledger knows what is to be done to the CRM.
+    /// The ledger contains the planned actions.
     Planned,
-    /// Some of it is done.
+    /// Some actions are executed.
     PartlyWritten,
-    /// All of it is done, and the ledger does not know.
+    /// All actions are executed, but the ledger does not show it.
     Written,
-    /// The ledger knows, and the lead does not.
+    /// The ledger shows all actions as done, but the lead is not synced.
     Booked,
     Synced,
 }
 
-/// Every stage but the end, which is reached or not within the last wait; the same message after it is tested elsewhere.
+/// Every progress except `Synced`, which the last await point may or may not reach. Another test receives the
+/// message again after the end.
 const STAGES: [Reached; 8] = [
     Reached::Nothing,
     Reached::Started,
@@ -40,16 +41,16 @@ const STAGES: [Reached; 8] = [
     Reached::Booked,
 ];
 
-/// When the work is stopped.
+/// The moment at which the work is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
-    /// While it waits for an answer, which may or may not come after that.
+    /// While it waits for a reply, which may still arrive.
     Waiting,
-    /// With the answer there, unread.
+    /// After the reply has arrived and before it is read.
     Answered,
 }
 
-/// Lets work go on until it has waited `waits` times; none when that was not the end of it.
+/// Runs `work` until it has waited `waits` times. `None` if it has not finished by then.
 async fn stopped<T>(stop: Stop, waits: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = Box::pin(work);
     let mut left = waits;
@@ -69,14 +70,14 @@ async fn stopped<T>(stop: Stop, waits: usize, work: impl Future<Output = T>) -> 
     .await
 }
 
-async fn reached(world: &World, id: &LeadId) -> Reached {
-    if world.store.lead(id).await.unwrap().is_none() {
+async fn reached(fixture: &Fixture, id: &LeadId) -> Reached {
+    if fixture.store.lead(id).await.unwrap().is_none() {
         return Reached::Nothing;
     }
-    let kinds = world.kinds(id).await;
-    let actions = world.store.actions(id, 100).await.unwrap();
+    let kinds = fixture.kinds(id).await;
+    let actions = fixture.store.actions(id, 100).await.unwrap();
     let booked = actions.iter().filter(|action| action.state == "done").count();
-    let records = world.crm().await;
+    let records = fixture.crm().await;
     let created = ["create_task", "log_activity"].map(|kind| {
         let action = actions.iter().find(|action| action.kind == kind);
         action.is_some_and(|action| records.iter().any(|record| record.external_id == action.action_id))
@@ -94,24 +95,25 @@ async fn reached(world: &World, id: &LeadId) -> Reached {
     }
 }
 
-/// Handles a message again after it was stopped, and checks that it ends as if nothing had happened.
-async fn ends_as_if_nothing_had_happened(world: &World, event: &LeadEvent, before: Reached) {
-    world.provider.asked();
-    world.analyst.asked();
-    world.pipeline_on(world.store.database().clone()).handle(&message(event, 1)).await.unwrap();
+/// Handles a message again after it was stopped, and asserts that it ends in the same state as without the
+/// stop.
+async fn assert_resumes(fixture: &Fixture, event: &LeadEvent, before: Reached) {
+    fixture.provider.take_calls();
+    fixture.analyst.take_calls();
+    fixture.pipeline_on(fixture.store.database().clone()).handle(&message(event, 1)).await.unwrap();
 
     let id = &event.lead_id;
-    assert!(before < Reached::Enriched || world.provider.asked() == 0, "{before:?}: enriched twice");
-    assert!(before < Reached::Judged || world.analyst.asked() == 0, "{before:?}: judged twice");
-    assert_eq!(world.lead(id).await.status, LeadStatus::Synced, "{before:?}");
-    assert_eq!(world.store.analyses(id, 10).await.unwrap().len(), 1, "{before:?}");
-    let actions = world.store.actions(id, 100).await.unwrap();
+    assert!(before < Reached::Enriched || fixture.provider.take_calls() == 0, "{before:?}: enriched twice");
+    assert!(before < Reached::Judged || fixture.analyst.take_calls() == 0, "{before:?}: judged twice");
+    assert_eq!(fixture.lead(id).await.status, LeadStatus::Synced, "{before:?}");
+    assert_eq!(fixture.store.analyses(id, 10).await.unwrap().len(), 1, "{before:?}");
+    let actions = fixture.store.actions(id, 100).await.unwrap();
     assert!(actions.len() == 6 && actions.iter().all(|action| action.state == "done"), "{before:?}");
-    let kinds = world.kinds(id).await;
+    let kinds = fixture.kinds(id).await;
     for kind in [AuditKind::Accepted, AuditKind::Enriched, AuditKind::Judged, AuditKind::Synced] {
-        assert_eq!(kinds.iter().filter(|there| **there == kind).count(), 1, "{before:?}: {kinds:?}");
+        assert_eq!(kinds.iter().filter(|found| **found == kind).count(), 1, "{before:?}: {kinds:?}");
     }
-    let fields = world.crm_lead(id).await.fields;
+    let fields = fixture.crm_lead(id).await.fields;
     assert_eq!(
         (&fields["decision"], &fields["fit_score"]),
         (&"ROUTE_TO_SDR".into(), &100.into()),
@@ -119,15 +121,15 @@ async fn ends_as_if_nothing_had_happened(world: &World, event: &LeadEvent, befor
     );
 }
 
-/// Stops the work after the first wait, after the second, and so on until it is not stopped any more; and again until it
-/// was stopped everywhere, since how often it has to wait for an answer depends on how soon that comes.
-async fn stopped_everywhere(world: World, stop: Stop, process_dies: bool) {
+/// Stops the work after the first wait, after the second, and so on until the work finishes. Repeats this
+/// until the work was stopped at every stage, since the number of waits depends on the speed of the replies.
+async fn stopped_everywhere(fixture: Fixture, stop: Stop, process_dies: bool) {
     let mut seen = BTreeSet::new();
     let (mut leads, mut waits, mut ends) = (0, 0, 0);
     while ends == 0 || STAGES.iter().any(|stage| !seen.contains(stage)) {
         let event = hot(&format!("person{leads}"), "CTO", 0);
-        let database = if process_dies { world.connect().await } else { world.store.database().clone() };
-        let pipeline = world.pipeline_on(database.clone());
+        let database = if process_dies { fixture.connect().await } else { fixture.store.database().clone() };
+        let pipeline = fixture.pipeline_on(database.clone());
         let ended = stopped(stop, waits, pipeline.handle(&message(&event, 1))).await;
         drop(pipeline);
         if process_dies {
@@ -139,33 +141,29 @@ async fn stopped_everywhere(world: World, stop: Stop, process_dies: bool) {
             result.unwrap();
             ends += 1;
             assert!(ends < 50, "the work was only stopped at {seen:?}");
-            waits -= waits.min(10 * ends); // a little further back each time
+            waits -= waits.min(10 * ends); // starts earlier each time
         } else {
-            let before = reached(&world, &event.lead_id).await;
-            ends_as_if_nothing_had_happened(&world, &event, before).await;
+            let before = reached(&fixture, &event.lead_id).await;
+            assert_resumes(&fixture, &event, before).await;
             seen.insert(before);
         }
     }
-    let counts = world.crm_counts().await;
+    let counts = fixture.crm_counts().await;
     assert_eq!(
         counts.into_iter().collect::<Vec<_>>(),
         [("activity".to_owned(), leads), ("lead".to_owned(), leads), ("task".to_owned(), leads),]
     );
-    let again = world.crm().await.into_iter().filter(|record| record.object != "lead" && record.writes != 1);
-    assert_eq!(again.count(), 0, "nothing that is created is written twice");
+    let again =
+        fixture.crm().await.into_iter().filter(|record| record.object != "lead" && record.writes != 1);
+    assert_eq!(again.count(), 0, "tasks and activities are written once");
 }
 
-async fn a_process_that_dies_with_an_answer_unread_leaves_nothing_undone_and_nothing_done_twice(
-    world: World,
-) {
-    stopped_everywhere(world, Stop::Answered, true).await;
+async fn process_death_before_reading_a_reply_is_recovered(fixture: Fixture) {
+    stopped_everywhere(fixture, Stop::Answered, true).await;
 }
 
-async fn work_that_is_dropped_while_it_waits_leaves_nothing_undone_and_nothing_done_twice(world: World) {
-    stopped_everywhere(world, Stop::Waiting, false).await;
+async fn work_dropped_during_a_wait_is_recovered(fixture: Fixture) {
+    stopped_everywhere(fixture, Stop::Waiting, false).await;
 }
 
-on_both!(
-    a_process_that_dies_with_an_answer_unread_leaves_nothing_undone_and_nothing_done_twice,
-    work_that_is_dropped_while_it_waits_leaves_nothing_undone_and_nothing_done_twice,
-);
+on_both!(process_death_before_reading_a_reply_is_recovered, work_dropped_during_a_wait_is_recovered,);

@@ -1,4 +1,4 @@
-//! What an analyst that says what is not so can do to the CRM: nothing.
+//! An analyst with false answers has no effect on the CRM beyond the plan.
 
 use grounding::GroundingStatus;
 use lead::{Decision, Failure, LeadStatus, Stage};
@@ -7,9 +7,9 @@ use queue::{LeadHandler as _, MAX_ATTEMPTS};
 use serde_json::{Value, json};
 use store::AuditKind;
 
-use crate::support::{Say, World, hot, message};
+use crate::support::{Fixture, Reply, hot, message};
 
-/// Fields that an analysis has a say in.
+/// Fields that an analysis influences.
 const JUDGED: [&str; 7] = ["fit_score", "fit", "intent", "decision", "fallback", "summary", "status"];
 
 fn invent_a_fact(answer: &mut Value) {
@@ -32,42 +32,42 @@ fn conclude_without_evidence(answer: &mut Value) {
     answer["evidence"] = json!([]);
 }
 
-async fn a_rejected_analysis_holds_the_lead_and_leaves_the_crm_alone(world: World) {
-    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
-    world.analyst.will([Say::Changed(invent_a_fact)]);
+async fn rejected_analysis_holds_the_lead_and_writes_nothing(fixture: Fixture) {
+    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
+    fixture.analyst.will([Reply::Changed(invent_a_fact)]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Held);
-    assert_eq!(world.kinds(&event.lead_id).await.last(), Some(&AuditKind::Held));
-    assert!(world.crm().await.is_empty());
-    assert!(world.store.actions(&event.lead_id, 10).await.unwrap().is_empty());
-    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Held);
+    assert_eq!(fixture.kinds(&event.lead_id).await.last(), Some(&AuditKind::Held));
+    assert!(fixture.crm().await.is_empty());
+    assert!(fixture.store.actions(&event.lead_id, 10).await.unwrap().is_empty());
+    let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(kept.verdict.status, GroundingStatus::Rejected);
-    assert!(kept.raw_answer.contains("PWNED"), "what it said is kept for whoever asks");
+    assert!(kept.raw_answer.contains("PWNED"), "the rejected answer is stored for review");
 }
 
-async fn a_rejected_lead_can_be_written_bare_of_all_that_was_judged(mut world: World) {
-    world.rejected = Rejected::Bare;
-    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
-    world.analyst.will([Say::Changed(invent_a_fact)]);
+async fn rejected_lead_can_be_written_without_judged_fields(mut fixture: Fixture) {
+    fixture.rejected = Rejected::Bare;
+    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
+    fixture.analyst.will([Reply::Changed(invent_a_fact)]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    assert_eq!(world.crm_counts().await.into_iter().collect::<Vec<_>>(), [("lead".to_owned(), 1)]);
-    let fields = world.crm_lead(&event.lead_id).await.fields;
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
+    assert_eq!(fixture.crm_counts().await.into_iter().collect::<Vec<_>>(), [("lead".to_owned(), 1)]);
+    let fields = fixture.crm_lead(&event.lead_id).await.fields;
     assert_eq!((&fields["email"], &fields["industry"]), (&"ann@stripe.com".into(), &"Fintech".into()));
     let judged: Vec<_> = JUDGED.iter().filter(|field| fields.contains_key(**field)).collect();
     assert_eq!(judged, Vec::<&&str>::new());
 }
 
-async fn an_analyst_that_lies_gets_nothing_into_the_crm_beyond_the_plan(mut world: World) {
-    world.rejected = Rejected::Bare;
-    let pipeline = world.pipeline().await;
+async fn false_answers_write_nothing_beyond_the_plan(mut fixture: Fixture) {
+    fixture.rejected = Rejected::Bare;
+    let pipeline = fixture.pipeline().await;
     for (number, lie) in
         [invent_a_fact, claim_from_nowhere, write_prose, conclude_without_evidence].into_iter().enumerate()
     {
         let event = hot(&format!("person{number}"), "CTO", 0);
-        world.analyst.will([Say::Changed(lie)]);
+        fixture.analyst.will([Reply::Changed(lie)]);
         pipeline.handle(&message(&event, 1)).await.unwrap();
-        let actions = world.store.actions(&event.lead_id, 100).await.unwrap();
+        let actions = fixture.store.actions(&event.lead_id, 100).await.unwrap();
         let planned = [
             "upsert_lead",
             "sync_firmographics",
@@ -78,77 +78,77 @@ async fn an_analyst_that_lies_gets_nothing_into_the_crm_beyond_the_plan(mut worl
         ];
         assert!(actions.iter().all(|action| planned.contains(&action.kind.as_str())));
     }
-    for record in world.crm().await {
+    for record in fixture.crm().await {
         assert!(["lead", "task", "activity"].contains(&record.object.as_str()), "{record:?}");
         let text = Value::Object(record.fields).to_string();
         assert!(!text.contains("PWNED") && !text.contains("555"), "{text}");
     }
     let unfounded = hot("person3", "CTO", 0);
-    let lead = world.lead(&unfounded.lead_id).await;
+    let lead = fixture.lead(&unfounded.lead_id).await;
     assert!(lead.decision < Some(Decision::RouteToSdr), "{:?}", lead.decision);
-    assert_ne!(world.crm_lead(&unfounded.lead_id).await.fields["decision"], "ROUTE_TO_SDR");
-    let prose = world.store.analysis_in_force(&hot("person2", "CTO", 0).lead_id).await.unwrap().unwrap();
+    assert_ne!(fixture.crm_lead(&unfounded.lead_id).await.fields["decision"], "ROUTE_TO_SDR");
+    let prose = fixture.store.analysis_in_force(&hot("person2", "CTO", 0).lead_id).await.unwrap().unwrap();
     assert_eq!(prose.verdict.status, GroundingStatus::Valid, "its claims were true, and only they were used");
 }
 
-async fn a_rejected_answer_is_asked_for_once_more(world: World) {
-    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
-    world.analyst.will([Say::Changed(invent_a_fact)]);
-    world.analyst.will_correct([Say::Rules]);
+async fn rejected_answer_is_corrected_once(fixture: Fixture) {
+    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
+    fixture.analyst.will([Reply::Changed(invent_a_fact)]);
+    fixture.analyst.will_correct([Reply::Rules]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(world.analyst.asked(), 2);
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!(fixture.analyst.take_calls(), 2);
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
+    let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(kept.verdict.status, GroundingStatus::Valid);
     assert_eq!(
         (kept.input_tokens, kept.output_tokens, kept.cost_microusd),
         (1_000, 60, 10),
         "of both answers"
     );
-    let audit = world.audit(&event.lead_id).await;
+    let audit = fixture.audit(&event.lead_id).await;
     let judged = audit.iter().find(|event| event.kind == AuditKind::Judged).unwrap();
     let first =
         json!({"reasons": ["value_conflict"], "input_tokens": 500, "output_tokens": 30, "cost_microusd": 5});
     assert_eq!(judged.detail["rejected_first"], first);
 }
 
-async fn a_second_answer_is_held_to_the_same_rules_and_there_is_no_third(world: World) {
-    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
-    world.analyst.will([Say::Changed(invent_a_fact)]);
-    world.analyst.will_correct([Say::Changed(claim_from_nowhere), Say::Rules]);
+async fn correction_is_checked_and_not_corrected_again(fixture: Fixture) {
+    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
+    fixture.analyst.will([Reply::Changed(invent_a_fact)]);
+    fixture.analyst.will_correct([Reply::Changed(claim_from_nowhere), Reply::Rules]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(world.analyst.asked(), 2);
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Held);
-    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!(fixture.analyst.take_calls(), 2);
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Held);
+    let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert!(kept.raw_answer.contains("WEB_SEARCH"), "the second answer counts");
     assert_eq!(kept.cost_microusd, 10);
 }
 
-async fn without_a_second_answer_the_first_one_counts(world: World) {
-    let pipeline = world.pipeline().await;
+async fn rejected_answer_stands_without_a_correction(fixture: Fixture) {
+    let pipeline = fixture.pipeline().await;
     let lost = Failure::transient("http_timeout", "no answer");
-    for (person, say, cost) in [("ann", Say::Paid(lost), 12), ("bob", Say::Text("hm"), 10)] {
+    for (person, reply, cost) in [("ann", Reply::Paid(lost), 12), ("bob", Reply::Text("hm"), 10)] {
         let event = hot(person, "CTO", 0);
-        world.analyst.will([Say::Changed(invent_a_fact)]);
-        world.analyst.will_correct([say]);
+        fixture.analyst.will([Reply::Changed(invent_a_fact)]);
+        fixture.analyst.will_correct([reply]);
         pipeline.handle(&message(&event, 1)).await.unwrap();
-        assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Held);
-        let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+        assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Held);
+        let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
         assert!(kept.raw_answer.contains("PWNED"));
-        assert_eq!(kept.cost_microusd, cost, "what was asked for is paid for");
+        assert_eq!(kept.cost_microusd, cost, "the cost includes the failed correction");
     }
 }
 
-async fn an_answer_with_a_nul_is_kept_like_any_other(world: World) {
-    let (pipeline, event) = (world.pipeline().await, hot("ann", "CTO", 0));
-    world.has_failed(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
-    world.analyst.will([Say::Text("\0not an answer")]);
+async fn answer_with_a_nul_is_stored(fixture: Fixture) {
+    let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
+    fixture.record_failures(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
+    fixture.analyst.will([Reply::Text("\0not an answer")]);
     pipeline.handle(&message(&event, MAX_ATTEMPTS)).await.unwrap();
-    let kept = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+    let kept = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
     assert!(kept.fallback && kept.raw_answer.ends_with("not an answer"));
 }
 
-/// A webhook that amounts to a call, with more in it.
+/// A webhook that qualifies for a call, with additional JSON.
 fn eager_body(person: &str, more: &str) -> String {
     format!(
         r#"{{"email":"{person}@stripe.com","title":"CTO","campaign_id":"launch_2024",
@@ -156,7 +156,7 @@ fn eager_body(person: &str, more: &str) -> String {
     )
 }
 
-async fn a_person_who_opted_out_gets_no_call_and_no_task(world: World) {
+async fn person_who_opted_out_gets_no_call_task(fixture: Fixture) {
     for (number, (more, name)) in [
         (r#","unsubscribed":true}}"#, "unsubscribed"),
         (r#","Opted-Out":"yes"}}"#, "opted_out"),
@@ -172,12 +172,12 @@ async fn a_person_who_opted_out_gets_no_call_and_no_task(world: World) {
             let body = eager_body(&format!("ann{number}v{version}"), more);
             let lead = intake::parse_lead(body.as_bytes()).unwrap_or_else(|_| panic!("{body}"));
             let event = lead::LeadEvent::new(lead, crate::support::at(0));
-            let mut pipeline = world.pipeline().await;
+            let mut pipeline = fixture.pipeline().await;
             pipeline.icp.contract = pipeline.icp.contract.clone().of_version(version).unwrap();
             pipeline.handle(&message(&event, 1)).await.unwrap();
-            let actions = world.store.actions(&event.lead_id, 100).await.unwrap();
+            let actions = fixture.store.actions(&event.lead_id, 100).await.unwrap();
             assert!(actions.iter().all(|action| action.kind != "create_task"), "{more} {version}");
-            let fields = world.crm_lead(&event.lead_id).await.fields;
+            let fields = fixture.crm_lead(&event.lead_id).await.fields;
             assert_eq!(fields["decision"], "MANUAL_REVIEW", "{more} {version}");
             let summary = fields["summary"].as_str().unwrap();
             assert!(summary.contains(&format!("The person opted out: {name} (sent).")), "{summary}");
@@ -186,12 +186,12 @@ async fn a_person_who_opted_out_gets_no_call_and_no_task(world: World) {
 }
 
 on_both!(
-    a_rejected_answer_is_asked_for_once_more,
-    a_second_answer_is_held_to_the_same_rules_and_there_is_no_third,
-    without_a_second_answer_the_first_one_counts,
-    a_person_who_opted_out_gets_no_call_and_no_task,
-    an_answer_with_a_nul_is_kept_like_any_other,
-    a_rejected_analysis_holds_the_lead_and_leaves_the_crm_alone,
-    a_rejected_lead_can_be_written_bare_of_all_that_was_judged,
-    an_analyst_that_lies_gets_nothing_into_the_crm_beyond_the_plan,
+    rejected_answer_is_corrected_once,
+    correction_is_checked_and_not_corrected_again,
+    rejected_answer_stands_without_a_correction,
+    person_who_opted_out_gets_no_call_task,
+    answer_with_a_nul_is_stored,
+    rejected_analysis_holds_the_lead_and_writes_nothing,
+    rejected_lead_can_be_written_without_judged_fields,
+    false_answers_write_nothing_beyond_the_plan,
 );

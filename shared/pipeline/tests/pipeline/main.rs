@@ -1,4 +1,5 @@
-//! A lead's way through the pipeline, on SQLite and on PostgreSQL: what is written, and what is left when it breaks off.
+//! Processing of leads by the pipeline, on SQLite and on PostgreSQL: the writes, and the state after an
+//! interruption.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -6,10 +7,10 @@
 macro_rules! on_both {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::World::sqlite().await).await; })+
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::sqlite().await).await; })+
         }
         mod postgres {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::World::postgres().await).await; })+
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::postgres().await).await; })+
         }
     };
 }

@@ -1,4 +1,4 @@
-//! Who gets a lead, as the CRM comes to know it: turns, caps, timers, and what happens when nobody responds.
+//! Lead assignment and its effect on the CRM: turns, caps, response deadlines and reassignment.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use queue::LeadHandler as _;
 use routing::{OwnerId, Routing};
 use store::{Suppressed, Told};
 
-use crate::crm::{Informed, pipeline};
-use crate::support::{World, hot, message};
+use crate::crm::{ScriptedCrm, pipeline};
+use crate::support::{Fixture, hot, message};
 
 const TEAM: &str = r#"
 version = "1"
@@ -37,25 +37,25 @@ on_breach = "reassign"
 owner = "desk"
 "#;
 
-async fn team(world: &World, mode: CrmMode) -> (Pipeline, std::sync::Arc<Informed>) {
-    let (mut pipeline, crm) = pipeline(world, mode, []).await;
+async fn team(fixture: &Fixture, mode: CrmMode) -> (Pipeline, std::sync::Arc<ScriptedCrm>) {
+    let (mut pipeline, crm) = pipeline(fixture, mode, []).await;
     pipeline.routing = Routing::parse(TEAM).unwrap();
     (pipeline, crm)
 }
 
-fn minutes(world: &World, minutes: u64) {
-    world.clock.advance(Duration::from_mins(minutes));
+fn minutes(fixture: &Fixture, minutes: u64) {
+    fixture.clock.advance(Duration::from_mins(minutes));
 }
 
-/// Whom the CRM has as owner of a lead's record.
-async fn owner(world: &World, lead: &LeadId) -> String {
-    world.crm_lead(lead).await.fields["owner"].as_str().unwrap_or("nobody").to_owned()
+/// The owner of a lead's record in the CRM.
+async fn owner(fixture: &Fixture, lead: &LeadId) -> String {
+    fixture.crm_lead(lead).await.fields["owner"].as_str().unwrap_or("nobody").to_owned()
 }
 
-/// Whom the only task in the CRM is for.
-async fn task_owner(world: &World) -> String {
+/// The owner of the only task in the CRM.
+async fn task_owner(fixture: &Fixture) -> String {
     let tasks: Vec<_> =
-        world.crm().await.into_iter().filter(|record| record.object == Object::Task.as_str()).collect();
+        fixture.crm().await.into_iter().filter(|record| record.object == Object::Task.as_str()).collect();
     assert_eq!(tasks.len(), 1);
     tasks[0].fields["owner"].as_str().unwrap_or("nobody").to_owned()
 }
@@ -64,43 +64,43 @@ fn overdue(overdue: usize, reassigned: usize, responded: usize) -> Chased {
     Chased { overdue, reassigned, responded }
 }
 
-async fn leads_go_round_the_pool_to_its_caps_and_then_to_the_fallback(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Live).await;
+async fn pool_takes_turns_up_to_its_caps_then_the_fallback(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let mut owners = Vec::new();
     for person in ["a", "b", "c", "d", "e"] {
         let event = hot(person, "CTO", 0);
         pipeline.handle(&message(&event, 1)).await.unwrap();
-        owners.push(owner(&world, &event.lead_id).await);
+        owners.push(owner(&fixture, &event.lead_id).await);
     }
     assert_eq!(owners, ["005ANN", "005BOB", "005ANN", "005BOB", "00GDESK"]);
-    // New content stays with whom it has.
+    // A revision keeps the owner.
     let revision = hot("b", "CEO", 1);
     pipeline.handle(&message(&revision, 1)).await.unwrap();
-    assert_eq!(owner(&world, &revision.lead_id).await, "005BOB");
+    assert_eq!(owner(&fixture, &revision.lead_id).await, "005BOB");
 }
 
-async fn a_lead_of_an_owner_who_left_goes_to_the_next(world: World) {
-    let (pipeline, crm) = team(&world, CrmMode::Live).await;
+async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
+    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(owner(&world, &event.lead_id).await, "005ANN");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
     crm.owners.lock().unwrap().insert("005ANN".to_owned(), OwnerStanding::Inactive);
-    // The next content is given to somebody else, and so are the leads to come.
+    // The next revision is assigned to another owner, and so are later leads.
     let revision = hot("a", "CEO", 1);
     pipeline.handle(&message(&revision, 1)).await.unwrap();
-    assert_eq!(owner(&world, &event.lead_id).await, "005BOB");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
     let next = hot("b", "CTO", 0);
     pipeline.handle(&message(&next, 1)).await.unwrap();
-    assert_eq!(owner(&world, &next.lead_id).await, "005BOB");
-    let given = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
-    let had_it: Vec<&str> = given.had_it.iter().map(OwnerId::as_str).collect();
-    assert_eq!((had_it, given.told), (vec!["005ANN", "005BOB"], Told::Yes));
-    let skipped = given.routed.members.iter().find(|member| member.owner == "ann").unwrap();
+    assert_eq!(owner(&fixture, &next.lead_id).await, "005BOB");
+    let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
+    let owners: Vec<&str> = assignment.had_it.iter().map(OwnerId::as_str).collect();
+    assert_eq!((owners, assignment.told), (vec!["005ANN", "005BOB"], Told::Yes));
+    let skipped = assignment.routed.members.iter().find(|member| member.owner == "ann").unwrap();
     assert!(format!("{:?}", skipped.outcome).contains("inactive"), "{skipped:?}");
 }
 
-async fn an_existing_owner_who_left_or_is_a_queue_is_not_handed_on(world: World) {
-    let (pipeline, crm) = team(&world, CrmMode::Live).await;
+async fn existing_owner_that_is_inactive_or_a_queue_is_skipped(fixture: Fixture) {
+    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let standings = [
         ("005GONE", OwnerStanding::Inactive, "inactive"),
         ("00GDESK", OwnerStanding::Queue { leads: true, tasks: false }, "is a queue"),
@@ -112,75 +112,78 @@ async fn an_existing_owner_who_left_or_is_a_queue_is_not_handed_on(world: World)
         crm.answers.lock().unwrap().push_back(Ok(known));
         let event = hot(person, "CTO", 0);
         pipeline.handle(&message(&event, 1)).await.unwrap();
-        assert_ne!(owner(&world, &event.lead_id).await, existing);
-        let given = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
-        assert_eq!(given.routed.rule.as_deref(), Some("hot"));
-        let passed_over = &given.routed.passed_over[0].because;
-        assert!(passed_over.contains(because), "{passed_over}");
+        assert_ne!(owner(&fixture, &event.lead_id).await, existing);
+        let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
+        assert_eq!(assignment.routed.rule.as_deref(), Some("hot"));
+        let reason = &assignment.routed.passed_over[0].because;
+        assert!(reason.contains(because), "{reason}");
     }
 }
 
-async fn a_shadowed_lead_takes_no_turn_and_its_time_begins_when_it_is_written(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Shadow).await;
+async fn planned_lead_takes_no_turn_and_has_no_deadline(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Shadow).await;
     let events: Vec<LeadEvent> = ["a", "b", "c"].map(|person| hot(person, "CTO", 0)).into();
     for event in &events {
         pipeline.handle(&message(event, 1)).await.unwrap();
         let plan = pipeline.planned(&event.lead_id).await.unwrap();
-        let would_be = plan.changes.iter().find(|change| change.source == "lead.owner").unwrap();
-        assert_eq!(would_be.new, Some("005ANN".into()), "the plan says who would get it now");
-        assert!(world.store.assignment(&event.lead_id).await.unwrap().is_none(), "and nobody has it");
+        let planned_owner = plan.changes.iter().find(|change| change.source == "lead.owner").unwrap();
+        assert_eq!(planned_owner.new, Some("005ANN".into()), "the plan names the next owner");
+        assert!(fixture.store.assignment(&event.lead_id).await.unwrap().is_none(), "no owner is assigned");
     }
-    minutes(&world, 3 * 24 * 60);
+    minutes(&fixture, 3 * 24 * 60);
     for (event, expected) in events.iter().zip(["005ANN", "005BOB", "005ANN"]) {
-        let promoted = world.store.promote(&event.lead_id).await.unwrap().unwrap();
+        let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
         pipeline.handle(&message(&promoted, 1)).await.unwrap();
-        assert_eq!(owner(&world, &event.lead_id).await, expected);
+        assert_eq!(owner(&fixture, &event.lead_id).await, expected);
     }
-    minutes(&world, 9);
-    assert!(world.store.overdue(10).await.unwrap().is_empty(), "they have their ten minutes");
-    minutes(&world, 1);
-    assert_eq!(world.store.overdue(10).await.unwrap().len(), 3);
+    minutes(&fixture, 9);
+    assert!(
+        fixture.store.overdue(10).await.unwrap().is_empty(),
+        "the deadline is ten minutes after the write"
+    );
+    minutes(&fixture, 1);
+    assert_eq!(fixture.store.overdue(10).await.unwrap().len(), 3);
 }
 
-async fn a_lead_that_was_routed_and_then_held_has_its_whole_time_after_the_promotion(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Live).await;
+async fn deadline_restarts_when_a_held_lead_is_promoted(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("ann", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    world.store.hold_crm("mock", "rolled back").await.unwrap();
-    let again = world.store.reopen(&event.lead_id, false, "replay").await.unwrap().unwrap();
+    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    let again = fixture.store.reopen(&event.lead_id, false, "replay").await.unwrap().unwrap();
     pipeline.handle(&message(&again, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Planned);
-    minutes(&world, 60);
-    let promoted = world.store.promote(&event.lead_id).await.unwrap().unwrap();
-    minutes(&world, 1);
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
+    minutes(&fixture, 60);
+    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
+    minutes(&fixture, 1);
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    minutes(&world, 9);
-    assert!(world.store.overdue(10).await.unwrap().is_empty());
-    minutes(&world, 1);
-    assert_eq!(world.store.overdue(10).await.unwrap().len(), 1);
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
+    minutes(&fixture, 9);
+    assert!(fixture.store.overdue(10).await.unwrap().is_empty());
+    minutes(&fixture, 1);
+    assert_eq!(fixture.store.overdue(10).await.unwrap().len(), 1);
 }
 
-async fn nobody_responds_and_the_record_and_the_task_go_to_the_next(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Live).await;
+async fn missed_deadline_reassigns_record_and_task(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!((owner(&world, &event.lead_id).await, task_owner(&world).await), both("005ANN"));
+    assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005ANN"));
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 0));
-    minutes(&world, 10);
+    minutes(&fixture, 10);
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
-    assert_eq!((owner(&world, &event.lead_id).await, task_owner(&world).await), both("005BOB"));
-    let written = world.crm().await.iter().map(|record| record.writes).sum::<i64>();
+    assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005BOB"));
+    let written = fixture.crm().await.iter().map(|record| record.writes).sum::<i64>();
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 0));
-    assert_eq!(world.crm().await.iter().map(|record| record.writes).sum::<i64>(), written, "told once");
+    assert_eq!(fixture.crm().await.iter().map(|record| record.writes).sum::<i64>(), written, "written once");
 
-    minutes(&world, 10);
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0), "everybody has had it: an alert");
-    assert_eq!(owner(&world, &event.lead_id).await, "005BOB");
+    minutes(&fixture, 10);
+    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0), "no new member is left: only an alert");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
 
-async fn overdue_lead_passes_over_owners_who_left(world: World) {
-    let (mut pipeline, crm) = team(&world, CrmMode::Live).await;
+async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
+    let (mut pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let rules = TEAM
         .replace(
             "[owners.desk]",
@@ -190,65 +193,65 @@ async fn overdue_lead_passes_over_owners_who_left(world: World) {
     pipeline.routing = Routing::parse(&rules).unwrap();
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(owner(&world, &event.lead_id).await, "005ANN");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
     let standings =
         [("005BOB", OwnerStanding::Inactive), ("00GDAN", OwnerStanding::Queue { leads: false, tasks: true })];
     crm.owners.lock().unwrap().extend(standings.map(|(id, standing)| (id.to_owned(), standing)));
-    minutes(&world, 10);
+    minutes(&fixture, 10);
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
-    assert_eq!((owner(&world, &event.lead_id).await, task_owner(&world).await), both("005CID"));
-    let given = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005CID"));
+    let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     for (name, reason) in [("bob", "inactive"), ("dan", "cannot own")] {
-        let member = given.routed.members.iter().find(|member| member.owner == name).unwrap();
+        let member = assignment.routed.members.iter().find(|member| member.owner == name).unwrap();
         assert!(format!("{:?}", member.outcome).contains(reason), "{member:?}");
     }
-    // Nobody is left: an alert, and the lead stays where it is.
-    minutes(&world, 10);
+    // No eligible member is left: an alert, and the lead keeps its owner.
+    minutes(&fixture, 10);
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0));
-    assert_eq!(owner(&world, &event.lead_id).await, "005CID");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005CID");
 }
 
 fn both(owner: &str) -> (String, String) {
     (owner.to_owned(), owner.to_owned())
 }
 
-async fn a_new_owner_is_not_told_while_the_crm_is_held_and_is_told_afterwards(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Live).await;
+async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    minutes(&world, 10);
-    world.store.hold_crm("mock", "rolled back").await.unwrap();
+    minutes(&fixture, 10);
+    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
-    assert_eq!(owner(&world, &event.lead_id).await, "005ANN", "nothing is written while it is held");
-    world.store.unhold_crm("mock").await.unwrap();
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN", "nothing is written while it is held");
+    fixture.store.unhold_crm("mock").await.unwrap();
     pipeline.chase(10).await.unwrap();
-    assert_eq!(owner(&world, &event.lead_id).await, "005BOB");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
 
-async fn a_plan_that_names_the_new_owner_is_all_that_the_crm_has_to_be_told(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Live).await;
+async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    minutes(&world, 10);
-    world.store.hold_crm("mock", "rolled back").await.unwrap();
+    minutes(&fixture, 10);
+    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
     pipeline.chase(10).await.unwrap();
-    world.store.unhold_crm("mock").await.unwrap();
+    fixture.store.unhold_crm("mock").await.unwrap();
     pipeline.handle(&message(&hot("a", "CEO", 700), 1)).await.unwrap();
-    assert_eq!(owner(&world, &event.lead_id).await, "005BOB");
-    assert_eq!(world.store.assignment(&event.lead_id).await.unwrap().unwrap().told, Told::Yes);
-    assert!(world.store.unwritten_assignments(10).await.unwrap().is_empty());
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
+    assert_eq!(fixture.store.assignment(&event.lead_id).await.unwrap().unwrap().told, Told::Yes);
+    assert!(fixture.store.unwritten_assignments(10).await.unwrap().is_empty());
 }
 
-async fn an_owner_who_was_suppressed_meanwhile_is_not_written(world: World) {
-    let (pipeline, _) = team(&world, CrmMode::Live).await;
+async fn new_owner_of_a_suppressed_lead_is_not_written(fixture: Fixture) {
+    let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    minutes(&world, 10);
-    let who = Suppressed::parse("a@stripe.com").unwrap();
-    world.store.suppress(&who, "asked for it", "bob").await.unwrap();
+    minutes(&fixture, 10);
+    let person = Suppressed::parse("a@stripe.com").unwrap();
+    fixture.store.suppress(&person, "asked for it", "bob").await.unwrap();
     pipeline.chase(10).await.unwrap();
-    assert_eq!(owner(&world, &event.lead_id).await, "005ANN");
-    assert!(world.store.unwritten_assignments(10).await.unwrap().is_empty(), "and is not tried for ever");
+    assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
+    assert!(fixture.store.unwritten_assignments(10).await.unwrap().is_empty(), "the write is not retried");
 }
 
 fn contact(owner: &str) -> Known {
@@ -261,65 +264,65 @@ fn ours(owner: Option<&str>, converted: bool) -> Known {
     Known { own: Some(Box::new(own)), lead: Some(KnownLead::default()), ..Known::default() }
 }
 
-async fn a_person_who_takes_the_record_has_responded_and_keeps_it(world: World) {
-    // A CRM of contacts, one of leads, and one where the lead was converted.
+async fn person_who_takes_the_record_has_responded(fixture: Fixture) {
+    // A CRM with contacts, a CRM with leads, and a converted lead.
     let answers = [contact("005CID"), ours(Some("005CID"), false), ours(Some("005ANN"), true)];
     for (person, answer) in ["a", "b", "c"].into_iter().zip(answers) {
-        let (pipeline, crm) = team(&world, CrmMode::Live).await;
+        let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
         let event = hot(person, "CTO", 0);
         pipeline.handle(&message(&event, 1)).await.unwrap();
-        minutes(&world, 10);
+        minutes(&fixture, 10);
         crm.answers.lock().unwrap().push_back(Ok(answer));
         assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 1), "{person}");
-        let kept = world.store.assignment(&event.lead_id).await.unwrap().unwrap();
+        let kept = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
         assert_eq!((kept.responded_by.as_deref(), kept.reassignments), (Some("crm"), 0));
     }
 }
 
-async fn who_had_the_lead_before_has_not_responded_while_the_crm_knows_no_other(world: World) {
-    let (pipeline, crm) = team(&world, CrmMode::Live).await;
+async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixture) {
+    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    world.store.hold_crm("mock", "rolled back").await.unwrap();
-    minutes(&world, 10);
+    fixture.store.hold_crm("mock", "rolled back").await.unwrap();
+    minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
-    minutes(&world, 10);
+    minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0), "the CRM was not told of bob");
+    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0), "the CRM does not have bob as owner yet");
 
-    // Once it was told, ann has taken it back.
-    world.store.unhold_crm("mock").await.unwrap();
+    // After the CRM has bob as owner, ann takes the lead back.
+    fixture.store.unhold_crm("mock").await.unwrap();
     pipeline.chase(10).await.unwrap();
     pipeline.handle(&message(&hot("a", "CEO", 1300), 1)).await.unwrap();
-    minutes(&world, 10);
+    minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
     assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 1));
 }
 
-async fn whom_the_crm_has_as_owner_keeps_the_person_and_our_own_untaken_record_names_nobody(world: World) {
-    let (pipeline, crm) = team(&world, CrmMode::Live).await;
+async fn existing_owner_gets_the_lead_but_an_unowned_record_has_none(fixture: Fixture) {
+    let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     crm.answers.lock().unwrap().extend([Ok(contact("005DAN")), Ok(ours(None, false))]);
-    let (dans, nobodys) = (hot("a", "CTO", 0), hot("b", "CTO", 0));
-    for event in [&dans, &nobodys] {
+    let (owned, unowned) = (hot("a", "CTO", 0), hot("b", "CTO", 0));
+    for event in [&owned, &unowned] {
         pipeline.handle(&message(event, 1)).await.unwrap();
     }
-    assert_eq!(owner(&world, &dans.lead_id).await, "005DAN");
-    assert_eq!(owner(&world, &nobodys.lead_id).await, "005ANN", "the pool's turn");
+    assert_eq!(owner(&fixture, &owned.lead_id).await, "005DAN");
+    assert_eq!(owner(&fixture, &unowned.lead_id).await, "005ANN", "the pool's turn");
 }
 
 on_both!(
-    leads_go_round_the_pool_to_its_caps_and_then_to_the_fallback,
-    a_lead_of_an_owner_who_left_goes_to_the_next,
-    an_existing_owner_who_left_or_is_a_queue_is_not_handed_on,
-    a_shadowed_lead_takes_no_turn_and_its_time_begins_when_it_is_written,
-    a_lead_that_was_routed_and_then_held_has_its_whole_time_after_the_promotion,
-    overdue_lead_passes_over_owners_who_left,
-    nobody_responds_and_the_record_and_the_task_go_to_the_next,
-    a_new_owner_is_not_told_while_the_crm_is_held_and_is_told_afterwards,
-    a_plan_that_names_the_new_owner_is_all_that_the_crm_has_to_be_told,
-    an_owner_who_was_suppressed_meanwhile_is_not_written,
-    a_person_who_takes_the_record_has_responded_and_keeps_it,
-    who_had_the_lead_before_has_not_responded_while_the_crm_knows_no_other,
-    whom_the_crm_has_as_owner_keeps_the_person_and_our_own_untaken_record_names_nobody,
+    pool_takes_turns_up_to_its_caps_then_the_fallback,
+    lead_of_an_inactive_owner_is_reassigned,
+    existing_owner_that_is_inactive_or_a_queue_is_skipped,
+    planned_lead_takes_no_turn_and_has_no_deadline,
+    deadline_restarts_when_a_held_lead_is_promoted,
+    overdue_lead_skips_inactive_owners,
+    missed_deadline_reassigns_record_and_task,
+    new_owner_is_written_after_the_hold_ends,
+    plan_with_the_new_owner_completes_the_crm_sync,
+    new_owner_of_a_suppressed_lead_is_not_written,
+    person_who_takes_the_record_has_responded,
+    previous_owner_in_the_crm_is_no_response_before_the_sync,
+    existing_owner_gets_the_lead_but_an_unowned_record_has_none,
 );

@@ -1,4 +1,4 @@
-//! A world for each test: a database, a CRM in it, an analyst that says what it is told to, and everybody counted.
+//! The fixture of a test: a database with a mock CRM in it, a scripted analyst, and counters for all calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,18 +21,18 @@ use routing::Routing;
 use serde_json::{Value, json};
 use store::{AuditEvent, AuditKind, LeadRecord, Store};
 
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) clock: ManualClock,
     pub(crate) analyst: Arc<FakeAnalyst>,
     pub(crate) provider: Arc<CountingProvider>,
-    /// What goes wrong at the CRM, action by action.
+    /// The scripted faults of the CRM, one for each action.
     pub(crate) crm_faults: Arc<Script>,
     pub(crate) rejected: Rejected,
     pub(crate) store: Store,
     database: TestDatabase,
 }
 
-impl World {
+impl Fixture {
     pub(crate) async fn sqlite() -> Self {
         Self::on(TestDatabase::sqlite().await).await
     }
@@ -48,7 +48,7 @@ impl World {
             clock,
             analyst: Arc::new(FakeAnalyst::new()),
             provider: Arc::new(CountingProvider {
-                asked: AtomicUsize::new(0),
+                calls: AtomicUsize::new(0),
                 fixtures: Fixtures::built_in(),
             }),
             crm_faults: Script::new([]),
@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// A pool of its own, as another process would have.
+    /// A separate connection pool, like that of another process.
     pub(crate) async fn connect(&self) -> Database {
         self.database.connect().await
     }
@@ -71,7 +71,7 @@ impl World {
         let clock = || Arc::new(self.clock.clone());
         let store = Store::new(database.clone(), clock());
         let executor = FaultyExecutor::new(MockCrm::new(database, clock()), Arc::clone(&self.crm_faults));
-        // Limits are the guard's own matter.
+        // The tests of the guard cover rate limits.
         let all = 1_000_000;
         let limits =
             LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() };
@@ -96,8 +96,14 @@ impl World {
         }
     }
 
-    /// Has attempts at a stage behind a lead, as if it had failed there so often.
-    pub(crate) async fn has_failed(&self, pipeline: &Pipeline, event: &LeadEvent, stage: Stage, times: u32) {
+    /// Records failed attempts of a lead at a stage.
+    pub(crate) async fn record_failures(
+        &self,
+        pipeline: &Pipeline,
+        event: &LeadEvent,
+        stage: Stage,
+        times: u32,
+    ) {
         for attempt in 1..=times {
             let failure = Failure::transient("test_failed", "it failed before").at(stage);
             let settlement = settle_failed(attempt, failure);
@@ -105,13 +111,13 @@ impl World {
         }
     }
 
-    /// Everything in the CRM.
+    /// All records in the CRM.
     pub(crate) async fn crm(&self) -> Vec<MockRecord> {
         let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
         crm.records(100_000).await.unwrap()
     }
 
-    /// How many records of each kind the CRM holds.
+    /// The number of CRM records of each kind.
     pub(crate) async fn crm_counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for record in self.crm().await {
@@ -120,7 +126,7 @@ impl World {
         counts
     }
 
-    /// The CRM's one record of a lead.
+    /// The CRM's record of a lead.
     pub(crate) async fn crm_lead(&self, id: &LeadId) -> MockRecord {
         let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
         crm.record(Object::Lead, id.as_str()).await.unwrap().expect("the CRM has the lead")
@@ -130,7 +136,7 @@ impl World {
         self.store.lead(id).await.unwrap().expect("the lead is there")
     }
 
-    /// The audit trail, whose numbers must have no gap.
+    /// The audit trail. Asserts that its sequence numbers have no gap.
     pub(crate) async fn audit(&self, id: &LeadId) -> Vec<AuditEvent> {
         let events = self.store.audit(id, 0, 10_000).await.unwrap();
         let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
@@ -142,8 +148,8 @@ impl World {
         self.audit(id).await.iter().map(|event| event.kind).collect()
     }
 
-    /// Everything that is stored about a lead and everything in the CRM, to be compared.
-    pub(crate) async fn everything(&self, id: &LeadId) -> Value {
+    /// All stored data of a lead and all records in the CRM, for comparison.
+    pub(crate) async fn snapshot(&self, id: &LeadId) -> Value {
         let crm: Vec<_> = self
             .crm()
             .await
@@ -166,7 +172,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + second).unwrap()
 }
 
-/// A lead that is to be called at once: the right company, and a person who asked for a demo.
+/// A lead for an immediate call: a matching company, and a person with a demo request.
 pub(crate) fn hot(person: &str, title: &str, received: i64) -> LeadEvent {
     let email = EmailAddress::parse(&format!("{person}@stripe.com")).unwrap();
     let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
@@ -193,30 +199,30 @@ pub(crate) fn raw_message(body: &str, attempt: u32) -> Message {
     }
 }
 
-/// What a panic says, and nobody may keep.
+/// A part of a panic message that must not be stored or logged.
 pub(crate) const PANIC_SENTINEL: &str = "over `Ann Sentinel`";
 
-/// What the analyst does when it is asked.
-pub(crate) enum Say {
-    /// Judges by the rules.
+/// A scripted reply of the analyst.
+pub(crate) enum Reply {
+    /// The answer of the rules.
     Rules,
-    /// Judges by the rules, and then changes its answer.
+    /// The answer of the rules with a modification.
     Changed(fn(&mut Value)),
-    /// Says this.
+    /// This text.
     Text(&'static str),
     Fail(Failure),
-    /// Fails as well, but was asked and has cost something.
+    /// A failure of a call that has a cost.
     Paid(Failure),
     Panic,
 }
 
-/// Does what it is told, once for each time it is asked, and then judges by the rules.
+/// Replies from a script, and then judges by the rules.
 pub(crate) struct FakeAnalyst {
     rules: Rules,
-    script: Mutex<VecDeque<Say>>,
-    /// What it says when it is asked once more; nothing: it is not asked.
-    corrections: Mutex<VecDeque<Say>>,
-    asked: AtomicUsize,
+    script: Mutex<VecDeque<Reply>>,
+    /// The scripted corrections of rejected answers. Without one, the analyst does not support corrections.
+    corrections: Mutex<VecDeque<Reply>>,
+    calls: AtomicUsize,
 }
 
 impl FakeAnalyst {
@@ -225,27 +231,28 @@ impl FakeAnalyst {
             rules: Rules::new(Icp::default_config()),
             script: Mutex::default(),
             corrections: Mutex::default(),
-            asked: AtomicUsize::new(0),
+            calls: AtomicUsize::new(0),
         }
     }
 
-    pub(crate) fn will(&self, says: impl IntoIterator<Item = Say>) {
-        self.script.lock().unwrap().extend(says);
+    /// Adds replies to the script.
+    pub(crate) fn will(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.script.lock().unwrap().extend(replies);
     }
 
-    /// Forgets what it was to say.
-    pub(crate) fn will_say_no_more(&self) {
+    /// Clears the script.
+    pub(crate) fn clear_script(&self) {
         self.script.lock().unwrap().clear();
     }
 
-    /// What it says when its answer was rejected and it is asked once more.
-    pub(crate) fn will_correct(&self, says: impl IntoIterator<Item = Say>) {
-        self.corrections.lock().unwrap().extend(says);
+    /// Adds replies to the script of corrections.
+    pub(crate) fn will_correct(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.corrections.lock().unwrap().extend(replies);
     }
 
-    /// How often it was asked since the last time this was called.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.swap(0, Ordering::SeqCst)
+    /// The number of calls to the analyst since the last call of this method.
+    pub(crate) fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -260,8 +267,8 @@ impl Analyst for FakeAnalyst {
     }
 
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
-        let say = self.script.lock().unwrap().pop_front().unwrap_or(Say::Rules);
-        self.say(say, facts).await
+        let reply = self.script.lock().unwrap().pop_front().unwrap_or(Reply::Rules);
+        self.reply(reply, facts).await
     }
 
     async fn correct(
@@ -271,26 +278,26 @@ impl Analyst for FakeAnalyst {
         objections: &[Objection],
     ) -> Result<Option<Analysis>, NoAnalysis> {
         assert!(!objections.is_empty());
-        let Some(say) = self.corrections.lock().unwrap().pop_front() else { return Ok(None) };
-        self.say(say, facts).await.map(Some)
+        let Some(reply) = self.corrections.lock().unwrap().pop_front() else { return Ok(None) };
+        self.reply(reply, facts).await.map(Some)
     }
 }
 
 impl FakeAnalyst {
-    async fn say(&self, say: Say, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        tokio::task::yield_now().await; // a process can die while it waits for the answer
+    async fn reply(&self, reply: Reply, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await; // a process can die while it waits for the reply
         let mut analysis = self.rules.analyse(facts).await?;
-        match say {
-            Say::Rules => {}
-            Say::Changed(change) => {
+        match reply {
+            Reply::Rules => {}
+            Reply::Changed(change) => {
                 let mut answer = serde_json::from_str(&analysis.raw_answer).unwrap();
                 change(&mut answer);
                 analysis.raw_answer = answer.to_string();
             }
-            Say::Text(text) => text.clone_into(&mut analysis.raw_answer),
-            Say::Fail(failure) => return Err(failure.into()),
-            Say::Paid(failure) => {
+            Reply::Text(text) => text.clone_into(&mut analysis.raw_answer),
+            Reply::Fail(failure) => return Err(failure.into()),
+            Reply::Paid(failure) => {
                 let usage = Usage { input_tokens: 1_000, output_tokens: 20, cost_microusd: 7 };
                 let spent = Analysis {
                     provider: "fake".into(),
@@ -302,7 +309,7 @@ impl FakeAnalyst {
                 };
                 return Err(NoAnalysis { failure, spent: Some(Box::new(spent)) });
             }
-            Say::Panic => panic!("the analyst fell over {PANIC_SENTINEL}"),
+            Reply::Panic => panic!("the analyst fell over {PANIC_SENTINEL}"),
         }
         let usage = Usage { input_tokens: 500, output_tokens: 30, cost_microusd: 5 };
         Ok(Analysis { provider: "fake".into(), model: "fake-1".into(), usage, ..analysis })
@@ -311,13 +318,13 @@ impl FakeAnalyst {
 
 pub(crate) struct CountingProvider {
     fixtures: Fixtures,
-    asked: AtomicUsize,
+    calls: AtomicUsize,
 }
 
 impl CountingProvider {
-    /// How often it was asked since the last time this was called.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.swap(0, Ordering::SeqCst)
+    /// The number of calls to the provider since the last call of this method.
+    pub(crate) fn take_calls(&self) -> usize {
+        self.calls.swap(0, Ordering::SeqCst)
     }
 }
 
@@ -328,7 +335,7 @@ impl EnrichmentProvider for CountingProvider {
     }
 
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         self.fixtures.company(domain).await
     }

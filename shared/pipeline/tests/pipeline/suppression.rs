@@ -1,4 +1,4 @@
-//! Nobody on the suppression list is written, however far their lead has come.
+//! A lead of a person on the suppression list is never written, whatever its stage.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,69 +13,69 @@ use routing::Routing;
 use store::{AuditKind, Store, Suppressed};
 
 use crate::crm::pipeline;
-use crate::support::{World, hot, message};
+use crate::support::{Fixture, hot, message};
 
 fn ann() -> Suppressed {
     Suppressed::Address(EmailAddress::parse("ann@stripe.com").unwrap())
 }
 
-async fn a_lead_that_was_judged_is_not_written_once_its_person_is_on_the_list(world: World) {
+async fn judged_lead_of_a_suppressed_person_is_not_written(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let pipeline = world.pipeline().await;
-    world.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
+    let pipeline = fixture.pipeline().await;
+    fixture.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
     pipeline.handle(&message(&event, 1)).await.unwrap_err();
-    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
     pipeline.handle(&message(&event, 2)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
-    assert_eq!(world.kinds(&event.lead_id).await.last(), Some(&AuditKind::Suppressed));
-    assert!(world.crm().await.is_empty());
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    assert_eq!(fixture.kinds(&event.lead_id).await.last(), Some(&AuditKind::Suppressed));
+    assert!(fixture.crm().await.is_empty());
 }
 
-async fn a_person_on_the_list_is_neither_enriched_nor_judged(world: World) {
+async fn suppressed_person_is_neither_enriched_nor_judged(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let pipeline = world.pipeline().await;
-    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    let pipeline = fixture.pipeline().await;
+    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
-    let kinds = world.kinds(&event.lead_id).await;
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    let kinds = fixture.kinds(&event.lead_id).await;
     assert_eq!(kinds, [AuditKind::Accepted, AuditKind::Started, AuditKind::Suppressed]);
-    assert!(world.store.analyses(&event.lead_id, 1).await.unwrap().is_empty());
+    assert!(fixture.store.analyses(&event.lead_id, 1).await.unwrap().is_empty());
 }
 
-async fn a_replay_asks_nothing_about_a_person_on_the_list(world: World) {
+async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let pipeline = world.pipeline().await;
+    let pipeline = fixture.pipeline().await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
     assert!(replay.now.is_none() && replay.reproducible);
     assert_eq!(replay.not_now.unwrap().code, "suppressed");
 }
 
-async fn a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands_for_all_of_it(world: World) {
+async fn promoted_lead_of_a_suppressed_domain_is_not_written(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let (pipeline, _) = pipeline(&world, CrmMode::Shadow, []).await;
+    let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    world.store.suppress(&Suppressed::Domain("stripe.com".into()), "a partner", "bob").await.unwrap();
+    fixture.store.suppress(&Suppressed::Domain("stripe.com".into()), "a partner", "bob").await.unwrap();
     assert!(pipeline.planned(&event.lead_id).await.unwrap().suppressed);
-    world.clock.advance(Duration::from_secs(1));
-    let promoted = world.store.promote(&event.lead_id).await.unwrap().unwrap();
+    fixture.clock.advance(Duration::from_secs(1));
+    let promoted = fixture.store.promote(&event.lead_id).await.unwrap().unwrap();
     pipeline.handle(&message(&promoted, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
-    assert!(world.crm().await.is_empty());
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    assert!(fixture.crm().await.is_empty());
 
-    // Off the list, the next judgement is planned again.
-    world.store.unsuppress("stripe.com", "over", "bob").await.unwrap();
-    let again = world.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
+    // After the removal from the list, the next judgement is planned again.
+    fixture.store.unsuppress("stripe.com", "over", "bob").await.unwrap();
+    let again = fixture.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
     pipeline.handle(&message(&again, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Planned);
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
 }
 
-/// Puts a person on the list while it is asked about their company.
-struct Suppresses(Store);
+/// A provider that suppresses the person during its call.
+struct SuppressingProvider(Store);
 
 #[async_trait]
-impl EnrichmentProvider for Suppresses {
+impl EnrichmentProvider for SuppressingProvider {
     fn name(&self) -> &'static str {
         "fixtures"
     }
@@ -86,35 +86,35 @@ impl EnrichmentProvider for Suppresses {
     }
 }
 
-async fn person_who_comes_onto_the_list_meanwhile_is_not_asked_about(world: World) {
+async fn person_suppressed_during_enrichment_is_not_judged(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let (mut pipeline, crm) = pipeline(&world, CrmMode::Live, []).await;
-    let providers = vec![Arc::new(Suppresses(world.store.clone())) as Arc<dyn EnrichmentProvider>];
-    pipeline.enrichment = Waterfall::new(providers, Duration::from_secs(60), Arc::new(world.clock.clone()));
+    let (mut pipeline, crm) = pipeline(&fixture, CrmMode::Live, []).await;
+    let providers = vec![Arc::new(SuppressingProvider(fixture.store.clone())) as Arc<dyn EnrichmentProvider>];
+    pipeline.enrichment = Waterfall::new(providers, Duration::from_secs(60), Arc::new(fixture.clock.clone()));
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    assert_eq!(world.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
-    assert_eq!((world.analyst.asked(), crm.asked.lock().unwrap().len()), (0, 0));
-    assert!(world.crm().await.is_empty());
+    assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Suppressed);
+    assert_eq!((fixture.analyst.take_calls(), crm.queries.lock().unwrap().len()), (0, 0));
+    assert!(fixture.crm().await.is_empty());
 }
 
-async fn person_on_the_list_is_not_asked_about_when_overdue(world: World) {
+async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
-    let (mut pipeline, crm) = pipeline(&world, CrmMode::Live, []).await;
+    let (mut pipeline, crm) = pipeline(&fixture, CrmMode::Live, []).await;
     let rules = "version = \"1\"\n[owners.ann]\nid = \"005ANN\"\n[fallback]\nowner = \"ann\"\nrespond_within = \"10m\"\n";
     pipeline.routing = Routing::parse(rules).unwrap();
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    crm.asked.lock().unwrap().clear();
-    world.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
-    world.clock.advance(Duration::from_mins(10));
-    assert_eq!(pipeline.chase(10).await.unwrap().overdue, 1, "an alert is ours alone");
-    assert!(crm.asked.lock().unwrap().is_empty());
+    crm.queries.lock().unwrap().clear();
+    fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
+    fixture.clock.advance(Duration::from_mins(10));
+    assert_eq!(pipeline.chase(10).await.unwrap().overdue, 1, "an alert needs no CRM call");
+    assert!(crm.queries.lock().unwrap().is_empty());
 }
 
 on_both!(
-    person_who_comes_onto_the_list_meanwhile_is_not_asked_about,
-    person_on_the_list_is_not_asked_about_when_overdue,
-    a_person_on_the_list_is_neither_enriched_nor_judged,
-    a_replay_asks_nothing_about_a_person_on_the_list,
-    a_lead_that_was_judged_is_not_written_once_its_person_is_on_the_list,
-    a_planned_lead_is_not_written_by_a_promotion_either_and_a_domain_stands_for_all_of_it,
+    person_suppressed_during_enrichment_is_not_judged,
+    escalation_reads_no_crm_facts_of_a_suppressed_person,
+    suppressed_person_is_neither_enriched_nor_judged,
+    replay_calls_no_analyst_for_a_suppressed_person,
+    judged_lead_of_a_suppressed_person_is_not_written,
+    promoted_lead_of_a_suppressed_domain_is_not_written,
 );

@@ -1,4 +1,4 @@
-//! The synthetic lead goes all the way, asks nobody, is never written, and leaves one delivery behind.
+//! The synthetic lead passes all stages, calls no outside system, is never written, and leaves one delivery.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use sqlx::AssertSqlSafe;
 use store::{AuditKind, LeadFilter, Scope, Verdict};
 
 use crate::crm::pipeline;
-use crate::support::{World, at, hot, message};
+use crate::support::{Fixture, at, hot, message};
 
-/// A post of the synthetic lead, which differs from the others by its time.
+/// A delivery of the synthetic lead, distinguished from the others by its time.
 fn synthetic(received: i64) -> LeadEvent {
     let email = EmailAddress::parse(SYNTHETIC_EMAIL).unwrap();
     let mut lead = Lead::new(email, CampaignId::parse(SYNTHETIC_CAMPAIGN).unwrap());
@@ -24,53 +24,54 @@ fn synthetic(received: i64) -> LeadEvent {
     LeadEvent::new(lead, at(received))
 }
 
-async fn it_ends_and_nobody_is_asked_about_it(world: World) {
+async fn synthetic_lead_ends_without_outside_calls(fixture: Fixture) {
     for (second, mode) in [(0, CrmMode::Live), (300, CrmMode::Shadow)] {
         let event = synthetic(second);
-        let (pipeline, crm) = pipeline(&world, mode, []).await;
+        let (pipeline, crm) = pipeline(&fixture, mode, []).await;
         pipeline.handle(&message(&event, 1)).await.unwrap();
         pipeline.handle(&message(&event, 2)).await.unwrap();
-        let lead = world.lead(&event.lead_id).await;
+        let lead = fixture.lead(&event.lead_id).await;
         assert_eq!((lead.status, lead.failure), (LeadStatus::Synthetic, None));
-        let judged = world.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
+        let judged = fixture.store.analysis_in_force(&event.lead_id).await.unwrap().unwrap();
         assert_eq!((judged.provider.as_str(), judged.cost_microusd), ("rules", 0));
-        assert!(crm.asked.lock().unwrap().is_empty(), "not asked what it knows");
+        assert!(crm.queries.lock().unwrap().is_empty(), "the CRM is not read");
     }
-    assert_eq!((world.analyst.asked(), world.provider.asked()), (0, 0));
+    assert_eq!((fixture.analyst.take_calls(), fixture.provider.take_calls()), (0, 0));
     let id = synthetic(0).lead_id;
-    assert!(world.crm().await.is_empty());
-    assert!(world.store.actions(&id, 10).await.unwrap().is_empty());
-    assert!(world.store.assignment(&id).await.unwrap().is_none(), "given to no owner");
-    let kinds: Vec<_> = world.store.audit(&id, 0, 100).await.unwrap().iter().map(|each| each.kind).collect();
+    assert!(fixture.crm().await.is_empty());
+    assert!(fixture.store.actions(&id, 10).await.unwrap().is_empty());
+    assert!(fixture.store.assignment(&id).await.unwrap().is_none(), "no owner is assigned");
+    let kinds: Vec<_> =
+        fixture.store.audit(&id, 0, 100).await.unwrap().iter().map(|each| each.kind).collect();
     let steps = [AuditKind::Started, AuditKind::Enriched, AuditKind::Judged, AuditKind::SyntheticEnded];
     assert_eq!(kinds[kinds.len() - 4..], steps);
 }
 
-async fn no_way_to_the_crm_leads_past_the_guard(world: World) {
+async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
     let event = synthetic(0);
     let id = &event.lead_id;
-    let (pipeline, crm) = pipeline(&world, CrmMode::Live, []).await;
+    let (pipeline, crm) = pipeline(&fixture, CrmMode::Live, []).await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
     let handled = async |event: LeadEvent| {
         pipeline.handle(&message(&event, 1)).await.unwrap();
-        assert_eq!(world.lead(id).await.status, LeadStatus::Synthetic);
+        assert_eq!(fixture.lead(id).await.status, LeadStatus::Synthetic);
     };
     for (rejudge, reason) in [(true, "replay"), (false, "redrive")] {
-        handled(world.store.reopen(id, rejudge, reason).await.unwrap().unwrap()).await;
+        handled(fixture.store.reopen(id, rejudge, reason).await.unwrap().unwrap()).await;
     }
-    // As if a defect had left it in the states from which operators write leads.
-    let is = async |status: LeadStatus| {
+    // A defect could leave the lead in a state from which operators write leads.
+    let set_status = async |status: LeadStatus| {
         let sql = format!("UPDATE lead SET status = '{}' WHERE lead_id = '{id}'", status.as_str());
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(world.store.database().pool()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(fixture.store.database().pool()).await.unwrap();
     };
-    is(LeadStatus::Planned).await;
-    handled(world.store.promote(id).await.unwrap().unwrap()).await;
+    set_status(LeadStatus::Planned).await;
+    handled(fixture.store.promote(id).await.unwrap().unwrap()).await;
     for verdict in [Verdict::Approve, Verdict::Rejudge] {
-        is(LeadStatus::Held).await;
-        world.store.review(id, verdict, "bob", None).await.unwrap();
-        handled(world.store.reopen(id, false, "review").await.unwrap().unwrap()).await;
+        set_status(LeadStatus::Held).await;
+        fixture.store.review(id, verdict, "bob", None).await.unwrap();
+        handled(fixture.store.reopen(id, false, "review").await.unwrap().unwrap()).await;
     }
-    is(LeadStatus::Synced).await;
+    set_status(LeadStatus::Synced).await;
     for apply in [false, true] {
         let converted = pipeline.convert(id, Text::parse("Qualified").unwrap(), apply).await;
         let Err(NotConverted::Failed(failure)) = converted else { panic!("the guard refuses") };
@@ -82,33 +83,33 @@ async fn no_way_to_the_crm_leads_past_the_guard(world: World) {
     assert!(planned.actions.is_empty() && planned.changes.is_empty());
     assert!(pipeline.replay(id).await.unwrap().unwrap().now.is_some());
 
-    let mut plan = the_plan_of(&world, &hot("ann", "CTO", 0)).await;
+    let mut plan = permitted_plan(&fixture, &hot("ann", "CTO", 0)).await;
     plan.lead_id = id.clone();
     assert_eq!(pipeline.guard.submit(&plan).await.unwrap_err().code, "synthetic_lead");
     assert_eq!(pipeline.guard.preview(&plan).await.unwrap_err().code, "synthetic_lead");
-    assert!(world.store.actions(id, 10).await.unwrap().is_empty());
-    assert!(world.crm().await.is_empty() && crm.asked.lock().unwrap().is_empty());
-    assert_eq!(world.analyst.asked(), 0);
+    assert!(fixture.store.actions(id, 10).await.unwrap().is_empty());
+    assert!(fixture.crm().await.is_empty() && crm.queries.lock().unwrap().is_empty());
+    assert_eq!(fixture.analyst.take_calls(), 0);
 }
 
-/// A plan that the guard would let pass for another lead.
-async fn the_plan_of(world: &World, event: &LeadEvent) -> Plan {
-    let (shadow, _) = pipeline(world, CrmMode::Shadow, []).await;
+/// A plan that the guard permits for other leads.
+async fn permitted_plan(fixture: &Fixture, event: &LeadEvent) -> Plan {
+    let (shadow, _) = pipeline(fixture, CrmMode::Shadow, []).await;
     shadow.handle(&message(event, 1)).await.unwrap();
-    world.analyst.asked();
+    fixture.analyst.take_calls();
     let details = crm::parameters::ConvertLead { converted_status: Text::parse("Qualified").unwrap() };
     let action = crm::Action::ConvertLead(details);
     Plan::new(event.lead_id.clone(), event.delivery_id(), 1, None, vec![action])
 }
 
-async fn its_history_does_not_grow(world: World) {
-    let pipeline = world.pipeline().await;
+async fn history_of_the_synthetic_lead_does_not_grow(fixture: Fixture) {
+    let pipeline = fixture.pipeline().await;
     let mut sizes = Vec::new();
     for post in 0..40 {
-        // A backlog of five, each of them signed, worked on in its turn; then five that are accepted and not worked on.
+        // Five signed deliveries that are processed in order, then five that are accepted and not processed.
         let signed = synthetic(post * 300).arriving(Arrival::webhook(&format!("msg_{post}")));
-        world.store.accept(&signed).await.unwrap();
-        world
+        fixture.store.accept(&signed).await.unwrap();
+        fixture
             .store
             .accept(&signed.clone().arriving(Arrival::webhook(&format!("again_{post}"))))
             .await
@@ -117,18 +118,18 @@ async fn its_history_does_not_grow(world: World) {
             pipeline.handle(&message(&signed, 1)).await.unwrap();
         }
         if post % 10 == 9 {
-            // The queue hands out what was overtaken long ago.
+            // The queue delivers a message that was superseded long ago.
             pipeline.handle(&message(&synthetic((post - 5) * 300), 1)).await.unwrap();
             pipeline.handle(&message(&signed, 1)).await.unwrap();
-            sizes.push(rows(&world).await);
+            sizes.push(rows(&fixture).await);
         }
     }
     assert_eq!(sizes[0], sizes[3], "{sizes:?}");
     assert!(sizes[3].iter().all(|(_, rows)| *rows <= 10), "{sizes:?}");
 }
 
-/// How many rows each table has.
-async fn rows(world: &World) -> Vec<(&'static str, i64)> {
+/// The number of rows of each table.
+async fn rows(fixture: &Fixture) -> Vec<(&'static str, i64)> {
     let mut counts = Vec::new();
     for table in [
         "lead",
@@ -146,19 +147,20 @@ async fn rows(world: &World) -> Vec<(&'static str, i64)> {
         "enrichment_answer",
     ] {
         let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-        counts.push((table, sqlx::query_scalar(sql).fetch_one(world.store.database().pool()).await.unwrap()));
+        counts
+            .push((table, sqlx::query_scalar(sql).fetch_one(fixture.store.database().pool()).await.unwrap()));
     }
     counts
 }
 
-async fn it_is_in_no_list_or_count_of_leads(world: World) {
-    let pipeline = world.pipeline().await;
+async fn lists_and_counts_exclude_the_synthetic_lead(fixture: Fixture) {
+    let pipeline = fixture.pipeline().await;
     let (ann, event) = (hot("ann", "CTO", 0), synthetic(0));
     for event in [&ann, &event] {
         pipeline.handle(&message(event, 1)).await.unwrap();
     }
     let listed = async |filter: LeadFilter| {
-        let leads = world.store.leads(&filter, None, 10).await.unwrap();
+        let leads = fixture.store.leads(&filter, None, 10).await.unwrap();
         leads.into_iter().map(|lead| lead.lead_id).collect::<Vec<_>>()
     };
     assert_eq!(listed(LeadFilter::default()).await, vec![ann.lead_id.clone()]);
@@ -167,56 +169,56 @@ async fn it_is_in_no_list_or_count_of_leads(world: World) {
         listed(LeadFilter { campaign_id, ..LeadFilter::default() }).await,
         vec![event.lead_id.clone()]
     );
-    assert_eq!(world.store.count_leads().await.unwrap(), [(LeadStatus::Synced, 1)]);
+    assert_eq!(fixture.store.count_leads().await.unwrap(), [(LeadStatus::Synced, 1)]);
     for scope in [Scope::Every, Scope::InForce] {
-        let mut stored = world.store.stored_analyses(scope, None);
+        let mut stored = fixture.store.stored_analyses(scope, None);
         assert_eq!(stored.count().await.unwrap(), 1);
         let page = stored.next_page().await.unwrap();
         assert!(page.iter().all(|stored| stored.lead_id == ann.lead_id) && page.len() == 1);
     }
 }
 
-async fn one_that_fails_is_marked_and_no_dead_letter(world: World) {
+async fn failed_synthetic_lead_is_marked_but_no_dead_letter(fixture: Fixture) {
     let event = synthetic(0);
-    world.store.accept(&event).await.unwrap();
+    fixture.store.accept(&event).await.unwrap();
     let failure = lead::Failure::permanent("worker_lost", "its workers died");
     let body = serde_json::to_string(&event).unwrap();
-    world.store.record_dead_letter("m", Some(&event), &body, 1, &failure).await.unwrap();
-    let lead = world.lead(&event.lead_id).await;
+    fixture.store.record_dead_letter("m", Some(&event), &body, 1, &failure).await.unwrap();
+    let lead = fixture.lead(&event.lead_id).await;
     assert_eq!(
         (lead.status, lead.failure.unwrap().code.as_ref()),
         (LeadStatus::PermanentlyFailed, "worker_lost")
     );
-    assert_eq!(world.store.count_dead_letters().await.unwrap(), 0);
+    assert_eq!(fixture.store.count_dead_letters().await.unwrap(), 0);
 
     let next = synthetic(300);
-    world.pipeline().await.handle(&message(&next, 1)).await.unwrap();
-    let lead = world.lead(&event.lead_id).await;
-    assert_eq!((lead.status, lead.failure), (LeadStatus::Synthetic, None), "the next one goes all the way");
+    fixture.pipeline().await.handle(&message(&next, 1)).await.unwrap();
+    let lead = fixture.lead(&event.lead_id).await;
+    assert_eq!((lead.status, lead.failure), (LeadStatus::Synthetic, None), "the next one passes all stages");
 }
 
 on_both!(
-    it_ends_and_nobody_is_asked_about_it,
-    no_way_to_the_crm_leads_past_the_guard,
-    its_history_does_not_grow,
-    it_is_in_no_list_or_count_of_leads,
-    one_that_fails_is_marked_and_no_dead_letter,
+    synthetic_lead_ends_without_outside_calls,
+    guard_refuses_the_synthetic_lead_on_every_path,
+    history_of_the_synthetic_lead_does_not_grow,
+    lists_and_counts_exclude_the_synthetic_lead,
+    failed_synthetic_lead_is_marked_but_no_dead_letter,
 );
 
 #[test]
-fn the_time_from_acceptance_to_the_end_is_measured_once() {
+fn synthetic_lead_duration_is_measured_once() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         runtime.block_on(async {
-            let world = World::sqlite().await;
-            let (pipeline, event) = (world.pipeline().await, synthetic(0));
-            world.clock.advance(Duration::from_millis(42_500));
+            let fixture = Fixture::sqlite().await;
+            let (pipeline, event) = (fixture.pipeline().await, synthetic(0));
+            fixture.clock.advance(Duration::from_millis(42_500));
             for attempt in [1, 2] {
                 pipeline.handle(&message(&event, attempt)).await.unwrap();
             }
-            world.clock.advance(Duration::from_hours(1));
-            let again = world.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
+            fixture.clock.advance(Duration::from_hours(1));
+            let again = fixture.store.reopen(&event.lead_id, true, "replay").await.unwrap().unwrap();
             pipeline.handle(&message(&again, 1)).await.unwrap();
             pipeline.handle(&message(&hot("ann", "CTO", 3_600), 1)).await.unwrap();
         });

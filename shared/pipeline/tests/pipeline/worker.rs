@@ -1,4 +1,4 @@
-//! The pipeline behind a real worker and a real queue.
+//! The pipeline with a real worker and a real queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use store::{Accept, AuditKind};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{PANIC_SENTINEL, Say, World, hot};
+use crate::support::{Fixture, PANIC_SENTINEL, Reply, hot};
 
 const VISIBILITY: Duration = Duration::from_mins(10);
 
-impl World {
+impl Fixture {
     fn queue_on(&self, database: Database) -> Arc<dyn LeadQueue> {
         Arc::new(DatabaseQueue::new(database, Arc::new(self.clock.clone()), VISIBILITY))
     }
 
-    /// Takes a delivery in as the webhook does: the lead and its message in one transaction.
+    /// Accepts a delivery like the webhook: the lead and its message in one transaction.
     async fn post(&self, event: &LeadEvent) {
         let mut transaction = self.store.database().begin().await.unwrap();
         if let Accept::New | Accept::Revision = self.store.accept_in(&mut transaction, event).await.unwrap() {
@@ -30,17 +30,17 @@ impl World {
         transaction.commit().await.unwrap();
     }
 
-    /// A worker process with pools of its own.
-    async fn start_worker(&self) -> Running {
+    /// A worker process with its own connection pool.
+    async fn start_worker(&self) -> RunningWorker {
         let database = self.connect().await;
         let handler = Arc::new(self.pipeline_on(database.clone())) as Arc<dyn LeadHandler>;
         let worker = Worker::new(self.queue_on(database.clone()), handler, Arc::new(self.clock.clone()), 8);
         let task = tokio::spawn(async move { worker.run(CancellationToken::new()).await });
-        Running { task, database }
+        RunningWorker { task, database }
     }
 
-    /// Lets the workers work for a moment of the machine's time, in which a second passes for them; a pause of
-    /// consumption is ended as the janitor does.
+    /// Lets the workers run for 10 ms of real time and advances their clock by one second. Resumes paused
+    /// consumption like the janitor.
     async fn tick(&self, queue: &dyn LeadQueue) {
         tokio::time::sleep(Duration::from_millis(10)).await;
         self.clock.advance(Duration::from_secs(1));
@@ -67,46 +67,46 @@ impl World {
     }
 }
 
-struct Running {
+struct RunningWorker {
     task: JoinHandle<()>,
     database: Database,
 }
 
-impl Running {
-    /// Drops everything the worker has in hand.
+impl RunningWorker {
+    /// Kills the worker with its work in progress.
     async fn die(self) {
         self.task.abort();
-        assert!(self.task.await.is_err_and(|error| error.is_cancelled()), "the worker worked until then");
+        assert!(self.task.await.is_err_and(|error| error.is_cancelled()), "the worker was running");
         self.database.close().await;
     }
 }
 
-async fn a_panic_is_one_leads_failure_and_what_it_says_is_kept_nowhere(world: World) {
+async fn panic_fails_one_lead_and_its_message_is_not_stored(fixture: Fixture) {
     let [broken, fine] = [hot("broken", "CTO", 0), hot("fine", "CTO", 0)];
-    world.analyst.will((0..MAX_ATTEMPTS).map(|_| Say::Panic));
-    world.post(&broken).await;
-    world.work_until_settled().await;
-    world.post(&fine).await;
-    world.work_until_settled().await;
-    let parked = world.lead(&broken.lead_id).await;
-    assert_eq!(parked.status, LeadStatus::PermanentlyFailed);
-    let failure = parked.failure.unwrap();
+    fixture.analyst.will((0..MAX_ATTEMPTS).map(|_| Reply::Panic));
+    fixture.post(&broken).await;
+    fixture.work_until_settled().await;
+    fixture.post(&fine).await;
+    fixture.work_until_settled().await;
+    let failed = fixture.lead(&broken.lead_id).await;
+    assert_eq!(failed.status, LeadStatus::PermanentlyFailed);
+    let failure = failed.failure.unwrap();
     assert_eq!(
         (failure.code.as_ref(), failure.message.as_str()),
         ("panic", "the work panicked; the log says where")
     );
-    let letter = world.store.dead_letters(None, 10).await.unwrap().swap_remove(0);
+    let letter = fixture.store.dead_letters(None, 10).await.unwrap().swap_remove(0);
     assert_eq!((letter.attempts, &letter.lead_id), (i64::from(MAX_ATTEMPTS), &Some(broken.lead_id.clone())));
-    let told = format!("{letter:?}{:?}", world.audit(&broken.lead_id).await);
-    assert!(told.contains("the work panicked") && !told.contains(PANIC_SENTINEL), "{told}");
-    assert_eq!(world.lead(&fine.lead_id).await.status, LeadStatus::Synced);
-    assert_eq!(world.provider.asked(), 2, "once for each lead, whatever came after");
+    let stored = format!("{letter:?}{:?}", fixture.audit(&broken.lead_id).await);
+    assert!(stored.contains("the work panicked") && !stored.contains(PANIC_SENTINEL), "{stored}");
+    assert_eq!(fixture.lead(&fine.lead_id).await.status, LeadStatus::Synced);
+    assert_eq!(fixture.provider.take_calls(), 2, "once for each lead, whatever followed");
 }
 
 const LEADS: usize = 200;
 const DEATHS: usize = 12;
 
-/// Deliveries of many leads, a quarter of them with revisions, in a scrambled order and some of them twice.
+/// Deliveries of many leads, a quarter of them with revisions, in scrambled order and some of them twice.
 fn campaign() -> Vec<LeadEvent> {
     let mut deliveries = Vec::new();
     for lead in 0..LEADS {
@@ -124,11 +124,11 @@ fn campaign() -> Vec<LeadEvent> {
             deliveries.push(hot(&person, "title 0", 0));
         }
     }
-    let stride = 7919; // a prime, so that every place is visited once
-    (0..deliveries.len()).map(|place| deliveries[place * stride % deliveries.len()].clone()).collect()
+    let stride = 7919; // a prime, so that every index is visited once
+    (0..deliveries.len()).map(|index| deliveries[index * stride % deliveries.len()].clone()).collect()
 }
 
-/// What goes wrong at the CRM in the life of one worker, which ends it.
+/// The CRM faults in the life of one worker. The last one kills the worker.
 fn faults(life: usize) -> Vec<Fault> {
     let last = if life.is_multiple_of(2) { Fault::CrashAfter } else { Fault::CrashBefore };
     let (fail, lose_reply) = (Fault::Fail(FailureClass::Transient), Fault::LoseReply);
@@ -144,68 +144,68 @@ fn faults(life: usize) -> Vec<Fault> {
         .collect()
 }
 
-async fn two_hundred_leads_survive_every_fault_and_every_death_of_their_worker(world: World) {
+async fn two_hundred_leads_survive_all_faults_and_worker_deaths(fixture: Fixture) {
     let campaign = campaign();
-    let queue = world.queue_on(world.store.database().clone());
+    let queue = fixture.queue_on(fixture.store.database().clone());
     for (life, deliveries) in campaign.chunks(campaign.len().div_ceil(DEATHS)).enumerate() {
         for event in deliveries {
-            world.post(event).await;
+            fixture.post(event).await;
         }
-        world.crm_faults.extend(faults(life));
-        let running = world.start_worker().await;
-        while !world.crm_faults.is_over() && world.unsettled().await > 0 {
-            world.tick(queue.as_ref()).await;
+        fixture.crm_faults.extend(faults(life));
+        let running = fixture.start_worker().await;
+        while !fixture.crm_faults.is_over() && fixture.unsettled().await > 0 {
+            fixture.tick(queue.as_ref()).await;
         }
         running.die().await;
-        world.clock.advance(VISIBILITY); // what it had in hand can be received again
+        fixture.clock.advance(VISIBILITY); // its leases expire
     }
-    world.work_until_settled().await;
-    assert!(world.crm_faults.is_over(), "everything went wrong that was to go wrong");
+    fixture.work_until_settled().await;
+    assert!(fixture.crm_faults.is_over(), "all scripted faults have occurred");
 
     let leads: BTreeSet<&LeadId> = campaign.iter().map(|event| &event.lead_id).collect();
     assert_eq!(leads.len(), LEADS);
-    let counts = world.store.count_leads().await.unwrap();
+    let counts = fixture.store.count_leads().await.unwrap();
     assert_eq!(counts, [(LeadStatus::Synced, i64::try_from(LEADS).unwrap())]);
-    let records = world.crm_counts().await;
-    let written: BTreeSet<_> = world.crm().await.into_iter().map(|record| record.external_id).collect();
+    let records = fixture.crm_counts().await;
+    let written: BTreeSet<_> = fixture.crm().await.into_iter().map(|record| record.external_id).collect();
     assert_eq!((records["lead"], records["task"]), (LEADS, LEADS), "one record and one call each");
-    let mut noted = 0;
+    let mut ledgered = 0;
     for id in leads {
-        ended_well(&world, &campaign, id).await;
-        let actions = world.store.actions(id, 100).await.unwrap();
+        assert_completed(&fixture, &campaign, id).await;
+        let actions = fixture.store.actions(id, 100).await.unwrap();
         let of_lead = actions.iter().filter(|action| action.kind == "log_activity");
-        noted += of_lead.filter(|note| written.contains(&note.action_id)).count();
+        ledgered += of_lead.filter(|activity| written.contains(&activity.action_id)).count();
     }
-    assert_eq!(records["activity"], noted, "the ledger knows of every note");
-    let created = world.crm().await.into_iter().filter(|record| record.object != "lead");
+    assert_eq!(records["activity"], ledgered, "every activity has a ledger row");
+    let created = fixture.crm().await.into_iter().filter(|record| record.object != "lead");
     assert_eq!(created.filter(|record| record.writes != 1).count(), 0);
 }
 
-/// Checks that a lead ended with its newest content, and that its revisions were written in their order.
-async fn ended_well(world: &World, campaign: &[LeadEvent], id: &LeadId) {
+/// Asserts that a lead ended with its newest content, and that its revisions were written in order.
+async fn assert_completed(fixture: &Fixture, campaign: &[LeadEvent], id: &LeadId) {
     let newest =
         campaign.iter().filter(|event| event.lead_id == *id).max_by_key(|event| event.received_at).unwrap();
-    let lead = world.lead(id).await;
+    let lead = fixture.lead(id).await;
     assert_eq!(lead.content, newest.lead);
-    let record = world.crm_lead(id).await;
+    let record = fixture.crm_lead(id).await;
     assert_eq!(
         record.fields["title"],
         newest.lead.title.clone().unwrap(),
         "the newest content is in the CRM"
     );
     assert_eq!(lead.crm_record_id, Some(record.record_id));
-    let revisions: std::collections::BTreeMap<_, _> = (world.store.deliveries(id, 10).await.unwrap())
+    let revisions: std::collections::BTreeMap<_, _> = (fixture.store.deliveries(id, 10).await.unwrap())
         .into_iter()
         .map(|delivery| (delivery.delivery_id, delivery.revision))
         .collect();
-    let synced: Vec<_> = (world.audit(id).await.iter())
+    let synced: Vec<_> = (fixture.audit(id).await.iter())
         .filter(|event| event.kind == AuditKind::Synced)
         .map(|event| revisions[event.delivery_id.as_ref().unwrap()])
         .collect();
-    assert!(synced.is_sorted_by(|a, b| a < b), "in order, and each once: {synced:?}");
+    assert!(synced.is_sorted_by(|a, b| a < b), "in order, each once: {synced:?}");
 }
 
 on_both!(
-    a_panic_is_one_leads_failure_and_what_it_says_is_kept_nowhere,
-    two_hundred_leads_survive_every_fault_and_every_death_of_their_worker,
+    panic_fails_one_lead_and_its_message_is_not_stored,
+    two_hundred_leads_survive_all_faults_and_worker_deaths,
 );

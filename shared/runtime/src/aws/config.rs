@@ -14,21 +14,23 @@ use aws_types::region::Region;
 use crate::{ConfigError, Variables};
 
 /// The roots that all AWS endpoints chain to: Amazon Root CA 1 to 4 and Starfield G2, valid to 2037 at least
-/// (<https://www.amazontrust.com/repository>). Reading a machine's whole store costs 4 to 10 ms of every cold start.
+/// (<https://www.amazontrust.com/repository>). Loading the system's trust store would add 4 to 10 ms to every
+/// cold start.
 const ROOTS: &[u8] = include_bytes!("roots.pem");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For one try; clients with a budget of their own set a shorter one.
+/// Timeout of one attempt. Clients with a time budget of their own set a shorter one.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For a call with all its retries.
+/// Timeout of a call including its retries.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The configuration of AWS clients from the environment alone: [`aws_region`], `AWS_ACCESS_KEY_ID`,
+/// The configuration of AWS clients, only from the environment: [`aws_region`], `AWS_ACCESS_KEY_ID`,
 /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and the settings of [`aws_settings`].
 ///
-/// For the functions: Lambda gives each execution environment credentials that outlive it, so they are read once.
+/// For the functions: the credentials of a Lambda execution environment are valid for its lifetime, so they
+/// are read once.
 pub fn aws_config(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
     let needed = |name| {
         variables.text(name).ok_or_else(|| ConfigError::new(name, "must be set to call AWS; Lambda sets it"))
@@ -48,13 +50,13 @@ pub fn aws_config(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
     Ok(settings.credentials_provider(SharedCredentialsProvider::new(credentials)).build())
 }
 
-/// The region in `AWS_REGION`, or else in `AWS_DEFAULT_REGION`.
+/// The region from `AWS_REGION`, or else from `AWS_DEFAULT_REGION`.
 pub fn aws_region(variables: &Variables<'_>) -> Option<Region> {
     variables.text("AWS_REGION").or_else(|| variables.text("AWS_DEFAULT_REGION")).map(Region::new)
 }
 
-/// The settings of AWS clients other than region and credentials: the HTTP client, timeouts, retries, `AWS_ENDPOINT_URL`,
-/// and `AWS_CA_BUNDLE` for one more root.
+/// The settings of AWS clients other than region and credentials: the HTTP client, timeouts, retries,
+/// `AWS_ENDPOINT_URL`, and `AWS_CA_BUNDLE` for additional root certificates.
 pub fn aws_settings(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError> {
     let mut trusted = TrustStore::empty().with_pem_certificate(ROOTS);
     if let Some(file) = variables.text("AWS_CA_BUNDLE") {
@@ -85,7 +87,8 @@ pub fn aws_settings(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError>
     Ok(config.build())
 }
 
-/// The same configuration for who cannot wait: each try may take only so long, and the next one comes soon after it.
+/// The same configuration for callers with little time: a shorter timeout of each attempt and a shorter
+/// initial backoff.
 pub fn hurried(config: &SdkConfig, each_try: Duration, backoff: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(each_try))
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_sets_is_enough() {
+    fn variables_of_lambda_are_enough() {
         let config = read(&COMPLETE).unwrap();
         assert_eq!(config.region().unwrap().as_ref(), "eu-central-1");
         assert_eq!(config.endpoint_url(), None);
@@ -118,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_is_named_by_its_url() {
+    fn endpoint_url_selects_an_emulator() {
         let pairs = [&COMPLETE[..], &[("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")]].concat();
         assert_eq!(read(&pairs).unwrap().endpoint_url(), Some("http://127.0.0.1:4566"));
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_variable_is_named() {
         for missing in 0..COMPLETE.len() {
             let mut pairs = COMPLETE.to_vec();
             let (name, _) = pairs.remove(missing);

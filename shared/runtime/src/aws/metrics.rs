@@ -2,12 +2,13 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 
 use crate::Variables;
 
-/// What has been measured, as CloudWatch's embedded metric format has it.
+/// The collected metrics, in CloudWatch's embedded metric format.
 #[derive(Clone, Copy)]
 pub struct EmbeddedMetrics(Option<&'static Collector>);
 
-/// Starts collecting metrics: in the namespace `METRICS_NAMESPACE` (default `RevenueFlow`), each with the dimension `stage`
-/// from `STAGE` (default `local`) and its own labels. Only the first call of a process counts.
+/// Starts the collection of metrics in the namespace `METRICS_NAMESPACE` (default `RevenueFlow`). Each metric
+/// has the dimension `stage` from `STAGE` (default `local`) and its own labels. Only the first call in a
+/// process has an effect.
 pub fn init_embedded_metrics(variables: &Variables<'_>) -> EmbeddedMetrics {
     let namespace = variables.text("METRICS_NAMESPACE").unwrap_or_else(|| "RevenueFlow".to_owned());
     let stage = variables.text("STAGE").unwrap_or_else(|| "local".to_owned());
@@ -15,8 +16,8 @@ pub fn init_embedded_metrics(variables: &Variables<'_>) -> EmbeddedMetrics {
 }
 
 impl EmbeddedMetrics {
-    /// Writes what has been measured since the last time, as log lines on standard output. At the end of each
-    /// invocation: afterwards a function may be frozen for ever.
+    /// Writes the metrics since the last flush as log lines to standard output. To be called at the end of
+    /// each invocation, since Lambda may freeze the function afterwards and never resume it.
     pub fn flush(self) {
         if let Some(collector) = self.0
             && let Err(error) = collector.flush(std::io::stdout())

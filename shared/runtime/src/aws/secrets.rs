@@ -11,16 +11,17 @@ use tokio::time::{Instant, timeout};
 use super::signed::{Call, SignedCalls};
 use crate::ConfigError;
 
-/// How long a secret is used before it is read again.
+/// Cache lifetime of a secret.
 const TTL: Duration = Duration::from_mins(5);
 
-/// How often a secret that was refused is read again at most: whoever sends bad signatures must not spend our quota.
-const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Minimum time between two refreshes of a refused secret, so that senders of bad signatures cannot use up
+/// our quota.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long reading a secret again may take before the known one is used.
-const READ_AGAIN_LIMIT: Duration = Duration::from_secs(1);
+/// Time limit of a refresh, after which the cached secret is used.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A secret could not be read. Its text names the secret, and holds nothing of it.
+/// A secret could not be read. The text names the secret and contains nothing of its value.
 #[derive(Debug, thiserror::Error)]
 #[error("secret {arn}: {problem}")]
 pub struct SecretError {
@@ -28,11 +29,12 @@ pub struct SecretError {
     problem: String,
 }
 
-/// Secrets in AWS Secrets Manager, kept in memory for five minutes, and for longer while Secrets Manager is away or slow. The
-/// first read of a secret takes as long as the configuration allows, each later one a second.
+/// Secrets from AWS Secrets Manager, cached in memory for five minutes, and longer while Secrets Manager is
+/// unavailable or slow. The first read of a secret has the timeout of the configuration, each later one a
+/// timeout of one second.
 pub struct Secrets {
     manager: SignedCalls,
-    known: Mutex<HashMap<String, Known>>,
+    cache: Mutex<HashMap<String, CachedSecret>>,
 }
 
 #[derive(Deserialize)]
@@ -41,49 +43,50 @@ struct Answer {
     text: Option<String>,
 }
 
-struct Known {
+struct CachedSecret {
     value: SecretString,
     read_at: Instant,
 }
 
 impl Secrets {
-    /// Reads with these credentials.
+    /// Secrets read with the credentials of this configuration.
     pub fn new(config: &SdkConfig) -> Result<Self, ConfigError> {
-        Ok(Self { manager: SignedCalls::new("secretsmanager", None, config)?, known: Mutex::default() })
+        Ok(Self { manager: SignedCalls::new("secretsmanager", None, config)?, cache: Mutex::default() })
     }
 
-    /// A secret's text.
+    /// The text of a secret, at most five minutes old.
     pub async fn get(&self, arn: &str) -> Result<SecretString, SecretError> {
         self.not_older_than(TTL, arn).await
     }
 
-    /// A secret's text after it was refused: somebody may have rotated it since.
+    /// The text of a secret after the cached one was refused, since it may have been rotated. At most ten
+    /// seconds old.
     pub async fn get_anew(&self, arn: &str) -> Result<SecretString, SecretError> {
-        self.not_older_than(REFUSED_AGAIN_AFTER, arn).await
+        self.not_older_than(MIN_REFRESH_INTERVAL, arn).await
     }
 
     async fn not_older_than(&self, age: Duration, arn: &str) -> Result<SecretString, SecretError> {
-        // Held while reading, so that a burst of requests reads once.
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.get(arn).filter(|known| known.read_at.elapsed() < age) {
-            return Ok(known.value.clone());
+        // The lock is held during the read, so that a burst of requests reads once.
+        let mut cache = self.cache.lock().await;
+        if let Some(cached) = cache.get(arn).filter(|cached| cached.read_at.elapsed() < age) {
+            return Ok(cached.value.clone());
         }
-        let read = if known.contains_key(arn) {
+        let read = if cache.contains_key(arn) {
             let late = |_| Err(SecretError { arn: arn.to_owned(), problem: "no answer in time".to_owned() });
-            timeout(READ_AGAIN_LIMIT, self.read(arn)).await.unwrap_or_else(late)
+            timeout(REFRESH_TIMEOUT, self.read(arn)).await.unwrap_or_else(late)
         } else {
             self.read(arn).await
         };
         match read {
             Ok(value) => {
-                known.insert(arn.to_owned(), Known { value: value.clone(), read_at: Instant::now() });
+                cache.insert(arn.to_owned(), CachedSecret { value: value.clone(), read_at: Instant::now() });
                 Ok(value)
             }
-            Err(error) => match known.get_mut(arn) {
-                Some(known) => {
-                    tracing::warn!(%error, "a secret could not be read again: the known one is used");
-                    known.read_at = Instant::now();
-                    Ok(known.value.clone())
+            Err(error) => match cache.get_mut(arn) {
+                Some(cached) => {
+                    tracing::warn!(%error, "secret refresh failed: using the cached secret");
+                    cached.read_at = Instant::now();
+                    Ok(cached.value.clone())
                 }
                 None => Err(error),
             },
@@ -102,7 +105,7 @@ impl Secrets {
             body: json!({ "SecretId": arn }).to_string().into_bytes(),
         };
         let answer = self.manager.call(call).await.map_err(|error| problem(error.to_string()))?;
-        // What is wrong with it would be said by quoting it.
+        // The parse error is dropped, because it could quote the secret.
         let answer: Answer =
             serde_json::from_slice(&answer).map_err(|_| problem("the answer cannot be read".to_owned()))?;
         answer
@@ -121,7 +124,7 @@ mod tests {
     use super::*;
     use crate::Variables;
 
-    /// A secret's text, from a Secrets Manager that answers once and then takes connections without a word.
+    /// Secrets from a server that answers once, and then accepts connections without answering.
     async fn answering_once() -> (Secrets, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -152,17 +155,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_known_secret_is_used_while_its_manager_hangs() {
+    async fn cached_secret_is_used_while_secrets_manager_hangs() {
         let (secrets, serving) = answering_once().await;
         assert_eq!(secrets.get("arn").await.unwrap().expose_secret(), "hush");
         tokio::time::pause();
         tokio::time::advance(TTL).await;
-        let asked = Instant::now();
+        let start = Instant::now();
         assert_eq!(secrets.get("arn").await.unwrap().expose_secret(), "hush");
-        assert_eq!(asked.elapsed().as_secs(), READ_AGAIN_LIMIT.as_secs());
-        let asked = Instant::now();
+        assert_eq!(start.elapsed().as_secs(), REFRESH_TIMEOUT.as_secs());
+        let start = Instant::now();
         assert_eq!(secrets.get("arn").await.unwrap().expose_secret(), "hush");
-        assert_eq!(asked.elapsed(), Duration::ZERO, "not asked again by every request");
+        assert_eq!(start.elapsed(), Duration::ZERO, "not every request reads the secret");
         serving.abort();
     }
 }

@@ -18,31 +18,31 @@ use aws_types::SdkConfig;
 
 use crate::ConfigError;
 
-/// Calls of one AWS service, signed here, for functions that make one kind of call: a service's own client would be up to
-/// a third of their binary. Timeouts and retries are those of the configuration.
+/// Signed calls to one AWS service, for functions that make a single kind of call. The service's client crate
+/// would be up to a third of their binary. Timeouts and retries are those of the configuration.
 pub struct SignedCalls {
     operation: Operation<Signable, Vec<u8>, Refused>,
     config: SdkConfig,
 }
 
-/// One call. Its body may be personal or secret.
+/// One call. The body may contain personal data or secrets.
 pub struct Call {
-    /// The method of HTTP.
+    /// The HTTP method.
     pub method: &'static str,
-    /// The path, of characters that a URL can hold as they are.
+    /// The path, which must need no URL encoding.
     pub path: String,
-    /// Headers beside those that signing adds; they are signed too.
+    /// Additional headers. They are signed too.
     pub headers: &'static [(&'static str, &'static str)],
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// A call was not done. Its text holds what went wrong and the code that AWS gives, and nothing of the body.
+/// A call failed. The text contains the problem and AWS's error code, and nothing of the body.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct CallError(String);
 
-/// The service's answer, where that is not a success.
+/// An error response of the service.
 #[derive(Debug, thiserror::Error)]
 #[error("answered {status} {code}")]
 struct Refused {
@@ -56,9 +56,10 @@ struct Signable {
 }
 
 impl SignedCalls {
-    /// Calls of the service of that name, which stands first in the names of its hosts; at `url` where that is given.
+    /// Calls to the service `service`, the first label of its host names. Uses `url` if it is given, else the
+    /// configuration's endpoint URL, else the service's host in the region.
     pub fn new(service: &'static str, url: Option<String>, config: &SdkConfig) -> Result<Self, ConfigError> {
-        let needed = |what| ConfigError::new("AWS_REGION", format!("{what} is needed to call AWS"));
+        let needed = |missing| ConfigError::new("AWS_REGION", format!("{missing} is needed to call AWS"));
         let region = config.region().ok_or_else(|| needed("a region"))?.to_string();
         let url = url.or_else(|| config.endpoint_url().map(str::to_owned));
         let url = url.unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com"));
@@ -79,12 +80,12 @@ impl SignedCalls {
         }
         let operation = operation
             .serializer(move |call: Signable| call.signed(service, &url, &region, SystemTime::now()))
-            .deserializer(understood)
+            .deserializer(success_body)
             .build();
         Ok(Self { operation, config: config.clone() })
     }
 
-    /// Makes a call, and returns the body of its answer.
+    /// Makes a call and returns the body of the response.
     pub async fn call(&self, call: Call) -> Result<Vec<u8>, CallError> {
         let provider = self.config.credentials_provider();
         let provider = provider.ok_or_else(|| CallError("there are no credentials".to_owned()))?;
@@ -106,7 +107,7 @@ impl Signable {
         let Call { method, path, headers, body } = self.call;
         let mut settings = SigningSettings::default();
         if service == "s3" {
-            // As S3 wants it: the path as it is, and the hash of the body in a header.
+            // S3 requires an unnormalised path and the hash of the body in a header.
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
@@ -138,14 +139,14 @@ impl Signable {
     }
 }
 
-/// Without the body, and without the credentials.
+/// Omits the body and the credentials.
 impl fmt::Debug for Signable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signable").field("path", &self.call.path).finish_non_exhaustive()
     }
 }
 
-fn understood(answer: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refused>> {
+fn success_body(answer: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refused>> {
     let body = answer.body().bytes().unwrap_or_default();
     if answer.status().is_success() {
         return Ok(body.to_vec());
@@ -153,7 +154,7 @@ fn understood(answer: &HttpResponse) -> Result<Vec<u8>, OrchestratorError<Refuse
     Err(OrchestratorError::operation(Refused { status: answer.status().as_u16(), code: code(body) }))
 }
 
-/// The code of an error, as S3 writes it in XML, and the services that speak JSON after the `#` of a `__type`.
+/// The error code: in S3's XML the content of `<Code>`, in JSON the part of `__type` after the `#`.
 fn code(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let between = |start, end| text.split_once(start).and_then(|(_, rest)| rest.split_once(end));
@@ -170,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// At 2026-01-01T00:00:00Z.
+    /// A request signed at 2026-01-01T00:00:00Z.
     fn signed(service: &str, url: &str, call: Call) -> HttpRequest {
         let credentials =
             Credentials::new("AKIDEXAMPLE", "hush", Some("session/+=".to_owned()), None, "test");
@@ -179,9 +180,9 @@ mod tests {
         call.signed(service, url, "eu-central-1", UNIX_EPOCH + Duration::from_secs(1_767_225_600)).unwrap()
     }
 
-    /// What `S3SigV4Auth` of botocore 1.43 makes of the same request.
+    /// The expected signature is that of `S3SigV4Auth` in botocore 1.43.
     #[test]
-    fn an_object_is_put_with_the_signature_of_amazons_own_client() {
+    fn s3_signature_equals_the_one_of_botocore() {
         let call = Call {
             method: "PUT",
             path: "/leads/ab12.json".into(),
@@ -207,9 +208,9 @@ mod tests {
         );
     }
 
-    /// What `SigV4Auth` of botocore 1.43 makes of the same request.
+    /// The expected signature is that of `SigV4Auth` in botocore 1.43.
     #[test]
-    fn a_secret_is_asked_for_with_the_signature_of_amazons_own_client() {
+    fn secrets_manager_signature_equals_the_one_of_botocore() {
         let call = Call {
             method: "POST",
             path: "/".into(),
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_named_by_its_code_alone() {
+    fn error_contains_only_the_error_code() {
         assert_eq!(code(b"<Error><Code>SlowDown</Code><Message>of ann</Message></Error>"), "SlowDown");
         assert_eq!(
             code(br#"{"__type":"com.amazonaws#ResourceNotFoundException","Message":"ann"}"#),

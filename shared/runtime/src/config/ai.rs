@@ -5,12 +5,12 @@ use secrecy::SecretString;
 
 use crate::{ConfigError, Variables};
 
-/// Who judges, and with what.
+/// The analyst and its settings.
 #[derive(Clone, Debug)]
 pub struct AiConfig {
     /// `AI_PROVIDER`.
     pub provider: AiProvider,
-    /// `AI_FALLBACK_PROVIDER`: who is asked where the first gives no answer.
+    /// `AI_FALLBACK_PROVIDER`: the provider that is called if the first one gives no answer.
     pub second: Option<AiProvider>,
     /// `GEMINI_*`.
     pub gemini: GeminiConfig,
@@ -18,7 +18,7 @@ pub struct AiConfig {
     pub bedrock: BedrockConfig,
     /// `AI_TIMEOUT_SECONDS`.
     pub timeout: Duration,
-    /// `AI_BUDGET_USD_PER_DAY`, in millionths of a US dollar; none is no limit.
+    /// `AI_BUDGET_USD_PER_DAY`, in millionths of a US dollar. `None` is no limit.
     pub budget_microusd_per_day: Option<u64>,
     /// `PROMPT_FILE`, in place of the built-in prompt.
     pub prompt_file: Option<PathBuf>,
@@ -26,10 +26,10 @@ pub struct AiConfig {
     pub models_file: Option<PathBuf>,
 }
 
-/// Who judges.
+/// The kind of analyst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AiProvider {
-    /// The deterministic baseline, offline.
+    /// Deterministic rules, offline.
     Rules,
     /// Google's Gemini API.
     Gemini,
@@ -48,12 +48,12 @@ pub struct GeminiConfig {
     pub base_url: String,
 }
 
-/// Amazon Bedrock. Region and credentials are those of every AWS client, `AWS_*`.
+/// Amazon Bedrock. Region and credentials are those of all AWS clients, `AWS_*`.
 #[derive(Clone, Debug)]
 pub struct BedrockConfig {
     /// `BEDROCK_MODEL_ID`.
     pub model: String,
-    /// `BEDROCK_BASE_URL`, in place of the region's own address.
+    /// `BEDROCK_BASE_URL`, in place of the region's endpoint.
     pub base_url: Option<String>,
 }
 
@@ -98,18 +98,18 @@ impl AiConfig {
         Ok(config)
     }
 
-    /// Whether a provider is asked at all, as the first or the second.
+    /// Whether a provider is in use, as the first or the second.
     pub fn asks(&self, provider: AiProvider) -> bool {
         self.provider == provider || self.second == Some(provider)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let needed = "must be set to ask gemini";
+        let needed = "must be set to use gemini";
         if self.second.is_some() && self.provider == AiProvider::Rules {
-            let problem = "needs an AI to stand in for: AI_PROVIDER=rules always answers";
+            let problem = "must not be set with AI_PROVIDER=rules, which always answers";
             Err(ConfigError::new("AI_FALLBACK_PROVIDER", problem))
         } else if self.second == Some(self.provider) {
-            Err(ConfigError::new("AI_FALLBACK_PROVIDER", "must be another one than AI_PROVIDER"))
+            Err(ConfigError::new("AI_FALLBACK_PROVIDER", "must differ from AI_PROVIDER"))
         } else if self.asks(AiProvider::Gemini) && self.gemini.api_key.is_none() {
             Err(ConfigError::new("GEMINI_API_KEY", needed))
         } else {
@@ -118,7 +118,7 @@ impl AiConfig {
     }
 }
 
-/// Dollars, with a fraction where it is wanted; 0 is no limit.
+/// Converts dollars, with an optional fraction, to millionths. 0 is no limit.
 fn budget(variables: &Variables<'_>) -> Result<Option<u64>, ConfigError> {
     let dollars: f64 = variables.number("AI_BUDGET_USD_PER_DAY", 0.0, 0.0..=1_000_000.0)?;
     #[expect(
@@ -141,17 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_names_the_variable() {
+    fn error_names_the_variable() {
         let gemini = ("AI_PROVIDER", "gemini");
         for (pairs, line) in [
-            (&[gemini][..], "GEMINI_API_KEY: must be set to ask gemini"),
+            (&[gemini][..], "GEMINI_API_KEY: must be set to use gemini"),
             (
                 &[("AI_PROVIDER", "bedrock"), ("AI_FALLBACK_PROVIDER", "bedrock")],
-                "AI_FALLBACK_PROVIDER: must be another one than AI_PROVIDER",
+                "AI_FALLBACK_PROVIDER: must differ from AI_PROVIDER",
             ),
             (
                 &[("AI_FALLBACK_PROVIDER", "bedrock")],
-                "AI_FALLBACK_PROVIDER: needs an AI to stand in for: AI_PROVIDER=rules always answers",
+                "AI_FALLBACK_PROVIDER: must not be set with AI_PROVIDER=rules, which always answers",
             ),
             (
                 &[("AI_FALLBACK_PROVIDER", "rules")],
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_may_have_cents() {
+    fn budget_may_have_cents() {
         assert_eq!(read(&[]).unwrap().budget_microusd_per_day, None);
         let budget = |text| read(&[("AI_BUDGET_USD_PER_DAY", text)]).unwrap().budget_microusd_per_day;
         assert_eq!(budget("2.5"), Some(2_500_000));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_not_shown() {
+    fn debug_output_shows_no_key() {
         let config = read(&[("AI_PROVIDER", "gemini"), ("GEMINI_API_KEY", "hush")]).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
     }

@@ -7,17 +7,17 @@ pub use self::hubspot::{HubSpotConfig, HubSpotLogin};
 pub use self::salesforce::{SalesforceConfig, SalesforceLogin};
 use crate::{ConfigError, Variables};
 
-/// The most actions a minute that can be asked for: as good as no limit.
-const MOST: u32 = 1_000_000;
+/// Maximum value of the rate limits, in actions per minute. Equivalent to no limit.
+const UNLIMITED: u32 = 1_000_000;
 
-/// Which CRM is written to, and how.
+/// The CRM and its settings.
 #[derive(Clone, Debug)]
 pub struct CrmConfig {
-    /// `CRM_PROVIDER`, or what `ENV` stands for.
+    /// `CRM_PROVIDER`, or the default by `ENV`.
     pub provider: CrmProvider,
-    /// `SALESFORCE_*`; none where another CRM is written to.
+    /// `SALESFORCE_*`. `None` for another CRM.
     pub salesforce: Option<SalesforceConfig>,
-    /// `HUBSPOT_*`; none where another CRM is written to.
+    /// `HUBSPOT_*`. `None` for another CRM.
     pub hubspot: Option<HubSpotConfig>,
     /// `CRM_LIMIT_PER_LEAD`, `CRM_LIMIT_PER_ACCOUNT`, `CRM_LIMIT_GLOBAL`.
     pub limits: Limits,
@@ -25,24 +25,24 @@ pub struct CrmConfig {
     pub rejected_leads: RejectedLeads,
     /// `CRM_MODE`.
     pub mode: CrmMode,
-    /// `CRM_MAPPING_FILE`; none for the CRM's built-in mapping.
+    /// `CRM_MAPPING_FILE`. `None` selects the built-in mapping of the CRM.
     pub mapping_file: Option<PathBuf>,
-    /// `CRM_ALLOW_FILE`: which actions and fields are let through; none for the built-in allow-list.
+    /// `CRM_ALLOW_FILE`: the permitted actions and fields. `None` selects the built-in allow-list.
     pub allow_file: Option<PathBuf>,
-    /// `CRM_KEEP_OLD_VALUES`: whether what a plan overwrites is read first and kept.
+    /// `CRM_KEEP_OLD_VALUES`: whether the values that a plan overwrites are read first and stored.
     pub keep_old_values: bool,
 }
 
-/// Whether plans for the CRM are carried out.
+/// The execution mode of CRM plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrmMode {
-    /// They are made, checked against the CRM, and kept.
+    /// Plans are made, compared with the CRM, and stored.
     Shadow,
-    /// They are carried out.
+    /// Plans are executed.
     Live,
 }
 
-/// Which CRM is written to.
+/// The CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrmProvider {
     /// Tables of the database.
@@ -53,16 +53,16 @@ pub enum CrmProvider {
     HubSpot,
 }
 
-/// What becomes of a lead whose analysis was rejected.
+/// The treatment of a lead whose analysis was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedLeads {
-    /// It is held for a person.
+    /// The lead is held for review by a person.
     Hold,
-    /// It is written to the CRM with no field derived by the AI.
+    /// The lead is written to the CRM without any field derived from the analysis.
     Bare,
 }
 
-/// CRM actions a minute.
+/// Rate limits, in CRM actions per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For one lead.
@@ -79,8 +79,8 @@ impl CrmConfig {
         let rejected = [("hold", RejectedLeads::Hold), ("bare", RejectedLeads::Bare)];
         let provider = provider(variables)?;
         let [per_lead, per_account, global] = match provider {
-            // Tables of our own need no protection.
-            CrmProvider::Mock => [MOST; 3],
+            // The mock is our own database and needs no protection.
+            CrmProvider::Mock => [UNLIMITED; 3],
             CrmProvider::Salesforce | CrmProvider::HubSpot => [10, 100, 1_000],
         };
         Ok(Self {
@@ -94,9 +94,9 @@ impl CrmConfig {
                 _ => None,
             },
             limits: Limits {
-                per_lead: variables.number("CRM_LIMIT_PER_LEAD", per_lead, 1..=MOST)?,
-                per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", per_account, 1..=MOST)?,
-                global: variables.number("CRM_LIMIT_GLOBAL", global, 1..=MOST)?,
+                per_lead: variables.number("CRM_LIMIT_PER_LEAD", per_lead, 1..=UNLIMITED)?,
+                per_account: variables.number("CRM_LIMIT_PER_ACCOUNT", per_account, 1..=UNLIMITED)?,
+                global: variables.number("CRM_LIMIT_GLOBAL", global, 1..=UNLIMITED)?,
             },
             rejected_leads: variables.choice("REJECTED_LEADS", &rejected, RejectedLeads::Hold)?,
             mode: variables.choice("CRM_MODE", &modes, CrmMode::Live)?,
@@ -111,7 +111,7 @@ impl CrmConfig {
     }
 }
 
-/// `CRM_PROVIDER` wins; `ENV=MOCK` is the original system's way to ask for the mock.
+/// `CRM_PROVIDER` takes precedence. Without it, `ENV=MOCK` selects the mock, as in the original system.
 fn provider(variables: &Variables<'_>) -> Result<CrmProvider, ConfigError> {
     let providers = [
         ("mock", Some(CrmProvider::Mock)),
@@ -138,10 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn a_real_crm_is_protected_by_default_and_the_mock_where_it_is_asked_for() {
+    fn real_crm_is_limited_by_default_and_the_mock_on_request() {
         let hubspot = [("CRM_PROVIDER", "hubspot"), ("HUBSPOT_ACCESS_TOKEN", "x")];
         assert_eq!(limits(&hubspot), Limits { per_lead: 10, per_account: 100, global: 1_000 });
-        assert_eq!(limits(&[]), Limits { per_lead: MOST, per_account: MOST, global: MOST });
+        assert_eq!(limits(&[]), Limits { per_lead: UNLIMITED, per_account: UNLIMITED, global: UNLIMITED });
         assert_eq!(limits(&[("CRM_LIMIT_GLOBAL", "7")]).global, 7);
     }
 }

@@ -1,4 +1,4 @@
-//! `.env.example` against what is really read.
+//! Compares `.env.example` with the variables that the code reads.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use super::Config;
 use crate::Variables;
 
-/// Every name that is asked for, whichever providers are chosen.
-fn asked() -> BTreeSet<String> {
-    let asked = RefCell::new(BTreeSet::new());
+/// The names of all variables that the code reads, over all choices of providers.
+fn requested() -> BTreeSet<String> {
+    let requested = RefCell::new(BTreeSet::new());
     let read = |pairs: &[(&str, &str)]| {
         let variables = Variables::from_fn(|name| {
-            asked.borrow_mut().insert(name.to_owned());
+            requested.borrow_mut().insert(name.to_owned());
             pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         });
         let config = Config::read(&variables);
@@ -49,12 +49,12 @@ fn asked() -> BTreeSet<String> {
         &[&hubspot[..], &with_a_token].concat(),
         &[&hubspot[..], &with_an_app].concat(),
     ] {
-        assert_eq!(read(pairs), None, "everything is asked for: {pairs:?}");
+        assert_eq!(read(pairs), None, "the configuration is valid, so every variable is read: {pairs:?}");
     }
-    asked.into_inner()
+    requested.into_inner()
 }
 
-/// The names before an equals sign, in lines that are in force and in those that are commented out.
+/// The names of all variables in `.env.example`, in active and in commented lines.
 fn documented() -> BTreeSet<String> {
     include_str!("../../../../.env.example")
         .lines()
@@ -66,15 +66,16 @@ fn documented() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_example_names_every_variable_that_is_read_and_no_other() {
-    // An old spelling of AWS_REGION, for whoever has it set anyway.
-    let left_out = |name: &str| name == "AWS_DEFAULT_REGION";
-    // OpenTelemetry's variables are read, and held against the example, where traces are exported: in `cli`.
+fn example_names_exactly_the_variables_that_are_read() {
+    // An old spelling of AWS_REGION, supported without being advertised.
+    let undocumented = |name: &str| name == "AWS_DEFAULT_REGION";
+    // `cli` exports the traces: it reads OpenTelemetry's variables and compares them with the example.
     let counts =
         |name: &String| (cfg!(feature = "aws") || !name.starts_with("AWS_")) && !name.starts_with("OTEL_");
-    let asked: BTreeSet<_> = asked().into_iter().filter(|name| !left_out(name)).filter(counts).collect();
+    let requested: BTreeSet<_> =
+        requested().into_iter().filter(|name| !undocumented(name)).filter(counts).collect();
     let documented: BTreeSet<_> = documented().into_iter().filter(counts).collect();
-    let missing: Vec<_> = asked.difference(&documented).collect();
-    let idle: Vec<_> = documented.difference(&asked).collect();
+    let missing: Vec<_> = requested.difference(&documented).collect();
+    let idle: Vec<_> = documented.difference(&requested).collect();
     assert!(missing.is_empty() && idle.is_empty(), "not in .env.example: {missing:?}; never read: {idle:?}");
 }

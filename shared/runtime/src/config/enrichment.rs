@@ -9,24 +9,24 @@ use crate::{ConfigError, Variables};
 const PROVIDERS: &str = "ENRICHMENT_PROVIDERS";
 const DAY: Duration = Duration::from_hours(24);
 
-/// Who is asked about companies, and how.
+/// The enrichment providers and their settings.
 #[derive(Clone, Debug)]
 pub struct EnrichmentConfig {
-    /// `ENRICHMENT_PROVIDERS`, in the order they are asked; none twice.
+    /// `ENRICHMENT_PROVIDERS`, in the order of the calls, without repetition.
     pub providers: Vec<EnrichmentSource>,
-    /// `ENRICHMENT_TIMEOUT_SECONDS`: how long each may take.
+    /// `ENRICHMENT_TIMEOUT_SECONDS`: time limit of a provider call.
     pub timeout: Duration,
-    /// `.._TIMEOUT_SECONDS`: the same of one provider, by the word for it.
+    /// `.._TIMEOUT_SECONDS`: time limit of calls to one provider, by its name in `ENRICHMENT_PROVIDERS`.
     pub timeouts: HashMap<&'static str, Duration>,
-    /// `ENRICHMENT_KNOWN_DAYS`: how long a company that was found is remembered.
+    /// `ENRICHMENT_KNOWN_DAYS`: cache lifetime of a company that was found.
     pub known_for: Duration,
-    /// `ENRICHMENT_UNKNOWN_HOURS`: how long it is remembered that a provider does not know a company.
+    /// `ENRICHMENT_UNKNOWN_HOURS`: cache lifetime of a negative answer from a provider.
     pub unknown_for: Duration,
 }
 
-/// How long a provider may be given, in seconds.
+/// Bounds of a provider timeout, in seconds.
 const TIMEOUTS: RangeInclusive<u64> = 1..=60;
-/// Where it is said of one provider alone.
+/// The variable for the timeout of a single provider, by the provider's name.
 const TIMEOUT_OF: [(&str, &str); 5] = [
     ("zoominfo", "ZOOMINFO_TIMEOUT_SECONDS"),
     ("apollo", "APOLLO_TIMEOUT_SECONDS"),
@@ -35,7 +35,7 @@ const TIMEOUT_OF: [(&str, &str); 5] = [
     ("clearbit", "CLEARBIT_TIMEOUT_SECONDS"),
 ];
 
-/// One provider, with what it needs.
+/// One provider and its settings.
 #[derive(Clone, Debug)]
 pub enum EnrichmentSource {
     /// Well-known companies, offline.
@@ -46,7 +46,7 @@ pub enum EnrichmentSource {
     Apollo(KeyedConfig),
     /// People Data Labs.
     PeopleDataLabs {
-        /// Its address and key.
+        /// The address and the key.
         keyed: KeyedConfig,
         /// `PDL_MIN_LIKELIHOOD`, 1 to 10.
         min_likelihood: u8,
@@ -57,18 +57,18 @@ pub enum EnrichmentSource {
     Clearbit(KeyedConfig),
 }
 
-/// A provider that is asked with a key.
+/// A provider with an API key.
 #[derive(Clone, Debug)]
 pub struct KeyedConfig {
     /// `.._BASE_URL`.
     pub base_url: String,
     /// `.._API_KEY`.
     pub key: SecretString,
-    /// `.._DAILY_CREDITS`; none is no limit of ours.
+    /// `.._DAILY_CREDITS`. `None` is no limit on our side.
     pub daily_credits: Option<u32>,
 }
 
-/// ZoomInfo, which gives out tokens.
+/// ZoomInfo, which issues access tokens.
 #[derive(Clone, Debug)]
 pub struct ZoomInfoConfig {
     /// `ZOOMINFO_BASE_URL`.
@@ -79,12 +79,12 @@ pub struct ZoomInfoConfig {
     pub client_id: String,
     /// `ZOOMINFO_CLIENT_SECRET`.
     pub client_secret: SecretString,
-    /// `ZOOMINFO_DAILY_CREDITS`; none is no limit of ours.
+    /// `ZOOMINFO_DAILY_CREDITS`. `None` is no limit on our side.
     pub daily_credits: Option<u32>,
 }
 
 impl EnrichmentSource {
-    /// The word for it in `ENRICHMENT_PROVIDERS`.
+    /// The provider's name in `ENRICHMENT_PROVIDERS`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Fixtures => "fixtures",
@@ -96,7 +96,7 @@ impl EnrichmentSource {
         }
     }
 
-    /// How many credits a day it may cost; none is no limit of ours.
+    /// Maximum number of credits per day. `None` is no limit on our side.
     pub fn daily_credits(&self) -> Option<u32> {
         match self {
             Self::Fixtures => None,
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn providers_are_asked_in_the_order_they_are_named() {
+    fn providers_keep_their_configured_order() {
         let config = read(&[
             (PROVIDERS, "ZoomInfo, apollo,fixtures"),
             ("ZOOMINFO_CLIENT_ID", "us"),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn one_provider_may_be_given_more_time_than_the_others() {
+    fn single_provider_may_have_its_own_timeout() {
         let config = read(&[("ENRICHMENT_TIMEOUT_SECONDS", "7"), ("PDL_TIMEOUT_SECONDS", "30")]).unwrap();
         assert_eq!(config.timeout, Duration::from_secs(7));
         assert_eq!(config.timeouts["pdl"], Duration::from_secs(30));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_names_the_variable() {
+    fn error_names_the_variable() {
         let named = |providers| (PROVIDERS, providers);
         let key = ("PDL_API_KEY", "k");
         for (pairs, line) in [

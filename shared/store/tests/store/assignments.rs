@@ -59,7 +59,7 @@ async fn a_round_is_routed_once_and_a_revision_keeps_the_owner(fixture: Fixture)
         let revision = accepted(&other, &event("ann", title, second)).await;
         assert_eq!(owner(&other, &revision).await, first);
         let kept = other.assignment(&revision.lead_id).await.unwrap().unwrap();
-        assert_eq!(kept.routed.because, "it has an owner already, who keeps it");
+        assert_eq!(kept.routed.because, "the lead already has an owner, who keeps it");
         other.finish(&revision, &synced(), &json!([])).await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! A model in the hands of an attacker.
+//! A model that an attacker controls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,30 +8,31 @@ use async_trait::async_trait;
 use grounding::{FactSheet, Namespace};
 use serde_json::{Value, json};
 
-/// What a model that obeys says.
+/// The kind of answer of an obedient model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tactic {
-    /// Every true fact is cited for a conclusion that is not theirs: the strongest lie that tells no lie.
+    /// Cites all true facts for a conclusion that they do not support: the strongest attack without a false
+    /// claim.
     TrueFactsOnly,
-    /// Only what the attacker wrote is cited, truthfully, as something the person did.
+    /// Cites only the attacker's text, truthfully, as the person's behaviour.
     OwnWords,
-    /// A good company is invented.
+    /// Invents a matching company.
     InventedCompany,
-    /// The baseline is said to be 100.
+    /// Claims a baseline score of 100.
     InventedScore,
-    /// What the attacker wrote is said to come from enrichment.
+    /// Claims that the attacker's text is from enrichment.
     Relabelled,
-    /// Facts are cited with the attacker's text as their value.
+    /// Cites facts with the attacker's text as their value.
     TextAsValue,
-    /// Nothing is cited, and the prose holds it all.
+    /// Cites nothing, with the text in the prose.
     Prose,
-    /// The text itself is the answer.
+    /// Answers with the text itself.
     Echo,
-    /// The text is put into the answer without being escaped.
+    /// Inserts the text into the answer without escaping.
     BrokenJson,
-    /// The answer orders actions that nobody asked about.
+    /// Adds actions that are not part of the answer format.
     OrderedActions,
-    /// A person is asked for, so that at least somebody looks.
+    /// Requests a manual review, to get at least the attention of a person.
     AskForAPerson,
 }
 
@@ -130,22 +131,22 @@ impl Tactic {
     }
 }
 
-/// How the attacker's text gets to the model.
+/// The path of the attacker's text to the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Channel {
-    /// Through the facts it is given, if it is in them: then it obeys, and else it judges by the rules.
+    /// The model's facts. The model obeys if the text is in them, and judges by the rules otherwise.
     Facts,
-    /// By some way that we know nothing of: it always obeys.
+    /// An unknown path. The model always obeys.
     Elsewhere,
 }
 
-/// A model that finds instructions in whatever reaches it, and follows them.
+/// A model that follows all instructions in its input.
 pub(super) struct Obedient {
     rules: Rules,
     channel: Channel,
     tactic: Tactic,
     text: String,
-    /// What the facts would be without the text: everything else in them is an instruction.
+    /// The facts of the lead without the text. Any difference from them is an instruction.
     innocent: FactSheet,
     has_obeyed: AtomicBool,
 }

@@ -1,4 +1,4 @@
-//! What the facts alone support, worked out a second time and without the code that decides it.
+//! The limits that the facts of a lead support, computed independently of the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,24 +6,24 @@ use grounding::{Claim, Context, Contract, FactSheet, GroundingStatus, Namespace,
 use lead::{Decision, Fit, FitScore, Intent};
 use serde_json::{Map, Value};
 
-/// Fields of a lead's record that an analysis has a say in.
+/// Fields of a lead's record that an analysis influences.
 pub(super) const JUDGED: [&str; 7] =
     ["fit_score", "fit", "intent", "decision", "fallback", "summary", "status"];
 
-/// The furthest that any analyst may go with these facts.
+/// The strongest result that any analyst may reach with these facts.
 pub(super) struct Supported {
     baseline: i64,
     intent_score: i64,
     highest_score: i64,
     highest_intent: Intent,
     is_a_call: bool,
-    /// Every line about a fact that a salesperson may read.
+    /// Every line about a fact that a summary may contain.
     lines: BTreeSet<String>,
 }
 
 impl Supported {
     pub(super) fn by(facts: &FactSheet) -> Self {
-        let computed = |path: &str| facts.get(&path.parse().unwrap()).expect("it is always computed");
+        let computed = |path: &str| facts.get(&path.parse().unwrap()).expect("always computed");
         let level = Intent::parse(computed("computed.intent_level").as_str().unwrap()).unwrap();
         let baseline = computed("computed.baseline_score").as_i64().unwrap();
         Self {
@@ -36,13 +36,14 @@ impl Supported {
         }
     }
 
-    /// Holds what is computed for an attacked lead against the same lead without the attack.
+    /// Asserts that the computed facts of an attacked lead do not exceed those of the lead without the
+    /// attack.
     pub(super) fn assert_no_more_than(&self, unattacked: &Self, context: &str) {
         assert!(self.baseline <= unattacked.baseline, "fit {} : {context}", self.baseline);
         assert!(self.intent_score <= unattacked.intent_score, "intent {}: {context}", self.intent_score);
     }
 
-    /// Holds score, intent and decision against the furthest that any analyst may go.
+    /// Asserts that score, intent and decision do not exceed the limits.
     pub(super) fn assert_bounds(&self, fields: &Map<String, Value>, context: &str) {
         if fields["fallback"] != true {
             assert!(fields["fit_score"].as_i64().unwrap() <= self.highest_score, "{context}");
@@ -54,7 +55,7 @@ impl Supported {
         assert!(fields["decision"] != "ROUTE_TO_SDR" || self.is_a_call, "{context}");
     }
 
-    /// Holds the judged fields of a CRM record against the facts.
+    /// Asserts that the judged fields of a CRM record are supported by the facts.
     pub(super) fn assert_holds(&self, fields: &Map<String, Value>, context: &str) {
         let text = |field: &str| fields[field].as_str().unwrap_or_else(|| panic!("{field}: {context}"));
         let score = fields["fit_score"].as_i64().unwrap();
@@ -67,7 +68,7 @@ impl Supported {
             assert!(score <= self.highest_score, "score {score}: {context}");
         }
         assert!(intent <= self.highest_intent, "intent {intent}: {context}");
-        // Whom the facts alone would have called is said by the honest analyst; here only that it is the right kind of lead.
+        // The honest analyst determines the exact decision. This only bounds it.
         assert!(decision != Decision::RouteToSdr || self.is_a_call, "{context}");
         let mut lines = text("summary").lines();
         let first = lines.next().unwrap();
@@ -84,7 +85,7 @@ impl Supported {
     }
 }
 
-/// Each fact, and each member of a list, as a summary shows it.
+/// The summary lines of each fact and of each member of a list.
 fn lines_of(facts: &FactSheet) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     let company = facts.namespace(Namespace::Enrichment).into_iter().flat_map(Map::keys);

@@ -2,18 +2,18 @@ use secrecy::SecretString;
 
 use crate::{ConfigError, Variables};
 
-/// `HubSpot`, read where it is the CRM that is written to.
+/// Settings of `HubSpot`, read only if it is the CRM.
 #[derive(Clone, Debug)]
 pub struct HubSpotConfig {
-    /// `HUBSPOT_BASE_URL`: encrypted unless it is on this machine.
+    /// `HUBSPOT_BASE_URL`: HTTPS, or HTTP on this machine.
     pub base_url: String,
     /// `HUBSPOT_API_VERSION`: a date such as `2026-03`, or `v3`.
     pub api_version: String,
-    /// `HUBSPOT_ACCESS_TOKEN`, or what OAuth needs.
+    /// `HUBSPOT_ACCESS_TOKEN`, or the variables of an OAuth app.
     pub login: HubSpotLogin,
 }
 
-/// How the app proves who it is.
+/// The credentials of the app.
 #[derive(Clone, Debug)]
 pub enum HubSpotLogin {
     /// `HUBSPOT_ACCESS_TOKEN`: the token of a private app.
@@ -24,7 +24,7 @@ pub enum HubSpotLogin {
         client_id: String,
         /// `HUBSPOT_CLIENT_SECRET`.
         client_secret: SecretString,
-        /// `HUBSPOT_REFRESH_TOKEN`; without one, tokens are asked for by client credentials.
+        /// `HUBSPOT_REFRESH_TOKEN`. If absent, tokens are requested with client credentials.
         refresh_token: Option<SecretString>,
     },
 }
@@ -51,13 +51,13 @@ fn login(variables: &Variables<'_>) -> Result<HubSpotLogin, ConfigError> {
     let (token, client_id) = (variables.secret("HUBSPOT_ACCESS_TOKEN"), variables.text("HUBSPOT_CLIENT_ID"));
     match (token, client_id) {
         (Some(_), Some(_)) => {
-            let problem = "must not be set beside HUBSPOT_ACCESS_TOKEN: an app has one or the other";
+            let problem = "must not be set together with HUBSPOT_ACCESS_TOKEN: an app uses one of them";
             Err(ConfigError::new("HUBSPOT_CLIENT_ID", problem))
         }
         (Some(token), None) => Ok(HubSpotLogin::Token(token)),
         (None, Some(client_id)) => {
             let missing =
-                || ConfigError::new("HUBSPOT_CLIENT_SECRET", "must be set beside HUBSPOT_CLIENT_ID");
+                || ConfigError::new("HUBSPOT_CLIENT_SECRET", "must be set together with HUBSPOT_CLIENT_ID");
             Ok(HubSpotLogin::OAuth {
                 client_id,
                 client_secret: variables.secret("HUBSPOT_CLIENT_SECRET").ok_or_else(missing)?,
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_enough_and_an_oauth_app_needs_its_secret() {
+    fn token_is_enough_and_an_oauth_app_needs_its_secret() {
         let config = read(&[("HUBSPOT_ACCESS_TOKEN", "pat-hush")]).unwrap();
         assert!(matches!(config.login, HubSpotLogin::Token(_)));
         assert_eq!(
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn error_names_the_variable() {
         let token = ("HUBSPOT_ACCESS_TOKEN", "pat");
         for (pairs, variable) in [
             (&[][..], "HUBSPOT_ACCESS_TOKEN"),

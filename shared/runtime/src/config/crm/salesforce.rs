@@ -2,20 +2,20 @@ use secrecy::SecretString;
 
 use crate::{ConfigError, Variables};
 
-/// Salesforce, read where it is the CRM that is written to.
+/// Settings of Salesforce, read only if it is the CRM.
 #[derive(Clone, Debug)]
 pub struct SalesforceConfig {
-    /// `SALESFORCE_URL`: the org's own address, encrypted unless it is on this machine.
+    /// `SALESFORCE_URL`: the org's own address, HTTPS, or HTTP on this machine.
     pub url: String,
     /// `SALESFORCE_CLIENT_ID`.
     pub client_id: String,
-    /// `SALESFORCE_CLIENT_SECRET`, or what a signed assertion needs.
+    /// `SALESFORCE_CLIENT_SECRET`, or the variables of a signed assertion.
     pub login: SalesforceLogin,
     /// `SALESFORCE_API_VERSION`, such as `67.0`.
     pub api_version: String,
-    /// `SALESFORCE_AUTO_ASSIGN`: `false`, `true`, or the id of a rule.
+    /// `SALESFORCE_AUTO_ASSIGN`: `false`, `true`, or the id of an assignment rule.
     pub auto_assign: String,
-    /// `SALESFORCE_DUPLICATES`: whether alerts of duplicate rules are overruled.
+    /// `SALESFORCE_DUPLICATES`: whether records are saved despite alerts of duplicate rules.
     pub allow_duplicates: bool,
     /// `SALESFORCE_API_USAGE_PERCENT`.
     pub usage_percent: u8,
@@ -23,7 +23,7 @@ pub struct SalesforceConfig {
     pub convert_path: Option<String>,
 }
 
-/// How the app proves who it is.
+/// The credentials of the app.
 #[derive(Clone, Debug)]
 pub enum SalesforceLogin {
     /// `SALESFORCE_CLIENT_SECRET`: client credentials.
@@ -55,7 +55,7 @@ impl SalesforceConfig {
             .contains(&url.trim_end_matches('/'))
         {
             let problem =
-                "must be the org's own address (My Domain): the login hosts give no token to an app";
+                "must be the org's own address (My Domain): the login hosts issue no tokens to apps";
             return Err(ConfigError::new("SALESFORCE_URL", problem));
         }
         Ok(Self {
@@ -82,7 +82,7 @@ fn login(variables: &Variables<'_>) -> Result<SalesforceLogin, ConfigError> {
         (Some(secret), None) => Ok(SalesforceLogin::Secret(secret)),
         (None, Some(private_key)) => Ok(SalesforceLogin::Jwt {
             username: variables.text("SALESFORCE_USERNAME").ok_or_else(|| {
-                ConfigError::new("SALESFORCE_USERNAME", "must be set beside SALESFORCE_PRIVATE_KEY")
+                ConfigError::new("SALESFORCE_USERNAME", "must be set together with SALESFORCE_PRIVATE_KEY")
             })?,
             private_key,
             audience: variables
@@ -95,14 +95,14 @@ fn login(variables: &Variables<'_>) -> Result<SalesforceLogin, ConfigError> {
             Err(ConfigError::new("SALESFORCE_CLIENT_SECRET", problem))
         }
         (Some(_), Some(_)) => {
-            let problem =
-                "must not be set beside SALESFORCE_PRIVATE_KEY: the app logs in one way or the other";
+            let problem = "must not be set together with SALESFORCE_PRIVATE_KEY: an app uses one of them";
             Err(ConfigError::new("SALESFORCE_CLIENT_SECRET", problem))
         }
     }
 }
 
-/// From 46.0 on an upsert says whether it created.
+/// The minimum is 46.0, the first version in which the response of an upsert says whether it created the
+/// record.
 fn api_version(variables: &Variables<'_>) -> Result<String, ConfigError> {
     let text = variables.text("SALESFORCE_API_VERSION").unwrap_or_else(|| "67.0".to_owned());
     let version = text.trim_start_matches('v').to_owned();
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_a_key_and_a_secret_are_enough() {
+    fn address_client_id_and_secret_are_enough() {
         let config = read(&[]).unwrap();
         assert_eq!((config.api_version.as_str(), config.auto_assign.as_str()), ("67.0", "false"));
         assert_eq!((config.allow_duplicates, config.usage_percent), (true, 90));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn error_names_the_variable() {
         for (name, value) in [
             ("SALESFORCE_URL", ""),
             ("SALESFORCE_URL", "http://acme.my.salesforce.com"),

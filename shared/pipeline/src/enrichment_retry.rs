@@ -6,12 +6,13 @@ use crate::Pipeline;
 use crate::permission::{Denied, Permission};
 
 impl Pipeline {
-    /// Asks enrichment again about leads that were judged while no provider could answer, the longest waiting first and at
-    /// most `limit`, and puts those up for judgement again that it answers about. Returns the events to send.
+    /// Retries enrichment of leads that were judged while no provider was available: the longest waiting
+    /// first, at most `limit`. A lead with an answer is queued for another judgement. Returns the events to
+    /// send.
     ///
-    /// It ends with the first lead that no provider can answer about: they are still away, and one question found out for all.
-    /// Each lead is asked about at most [`store::MAX_ENRICH_TRIES`] times, at growing intervals. A person on the suppression
-    /// list is not asked about.
+    /// Stops at the first lead for which no provider is available, since the others would fail in the same
+    /// way. Each delivery is retried at most [`store::MAX_ENRICH_TRIES`] times, at growing intervals. Leads
+    /// of people on the suppression list cause no query.
     pub async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
         let mut events = Vec::new();
         for _ in 0..limit {
@@ -25,7 +26,7 @@ impl Pipeline {
                     continue;
                 }
             };
-            let enrichment = self.ask_providers(&permission, &found.lead).await;
+            let enrichment = self.query_providers(&permission, &found.lead).await;
             if enrichment.status == EnrichmentStatus::Unavailable {
                 self.store.still_unenriched(&found).await?;
                 count("unavailable");
@@ -38,15 +39,16 @@ impl Pipeline {
         Ok(events)
     }
 
-    /// Asks the enrichment providers about a lead's company. None is asked about the synthetic lead's, which does not exist.
-    pub(crate) async fn ask_providers(&self, _permission: &Permission, lead: &Lead) -> Enrichment {
+    /// Queries the enrichment providers about a lead's company. The synthetic lead has no company and causes
+    /// no query.
+    pub(crate) async fn query_providers(&self, _permission: &Permission, lead: &Lead) -> Enrichment {
         if lead.id().is_synthetic() {
             return Enrichment::nothing(EnrichmentStatus::NotFound);
         }
         self.enrichment.enrich(lead).await
     }
 
-    /// What the audit trail says of an enrichment.
+    /// The audit trail's record of an enrichment.
     pub(crate) fn enrichment_detail(&self, enrichment: &Enrichment) -> Value {
         json!({
             "status": enrichment.status,

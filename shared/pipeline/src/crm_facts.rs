@@ -8,13 +8,13 @@ use crate::permission::Permission;
 use crate::{Pipeline, judge};
 
 impl Pipeline {
-    /// Reads what the CRM knows of the person and the company before they are judged, once for each round, and puts it in place of
-    /// what the sender said about the CRM.
+    /// Reads the CRM's facts about the person and the company before the judgement, once for each round. They
+    /// replace the CRM fields of the webhook.
     ///
-    /// A CRM that is down is waited for, as it is when writing: a judgement made without it could not be written anyway, and
-    /// could contradict what the CRM holds. Nothing waits for ever: on the last attempt, and where the CRM answers that it
-    /// will not be read, the lead is judged by what the sender said, and the trail says so.
-    pub(crate) async fn ask_the_crm(
+    /// The lead waits for a CRM that is down, as it does when writing: without the CRM a judgement could not
+    /// be written and could contradict the CRM's data. The wait is bounded: on the last attempt, or if the
+    /// CRM refuses the read, the lead is judged by the webhook's CRM fields, and the audit trail says so.
+    pub(crate) async fn load_crm_facts(
         &self,
         permission: &Permission,
         work: &mut Work,
@@ -22,12 +22,12 @@ impl Pipeline {
     ) -> Result<(), Failure> {
         let facts = match work.crm_facts.take() {
             Some(facts) => facts,
-            None => self.read_the_crm(permission, work, enrichment).await?,
+            None => self.read_crm_facts(permission, work, enrichment).await?,
         };
         if let CrmFacts::Known(known) = &facts {
             let sent = std::mem::take(&mut work.lead.salesforce);
             known.overlay(&mut work.lead.salesforce);
-            // No fact any more, but an opt-out in it still counts.
+            // The webhook's CRM fields are no longer facts, but an opt-out in them still counts.
             if !sent.is_empty() {
                 work.lead.attributes.insert("salesforce".to_owned(), Value::Object(sent));
             }
@@ -36,7 +36,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What the CRM knows of a person; none for a CRM that knows only what we wrote.
+    /// The CRM's facts about a person. `None` for a CRM that holds only our own writes.
     pub(crate) async fn crm_facts(
         &self,
         _permission: &Permission,
@@ -45,7 +45,7 @@ impl Pipeline {
         self.guard.facts(about).await
     }
 
-    async fn read_the_crm(
+    async fn read_crm_facts(
         &self,
         permission: &Permission,
         work: &Work,
@@ -63,8 +63,8 @@ impl Pipeline {
         let facts = match self.crm_facts(permission, &about).await {
             Ok(Some(known)) => CrmFacts::Known(known),
             Ok(None) => return Ok(CrmFacts::NotAsked),
-            Err(failure) if judge::gives_up(&failure, attempt) => {
-                tracing::warn!(code = %failure.code, "the CRM cannot be read: judged without it");
+            Err(failure) if judge::should_fall_back(&failure, attempt) => {
+                tracing::warn!(code = %failure.code, "CRM read failed: judging without CRM facts");
                 CrmFacts::Unreadable(failure.code.into_owned())
             }
             Err(failure) => return Err(failure),
