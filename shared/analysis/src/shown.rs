@@ -1,7 +1,7 @@
-//! What a model is shown of the facts that a sender passed on.
+//! Selects the sender's facts that a model may see.
 //!
-//! An allow-list: a field that the profile lists, with a value that is short and no free text. Of other fields the model
-//! knows only that they are there.
+//! The selection is an allow-list: fields that the profile lists, with short values that are not free text.
+//! Of any other field the model learns only that it is present.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,21 @@ use serde_json::{Map, Value};
 use crate::icp::Icp;
 use crate::label::is_label;
 
-/// The most fields that are named as present.
+/// The maximum number of fields that are named as present.
 const MAX_PRESENT: usize = 30;
-/// The longest path that is named as present, in characters; a longer one may be a text in the place of a name.
+/// The maximum length of a path that is named as present, in characters. A longer one may be a text in place
+/// of a name.
 const MAX_PRESENT_CHARS: usize = 48;
-/// The longest text shown, in characters.
+/// The maximum length of a visible text, in characters.
 const MAX_TEXT_CHARS: usize = 80;
-/// The digits in a row that may be a telephone or an account number.
+/// The maximum number of consecutive digits. More may be a telephone or an account number.
 const MAX_DIGITS: usize = 6;
-/// The same, with blanks, dots, dashes and brackets between them.
+/// The maximum number of digits that are separated only by blanks, dots, dashes, slashes, plus signs and
+/// brackets.
 const MAX_SPACED_DIGITS: usize = 8;
 
 impl Icp {
-    /// The facts that a model may know, and the paths of others that are there.
+    /// The facts that a model may see, and the paths of other fields that are present.
     pub(crate) fn shown_of(&self, said: &FactSheet) -> (FactSheet, Vec<String>) {
         let listed = self.shown.fields.iter().map(|field| field.path().as_str());
         let of_signals =
@@ -40,7 +42,7 @@ impl Icp {
         (shown, present)
     }
 
-    /// Whether a value at a path is one that a signal looks for: it is known, however long.
+    /// Whether a signal reads the path and looks for the value. Such a value is visible at any length.
     fn knows(&self, path: &str, value: &Value) -> bool {
         let looks_there = |field: &crate::icp::BehaviourField| field.path().as_str() == path;
         self.signals.iter().any(|signal| signal.fields.iter().any(looks_there) && signal.holds(value))
@@ -96,7 +98,7 @@ impl Filter<'_> {
         }
     }
 
-    /// Names a field as present, unless its name could be a text.
+    /// Records a field as present, unless its name could be a text.
     fn note(&mut self, path: String) {
         let is_name = path.chars().count() <= MAX_PRESENT_CHARS
             && !path.contains(' ')
@@ -117,7 +119,7 @@ fn is_short(text: &str, max_words: usize) -> bool {
         && !has_long_number(text)
 }
 
-/// Whether a text holds a number as long as a telephone number. A date is none.
+/// Whether a text contains a number as long as a telephone number. Dates do not count.
 fn has_long_number(text: &str) -> bool {
     let (mut row, mut spaced) = (0, 0);
     for c in without_dates(text).chars() {
@@ -137,7 +139,7 @@ fn has_long_number(text: &str) -> bool {
     false
 }
 
-/// A text with each word that begins as `2026-11-22` cut short to what follows it.
+/// Removes the date from each word that begins with one, such as `2026-11-22`.
 fn without_dates(text: &str) -> String {
     let is_date = |word: &str| {
         let shape = word.bytes().take(10).map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_not_listed_is_known_as_present_only() {
+    fn unlisted_field_is_named_as_present_only() {
         let (facts, present) = shown(json!({
             "marketo": {
                 "activity": "demo_request", "comments": "call me", "custom": { "deep": 1 }, "a text in a name": 1,
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn free_text_in_a_listed_field_is_left_out() {
+    fn free_text_in_a_listed_field_is_dropped() {
         for text in [
             "Please call me back as soon as possible",
             "see https://evil.example/x",
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_of_signals_are_shown_without_being_listed() {
+    fn fields_of_signals_are_visible_without_being_listed() {
         let icp = Icp::default_config();
         for signal in &icp.signals {
             for (field, value) in

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::service::{Outcome, Reply, Tokens};
 
-/// Finish reasons that mean that a filter was at work; asking again does not help.
+/// Finish reasons of a filter. A retry does not help.
 const BLOCKS: [&str; 12] = [
     "SAFETY",
     "RECITATION",
@@ -20,7 +20,7 @@ const BLOCKS: [&str; 12] = [
     "IMAGE_RECITATION",
 ];
 
-/// Finish reasons that mean that the model lost its way; the next try may do better.
+/// Finish reasons of a failed generation. A retry may succeed.
 const STUMBLES: [&str; 7] = [
     "OTHER",
     "MALFORMED_FUNCTION_CALL",
@@ -57,7 +57,7 @@ struct Content {
 #[serde(rename_all = "camelCase", default)]
 struct Part {
     text: Option<String>,
-    /// The text is what the model thought, not what it says.
+    /// The text is a part of the model's reasoning, not of its answer.
     thought: bool,
     function_call: Option<FunctionCall>,
 }
@@ -74,10 +74,10 @@ struct Feedback {
     block_reason: Option<String>,
 }
 
-/// Totals include each other: the prompt's count has the cached tokens in it.
+/// The counts overlap: the prompt's count includes the cached tokens.
 #[derive(Deserialize)]
 struct Usage {
-    /// There is no question without a token: where this is left out, nothing is known.
+    /// Every question has tokens, so a missing count means that the usage is unknown.
     #[serde(rename = "promptTokenCount")]
     prompt: Option<u64>,
     #[serde(default, rename = "cachedContentTokenCount")]
@@ -90,7 +90,7 @@ struct Usage {
     thoughts: u64,
 }
 
-/// Reads the answer to a call that succeeded, whatever it says.
+/// Reads the body of a successful reply, which may hold any outcome.
 pub(super) fn read(reply: &HttpReply) -> Reply {
     let Some(body) = reply.json::<Body>() else {
         let outcome = Outcome::Unusable("not a generateContent answer");
@@ -126,7 +126,7 @@ fn outcome(body: Body) -> Outcome {
     if let Some(stumble) = word(&STUMBLES, &reason) {
         return Outcome::Unusable(stumble);
     }
-    // STOP, or a reason that came after this was written: what it says is what it says.
+    // STOP, or a reason that is not known here: the text decides.
     let mut text = String::new();
     for part in candidate.content.parts.into_iter().filter(|part| !part.thought) {
         if let Some(call) = part.function_call {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_what_it_says_without_what_it_thought() {
+    fn text_is_returned_without_reasoning() {
         let parts = json!([{ "text": "hmm", "thought": true }, { "text": "{\"a\"" }, { "text": ":1}" }]);
         assert_eq!(finished("STOP", &parts), Outcome::Text("{\"a\":1}".into()));
         assert_eq!(finished("A_NEW_REASON", &parts), Outcome::Text("{\"a\":1}".into()));
@@ -165,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_function_call_is_an_answer() {
+    fn function_call_is_an_answer() {
         let parts = json!([{ "functionCall": { "name": "judge_lead", "args": { "fit_score": 1 } } }]);
         assert_eq!(finished("STOP", &parts), Outcome::Text("{\"fit_score\":1}".into()));
     }
 
     #[test]
-    fn every_way_to_end_is_told_apart() {
+    fn finish_reasons_are_classified() {
         let parts = json!([{ "text": "{" }]);
         for (reason, outcome) in [
             ("MAX_TOKENS", Outcome::Cut),
