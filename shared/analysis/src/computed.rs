@@ -3,7 +3,7 @@ use grounding::FactSheet;
 use lead::{FitScore, Intent, Lead};
 use serde_json::{Map, Value, json};
 
-use crate::facts::said;
+use crate::facts::sender_facts;
 use crate::icp::Icp;
 use crate::label::{is_label, is_title};
 use crate::opt_out::opt_outs;
@@ -35,7 +35,7 @@ impl Icp {
     ///
     /// None of these facts contains the name, address, title or company of the person.
     pub fn computed(&self, lead: &Lead, enrichment: &Enrichment) -> Map<String, Value> {
-        self.computed_from(lead, enrichment, &said(lead))
+        self.computed_from(lead, enrichment, &sender_facts(lead))
     }
 
     /// Same as [`computed`](Self::computed), with the sender's facts already extracted.
@@ -43,7 +43,7 @@ impl Icp {
         &self,
         lead: &Lead,
         enrichment: &Enrichment,
-        said: &FactSheet,
+        sent: &FactSheet,
     ) -> Map<String, Value> {
         let mut facts = Map::new();
         facts.insert("icp_version".into(), self.version().into());
@@ -75,7 +75,7 @@ impl Icp {
         facts.insert("baseline_score".into(), FitScore::clamped(fit).get().into());
 
         let mut intent = Points::of(&mut facts);
-        self.person(lead, said, &mut intent);
+        self.person(lead, sent, &mut intent);
         intent.matched("campaign_tier", "campaign_points", campaign.map(|c| (c.tier.text(), c.points)));
         intent.add(
             "stealth_intent_points",
@@ -84,7 +84,7 @@ impl Icp {
         let intent = intent.sum.clamp(0, 100);
         facts.insert("intent_score".into(), intent.into());
         facts.insert("intent_level".into(), self.intent_level(intent).as_str().into());
-        let matched = self.matched_facts(enrichment.found(), said, &facts);
+        let matched = self.matched_facts(enrichment.found(), sent, &facts);
         if !matched.is_empty() {
             facts.insert("matched_facts".into(), Value::Object(matched));
         }
@@ -132,14 +132,14 @@ impl Icp {
         fit.add("tech_points", points.min(self.technology_max_points.into()));
     }
 
-    fn person(&self, lead: &Lead, said: &FactSheet, intent: &mut Points) {
-        let engagement = self.engagement.level(said);
+    fn person(&self, lead: &Lead, sent: &FactSheet, intent: &mut Points) {
+        let engagement = self.engagement.level(sent);
         intent.matched(
             "engagement_level",
             "engagement_points",
             engagement.map(|(level, _)| (level.as_str(), self.engagement.points(level))),
         );
-        let fired = || self.signals.iter().filter(|signal| signal.fired_by(said).is_some());
+        let fired = || self.signals.iter().filter(|signal| signal.fired_by(sent).is_some());
         intent.list("signals", &fired().map(|signal| signal.name.text()).collect::<Vec<_>>());
         intent.add("signal_points", fired().map(|signal| i64::from(signal.points)).sum());
         let title = lead.title.as_deref().and_then(|title| self.title_level(title));

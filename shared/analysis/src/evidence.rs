@@ -52,7 +52,7 @@ impl Icp {
     pub(crate) fn matched_facts(
         &self,
         company: Option<&Firmographics>,
-        said: &FactSheet,
+        sent: &FactSheet,
         computed: &Map<String, Value>,
     ) -> Map<String, Value> {
         let mut matched: Map<String, Value> = Map::new();
@@ -81,9 +81,9 @@ impl Icp {
                 add("enrichment.technologies", technology.clone());
             }
         }
-        let engagement = self.engagement.level(said).filter(|(level, _)| self.engagement.points(*level) > 0);
+        let engagement = self.engagement.level(sent).filter(|(level, _)| self.engagement.points(*level) > 0);
         let signals =
-            self.signals.iter().filter(|signal| signal.points > 0).flat_map(|signal| signal.all_in(said));
+            self.signals.iter().filter(|signal| signal.points > 0).flat_map(|signal| signal.all_in(sent));
         for Found { path, value } in engagement.map(|(_, found)| found).into_iter().chain(signals) {
             add(path.as_str(), value);
         }

@@ -33,9 +33,9 @@ const MAX_MEMBERS: usize = 100;
 /// It also leaves out free text of the person (company, title) and fields without a known meaning
 /// (`attributes`): only values derived from them appear.
 pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet {
-    let said = said(lead);
-    let mut computed = icp.computed_from(lead, enrichment, &said);
-    let (mut facts, present) = icp.shown_of(&said);
+    let sent = sender_facts(lead);
+    let mut computed = icp.computed_from(lead, enrichment, &sent);
+    let (mut facts, present) = icp.visible_facts(&sent);
     if !present.is_empty() {
         computed.insert("present_fields".to_owned(), present.into());
     }
@@ -55,10 +55,10 @@ pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet 
 /// The facts of the sender's systems, bounded and without personal data. Unlike the fact sheet they include
 /// fields that no model sees, for a mapping that writes them to the CRM.
 pub fn sent_facts(lead: &Lead) -> FactSheet {
-    said(lead)
+    sender_facts(lead)
 }
 
-pub(crate) fn said(lead: &Lead) -> FactSheet {
+pub(crate) fn sender_facts(lead: &Lead) -> FactSheet {
     let person = Person::of(lead);
     let mut facts = FactSheet::new();
     for (namespace, source) in [
@@ -91,7 +91,7 @@ impl Bounds<'_> {
         let mut kept = Map::new();
         for (key, value) in entries {
             let path = format!("{prefix}.{key}");
-            if !is_sound_key(key) || FieldPath::parse(&path).is_err() {
+            if !is_valid_key(key) || FieldPath::parse(&path).is_err() {
                 continue;
             }
             if self
@@ -141,7 +141,7 @@ impl Bounds<'_> {
 
 /// Whether a key is safe to show to a model and, as evidence, to a person. Only the ASCII characters of names
 /// are allowed: letters of other scripts can imitate a known key.
-fn is_sound_key(key: &str) -> bool {
+fn is_valid_key(key: &str) -> bool {
     key.chars().take(MAX_KEY_CHARS + 1).count() <= MAX_KEY_CHARS
         && key.chars().any(|c| c.is_ascii_alphanumeric())
         && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))

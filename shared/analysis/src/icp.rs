@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 pub(crate) use tables::{BehaviourField, Engagement, Signal};
 use tables::{
-    Campaign, Geo, IntentLevels, Mailboxes, Named, Shown, SizeBand, Stealth, Title, TitleExclusions,
+    Campaign, Geo, IntentLevels, Mailboxes, Named, SizeBand, Stealth, Title, TitleExclusions, VisibleFacts,
 };
 
 use crate::text::Term;
@@ -35,7 +35,7 @@ pub struct Icp {
     pub(crate) executive_stealth: Stealth,
     /// Without this table the one of the built-in profile applies.
     #[serde(rename = "facts", default = "built_in_facts")]
-    pub(crate) shown: Shown,
+    pub(crate) visible: VisibleFacts,
     /// The thresholds of the grounding contract, from the table `grounding`. One file configures every
     /// judgement.
     #[serde(rename = "grounding")]
@@ -91,10 +91,10 @@ impl Icp {
 }
 
 /// The table `facts` of the built-in profile.
-fn built_in_facts() -> Shown {
+fn built_in_facts() -> VisibleFacts {
     #[derive(Deserialize)]
     struct Profile {
-        facts: Shown,
+        facts: VisibleFacts,
     }
     let profile: Profile = toml::from_str(include_str!("../../../config/icp.toml"))
         .expect("the built-in profile is checked by a test");
@@ -160,7 +160,7 @@ mod tests {
         let (before, rest) = DEFAULT.split_once("[facts]").unwrap();
         let after = rest.split_once("[grounding]").unwrap().1;
         let icp = Icp::parse(&format!("{before}[grounding]{after}")).unwrap();
-        assert_eq!(icp.shown.fields.len(), Icp::default_config().shown.fields.len());
+        assert_eq!(icp.visible.fields.len(), Icp::default_config().visible.fields.len());
     }
 
     #[test]

@@ -17,7 +17,7 @@ const SENTENCE_WORD: usize = 6;
 /// Words of sentences and of commands to a model, in several languages, that do not occur in job titles.
 /// Lower case, separated by single blanks. Words that do occur in titles (`call`, `design`, `it`, `system`)
 /// are not in the list.
-const NOT_IN_TITLES: &str = "\
+const NON_TITLE_WORDS: &str = "\
     im my mine you your yours we our ours he she his her they their them myself yourself is are am was \
     were be been being do does did don doesn has have had can could should would shall must might will \
     won let lets whom whose what when where why how which this that these those there here not never \
@@ -81,12 +81,12 @@ pub(crate) fn is_title(text: &str) -> bool {
         && folded.split(' ').count() <= MAX_TITLE_WORDS
         && !is_several_sentences(text)
         && !has_address(text)
-        && !has_order(&folded)
+        && !has_command(&folded)
 }
 
 /// Whether a folded text contains a word that does not occur in titles.
-pub(crate) fn has_order(folded: &str) -> bool {
-    folded.split(' ').any(|word| NOT_IN_TITLES.split(' ').any(|other| other == word))
+pub(crate) fn has_command(folded: &str) -> bool {
+    folded.split(' ').any(|word| NON_TITLE_WORDS.split(' ').any(|other| other == word))
 }
 
 /// Whether a full stop after a whole word is followed by more text.

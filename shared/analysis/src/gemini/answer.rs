@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::service::{Outcome, Reply, Tokens};
 
 /// Finish reasons of a filter. A retry does not help.
-const BLOCKS: [&str; 12] = [
+const BLOCKED_REASONS: [&str; 12] = [
     "SAFETY",
     "RECITATION",
     "LANGUAGE",
@@ -21,7 +21,7 @@ const BLOCKS: [&str; 12] = [
 ];
 
 /// Finish reasons of a failed generation. A retry may succeed.
-const STUMBLES: [&str; 7] = [
+const UNUSABLE_REASONS: [&str; 7] = [
     "OTHER",
     "MALFORMED_FUNCTION_CALL",
     "MALFORMED_RESPONSE",
@@ -112,7 +112,7 @@ fn tokens(usage: &Usage) -> Option<Tokens> {
 fn outcome(body: Body) -> Outcome {
     let Some(candidate) = body.candidates.into_iter().next() else {
         return match body.prompt_feedback.block_reason {
-            Some(reason) => Outcome::Blocked(word(&BLOCKS, &reason).unwrap_or("other")),
+            Some(reason) => Outcome::Blocked(known_reason(&BLOCKED_REASONS, &reason).unwrap_or("other")),
             None => Outcome::Unusable("no candidate"),
         };
     };
@@ -120,11 +120,11 @@ fn outcome(body: Body) -> Outcome {
     if reason == "MAX_TOKENS" {
         return Outcome::Cut;
     }
-    if let Some(block) = word(&BLOCKS, &reason) {
-        return Outcome::Blocked(block);
+    if let Some(blocked) = known_reason(&BLOCKED_REASONS, &reason) {
+        return Outcome::Blocked(blocked);
     }
-    if let Some(stumble) = word(&STUMBLES, &reason) {
-        return Outcome::Unusable(stumble);
+    if let Some(unusable) = known_reason(&UNUSABLE_REASONS, &reason) {
+        return Outcome::Unusable(unusable);
     }
     // STOP, or a reason that is not known here: the text decides.
     let mut text = String::new();
@@ -137,8 +137,8 @@ fn outcome(body: Body) -> Outcome {
     if text.trim().is_empty() { Outcome::Unusable("no text") } else { Outcome::Text(text) }
 }
 
-fn word(words: &[&'static str], reason: &str) -> Option<&'static str> {
-    words.iter().find(|word| **word == reason).copied()
+fn known_reason(known: &[&'static str], reason: &str) -> Option<&'static str> {
+    known.iter().find(|known| **known == reason).copied()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use grounding::{FieldPath, Namespace};
 use serde::Deserialize;
 
-use crate::label::has_order;
+use crate::label::has_command;
 use crate::text::{Pattern, Term};
 
 /// The maximum number of words in a handle, such as `jane.doe.ceo`.
@@ -59,7 +59,7 @@ tables! {
     TitleExclusions { words: Vec<Term> }
 
     /// The sender's facts that a model may see.
-    Shown {
+    VisibleFacts {
         /// The maximum length of a text, in words.
         max_words: u8,
         fields: Vec<SentField>,
@@ -133,7 +133,7 @@ impl Stealth {
         let words: Vec<&str> =
             name.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
         words.len() <= MAX_HANDLE_WORDS
-            && !has_order(&words.join(" "))
+            && !has_command(&words.join(" "))
             && words.iter().any(|word| self.handles.iter().any(|handle| handle.folded() == *word))
     }
 }

@@ -17,7 +17,7 @@ impl Icp {
         self.validate_sizes()?;
         self.validate_geos()?;
         self.validate_intent()?;
-        check((1..=50).contains(&self.shown.max_words), "facts.max_words", || "must be from 1 to 50".into())
+        check((1..=50).contains(&self.visible.max_words), "facts.max_words", || "must be from 1 to 50".into())
     }
 
     fn validate_points(&self) -> Result<(), IcpError> {
