@@ -24,4 +24,4 @@ pub(crate) const REQUEST_REFUSED: &str = "ai_request_refused";
 /// A filter of the service blocked the question or the answer. Permanent, for this lead.
 pub(crate) const BLOCKED: &str = "ai_blocked";
 /// The answer exceeds the limit of output tokens. Permanent, for this lead.
-pub(crate) const ANSWER_CUT: &str = "ai_answer_cut";
+pub(crate) const ANSWER_TRUNCATED: &str = "ai_answer_cut";

@@ -132,7 +132,7 @@ mod tests {
         };
         let no = |failure, spent: Option<Analysis>| NoAnalysis { failure, spent: spent.map(Box::new) };
         let never = || Failure::permanent("ai_blocked", "no");
-        let again = || Failure::transient("ai_answer_unreadable", "what");
+        let again = || Failure::transient("ai_answer_unreadable", "not JSON");
         let both = least_final(no(never(), Some(cost("a", 3))), no(again(), Some(cost("b", 4))));
         let spent = both.spent.unwrap();
         assert_eq!((spent.provider.as_str(), spent.usage.cost_microusd, spent.latency_ms), ("b", 7, 2));

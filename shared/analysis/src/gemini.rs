@@ -48,8 +48,8 @@ pub struct Gemini {
 impl Gemini {
     /// Fails if the key or the base URL is not usable.
     pub fn new(settings: &GeminiSettings, model: Model, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let unusable = |what: &str| {
-            Failure::permanent("ai_configuration", format!("{what} cannot be used")).on(DEPENDENCY)
+        let unusable = |setting: &str| {
+            Failure::permanent("ai_configuration", format!("{setting} cannot be used")).on(DEPENDENCY)
         };
         let mut endpoint = settings.base_url.clone();
         endpoint.path_segments_mut().map_err(|()| unusable("GEMINI_BASE_URL"))?.pop_if_empty().extend([

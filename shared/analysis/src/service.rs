@@ -42,7 +42,7 @@ pub enum Outcome {
     /// A filter of the service blocked the question or the answer; with the reason of the service.
     Blocked(&'static str),
     /// The answer was truncated at the token limit.
-    Cut,
+    Truncated,
     /// No usable content; with the reason of the service.
     Unusable(&'static str),
 }
@@ -72,16 +72,16 @@ impl Outcome {
     pub(crate) fn into_text(self, dependency: &Dependency) -> Result<String, Failure> {
         let failure = match self {
             Self::Text(text) => return Ok(text),
-            Self::Blocked(why) => {
-                Failure::permanent(codes::BLOCKED, format!("{dependency} blocked the answer: {why}"))
+            Self::Blocked(reason) => {
+                Failure::permanent(codes::BLOCKED, format!("{dependency} blocked the answer: {reason}"))
             }
-            Self::Cut => Failure::permanent(
-                codes::ANSWER_CUT,
+            Self::Truncated => Failure::permanent(
+                codes::ANSWER_TRUNCATED,
                 format!("{dependency} truncated the answer: token limit reached"),
             ),
-            Self::Unusable(why) => Failure::transient(
+            Self::Unusable(reason) => Failure::transient(
                 codes::ANSWER_UNUSABLE,
-                format!("{dependency} returned no usable answer: {why}"),
+                format!("{dependency} returned no usable answer: {reason}"),
             ),
         };
         Err(failure.on(dependency.clone()))

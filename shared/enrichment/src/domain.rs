@@ -36,14 +36,14 @@ mod tests {
 
     #[test]
     fn one_leading_service_label_is_removed() {
-        for (given, asked) in [
+        for (given, expected) in [
             ("mail.stripe.com", "stripe.com"),
             ("eu.example.co.uk", "example.co.uk"),
             ("stripe.com", "stripe.com"),
             ("mail.eu.example.com", "eu.example.com"),
             ("research.example.com", "research.example.com"),
         ] {
-            assert_eq!(company_domain(given), asked);
+            assert_eq!(company_domain(given), expected);
         }
     }
 

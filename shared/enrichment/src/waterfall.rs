@@ -177,7 +177,7 @@ mod tests {
         name: &'static str,
         answer: Answer,
         hangs: bool,
-        asked: AtomicUsize,
+        queries: AtomicUsize,
     }
 
     #[async_trait]
@@ -187,7 +187,7 @@ mod tests {
         }
 
         async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.queries.fetch_add(1, Ordering::SeqCst);
             if self.hangs {
                 std::future::pending::<()>().await;
             }
@@ -199,11 +199,11 @@ mod tests {
         name: &'static str,
         answer: impl Fn(&str) -> Result<Option<Firmographics>, Failure> + Send + Sync + 'static,
     ) -> Arc<Fake> {
-        Arc::new(Fake { name, answer: Box::new(answer), hangs: false, asked: AtomicUsize::new(0) })
+        Arc::new(Fake { name, answer: Box::new(answer), hangs: false, queries: AtomicUsize::new(0) })
     }
 
     fn hanging(name: &'static str) -> Arc<Fake> {
-        Arc::new(Fake { name, answer: Box::new(|_| Ok(None)), hangs: true, asked: AtomicUsize::new(0) })
+        Arc::new(Fake { name, answer: Box::new(|_| Ok(None)), hangs: true, queries: AtomicUsize::new(0) })
     }
 
     fn waterfall(providers: &[&Arc<Fake>]) -> Waterfall {
@@ -267,10 +267,10 @@ mod tests {
     #[tokio::test]
     async fn sufficient_company_stops_the_waterfall() {
         let a = fake("a", |d| Ok(Some(company(d))));
-        let b = fake("b", |_| panic!("must not be asked"));
+        let b = fake("b", |_| panic!("must not be queried"));
         let outcome = waterfall(&[&a, &b]).enrich(&lead("x@example.com")).await;
         assert_eq!((outcome.status, outcome.errors.len()), (EnrichmentStatus::Found, 0));
-        assert_eq!(b.asked.load(Ordering::SeqCst), 0);
+        assert_eq!(b.queries.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
@@ -280,7 +280,7 @@ mod tests {
             let outcome = waterfall(&[&a]).enrich(&lead(email)).await;
             assert_eq!(outcome, Enrichment::nothing(EnrichmentStatus::PrivateMailbox));
         }
-        assert_eq!(a.asked.load(Ordering::SeqCst), 0);
+        assert_eq!(a.queries.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,11 +303,11 @@ mod tests {
     async fn not_found_and_unavailable_are_distinguished() {
         let knows_not = fake("a", |_| Ok(None));
         let fails = fake("b", |_| Err(Failure::transient("http_500", "the provider answered 500")));
-        let asked = lead("x@example.com");
-        assert_eq!(waterfall(&[&knows_not]).enrich(&asked).await.status, EnrichmentStatus::NotFound);
+        let lead = lead("x@example.com");
+        assert_eq!(waterfall(&[&knows_not]).enrich(&lead).await.status, EnrichmentStatus::NotFound);
         let empty = fake("c", |d| Ok(Some(Firmographics::of(d))));
-        assert_eq!(waterfall(&[&empty]).enrich(&asked).await.status, EnrichmentStatus::NotFound);
-        let outcome = waterfall(&[&knows_not, &fails]).enrich(&asked).await;
+        assert_eq!(waterfall(&[&empty]).enrich(&lead).await.status, EnrichmentStatus::NotFound);
+        let outcome = waterfall(&[&knows_not, &fails]).enrich(&lead).await;
         assert_eq!((outcome.status, outcome.found()), (EnrichmentStatus::Unavailable, None));
     }
 

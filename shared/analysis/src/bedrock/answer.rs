@@ -24,7 +24,7 @@ fn tokens(usage: &TokenUsage) -> Tokens {
 
 fn outcome(output: ConverseOutput) -> Outcome {
     match output.stop_reason {
-        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => return Outcome::Cut,
+        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => return Outcome::Truncated,
         StopReason::ContentFiltered => return Outcome::Blocked("content_filtered"),
         StopReason::GuardrailIntervened => return Outcome::Blocked("guardrail_intervened"),
         StopReason::MalformedModelOutput => return Outcome::Unusable("malformed_model_output"),

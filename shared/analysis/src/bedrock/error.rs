@@ -83,12 +83,12 @@ fn refused(code: &str, message: &str) -> Failure {
     }
 }
 
-fn permanent(code: &'static str, what: &str) -> Failure {
-    Failure::permanent(code, format!("{DEPENDENCY} {what}"))
+fn permanent(code: &'static str, problem: &str) -> Failure {
+    Failure::permanent(code, format!("{DEPENDENCY} {problem}"))
 }
 
-fn lost(code: &'static str, what: &str) -> Failure {
-    Failure::transient(code, format!("{DEPENDENCY} {what}"))
+fn lost(code: &'static str, problem: &str) -> Failure {
+    Failure::transient(code, format!("{DEPENDENCY} {problem}"))
 }
 
 /// Whether the connection was never established. A request that was not sent is not charged for.

@@ -118,7 +118,7 @@ fn outcome(body: Body) -> Outcome {
     };
     let reason = candidate.finish_reason.unwrap_or_default();
     if reason == "MAX_TOKENS" {
-        return Outcome::Cut;
+        return Outcome::Truncated;
     }
     if let Some(blocked) = known_reason(&BLOCKED_REASONS, &reason) {
         return Outcome::Blocked(blocked);
@@ -174,7 +174,7 @@ mod tests {
     fn finish_reasons_are_classified() {
         let parts = json!([{ "text": "{" }]);
         for (reason, outcome) in [
-            ("MAX_TOKENS", Outcome::Cut),
+            ("MAX_TOKENS", Outcome::Truncated),
             ("SPII", Outcome::Blocked("SPII")),
             ("SAFETY", Outcome::Blocked("SAFETY")),
             ("MALFORMED_RESPONSE", Outcome::Unusable("MALFORMED_RESPONSE")),

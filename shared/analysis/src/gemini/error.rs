@@ -64,8 +64,8 @@ pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
     }
 }
 
-fn permanent(code: &'static str, what: &str) -> Failure {
-    Failure::permanent(code, format!("{DEPENDENCY} {what}")).on(DEPENDENCY)
+fn permanent(code: &'static str, problem: &str) -> Failure {
+    Failure::permanent(code, format!("{DEPENDENCY} {problem}")).on(DEPENDENCY)
 }
 
 fn limit(error: &Error, reply: &Reply, now: Timestamp) -> Failure {

@@ -31,7 +31,7 @@ fn code(facts: &FactSheet, claim: &Claim) -> Option<ReasonCode> {
 
 #[test]
 fn true_claim_passes_with_the_value_of_its_source() {
-    for (source, path, claimed, claim_type, said) in [
+    for (source, path, claimed, claim_type, expected) in [
         ("ENRICHMENT", "enrichment.industry", json!("FINTECH "), "FIRMOGRAPHIC", json!("Fintech")),
         ("ENRICHMENT", "enrichment.employees", json!("1,200"), "FIRMOGRAPHIC", json!(1200)),
         ("ENRICHMENT", "enrichment.technologies", json!("hubspot"), "FIRMOGRAPHIC", json!("HubSpot")),
@@ -42,7 +42,7 @@ fn true_claim_passes_with_the_value_of_its_source() {
         ("COMPUTED", "computed.baseline_score", json!("70"), "SCORE", json!(70)),
     ] {
         let passed = judge(&facts(), &claim(source, path, claimed, claim_type)).unwrap();
-        assert_eq!(passed.claim, claim(source, path, said, claim_type), "{path}");
+        assert_eq!(passed.claim, claim(source, path, expected, claim_type), "{path}");
     }
 }
 
@@ -77,12 +77,13 @@ fn each_claim_type_has_its_own_sources() {
             let before = judge_as_3(&facts(), &claim).err().map(|breach| breach.code);
             let expected = (!allowed.contains(source)).then_some(ReasonCode::SourceMismatch);
             assert_eq!(before, expected, "{claim_type} {path}");
-            let Some(said) = ClaimType::parse(claim_type) else {
+            let Some(claimed_type) = ClaimType::parse(claim_type) else {
                 assert_eq!(code(&facts(), &claim), Some(ReasonCode::SourceMismatch), "{claim_type} {path}");
                 continue;
             };
             let passed = judge(&facts(), &claim).unwrap();
-            let kept = (said, *source) == (ClaimType::Pipeline, "COMPUTED") || said.as_str() == *natural;
+            let kept = (claimed_type, *source) == (ClaimType::Pipeline, "COMPUTED")
+                || claimed_type.as_str() == *natural;
             let expected = if kept { claim_type } else { natural };
             assert_eq!(passed.claim.claim_type, *expected, "{claim_type} {path}");
             assert_eq!(passed.retyped.is_none(), kept, "{claim_type} {path}");

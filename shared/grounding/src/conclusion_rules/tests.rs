@@ -9,7 +9,7 @@ type Outcome = (i64, Intent, Decision, Vec<ReasonCode>);
 fn conclude(
     contract: &Contract,
     baseline: Option<f64>,
-    asked: (i64, Intent, Decision),
+    proposed: (i64, Intent, Decision),
     evidence: &[ClaimType],
 ) -> Outcome {
     let mut facts = FactSheet::new();
@@ -17,9 +17,9 @@ fn conclude(
         facts.set(Namespace::Computed, json!({"baseline_score": baseline}).as_object().unwrap().clone());
     }
     let answer = Answer {
-        fit_score: FitScore::new(asked.0).unwrap(),
-        intent: asked.1,
-        decision: asked.2,
+        fit_score: FitScore::new(proposed.0).unwrap(),
+        intent: proposed.1,
+        decision: proposed.2,
         reasoning: String::new(),
         evidence: Vec::new(),
     };
@@ -147,13 +147,13 @@ fn band_does_not_lift_a_score_above_its_support() {
 
 #[test]
 fn intent_stays_within_the_band() {
-    let conclude = |computed: &str, intent_band: u8, asked: Intent, evidence: &[ClaimType]| {
+    let conclude = |computed: &str, intent_band: u8, proposed: Intent, evidence: &[ClaimType]| {
         let mut facts = FactSheet::new();
         let level = json!({ "intent_level": computed });
         facts.set(Namespace::Computed, level.as_object().unwrap().clone());
         let answer = Answer {
             fit_score: FitScore::clamped(90),
-            intent: asked,
+            intent: proposed,
             decision: RouteToSdr,
             reasoning: String::new(),
             evidence: Vec::new(),
@@ -193,13 +193,13 @@ fn baseline_that_is_not_a_number_is_none() {
 
 #[test]
 fn call_needs_computed_facts_that_justify_it() {
-    let conclude = |contract: &Contract, computed: Value, asked: Decision| {
+    let conclude = |contract: &Contract, computed: Value, proposed: Decision| {
         let mut facts = FactSheet::new();
         facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
         let answer = Answer {
             fit_score: FitScore::clamped(90),
             intent: High,
-            decision: asked,
+            decision: proposed,
             reasoning: String::new(),
             evidence: Vec::new(),
         };
@@ -224,13 +224,17 @@ fn call_needs_computed_facts_that_justify_it() {
 
 /// Concludes under version 4. Each claim comes with the flag whether its fact is matched.
 #[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
-fn conclude_from(computed: Value, asked: (i64, Intent, Decision), evidence: &[(ClaimType, bool)]) -> Outcome {
+fn conclude_from(
+    computed: Value,
+    proposed: (i64, Intent, Decision),
+    evidence: &[(ClaimType, bool)],
+) -> Outcome {
     let mut facts = FactSheet::new();
     facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
     let answer = Answer {
-        fit_score: FitScore::clamped(asked.0),
-        intent: asked.1,
-        decision: asked.2,
+        fit_score: FitScore::clamped(proposed.0),
+        intent: proposed.1,
+        decision: proposed.2,
         reasoning: String::new(),
         evidence: Vec::new(),
     };
@@ -244,8 +248,8 @@ fn conclude_from(computed: Value, asked: (i64, Intent, Decision), evidence: &[(C
 #[test]
 fn rise_needs_a_matched_fact_or_a_fired_signal() {
     let computed = json!({"baseline_score": 60, "intent_level": "MEDIUM"});
-    let asked = (75, High, ManualReview);
-    let conclude = |evidence: &[(ClaimType, bool)]| conclude_from(computed.clone(), asked, evidence);
+    let proposed = (75, High, ManualReview);
+    let conclude = |evidence: &[(ClaimType, bool)]| conclude_from(computed.clone(), proposed, evidence);
     let both = [(Firmographic, true), (Behavior, true), (Score, false)];
     assert_eq!(conclude(&both), (75, High, ManualReview, vec![]));
     let intent_only = [(Firmographic, false), (Behavior, true), (Score, false)];
@@ -263,10 +267,10 @@ fn opted_out_person_is_not_called() {
     let evidence = [(Firmographic, true), (Behavior, true)];
     let computed =
         |opted_out: Value| json!({"baseline_score": 90, "intent_level": "HIGH", "opted_out": opted_out});
-    let asked = (90, High, RouteToSdr);
-    let out = conclude_from(computed(json!(["unsubscribed"])), asked, &evidence);
+    let proposed = (90, High, RouteToSdr);
+    let out = conclude_from(computed(json!(["unsubscribed"])), proposed, &evidence);
     assert_eq!(out, (90, High, ManualReview, vec![OptedOut]));
-    assert_eq!(conclude_from(computed(json!([])), asked, &evidence).2, RouteToSdr);
+    assert_eq!(conclude_from(computed(json!([])), proposed, &evidence).2, RouteToSdr);
     let nurtured = conclude_from(computed(json!(["bounced"])), (90, High, Nurture), &evidence);
     assert_eq!(nurtured, (90, High, Nurture, vec![]));
 }
