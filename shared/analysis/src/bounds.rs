@@ -1,3 +1,5 @@
+//! Limits the size of a fact sheet, and with it the cost of a judgement.
+
 use grounding::{FactSheet, Namespace};
 use serde_json::{Map, Value};
 

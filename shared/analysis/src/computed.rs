@@ -1,3 +1,5 @@
+//! The scores and matches that the profile computes for a lead, as facts under `computed.*`.
+
 use enrichment::{Enrichment, Firmographics, Mailbox};
 use grounding::FactSheet;
 use lead::{FitScore, Intent, Lead};

@@ -1,3 +1,5 @@
+//! Builds the fact sheet of a lead: bounded facts of the sender and of enrichment, without personal data.
+
 use enrichment::Enrichment;
 use grounding::{FactSheet, FieldPath, Namespace};
 use lead::Lead;

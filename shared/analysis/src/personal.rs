@@ -1,3 +1,5 @@
+//! Recognises personal data in the fields of a sender, by key and by value.
+
 use lead::{Lead, Personal};
 use serde_json::Value;
 

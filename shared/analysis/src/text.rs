@@ -1,3 +1,5 @@
+//! Text comparison for the profile: folded texts, phrases and patterns of campaign ids.
+
 use serde::Deserialize;
 
 /// Folds a text for comparison: lower case, with single blanks between words of letters, digits, `+` and `#`.

@@ -1,3 +1,5 @@
+//! Maps the names of countries to ISO 3166-1 alpha-2 codes.
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 

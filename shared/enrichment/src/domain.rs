@@ -1,3 +1,5 @@
+//! Domains of companies, and of the mail hosts below them.
+
 /// Leading labels of a mail service or a regional office. They do not name a company.
 const SERVICE_LABELS: &[&str] =
     &["mail", "email", "e", "smtp", "mx", "webmail", "corp", "www", "eu", "us", "uk", "emea", "apac"];

@@ -1,3 +1,5 @@
+//! One provider of the waterfall: cache, single flight, circuit breaker and daily credits.
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;

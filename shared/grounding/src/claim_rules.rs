@@ -1,3 +1,5 @@
+//! The rules on claims: source, type, path and value of each claim against the fact sheet.
+
 use serde_json::Value;
 
 use crate::equality::{is_empty, matching};

@@ -1,3 +1,5 @@
+//! The rules on conclusions: score, intent and decision against the claims that passed.
+
 mod support;
 
 use lead::{Decision, Fit, FitScore, Intent};

@@ -1,3 +1,5 @@
+//! Equality of a claimed value and a fact, in every version of the contract.
+
 use serde_json::Value;
 
 use crate::decimal::Decimal;

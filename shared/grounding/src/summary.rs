@@ -1,3 +1,5 @@
+//! Renders a verdict as the text that sales reads in the CRM.
+
 use std::fmt::Write as _;
 
 use lead::Decision;

@@ -1,3 +1,5 @@
+//! Text comparison for claims: Unicode normalisation and case folding.
+
 use lead::text::is_unseen;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::decompose_compatible;

@@ -1,3 +1,5 @@
+//! Reads the output of the `Converse` API.
+
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::types::{ContentBlock, StopReason, TokenUsage};
 

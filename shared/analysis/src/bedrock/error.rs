@@ -1,3 +1,5 @@
+//! Classification of Bedrock's errors.
+
 use std::error::Error as _;
 use std::io::ErrorKind;
 use std::time::Duration;

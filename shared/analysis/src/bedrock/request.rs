@@ -1,3 +1,5 @@
+//! Requests of the `Converse` API.
+
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::BuildError;
 use aws_sdk_bedrockruntime::operation::converse::builders::ConverseFluentBuilder;

@@ -1,3 +1,5 @@
+//! Reads the body of a `generateContent` reply.
+
 use outbound::Reply as HttpReply;
 use serde::Deserialize;
 use serde_json::Value;

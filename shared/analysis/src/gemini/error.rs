@@ -1,3 +1,5 @@
+//! Classification of Gemini's errors.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! The HTTP client that all providers share, and the classification of their refusals.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! How far the claims that passed support a conclusion.
+
 use crate::ClaimType;
 use crate::claim_rules::Passed;
 

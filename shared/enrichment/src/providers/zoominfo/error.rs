@@ -1,3 +1,5 @@
+//! Classification of ZoomInfo's refusals.
+
 use outbound::Reply;
 use serde_json::Value;
 
