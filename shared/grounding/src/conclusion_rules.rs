@@ -48,9 +48,9 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    /// Applies every rule of the contract's version. The order is the only one in which no rule undoes an
-    /// earlier one: the band moves the score, the rules on intent and fit lower it to the support of the
-    /// evidence, and the decision follows from the result.
+    /// Applies every rule of the contract's version, in an order in which no rule undoes an earlier one: the
+    /// band moves the score, the rules on intent and fit lower it to the support of the evidence, and the
+    /// decision follows from the result.
     ///
     /// The rules and the order of a version never change, because stored verdicts are reproduced with them.
     pub(crate) fn lower(mut self, facts: &FactSheet) -> Self {
