@@ -120,7 +120,7 @@ impl Client {
     }
 
     pub(crate) fn credentials_refused(&self) -> Failure {
-        let problem = format!("{} refuses the credentials", self.codes.dependency);
+        let problem = format!("{} does not accept the credentials", self.codes.dependency);
         self.permanent(self.codes.credentials_refused, problem)
     }
 
