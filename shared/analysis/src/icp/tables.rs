@@ -55,7 +55,7 @@ tables! {
     /// Job titles of one level.
     Title { level: Term, phrases: Vec<Term>, points: u8 }
 
-    /// Words that deprive a title of its level.
+    /// Words that exclude a title from every level.
     TitleExclusions { words: Vec<Term> }
 
     /// The sender's facts that a model may see.
