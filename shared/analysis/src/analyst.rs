@@ -11,18 +11,19 @@ pub trait Analyst: Send + Sync {
     /// The short stable name of the service, such as `gemini`.
     fn provider(&self) -> &'static str;
 
-    /// The model asked, as the service names it.
+    /// The model, in the service's own naming.
     fn model(&self) -> &str;
 
-    /// Asks for a judgement. The answer is the provider's text, unchecked; its shape is [`grounding::Answer`].
+    /// Judges a lead. The analysis holds the provider's text, unchecked; its shape is [`grounding::Answer`].
     ///
-    /// Fails when there is no answer to check: the service could not be reached, refused, or returned nothing that can be read.
+    /// Fails if there is no answer to check: the service is unreachable, refuses the request, or returns
+    /// nothing readable.
     async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis>;
 
-    /// Asks once more after an answer that the contract rejected, naming the claims that broke it. None where asking again
-    /// cannot help: the same facts always give the same answer.
+    /// Retries after an answer that the contract rejected, and names the broken rules. None if a retry cannot
+    /// help because the same facts always give the same answer.
     ///
-    /// Fails as [`analyse`](Self::analyse) does. The cost is that of this answer alone.
+    /// Fails like [`analyse`](Self::analyse). The cost is the cost of this call only.
     async fn correct(
         &self,
         _facts: &FactSheet,
@@ -32,55 +33,55 @@ pub trait Analyst: Send + Sync {
         Ok(None)
     }
 
-    /// The outside systems that it asks, the preferred one first. None where it needs nobody.
+    /// The outside systems that the analyst calls, the preferred one first. Empty without any.
     fn dependencies(&self) -> Vec<Dependency> {
         Vec::new()
     }
 
-    /// Whether one of its [`dependencies`](Self::dependencies) can be used now. Costs nothing where that is known, and a call of a few tokens
-    /// where a system that was away is due to be tried again.
+    /// Whether one of the [`dependencies`](Self::dependencies) is usable now. Free while the circuit breaker
+    /// is closed; a call of a few tokens when the breaker lets a probe through.
     async fn probe(&self, _dependency: &Dependency) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Whether one of its [`dependencies`](Self::dependencies) does all that a judgement needs of it, asked whatever is believed of it.
-    /// For whoever sets it up: it may take minutes.
+    /// Tests everything that a judgement needs from one of the [`dependencies`](Self::dependencies),
+    /// independent of the circuit breaker. For setup checks: it may take minutes.
     async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
         self.probe(dependency).await
     }
 }
 
-/// One answer of an analyst and what it cost. Stored as it is.
+/// One answer of an analyst and its cost. Stored as it is.
 ///
-/// Its `Debug` leaves out the answer, which may repeat anything.
+/// Its `Debug` omits the answer, which may contain any text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Analysis {
     /// [`Analyst::provider`].
     pub provider: String,
     /// The model that answered.
     pub model: String,
-    /// The prompt it was asked by; none where it was not asked in words.
+    /// The version of the prompt; none for an analyst without a prompt.
     #[serde(default)]
     pub prompt_version: Option<String>,
     /// JSON text, as the provider returned it.
     pub raw_answer: String,
-    /// What it used.
+    /// The tokens and the cost.
     pub usage: Usage,
-    /// From the request to the whole answer, in milliseconds; 0 where nothing was waited for.
+    /// Time from the request to the complete answer, in milliseconds; 0 without a call.
     pub latency_ms: u64,
 }
 
-/// One rule that a rejected answer broke: what a model is told of it. It repeats nothing that the model wrote.
+/// One rule that a rejected answer broke, as the model is informed of it. It contains no text of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
-    /// Which rule.
+    /// The broken rule.
     pub code: ReasonCode,
-    /// The fact that the claim is about; none where it names no fact of the sheet.
+    /// The fact that the claim is about; none if the claim names no fact of the sheet.
     pub path: Option<FieldPath>,
 }
 
 impl Objection {
-    /// The objections to a rejected answer, each once and at most [`Objection::MAX`].
+    /// The objections to a rejected answer, without duplicates and at most [`Objection::MAX`].
     pub fn of(verdict: &Verdict, facts: &FactSheet) -> Vec<Self> {
         let mut objections: Vec<Self> = Vec::new();
         for breach in &verdict.reasons {
@@ -94,40 +95,41 @@ impl Objection {
         objections
     }
 
-    /// The most that a model is told of.
+    /// The maximum number of objections in a request.
     pub const MAX: usize = 20;
 }
 
-/// Why there is no answer to check.
+/// The reason why there is no answer to check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
 pub struct NoAnalysis {
-    /// What went wrong.
+    /// The failure.
     pub failure: Failure,
-    /// What asking has cost all the same, and what came instead of an answer, where anything did. None where nobody was asked.
+    /// The cost of the failed call, and the unusable text if the service returned any. None if no call was
+    /// made.
     pub spent: Option<Box<Analysis>>,
 }
 
 impl From<Failure> for NoAnalysis {
-    /// Nobody was asked.
+    /// A failure without a call.
     fn from(failure: Failure) -> Self {
         Self { failure, spent: None }
     }
 }
 
-/// What an answer used.
+/// The usage of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens read, cached ones included.
+    /// Input tokens, cached ones included.
     pub input_tokens: u64,
-    /// Tokens written, those of hidden reasoning included.
+    /// Output tokens, reasoning included.
     pub output_tokens: u64,
     /// Cost in millionths of a US dollar.
     pub cost_microusd: u64,
 }
 
 impl Analysis {
-    /// The same, with the cost and the time of what was asked before it in the same attempt.
+    /// Adds the cost and the time of an earlier call of the same attempt.
     #[must_use]
     pub fn after(mut self, tried: Option<&Self>) -> Self {
         if let Some(tried) = tried {

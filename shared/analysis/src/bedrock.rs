@@ -1,4 +1,4 @@
-//! Amazon Bedrock: `Converse`, which is the same for every model that is offered there
+//! Amazon Bedrock: the `Converse` API, which is the same for every model
 //! (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>).
 
 mod answer;
@@ -23,27 +23,27 @@ use crate::service::{Reply, Service};
 const DEPENDENCY: Dependency = Dependency::new("ai.bedrock");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the first use of a schema may take.
+/// Timeout for the first use of a schema.
 const COMPILE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// How to reach the service.
+/// Connection settings of Bedrock.
 #[derive(Clone, Debug)]
 pub struct BedrockSettings {
-    /// In place of the region's own address.
+    /// Replaces the address of the region.
     pub base_url: Option<String>,
-    /// From the request to the whole answer.
+    /// Timeout from the request to the complete answer.
     pub timeout: Duration,
 }
 
-/// The service, asked for one model. It says yes or no for itself: the SDK's own retries are off, since the pipeline's
-/// know what is worth another attempt.
+/// Client of Bedrock for one model. The SDK's retries are off: the pipeline decides which failures are worth
+/// another attempt.
 pub struct Bedrock {
     client: Client,
     model: Model,
 }
 
 impl Bedrock {
-    /// Asks with these credentials and this region.
+    /// A client with the credentials and the region of `aws`.
     pub fn new(aws: &SdkConfig, settings: &BedrockSettings, model: Model) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -78,9 +78,9 @@ impl Service for Bedrock {
         request.send().await.map(drop).map_err(|error| error::failure(&error))
     }
 
-    /// With the schema of an answer, which Bedrock compiles when it sees it for the first time, and then keeps for a day.
+    /// Includes the schema of an answer: Bedrock compiles a schema on first use and keeps it for a day.
     async fn try_out(&self) -> Result<(), Failure> {
-        let request = request::trial(&self.client, &self.model)?;
+        let request = request::schema_probe(&self.client, &self.model)?;
         let patient = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(COMPILE_TIMEOUT)

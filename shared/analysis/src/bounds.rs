@@ -1,22 +1,26 @@
+//! Limits the size of a fact sheet, and with it the cost of a judgement.
+
 use grounding::{FactSheet, Namespace};
 use serde_json::{Map, Value};
 
 use crate::prompt::quoted;
 
-/// The longest fact sheet, in bytes as it is shown to a model: what one lead may cost is bounded whatever its sender wrote.
+/// The maximum size of a fact sheet as a model receives it, in bytes. It bounds the cost of a lead,
+/// independent of its sender.
 pub(crate) const MAX_SHEET_BYTES: usize = 32 * 1024;
 
-/// The computed fact that says how many facts were left out; there only where some were.
+/// The computed fact that holds the number of dropped facts; absent without any.
 const LEFT_OUT: &str = "facts_left_out";
 
-/// What may be left out: what we computed never is.
+/// The namespaces whose facts may be dropped. Computed facts are always kept.
 const BOUNDED: [Namespace; 4] =
     [Namespace::Salesforce, Namespace::Marketo, Namespace::Product, Namespace::Enrichment];
 
-/// Leaves out the largest facts, of equals the last, until the sheet is short enough, and says in the sheet how many there were.
+/// Drops the largest facts until the sheet fits, the last one first among facts of equal size, and records
+/// their number in the sheet.
 pub(crate) fn bound(facts: &mut FactSheet) {
     let length = quoted(&facts.to_json()).len();
-    // Room for the note.
+    // Room for the recorded number.
     let Some(mut excess) =
         (length + LEFT_OUT.len() + 16).checked_sub(MAX_SHEET_BYTES).filter(|_| length > MAX_SHEET_BYTES)
     else {
@@ -48,7 +52,8 @@ pub(crate) fn bound(facts: &mut FactSheet) {
     facts.set(Namespace::Computed, computed);
 }
 
-/// Every fact below a map that is no map itself, with how much shorter the sheet is without it.
+/// Collects the facts below a map that are not maps themselves, each with the number of bytes that the sheet
+/// loses without it.
 fn collect(map: &Map<String, Value>, above: &mut Vec<String>, leaves: &mut Vec<(usize, Vec<String>)>) {
     for (key, value) in map {
         above.push(key.clone());
@@ -60,7 +65,7 @@ fn collect(map: &Map<String, Value>, above: &mut Vec<String>, leaves: &mut Vec<(
     }
 }
 
-/// Removes a fact, and the maps that are empty without it.
+/// Removes a fact, and the maps that become empty.
 fn remove(map: &mut Map<String, Value>, path: &[String]) {
     let [key, rest @ ..] = path else { return };
     match map.get_mut(key) {
@@ -87,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_that_is_short_enough_stays_as_it_is() {
+    fn small_sheet_is_unchanged() {
         let facts =
             sheet(json!({ "marketo": { "a": "x".repeat(500) }, "computed": { "baseline_score": 1 } }));
         let mut bounded = facts.clone();
@@ -96,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_facts_are_left_out_and_the_sheet_says_how_many() {
+    fn largest_facts_are_dropped_and_counted() {
         let list = |length: usize| json!(vec!["y".repeat(100); length]);
         let mut facts = sheet(json!({
             "marketo": { "big": list(200), "form": { "bigger": list(250) }, "activity": "demo_request" },
@@ -114,11 +119,11 @@ mod tests {
         assert_eq!(facts, sheet(kept));
         let before = facts.clone();
         bound(&mut facts);
-        assert_eq!(facts, before, "once is enough");
+        assert_eq!(facts, before, "a second pass changes nothing");
     }
 
     #[test]
-    fn what_is_escaped_counts_as_it_is_shown() {
+    fn escaped_text_counts_in_its_escaped_form() {
         let texts: Map<String, Value> =
             (0..90).map(|n| (format!("field{n:02}"), "<\u{202e}".repeat(60).into())).collect();
         let mut facts = sheet(json!({ "marketo": texts, "product": { "plan": "pro" } }));
@@ -127,7 +132,7 @@ mod tests {
         let marketo = facts.namespace(Namespace::Marketo).unwrap();
         assert!(
             marketo.contains_key("field00") && !marketo.contains_key("field89"),
-            "of equals the last goes"
+            "the last of equals is dropped"
         );
         assert_eq!(facts.namespace(Namespace::Product).unwrap()["plan"], "pro");
     }

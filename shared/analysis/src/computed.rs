@@ -1,49 +1,51 @@
+//! The scores and matches that the profile computes for a lead, as facts under `computed.*`.
+
 use enrichment::{Enrichment, Firmographics, Mailbox};
 use grounding::FactSheet;
 use lead::{FitScore, Intent, Lead};
 use serde_json::{Map, Value, json};
 
-use crate::facts::said;
+use crate::facts::sender_facts;
 use crate::icp::Icp;
 use crate::label::{is_label, is_title};
 use crate::opt_out::opt_outs;
 use crate::text::{fold, holds_phrase, is_another_persons};
 
 impl Icp {
-    /// What the profile makes of a lead: the facts under `computed.*`.
+    /// The facts under `computed.*`: the results of the profile for a lead.
     ///
     /// | fact | |
     /// |---|---|
-    /// | `icp_version` | of the profile |
-    /// | `baseline_score` | the fit, 0 to 100: the sum of the next six, cut at both ends |
-    /// | `industry_points`, `size_points`, `geo_points`, `tech_points` | what the company gives |
-    /// | `mailbox_points` | what the kind of mailbox takes: 0 or less |
-    /// | `stealth_fit_points` | what executive stealth gives |
+    /// | `icp_version` | version of the profile |
+    /// | `baseline_score` | the fit, 0 to 100: the clamped sum of the next six |
+    /// | `industry_points`, `size_points`, `geo_points`, `tech_points` | points for the company |
+    /// | `mailbox_points` | penalty for the kind of mailbox: 0 or negative |
+    /// | `stealth_fit_points` | points for executive stealth |
     /// | `intent_score`, `intent_level` | readiness, 0 to 100: the sum of the next five, and its level (`HIGH`, ..) |
     /// | `engagement_points`, `signal_points`, `campaign_points`, `title_points`, `stealth_intent_points` | |
     /// | `mailbox` | `corporate`, `private` or `disposable` |
-    /// | `executive_stealth` | whether authority hides behind a private mailbox on a high-value campaign |
-    /// | `industry_match`, `size_band`, `geo_match`, `campaign_tier`, `title_level` | the profile's name for what matched; absent where nothing did |
-    /// | `tech_match` | the technologies that matched, in the provider's words; absent where none did |
-    /// | `signals` | names of the signals that fired; absent where none did |
-    /// | `engagement_level` | `low`, `medium` or `high`; absent without a believable score |
-    /// | `matched_facts` | by path, the values that fired a signal or matched the profile: a rise above the computed score or intent rests on one |
-    /// | `opted_out` | the opt-outs that the sender passed on ([`opt_outs`]); absent where there are none |
+    /// | `executive_stealth` | an executive's handle in a private mailbox, on a high-value campaign |
+    /// | `industry_match`, `size_band`, `geo_match`, `campaign_tier`, `title_level` | the profile's name for the match; absent without a match |
+    /// | `tech_match` | the matched technologies, in the provider's spelling; absent without a match |
+    /// | `signals` | names of the fired signals; absent without one |
+    /// | `engagement_level` | `low`, `medium` or `high`; absent without a plausible score |
+    /// | `matched_facts` | by path, the values that fired a signal or matched the profile; a score or intent above the computed one must cite one of them |
+    /// | `opted_out` | the opt-outs from the sender ([`opt_outs`]); absent without one |
     ///
-    /// A text that is no label (markup, invisible characters, over 100 characters) matches nothing, and a title that is
-    /// no title has no level.
+    /// A text that is not a label (markup, invisible characters, over 100 characters) matches nothing. A
+    /// title that is not a title has no level.
     ///
-    /// The person's name, address, title and company appear in none of them.
+    /// None of these facts contains the name, address, title or company of the person.
     pub fn computed(&self, lead: &Lead, enrichment: &Enrichment) -> Map<String, Value> {
-        self.computed_from(lead, enrichment, &said(lead))
+        self.computed_from(lead, enrichment, &sender_facts(lead))
     }
 
-    /// The same, where the facts that the sources gave are at hand.
+    /// Same as [`computed`](Self::computed), with the sender's facts already extracted.
     pub(crate) fn computed_from(
         &self,
         lead: &Lead,
         enrichment: &Enrichment,
-        said: &FactSheet,
+        sent: &FactSheet,
     ) -> Map<String, Value> {
         let mut facts = Map::new();
         facts.insert("icp_version".into(), self.version().into());
@@ -75,7 +77,7 @@ impl Icp {
         facts.insert("baseline_score".into(), FitScore::clamped(fit).get().into());
 
         let mut intent = Points::of(&mut facts);
-        self.person(lead, said, &mut intent);
+        self.person(lead, sent, &mut intent);
         intent.matched("campaign_tier", "campaign_points", campaign.map(|c| (c.tier.text(), c.points)));
         intent.add(
             "stealth_intent_points",
@@ -84,7 +86,7 @@ impl Icp {
         let intent = intent.sum.clamp(0, 100);
         facts.insert("intent_score".into(), intent.into());
         facts.insert("intent_level".into(), self.intent_level(intent).as_str().into());
-        let matched = self.matched_facts(enrichment.found(), said, &facts);
+        let matched = self.matched_facts(enrichment.found(), sent, &facts);
         if !matched.is_empty() {
             facts.insert("matched_facts".into(), Value::Object(matched));
         }
@@ -102,7 +104,7 @@ impl Icp {
             self.industries.iter().find(|i| industry.as_deref().is_some_and(|name| i.is_called(name)));
         fit.matched("industry_match", "industry_points", industry.map(|i| (i.name.text(), i.points)));
 
-        // A band reported by a provider counts by its lower end: the company is at least that large.
+        // A band counts by its lower end: the company has at least that many employees.
         let size = company
             .and_then(|company| company.employee_count.or(company.employee_range.map(|range| range.min)));
         let size = size.and_then(|size| {
@@ -132,21 +134,21 @@ impl Icp {
         fit.add("tech_points", points.min(self.technology_max_points.into()));
     }
 
-    fn person(&self, lead: &Lead, said: &FactSheet, intent: &mut Points) {
-        let engagement = self.engagement.level(said);
+    fn person(&self, lead: &Lead, sent: &FactSheet, intent: &mut Points) {
+        let engagement = self.engagement.level(sent);
         intent.matched(
             "engagement_level",
             "engagement_points",
             engagement.map(|(level, _)| (level.as_str(), self.engagement.points(level))),
         );
-        let fired = || self.signals.iter().filter(|signal| signal.fired_by(said).is_some());
+        let fired = || self.signals.iter().filter(|signal| signal.fired_by(sent).is_some());
         intent.list("signals", &fired().map(|signal| signal.name.text()).collect::<Vec<_>>());
         intent.add("signal_points", fired().map(|signal| i64::from(signal.points)).sum());
         let title = lead.title.as_deref().and_then(|title| self.title_level(title));
         intent.matched("title_level", "title_points", title);
     }
 
-    /// The level and points of a job title, by the longest phrase it holds.
+    /// The level and points of a job title, from the longest phrase that it contains.
     fn title_level(&self, title: &str) -> Option<(&str, u8)> {
         if !is_title(title) {
             return None;
@@ -157,7 +159,7 @@ impl Icp {
         }
         let phrases =
             self.titles.iter().flat_map(|level| level.phrases.iter().map(move |phrase| (level, phrase)));
-        // Of phrases of the same length the first in the file wins: `max_by_key` would take the last.
+        // Among phrases of the same length the first one in the file wins; `max_by_key` returns the last.
         let (level, _) = phrases
             .rev()
             .filter(|(_, phrase)| {
@@ -178,7 +180,7 @@ impl Icp {
     }
 }
 
-/// Adds points up while writing each down as a fact.
+/// Sums points and records each of them as a fact.
 struct Points<'a> {
     facts: &'a mut Map<String, Value>,
     sum: i64,
@@ -194,7 +196,7 @@ impl<'a> Points<'a> {
         self.sum += points;
     }
 
-    /// What matched by its name, and its points; only the points, none of them, where nothing matched.
+    /// Adds the name and the points of a match; without a match only the points, which are 0.
     fn matched(&mut self, name_fact: &str, points_fact: &str, matched: Option<(&str, u8)>) {
         if let Some((name, _)) = matched {
             self.facts.insert(name_fact.to_owned(), name.into());

@@ -1,10 +1,10 @@
-//! The schema of an answer in the dialects of the services.
+//! The schema of an answer in the JSON schema dialects of the services.
 
 use grounding::Answer;
 use serde_json::{Value, json};
 
-/// Keywords that Bedrock's structured output refuses: bounds, and what comes near them. They are checked by
-/// [`Answer::parse`] anyway.
+/// Keywords that Bedrock's structured output refuses: bounds and related keywords. [`Answer::parse`] enforces
+/// the bounds anyway.
 #[cfg(feature = "bedrock")]
 const REFUSED_BY_BEDROCK: [&str; 13] = [
     "minimum",
@@ -22,8 +22,8 @@ const REFUSED_BY_BEDROCK: [&str; 13] = [
     "propertyOrdering",
 ];
 
-/// For Gemini's `responseJsonSchema`: with the bounds that it understands, and in an order that has the model look at the
-/// evidence before it decides.
+/// The schema for Gemini's `responseJsonSchema`. It includes the bounds that Gemini understands, and its
+/// order makes the model write the evidence before the decision.
 pub(crate) fn gemini() -> Value {
     let mut schema = Answer::schema();
     let properties = &mut schema["properties"];
@@ -34,13 +34,13 @@ pub(crate) fn gemini() -> Value {
     schema
 }
 
-/// For Bedrock's `jsonSchema` and for the input of a tool.
+/// The schema for Bedrock's `jsonSchema` and for the input of a tool.
 #[cfg(feature = "bedrock")]
 pub(crate) fn bedrock() -> Value {
     without_refused(Answer::schema())
 }
 
-/// In words, for models that understand neither.
+/// The schema as prompt text, for models without structured output and tools.
 pub(crate) fn in_words() -> String {
     format!(
         "\n\n# Form of the answer\n\nOne JSON object and nothing around it, valid by this JSON schema:\n\n{}",
@@ -48,7 +48,7 @@ pub(crate) fn in_words() -> String {
     )
 }
 
-/// Takes keywords out of a schema; properties that are called like one stay.
+/// Removes the refused keywords from a schema. Properties with such a name stay.
 #[cfg(feature = "bedrock")]
 fn without_refused(schema: Value) -> Value {
     match schema {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn geminis_schema_is_the_contracts_with_bounds_and_an_order() {
+    fn gemini_schema_adds_bounds_and_an_order() {
         let mut schema = gemini();
         assert_eq!(schema["properties"]["fit_score"]["maximum"], 100);
         let order = schema.as_object_mut().unwrap().remove("propertyOrdering").unwrap();
@@ -86,7 +86,7 @@ mod tests {
 
     #[cfg(feature = "bedrock")]
     #[test]
-    fn what_bedrock_refuses_is_left_out_and_names_are_not() {
+    fn refused_keywords_are_removed_and_names_stay() {
         assert_eq!(bedrock(), Answer::schema());
         let schema = json!({
             "type": "object", "required": ["format"], "additionalProperties": false,

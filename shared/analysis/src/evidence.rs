@@ -1,4 +1,4 @@
-//! Finds in the facts what the profile asks for, and says exactly where it stands, so that it can be quoted.
+//! Finds the facts that the profile looks for, with their exact paths, so that claims can quote them.
 
 use enrichment::Firmographics;
 use grounding::{FactSheet, FieldPath};
@@ -8,10 +8,10 @@ use crate::icp::{Engagement, Icp, Signal};
 use crate::label::is_label;
 use crate::text::fold;
 
-/// A fact, and where it stands.
+/// A fact with its path.
 pub(crate) struct Found {
     pub(crate) path: FieldPath,
-    /// The fact itself; of a list, the member.
+    /// The fact, or the member of a list.
     pub(crate) value: Value,
 }
 
@@ -21,7 +21,7 @@ impl Signal {
         self.all_in(facts).next()
     }
 
-    /// Every fact that fires the signal; of a list, each member that does.
+    /// All facts that fire the signal; of a list, each member that does.
     pub(crate) fn all_in(&self, facts: &FactSheet) -> impl Iterator<Item = Found> {
         self.fields.iter().flat_map(|field| {
             let path = field.path();
@@ -35,7 +35,7 @@ impl Signal {
         })
     }
 
-    /// Whether a value fires the signal. A text that is no label fires none.
+    /// Whether a value fires the signal. A text that is not a label fires none.
     pub(crate) fn holds(&self, value: &Value) -> bool {
         let folded = match value {
             Value::String(text) if is_label(text) => fold(text),
@@ -48,11 +48,11 @@ impl Signal {
 }
 
 impl Icp {
-    /// The facts behind the computed numbers: by path, the values that fired a signal or matched the profile.
+    /// The facts behind the computed scores: by path, the values that fired a signal or matched the profile.
     pub(crate) fn matched_facts(
         &self,
         company: Option<&Firmographics>,
-        said: &FactSheet,
+        sent: &FactSheet,
         computed: &Map<String, Value>,
     ) -> Map<String, Value> {
         let mut matched: Map<String, Value> = Map::new();
@@ -81,9 +81,9 @@ impl Icp {
                 add("enrichment.technologies", technology.clone());
             }
         }
-        let engagement = self.engagement.level(said).filter(|(level, _)| self.engagement.points(*level) > 0);
+        let engagement = self.engagement.level(sent).filter(|(level, _)| self.engagement.points(*level) > 0);
         let signals =
-            self.signals.iter().filter(|signal| signal.points > 0).flat_map(|signal| signal.all_in(said));
+            self.signals.iter().filter(|signal| signal.points > 0).flat_map(|signal| signal.all_in(sent));
         for Found { path, value } in engagement.map(|(_, found)| found).into_iter().chain(signals) {
             add(path.as_str(), value);
         }
@@ -91,7 +91,7 @@ impl Icp {
     }
 }
 
-/// How much a person engages, by the marketing platform's own score.
+/// The engagement of a person, by the score of the marketing platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EngagementLevel {
     Low,
@@ -110,7 +110,7 @@ impl EngagementLevel {
 }
 
 impl Engagement {
-    /// The level of a score that can be believed, and the fact it was read from. Numbers may come as text.
+    /// The level of a plausible score, and the fact that holds the score. Numbers may be texts.
     pub(crate) fn level(&self, facts: &FactSheet) -> Option<(EngagementLevel, Found)> {
         let path = FieldPath::parse(&format!("marketo.{}", self.field.text())).ok()?;
         let value = facts.get(&path)?;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engagement_score_is_read_from_numbers_and_text_and_from_nothing_else() {
+    fn engagement_score_is_read_from_numbers_and_text_only() {
         let engagement = Icp::default_config().engagement;
         let level = |value: Value| {
             engagement.level(&marketo(&json!({ "engagement_score": value }))).map(|(level, _)| level)
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_quotes_the_fact_that_fired_it() {
+    fn signal_quotes_the_fact_that_fired_it() {
         let icp = Icp::default_config();
         let pricing = icp.signals.iter().find(|s| s.name.text() == "pricing_page").unwrap();
         let found =

@@ -1,3 +1,5 @@
+//! Builds the fact sheet of a lead: bounded facts of the sender and of enrichment, without personal data.
+
 use enrichment::Enrichment;
 use grounding::{FactSheet, FieldPath, Namespace};
 use lead::Lead;
@@ -7,32 +9,35 @@ use crate::bounds::bound;
 use crate::icp::Icp;
 use crate::personal::{Person, is_personal_key};
 
-/// The most facts kept of one source.
+/// The maximum number of facts of one source.
 const MAX_FACTS: usize = 100;
-/// The deepest nesting kept, in objects below the namespace.
+/// The maximum nesting, in objects below the namespace.
 const MAX_DEPTH: usize = 4;
-/// The longest key kept, in characters.
+/// The maximum length of a key, in characters.
 const MAX_KEY_CHARS: usize = 64;
-/// The longest text kept, in characters. A longer one is left out, not cut: half a text is not what the source said.
+/// The maximum length of a text, in characters. A longer text is dropped, not truncated: a truncated text is
+/// not a statement of its source.
 const MAX_TEXT_CHARS: usize = 500;
-/// The most members kept of a list. Every member that is kept is still true.
+/// The maximum number of members of a list. The list is truncated: each remaining member is still true.
 const MAX_MEMBERS: usize = 100;
 
-/// Everything an analyst may know about a lead.
+/// The fact sheet of a lead: everything that an analyst may know about it.
 ///
-/// - `salesforce.*`, `marketo.*`, `product.*`: of what the sender passed on, the fields that the profile lists, as far as they hold
-///   short values; `computed.present_fields` names others that are there;
-/// - `enrichment.*`: the company, only where it was found;
-/// - `computed.*`: what the profile makes of it, see [`Icp::computed`].
+/// - `salesforce.*`, `marketo.*`, `product.*`: the fields of the sender that the profile lists, if their
+///   values are short. `computed.present_fields` names further fields that the sender set.
+/// - `enrichment.*`: the company, if enrichment found it.
+/// - `computed.*`: the results of the profile, see [`Icp::computed`].
 ///
-/// The whole is at most 32 KiB as a model is shown it: the largest facts are left out, and `computed.facts_left_out` says how many.
+/// The rendered sheet is at most 32 KiB. Above that limit the largest facts are dropped, and
+/// `computed.facts_left_out` is their number.
 ///
-/// The person's address, name and telephone number never get here, wherever the sender put them. Nor does text that the
-/// person wrote (company, title) or that has no meaning to us (`attributes`): it is there only as what we derived from it.
+/// The sheet never holds the address, name or telephone number of the person, whichever field contained them.
+/// It also leaves out free text of the person (company, title) and fields without a known meaning
+/// (`attributes`): only values derived from them appear.
 pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet {
-    let said = said(lead);
-    let mut computed = icp.computed_from(lead, enrichment, &said);
-    let (mut facts, present) = icp.shown_of(&said);
+    let sent = sender_facts(lead);
+    let mut computed = icp.computed_from(lead, enrichment, &sent);
+    let (mut facts, present) = icp.visible_facts(&sent);
     if !present.is_empty() {
         computed.insert("present_fields".to_owned(), present.into());
     }
@@ -49,13 +54,13 @@ pub fn fact_sheet(lead: &Lead, enrichment: &Enrichment, icp: &Icp) -> FactSheet 
     facts
 }
 
-/// What the sender passed on from its systems, within bounds and without personal data: also what no model is shown, for a mapping that
-/// sends it to the CRM.
+/// The facts of the sender's systems, bounded and without personal data. Unlike the fact sheet they include
+/// fields that no model sees, for a mapping that writes them to the CRM.
 pub fn sent_facts(lead: &Lead) -> FactSheet {
-    said(lead)
+    sender_facts(lead)
 }
 
-pub(crate) fn said(lead: &Lead) -> FactSheet {
+pub(crate) fn sender_facts(lead: &Lead) -> FactSheet {
     let person = Person::of(lead);
     let mut facts = FactSheet::new();
     for (namespace, source) in [
@@ -68,11 +73,11 @@ pub(crate) fn said(lead: &Lead) -> FactSheet {
     facts
 }
 
-/// Copies facts as far as the bounds allow.
+/// Copies facts within the bounds above.
 struct Bounds<'a> {
-    /// Who must not be recognisable, where that can be.
+    /// The person to hide; none for facts that cannot concern a person.
     person: Option<&'a Person>,
-    /// How many facts may still be taken.
+    /// How many more facts fit.
     left: usize,
 }
 
@@ -82,13 +87,13 @@ impl Bounds<'_> {
     }
 
     fn object(&mut self, prefix: &str, facts: &Map<String, Value>, depth: usize) -> Map<String, Value> {
-        // Sorted, so that the same facts are left out whatever order they came in.
+        // Sorted, so that the selection does not depend on the order of the input.
         let mut entries: Vec<_> = facts.iter().collect();
         entries.sort_unstable_by_key(|(key, _)| *key);
         let mut kept = Map::new();
         for (key, value) in entries {
             let path = format!("{prefix}.{key}");
-            if !is_sound_key(key) || FieldPath::parse(&path).is_err() {
+            if !is_valid_key(key) || FieldPath::parse(&path).is_err() {
                 continue;
             }
             if self
@@ -136,9 +141,9 @@ impl Bounds<'_> {
     }
 }
 
-/// Whether a key can be a name: it becomes part of what a model reads and of what a person reads as evidence, so it is held to
-/// what names are made of, in plain ASCII: a letter of another script could look like one of ours.
-fn is_sound_key(key: &str) -> bool {
+/// Whether a key is safe to show to a model and, as evidence, to a person. Only the ASCII characters of names
+/// are allowed: letters of other scripts can imitate a known key.
+fn is_valid_key(key: &str) -> bool {
     key.chars().take(MAX_KEY_CHARS + 1).count() <= MAX_KEY_CHARS
         && key.chars().any(|c| c.is_ascii_alphanumeric())
         && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))

@@ -19,24 +19,24 @@ use crate::service::{Reply, Service};
 
 const DEPENDENCY: Dependency = Dependency::new("ai.gemini");
 
-/// The function that a model is made to call where that is how it answers.
+/// The function that a model must call in [`OutputMode::Tool`].
 const FUNCTION: &str = "judge_lead";
 
-/// Enough for a word; of a model that thinks, its thoughts may use them up, which is an answer too.
+/// Enough for one word. Reasoning may use all of them; that also counts as a reply.
 const PROBE_TOKENS: u32 = 16;
 
-/// How to reach the service.
+/// Connection settings of the Gemini API.
 #[derive(Clone, Debug)]
 pub struct GeminiSettings {
-    /// `https://generativelanguage.googleapis.com`, or a fake.
+    /// `https://generativelanguage.googleapis.com`, or the address of a fake.
     pub base_url: Url,
-    /// The key of a paid project: what is sent on the free tier may be used to train.
+    /// The key of a paid project. Google may train on data sent in the free tier.
     pub api_key: SecretString,
-    /// From the request to the whole answer.
+    /// Timeout from the request to the complete answer.
     pub timeout: Duration,
 }
 
-/// The service, asked for one model.
+/// Client of the Gemini API for one model.
 pub struct Gemini {
     http: Http,
     endpoint: Url,
@@ -46,10 +46,10 @@ pub struct Gemini {
 }
 
 impl Gemini {
-    /// Fails where the key or the base URL cannot be used at all.
+    /// Fails if the key or the base URL is not usable.
     pub fn new(settings: &GeminiSettings, model: Model, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
-        let unusable = |what: &str| {
-            Failure::permanent("ai_configuration", format!("{what} cannot be used")).on(DEPENDENCY)
+        let unusable = |setting: &str| {
+            Failure::permanent("ai_configuration", format!("{setting} cannot be used")).on(DEPENDENCY)
         };
         let mut endpoint = settings.base_url.clone();
         endpoint.path_segments_mut().map_err(|()| unusable("GEMINI_BASE_URL"))?.pop_if_empty().extend([

@@ -8,14 +8,14 @@ use serde::Deserialize;
 
 pub(crate) use tables::{BehaviourField, Engagement, Signal};
 use tables::{
-    Campaign, Geo, IntentLevels, Mailboxes, Named, Shown, SizeBand, Stealth, Title, TitleExclusions,
+    Campaign, Geo, IntentLevels, Mailboxes, Named, SizeBand, Stealth, Title, TitleExclusions, VisibleFacts,
 };
 
 use crate::text::Term;
 
-/// The ideal customer profile: who we sell to, and what shows that a person is ready to buy.
+/// The ideal customer profile: the companies that we sell to, and the signs that a person is ready to buy.
 ///
-/// A versioned TOML file, read once at the start. `config/icp.toml` is the default, and documents every key.
+/// A versioned TOML file, read once at startup. `config/icp.toml` is the default and documents every key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Icp {
@@ -33,15 +33,16 @@ pub struct Icp {
     pub(crate) titles: Vec<Title>,
     pub(crate) title_exclusions: TitleExclusions,
     pub(crate) executive_stealth: Stealth,
-    /// Without the table: as in the built-in profile.
+    /// Without this table the one of the built-in profile applies.
     #[serde(rename = "facts", default = "built_in_facts")]
-    pub(crate) shown: Shown,
-    /// The thresholds of the grounding contract, from the table `grounding`: one file configures every judgement.
+    pub(crate) visible: VisibleFacts,
+    /// The thresholds of the grounding contract, from the table `grounding`. One file configures every
+    /// judgement.
     #[serde(rename = "grounding")]
     pub contract: Contract,
 }
 
-/// Why a text is not an ideal customer profile. One line, naming what is wrong and where.
+/// The reason why a profile is invalid. Its text is one line that names the problem and its position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IcpError {
     /// Not TOML, an unknown or missing key, or a value of the wrong kind.
@@ -49,15 +50,15 @@ pub enum IcpError {
     Syntax {
         /// Counted from 1.
         line: usize,
-        /// What is wrong; names the key or value.
+        /// The problem; names the key or value.
         problem: String,
     },
-    /// A value that contradicts another, or lies out of its bounds.
+    /// A value that contradicts another one or is out of range.
     #[error("icp configuration, {key}: {problem}")]
     Value {
         /// The key, such as `size_bands[2].max`; tables of a list are counted from 1.
         key: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
@@ -73,27 +74,27 @@ impl Icp {
         Ok(icp)
     }
 
-    /// The profile that is part of the program: `config/icp.toml`.
+    /// The embedded profile, `config/icp.toml`.
     ///
     /// # Panics
     ///
-    /// Never: a test reads the same text.
+    /// Never: a test parses the same file.
     pub fn default_config() -> Self {
         Self::parse(include_str!("../../../config/icp.toml"))
             .expect("the built-in profile is checked by a test")
     }
 
-    /// The version the file gives itself.
+    /// The version from the file.
     pub fn version(&self) -> &str {
         self.version.text()
     }
 }
 
 /// The table `facts` of the built-in profile.
-fn built_in_facts() -> Shown {
+fn built_in_facts() -> VisibleFacts {
     #[derive(Deserialize)]
     struct Profile {
-        facts: Shown,
+        facts: VisibleFacts,
     }
     let profile: Profile = toml::from_str(include_str!("../../../config/icp.toml"))
         .expect("the built-in profile is checked by a test");
@@ -112,14 +113,14 @@ mod tests {
     const DEFAULT: &str = include_str!("../../../config/icp.toml");
 
     #[test]
-    fn the_built_in_profile_is_valid() {
+    fn built_in_profile_is_valid() {
         let icp = Icp::default_config();
         assert_eq!(icp.contract, Contract::default());
         assert!(!icp.version().is_empty());
     }
 
     #[test]
-    fn an_error_is_one_line_that_names_the_key_or_value() {
+    fn error_is_one_line_that_names_the_key_or_value() {
         for (from, to, expected) in [
             ("technology_max_points", "tecnology_max_points", "unknown field `tecnology_max_points`"),
             ("private_penalty = 10", "private_penalty = \"ten\"", "\"ten\""),
@@ -155,15 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_without_the_table_of_facts_has_the_built_in_one() {
+    fn profile_without_facts_table_uses_the_built_in_one() {
         let (before, rest) = DEFAULT.split_once("[facts]").unwrap();
         let after = rest.split_once("[grounding]").unwrap().1;
         let icp = Icp::parse(&format!("{before}[grounding]{after}")).unwrap();
-        assert_eq!(icp.shown.fields.len(), Icp::default_config().shown.fields.len());
+        assert_eq!(icp.visible.fields.len(), Icp::default_config().visible.fields.len());
     }
 
     #[test]
-    fn the_line_of_a_mistake_is_named() {
+    fn syntax_error_names_its_line() {
         let error = Icp::parse("version = \"1\"\n\nnonsense = 3\n").unwrap_err();
         assert!(matches!(error, IcpError::Syntax { line: 3, .. }), "{error}");
     }

@@ -16,29 +16,29 @@ use crate::prompt::{Prompt, Question};
 use crate::service::{Reply, Service, Tokens};
 use crate::{Analysis, Analyst, NoAnalysis, Objection, Usage};
 
-/// Opens after 5 failures in a row, for 5 seconds only: a lead's attempts span 30 seconds, and a service that is back after a
-/// few of them should still judge it.
+/// Opens after 5 consecutive failures, for 5 seconds only. The attempts of a lead span 30 seconds, so a
+/// service that recovers within that time can still judge the lead.
 pub const AI_BREAKER: BreakerSettings = BreakerSettings { threshold: 5, open_for: Duration::from_secs(5) };
 
-/// How long a service is left alone that asks for it without saying how long.
-const DEFERRAL: Duration = Duration::from_secs(30);
-/// How long a service is left alone that needs a person: a new key, another model.
-const MISCONFIGURED: Duration = Duration::from_mins(5);
+/// Pause after a deferral that does not say how long to wait.
+const DEFAULT_DEFERRAL: Duration = Duration::from_secs(30);
+/// Pause after a failure that an operator must fix: refused credentials or a retired model.
+const MISCONFIGURED_PAUSE: Duration = Duration::from_mins(5);
 
-/// How long a probe may take, whatever a judgement may: who probes has a minute for all that it does, and a service that does not
-/// say a word within this is not well.
+/// Timeout of a probe, independent of the timeout of a judgement: the caller has one minute for all of its
+/// probes, and a service that takes longer is not healthy.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// What the schema and the envelope of a request add to its text, in bytes; more than it really is.
-const ENVELOPE: usize = 8 * 1024;
+/// Upper bound for the schema and the envelope of a request, in bytes; above the real size.
+const ENVELOPE_BYTES: usize = 8 * 1024;
 
-/// Failures of a call that may have been charged for: the request was sent, and the answer was not seen.
+/// Failures of a call that may be charged for: the request was sent and the answer was lost.
 const MAY_BE_CHARGED: [&str; 3] = ["http_timeout", "http_reply_lost", "http_reply_too_large"];
 
-/// Asks an AI service for a judgement.
+/// Judges leads with an AI service.
 ///
-/// In this order: the breaker, which knows whether the service is away; the budget, of which the most that the answer can
-/// cost is held; the service, once; then both are told how it went.
+/// Each call goes through the circuit breaker, then reserves its worst-case cost in the budget, then calls
+/// the service once. The outcome and the real cost are reported to both afterwards.
 pub struct ModelAnalyst {
     service: Arc<dyn Service>,
     model: Model,
@@ -49,17 +49,18 @@ pub struct ModelAnalyst {
     clock: Arc<dyn Clock>,
 }
 
-/// What keeps calls from being made. Without, each one is made.
+/// The guards of a call. Without a guard no call is refused.
 #[derive(Default)]
 pub struct Guards {
-    /// For a service that is away. Its dependency should be `ai.` and the provider's name.
+    /// Circuit breaker of the service. Its dependency should be `ai.` and the provider's name.
     pub breaker: Option<Breaker>,
-    /// For money.
+    /// Daily budget, in millionths of a US dollar.
     pub budget: Option<Budget>,
 }
 
 impl ModelAnalyst {
-    /// An analyst that asks `service`, made for `model`, by `prompt`, and tells the model the thresholds of `contract`.
+    /// An analyst that calls `service`, configured for `model`, with `prompt` and the thresholds of
+    /// `contract`.
     pub fn new(
         service: Arc<dyn Service>,
         model: Model,
@@ -72,36 +73,36 @@ impl ModelAnalyst {
         Self { service, model, prompt, contract, guards, dependency, clock }
     }
 
-    /// The name under which failures of a provider are reported.
+    /// The dependency under which failures of a provider are reported.
     pub fn dependency(provider: &str) -> Dependency {
         Dependency::named(format!("ai.{provider}"))
     }
 
-    /// The most that one call for a model can cost on a day or after it, in millionths of a US dollar: a budget below it lets no
-    /// lead be judged.
+    /// The highest cost of one call at the prices of `from` or any later day, in millionths of a US dollar.
+    /// With a smaller daily budget, leads can fail with `ai_budget_too_small`.
     pub fn dearest_call(model: &Model, prompt: &Prompt, contract: &Contract, from: Timestamp) -> u64 {
-        model.worst_case_from(prompt.longest_question(contract) + ENVELOPE, day_of(from))
+        model.worst_case_from(prompt.longest_question(contract) + ENVELOPE_BYTES, day_of(from))
     }
 
-    /// Asks one question, and notes what it cost.
+    /// Sends one question and records its cost.
     async fn ask(&self, question: &Question) -> Result<Analysis, NoAnalysis> {
-        let passage = self.pass().await?;
+        let permit = self.permit().await?;
         let worst = self.worst_case(question);
-        let hold = match self.hold(worst).await {
-            Ok(hold) => hold,
+        let reservation = match self.reserve(worst).await {
+            Ok(reservation) => reservation,
             Err(failure) => {
-                self.give_back(passage).await;
+                self.release(permit).await;
                 return Err(failure.into());
             }
         };
         let started = Instant::now();
-        let asked = self.call(question).await;
+        let result = self.call(question).await;
         let took = started.elapsed();
-        let cost_microusd = self.spent(&asked, worst);
-        self.settle(hold, cost_microusd).await;
-        self.tell_breaker(passage, asked.as_ref().map(|_| ())).await;
+        let cost_microusd = self.spent(&result, worst);
+        self.settle(reservation, cost_microusd).await;
+        self.record_outcome(permit, result.as_ref().map(|_| ())).await;
 
-        let tokens = asked.as_ref().ok().and_then(|reply| reply.tokens).unwrap_or_default();
+        let tokens = result.as_ref().ok().and_then(|reply| reply.tokens).unwrap_or_default();
         let mut analysis = Analysis {
             provider: self.provider().to_owned(),
             model: self.model.id.clone(),
@@ -110,7 +111,7 @@ impl ModelAnalyst {
             usage: Usage { input_tokens: tokens.read(), output_tokens: tokens.output, cost_microusd },
             latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         };
-        let (outcome, failure) = match asked {
+        let (outcome, failure) = match result {
             Ok(reply) => {
                 analysis.model = reply.model.unwrap_or(analysis.model);
                 match reply.outcome.into_text(&self.dependency) {
@@ -134,8 +135,8 @@ impl ModelAnalyst {
         }
     }
 
-    /// The call itself, as a span by OpenTelemetry's conventions for generative AI: names and numbers, never what was asked or
-    /// answered.
+    /// The call itself, in a span that follows OpenTelemetry's conventions for generative AI. The span holds
+    /// names and numbers only, never the question or the answer.
     async fn call(&self, question: &Question) -> Result<Reply, Failure> {
         let span = Span::client(format!("chat {}", self.model.id))
             .with("gen_ai.operation.name", "chat")
@@ -155,17 +156,20 @@ impl ModelAnalyst {
         span.try_run(call).await
     }
 
-    async fn pass(&self) -> Result<Option<Passage>, Failure> {
+    async fn permit(&self) -> Result<Option<Passage>, Failure> {
         let Some(breaker) = &self.guards.breaker else { return Ok(None) };
         match breaker.pass().await {
-            Ok(passage) => Ok(Some(passage)),
-            Err(refusal) if refusal.code == "breaker_open" => Err(self.away(breaker, refusal).await?),
+            Ok(permit) => Ok(Some(permit)),
+            Err(refusal) if refusal.code == "breaker_open" => {
+                Err(self.open_failure(breaker, refusal).await?)
+            }
             Err(failure) => Err(failure),
         }
     }
 
-    /// What the open breaker means for a lead: the same as what opened it.
-    async fn away(&self, breaker: &Breaker, refusal: Failure) -> Result<Failure, Failure> {
+    /// The failure of a lead while the breaker is open. It has the class of the failure that opened the
+    /// breaker.
+    async fn open_failure(&self, breaker: &Breaker, refusal: Failure) -> Result<Failure, Failure> {
         let reason = breaker.open().await?.map(|open| open.reason).unwrap_or_default();
         let known = |code: &'static str| (reason == code).then_some(code);
         let wait = [codes::RATE_LIMITED, codes::QUOTA_EXHAUSTED].into_iter().find_map(known);
@@ -174,19 +178,19 @@ impl ModelAnalyst {
         Ok(match (wait, person) {
             (Some(code), _) => Failure::deferral(self.dependency.clone(), code, message, refusal.retry_after),
             (None, Some(code)) => Failure::permanent(code, message).on(self.dependency.clone()),
-            (None, None) => Failure::transient(codes::AWAY, message).on(self.dependency.clone()),
+            (None, None) => Failure::transient(codes::BREAKER_OPEN, message).on(self.dependency.clone()),
         })
     }
 
-    /// The most that a question can cost.
+    /// The highest cost of a question, in millionths of a US dollar.
     fn worst_case(&self, question: &Question) -> u64 {
-        let bytes = question.instructions.len() + question.facts.len() + ENVELOPE;
+        let bytes = question.instructions.len() + question.facts.len() + ENVELOPE_BYTES;
         self.model.worst_case(bytes, self.today())
     }
 
-    /// Holds what the call may cost. One that may cost more than a day's budget is refused for this lead alone: waiting does not
-    /// help it, and would hold up all the others.
-    async fn hold(&self, worst: u64) -> Result<Option<Hold>, Failure> {
+    /// Reserves the worst-case cost of a call. A call that may cost more than a whole day's budget fails
+    /// permanently, for this lead only: waiting cannot help, and a deferral would block all other leads.
+    async fn reserve(&self, worst: u64) -> Result<Option<Hold>, Failure> {
         let Some(budget) = &self.guards.budget else { return Ok(None) };
         if worst > budget.limit() {
             let problem = "one call may cost more than the day's budget";
@@ -195,9 +199,9 @@ impl ModelAnalyst {
         budget.hold(worst).await.map(Some)
     }
 
-    /// What a call has cost, in millionths of a US dollar; where that is not known, the most that it could.
-    fn spent(&self, asked: &Result<Reply, Failure>, worst: u64) -> u64 {
-        match asked {
+    /// The cost of a call, in millionths of a US dollar; the worst case if the cost is unknown.
+    fn spent(&self, result: &Result<Reply, Failure>, worst: u64) -> u64 {
+        match result {
             Ok(Reply { tokens: Some(tokens), .. }) => self.model.cost(tokens, self.today()),
             Ok(Reply { tokens: None, .. }) => worst,
             Err(failure) if MAY_BE_CHARGED.contains(&failure.code.as_ref()) => worst,
@@ -205,48 +209,49 @@ impl ModelAnalyst {
         }
     }
 
-    /// Puts what the call did cost in the place of what was held.
-    async fn settle(&self, hold: Option<Hold>, spent: u64) {
-        let (Some(budget), Some(hold)) = (&self.guards.budget, hold) else { return };
-        if let Err(failure) = budget.settle(hold, spent).await {
-            tracing::warn!(code = %failure.code, "what a call did cost could not be noted: it counts as the most it could");
+    /// Replaces the reserved amount by the real cost.
+    async fn settle(&self, reservation: Option<Hold>, spent: u64) {
+        let (Some(budget), Some(reservation)) = (&self.guards.budget, reservation) else { return };
+        if let Err(failure) = budget.settle(reservation, spent).await {
+            tracing::warn!(code = %failure.code, "AI cost not recorded, the budget keeps the reserved worst-case cost");
         }
     }
 
-    /// Something was said that is no answer: the next may be one.
+    /// Transient: the next answer may be readable.
     fn unreadable(&self, error: &AnswerError) -> Failure {
         Failure::transient(codes::ANSWER_UNREADABLE, error.to_string()).on(self.dependency.clone())
     }
 
-    /// A call that was let through is not made after all.
-    async fn give_back(&self, passage: Option<Passage>) {
-        let (Some(breaker), Some(passage)) = (&self.guards.breaker, passage) else { return };
-        if let Err(failure) = breaker.untried(passage).await {
-            tracing::warn!(code = %failure.code, "the breaker could not be told");
+    /// Releases the permit of a call that is not made.
+    async fn release(&self, permit: Option<Passage>) {
+        let (Some(breaker), Some(permit)) = (&self.guards.breaker, permit) else { return };
+        if let Err(failure) = breaker.untried(permit).await {
+            tracing::warn!(code = %failure.code, "circuit breaker not updated");
         }
     }
 
-    /// Tells the breaker how the service did. What a filter, a length or a refusal did to one lead says nothing against the service.
-    async fn tell_breaker(&self, passage: Option<Passage>, asked: Result<(), &Failure>) {
-        let (Some(breaker), Some(passage)) = (&self.guards.breaker, passage) else { return };
+    /// Reports the outcome to the breaker. A blocked, truncated or refused request concerns one lead and does
+    /// not count against the service.
+    async fn record_outcome(&self, permit: Option<Passage>, result: Result<(), &Failure>) {
+        let (Some(breaker), Some(permit)) = (&self.guards.breaker, permit) else { return };
         let until = |wait| self.clock.now().saturating_add(wait).unwrap_or(self.clock.now());
-        let told = match asked {
-            Ok(()) => breaker.answered(passage).await,
+        let recorded = match result {
+            Ok(()) => breaker.answered(permit).await,
             Err(failure) if failure.class == FailureClass::Deferral => {
-                breaker.open_until(failure, until(failure.retry_after.unwrap_or(DEFERRAL))).await
+                breaker.open_until(failure, until(failure.retry_after.unwrap_or(DEFAULT_DEFERRAL))).await
             }
-            Err(failure) if needs_a_person(failure) => {
-                breaker.open_until(failure, until(MISCONFIGURED)).await
+            Err(failure) if is_misconfiguration(failure) => {
+                breaker.open_until(failure, until(MISCONFIGURED_PAUSE)).await
             }
-            Err(failure) if failure.class == FailureClass::Permanent => breaker.answered(passage).await,
+            Err(failure) if failure.class == FailureClass::Permanent => breaker.answered(permit).await,
             Err(failure) => breaker.failed(failure).await,
         };
-        if let Err(failure) = told {
-            tracing::warn!(code = %failure.code, "the breaker could not be told");
+        if let Err(failure) = recorded {
+            tracing::warn!(code = %failure.code, "circuit breaker not updated");
         }
     }
 
-    /// The day in UTC, by which prices and budget go.
+    /// The current day in UTC, which decides on prices and budgets.
     fn today(&self) -> Date {
         day_of(self.clock.now())
     }
@@ -268,7 +273,7 @@ fn day_of(moment: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(moment).date()
 }
 
-fn needs_a_person(failure: &Failure) -> bool {
+fn is_misconfiguration(failure: &Failure) -> bool {
     [codes::CREDENTIALS_REFUSED, codes::MODEL_RETIRED].contains(&failure.code.as_ref())
 }
 
@@ -307,15 +312,15 @@ impl Analyst for ModelAnalyst {
         if *dependency != self.dependency {
             return Ok(());
         }
-        match self.pass().await? {
+        match self.permit().await? {
             Some(Passage::Closed(_)) => Ok(()),
-            passage => {
+            permit => {
                 let answer = match tokio::time::timeout(PROBE_TIMEOUT, self.service.probe()).await {
                     Ok(answer) => answer,
                     Err(_) => Err(Failure::transient("http_timeout", "no answer to a probe in time")
                         .on(self.dependency.clone())),
                 };
-                self.tell_breaker(passage, answer.as_ref().copied()).await;
+                self.record_outcome(permit, answer.as_ref().copied()).await;
                 answer
             }
         }

@@ -9,17 +9,17 @@ use crate::service::Tokens;
 const REGIONAL: [&str; 6] = ["us.", "eu.", "apac.", "us-gov.", "jp.", "au."];
 const GLOBAL: &str = "global.";
 
-/// Tokens that prices are given for.
-const PER: u128 = 1_000_000;
+/// Number of tokens that a price refers to.
+const TOKENS_PER_PRICE: u128 = 1_000_000;
 
-/// The models that may be configured: `config/models.toml`, which documents every key.
+/// The supported models, from `config/models.toml`, which documents every key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
-    models: Vec<Card>,
+    models: Vec<ModelEntry>,
 }
 
-/// Why a text is not a list of models. One line.
+/// The reason why a model list is invalid. Its text is one line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelsError {
     /// Not TOML, an unknown or missing key, or a value of the wrong kind.
@@ -27,60 +27,60 @@ pub enum ModelsError {
     Syntax {
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// A model without a price, or with prices out of order.
+    /// A model without prices, or with prices out of order.
     #[error("{id}: needs prices, the earliest first")]
     Prices {
         /// The model.
         id: String,
     },
-    /// Asked for, and not in the list.
+    /// The model is not in the list.
     #[error("{provider} has no model {id:?} in the list of models; it has {known}")]
     Unknown {
         /// The provider.
         provider: String,
         /// The model.
         id: String,
-        /// What there is.
+        /// The listed models of the provider.
         known: String,
     },
 }
 
-/// How the shape of an answer is asked for.
+/// How a request specifies the shape of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputMode {
-    /// By the service's own structured output.
+    /// With the structured output of the service.
     JsonSchema,
-    /// By a tool that the model is made to call.
+    /// With a tool that the model must call.
     Tool,
-    /// In words.
+    /// With the schema in the text of the prompt.
     Prompt,
 }
 
-/// A model as it is called, and what it understands and costs.
+/// A model with its capabilities and prices.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// As it is called, with the prefix of an inference profile where there is one.
+    /// The id for requests, with the prefix of an inference profile if there is one.
     pub id: String,
-    /// How to ask for an answer.
+    /// How a request specifies the shape of the answer.
     pub output: OutputMode,
-    /// The most tokens of an answer, thoughts included.
+    /// The maximum number of tokens of an answer, reasoning included.
     pub max_output_tokens: u32,
-    /// The thinking level to ask for.
+    /// The thinking level for requests; none for models without thinking.
     pub thinking: Option<String>,
-    /// Whether to mark the fixed part of the prompt to be cached.
+    /// Whether requests mark the fixed part of the prompt as cacheable.
     pub cache_point: bool,
-    /// When it is turned off.
+    /// The day on which the provider retires the model, if known.
     pub retires: Option<Date>,
     prices: Vec<Price>,
-    /// What is paid, of the price: 100, or more.
-    percent: u32,
+    /// Factor on the prices, in percent: at least 100.
+    price_percent: u32,
 }
 
-/// What a million tokens cost from a day on, in millionths of a US dollar.
+/// Prices of a million tokens from a day on, in millionths of a US dollar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
@@ -97,7 +97,7 @@ pub struct Price {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Card {
+struct ModelEntry {
     provider: String,
     id: String,
     output: OutputMode,
@@ -112,25 +112,25 @@ struct Card {
 }
 
 impl Models {
-    /// Reads a list.
+    /// Reads a list of models.
     pub fn parse(toml: &str) -> Result<Self, ModelsError> {
         let models: Self = toml::from_str(toml).map_err(|error| ModelsError::Syntax {
             line: line_of(toml, error.span()),
             problem: error.message().lines().collect::<Vec<_>>().join(" "),
         })?;
-        match models.models.iter().find(|card| {
-            card.prices.is_empty() || !card.prices.is_sorted_by(|one, next| one.from < next.from)
+        match models.models.iter().find(|entry| {
+            entry.prices.is_empty() || !entry.prices.is_sorted_by(|one, next| one.from < next.from)
         }) {
-            Some(card) => Err(ModelsError::Prices { id: card.id.clone() }),
+            Some(entry) => Err(ModelsError::Prices { id: entry.id.clone() }),
             None => Ok(models),
         }
     }
 
-    /// The list that is part of the program.
+    /// The embedded `config/models.toml`.
     ///
     /// # Panics
     ///
-    /// Never: a test reads the same text.
+    /// Never: a test parses the same file.
     pub fn built_in() -> Self {
         Self::parse(include_str!("../../../config/models.toml"))
             .expect("the built-in list is checked by a test")
@@ -138,35 +138,39 @@ impl Models {
 
     /// The ids of a provider's models, without the prefix of an inference profile.
     pub fn ids(&self, provider: &str) -> impl Iterator<Item = &str> {
-        self.models.iter().filter(move |card| card.provider == provider).map(|card| card.id.as_str())
+        self.models.iter().filter(move |entry| entry.provider == provider).map(|entry| entry.id.as_str())
     }
 
-    /// The model that a provider is to be asked for, by the id that it is called with.
+    /// Looks up a model by its provider and its id, which may have the prefix of an inference profile.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelsError::Unknown`] if the list does not contain the model.
     pub fn model(&self, provider: &str, id: &str) -> Result<Model, ModelsError> {
         let prefix = REGIONAL.into_iter().chain([GLOBAL]).find(|prefix| id.starts_with(prefix));
         let base = prefix.map_or(id, |prefix| &id[prefix.len()..]);
-        let mut cards = self.models.iter().filter(|card| card.provider == provider);
-        let Some(card) = cards.clone().find(|card| card.id == id || card.id == base) else {
-            let known: Vec<_> = cards.by_ref().map(|card| card.id.as_str()).collect();
+        let mut entries = self.models.iter().filter(|entry| entry.provider == provider);
+        let Some(entry) = entries.clone().find(|entry| entry.id == id || entry.id == base) else {
+            let known: Vec<_> = entries.by_ref().map(|entry| entry.id.as_str()).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(ModelsError::Unknown { provider: provider.to_owned(), id: id.to_owned(), known });
         };
         let is_regional = prefix.is_some_and(|prefix| prefix != GLOBAL);
         Ok(Model {
             id: id.to_owned(),
-            output: card.output,
-            max_output_tokens: card.max_output_tokens.max(1),
-            thinking: card.thinking.clone(),
-            cache_point: card.cache_point,
-            retires: card.retires,
-            prices: card.prices.clone(),
-            percent: 100 + if is_regional { u32::from(card.regional_percent) } else { 0 },
+            output: entry.output,
+            max_output_tokens: entry.max_output_tokens.max(1),
+            thinking: entry.thinking.clone(),
+            cache_point: entry.cache_point,
+            retires: entry.retires,
+            prices: entry.prices.clone(),
+            price_percent: 100 + if is_regional { u32::from(entry.regional_percent) } else { 0 },
         })
     }
 }
 
 impl Model {
-    /// What tokens cost on a day, in millionths of a US dollar, rounded up.
+    /// The cost of tokens on a day, in millionths of a US dollar, rounded up.
     pub fn cost(&self, tokens: &Tokens, on: Date) -> u64 {
         let price = self.prices.iter().rev().find(|price| price.from <= on).or(self.prices.first());
         let Some(price) = price else { return 0 };
@@ -177,11 +181,12 @@ impl Model {
             (tokens.output, price.output),
         ];
         let sum: u128 = billed.iter().map(|(count, price)| u128::from(*count) * u128::from(*price)).sum();
-        let sum = (sum * u128::from(self.percent)).div_ceil(100 * PER);
+        let sum = (sum * u128::from(self.price_percent)).div_ceil(100 * TOKENS_PER_PRICE);
         u64::try_from(sum).unwrap_or(u64::MAX)
     }
 
-    /// The most that a question of so many bytes can cost: no tokenizer makes more than one token of a byte.
+    /// The highest cost of a question of `bytes` bytes, in millionths of a US dollar. No tokenizer produces
+    /// more than one token per byte.
     pub fn worst_case(&self, bytes: usize, on: Date) -> u64 {
         let (bytes, output) = (bytes as u64, u64::from(self.max_output_tokens));
         let read = Tokens { input: bytes, output, ..Tokens::default() };
@@ -189,7 +194,7 @@ impl Model {
         self.cost(&read, on).max(self.cost(&written, on))
     }
 
-    /// The same, on that day or on any after it, as far as prices are known.
+    /// The highest [`worst_case`](Self::worst_case) on `from` or any later day, as far as prices are known.
     pub fn worst_case_from(&self, bytes: usize, from: Date) -> u64 {
         let later = self.prices.iter().map(|price| price.from).filter(|day| *day > from);
         let costs = later.chain([from]).map(|day| self.worst_case(bytes, day));
@@ -197,7 +202,7 @@ impl Model {
     }
 }
 
-/// Dollars as written, in millionths.
+/// Reads a price in US dollars as millionths.
 fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let dollars = f64::deserialize(deserializer)?;
     if !(0.0..=100_000.0).contains(&dollars) {
@@ -229,7 +234,7 @@ mod tests {
     const BUILT_IN: &str = include_str!("../../../config/models.toml");
 
     #[test]
-    fn the_built_in_list_has_the_default_models() {
+    fn built_in_list_has_the_default_models() {
         let models = Models::built_in();
         assert!(models.model("gemini", "gemini-3.8-flash").is_ok());
         let claude = models.model("bedrock", "global.anthropic.claude-haiku-5-5").unwrap();
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_counts_from_its_day_on() {
+    fn price_counts_from_its_day_on() {
         let model = Models::built_in().model("gemini", "gemini-3.8-flash").unwrap();
         let tokens = Tokens { input: 3_000, cached: 1_000, cache_write: 0, output: 500 };
         assert_eq!(model.cost(&tokens, date(2026, 12, 31)), 2_250 + 75 + 1_875);
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_regional_profile_costs_what_the_list_says() {
+    fn regional_profile_costs_the_listed_surcharge() {
         let models = Models::built_in();
         let tokens = Tokens { input: 1_000_000, ..Tokens::default() };
         let cost = |id: &str| models.model("bedrock", id).unwrap().cost(&tokens, date(2026, 11, 1));
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_case_is_no_less_than_any_answer_costs() {
+    fn worst_case_is_no_less_than_any_answer_costs() {
         let model = Models::built_in().model("bedrock", "global.anthropic.claude-haiku-5-5").unwrap();
         let day = date(2026, 11, 1);
         let most = Tokens { cache_write: 4_000, output: 2_048, ..Tokens::default() };
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_that_says_where() {
+    fn error_is_one_line_that_names_the_problem() {
         for (from, to, expected) in [
             ("output = \"json_schema\"", "output = \"magic\"", "magic"),
             ("max_output_tokens = 8192", "max_tokens = 8192", "unknown field `max_tokens`"),

@@ -1,15 +1,15 @@
-//! What a sender says of a person who does not want to be contacted, or cannot be.
+//! Opt-outs: fields in which a sender says that the person must not, or cannot, be contacted.
 
 use lead::Lead;
 use serde_json::{Map, Value};
 
 use crate::text::fold;
 
-/// The deepest nesting looked at, in objects.
+/// The maximum nesting that is searched, in objects.
 const MAX_DEPTH: usize = 5;
 
-/// The opt-outs by our name for each, with the keys under which senders pass it on: without case, separators, and the
-/// words of [`PREFIXES`] before it. They are those of Marketo, Salesforce and `HubSpot`, and the usual ones of forms.
+/// The opt-outs by their canonical name, each with the keys that senders use for it: Marketo, Salesforce and
+/// `HubSpot`, and common form fields. Keys are compared without case, separators and leading [`PREFIXES`].
 const OPT_OUTS: [(&str, &[&str]); 6] = [
     ("bounced", &["bounced", "emailbounced", "hardbounced", "hardbounce", "emailhardbounce"]),
     ("do_not_call", &["donotcall", "dontcall", "donotphone", "optedoutofcalls", "optedoutofphone"]),
@@ -34,17 +34,17 @@ const OPT_OUTS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// Words that senders put before the name of a field.
+/// Words that senders put in front of the name of a field.
 const PREFIXES: [&str; 10] =
     ["is", "has", "hs", "lead", "person", "contact", "marketo", "mkto", "sfdc", "customer"];
 
-/// Words for yes, folded.
+/// Words that mean yes, folded.
 const YES: [&str; 8] = ["true", "yes", "y", "1", "on", "t", "x", "checked"];
 
-/// The opt-outs that a sender passed on with a lead, by our names, each once and in alphabetic order.
+/// The opt-outs of a lead by their canonical names, unique and in alphabetical order.
 ///
-/// Looked for in every field of the webhook that may hold one: `marketo`, `product`, `salesforce` and the fields without a meaning to us,
-/// at any level down to five.
+/// Searches `marketo`, `product`, `salesforce` and the fields without a known meaning (`attributes`), five
+/// levels deep.
 pub fn opt_outs(lead: &Lead) -> Vec<&'static str> {
     let mut found = Vec::new();
     for fields in [&lead.marketo, &lead.product, &lead.salesforce, &lead.attributes] {
@@ -72,7 +72,7 @@ fn collect(fields: &Map<String, Value>, depth: usize, found: &mut Vec<&'static s
     }
 }
 
-/// Our name for what a key says.
+/// The canonical name of the opt-out that a key names.
 fn name_of(key: &str) -> Option<&'static str> {
     let key: String = key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let mut rest = key.as_str();
@@ -84,13 +84,13 @@ fn name_of(key: &str) -> Option<&'static str> {
     }
 }
 
-/// Our name for what a status says, such as `"subscription_status": "unsubscribed"`.
+/// The canonical name of the opt-out that a status names, such as `"subscription_status": "unsubscribed"`.
 fn status_of(key: &str, value: &Value) -> Option<&'static str> {
     let last = fold(key).rsplit(' ').next().map(str::to_owned)?;
     if last.ends_with("status") || last.ends_with("state") { name_of(value.as_str()?) } else { None }
 }
 
-/// Whether a value says that it is so. A count says so from 1 on, and a word that repeats the key says so too.
+/// Whether a value means yes. A number means yes if it is positive, and a text also if it repeats the key.
 fn says_yes(value: &Value, key: &str) -> bool {
     match value {
         Value::Bool(flag) => *flag,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_wherever_it_stands() {
+    fn opt_out_is_found_in_every_place() {
         for lead in [
             json!({"attributes": {"do_not_call": 1}}),
             json!({"product": {"do_not_call": true}}),

@@ -1,9 +1,11 @@
+//! Recognises personal data in the fields of a sender, by key and by value.
+
 use lead::{Lead, Personal};
 use serde_json::Value;
 
 use crate::text::{fold, holds_phrase};
 
-/// Keys, without case, spaces and punctuation, under which senders put personal data.
+/// Keys of personal data, without case, spaces and punctuation.
 const KEYS: &[&str] = &[
     "name",
     "person",
@@ -35,7 +37,7 @@ const KEYS: &[&str] = &[
     "cookies",
 ];
 
-/// The same, as the ends of longer keys such as `leadEmailAddress`.
+/// Endings of longer keys of personal data, such as `leadEmailAddress`.
 const KEY_ENDS: &[&str] = &[
     "email",
     "emailaddress",
@@ -55,24 +57,24 @@ const KEY_ENDS: &[&str] = &[
     "personname",
 ];
 
-/// The fewest digits that are taken for a telephone number, and the last digits of one by which it is recognised: with or
-/// without country and area code it is the same number.
+/// The minimum number of digits of a telephone number, and the number of trailing digits that identify it:
+/// they are the same with and without country and area code.
 const PHONE_DIGITS: usize = 7;
 
-/// Whether a key says that its value is personal data.
+/// Whether a key is one of personal data.
 pub(crate) fn is_personal_key(key: &str) -> bool {
     let key: String = fold(key).split(' ').collect();
     KEYS.contains(&key.as_str()) || KEY_ENDS.iter().any(|end| key.ends_with(end))
 }
 
-/// What identifies the person behind a lead, in the form in which it is searched for.
+/// Identifying data of the person behind a lead, folded for the search.
 pub(crate) struct Person {
     local_part: String,
-    /// Names as given: the whole one and its parts.
+    /// The full name and its parts.
     names: Vec<String>,
-    /// The first and the last word of each, the same twice for a name of one word.
+    /// The first and the last word of each full name; equal for a name of one word.
     ends: Vec<(String, String)>,
-    /// Empty where there is no number.
+    /// The last digits of the telephone number; empty without one.
     phone_end: String,
 }
 
@@ -96,11 +98,12 @@ impl Person {
         }
     }
 
-    /// Whether a value under an innocent key is personal after all.
+    /// Whether a value is personal although its key is not.
     ///
-    /// Any text with an `@`, anything like an international telephone number, the person's own number in any form, a
-    /// text that holds both ends of their name in whatever order, and a text that is one of their names or the local
-    /// part of their address. When in doubt a fact is left out: a lead can thereby only hide its own.
+    /// Personal are: a text with an `@`; an international telephone number; the person's own number in any
+    /// format; a text with the first and the last word of their name, in any order; and a text that equals
+    /// one of their names or the local part of their address. Doubtful values are dropped. That is safe: a
+    /// lead can only hide its own facts this way.
     pub(crate) fn is_in(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => self.is_in_text(text),
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_hold_personal_data_are_known_in_every_spelling() {
+    fn personal_keys_are_known_in_every_spelling() {
         for key in
             ["email", "Email Address", "leadEmail", "first_name", "firstName", "Phone", "mobilePhone", "name"]
         {
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_the_address_still_gives_the_person_away() {
+    fn address_identifies_the_person_without_a_name() {
         let lead =
             Lead::new(EmailAddress::parse("ann.smith@example.com").unwrap(), CampaignId::parse("c").unwrap());
         let person = Person::of(&lead);
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_person_is_recognised_in_values() {
+    fn person_is_recognised_in_values() {
         let mut lead =
             Lead::new(EmailAddress::parse("ann.smith@example.com").unwrap(), CampaignId::parse("c").unwrap());
         lead.name = Some("Ann Smith".to_owned().into());

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use crate::evidence::Found;
 use crate::{Analysis, Analyst, Icp, NoAnalysis, Usage};
 
-/// The most technologies quoted: enough to see why, within what an answer may hold.
+/// The maximum number of quoted technologies: enough to explain the score, within the limits of an answer.
 const MAX_TECHNOLOGIES: usize = 5;
-/// The most signals quoted, for the same reason.
+/// The maximum number of quoted signals, for the same reason.
 const MAX_SIGNALS: usize = 15;
 
-/// The analyst that needs no AI: the profile's own arithmetic, put into the form of an answer.
+/// The analyst without an AI: it puts the scores of the profile into the form of an answer.
 ///
-/// Every claim is copied from the fact sheet, so that grounding finds nothing to correct. The same facts always give
+/// It copies every claim from the fact sheet, so grounding has nothing to correct. The same facts always give
 /// the same answer.
 pub struct Rules {
     icp: Icp,
@@ -21,13 +21,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// An analyst that judges by `icp`, the profile that the fact sheets are made with.
+    /// An analyst that judges with `icp`, which must be the profile of the fact sheets.
     pub fn new(icp: Icp) -> Self {
         let model = format!("icp-{}", icp.version());
         Self { icp, model }
     }
 
-    /// The answer as JSON; none where the sheet was not made by [`fact_sheet`](crate::fact_sheet).
+    /// The answer as JSON; none if [`fact_sheet`](crate::fact_sheet) did not create the sheet.
     fn answer(&self, facts: &FactSheet) -> Option<Value> {
         let fit_score = FitScore::new(number(facts, "baseline_score")?)?;
         let intent = fact(facts, "computed.intent_level")?.1.as_str().and_then(Intent::parse)?;
@@ -75,14 +75,14 @@ impl Analyst for Rules {
     }
 }
 
-/// The claims an answer rests on, each copied from a fact.
+/// The claims of an answer, each copied from a fact.
 struct Evidence<'a> {
     facts: &'a FactSheet,
     claims: Vec<Claim>,
 }
 
 impl Evidence<'_> {
-    /// What is known of the company, whether it speaks for it or against it.
+    /// Quotes the known facts about the company, favourable or not.
     fn company(&mut self) {
         self.quote("enrichment.industry", ClaimType::Firmographic);
         if !self.quote("enrichment.employee_count", ClaimType::Firmographic) {
@@ -101,7 +101,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// What the person did that adds to the intent.
+    /// Quotes the actions of the person that add to the intent.
     fn behaviour(&mut self, icp: &Icp) {
         let engagement = icp.engagement.level(self.facts);
         let engagement =
@@ -109,14 +109,14 @@ impl Evidence<'_> {
         let signals = icp.signals.iter().filter_map(|signal| signal.fired_by(self.facts)).take(MAX_SIGNALS);
         for Found { path, value } in engagement.into_iter().chain(signals) {
             let claim = claim(&path, &value, ClaimType::Behavior);
-            // One activity may fire two signals; it is said once.
+            // One activity may fire two signals; it is quoted once.
             if !self.claims.contains(&claim) {
                 self.claims.push(claim);
             }
         }
     }
 
-    /// What we made of it.
+    /// Quotes the computed facts.
     fn scores(&mut self) {
         self.quote("computed.baseline_score", ClaimType::Score);
         self.quote("computed.intent_score", ClaimType::Score);
@@ -136,7 +136,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Claims a single fact as it stands; whether there is one.
+    /// Quotes a single fact unchanged; returns whether there is one.
     fn quote(&mut self, path: &str, claim_type: ClaimType) -> bool {
         match fact(self.facts, path) {
             Some((path, value)) if !value.is_array() && !value.is_object() => {
@@ -167,7 +167,7 @@ fn number(facts: &FactSheet, computed: &str) -> Option<i64> {
     fact(facts, &format!("computed.{computed}"))?.1.as_i64()
 }
 
-/// The sums in words. Made of numbers alone: nothing that a lead wrote can speak here.
+/// The sums as text. It holds numbers only, so text of the lead cannot appear in it.
 fn reasoning(facts: &FactSheet) -> String {
     let sum = |total: &str, parts: &[(&str, &str)]| {
         let parts: Vec<_> =

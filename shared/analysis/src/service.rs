@@ -4,83 +4,84 @@ use lead::{Dependency, Failure};
 use crate::codes;
 use crate::prompt::Question;
 
-/// An AI service, asked for one model. Knows the service's protocol, and nothing of leads.
+/// A client of an AI service for one model. It knows the protocol of the service and nothing of leads.
 #[async_trait]
 pub trait Service: Send + Sync {
-    /// The short stable name, such as `gemini`.
+    /// The short stable name of the service, such as `gemini`.
     fn provider(&self) -> &'static str;
 
-    /// Asks once; no retries. Fails where the service gave no reply of the model: unreachable, refused, over quota.
+    /// Sends one question, without retries. Fails if the service returns no reply of the model: unreachable,
+    /// refused, over quota.
     async fn ask(&self, question: &Question) -> Result<Reply, Failure>;
 
-    /// A call of a few tokens, which shows that the key, the model and the quota are good.
+    /// Verifies the key, the model and the quota with a call of a few tokens.
     async fn probe(&self) -> Result<(), Failure>;
 
-    /// The same, with whatever a judgement needs that may be slow for the first time.
+    /// Same as [`probe`](Self::probe), and includes the steps of a judgement that may be slow on first use.
     async fn try_out(&self) -> Result<(), Failure> {
         self.probe().await
     }
 }
 
-/// What came back, whether or not it can be used: it has cost its tokens.
+/// A reply of a model, usable or not. Its tokens are charged in either case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What it holds.
+    /// The content.
     pub outcome: Outcome,
-    /// What it used; none where the service did not say.
+    /// The usage; none if the service does not report it.
     pub tokens: Option<Tokens>,
-    /// The model that answered, where the service says so.
+    /// The model that answered, if the service reports it.
     pub model: Option<String>,
 }
 
-/// How the model came to an end. Words of the service that are not known do not get here.
+/// How the generation ended. Only reasons that are known here are passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It said something to the end.
+    /// A complete text.
     Text(String),
-    /// A filter of the service kept the answer back, or the question; the service's own word for why.
+    /// A filter of the service blocked the question or the answer; with the reason of the service.
     Blocked(&'static str),
-    /// It was cut off.
-    Cut,
-    /// Nothing usable came; why, in the service's word.
+    /// The answer was truncated at the token limit.
+    Truncated,
+    /// No usable content; with the reason of the service.
     Unusable(&'static str),
 }
 
-/// Tokens as they are billed.
+/// Tokens by the way they are billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// Read, at the full price.
+    /// Input tokens at the full price.
     pub input: u64,
-    /// Read from a cache.
+    /// Input tokens read from a cache.
     pub cached: u64,
-    /// Read, and written to a cache.
+    /// Input tokens written to a cache.
     pub cache_write: u64,
-    /// Written, those of hidden reasoning included.
+    /// Output tokens, reasoning included.
     pub output: u64,
 }
 
 impl Tokens {
-    /// All that were read.
+    /// All input tokens.
     pub fn read(&self) -> u64 {
         self.input + self.cached + self.cache_write
     }
 }
 
 impl Outcome {
-    /// The answer's text, or why there is none.
+    /// The text of the answer, or the failure that explains its absence.
     pub(crate) fn into_text(self, dependency: &Dependency) -> Result<String, Failure> {
         let failure = match self {
             Self::Text(text) => return Ok(text),
-            Self::Blocked(why) => {
-                Failure::permanent(codes::BLOCKED, format!("{dependency} kept the answer back: {why}"))
+            Self::Blocked(reason) => {
+                Failure::permanent(codes::BLOCKED, format!("{dependency} blocked the answer: {reason}"))
             }
-            Self::Cut => Failure::permanent(
-                codes::ANSWER_CUT,
-                format!("{dependency} did not come to an end within the tokens allowed"),
+            Self::Truncated => Failure::permanent(
+                codes::ANSWER_TRUNCATED,
+                format!("{dependency} truncated the answer: token limit reached"),
             ),
-            Self::Unusable(why) => Failure::transient(
+            Self::Unusable(reason) => Failure::transient(
                 codes::ANSWER_UNUSABLE,
-                format!("{dependency} gave nothing that can be used: {why}"),
+                format!("{dependency} returned no usable answer: {reason}"),
             ),
         };
         Err(failure.on(dependency.clone()))

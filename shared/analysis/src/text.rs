@@ -1,8 +1,10 @@
+//! Text comparison for the profile: folded texts, phrases and patterns of campaign ids.
+
 use serde::Deserialize;
 
-/// Brings text to the form in which it is compared: lower case, words of letters, digits, `+` and `#` with one blank between.
+/// Folds a text for comparison: lower case, with single blanks between words of letters, digits, `+` and `#`.
 ///
-/// `+` and `#` stay because C, C++ and C# are different things.
+/// `+` and `#` are kept, because C, C++ and C# differ.
 pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for c in text.chars().flat_map(char::to_lowercase) {
@@ -16,12 +18,13 @@ pub(crate) fn fold(text: &str) -> String {
     folded
 }
 
-/// Whether folded text holds a folded phrase as whole words.
+/// Whether a folded text contains a folded phrase as whole words.
 pub(crate) fn holds_phrase(text: &str, phrase: &str) -> bool {
     !phrase.is_empty() && format!(" {text} ").contains(&format!(" {phrase} "))
 }
 
-/// Whether every place of a phrase in folded text follows a word that makes it another person's: `assistant to the ceo`.
+/// Whether every occurrence of a phrase in a folded text follows a word that refers to another person:
+/// `assistant to the ceo`.
 pub(crate) fn is_another_persons(text: &str, phrase: &str) -> bool {
     const BEFORE: [&str; 11] = ["the", "a", "an", "to", "of", "by", "from", "with", "for", "like", "as"];
     let (text, phrase) = (format!(" {text} "), format!(" {phrase} "));
@@ -29,7 +32,7 @@ pub(crate) fn is_another_persons(text: &str, phrase: &str) -> bool {
         .all(|(at, _)| text[..at].rsplit(' ').next().is_some_and(|word| BEFORE.contains(&word)))
 }
 
-/// A word or phrase of the configuration, folded once when it is read.
+/// A word or phrase of the configuration, with its folded form.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Term {
@@ -38,12 +41,12 @@ pub(crate) struct Term {
 }
 
 impl Term {
-    /// As it was written.
+    /// The original text.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// As it is compared; never empty.
+    /// The folded form; never empty.
     pub(crate) fn folded(&self) -> &str {
         &self.folded
     }
@@ -61,7 +64,7 @@ impl TryFrom<String> for Term {
     }
 }
 
-/// A campaign id, or the beginning of one with a `*` after it. Case does not count; spaces and punctuation do.
+/// A campaign id, or a prefix followed by `*`. Matching ignores case but not spaces and punctuation.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Pattern {
@@ -70,7 +73,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// Whether it stands for every id.
+    /// Whether the pattern matches every id.
     pub(crate) fn is_any(&self) -> bool {
         self.open && self.text.is_empty()
     }
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_spaces_and_punctuation_do_not_count() {
+    fn fold_ignores_case_spaces_and_punctuation() {
         assert_eq!(fold("  Internet Software & Services\n"), "internet software services");
         assert_eq!(fold("E-Commerce"), "e commerce");
         assert_eq!(fold("C++"), "c++");
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_is_found_as_whole_words_only() {
+    fn phrase_is_found_as_whole_words_only() {
         assert!(holds_phrase("senior vice president sales", "vice president"));
         assert!(holds_phrase("cto", "cto"));
         assert!(!holds_phrase("director", "cto"));
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phrase_after_the_belongs_to_another_person() {
+    fn phrase_after_the_belongs_to_another_person() {
         for text in ["assistant to the ceo", "office of ceo", "a ceo"] {
             assert!(is_another_persons(text, "ceo"), "{text}");
         }
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_an_id_or_its_beginning() {
+    fn pattern_is_an_id_or_its_prefix() {
         let pattern = |text: &str| Pattern::try_from(text.to_owned());
         assert!(pattern("launch_*").unwrap().matches("Launch_2024"));
         assert!(!pattern("launch_*").unwrap().matches("relaunch_2024"));

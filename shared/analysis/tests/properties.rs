@@ -1,4 +1,4 @@
-//! Whatever a lead says and whatever enrichment found: the rules answer, the same way every time, and truly.
+//! Properties of the rules over arbitrary leads and enrichments: valid, deterministic and truthful answers.
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 static ICP: LazyLock<Icp> = LazyLock::new(Icp::default_config);
 
-/// Words that mean something to the profile, words that look like it, and hostile ones.
+/// Words of the profile, similar words, and hostile ones.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         select(vec![
@@ -127,7 +127,7 @@ fn range() -> impl Strategy<Value = Range> {
     (any::<u64>(), any::<Option<u64>>()).prop_map(|(min, max)| Range { min, max })
 }
 
-/// Companies as no waterfall would let them through, and the built-in ones.
+/// Arbitrary companies, which a waterfall would normalise, and the built-in ones.
 fn company() -> impl Strategy<Value = Firmographics> {
     let built_in: Vec<Firmographics> = {
         let fixtures = Fixtures::built_in();
@@ -185,7 +185,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_answer_is_valid_and_the_verdict_is_its_own(lead in lead(), enrichment in enrichment()) {
+    fn verdict_confirms_the_answer(lead in lead(), enrichment in enrichment()) {
         let facts = fact_sheet(&lead, &enrichment, &ICP);
         let rules = Rules::new(ICP.clone());
         let analysis = block_on(rules.analyse(&facts)).unwrap();
@@ -197,7 +197,7 @@ proptest! {
         prop_assert_eq!(verdict.decision, answer.decision);
         let baseline = facts.get(&"computed.baseline_score".parse().unwrap()).and_then(Value::as_i64);
         prop_assert_eq!(baseline, Some(answer.fit_score.get()));
-        // Again, from scratch and from what was stored: the same bytes.
+        // A second judgement, from the stored sheet and from a new one, gives the same bytes.
         let stored: FactSheet = serde_json::from_str(&serde_json::to_string(&facts).unwrap()).unwrap();
         prop_assert_eq!(&block_on(rules.analyse(&stored)).unwrap(), &analysis);
         let again = fact_sheet(&lead.clone(), &enrichment, &ICP);
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn the_company_is_a_fact_only_when_it_was_found(lead in lead(), enrichment in enrichment()) {
+    fn company_is_a_fact_only_if_it_was_found(lead in lead(), enrichment in enrichment()) {
         let facts = fact_sheet(&lead, &enrichment, &ICP);
         if enrichment.found().is_none() {
             prop_assert!(facts.namespace(Namespace::Enrichment).is_none());
@@ -213,7 +213,7 @@ proptest! {
     }
 
     #[test]
-    fn the_person_is_in_no_fact_wherever_the_sender_put_them(
+    fn person_appears_in_no_fact(
         mut lead in lead(),
         enrichment in enrichment(),
         key in key(),
@@ -240,7 +240,7 @@ proptest! {
 }
 
 #[test]
-fn a_sheet_is_bounded_whatever_is_sent() {
+fn sheet_is_bounded_for_every_input() {
     for n in [0, 1, 49, 50, 51, 5000] {
         let mut lead =
             Lead::new(EmailAddress::parse("x@stripe.com").unwrap(), CampaignId::parse("c").unwrap());

@@ -1,4 +1,4 @@
-//! What the built-in profile and the rules make of typical leads, from the webhook's content to the verdict.
+//! Typical leads under the built-in profile and the rules, from the webhook's body to the verdict.
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test")]
 
@@ -51,7 +51,7 @@ fn judge(lead: Value) -> Judged {
 }
 
 #[test]
-fn a_known_company_without_signals_is_nurtured_on_firmographic_evidence() {
+fn known_company_without_signals_is_nurtured() {
     let judged =
         judge(json!({ "email": "lead@stripe.com", "name": "Alex Smith", "campaign_id": "launch_2024" }));
     assert_eq!(judged.enrichment.status, EnrichmentStatus::Found);
@@ -69,7 +69,7 @@ fn a_known_company_without_signals_is_nurtured_on_firmographic_evidence() {
 }
 
 #[test]
-fn the_same_lead_with_strong_behaviour_goes_to_an_sdr() {
+fn lead_with_strong_behaviour_goes_to_an_sdr() {
     let judged = judge(json!({
         "email": "lead@stripe.com", "name": "Alex Smith", "campaign_id": "launch_2024", "title": "CTO",
         "marketo": { "engagement_score": 85, "activity": "pricing_page_visit" }
@@ -81,7 +81,7 @@ fn the_same_lead_with_strong_behaviour_goes_to_an_sdr() {
 }
 
 #[test]
-fn a_private_mailbox_without_signals_is_ignored() {
+fn private_mailbox_without_signals_is_ignored() {
     let judged = judge(json!({ "email": "someone@gmail.com", "campaign_id": "newsletter" }));
     assert_eq!(judged.enrichment.status, EnrichmentStatus::PrivateMailbox);
     assert_eq!(judged.outcome(), (Fit::Low, Intent::Low, Decision::Ignore));
@@ -89,7 +89,7 @@ fn a_private_mailbox_without_signals_is_ignored() {
 }
 
 #[test]
-fn an_eager_person_of_no_company_is_still_ignored() {
+fn high_intent_without_a_company_is_ignored() {
     let judged = judge(json!({
         "email": "someone@gmail.com", "campaign_id": "newsletter",
         "marketo": { "engagement_score": 99, "activity": "demo_request" }
@@ -98,7 +98,7 @@ fn an_eager_person_of_no_company_is_still_ignored() {
 }
 
 #[test]
-fn executive_stealth_is_put_before_a_person_and_the_address_stays_out_of_it() {
+fn executive_stealth_goes_to_review_without_the_address() {
     let judged = judge(json!({ "email": "cto_pro@gmail.com", "campaign_id": "launch_2024" }));
     assert_eq!(judged.outcome(), (Fit::Medium, Intent::High, Decision::ManualReview));
     assert!(judged.claims().contains(&("PIPELINE", "computed.executive_stealth")));
@@ -106,7 +106,7 @@ fn executive_stealth_is_put_before_a_person_and_the_address_stays_out_of_it() {
 }
 
 #[test]
-fn executive_stealth_needs_the_handle_the_campaign_and_a_private_mailbox() {
+fn executive_stealth_needs_handle_campaign_and_mailbox() {
     for (email, campaign, stealth) in [
         ("ceo.jane@proton.me", "launch_2024", true),
         ("jane.founder1@gmail.com", "Enterprise_Q4", true),
@@ -122,7 +122,7 @@ fn executive_stealth_needs_the_handle_the_campaign_and_a_private_mailbox() {
 }
 
 #[test]
-fn a_company_that_does_not_match_is_ignored_and_the_facts_say_why() {
+fn unmatched_company_is_ignored_with_its_facts_as_reason() {
     let judged = judge(json!({ "email": "x@bakery.example", "campaign_id": "launch_2024", "title": "CEO" }));
     assert_eq!(judged.outcome(), (Fit::Low, Intent::Medium, Decision::Ignore));
     assert!(judged.claims().contains(&("FIRMOGRAPHIC", "enrichment.industry")));
@@ -131,7 +131,7 @@ fn a_company_that_does_not_match_is_ignored_and_the_facts_say_why() {
 }
 
 #[test]
-fn an_unknown_company_claims_nothing_about_itself() {
+fn unknown_company_claims_nothing_about_itself() {
     let judged = judge(json!({
         "email": "x@nobody.test", "campaign_id": "launch_2024", "company": "Stripe",
         "product": { "activation_state": "activated", "usage_signals": ["invited_team"] }
@@ -150,7 +150,7 @@ fn every_built_in_company_is_judged_validly() {
 }
 
 #[test]
-fn titles_are_read_as_whole_words_by_their_longest_phrase() {
+fn longest_phrase_of_whole_words_decides_the_title() {
     for (title, level) in [
         ("CTO & Co-Founder", json!("executive")),
         ("Chief Revenue Officer", json!("executive")),
@@ -174,7 +174,7 @@ fn titles_are_read_as_whole_words_by_their_longest_phrase() {
 }
 
 #[test]
-fn the_sums_are_those_of_the_profile() {
+fn sums_are_those_of_the_profile() {
     let judged = judge(json!({
         "email": "x@example.com", "campaign_id": "launch_2024", "title": "VP Sales",
         "marketo": { "engagement_score": "45", "activities": ["webinar_attended", "webinar_attended", "content_download"] }
@@ -200,7 +200,7 @@ fn the_sums_are_those_of_the_profile() {
 }
 
 #[test]
-fn what_the_sender_says_is_kept_without_what_is_personal() {
+fn sent_facts_are_kept_without_personal_data() {
     let judged = judge(json!({
         "email": "x@nobody.test", "campaign_id": "c", "title": "CTO", "company": "Acme", "phone": "555 010 0123",
         "marketo": {
@@ -223,7 +223,7 @@ fn what_the_sender_says_is_kept_without_what_is_personal() {
 }
 
 #[test]
-fn the_facts_behind_the_sums_are_named() {
+fn facts_behind_the_sums_are_named() {
     let judged = judge(json!({
         "email": "x@stripe.com", "campaign_id": "c",
         "marketo": { "engagement_score": 85, "activities": ["newsletter", "Demo Request", "demo_request", "webinar_attended"] }
@@ -236,7 +236,7 @@ fn the_facts_behind_the_sums_are_named() {
 }
 
 #[test]
-fn a_text_that_is_no_label_fires_nothing() {
+fn text_that_is_not_a_label_fires_nothing() {
     for activity in ["<demo_request>", "demo\u{200b}request", "[demo request]", "{{demo_request}}"] {
         let judged = judge(
             json!({ "email": "x@stripe.com", "campaign_id": "c", "marketo": { "activity": activity } }),
@@ -253,7 +253,7 @@ fn a_text_that_is_no_label_fires_nothing() {
 }
 
 #[test]
-fn a_person_who_opted_out_is_left_to_a_person() {
+fn opted_out_person_goes_to_manual_review() {
     let judged = judge(json!({
         "email": "lead@stripe.com", "campaign_id": "launch_2024", "title": "CTO",
         "marketo": { "engagement_score": 85, "activity": "pricing_page_visit", "Unsubscribed": "Yes" }

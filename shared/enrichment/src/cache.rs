@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Firmographics;
 
-/// What providers said about companies, kept so that nobody pays twice for the same answer. The key is a provider and a
-/// company's domain: nothing about a person.
+/// Answers of providers, shared by all processes so that no answer is paid for twice. The key is a provider
+/// and the domain of a company: nothing personal.
 #[async_trait]
 pub trait Cache: Send + Sync {
-    /// What a provider said about a domain, however old.
+    /// Loads an answer, expired or not.
     async fn load(&self, provider: &str, domain: &str) -> Result<Option<Kept>, Failure>;
 
-    /// Takes the right to ask until a moment; false where another process has it. One step that no other comes between.
+    /// Claims the right to query until `until`; false if another process holds it. Must be atomic.
     async fn claim(
         &self,
         provider: &str,
@@ -21,32 +21,32 @@ pub trait Cache: Send + Sync {
         until: Timestamp,
     ) -> Result<bool, Failure>;
 
-    /// Keeps an answer in the place of the one before, and gives the right to ask back.
+    /// Replaces the stored answer and releases the claim.
     async fn keep(&self, provider: &str, domain: &str, kept: &Kept) -> Result<(), Failure>;
 
-    /// Gives the right to ask back without an answer.
+    /// Releases the claim without an answer.
     async fn release(&self, provider: &str, domain: &str) -> Result<(), Failure>;
 }
 
-/// A provider's answer, and how long it is good for.
+/// A cached answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
-    /// What it said.
+    /// The answer of the provider.
     pub answer: Answer,
-    /// When it said so.
+    /// The time of the query.
     pub fetched_at: Timestamp,
-    /// When it is to be asked again.
+    /// The time from which the provider is queried again.
     pub expires_at: Timestamp,
 }
 
-/// What a provider said about a company.
+/// A provider's answer about a company.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// It knows the company.
+    /// The provider knows the company.
     Known(Box<Firmographics>),
-    /// It does not know the company.
+    /// The provider does not know the company.
     Unknown,
-    /// It is looking, and may know the company when it is asked again.
+    /// The provider is still looking up the company.
     NotYet,
 }

@@ -1,12 +1,14 @@
+//! Maps the names of countries to ISO 3166-1 alpha-2 codes.
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The longest name looked at, in bytes.
+/// The maximum length of a name, in bytes.
 const MAX_BYTES: usize = 100;
 
-/// By code and by folded name.
+/// The codes by lower-case code and by folded name.
 static COUNTRIES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
     let mut countries = HashMap::new();
     for (code, names) in table() {
@@ -18,7 +20,7 @@ static COUNTRIES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
     countries
 });
 
-/// The ISO 3166-1 alpha-2 code of a country that a provider names, or gives the code of.
+/// The ISO 3166-1 alpha-2 code of a country, from its name or code.
 pub(crate) fn iso2(name: &str) -> Option<&'static str> {
     if name.len() > MAX_BYTES {
         return None;
@@ -31,7 +33,8 @@ fn table() -> impl Iterator<Item = (&'static str, &'static str)> {
     lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'))
 }
 
-/// Letters and digits only, without accents; `&` is "and", a saint is "st", and a leading "the" says nothing.
+/// Reduces a name to its ASCII letters and digits, without accents. `&` becomes "and", "saint" becomes "st",
+/// and a leading "the" is dropped.
 fn folded(name: &str) -> String {
     let plain: String = name.nfkd().filter(char::is_ascii).flat_map(char::to_lowercase).collect();
     let plain = plain.replace('&', " and ").replace('.', "");
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn countries_are_known_by_name_by_code_and_by_what_they_are_also_called() {
+    fn countries_are_known_by_name_code_and_alias() {
         for (name, code) in [
             ("United States", "US"),
             ("united states of america", "US"),
@@ -76,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_stands_for_two_countries_and_no_country_is_missing() {
+    fn names_are_unique_and_the_list_is_complete() {
         let mut seen = HashMap::new();
         for (code, names) in table() {
             assert!(code.len() == 2 && code.bytes().all(|b| b.is_ascii_uppercase()), "{code}");

@@ -1,17 +1,17 @@
 use serde::{Deserialize, Serialize};
 
-/// What is known about a company. Everything but the domain may be absent; absent is absent, never empty or zero.
+/// Facts about a company. All fields but the domain may be absent; no field is empty or zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Firmographics {
-    /// The domain that was asked about, lower case.
+    /// The domain of the lookup, in lower case.
     pub domain: String,
     /// The company's usual name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The provider's own word for the industry. Schemes differ between providers: compare through aliases.
+    /// The industry in the provider's own scheme. Schemes differ between providers: compare through aliases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub industry: Option<String>,
-    /// The number of employees, where a provider gives one number.
+    /// The number of employees, if a provider states an exact number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub employee_count: Option<u64>,
     /// The number of employees as a band.
@@ -29,7 +29,7 @@ pub struct Firmographics {
     /// Country of the headquarters, ISO 3166-1 alpha-2 in upper case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
-    /// Products the company uses or builds with.
+    /// Products that the company uses or builds with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub technologies: Vec<String>,
     /// The year the company was founded.
@@ -48,19 +48,19 @@ pub struct Range {
 }
 
 impl Firmographics {
-    /// The longest text kept, in characters. A provider's answer is outside input.
+    /// The maximum length of a text, in characters. A provider's answer is untrusted input.
     pub const MAX_CHARS: usize = 200;
-    /// The most technologies kept.
+    /// The maximum number of technologies.
     pub const MAX_TECHNOLOGIES: usize = 100;
-    /// The largest number kept: 2^53 - 1, the largest that every JSON reader holds exactly.
+    /// The largest number: 2^53 - 1, which every JSON reader represents exactly.
     pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-    /// A company of which nothing but the domain is known.
+    /// A company without facts.
     pub fn of(domain: impl Into<String>) -> Self {
         Self { domain: domain.into(), ..Self::default() }
     }
 
-    /// The same facts about `domain` in their normal form; what has none is dropped rather than guessed at.
+    /// The facts about `domain` in normal form. Values without a normal form are dropped, not guessed at.
     #[must_use]
     pub(crate) fn normalised(self, domain: &str) -> Self {
         let mut technologies: Vec<String> = Vec::new();
@@ -77,8 +77,8 @@ impl Firmographics {
             name: self.name.as_deref().and_then(clean),
             industry: self.industry.as_deref().and_then(clean),
             employee_count: self.employee_count.filter(|n| (1..=Self::MAX_NUMBER).contains(n)),
-            employee_range: self.employee_range.filter(Range::is_sound),
-            revenue_usd: self.revenue_usd.filter(Range::is_sound),
+            employee_range: self.employee_range.filter(Range::is_valid),
+            revenue_usd: self.revenue_usd.filter(Range::is_valid),
             city: self.city.as_deref().and_then(clean),
             region: self.region.as_deref().and_then(clean),
             country: self
@@ -92,7 +92,7 @@ impl Firmographics {
         }
     }
 
-    /// Whether enough is known to judge the company by: industry, size and country.
+    /// Whether the facts suffice to judge the company: industry, size and country.
     pub fn is_sufficient(&self) -> bool {
         self.industry.is_some()
             && (self.employee_count.is_some() || self.employee_range.is_some())
@@ -101,7 +101,7 @@ impl Firmographics {
 }
 
 impl Range {
-    fn is_sound(&self) -> bool {
+    fn is_valid(&self) -> bool {
         let max = self.max.unwrap_or(self.min);
         self.min <= max
             && max <= Firmographics::MAX_NUMBER
@@ -109,7 +109,8 @@ impl Range {
     }
 }
 
-/// White space folded to single blanks, control characters gone; none where nothing is left or it is too long to be a fact.
+/// Collapses white space and removes control characters; none for a text that is empty or too long to be a
+/// fact.
 fn clean(text: &str) -> Option<String> {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_provider_says_is_brought_to_its_normal_form() {
+    fn facts_are_normalised() {
         let raw = Firmographics {
             domain: "OTHER".into(),
             name: Some("  Example\n Inc ".into()),
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_true_is_dropped() {
+    fn implausible_facts_are_dropped() {
         let raw = Firmographics {
             name: Some("x".repeat(201)),
             employee_count: Some(0),
@@ -162,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn an_open_band_is_sound_and_an_empty_one_is_not() {
-        assert!(Range { min: 10_001, max: None }.is_sound());
-        assert!(Range { min: 0, max: Some(10) }.is_sound());
-        assert!(!Range { min: 0, max: None }.is_sound());
-        assert!(!Range { min: 0, max: Some(0) }.is_sound());
+    fn open_band_is_valid_and_empty_one_is_not() {
+        assert!(Range { min: 10_001, max: None }.is_valid());
+        assert!(Range { min: 0, max: Some(10) }.is_valid());
+        assert!(!Range { min: 0, max: None }.is_valid());
+        assert!(!Range { min: 0, max: Some(0) }.is_valid());
     }
 }

@@ -5,16 +5,16 @@ use lead::Failure;
 
 use crate::{EnrichmentProvider, Firmographics};
 
-/// Companies from a file that is part of the program: the same answer every time, without a network.
+/// Companies from an embedded file. The answers never change, and need no network.
 ///
-/// The built-in file holds public facts about well-known companies, rounded to bands, and invented companies under the
-/// reserved `example` domains (RFC 2606). Any other domain is unknown.
+/// The embedded file holds public facts about well-known companies, rounded to bands, and invented companies
+/// under the reserved `example` domains (RFC 2606). Any other domain is unknown.
 pub struct Fixtures {
     companies: HashMap<String, Firmographics>,
 }
 
 impl Fixtures {
-    /// The built-in companies.
+    /// The embedded companies.
     pub fn built_in() -> Self {
         Self::parse(include_str!("../data/companies.json")).unwrap_or_default() // the file is checked by a test
     }
@@ -25,7 +25,7 @@ impl Fixtures {
         Ok(Self { companies: companies.into_iter().map(|c| (c.domain.clone(), c)).collect() })
     }
 
-    /// The domains known, in no particular order.
+    /// The known domains, in no particular order.
     pub fn domains(&self) -> impl Iterator<Item = &str> {
         self.companies.keys().map(String::as_str)
     }
@@ -59,7 +59,7 @@ mod tests {
     use crate::Mailbox;
 
     #[test]
-    fn the_built_in_companies_are_in_normal_form_and_sufficient() {
+    fn built_in_companies_are_normalised_and_sufficient() {
         let json = include_str!("../data/companies.json");
         let listed: Vec<Firmographics> = serde_json::from_str(json).unwrap();
         assert!(listed.len() >= 40);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_domain_is_not_found() {
+    async fn unknown_domain_is_not_found() {
         let fixtures = Fixtures::built_in();
         assert_eq!(fixtures.company("unknown.example").await.unwrap(), None);
         let stripe = fixtures.company("stripe.com").await.unwrap().unwrap();

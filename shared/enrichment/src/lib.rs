@@ -1,27 +1,28 @@
-//! Firmographics: what providers know about the company behind a lead's e-mail domain.
+//! Firmographics: facts about the company behind the e-mail domain of a lead.
 //!
-//! [`Waterfall::enrich`] is the whole of it for the pipeline. It asks one [`EnrichmentProvider`] after another, keeps for
-//! each field the first value that anyone knew, and writes down who said it and when, so that evidence can
-//! quote its source. A provider that fails, hangs or panics costs the lead nothing but that provider's facts: the
-//! outcome is always an [`Enrichment`], with the trouble kept in [`Enrichment::errors`].
+//! [`Waterfall::enrich`] is the entry point of the pipeline. It queries one [`EnrichmentProvider`] after
+//! another, keeps the first known value of each field, and records its provider and time, so that evidence
+//! can quote its source. A provider that fails, hangs or panics costs the lead that provider's facts only:
+//! the result is always an [`Enrichment`], with the failures in [`Enrichment::errors`].
 //!
-//! Private and throw-away mailboxes say nothing about an employer: [`Mailbox`] knows them, and no provider is asked.
+//! Private and disposable mailboxes say nothing about an employer. [`Mailbox`] recognises them, and no
+//! provider is queried.
 //!
-//! [`Fixtures`] is the provider that needs neither a network nor a key. The others are one module a system, under
-//! `providers`; what they said is remembered in a [`Cache`] that processes share, so that nobody pays twice for the
-//! same answer, and leads of one company that come together ask once.
+//! [`Fixtures`] is the provider without network and key. The other providers are in `providers`, one module
+//! each. Processes share their answers in a [`Cache`], so that no answer is paid for twice, and concurrent
+//! leads of one company share a single request.
 
 mod cache;
 mod country;
 mod domain;
 mod firmographics;
 mod fixtures;
-mod flights;
 mod mailbox;
 mod numbers;
 mod outcome;
 mod provider;
 mod providers;
+mod single_flight;
 mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::with_parents;
 
-/// What kind of mailbox an address's domain stands for.
+/// The kind of mailbox of an e-mail domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mailbox {
-    /// Anything that is on neither list below: taken for an employer's domain.
+    /// Neither of the kinds below; taken for the domain of an employer.
     Corporate,
-    /// Open to anyone (gmail.com): says nothing about an employer.
+    /// Open to anyone (gmail.com); says nothing about an employer.
     Private,
-    /// Thrown away after one use (mailinator.com).
+    /// For short-term use only (mailinator.com).
     Disposable,
 }
 
 impl Mailbox {
-    /// By the built-in lists in `data/`; a subdomain of a listed domain counts as listed.
+    /// Classifies a domain by the lists in `data/`. A subdomain of a listed domain counts as listed.
     ///
-    /// `domain` is the part after the `@` of an [`lead::EmailAddress`], so in lower case.
+    /// `domain` is the lower-case domain of a [`lead::EmailAddress`].
     pub fn of(domain: &str) -> Self {
         if with_parents(domain).any(|domain| DISPOSABLE.contains(domain)) {
             Self::Disposable
@@ -31,7 +31,7 @@ impl Mailbox {
         }
     }
 
-    /// The word used in facts and in JSON.
+    /// The kind as it is written in facts and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Corporate => "corporate",
@@ -48,7 +48,7 @@ static DISPOSABLE: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     all
 });
 
-/// One domain a line; `#` starts a comment.
+/// Reads one domain per line; `#` starts a comment.
 fn domains(text: &str) -> HashSet<&str> {
     text.lines()
         .map(|line| line.split('#').next().unwrap_or("").trim())
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn free_mail_and_throw_away_domains_are_told_from_companies() {
+    fn free_and_disposable_domains_are_classified() {
         for (domain, mailbox) in [
             ("gmail.com", Mailbox::Private),
             ("proton.me", Mailbox::Private),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lists_hold_lower_case_domains_and_do_not_overlap() {
+    fn lists_are_lower_case_and_disjoint() {
         assert!(PRIVATE.len() > 100 && DISPOSABLE.len() > 10_000);
         for domain in PRIVATE.iter().chain(DISPOSABLE.iter()) {
             assert!(domain.contains('.') && *domain == domain.to_lowercase(), "{domain}");

@@ -1,19 +1,19 @@
-//! Numbers and bands as providers write them.
+//! Parses numbers and bands in the notations of the providers.
 //!
-//! The same fact comes as `850`, `850.0`, `"850"`, `"1,000 - 5,000"`, `"10001+"`, `"$10M-$50M"`, `"Over $5 bil."`. What is
-//! none of these is no number: it is left out rather than guessed at.
+//! The same fact may be `850`, `850.0`, `"850"`, `"1,000 - 5,000"`, `"10001+"`, `"$10M-$50M"` or `"Over $5
+//! bil."`. Any other notation is dropped, not guessed at.
 
 use serde_json::Value;
 
 use crate::{Firmographics, Range};
 
-/// The longest text looked at, in bytes.
+/// The maximum length of a text, in bytes.
 const MAX_BYTES: usize = 64;
-/// The most digits of a number, and of its fraction.
+/// The maximum number of digits of a number, and below of its fraction.
 const MAX_DIGITS: usize = 16;
 const MAX_FRACTION: usize = 6;
 
-/// A whole number; a fraction is cut off.
+/// Reads a whole number; a fraction is cut off.
 pub(crate) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => {
@@ -28,7 +28,7 @@ pub(crate) fn number(value: &Value) -> Option<u64> {
     .filter(|number| *number <= Firmographics::MAX_NUMBER)
 }
 
-/// A band; a single number is the band that holds it alone.
+/// Reads a band. A single number is the band from and to this number.
 pub(crate) fn band(value: &Value) -> Option<Range> {
     if let Some(number) = number(value) {
         return Some(Range { min: number, max: Some(number) });
@@ -46,13 +46,13 @@ pub(crate) fn band(value: &Value) -> Option<Range> {
     let (low, high) = text.split_once('-').or_else(|| text.split_once(" to "))?;
     let (low, high) = (amount(low)?, amount(high)?);
     let max = high.whole(None)?;
-    // "$10-50M" says millions once, for both.
+    // In "$10-50M" the unit applies to both ends.
     let shared = high.unit.filter(|unit| *unit >= MILLION && low.unit.is_none());
     let min = low.whole(shared).filter(|min| *min <= max).or_else(|| low.whole(None))?;
     (min <= max).then_some(Range { min, max: Some(max) })
 }
 
-/// Lower case, one kind of dash, no word for what is counted; none where it is too long.
+/// Lower case, one kind of dash, and no trailing unit such as "employees"; none for a text that is too long.
 fn folded(text: &str) -> Option<String> {
     if text.len() > MAX_BYTES {
         return None;
@@ -79,16 +79,16 @@ fn exact(text: &str) -> Option<u64> {
 const THOUSAND: u64 = 1_000;
 const MILLION: u64 = 1_000_000;
 
-/// A number with the unit written behind it.
+/// A number with its unit.
 struct Amount {
-    /// In units, times 10 to the power of `decimals`.
+    /// The value before the unit, times 10 to the power of `decimals`.
     scaled: u128,
     decimals: u32,
     unit: Option<u64>,
 }
 
 impl Amount {
-    /// The whole number; `unit` stands in where none is written.
+    /// The whole number; `unit` applies if the text has none.
     fn whole(&self, unit: Option<u64>) -> Option<u64> {
         let unit = self.unit.or(unit).unwrap_or(1);
         let whole = self.scaled.checked_mul(unit.into())? / 10_u128.pow(self.decimals);
@@ -96,7 +96,8 @@ impl Amount {
     }
 }
 
-/// `$1,234.5 mil.`: dollars or nothing before it, thousands in groups of three, a unit behind it.
+/// Reads an amount such as `$1,234.5 mil.`: an optional dollar sign, thousands in groups of three, an
+/// optional unit.
 fn amount(text: &str) -> Option<Amount> {
     let text = text.trim();
     let text = after_any(text, &["us$", "usd", "$"]).unwrap_or(text).trim_start();
@@ -123,7 +124,7 @@ fn amount(text: &str) -> Option<Amount> {
     Some(Amount { scaled, decimals: u32::try_from(fraction.len()).ok()?, unit })
 }
 
-/// `1,234,567` without its commas; a comma anywhere else is a decimal sign of somewhere, and not understood.
+/// Removes the commas from `1,234,567`. Any other comma may be a decimal sign, and the text is refused.
 fn without_groups(text: &str) -> Option<String> {
     let mut groups = text.split(',');
     let mut digits = groups.next().filter(|first| !first.is_empty())?.to_owned();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_as_numbers_and_as_texts() {
+    fn numbers_may_be_numbers_or_texts() {
         for (value, expected) in [
             (json!(850), Some(850)),
             (json!(850.0), Some(850)),
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn bands_are_read_as_their_makers_mean_them() {
+    fn bands_of_all_providers_are_read() {
         for (text, expected) in [
             ("51-200", (51, Some(200))),
             ("51 – 200", (51, Some(200))),
@@ -216,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_band_is_the_same_however_it_is_written(a in 1..2_000_000_u64, b in 1..2_000_000_u64) {
+        fn notation_does_not_change_a_band(a in 1..2_000_000_u64, b in 1..2_000_000_u64) {
             let (min, max) = (a.min(b), a.max(b));
             let expected = Some((min, Some(max)));
             for text in [
@@ -233,7 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn a_unit_multiplies_exactly(thousandths in 1..9_000_000_u64) {
+        fn unit_multiplies_exactly(thousandths in 1..9_000_000_u64) {
             let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
             let written = format!("${whole}.{rest:03}");
             prop_assert_eq!(number(&json!(format!("{written}K"))), Some(thousandths));
@@ -242,14 +243,14 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_written_what_is_read_is_sound(text in any::<String>()) {
+        fn any_text_gives_a_valid_band_or_none(text in any::<String>()) {
             if let Some((min, max)) = band_of(&text) {
                 prop_assert!(min <= max.unwrap_or(min) && max.unwrap_or(min) <= Firmographics::MAX_NUMBER);
             }
         }
 
         #[test]
-        fn whatever_looks_like_a_number_is_read_soundly(text in "[-$<>+., 0-9kmbKMB]{0,20}") {
+        fn any_number_like_text_gives_a_valid_band_or_none(text in "[-$<>+., 0-9kmbKMB]{0,20}") {
             if let Some((min, max)) = band_of(&text) {
                 prop_assert!(min <= max.unwrap_or(min) && max.unwrap_or(min) <= Firmographics::MAX_NUMBER);
             }

@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::Firmographics;
 
-/// What came out of enriching one lead. Stored beside the lead, and the source of every `enrichment.*` fact.
+/// The result of enriching one lead. Stored with the lead, and the source of every `enrichment.*` fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Enrichment {
-    /// How it ended.
+    /// The status.
     pub status: EnrichmentStatus,
-    /// The company, when the status is [`EnrichmentStatus::Found`].
+    /// The company, if the status is [`EnrichmentStatus::Found`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmographics: Option<Firmographics>,
-    /// For each known field of [`Firmographics`], by its name, who said it and when.
+    /// The provider and time of each known field of [`Firmographics`], by the name of the field.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provenance: BTreeMap<String, Provenance>,
-    /// Providers that could not answer, for the audit.
+    /// Failed providers, for the audit trail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProviderError>,
 }
 
-/// How an enrichment ended.
+/// The status of an enrichment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnrichmentStatus {
@@ -31,14 +31,14 @@ pub enum EnrichmentStatus {
     Found,
     /// Every provider answered and none knows the company.
     NotFound,
-    /// A private or throw-away mailbox: nobody was asked.
+    /// A private or disposable mailbox: no provider was queried.
     PrivateMailbox,
-    /// Nothing was found and at least one provider could not answer: worth asking again later.
+    /// No facts were found and at least one provider failed. Worth a later attempt.
     Unavailable,
 }
 
 impl EnrichmentStatus {
-    /// The word used in facts and in JSON.
+    /// The status as it is written in facts and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Found => "found",
@@ -49,31 +49,31 @@ impl EnrichmentStatus {
     }
 }
 
-/// Where one field came from.
+/// The origin of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// [`EnrichmentProvider::name`](crate::EnrichmentProvider::name).
     pub provider: Cow<'static, str>,
-    /// When the provider said it.
+    /// The time of the query.
     pub fetched_at: Timestamp,
 }
 
-/// A provider that could not answer.
+/// A failed provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderError {
     /// [`EnrichmentProvider::name`](crate::EnrichmentProvider::name).
     pub provider: Cow<'static, str>,
-    /// Why: the provider's own failure, `enrichment_timeout` or `enrichment_panic`.
+    /// The provider's own failure, `enrichment_timeout` or `enrichment_panic`.
     pub failure: Failure,
 }
 
 impl Enrichment {
-    /// An outcome with nothing found.
+    /// A result without a company.
     pub fn nothing(status: EnrichmentStatus) -> Self {
         Self { status, firmographics: None, provenance: BTreeMap::new(), errors: Vec::new() }
     }
 
-    /// The company's facts, if and only if it was found.
+    /// The company, if the status is [`EnrichmentStatus::Found`].
     pub fn found(&self) -> Option<&Firmographics> {
         self.firmographics.as_ref().filter(|_| self.status == EnrichmentStatus::Found)
     }

@@ -3,32 +3,34 @@ use lead::Failure;
 
 use crate::Firmographics;
 
-/// The code of the failure that says "not yet": the provider is looking for the company, and worth asking again in some
-/// minutes. It says nothing against the provider.
+/// Code of the failure of a pending lookup: the provider is still looking up the company, and worth another
+/// query in some minutes. It does not count against the provider.
 pub const NOT_YET: &str = "enrichment_not_yet";
 
 /// A source of firmographics. One implementation for each outside system.
 #[async_trait]
 pub trait EnrichmentProvider: Send + Sync {
-    /// The short stable name that provenance and errors carry, such as `apollo`.
+    /// The short stable name of the provider in provenance and errors, such as `apollo`.
     fn name(&self) -> &'static str;
 
-    /// What the provider knows about the company that owns `domain` (lower case, no leading `www.`).
+    /// Looks up the company that owns `domain` (lower case, no leading `www.`).
     ///
-    /// `Ok(None)` means that it answered and does not know the company: normal, and not a failure. What it returns need not
-    /// be clean: the waterfall normalises it.
+    /// `Ok(None)` means that the provider does not know the company, which is not a failure. The waterfall
+    /// normalises the returned facts.
     ///
-    /// A transient failure may pass with the next question, a deferral says how long not to ask, and a permanent one is a
-    /// matter of configuration, such as a key that is refused. One that names no dependency, such as [`NOT_YET`], is about
-    /// this company alone and says nothing against the provider.
+    /// # Errors
+    ///
+    /// A transient failure may be gone with the next query. A deferral says how long to wait. A permanent
+    /// failure needs a change of the configuration, such as a new key. A failure without a dependency, such
+    /// as [`NOT_YET`], concerns this company only and does not count against the provider.
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure>;
 
-    /// Whether a question costs time or money, so that answers are worth keeping.
+    /// Whether a query costs time or money, so that answers are worth caching.
     fn is_remote(&self) -> bool {
         true
     }
 
-    /// Tries the credentials at no cost, and says what of them works; none where a question would have to be paid for.
+    /// Checks the credentials for free and returns a short confirmation; none if a check would cost credits.
     async fn check(&self) -> Result<Option<&'static str>, Failure> {
         Ok(None)
     }

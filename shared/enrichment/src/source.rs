@@ -1,3 +1,5 @@
+//! One provider of the waterfall: cache, single flight, circuit breaker and daily credits.
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,32 +9,32 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use lead::{Clock, Dependency, Failure, FailureClass};
 
-use crate::flights::Flights;
 use crate::provider::NOT_YET;
+use crate::single_flight::SingleFlight;
 use crate::{Answer, Cache, EnrichmentProvider, Firmographics, Kept};
 
-/// How often it is looked whether another process has its answer by now.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// How long a provider is left alone that refuses for now and does not say for how long.
-const DEFAULT_WAIT: Duration = Duration::from_secs(60);
-/// How long a provider is left alone that refuses until somebody changes something, such as the key.
-const REFUSED_WAIT: Duration = Duration::from_mins(5);
-/// What a record costs, in the provider's credits. One that is not found costs nothing.
+/// How often a caller polls for the answer of another process.
+const CLAIM_POLL: Duration = Duration::from_millis(200);
+/// Pause after a refusal that does not say how long to wait.
+const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
+/// Pause after a refusal that lasts until an operator acts, such as a rejected key.
+const REFUSED_PAUSE: Duration = Duration::from_mins(5);
+/// The price of a record, in the provider's credits. An unknown company is free.
 const CREDITS: u64 = 1;
 
-/// How long answers are good for, and what they may cost.
+/// How long cached answers are valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// A company that was found.
+    /// A known company.
     pub known_for: Duration,
     /// A company that the provider does not know.
     pub unknown_for: Duration,
-    /// A company that the provider is still looking for.
+    /// A company that the provider is still looking up.
     pub not_yet_for: Duration,
 }
 
 impl Default for Terms {
-    /// 30 days, a day, 5 minutes.
+    /// 30 days, a day and 5 minutes.
     fn default() -> Self {
         Self {
             known_for: Duration::from_hours(30 * 24),
@@ -42,63 +44,64 @@ impl Default for Terms {
     }
 }
 
-/// What processes share about providers: their answers, how they are doing, and what they have cost today.
+/// The state of the providers that processes share.
 #[derive(Clone)]
 pub struct Memory {
-    /// Answers.
+    /// Cached answers.
     pub cache: Arc<dyn Cache>,
-    /// How the providers are doing.
+    /// State of the circuit breakers.
     pub health: Arc<dyn Health>,
-    /// What they have cost today, in credits.
+    /// Credits used today.
     pub spending: Arc<dyn Spending>,
 }
 
-/// What a provider said, and when: just now, or as it is remembered.
-pub(crate) type Said = Result<(Option<Firmographics>, Timestamp), Failure>;
+/// The result of a lookup, with the time at which the provider was queried.
+pub(crate) type Lookup = Result<(Option<Firmographics>, Timestamp), Failure>;
 
-/// One provider of a waterfall, with what is remembered about it.
+/// One provider of a waterfall, with its cache, circuit breaker and budget.
 pub(crate) struct Source {
     provider: Arc<dyn EnrichmentProvider>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
-    remembered: Option<Remembered>,
+    guards: Option<Guards>,
 }
 
-struct Remembered {
+struct Guards {
     cache: Arc<dyn Cache>,
     breaker: Breaker,
     budget: Option<Budget>,
     terms: Terms,
-    flights: Flights<String, Said>,
+    single_flight: SingleFlight<String, Lookup>,
 }
 
 impl Source {
-    /// A provider that is asked every time.
+    /// A provider that is queried every time.
     pub(crate) fn new(
         provider: Arc<dyn EnrichmentProvider>,
         timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { provider, timeout, clock, remembered: None }
+        Self { provider, timeout, clock, guards: None }
     }
 
-    /// The same, asked only for what is not remembered, and within `credits` a day.
+    /// Adds the cache, the circuit breaker and a budget of `credits` per day. A local provider needs none of
+    /// them.
     pub(crate) fn remembering(self, memory: &Memory, terms: Terms, credits: Option<u32>) -> Self {
         if !self.provider.is_remote() {
             return self;
         }
         let clock = || Arc::clone(&self.clock);
-        let settings = BreakerSettings { open_for: DEFAULT_WAIT, ..BreakerSettings::default() };
-        let remembered = Remembered {
+        let settings = BreakerSettings { open_for: DEFAULT_PAUSE, ..BreakerSettings::default() };
+        let guards = Guards {
             cache: Arc::clone(&memory.cache),
             breaker: Breaker::new(self.dependency(), Arc::clone(&memory.health), clock(), settings),
             budget: credits.map(|credits| {
                 Budget::new(self.dependency(), credits.into(), Arc::clone(&memory.spending), clock())
             }),
             terms,
-            flights: Flights::new(),
+            single_flight: SingleFlight::new(),
         };
-        Self { remembered: Some(remembered), ..self }
+        Self { guards: Some(guards), ..self }
     }
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
@@ -110,67 +113,67 @@ impl Source {
     }
 
     pub(crate) fn breaker(&self) -> Option<&Breaker> {
-        self.remembered.as_ref().map(|remembered| &remembered.breaker)
+        self.guards.as_ref().map(|guards| &guards.breaker)
     }
 
-    /// What the provider knows about a domain. Leads of one company that come at the same time ask once.
-    pub(crate) async fn company(self: &Arc<Self>, domain: &str) -> Said {
-        let Some(remembered) = &self.remembered else {
-            let answer = self.ask(domain).await?;
+    /// Looks up a company by its domain. Concurrent lookups of one domain share a single request.
+    pub(crate) async fn company(self: &Arc<Self>, domain: &str) -> Lookup {
+        let Some(guards) = &self.guards else {
+            let answer = self.fetch(domain).await?;
             return Ok((answer, self.clock.now()));
         };
-        let flight = remembered.flights.join(domain.to_owned(), || {
+        let flight = guards.single_flight.join(domain.to_owned(), || {
             let (source, domain) = (Arc::clone(self), domain.to_owned());
             async move {
-                let Some(remembered) = &source.remembered else { return Ok((None, source.clock.now())) };
-                source.remember_or_ask(remembered, &domain).await
+                let Some(guards) = &source.guards else { return Ok((None, source.clock.now())) };
+                source.cached_or_fetched(guards, &domain).await
             }
             .boxed()
         });
         flight.await
     }
 
-    async fn remember_or_ask(&self, remembered: &Remembered, domain: &str) -> Said {
-        let (name, patience) = (self.provider.name(), tokio::time::Instant::now() + self.timeout);
+    async fn cached_or_fetched(&self, guards: &Guards, domain: &str) -> Lookup {
+        let (name, deadline) = (self.provider.name(), tokio::time::Instant::now() + self.timeout);
         loop {
             let now = self.clock.now();
-            if let Some(kept) = self.remembered(remembered, domain).await? {
-                return self.said(kept.answer, kept.fetched_at);
+            if let Some(kept) = self.cached(guards, domain).await? {
+                return self.to_lookup(kept.answer, kept.fetched_at);
             }
-            let passage = remembered.breaker.pass().await.inspect_err(|_| self.count("left_alone"))?;
-            // A little longer than an answer may take: a process that dies gives nothing back.
+            let permit = guards.breaker.pass().await.inspect_err(|_| self.count("left_alone"))?;
+            // Longer than a query may take, because a process that dies does not release its claim.
             let until = now.saturating_add(self.timeout * 2).unwrap_or(now);
-            if remembered.cache.claim(name, domain, now, until).await? {
-                // Another process may have had its answer between our look and our claim.
-                if let Some(kept) = self.remembered(remembered, domain).await? {
-                    self.noted(remembered.breaker.untried(passage).await);
-                    self.noted(remembered.cache.release(name, domain).await);
-                    return self.said(kept.answer, kept.fetched_at);
+            if guards.cache.claim(name, domain, now, until).await? {
+                // Another process may have stored its answer between the load and the claim.
+                if let Some(kept) = self.cached(guards, domain).await? {
+                    self.log_failure(guards.breaker.untried(permit).await);
+                    self.log_failure(guards.cache.release(name, domain).await);
+                    return self.to_lookup(kept.answer, kept.fetched_at);
                 }
-                let said = self.pay_and_ask(remembered, passage, domain).await;
-                if let Err(failure) = &said
+                let lookup = self.fetch_within_budget(guards, permit, domain).await;
+                if let Err(failure) = &lookup
                     && failure.code != NOT_YET
                 {
-                    self.noted(remembered.cache.release(name, domain).await);
+                    self.log_failure(guards.cache.release(name, domain).await);
                 }
-                return said;
+                return lookup;
             }
-            self.noted(remembered.breaker.untried(passage).await);
-            // Another process is asking, and everyone is served by its answer.
-            if tokio::time::Instant::now() >= patience {
+            self.log_failure(guards.breaker.untried(permit).await);
+            // Another process queries the provider; its answer serves all callers.
+            if tokio::time::Instant::now() >= deadline {
                 return Err(Failure::transient(
                     "enrichment_asked_elsewhere",
-                    "another process asked, and had no answer in time",
+                    "another process queried the provider and had no answer in time",
                 )
                 .on(self.dependency()));
             }
-            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            tokio::time::sleep(CLAIM_POLL).await;
         }
     }
 
-    /// An answer that is still good.
-    async fn remembered(&self, remembered: &Remembered, domain: &str) -> Result<Option<Kept>, Failure> {
-        let kept = remembered.cache.load(self.provider.name(), domain).await?;
+    /// The cached answer, if it is still valid.
+    async fn cached(&self, guards: &Guards, domain: &str) -> Result<Option<Kept>, Failure> {
+        let kept = guards.cache.load(self.provider.name(), domain).await?;
         let kept = kept.filter(|kept| self.clock.now() < kept.expires_at);
         if kept.is_some() {
             self.count("remembered");
@@ -178,31 +181,32 @@ impl Source {
         Ok(kept)
     }
 
-    /// Asks within the day's credits, keeps the answer, and tells the breaker how it went.
-    async fn pay_and_ask(&self, remembered: &Remembered, passage: Passage, domain: &str) -> Said {
-        let hold = match &remembered.budget {
+    /// Queries the provider within the daily credits, stores the answer, and reports the outcome to the
+    /// breaker.
+    async fn fetch_within_budget(&self, guards: &Guards, permit: Passage, domain: &str) -> Lookup {
+        let reservation = match &guards.budget {
             Some(budget) => match budget.hold(CREDITS).await {
-                Ok(hold) => Some(hold),
+                Ok(reservation) => Some(reservation),
                 Err(failure) => {
                     self.count("budget_spent");
-                    self.noted(remembered.breaker.untried(passage).await);
+                    self.log_failure(guards.breaker.untried(permit).await);
                     return Err(failure);
                 }
             },
             None => None,
         };
-        let result = self.ask(domain).await;
-        if let (Some(budget), Some(hold)) = (&remembered.budget, hold) {
-            // Where no answer came back, the record may have been charged for all the same.
+        let result = self.fetch(domain).await;
+        if let (Some(budget), Some(reservation)) = (&guards.budget, reservation) {
+            // Without a reply, the record may have been charged for.
             let charged = match &result {
                 Ok(company) => company.is_some(),
                 Err(failure) => failure.class == FailureClass::Transient && failure.code != NOT_YET,
             };
-            self.noted(budget.settle(hold, if charged { CREDITS } else { 0 }).await);
+            self.log_failure(budget.settle(reservation, if charged { CREDITS } else { 0 }).await);
         }
         let answer = match result {
             Ok(company) => {
-                // An answer without a single fact is a company that is not known.
+                // A reply without a single fact counts as an unknown company.
                 let company = company.map(|company| company.normalised(domain));
                 let company = company.filter(|company| *company != Firmographics::of(domain));
                 company.map_or(Answer::Unknown, |company| Answer::Known(Box::new(company)))
@@ -211,33 +215,35 @@ impl Source {
             Err(failure) => {
                 self.count("failed");
                 self.report(&failure);
-                self.noted(self.tell(&remembered.breaker, &failure).await);
+                self.log_failure(self.record_failure(&guards.breaker, &failure).await);
                 return Err(failure);
             }
         };
-        self.noted(remembered.breaker.answered(passage).await);
+        self.log_failure(guards.breaker.answered(permit).await);
         let (outcome, good_for) = match &answer {
-            Answer::Known(_) => ("known", remembered.terms.known_for),
-            Answer::Unknown => ("unknown", remembered.terms.unknown_for),
-            Answer::NotYet => ("not_yet", remembered.terms.not_yet_for),
+            Answer::Known(_) => ("known", guards.terms.known_for),
+            Answer::Unknown => ("unknown", guards.terms.unknown_for),
+            Answer::NotYet => ("not_yet", guards.terms.not_yet_for),
         };
         self.count(outcome);
         let fetched_at = self.clock.now();
         let expires_at = fetched_at.saturating_add(good_for).unwrap_or(Timestamp::MAX);
         let kept = Kept { answer, fetched_at, expires_at };
-        self.noted(remembered.cache.keep(self.provider.name(), domain, &kept).await);
-        self.said(kept.answer, fetched_at)
+        self.log_failure(guards.cache.keep(self.provider.name(), domain, &kept).await);
+        self.to_lookup(kept.answer, fetched_at)
     }
 
-    /// What could not be written down about an answer must not cost the answer, which is paid for.
-    fn noted(&self, written: Result<(), Failure>) {
-        if let Err(failure) = written {
-            tracing::warn!(provider = self.provider.name(), code = %failure.code, "what a provider said could not be noted");
+    /// Logs a failed update of the cache, the budget or the breaker. It must not discard the answer, which is
+    /// paid for.
+    fn log_failure(&self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            tracing::warn!(provider = self.provider.name(), code = %failure.code, "enrichment cache, budget or circuit breaker not updated");
         }
     }
 
-    /// Logs and counts a failure with its code. The breaker logs only the first one, and a refusal of credentials or plan
-    /// lasts until a person ends it, so each one is an error: the alarm `credentials-refused` is made of these lines.
+    /// Logs and counts a failure with its code. The breaker logs only the failure that opens it. A refusal of
+    /// the credentials or the plan lasts until an operator acts, so each one is logged as an error: the alarm
+    /// `credentials-refused` counts these lines.
     fn report(&self, failure: &Failure) {
         let (provider, code) = (self.provider.name(), failure.code.to_string());
         match &failure.dependency {
@@ -250,40 +256,40 @@ impl Source {
             .increment(1);
     }
 
-    /// A provider that is down, spent, or does not know us must not cost the next lead any time.
-    async fn tell(&self, breaker: &Breaker, failure: &Failure) -> Result<(), Failure> {
+    /// Reports a failure to the breaker, so that an unavailable provider does not delay the next leads.
+    async fn record_failure(&self, breaker: &Breaker, failure: &Failure) -> Result<(), Failure> {
         if failure.dependency.is_none() {
-            return Ok(()); // about this company alone: a strange domain must not keep others from being looked up
+            return Ok(()); // concerns this company only: lookups of other companies continue
         }
         let wait = match failure.class {
             FailureClass::Transient => return breaker.failed(failure).await,
-            FailureClass::Deferral => failure.retry_after.unwrap_or(DEFAULT_WAIT),
-            FailureClass::Permanent => REFUSED_WAIT,
+            FailureClass::Deferral => failure.retry_after.unwrap_or(DEFAULT_PAUSE),
+            FailureClass::Permanent => REFUSED_PAUSE,
         };
         let now = self.clock.now();
         breaker.open_until(failure, now.saturating_add(wait).unwrap_or(now)).await
     }
 
-    fn said(&self, answer: Answer, at: Timestamp) -> Said {
+    fn to_lookup(&self, answer: Answer, at: Timestamp) -> Lookup {
         match answer {
             Answer::Known(company) => Ok((Some(*company), at)),
             Answer::Unknown => Ok((None, at)),
             Answer::NotYet => Err(Failure::transient(
                 NOT_YET,
-                format!("{} is looking for the company, and may know it later", self.provider.name()),
+                format!("{} is still looking up the company", self.provider.name()),
             )
             .on(self.dependency())),
         }
     }
 
-    /// The provider's answer, with a hang and a panic turned into failures.
-    async fn ask(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-        // The provider is not touched again after a panic in this call by anything that could see a half-made
-        // change: adapters hold a client and configuration only.
+    /// Queries the provider. A hang and a panic become failures.
+    async fn fetch(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
+        // Unwind safe: adapters hold only a client and configuration, so a panic leaves no inconsistent state
+        // behind.
         let answer = AssertUnwindSafe(async { self.provider.company(domain).await }).catch_unwind();
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(answer)) => answer,
-            // The panic's message is left out: it may quote what the provider sent.
+            // The panic message is dropped: it may quote the provider's reply.
             Ok(Err(_)) => Err(Failure::transient("enrichment_panic", "the provider's adapter panicked")
                 .on(self.dependency())),
             Err(_) => Err(Failure::transient(

@@ -1,4 +1,4 @@
-//! For tests: a memory that ends with the process.
+//! In-memory shared state for tests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use lead::Failure;
 
 use crate::{Cache, Kept, Memory};
 
-/// Answers that end with the process. Clones share them, as processes share a database.
+/// An in-memory cache. Clones share their answers, as processes share a database.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryCache(Arc<Mutex<HashMap<(String, String), Entry>>>);
 
@@ -21,9 +21,9 @@ struct Entry {
 }
 
 impl MemoryCache {
-    fn with<T>(&self, provider: &str, domain: &str, look: impl FnOnce(&mut Entry) -> T) -> T {
+    fn with<T>(&self, provider: &str, domain: &str, access: impl FnOnce(&mut Entry) -> T) -> T {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        look(entries.entry((provider.to_owned(), domain.to_owned())).or_default())
+        access(entries.entry((provider.to_owned(), domain.to_owned())).or_default())
     }
 }
 
@@ -51,7 +51,7 @@ impl Cache for MemoryCache {
 
     async fn keep(&self, provider: &str, domain: &str, kept: &Kept) -> Result<(), Failure> {
         let entry = Entry { kept: Some(kept.clone()), claimed_until: None };
-        self.with(provider, domain, |place| *place = entry);
+        self.with(provider, domain, |stored| *stored = entry);
         Ok(())
     }
 
@@ -62,7 +62,7 @@ impl Cache for MemoryCache {
 }
 
 impl Memory {
-    /// A memory with nothing in it yet.
+    /// Empty shared state in memory.
     pub fn in_process() -> Self {
         Self {
             cache: Arc::new(MemoryCache::default()),

@@ -13,23 +13,23 @@ use crate::{
     ProviderError, Terms,
 };
 
-/// Providers in the order they are asked, the most trusted first.
+/// Providers in query order, the most trusted first.
 pub struct Waterfall {
     sources: Vec<Arc<Source>>,
 }
 
-/// How a provider is doing.
+/// The state of a provider.
 pub struct ProviderState {
     /// [`EnrichmentProvider::name`].
     pub name: &'static str,
-    /// Why it is not asked for now, and until when.
+    /// The reason and the end of the pause while the circuit breaker is open.
     pub left_alone: Option<Open>,
-    /// What came of trying its credentials: what works, or none where that would cost.
+    /// The result of a credentials check; none if a check would cost credits.
     pub check: Result<Option<&'static str>, Failure>,
 }
 
 impl Waterfall {
-    /// A waterfall over `providers`; each gets `timeout` for its answer, and is asked about every lead.
+    /// A waterfall that queries `providers` for every lead, each with the timeout `timeout`.
     pub fn new(
         providers: Vec<Arc<dyn EnrichmentProvider>>,
         timeout: Duration,
@@ -39,8 +39,8 @@ impl Waterfall {
         Self { sources: providers.into_iter().map(source).collect() }
     }
 
-    /// A waterfall that remembers what remote providers said, leaves those alone that cannot answer, and stays within
-    /// the credits a day that `credits` gives for a provider's name.
+    /// A waterfall with a cache, circuit breakers and daily credits for its remote providers. `credits` holds
+    /// the daily limit by provider name.
     pub fn remembering(
         providers: Vec<Arc<dyn EnrichmentProvider>>,
         timeout: Duration,
@@ -56,7 +56,7 @@ impl Waterfall {
         Self { sources: providers.into_iter().map(source).collect() }
     }
 
-    /// The same, with other times for the answers of some providers, by their names.
+    /// Overrides the timeouts of some providers, by their names.
     #[must_use]
     pub fn with_timeouts(mut self, timeouts: &HashMap<&'static str, Duration>) -> Self {
         for source in &mut self.sources {
@@ -69,12 +69,12 @@ impl Waterfall {
         self
     }
 
-    /// The names of the providers, in the order they are asked.
+    /// The names of the providers, in query order.
     pub fn providers(&self) -> impl Iterator<Item = &'static str> {
         self.sources.iter().map(|source| source.provider().name())
     }
 
-    /// How each provider is doing. Tries credentials where that is free; asks about no company.
+    /// The states of the providers. Checks credentials if that is free; looks up no company.
     pub async fn states(&self) -> Vec<ProviderState> {
         let mut states = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
@@ -88,10 +88,10 @@ impl Waterfall {
         states
     }
 
-    /// Finds out about the lead's company. Never fails: what went wrong is part of the outcome.
+    /// Looks up the company of the lead. Never fails: failures of providers are part of the result.
     ///
-    /// Providers are asked one after another until industry, size and country are known; each costs money. For every field the
-    /// first provider that has it wins.
+    /// Queries the providers one after another until industry, size and country are known, because each query
+    /// costs money. The first provider with a value for a field wins.
     pub async fn enrich(&self, lead: &Lead) -> Enrichment {
         let domain = lead.email.domain();
         if Mailbox::of(domain) != Mailbox::Corporate {
@@ -105,7 +105,8 @@ impl Waterfall {
             let provider = Cow::Borrowed(source.provider().name());
             match source.company(domain).await {
                 Ok((Some(answer), fetched_at)) => {
-                    // An answer without a single fact is a provider still looking, not a company found.
+                    // An answer without a single fact comes from a provider that is still looking, not from a
+                    // match.
                     let filled = merge(&mut company, answer.normalised(domain));
                     let source = Provenance { provider, fetched_at };
                     if !filled.is_empty() {
@@ -130,10 +131,10 @@ impl Waterfall {
     }
 }
 
-/// Fills what `company` lacks from `answer`, and names the fields filled.
+/// Fills the missing fields of `company` from `answer` and returns the names of the filled fields.
 ///
-/// A size is taken from one provider, and a place is not mended with one in another country: parts of two answers that
-/// contradict each other would be a company that nobody described.
+/// The size is taken from one provider only, and a place is not completed from an answer in another country:
+/// a mixture of contradicting answers would describe no real company.
 fn merge(company: &mut Firmographics, answer: Firmographics) -> Vec<&'static str> {
     let has_size = company.employee_count.is_some() || company.employee_range.is_some();
     let is_elsewhere =
@@ -176,7 +177,7 @@ mod tests {
         name: &'static str,
         answer: Answer,
         hangs: bool,
-        asked: AtomicUsize,
+        queries: AtomicUsize,
     }
 
     #[async_trait]
@@ -186,7 +187,7 @@ mod tests {
         }
 
         async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure> {
-            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.queries.fetch_add(1, Ordering::SeqCst);
             if self.hangs {
                 std::future::pending::<()>().await;
             }
@@ -198,11 +199,11 @@ mod tests {
         name: &'static str,
         answer: impl Fn(&str) -> Result<Option<Firmographics>, Failure> + Send + Sync + 'static,
     ) -> Arc<Fake> {
-        Arc::new(Fake { name, answer: Box::new(answer), hangs: false, asked: AtomicUsize::new(0) })
+        Arc::new(Fake { name, answer: Box::new(answer), hangs: false, queries: AtomicUsize::new(0) })
     }
 
     fn hanging(name: &'static str) -> Arc<Fake> {
-        Arc::new(Fake { name, answer: Box::new(|_| Ok(None)), hangs: true, asked: AtomicUsize::new(0) })
+        Arc::new(Fake { name, answer: Box::new(|_| Ok(None)), hangs: true, queries: AtomicUsize::new(0) })
     }
 
     fn waterfall(providers: &[&Arc<Fake>]) -> Waterfall {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_provider_that_has_a_field_wins_it() {
+    async fn first_provider_with_a_field_wins() {
         let a = fake("a", |d| Ok(Some(Firmographics { name: Some("A".into()), ..Firmographics::of(d) })));
         let b = fake("b", |d| Ok(Some(Firmographics { name: Some("B".into()), ..company(d) })));
         let outcome = waterfall(&[&a, &b]).enrich(&lead("x@example.com")).await;
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_size_comes_from_one_provider_and_a_place_is_in_one_country() {
+    async fn size_has_one_provider_and_place_one_country() {
         let size = |range| Firmographics { employee_range: range, ..Firmographics::of("") };
         let a = fake("a", move |_| {
             Ok(Some(Firmographics { country: Some("DE".into()), employee_count: Some(40), ..size(None) }))
@@ -264,26 +265,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_more_is_asked_once_enough_is_known() {
+    async fn sufficient_company_stops_the_waterfall() {
         let a = fake("a", |d| Ok(Some(company(d))));
-        let b = fake("b", |_| panic!("must not be asked"));
+        let b = fake("b", |_| panic!("must not be queried"));
         let outcome = waterfall(&[&a, &b]).enrich(&lead("x@example.com")).await;
         assert_eq!((outcome.status, outcome.errors.len()), (EnrichmentStatus::Found, 0));
-        assert_eq!(b.asked.load(Ordering::SeqCst), 0);
+        assert_eq!(b.queries.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
-    async fn private_and_throw_away_mailboxes_are_asked_of_nobody() {
+    async fn private_and_disposable_mailboxes_are_not_looked_up() {
         let a = fake("a", |d| Ok(Some(company(d))));
         for email in ["x@gmail.com", "x@mail.yahoo.com", "x@mailinator.com"] {
             let outcome = waterfall(&[&a]).enrich(&lead(email)).await;
             assert_eq!(outcome, Enrichment::nothing(EnrichmentStatus::PrivateMailbox));
         }
-        assert_eq!(a.asked.load(Ordering::SeqCst), 0);
+        assert_eq!(a.queries.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_provider_that_fails_hangs_or_panics_costs_only_its_own_facts() {
+    async fn failing_provider_costs_only_its_own_facts() {
         let fails = fake("fails", |_| Err(Failure::permanent("bad_key", "the key was refused")));
         let panics = fake("panics", |_| panic!("secret@example.com"));
         let hangs = hanging("hangs");
@@ -299,26 +300,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_found_is_told_from_nobody_could_say() {
+    async fn not_found_and_unavailable_are_distinguished() {
         let knows_not = fake("a", |_| Ok(None));
         let fails = fake("b", |_| Err(Failure::transient("http_500", "the provider answered 500")));
-        let asked = lead("x@example.com");
-        assert_eq!(waterfall(&[&knows_not]).enrich(&asked).await.status, EnrichmentStatus::NotFound);
+        let lead = lead("x@example.com");
+        assert_eq!(waterfall(&[&knows_not]).enrich(&lead).await.status, EnrichmentStatus::NotFound);
         let empty = fake("c", |d| Ok(Some(Firmographics::of(d))));
-        assert_eq!(waterfall(&[&empty]).enrich(&asked).await.status, EnrichmentStatus::NotFound);
-        let outcome = waterfall(&[&knows_not, &fails]).enrich(&asked).await;
+        assert_eq!(waterfall(&[&empty]).enrich(&lead).await.status, EnrichmentStatus::NotFound);
+        let outcome = waterfall(&[&knows_not, &fails]).enrich(&lead).await;
         assert_eq!((outcome.status, outcome.found()), (EnrichmentStatus::Unavailable, None));
     }
 
     #[tokio::test]
-    async fn a_mail_host_is_asked_about_as_its_company_and_named_as_such() {
+    async fn mail_host_is_looked_up_as_its_company_domain() {
         let a = fake("a", |d| Ok(Some(company(&format!("evil.{d}")))));
         let outcome = waterfall(&[&a]).enrich(&lead("x@mail.example.com")).await;
         assert_eq!(outcome.found().unwrap().domain, "example.com");
     }
 
     #[tokio::test]
-    async fn an_outcome_survives_being_stored() {
+    async fn outcome_survives_serialization() {
         let a = fake("a", |_| Err(Failure::transient("http_500", "the provider answered 500")));
         let b = fake("b", |d| Ok(Some(company(d))));
         let outcome = waterfall(&[&a, &b]).enrich(&lead("x@example.com")).await;

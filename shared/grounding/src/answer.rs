@@ -9,30 +9,30 @@ use serde_json::Value;
 use self::raw::{Object, RawClaim};
 use crate::{Claim, Contract};
 
-/// What the model answered, in the agreed shape. Nothing in it is believed yet.
+/// The answer of a model, parsed but not checked.
 ///
-/// Its `Debug` leaves out the prose.
+/// Its `Debug` omits the prose.
 #[derive(Clone, PartialEq)]
 pub struct Answer {
-    /// How well the company matches, as the model sees it.
+    /// The fit of the company, in the model's judgement.
     pub fit_score: FitScore,
-    /// How ready the person is, as the model sees it.
+    /// The readiness of the person, in the model's judgement.
     pub intent: Intent,
-    /// What the model would do.
+    /// The decision that the model proposes.
     pub decision: Decision,
-    /// The model's prose: stored for people who ask why, never acted on, never sent to the CRM.
+    /// The model's prose. Stored as an explanation, never acted on, never sent to the CRM.
     pub reasoning: String,
-    /// What it says it rests on.
+    /// The claims that the model cites as evidence.
     pub evidence: Vec<Claim>,
 }
 
-/// Why a text is not an answer. Repeats nothing of the text.
+/// The reason why a text is not an answer. It repeats nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
     /// Longer than [`Answer::MAX_BYTES`].
     #[error("answer is longer than {} bytes", Answer::MAX_BYTES)]
     TooLong,
-    /// Not one JSON value, or something stands around it.
+    /// Not one JSON value, or surrounded by text that the version does not allow.
     #[error("answer is not JSON (line {line}, column {column})")]
     NotJson {
         /// Counted from 1.
@@ -40,7 +40,7 @@ pub enum AnswerError {
         /// Counted from 1.
         column: usize,
     },
-    /// Not an object, or with a field that is unknown or stands twice.
+    /// Not an object, or with an unknown or repeated field.
     #[error("answer has an unknown or repeated field, or is not an object (line {line}, column {column})")]
     Shape {
         /// Counted from 1.
@@ -48,37 +48,38 @@ pub enum AnswerError {
         /// Counted from 1.
         column: usize,
     },
-    /// A field is not there.
+    /// A missing field.
     #[error("answer has no {0}")]
     Missing(&'static str),
-    /// A field holds something that it must not.
+    /// A field with an invalid value.
     #[error("answer has an unusable {0}")]
     Invalid(&'static str),
 }
 
 impl Answer {
-    /// The longest answer read, in bytes.
+    /// The maximum size of an answer, in bytes.
     pub const MAX_BYTES: usize = 256 * 1024;
-    /// The most claims in an answer.
+    /// The maximum number of claims.
     pub const MAX_CLAIMS: usize = 50;
-    /// The longest reasoning, in characters.
+    /// The maximum length of the reasoning, in characters.
     pub const MAX_REASONING_CHARS: usize = 4_000;
-    /// The longest text in a claim's source, path or type, in bytes.
+    /// The maximum length of a claim's source, path or type, in bytes.
     pub const MAX_NAME_BYTES: usize = 256;
-    /// The longest value of a claim, in bytes of its JSON.
+    /// The maximum size of a claimed value, in bytes of its JSON.
     pub const MAX_VALUE_BYTES: usize = 4_096;
 
-    /// Reads a model's answer under a version of the contract: the agreed fields, all of them and each once, within the
-    /// bounds above.
+    /// Parses a model's answer under a version of the contract: all required fields, each once, within the
+    /// limits above.
     ///
-    /// From version 4 on an answer and each claim is a JSON object. A byte order mark, prose without brackets around the
-    /// object, a Markdown fence and fields of other names are ignored, and words of the vocabulary may be in any case.
-    /// Earlier versions keep their own reading, so that stored answers are judged again as they were: arrays are read as
-    /// objects, unknown fields are refused, and nothing but a fence may stand around the answer.
+    /// From version 4 on the answer and each claim are JSON objects. A byte order mark, prose without
+    /// brackets around the object, a Markdown fence and unknown fields are ignored, and the words of the
+    /// vocabulary may be in any case. Earlier versions keep their own parser, so that stored answers give the
+    /// same result: they accept arrays for objects, refuse unknown fields, and allow only a fence around the
+    /// answer.
     ///
     /// # Errors
     ///
-    /// The first problem found; it repeats nothing of the text.
+    /// The first problem. It repeats nothing of the text.
     pub fn parse(raw: &str, contract: &Contract) -> Result<Self, AnswerError> {
         if raw.len() > Self::MAX_BYTES {
             return Err(AnswerError::TooLong);
@@ -128,7 +129,7 @@ fn claim(raw: RawClaim) -> Result<Claim, AnswerError> {
     })
 }
 
-/// A word of the vocabulary, which is written in capitals.
+/// Parses a word of the vocabulary, which is in upper case.
 fn word<T>(
     field: Option<Value>,
     name: &'static str,
@@ -156,7 +157,7 @@ fn text(
     }
 }
 
-/// An integer, also where it is written `85.0`.
+/// An integer, also in the notation `85.0`.
 fn whole_number(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "only whole numbers between 0 and 100 get there")]
     let from_float =

@@ -4,12 +4,13 @@ use crate::claim_rules::judge;
 use crate::conclusion_rules::Conclusion;
 use crate::{Answer, Claim, Contract, FactSheet, GroundingStatus, Verdict};
 
-/// Checks an answer against the facts the model was given.
+/// Checks an answer against the facts that the model received.
 ///
-/// Pure and total: the same input gives the same verdict, the order of the claims and repeated ones do not count, and
-/// no input makes it panic. One untrue claim rejects the whole answer: the decision becomes `MANUAL_REVIEW`, since
-/// nothing of it is to be acted on, and the conclusions are lowered to what the claims that passed carry, so that no
-/// stored verdict ever says more than its evidence. Checking a verdict again as an answer changes nothing.
+/// The function is pure and total: the same input gives the same verdict, the order and repetition of claims
+/// are irrelevant, and no input makes it panic. One untrue claim rejects the whole answer: the decision
+/// becomes `MANUAL_REVIEW`, because nothing of the answer may be acted on. The conclusions are lowered to the
+/// support of the claims that passed, so that no stored verdict exceeds its evidence. Checking a verdict as
+/// an answer changes nothing.
 pub fn check(facts: &FactSheet, answer: &Answer, contract: &Contract) -> Verdict {
     let mut claims: Vec<&Claim> = answer.evidence.iter().collect();
     claims.sort_by_cached_key(|claim| stable_key(claim));
@@ -30,7 +31,7 @@ pub fn check(facts: &FactSheet, answer: &Answer, contract: &Contract) -> Verdict
     let fit = conclusion.fit();
     reasons.extend(conclusion.breaches);
 
-    // The same fact in two spellings is one piece of evidence.
+    // One fact in two spellings is one piece of evidence.
     let mut evidence: Vec<Claim> = passed.into_iter().map(|passed| passed.claim).collect();
     evidence.sort_by_cached_key(stable_key);
     evidence.dedup();
@@ -53,7 +54,7 @@ pub fn check(facts: &FactSheet, answer: &Answer, contract: &Contract) -> Verdict
     }
 }
 
-/// Sorts claims the same way wherever they stood in the answer.
+/// The sort key of a claim, independent of its position in the answer.
 fn stable_key(claim: &Claim) -> (String, String, String, String) {
     (claim.source.clone(), claim.field_path.clone(), claim.claim_type.clone(), canonical_json(&claim.value))
 }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_true_and_carried_answer_is_valid_as_it_is() {
+    fn true_and_supported_answer_is_valid() {
         let verdict = check(&facts(), &answer(vec![page(), industry("Fintech")]), &Contract::default());
         assert_eq!((verdict.status, verdict.reasons.len()), (GroundingStatus::Valid, 0));
         assert_eq!((verdict.fit_score.get(), verdict.fit), (92, Fit::High));
@@ -109,19 +110,19 @@ mod tests {
     }
 
     #[test]
-    fn one_lie_rejects_the_answer_and_keeps_what_was_true() {
+    fn one_lie_rejects_the_answer_and_keeps_true_claims() {
         use ReasonCode::{DecisionLowered, RiseNotInFacts, ValueConflict, WeakFit};
         let verdict = check(&facts(), &answer(vec![industry("Retail"), page()]), &Contract::default());
         assert_eq!((verdict.status, verdict.decision), (GroundingStatus::Rejected, Decision::ManualReview));
         assert_eq!(verdict.evidence, [page()]);
         let codes: Vec<_> = verdict.reasons.iter().map(|breach| breach.code).collect();
-        // Without the claim about the company, the page view carries no high fit.
+        // Without the claim about the company, the page view does not support a high fit.
         assert_eq!(codes, [ValueConflict, RiseNotInFacts, WeakFit, DecisionLowered]);
         assert_eq!((verdict.fit_score.get(), verdict.fit), (70, Fit::Medium));
     }
 
     #[test]
-    fn every_lie_is_named_and_a_repeated_one_once() {
+    fn every_lie_is_named_once() {
         let lies = vec![industry("Retail"), industry("Mining"), industry("Retail")];
         let verdict = check(&facts(), &answer(lies), &Contract::default());
         let named = verdict.reasons.iter().filter(|breach| breach.code == ReasonCode::ValueConflict).count();
@@ -139,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn no_evidence_is_no_lie_but_carries_nothing() {
+    fn answer_without_evidence_is_lowered() {
         let verdict = check(&facts(), &answer(vec![]), &Contract::default());
         assert_eq!((verdict.status, verdict.decision), (GroundingStatus::Downgraded, Decision::Ignore));
         assert_eq!((verdict.fit_score.get(), verdict.intent), (40, Intent::Medium));
     }
 
     #[test]
-    fn a_verdict_reads_back_as_it_was_stored() {
+    fn verdict_survives_serialization() {
         let verdict = check(&facts(), &answer(vec![industry("Retail"), page()]), &Contract::default());
         let stored = serde_json::to_value(&verdict).unwrap();
         assert_eq!(
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fallback_claims_nothing_and_asks_for_a_person() {
+    fn fallback_claims_nothing_and_needs_a_review() {
         let verdict = Verdict::fallback(&Contract::default());
         assert_eq!((verdict.fit_score.get(), verdict.fit), (50, Fit::Medium));
         assert_eq!((verdict.decision, verdict.intent), (Decision::ManualReview, Intent::Low));

@@ -5,18 +5,18 @@ use serde_json::Value;
 
 use crate::Namespace;
 
-/// One thing the model says it rests its judgement on, in its own words: untrusted text.
+/// One fact that the model cites as evidence, in the model's own words: untrusted text.
 ///
-/// Its `Debug` shows only words of the contract's own vocabulary.
+/// Its `Debug` shows only words of the contract's vocabulary.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Who is said to have said it, e.g. `ENRICHMENT`.
+    /// The claimed source, e.g. `ENRICHMENT`.
     pub source: String,
-    /// Where in the fact sheet it is said to stand, e.g. `enrichment.industry`.
+    /// The claimed path in the fact sheet, e.g. `enrichment.industry`.
     pub field_path: String,
-    /// What the fact is said to be.
+    /// The claimed value.
     pub value: Value,
-    /// What it is said to be about: a [`ClaimType`] by name.
+    /// The claimed type: a [`ClaimType`] by name.
     pub claim_type: String,
 }
 
@@ -29,16 +29,16 @@ impl fmt::Debug for Claim {
     }
 }
 
-/// What a claim is about, which decides who may support it and what it may carry.
+/// The subject of a claim. It determines the permitted sources and the conclusions that the claim supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClaimType {
-    /// The company: industry, size, place. Carries fit.
+    /// The company: industry, size, place. Supports fit.
     Firmographic,
-    /// What the person did. Carries intent.
+    /// The actions of the person. Supports intent.
     Behavior,
-    /// Where a deal stands. Carries neither fit nor intent.
+    /// The stage of a deal. Supports neither fit nor intent.
     Pipeline,
-    /// A number we computed. Carries both.
+    /// A computed number. Supports both.
     Score,
 }
 
@@ -56,12 +56,12 @@ impl ClaimType {
         }
     }
 
-    /// Reads the type a claim names; exact, case included.
+    /// Parses the name of a type; case-sensitive.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|claim_type| claim_type.as_str() == text)
     }
 
-    /// Reads the type a claim names, in any case of its ASCII letters.
+    /// Parses the name of a type, ignoring ASCII case.
     pub fn parse_in_any_case(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|claim_type| claim_type.as_str().eq_ignore_ascii_case(text))
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_output_repeats_nothing_the_model_wrote() {
+    fn debug_output_repeats_nothing_of_the_model() {
         let claim = Claim {
             source: "Ann".into(),
             field_path: "marketo.ann_smith".into(),

@@ -1,3 +1,5 @@
+//! The rules on claims: source, type, path and value of each claim against the fact sheet.
+
 use serde_json::Value;
 
 use crate::equality::{is_empty, matching};
@@ -6,7 +8,7 @@ use crate::{
     Breach, Claim, ClaimType, Contract, FactSheet, FieldPath, FieldPathError, Namespace, ReasonCode, relaxed,
 };
 
-/// The facts that a SCORE claim may name from contract 4 on: the scores and levels that we compute.
+/// The facts that a SCORE claim may cite from version 4 on: the computed scores and levels.
 const SCORES: [&str; 5] = [
     "computed.baseline_score",
     "computed.intent_score",
@@ -18,17 +20,17 @@ const SCORES: [&str; 5] = [
 /// A claim that passed.
 #[derive(Clone, Debug)]
 pub(crate) struct Passed {
-    /// The claim, with the fact as its source wrote it in place of how the model did.
+    /// The claim, with the value as its source wrote it.
     pub(crate) claim: Claim,
-    /// What it is about.
+    /// The type of the claim.
     pub(crate) claim_type: ClaimType,
     /// Whether the fact fired a signal or matched the profile.
     pub(crate) is_matched: bool,
-    /// The note on a claim that the model gave another type.
+    /// The note about a corrected type.
     pub(crate) retyped: Option<Breach>,
 }
 
-/// Holds one claim against the facts. The first rule it breaks, in the order written here, is the breach.
+/// Checks one claim against the facts. The breach is the first broken rule, in the order of this function.
 pub(crate) fn judge(facts: &FactSheet, claim: &Claim, contract: &Contract) -> Result<Passed, Box<Breach>> {
     let is_lenient = contract.is_lenient();
     let path = FieldPath::parse(&claim.field_path);
@@ -47,20 +49,20 @@ pub(crate) fn judge(facts: &FactSheet, claim: &Claim, contract: &Contract) -> Re
         let message = "The claim rests on a source that is not one of the five the model was given.";
         return Err(breach(ReasonCode::UnauthorizedSource, message.to_owned()));
     };
-    let said = if is_lenient {
+    let claimed_type = if is_lenient {
         ClaimType::parse_in_any_case(&claim.claim_type)
     } else {
         ClaimType::parse(&claim.claim_type)
     };
-    let Some(said) = said else {
+    let Some(claimed_type) = claimed_type else {
         let message = "The claim is of a type that no source may support.";
         return Err(breach(ReasonCode::SourceMismatch, message.to_owned()));
     };
     let owner = owner(&claim.field_path, path.as_ref());
     let claim_type = if is_lenient && owner.is_none_or(|owner| owner == source) {
-        supported_type(said, source, &claim.field_path)
+        supported_type(claimed_type, source, &claim.field_path)
     } else {
-        said
+        claimed_type
     };
     if !claim_type.may_rest_on(source) {
         let message = format!("A {} claim may not rest on {}.", claim_type.as_str(), source.source());
@@ -96,24 +98,24 @@ pub(crate) fn judge(facts: &FactSheet, claim: &Claim, contract: &Contract) -> Re
         value,
         claim_type: claim_type.as_str().to_owned(),
     };
-    let retyped = (claim_type != said).then(|| Breach {
+    let retyped = (claim_type != claimed_type).then(|| Breach {
         code: ReasonCode::ClaimRetyped,
         claim: None,
         fact: None,
         message: format!(
             "A {} claim may not rest on {path}; it counts as {}.",
-            said.as_str(),
+            claimed_type.as_str(),
             claim_type.as_str()
         ),
     });
     Ok(Passed { is_matched: is_matched(facts, path, &claim.value), claim, claim_type, retyped })
 }
 
-/// The fact that a claim names.
+/// The fact that a claim cites.
 struct Named<'a> {
-    /// Where it stands; of a member, where its list stands.
+    /// The path of the fact, or of the list of a member.
     path: FieldPath,
-    /// The fact, or the member.
+    /// The fact or the member.
     fact: &'a Value,
 }
 
@@ -124,41 +126,41 @@ impl<'a> Named<'a> {
         found.filter(|(_, fact)| !is_empty(fact)).map(|(path, fact)| Self { path, fact })
     }
 
-    /// What of the fact a claimed value says, as the source wrote it.
+    /// The part of the fact that equals a claimed value, as the source wrote it.
     fn matching(&self, claimed: &Value, is_lenient: bool) -> Option<Value> {
         let relaxed = || is_lenient.then(|| relaxed::matching(&self.path, self.fact, claimed)).flatten();
         matching(self.fact, claimed).cloned().or_else(relaxed)
     }
 }
 
-/// The member of a list that is named by its place, as `path[0]` or `path.0`.
+/// The member of a list at an index, written as `path[0]` or `path.0`.
 fn member<'a>(facts: &'a FactSheet, text: &str) -> Option<(FieldPath, &'a Value)> {
-    let (list, place) = match text.strip_suffix(']') {
+    let (list, index) = match text.strip_suffix(']') {
         Some(text) => text.rsplit_once('[')?,
         None => text.rsplit_once('.')?,
     };
-    let is_place = (1..=3).contains(&place.len()) && place.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_place || (place.len() > 1 && place.starts_with('0')) {
+    let is_index = (1..=3).contains(&index.len()) && index.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_index || (index.len() > 1 && index.starts_with('0')) {
         return None;
     }
     let path = FieldPath::parse(list).ok()?;
-    let member = facts.get(&path)?.as_array()?.get(place.parse::<usize>().ok()?)?;
+    let member = facts.get(&path)?.as_array()?.get(index.parse::<usize>().ok()?)?;
     Some((path, member))
 }
 
-/// The type that a fact supports, where it is not the one that the model gave the claim.
-fn supported_type(said: ClaimType, source: Namespace, path: &str) -> ClaimType {
+/// The type that the fact supports, which may differ from the claimed one.
+fn supported_type(claimed_type: ClaimType, source: Namespace, path: &str) -> ClaimType {
     let is_score = SCORES.contains(&path);
     match source {
         Namespace::Enrichment => ClaimType::Firmographic,
         Namespace::Marketo | Namespace::Product => ClaimType::Behavior,
         Namespace::Salesforce => ClaimType::Pipeline,
-        Namespace::Computed if said == ClaimType::Pipeline || !is_score => ClaimType::Pipeline,
+        Namespace::Computed if claimed_type == ClaimType::Pipeline || !is_score => ClaimType::Pipeline,
         Namespace::Computed => ClaimType::Score,
     }
 }
 
-/// Whose path it is, also where the rest of it is malformed.
+/// The namespace of a path, even if the rest of the path is malformed.
 fn owner(text: &str, path: Result<&FieldPath, &FieldPathError>) -> Option<Namespace> {
     match path {
         Ok(path) => Some(path.namespace()),
@@ -170,7 +172,7 @@ fn found_nothing(facts: &FactSheet, namespace: Namespace) -> bool {
     facts.namespace(namespace).is_none_or(|facts| facts.values().all(is_empty))
 }
 
-/// The fact as a breach repeats it: single values and lists, of bounded size.
+/// The fact for a breach: single values and lists of bounded size.
 fn excerpt(fact: &Value) -> Option<Value> {
     (!fact.is_object() && fact.to_string().len() <= Breach::MAX_FACT_BYTES).then(|| fact.clone())
 }

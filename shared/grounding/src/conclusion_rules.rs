@@ -1,29 +1,31 @@
-mod carried;
+//! The rules on conclusions: score, intent and decision against the claims that passed.
+
+mod support;
 
 use lead::{Decision, Fit, FitScore, Intent};
 use serde_json::Value;
 
-use self::carried::{Carried, Carries};
+use self::support::{Support, Supported};
 use crate::claim_rules::Passed;
 use crate::decision::{decide, lowered};
 use crate::equality::is_empty;
 use crate::{Answer, Breach, ClaimType, Contract, FactSheet, Namespace, ReasonCode};
 
-/// The most a score may be where high fit or high intent was concluded without evidence.
-const UNCARRIED_HIGH: i64 = 70;
-/// The most a score may be where nothing but the deal stage, or nothing at all, speaks for the fit.
-const UNCARRIED_MEDIUM: i64 = 40;
-/// Where the facts hold the score that we computed ourselves, within `computed`.
+/// The highest score with an unsupported high fit or high intent.
+const UNSUPPORTED_HIGH: i64 = 70;
+/// The highest score if at most the deal stage supports the fit.
+const UNSUPPORTED_MEDIUM: i64 = 40;
+/// The key of the computed score, within `computed`.
 const BASELINE: &str = "baseline_score";
-/// And the level of intent.
+/// The key of the computed level of intent.
 const INTENT_LEVEL: &str = "intent_level";
-/// And what the sender said of not being contacted, where it did.
+/// The key of the opt-outs from the sender.
 const OPTED_OUT: &str = "opted_out";
 
-/// What the model concludes from its claims, on its way down to what the claims that passed carry.
+/// The conclusions of the model, while they are lowered to the support of the claims that passed.
 pub(crate) struct Conclusion<'a> {
     contract: &'a Contract,
-    carried: Carried,
+    supported: Supported,
     pub(crate) score: FitScore,
     pub(crate) intent: Intent,
     pub(crate) decision: Decision,
@@ -31,13 +33,13 @@ pub(crate) struct Conclusion<'a> {
 }
 
 impl<'a> Conclusion<'a> {
-    /// The conclusion as the model draws it.
+    /// The conclusions as the model drew them.
     pub(crate) fn new(answer: &Answer, passed: &[Passed], contract: &'a Contract) -> Self {
         Self {
             contract,
-            carried: Carried {
-                fit: Carries::by(ClaimType::Firmographic, passed),
-                intent: Carries::by(ClaimType::Behavior, passed),
+            supported: Supported {
+                fit: Support::by(ClaimType::Firmographic, passed),
+                intent: Support::by(ClaimType::Behavior, passed),
             },
             score: answer.fit_score,
             intent: answer.intent,
@@ -46,59 +48,60 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    /// Applies every rule of the contract's version, in the one order in which none undoes an earlier one: the band moves the
-    /// score, intent and fit then lower it to what the evidence carries, and the decision follows from what is left.
+    /// Applies every rule of the contract's version, in an order in which no rule undoes an earlier one: the
+    /// band moves the score, the rules on intent and fit lower it to the support of the evidence, and the
+    /// decision follows from the result.
     ///
-    /// A version's rules and their order stay as they are: stored verdicts are made again by them.
+    /// The rules and the order of a version never change, because stored verdicts are reproduced with them.
     pub(crate) fn lower(mut self, facts: &FactSheet) -> Self {
         match self.contract.version {
             1 => {
-                self.keep_to_the_band(facts);
+                self.apply_score_band(facts);
                 self.lower_weak_intent();
                 self.lower_weak_fit();
-                self.lower_the_decision();
+                self.lower_decision();
             }
             2 => {
-                self.keep_to_the_band(facts);
+                self.apply_score_band(facts);
                 self.lower_weak_intent();
-                self.keep_intent_to_the_band(facts);
+                self.apply_intent_band(facts);
                 self.lower_weak_fit();
-                self.lower_the_decision();
+                self.lower_decision();
             }
             3 => {
-                self.keep_to_the_band(facts);
+                self.apply_score_band(facts);
                 self.lower_weak_intent();
-                self.keep_intent_to_the_band(facts);
+                self.apply_intent_band(facts);
                 self.lower_weak_fit();
-                self.lower_the_decision();
-                self.keep_calls_to_the_facts(facts);
+                self.lower_decision();
+                self.require_facts_for_calls(facts);
             }
             _ => {
-                self.keep_to_the_band(facts);
+                self.apply_score_band(facts);
                 self.lower_unmatched_score(facts);
                 self.lower_weak_intent();
-                self.keep_intent_to_the_band(facts);
+                self.apply_intent_band(facts);
                 self.lower_unmatched_intent(facts);
                 self.lower_weak_fit();
-                self.lower_the_decision();
-                self.keep_calls_to_the_facts(facts);
-                self.leave_alone_who_opted_out(facts);
+                self.lower_decision();
+                self.require_facts_for_calls(facts);
+                self.apply_opt_outs(facts);
             }
         }
         self
     }
 
-    /// The level of fit that the score amounts to by now.
+    /// The level of fit of the current score.
     pub(crate) fn fit(&self) -> Fit {
         self.contract.fit(self.score)
     }
 
-    /// The band also lifts a score that is too low, but never over what the evidence carries: a lifted score
-    /// would be taken down again by the next rules, or, worse, be taken for earned when the verdict is checked again.
-    fn keep_to_the_band(&mut self, facts: &FactSheet) {
+    /// The band also lifts a score that is too low, but never above the support of the evidence. The later
+    /// rules would lower such a score again, or a repeated check would accept it as supported.
+    fn apply_score_band(&mut self, facts: &FactSheet) {
         let Some(baseline) = baseline(facts) else { return };
         let band = i64::from(self.contract.score_band);
-        let lowest = (baseline - band).min(self.most_carried());
+        let lowest = (baseline - band).min(self.highest_supported());
         let score = self.score.get().min(baseline + band).max(lowest);
         if score != self.score.get() {
             self.score = FitScore::clamped(score);
@@ -110,11 +113,11 @@ impl<'a> Conclusion<'a> {
     }
 
     fn lower_weak_intent(&mut self) {
-        if self.intent != Intent::High || self.carried.intent >= Carries::Level {
+        if self.intent != Intent::High || self.supported.intent >= Support::Level {
             return;
         }
         self.intent = Intent::Medium;
-        self.cap(UNCARRIED_HIGH);
+        self.cap(UNSUPPORTED_HIGH);
         if self.decision == Decision::RouteToSdr {
             self.decision = Decision::Nurture;
         }
@@ -125,10 +128,10 @@ impl<'a> Conclusion<'a> {
         self.breach(ReasonCode::WeakIntent, None, message);
     }
 
-    /// Any true claim about what a person did carries an intent of HIGH, also one about a field that the person filled in:
-    /// without a bound, whoever can talk the model round could have themselves called. Only downwards: an intent
-    /// that is too low, like a decision that is too weak, starts nothing.
-    fn keep_intent_to_the_band(&mut self, facts: &FactSheet) {
+    /// Any true claim about the behaviour of a person supports HIGH intent, including a field that the person
+    /// filled in. Without a limit, a person who manipulates the model could obtain a call. The rule only
+    /// lowers: an intent that is too low, like a decision that is too weak, triggers nothing.
+    fn apply_intent_band(&mut self, facts: &FactSheet) {
         let Some(computed) = computed_intent(facts) else { return };
         let highest = level_above(computed, self.contract.intent_band);
         if self.intent > highest {
@@ -141,7 +144,7 @@ impl<'a> Conclusion<'a> {
     }
 
     fn lower_weak_fit(&mut self) {
-        if self.fit() == Fit::High && self.carried.fit == Carries::Nothing {
+        if self.fit() == Fit::High && self.supported.fit == Support::Nothing {
             self.cap(self.below_high());
             let message = format!(
                 "No fact about the company and no computed score carries a HIGH fit; the score became {}.",
@@ -149,7 +152,7 @@ impl<'a> Conclusion<'a> {
             );
             self.breach(ReasonCode::WeakFit, None, message);
         }
-        if self.fit() == Fit::Medium && self.carried.fit.max(self.carried.intent) == Carries::Nothing {
+        if self.fit() == Fit::Medium && self.supported.fit.max(self.supported.intent) == Support::Nothing {
             self.cap(self.below_medium());
             let message = format!(
                 "No fact about the company or the person carries a MEDIUM fit; the score became {}.",
@@ -159,21 +162,22 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    fn lower_the_decision(&mut self) {
-        let (asked, fit) = (self.decision, self.fit());
-        self.decision = lowered(asked, fit, self.intent);
-        if self.decision != asked {
+    fn lower_decision(&mut self) {
+        let (proposed, fit) = (self.decision, self.fit());
+        self.decision = lowered(proposed, fit, self.intent);
+        if self.decision != proposed {
             let message = format!(
-                "{asked} is more than fit {fit} and intent {} allow; it became {}.",
+                "{proposed} is more than fit {fit} and intent {} allow; it became {}.",
                 self.intent, self.decision
             );
             self.breach(ReasonCode::DecisionLowered, None, message);
         }
     }
 
-    /// Both bands leave room for judgement, and whoever can talk the model round is given all of it. What that room must not hold
-    /// is a call: a salesperson is sent only where our own arithmetic would send one. A person may still be asked.
-    fn keep_calls_to_the_facts(&mut self, facts: &FactSheet) {
+    /// Both bands leave room for judgement, and a manipulated model may use all of it. That room must not
+    /// include a call: sales calls only if the computed facts alone justify it. A review by a person remains
+    /// possible.
+    fn require_facts_for_calls(&mut self, facts: &FactSheet) {
         if !self.contract.call_needs_facts || self.decision != Decision::RouteToSdr {
             return;
         }
@@ -183,18 +187,19 @@ impl<'a> Conclusion<'a> {
             return;
         }
         self.decision = Decision::ManualReview;
-        let said = match fit.zip(intent) {
+        let subject = match fit.zip(intent) {
             Some((fit, intent)) => format!("The computed fit {fit} and intent {intent}"),
             None => "The computed facts".to_owned(),
         };
-        let message = format!("{said} do not amount to ROUTE_TO_SDR; it became MANUAL_REVIEW.");
+        let message = format!("{subject} do not amount to ROUTE_TO_SDR; it became MANUAL_REVIEW.");
         self.breach(ReasonCode::CallNotInFacts, None, message);
     }
 
-    /// A score above the baseline is a judgement of the company: it needs a fact about it that matched the profile.
+    /// A score above the baseline is a judgement of the company. It needs a fact about the company that
+    /// matched the profile.
     fn lower_unmatched_score(&mut self, facts: &FactSheet) {
         let Some(baseline) = baseline(facts) else { return };
-        if self.score.get() <= baseline || self.carried.fit == Carries::Rise {
+        if self.score.get() <= baseline || self.supported.fit == Support::Rise {
             return;
         }
         self.cap(baseline);
@@ -204,10 +209,10 @@ impl<'a> Conclusion<'a> {
         self.breach(ReasonCode::RiseNotInFacts, Some(baseline.into()), message);
     }
 
-    /// An intent above the computed one is a judgement of what the person did: it needs a fact that fired a signal.
+    /// An intent above the computed one is a judgement of behaviour. It needs a fact that fired a signal.
     fn lower_unmatched_intent(&mut self, facts: &FactSheet) {
         let Some(computed) = computed_intent(facts) else { return };
-        if self.intent <= computed || self.carried.intent == Carries::Rise {
+        if self.intent <= computed || self.supported.intent == Support::Rise {
             return;
         }
         self.intent = computed;
@@ -217,8 +222,8 @@ impl<'a> Conclusion<'a> {
         self.breach(ReasonCode::RiseNotInFacts, Some(computed.as_str().into()), message);
     }
 
-    /// A person who opted out is not called, whatever else the facts say. No setting switches this off.
-    fn leave_alone_who_opted_out(&mut self, facts: &FactSheet) {
+    /// A person who opted out is never called. No setting disables this rule.
+    fn apply_opt_outs(&mut self, facts: &FactSheet) {
         let Some(opted_out) = facts.namespace(Namespace::Computed).and_then(|facts| facts.get(OPTED_OUT))
         else {
             return;
@@ -231,22 +236,22 @@ impl<'a> Conclusion<'a> {
         self.breach(ReasonCode::OptedOut, Some(opted_out.clone()), message);
     }
 
-    /// The highest score that no rule on evidence would take down, whatever level it amounts to.
-    fn most_carried(&self) -> i64 {
-        match (self.carried.fit >= Carries::Level, self.carried.intent >= Carries::Level) {
+    /// The highest score that no rule on evidence lowers, at any level.
+    fn highest_supported(&self) -> i64 {
+        match (self.supported.fit >= Support::Level, self.supported.intent >= Support::Level) {
             (true, true) => FitScore::MAX.get(),
-            (true, false) => UNCARRIED_HIGH,
+            (true, false) => UNSUPPORTED_HIGH,
             (false, true) => self.below_high(),
             (false, false) => self.below_medium(),
         }
     }
 
     fn below_high(&self) -> i64 {
-        UNCARRIED_HIGH.min(self.contract.fit_high_from.get() - 1)
+        UNSUPPORTED_HIGH.min(self.contract.fit_high_from.get() - 1)
     }
 
     fn below_medium(&self) -> i64 {
-        UNCARRIED_MEDIUM.min(self.contract.fit_medium_from.get() - 1)
+        UNSUPPORTED_MEDIUM.min(self.contract.fit_medium_from.get() - 1)
     }
 
     fn cap(&mut self, most: i64) {
@@ -258,7 +263,8 @@ impl<'a> Conclusion<'a> {
     }
 }
 
-/// The computed baseline, to the nearest whole point. Only we write there; what is no number is no baseline.
+/// The computed baseline, rounded to a whole point; none if it is not a number. Only the product writes this
+/// fact.
 fn baseline(facts: &FactSheet) -> Option<i64> {
     let score = facts.namespace(Namespace::Computed)?.get(BASELINE)?.as_f64()?;
     #[expect(clippy::cast_possible_truncation, reason = "between 0 and 100")]
@@ -266,7 +272,7 @@ fn baseline(facts: &FactSheet) -> Option<i64> {
     Some(rounded)
 }
 
-/// The computed level of intent. Only we write there; what is no level is none.
+/// The computed level of intent; none if it is not a level. Only the product writes this fact.
 fn computed_intent(facts: &FactSheet) -> Option<Intent> {
     Intent::parse(facts.namespace(Namespace::Computed)?.get(INTENT_LEVEL)?.as_str()?)
 }

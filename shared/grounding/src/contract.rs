@@ -1,55 +1,56 @@
 use lead::{Fit, FitScore};
 use serde::{Deserialize, Serialize};
 
-/// From LOW to HIGH.
+/// The widest intent band, from LOW to HIGH: no restriction.
 const NO_INTENT_BAND: u8 = 2;
-/// The last version there is.
+/// The latest version.
 const LATEST: u32 = 4;
 
-/// The part of the contract that a deployment may set. What is not given keeps its default.
+/// The configurable part of the contract. Missing settings keep their defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct Contract {
-    /// Which rules there are, from 1 to 4. The rules of a version never change, so that what was judged by it is judged so again.
-    /// Written into every verdict.
+    /// The version of the rules, from 1 to 4. The rules of a version never change, so that stored judgements
+    /// stay reproducible. Every verdict records it.
     pub version: u32,
-    /// From this score on the fit is HIGH.
+    /// The lowest score of a HIGH fit.
     pub fit_high_from: FitScore,
-    /// From this score on the fit is MEDIUM.
+    /// The lowest score of a MEDIUM fit.
     pub fit_medium_from: FitScore,
-    /// How far a score may lie from `computed.baseline_score`, in points, 0 to 100.
+    /// The maximum distance of a score from `computed.baseline_score`, in points, 0 to 100.
     pub score_band: u8,
-    /// How many levels an intent may lie above `computed.intent_level`: 0, 1, or 2 for no bound.
+    /// The maximum number of levels of an intent above `computed.intent_level`: 0, 1, or 2 for no limit.
     pub intent_band: u8,
-    /// Whether a call by sales needs a computed fit and intent that amount to one by themselves. From version 3 on.
+    /// Whether a call by sales requires that the computed fit and intent alone justify one. From version 3
+    /// on.
     pub call_needs_facts: bool,
 }
 
-/// Why settings do not make a contract.
+/// The reason why settings are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContractError {
-    /// There would be no LOW fit, or no MEDIUM.
+    /// The thresholds leave no room for a LOW or a MEDIUM fit.
     #[error("fit thresholds must keep 1 <= fit_medium_from < fit_high_from <= 100")]
     Thresholds,
-    /// The band is wider than the scores.
+    /// The band is wider than the range of scores.
     #[error("score_band must be at most 100")]
     Band,
-    /// There are three levels of intent, so at most two steps between them.
+    /// The band is wider than the three levels of intent.
     #[error("intent_band must be at most 2")]
     IntentBand,
-    /// No such version, or not any more, or not yet.
+    /// The version does not exist.
     #[error("version must be from 1 to {LATEST}")]
     Version,
-    /// A rule that the version does not have.
+    /// The setting needs a later version.
     #[error("intent_band needs version 2 or later")]
     IntentBandVersion,
-    /// A rule that the version does not have.
+    /// The setting needs a later version.
     #[error("call_needs_facts needs version 3 or later")]
     CallNeedsFactsVersion,
 }
 
 impl Contract {
-    /// Checks what the types do not.
+    /// Checks the rules that the types cannot express.
     pub fn validate(&self) -> Result<(), ContractError> {
         if self.fit_medium_from.get() < 1 || self.fit_medium_from >= self.fit_high_from {
             Err(ContractError::Thresholds)
@@ -68,7 +69,7 @@ impl Contract {
         }
     }
 
-    /// The same thresholds by the rules of another version, those that it adds being as they are by default.
+    /// The same thresholds under another version. Settings that the version adds have their defaults.
     pub fn of_version(self, version: u32) -> Result<Self, ContractError> {
         let default = Self::default();
         let intent_band = match (version < 2, self.version < 2) {
@@ -85,12 +86,12 @@ impl Contract {
         contract.validate().map(|()| contract)
     }
 
-    /// Whether truthful spellings beside the plain ones are accepted, in answers and in claims. From version 4 on.
+    /// Whether answers and claims may use alternative spellings of the truth. From version 4 on.
     pub(crate) fn is_lenient(&self) -> bool {
         self.version >= 4
     }
 
-    /// The level of fit that a score amounts to.
+    /// The level of fit of a score.
     pub fn fit(&self, score: FitScore) -> Fit {
         if score >= self.fit_high_from {
             Fit::High
@@ -115,7 +116,7 @@ impl Default for Contract {
     }
 }
 
-/// The contract as it is written down, before it is checked.
+/// The settings before validation.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -146,7 +147,7 @@ impl TryFrom<Settings> for Contract {
 
     fn try_from(settings: Settings) -> Result<Self, Self::Error> {
         let Settings { version, fit_high_from, fit_medium_from, score_band, .. } = settings;
-        // What a version does not know is not there, so that what was judged by it is judged by it again.
+        // Settings that a version does not have are absent, so that stored judgements stay reproducible.
         let intent_band = if version < 2 { NO_INTENT_BAND } else { Self::default().intent_band };
         let intent_band = settings.intent_band.unwrap_or(intent_band);
         let call_needs_facts = settings.call_needs_facts.unwrap_or(version >= 3);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_levels_begin_at_their_thresholds() {
+    fn levels_begin_at_their_thresholds() {
         let contract = Contract::default();
         for (score, fit) in [
             (0, Fit::Low),
@@ -180,30 +181,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_keeps_its_default() {
+    fn missing_settings_keep_their_defaults() {
         assert_eq!(read("{}").unwrap(), Contract::default());
         assert_eq!(read(r#"{"score_band":10}"#).unwrap(), Contract { score_band: 10, ..Contract::default() });
     }
 
     #[test]
-    fn a_contract_of_version_1_has_no_band_on_intent() {
+    fn version_1_has_no_intent_band() {
         assert_eq!(read(r#"{"version":1}"#).unwrap().intent_band, NO_INTENT_BAND);
         assert_eq!(read(r#"{"version":2}"#).unwrap().intent_band, 1);
     }
 
     #[test]
-    fn before_version_3_a_call_needs_no_facts() {
+    fn call_needs_no_facts_before_version_3() {
         for (version, needs) in [(1, false), (2, false), (3, true), (4, true)] {
             let contract = read(&format!(r#"{{"version":{version}}}"#)).unwrap();
             assert_eq!(contract.call_needs_facts, needs, "{version}");
             let stored = serde_json::to_string(&contract).unwrap();
-            assert_eq!(read(&stored).unwrap(), contract, "as it is stored with a judgement");
+            assert_eq!(read(&stored).unwrap(), contract, "as stored with a judgement");
         }
         assert!(!read(r#"{"version":3,"call_needs_facts":false}"#).unwrap().call_needs_facts);
     }
 
     #[test]
-    fn another_version_keeps_the_thresholds_and_has_its_own_rules() {
+    fn other_version_keeps_thresholds_and_has_its_own_rules() {
         let strict = Contract { score_band: 5, intent_band: 0, ..Contract::default() };
         let first = strict.clone().of_version(1).unwrap();
         assert_eq!((first.score_band, first.intent_band, first.call_needs_facts), (5, NO_INTENT_BAND, false));

@@ -1,8 +1,8 @@
-//! Names of countries, for claims that spell out the code that enrichment gives.
+//! Names of countries, for claims that spell out the country code of an enrichment fact.
 
 use crate::text::comparable;
 
-/// ISO 3166-1 alpha-2 codes with the names in English by which they go, lower case.
+/// ISO 3166-1 alpha-2 codes with the usual English names, in lower case.
 const COUNTRIES: &[(&str, &[&str])] = &[
     ("ae", &["united arab emirates", "uae"]),
     ("ar", &["argentina"]),
@@ -62,7 +62,7 @@ const COUNTRIES: &[(&str, &[&str])] = &[
     ("za", &["south africa"]),
 ];
 
-/// The code of a country that is named by its code or one of its names, in any case.
+/// The code of a country, from its code or one of its names, in any case.
 pub(crate) fn country_code(text: &str) -> Option<&'static str> {
     let text = comparable(text);
     let country = COUNTRIES.iter().find(|(code, names)| *code == text || names.contains(&text.as_str()));

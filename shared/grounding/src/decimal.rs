@@ -1,11 +1,11 @@
 use serde_json::Number;
 
-/// The longest text read as a number, in bytes; `f64::MIN` written out by a JSON writer is 25.
+/// The maximum length of a number as text, in bytes. A JSON writer needs 25 for `f64::MIN`.
 const MAX_BYTES: usize = 64;
 
-/// An exact decimal number, so that no digit is lost in comparing.
+/// An exact decimal number, which loses no digit in comparisons.
 ///
-/// Equal numbers are equal values: the digits carry no zeros at either end, and zero has no digits.
+/// Equal numbers are equal values: the digits have no zeros at either end, and zero has no digits.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decimal {
     negative: bool,
@@ -15,19 +15,20 @@ pub(crate) struct Decimal {
 }
 
 impl Decimal {
-    /// The value of a JSON number, or none where the JSON reader had to round it: an integer too big for 64 bits, or
-    /// a float so big that it stands for several integers.
+    /// The value of a JSON number; none if the JSON parser had to round it: an integer above 64 bits, or a
+    /// float so large that it represents several integers.
     pub(crate) fn of_json(number: &Number) -> Option<Self> {
         const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
         let exact = number.is_i64() || number.is_u64() || number.as_f64()?.abs() < LARGEST_EXACT;
         if exact { Self::parse(&number.to_string()) } else { None }
     }
 
-    /// Reads any usual way of writing a number: `1200`, `1,200`, `1200.0`, `1.2e3`.
+    /// Parses a number in any usual notation: `1200`, `1,200`, `1200.0`, `1.2e3`.
     ///
-    /// The dot is always the decimal point, as in JSON: `1.200` is one and a fifth. Commas group thousands and nothing
-    /// else: `1,2` and `1.200,5` are no numbers. Nor are `007` and `+7`, which only identifiers and telephone numbers
-    /// are written like, and nothing with a unit, a currency or a percent sign.
+    /// The dot is always the decimal point, as in JSON: `1.200` is one and a fifth. Commas only group
+    /// thousands: `1,2` and `1.200,5` are not numbers. `007` and `+7` are not numbers either, because only
+    /// identifiers and telephone numbers are written like this. Units, currencies and percent signs are
+    /// refused.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_BYTES {
             return None;
@@ -53,8 +54,8 @@ impl Decimal {
         Some(Self::normal(negative, &(whole + fraction), exponent - fraction_length))
     }
 
-    /// Reads only the one way a number is written when it is a number and not a version or a key: no trailing zeros
-    /// after the point, no exponent, no minus before zero. Commas may group thousands.
+    /// Parses only the canonical notation, which distinguishes a number from a version or a key: no trailing
+    /// zeros after the point, no exponent, no minus before zero. Commas may group thousands.
     pub(crate) fn parse_canonical(text: &str) -> Option<Self> {
         let trailing_zeros = text.contains('.') && text.ends_with('0');
         if trailing_zeros || text.contains(['e', 'E']) {
@@ -63,7 +64,7 @@ impl Decimal {
         Self::parse(text).filter(|number| !number.digits.is_empty() || text == "0")
     }
 
-    /// The number times a power of ten.
+    /// The number multiplied by a power of ten.
     pub(crate) fn times_ten_to(mut self, power: i64) -> Self {
         if !self.digits.is_empty() {
             self.exponent += power;
@@ -87,7 +88,7 @@ fn all_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The power of ten after an `e`, of at most four digits.
+/// The power of ten after an `e`, with at most four digits.
 fn power(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if !all_digits(digits) || digits.len() > 4 {
@@ -96,7 +97,7 @@ fn power(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// Takes the commas out of `1,234,567`.
+/// Removes the commas from `1,234,567`.
 fn without_groups(text: &str) -> Option<String> {
     let mut groups = text.split(',');
     let first = groups.next()?;
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_number_has_many_ways_of_being_written() {
+    fn one_number_has_many_notations() {
         let number = Decimal::parse("1200").unwrap();
         for text in ["1,200", "1200.0", "1200.000", "1,200.00", "1.2e3", "1.2E+3", "12000e-1"] {
             assert_eq!(Decimal::parse(text).as_ref(), Some(&number), "{text}");
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn other_numbers_are_other_numbers() {
+    fn different_numbers_are_not_equal() {
         for (a, b) in [
             ("1200", "-1200"),
             ("1200", "120"),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plainly_a_number_is_none() {
+    fn unusual_notations_are_not_numbers() {
         for text in [
             "",
             "-",
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_way_leaves_versions_and_keys_alone() {
+    fn versions_and_keys_are_not_canonical_numbers() {
         for text in ["0", "7", "1200", "1,200", "-3.25", "0.5"] {
             assert!(Decimal::parse_canonical(text).is_some(), "{text}");
         }
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_json_number_that_was_rounded_in_reading_is_none() {
+    fn rounded_json_number_is_none() {
         let number = |text: &str| serde_json::from_str::<Number>(text).unwrap();
         for exact in ["18446744073709551615", "-9223372036854775808", "0.1", "1e3", "-0.0"] {
             assert!(Decimal::of_json(&number(exact)).is_some(), "{exact}");

@@ -8,8 +8,8 @@ use lead::{Decision, Fit, Intent};
 /// | fit MEDIUM | `MANUAL_REVIEW` | `NURTURE` | `NURTURE` |
 /// | fit LOW | `IGNORE` | `IGNORE` | `IGNORE` |
 ///
-/// A medium fit with high intent is the one case where the signs disagree and something can be lost by waiting:
-/// the person is ready, the company may or may not be ours. A person decides.
+/// A medium fit with high intent is the only case in which the signs disagree and waiting may lose the deal:
+/// the person is ready, but the fit of the company is uncertain. A person decides.
 pub fn decide(fit: Fit, intent: Intent) -> Decision {
     match (fit, intent) {
         (Fit::Low, _) => Decision::Ignore,
@@ -19,13 +19,13 @@ pub fn decide(fit: Fit, intent: Intent) -> Decision {
     }
 }
 
-/// The decision that stands: the model's own, or the matrix's where that is weaker.
+/// The final decision: the model's own, or the matrix's if that is weaker.
 ///
-/// Asking for a person is always allowed, whatever the matrix says: it starts nothing by itself.
-pub(crate) fn lowered(asked: Decision, fit: Fit, intent: Intent) -> Decision {
-    match asked {
-        Decision::ManualReview => asked,
-        _ => asked.min(decide(fit, intent)),
+/// A manual review is always allowed, because it triggers nothing by itself.
+pub(crate) fn lowered(proposed: Decision, fit: Fit, intent: Intent) -> Decision {
+    match proposed {
+        Decision::ManualReview => proposed,
+        _ => proposed.min(decide(fit, intent)),
     }
 }
 
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_matrix_has_these_nine_cells() {
+    fn matrix_has_these_nine_cells() {
         use Decision::{Ignore, ManualReview, Nurture, RouteToSdr};
         for (fit, row) in [
             (Fit::High, [RouteToSdr, Nurture, Nurture]),
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_decision_is_lowered_and_a_weaker_one_kept() {
+    fn stronger_decision_is_lowered_and_weaker_one_kept() {
         assert_eq!(lowered(Decision::RouteToSdr, Fit::High, Intent::Medium), Decision::Nurture);
         assert_eq!(lowered(Decision::RouteToSdr, Fit::Medium, Intent::High), Decision::ManualReview);
         assert_eq!(lowered(Decision::RouteToSdr, Fit::Low, Intent::High), Decision::Ignore);
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_may_always_be_asked() {
+    fn manual_review_is_always_allowed() {
         for &fit in Fit::ALL {
             for &intent in Intent::ALL {
                 assert_eq!(lowered(Decision::ManualReview, fit, intent), Decision::ManualReview);

@@ -1,9 +1,11 @@
+//! Equality of a claimed value and a fact, in every version of the contract.
+
 use serde_json::Value;
 
 use crate::decimal::Decimal;
 use crate::text::{comparable, is_blank};
 
-/// Whether a value says nothing: null, blank, or a list or object of only such.
+/// Whether a value is empty: null, blank, or a list or object of only empty values.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -14,11 +16,11 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What of a fact a claimed value equals, as the source wrote it: the fact, or the member of a list fact.
+/// The part of a fact that equals a claimed value, as the source wrote it: the fact, or the member of a list.
 ///
-/// Equal are texts that differ in case, white space or Unicode form only; numbers of the same value, however
-/// written; booleans and their words. A claim is one value, or a whole list in its order. An object equals nothing, nor
-/// does anything empty, and no part of a text equals the text.
+/// Texts are equal if they differ only in case, white space or Unicode form; numbers if they have the same
+/// value in any notation; booleans also equal their words. A claim is one value, or a whole list in the same
+/// order. An object and an empty value equal nothing, and a part of a text does not equal the text.
 pub(crate) fn matching<'a>(fact: &'a Value, claimed: &Value) -> Option<&'a Value> {
     match (fact, claimed) {
         (Value::Array(members), Value::Array(items)) => {
@@ -27,7 +29,7 @@ pub(crate) fn matching<'a>(fact: &'a Value, claimed: &Value) -> Option<&'a Value
                 && members.iter().zip(items).all(|(member, item)| equals(member, item));
             equal.then_some(fact)
         }
-        // The identical member first: of `["1200", 1200]` each names itself.
+        // An identical member has priority: in `["1200", 1200]` each equals itself.
         (Value::Array(members), one) => {
             let equal = || members.iter().filter(|member| equals(member, one));
             equal().find(|member| *member == one).or_else(|| equal().next())
@@ -36,7 +38,7 @@ pub(crate) fn matching<'a>(fact: &'a Value, claimed: &Value) -> Option<&'a Value
     }
 }
 
-/// Whether two single values are equal. Which rule holds depends on what the fact is, not on what the claim says it is.
+/// Whether two single values are equal. The type of the fact decides on the rule, not the type of the claim.
 fn equals(fact: &Value, claimed: &Value) -> bool {
     match (fact, claimed) {
         (Value::String(fact), Value::String(claimed)) => {
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_equal_whatever_their_case_and_white_space() {
+    fn texts_are_equal_despite_case_and_white_space() {
         assert_equal(&[
             (json!("Fintech"), json!("fintech")),
             (json!("Fintech"), json!(" FINTECH\n")),
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_equal_however_they_are_written() {
+    fn numbers_are_equal_in_any_notation() {
         assert_equal(&[
             (json!(1200), json!(1200)),
             (json!(1200), json!(1200.0)),
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn booleans_equal_their_words_and_nothing_else() {
+    fn booleans_equal_their_words_only() {
         assert_equal(&[
             (json!(true), json!(true)),
             (json!(true), json!("True")),
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_holds_its_members() {
+    fn list_equals_its_members() {
         let list = json!(["Salesforce", "HubSpot", 42, true]);
         assert_eq!(matching(&list, &json!("hubspot")), Some(&json!("HubSpot")));
         assert_eq!(matching(&list, &json!("42")), Some(&json!(42)));
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_empty_and_no_object_equals_anything() {
+    fn empty_values_and_objects_equal_nothing() {
         let nothings = [
             json!(null),
             json!(""),

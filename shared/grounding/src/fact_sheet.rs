@@ -6,11 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{FieldPath, Namespace};
 
-/// What the sources really said about one lead, and nothing else: what the model is given, and what its claims are
-/// checked against.
+/// The facts of the sources about one lead. The model receives them, and its claims are checked against them.
 ///
-/// A JSON object with the namespaces as its only keys. A source that found nothing has no namespace here; that
-/// is how "enrichment found nothing" is said. Its `Debug` shows no values, which may be personal.
+/// Serializes as a JSON object whose only keys are the namespaces. A source without facts has no namespace,
+/// which is how "enrichment found nothing" is expressed. Its `Debug` shows no values, which may be personal.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FactSheet(BTreeMap<Namespace, Map<String, Value>>);
@@ -21,7 +20,7 @@ impl FactSheet {
         Self::default()
     }
 
-    /// Sets all facts of one source, in place of what it said before. An empty map removes the namespace.
+    /// Replaces all facts of one source. An empty map removes the namespace.
     pub fn set(&mut self, namespace: Namespace, facts: Map<String, Value>) {
         if facts.is_empty() {
             self.0.remove(&namespace);
@@ -30,12 +29,12 @@ impl FactSheet {
         }
     }
 
-    /// All facts of one source, or none where it found nothing.
+    /// All facts of one source; none if it has no facts.
     pub fn namespace(&self, namespace: Namespace) -> Option<&Map<String, Value>> {
         self.0.get(&namespace)
     }
 
-    /// The fact a path names, or none where there is no such fact or more than one.
+    /// The fact at a path; none if there is no such fact or more than one.
     pub fn get(&self, path: &FieldPath) -> Option<&Value> {
         let mut found = Vec::new();
         find(self.namespace(path.namespace())?, path.within_namespace(), &mut found);
@@ -45,12 +44,12 @@ impl FactSheet {
         }
     }
 
-    /// The sheet as JSON, as it is shown to a model.
+    /// The sheet as JSON, as a model receives it.
     pub fn to_json(&self) -> Value {
         self.0.iter().map(|(name, facts)| (name.as_str().to_owned(), Value::Object(facts.clone()))).collect()
     }
 
-    /// Every fact that a path names and that is not an object of further facts, in a stable order.
+    /// Every fact that has an unambiguous path and is not an object, in a stable order.
     pub fn leaves(&self) -> impl Iterator<Item = (FieldPath, &Value)> {
         let mut leaves = Vec::new();
         for (namespace, facts) in &self.0 {
@@ -61,7 +60,7 @@ impl FactSheet {
     }
 }
 
-/// Collects what `rest` names below `facts`, trying each of its beginnings as a key.
+/// Collects the facts that `rest` names below `facts`, trying each of its prefixes as a key.
 fn find<'a>(facts: &'a Map<String, Value>, rest: &str, found: &mut Vec<&'a Value>) {
     found.extend(facts.get(rest));
     for (dot, _) in rest.match_indices('.') {
@@ -74,7 +73,7 @@ fn find<'a>(facts: &'a Map<String, Value>, rest: &str, found: &mut Vec<&'a Value
 fn collect<'a>(facts: &'a Map<String, Value>, prefix: &str, leaves: &mut Vec<(FieldPath, &'a Value)>) {
     for (key, value) in facts {
         let text = format!("{prefix}.{key}");
-        // What is too deep or long for a path is too deep for every path below it.
+        // A key that is too deep or long for a path makes every path below it too long as well.
         let Ok(path) = FieldPath::parse(&text) else { continue };
         match value {
             Value::Object(below) => collect(below, &text, leaves),
@@ -106,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_finds_its_fact() {
+    fn path_finds_its_fact() {
         let sheet = sheet(json!({"marketo": {"activity": {"last_page": "/pricing"}}}));
         assert_eq!(get(&sheet, "marketo.activity.last_page"), Some(json!("/pricing")));
         assert_eq!(get(&sheet, "marketo.activity"), Some(json!({"last_page": "/pricing"})));
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_dots_is_reached_by_its_text_unless_two_facts_share_it() {
+    fn key_with_dots_is_found_unless_ambiguous() {
         let plain = sheet(json!({"marketo": {"utm.source": {"first.touch": "ads"}}}));
         assert_eq!(get(&plain, "marketo.utm.source.first.touch"), Some(json!("ads")));
         let shadowed = sheet(json!({"marketo": {"a.b": 1, "a": {"b": 2}, "c": 3}}));
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leaves_are_the_facts_that_can_be_named() {
+    fn leaves_are_the_facts_with_a_path() {
         let sheet = sheet(json!({
             "enrichment": {"industry": "Fintech", "tech": ["a", "b"], "": 1, "geo": {"country": null}},
             "computed": {"baseline_score": 70},
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_five_namespaces_are_read_and_each_is_an_object() {
+    fn only_the_five_namespaces_are_accepted() {
         for wrong in
             [json!({"web": {}}), json!({"Marketo": {}}), json!({"marketo": null}), json!([]), json!(null)]
         {
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_nothing_removes_the_namespace() {
+    fn empty_map_removes_the_namespace() {
         let mut sheet = sheet(json!({"enrichment": {"industry": "Fintech"}}));
         sheet.set(Namespace::Enrichment, Map::new());
         assert_eq!(sheet.namespace(Namespace::Enrichment), None);

@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Namespace;
 
-/// Names one fact: a namespace and the keys below it, joined by dots, e.g. `marketo.activity.last_page`.
+/// The path of one fact: a namespace and the keys below it, joined by dots, e.g.
+/// `marketo.activity.last_page`.
 ///
-/// Case counts. A key that itself holds dots is written as it is: `{"utm.source": ..}` under `marketo` is
-/// `marketo.utm.source`. Where a sheet holds two facts of the same name (`{"a.b": 1, "a": {"b": 2}}`) the path names
-/// neither of them. A list is one fact: its members have no paths of their own.
+/// Paths are case-sensitive. A key with dots is written unchanged: `{"utm.source": ..}` under `marketo` is
+/// `marketo.utm.source`. If two facts of a sheet have the same path (`{"a.b": 1, "a": {"b": 2}}`), the path
+/// names neither of them. A list is one fact: its members have no paths of their own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FieldPath {
@@ -17,31 +18,31 @@ pub struct FieldPath {
     namespace: Namespace,
 }
 
-/// Why a text is not a field path.
+/// The reason why a text is not a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldPathError {
-    /// Does not begin with one of the namespaces and a dot.
+    /// Does not begin with a namespace and a dot.
     #[error("must begin with a known namespace and a dot")]
     Namespace,
-    /// Two dots in a row, or one at the end.
+    /// Two consecutive dots, or a dot at the end.
     #[error("must not have an empty segment")]
     EmptySegment,
-    /// Holds a line break, NUL or another control character.
+    /// Contains a line break, NUL or another control character.
     #[error("must not contain control characters")]
     Control,
-    /// Longer than [`FieldPath::MAX_BYTES`], or of more segments than [`FieldPath::MAX_SEGMENTS`].
+    /// Longer than [`FieldPath::MAX_BYTES`], or with more segments than [`FieldPath::MAX_SEGMENTS`].
     #[error("must be at most {} bytes in {} segments", FieldPath::MAX_BYTES, FieldPath::MAX_SEGMENTS)]
     TooLong,
 }
 
 impl FieldPath {
-    /// The longest path accepted, in bytes.
+    /// The maximum length of a path, in bytes.
     pub const MAX_BYTES: usize = 256;
 
-    /// The most segments a path has, the namespace included.
+    /// The maximum number of segments, including the namespace.
     pub const MAX_SEGMENTS: usize = 16;
 
-    /// Parses a path. Nothing is trimmed or lower-cased: a path is copied, not written.
+    /// Parses a path. Nothing is trimmed or lower-cased: paths are copied, not typed.
     pub fn parse(text: &str) -> Result<Self, FieldPathError> {
         if text.len() > Self::MAX_BYTES || text.split('.').count() > Self::MAX_SEGMENTS {
             return Err(FieldPathError::TooLong);
@@ -62,12 +63,12 @@ impl FieldPath {
         &self.text
     }
 
-    /// The namespace it begins with.
+    /// The namespace of the path.
     pub fn namespace(&self) -> Namespace {
         self.namespace
     }
 
-    /// What follows the namespace and its dot; never empty.
+    /// The part after the namespace and its dot; never empty.
     pub fn within_namespace(&self) -> &str {
         &self.text[self.namespace.as_str().len() + 1..]
     }
@@ -106,13 +107,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_a_known_namespace_and_keys() {
+    fn path_is_a_known_namespace_and_keys() {
         let path = FieldPath::parse("marketo.activity.last_page").unwrap();
         assert_eq!((path.namespace(), path.within_namespace()), (Namespace::Marketo, "activity.last_page"));
     }
 
     #[test]
-    fn what_is_no_path_is_refused_with_the_reason() {
+    fn invalid_path_is_refused_with_the_reason() {
         for (text, error) in [
             ("", FieldPathError::Namespace),
             ("enrichment", FieldPathError::Namespace),
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_a_path_is_bounded() {
+    fn length_of_a_path_is_bounded() {
         let longest = format!("product.{}", "x".repeat(248));
         assert!(FieldPath::parse(&longest).is_ok());
         assert_eq!(FieldPath::parse(&format!("{longest}x")), Err(FieldPathError::TooLong));

@@ -1,11 +1,11 @@
-//! The grounding contract: every claim of a model checked against the facts it was given.
+//! The grounding contract: checks every claim of a model against the facts that the model received.
 //!
-//! A model gets a [`FactSheet`] and returns an [`Answer`]; [`check`] turns the two into a [`Verdict`]. A claim that is
-//! not true rejects the answer; a conclusion that the true claims do not carry is lowered to what they do. The
-//! model's prose goes no further: what the CRM shows is the [`summary`] of the claims that passed.
+//! A model receives a [`FactSheet`] and returns an [`Answer`]; [`check`] turns the two into a [`Verdict`]. An
+//! untrue claim rejects the answer. A conclusion that the true claims do not support is lowered. The model's
+//! prose is not used: the CRM shows the [`summary`] of the claims that passed.
 //!
-//! Nothing here does I/O, and nothing depends on time or chance: the same facts and answer give the same verdict.
-//! `docs/grounding.md` explains every rule.
+//! The crate does no I/O, and no result depends on time or chance: the same facts and answer give the same
+//! verdict. `docs/grounding.md` explains every rule.
 
 mod answer;
 mod check;

@@ -1,14 +1,15 @@
-//! Which facts made the computed score and intent what they are.
+//! The facts behind the computed score and intent.
 
 use serde_json::Value;
 
 use crate::{FactSheet, FieldPath, Namespace};
 
-/// The computed fact that lists them: an object with, for each path, the values that fired a signal or matched the profile.
+/// The computed fact that lists them: an object that maps paths to the values that fired a signal or matched
+/// the profile.
 const MATCHED: &str = "matched_facts";
 
-/// Whether a value of a fact, or a member of it, fired a signal or matched the profile. Only we write there; a sheet without
-/// the list has no such facts.
+/// Whether a value of a fact, or one of its members, fired a signal or matched the profile. Only the product
+/// writes the list; a sheet without the list has no such facts.
 pub(crate) fn is_matched(facts: &FactSheet, path: &FieldPath, value: &Value) -> bool {
     let matched = |path: &str, value: &Value| {
         let listed =
@@ -17,7 +18,7 @@ pub(crate) fn is_matched(facts: &FactSheet, path: &FieldPath, value: &Value) -> 
     };
     match value {
         Value::Array(members) => members.iter().any(|member| matched(path.as_str(), member)),
-        // A band counts by its lower end.
+        // A band is listed by its lower end.
         Value::Object(band) => band.get("min").is_some_and(|min| matched(&format!("{path}.min"), min)),
         single => matched(path.as_str(), single),
     }

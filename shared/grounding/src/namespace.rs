@@ -2,19 +2,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One of the five sources of facts, named as the fact sheet names it.
+/// One of the five sources of facts, named as in the fact sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Namespace {
-    /// What the CRM knows.
+    /// Facts from the CRM.
     Salesforce,
-    /// What the marketing platform knows.
+    /// Facts from the marketing platform.
     Marketo,
-    /// What our own product knows.
+    /// Facts from our own product.
     Product,
-    /// What the enrichment provider found out about the company.
+    /// Facts from the enrichment providers about the company.
     Enrichment,
-    /// What we computed from all of these.
+    /// Facts computed from the others.
     Computed,
 }
 
@@ -23,7 +23,7 @@ impl Namespace {
     pub const ALL: [Self; 5] =
         [Self::Salesforce, Self::Marketo, Self::Product, Self::Enrichment, Self::Computed];
 
-    /// The namespace as it begins a field path, e.g. `enrichment`.
+    /// The namespace as the first part of a path, e.g. `enrichment`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Salesforce => "salesforce",
@@ -34,7 +34,7 @@ impl Namespace {
         }
     }
 
-    /// The source that owns the namespace, as a claim names it, e.g. `ENRICHMENT`.
+    /// The source of the namespace, as a claim names it, e.g. `ENRICHMENT`.
     pub fn source(self) -> &'static str {
         match self {
             Self::Salesforce => "SALESFORCE",
@@ -45,17 +45,17 @@ impl Namespace {
         }
     }
 
-    /// Reads the name a field path begins with; exact, case included.
+    /// Parses the first part of a path; case-sensitive.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|namespace| namespace.as_str() == text)
     }
 
-    /// Reads the source a claim names; exact, case included.
+    /// Parses the source of a claim; case-sensitive.
     pub fn from_source(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|namespace| namespace.source() == text)
     }
 
-    /// Reads the source a claim names, in any case of its ASCII letters.
+    /// Parses the source of a claim, ignoring ASCII case.
     pub fn from_source_in_any_case(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|namespace| namespace.source().eq_ignore_ascii_case(text))
     }

@@ -3,14 +3,14 @@ use std::fmt;
 
 use crate::{FieldPath, Namespace};
 
-/// Who stated a fact, which is not what its namespace says: a sender may write below `salesforce` as well.
+/// The origin of a fact. The namespace does not determine it: a sender may also write below `salesforce`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The sender of the lead; its name where it has one.
+    /// The sender of the lead, with its name if known.
     Sent(Option<String>),
-    /// The CRM, read by us.
+    /// The CRM, read by the pipeline.
     Crm,
-    /// An enrichment provider; its name where it is known.
+    /// An enrichment provider, with its name if known.
     Provider(Option<String>),
     /// The ideal customer profile.
     Computed,
@@ -29,10 +29,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Who stated the facts of one sheet.
+/// The origins of the facts of one sheet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// The fields below `salesforce` that the CRM stated when it was read; any other there is the sender's.
+    /// The fields below `salesforce` that were read from the CRM. All others there come from the sender.
     pub crm: BTreeSet<String>,
     /// The sender's name.
     pub sender: Option<String>,
@@ -41,7 +41,7 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Who stated the fact at a path.
+    /// The origin of the fact at a path.
     pub fn of(&self, path: &FieldPath) -> Origin {
         let field = path.within_namespace().split('.').next().unwrap_or_default();
         match path.namespace() {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn below_salesforce_only_a_crm_that_was_read_speaks() {
+    fn salesforce_facts_come_from_the_sender_unless_read() {
         let path = FieldPath::parse("salesforce.deal_stage").unwrap();
         assert_eq!(Origins::default().of(&path).to_string(), "sent");
         let named = Origins { sender: Some("forms".into()), ..Origins::default() };
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fact_of_the_company_names_its_provider() {
+    fn company_fact_names_its_provider() {
         let providers = BTreeMap::from([("employee_range".to_owned(), "apollo".to_owned())]);
         let origins = Origins { providers, ..Origins::default() };
         let of = |path: &str| origins.of(&FieldPath::parse(path).unwrap()).to_string();

@@ -1,5 +1,5 @@
-//! Spellings that are accepted from contract 4 on, beside those of [`equality`](crate::equality). Each says exactly what the fact
-//! says: no rounding, no units but dollars, nothing left out or added.
+//! Spellings that are accepted from version 4 on, in addition to those of [`equality`](crate::equality). Each
+//! states exactly the fact: no rounding, no units but dollars, nothing omitted or added.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::equality::{self, is_empty};
 use crate::text::{comparable, is_blank, is_dash};
 use crate::{FieldPath, Namespace};
 
-/// The fact, or the part of a list, that a claimed value says in other words; as the source wrote it.
+/// The fact, or the part of a list, that a claimed value states in another spelling; as the source wrote it.
 pub(crate) fn matching(path: &FieldPath, fact: &Value, claimed: &Value) -> Option<Value> {
     match (fact, claimed) {
         (Value::Object(fact), claimed) => says_range(path, fact, claimed).then(|| Value::from(fact.clone())),
@@ -22,7 +22,8 @@ pub(crate) fn matching(path: &FieldPath, fact: &Value, claimed: &Value) -> Optio
     }
 }
 
-/// The members that a claimed list names, each once and in the order of the fact; none where it names another one.
+/// The members that a claimed list names, each once and in the order of the fact; none if the list names any
+/// other value.
 fn part_of(path: &FieldPath, members: &[Value], items: &[Value]) -> Option<Vec<Value>> {
     let equals =
         |member: &Value, item: &Value| equality::matching(member, item).is_some() || says(path, member, item);
@@ -34,7 +35,7 @@ fn part_of(path: &FieldPath, members: &[Value], items: &[Value]) -> Option<Vec<V
     Some(named.cloned().collect())
 }
 
-/// Whether a text is all members of a list, joined by a comma and a blank.
+/// Whether a text consists of all members of a list, joined by a comma and a blank.
 fn says_joined(members: &[Value], claimed: &Value) -> bool {
     let Value::String(claimed) = claimed else { return false };
     let words = members.iter().map(|member| match member {
@@ -46,7 +47,7 @@ fn says_joined(members: &[Value], claimed: &Value) -> bool {
     words.is_some_and(|words| words.len() > 1 && comparable(&words.join(", ")) == comparable(claimed))
 }
 
-/// Whether a single claimed value says a single fact in one of the ways below.
+/// Whether a single claimed value states a single fact in one of the spellings below.
 fn says(path: &FieldPath, fact: &Value, claimed: &Value) -> bool {
     let Value::String(claimed) = claimed else { return false };
     if is_empty(fact) || is_blank(claimed) {
@@ -67,12 +68,13 @@ fn says(path: &FieldPath, fact: &Value, claimed: &Value) -> bool {
     }
 }
 
-/// Whether two texts differ in dashes and in `&amp;` for `&` only; words that we compute also in `_`, blank and `-`.
+/// Whether two texts differ only in dashes and in `&amp;` for `&`. Computed words may also differ in `_`,
+/// blank and `-`.
 fn says_text(path: &FieldPath, fact: &str, claimed: &str) -> bool {
     let is_vocabulary = path.namespace() == Namespace::Computed && !fact.contains(|c: char| c.is_numeric());
     let plain = |text: &str| {
         let text = text.replace("&amp;", "&");
-        // In an identifier or a number written as text every character counts.
+        // In an identifier or a number as text every character is significant.
         let dashes = !text.contains(|c: char| c.is_numeric()) || text.trim().contains(' ');
         let same = |c: char| match c {
             '_' | ' ' | '-' if is_vocabulary => ' ',
@@ -84,7 +86,7 @@ fn says_text(path: &FieldPath, fact: &str, claimed: &str) -> bool {
     !is_blank(claimed) && plain(fact) == plain(claimed)
 }
 
-/// A text without the one pair of quotation marks around it.
+/// A text without one surrounding pair of quotation marks.
 fn unquoted(text: &str) -> &str {
     const PAIRS: [(char, char); 6] =
         [('"', '"'), ('\'', '\''), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»')];
@@ -93,7 +95,8 @@ fn unquoted(text: &str) -> &str {
     PAIRS.into_iter().find_map(inner).unwrap_or(text)
 }
 
-/// The second and the fraction of a time in UTC; `Z` and `+00:00` are the same, and zeros at the end of the fraction nothing.
+/// The seconds and the fraction of a time in UTC. `Z` and `+00:00` are equivalent, and trailing zeros of the
+/// fraction are ignored.
 fn instant(text: &str) -> Option<(&str, &str)> {
     const SHAPE: &[u8] = b"0000-00-00T00:00:00";
     let text = text.trim();
@@ -112,7 +115,8 @@ fn is_dollars(path: &FieldPath) -> bool {
     path.as_str().ends_with("_usd")
 }
 
-/// An amount in US dollars: `$5,000,000`, `USD 5000000`, `5M USD`; the letters stand for thousands, millions and billions.
+/// An amount in US dollars: `$5,000,000`, `USD 5000000`, `5M USD`. The letters stand for thousands, millions
+/// and billions.
 fn money(text: &str) -> Option<Decimal> {
     let text = text.trim();
     let number = text
@@ -129,7 +133,7 @@ fn money(text: &str) -> Option<Decimal> {
     Decimal::parse(number).map(|number| number.times_ten_to(power))
 }
 
-/// Whether a claim names both ends of a band of numbers: `5001-10000`, `5,001–10,000`, `10001+` or the object itself.
+/// Whether a claim states both ends of a band: `5001-10000`, `5,001–10,000`, `10001+` or the object itself.
 fn says_range(path: &FieldPath, fact: &Map<String, Value>, claimed: &Value) -> bool {
     if path.namespace() != Namespace::Enrichment {
         return false;

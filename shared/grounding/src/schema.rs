@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use crate::{Answer, ClaimType, Namespace};
 
 impl Answer {
-    /// The JSON schema of an answer, to be given to models.
+    /// The JSON schema of an answer, for models.
     ///
-    /// It keeps to what every provider's structured output understands: bounds on numbers and lengths are said in
-    /// words, and checked by [`Answer::parse`].
+    /// It uses only keywords that the structured output of every provider supports. Limits of numbers and
+    /// lengths are in the descriptions, and [`Answer::parse`] enforces them.
     pub fn schema() -> Value {
         json!({
             "type": "object",
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_names_the_fields_that_parse_requires() {
+    fn schema_names_the_fields_that_parse_requires() {
         let schema = Answer::schema();
         let mut fields: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
         fields.sort_unstable();

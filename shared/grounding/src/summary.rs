@@ -1,3 +1,5 @@
+//! Renders a verdict as the text that sales reads in the CRM.
+
 use std::fmt::Write as _;
 
 use lead::Decision;
@@ -6,35 +8,35 @@ use serde_json::Value;
 use crate::matched::is_matched;
 use crate::{Claim, ClaimType, FactSheet, FieldPath, GroundingStatus, Namespace, Origins, Verdict};
 
-/// The longest summary, in characters.
+/// The maximum length of a summary, in characters.
 const MAX_CHARS: usize = 2_000;
-/// The longest value shown, in characters.
+/// The maximum length of a value, in characters.
 const MAX_VALUE_CHARS: usize = 160;
-/// The longest name of a field shown, in characters.
+/// The maximum length of the name of a field, in characters.
 const MAX_LABEL_CHARS: usize = 80;
-/// The longest name of a source shown, in characters.
+/// The maximum length of the name of a source, in characters.
 const MAX_ORIGIN_CHARS: usize = 60;
-/// The longest value shown without quotation marks, in characters and in words.
+/// The maximum length of a value without quotation marks, in characters and in words.
 const TOKEN: (usize, usize) = (40, 4);
 
-/// What a summary says beside the verdict.
+/// The context of a verdict in a summary.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The facts that were judged.
+    /// The judged facts.
     pub facts: &'a FactSheet,
-    /// Who stated them.
+    /// The origins of these facts.
     pub origins: &'a Origins,
-    /// The names of the opt-outs that the sender passed on; empty where there are none.
+    /// The names of the opt-outs from the sender; empty without any.
     pub opted_out: &'a [&'static str],
 }
 
-/// What a salesperson reads in the CRM: rendered by us from the claims that passed, never the model's prose.
+/// The text for sales in the CRM. It is rendered from the claims that passed, never from the model's prose.
 ///
-/// Plain text of at most 2,000 characters, the same for the same verdict. Each line of evidence ends with who stated the
-/// fact. A value that the profile knows, a number, or a short token stands as it is; any other is quoted, so that it cannot
-/// look like a line of ours. Links and markup in values are defanged (`http` becomes `hxxp`), and its lines break only where we break
-/// them: values come without control, directional and invisible characters. It is not escaped for HTML: what shows it
-/// as HTML has to do that.
+/// Plain text of at most 2,000 characters; the same verdict gives the same text. Each line of evidence ends
+/// with the origin of the fact. Values that the profile knows, numbers and short tokens are unquoted. Any
+/// other value is quoted, so that it cannot imitate a line of the summary. Values have no control,
+/// directional or invisible characters and no line breaks, and links and markup in them are defanged (`http`
+/// becomes `hxxp`). The text is not escaped for HTML; an HTML view must do that.
 pub fn summary(verdict: &Verdict, context: Context<'_>) -> String {
     let mut text = format!(
         "Fit {} ({} of 100), intent {}: {}.\n",
@@ -82,8 +84,8 @@ fn heading(claim_type: ClaimType) -> &'static str {
     }
 }
 
-/// A heading for each type of claim there is, and a line for each claim, in the stable order of the evidence. What we
-/// computed stands under Score, whatever it may carry.
+/// A heading for each type of claim, and a line for each claim, in the stable order of the evidence. Computed
+/// facts are listed under Score, whatever their type.
 fn evidence_lines(evidence: &[Claim], context: Context<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let section = |claim: &Claim| match Namespace::from_source(&claim.source) {
@@ -122,7 +124,7 @@ fn claim_line(claim: &Claim, context: Context<'_>) -> Option<String> {
     Some(format!("- {label}: {shown} ({origin})\n"))
 }
 
-/// Whether a value is a word or a few, such as `pricing page visit`, `/docs/api` or `AWS, Kubernetes`.
+/// Whether a text is one or a few words, such as `pricing page visit`, `/docs/api` or `AWS, Kubernetes`.
 fn is_token(text: &str) -> bool {
     let (chars, words) = TOKEN;
     let is_plain = |c: char| {
@@ -153,7 +155,7 @@ fn single(value: &Value) -> Option<String> {
     }
 }
 
-/// What we changed, in the sentences of the breaches, which repeat nothing of the model.
+/// The changes to the answer, in the messages of the breaches, which repeat nothing of the model.
 fn notes(verdict: &Verdict) -> String {
     if verdict.status == GroundingStatus::Rejected {
         return "Held: the analysis also said what the facts do not.\n".to_owned();
@@ -164,7 +166,7 @@ fn notes(verdict: &Verdict) -> String {
     })
 }
 
-/// Appends lines while they fit, and says how many claims did not.
+/// Appends lines while they fit, and the number of claims that do not.
 fn append_bounded(text: &mut String, lines: &[String], room: usize) {
     const ROOM_FOR_THE_REST: usize = 20; // "- and 9999 more\n"
     let mut left = room.saturating_sub(ROOM_FOR_THE_REST);
@@ -180,7 +182,7 @@ fn append_bounded(text: &mut String, lines: &[String], room: usize) {
     }
 }
 
-/// One line of visible text, cut to a length, in which no link and no markup works.
+/// One line of visible text without working links and markup, cut to a length.
 fn shown(text: &str, most: usize) -> String {
     let line = defanged(&lead::text::visible(text).split_whitespace().collect::<Vec<_>>().join(" "));
     if line.chars().count() <= most {
@@ -190,20 +192,20 @@ fn shown(text: &str, most: usize) -> String {
     format!("{}…", cut.trim_end())
 }
 
-/// A name, of which only letters, digits, blanks and what joins words are shown.
+/// A name, reduced to letters, digits, blanks, dots, dashes, underscores and plus signs.
 fn plain(text: &str, most: usize) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_' | '+');
     shown(&text.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect::<String>(), most)
 }
 
-/// Text in which a link is no link, and markup no markup.
+/// Text without working links and markup.
 fn defanged(text: &str) -> String {
     let text = text.replace("](", "] (").replace('<', "‹").replace('>', "›");
     let text = with_each(&text, "http", |found| format!("{}xx{}", &found[..1], &found[3..]));
     with_each(&text, "www.", |found| format!("{}[.]", &found[..3]))
 }
 
-/// A text with each occurrence of an ASCII word, in any case, replaced.
+/// A text with each occurrence of an ASCII word replaced, ignoring case.
 fn with_each(text: &str, word: &str, replace: impl Fn(&str) -> String) -> String {
     let lower = text.to_ascii_lowercase();
     let mut replaced = String::with_capacity(text.len());

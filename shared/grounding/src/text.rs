@@ -1,32 +1,35 @@
+//! Text comparison for claims: Unicode normalisation and case folding.
+
 use lead::text::is_unseen;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::decompose_compatible;
 
-/// Brings a text to the form in which it is compared: letters of one case, one space for a run of white space, none at
-/// the ends, and one Unicode form (NFKC), in which for example full-width and styled letters are plain ones.
+/// The form of a text for comparison: one letter case, single spaces for runs of white space, trimmed, and
+/// one Unicode form (NFKC), in which for example full-width and styled letters are plain ones.
 ///
-/// Two departures from NFKC and from simple case mapping, each because a lie would pass otherwise:
-/// - Digits that mean something else by their place or frame stay themselves: `10²` is not `102`, nor `½` `1/2`.
-/// - The dotless `ı` stays itself: it has the capital `I`, but is another letter than `i`.
+/// Two deviations from NFKC and from simple case mapping prevent false equality:
+/// - Digits with another meaning by their position or frame stay distinct: `10²` is not `102`, and `½` is not
+///   `1/2`.
+/// - The dotless `ı` stays distinct: it shares the capital `I` with `i`, but is another letter.
 ///
-/// Letters that only look alike (a Cyrillic `а` in a Latin word) stay different, and invisible characters are kept:
-/// who writes one into a claim is not copying a fact.
+/// Letters that look alike (a Cyrillic `а` in a Latin word) stay different. Invisible characters are kept: a
+/// claim that contains one is not a copy of a fact.
 pub(crate) fn comparable(text: &str) -> String {
     let folded: String = compatible(text).chars().flat_map(fold).collect();
     compatible(&folded).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether nothing can be seen of a text.
+/// Whether a text has no visible character.
 pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(is_unseen)
 }
 
-/// The hyphen, and the dashes that are written for it.
+/// Whether a character is a hyphen or a dash in its place.
 pub(crate) fn is_dash(c: char) -> bool {
     matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{fe63}' | '\u{ff0d}')
 }
 
-/// NFKC, but for numbers that are more than a styled digit.
+/// NFKC, except for numbers that are more than a styled digit.
 fn compatible(text: &str) -> String {
     let mut decomposed = String::with_capacity(text.len());
     for c in text.chars() {
@@ -39,12 +42,12 @@ fn compatible(text: &str) -> String {
     decomposed.nfc().collect()
 }
 
-/// Full-width, mathematical and segmented digits: the same digits in another type face.
+/// Whether a character is a full-width, mathematical or segmented digit: the same digit in another style.
 fn is_styled_digit(c: char) -> bool {
     matches!(c, '\u{ff10}'..='\u{ff19}' | '\u{1d7ce}'..='\u{1d7ff}' | '\u{1fbf0}'..='\u{1fbf9}')
 }
 
-/// Folds the case by way of the capital, so that `ß`, `ẞ` and `SS`, or `ς` and `σ`, become the same.
+/// Folds the case through the capital, so that `ß`, `ẞ` and `SS`, or `ς` and `σ`, become equal.
 fn fold(c: char) -> impl Iterator<Item = char> {
     let (kept, folded) = if c == 'ı' { (Some(c), None) } else { (None, Some(c)) };
     let folded = folded.into_iter().flat_map(char::to_lowercase);
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_text_in_another_dress_is_the_same() {
+    fn equivalent_texts_are_equal() {
         for (a, b) in [
             ("Fintech", "FINTECH"),
             ("  Real \t Estate\n", "real estate"),
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn another_text_stays_another() {
+    fn different_texts_stay_different() {
         for (a, b) in [
             ("Fintech", "Fintеch"), // a Cyrillic е
             ("PayPal", "ΡayPal"),   // a Greek capital rho
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_comparable_form_is_its_own_for_every_letter() {
+    fn comparable_form_is_idempotent() {
         for c in '\0'..='\u{1ffff}' {
             let once = comparable(&c.to_string());
             assert_eq!(comparable(&once), once, "{c:?}");
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_equals_its_capital() {
+    fn letter_equals_its_capital() {
         for c in ('\0'..='\u{1ffff}').filter(|c| c.is_lowercase() && *c != 'ı') {
             let capital: String = c.to_uppercase().collect();
             assert_eq!(comparable(&c.to_string()), comparable(&capital), "{c:?}");
@@ -115,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_is_what_cannot_be_seen() {
+    fn blank_text_has_no_visible_character() {
         for text in ["", " \t\n", "\u{200b}", "\u{feff}\u{a0}\u{2060}", "\u{0}"] {
             assert!(is_blank(text), "{text:?}");
         }

@@ -6,29 +6,29 @@ use serde_json::Value;
 
 use crate::{Claim, Contract};
 
-/// What is left of an answer once it has been checked. Stored as it is.
+/// The result of checking an answer. Stored as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// The version of the contract it was checked by.
+    /// The version of the contract.
     pub contract_version: u32,
-    /// Whether the answer stood, stood in part, or fell.
+    /// Whether the answer was accepted, downgraded or rejected.
     pub status: GroundingStatus,
-    /// Every breach: the rejections first, by claim, then the downgrades in the order they were applied.
+    /// Every breach: first the rejections, by claim, then the downgrades in the order of their application.
     pub reasons: Vec<Breach>,
-    /// The score that the evidence carries.
+    /// The score that the evidence supports.
     pub fit_score: FitScore,
-    /// The level that score amounts to.
+    /// The level of fit of that score.
     pub fit: Fit,
-    /// The intent that the evidence carries.
+    /// The intent that the evidence supports.
     pub intent: Intent,
-    /// What is to be done; never a stronger action than the model asked for or the matrix allows.
+    /// The decision; never stronger than the model's own or than the matrix allows.
     pub decision: Decision,
-    /// The claims that passed, in a stable order, each with the fact as its source wrote it.
+    /// The claims that passed, in a stable order, each with the value as its source wrote it.
     pub evidence: Vec<Claim>,
 }
 
 impl Verdict {
-    /// The verdict on a lead that no AI could judge: score 50 and a manual review, claiming nothing.
+    /// The verdict for a lead that no AI could judge: score 50, manual review, no evidence.
     pub fn fallback(contract: &Contract) -> Self {
         Self {
             contract_version: contract.version,
@@ -43,15 +43,15 @@ impl Verdict {
     }
 }
 
-/// Whether an answer stood.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum GroundingStatus {
-    /// As it was.
+    /// The answer stands unchanged.
     Valid,
-    /// Every claim is true, but they do not carry all that was concluded from them.
+    /// Every claim is true, but the conclusions went beyond them and were lowered.
     Downgraded,
-    /// At least one claim is not true: nothing of the answer is acted on.
+    /// At least one claim is untrue: nothing of the answer may be acted on.
     Rejected,
 }
 
@@ -72,26 +72,27 @@ impl fmt::Display for GroundingStatus {
     }
 }
 
-/// One rule that an answer broke.
+/// One broken rule.
 ///
-/// Its `Debug` shows the code only: a claim and a fact may hold personal text.
+/// Its `Debug` shows the code only: a claim and a fact may contain personal text.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Breach {
-    /// Which rule.
+    /// The broken rule.
     pub code: ReasonCode,
-    /// The claim that broke it; none where it is the conclusion that did.
+    /// The claim that broke it; none for a conclusion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// What the facts really say there. Left out where they say nothing, where the path names a group of facts,
-    /// and over [`Breach::MAX_FACT_BYTES`] (the fact sheet is stored beside the verdict).
+    /// The actual fact. None if there is none, if the path names a group of facts, and above
+    /// [`Breach::MAX_FACT_BYTES`] (the fact sheet is stored beside the verdict).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fact: Option<Value>,
-    /// One plain sentence of ours. It repeats no text of the model and nothing a source said but the path of a fact.
+    /// One plain sentence. It contains no text of the model, and of the sources nothing but the path of a
+    /// fact and values that the product computed.
     pub message: String,
 }
 
 impl Breach {
-    /// The largest fact repeated in a breach, in bytes of its JSON.
+    /// The maximum size of a fact in a breach, in bytes of its JSON.
     pub const MAX_FACT_BYTES: usize = 4096;
 }
 
@@ -101,33 +102,33 @@ impl fmt::Debug for Breach {
     }
 }
 
-/// The rules that an answer can break. `docs/grounding.md` explains each.
+/// The rules that an answer can break. `docs/grounding.md` explains each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonCode {
     /// The claim names a source that is not one of the five.
     UnauthorizedSource,
-    /// The source does not own the path, or may not support a claim of that type.
+    /// The source does not own the path, or must not support a claim of that type.
     SourceMismatch,
-    /// A claim about the company, though enrichment found nothing.
+    /// A claim about the company, although enrichment found none.
     NoEnrichment,
-    /// The fact sheet holds nothing under that path.
+    /// The fact sheet has no fact at that path.
     UnknownField,
-    /// The fact is another one.
+    /// The claimed value differs from the fact.
     ValueConflict,
     /// The score is too far from the computed baseline.
     ScoreOutOfBand,
-    /// High intent that no evidence carries.
+    /// High intent without supporting evidence.
     WeakIntent,
     /// The intent is too far above the computed level.
     IntentOutOfBand,
-    /// A level of fit that no evidence carries.
+    /// A level of fit without supporting evidence.
     WeakFit,
     /// The decision was stronger than fit and intent allow.
     DecisionLowered,
-    /// A call that the computed fit and intent do not amount to.
+    /// A call that the computed fit and intent do not justify.
     CallNotInFacts,
-    /// A true claim of a type that its fact does not support: it counts as the type that it does.
+    /// A true claim of a type that its fact does not support. It counts as the supported type.
     ClaimRetyped,
     /// A score or intent above the computed one, without a fact that fired a signal or matched the profile.
     RiseNotInFacts,

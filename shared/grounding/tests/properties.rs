@@ -1,4 +1,4 @@
-//! What holds for every answer, sensible or not, under every contract.
+//! Properties of every answer, sensible or not, under every contract.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +10,7 @@ use lead::{Decision, Fit, FitScore, Intent};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// JSON of every kind, with texts, keys and numbers that often meet again elsewhere.
+/// JSON of every kind, with texts, keys and numbers that often recur.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -82,7 +82,8 @@ fn wild_claim() -> impl Strategy<Value = Claim> {
         .prop_map(|(source, field_path, value, claim_type)| Claim { source, field_path, value, claim_type })
 }
 
-/// A sheet, and claims of which some are true of it: the only way to reach the rules behind the claims.
+/// A sheet, and claims of which some are true. Random claims alone would rarely reach the rules on
+/// conclusions.
 fn sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
     (fact_sheet(), prop::collection::vec(wild_claim(), 0..3), any::<u32>(), 0..4_u8).prop_map(
         |(sheet, mut claims, chosen, wild)| {
@@ -148,7 +149,7 @@ fn contract() -> impl Strategy<Value = Contract> {
     )
 }
 
-/// One fact of each kind, and true claims about some of them: what the rules on conclusions are about.
+/// One fact of each kind, and true claims about some of them, for the rules on conclusions.
 fn plain_sheet_and_claims() -> impl Strategy<Value = (FactSheet, Vec<Claim>)> {
     (any::<[bool; 5]>(), 0..=100_i64, level()).prop_map(|(chosen, baseline, level)| {
         let mut sheet = FactSheet::new();
@@ -212,7 +213,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn a_verdict_is_never_stronger_than_the_answer_or_the_matrix((facts, answer, contract) in case()) {
+    fn verdict_never_exceeds_the_answer_or_the_matrix((facts, answer, contract) in case()) {
         let verdict = check(&facts, &answer, &contract);
         prop_assert_eq!(verdict.fit, contract.fit(verdict.fit_score));
         prop_assert!(verdict.intent <= answer.intent);
@@ -226,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn a_verdict_rests_on_what_carries_it((facts, answer, contract) in case()) {
+    fn verdict_rests_on_supporting_evidence((facts, answer, contract) in case()) {
         let verdict = check(&facts, &answer, &contract);
         let any = |types: &[&str]| verdict.evidence.iter().any(|claim| types.contains(&claim.claim_type.as_str()));
         prop_assert!(verdict.intent != Intent::High || any(&["BEHAVIOR", "SCORE"]));
@@ -238,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn the_status_says_what_the_reasons_are((facts, answer, contract) in case()) {
+    fn status_follows_from_the_reasons((facts, answer, contract) in case()) {
         let verdict = check(&facts, &answer, &contract);
         let lies = verdict.reasons.iter().filter(|breach| breach.claim.is_some()).count();
         let expected = match (lies, verdict.reasons.len()) {
@@ -258,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn checking_a_verdict_again_changes_nothing((facts, answer, contract) in case()) {
+    fn repeated_check_changes_nothing((facts, answer, contract) in case()) {
         let once = check(&facts, &answer, &contract);
         let twice = check(&facts, &as_answer(&once), &contract);
         prop_assert_ne!(twice.status, GroundingStatus::Rejected);
@@ -267,9 +268,9 @@ proptest! {
     }
 
     #[test]
-    fn less_evidence_never_makes_a_verdict_stronger((facts, answer, contract) in case(), kept in any::<u64>()) {
+    fn less_evidence_never_strengthens_a_verdict((facts, answer, contract) in case(), kept in any::<u64>()) {
         let whole = check(&facts, &answer, &contract);
-        // A lie that is left out is another matter: what is then left may well stand.
+        // Without its lie, a rejected answer may stand.
         prop_assume!(whole.status != GroundingStatus::Rejected);
         let mut less = answer;
         let mut place = 0;
@@ -284,7 +285,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lie_more_never_makes_a_verdict_stronger((facts, answer, contract) in case(), lie in wild_claim()) {
+    fn another_lie_never_strengthens_a_verdict((facts, answer, contract) in case(), lie in wild_claim()) {
         let before = check(&facts, &answer, &contract);
         let mut more = answer;
         more.evidence.push(Claim { source: "WEB_SEARCH".into(), ..lie });
@@ -294,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fact_that_is_taken_away_takes_its_claims_with_it((facts, answer, contract) in case(), gone in 0..5_usize) {
+    fn claims_disappear_with_their_facts((facts, answer, contract) in case(), gone in 0..5_usize) {
         let before = check(&facts, &answer, &contract);
         let mut fewer = facts.clone();
         fewer.set(Namespace::ALL[gone], Map::new());
@@ -310,7 +311,7 @@ proptest! {
     }
 
     #[test]
-    fn the_prose_changes_nothing((facts, answer, contract) in case(), prose in any::<String>()) {
+    fn prose_changes_nothing((facts, answer, contract) in case(), prose in any::<String>()) {
         let said = Answer { reasoning: prose, ..answer.clone() };
         prop_assert_eq!(check(&facts, &said, &contract), check(&facts, &answer, &contract));
     }
@@ -326,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn a_call_is_one_that_the_computed_facts_amount_to((facts, answer, contract) in case()) {
+    fn computed_facts_justify_every_call((facts, answer, contract) in case()) {
         let verdict = check(&facts, &answer, &contract);
         if contract.call_needs_facts && verdict.decision == Decision::RouteToSdr {
             let computed = |path: &str| facts.get(&path.parse().unwrap());
@@ -340,7 +341,7 @@ proptest! {
     }
 
     #[test]
-    fn a_rise_rests_on_a_fact_that_matched((facts, answer, contract) in case()) {
+    fn rise_rests_on_a_matched_fact((facts, answer, contract) in case()) {
         let verdict = check(&facts, &answer, &contract);
         let computed = facts.namespace(Namespace::Computed);
         let has_matched = computed.is_some_and(|facts| facts.contains_key("matched_facts"));
@@ -355,7 +356,7 @@ proptest! {
     }
 
     #[test]
-    fn who_opted_out_is_never_called((facts, answer, contract) in case()) {
+    fn opted_out_person_is_never_called((facts, answer, contract) in case()) {
         let opted_out = facts.namespace(Namespace::Computed).and_then(|facts| facts.get("opted_out"));
         if contract.version >= 4 && opted_out.is_some_and(|names| names == &json!(["unsubscribed"])) {
             prop_assert_ne!(check(&facts, &answer, &contract).decision, Decision::RouteToSdr);
@@ -363,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_stored_gives_the_same_verdict_to_the_byte((facts, answer, contract) in case()) {
+    fn stored_input_gives_the_same_bytes((facts, answer, contract) in case()) {
         let verdict = serde_json::to_string(&check(&facts, &answer, &contract)).unwrap();
         let evidence: Vec<Value> = answer.evidence.iter().map(|claim| json!(claim)).collect();
         let raw = json!({
@@ -371,7 +372,7 @@ proptest! {
             "reasoning": answer.reasoning, "evidence": evidence,
         });
         let (facts, contract) = (serde_json::to_string(&facts).unwrap(), serde_json::to_string(&contract).unwrap());
-        // As it is in the database: texts.
+        // The database stores them as texts.
         let contract: Contract = serde_json::from_str(&contract).unwrap();
         if let Ok(answer) = Answer::parse(&raw.to_string(), &contract) {
             let facts: FactSheet = serde_json::from_str(&facts).unwrap();
@@ -383,7 +384,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_claims_does_not_matter((facts, answer, contract) in case(), turn in 0..8_usize) {
+    fn order_of_claims_is_irrelevant((facts, answer, contract) in case(), turn in 0..8_usize) {
         let mut other = answer.clone();
         if !other.evidence.is_empty() {
             let at = turn % other.evidence.len();
@@ -397,7 +398,7 @@ proptest! {
     }
 
     #[test]
-    fn what_passed_is_the_fact_itself((facts, answer, contract) in case()) {
+    fn passed_value_is_the_fact_itself((facts, answer, contract) in case()) {
         for claim in check(&facts, &answer, &contract).evidence {
             let fact = facts.get(&claim.field_path.parse().unwrap()).unwrap();
             let members = fact.as_array().map_or(&[][..], Vec::as_slice);
@@ -407,7 +408,7 @@ proptest! {
     }
 
     #[test]
-    fn a_summary_is_bounded_plain_text((facts, answer, contract) in case()) {
+    fn summary_is_bounded_plain_text((facts, answer, contract) in case()) {
         let text = shown(&facts, &check(&facts, &answer, &contract));
         prop_assert!(text.chars().count() <= 2_000);
         prop_assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || matches!(c, '<' | '>')));
@@ -415,14 +416,14 @@ proptest! {
     }
 
     #[test]
-    fn a_verdict_is_stored_and_read_back_unchanged((facts, answer, contract) in case()) {
+    fn verdict_survives_serialization((facts, answer, contract) in case()) {
         let verdict = check(&facts, &answer, &contract);
         let stored = serde_json::to_value(&verdict).unwrap();
         prop_assert_eq!(serde_json::from_value::<Verdict>(stored).unwrap(), verdict);
     }
 
     #[test]
-    fn every_named_fact_is_found_under_its_path(facts in fact_sheet()) {
+    fn every_leaf_is_found_at_its_path(facts in fact_sheet()) {
         for (path, fact) in facts.leaves() {
             prop_assert_eq!(facts.get(&path), Some(fact));
         }

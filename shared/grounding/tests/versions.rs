@@ -1,11 +1,12 @@
-//! The verdict of each version of the contract on the same answers, to the byte: what was judged by an old one is judged so again.
+//! The verdicts of each version of the contract on the same answers, to the byte: stored judgements stay
+//! reproducible.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use grounding::{Answer, Contract, FactSheet, check};
 use serde_json::{Value, json};
 
-/// A call, on true claims, that the computed facts leave room for by the width of both bands, or of none.
+/// A call on true claims. The computed facts leave room for it within both bands, or do not.
 fn judged(version: u32, baseline: i64, level: &str) -> String {
     let facts: FactSheet = serde_json::from_value(json!({
         "marketo": { "comment": "call me" },
@@ -20,7 +21,7 @@ fn judged(version: u32, baseline: i64, level: &str) -> String {
             { "source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Fintech", "claim_type": "FIRMOGRAPHIC" },
         ],
     });
-    // As it is stored with a judgement of that version: what came later is not in it.
+    // As stored with a judgement of that version, without later settings.
     let mut stored =
         json!({ "version": version, "fit_high_from": 80, "fit_medium_from": 50, "score_band": 30 });
     if version >= 2 {
@@ -31,7 +32,7 @@ fn judged(version: u32, baseline: i64, level: &str) -> String {
     serde_json::to_string(&check(&facts, &answer, &contract)).unwrap()
 }
 
-/// A verdict with that much of it that differs from version to version.
+/// A verdict with the parts that differ between versions.
 fn verdict(version: u32, reasons: &Value, intent: &str, decision: &str) -> String {
     let status = if reasons.as_array().unwrap().is_empty() { "VALID" } else { "DOWNGRADED" };
     format!(
@@ -45,7 +46,7 @@ fn verdict(version: u32, reasons: &Value, intent: &str, decision: &str) -> Strin
 }
 
 #[test]
-fn a_cold_lead() {
+fn cold_lead() {
     let out_of_band = "The intent lay too far above the computed level of LOW; it became MEDIUM.";
     let lowered = "ROUTE_TO_SDR is more than fit HIGH and intent MEDIUM allow; it became NURTURE.";
     let reasons = json!([
@@ -65,7 +66,7 @@ fn a_cold_lead() {
 }
 
 #[test]
-fn a_warm_lead() {
+fn warm_lead() {
     let message =
         "The computed fit MEDIUM and intent MEDIUM do not amount to ROUTE_TO_SDR; it became MANUAL_REVIEW.";
     let reasons = json!([{ "code": "call_not_in_facts", "message": message }]);
@@ -75,15 +76,15 @@ fn a_warm_lead() {
 }
 
 #[test]
-fn a_hot_lead() {
+fn hot_lead() {
     for version in 1..=4 {
         assert_eq!(judged(version, 85, "HIGH"), verdict(version, &json!([]), "HIGH", "ROUTE_TO_SDR"));
     }
 }
 
-/// An answer in spellings that only version 4 reads.
+/// An answer in spellings that only version 4 accepts.
 #[test]
-fn spellings_of_version_4_are_no_truth_before() {
+fn spellings_of_version_4_are_refused_before() {
     let facts: FactSheet = serde_json::from_value(json!({
         "enrichment": { "country": "US", "employee_range": { "min": 5001, "max": 10000 } },
         "computed": { "baseline_score": 85, "intent_level": "LOW" },

@@ -1,17 +1,19 @@
+//! Reads the output of the `Converse` API.
+
 use aws_sdk_bedrockruntime::operation::converse::ConverseOutput;
 use aws_sdk_bedrockruntime::types::{ContentBlock, StopReason, TokenUsage};
 
 use super::document;
 use crate::service::{Outcome, Reply, Tokens};
 
-/// Reads the answer to a call that succeeded, whatever it says.
+/// Reads the output of a successful call, which may hold any outcome.
 pub(super) fn read(output: ConverseOutput) -> Reply {
     let tokens = output.usage().map(tokens);
-    // Bedrock does not say which model answered: it is the one that was asked.
+    // Bedrock does not report the model: it is always the requested one.
     Reply { outcome: outcome(output), tokens, model: None }
 }
 
-/// The counts exclude each other, other than Gemini's.
+/// The counts do not overlap, unlike Gemini's.
 fn tokens(usage: &TokenUsage) -> Tokens {
     let count = |count: i32| u64::try_from(count).unwrap_or_default();
     Tokens {
@@ -24,12 +26,12 @@ fn tokens(usage: &TokenUsage) -> Tokens {
 
 fn outcome(output: ConverseOutput) -> Outcome {
     match output.stop_reason {
-        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => return Outcome::Cut,
+        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => return Outcome::Truncated,
         StopReason::ContentFiltered => return Outcome::Blocked("content_filtered"),
         StopReason::GuardrailIntervened => return Outcome::Blocked("guardrail_intervened"),
         StopReason::MalformedModelOutput => return Outcome::Unusable("malformed_model_output"),
         StopReason::MalformedToolUse => return Outcome::Unusable("malformed_tool_use"),
-        // The end, or a reason that came after this was written: what it says is what it says.
+        // The regular end, or a reason that is not known here: the text decides.
         _ => {}
     }
     let message = output.output.and_then(|output| output.as_message().ok().cloned());
@@ -38,7 +40,7 @@ fn outcome(output: ConverseOutput) -> Outcome {
         match block {
             ContentBlock::ToolUse(tool) => return Outcome::Text(document::to_json(tool.input).to_string()),
             ContentBlock::Text(part) => text.push_str(&part),
-            // What it thought, and what it was not asked for.
+            // Reasoning, and content that was not requested.
             _ => {}
         }
     }

@@ -1,3 +1,5 @@
+//! Classification of Bedrock's errors.
+
 use std::error::Error as _;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -9,12 +11,14 @@ use lead::Failure;
 use super::DEPENDENCY;
 use crate::codes;
 
-/// Bedrock never says how long; its limits go by the minute.
+/// Wait after a rate limit. Bedrock does not say how long; its limits are per minute.
 const RATE_WAIT: Duration = Duration::from_secs(15);
-/// A day's quota begins anew at an hour that is not documented: it is asked for every hour.
+/// Wait after an exhausted quota. The hour at which daily quotas reset is not documented, so each hour brings
+/// another attempt.
 const QUOTA_WAIT: Duration = Duration::from_hours(1);
 
-/// What a call that gave no answer means. The service's text decides where its codes do not, and is never repeated.
+/// Classifies a failed call. The message of the service decides where its codes are ambiguous; the failure
+/// never repeats it.
 pub(super) fn failure<R>(error: &SdkError<ConverseError, R>) -> Failure {
     let failure = match error {
         SdkError::ServiceError(answer) => {
@@ -25,25 +29,25 @@ pub(super) fn failure<R>(error: &SdkError<ConverseError, R>) -> Failure {
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
             Some(error) if error.is_timeout() => lost("http_timeout", "did not answer in time"),
             Some(error) if was_never_sent(error) => lost("http_connect", "cannot be reached"),
-            _ => lost("http_reply_lost", "was lost on the way"),
+            _ => lost("http_reply_lost", "lost the connection before its answer"),
         },
-        SdkError::ResponseError(_) => lost("http_reply_lost", "broke off its answer"),
-        _ => permanent(codes::REQUEST_REFUSED, "cannot be asked like this"),
+        SdkError::ResponseError(_) => lost("http_reply_lost", "sent an incomplete answer"),
+        _ => permanent(codes::REQUEST_REFUSED, "cannot be called: the request could not be built"),
     };
     failure.on(DEPENDENCY)
 }
 
-/// A failure by the name of its exception, as the API's model lists them for `Converse`, and the ones that every AWS service
-/// has for bad credentials.
+/// Classifies an exception by its name: those of `Converse` in the API model, and those of every AWS service
+/// for bad credentials.
 fn refused(code: &str, message: &str) -> Failure {
     let message = message.to_lowercase();
     match code {
         "ThrottlingException" | "TooManyRequestsException" if !message.contains("per day") => {
-            let problem = "ai.bedrock is asked more than it allows in a minute";
+            let problem = "ai.bedrock: rate limit per minute exceeded";
             Failure::deferral(DEPENDENCY, codes::RATE_LIMITED, problem, Some(RATE_WAIT))
         }
         "ThrottlingException" | "TooManyRequestsException" | "ServiceQuotaExceededException" => {
-            let problem = "ai.bedrock has used up a quota";
+            let problem = "ai.bedrock: quota exhausted";
             Failure::deferral(DEPENDENCY, codes::QUOTA_EXHAUSTED, problem, Some(QUOTA_WAIT))
         }
         "AccessDeniedException"
@@ -57,14 +61,14 @@ fn refused(code: &str, message: &str) -> Failure {
             permanent(codes::CREDENTIALS_REFUSED, "refuses the credentials, or they may not use this model")
         }
         "ResourceNotFoundException" => {
-            permanent(codes::MODEL_RETIRED, "has no such model in this region, or has it no more")
+            permanent(codes::MODEL_RETIRED, "does not offer this model in this region, or no longer does")
         }
         "ValidationException" if message.contains("on-demand throughput") => permanent(
             codes::MODEL_RETIRED,
             "offers this model through inference profiles only: put us., eu., apac. or global. before its id",
         ),
         "ValidationException" if message.contains("model identifier is invalid") => {
-            permanent(codes::MODEL_RETIRED, "has no such model")
+            permanent(codes::MODEL_RETIRED, "does not know this model")
         }
         "InternalServerException"
         | "ServiceUnavailableException"
@@ -76,20 +80,20 @@ fn refused(code: &str, message: &str) -> Failure {
             Failure::transient(codes::UNAVAILABLE, format!("ai.bedrock answered {code}"))
         }
         "ValidationException" => permanent(codes::REQUEST_REFUSED, "refused the request"),
-        // Not from Bedrock: something on the way.
-        _ => Failure::transient(codes::UNAVAILABLE, "ai.bedrock answered with an error it does not document"),
+        // Not an exception of Bedrock: an intermediary answered.
+        _ => Failure::transient(codes::UNAVAILABLE, "ai.bedrock answered with an undocumented error"),
     }
 }
 
-fn permanent(code: &'static str, what: &str) -> Failure {
-    Failure::permanent(code, format!("{DEPENDENCY} {what}"))
+fn permanent(code: &'static str, problem: &str) -> Failure {
+    Failure::permanent(code, format!("{DEPENDENCY} {problem}"))
 }
 
-fn lost(code: &'static str, what: &str) -> Failure {
-    Failure::transient(code, format!("{DEPENDENCY} {what}"))
+fn lost(code: &'static str, problem: &str) -> Failure {
+    Failure::transient(code, format!("{DEPENDENCY} {problem}"))
 }
 
-/// Whether the connection was never made: what was not sent is not charged for.
+/// Whether the connection was never established. A request that was not sent is not charged for.
 fn was_never_sent(error: &aws_sdk_bedrockruntime::error::ConnectorError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {

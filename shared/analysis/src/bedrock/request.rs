@@ -1,3 +1,5 @@
+//! Requests of the `Converse` API.
+
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::error::BuildError;
 use aws_sdk_bedrockruntime::operation::converse::builders::ConverseFluentBuilder;
@@ -14,14 +16,17 @@ use crate::dialect;
 use crate::models::{Model, OutputMode};
 use crate::prompt::Question;
 
-/// The tool that a model is made to use where that is how it answers.
+/// The tool that a model must call in [`OutputMode::Tool`], and the name of the schema in
+/// [`OutputMode::JsonSchema`].
 const TOOL: &str = "judge_lead";
 
 const PROBE_TOKENS: i32 = 16;
 
-/// The request for a judgement: what is the same for every lead first, so that it can be cached.
+/// The request for a judgement. The part that is the same for every lead comes first, so that Bedrock can
+/// cache it.
 ///
-/// The most tokens are always said: at admission Bedrock reserves them, and a model's own maximum would use up the quota.
+/// The request always limits the output tokens: Bedrock reserves that number from the quota at admission, and
+/// the default is the model's own maximum.
 pub(super) fn judgement(
     client: &Client,
     model: &Model,
@@ -37,8 +42,8 @@ pub(super) fn probe(client: &Client, model: &Model) -> Result<ConverseFluentBuil
     Ok(client.converse().model_id(&model.id).messages(message).inference_config(inference))
 }
 
-/// The same, with the shape that an answer is to have.
-pub(super) fn trial(client: &Client, model: &Model) -> Result<ConverseFluentBuilder, Failure> {
+/// A probe that includes the schema of an answer.
+pub(super) fn schema_probe(client: &Client, model: &Model) -> Result<ConverseFluentBuilder, Failure> {
     let request = probe(client, model)?;
     let shaped = match model.output {
         OutputMode::JsonSchema => structured().map(|output| request.output_config(output)),
@@ -93,7 +98,7 @@ fn forced_tool() -> Result<ToolConfiguration, BuildError> {
         .build()
 }
 
-/// Every required part is given, so this is not reached; the SDK's types cannot say so.
+/// Not reachable: every required part is set, which the SDK's types cannot express.
 fn unbuildable() -> Failure {
     Failure::permanent("ai_request_refused", "the request to ai.bedrock cannot be built").on(DEPENDENCY)
 }

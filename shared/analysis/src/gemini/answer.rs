@@ -1,11 +1,13 @@
+//! Reads the body of a `generateContent` reply.
+
 use outbound::Reply as HttpReply;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::service::{Outcome, Reply, Tokens};
 
-/// Finish reasons that mean that a filter was at work; asking again does not help.
-const BLOCKS: [&str; 12] = [
+/// Finish reasons of a filter. A retry does not help.
+const BLOCKED_REASONS: [&str; 12] = [
     "SAFETY",
     "RECITATION",
     "LANGUAGE",
@@ -20,8 +22,8 @@ const BLOCKS: [&str; 12] = [
     "IMAGE_RECITATION",
 ];
 
-/// Finish reasons that mean that the model lost its way; the next try may do better.
-const STUMBLES: [&str; 7] = [
+/// Finish reasons of a failed generation. A retry may succeed.
+const UNUSABLE_REASONS: [&str; 7] = [
     "OTHER",
     "MALFORMED_FUNCTION_CALL",
     "MALFORMED_RESPONSE",
@@ -57,7 +59,7 @@ struct Content {
 #[serde(rename_all = "camelCase", default)]
 struct Part {
     text: Option<String>,
-    /// The text is what the model thought, not what it says.
+    /// The text is a part of the model's reasoning, not of its answer.
     thought: bool,
     function_call: Option<FunctionCall>,
 }
@@ -74,10 +76,10 @@ struct Feedback {
     block_reason: Option<String>,
 }
 
-/// Totals include each other: the prompt's count has the cached tokens in it.
+/// The counts overlap: the prompt's count includes the cached tokens.
 #[derive(Deserialize)]
 struct Usage {
-    /// There is no question without a token: where this is left out, nothing is known.
+    /// Every question has tokens, so a missing count means that the usage is unknown.
     #[serde(rename = "promptTokenCount")]
     prompt: Option<u64>,
     #[serde(default, rename = "cachedContentTokenCount")]
@@ -90,7 +92,7 @@ struct Usage {
     thoughts: u64,
 }
 
-/// Reads the answer to a call that succeeded, whatever it says.
+/// Reads the body of a successful reply, which may hold any outcome.
 pub(super) fn read(reply: &HttpReply) -> Reply {
     let Some(body) = reply.json::<Body>() else {
         let outcome = Outcome::Unusable("not a generateContent answer");
@@ -112,21 +114,21 @@ fn tokens(usage: &Usage) -> Option<Tokens> {
 fn outcome(body: Body) -> Outcome {
     let Some(candidate) = body.candidates.into_iter().next() else {
         return match body.prompt_feedback.block_reason {
-            Some(reason) => Outcome::Blocked(word(&BLOCKS, &reason).unwrap_or("other")),
+            Some(reason) => Outcome::Blocked(known_reason(&BLOCKED_REASONS, &reason).unwrap_or("other")),
             None => Outcome::Unusable("no candidate"),
         };
     };
     let reason = candidate.finish_reason.unwrap_or_default();
     if reason == "MAX_TOKENS" {
-        return Outcome::Cut;
+        return Outcome::Truncated;
     }
-    if let Some(block) = word(&BLOCKS, &reason) {
-        return Outcome::Blocked(block);
+    if let Some(blocked) = known_reason(&BLOCKED_REASONS, &reason) {
+        return Outcome::Blocked(blocked);
     }
-    if let Some(stumble) = word(&STUMBLES, &reason) {
-        return Outcome::Unusable(stumble);
+    if let Some(unusable) = known_reason(&UNUSABLE_REASONS, &reason) {
+        return Outcome::Unusable(unusable);
     }
-    // STOP, or a reason that came after this was written: what it says is what it says.
+    // STOP, or a reason that is not known here: the text decides.
     let mut text = String::new();
     for part in candidate.content.parts.into_iter().filter(|part| !part.thought) {
         if let Some(call) = part.function_call {
@@ -137,8 +139,8 @@ fn outcome(body: Body) -> Outcome {
     if text.trim().is_empty() { Outcome::Unusable("no text") } else { Outcome::Text(text) }
 }
 
-fn word(words: &[&'static str], reason: &str) -> Option<&'static str> {
-    words.iter().find(|word| **word == reason).copied()
+fn known_reason(known: &[&'static str], reason: &str) -> Option<&'static str> {
+    known.iter().find(|known| **known == reason).copied()
 }
 
 #[cfg(test)]
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_what_it_says_without_what_it_thought() {
+    fn text_is_returned_without_reasoning() {
         let parts = json!([{ "text": "hmm", "thought": true }, { "text": "{\"a\"" }, { "text": ":1}" }]);
         assert_eq!(finished("STOP", &parts), Outcome::Text("{\"a\":1}".into()));
         assert_eq!(finished("A_NEW_REASON", &parts), Outcome::Text("{\"a\":1}".into()));
@@ -165,16 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn a_function_call_is_an_answer() {
+    fn function_call_is_an_answer() {
         let parts = json!([{ "functionCall": { "name": "judge_lead", "args": { "fit_score": 1 } } }]);
         assert_eq!(finished("STOP", &parts), Outcome::Text("{\"fit_score\":1}".into()));
     }
 
     #[test]
-    fn every_way_to_end_is_told_apart() {
+    fn finish_reasons_are_classified() {
         let parts = json!([{ "text": "{" }]);
         for (reason, outcome) in [
-            ("MAX_TOKENS", Outcome::Cut),
+            ("MAX_TOKENS", Outcome::Truncated),
             ("SPII", Outcome::Blocked("SPII")),
             ("SAFETY", Outcome::Blocked("SAFETY")),
             ("MALFORMED_RESPONSE", Outcome::Unusable("MALFORMED_RESPONSE")),

@@ -1,3 +1,5 @@
+//! Classification of Gemini's errors.
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,16 +11,17 @@ use serde_json::Value;
 use super::DEPENDENCY;
 use crate::codes;
 
-/// Where a limit is reached and the service does not say for how long.
-const RATE_WAIT: Duration = Duration::from_secs(30);
-/// Limits by the minute are over by then, whatever the service says.
+/// Wait after a rate limit that does not say how long.
+const DEFAULT_RATE_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait after a rate limit. Limits are per minute, so a longer wait is not plausible.
 const MAX_RATE_WAIT: Duration = Duration::from_hours(1);
 
-/// Daily quotas begin anew at midnight in California: 8:00 UTC, in summer an hour before.
+/// Daily quotas reset at midnight in California: 8:00 UTC, or 7:00 UTC in summer. In seconds after midnight
+/// UTC.
 const QUOTA_RESET: i64 = 8 * 60 * 60;
 const DAY: i64 = 24 * 60 * 60;
 
-/// The body of an error, which some paths wrap in a list of one.
+/// The body of an error. Some paths wrap it in a list of one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Body {
@@ -38,7 +41,7 @@ struct Error {
     details: Vec<Value>,
 }
 
-/// What an answer that is no success means. Its text is never repeated: it may quote the request.
+/// Classifies a reply that is not a success. The failure never repeats its text, which may quote the request.
 pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
     let error = match reply.json::<Body>() {
         Some(Body::Bare(wrapper) | Body::Listed([wrapper])) => wrapper.error,
@@ -48,14 +51,14 @@ pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
     match (status, error.status.as_str()) {
         (429, _) | (_, "RESOURCE_EXHAUSTED") => limit(&error, reply, now),
         (401 | 403, _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => {
-            permanent(codes::CREDENTIALS_REFUSED, "refuses the key or its rights")
+            permanent(codes::CREDENTIALS_REFUSED, "refuses the API key or its permissions")
         }
-        (400, _) if error.is_about_the_key() => permanent(codes::CREDENTIALS_REFUSED, "refuses the key"),
+        (400, _) if error.is_about_the_key() => permanent(codes::CREDENTIALS_REFUSED, "refuses the API key"),
         (400, "FAILED_PRECONDITION") => permanent(
             codes::CREDENTIALS_REFUSED,
-            "cannot be used by this account: its country or its billing stands against it",
+            "cannot be used by this account: check its country and its billing",
         ),
-        (404, _) => permanent(codes::MODEL_RETIRED, "has no such model, or has it no more"),
+        (404, _) => permanent(codes::MODEL_RETIRED, "does not offer this model, or no longer does"),
         (408 | 409 | 499 | 500.., _) => {
             Failure::transient(codes::UNAVAILABLE, format!("{DEPENDENCY} answered {status}")).on(DEPENDENCY)
         }
@@ -63,21 +66,21 @@ pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
     }
 }
 
-fn permanent(code: &'static str, what: &str) -> Failure {
-    Failure::permanent(code, format!("{DEPENDENCY} {what}")).on(DEPENDENCY)
+fn permanent(code: &'static str, problem: &str) -> Failure {
+    Failure::permanent(code, format!("{DEPENDENCY} {problem}")).on(DEPENDENCY)
 }
 
 fn limit(error: &Error, reply: &Reply, now: Timestamp) -> Failure {
     if error.is_per_day() {
-        let problem = "ai.gemini has used up the quota of the day";
+        let problem = "ai.gemini: daily quota exhausted";
         return Failure::deferral(DEPENDENCY, codes::QUOTA_EXHAUSTED, problem, Some(until_reset(now)));
     }
-    let wait = error.retry_delay().or_else(|| reply.retry_after(now)).unwrap_or(RATE_WAIT);
+    let wait = error.retry_delay().or_else(|| reply.retry_after(now)).unwrap_or(DEFAULT_RATE_WAIT);
     let wait = wait.clamp(Duration::from_secs(1), MAX_RATE_WAIT);
     Failure::deferral(
         DEPENDENCY,
         codes::RATE_LIMITED,
-        "ai.gemini is asked more than it allows in a minute",
+        "ai.gemini: rate limit per minute exceeded",
         Some(wait),
     )
 }
@@ -106,7 +109,7 @@ impl Error {
             .any(|violation| violation["quotaId"].as_str().is_some_and(|id| id.contains("PerDay")))
     }
 
-    /// Such as `26s` or `26.123s`.
+    /// A duration such as `26s` or `26.123s`.
     fn retry_delay(&self) -> Option<Duration> {
         let seconds = self
             .of_type("google.rpc.RetryInfo")
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_read_in_seconds_with_a_fraction_and_bounded() {
+    fn retry_delay_is_read_and_bounded() {
         let wait = |details: Value| failure_of(429, &error("RESOURCE_EXHAUSTED", &details)).retry_after;
         let info = |delay: &str| json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }]);
         assert_eq!(wait(info("26s")), Some(Duration::from_secs(26)));
@@ -167,12 +170,12 @@ mod tests {
         assert_eq!(wait(info("0s")), Some(Duration::from_secs(1)));
         assert_eq!(wait(info("1e9s")), Some(MAX_RATE_WAIT));
         for nonsense in ["", "soon", "-1s", "NaNs"] {
-            assert_eq!(wait(info(nonsense)), Some(RATE_WAIT), "{nonsense}");
+            assert_eq!(wait(info(nonsense)), Some(DEFAULT_RATE_WAIT), "{nonsense}");
         }
     }
 
     #[test]
-    fn a_quota_of_the_day_is_waited_for_until_it_begins_anew() {
+    fn daily_quota_defers_until_its_reset() {
         let details = json!([
             { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "26s" },
             { "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [

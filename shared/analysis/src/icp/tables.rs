@@ -1,12 +1,12 @@
-//! The tables of the configuration file, as they are written there.
+//! The tables of the configuration file.
 
 use grounding::{FieldPath, Namespace};
 use serde::Deserialize;
 
-use crate::label::has_order;
+use crate::label::has_command;
 use crate::text::{Pattern, Term};
 
-/// The most words of a handle, such as `jane.doe.ceo`.
+/// The maximum number of words in a handle, such as `jane.doe.ceo`.
 const MAX_HANDLE_WORDS: usize = 4;
 
 macro_rules! tables {
@@ -21,22 +21,22 @@ macro_rules! tables {
 }
 
 tables! {
-    /// An industry or a technology, with the other names it goes by.
+    /// An industry or a technology, with its aliases.
     Named { name: Term, points: u8, #[serde(default)] aliases: Vec<Term> }
 
-    /// Numbers of employees, both ends included.
+    /// A range of employee numbers, both ends included.
     SizeBand { name: Term, min: u64, max: Option<u64>, points: u8 }
 
-    /// Countries that are worth the same.
+    /// Countries with the same number of points.
     Geo { name: Term, countries: Vec<String>, points: u8 }
 
-    /// What a mailbox that is not an employer's takes off the fit.
+    /// Penalties on the fit for mailboxes that do not belong to an employer.
     Mailboxes { private_penalty: u8, disposable_penalty: u8 }
 
-    /// From which intent score which level counts.
+    /// The lowest intent scores of the levels MEDIUM and HIGH.
     IntentLevels { medium_from: u8, high_from: u8 }
 
-    /// How the marketing platform's engagement score is read.
+    /// How to read the engagement score of the marketing platform.
     Engagement {
         field: Term,
         medium_from: u32,
@@ -46,30 +46,30 @@ tables! {
         believable_up_to: u32,
     }
 
-    /// Something a person did.
+    /// An action of a person.
     Signal { name: Term, fields: Vec<BehaviourField>, values: Vec<Term>, points: u8 }
 
-    /// Campaigns that are worth the same.
+    /// Campaigns with the same number of points.
     Campaign { tier: Term, ids: Vec<Pattern>, high_value: bool, points: u8 }
 
     /// Job titles of one level.
     Title { level: Term, phrases: Vec<Term>, points: u8 }
 
-    /// Words that take a title its level.
+    /// Words that exclude a title from every level.
     TitleExclusions { words: Vec<Term> }
 
-    /// What a model is shown of the facts that senders pass on.
-    Shown {
-        /// The longest text, in words.
+    /// The sender's facts that a model may see.
+    VisibleFacts {
+        /// The maximum length of a text, in words.
         max_words: u8,
         fields: Vec<SentField>,
     }
 
-    /// Authority behind a private mailbox.
+    /// Executives who use a private mailbox.
     Stealth { handles: Vec<Term>, fit_points: u8, intent_points: u8 }
 }
 
-/// A fact about what a person did: under `marketo.` or `product.`, the sources that may support such a claim.
+/// A path under `marketo.` or `product.`, the sources that may support a claim about behaviour.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct BehaviourField(FieldPath);
@@ -91,7 +91,7 @@ impl TryFrom<String> for BehaviourField {
     }
 }
 
-/// A fact that a sender may pass on: under `marketo.`, `product.` or `salesforce.`.
+/// A path under `marketo.`, `product.` or `salesforce.`: a fact that a sender may set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct SentField(FieldPath);
@@ -118,21 +118,22 @@ impl TryFrom<String> for SentField {
 }
 
 impl Named {
-    /// Whether the folded text is this thing's name or one of its aliases.
+    /// Whether the folded text is the name or one of the aliases.
     pub(crate) fn is_called(&self, folded: &str) -> bool {
         self.name.folded() == folded || self.aliases.iter().any(|alias| alias.folded() == folded)
     }
 }
 
 impl Stealth {
-    /// Whether a word of the local part of an address is a handle of authority. A local part of many words, or with one that
-    /// orders something, is a sentence and no handle; what follows a `+` is the sender's own note.
+    /// Whether a word of an address's local part is an executive handle. A local part with many words, or
+    /// with a word of command, is a sentence and not a handle. Text after a `+` is the sender's own note and
+    /// is ignored.
     pub(crate) fn is_authority(&self, local_part: &str) -> bool {
         let name = local_part.split('+').next().unwrap_or_default();
         let words: Vec<&str> =
             name.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()).collect();
         words.len() <= MAX_HANDLE_WORDS
-            && !has_order(&words.join(" "))
+            && !has_command(&words.join(" "))
             && words.iter().any(|word| self.handles.iter().any(|handle| handle.folded() == *word))
     }
 }

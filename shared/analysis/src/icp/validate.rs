@@ -6,18 +6,18 @@ use grounding::FieldPath;
 use super::{Icp, IcpError};
 use crate::text::Term;
 
-/// The most points one entry gives or takes.
+/// The maximum number of points of one entry.
 const MAX_POINTS: u8 = 100;
 
 impl Icp {
-    /// Checks what the types of the tables do not.
+    /// Checks the rules that the types of the tables cannot express.
     pub(super) fn validate(&self) -> Result<(), IcpError> {
         self.validate_points()?;
         self.validate_names()?;
         self.validate_sizes()?;
         self.validate_geos()?;
         self.validate_intent()?;
-        check((1..=50).contains(&self.shown.max_words), "facts.max_words", || "must be from 1 to 50".into())
+        check((1..=50).contains(&self.visible.max_words), "facts.max_words", || "must be from 1 to 50".into())
     }
 
     fn validate_points(&self) -> Result<(), IcpError> {
@@ -132,7 +132,7 @@ impl Icp {
     }
 }
 
-/// Tables of a list as people count them.
+/// The key of an entry in a list of tables, counted from 1.
 fn entry(table: &str, index: usize) -> String {
     format!("{table}[{}]", index + 1)
 }
@@ -141,14 +141,14 @@ fn check(holds: bool, key: impl Display, problem: impl FnOnce() -> String) -> Re
     if holds { Ok(()) } else { Err(IcpError::Value { key: key.to_string(), problem: problem() }) }
 }
 
-/// Refuses words that stand for two things: which of them would count depends on the order of the file.
+/// Refuses a word in two entries: the order of the file would decide which entry applies.
 fn unique(table: &str, field: &str, entries: &[Vec<Term>]) -> Result<(), IcpError> {
     let mut seen = HashMap::new();
     for (i, words) in entries.iter().enumerate() {
         for word in words {
             let first = *seen.entry(word.folded()).or_insert(i);
             check(first == i, format!("{}.{field}", entry(table, i)), || {
-                format!("{:?} already stands in {}", word.text(), entry(table, first))
+                format!("{:?} is already listed in {}", word.text(), entry(table, first))
             })?;
         }
     }

@@ -1,4 +1,4 @@
-//! Bedrock.
+//! The Bedrock client against its fake.
 
 use analysis::{Analyst as _, Guards, ModelAnalyst, Models};
 use grounding::{Contract, GroundingStatus, check};
@@ -17,7 +17,7 @@ async fn bedrock() -> (Fake, Bedrock) {
 }
 
 #[tokio::test]
-async fn every_kind_of_model_is_asked_in_its_own_way_and_answers() {
+async fn every_output_mode_gives_an_answer() {
     let (fake, _) = bedrock().await;
     for (model, part) in [
         (CLAUDE, Some("outputConfig")),
@@ -37,7 +37,7 @@ async fn every_kind_of_model_is_asked_in_its_own_way_and_answers() {
         assert_eq!(
             in_words,
             part.is_none(),
-            "{model}: the schema is in the words where nothing else holds it"
+            "{model}: the schema is in the prompt if no other field holds it"
         );
         assert!(request["inferenceConfig"]["maxTokens"].as_i64().unwrap() > 0, "always bounded");
         assert_eq!(request["inferenceConfig"].as_object().unwrap().len(), 1, "no sampling parameters");
@@ -45,20 +45,21 @@ async fn every_kind_of_model_is_asked_in_its_own_way_and_answers() {
 }
 
 #[tokio::test]
-async fn what_is_the_same_for_every_lead_comes_first_and_is_marked_to_be_cached() {
+async fn fixed_part_of_the_prompt_is_first_and_cacheable() {
     let (fake, _) = bedrock().await;
     answered(&Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID)).await;
     let request = last(&fake).json();
     assert_eq!(request["system"][1]["cachePoint"]["type"], "default");
-    // The instructions have an example with facts of its own: what is this lead's alone is looked for.
+    // The instructions contain an example with facts of its own, so the test looks for a fact of this lead
+    // only.
     let (fixed, baseline) = (request["system"].to_string(), "\"engagement_score\":85");
-    assert!(!fixed.replace('\\', "").contains(baseline), "no facts in it");
+    assert!(!fixed.replace('\\', "").contains(baseline), "no facts of the lead");
     assert!(request["messages"][0]["content"][0]["text"].as_str().unwrap().contains(baseline));
     assert!(request["messages"][0]["content"][0]["text"].as_str().unwrap().contains("demo_request"));
 }
 
 #[tokio::test]
-async fn every_way_to_end_has_its_consequence() {
+async fn stop_reasons_are_classified() {
     let (fake, bedrock) = bedrock().await;
     for (says, class, code) in [
         (Says::Ends("max_tokens".into()), Permanent, "ai_answer_cut"),
@@ -77,7 +78,7 @@ async fn every_way_to_end_has_its_consequence() {
 }
 
 #[tokio::test]
-async fn every_error_has_its_class_and_is_asked_once() {
+async fn errors_are_classified_and_not_retried() {
     let (fake, _) = bedrock().await;
     for (fault, class, code) in [
         (fails(503, "ServiceUnavailableException", "busy"), Transient, "ai_unavailable"),
@@ -98,15 +99,15 @@ async fn every_error_has_its_class_and_is_asked_once() {
         let before = fake.exchanges().len();
         let analyst = Shared::default().bedrock(&fake, CLAUDE, ACCESS_KEY_ID);
         assert_eq!(refusal(&analyst).await, (class, code.to_owned()), "{fault:?}");
-        assert_eq!(fake.exchanges().len(), before + 1, "the pipeline retries, and nobody else");
+        assert_eq!(fake.exchanges().len(), before + 1, "only the pipeline retries");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_key_and_a_wrong_model_are_told_apart() {
+async fn wrong_key_and_wrong_model_have_different_codes() {
     let (fake, _) = bedrock().await;
-    let stranger = Shared::default().bedrock(&fake, CLAUDE, "AKIDSOMEBODYELSE");
-    assert_eq!(refusal(&stranger).await, (Permanent, "ai_credentials_refused".to_owned()));
+    let wrong_key = Shared::default().bedrock(&fake, CLAUDE, "AKIDSOMEBODYELSE");
+    assert_eq!(refusal(&wrong_key).await, (Permanent, "ai_credentials_refused".to_owned()));
     for id in ["anthropic.claude-haiku-5-5", "anthropic.claude-v2:1", "anthropic.nothing"] {
         let list = format!(
             "[[models]]\nprovider = \"bedrock\"\nid = \"{id}\"\noutput = \"prompt\"\nmax_output_tokens = 9\n\
@@ -119,7 +120,7 @@ async fn a_wrong_key_and_a_wrong_model_are_told_apart() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_failure_that_costs_nothing() {
+async fn refused_connection_costs_nothing() {
     let shared = Shared::with_budget(1_000_000);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let model = Models::built_in().model("bedrock", CLAUDE).unwrap();
@@ -131,7 +132,7 @@ async fn nobody_there_is_a_failure_that_costs_nothing() {
 }
 
 #[tokio::test]
-async fn without_guards_a_probe_asks() {
+async fn probe_without_guards_calls_the_service() {
     let (fake, _) = bedrock().await;
     let model = Models::built_in().model("bedrock", CLAUDE).unwrap();
     let service = Shared::bedrock_service(&fake.url(), &model, ACCESS_KEY_ID);
@@ -143,7 +144,7 @@ async fn without_guards_a_probe_asks() {
 }
 
 #[tokio::test]
-async fn every_model_of_the_list_answers_by_every_profile() {
+async fn every_listed_model_answers_through_every_profile() {
     let (fake, _) = bedrock().await;
     let models = Models::built_in();
     for id in models.ids("bedrock") {
@@ -156,7 +157,7 @@ async fn every_model_of_the_list_answers_by_every_profile() {
 }
 
 #[tokio::test]
-async fn who_tries_it_out_has_the_schema_of_an_answer_compiled_however_long_it_takes() {
+async fn self_test_compiles_the_schema_with_a_long_timeout() {
     let (fake, _) = bedrock().await;
     let model = Models::built_in().model("bedrock", CLAUDE).unwrap();
     let impatient = Shared::bedrock_service_within(&fake.url(), &model, ACCESS_KEY_ID, 1);

@@ -1,4 +1,4 @@
-//! What we send, held against the models of the makers' own clients.
+//! The requests, validated against the models of the vendors' own clients.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::support::{Shared, facts};
 
 #[tokio::test]
-async fn every_request_is_one_that_the_makers_own_client_could_send() {
+async fn vendor_clients_could_send_every_request() {
     let google = Fake::serve("gemini", gemini::Gemini::default().router()).await.unwrap();
     let aws = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
     let shared = Shared::default();
@@ -25,7 +25,7 @@ async fn every_request_is_one_that_the_makers_own_client_could_send() {
                  prices = [{{ from = \"2026-01-01\", input = 1, output = 1 }}]"
             );
             let model = Models::parse(&list).unwrap().model(provider, id).unwrap();
-            // What the fake answers does not matter here: it is asked.
+            // Only the request matters; the fake's answer is ignored.
             if provider == "gemini" {
                 let _ = shared.gemini_of(&google, model, gemini::KEY).analyse(&facts()).await;
             } else {
@@ -42,7 +42,7 @@ async fn every_request_is_one_that_the_makers_own_client_could_send() {
     assert_eq!(check(&sent).await, "6");
 }
 
-/// How many of the requests passed, which is all, or the test fails.
+/// Validates the requests. Returns their number; fails the test if one of them is invalid.
 async fn check(requests: &[serde_json::Value]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join(".tools/python/tests/clients/ai/bin/python");

@@ -1,4 +1,4 @@
-//! Gemini.
+//! The Gemini client against its fake.
 
 use analysis::{Analyst as _, Models, Objection};
 use grounding::{Answer, Contract, GroundingStatus, check};
@@ -18,7 +18,7 @@ async fn gemini() -> (Fake, Gemini) {
 }
 
 #[tokio::test]
-async fn a_truthful_answer_passes_the_contract_and_says_what_it_cost() {
+async fn truthful_answer_passes_the_contract_with_its_cost() {
     let (fake, _) = gemini().await;
     let (analysis, answer) = answered(&Shared::default().gemini(&fake, MODEL, KEY)).await;
     let verdict = check(&facts(), &answer, &Contract::default());
@@ -28,13 +28,13 @@ async fn a_truthful_answer_passes_the_contract_and_says_what_it_cost() {
     assert!(analysis.prompt_version.unwrap().starts_with("judge-v2@"));
     let usage = analysis.usage;
     assert!(usage.input_tokens > 1_000 && usage.output_tokens > 50, "{usage:?}");
-    // 0.75 and 3.75 dollars a million: the test's clock stands before the day of the first price.
+    // 0.75 and 3.75 dollars per million: the manual clock is before the day of the first price.
     let nanos = usage.input_tokens * 750 + usage.output_tokens * 3_750;
     assert_eq!(usage.cost_microusd, nanos.div_ceil(1_000));
 }
 
 #[tokio::test]
-async fn the_request_is_bounded_and_holds_no_sampling_parameter() {
+async fn request_is_bounded_and_has_no_sampling_parameter() {
     let (fake, _) = gemini().await;
     answered(&Shared::default().gemini(&fake, MODEL, KEY)).await;
     let request = last(&fake);
@@ -63,7 +63,7 @@ async fn every_output_mode_gives_an_answer() {
 }
 
 #[tokio::test]
-async fn every_way_to_end_has_its_consequence() {
+async fn finish_reasons_are_classified() {
     let (fake, gemini) = gemini().await;
     for (says, class, code) in [
         (Says::Blocked("PROHIBITED_CONTENT".into()), Permanent, "ai_blocked"),
@@ -86,7 +86,7 @@ async fn every_way_to_end_has_its_consequence() {
 }
 
 #[tokio::test]
-async fn every_error_has_its_class() {
+async fn errors_are_classified() {
     let (fake, _) = gemini().await;
     let answer = |status| Fault::on("", Misbehaviour::answer(status, json!(null)));
     for (fault, class, code) in [
@@ -112,7 +112,7 @@ async fn every_error_has_its_class() {
 }
 
 #[tokio::test]
-async fn a_probe_of_a_system_that_is_believed_to_be_well_asks_nobody() {
+async fn probe_with_a_closed_breaker_sends_nothing() {
     let (fake, _) = gemini().await;
     let analyst = Shared::default().gemini(&fake, MODEL, KEY);
     analyst.probe(&Dependency::new("ai.gemini")).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_probe_of_a_system_that_is_believed_to_be_well_asks_nobody() {
 }
 
 #[tokio::test]
-async fn every_model_of_the_list_answers() {
+async fn every_listed_model_answers() {
     let (fake, _) = gemini().await;
     for model in Models::built_in().ids("gemini") {
         assert_eq!(answered(&Shared::default().gemini(&fake, model, KEY)).await.0.model, model);
@@ -128,18 +128,18 @@ async fn every_model_of_the_list_answers() {
 }
 
 #[tokio::test]
-async fn whoever_runs_the_fake_can_tell_the_model_over_http_what_to_say() {
+async fn fake_can_be_scripted_over_http() {
     let (fake, _) = gemini().await;
     let analyst = || Shared::default().gemini(&fake, MODEL, KEY);
     let client = outbound::Http::new(Dependency::new("sandbox"), outbound::HttpSettings::default()).unwrap();
-    let tell = async |lines: serde_json::Value| {
+    let script = async |lines: serde_json::Value| {
         let url = format!("{}/_says", fake.url()).parse().unwrap();
         client.send(client.request(outbound::Method::POST, url).json(&lines)).await.unwrap().status.as_u16()
     };
-    assert_eq!(tell(json!({ "says": { "blocked": "SAFETY" }, "times": 2 })).await, 204);
-    assert_eq!(tell(json!({ "says": { "ends": "MAX_TOKENS" } })).await, 204);
-    assert_eq!(tell(json!({ "says": "invention" })).await, 204);
-    assert_eq!(tell(json!({ "says": "nonsense" })).await, 422);
+    assert_eq!(script(json!({ "says": { "blocked": "SAFETY" }, "times": 2 })).await, 204);
+    assert_eq!(script(json!({ "says": { "ends": "MAX_TOKENS" } })).await, 204);
+    assert_eq!(script(json!({ "says": "invention" })).await, 204);
+    assert_eq!(script(json!({ "says": "nonsense" })).await, 422);
     for code in ["ai_blocked", "ai_blocked", "ai_answer_cut"] {
         assert_eq!(refusal(&analyst()).await.1, code);
     }
@@ -150,15 +150,14 @@ async fn whoever_runs_the_fake_can_tell_the_model_over_http_what_to_say() {
 }
 
 #[tokio::test]
-async fn a_rejected_answer_is_asked_for_again_by_its_rules_and_paths() {
+async fn rejected_answer_is_retried_with_rules_and_paths() {
     let (fake, script) = gemini().await;
     let analyst = Shared::default().gemini(&fake, MODEL, KEY);
     script.will([Says::Invention]);
     let (first, invented) = answered(&analyst).await;
     let verdict = check(&facts(), &invented, &Contract::default());
     let objections = Objection::of(&verdict, &facts());
-    let second =
-        analyst.correct(&facts(), &first, &objections).await.unwrap().expect("a model is asked again");
+    let second = analyst.correct(&facts(), &first, &objections).await.unwrap().expect("a model can retry");
     let answer = Answer::parse(&second.raw_answer, &Contract::default()).unwrap();
     assert_eq!(check(&facts(), &answer, &Contract::default()).status, GroundingStatus::Valid);
     assert!(second.usage.cost_microusd > 0);

@@ -1,4 +1,4 @@
-//! What keeps a service from being asked: the breaker, the budget; and the second one that is asked instead.
+//! The guards of a call (circuit breaker and budget), and the second analyst.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn gemini() -> (Fake, Gemini) {
 }
 
 #[tokio::test]
-async fn a_service_that_is_down_is_left_alone_by_every_process_and_tried_again() {
+async fn open_breaker_stops_all_processes_until_a_probe_succeeds() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     let processes = [(); 2].map(|()| shared.gemini(&fake, MODEL, KEY));
@@ -31,15 +31,15 @@ async fn a_service_that_is_down_is_left_alone_by_every_process_and_tried_again()
         assert_eq!(refusal(&processes[turn % 2]).await, (Transient, "ai_unavailable".to_owned()));
     }
     for process in &processes {
-        assert_eq!(refusal(process).await, (Transient, "ai_away".to_owned()), "so that attempts count");
+        assert_eq!(refusal(process).await, (Transient, "ai_away".to_owned()), "the attempt counts");
     }
-    assert_eq!(fake.exchanges().len(), 5, "nobody asked");
+    assert_eq!(fake.exchanges().len(), 5, "no further request");
 
     shared.advance(5);
     let ai = &processes[0].dependencies()[0];
     assert!(processes[0].probe(ai).await.is_err(), "still down");
     assert_eq!(refusal(&processes[1]).await.1, "ai_away");
-    assert_eq!(fake.exchanges().len(), 6, "the probe asked, once");
+    assert_eq!(fake.exchanges().len(), 6, "one request, by the probe");
 
     fake.clear_faults();
     shared.advance(5);
@@ -48,7 +48,7 @@ async fn a_service_that_is_down_is_left_alone_by_every_process_and_tried_again()
 }
 
 #[tokio::test]
-async fn a_quota_is_waited_for_without_asking() {
+async fn exhausted_quota_defers_without_requests() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     let analyst = shared.gemini(&fake, MODEL, KEY);
@@ -65,7 +65,7 @@ async fn a_quota_is_waited_for_without_asking() {
     fake.add_fault(out_of_quota(None, true).times(1));
     let failure = analyst.analyse(&facts()).await.unwrap_err().failure;
     assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
-    // The test's clock stands 26 seconds after midnight UTC; the quota begins anew at 8.
+    // The manual clock is 26 seconds after midnight UTC; the quota resets at 8:00.
     assert_eq!(failure.retry_after, Some(Duration::from_secs(8 * 60 * 60 - 26)));
     shared.advance(8 * 60 * 60 - 27);
     assert_eq!(refusal(&analyst).await, (Deferral, "ai_quota_exhausted".to_owned()));
@@ -74,7 +74,7 @@ async fn a_quota_is_waited_for_without_asking() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_not_shown_again_and_again() {
+async fn refused_key_is_not_retried_before_the_pause_ends() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     let analyst = shared.gemini(&fake, MODEL, "wrong");
@@ -82,7 +82,7 @@ async fn a_refused_key_is_not_shown_again_and_again() {
         assert_eq!(refusal(&analyst).await, (Permanent, "ai_credentials_refused".to_owned()));
     }
     assert_eq!(fake.exchanges().len(), 1);
-    // Another process, started with the right key, finds out five minutes later at most.
+    // Another process, started with the right key, recovers after five minutes at most.
     let repaired = shared.gemini(&fake, MODEL, KEY);
     assert!(repaired.analyse(&facts()).await.is_err());
     shared.advance(300);
@@ -90,7 +90,7 @@ async fn a_refused_key_is_not_shown_again_and_again() {
 }
 
 #[tokio::test]
-async fn what_a_filter_does_to_one_lead_says_nothing_against_the_service() {
+async fn blocked_leads_do_not_open_the_breaker() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::default();
     let analyst = shared.gemini(&fake, MODEL, KEY);
@@ -102,7 +102,7 @@ async fn what_a_filter_does_to_one_lead_says_nothing_against_the_service() {
 }
 
 #[tokio::test]
-async fn requests_that_are_refused_one_by_one_say_nothing_against_the_service() {
+async fn refused_requests_do_not_open_the_breaker() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     let analyst = shared.gemini(&fake, MODEL, KEY);
@@ -114,7 +114,7 @@ async fn requests_that_are_refused_one_by_one_say_nothing_against_the_service() 
     answered(&analyst).await;
 }
 
-/// A service that answers only after somebody else was told to come back later.
+/// A service that answers only after another call has exhausted the quota.
 struct Slow(ModelAnalyst);
 
 #[async_trait::async_trait]
@@ -134,7 +134,7 @@ impl Service for Slow {
 }
 
 #[tokio::test]
-async fn a_call_from_before_a_quota_was_used_up_does_not_end_the_wait_for_it() {
+async fn late_answer_does_not_end_the_wait_for_a_quota() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     fake.add_fault(overloaded().times(1));
@@ -143,12 +143,12 @@ async fn a_call_from_before_a_quota_was_used_up_does_not_end_the_wait_for_it() {
     let model = Models::built_in().model("gemini", MODEL).unwrap();
     let slow = Slow(shared.gemini(&fake, MODEL, KEY));
     let slow = shared.analyst(Arc::new(slow), model, Prompt::built_in());
-    assert_eq!(refusal(&slow).await.1, "ai_answer_unreadable", "something came");
+    assert_eq!(refusal(&slow).await.1, "ai_answer_unreadable", "the late answer");
     assert_eq!(refusal(&slow).await, (Deferral, "ai_quota_exhausted".to_owned()));
-    assert_eq!(fake.exchanges().len(), 2, "and nobody was asked for it");
+    assert_eq!(fake.exchanges().len(), 2, "no further request");
 }
 
-/// A service that never says a word.
+/// A service that never answers.
 struct Silent;
 
 #[async_trait::async_trait]
@@ -167,7 +167,7 @@ impl Service for Silent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_hears_nothing_ends_in_seconds_and_counts_as_a_failure() {
+async fn unanswered_probe_fails_within_seconds() {
     let (fake, _) = gemini().await;
     let shared = Shared::default();
     let analyst = shared.gemini(&fake, MODEL, "wrong");
@@ -177,14 +177,14 @@ async fn a_probe_that_hears_nothing_ends_in_seconds_and_counts_as_a_failure() {
     let silent = shared.analyst(Arc::new(Silent), model, Prompt::built_in());
     let ai = &silent.dependencies()[0];
     let probe = tokio::time::timeout(Duration::from_secs(10), silent.probe(ai));
-    let failure = probe.await.expect("it ends by itself").unwrap_err();
+    let failure = probe.await.expect("the probe has a timeout").unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (Transient, "http_timeout"));
     assert_eq!(failure.dependency.as_ref(), Some(ai));
-    assert_eq!(refusal(&silent).await, (Transient, "ai_away".to_owned()), "the breaker knows of it");
+    assert_eq!(refusal(&silent).await, (Transient, "ai_away".to_owned()), "the breaker is open");
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_a_failure_that_says_what_it_cost() {
+async fn unusable_answer_is_a_failure_with_its_cost() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::with_budget(10_000_000);
     gemini.will([Says::Text("I would call them.".to_owned()), Says::Blocked("SAFETY".into())]);
@@ -196,14 +196,14 @@ async fn an_answer_that_cannot_be_read_is_a_failure_that_says_what_it_cost() {
         assert_eq!((no.failure.class, no.failure.code.as_ref()), (class, code));
         assert_eq!(no.failure.dependency, Some(Dependency::new("ai.gemini")));
         assert!(!no.failure.message.contains("call them"), "{}", no.failure.message);
-        let spent = no.spent.expect("it was asked");
+        let spent = no.spent.expect("the call was made");
         assert_eq!((spent.raw_answer.as_str(), spent.model.as_str()), (said, MODEL));
         assert!(spent.usage.input_tokens > 1_000 && spent.usage.cost_microusd > 0, "{:?}", spent.usage);
     }
 }
 
 #[tokio::test]
-async fn the_second_is_asked_where_the_first_says_what_cannot_be_read() {
+async fn second_analyst_judges_after_an_unreadable_answer() {
     let (first, script) = gemini().await;
     let second = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
     let shared = Shared::default();
@@ -211,15 +211,15 @@ async fn the_second_is_asked_where_the_first_says_what_cannot_be_read() {
         Arc::new(shared.gemini(&first, MODEL, KEY)),
         Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
     );
-    let alone = answered(&shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)).await.0;
+    let second_only = answered(&shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)).await.0;
     script.will([Says::Text("[]".to_owned())]);
     let analysis = answered(&relay).await.0;
     assert_eq!((analysis.provider.as_str(), analysis.model.as_str()), ("bedrock", CLAUDE));
-    assert!(analysis.usage.cost_microusd > alone.usage.cost_microusd, "the first one is paid for as well");
+    assert!(analysis.usage.cost_microusd > second_only.usage.cost_microusd, "includes the cost of the first");
 }
 
 #[tokio::test]
-async fn the_second_is_asked_for_whatever_keeps_the_first_from_answering() {
+async fn second_analyst_judges_after_any_failure_of_the_first() {
     let (first, script) = gemini().await;
     let second = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
     for fault in [
@@ -248,13 +248,13 @@ async fn the_second_is_asked_for_whatever_keeps_the_first_from_answering() {
         Arc::new(shared.gemini(&first, MODEL, KEY)),
         Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
     );
-    let asked = second.exchanges().len();
+    let before = second.exchanges().len();
     assert_eq!(answered(&relay).await.0.provider, "gemini");
-    assert_eq!(second.exchanges().len(), asked, "the first answered");
+    assert_eq!(second.exchanges().len(), before, "the first answered");
 }
 
 #[tokio::test]
-async fn a_budget_is_not_overspent_by_many_at_once_and_nothing_is_sent_beyond_it() {
+async fn concurrent_calls_do_not_overspend_the_budget() {
     let (fake, _) = gemini().await;
     let shared = Shared::with_budget(100_000);
     let analyst = Arc::new(shared.gemini(&fake, MODEL, KEY));
@@ -272,11 +272,11 @@ async fn a_budget_is_not_overspent_by_many_at_once_and_nothing_is_sent_beyond_it
     assert!(cost <= 100_000, "{cost}");
     assert_eq!(shared.spending.spent(&BUDGET, Day::of(shared.clock.now())), cost);
     let answered = results.iter().filter(|result| result.is_ok()).count();
-    assert_eq!(fake.exchanges().len(), answered, "what was refused was not sent");
+    assert_eq!(fake.exchanges().len(), answered, "refused calls send nothing");
 }
 
 #[tokio::test]
-async fn a_call_that_may_have_been_charged_for_counts_as_the_most_it_could_cost() {
+async fn possibly_charged_call_counts_with_its_worst_case() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::with_budget(10_000_000);
     let analyst = shared.gemini(&fake, MODEL, KEY);
@@ -287,7 +287,7 @@ async fn a_call_that_may_have_been_charged_for_counts_as_the_most_it_could_cost(
     gemini.will([Says::Blocked("SAFETY".into())]);
     refusal(&analyst).await;
     let blocked = spent();
-    assert!(blocked > 0, "what was read before it was blocked is paid for");
+    assert!(blocked > 0, "the input tokens are charged");
     fake.add_fault(Fault::on("", Misbehaviour::LoseReply).times(1));
     refusal(&analyst).await;
     assert!(spent() - blocked > 30_000, "8,192 tokens at 3.75 dollars a million, and the question");
@@ -296,11 +296,11 @@ async fn a_call_that_may_have_been_charged_for_counts_as_the_most_it_could_cost(
         json!({ "candidates": [{ "content": { "parts": [{ "text": "{" }] }, "finishReason": "STOP" }] });
     fake.add_fault(Fault::on("", Misbehaviour::answer(200, silent)).times(1));
     assert_eq!(refusal(&analyst).await.1, "ai_answer_unreadable");
-    assert!(spent() - before > 30_000, "an answer that does not say what it used");
+    assert!(spent() - before > 30_000, "an answer without usage");
 }
 
 #[tokio::test]
-async fn a_lead_that_may_cost_more_than_a_day_does_not_hold_up_the_others() {
+async fn lead_above_the_daily_budget_does_not_block_others() {
     let (fake, _) = gemini().await;
     let shared = Shared::with_budget(1_000);
     assert_eq!(
@@ -311,11 +311,11 @@ async fn a_lead_that_may_cost_more_than_a_day_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_budget_that_stops_a_trial_leaves_it_to_the_next_caller() {
+async fn unused_half_open_probe_passes_to_the_next_caller() {
     let (fake, gemini) = gemini().await;
     let shared = Shared::with_budget(100_000);
     let analyst = shared.gemini(&fake, MODEL, KEY);
-    // Two whose answers are lost use up the budget, and the next three open the breaker.
+    // Two calls with lost replies use up the budget, and the next three open the breaker.
     fake.add_fault(Fault::on("", Misbehaviour::LoseReply).times(1));
     fake.add_fault(overloaded().times(4));
     for _ in 0..5 {

@@ -1,4 +1,5 @@
-//! The clients of AI services against fakes of these: what is sent, what is made of every answer, and when nothing is sent.
+//! The clients of the AI services against fakes: requests, the classification of every answer, and the
+//! guards.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 

@@ -1,4 +1,4 @@
-//! A fake, an analyst that asks it, and facts to ask about.
+//! Analysts that call a fake, and the facts for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use serde_json::json;
 
 pub(crate) const BUDGET: Dependency = Dependency::new("ai.budget");
 
-/// What analysts of one test share, as processes share a database.
+/// State that the analysts of a test share, as processes share a database.
 #[derive(Clone, Default)]
 pub(crate) struct Shared {
     pub(crate) clock: ManualClock,
@@ -53,7 +53,7 @@ impl Shared {
         ModelAnalyst::new(service, model, prompt, Contract::default(), guards, clock())
     }
 
-    /// An analyst that asks a fake Gemini.
+    /// An analyst that calls a fake Gemini.
     pub(crate) fn gemini(&self, fake: &Fake, model: &str, key: &str) -> ModelAnalyst {
         self.gemini_of(fake, Models::built_in().model("gemini", model).unwrap(), key)
     }
@@ -68,7 +68,7 @@ impl Shared {
         self.analyst(Arc::new(service), model, Prompt::built_in())
     }
 
-    /// An analyst that asks a fake Bedrock.
+    /// An analyst that calls a fake Bedrock.
     pub(crate) fn bedrock(&self, fake: &Fake, model: &str, access_key_id: &str) -> ModelAnalyst {
         self.bedrock_of(fake, Models::built_in().model("bedrock", model).unwrap(), access_key_id)
     }
@@ -113,7 +113,7 @@ impl Shared {
     }
 }
 
-/// What is known of a lead that should be called.
+/// The facts of a lead that is worth a call.
 pub(crate) fn facts() -> FactSheet {
     let email = EmailAddress::parse("ann.smith@stripe.example").unwrap();
     let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
@@ -126,13 +126,13 @@ pub(crate) fn facts() -> FactSheet {
     facts
 }
 
-/// The class and code of a failure to answer.
+/// The class and the code of a failed judgement.
 pub(crate) async fn refusal(analyst: &dyn Analyst) -> (FailureClass, String) {
     let Failure { class, code, .. } = analyst.analyse(&facts()).await.unwrap_err().failure;
     (class, code.into_owned())
 }
 
-/// An answer that keeps to the contract, and the analysis around it.
+/// An answer in the shape of the contract, with its analysis.
 pub(crate) async fn answered(analyst: &dyn Analyst) -> (analysis::Analysis, Answer) {
     let analysis = analyst.analyse(&facts()).await.unwrap();
     let answer = Answer::parse(&analysis.raw_answer, &Icp::default_config().contract).unwrap();

@@ -19,7 +19,7 @@ pub struct Apollo {
 }
 
 impl Apollo {
-    /// A client with a key. Fails where the machine has no root certificates.
+    /// A client with a key. Fails if the system has no root certificates.
     pub fn new(access: Access, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let client = Client::new(codes!("apollo"), access.base_url, timeout, clock)?;
         Ok(Self { client, key: access.key })
@@ -46,9 +46,9 @@ impl EnrichmentProvider for Apollo {
                     _ => Err(self.client.unreadable()),
                 }
             }
-            // It is reported to say so of an account without credits as well.
+            // Reported for accounts without credits as well.
             422 if says_credits(&reply) => Err(self.client.credits_used_up()),
-            // 422 is a domain that Apollo cannot make anything of.
+            // 422 is a domain that Apollo cannot interpret.
             404 | 422 => Ok(None),
             _ => Err(self.client.failure(&reply)),
         }

@@ -12,7 +12,7 @@ use super::company::clearbit_shape;
 use crate::provider::NOT_YET;
 use crate::{EnrichmentProvider, Firmographics};
 
-/// The version of the API whose shape is read. Without it an account's own default decides.
+/// The version of the API's response format. Without it the default of the account applies.
 const VERSION: &str = "2019-12-19";
 
 /// Clearbit's company lookup, for accounts that still have a key: `GET /v2/companies/find`.
@@ -22,7 +22,7 @@ pub struct Clearbit {
 }
 
 impl Clearbit {
-    /// A client with a key. Fails where the machine has no root certificates.
+    /// A client with a key. Fails if the system has no root certificates.
     pub fn new(access: Access, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let client = Client::new(codes!("clearbit"), access.base_url, timeout, clock)?;
         Ok(Self { client, key: access.key })
@@ -51,9 +51,9 @@ impl EnrichmentProvider for Clearbit {
                     Err(self.client.unreadable())
                 }
             }
-            // Queued: the company is being looked for, and what came with this says nothing about it.
-            202 => Err(Failure::transient(NOT_YET, "clearbit is looking for the company")),
-            // 422 is a domain that Clearbit cannot make anything of.
+            // Queued: the lookup continues, and the body says nothing about the company.
+            202 => Err(Failure::transient(NOT_YET, "clearbit is still looking up the company")),
+            // 422 is a domain that Clearbit cannot interpret.
             404 | 422 => Ok(None),
             _ => Err(self.client.failure(&reply)),
         }

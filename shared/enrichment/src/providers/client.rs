@@ -1,3 +1,5 @@
+//! The HTTP client that all providers share, and the classification of their refusals.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,25 +8,26 @@ use lead::{Clock, Dependency, Failure};
 use outbound::{Http, HttpSettings, Method, Reply, RequestBuilder, Url};
 use secrecy::SecretString;
 
-/// The largest answer read. People Data Labs promises to stay below 1 MB; the others send a few kilobytes.
+/// The maximum size of a reply, in bytes. People Data Labs promises to stay below 1 MB; the others send a few
+/// kilobytes.
 const MAX_REPLY: usize = 2 << 20;
-/// How long a provider whose credits are used up is left alone, so that bought ones count within the hour.
-const CREDITS_WAIT: Duration = Duration::from_hours(1);
-/// The longest that a provider is left alone because its headers say so.
-const MAX_WAIT: Duration = Duration::from_hours(24);
-/// A reset below this is a number of seconds; from here on, a moment since 1970.
-const FIRST_MOMENT: i64 = 1_000_000_000;
+/// Pause after exhausted credits. Purchased credits take effect within the hour.
+const CREDITS_PAUSE: Duration = Duration::from_hours(1);
+/// The longest pause that the headers of a provider can request.
+const MAX_PAUSE: Duration = Duration::from_hours(24);
+/// The lowest rate-limit reset that is a Unix time in seconds. Smaller values are seconds from now.
+const FIRST_UNIX_TIME: i64 = 1_000_000_000;
 
-/// Where a provider is, and its key.
+/// Address and key of a provider.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Without the path of any one call.
+    /// The address without the path of a call.
     pub base_url: Url,
     /// The key.
     pub key: SecretString,
 }
 
-/// The codes of one provider's failures.
+/// The failure codes of one provider.
 pub(crate) struct Codes {
     pub(crate) dependency: Dependency,
     pub(crate) credentials_refused: &'static str,
@@ -36,7 +39,7 @@ pub(crate) struct Codes {
     pub(crate) unreadable: &'static str,
 }
 
-/// The codes of the provider of that name.
+/// The failure codes of the provider with this name.
 macro_rules! codes {
     ($name:literal) => {
         $crate::providers::client::Codes {
@@ -53,7 +56,7 @@ macro_rules! codes {
 }
 pub(crate) use codes;
 
-/// HTTP to one provider, and what its refusals mean.
+/// HTTP client of one provider, with the classification of its refusals.
 pub(crate) struct Client {
     http: Http,
     base_url: Url,
@@ -93,22 +96,25 @@ impl Client {
         self.clock.now()
     }
 
-    /// What a status other than success means where the body says nothing more.
+    /// Classifies an unsuccessful reply by its status.
     pub(crate) fn failure(&self, reply: &Reply) -> Failure {
         let (status, codes) = (reply.status.as_u16(), &self.codes);
         match status {
             401 => self.credentials_refused(),
             402 => self.credits_used_up(),
-            403 => self.permanent(codes.not_allowed, "the account or its plan may not ask this".to_owned()),
+            403 => self.permanent(
+                codes.not_allowed,
+                "the account or its plan does not allow this request".to_owned(),
+            ),
             429 => self.rate_limited(reply),
             408 | 500.. => {
                 Failure::transient(codes.unavailable, format!("{} answered {status}", codes.dependency))
                     .on(codes.dependency.clone())
             }
-            // It may be about this company alone, so it names no dependency.
+            // May concern this company only, so it names no dependency.
             _ => Failure::permanent(
                 codes.request_refused,
-                format!("{} answered {status} to a company's domain", codes.dependency),
+                format!("{} answered {status} to the lookup of a domain", codes.dependency),
             ),
         }
     }
@@ -127,7 +133,7 @@ impl Client {
             self.codes.dependency.clone(),
             self.codes.credits_used_up,
             "the account has no credits left",
-            Some(CREDITS_WAIT),
+            Some(CREDITS_PAUSE),
         )
     }
 
@@ -135,8 +141,8 @@ impl Client {
         Failure::deferral(
             self.codes.dependency.clone(),
             self.codes.rate_limited,
-            "too many questions for now",
-            wait(reply, self.clock.now()),
+            "rate limit exceeded",
+            requested_pause(reply, self.clock.now()),
         )
     }
 
@@ -145,7 +151,7 @@ impl Client {
     }
 
     pub(crate) fn unreadable(&self) -> Failure {
-        let problem = format!("{} answered in a form that is not understood", self.codes.dependency);
+        let problem = format!("{} sent a reply that cannot be parsed", self.codes.dependency);
         Failure::transient(self.codes.unreadable, problem).on(self.codes.dependency.clone())
     }
 
@@ -154,21 +160,21 @@ impl Client {
     }
 }
 
-/// How long a provider asks to be left alone: `Retry-After`, or else `X-RateLimit-Reset`, which some write as a number of
-/// seconds, some as seconds since 1970, and some as a time.
-fn wait(reply: &Reply, now: Timestamp) -> Option<Duration> {
+/// The pause that a provider requests: `Retry-After`, or else `X-RateLimit-Reset`, which holds seconds from
+/// now, a Unix time in seconds or a timestamp, depending on the provider.
+fn requested_pause(reply: &Reply, now: Timestamp) -> Option<Duration> {
     if let Some(wait) = reply.retry_after(now) {
         return Some(wait);
     }
     let text = reply.header("x-ratelimit-reset")?.trim();
     let moment = match text.parse::<i64>() {
-        Ok(seconds) if seconds < FIRST_MOMENT => {
-            return Some(Duration::from_secs(seconds.try_into().ok()?).min(MAX_WAIT));
+        Ok(seconds) if seconds < FIRST_UNIX_TIME => {
+            return Some(Duration::from_secs(seconds.try_into().ok()?).min(MAX_PAUSE));
         }
         Ok(seconds) => Timestamp::from_second(seconds).ok()?,
         Err(_) => text.parse().ok()?,
     };
-    Some(Duration::try_from(moment.duration_since(now)).unwrap_or_default().min(MAX_WAIT))
+    Some(Duration::try_from(moment.duration_since(now)).unwrap_or_default().min(MAX_PAUSE))
 }
 
 #[cfg(test)]
@@ -183,11 +189,11 @@ mod tests {
             .collect();
         let reply = Reply { status: StatusCode::TOO_MANY_REQUESTS, headers, body: Vec::new().into() };
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        wait(&reply, now).map(|wait| wait.as_secs())
+        requested_pause(&reply, now).map(|wait| wait.as_secs())
     }
 
     #[test]
-    fn how_long_to_wait_is_said_in_four_ways() {
+    fn requested_pause_is_read_in_four_forms() {
         assert_eq!(seconds(&[("retry-after", "7"), ("x-ratelimit-reset", "900")]), Some(7));
         assert_eq!(seconds(&[("x-ratelimit-reset", "900")]), Some(900));
         assert_eq!(seconds(&[("x-ratelimit-reset", "1767225630")]), Some(30));

@@ -1,16 +1,16 @@
-//! Companies in JSON: what all providers share, and the shape that Clearbit made and Hunter took over.
+//! Companies in JSON: helpers for all providers, and the format of Clearbit, which Hunter adopted.
 
 use serde_json::Value;
 
 use crate::numbers::{band, number};
 use crate::{Firmographics, Range, country};
 
-/// A text that says something.
+/// A trimmed, non-empty text.
 pub(crate) fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// The texts of a list; what is no text is left out.
+/// The texts of a list; other members are skipped.
 pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(text).collect()
 }
@@ -25,12 +25,13 @@ pub(crate) fn year(value: &Value) -> Option<u16> {
     number(value)?.try_into().ok()
 }
 
-/// The number that a provider gives, or else the band.
+/// The exact number if the provider has one, else the band.
 pub(crate) fn exactly_or(exact: Option<u64>, range: &Value) -> Option<Range> {
     exact.map(|exact| Range { min: exact, max: Some(exact) }).or_else(|| band(range))
 }
 
-/// Clearbit's company, or Hunter's, which differs in types: numbers may come as texts, and a number of employees as a band.
+/// A company in the format of Clearbit or Hunter. Hunter's numbers may be texts, and its number of employees
+/// a band.
 pub(crate) fn clearbit_shape(company: &Value) -> Firmographics {
     let (metrics, geo, category) = (&company["metrics"], &company["geo"], &company["category"]);
     let employees = &metrics["employees"];
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_parser_reads_numbers_and_texts_alike() {
+    fn numbers_and_texts_are_read_alike() {
         let in_numbers = json!({
             "name": "Example Corp", "category": {"industry": "Software"}, "foundedYear": 2009, "tech": ["aws", "go"],
             "geo": {"city": "Los Angeles", "state": "California", "countryCode": "US"},
@@ -78,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_employees_may_be_a_band() {
+    fn number_of_employees_may_be_a_band() {
         let company = clearbit_shape(&json!({"metrics": {"employees": "51-200"}}));
         assert_eq!((company.employee_count, company.employee_range.map(|range| range.min)), (None, Some(51)));
         let company = clearbit_shape(&json!({"metrics": {"employees": 42}}));
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_company_says_nothing() {
+    fn unexpected_json_is_an_empty_company() {
         for odd in
             [json!(null), json!([]), json!("x"), json!({"metrics": [1], "geo": "US", "tech": {"a": 1}})]
         {

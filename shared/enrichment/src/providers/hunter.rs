@@ -12,14 +12,14 @@ use super::company::clearbit_shape;
 use crate::provider::NOT_YET;
 use crate::{EnrichmentProvider, Firmographics};
 
-/// Hunter's company enrichment, which took over Clearbit's shape: `GET /v2/companies/find`.
+/// Hunter's company enrichment, in the format of Clearbit: `GET /v2/companies/find`.
 pub struct Hunter {
     client: Client,
     key: SecretString,
 }
 
 impl Hunter {
-    /// A client with a key. Fails where the machine has no root certificates.
+    /// A client with a key. Fails if the system has no root certificates.
     pub fn new(access: Access, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let client = Client::new(codes!("hunter"), access.base_url, timeout, clock)?;
         Ok(Self { client, key: access.key })
@@ -30,7 +30,7 @@ impl Hunter {
         self.client.send(request.header("X-API-KEY", self.key.expose_secret())).await
     }
 
-    /// 429 stands for a rate limit and for a month's credits; which one is in the body.
+    /// 429 means a rate limit or exhausted monthly credits; the body distinguishes the two.
     fn failure(&self, reply: &Reply) -> Failure {
         let answer: Value = reply.json().unwrap_or_default();
         let ids = answer["errors"].as_array().into_iter().flatten().filter_map(|error| error["id"].as_str());
@@ -54,7 +54,7 @@ impl EnrichmentProvider for Hunter {
         match reply.status.as_u16() {
             200 => {
                 let answer: Value = reply.json().ok_or_else(|| self.client.unreadable())?;
-                // With `clearbit_format` there is no envelope.
+                // With `clearbit_format` the reply has no envelope.
                 let company = answer.get("data").unwrap_or(&answer);
                 if company.is_object() {
                     Ok(Some(clearbit_shape(company)))
@@ -62,8 +62,8 @@ impl EnrichmentProvider for Hunter {
                     Err(self.client.unreadable())
                 }
             }
-            202 => Err(Failure::transient(NOT_YET, "hunter is looking for the company")),
-            // 422 is a domain that Hunter cannot make anything of.
+            202 => Err(Failure::transient(NOT_YET, "hunter is still looking up the company")),
+            // 422 is a domain that Hunter cannot interpret.
             404 | 422 => Ok(None),
             _ => Err(self.failure(&reply)),
         }

@@ -1,4 +1,4 @@
-//! The outside systems, one module each, as `docs/enrichment.md` describes them.
+//! The clients of the providers, one module each. `docs/enrichment.md` describes their APIs.
 
 mod apollo;
 mod clearbit;

@@ -20,8 +20,8 @@ pub struct PeopleDataLabs {
 }
 
 impl PeopleDataLabs {
-    /// A client with a key, that takes matches of this likelihood or more (1 to 10). Fails where the machine has no root
-    /// certificates.
+    /// A client with a key that accepts matches of at least this likelihood (1 to 10). Fails if the system
+    /// has no root certificates.
     pub fn new(
         access: Access,
         min_likelihood: u8,
@@ -54,12 +54,12 @@ impl EnrichmentProvider for PeopleDataLabs {
                 if !company.is_object() {
                     return Err(self.client.unreadable());
                 }
-                // It is asked for, and checked all the same: a wrong company is worse than none.
+                // Verified although it is part of the request: a wrong company is worse than none.
                 let is_likely =
                     number(&company["likelihood"]).is_none_or(|l| l >= self.min_likelihood.into());
                 Ok(is_likely.then(|| read(&company)))
             }
-            // Costs nothing.
+            // Free of charge.
             404 => Ok(None),
             _ => Err(self.client.failure(&reply)),
         }

@@ -17,11 +17,11 @@ use super::company::{country_code, exactly_or, text, year};
 use crate::numbers::{band, number};
 use crate::{EnrichmentProvider, Firmographics};
 
-/// JSON:API's media type, which ZoomInfo asks for in both directions.
+/// The media type of JSON:API, which ZoomInfo requires in both directions.
 const JSON_API: HeaderValue = HeaderValue::from_static("application/vnd.api+json");
 
-/// What is asked for. A field that the account's plan lacks is an error, not an omission: nothing is asked for that is not
-/// used.
+/// The requested fields. A field outside the account's plan is an error and not an omission, so only used
+/// fields are requested.
 const OUTPUT_FIELDS: [&str; 11] = [
     "name",
     "website",
@@ -36,12 +36,12 @@ const OUTPUT_FIELDS: [&str; 11] = [
     "foundedYear",
 ];
 
-/// Where ZoomInfo is, and an application's credentials.
+/// Addresses of ZoomInfo and the credentials of an application.
 #[derive(Clone, Debug)]
 pub struct ZoomInfoAccess {
-    /// The GTM API, without the path of any one call.
+    /// The GTM API, without the path of a call.
     pub base_url: Url,
-    /// Where tokens are given out.
+    /// The token endpoint.
     pub token_url: Url,
     /// The application's id.
     pub client_id: String,
@@ -49,14 +49,14 @@ pub struct ZoomInfoAccess {
     pub client_secret: SecretString,
 }
 
-/// ZoomInfo's GTM API: `POST /data/v1/companies/enrich`. The older Enterprise API is on its way out and not spoken.
+/// ZoomInfo's GTM API: `POST /data/v1/companies/enrich`. The deprecated Enterprise API is not supported.
 pub struct ZoomInfo {
     client: Client,
     tokens: Tokens,
 }
 
 impl ZoomInfo {
-    /// A client of an application. Fails where the machine has no root certificates.
+    /// A client of an application. Fails if the system has no root certificates.
     pub fn new(access: ZoomInfoAccess, timeout: Duration, clock: Arc<dyn Clock>) -> Result<Self, Failure> {
         let client = Client::new(codes!("zoominfo"), access.base_url.clone(), timeout, clock)?;
         Ok(Self { client, tokens: Tokens::new(access) })
@@ -72,7 +72,7 @@ impl ZoomInfo {
             .bearer_auth(token.expose_secret())
             .header(header::CONTENT_TYPE, JSON_API)
             .header(header::ACCEPT, JSON_API)
-            .json(&body); // keeps a content type that is there
+            .json(&body); // does not replace the content type
         self.client.send(request).await
     }
 
@@ -84,7 +84,7 @@ impl ZoomInfo {
                 self.client.not_allowed("the account's plan does not include company enrichment")
             }
             Refusal::Field => {
-                self.client.not_allowed("the account's plan does not include a field that is asked for")
+                self.client.not_allowed("the account's plan does not include a requested field")
             }
             Refusal::Rate => self.client.rate_limited(reply),
             Refusal::Credits => self.client.credits_used_up(),
@@ -104,7 +104,7 @@ impl EnrichmentProvider for ZoomInfo {
         let token = self.tokens.get(&self.client).await?;
         let mut reply = self.ask(domain, &token).await?;
         if error::read(&reply) == Some(Refusal::Token) {
-            // It may have been taken back before its time; one that was just given out is not mended by another.
+            // The token may have been revoked early. A second token is requested at most once.
             let token = self.tokens.instead_of(&token, &self.client).await?;
             reply = self.ask(domain, &token).await?;
         }
@@ -121,7 +121,7 @@ impl EnrichmentProvider for ZoomInfo {
 }
 
 impl ZoomInfo {
-    /// One record's outcome is told inside a success.
+    /// Reads a successful reply, which still carries the outcome of the record.
     fn read(&self, reply: &Reply) -> Result<Option<Firmographics>, Failure> {
         let answer: Value = reply.json().ok_or_else(|| self.client.unreadable())?;
         let record = answer["data"].get(0).unwrap_or(&answer["data"]);

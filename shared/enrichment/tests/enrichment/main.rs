@@ -1,8 +1,8 @@
-//! The providers against their fakes, and the waterfall with a memory.
+//! The providers against their fakes, and the waterfall with shared state.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-mod memory;
 mod providers;
+mod shared_state;
 mod support;
 mod telemetry;

@@ -1,4 +1,4 @@
-//! Each provider against its fake: what it knows, what it does not, and every way it refuses.
+//! Each provider against its fake: known and unknown companies, and every refusal.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use lead::FailureClass;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::{Value, json};
 
-use crate::support::{World, no_credits};
+use crate::support::{ProviderFixture, no_credits};
 
 const ALL: [&str; 5] = ["zoominfo", "apollo", "pdl", "hunter", "clearbit"];
 
-async fn company(world: &World, domain: &str) -> Firmographics {
-    world.provider.company(domain).await.unwrap().unwrap()
+async fn company(fixture: &ProviderFixture, domain: &str) -> Firmographics {
+    fixture.provider.company(domain).await.unwrap().unwrap()
 }
 
-/// A refusal's class, code without the provider's name, and seconds to stay away.
-async fn refusal(world: &World, domain: &str) -> (FailureClass, String, Option<u64>) {
-    let failure = world.provider.company(domain).await.unwrap_err();
-    let name = world.provider.name();
+/// The class of a refusal, its code without the provider's name, and the wait in seconds.
+async fn refusal(fixture: &ProviderFixture, domain: &str) -> (FailureClass, String, Option<u64>) {
+    let failure = fixture.provider.company(domain).await.unwrap_err();
+    let name = fixture.provider.name();
     let dependency = failure.dependency.as_ref().map(lead::Dependency::as_str);
     let is_about_the_request = failure.code.ends_with("_request_refused");
     assert_eq!(dependency.is_none(), is_about_the_request, "{failure:?}");
@@ -28,11 +28,11 @@ async fn refusal(world: &World, domain: &str) -> (FailureClass, String, Option<u
 }
 
 #[tokio::test]
-async fn a_known_company_is_told_in_one_form_whoever_tells_it() {
-    let fixture = Fixtures::built_in().company("example.com").await.unwrap().unwrap();
+async fn known_company_has_the_same_form_from_every_provider() {
+    let expected = Fixtures::built_in().company("example.com").await.unwrap().unwrap();
     for name in ALL {
-        let found = company(&World::of(name).await, "example.com").await;
-        assert_eq!(found.name, fixture.name, "{name}");
+        let found = company(&ProviderFixture::of(name).await, "example.com").await;
+        assert_eq!(found.name, expected.name, "{name}");
         assert_eq!(found.industry.as_deref().map(str::to_lowercase), Some("software".into()), "{name}");
         assert_eq!(
             (found.city.as_deref(), found.region.as_deref()),
@@ -40,7 +40,7 @@ async fn a_known_company_is_told_in_one_form_whoever_tells_it() {
         );
         assert_eq!(
             (found.country.as_deref(), found.founded_year),
-            (Some("US"), fixture.founded_year),
+            (Some("US"), expected.founded_year),
             "{name}"
         );
         let size = found.employee_count.or(found.employee_range.map(|range| range.min));
@@ -51,87 +51,91 @@ async fn a_known_company_is_told_in_one_form_whoever_tells_it() {
 }
 
 #[tokio::test]
-async fn each_tells_what_is_peculiar_to_it() {
+async fn peculiarities_of_each_provider_are_read() {
     let exact = |number| Some(Range { min: number, max: Some(number) });
-    let zoominfo = company(&World::of("zoominfo").await, "example.com").await;
+    let zoominfo = company(&ProviderFixture::of("zoominfo").await, "example.com").await;
     assert_eq!((zoominfo.employee_count, zoominfo.revenue_usd), (Some(850), exact(50_000_000)), "thousands");
     assert!(zoominfo.technologies.is_empty());
-    let apollo = company(&World::of("apollo").await, "example.com").await;
+    let apollo = company(&ProviderFixture::of("apollo").await, "example.com").await;
     assert_eq!((apollo.employee_count, apollo.technologies.is_empty()), (Some(850), false));
-    let pdl = company(&World::of("pdl").await, "example.com").await;
+    let pdl = company(&ProviderFixture::of("pdl").await, "example.com").await;
     assert_eq!(pdl.employee_range, Some(Range { min: 501, max: Some(1_000) }));
     assert_eq!(pdl.revenue_usd, Some(Range { min: 50_000_000, max: Some(100_000_000) }));
-    assert_eq!(pdl.name.as_deref(), Some("Example Corp"), "in the case that names are written in");
-    let hunter = company(&World::of("hunter").await, "example.com").await;
+    assert_eq!(pdl.name.as_deref(), Some("Example Corp"), "in title case");
+    let hunter = company(&ProviderFixture::of("hunter").await, "example.com").await;
     assert_eq!(
         (hunter.employee_count, hunter.employee_range),
         (None, pdl.employee_range),
         "a band as a text"
     );
-    let clearbit = company(&World::of("clearbit").await, "example.com").await;
+    let clearbit = company(&ProviderFixture::of("clearbit").await, "example.com").await;
     assert_eq!((clearbit.employee_count, clearbit.employee_range), (Some(850), pdl.employee_range));
-    let open = company(&World::of("pdl").await, "walmart.com").await;
+    let open = company(&ProviderFixture::of("pdl").await, "walmart.com").await;
     assert_eq!(open.employee_range, Some(Range { min: 10_001, max: None }));
 }
 
 #[tokio::test]
-async fn a_company_that_is_not_known_is_no_failure_and_costs_nothing() {
+async fn unknown_company_is_no_failure_and_costs_nothing() {
     for name in ALL {
-        let world = World::of(name).await;
-        let before = world.credits().await;
-        assert_eq!(world.provider.company("unknown.example").await, Ok(None), "{name}");
-        assert_eq!(world.provider.company("no-domain").await, Ok(None), "{name}");
-        assert_eq!(world.credits().await, before, "{name}");
+        let fixture = ProviderFixture::of(name).await;
+        let before = fixture.credits().await;
+        assert_eq!(fixture.provider.company("unknown.example").await, Ok(None), "{name}");
+        assert_eq!(fixture.provider.company("no-domain").await, Ok(None), "{name}");
+        assert_eq!(fixture.credits().await, before, "{name}");
     }
-    assert_eq!(World::of("zoominfo").await.provider.company("bakery.example").await, Ok(None), "too small");
-    let pdl = World::of("pdl").await.provider.company("university.example").await;
+    assert_eq!(
+        ProviderFixture::of("zoominfo").await.provider.company("bakery.example").await,
+        Ok(None),
+        "too small"
+    );
+    let pdl = ProviderFixture::of("pdl").await.provider.company("university.example").await;
     assert_eq!(pdl, Ok(None), "not likely enough");
 }
 
 #[tokio::test]
-async fn credentials_that_are_refused_are_a_matter_of_configuration() {
+async fn refused_credentials_are_permanent() {
     for name in ALL {
-        let world = World::with_key(name, "wrong").await;
-        let refused = refusal(&world, "example.com").await;
+        let fixture = ProviderFixture::with_key(name, "wrong").await;
+        let refused = refusal(&fixture, "example.com").await;
         assert_eq!(refused, (FailureClass::Permanent, "credentials_refused".into(), None), "{name}");
     }
-    let free = World::with_key("apollo", sandbox::apollo::FREE_KEY).await;
+    let free = ProviderFixture::with_key("apollo", sandbox::apollo::FREE_KEY).await;
     assert_eq!(refusal(&free, "example.com").await, (FailureClass::Permanent, "not_allowed".into(), None));
 }
 
 #[tokio::test]
-async fn used_up_credits_defer() {
+async fn exhausted_credits_defer() {
     for name in ALL {
-        let world = World::of(name).await;
-        world.set_account(no_credits()).await;
-        let refused = refusal(&world, "example.com").await;
+        let fixture = ProviderFixture::of(name).await;
+        fixture.set_account(no_credits()).await;
+        let refused = refusal(&fixture, "example.com").await;
         assert_eq!(refused, (FailureClass::Deferral, "credits_used_up".into(), Some(3_600)), "{name}");
     }
-    let limited = refusal(&World::of("zoominfo").await, "limit-exceeded.example").await;
+    let limited = refusal(&ProviderFixture::of("zoominfo").await, "limit-exceeded.example").await;
     assert_eq!(limited.1, "credits_used_up", "inside a success");
 }
 
 #[tokio::test]
-async fn a_rate_limit_defers_for_as_long_as_is_asked() {
+async fn rate_limit_defers_for_the_requested_time() {
     for name in ALL {
-        let world = World::of(name).await;
-        world.set_account(json!({ "per_minute": 0 })).await;
-        let (class, code, wait) = refusal(&world, "example.com").await;
+        let fixture = ProviderFixture::of(name).await;
+        fixture.set_account(json!({ "per_minute": 0 })).await;
+        let (class, code, wait) = refusal(&fixture, "example.com").await;
         assert_eq!((class, code.as_str()), (FailureClass::Deferral, "rate_limited"), "{name}");
-        // Clearbit and People Data Labs name a moment, which our standing clock is far from.
+        // Clearbit and People Data Labs send a time in the real present, far from the manual clock.
         assert!(wait.is_some_and(|wait| (1..=86_400).contains(&wait)), "{name}: {wait:?}");
     }
-    let world = World::of("zoominfo").await;
+    let fixture = ProviderFixture::of("zoominfo").await;
     let busy = json!({ "error": { "code": "ZI0004" } });
     let headers = vec![("retry-after".to_owned(), "2500".to_owned())];
-    world.fake.add_fault(Fault::on("/enrich", Misbehaviour::Answer { status: 429, headers, body: busy }));
-    assert_eq!(refusal(&world, "example.com").await.2, Some(2_500));
+    fixture.fake.add_fault(Fault::on("/enrich", Misbehaviour::Answer { status: 429, headers, body: busy }));
+    assert_eq!(refusal(&fixture, "example.com").await.2, Some(2_500));
 }
 
 #[tokio::test]
-async fn their_trouble_is_transient_and_an_answer_in_another_form_as_well() {
+async fn outages_and_unreadable_answers_are_transient() {
     for name in ALL {
-        let world = World::of(name).await;
+        let fixture = ProviderFixture::of(name).await;
         for (misbehaviour, code) in [
             (Misbehaviour::answer(500, json!("oops")), "unavailable"),
             (Misbehaviour::answer(503, json!({ "message": "busy" })), "unavailable"),
@@ -140,99 +144,103 @@ async fn their_trouble_is_transient_and_an_answer_in_another_form_as_well() {
             (Misbehaviour::Refuse, "http_reply_lost"),
             (Misbehaviour::LoseReply, "http_reply_lost"),
         ] {
-            // ZoomInfo's token is had before, so that the question itself goes wrong.
-            world.provider.company("unknown.example").await.unwrap();
-            world.fake.add_fault(Fault::on("", misbehaviour));
-            let (class, found, _) = refusal(&world, "example.com").await;
+            // Fetches ZoomInfo's token first, so that the fault affects the lookup itself.
+            fixture.provider.company("unknown.example").await.unwrap();
+            fixture.fake.add_fault(Fault::on("", misbehaviour));
+            let (class, found, _) = refusal(&fixture, "example.com").await;
             assert_eq!((class, found.as_str()), (FailureClass::Transient, code), "{name}");
-            world.fake.clear_faults();
+            fixture.fake.clear_faults();
         }
         let moved = Misbehaviour::answer(302, Value::Null);
-        world.fake.add_fault(Fault::on("", moved));
-        assert_eq!(refusal(&world, "example.com").await.1, "request_refused", "{name}");
+        fixture.fake.add_fault(Fault::on("", moved));
+        assert_eq!(refusal(&fixture, "example.com").await.1, "request_refused", "{name}");
     }
 }
 
 #[tokio::test]
-async fn accepted_is_not_found_yet_and_neither_a_company_nor_its_absence() {
-    let world = World::of("clearbit").await;
+async fn accepted_lookup_is_neither_a_company_nor_its_absence() {
+    let fixture = ProviderFixture::of("clearbit").await;
     for _ in 0..2 {
-        let failure = world.provider.company("queued.example").await.unwrap_err();
+        let failure = fixture.provider.company("queued.example").await.unwrap_err();
         assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, NOT_YET));
     }
-    assert!(company(&world, "queued.example").await.is_sufficient());
-    let hunter = World::of("hunter").await;
+    assert!(company(&fixture, "queued.example").await.is_sufficient());
+    let hunter = ProviderFixture::of("hunter").await;
     hunter.fake.add_fault(Fault::on("", Misbehaviour::answer(202, json!({ "data": {} }))));
     assert_eq!(hunter.provider.company("example.com").await.unwrap_err().code, NOT_YET);
 }
 
 #[tokio::test]
-async fn a_token_is_used_until_shortly_before_its_end() {
-    let world = World::of("zoominfo").await;
+async fn token_is_used_until_shortly_before_it_expires() {
+    let fixture = ProviderFixture::of("zoominfo").await;
     for _ in 0..3 {
-        company(&world, "example.com").await;
+        company(&fixture, "example.com").await;
     }
-    assert_eq!(world.asked("/token"), 1);
-    world.clock.advance(Duration::from_secs(3_600 - 60));
-    company(&world, "example.com").await;
-    assert_eq!(world.asked("/token"), 2);
+    assert_eq!(fixture.request_count("/token"), 1);
+    fixture.clock.advance(Duration::from_secs(3_600 - 60));
+    company(&fixture, "example.com").await;
+    assert_eq!(fixture.request_count("/token"), 2);
 }
 
 #[tokio::test]
-async fn a_token_that_was_taken_back_is_replaced_once() {
-    let world = World::of("zoominfo").await;
-    company(&world, "example.com").await;
-    world.take_tokens_back().await;
-    company(&world, "example.com").await;
-    assert_eq!(world.asked("/token"), 2);
+async fn revoked_token_is_replaced_once() {
+    let fixture = ProviderFixture::of("zoominfo").await;
+    company(&fixture, "example.com").await;
+    fixture.revoke_tokens().await;
+    company(&fixture, "example.com").await;
+    assert_eq!(fixture.request_count("/token"), 2);
     let expired = json!({ "error": { "code": "ZI0001", "status": 401 } });
-    world.fake.add_fault(Fault::on("/enrich", Misbehaviour::answer(401, expired)));
-    let before = world.asked("/enrich");
-    assert_eq!(refusal(&world, "example.com").await.1, "credentials_refused");
-    assert_eq!((world.asked("/token"), world.asked("/enrich") - before), (3, 2), "once, and no more");
+    fixture.fake.add_fault(Fault::on("/enrich", Misbehaviour::answer(401, expired)));
+    let before = fixture.request_count("/enrich");
+    assert_eq!(refusal(&fixture, "example.com").await.1, "credentials_refused");
+    assert_eq!(
+        (fixture.request_count("/token"), fixture.request_count("/enrich") - before),
+        (3, 2),
+        "once, and no more"
+    );
 }
 
 #[tokio::test]
-async fn what_an_account_may_not_ask_is_a_matter_of_configuration() {
-    let world = World::of("zoominfo").await;
+async fn missing_rights_of_an_account_are_permanent() {
+    let fixture = ProviderFixture::of("zoominfo").await;
     for (status, body) in [
         (403, json!({ "error": { "code": "ZI0002" } })),
         (403, json!({ "error": { "code": "ZI0003" } })),
         (400, json!({ "errors": [{ "code": "PFAPI0001" }] })),
         (400, json!({ "errors": [{ "code": "PFAPI0009" }] })),
     ] {
-        world.fake.add_fault(Fault::on("/enrich", Misbehaviour::answer(status, body)).times(1));
-        let refused = refusal(&world, "example.com").await;
+        fixture.fake.add_fault(Fault::on("/enrich", Misbehaviour::answer(status, body)).times(1));
+        let refused = refusal(&fixture, "example.com").await;
         assert_eq!(refused, (FailureClass::Permanent, "not_allowed".into(), None));
     }
 }
 
 #[tokio::test]
-async fn credentials_are_tried_for_free_where_there_is_a_way() {
+async fn credentials_are_checked_for_free_where_possible() {
     for name in ["zoominfo", "hunter"] {
-        let world = World::of(name).await;
-        let before = world.credits().await;
-        assert!(world.provider.check().await.unwrap().is_some(), "{name}");
-        assert_eq!(world.credits().await, before);
-        let refused = World::with_key(name, "wrong").await.provider.check().await.unwrap_err();
+        let fixture = ProviderFixture::of(name).await;
+        let before = fixture.credits().await;
+        assert!(fixture.provider.check().await.unwrap().is_some(), "{name}");
+        assert_eq!(fixture.credits().await, before);
+        let refused = ProviderFixture::with_key(name, "wrong").await.provider.check().await.unwrap_err();
         assert!(refused.code.ends_with("_credentials_refused"), "{name}");
     }
     for name in ["apollo", "pdl", "clearbit"] {
-        let world = World::of(name).await;
-        assert_eq!(world.provider.check().await, Ok(None), "{name}");
-        assert_eq!(world.fake.exchanges().len(), 0, "{name}");
+        let fixture = ProviderFixture::of(name).await;
+        assert_eq!(fixture.provider.check().await, Ok(None), "{name}");
+        assert_eq!(fixture.fake.exchanges().len(), 0, "{name}");
     }
 }
 
 #[tokio::test]
 async fn no_failure_quotes_the_domain_or_the_key() {
     for name in ALL {
-        let world = World::with_key(name, "hush-hush").await;
-        world.fake.add_fault(Fault::on(
+        let fixture = ProviderFixture::with_key(name, "hush-hush").await;
+        fixture.fake.add_fault(Fault::on(
             "",
             Misbehaviour::answer(401, json!({ "error": "hush-hush private.example" })),
         ));
-        let failure = world.provider.company("private.example").await.unwrap_err();
+        let failure = fixture.provider.company("private.example").await.unwrap_err();
         let text = format!("{failure} {failure:?}");
         assert!(!text.contains("hush") && !text.contains("private"), "{text}");
     }

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A fake and its provider's client, with a clock that moves only when told to.
-pub(crate) struct World {
+/// A provider's client and its fake, with a manual clock.
+pub(crate) struct ProviderFixture {
     pub(crate) fake: Fake,
     pub(crate) provider: Arc<dyn EnrichmentProvider>,
     pub(crate) clock: ManualClock,
 }
 
-impl World {
+impl ProviderFixture {
     /// With the key that the fake accepts.
     pub(crate) async fn of(name: &str) -> Self {
         let key = match name {
@@ -54,7 +54,7 @@ impl World {
         Self { fake, provider, clock }
     }
 
-    /// Changes the account that the fake keeps.
+    /// Changes the account in the fake.
     pub(crate) async fn set_account(&self, change: Value) {
         let url = format!("{}/_account", self.fake.url());
         let answer = reqwest::Client::new().put(url).json(&change).send().await.unwrap();
@@ -66,14 +66,14 @@ impl World {
         answer.json::<Value>().await.unwrap()["credits"].as_u64().unwrap()
     }
 
-    /// Takes back every token that ZoomInfo's fake gave out.
-    pub(crate) async fn take_tokens_back(&self) {
+    /// Revokes every token that ZoomInfo's fake has issued.
+    pub(crate) async fn revoke_tokens(&self) {
         let url = format!("{}/_tokens", self.fake.url());
         reqwest::Client::new().delete(url).send().await.unwrap();
     }
 
-    /// How often a path was asked for.
-    pub(crate) fn asked(&self, path: &str) -> usize {
+    /// The number of requests whose path contains `path`.
+    pub(crate) fn request_count(&self, path: &str) -> usize {
         self.fake.exchanges().iter().filter(|exchange| exchange.path.contains(path)).count()
     }
 }

@@ -1,4 +1,4 @@
-//! What is logged and counted of a provider that fails.
+//! The log lines and metrics of a failing provider.
 
 use std::io::{Seek as _, read_to_string};
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use sandbox::apollo;
 use serde_json::{Value, json};
 
-use crate::memory::{lead, waterfall};
-use crate::support::{World, no_credits};
+use crate::shared_state::{lead, waterfall};
+use crate::support::{ProviderFixture, no_credits};
 
-/// The log lines, as the functions write them, and the metrics of some work.
+/// The log lines and the metrics of `work`, in the format of the functions.
 fn observed<F: Future<Output = ()>>(work: impl FnOnce() -> F) -> (Vec<Value>, String) {
     let captured = Arc::new(tempfile::tempfile().unwrap());
     let subscriber =
         tracing_subscriber::fmt().json().flatten_event(true).with_writer(Arc::clone(&captured)).finish();
-    // With a single dispatcher in the process, a line that another test reaches first would be switched off for all.
+    // With a single dispatcher, tracing would disable a log line for the whole process if another test
+    // reached it first.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let recorder = PrometheusBuilder::new().build_recorder();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -30,7 +31,7 @@ fn observed<F: Future<Output = ()>>(work: impl FnOnce() -> F) -> (Vec<Value>, St
 }
 
 #[test]
-fn every_refusal_of_credentials_or_plan_is_logged_and_counted() {
+fn refused_credentials_or_plan_are_logged_and_counted() {
     for (name, key, code) in [
         ("zoominfo", "wrong", "zoominfo_credentials_refused"),
         ("apollo", "wrong", "apollo_credentials_refused"),
@@ -40,13 +41,13 @@ fn every_refusal_of_credentials_or_plan_is_logged_and_counted() {
         ("clearbit", "wrong", "clearbit_credentials_refused"),
     ] {
         let (lines, metrics) = observed(async || {
-            let world = World::with_key(name, key).await;
+            let fixture = ProviderFixture::with_key(name, key).await;
             let memory = Memory::in_process();
             for _ in 0..3 {
-                waterfall(&world, &memory, None).enrich(&lead("person@example.com")).await;
-                waterfall(&world, &memory, None).enrich(&lead("person@stripe.com")).await;
-                // The breaker is opened by the first refusal and not by the later ones.
-                world.clock.advance(Duration::from_mins(5));
+                waterfall(&fixture, &memory, None).enrich(&lead("person@example.com")).await;
+                waterfall(&fixture, &memory, None).enrich(&lead("person@stripe.com")).await;
+                // The first refusal opens the breaker; the wait ends before the next one.
+                fixture.clock.advance(Duration::from_mins(5));
             }
         });
         let refused: Vec<_> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
@@ -65,11 +66,11 @@ fn every_refusal_of_credentials_or_plan_is_logged_and_counted() {
 }
 
 #[test]
-fn a_failure_that_passes_is_a_warning_with_its_code() {
+fn passing_failure_is_a_warning_with_its_code() {
     let (lines, metrics) = observed(async || {
-        let world = World::of("pdl").await;
-        world.set_account(no_credits()).await;
-        waterfall(&world, &Memory::in_process(), None).enrich(&lead("person@example.com")).await;
+        let fixture = ProviderFixture::of("pdl").await;
+        fixture.set_account(no_credits()).await;
+        waterfall(&fixture, &Memory::in_process(), None).enrich(&lead("person@example.com")).await;
     });
     let levels: Vec<_> = lines.iter().filter(|line| line["code"] == "pdl_credits_used_up").collect();
     assert!(levels.iter().any(|line| line["provider"] == "pdl"), "{lines:#?}");

@@ -1,4 +1,4 @@
-//! The JSON of an answer, of which only the field names are known to be right, so that an error can name the field.
+//! The JSON of an answer before validation. Fields hold any JSON value, so that an error can name the field.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Declares an answer and its claims. A field that stands twice is an error.
+/// Declares an answer and its claims. Repeated fields are errors.
 macro_rules! raw_answer {
     ($(#[$unknown:meta])? $answer:ident, $claim:ident, $item:ty) => {
         #[derive(Deserialize)]
@@ -48,7 +48,7 @@ raw_answer!(
     RawClaimBefore4
 );
 
-/// Reads a JSON object only: derived structs accept an array of their fields as well.
+/// Accepts a JSON object only. Derived structs would also accept an array of their fields.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -84,7 +84,7 @@ impl From<RawClaimBefore4> for RawClaim {
     }
 }
 
-/// Tells a field that is null from one that is not there.
+/// Distinguishes a field that is null from a missing one.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

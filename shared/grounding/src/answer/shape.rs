@@ -6,8 +6,8 @@ use serde_json::Deserializer;
 use super::AnswerError;
 use super::raw::{Object, RawAnswer, RawAnswerBefore4};
 
-/// Reads the one object of a text. What stands around it is ignored unless it holds a bracket: it could be a second answer, or
-/// a list around the first.
+/// Parses the only object of a text. Surrounding text is ignored unless it contains a bracket, which could
+/// belong to a second answer or to a list around the first.
 pub(super) fn read(raw: &str) -> Result<RawAnswer, AnswerError> {
     let text = raw.trim_start_matches('\u{feff}').trim();
     let (before, rest) = text.split_at(text.find('{').unwrap_or_default());
@@ -23,7 +23,7 @@ pub(super) fn read(raw: &str) -> Result<RawAnswer, AnswerError> {
     Ok(answer)
 }
 
-/// Reads an answer as the versions before 4 did: nothing but a Markdown fence may stand around it.
+/// Parses an answer under the versions before 4, which allow only a Markdown fence around it.
 pub(super) fn read_before_4(raw: &str) -> Result<RawAnswer, AnswerError> {
     let mut json = Deserializer::from_str(without_fence(raw.trim()));
     let answer = RawAnswerBefore4::deserialize(&mut json).and_then(|answer| json.end().map(|()| answer));
@@ -35,7 +35,7 @@ fn problem(error: &serde_json::Error) -> AnswerError {
     if error.is_data() { AnswerError::Shape { line, column } } else { AnswerError::NotJson { line, column } }
 }
 
-/// Takes a fence of three back-ticks, with or without the word json, off a text that it surrounds wholly.
+/// Removes a fence of three backticks, with or without the word json, if it surrounds the whole text.
 fn without_fence(text: &str) -> &str {
     let Some(inner) = text.strip_prefix("```").and_then(|text| text.strip_suffix("```")) else { return text };
     match inner.split_once('\n') {

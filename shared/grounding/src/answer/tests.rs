@@ -25,14 +25,14 @@ fn with(pointer: &str, value: Value) -> Result<Answer, AnswerError> {
 }
 
 #[test]
-fn an_answer_in_the_agreed_shape_is_read() {
+fn answer_in_the_agreed_shape_is_read() {
     let answer = parse(&good().to_string()).unwrap();
     assert_eq!((answer.fit_score.get(), answer.intent), (85, Intent::High));
     assert_eq!(answer.evidence[0].value, json!("Fintech"));
 }
 
 #[test]
-fn what_stands_around_one_object_is_ignored() {
+fn text_around_one_object_is_ignored() {
     let json = good().to_string();
     for around in [
         "```json\n{}\n```",
@@ -57,16 +57,16 @@ fn what_stands_around_one_object_is_ignored() {
 }
 
 #[test]
-fn an_answer_and_its_claims_are_objects() {
+fn answer_and_its_claims_are_objects() {
     let claim = json!(["ENRICHMENT", "enrichment.industry", "Fintech", "FIRMOGRAPHIC"]);
     let array = json!([85, "HIGH", "ROUTE_TO_SDR", "because", [claim]]);
     assert!(parse(&array.to_string()).is_err());
     assert!(matches!(with("/evidence/0", claim), Err(AnswerError::Shape { .. })));
-    assert!(parse_as_3(&array.to_string()).is_ok(), "a stored answer is read as it was");
+    assert!(parse_as_3(&array.to_string()).is_ok(), "version 3 still accepts it");
 }
 
 #[test]
-fn earlier_versions_read_as_they_did() {
+fn earlier_versions_keep_their_parser() {
     let json = good().to_string();
     assert!(parse_as_3(&format!("```json\n{json}\n```")).is_ok());
     let lower = json.replace("\"HIGH\"", "\"high\"");
@@ -77,7 +77,7 @@ fn earlier_versions_read_as_they_did() {
 }
 
 #[test]
-fn every_field_must_be_there_once() {
+fn every_field_is_required_once() {
     for field in ["fit_score", "intent", "decision", "reasoning", "evidence"] {
         let mut answer = good();
         answer.as_object_mut().unwrap().remove(field);
@@ -97,7 +97,7 @@ fn every_field_must_be_there_once() {
 }
 
 #[test]
-fn the_score_is_a_whole_number_from_0_to_100() {
+fn score_is_a_whole_number_from_0_to_100() {
     for score in [json!(0), json!(100), json!(85.0)] {
         assert!(with("/fit_score", score.clone()).is_ok(), "{score}");
     }
@@ -130,7 +130,7 @@ fn every_part_is_bounded() {
 }
 
 #[test]
-fn neither_debug_output_nor_errors_repeat_the_model() {
+fn debug_output_and_errors_repeat_nothing_of_the_model() {
     let mut answer = good();
     answer["reasoning"] = json!("Ann Smith called");
     let debug = format!("{:?}", parse(&answer.to_string()).unwrap());

@@ -30,8 +30,8 @@ fn code(facts: &FactSheet, claim: &Claim) -> Option<ReasonCode> {
 }
 
 #[test]
-fn a_true_claim_passes_in_the_words_of_its_source() {
-    for (source, path, claimed, claim_type, said) in [
+fn true_claim_passes_with_the_value_of_its_source() {
+    for (source, path, claimed, claim_type, expected) in [
         ("ENRICHMENT", "enrichment.industry", json!("FINTECH "), "FIRMOGRAPHIC", json!("Fintech")),
         ("ENRICHMENT", "enrichment.employees", json!("1,200"), "FIRMOGRAPHIC", json!(1200)),
         ("ENRICHMENT", "enrichment.technologies", json!("hubspot"), "FIRMOGRAPHIC", json!("HubSpot")),
@@ -42,12 +42,12 @@ fn a_true_claim_passes_in_the_words_of_its_source() {
         ("COMPUTED", "computed.baseline_score", json!("70"), "SCORE", json!(70)),
     ] {
         let passed = judge(&facts(), &claim(source, path, claimed, claim_type)).unwrap();
-        assert_eq!(passed.claim, claim(source, path, said, claim_type), "{path}");
+        assert_eq!(passed.claim, claim(source, path, expected, claim_type), "{path}");
     }
 }
 
 #[test]
-fn a_source_that_is_not_one_of_the_five_is_unauthorized() {
+fn unknown_source_is_unauthorized() {
     for source in ["WEB_SEARCH", "LINKEDIN", "", "ENRICHMENT ", "ENRICHMENT, MARKETO"] {
         let claim = claim(source, "enrichment.industry", json!("Fintech"), "FIRMOGRAPHIC");
         assert_eq!(code(&facts(), &claim), Some(ReasonCode::UnauthorizedSource), "{source:?}");
@@ -55,7 +55,7 @@ fn a_source_that_is_not_one_of_the_five_is_unauthorized() {
 }
 
 #[test]
-fn each_claim_type_rests_on_its_own_sources_only() {
+fn each_claim_type_has_its_own_sources() {
     let paths = [
         ("SALESFORCE", "salesforce.deal_stage", json!("Qualified"), "PIPELINE"),
         ("MARKETO", "marketo.activity.last_page", json!("/pricing"), "BEHAVIOR"),
@@ -77,12 +77,13 @@ fn each_claim_type_rests_on_its_own_sources_only() {
             let before = judge_as_3(&facts(), &claim).err().map(|breach| breach.code);
             let expected = (!allowed.contains(source)).then_some(ReasonCode::SourceMismatch);
             assert_eq!(before, expected, "{claim_type} {path}");
-            let Some(said) = ClaimType::parse(claim_type) else {
+            let Some(claimed_type) = ClaimType::parse(claim_type) else {
                 assert_eq!(code(&facts(), &claim), Some(ReasonCode::SourceMismatch), "{claim_type} {path}");
                 continue;
             };
             let passed = judge(&facts(), &claim).unwrap();
-            let kept = (said, *source) == (ClaimType::Pipeline, "COMPUTED") || said.as_str() == *natural;
+            let kept = (claimed_type, *source) == (ClaimType::Pipeline, "COMPUTED")
+                || claimed_type.as_str() == *natural;
             let expected = if kept { claim_type } else { natural };
             assert_eq!(passed.claim.claim_type, *expected, "{claim_type} {path}");
             assert_eq!(passed.retyped.is_none(), kept, "{claim_type} {path}");
@@ -91,7 +92,7 @@ fn each_claim_type_rests_on_its_own_sources_only() {
 }
 
 #[test]
-fn words_of_the_vocabulary_may_be_in_any_case() {
+fn vocabulary_ignores_case() {
     let lower = claim("enrichment", "enrichment.industry", json!("Fintech"), "Firmographic");
     let passed = judge(&facts(), &lower).unwrap().claim;
     assert_eq!((passed.source.as_str(), passed.claim_type.as_str()), ("ENRICHMENT", "FIRMOGRAPHIC"));
@@ -100,7 +101,7 @@ fn words_of_the_vocabulary_may_be_in_any_case() {
 }
 
 #[test]
-fn a_member_of_a_list_is_named_by_its_place() {
+fn member_of_a_list_is_named_by_its_index() {
     let named = |path: &str, value: Value| {
         let claim = claim("ENRICHMENT", path, value, "FIRMOGRAPHIC");
         judge(&facts(), &claim).map(|passed| passed.claim).map_err(|breach| breach.code)
@@ -126,7 +127,7 @@ fn a_member_of_a_list_is_named_by_its_place() {
 }
 
 #[test]
-fn a_source_speaks_of_its_own_namespace_only() {
+fn source_supports_its_own_namespace_only() {
     for path in ["marketo.industry", "marketo", "marketo..industry", "computed.baseline_score"] {
         let claim = claim("ENRICHMENT", path, json!("Fintech"), "FIRMOGRAPHIC");
         assert_eq!(code(&facts(), &claim), Some(ReasonCode::SourceMismatch), "{path}");
@@ -134,7 +135,7 @@ fn a_source_speaks_of_its_own_namespace_only() {
 }
 
 #[test]
-fn nothing_is_said_of_a_company_that_enrichment_did_not_find() {
+fn unknown_company_has_no_firmographic_claims() {
     let claim = claim("ENRICHMENT", "enrichment.industry", json!("Fintech"), "FIRMOGRAPHIC");
     for nothing in
         [json!({}), json!({"enrichment": {}}), json!({"enrichment": {"industry": null, "geo": {"city": ""}}})]
@@ -145,7 +146,7 @@ fn nothing_is_said_of_a_company_that_enrichment_did_not_find() {
 }
 
 #[test]
-fn a_path_without_a_fact_is_unknown() {
+fn path_without_a_fact_is_unknown() {
     for path in [
         "enrichment.sector",
         "enrichment.Industry",
@@ -170,7 +171,7 @@ fn a_path_without_a_fact_is_unknown() {
 }
 
 #[test]
-fn a_value_that_is_not_the_fact_is_a_conflict_and_the_fact_is_kept() {
+fn wrong_value_is_a_conflict_with_the_fact() {
     let false_claim = claim("ENRICHMENT", "enrichment.employees", json!(12_000), "FIRMOGRAPHIC");
     let breach = judge(&facts(), &false_claim).unwrap_err();
     assert_eq!((breach.code, breach.fact), (ReasonCode::ValueConflict, Some(json!(1200))));
@@ -181,7 +182,7 @@ fn a_value_that_is_not_the_fact_is_a_conflict_and_the_fact_is_kept() {
 }
 
 #[test]
-fn a_huge_fact_is_not_repeated() {
+fn huge_fact_is_not_repeated() {
     let mut facts = FactSheet::new();
     let note = json!({"note": "x".repeat(Breach::MAX_FACT_BYTES)});
     facts.set(Namespace::Marketo, note.as_object().unwrap().clone());

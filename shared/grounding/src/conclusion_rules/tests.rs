@@ -3,13 +3,13 @@ use serde_json::json;
 use super::*;
 use crate::Claim;
 
-/// What comes out: score, intent, decision and the codes of the rules that were broken.
+/// Score, intent, decision and the codes of the broken rules.
 type Outcome = (i64, Intent, Decision, Vec<ReasonCode>);
 
 fn conclude(
     contract: &Contract,
     baseline: Option<f64>,
-    asked: (i64, Intent, Decision),
+    proposed: (i64, Intent, Decision),
     evidence: &[ClaimType],
 ) -> Outcome {
     let mut facts = FactSheet::new();
@@ -17,9 +17,9 @@ fn conclude(
         facts.set(Namespace::Computed, json!({"baseline_score": baseline}).as_object().unwrap().clone());
     }
     let answer = Answer {
-        fit_score: FitScore::new(asked.0).unwrap(),
-        intent: asked.1,
-        decision: asked.2,
+        fit_score: FitScore::new(proposed.0).unwrap(),
+        intent: proposed.1,
+        decision: proposed.2,
         reasoning: String::new(),
         evidence: Vec::new(),
     };
@@ -28,8 +28,8 @@ fn conclude(
     (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
 }
 
-/// The rules of version 2, which know nothing of what a call needs.
-fn carried_only() -> Contract {
+/// Version 2, which has no rule about computed facts for calls.
+fn evidence_rules_only() -> Contract {
     Contract::default().of_version(2).unwrap()
 }
 
@@ -49,19 +49,19 @@ use Intent::{High, Low, Medium};
 use ReasonCode::{DecisionLowered, OptedOut, RiseNotInFacts, ScoreOutOfBand, WeakFit, WeakIntent};
 
 #[test]
-fn what_is_carried_stands() {
+fn supported_conclusion_stands() {
     for evidence in [&[Firmographic, Behavior][..], &[Score], &[Score, Pipeline]] {
-        let outcome = conclude(&carried_only(), None, (90, High, RouteToSdr), evidence);
+        let outcome = conclude(&evidence_rules_only(), None, (90, High, RouteToSdr), evidence);
         assert_eq!(outcome, (90, High, RouteToSdr, vec![]), "{evidence:?}");
     }
 }
 
 #[test]
 fn high_intent_needs_behavior_or_a_score() {
-    let contract = carried_only();
+    let contract = evidence_rules_only();
     let weak = conclude(&contract, None, (90, High, RouteToSdr), &[Firmographic, Pipeline]);
     assert_eq!(weak, (70, Medium, Nurture, vec![WeakIntent]));
-    // A score that is low enough stays, and so does asking for a person.
+    // A score below the cap stays, and so does a manual review.
     let low = conclude(&contract, None, (60, High, ManualReview), &[Firmographic]);
     assert_eq!(low, (60, Medium, ManualReview, vec![WeakIntent]));
     let medium = conclude(&contract, None, (90, Medium, Nurture), &[Firmographic]);
@@ -70,7 +70,7 @@ fn high_intent_needs_behavior_or_a_score() {
 
 #[test]
 fn high_fit_needs_a_firmographic_or_a_score() {
-    let contract = carried_only();
+    let contract = evidence_rules_only();
     let weak = conclude(&contract, None, (80, High, RouteToSdr), &[Behavior]);
     assert_eq!(weak, (70, High, ManualReview, vec![WeakFit, DecisionLowered]));
     let below = conclude(&contract, None, (79, High, ManualReview), &[Behavior]);
@@ -86,21 +86,21 @@ fn medium_fit_needs_more_than_a_deal_stage() {
         let below = conclude(&contract, None, (49, Low, Ignore), evidence);
         assert_eq!(below, (49, Low, Ignore, vec![]));
     }
-    for carrier in [Firmographic, Behavior, Score] {
-        let carried = conclude(&contract, None, (50, Low, Nurture), &[carrier]);
-        assert_eq!(carried, (50, Low, Nurture, vec![]), "{carrier:?}");
+    for supporting in [Firmographic, Behavior, Score] {
+        let supported = conclude(&contract, None, (50, Low, Nurture), &[supporting]);
+        assert_eq!(supported, (50, Low, Nurture, vec![]), "{supporting:?}");
     }
 }
 
 #[test]
-fn without_any_evidence_everything_goes_down_in_order() {
+fn answer_without_evidence_is_lowered_in_order() {
     let outcome = conclude(&Contract::default(), Some(50.0), (100, High, RouteToSdr), &[]);
     let codes = vec![ScoreOutOfBand, RiseNotInFacts, WeakIntent, WeakFit, DecisionLowered];
     assert_eq!(outcome, (40, Medium, Ignore, codes));
 }
 
 #[test]
-fn a_cap_always_ends_below_its_level() {
+fn cap_ends_below_its_level() {
     let contract = Contract {
         fit_high_from: FitScore::clamped(65),
         fit_medium_from: FitScore::clamped(30),
@@ -113,7 +113,7 @@ fn a_cap_always_ends_below_its_level() {
 }
 
 #[test]
-fn the_score_keeps_to_the_band() {
+fn score_stays_within_the_band() {
     let contract = Contract::default();
     for (baseline, claimed, score) in [
         (50.0, 20, 20),
@@ -135,7 +135,7 @@ fn the_score_keeps_to_the_band() {
 }
 
 #[test]
-fn the_band_lifts_no_score_over_what_is_carried() {
+fn band_does_not_lift_a_score_above_its_support() {
     let contract = Contract { score_band: 5, ..Contract::default() };
     let lifted = |evidence: &[ClaimType]| conclude(&contract, Some(100.0), (0, Low, Ignore), evidence).0;
     assert_eq!(lifted(&[Firmographic, Behavior]), 95);
@@ -146,35 +146,35 @@ fn the_band_lifts_no_score_over_what_is_carried() {
 }
 
 #[test]
-fn intent_keeps_to_the_band_above_the_computed_level() {
-    let conclude = |computed: &str, intent_band: u8, asked: Intent, evidence: &[ClaimType]| {
+fn intent_stays_within_the_band() {
+    let conclude = |computed: &str, intent_band: u8, proposed: Intent, evidence: &[ClaimType]| {
         let mut facts = FactSheet::new();
         let level = json!({ "intent_level": computed });
         facts.set(Namespace::Computed, level.as_object().unwrap().clone());
         let answer = Answer {
             fit_score: FitScore::clamped(90),
-            intent: asked,
+            intent: proposed,
             decision: RouteToSdr,
             reasoning: String::new(),
             evidence: Vec::new(),
         };
         let passed: Vec<_> = evidence.iter().map(|&claim_type| passed(claim_type)).collect();
-        let contract = Contract { intent_band, ..carried_only() };
+        let contract = Contract { intent_band, ..evidence_rules_only() };
         let end = Conclusion::new(&answer, &passed, &contract).lower(&facts);
         (end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
     };
-    let carried = [Firmographic, Behavior];
+    let supported = [Firmographic, Behavior];
     assert_eq!(
-        conclude("LOW", 1, High, &carried),
+        conclude("LOW", 1, High, &supported),
         (Medium, Nurture, vec![ReasonCode::IntentOutOfBand, DecisionLowered])
     );
-    assert_eq!(conclude("MEDIUM", 1, High, &carried), (High, RouteToSdr, vec![]));
-    assert_eq!(conclude("LOW", 1, Medium, &carried).0, Medium);
-    assert_eq!(conclude("LOW", 0, Medium, &carried).0, Low);
-    assert_eq!(conclude("LOW", 2, High, &carried), (High, RouteToSdr, vec![]));
-    assert_eq!(conclude("HIGH", 0, Low, &carried).0, Low, "an intent that is too low is kept");
-    assert_eq!(conclude("high", 0, High, &carried).0, High, "what is no level is no band");
-    // Both rules on intent: what is weak is lowered first, and costs the score.
+    assert_eq!(conclude("MEDIUM", 1, High, &supported), (High, RouteToSdr, vec![]));
+    assert_eq!(conclude("LOW", 1, Medium, &supported).0, Medium);
+    assert_eq!(conclude("LOW", 0, Medium, &supported).0, Low);
+    assert_eq!(conclude("LOW", 2, High, &supported), (High, RouteToSdr, vec![]));
+    assert_eq!(conclude("HIGH", 0, Low, &supported).0, Low, "an intent that is too low is kept");
+    assert_eq!(conclude("high", 0, High, &supported).0, High, "an unknown level sets no band");
+    // Both rules on intent: weak intent is lowered first, and reduces the score.
     assert_eq!(
         conclude("LOW", 0, High, &[Firmographic]),
         (Low, Nurture, vec![WeakIntent, ReasonCode::IntentOutOfBand])
@@ -182,7 +182,7 @@ fn intent_keeps_to_the_band_above_the_computed_level() {
 }
 
 #[test]
-fn a_baseline_that_is_no_number_is_none() {
+fn baseline_that_is_not_a_number_is_none() {
     for wrong in [json!("70"), json!(null), json!([70]), json!(true)] {
         let mut facts = FactSheet::new();
         facts.set(Namespace::Computed, json!({"baseline_score": wrong}).as_object().unwrap().clone());
@@ -192,19 +192,19 @@ fn a_baseline_that_is_no_number_is_none() {
 }
 
 #[test]
-fn a_call_needs_computed_facts_that_amount_to_one() {
-    let conclude = |contract: &Contract, computed: Value, asked: Decision| {
+fn call_needs_computed_facts_that_justify_it() {
+    let conclude = |contract: &Contract, computed: Value, proposed: Decision| {
         let mut facts = FactSheet::new();
         facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
         let answer = Answer {
             fit_score: FitScore::clamped(90),
             intent: High,
-            decision: asked,
+            decision: proposed,
             reasoning: String::new(),
             evidence: Vec::new(),
         };
-        let carried = [Firmographic, Behavior].map(passed);
-        let end = Conclusion::new(&answer, &carried, contract).lower(&facts);
+        let supported = [Firmographic, Behavior].map(passed);
+        let end = Conclusion::new(&answer, &supported, contract).lower(&facts);
         (end.decision, end.breaches.iter().map(|breach| breach.code).collect::<Vec<_>>())
     };
     let latest = Contract::default();
@@ -213,24 +213,28 @@ fn a_call_needs_computed_facts_that_amount_to_one() {
     assert_eq!(conclude(&latest, computed(80, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
     assert_eq!(conclude(&latest, computed(79, "HIGH"), RouteToSdr), lowered, "borderline");
     assert_eq!(conclude(&latest, computed(100, "MEDIUM"), RouteToSdr), lowered, "warm");
-    assert_eq!(conclude(&latest, json!({ "baseline_score": 100 }), RouteToSdr), lowered, "not known");
-    assert_eq!(conclude(&latest, json!({ "intent_level": "HIGH" }), RouteToSdr), lowered, "not known");
+    assert_eq!(conclude(&latest, json!({ "baseline_score": 100 }), RouteToSdr), lowered, "unknown intent");
+    assert_eq!(conclude(&latest, json!({ "intent_level": "HIGH" }), RouteToSdr), lowered, "unknown fit");
     for weaker in [ManualReview, Nurture, Ignore] {
-        assert_eq!(conclude(&latest, computed(79, "MEDIUM"), weaker), (weaker, vec![]), "it is no call");
+        assert_eq!(conclude(&latest, computed(79, "MEDIUM"), weaker), (weaker, vec![]), "not a call");
     }
     let off = Contract { call_needs_facts: false, ..latest };
     assert_eq!(conclude(&off, computed(79, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
 }
 
-/// Concludes under contract 4 from claims of which each says whether its fact was matched.
+/// Concludes under version 4. Each claim comes with the flag whether its fact is matched.
 #[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
-fn conclude_from(computed: Value, asked: (i64, Intent, Decision), evidence: &[(ClaimType, bool)]) -> Outcome {
+fn conclude_from(
+    computed: Value,
+    proposed: (i64, Intent, Decision),
+    evidence: &[(ClaimType, bool)],
+) -> Outcome {
     let mut facts = FactSheet::new();
     facts.set(Namespace::Computed, computed.as_object().unwrap().clone());
     let answer = Answer {
-        fit_score: FitScore::clamped(asked.0),
-        intent: asked.1,
-        decision: asked.2,
+        fit_score: FitScore::clamped(proposed.0),
+        intent: proposed.1,
+        decision: proposed.2,
         reasoning: String::new(),
         evidence: Vec::new(),
     };
@@ -242,10 +246,10 @@ fn conclude_from(computed: Value, asked: (i64, Intent, Decision), evidence: &[(C
 }
 
 #[test]
-fn a_rise_needs_a_fact_that_matched_or_fired() {
+fn rise_needs_a_matched_fact_or_a_fired_signal() {
     let computed = json!({"baseline_score": 60, "intent_level": "MEDIUM"});
-    let asked = (75, High, ManualReview);
-    let conclude = |evidence: &[(ClaimType, bool)]| conclude_from(computed.clone(), asked, evidence);
+    let proposed = (75, High, ManualReview);
+    let conclude = |evidence: &[(ClaimType, bool)]| conclude_from(computed.clone(), proposed, evidence);
     let both = [(Firmographic, true), (Behavior, true), (Score, false)];
     assert_eq!(conclude(&both), (75, High, ManualReview, vec![]));
     let intent_only = [(Firmographic, false), (Behavior, true), (Score, false)];
@@ -255,18 +259,18 @@ fn a_rise_needs_a_fact_that_matched_or_fired() {
     let neither = [(Firmographic, false), (Behavior, false), (Score, true), (Pipeline, true)];
     assert_eq!(conclude(&neither), (60, Medium, ManualReview, vec![RiseNotInFacts, RiseNotInFacts]));
     let not_above = conclude_from(computed.clone(), (60, Medium, Nurture), &neither);
-    assert_eq!(not_above, (60, Medium, Nurture, vec![]), "no rise, no rule");
+    assert_eq!(not_above, (60, Medium, Nurture, vec![]), "the rule applies to rises only");
 }
 
 #[test]
-fn a_person_who_opted_out_is_not_called() {
+fn opted_out_person_is_not_called() {
     let evidence = [(Firmographic, true), (Behavior, true)];
     let computed =
         |opted_out: Value| json!({"baseline_score": 90, "intent_level": "HIGH", "opted_out": opted_out});
-    let asked = (90, High, RouteToSdr);
-    let out = conclude_from(computed(json!(["unsubscribed"])), asked, &evidence);
+    let proposed = (90, High, RouteToSdr);
+    let out = conclude_from(computed(json!(["unsubscribed"])), proposed, &evidence);
     assert_eq!(out, (90, High, ManualReview, vec![OptedOut]));
-    assert_eq!(conclude_from(computed(json!([])), asked, &evidence).2, RouteToSdr);
+    assert_eq!(conclude_from(computed(json!([])), proposed, &evidence).2, RouteToSdr);
     let nurtured = conclude_from(computed(json!(["bounced"])), (90, High, Nurture), &evidence);
     assert_eq!(nurtured, (90, High, Nurture, vec![]));
 }

@@ -17,7 +17,7 @@ fn assert_says(path: &str, fact: &Value, accepted: &[Value], refused: &[Value]) 
 }
 
 #[test]
-fn a_range_is_named_by_both_its_ends() {
+fn range_is_named_by_both_ends() {
     assert_says(
         "enrichment.employee_range",
         &json!({"min": 5001, "max": 10000}),
@@ -60,7 +60,7 @@ fn a_range_is_named_by_both_its_ends() {
 }
 
 #[test]
-fn money_is_written_in_dollars_where_the_path_says_so() {
+fn money_is_in_dollars_if_the_path_says_so() {
     let fact = json!(5_000_000);
     assert_says(
         "product.contract_usd",
@@ -96,7 +96,7 @@ fn money_is_written_in_dollars_where_the_path_says_so() {
 }
 
 #[test]
-fn a_list_is_named_by_all_or_some_of_its_members() {
+fn list_is_named_by_all_or_some_members() {
     let fact = json!(["AWS", "Node.js", 7]);
     let path = "enrichment.technologies";
     assert_eq!(says(path, &fact, json!("aws, Node.js, 7")), Some(fact.clone()));
@@ -119,7 +119,7 @@ fn a_list_is_named_by_all_or_some_of_its_members() {
 }
 
 #[test]
-fn a_country_is_named_by_its_code_or_its_name() {
+fn country_is_named_by_code_or_name() {
     let fact = json!("US");
     let accepted = [json!("United States"), json!("united states of america"), json!("USA")];
     assert_says("enrichment.country", &fact, &accepted, &[json!("Canada"), json!("America"), json!("U")]);
@@ -128,7 +128,7 @@ fn a_country_is_named_by_its_code_or_its_name() {
 }
 
 #[test]
-fn an_instant_in_utc_has_three_spellings() {
+fn utc_time_has_three_spellings() {
     let fact = json!("2026-11-22T10:00:00Z");
     assert_says(
         "product.last_login_at",
@@ -147,7 +147,7 @@ fn an_instant_in_utc_has_three_spellings() {
 }
 
 #[test]
-fn texts_may_differ_in_quotes_dashes_and_the_ampersand() {
+fn texts_may_differ_in_quotes_dashes_and_ampersands() {
     assert_says(
         "marketo.program",
         &json!("Oil & Gas - follow-up"),
@@ -181,7 +181,7 @@ fn texts_may_differ_in_quotes_dashes_and_the_ampersand() {
 }
 
 #[test]
-fn words_that_we_compute_are_the_same_with_blanks() {
+fn computed_words_may_have_blanks() {
     let fact = json!("vice_president");
     let accepted = [json!("vice president"), json!("Vice-President"), json!("\"vice president\"")];
     assert_says("computed.title_level", &fact, &accepted, &[json!("vicepresident"), json!("president")]);

@@ -33,7 +33,7 @@ fn verdict(evidence: Vec<Claim>) -> Verdict {
 }
 
 #[test]
-fn the_evidence_is_listed_under_what_it_is_about() {
+fn evidence_is_grouped_by_subject() {
     let verdict = verdict(vec![
         claim("COMPUTED", "computed.baseline_score", json!(85), "SCORE"),
         claim("ENRICHMENT", "enrichment.employees", json!(1200), "FIRMOGRAPHIC"),
@@ -59,7 +59,7 @@ fn the_evidence_is_listed_under_what_it_is_about() {
 }
 
 #[test]
-fn what_was_lowered_is_said_in_our_words() {
+fn adjustment_is_explained_in_our_words() {
     let mut lowered = verdict(vec![claim("MARKETO", "marketo.program", json!("Webinar"), "BEHAVIOR")]);
     lowered.status = GroundingStatus::Downgraded;
     (lowered.fit, lowered.fit_score) = (Fit::Medium, FitScore::clamped(70));
@@ -80,7 +80,7 @@ fn what_was_lowered_is_said_in_our_words() {
 }
 
 #[test]
-fn a_rejected_answer_says_so_without_its_lies() {
+fn rejected_answer_is_explained_without_its_lies() {
     let mut rejected = verdict(vec![]);
     rejected.status = GroundingStatus::Rejected;
     rejected.decision = Decision::ManualReview;
@@ -99,13 +99,13 @@ fn a_rejected_answer_says_so_without_its_lies() {
 }
 
 #[test]
-fn the_fallback_has_nothing_to_show() {
+fn fallback_has_nothing_to_show() {
     let text = shown(&Verdict::fallback(&Contract::default()));
     assert_eq!(text, "Fit MEDIUM (50 of 100), intent LOW: a person should decide.\nNo evidence.");
 }
 
 #[test]
-fn a_value_cannot_break_the_lines_or_turn_the_text_around() {
+fn value_cannot_break_lines_or_reverse_the_text() {
     let hostile = json!("nice\r\nScore:\n- baseline: 100\u{202e}\u{200b}\u{7}\t<b>");
     let text = shown(&verdict(vec![claim("MARKETO", "marketo.a\u{200e}\u{2028}b", hostile, "BEHAVIOR")]));
     assert_eq!(text.lines().count(), 3, "{text}");
@@ -113,7 +113,7 @@ fn a_value_cannot_break_the_lines_or_turn_the_text_around() {
 }
 
 #[test]
-fn a_summary_is_bounded() {
+fn summary_is_bounded() {
     let long = |i: usize| claim("MARKETO", &format!("marketo.f{i:03}"), json!("é".repeat(500)), "BEHAVIOR");
     let text = shown(&verdict((0..200).map(long).collect()));
     assert!(text.chars().count() <= MAX_CHARS);
@@ -123,7 +123,7 @@ fn a_summary_is_bounded() {
 }
 
 #[test]
-fn the_origin_of_a_fact_is_who_stated_it() {
+fn every_fact_names_its_origin() {
     let evidence = vec![
         claim("ENRICHMENT", "enrichment.employee_range", json!({"min": 5001, "max": 10000}), "FIRMOGRAPHIC"),
         claim("ENRICHMENT", "enrichment.revenue_usd", json!({"min": 10_000_000}), "FIRMOGRAPHIC"),
@@ -143,14 +143,14 @@ fn the_origin_of_a_fact_is_who_stated_it() {
 }
 
 #[test]
-fn an_opt_out_is_the_second_line() {
+fn opt_out_is_the_second_line() {
     let text = shown_with(&verdict(vec![]), &Origins::default(), &["do_not_call", "unsubscribed"]);
     let expected = "The person opted out: do_not_call, unsubscribed (sent).";
     assert_eq!(text.lines().nth(1), Some(expected), "{text}");
 }
 
 #[test]
-fn a_value_cannot_look_like_a_line_of_ours() {
+fn value_cannot_imitate_a_line_of_the_summary() {
     for (value, expected) in [
         (
             "fine (marketo) - baseline score: 100 (computed) - deal stage: Closed Won (salesforce)",

@@ -1,5 +1,4 @@
-//! Answers whose claims are all true, and whose conclusions are not what these carry. Each says which reason code it is
-//! caught with.
+//! Answers with true claims only, whose conclusions exceed them. Each names the expected reason code.
 
 use grounding::{Answer, Claim, Contract, FactSheet, ReasonCode, decide};
 use lead::{Decision, FitScore, Intent};
@@ -13,7 +12,7 @@ pub(crate) struct Overreach {
     pub(crate) code: ReasonCode,
 }
 
-/// What the facts say by themselves, before anybody judges.
+/// The computed conclusions, before any judgement.
 pub(crate) struct Computed {
     pub(crate) baseline: i64,
     pub(crate) intent: Intent,
@@ -29,7 +28,7 @@ impl Computed {
     }
 }
 
-/// The answer that the facts alone would give, with everything in them as its evidence.
+/// The answer that follows from the facts alone, with all of them as its evidence.
 pub(crate) fn honest(facts: &FactSheet, claims: &[Claim]) -> Answer {
     let computed = Computed::of(facts);
     let fit_score = FitScore::clamped(computed.baseline);
@@ -49,7 +48,7 @@ pub(crate) fn honest(facts: &FactSheet, claims: &[Claim]) -> Answer {
     }
 }
 
-/// Every way in which a conclusion can go beyond an honest one, as far as this sheet has room for it.
+/// Every way in which a conclusion can exceed an honest one, as far as this sheet allows it.
 pub(crate) fn overreaches(facts: &FactSheet, honest: &Answer, rng: &mut StdRng) -> Vec<Overreach> {
     let Computed { baseline, intent } = Computed::of(facts);
     let mut all = Vec::new();
@@ -79,8 +78,8 @@ pub(crate) fn overreaches(facts: &FactSheet, honest: &Answer, rng: &mut StdRng) 
     let cites = |path: &str| honest.evidence.iter().any(|claim| claim.field_path == path);
     let (matched, fired) = (cites("enrichment.industry"), cites("marketo.activity.last_page"));
     let room = (baseline + 30).min(100);
-    let is_carried = (matched || room == baseline) && (fired || intent == Intent::High);
-    if is_carried && room >= 80 && intent != Intent::Low && honest.decision != Decision::RouteToSdr {
+    let is_supported = (matched || room == baseline) && (fired || intent == Intent::High);
+    if is_supported && room >= 80 && intent != Intent::Low && honest.decision != Decision::RouteToSdr {
         with(
             "a call within both bands that the facts do not amount to",
             ReasonCode::CallNotInFacts,
@@ -137,7 +136,7 @@ pub(crate) fn overreaches(facts: &FactSheet, honest: &Answer, rng: &mut StdRng) 
     all
 }
 
-/// Texts that are not an answer, made from one that is.
+/// Texts that are not an answer, derived from one that is.
 pub(crate) fn broken(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut with = |kind, path: &str, value: Value| {
@@ -192,8 +191,8 @@ pub(crate) fn broken(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, Str
     all
 }
 
-/// The same answer in shapes that models give it.
-pub(crate) fn dressed(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, String)> {
+/// The same answer in other shapes that models produce.
+pub(crate) fn reshaped(answer: &Value, rng: &mut StdRng) -> Vec<(&'static str, String)> {
     let claim = rng.random_range(0..answer["evidence"].as_array().unwrap().len());
     let mut all = Vec::new();
     for own in ["confidence", "fit", "system", "Decision", "__proto__", "crm_actions"] {

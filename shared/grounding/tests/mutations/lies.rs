@@ -1,4 +1,4 @@
-//! Ways to lie about a fact. Each says which reason codes it may be caught with.
+//! Lies about a fact. Each names the permitted reason codes.
 
 use grounding::{Claim, FactSheet, Namespace, ReasonCode};
 use rand::RngExt;
@@ -48,7 +48,7 @@ pub(crate) fn about_the_type(claim: &Claim) -> Vec<Lie> {
         .into()
 }
 
-/// A claim as every type that its fact does not support: no lie about the fact, but not what it says it is.
+/// The claim under every type that its fact does not support: the fact is true, the type is wrong.
 pub(crate) fn relabelled(claim: &Claim) -> Vec<Claim> {
     let allowed = types_of(&claim.source, &claim.field_path);
     let others = ["FIRMOGRAPHIC", "BEHAVIOR", "PIPELINE", "SCORE"].into_iter();
@@ -79,8 +79,8 @@ pub(crate) fn about_the_path(claim: &Claim, facts: &FactSheet) -> Vec<Lie> {
         format!("{namespace}.{}", field.replace('_', ".")),
     ];
     let is_list = facts.get(&path.parse().unwrap()).is_some_and(Value::is_array);
-    let by_place = [format!("{path}.0"), format!("{path}[0]")].into_iter().filter(|_| !is_list);
-    for other in misspelled.into_iter().chain(by_place).filter(|other| other != path) {
+    let by_index = [format!("{path}.0"), format!("{path}[0]")].into_iter().filter(|_| !is_list);
+    for other in misspelled.into_iter().chain(by_index).filter(|other| other != path) {
         lies.push(lie("misspelled path", other, &[UnknownField][..]));
     }
     for other in [field, "", "web.search"] {
@@ -117,7 +117,7 @@ pub(crate) fn about_the_path(claim: &Claim, facts: &FactSheet) -> Vec<Lie> {
     lies
 }
 
-/// Values that are not the fact, each with the kind of lie it is.
+/// Wrong values, each with the kind of the lie.
 pub(crate) struct Values(Vec<(&'static str, Value)>);
 
 impl Values {
@@ -180,7 +180,7 @@ pub(crate) fn about_a_text(value: &Value, fact: &Value, rng: &mut StdRng) -> Val
     lie("stale value", "Qualified (last year)".to_owned());
 
     for (i, letter) in letters.iter().enumerate() {
-        // A dash for a hyphen is another spelling of a text, but not of an identifier.
+        // A dash for a hyphen is a permitted spelling of a text, but not of an identifier.
         let is_spelling =
             *letter == '-' && (!text.contains(|c: char| c.is_numeric()) || text.trim().contains(' '));
         for twin in look_alikes(*letter).into_iter().filter(|_| !is_spelling) {
@@ -192,7 +192,7 @@ pub(crate) fn about_a_text(value: &Value, fact: &Value, rng: &mut StdRng) -> Val
     Values(lies)
 }
 
-/// Letters of other scripts that look like a Latin or Cyrillic one, and a letter with a mark too many.
+/// Letters of other scripts that look like a Latin or Cyrillic one, and letters with an additional mark.
 fn look_alikes(letter: char) -> Vec<char> {
     let twins = match letter {
         'a' => "аɑα",
@@ -314,7 +314,7 @@ pub(crate) fn about_a_list(fact: &Value) -> Values {
     Values(lies)
 }
 
-/// Whether two values say the same thing, or may do so: what is then no lie.
+/// Whether two values state, or may state, the same fact. Such a value is not a lie.
 pub(crate) fn says_the_same(fact: &Value, other: &Value) -> bool {
     loosely(other).iter().any(|said| said.is_empty() || loosely(fact).contains(said))
 }
@@ -326,7 +326,7 @@ fn in_digits_from(zero: char, number: &str) -> String {
     number.chars().map(digit).collect()
 }
 
-/// What a value says, plainly: a single value as lower-case text, a list as its members.
+/// The loose content of a value: a single value as lower-case text, a list as its members.
 fn loosely(value: &Value) -> Vec<String> {
     match value {
         Value::Array(members) => members.iter().flat_map(loosely).collect(),

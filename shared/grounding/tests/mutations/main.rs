@@ -1,5 +1,5 @@
-//! Lies and truths by the hundred thousand: every field of many fact sheets claimed truthfully, then wrongly in every
-//! way a model might. No lie may pass and no truth be refused.
+//! Hundreds of thousands of truths and lies: every field of many fact sheets is claimed truthfully, and then
+//! wrongly in every way that a model might produce. No lie may pass, and no truth may be refused.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,12 +26,13 @@ use crate::lies::Lie;
 use crate::sheets::{fact_sheet, truthful_claims};
 
 const SHEETS: u64 = 2_000;
-/// Lies are told about one fact in so many of a sheet: over all sheets about every field, hundreds of times.
+/// Claims about one fact in `EVERY` of a sheet are falsified. Over all sheets that covers every field
+/// hundreds of times.
 const EVERY: usize = 4;
-/// How many lies of each kind are told about one fact, drawn from all there are.
+/// The number of lies of each kind about one fact, sampled from all of them.
 const LIES_OF_A_KIND: usize = 2;
 
-/// Whether every lie there is is told about every fact, instead of a sample: `MUTATIONS=all`. It takes minutes.
+/// Whether to test every lie about every fact instead of a sample: `MUTATIONS=all`. It takes minutes.
 fn all() -> bool {
     std::env::var("MUTATIONS").is_ok_and(|wanted| wanted == "all")
 }
@@ -54,7 +55,7 @@ fn shown(facts: &FactSheet, verdict: &Verdict) -> String {
     summary(verdict, Context { facts, origins: &Origins::default(), opted_out: &[] })
 }
 
-/// Calls `test` with every sheet, its truthful claims, and the randomness that belongs to the sheet.
+/// Calls `test` with every sheet, its truthful claims, and the random numbers of the sheet.
 fn for_every_sheet(mut test: impl FnMut(&FactSheet, &[Claim], &mut StdRng)) {
     for seed in 0..SHEETS {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -64,24 +65,24 @@ fn for_every_sheet(mut test: impl FnMut(&FactSheet, &[Claim], &mut StdRng)) {
     }
 }
 
-/// Tells the lies about every claim of every sheet, each beside a truth, and counts them by kind.
+/// Tests the lies about every claim of every sheet, each next to a true claim, and counts them by kind.
 fn assert_all_caught(
-    tell: impl Fn(&Claim, &FactSheet, &mut StdRng) -> Vec<Lie>,
+    lies_about: impl Fn(&Claim, &FactSheet, &mut StdRng) -> Vec<Lie>,
 ) -> BTreeMap<&'static str, usize> {
-    let mut told = BTreeMap::new();
+    let mut counts = BTreeMap::new();
     let (every, of_a_kind) = if all() { (1, usize::MAX) } else { (EVERY, LIES_OF_A_KIND) };
     for_every_sheet(|facts, claims, rng| {
         for (i, claim) in claims.iter().enumerate().skip(rng.random_range(0..every)).step_by(every) {
             let truth = &claims[(i + 1) % claims.len()];
-            let mut lies = tell(claim, facts, rng);
+            let mut lies = lies_about(claim, facts, rng);
             lies.shuffle(rng);
             let mut of_kind = BTreeMap::new();
             for Lie { kind, claim: lie, codes } in lies {
-                let told_here = of_kind.entry(kind).or_insert(0);
-                if *told_here == of_a_kind {
+                let count_here = of_kind.entry(kind).or_insert(0);
+                if *count_here == of_a_kind {
                     continue;
                 }
-                *told_here += 1;
+                *count_here += 1;
                 let verdict = judged(facts, &[&lie, truth]);
                 let caught: Vec<_> =
                     verdict.reasons.iter().filter(|breach| breach.claim.as_ref() == Some(&lie)).collect();
@@ -94,23 +95,23 @@ fn assert_all_caught(
                 assert_eq!(caught.len(), 1, "{}", context());
                 assert!(codes.contains(&caught[0].code), "{}", context());
                 assert_eq!(verdict.evidence, std::slice::from_ref(truth), "{}", context());
-                *told.entry(kind).or_insert(0) += 1;
+                *counts.entry(kind).or_insert(0) += 1;
             }
         }
     });
-    told
+    counts
 }
 
-/// Holds the counts against the recorded ones, so that a kind that is told less often than it was is noticed, and
-/// the figures can be quoted. The sheets and lies follow from seeds: the counts are the same on every machine.
-#[expect(clippy::print_stdout, reason = "the figures of a full run, for who asked for it")]
-fn assert_told(name: &str, told: &BTreeMap<&'static str, usize>) {
-    assert!(told.values().all(|count| *count >= 100), "{told:?}");
+/// Compares the counts with the recorded ones, so that a kind that becomes rarer is noticed, and the figures
+/// can be quoted. Sheets and lies follow from seeds: the counts are the same on every machine.
+#[expect(clippy::print_stdout, reason = "the figures of a full run are its result")]
+fn assert_counts(name: &str, by_kind: &BTreeMap<&'static str, usize>) {
+    assert!(by_kind.values().all(|count| *count >= 100), "{by_kind:?}");
     let mut counts = String::new();
-    for (kind, count) in told {
+    for (kind, count) in by_kind {
         let _ = writeln!(counts, "{count:>7}  {kind}");
     }
-    let _ = write!(counts, "{:>7}  in all", told.values().sum::<usize>());
+    let _ = write!(counts, "{:>7}  in all", by_kind.values().sum::<usize>());
     if all() {
         println!("{name}\n{counts}");
     } else {
@@ -119,7 +120,7 @@ fn assert_told(name: &str, told: &BTreeMap<&'static str, usize>) {
 }
 
 #[test]
-fn the_truth_is_never_refused() {
+fn truth_is_never_refused() {
     let mut facts_claimed = 0;
     for_every_sheet(|facts, claims, _| {
         let verdict = judged(facts, &claims.iter().collect::<Vec<_>>());
@@ -131,38 +132,38 @@ fn the_truth_is_never_refused() {
 }
 
 #[test]
-fn the_truth_in_another_dress_is_never_refused() {
-    let mut told = BTreeMap::new();
+fn truth_in_another_spelling_is_never_refused() {
+    let mut counts = BTreeMap::new();
     for_every_sheet(|facts, claims, _| {
         for claim in claims {
-            for (kind, value) in truths::dresses(&claim.value, sheets::fact(facts, claim)) {
-                let dressed = Claim { value, ..claim.clone() };
-                let verdict = judged(facts, &[&dressed]);
-                let shown = serde_json::to_string(&dressed).unwrap();
+            for (kind, value) in truths::spellings(&claim.value, sheets::fact(facts, claim)) {
+                let respelled = Claim { value, ..claim.clone() };
+                let verdict = judged(facts, &[&respelled]);
+                let shown = serde_json::to_string(&respelled).unwrap();
                 assert_ne!(verdict.status, GroundingStatus::Rejected, "{kind}: {shown} {}", facts.to_json());
                 assert_eq!(verdict.evidence.len(), 1, "{kind}: {shown}");
-                *told.entry(kind).or_insert(0) += 1;
+                *counts.entry(kind).or_insert(0) += 1;
             }
         }
     });
-    assert_told("truths_accepted", &told);
+    assert_counts("truths_accepted", &counts);
 }
 
 #[test]
 fn no_lie_about_the_source_passes() {
-    let told = assert_all_caught(|claim, _, _| lies::about_the_source(claim));
-    assert_told("lies_about_the_source", &told);
+    let counts = assert_all_caught(|claim, _, _| lies::about_the_source(claim));
+    assert_counts("lies_about_the_source", &counts);
 }
 
 #[test]
 fn no_lie_about_the_type_passes() {
-    let told = assert_all_caught(|claim, _, _| lies::about_the_type(claim));
-    assert_told("lies_about_the_type", &told);
+    let counts = assert_all_caught(|claim, _, _| lies::about_the_type(claim));
+    assert_counts("lies_about_the_type", &counts);
 }
 
 #[test]
-fn a_wrong_type_within_the_right_source_is_retyped_and_carries_no_more() {
-    let mut told = BTreeMap::new();
+fn wrong_type_of_the_right_source_is_corrected() {
+    let mut counts = BTreeMap::new();
     for_every_sheet(|facts, claims, _| {
         for claim in claims {
             for retyped in lies::relabelled(claim) {
@@ -181,53 +182,53 @@ fn a_wrong_type_within_the_right_source_is_retyped_and_carries_no_more() {
                         context()
                     );
                 }
-                *told.entry("another type").or_insert(0) += 1;
+                *counts.entry("another type").or_insert(0) += 1;
             }
         }
     });
-    assert_told("types_corrected", &told);
+    assert_counts("types_corrected", &counts);
 }
 
 #[test]
 fn no_lie_about_the_path_passes() {
-    let told = assert_all_caught(|claim, facts, _| lies::about_the_path(claim, facts));
-    assert_told("lies_about_the_path", &told);
+    let counts = assert_all_caught(|claim, facts, _| lies::about_the_path(claim, facts));
+    assert_counts("lies_about_the_path", &counts);
 }
 
 #[test]
 fn no_lie_about_a_text_passes() {
-    let told = assert_all_caught(|claim, facts, rng| {
+    let counts = assert_all_caught(|claim, facts, rng| {
         lies::about_a_text(&claim.value, sheets::fact(facts, claim), rng).with(claim)
     });
-    assert_told("lies_about_a_text", &told);
+    assert_counts("lies_about_a_text", &counts);
 }
 
 #[test]
 fn no_lie_about_a_number_passes() {
-    let told = assert_all_caught(|claim, facts, _| {
+    let counts = assert_all_caught(|claim, facts, _| {
         lies::about_a_number(&claim.value, sheets::fact(facts, claim)).with(claim)
     });
-    assert_told("lies_about_a_number", &told);
+    assert_counts("lies_about_a_number", &counts);
 }
 
 #[test]
 fn no_lie_about_a_boolean_passes() {
-    let told = assert_all_caught(|claim, facts, _| {
+    let counts = assert_all_caught(|claim, facts, _| {
         lies::about_a_boolean(&claim.value, sheets::fact(facts, claim)).with(claim)
     });
-    assert_told("lies_about_a_boolean", &told);
+    assert_counts("lies_about_a_boolean", &counts);
 }
 
 #[test]
 fn no_lie_about_a_list_passes() {
-    let told =
+    let counts =
         assert_all_caught(|claim, facts, _| lies::about_a_list(sheets::fact(facts, claim)).with(claim));
-    assert_told("lies_about_a_list", &told);
+    assert_counts("lies_about_a_list", &counts);
 }
 
 #[test]
-fn what_was_true_of_another_lead_is_not_true_of_this_one() {
-    let mut told = BTreeMap::new();
+fn value_of_another_lead_is_refused() {
+    let mut counts = BTreeMap::new();
     let mut last: Option<FactSheet> = None;
     for_every_sheet(|facts, claims, _| {
         for (path, value) in last.iter().flat_map(FactSheet::leaves) {
@@ -242,15 +243,15 @@ fn what_was_true_of_another_lead_is_not_true_of_this_one() {
             let context = || format!("{} {}", serde_json::to_string(&stale).unwrap(), facts.to_json());
             assert_eq!(verdict.status, GroundingStatus::Rejected, "{}", context());
             assert_eq!(verdict.reasons[0].code, ReasonCode::ValueConflict, "{}", context());
-            *told.entry("value of another lead").or_insert(0) += 1;
+            *counts.entry("value of another lead").or_insert(0) += 1;
         }
         last = Some(facts.clone());
     });
-    assert_told("values_of_another_lead", &told);
+    assert_counts("values_of_another_lead", &counts);
 }
 
 #[test]
-fn an_honest_answer_stands_as_it_is() {
+fn honest_answer_is_valid() {
     for_every_sheet(|facts, claims, _| {
         let honest = conclusions::honest(facts, claims);
         let verdict = check(facts, &honest, &Contract::default());
@@ -263,8 +264,8 @@ fn an_honest_answer_stands_as_it_is() {
 }
 
 #[test]
-fn no_conclusion_goes_beyond_what_its_claims_carry() {
-    let mut told = BTreeMap::new();
+fn no_conclusion_exceeds_its_claims() {
+    let mut counts = BTreeMap::new();
     for_every_sheet(|facts, claims, rng| {
         let contract = Contract::default();
         let honest = conclusions::honest(facts, claims);
@@ -295,15 +296,15 @@ fn no_conclusion_goes_beyond_what_its_claims_carry() {
                 assert_eq!(verdict.decision, kept, "{}", context());
                 assert!(!shown(facts, &verdict).contains("speaks for"), "{}", context());
             }
-            *told.entry(kind).or_insert(0) += 1;
+            *counts.entry(kind).or_insert(0) += 1;
         }
     });
-    assert_told("conclusions_lowered", &told);
+    assert_counts("conclusions_lowered", &counts);
 }
 
 #[test]
 fn no_answer_in_another_shape_is_read() {
-    let mut told = BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for_every_sheet(|facts, claims, rng| {
         let Answer { fit_score, intent, decision, reasoning, mut evidence } =
             conclusions::honest(facts, claims);
@@ -314,20 +315,20 @@ fn no_answer_in_another_shape_is_read() {
         });
         let contract = Contract::default();
         assert!(Answer::parse(&answer.to_string(), &contract).is_ok(), "{answer}");
-        for (kind, text) in conclusions::dressed(&answer, rng) {
+        for (kind, text) in conclusions::reshaped(&answer, rng) {
             let read = Answer::parse(&text, &contract);
             assert_eq!(read, Answer::parse(&answer.to_string(), &contract), "{kind}: {text}");
         }
         for (kind, text) in conclusions::broken(&answer, rng) {
             assert!(Answer::parse(&text, &contract).is_err(), "{kind}: {text}");
-            *told.entry(kind).or_insert(0) += 1;
+            *counts.entry(kind).or_insert(0) += 1;
         }
     });
-    assert_told("shapes_refused", &told);
+    assert_counts("shapes_refused", &counts);
 }
 
 #[test]
-fn no_company_is_invented_where_enrichment_found_none() {
+fn no_company_is_invented_without_enrichment() {
     let mut invented = 0;
     for_every_sheet(|facts, _, _| {
         if facts.namespace(Namespace::Enrichment).is_some() {

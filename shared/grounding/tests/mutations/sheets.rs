@@ -1,4 +1,4 @@
-//! Fact sheets as the sources fill them: with gaps, blanks, numbers as texts, keys with dots, other scripts.
+//! Fact sheets as sources fill them: with gaps, blanks, numbers as texts, keys with dots and other scripts.
 
 use grounding::{Claim, FactSheet, Namespace};
 use rand::RngExt;
@@ -25,7 +25,8 @@ fn pick<'a>(rng: &mut StdRng, from: &[&'a str]) -> &'a str {
     from[rng.random_range(0..from.len())]
 }
 
-/// A number as sources have them: small, grouped, beyond the exact integers of a float, negative, a fraction.
+/// A number as in real sources: small, grouped, beyond the exact integers of a float, negative, or a
+/// fraction.
 fn number(rng: &mut StdRng) -> Value {
     match rng.random_range(0..5) {
         0 => json!(rng.random_range(0..10)),
@@ -89,7 +90,7 @@ pub(crate) fn fact_sheet(rng: &mut StdRng) -> FactSheet {
         sheet.set(Namespace::Salesforce, some_of(rng, facts));
     }
     let baseline = rng.random_range(0..=100);
-    // What a profile would have found: every industry and page, so that a rise has something to rest on.
+    // The matches of a profile: every industry and page, so that a rise can have evidence.
     let matched = |path: &str| Some((path.to_owned(), json!([sheet.get(&path.parse().ok()?)?])));
     let matched: Map<String, Value> =
         ["enrichment.industry", "marketo.activity.last_page"].into_iter().filter_map(matched).collect();
@@ -103,7 +104,7 @@ pub(crate) fn fact_sheet(rng: &mut StdRng) -> FactSheet {
     sheet
 }
 
-/// The claim types that a fact may support: the contract's table, written down a second time.
+/// The claim types that a fact may support: an independent copy of the contract's table.
 pub(crate) fn types_of(source: &str, path: &str) -> &'static [&'static str] {
     match source {
         "COMPUTED" if !path.ends_with("_score") && !path.ends_with("_level") => &["PIPELINE"],
@@ -115,7 +116,7 @@ pub(crate) fn types_of(source: &str, path: &str) -> &'static [&'static str] {
     }
 }
 
-/// A claim about every fact that says something: the fact itself, or one member of a list.
+/// A true claim about every non-empty fact: the fact itself, or one member of a list.
 pub(crate) fn truthful_claims(facts: &FactSheet, rng: &mut StdRng) -> Vec<Claim> {
     let mut claims = Vec::new();
     for (path, fact) in facts.leaves().filter(|(path, _)| !path.as_str().contains("matched_facts")) {
@@ -135,7 +136,7 @@ pub(crate) fn truthful_claims(facts: &FactSheet, rng: &mut StdRng) -> Vec<Claim>
     claims
 }
 
-/// The fact that a truthful claim is about.
+/// The fact that a true claim is about.
 pub(crate) fn fact<'a>(facts: &'a FactSheet, claim: &Claim) -> &'a Value {
     facts.get(&claim.field_path.parse().unwrap()).unwrap()
 }

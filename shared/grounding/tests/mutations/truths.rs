@@ -1,69 +1,70 @@
-//! Other ways to write the same fact.
+//! Other spellings of the same fact.
 
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
-/// The claimed value in every dress in which it still is the fact. `fact` may be the list it is a member of.
-pub(crate) fn dresses(value: &Value, fact: &Value) -> Vec<(&'static str, Value)> {
-    let mut dresses = vec![("as it is", value.clone())];
+/// The claimed value in every spelling that still equals the fact. `fact` may be the list of which the value
+/// is a member.
+pub(crate) fn spellings(value: &Value, fact: &Value) -> Vec<(&'static str, Value)> {
+    let mut spellings = vec![("as it is", value.clone())];
     match value {
         Value::String(text) => {
-            let mut dress = |kind, text: String| dresses.push((kind, Value::String(text)));
-            dress("upper case", text.to_uppercase());
-            dress("lower case", text.to_lowercase());
-            dress("white space", format!("\t{} \n", text.replace(' ', " \u{a0} ")));
-            dress("decomposed letters", text.nfd().collect());
-            dress("full-width letters", text.chars().map(full_width).collect());
-            dress("one pair of quotation marks", format!("\"{text}\""));
-            dress("one pair of quotation marks", format!("“{text}”"));
+            let mut spelling = |kind, text: String| spellings.push((kind, Value::String(text)));
+            spelling("upper case", text.to_uppercase());
+            spelling("lower case", text.to_lowercase());
+            spelling("white space", format!("\t{} \n", text.replace(' ', " \u{a0} ")));
+            spelling("decomposed letters", text.nfd().collect());
+            spelling("full-width letters", text.chars().map(full_width).collect());
+            spelling("one pair of quotation marks", format!("\"{text}\""));
+            spelling("one pair of quotation marks", format!("“{text}”"));
             if text.contains('&') {
-                dress("an escaped ampersand", text.replace('&', "&amp;"));
+                spelling("an escaped ampersand", text.replace('&', "&amp;"));
             }
             if text.contains('-') && !text.contains(|c: char| c.is_numeric()) {
-                dress("a dash for a hyphen", text.replace('-', "–"));
+                spelling("a dash for a hyphen", text.replace('-', "–"));
             }
             if let Ok(number) = text.parse::<u64>()
                 && number.to_string() == *text
             {
-                dress("grouped thousands", grouped(text));
-                dresses.push(("text as a number", json!(number)));
+                spelling("grouped thousands", grouped(text));
+                spellings.push(("text as a number", json!(number)));
             }
             if text == "true" {
-                dresses.push(("boolean as a word", json!(true)));
+                spellings.push(("boolean as a word", json!(true)));
             }
         }
         Value::Bool(truth) => {
             for word in [truth.to_string(), truth.to_string().to_uppercase()] {
-                dresses.push(("boolean as a word", json!(word)));
+                spellings.push(("boolean as a word", json!(word)));
             }
         }
         Value::Number(number) => {
             let text = number.to_string();
-            dresses.push(("number as a text", json!(format!(" {text} "))));
+            spellings.push(("number as a text", json!(format!(" {text} "))));
             if let Some(whole) = number.as_i64() {
-                dresses.push(("number with a fraction of zero", json!(format!("{whole}.00"))));
-                dresses.push(("grouped thousands", json!(grouped(&text))));
-                dresses.push(("number as a text", json!(format!("{whole}.0e0"))));
+                spellings.push(("number with a fraction of zero", json!(format!("{whole}.00"))));
+                spellings.push(("grouped thousands", json!(grouped(&text))));
+                spellings.push(("number as a text", json!(format!("{whole}.0e0"))));
                 if whole != 0 {
-                    dresses.push(("scientific number", json!(format!("{whole}00e-2"))));
+                    spellings.push(("scientific number", json!(format!("{whole}00e-2"))));
                 }
-                dresses.push(("scientific number", json!(format!("{whole}E+0"))));
+                spellings.push(("scientific number", json!(format!("{whole}E+0"))));
                 if let Ok(small) = i32::try_from(whole) {
-                    dresses.push(("number with a fraction of zero", json!(f64::from(small))));
+                    spellings.push(("number with a fraction of zero", json!(f64::from(small))));
                 }
             }
         }
         other => panic!("no truthful claim of {other} about {fact}"),
     }
     if let Value::Array(members) = fact {
-        dresses.push(("as it is", fact.clone()));
-        dresses.push(("some members of a list", json!([value])));
+        spellings.push(("as it is", fact.clone()));
+        spellings.push(("some members of a list", json!([value])));
         let words: Option<Vec<String>> = members.iter().map(word).collect();
         if let Some(words) = words.filter(|words| words.len() > 1) {
-            dresses.push(("all members in one text", json!(words.join(", "))));
+            spellings.push(("all members in one text", json!(words.join(", "))));
         }
     }
-    dresses
+    spellings
 }
 
 fn word(value: &Value) -> Option<String> {

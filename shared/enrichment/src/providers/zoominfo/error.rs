@@ -1,29 +1,31 @@
+//! Classification of ZoomInfo's refusals.
+
 use outbound::Reply;
 use serde_json::Value;
 
-/// Why ZoomInfo refuses.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The token has expired or was taken back.
+    /// The token is expired or revoked.
     Token,
-    /// The token was given out without the scope.
+    /// The token lacks the scope.
     Scope,
     /// The account's plan lacks the API.
     Entitlement,
-    /// The account's plan lacks a field that was asked for.
+    /// The account's plan lacks a requested field.
     Field,
-    /// Too many questions.
+    /// The rate limit is exceeded.
     Rate,
-    /// No credits are left.
+    /// The credits are exhausted.
     Credits,
-    /// Their trouble.
+    /// ZoomInfo failed.
     Unavailable,
-    /// Anything else: the status decides.
+    /// Any other refusal: the status decides.
     Other,
 }
 
-/// Reads a refusal; none in a success. There are two envelopes: `{"error":{"code":..}}` as documented, and JSON:API's
-/// `{"errors":[{"code":..}]}` as described by their OpenAPI files.
+/// Reads a refusal; none for a success. Both envelopes occur: `{"error":{"code":..}}` as in the
+/// documentation, and `{"errors":[{"code":..}]}` (JSON:API) as in the OpenAPI files.
 pub(super) fn read(reply: &Reply) -> Option<Refusal> {
     if reply.status.is_success() {
         return None;
@@ -65,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn both_envelopes_say_the_same() {
+    fn both_envelopes_are_read() {
         for (status, code, refusal) in [
             (401, "ZI0001", Refusal::Token),
             (403, "ZI0002", Refusal::Scope),
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_code_the_status_decides() {
+    fn status_decides_without_a_code() {
         assert_eq!(read(&reply(401, &json!("no"))), Some(Refusal::Token));
         assert_eq!(read(&reply(429, &json!(null))), Some(Refusal::Rate));
         assert_eq!(read(&reply(500, &json!({"error": "oops"}))), Some(Refusal::Other));

@@ -10,15 +10,15 @@ use tokio::sync::Mutex;
 use super::ZoomInfoAccess;
 use crate::providers::client::Client;
 
-/// How long before its end a token is no longer used.
+/// How long before its expiry a token is replaced.
 const MARGIN: Duration = Duration::from_secs(60);
-/// How long a token is used that does not say how long it is good for.
+/// The lifetime of a token that does not state one, in seconds.
 const DEFAULT_LIFE: u64 = 600;
-/// How long a token is used at most, whatever it says.
+/// The maximum lifetime of a token, in seconds, whatever it states.
 const MAX_LIFE: u64 = 24 * 60 * 60;
 const SCOPE: &str = "api:data:company";
 
-/// Access tokens by OAuth's client credentials, each used until shortly before its end.
+/// Access tokens of OAuth's client credentials grant. Each is used until shortly before its expiry.
 pub(super) struct Tokens {
     access: ZoomInfoAccess,
     current: Mutex<Option<Token>>,
@@ -40,7 +40,7 @@ impl Tokens {
         Self { access, current: Mutex::default() }
     }
 
-    /// The current token, or a new one. Those who come while it is fetched wait for it.
+    /// The current token, or a new one. Concurrent callers wait for a single request.
     pub(super) async fn get(&self, client: &Client) -> Result<SecretString, Failure> {
         let mut current = self.current.lock().await;
         match &*current {
@@ -49,7 +49,7 @@ impl Tokens {
         }
     }
 
-    /// Another token than one that was refused: the one that somebody has fetched since, or a new one.
+    /// A replacement for a refused token: the token that another caller has fetched since, or a new one.
     pub(super) async fn instead_of(
         &self,
         refused: &SecretString,
@@ -71,7 +71,7 @@ impl Tokens {
             .form(&form);
         let reply = client.send(request).await?;
         if !reply.status.is_success() {
-            // 400 is OAuth's word for every refusal of a client (RFC 6749, 5.2).
+            // OAuth answers 400 to every refusal of a client (RFC 6749, 5.2).
             return Err(match reply.status.as_u16() {
                 400 | 401 | 403 => client.credentials_refused(),
                 _ => client.failure(&reply),

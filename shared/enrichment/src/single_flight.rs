@@ -5,36 +5,36 @@ use std::sync::{Mutex, PoisonError};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
 
-/// How many entries are looked through for those that have ended.
-const TIDY_FROM: usize = 1_000;
+/// Number of entries from which the map is cleaned of finished work.
+const CLEAN_FROM: usize = 1_000;
 
-/// Work that is under way in this process, by what it is about. Whoever wants the same joins it and gets its outcome.
+/// Deduplicates concurrent work in this process by key. Callers with the same key share one outcome.
 ///
-/// It is driven by those who wait for it, so it goes on while anyone does, and ends with the last.
-pub(crate) struct Flights<K, T: Clone>(Mutex<HashMap<K, WeakShared<BoxFuture<'static, T>>>>);
+/// The callers drive the shared future. It is dropped when the last of them stops waiting.
+pub(crate) struct SingleFlight<K, T: Clone>(Mutex<HashMap<K, WeakShared<BoxFuture<'static, T>>>>);
 
-impl<K: Eq + Hash, T: Clone> Flights<K, T> {
+impl<K: Eq + Hash, T: Clone> SingleFlight<K, T> {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 
-    /// Joins what is under way about `key`, or begins it.
+    /// Joins the running work for `key`, or starts it.
     pub(crate) fn join(
         &self,
         key: K,
-        begin: impl FnOnce() -> BoxFuture<'static, T>,
+        start: impl FnOnce() -> BoxFuture<'static, T>,
     ) -> Shared<BoxFuture<'static, T>> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that has its outcome is history: what came of it may be out of date by now.
-        let under_way =
+        // A finished future is not joined: its outcome may be outdated.
+        let running =
             flights.get(&key).and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
-        if let Some(flight) = under_way {
+        if let Some(flight) = running {
             return flight;
         }
-        if flights.len() >= TIDY_FROM {
+        if flights.len() >= CLEAN_FROM {
             flights.retain(|_, flight| flight.upgrade().is_some());
         }
-        let flight = begin().shared();
+        let flight = start().shared();
         if let Some(handle) = flight.downgrade() {
             flights.insert(key, handle);
         }
@@ -50,12 +50,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_who_want_the_same_share_one_flight_and_later_ones_begin_another() {
-        let (flights, begun) = (Flights::new(), Arc::new(AtomicUsize::new(0)));
+    async fn concurrent_callers_share_one_flight() {
+        let (flights, started) = (SingleFlight::new(), Arc::new(AtomicUsize::new(0)));
         let join = |key: &'static str| {
-            let begun = Arc::clone(&begun);
+            let started = Arc::clone(&started);
             flights.join(key, move || {
-                let number = begun.fetch_add(1, Ordering::SeqCst);
+                let number = started.fetch_add(1, Ordering::SeqCst);
                 async move {
                     tokio::task::yield_now().await;
                     number
@@ -69,8 +69,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flight_that_everyone_left_is_begun_anew() {
-        let flights = Flights::new();
+    async fn abandoned_flight_is_started_again() {
+        let flights = SingleFlight::new();
         let mut abandoned = flights.join("x", || futures::future::pending().boxed());
         assert_eq!(futures::poll!(&mut abandoned), std::task::Poll::Pending);
         drop(abandoned);

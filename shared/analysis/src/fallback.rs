@@ -6,15 +6,15 @@ use lead::{Dependency, Failure, FailureClass};
 
 use crate::{Analysis, Analyst, NoAnalysis, Objection};
 
-/// Two analysts: whatever keeps the first from answering, the second is asked in the same attempt. The analysis says which
-/// one answered.
+/// A primary and a secondary analyst. If the primary one fails for any reason, the secondary one judges
+/// within the same attempt. The analysis names the one that answered.
 pub struct Relay {
     first: Arc<dyn Analyst>,
     second: Arc<dyn Analyst>,
 }
 
 impl Relay {
-    /// Asks `first`, and `second` where that gives no answer.
+    /// Calls `first`, and `second` if `first` gives no answer.
     pub fn new(first: Arc<dyn Analyst>, second: Arc<dyn Analyst>) -> Self {
         Self { first, second }
     }
@@ -35,14 +35,14 @@ impl Analyst for Relay {
             Ok(analysis) => return Ok(analysis),
             Err(first) => first,
         };
-        tracing::info!(code = %first.failure.code, second = self.second.provider(), "the second AI is asked");
+        tracing::info!(code = %first.failure.code, second = self.second.provider(), "first AI gave no answer, calling the second");
         match self.second.analyse(facts).await {
             Ok(analysis) => Ok(analysis.after(first.spent.as_deref())),
             Err(second) => Err(least_final(first, second)),
         }
     }
 
-    /// The analyst that gave the rejected answer is asked.
+    /// Calls the analyst that gave the rejected answer.
     async fn correct(
         &self,
         facts: &FactSheet,
@@ -74,15 +74,15 @@ impl Analyst for Relay {
     }
 }
 
-/// Of two reasons for no answer the one that leaves most hope: another attempt before a wait, the shorter wait before the
-/// longer, and either before none. Otherwise the first one's. Both have cost what they cost.
+/// Selects the failure that is more likely to recover: transient before deferral before permanent, and the
+/// shorter of two waits. The first failure wins a tie. The result carries the cost of both.
 fn least_final(first: NoAnalysis, second: NoAnalysis) -> NoAnalysis {
-    let hope = |no: &NoAnalysis| match no.failure.class {
+    let rank = |no: &NoAnalysis| match no.failure.class {
         FailureClass::Transient => (0, None),
         FailureClass::Deferral => (1, no.failure.retry_after),
         FailureClass::Permanent => (2, None),
     };
-    let (counts, other) = if hope(&second) < hope(&first) { (second, first) } else { (first, second) };
+    let (counts, other) = if rank(&second) < rank(&first) { (second, first) } else { (first, second) };
     let spent = match (counts.spent, other.spent) {
         (Some(spent), other) => Some(Box::new(spent.after(other.as_deref()))),
         (None, other) => other,
@@ -98,7 +98,7 @@ mod tests {
     use crate::Usage;
 
     #[test]
-    fn of_two_failures_the_less_final_one_counts() {
+    fn less_final_of_two_failures_is_returned() {
         let wait = |seconds| {
             let wait = Some(Duration::from_secs(seconds));
             Failure::deferral(Dependency::new("ai.test"), "ai_rate_limited", "wait", wait)
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_have_cost_is_kept() {
+    fn cost_of_both_failures_is_kept() {
         let cost = |provider: &str, cost_microusd| Analysis {
             provider: provider.to_owned(),
             model: String::new(),
@@ -132,7 +132,7 @@ mod tests {
         };
         let no = |failure, spent: Option<Analysis>| NoAnalysis { failure, spent: spent.map(Box::new) };
         let never = || Failure::permanent("ai_blocked", "no");
-        let again = || Failure::transient("ai_answer_unreadable", "what");
+        let again = || Failure::transient("ai_answer_unreadable", "not JSON");
         let both = least_final(no(never(), Some(cost("a", 3))), no(again(), Some(cost("b", 4))));
         let spent = both.spent.unwrap();
         assert_eq!((spent.provider.as_str(), spent.usage.cost_microusd, spent.latency_ms), ("b", 7, 2));

@@ -1,4 +1,4 @@
-//! The waterfall with a memory: asked once, within its credits, and not while it cannot answer.
+//! The waterfall with shared state: single flight, daily credits and circuit breaker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use lead::{CampaignId, Clock, Dependency, EmailAddress, Failure, Lead};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
-use crate::support::{World, no_credits};
+use crate::support::{ProviderFixture, no_credits};
 
 pub(crate) fn lead(email: &str) -> Lead {
     Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse("c").unwrap())
 }
 
-/// A waterfall as another process with the same memory would have.
-pub(crate) fn waterfall(world: &World, memory: &Memory, credits: Option<u32>) -> Waterfall {
-    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
+/// A waterfall of another process with the same shared state.
+pub(crate) fn waterfall(fixture: &ProviderFixture, memory: &Memory, credits: Option<u32>) -> Waterfall {
+    let clock: Arc<dyn Clock> = Arc::new(fixture.clock.clone());
     let credits: HashMap<_, _> =
-        credits.map(|credits| (world.provider.name(), credits)).into_iter().collect();
-    let providers = vec![Arc::clone(&world.provider)];
+        credits.map(|credits| (fixture.provider.name(), credits)).into_iter().collect();
+    let providers = vec![Arc::clone(&fixture.provider)];
     Waterfall::remembering(providers, Duration::from_mins(2), &clock, memory, Terms::default(), &credits)
 }
 
@@ -36,122 +36,130 @@ fn codes(enrichment: &Enrichment) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn leads_of_one_company_ask_once_in_one_process_and_in_several() {
-    let world = World::of("apollo").await;
+async fn leads_of_one_company_share_one_request() {
+    let fixture = ProviderFixture::of("apollo").await;
     let memory = Memory::in_process();
-    let processes = [waterfall(&world, &memory, None), waterfall(&world, &memory, None)];
-    // Slow enough for everyone to come meanwhile.
-    world.fake.add_fault(Fault::on("", Misbehaviour::DelayMs(500)).times(1));
+    let processes = [waterfall(&fixture, &memory, None), waterfall(&fixture, &memory, None)];
+    // Slow enough for all leads to arrive meanwhile.
+    fixture.fake.add_fault(Fault::on("", Misbehaviour::DelayMs(500)).times(1));
     let leads: Vec<_> = (0..20).map(|n| lead(&format!("person{n}@example.com"))).collect();
     let asking = leads.iter().enumerate().map(|(n, lead)| processes[n % 2].enrich(lead));
     let outcomes = futures::future::join_all(asking).await;
     assert!(outcomes.iter().all(|outcome| outcome.status == EnrichmentStatus::Found), "{outcomes:?}");
-    assert_eq!(world.fake.exchanges().len(), 1);
+    assert_eq!(fixture.fake.exchanges().len(), 1);
 }
 
 #[tokio::test]
-async fn an_answer_is_remembered_with_its_time_until_it_is_too_old() {
-    let world = World::of("apollo").await;
+async fn cached_answer_keeps_its_provenance_until_it_expires() {
+    let fixture = ProviderFixture::of("apollo").await;
     let memory = Memory::in_process();
-    let process = waterfall(&world, &memory, None);
+    let process = waterfall(&fixture, &memory, None);
     let first = process.enrich(&lead("a@example.com")).await;
-    world.clock.advance(Duration::from_hours(29 * 24));
-    let later = waterfall(&world, &memory, None).enrich(&lead("b@example.com")).await;
-    assert_eq!(later, first, "who said it and when is as it was");
-    assert_eq!(world.fake.exchanges().len(), 1);
-    world.clock.advance(Duration::from_hours(24));
-    let anew = process.enrich(&lead("a@example.com")).await;
-    assert_eq!(world.fake.exchanges().len(), 2);
-    assert_eq!(anew.provenance["name"].fetched_at, world.clock.now());
+    fixture.clock.advance(Duration::from_hours(29 * 24));
+    let later = waterfall(&fixture, &memory, None).enrich(&lead("b@example.com")).await;
+    assert_eq!(later, first, "provenance is unchanged");
+    assert_eq!(fixture.fake.exchanges().len(), 1);
+    fixture.clock.advance(Duration::from_hours(24));
+    let refetched = process.enrich(&lead("a@example.com")).await;
+    assert_eq!(fixture.fake.exchanges().len(), 2);
+    assert_eq!(refetched.provenance["name"].fetched_at, fixture.clock.now());
 }
 
 #[tokio::test]
-async fn not_known_is_remembered_for_a_day_and_not_yet_for_minutes() {
-    let world = World::of("clearbit").await;
-    let process = waterfall(&world, &Memory::in_process(), None);
+async fn unknown_is_cached_for_a_day_and_pending_for_minutes() {
+    let fixture = ProviderFixture::of("clearbit").await;
+    let process = waterfall(&fixture, &Memory::in_process(), None);
     for _ in 0..2 {
         let outcome = process.enrich(&lead("a@unknown.example")).await;
         assert_eq!((outcome.status, codes(&outcome).len()), (EnrichmentStatus::NotFound, 0));
         let outcome = process.enrich(&lead("a@queued.example")).await;
         assert_eq!((outcome.status, codes(&outcome)), (EnrichmentStatus::Unavailable, vec![NOT_YET]));
     }
-    assert_eq!((world.asked("unknown"), world.asked("queued")), (1, 1));
+    assert_eq!((fixture.request_count("unknown"), fixture.request_count("queued")), (1, 1));
     for expected in [EnrichmentStatus::Unavailable, EnrichmentStatus::Found] {
-        world.clock.advance(Duration::from_mins(5));
+        fixture.clock.advance(Duration::from_mins(5));
         assert_eq!(process.enrich(&lead("a@queued.example")).await.status, expected);
     }
-    assert_eq!((world.asked("unknown"), world.asked("queued")), (1, 3));
-    world.clock.advance(Duration::from_hours(24));
+    assert_eq!((fixture.request_count("unknown"), fixture.request_count("queued")), (1, 3));
+    fixture.clock.advance(Duration::from_hours(24));
     process.enrich(&lead("a@unknown.example")).await;
-    assert_eq!(world.asked("unknown"), 2);
+    assert_eq!(fixture.request_count("unknown"), 2);
 }
 
 #[tokio::test]
-async fn credits_a_day_are_kept_to_and_only_records_cost() {
-    let world = World::of("apollo").await;
+async fn daily_credits_are_enforced_and_only_records_cost() {
+    let fixture = ProviderFixture::of("apollo").await;
     let memory = Memory::in_process();
-    let process = || waterfall(&world, &memory, Some(2));
+    let process = || waterfall(&fixture, &memory, Some(2));
     for domain in ["example.com", "unknown.example", "stripe.com"] {
         assert!(process().enrich(&lead(&format!("a@{domain}"))).await.errors.is_empty(), "{domain}");
     }
     let outcome = process().enrich(&lead("a@plaid.com")).await;
     assert_eq!((outcome.status, codes(&outcome)), (EnrichmentStatus::Unavailable, vec!["budget_spent"]));
-    assert_eq!(world.credits().await, 998);
-    let remembered = process().enrich(&lead("b@stripe.com")).await;
-    assert_eq!(remembered.status, EnrichmentStatus::Found, "what is known costs nothing");
-    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(fixture.credits().await, 998);
+    let cached = process().enrich(&lead("b@stripe.com")).await;
+    assert_eq!(cached.status, EnrichmentStatus::Found, "a cached answer costs nothing");
+    fixture.clock.advance(Duration::from_hours(24));
     assert_eq!(process().enrich(&lead("a@plaid.com")).await.status, EnrichmentStatus::Found);
 }
 
 #[tokio::test]
-async fn one_that_cannot_answer_is_left_alone_by_every_process_and_asked_again_in_time() {
+async fn open_breaker_stops_all_processes_until_the_wait_is_over() {
     for (name, key, change, wait) in [
         ("apollo", None, no_credits(), Duration::from_hours(1)),
         ("hunter", Some("wrong"), json!({}), Duration::from_mins(5)),
     ] {
-        let world = match key {
-            Some(key) => World::with_key(name, key).await,
-            None => World::of(name).await,
+        let fixture = match key {
+            Some(key) => ProviderFixture::with_key(name, key).await,
+            None => ProviderFixture::of(name).await,
         };
-        world.set_account(change).await;
+        fixture.set_account(change).await;
         let memory = Memory::in_process();
-        let first = waterfall(&world, &memory, None).enrich(&lead("a@example.com")).await;
+        let first = waterfall(&fixture, &memory, None).enrich(&lead("a@example.com")).await;
         assert!(first.errors[0].failure.code.starts_with(name), "{first:?}");
-        let before = world.asked("/v");
+        let before = fixture.request_count("/v");
         for domain in ["example.com", "stripe.com"] {
-            let process = waterfall(&world, &memory, None);
+            let process = waterfall(&fixture, &memory, None);
             let outcome = process.enrich(&lead(&format!("a@{domain}"))).await;
             assert_eq!(codes(&outcome), ["breaker_open"]);
-            assert!(outcome.errors[0].failure.message.contains(name), "it says why");
+            assert!(outcome.errors[0].failure.message.contains(name), "the message names the provider");
             assert!(process.states().await[0].left_alone.is_some());
         }
-        assert_eq!(world.asked("companies/find") + world.asked("organizations"), 1, "{name}: {before}");
-        world.clock.advance(wait);
-        waterfall(&world, &memory, None).enrich(&lead("a@example.com")).await;
-        assert_eq!(world.asked("companies/find") + world.asked("organizations"), 2, "{name}");
+        assert_eq!(
+            fixture.request_count("companies/find") + fixture.request_count("organizations"),
+            1,
+            "{name}: {before}"
+        );
+        fixture.clock.advance(wait);
+        waterfall(&fixture, &memory, None).enrich(&lead("a@example.com")).await;
+        assert_eq!(
+            fixture.request_count("companies/find") + fixture.request_count("organizations"),
+            2,
+            "{name}"
+        );
     }
 }
 
 #[tokio::test]
-async fn one_that_is_down_costs_five_leads_their_time_and_no_more() {
-    let world = World::of("pdl").await;
-    world.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
-    let process = waterfall(&world, &Memory::in_process(), None);
+async fn breaker_opens_after_five_failed_lookups() {
+    let fixture = ProviderFixture::of("pdl").await;
+    fixture.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
+    let process = waterfall(&fixture, &Memory::in_process(), None);
     for n in 0..10 {
         let outcome = process.enrich(&lead(&format!("a@company{n}.example"))).await;
         assert_eq!(codes(&outcome), [if n < 5 { "http_reply_lost" } else { "breaker_open" }]);
     }
-    world.fake.clear_faults();
-    world.clock.advance(Duration::from_secs(60));
+    fixture.fake.clear_faults();
+    fixture.clock.advance(Duration::from_secs(60));
     assert_eq!(process.enrich(&lead("a@example.com")).await.status, EnrichmentStatus::Found);
     assert!(process.states().await[0].left_alone.is_none());
 }
 
 #[tokio::test]
-async fn a_company_that_nothing_can_be_made_of_keeps_no_other_from_being_found() {
-    let world = World::of("apollo").await;
-    world.fake.add_fault(Fault::on("", Misbehaviour::answer(400, json!({ "error": "odd" }))).times(6));
-    let process = waterfall(&world, &Memory::in_process(), None);
+async fn refused_domain_does_not_open_the_breaker() {
+    let fixture = ProviderFixture::of("apollo").await;
+    fixture.fake.add_fault(Fault::on("", Misbehaviour::answer(400, json!({ "error": "odd" }))).times(6));
+    let process = waterfall(&fixture, &Memory::in_process(), None);
     for _ in 0..6 {
         assert_eq!(codes(&process.enrich(&lead("a@odd.example")).await), ["apollo_request_refused"]);
     }
@@ -159,17 +167,17 @@ async fn a_company_that_nothing_can_be_made_of_keeps_no_other_from_being_found()
 }
 
 #[tokio::test]
-async fn a_process_that_died_while_asking_is_waited_for_no_longer_than_it_may_take() {
-    let world = World::of("apollo").await;
+async fn claim_of_a_dead_process_expires() {
+    let fixture = ProviderFixture::of("apollo").await;
     let memory = Memory::in_process();
-    let now = world.clock.now();
+    let now = fixture.clock.now();
     assert!(memory.cache.claim("apollo", "example.com", now, now + Duration::from_secs(60)).await.unwrap());
-    world.clock.advance(Duration::from_secs(60));
-    let outcome = waterfall(&world, &memory, None).enrich(&lead("a@example.com")).await;
+    fixture.clock.advance(Duration::from_secs(60));
+    let outcome = waterfall(&fixture, &memory, None).enrich(&lead("a@example.com")).await;
     assert_eq!(outcome.status, EnrichmentStatus::Found);
 }
 
-/// A memory that can be asked, and in which nothing can be written down any more once it was asked.
+/// A cache and a ledger of spending that can be read but not written.
 #[derive(Default)]
 struct ReadOnly(MemoryCache);
 
@@ -214,34 +222,34 @@ impl Spending for ReadOnly {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_paid_for_is_used_even_where_it_cannot_be_written_down() {
-    let world = World::of("apollo").await;
+async fn paid_answer_is_used_even_if_it_cannot_be_cached() {
+    let fixture = ProviderFixture::of("apollo").await;
     let memory = Memory {
         cache: Arc::new(ReadOnly::default()),
         spending: Arc::new(ReadOnly::default()),
         ..Memory::in_process()
     };
-    let outcome = waterfall(&world, &memory, Some(10)).enrich(&lead("a@example.com")).await;
+    let outcome = waterfall(&fixture, &memory, Some(10)).enrich(&lead("a@example.com")).await;
     assert_eq!((outcome.status, codes(&outcome)), (EnrichmentStatus::Found, vec![]));
-    // And a failure is told as what it is.
-    world.set_account(no_credits()).await;
-    let outcome = waterfall(&world, &memory, Some(10)).enrich(&lead("a@stripe.com")).await;
+    // A failure keeps its own code.
+    fixture.set_account(no_credits()).await;
+    let outcome = waterfall(&fixture, &memory, Some(10)).enrich(&lead("a@stripe.com")).await;
     assert!(codes(&outcome)[0].starts_with("apollo"), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn a_trial_that_another_process_or_the_budget_stops_is_left_to_the_next_one() {
-    let world = World::of("pdl").await;
+async fn unused_half_open_probe_passes_to_the_next_caller() {
+    let fixture = ProviderFixture::of("pdl").await;
     let memory = Memory::in_process();
-    world.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
+    fixture.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
     for n in 0..5 {
-        waterfall(&world, &memory, None).enrich(&lead(&format!("a@company{n}.example"))).await;
+        waterfall(&fixture, &memory, None).enrich(&lead(&format!("a@company{n}.example"))).await;
     }
-    world.fake.clear_faults();
-    world.clock.advance(Duration::from_secs(60));
-    let spent = waterfall(&world, &memory, Some(0)).enrich(&lead("a@example.com")).await;
+    fixture.fake.clear_faults();
+    fixture.clock.advance(Duration::from_secs(60));
+    let spent = waterfall(&fixture, &memory, Some(0)).enrich(&lead("a@example.com")).await;
     assert_eq!(codes(&spent), ["budget_spent"]);
-    let outcome = waterfall(&world, &memory, None).enrich(&lead("a@example.com")).await;
+    let outcome = waterfall(&fixture, &memory, None).enrich(&lead("a@example.com")).await;
     assert_eq!(outcome.status, EnrichmentStatus::Found, "{:?}", codes(&outcome));
 }
 
@@ -261,7 +269,7 @@ impl EnrichmentProvider for Slow {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_provider_may_be_given_another_time_than_the_rest() {
+async fn provider_can_have_its_own_timeout() {
     let within = async |seconds| {
         let clock = Arc::new(lead::SystemClock);
         let waterfall = Waterfall::new(vec![Arc::new(Slow)], Duration::from_secs(10), clock);
