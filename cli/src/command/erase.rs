@@ -17,7 +17,8 @@ pub(crate) struct EraseOptions {
     /// Remove what was found; without it nothing is changed
     #[arg(long)]
     yes: bool,
-    /// Also put the person on the suppression list, so that a new post of them is neither judged nor written to the CRM
+    /// Also put the person on the suppression list, so that a new post of them is neither judged nor written
+    /// to the CRM
     #[arg(long)]
     suppress: bool,
     /// With --suppress, the name of who wants it; it is kept with the entry

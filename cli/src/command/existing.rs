@@ -8,8 +8,9 @@ use runtime::Config;
 use crate::app::App;
 use crate::output::Advice;
 
-/// Puts everything together on a database that is there and up to date. A missing SQLite file or an old schema is an
-/// error here: whoever asks for a lead in the wrong folder should hear so, and not get an empty list and an empty file.
+/// Puts everything together on a database that is there and up to date. A missing SQLite file or an old
+/// schema is an error here: whoever asks for a lead in the wrong folder should hear so, and not get an empty
+/// list and an empty file.
 pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
     if let Some(file) = missing_file(&config.database_url) {
         return Err(Advice::new(

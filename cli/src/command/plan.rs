@@ -10,7 +10,8 @@ use super::{existing, failed_if, table};
 use crate::args::{Format, PlanOptions};
 use crate::output::{self, Advice};
 
-/// Prints what would be written to the CRM now for a lead, field by field with the value that is there. Writes nothing.
+/// Prints what would be written to the CRM now for a lead, field by field with the value that is there.
+/// Writes nothing.
 pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     let id = app.operations.resolve(&options.id).await?;

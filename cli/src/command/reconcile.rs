@@ -8,11 +8,11 @@ use super::words::count;
 use super::{existing, or_interrupted};
 use crate::app::App;
 use crate::output;
-use crate::serve::janitor;
+use crate::serve::build_janitor;
 use crate::sink::DeadLetters;
 
-/// Puts back into the queue what the database and the spools know to be accepted and not finished, and says what it cannot
-/// find.
+/// Puts back into the queue what the database and the spools know to be accepted and not finished, and says
+/// what it cannot find.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     if config.queue != QueueKind::Database {
@@ -21,7 +21,8 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {pos} open deliveries looked at")?);
     let reconciled =
-        or_interrupted(janitor(config, &app).reconcile_all(|looked_at| bar.set_position(looked_at))).await?;
+        or_interrupted(build_janitor(config, &app).reconcile_all(|looked_at| bar.set_position(looked_at)))
+            .await?;
     bar.finish_and_clear();
     let janitor::Reconciled { sent, waiting, elsewhere } = reconciled?;
     let leads = |number: u64| anyhow::Ok(count(usize::try_from(number)?, "lead", "leads"));

@@ -17,7 +17,7 @@ pub(crate) enum ReviewCommand {
         /// How many, at most 500
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
-        /// Where to go on: the cursor that the last page ended with
+        /// Where to continue: the cursor at the end of the previous page
         #[arg(long)]
         cursor: Option<Cursor>,
         /// How to print it

@@ -13,8 +13,8 @@ const MIN_WIDTH: usize = 80;
 /// A column that gives way keeps at least this much.
 const MIN_FLEXIBLE: usize = 12;
 
-/// Prints rows in aligned columns below their titles. On a terminal the columns named in `flexible` are cut until a row
-/// fits; what is piped elsewhere is never cut.
+/// Prints rows in aligned columns below their titles. On a terminal the columns named in `flexible` are cut
+/// until a row fits; what is piped elsewhere is never cut.
 pub(crate) fn print<const N: usize>(titles: [&str; N], flexible: &[usize], rows: Vec<[String; N]>) {
     let width = std::io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1).max(MIN_WIDTH));
     for line in lines(titles, flexible, rows, width) {
