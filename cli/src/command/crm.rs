@@ -37,7 +37,7 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
             // Hold the CRM first, so that nothing is written while past writes are listed.
             app.store.hold_crm(provider, &reason).await?;
             output::note(&format!(
-                "{provider} is held from now on: no process writes to it until `crm resume`"
+                "{provider} is held from now on, in every process: plans are stored, not executed; `crm resume` ends it"
             ));
             let ids = if all { written(&app, provider).await? } else { resolve(&app, ids).await? };
             or_interrupted(roll_back(&app, ids, restore, format)).await?
@@ -107,7 +107,7 @@ async fn resolve(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
     Ok(found)
 }
 
-/// Every lead with a record in the CRM, whatever its status.
+/// Every lead that was written to the CRM, whatever its present status.
 async fn written(app: &App, provider: &str) -> anyhow::Result<Vec<LeadId>> {
     let mut found: Vec<LeadId> = Vec::new();
     loop {
@@ -263,7 +263,7 @@ fn print_restored(changes: &[FieldChange], restored: &[Restored]) {
     let rows = changes.iter().zip(restored).map(|(change, result)| {
         let outcome = match result {
             Restored::PutBack => "restored",
-            Restored::BackAlready => "restored before",
+            Restored::BackAlready => "already has the old value",
             Restored::Unchanged => "never written",
             Restored::ChangedSince => "changed since the write: kept",
             Restored::Created => "created by us: kept",

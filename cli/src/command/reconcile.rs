@@ -13,8 +13,8 @@ use crate::output;
 use crate::serve::build_janitor;
 use crate::sink::DeadLetters;
 
-/// Requeues deliveries that are accepted and unfinished by the database and the spools, and prints the losses
-/// that it cannot detect.
+/// Requeues unfinished deliveries that the database and the spools know of, and prints which losses it cannot
+/// repair.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     if config.queue != QueueKind::Database {
