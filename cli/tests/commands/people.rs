@@ -66,8 +66,8 @@ async fn held_leads_are_listed_and_decided_about_once() {
     let late = folder.run(&["review", "approve", &ids[2], "--by", "Dana"]).error();
     assert!(late.contains("it is dismissed"), "{late}");
     assert!(folder.run(&["review", "list"]).err.contains("no lead is held"));
-    let unassigned = folder.run(&["review", "responded", &ids[0], "--by", "Dana"]).error();
-    assert!(unassigned.contains("not been given to anybody"), "{unassigned}");
+    let nobody = folder.run(&["review", "responded", &ids[0], "--by", "Dana"]).error();
+    assert!(nobody.contains("not been given to anybody"), "{nobody}");
 }
 
 #[tokio::test]
@@ -105,8 +105,8 @@ async fn suppression_entries_are_added_imported_and_removed() {
         (&removed["removed_by"], &removed["removed_because"]),
         (&json!("Eve"), &json!("no partner any more"))
     );
-    let missing = folder.run(&["suppress", "remove", "acme.example"]).error();
-    assert!(missing.contains("there is no suppression entry"), "{missing}");
+    let gone = folder.run(&["suppress", "remove", "acme.example"]).error();
+    assert!(gone.contains("there is no suppression entry"), "{gone}");
 }
 
 #[tokio::test]

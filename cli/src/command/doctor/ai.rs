@@ -37,7 +37,7 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Optio
         let found = format!("{}, {}, answers", provider.as_str(), model.id);
         match (analyst.try_out(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
             (Err(failure), _) => {
-                report.fail(check, &Advice::new(failure.to_string(), "docs/ai.md says what to do").into());
+                report.fail(check, &Advice::new(failure.to_string(), "see docs/ai.md").into());
             }
             (Ok(()), Some(day)) => report.warn(
                 check,

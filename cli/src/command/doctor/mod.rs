@@ -120,7 +120,7 @@ async fn dependencies(
     }
     let configured_queue = config.queue;
     let Some(app) = setup::assemble(report, config).await else {
-        report.skip("the rest", "needs everything to be put together");
+        report.skip("the rest", "needs a setup without failures");
         return Ok(());
     };
     match (has_database, config.queue) {

@@ -226,7 +226,7 @@ fn advice(fatal: Fatal, options: &SimulateOptions) -> Advice {
     let url = &options.url;
     match fatal {
         Fatal::Unreachable if options.retry_for > 0 => Advice::new(
-            format!("{url} cannot be reached, also not by retries for {} s", options.retry_for),
+            format!("{url} could not be reached within {} s", options.retry_for),
             "run the same command again: it posts everything again, and leads acknowledged before are then duplicates",
         ),
         Fatal::Unreachable => Advice::new(
@@ -239,7 +239,7 @@ fn advice(fatal: Fatal, options: &SimulateOptions) -> Advice {
         ),
         Fatal::WrongServer => Advice::new(
             format!("{url} accepts no leads"),
-            "is it a RevenueFlow server, and not one started with --worker-only?",
+            "check that it is a RevenueFlow server, and that it was not started with --worker-only",
         ),
     }
 }
