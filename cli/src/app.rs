@@ -41,8 +41,8 @@ impl App {
             .with_statement_limit(config.database_timeout);
         let aws = aws::config(config).await?;
         let pipeline = Arc::new(assembly::pipeline(config, &database, &clock, aws.as_ref())?);
-        // A database user may have no right to change tables, like that of the Lambda functions. Migrations run
-        // only when the schema is outdated.
+        // A database user may have no right to change tables, like that of the Lambda functions. Migrations
+        // run only when the schema is outdated.
         if !database.is_migrated().await? {
             database.migrate().await?;
         }
