@@ -1,3 +1,5 @@
+//! Assembly of the process: store, queue, pipeline and operations, from the configuration.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use store::Store;
 
 use crate::aws;
 
-/// Everything put together, as the configuration says.
+/// The assembled parts that commands and the server use.
 pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
@@ -25,7 +27,12 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Connects, brings the schema up to date, and puts everything together.
+    /// Connects to the database, brings the schema up to date, and assembles all parts.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the database, the queue or a configured file cannot be opened, or when AWS has no
+    /// credentials.
     pub(crate) async fn assemble(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let database = Database::connect(&config.database_url, config.database_pool)
@@ -34,7 +41,8 @@ impl App {
             .with_statement_limit(config.database_timeout);
         let aws = aws::config(config).await?;
         let pipeline = Arc::new(assembly::pipeline(config, &database, &clock, aws.as_ref())?);
-        // Who may only use rows, as the functions on AWS do, must not be made to change tables.
+        // A database user may have no right to change tables, like that of the Lambda functions. Migrations
+        // run only when the schema is outdated.
         if !database.is_migrated().await? {
             database.migrate().await?;
         }
@@ -55,7 +63,7 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
     let stalled_interval = RedisOptions::default().stalled_interval;
     let options = RedisOptions {
         visibility: config.visibility_timeout,
-        // Who wants what a dead worker held to come back sooner wants it looked for sooner.
+        // A shorter visibility timeout also means a shorter interval between checks for stalled jobs.
         stalled_interval: config.visibility_timeout.min(stalled_interval),
         rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
         prefix: config.redis_prefix.clone(),
@@ -64,8 +72,9 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
     RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
 }
 
-/// Once in this time the same delivery is sent although SQS has seen it within five minutes: a redrive and an operator's
-/// `reconcile` must get through right after the first send. The janitor sends again only what is lost.
+/// Width of the time window within which SQS drops a repeated send of one delivery, instead of its own five
+/// minutes: a redrive and an operator's `reconcile` must get through right after the first send. The janitor
+/// only resends lost deliveries.
 const RESEND_AFTER: Duration = Duration::from_millis(1);
 
 fn sqs_queue(
@@ -74,9 +83,9 @@ fn sqs_queue(
     database: Database,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<SqsQueue> {
-    let place = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
+    let urls = config.sqs.as_ref().context("QUEUE_URL: must be set")?;
     let aws = aws.context("AWS_REGION: must be set")?;
-    let sqs = Sqs::new(SqsClient::new(aws), place.queue_url.clone(), Some(place.dead_letters_url.clone()));
+    let sqs = Sqs::new(SqsClient::new(aws), urls.queue_url.clone(), Some(urls.dead_letters_url.clone()));
     let ledger = Arc::new(DatabaseLedger::new(database, Arc::clone(clock)));
     let queue = SqsQueue::new(sqs, ledger, Arc::clone(clock), config.visibility_timeout);
     Ok(queue.resending_after(RESEND_AFTER))

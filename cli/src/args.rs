@@ -1,4 +1,4 @@
-// Doc comments here are help texts: they are printed as they are written.
+// Doc comments here are help texts: clap prints them verbatim, without Markdown.
 #![allow(clippy::doc_markdown)]
 
 use std::fmt;
@@ -14,8 +14,8 @@ use store::{Awaits, Cursor};
 
 /// RevenueFlow: from a marketing lead to the CRM, with every claim checked.
 ///
-/// Without a command it serves on http://127.0.0.1:3000. Configuration comes from environment variables, or from a file
-/// .env in the current folder; .env.example documents them.
+/// Without a command it serves on http://127.0.0.1:3000. It reads its configuration from environment
+/// variables, or from a file .env in the current folder; .env.example documents them.
 #[derive(Parser)]
 #[command(name = "revenueflow", version, arg_required_else_help = false)]
 pub(crate) struct Args {
@@ -25,73 +25,78 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Take in leads and work on them (the default)
+    /// Accept leads and process them (the default)
     Serve(ServeOptions),
-    /// Look at leads
+    /// List and inspect leads
     #[command(subcommand)]
     Leads(LeadsCommand),
-    /// Judge a lead again and print what would change; writes nothing unless told to
+    /// Judge a lead again and print the differences; writes nothing without --apply
     ///
-    /// With --all or --since it goes through every stored judgement instead, makes each once more from what is stored
-    /// with it, and compares the verdicts byte for byte. Nobody is asked, nothing is written, and the exit code is 1 when
-    /// any of them cannot be trusted.
+    /// With --all or --since it verifies the stored judgements instead: it computes each again from its
+    /// stored input and compares the verdicts byte for byte. No AI is called, nothing is written, and the
+    /// exit code is 1 when a judgement is not reproduced.
     Replay(ReplayOptions),
-    /// Say who would have been routed differently under other rules, another prompt or another model
+    /// List the leads that other rules, another prompt or another model would route differently
     ///
-    /// Every lead's judgement in force is made again from what is stored, under the present configuration and what --with
-    /// changes in it. Without provider, model or prompt nobody is asked: what an AI answered is checked again, with its
-    /// quotations of computed facts brought up to date, and the rules are worked out again. With one of them the analyst
-    /// is really asked about each lead. Nothing is written.
+    /// Computes every lead's judgement in force again from its stored input, under the present configuration
+    /// and the changes of --with. Without provider, model or prompt no analyst is called: stored AI answers
+    /// are checked again, with their quotations of computed facts brought up to date, and the rules are
+    /// evaluated again. With one of them the analyst is called for each lead. Nothing is written.
     Evaluate(EvaluateOptions),
-    /// Print what would be written to the CRM for a lead, field by field with the old value; writes nothing
+    /// Print the planned CRM writes of a lead, field by field with the old value; writes nothing
     ///
-    /// The CRM is read. The exit code is 1 when the guard would refuse any of it.
+    /// Reads the CRM. The exit code is 1 when the guard would refuse an action.
     Plan(PlanOptions),
-    /// Go live with the CRM lead by lead, and back
+    /// Go live with the CRM lead by lead, and roll back
     #[command(subcommand)]
     Crm(CrmCommand),
-    /// Look at what was given up, and send it again
+    /// List dead letters and redrive them
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Decide about leads that are held, and say who was responded to
+    /// Decide about held leads, and record responses to leads
     #[command(subcommand)]
     Review(crate::command::review::ReviewCommand),
-    /// Keep people from being written to the CRM
+    /// Manage the list of people who are never written to the CRM
     #[command(subcommand)]
     Suppress(crate::command::suppress::SuppressCommand),
-    /// Remove a person on request, and print a certificate; removes nothing unless told to
+    /// Erase a person's data on request, and print a certificate; erases nothing without --yes
     ///
-    /// Everything of the person's leads goes; the ledger and the audit trail keep hashes. What was received before and still
-    /// waits in a queue is dropped when it turns up. A later post by the same person is a new lead, unless suppressed.
+    /// Removes all data of the person's leads; the ledger and the audit trail keep hashes. Deliveries that
+    /// still wait in a queue are dropped when they are received. A later post by the same person creates a
+    /// new lead, unless the person is suppressed.
     Erase(crate::command::erase::EraseOptions),
-    /// Look at bodies that could not be accepted
+    /// List, print and remove rejected webhook bodies
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Post a realistic campaign of leads to a running server
     ///
-    /// Names and addresses are invented; the same seed and campaign give the same leads. Where WEBHOOK_SECRETS holds a
-    /// static token, the first one is sent. With a rate, latencies count from the moment a post was due, so that a slow
-    /// answer is not hidden by the posts it delayed. The exit code is 1 when any lead was not acknowledged in the end.
+    /// Names and addresses are invented; the same seed and campaign give the same leads. If WEBHOOK_SECRETS
+    /// holds a static token, the first one is sent. With a rate, latencies are measured from the time at
+    /// which a post was due, so that the delay that a slow answer causes to later posts counts. The exit code
+    /// is 1 when a post was not made, or was not acknowledged in the end.
     Simulate(SimulateOptions),
     /// Start fakes of the outside systems on this machine, to try everything without an account
     ///
-    /// Prints the variables that lead to them. docs/sandbox.md says what they know and how they are told to misbehave.
+    /// Prints the environment variables that point to the fakes. docs/sandbox.md describes their data and how
+    /// to make them fail.
     Sandbox(SandboxOptions),
     /// Check the configuration and everything it points to
     ///
-    /// One line a check: ok, warn or FAIL. Nothing is created. The exit code is 1 when anything fails.
+    /// Prints one line for each check: ok, warn, FAIL or skip. Leaves nothing behind. The exit code is 1 when
+    /// a check fails.
     Doctor,
-    /// Send again every accepted lead that is not finished and in no queue, after a queue was lost
+    /// Requeue every accepted lead that is unfinished and in no queue, after the loss of a queue
     Reconcile,
-    /// End a pause of consumption now, or list what is paused
+    /// End a pause of consumption now, or list the pauses
     ///
-    /// While the CRM or the AI cannot be used, no worker takes leads, until a probe succeeds. This ends the pause without
-    /// waiting for that: the next lead tries the dependency. On AWS the janitor function starts the consumption within a
-    /// minute. It does not end a rollback: `crm resume` does, which carries plans out again.
+    /// While the CRM or the AI is unavailable, workers receive no leads until a probe succeeds. This command
+    /// ends the pause at once: the next lead calls the dependency. On AWS the janitor function resumes
+    /// consumption within a minute. It does not end a CRM rollback: `crm resume` does, and plans are executed
+    /// again.
     Resume(crate::command::resume::ResumeOptions),
     /// Bring the database's schema up to date
     Migrate,
-    /// Print the OpenAPI description of the HTTP interface
+    /// Print the OpenAPI description of the HTTP API
     Openapi,
 }
 
@@ -109,15 +114,16 @@ pub(crate) struct ServeOptions {
     /// Port to listen on, instead of PORT; 0 takes any free one
     #[arg(long)]
     pub(crate) port: Option<u16>,
-    /// Only take in leads; another process works on them
+    /// Only accept leads; another process works on them
     #[arg(long, conflicts_with = "worker_only")]
     pub(crate) api_only: bool,
-    /// Only work on leads; another process takes them in
+    /// Only work on leads; another process accepts them
     #[arg(long)]
     pub(crate) worker_only: bool,
 }
 
-// A table is for people, JSON (one document) for programs. Without help texts of their own the values take one line.
+// The table is for people, JSON (one document) for programs. The values have no help texts, so that clap
+// lists them on one line.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     #[default]
@@ -137,7 +143,7 @@ pub(crate) enum LeadsCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Say why a lead was treated as it was
+    /// Explain the decision about a lead
     Explain {
         /// The lead's id, or the beginning of it
         id: String,
@@ -145,7 +151,7 @@ pub(crate) enum LeadsCommand {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Print everything that happened to a lead
+    /// Print the audit trail of a lead
     Audit {
         /// The lead's id, or the beginning of it
         id: String,
@@ -172,16 +178,16 @@ pub(crate) struct ListOptions {
     /// Only leads of this person
     #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
     pub(crate) email: Option<EmailAddress>,
-    /// Only leads that wait to be judged again: judged without an AI, or while enrichment was away
+    /// Only leads that await a rescore: judged without an AI, or while enrichment was unavailable
     #[arg(long, ignore_case = true, value_parser = word(Awaits::ALL, Awaits::as_str))]
     pub(crate) awaits: Option<Awaits>,
-    /// Only leads that came at this time or later, such as 2026-01-31T00:00:00Z
+    /// Only leads received at this time or later, such as 2026-01-31T00:00:00Z
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Timestamp>,
     /// How many, at most 500
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(crate) limit: u32,
-    /// Where to go on: the cursor that the last page ended with
+    /// Where to continue: the cursor at the end of the previous page
     #[arg(long)]
     pub(crate) cursor: Option<Cursor>,
     /// How to print it
@@ -189,7 +195,7 @@ pub(crate) struct ListOptions {
     pub(crate) format: Format,
 }
 
-/// One of a vocabulary's words, whatever its case.
+/// A parser that accepts one of a fixed set of words, in any letter case.
 fn word<T: Copy + Send + Sync + 'static>(
     all: &'static [T],
     as_str: fn(T) -> &'static str,
@@ -205,13 +211,14 @@ pub(crate) struct ReplayOptions {
     /// The lead's id, or the beginning of it
     #[arg(required_unless_present_any = ["all", "since"])]
     pub(crate) id: Option<String>,
-    /// Put the lead up for judgement again; its CRM record is then updated
+    /// Requeue the lead for another judgement; its CRM record is then updated
     #[arg(long, conflicts_with_all = ["all", "since"])]
     pub(crate) apply: bool,
-    /// Every stored judgement
+    /// Verify every stored judgement
     #[arg(long, conflicts_with = "id")]
     pub(crate) all: bool,
-    /// Every judgement stored since a time, such as 2026-01-31T00:00:00Z, or for as long as 90m, 24h or 7d
+    /// Verify judgements stored since a time, such as 2026-01-31T00:00:00Z, or within a period of 90m, 24h or
+    /// 7d
     #[arg(long, value_name = "TIME", value_parser = since, conflicts_with_all = ["id", "all"])]
     pub(crate) since: Option<Timestamp>,
     /// How to print it
@@ -219,7 +226,7 @@ pub(crate) struct ReplayOptions {
     pub(crate) format: Format,
 }
 
-/// A time, or how long ago it was.
+/// Parses a time, or a period that ends now.
 fn since(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
@@ -232,26 +239,28 @@ fn since(text: &str) -> Result<Timestamp, String> {
     };
     let ago = seconds.and_then(|(at, unit)| text[..at].parse::<u64>().ok()?.checked_mul(unit));
     ago.and_then(|ago| Timestamp::now().checked_sub(std::time::Duration::from_secs(ago)).ok()).ok_or_else(
-        || "must be a time such as 2026-01-31T00:00:00Z, or so long ago as 90m, 24h or 7d".to_owned(),
+        || "must be a time such as 2026-01-31T00:00:00Z, or a period such as 90m, 24h or 7d".to_owned(),
     )
 }
 
 #[derive(clap::Args)]
 pub(crate) struct EvaluateOptions {
-    /// Only judgements made since a time, such as 2026-01-31T00:00:00Z, or for as long as 90m, 24h or 7d
+    /// Only judgements made since a time, such as 2026-01-31T00:00:00Z, or within a period such as 90m, 24h
+    /// or 7d
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub(crate) since: Option<Timestamp>,
-    /// What is changed: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N,
-    /// call_needs_facts=true|false, contract=VERSION, provider=NAME, model=NAME or prompt=FILE; may be given several times
-    #[arg(long, value_name = "WHAT=VALUE")]
+    /// A setting to change: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N,
+    /// call_needs_facts=true|false, contract=VERSION, provider=NAME, model=NAME or prompt=FILE; may be given
+    /// several times
+    #[arg(long, value_name = "SETTING=VALUE")]
     pub(crate) with: Vec<With>,
-    /// At most so many leads: always the same ones, spread evenly over all
+    /// Maximum number of leads: always the same sample, spread evenly over all leads
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
-    /// Ask a model about all of them, whatever it costs
+    /// Call the model for all leads, whatever it costs
     #[arg(long)]
     pub(crate) yes: bool,
-    /// How many of the leads that would be routed differently to list, at most 100000; all are counted
+    /// Number of differently routed leads to list, at most 100000; all are counted
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub(crate) rows: u32,
     /// How to print it
@@ -259,7 +268,7 @@ pub(crate) struct EvaluateOptions {
     pub(crate) format: Format,
 }
 
-/// One thing that an evaluation changes.
+/// One setting that an evaluation changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum With {
     Icp(PathBuf),
@@ -295,7 +304,7 @@ impl FromStr for With {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (what, value) = text.split_once('=').ok_or("must be WHAT=VALUE")?;
+        let (what, value) = text.split_once('=').ok_or("must be SETTING=VALUE")?;
         if value.is_empty() {
             return Err(format!("{what} needs a value"));
         }
@@ -337,60 +346,62 @@ pub(crate) struct PlanOptions {
 
 #[derive(Subcommand)]
 pub(crate) enum CrmCommand {
-    /// Say whether plans are carried out, and how many are kept
+    /// Show whether plans are executed, and the number of planned leads
     Status,
-    /// Write what was planned in shadow mode, each lead once, planned anew against the CRM's present values
+    /// Write leads that were planned in shadow mode, each once, with a new plan against the CRM's present
+    /// values
     Promote {
         /// The leads' ids, or the beginnings of them
         #[arg(required_unless_present = "all", value_name = "LEAD")]
         ids: Vec<String>,
-        /// Every planned lead there is
+        /// Every planned lead
         #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
         all: bool,
     },
-    /// Keep plans from now on instead of carrying them out, and list what was written with the old values
+    /// Store plans from now on instead of executing them, and list past writes with the old values
     ///
-    /// Counts at once in every process, whatever CRM_MODE says, until `crm resume`. Without leads or --all nothing is
-    /// listed. Records that were created stay: nothing is ever deleted.
+    /// Takes effect at once in every process, whatever CRM_MODE says, until `crm resume`. Lists nothing
+    /// without leads or --all. Created records stay: nothing is ever deleted.
     Rollback {
         /// The leads' ids, or the beginnings of them
         #[arg(value_name = "LEAD")]
         ids: Vec<String>,
-        /// Every lead that was written
+        /// Every lead written to the CRM
         #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
         all: bool,
-        /// Put the old values back wherever the CRM still holds what was written
+        /// Restore the old values in fields that still hold the written ones
         #[arg(long)]
         restore: bool,
-        /// Why, for whoever reads `crm status`
+        /// The reason, shown by `crm status`
         #[arg(long, value_name = "TEXT", default_value = "rolled back")]
         reason: String,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Carry plans out again after a rollback
+    /// Execute plans again after a rollback
     ///
-    /// It does not end a pause of consumption while the CRM cannot be used: `revenueflow resume` does.
+    /// Does not end a pause of consumption while the CRM is unavailable: `revenueflow resume` does.
     Resume,
-    /// Have the CRM turn a lead into a contact; says only what that would do until told to
+    /// Convert a lead to a contact in the CRM; only prints a preview without --yes
     ///
-    /// It cannot be undone, so it has to be allowed first: CRM_ALLOW_FILE must name convert_lead. In Salesforce an Apex class
-    /// of yours does it: see docs/salesforce.md.
+    /// A conversion cannot be undone, so it has to be allowed first: CRM_ALLOW_FILE must name convert_lead.
+    /// In Salesforce, an Apex class in your org converts the lead: see docs/salesforce.md.
     Convert {
         /// The lead's id, or the beginning of it
         #[arg(value_name = "LEAD")]
         id: String,
-        /// The status of a converted lead, in the CRM's own words
+        /// The status of the converted lead, as the CRM names it
         #[arg(long, value_name = "TEXT", default_value = "Closed - Converted")]
         status: String,
         /// Convert it
         #[arg(long)]
         yes: bool,
     },
-    /// List the properties that HubSpot lacks for the mapping, and create them when told to
+    /// List the properties that the mapping needs and HubSpot lacks; creates them with --yes
     ///
-    /// Only properties whose names begin with revenueflow_. For Salesforce, docs/salesforce.md says what to create.
+    /// Covers only properties with names that begin with revenueflow_. For Salesforce, docs/salesforce.md
+    /// lists the fields to create.
     Setup {
         /// Create them
         #[arg(long)]
@@ -400,24 +411,24 @@ pub(crate) enum CrmCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum DeadLettersCommand {
-    /// List what was given up, newest first
+    /// List dead letters, newest first
     List {
         /// How many, at most 500
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
-        /// Where to go on: the cursor that the last page ended with
+        /// Where to continue: the cursor at the end of the previous page
         #[arg(long)]
         cursor: Option<Cursor>,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Send dead letters again, with all their attempts before them
+    /// Redrive dead letters; their attempts are counted from zero again
     Redrive {
         /// The leads' ids, or the beginnings of them; for a message that names no lead, its own id
         #[arg(required_unless_present = "all", value_name = "LEAD")]
         ids: Vec<String>,
-        /// Every dead letter there is
+        /// Every dead letter
         #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
         all: bool,
     },
@@ -425,26 +436,27 @@ pub(crate) enum DeadLettersCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum QuarantineCommand {
-    /// List bodies that could not be accepted, newest first
+    /// List rejected bodies, newest first
     List {
         /// How many, at most 500
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
-        /// Where to go on: the cursor that the last page ended with
+        /// Where to continue: the cursor at the end of the previous page
         #[arg(long)]
         cursor: Option<Cursor>,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Print one body as it came
+    /// Print one body as received
     Show {
         /// Its id, or the beginning of it
         id: String,
     },
-    /// Remove one body, once its sender has been set right
+    /// Remove one body, once its sender has been fixed
     ///
-    /// What came last longer ago than QUARANTINE_KEEP_DAYS goes by itself, and so do the oldest beyond QUARANTINE_KEEP_ROWS.
+    /// The janitor removes bodies last received more than QUARANTINE_KEEP_DAYS ago, and the oldest beyond
+    /// QUARANTINE_KEEP_ROWS.
     Remove {
         /// Its id, or the beginning of it
         id: String,
@@ -453,22 +465,22 @@ pub(crate) enum QuarantineCommand {
 
 #[derive(clap::Args)]
 pub(crate) struct SandboxOptions {
-    /// The port that theirs are counted from; 0 takes any free ones
+    /// Base port: each fake adds its own offset; 0 takes any free ports
     #[arg(long, value_name = "PORT", default_value_t = 4600, value_parser = clap::value_parser!(u16).range(..=65_000))]
     pub(crate) port_base: u16,
-    /// Only these, separated by commas
+    /// Start only these fakes, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
-    /// Write the variables to a file as well
+    /// Also write the variables to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,
-    /// Salesforce: switch State and Country/Territory picklists on
+    /// Salesforce: enable State and Country/Territory picklists
     #[arg(long)]
     pub(crate) address_picklists: bool,
-    /// Salesforce: ids of users who have left, separated by commas
+    /// Salesforce: ids of inactive users, separated by commas
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(crate) inactive_users: Vec<String>,
-    /// Print what they are asked
+    /// Print the requests that the fakes receive
     #[arg(long)]
     pub(crate) verbose: bool,
 }
@@ -481,7 +493,7 @@ pub(crate) struct SimulateOptions {
     /// Posts a second; 0 is as fast as the server answers
     #[arg(long, default_value_t = 100)]
     pub(crate) rate: u32,
-    /// Posts under way at the same time (Marketo keeps at most 20)
+    /// Maximum number of concurrent posts (Marketo keeps at most 20)
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) connections: u32,
     /// Percentage of leads that are posted twice
@@ -499,10 +511,10 @@ pub(crate) struct SimulateOptions {
     /// The server's address, without /leads
     #[arg(long, default_value = "http://127.0.0.1:3000")]
     pub(crate) url: String,
-    /// Post again what was not acknowledged, for this many seconds (for a server that is being restarted)
+    /// Retry unacknowledged posts for this many seconds (for a server that is being restarted)
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub(crate) retry_for: u64,
-    /// Write the ids of the leads that were acknowledged to a file, a line each
+    /// Write the ids of acknowledged leads to a file, one id a line
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,
     /// How to print the summary
@@ -516,7 +528,7 @@ mod tests {
 
     use super::*;
 
-    /// Every command with the words that lead to it.
+    /// Collects every command with its full path.
     fn walk(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
         found.push((path.to_owned(), command.clone()));
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
@@ -525,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_and_every_argument_explains_itself() {
+    fn every_command_and_argument_has_a_help_text() {
         Args::command().debug_assert();
         let mut command = Args::command();
         command.build();
@@ -533,9 +545,9 @@ mod tests {
         walk(&command, "revenueflow", &mut found);
         assert!(found.len() > 30, "all of them: {found:?}");
         for (path, mut command) in found {
-            assert!(command.get_about().is_some(), "{path} says nothing of itself");
+            assert!(command.get_about().is_some(), "{path} has no help text");
             for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
-                assert!(argument.get_help().is_some(), "{path}: {} says nothing", argument.get_id());
+                assert!(argument.get_help().is_some(), "{path}: {} has no help text", argument.get_id());
             }
             let help = command.render_long_help().to_string();
             assert!(help.contains(&format!("Usage: {path}")), "{path}: {help}");
@@ -549,7 +561,7 @@ mod tests {
         command.build();
         walk(&command, "revenueflow", &mut found);
         for (path, command) in found {
-            // A command that only groups others is named by them.
+            // The README names the subcommands of a command that only groups others.
             if command.get_subcommands().all(|sub| sub.get_name() == "help") {
                 assert!(readme.contains(&format!("`{path}")), "README.md does not name `{path}`");
             }

@@ -1,7 +1,8 @@
-//! The AWS configuration of the binary. The SDK's default chain finds the credentials (environment, profile and SSO, web
-//! identity, container, instance metadata) and refreshes them before they expire.
+//! The AWS configuration of the binary. The SDK's default chain finds the credentials (environment, profile
+//! and SSO, web identity, container, instance metadata) and refreshes them before they expire.
 //!
-//! The functions do without: Lambda's credentials outlive a process, and the chain makes a cold start longer.
+//! The Lambda functions do not use the chain: their credentials outlive a process, and the chain makes a cold
+//! start longer.
 
 use std::time::Duration;
 
@@ -18,25 +19,27 @@ use runtime::{AiProvider, Config, ConfigError, QueueKind, Variables};
 
 use crate::output::Advice;
 
-/// Limit for finding credentials at start, whichever source is asked.
+/// Limit for finding credentials at start, over all sources together.
 const START_LIMIT: Duration = Duration::from_secs(15);
 
 /// Limit for finding or refreshing credentials later. A call to AWS waits for it; the SDK's own limit is 5 s.
 const REFRESH_LIMIT: Duration = Duration::from_secs(10);
 
-/// Limit for each try to connect to the instance metadata, and for each answer. Outside EC2 there is none.
+/// Limit for each connection attempt to the instance metadata service, and for each of its answers. The
+/// service exists only on EC2.
 const METADATA_LIMIT: Duration = Duration::from_secs(1);
 
 const METADATA_TRIES: u32 = 2;
 
-/// The AWS configuration, where the queue or an AI provider needs one.
+/// The AWS configuration, if the queue or an AI provider needs one.
 ///
 /// # Errors
 ///
-/// When there is no region, or no source of the default chain has credentials; names the variable.
+/// Fails when no region is configured, or when no source of the default chain has credentials. The error
+/// names the variable to set.
 pub(crate) async fn config(config: &Config) -> anyhow::Result<Option<AwsConfig>> {
-    let asks_bedrock = [Some(config.ai.provider), config.ai.second].contains(&Some(AiProvider::Bedrock));
-    if config.queue != QueueKind::Sqs && !asks_bedrock {
+    let uses_bedrock = [Some(config.ai.provider), config.ai.second].contains(&Some(AiProvider::Bedrock));
+    if config.queue != QueueKind::Sqs && !uses_bedrock {
         return Ok(None);
     }
     load(&Variables::of_process()).await.map(Some)
@@ -82,12 +85,13 @@ async fn load(variables: &Variables<'_>) -> anyhow::Result<AwsConfig> {
         .into_builder()
         .region(region)
         .credentials_provider(credentials)
-        // One for all clients: each would otherwise keep and refresh credentials of its own.
+        // All clients share one cache. Otherwise, each would keep and refresh credentials of its own.
         .identity_cache(IdentityCache::lazy().load_timeout(REFRESH_LIMIT).build());
     Ok(settings.build())
 }
 
-/// The chain passes over half a pair of static credentials, and would say that there are none at all.
+/// Checks that both static credentials are set or neither. The chain ignores an incomplete pair, and its
+/// error would claim that there are no credentials at all.
 fn static_pair_is_complete(variables: &Variables<'_>) -> Result<(), ConfigError> {
     let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     match names.map(|name| variables.text(name).is_some()) {
@@ -102,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_pair_of_static_credentials_names_the_other_half() {
+    fn incomplete_static_credentials_name_the_missing_variable() {
         let missing = |set: &'static str| {
             static_pair_is_complete(&Variables::from_fn(|name| (name == set).then(|| "x".to_owned())))
                 .unwrap_err()

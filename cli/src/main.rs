@@ -1,4 +1,4 @@
-//! The `revenueflow` binary: the whole pipeline on one machine, and the operator's tool.
+//! The `revenueflow` binary: the complete pipeline on one machine, and the operator's command line.
 
 mod app;
 mod args;
@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    // A missing .env is normal; one that cannot be read is not.
+    // A missing .env file is normal; an unreadable one is an error.
     match dotenvy::dotenv() {
         Err(error) if !error.not_found() => anyhow::bail!(".env: {error}"),
         _ => {}

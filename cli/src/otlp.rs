@@ -1,8 +1,9 @@
 //! Export of spans by OTLP over HTTP, to any OpenTelemetry collector.
 //!
-//! The exporter and the batches are OpenTelemetry's own, on a thread of their own and with a bounded queue: what a collector
-//! does not take in time is dropped, and no lead waits for it. The HTTP client is ours: it follows no redirect, so that
-//! the headers, which may hold a secret, go to the configured host alone.
+//! The exporter and the batch processor are those of OpenTelemetry. They run on a separate thread with a
+//! bounded queue: spans that the collector does not accept in time are dropped, and no lead waits for the
+//! export. The HTTP client is our own and follows no redirects, so that the headers, which may hold a secret,
+//! reach only the configured host.
 
 mod client;
 mod settings;
@@ -22,10 +23,10 @@ use trace::{Finished, Recorder};
 use self::client::Collector;
 use self::settings::Settings;
 
-/// How long the last spans may take to be sent when the process stops.
+/// Limit for sending the last spans when the process stops.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// The export of this process.
+/// The running span export of this process.
 pub(crate) struct Export(Arc<Batches>);
 
 struct Batches {
@@ -44,27 +45,28 @@ impl Recorder for Batches {
 }
 
 impl Export {
-    /// Starts to send spans; none where no collector is configured.
+    /// Starts the export. Returns `None` if no collector is configured.
     ///
     /// # Errors
     ///
-    /// When a variable cannot be used. The error quotes no value: it may be a secret.
+    /// Fails when a variable is invalid. The error quotes no value, which may be a secret.
     pub(crate) fn start(variables: &Variables<'_>) -> anyhow::Result<Option<Self>> {
         let Some(settings) = Settings::read(variables)? else { return Ok(None) };
         let collector = Collector::new(tokio::runtime::Handle::current())?;
-        // It reads the variables of the endpoint and the headers itself.
+        // The exporter reads the variables of the endpoint and the headers itself.
         let exporter = SpanExporter::builder().with_http().with_http_client(collector).build();
-        let exporter =
-            exporter.ok().context("OTEL_EXPORTER_OTLP_ENDPOINT: no collector can be made of it")?;
+        let exporter = exporter
+            .ok()
+            .context("OTEL_EXPORTER_OTLP_ENDPOINT: cannot create an exporter for this endpoint")?;
         let mut processor = BatchSpanProcessor::builder(exporter).build();
         processor.set_resource(&resource(variables));
         let batches = Arc::new(Batches { processor, sampled: settings.sampled });
         trace::install(Arc::clone(&batches) as _);
-        tracing::info!(share = settings.sampled, "traces are exported");
+        tracing::info!(share = settings.sampled, "trace export started");
         Ok(Some(Self(batches)))
     }
 
-    /// Sends what is left, for three seconds at most.
+    /// Sends the remaining spans, within three seconds.
     pub(crate) async fn finish(self) {
         let flush = move || self.0.processor.shutdown_with_timeout(FLUSH_LIMIT);
         if !matches!(tokio::task::spawn_blocking(flush).await, Ok(Ok(()))) {
@@ -73,7 +75,8 @@ impl Export {
     }
 }
 
-/// The attributes of this process, by the variables that OpenTelemetry defines for it.
+/// The resource attributes of this process, from OpenTelemetry's variables. The service name is `revenueflow`
+/// unless a variable sets it.
 fn resource(variables: &Variables<'_>) -> Resource {
     let is_named = variables.text("OTEL_SERVICE_NAME").is_some()
         || EnvResourceDetector::new().detect().get(&"service.name".into()).is_some();

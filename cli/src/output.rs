@@ -1,4 +1,4 @@
-//! The one place that writes to the terminal: data to standard output, everything else to standard error.
+//! All writes to the terminal: data to standard output, everything else to standard error.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,7 +7,7 @@ use lead::text::replace_hidden;
 use operations::OperationError;
 use runtime::ConfigError;
 
-/// A failure and what to do about it.
+/// An error with a hint about its remedy.
 #[derive(Debug)]
 pub(crate) struct Advice {
     problem: String,
@@ -15,7 +15,7 @@ pub(crate) struct Advice {
 }
 
 impl Advice {
-    /// `problem` becomes the line that says what failed, `hint` the one below it.
+    /// `problem` is printed as the error line, `hint` as the line below it.
     pub(crate) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: hint.into() }
     }
@@ -29,13 +29,13 @@ impl fmt::Display for Advice {
 
 impl std::error::Error for Advice {}
 
-/// Prints data. A reader that has gone away (`| head`) is not an error.
+/// Prints data. A closed pipe (`| head`) is not an error.
 pub(crate) fn line(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}");
 }
 
-/// Prints bytes as they came. A terminal gets them without what would steer it.
+/// Prints bytes unchanged. On a terminal, control characters are replaced.
 pub(crate) fn bytes(bytes: &[u8]) {
     if io::stdout().is_terminal() {
         let text = String::from_utf8_lossy(bytes);
@@ -54,13 +54,13 @@ pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells a person something that is not data.
+/// Prints a message for people, which is not data.
 pub(crate) fn note(text: &str) {
     let mut err = io::stderr().lock();
     let _ = writeln!(err, "{text}");
 }
 
-/// Says why a command failed: one line, and one more where there is advice.
+/// Prints the reason of a failed command on one line, and its hint, if any, on a second line.
 pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("error: {}", one_line(error)));
     if let Some(hint) = hint_of(error) {
@@ -68,14 +68,15 @@ pub(crate) fn error(error: &anyhow::Error) {
     }
 }
 
-/// Tells how to get the next page of a list, where there is one.
+/// Prints the command that shows the next page of a list, if there is one.
 pub(crate) fn next_page(command: &str, limit: u32, cursor: Option<&str>) {
     if let Some(cursor) = cursor {
         note(&format!("more: revenueflow {command} --limit {limit} --cursor {cursor}"));
     }
 }
 
-/// An error and its causes, each said once: many errors repeat their cause in their own text.
+/// An error with its causes on one line. A cause that an earlier text contains is left out: many errors
+/// repeat their cause in their own text.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -89,7 +90,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     visible(&line)
 }
 
-/// What to do about an error, where there is something.
+/// The hint for an error, if there is one.
 pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         if let Some(advice) = cause.downcast_ref::<Advice>() {
@@ -111,7 +112,8 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// Outside text for a terminal. Each hidden character but a tab is shown as U+FFFD, so that its presence can be seen.
+/// Makes untrusted text safe for a terminal. Each hidden character except a tab becomes U+FFFD, so that its
+/// presence is visible.
 pub(crate) fn visible(text: &str) -> String {
     let replaced = replace_hidden(text, |c| Some(if c == '\t' { c } else { char::REPLACEMENT_CHARACTER }));
     replaced.into_owned()
@@ -124,22 +126,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_one_line_that_says_each_cause_once() {
+    fn an_error_line_names_each_cause_once() {
         let cause: Result<(), _> = Err(io::Error::other("disk\nfull"));
         let wrapped = cause.context("cannot write: disk full").context("leads").unwrap_err();
         assert_eq!(one_line(&wrapped), "leads: cannot write: disk full");
     }
 
     #[test]
-    fn advice_is_found_below_other_context() {
-        let error = anyhow::Error::new(Advice::new("it is gone", "look elsewhere")).context("leads");
-        assert_eq!(hint_of(&error).as_deref(), Some("look elsewhere"));
+    fn a_hint_is_found_below_added_context() {
+        let error =
+            anyhow::Error::new(Advice::new("the file is missing", "name another file")).context("leads");
+        assert_eq!(hint_of(&error).as_deref(), Some("name another file"));
         let error = anyhow::Error::new(ConfigError::new("PORT", "must be a number"));
         assert!(hint_of(&error).is_some_and(|hint| hint.contains("PORT")));
     }
 
     #[test]
-    fn outside_text_cannot_steer_the_terminal() {
+    fn untrusted_text_cannot_control_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\u{202e}c\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
         assert_eq!(visible("a\u{200b}b\u{e0041}\tc 👩\u{200d}🚀"), "a\u{fffd}b\u{fffd}\tc 👩\u{200d}🚀");
     }

@@ -1,3 +1,5 @@
+//! `revenueflow crm`: shadow mode, promotion, rollback, conversion and setup.
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,35 +11,35 @@ use runtime::{Config, CrmMode};
 use serde::Serialize;
 use store::{Cursor, LeadFilter, WrittenAction};
 
+use super::format::{age, count, short};
 use super::plan::print_changes;
-use super::words::{age, count, short};
 use super::{existing, failed_if, or_interrupted, table};
 use crate::app::App;
 use crate::args::{CrmCommand, Format};
 use crate::output::{self, Advice};
 
-/// How many leads are read at a time.
+/// Page size for reading leads.
 const PAGE: u32 = 200;
 
-/// Looks at the CRM's mode, writes what was kept, holds, and puts back.
+/// Runs one of the `crm` commands.
 pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<ExitCode> {
     let app = || existing::app(config);
     match command {
         CrmCommand::Status => status(config, &app().await?).await,
         CrmCommand::Promote { ids, all } => {
             let app = app().await?;
-            let ids = if all { planned(&app).await? } else { named(&app, ids).await? };
+            let ids = if all { planned(&app).await? } else { resolve(&app, ids).await? };
             or_interrupted(promote(&app, ids)).await?
         }
         CrmCommand::Rollback { ids, all, restore, reason, format } => {
             let app = app().await?;
             let provider = app.pipeline.guard.provider();
-            // First of all: nothing new is written while this looks at what was.
+            // Hold the CRM first, so that nothing is written while past writes are listed.
             app.store.hold_crm(provider, &reason).await?;
             output::note(&format!(
-                "{provider} is shadowed from now on, in every process; `crm resume` ends it"
+                "{provider} is held from now on, in every process: plans are stored, not executed; `crm resume` ends it"
             ));
-            let ids = if all { written(&app, provider).await? } else { named(&app, ids).await? };
+            let ids = if all { written(&app, provider).await? } else { resolve(&app, ids).await? };
             or_interrupted(roll_back(&app, ids, restore, format)).await?
         }
         CrmCommand::Resume => resume(config, &app().await?).await,
@@ -46,14 +48,15 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
     }
 }
 
-/// Needs no database: an account is prepared before anything runs.
+/// Lists or creates missing properties. Needs no database, since an account is prepared before the first
+/// start.
 async fn setup(config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
     let mapping = Arc::new(assembly::crm_mapping(&config.crm)?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let hubspot = assembly::hubspot(&config.crm, &mapping, &clock)?;
     let missing = hubspot.missing_properties().await?;
     if missing.is_empty() {
-        output::note("HubSpot has every property that the mapping asks of us");
+        output::note("HubSpot has every property that the mapping needs");
         return Ok(ExitCode::SUCCESS);
     }
     let rows = missing.iter().map(|property| {
@@ -76,8 +79,8 @@ async fn status(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
     let guard = &app.pipeline.guard;
     let now = app.clock.now();
     let mode = match config.crm.mode {
-        CrmMode::Live => "live: plans are carried out",
-        CrmMode::Shadow => "shadow: plans are kept, nothing is written",
+        CrmMode::Live => "live: plans are executed",
+        CrmMode::Shadow => "shadow: plans are stored, nothing is written",
     };
     output::line(&format!("crm      {}", guard.provider()));
     output::line(&format!("mode     {mode}"));
@@ -95,8 +98,8 @@ async fn status(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The leads that were named.
-async fn named(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
+/// Resolves the given ids.
+async fn resolve(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         found.push(app.operations.resolve(&id).await?);
@@ -104,7 +107,7 @@ async fn named(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
     Ok(found)
 }
 
-/// Every lead that something stands in the CRM for, whatever has become of it since.
+/// Every lead that was written to the CRM, whatever its present status.
 async fn written(app: &App, provider: &str) -> anyhow::Result<Vec<LeadId>> {
     let mut found: Vec<LeadId> = Vec::new();
     loop {
@@ -131,7 +134,8 @@ async fn planned(app: &App) -> anyhow::Result<Vec<LeadId>> {
     Ok(found)
 }
 
-/// Dies between the two steps: the delivery is open, and the janitor sends what is open and in no queue.
+/// Promotes planned leads. If the process dies between the two steps for a lead, its delivery is open and in
+/// no queue, and the janitor sends it.
 async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
     let (mut sent, mut others) = (0, 0);
     for id in &ids {
@@ -144,7 +148,7 @@ async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
         }
     }
     output::note(&format!(
-        "{} up for writing; workers plan against the CRM's present values",
+        "{} queued for writing; workers plan them against the CRM's present values",
         count(sent, "lead is", "leads are")
     ));
     if others > 0 {
@@ -160,10 +164,12 @@ async fn resume(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
     let provider = app.pipeline.guard.provider();
     let was_held = app.store.unhold_crm(provider).await?;
     output::note(match (was_held, config.crm.mode) {
-        (false, _) => "it was not held",
-        (true, CrmMode::Shadow) => "the hold is gone; CRM_MODE is shadow, so plans are still kept",
+        (false, _) => "the CRM was not held",
+        (true, CrmMode::Shadow) => {
+            "the hold has ended; CRM_MODE is shadow, so plans are still stored, not executed"
+        }
         (true, CrmMode::Live) => {
-            "new plans are carried out again; `revenueflow crm promote --all` writes those that were kept meanwhile"
+            "new plans are executed again; `revenueflow crm promote --all` executes the plans stored meanwhile"
         }
     });
     Ok(ExitCode::SUCCESS)
@@ -176,12 +182,16 @@ async fn convert(app: &App, id: &str, status: &str, yes: bool) -> anyhow::Result
         Ok(conversion) => conversion,
         Err(NotConverted::NoLead) => anyhow::bail!("there is no lead with this id"),
         Err(NotConverted::NotSynced(status)) => {
-            anyhow::bail!("the CRM does not have the lead as it stands: it is {status}")
+            anyhow::bail!("the lead is not synced to the CRM: it is {status}")
         }
         Err(NotConverted::Suppressed) => anyhow::bail!("the person is on the suppression list"),
         Err(NotConverted::Shadowed) => {
             let hint = "`revenueflow crm status` says why".to_owned();
-            return Err(Advice::new("the CRM is only shadowed: nothing is written".to_owned(), hint).into());
+            return Err(Advice::new(
+                "the CRM is in shadow mode or held: nothing is written".to_owned(),
+                hint,
+            )
+            .into());
         }
         Err(NotConverted::Failed(failure)) => return Err(failure.into()),
     };
@@ -198,7 +208,7 @@ async fn convert(app: &App, id: &str, status: &str, yes: bool) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was written for a lead, and what became of putting it back.
+/// The past writes of a lead, and the outcomes of restoring the old values.
 #[derive(Serialize)]
 struct RolledBack {
     lead_id: LeadId,
@@ -242,22 +252,24 @@ async fn roll_back(app: &App, ids: Vec<LeadId>, restore: bool, format: Format) -
         }
     }
     if !restore && !leads.is_empty() {
-        output::note("nothing was put back; `--restore` does it wherever the CRM still holds what we wrote");
+        output::note(
+            "nothing was restored; `--restore` restores the old values in fields that still hold the written ones",
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print_restored(changes: &[FieldChange], restored: &[Restored]) {
     let rows = changes.iter().zip(restored).map(|(change, result)| {
-        let became = match result {
-            Restored::PutBack => "put back",
-            Restored::BackAlready => "back already",
-            Restored::Unchanged => "as it was",
-            Restored::ChangedSince => "changed by somebody since: left alone",
-            Restored::Created => "created by us: stays",
-            Restored::Gone => "not there any more",
+        let outcome = match result {
+            Restored::PutBack => "restored",
+            Restored::BackAlready => "already has the old value",
+            Restored::Unchanged => "never written",
+            Restored::ChangedSince => "changed since the write: kept",
+            Restored::Created => "created by us: kept",
+            Restored::Gone => "no longer exists",
         };
-        [change.object_name.clone(), change.field.clone(), became.to_owned()]
+        [change.object_name.clone(), change.field.clone(), outcome.to_owned()]
     });
     table::print(["OBJECT", "FIELD", ""], &[], rows.collect());
 }

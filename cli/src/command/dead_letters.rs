@@ -1,3 +1,5 @@
+//! `revenueflow dead-letters`: listing and redriving.
+
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -5,19 +7,19 @@ use operations::Operations;
 use runtime::Config;
 use store::Cursor;
 
-use super::words::{count, short, utc};
+use super::format::{count, short, utc};
 use super::{existing, failed_if, or_interrupted, table};
 use crate::args::{DeadLettersCommand, Format};
 use crate::output;
 
-/// How many dead letters are read at a time when all are sent again.
+/// Page size for reading all dead letters.
 const PAGE: u32 = 500;
-/// From how many on a progress bar is worth it.
-const MANY: usize = 20;
-/// How many failures are told one by one.
-const TOLD: usize = 20;
+/// Minimum number of dead letters for a progress bar.
+const PROGRESS_FROM: usize = 20;
+/// Maximum number of failures that are printed individually.
+const MAX_PRINTED_FAILURES: usize = 20;
 
-/// Lists what was given up, or sends it again.
+/// Lists or redrives dead letters.
 pub(crate) async fn run(config: &Config, command: DeadLettersCommand) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
     match command {
@@ -25,7 +27,7 @@ pub(crate) async fn run(config: &Config, command: DeadLettersCommand) -> anyhow:
             list(&operations, cursor.as_ref(), limit, format).await
         }
         DeadLettersCommand::Redrive { ids, all } => {
-            let ids = if all { every_id(&operations).await? } else { ids };
+            let ids = if all { all_ids(&operations).await? } else { ids };
             or_interrupted(redrive(&operations, ids)).await?
         }
     }
@@ -47,21 +49,23 @@ async fn list(
         return Ok(ExitCode::SUCCESS);
     }
     let rows = page.items.into_iter().map(|letter| {
-        // A message that names no lead has only the queue's own id, which is needed whole.
+        // A message that names no lead has only the queue's id, which is not shortened: a prefix does not
+        // find it.
         let id = letter.lead_id.map_or(letter.id, |lead| short(lead.as_str()));
         let failure = letter.failure;
         [id, utc(letter.failed_at), letter.attempts.to_string(), failure.code.into_owned(), failure.message]
     });
-    table::print(["LEAD", "GIVEN UP", "ATTEMPTS", "CODE", "REASON"], &[4], rows.collect());
+    table::print(["LEAD", "FAILED AT", "ATTEMPTS", "CODE", "REASON"], &[4], rows.collect());
     output::next_page("dead-letters list", limit, page.next_cursor.as_deref());
     if page.next_cursor.is_none() {
-        output::note("send again: revenueflow dead-letters redrive LEAD.. | --all");
+        output::note("redrive: revenueflow dead-letters redrive LEAD.. | --all");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Read before the first is sent: what fails again meanwhile is not sent twice.
-async fn every_id(operations: &Operations) -> anyhow::Result<Vec<String>> {
+/// Reads the ids of all dead letters. This happens before the first redrive, so that a lead that fails again
+/// meanwhile is not redriven twice.
+async fn all_ids(operations: &Operations) -> anyhow::Result<Vec<String>> {
     let mut ids = Vec::new();
     let mut cursor: Option<Cursor> = None;
     loop {
@@ -77,13 +81,13 @@ async fn every_id(operations: &Operations) -> anyhow::Result<Vec<String>> {
 
 async fn redrive(operations: &Operations, ids: Vec<String>) -> anyhow::Result<ExitCode> {
     let all = ids.len();
-    let bar = if all < MANY { ProgressBar::hidden() } else { ProgressBar::new(all as u64) };
+    let bar = if all < PROGRESS_FROM { ProgressBar::hidden() } else { ProgressBar::new(all as u64) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} sent again, {eta} left")?);
     let mut failed = 0;
     for id in ids {
         if let Err(error) = operations.redrive(&id).await {
             failed += 1;
-            if failed <= TOLD {
+            if failed <= MAX_PRINTED_FAILURES {
                 let line = format!("{}: {}", short(&id), output::one_line(&error.into()));
                 bar.suspend(|| output::note(&line));
             }
@@ -91,8 +95,8 @@ async fn redrive(operations: &Operations, ids: Vec<String>) -> anyhow::Result<Ex
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if failed > TOLD {
-        output::note(&format!("... and {} more that failed", failed - TOLD));
+    if failed > MAX_PRINTED_FAILURES {
+        output::note(&format!("... and {} more that failed", failed - MAX_PRINTED_FAILURES));
     }
     let sent = count(all - failed, "dead letter", "dead letters");
     if failed == 0 {

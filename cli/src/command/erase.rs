@@ -1,10 +1,12 @@
+//! `revenueflow erase`: removal of a person on request.
+
 use std::process::ExitCode;
 
 use lead::EmailAddress;
 use operations::Certificate;
 use runtime::Config;
 
-use super::words::{count, short, utc};
+use super::format::{count, short, utc};
 use super::{existing, table};
 use crate::args::Format;
 use crate::output;
@@ -14,13 +16,14 @@ pub(crate) struct EraseOptions {
     /// The person's address
     #[arg(value_parser = EmailAddress::parse)]
     email: EmailAddress,
-    /// Remove what was found; without it nothing is changed
+    /// Erase the listed data; without it nothing is changed
     #[arg(long)]
     yes: bool,
-    /// Also put the person on the suppression list, so that a new post of them is neither judged nor written to the CRM
+    /// Also add the person to the suppression list, so that a new post is neither judged nor written to the
+    /// CRM
     #[arg(long)]
     suppress: bool,
-    /// With --suppress, the name of who wants it; it is kept with the entry
+    /// With --suppress, the name of the person who requests it; it is stored with the entry
     #[arg(long, value_name = "NAME", default_value = "revenueflow erase")]
     by: String,
     /// How to print the certificate
@@ -28,7 +31,7 @@ pub(crate) struct EraseOptions {
     format: Format,
 }
 
-/// Removes a person and prints the certificate, or says what there is to remove.
+/// Erases a person and prints the certificate or, without `--yes`, lists the data to erase.
 pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
     let suppress_by = options.suppress.then_some(options.by.as_str());
@@ -41,7 +44,7 @@ pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Resul
         output::note("nothing was changed; --yes removes it");
     } else if !certificate.erasure.on_suppression_list {
         output::note(
-            "hint: a new post of this person is a new lead; `revenueflow erase ADDRESS --yes --suppress` puts them on the suppression list",
+            "hint: a new post of this person is a new lead; `revenueflow erase ADDRESS --yes --suppress` adds them to the suppression list",
         );
     }
     Ok(ExitCode::SUCCESS)
@@ -68,7 +71,7 @@ fn print(certificate: &Certificate) {
             .found
             .iter()
             .map(|found| [format!("  {}", found.place), found.count.to_string(), becomes(found.becomes)]);
-        table::print(["  WHERE", "FOUND", "WHAT BECOMES OF IT"], &[], rows.collect());
+        table::print(["  DATA", "FOUND", "OUTCOME"], &[], rows.collect());
     }
     if erasure.on_suppression_list {
         output::line("The suppression list keeps the hash of the address.");

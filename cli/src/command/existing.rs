@@ -1,4 +1,4 @@
-//! The database as it is: commands that only look neither create nor change one.
+//! Opening an existing database. Commands other than `serve` and `migrate` neither create nor migrate one.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,12 @@ use runtime::Config;
 use crate::app::App;
 use crate::output::Advice;
 
-/// Puts everything together on a database that is there and up to date. A missing SQLite file or an old schema is an
-/// error here: whoever asks for a lead in the wrong folder should hear so, and not get an empty list and an empty file.
+/// Assembles all parts on an existing, up-to-date database.
+///
+/// # Errors
+///
+/// Fails for a missing SQLite file and for an old schema, so that a command in the wrong folder reports the
+/// mistake instead of creating an empty database.
 pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
     if let Some(file) = missing_file(&config.database_url) {
         return Err(Advice::new(
@@ -33,7 +37,7 @@ pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
     App::assemble(config).await
 }
 
-/// Why a database could not be opened. The URL is not repeated: it may hold a password.
+/// The error for a database that cannot be opened. It does not quote the URL, which may hold a password.
 pub(crate) fn cannot_open(error: &DatabaseError, url: &str) -> Advice {
     let hint = if url.starts_with("sqlite:") {
         "is the file an SQLite database, and may it and its folder be written?"
@@ -43,7 +47,7 @@ pub(crate) fn cannot_open(error: &DatabaseError, url: &str) -> Advice {
     Advice::new(format!("DATABASE_URL: cannot open the database: {error}"), hint)
 }
 
-/// The file of an SQLite database that does not exist. None for one that does, and for every other database.
+/// The path of a missing SQLite database file. `None` if the file exists, and for other databases.
 pub(crate) fn missing_file(url: &str) -> Option<PathBuf> {
     sqlite_file(url).filter(|file| !file.exists())
 }

@@ -1,3 +1,5 @@
+//! `revenueflow leads`: listing and inspecting leads.
+
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -9,15 +11,15 @@ use runtime::Config;
 use serde_json::json;
 use store::{AuditEvent, LeadFilter};
 
-use super::words::{age, flat, or_dash, short, utc};
+use super::format::{age, flat, or_dash, short, utc};
 use super::{existing, table};
 use crate::args::{Format, LeadsCommand, ListOptions};
 use crate::output::{self, visible};
 
-/// How many audit events are read at a time.
+/// Page size for reading audit events.
 const PAGE: u32 = 500;
 
-/// Shows leads.
+/// Lists leads, or shows one.
 pub(crate) async fn run(config: &Config, command: LeadsCommand) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     let operations = &app.operations;
@@ -43,7 +45,7 @@ pub(crate) async fn run(config: &Config, command: LeadsCommand) -> anyhow::Resul
 }
 
 async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> anyhow::Result<()> {
-    let again = again(&options);
+    let command = same_command(&options);
     let filter = LeadFilter {
         status: options.status,
         decision: options.decision,
@@ -58,7 +60,7 @@ async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> 
         return output::json(&page);
     }
     if page.items.is_empty() {
-        output::note(if again == COMMAND { "there are no leads" } else { "no lead matches" });
+        output::note(if command == COMMAND { "there are no leads" } else { "no lead matches" });
         return Ok(());
     }
     let rows = page.items.into_iter().map(|lead| {
@@ -76,14 +78,14 @@ async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> 
     });
     let titles = ["ID", "STATUS", "DECISION", "SCORE", "FIT", "INTENT", "EMAIL", "CAMPAIGN", "AGE"];
     table::print(titles, &[6, 7], rows.collect());
-    output::next_page(&again, options.limit, page.next_cursor.as_deref());
+    output::next_page(&command, options.limit, page.next_cursor.as_deref());
     Ok(())
 }
 
 const COMMAND: &str = "leads list";
 
-/// The same question again, without the place in the list.
-fn again(options: &ListOptions) -> String {
+/// The same list command, without its limit and cursor.
+fn same_command(options: &ListOptions) -> String {
     let mut command = COMMAND.to_owned();
     let mut option = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
@@ -100,7 +102,7 @@ fn again(options: &ListOptions) -> String {
     command
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.@:+".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -174,7 +176,7 @@ async fn audit(operations: &Operations, id: &str, format: Format) -> anyhow::Res
         let delivery = event.delivery_id.map(|id| short(id.as_str()));
         [event.seq.to_string(), utc(event.at), kind, or_dash(delivery), flat(&event.detail)]
     });
-    table::print(["SEQ", "AT", "WHAT", "DELIVERY", "DETAIL"], &[], rows.collect());
+    table::print(["SEQ", "AT", "EVENT", "DELIVERY", "DETAIL"], &[], rows.collect());
     Ok(())
 }
 
@@ -183,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hint_for_the_next_page_can_be_pasted_into_a_shell() {
+    fn next_page_hint_can_be_pasted_into_a_shell() {
         assert_eq!(quoted("launch_2024"), "launch_2024");
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
     }

@@ -1,3 +1,5 @@
+//! `revenueflow migrate`.
+
 use std::process::ExitCode;
 
 use database::{Backend, Database};
@@ -6,7 +8,7 @@ use runtime::Config;
 use super::existing;
 use crate::output;
 
-/// Brings the schema up to date, creating an SQLite database where there is none.
+/// Brings the schema up to date. Creates a missing SQLite database.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let database = Database::connect(&config.database_url, 1)
         .await

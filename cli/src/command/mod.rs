@@ -1,4 +1,4 @@
-//! One module a command. A command asks [`operations::Operations`] and says on the terminal what it was told.
+//! The commands, one module each. Most of them call [`operations::Operations`] and print the result.
 
 pub(crate) mod crm;
 pub(crate) mod dead_letters;
@@ -19,13 +19,13 @@ pub(crate) mod simulate;
 pub(crate) mod suppress;
 
 mod existing;
+mod format;
 mod table;
-mod words;
 
 use std::future::Future;
 use std::process::ExitCode;
 
-/// Runs what can take long, and ends it on Ctrl-C: what was done until then stays done.
+/// Runs a long operation until it ends or Ctrl-C interrupts it. Work done before the interrupt is kept.
 async fn or_interrupted<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::select! {
         done = work => Ok(done),
@@ -33,7 +33,7 @@ async fn or_interrupted<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     }
 }
 
-/// The exit code of a command that could not do all it was asked to.
+/// The exit code of a command: 1 if a part of it failed.
 fn failed_if(failed: bool) -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

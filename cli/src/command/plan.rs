@@ -1,3 +1,5 @@
+//! `revenueflow plan`: a preview of the CRM writes for a lead.
+
 use std::process::ExitCode;
 
 use crm::{CrmMode, FieldChange};
@@ -5,12 +7,12 @@ use pipeline::{NoPlan, PlannedLead};
 use runtime::Config;
 use serde_json::Value;
 
-use super::words::{count, short};
+use super::format::{count, short};
 use super::{existing, failed_if, table};
 use crate::args::{Format, PlanOptions};
 use crate::output::{self, Advice};
 
-/// Prints what would be written to the CRM now for a lead, field by field with the value that is there. Writes nothing.
+/// Prints the CRM writes for a lead as planned now, field by field with the present value. Writes nothing.
 pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     let id = app.operations.resolve(&options.id).await?;
@@ -20,7 +22,7 @@ pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result
         Err(NoPlan::NotJudged(status)) => {
             return Err(Advice::new(
                 format!("the lead has not been judged yet: it is {status}"),
-                format!("`revenueflow leads explain {}` says what it waits for", short(id.as_str())),
+                format!("`revenueflow leads explain {}` shows its state", short(id.as_str())),
             )
             .into());
         }
@@ -37,7 +39,7 @@ pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result
 fn print(planned: &PlannedLead) {
     output::line(&format!("{}, mapping {}", planned.provider, planned.mapping_version));
     if planned.held {
-        output::line("nothing: its analysis was rejected, and it is held for a person");
+        output::line("nothing: the analysis was rejected, and the lead is held for review");
         return;
     }
     if planned.suppressed {
@@ -46,7 +48,7 @@ fn print(planned: &PlannedLead) {
     }
     if let Some(followed) = &planned.followed {
         output::line(&format!(
-            "record {} was merged into {}, which stands for the lead from now on",
+            "record {} was merged into {}, which represents the lead from now on",
             followed.from, followed.to
         ));
     }
@@ -58,9 +60,9 @@ fn print(planned: &PlannedLead) {
     print_changes(&planned.changes);
     let written = planned.changes.iter().filter(|change| change.left_out.is_none()).count();
     output::note(&match (written, planned.mode) {
-        (0, _) => "the CRM holds all of it already, or keeps its own: nothing would be written".to_owned(),
+        (0, _) => "nothing would be written: the CRM has these values already, or keeps its own".to_owned(),
         (_, CrmMode::Shadow) => format!(
-            "{} would be written; the CRM is only shadowed: `revenueflow crm promote {}` writes it",
+            "{} would be written; the CRM is in shadow mode: `revenueflow crm promote {}` writes them",
             count(written, "field", "fields"),
             short(planned.lead_id.as_str()),
         ),
@@ -68,7 +70,7 @@ fn print(planned: &PlannedLead) {
     });
 }
 
-/// A table of changes: those that are written first come first within each record, as they would be sent.
+/// Prints a table of changes. Within a record, they are in the order of writing.
 pub(crate) fn print_changes(changes: &[FieldChange]) {
     let rows = changes.iter().map(|change| {
         let record = match &change.record_id {

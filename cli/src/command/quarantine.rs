@@ -1,13 +1,15 @@
+//! `revenueflow quarantine`: listing, printing and removing rejected bodies.
+
 use std::process::ExitCode;
 
 use runtime::Config;
 
-use super::words::{count, or_dash, short, utc};
+use super::format::{count, or_dash, short, utc};
 use super::{existing, table};
 use crate::args::{Format, QuarantineCommand};
 use crate::output;
 
-/// Lists the bodies that could not be accepted, prints one, or removes it.
+/// Lists the rejected bodies, prints one, or removes one.
 pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
     match command {
@@ -25,7 +27,7 @@ pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::
                 let (field, last_at) = (or_dash(item.field), utc(item.last_at));
                 [short(&item.id), last_at, item.times.to_string(), item.error, field, item.message]
             });
-            table::print(["ID", "LAST CAME", "TIMES", "ERROR", "FIELD", "MESSAGE"], &[5], rows.collect());
+            table::print(["ID", "LAST RECEIVED", "TIMES", "ERROR", "FIELD", "MESSAGE"], &[5], rows.collect());
             output::next_page("quarantine list", limit, page.next_cursor.as_deref());
         }
         QuarantineCommand::Show { id } => {
@@ -35,7 +37,7 @@ pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::
             let times = count(usize::try_from(item.times).unwrap_or_default(), "time", "times");
             let size = count(item.body.len(), "byte", "bytes");
             let content_type = item.content_type.unwrap_or_else(|| "no content type".to_owned());
-            output::note(&format!("{size}, {content_type}, came {times}, last {}", utc(item.last_at)));
+            output::note(&format!("{size}, {content_type}, received {times}, last {}", utc(item.last_at)));
             output::bytes(&item.body);
         }
         QuarantineCommand::Remove { id } => {

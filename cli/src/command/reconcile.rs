@@ -1,50 +1,53 @@
+//! `revenueflow reconcile`: requeues accepted leads after the loss of a queue.
+
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use queue::Spool;
 use runtime::{Config, QueueKind};
 
-use super::words::count;
+use super::format::count;
 use super::{existing, or_interrupted};
 use crate::app::App;
 use crate::output;
-use crate::serve::janitor;
+use crate::serve::build_janitor;
 use crate::sink::DeadLetters;
 
-/// Puts back into the queue what the database and the spools know to be accepted and not finished, and says what it cannot
-/// find.
+/// Requeues unfinished deliveries that the database and the spools know of, and prints which losses it cannot
+/// repair.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     if config.queue != QueueKind::Database {
         spools(config, &app).await?;
     }
     let bar = ProgressBar::new_spinner();
-    bar.set_style(ProgressStyle::with_template("{spinner} {pos} open deliveries looked at")?);
+    bar.set_style(ProgressStyle::with_template("{spinner} {pos} open deliveries checked")?);
     let reconciled =
-        or_interrupted(janitor(config, &app).reconcile_all(|looked_at| bar.set_position(looked_at))).await?;
+        or_interrupted(build_janitor(config, &app).reconcile_all(|checked| bar.set_position(checked)))
+            .await?;
     bar.finish_and_clear();
     let janitor::Reconciled { sent, waiting, elsewhere } = reconciled?;
     let leads = |number: u64| anyhow::Ok(count(usize::try_from(number)?, "lead", "leads"));
     output::note(&format!(
-        "database: {} in no queue sent again, {waiting} waiting as they should",
+        "database: {} missing from the queue sent again, {waiting} waiting in the queue",
         leads(sent)?
     ));
     if elsewhere > 0 {
         let closed = leads(elsewhere)?;
         output::note(&format!(
-            "database: {closed} finished or given up by another application's workers, now closed"
+            "database: {closed} finished or dead-lettered by another application's workers, now closed"
         ));
     }
     if config.queue == QueueKind::Redis {
         output::note(
-            "not found here, should Redis have lost them: leads taken in the moment before, whose note had not reached \
-             the database, and jobs that other producers added and no worker had begun",
+            "not recovered if Redis lost them: leads accepted just before the loss and not yet recorded in the database, \
+             and jobs of other producers that no worker had started",
         );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sends what is in spools that no running server has.
+/// Sends the events in spools that no running server uses.
 async fn spools(config: &Config, app: &App) -> anyhow::Result<()> {
     let abandoned = Spool::abandoned(&config.spool_dir, config.spool_max_bytes)?;
     let (mut sent, parked) = (0, DeadLetters(app.store.clone()));
@@ -54,15 +57,13 @@ async fn spools(config: &Config, app: &App) -> anyhow::Result<()> {
     output::note(&format!("spool: {} sent", count(usize::try_from(sent)?, "lead", "leads")));
     if abandoned.held > 0 {
         let held = count(abandoned.held, "spool", "spools");
-        output::note(&format!("spool: {held} left to the running servers that have them"));
+        output::note(&format!("spool: {held} skipped, in use by running servers"));
     }
     let unreadable = Spool::unreadable(&config.spool_dir)?;
     if unreadable > 0 {
         let lines = count(unreadable, "line", "lines");
         let folder = config.spool_dir.display();
-        output::note(&format!(
-            "spool: {lines} that cannot be read, in the files N.unreadable.jsonl of {folder}"
-        ));
+        output::note(&format!("spool: {lines} unreadable, in the files N.unreadable.jsonl of {folder}"));
     }
     Ok(())
 }

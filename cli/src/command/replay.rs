@@ -1,3 +1,5 @@
+//! `revenueflow replay`: judges one lead again, or verifies stored judgements.
+
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,15 +10,15 @@ use serde::Serialize;
 use serde_json::Value;
 use store::{Scope, Store};
 
-use super::words::{count, flat, short};
+use super::format::{count, flat, short};
 use super::{existing, failed_if, or_interrupted, table};
 use crate::args::{Format, ReplayOptions};
 use crate::output::{self, Advice};
 
-/// How many judgements that did not come out the same are named.
+/// Maximum number of judgements that are listed as not reproduced.
 const MAX_PROBLEMS: usize = 100;
 
-/// Judges a lead again, and says what would change. With `--apply` it then happens.
+/// Judges a lead again and prints the differences. With `--apply`, requeues the lead for another judgement.
 pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     let Some(id) = &options.id else { return verify_all(&app.store, &options).await };
@@ -27,7 +29,7 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
         Err(OperationError::Conflict(_)) => {
             return Err(Advice::new(
                 format!("the lead has not been judged yet: it is {}", lead.status),
-                format!("`revenueflow leads explain {}` says what it waits for", short(id.as_str())),
+                format!("`revenueflow leads explain {}` shows its state", short(id.as_str())),
             )
             .into());
         }
@@ -44,24 +46,24 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
         }
     } else if lead.status.is_settled() {
         operations.rejudge(&id, "replay from the command line").await?;
-        output::note("the lead is up for judgement again; the next free worker takes it");
+        output::note("the lead is queued for another judgement by the next free worker");
     } else {
         output::note(&format!("the lead is {}: it will be judged anyway", lead.status));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What came of making every stored judgement once more.
+/// The result of verifying stored judgements.
 #[derive(Default, Serialize)]
 struct Verification {
     judgements: u64,
     reproduced: u64,
     not_reproduced: u64,
-    /// The first [`MAX_PROBLEMS`] that were not.
+    /// The first [`MAX_PROBLEMS`] judgements that were not reproduced.
     problems: Vec<Verified>,
 }
 
-/// Makes every stored judgement once more. Fails where one does not come out the same.
+/// Computes every stored judgement again. The exit code is 1 if one is not reproduced.
 async fn verify_all(store: &Store, options: &ReplayOptions) -> anyhow::Result<ExitCode> {
     let bar = ProgressBar::new(store.stored_analyses(Scope::Every, options.since).count().await?);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} judgements, {eta} left")?);
@@ -92,14 +94,14 @@ async fn verify_all(store: &Store, options: &ReplayOptions) -> anyhow::Result<Ex
                 table::print(["LEAD", "JUDGEMENT", "PROBLEM"], &[1], rows.collect());
             }
             output::line(&format!(
-                "{} of {} came out again byte for byte",
+                "{} of {} reproduced byte for byte",
                 sum.reproduced,
                 count(usize::try_from(sum.judgements)?, "stored judgement", "stored judgements")
             ));
         }
     }
     if sum.not_reproduced > 0 {
-        output::note(&format!("{} cannot be trusted", sum.not_reproduced));
+        output::note(&format!("{} not reproduced: do not trust their verdicts", sum.not_reproduced));
     }
     Ok(failed_if(sum.not_reproduced > 0))
 }
@@ -133,9 +135,9 @@ fn print(replay: &Replay) {
                 let only = |these: &[Value], others: &[Value]| -> Vec<String> {
                     these.iter().filter(|item| !others.contains(item)).map(item).collect()
                 };
-                let gone = only(from, to).into_iter().map(|item| ("-", item));
-                let come = only(to, from).into_iter().map(|item| ("+", item));
-                for (sign, item) in gone.chain(come) {
+                let removed = only(from, to).into_iter().map(|item| ("-", item));
+                let added = only(to, from).into_iter().map(|item| ("+", item));
+                for (sign, item) in removed.chain(added) {
                     rows.push([format!("  {}", change.field), format!("{sign} {item}")]);
                 }
             }
@@ -144,10 +146,10 @@ fn print(replay: &Replay) {
             }
         }
     }
-    table::print(["  WHAT", "CHANGE"], &[], rows);
+    table::print(["  FIELD", "CHANGE"], &[], rows);
 }
 
-/// A reason is a code, a piece of evidence a path and its value.
+/// Formats an item of a list: a reason is a code, a piece of evidence is a pair of path and value.
 fn item(item: &Value) -> String {
     match item.as_array().map(Vec::as_slice) {
         Some([path, value]) => format!("{} = {value}", flat(path)),

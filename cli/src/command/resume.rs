@@ -1,15 +1,18 @@
+//! `revenueflow resume`: listing and ending pauses of consumption.
+
 use std::process::ExitCode;
 
 use operations::{OperationError, Operations, Resumed};
 use runtime::{Config, QueueKind};
 
-use super::words::utc;
+use super::format::utc;
 use super::{existing, table};
 use crate::output::{self, Advice};
 
 #[derive(clap::Args)]
 pub(crate) struct ResumeOptions {
-    /// What consumption waits for, such as crm.salesforce or ai.gemini; without it, what is paused is listed
+    /// The dependency that consumption waits for, such as crm.salesforce or ai.gemini; lists the pauses
+    /// without it
     dependency: Option<String>,
 }
 
@@ -21,11 +24,11 @@ pub(crate) async fn run(config: &Config, options: ResumeOptions) -> anyhow::Resu
         return Ok(ExitCode::SUCCESS);
     };
     match operations.resume(&dependency).await {
-        Ok(Resumed::Now) => output::note(&format!("{dependency}: consumption goes on")),
+        Ok(Resumed::Now) => output::note(&format!("{dependency}: consumption resumed")),
         Ok(Resumed::Before) => output::note(&format!("{dependency}: consumption was not paused")),
         Err(error @ OperationError::NotPaused { .. }) => {
             list(&operations).await?;
-            let hint = "`revenueflow resume` without a name lists what is paused";
+            let hint = "`revenueflow resume` without a name lists the pauses";
             return Err(Advice::new(error.to_string(), hint).into());
         }
         Err(error) => return Err(error.into()),
@@ -36,7 +39,7 @@ pub(crate) async fn run(config: &Config, options: ResumeOptions) -> anyhow::Resu
         output::note(&format!("still paused for {}", names.join(", ")));
     }
     if config.queue == QueueKind::Sqs {
-        output::note("on AWS, the janitor function starts the consumption within a minute");
+        output::note("on AWS, the janitor function resumes consumption within a minute");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -50,6 +53,6 @@ async fn list(operations: &Operations) -> anyhow::Result<()> {
     let rows = pauses.into_iter().map(|pause| {
         [pause.dependency.as_str().to_owned(), utc(pause.since), utc(pause.until), pause.reason]
     });
-    table::print(["DEPENDENCY", "SINCE", "ASKED AGAIN", "REASON"], &[], rows.collect());
+    table::print(["DEPENDENCY", "SINCE", "NEXT PROBE", "REASON"], &[], rows.collect());
     Ok(())
 }

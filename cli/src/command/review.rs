@@ -1,3 +1,5 @@
+//! `revenueflow review`: decisions about held leads, and recording of responses.
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -5,30 +7,30 @@ use operations::{Operations, ReviewAnswer};
 use runtime::Config;
 use store::{Cursor, Verdict};
 
-use super::words::{short, utc};
+use super::format::{short, utc};
 use super::{existing, table};
 use crate::args::Format;
 use crate::output;
 
 #[derive(Subcommand)]
 pub(crate) enum ReviewCommand {
-    /// List the leads that are held for a person, newest first, with why
+    /// List held leads with the reasons, newest first
     List {
         /// How many, at most 500
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
-        /// Where to go on: the cursor that the last page ended with
+        /// Where to continue: the cursor at the end of the previous page
         #[arg(long)]
         cursor: Option<Cursor>,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Let a held lead go to the CRM, without anything from its analysis
+    /// Write a held lead to the CRM, without anything from its analysis
     Approve(Decision),
     /// Have a held lead judged again
     Rejudge(Decision),
-    /// Put a held lead aside; nothing is written
+    /// Dismiss a held lead; nothing is written
     Dismiss {
         #[command(flatten)]
         decision: Decision,
@@ -36,7 +38,7 @@ pub(crate) enum ReviewCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Say that somebody has responded to a lead, which ends the time its rule gave them
+    /// Record a response to a lead, which ends its response deadline
     Responded(Decision),
 }
 
@@ -44,7 +46,7 @@ pub(crate) enum ReviewCommand {
 pub(crate) struct Decision {
     /// The lead's id, or the beginning of it
     id: String,
-    /// The name of who decides; it is kept in the audit trail
+    /// Name of the person who decides; it is kept in the audit trail
     #[arg(long, value_name = "NAME")]
     by: String,
 }
@@ -67,7 +69,7 @@ pub(crate) async fn run(config: &Config, command: ReviewCommand) -> anyhow::Resu
             output::note(if is_first {
                 "responded"
             } else {
-                "somebody had responded before; nothing has changed"
+                "a response was recorded before; nothing has changed"
             });
         }
     }

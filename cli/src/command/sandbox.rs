@@ -1,3 +1,5 @@
+//! `revenueflow sandbox`: fakes of the outside systems on this machine.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -15,21 +17,21 @@ use super::or_interrupted;
 use crate::args::SandboxOptions;
 use crate::output::{self, Advice};
 
-/// What a file begins with that may be written again.
-const HEAD: &str = "# Written by `revenueflow sandbox`: it leads to fakes on this machine.";
-/// The one variable that takes several providers.
+/// The first line of a file that this command wrote, and may overwrite.
+const HEADER: &str = "# Written by `revenueflow sandbox`: it leads to fakes on this machine.";
+/// The only variable that takes a list of providers.
 const WATERFALL: &str = "ENRICHMENT_PROVIDERS";
 
-/// Serves the fakes of the outside systems until it is interrupted.
+/// Serves the fakes of the outside systems until Ctrl-C.
 pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {
     let mut fakes = Vec::new();
-    for entry in chosen(&options.only)? {
+    for entry in select_fakes(&options.only)? {
         let port = if options.port_base == 0 { 0 } else { options.port_base.saturating_add(entry.port) };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let router = if entry.name == "salesforce" { org(&options)?.router() } else { (entry.router)() };
         let fake = Fake::serve_on(entry.name, router, address).await.map_err(|error| {
             let problem = format!("{}: cannot listen on {address}: {error}", entry.name);
-            Advice::new(problem, "--port-base moves all of them; 0 takes any free ports")
+            Advice::new(problem, "--port-base moves the ports of all fakes; 0 takes any free ports")
         })?;
         fakes.push((entry, fake));
     }
@@ -44,18 +46,18 @@ pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {
             let (name, mut exchanges) = (entry.name, fake.follow());
             followed.spawn(async move {
                 while let Some(exchange) = exchanges.recv().await {
-                    output::note(&told(name, &exchange));
+                    output::note(&request_line(name, &exchange));
                 }
             });
         }
     }
     output::note(&format!("{} fakes are ready; Ctrl-C ends them", fakes.len()));
-    // Nothing is left undone by the interrupt, which is how a sandbox ends.
+    // Ctrl-C is the regular end of a sandbox, not an error.
     let _ = or_interrupted(std::future::pending::<()>()).await;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The org that the options describe.
+/// The Salesforce org that the options describe.
 fn org(options: &SandboxOptions) -> anyhow::Result<Salesforce> {
     let salesforce = Salesforce::new();
     let inactive = |id: &String| User { id: id.clone(), active: false };
@@ -71,7 +73,7 @@ fn org(options: &SandboxOptions) -> anyhow::Result<Salesforce> {
     Ok(salesforce)
 }
 
-fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Entry>> {
+fn select_fakes(only: &[String]) -> anyhow::Result<Vec<&'static Entry>> {
     if let Some(unknown) = only.iter().find(|name| CATALOGUE.iter().all(|entry| entry.name != **name)) {
         let names: Vec<_> = CATALOGUE.iter().map(|entry| entry.name).collect();
         let hint = format!("there are {}", names.join(", "));
@@ -81,9 +83,10 @@ fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Entry>> {
     Ok(CATALOGUE.iter().filter(is_wanted).collect())
 }
 
-/// What leads to the fakes, in the form of a file `.env`, and commented out, what makes use of them.
+/// The variables that point to the fakes, in the format of a `.env` file. The variables that select them are
+/// commented out.
 fn variables(fakes: &[(&Entry, Fake)]) -> String {
-    let mut text = format!("{HEAD}\n");
+    let mut text = format!("{HEADER}\n");
     let mut choices: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (entry, fake) in fakes {
         for (name, value) in entry.variables {
@@ -105,17 +108,18 @@ fn variables(fakes: &[(&Entry, Fake)]) -> String {
     text
 }
 
-/// A value as a file `.env` and a shell both read it.
+/// Quotes a value for both a `.env` file and a shell.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
     if value.chars().all(is_plain) { value.to_owned() } else { format!("'{value}'") }
 }
 
-/// A file of somebody else's is left as it is.
+/// Writes the variables. Does not overwrite a file that this command has not written.
 fn write(file: &Path, variables: &str) -> anyhow::Result<()> {
     match fs::read_to_string(file) {
-        Ok(text) if !text.starts_with(HEAD) => {
-            let problem = format!("--env-file: {} is there, and not ours to write over", file.display());
+        Ok(text) if !text.starts_with(HEADER) => {
+            let problem =
+                format!("--env-file: {} exists and was not written by `revenueflow sandbox`", file.display());
             return Err(Advice::new(problem, "name another file, or remove it").into());
         }
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -126,8 +130,9 @@ fn write(file: &Path, variables: &str) -> anyhow::Result<()> {
     fs::write(file, variables).with_context(|| format!("--env-file: {}", file.display()))
 }
 
-fn told(name: &str, exchange: &Exchange) -> String {
-    let outcome = exchange.status.map_or("broken off".to_owned(), |status| status.as_u16().to_string());
+fn request_line(name: &str, exchange: &Exchange) -> String {
+    let outcome =
+        exchange.status.map_or("connection aborted".to_owned(), |status| status.as_u16().to_string());
     output::visible(&format!("{name:<12} {} {} {outcome}", exchange.method, exchange.path))
 }
 
@@ -136,15 +141,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_quoted_where_a_shell_would_take_them_apart() {
+    fn values_are_quoted_for_a_shell() {
         assert_eq!(quoted("http://127.0.0.1:4611/gtm"), "http://127.0.0.1:4611/gtm");
         assert_eq!(quoted("two words"), "'two words'");
         assert_eq!(quoted("a\nb"), "'a\nb'");
     }
 
     #[test]
-    fn a_fake_that_is_not_there_is_named() {
-        assert!(chosen(&["apollo".to_owned()]).is_ok_and(|chosen| chosen.len() == 1));
-        assert!(chosen(&["apolo".to_owned()]).is_err_and(|error| error.to_string().contains("apolo")));
+    fn unknown_fake_is_named() {
+        assert!(select_fakes(&["apollo".to_owned()]).is_ok_and(|chosen| chosen.len() == 1));
+        assert!(select_fakes(&["apolo".to_owned()]).is_err_and(|error| error.to_string().contains("apolo")));
     }
 }

@@ -1,3 +1,5 @@
+//! `revenueflow suppress`: the list of people who are never written to the CRM.
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -7,69 +9,69 @@ use operations::{OperationError, Operations};
 use runtime::Config;
 use store::{Cursor, Suppression};
 
-use super::words::{count, utc};
+use super::format::{count, utc};
 use super::{existing, failed_if, table};
 use crate::args::Format;
 use crate::output;
 
-/// How many lines of an import that are no entry are told one by one.
-const TOLD: usize = 20;
+/// Maximum number of invalid lines of an import that are printed individually.
+const MAX_PRINTED_LINES: usize = 20;
 
 #[derive(Subcommand)]
 pub(crate) enum SuppressCommand {
-    /// List who is never written to the CRM, newest first; addresses are shown as hashes
+    /// List the entries, newest first; addresses are shown as hashes
     List {
-        /// List what was taken off the list instead, with who did it and why
+        /// List removed entries instead, with the name and the reason of their removal
         #[arg(long)]
         removed: bool,
         /// How many, at most 500
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
-        /// Where to go on: the cursor that the last page ended with
+        /// Where to continue: the cursor at the end of the previous page
         #[arg(long)]
         cursor: Option<Cursor>,
         /// How to print it
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Put an address or a domain on the list; a domain stands for those below it too
+    /// Add an address or a domain; a domain includes its subdomains
     Add {
         /// The address or the domain
         who: String,
         #[command(flatten)]
-        words: Words,
+        attribution: Attribution,
     },
-    /// Take an address, a domain or an entry as the list shows it off the list; that it was on it is kept
+    /// Remove an address, a domain or a listed entry; a record of the removed entry is kept
     Remove {
         /// The address, the domain, or the whole hash
         who: String,
         /// Why; nothing personal
         #[arg(long, value_name = "TEXT", default_value = "not given")]
         reason: String,
-        /// The name of who removes it
+        /// Name of the person who removes it
         #[arg(long, value_name = "NAME", default_value = "revenueflow suppress")]
         by: String,
     },
-    /// Put every line of a file on the list: an address or a domain each; # begins a comment
+    /// Add every line of a file: an address or a domain each; # begins a comment
     Import {
         /// The file
         file: PathBuf,
         #[command(flatten)]
-        words: Words,
+        attribution: Attribution,
     },
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Words {
+pub(crate) struct Attribution {
     /// Why; nothing personal
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// The name of who adds it
+    /// Name of the person who adds it
     #[arg(long, value_name = "NAME")]
     by: String,
 }
 
-/// Shows or changes the suppression list.
+/// Lists or changes the suppression list.
 pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Result<ExitCode> {
     let operations = existing::app(config).await?.operations;
     match command {
@@ -85,7 +87,7 @@ pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Re
             }
             if page.items.is_empty() {
                 let empty = "the suppression list is empty";
-                output::note(if removed { "nothing was taken off the suppression list" } else { empty });
+                output::note(if removed { "no entry was removed from the suppression list" } else { empty });
                 return Ok(ExitCode::SUCCESS);
             }
             print(page.items, removed);
@@ -93,8 +95,8 @@ pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Re
             output::next_page(command, limit, page.next_cursor.as_deref());
             Ok(ExitCode::SUCCESS)
         }
-        SuppressCommand::Add { who, words } => {
-            let is_new = operations.suppress(&who, &words.reason, &words.by).await?;
+        SuppressCommand::Add { who, attribution } => {
+            let is_new = operations.suppress(&who, &attribution.reason, &attribution.by).await?;
             output::note(if is_new { "added" } else { "was on the list already; nothing has changed" });
             Ok(ExitCode::SUCCESS)
         }
@@ -103,7 +105,7 @@ pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Re
             output::note("removed");
             Ok(ExitCode::SUCCESS)
         }
-        SuppressCommand::Import { file, words } => import(&operations, &file, &words).await,
+        SuppressCommand::Import { file, attribution } => import(&operations, &file, &attribution).await,
     }
 }
 
@@ -119,21 +121,21 @@ fn print(items: Vec<Suppression>, removed: bool) {
     table::print(["KIND", "ENTRY", when, "BY", "REASON"], &[1, 4], rows.collect());
 }
 
-async fn import(operations: &Operations, file: &Path, words: &Words) -> anyhow::Result<ExitCode> {
+async fn import(operations: &Operations, file: &Path, attribution: &Attribution) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let (mut added, mut known, mut bad) = (0, 0, 0);
-    for (place, line) in text.lines().enumerate() {
+    for (index, line) in text.lines().enumerate() {
         let who = line.split('#').next().unwrap_or_default().trim();
         if who.is_empty() {
             continue;
         }
-        match operations.suppress(who, &words.reason, &words.by).await {
+        match operations.suppress(who, &attribution.reason, &attribution.by).await {
             Ok(true) => added += 1,
             Ok(false) => known += 1,
             Err(OperationError::Invalid(problem)) => {
                 bad += 1;
-                if bad <= TOLD {
-                    output::note(&format!("line {}: {problem}", place + 1));
+                if bad <= MAX_PRINTED_LINES {
+                    output::note(&format!("line {}: {problem}", index + 1));
                 }
             }
             Err(error) => return Err(error.into()),

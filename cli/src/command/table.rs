@@ -6,15 +6,15 @@ use console::{Alignment, Term, measure_text_width, pad_str};
 
 use crate::output::{self, visible};
 
-/// What stands between two columns.
+/// The separator between two columns.
 const GAP: &str = "  ";
-/// A terminal narrower than this gets lines that wrap.
+/// Narrower terminals are treated as this wide; their lines wrap.
 const MIN_WIDTH: usize = 80;
-/// A column that gives way keeps at least this much.
+/// Minimum width of a flexible column.
 const MIN_FLEXIBLE: usize = 12;
 
-/// Prints rows in aligned columns below their titles. On a terminal the columns named in `flexible` are cut until a row
-/// fits; what is piped elsewhere is never cut.
+/// Prints rows in aligned columns below their titles. On a terminal, the columns named in `flexible` are cut
+/// until a row fits. Other output is never cut.
 pub(crate) fn print<const N: usize>(titles: [&str; N], flexible: &[usize], rows: Vec<[String; N]>) {
     let width = std::io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1).max(MIN_WIDTH));
     for line in lines(titles, flexible, rows, width) {
@@ -50,7 +50,7 @@ fn lines<const N: usize>(
         .collect()
 }
 
-/// Takes from the widest flexible column until all fit.
+/// Shrinks the widest flexible column until all columns fit.
 fn fit(widths: &mut [usize], flexible: &[usize], available: usize) {
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > available {
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_they_need_to_be() {
+    fn columns_fit_their_widest_cell() {
         let lines = lines(["ID", "EMAIL", "Z"], &[1], rows(), None);
         assert_eq!(lines[0], "ID  EMAIL                              Z");
         assert_eq!(lines[1], "1   a rather long address@example.com  x");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flexible_column_gives_way_on_a_narrow_terminal() {
+    fn flexible_column_shrinks_on_a_narrow_terminal() {
         let lines = lines(["ID", "EMAIL", "Z"], &[1], rows(), Some(28));
         assert_eq!(lines[1], "1   a rather long a…  x");
         assert!(lines.iter().all(|line| measure_text_width(line) <= 28), "{lines:?}");

@@ -1,11 +1,14 @@
+//! The OpenTelemetry variables that this crate reads itself.
+
 use runtime::{ConfigError, Variables};
 
-/// Where the exporter finds its collector; the first one is for traces alone.
+/// The variables with the URL of the collector. The first one applies to traces only.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
-/// What we read of OpenTelemetry's variables
-/// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>); its crates read the others.
+/// The settings that are read here from OpenTelemetry's variables
+/// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>). Its crates read the
+/// others.
 #[derive(Debug, PartialEq)]
 pub(super) struct Settings {
     /// The share of new traces that is recorded, from 0 to 1.
@@ -13,7 +16,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// None where no endpoint is set.
+    /// Reads the settings. Returns `None` if no endpoint is set.
     pub(super) fn read(variables: &Variables<'_>) -> Result<Option<Self>, ConfigError> {
         let mut is_set = false;
         for name in ENDPOINTS {
@@ -27,15 +30,15 @@ impl Settings {
         }
         for name in PROTOCOLS {
             if variables.text(name).is_some_and(|protocol| protocol != "http/protobuf") {
-                return Err(ConfigError::new(name, "must be http/protobuf, the only one that is spoken"));
+                return Err(ConfigError::new(name, "must be http/protobuf, the only supported protocol"));
             }
         }
         Ok(is_set.then_some(Self { sampled: sampled(variables)? }))
     }
 }
 
-/// Where a trace begins the share decides. Further on, what was decided there does, so that a lead's trace is whole: the
-/// samplers that follow their parent and those that do not are the same here.
+/// The share of new traces to record. A trace with a parent follows the parent's decision, so that the trace
+/// of a lead is complete. A sampler and its `parentbased_` variant are therefore equal here.
 fn sampled(variables: &Variables<'_>) -> Result<f64, ConfigError> {
     const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
     const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
@@ -97,10 +100,10 @@ mod tests {
     }
 
     #[test]
-    fn the_example_names_every_variable_of_traces() {
-        let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    fn the_example_file_names_every_trace_variable() {
+        let requested = std::cell::RefCell::new(std::collections::BTreeSet::new());
         let of = |name: &str| {
-            asked.borrow_mut().insert(name.to_owned());
+            requested.borrow_mut().insert(name.to_owned());
             match name {
                 "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://localhost:4318".to_owned()),
                 "OTEL_TRACES_SAMPLER" => Some("traceidratio".to_owned()),
@@ -108,8 +111,8 @@ mod tests {
             }
         };
         assert!(Settings::read(&Variables::from_fn(of)).unwrap().is_some());
-        let mut known = asked.into_inner();
-        // By OpenTelemetry's crates.
+        let mut known = requested.into_inner();
+        // OpenTelemetry's crates read these.
         known.extend(
             ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"].map(Into::into),
         );
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_be_used_are_refused() {
+    fn invalid_settings_are_rejected() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector"),

@@ -1,9 +1,11 @@
+//! Conversion of spans to OpenTelemetry's data model.
+
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use trace::{Finished, Kind, Value};
 
-/// A span in OpenTelemetry's terms.
+/// Converts a finished span to OpenTelemetry's type.
 pub(super) fn convert(span: Finished) -> SpanData {
     let span_context = SpanContext::new(
         TraceId::from_bytes(span.context.trace_id().to_be_bytes()),

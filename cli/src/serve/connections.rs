@@ -1,3 +1,5 @@
+//! The HTTP server: limits on connections, request heads and answers, and a graceful stop.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,22 +14,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::write_timeout::WriteTimeout;
 
-/// How long to wait where a connection cannot be taken, as when the process has all the files open that it may.
+/// The wait after a failed accept, for example while the process is at its limit of open files.
 const ACCEPT_WAIT: Duration = Duration::from_millis(500);
 
-/// What a client may take of the process.
+/// Limits on the resources that clients use.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// How long the head of a request may take to come, and an answer to be taken.
+    /// Limit for receiving a request's head, and for the client to read an answer.
     pub(super) timeout: Duration,
-    /// Connections at once. Further ones wait in the backlog of the operating system.
+    /// Maximum number of concurrent connections. Further ones wait in the backlog of the operating system.
     pub(super) connections: usize,
 }
 
-/// Serves until it is told to stop, then finishes the requests under way. Dropping it drops them.
+/// Serves until `shutdown` is cancelled, then finishes the running requests. Dropping the future drops them.
 ///
-/// Not `axum::serve`, which has no limit for the head of a request and for taking an answer: a client that opens
-/// connections and sends nothing, or reads nothing, would keep them and their file descriptors for ever.
+/// This replaces `axum::serve`, which has no limit for receiving a request's head or for sending an answer: a
+/// client that opens connections and sends nothing, or reads nothing, would keep them and their file
+/// descriptors forever.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -44,14 +47,14 @@ pub(super) async fn serve(
         tokio::select! {
             accepted = accept() => match accepted {
                 Ok((stream, permit)) => {
-                    let talk = talk(stream, router.clone(), bounds.timeout, shutdown.clone());
+                    let connection = serve_connection(stream, router.clone(), bounds.timeout, shutdown.clone());
                     connections.spawn(async move {
-                        talk.await;
+                        connection.await;
                         drop(permit);
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
+                    tracing::warn!(%error, "cannot accept connection");
                     tokio::time::sleep(ACCEPT_WAIT).await;
                 }
             },
@@ -59,13 +62,13 @@ pub(super) async fn serve(
             () = shutdown.cancelled() => break,
         }
     }
-    // Nobody else is to connect to a process that does not answer any more.
+    // Close the listener first: new connections would get no answer.
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-async fn talk(stream: TcpStream, router: Router, timeout: Duration, shutdown: CancellationToken) {
-    // Answers are written whole: there is nothing to wait for.
+async fn serve_connection(stream: TcpStream, router: Router, timeout: Duration, shutdown: CancellationToken) {
+    // Answers are written in one piece, so that delaying small packets gains nothing.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeout);
@@ -80,7 +83,7 @@ async fn talk(stream: TcpStream, router: Router, timeout: Duration, shutdown: Ca
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
+        tracing::debug!(%error, "connection ended with an error");
     }
 }
 
@@ -102,16 +105,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_reads_no_answers_is_cut_off() {
+    async fn client_that_reads_no_answers_is_disconnected() {
         let (address, _stop) = start(Bounds { timeout: Duration::from_millis(200), connections: 10 }).await;
         let mut client = TcpStream::connect(address).await.unwrap();
-        // Answers of 100 KB each, until no buffer takes more of them: then the requests are not read any more.
+        // Each answer has 100 KB. Once all buffers are full, the server reads no more requests.
         let ended = async { while client.write_all(REQUEST).await.is_ok() {} };
         tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the server closes the connection");
     }
 
     #[tokio::test]
-    async fn connections_beyond_the_bound_wait_for_one_to_end() {
+    async fn connections_over_the_limit_wait_for_one_to_end() {
         let (address, _stop) = start(Bounds { timeout: Duration::from_secs(60), connections: 1 }).await;
         let answers = async |client: &mut TcpStream| {
             client.write_all(REQUEST).await.unwrap();
@@ -121,7 +124,7 @@ mod tests {
         assert!(answers(&mut first).await);
         let mut second = TcpStream::connect(address).await.unwrap();
         let early = tokio::time::timeout(Duration::from_millis(100), answers(&mut second)).await;
-        assert!(early.is_err(), "the only place is taken");
+        assert!(early.is_err(), "the only permit is taken");
         drop(first);
         assert!(second.read_u8().await.is_ok());
     }

@@ -1,5 +1,7 @@
+//! `revenueflow serve`: the HTTP server, the worker and the janitor in one process.
+
 mod connections;
-mod house;
+mod janitor;
 mod stop;
 mod tasks;
 mod webhook;
@@ -20,28 +22,29 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::connections::{Bounds, serve};
-pub(crate) use self::house::janitor;
-use self::house::{JANITOR_INTERVAL, keep_house};
+pub(crate) use self::janitor::build_janitor;
+use self::janitor::{JANITOR_INTERVAL, run_janitor};
 use self::stop::StopSignals;
 use self::tasks::Tasks;
 use self::webhook::webhook;
 use crate::app::App;
 use crate::args::ServeOptions;
-use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, keep_drained};
+use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, drain_spools};
 
-/// A worker that was not seen at work for so long hangs: it looks at its queue several times a second.
-const LONGEST_SILENCE: Duration = Duration::from_mins(1);
+/// Age of the last heartbeat at which a worker counts as hanging. A working one polls its queue several times
+/// a second.
+const MAX_HEARTBEAT_AGE: Duration = Duration::from_mins(1);
 
-/// How long the database may take to part with its connections at the end.
+/// Limit for closing the database connections at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until the process is told to stop (Ctrl-C or SIGTERM), then finishes what is running, within
-/// `STOP_TIMEOUT_SECONDS` and unless it is told again.
+/// Serves until a stop signal (Ctrl-C or SIGTERM), then finishes running work within `STOP_TIMEOUT_SECONDS`.
+/// A second signal stops the process at once.
 ///
 /// # Errors
 ///
-/// When it cannot start, and when the worker, the janitor or the server ends by itself: whoever runs the process is to
-/// start it again.
+/// Fails when the process cannot start, and when the worker, the janitor, the server or the spool's sender
+/// ends unexpectedly, so that the supervisor of the process restarts it.
 pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let listen = SocketAddr::new(
@@ -55,10 +58,10 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let traces = crate::otlp::Export::start(&Variables::of_process())?;
     #[cfg(not(feature = "otlp"))]
     if Variables::of_process().text("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
-        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT: this build exports no traces");
+        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is ignored: this build has no trace export");
     }
     let metrics = runtime::init_metrics();
-    // From here on: a signal that comes while everything is put together is not lost.
+    // Listens before the assembly, so that a signal that arrives meanwhile is not lost.
     let mut signals = StopSignals::listen()?;
     let app = App::assemble(&config).await?;
     let shutdown = CancellationToken::new();
@@ -71,26 +74,26 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         config.worker_concurrency,
     )
     .with_grace_period(config.stop_timeout);
-    let (waker, pulse) = (worker.waker(), worker.pulse());
+    let (waker, heartbeat) = (worker.waker(), worker.pulse());
     let state = ApiState::new(app.operations.clone(), config.admin_token.clone(), move || {
         metrics.as_ref().map(runtime::Metrics::render).unwrap_or_default()
     });
-    // A worker is asked for its health and metrics as well, on the same address.
+    // A worker-only process serves its health and metrics on the same address.
     let state = if options.api_only {
         state.without_worker()
     } else {
         let token = shutdown.clone();
         tasks.spawn("the worker", async move { worker.run(token).await });
-        let janitor = Arc::new(janitor(&config, &app));
+        let janitor = Arc::new(build_janitor(&config, &app));
         let round = move || {
             let janitor = Arc::clone(&janitor);
             async move { janitor.round().await.map(drop) }
         };
-        tasks.spawn("the janitor", keep_house(JANITOR_INTERVAL, round, shutdown.clone()));
-        // Once, beside the work: the CRM may not answer now.
+        tasks.spawn("the janitor", run_janitor(JANITOR_INTERVAL, round, shutdown.clone()));
+        // Runs once, in the background: the CRM may be unavailable now.
         let pipeline = Arc::clone(&app.pipeline);
         tokio::spawn(async move { pipeline.check_owners().await });
-        state.with_worker(move || pulse.age().is_none_or(|age| age < LONGEST_SILENCE))
+        state.with_worker(move || heartbeat.age().is_none_or(|age| age < MAX_HEARTBEAT_AGE))
     };
     let mut router = api::router(state);
     if !options.worker_only {
@@ -107,41 +110,41 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
     let bounds = Bounds { timeout: config.read_timeout, connections: config.max_connections };
     tasks.spawn("the server", serve(listener, router, bounds, shutdown.clone()));
 
-    let ended_by_itself = tokio::select! {
+    let ended_task = tokio::select! {
         () = signals.next() => None,
         task = tasks.first_to_end() => Some(task),
     };
-    match ended_by_itself {
-        None => tracing::info!("stopping: finishing what is running"),
-        Some(task) => tracing::error!(task, "stopping: it ended by itself"),
+    match ended_task {
+        None => tracing::info!("stopping, waiting for running work"),
+        Some(task) => tracing::error!(task, "stopping, a task ended unexpectedly"),
     }
     shutdown.cancel();
     tokio::select! {
         biased;
         unfinished = tasks.finish(config.stop_timeout) => {
             if !unfinished.is_empty() {
-                tracing::warn!(?unfinished, "stopping with something unfinished");
+                tracing::warn!(?unfinished, "stopping with unfinished tasks");
             }
         }
         () = signals.next() => {
-            tracing::warn!("stopping at once: told so twice");
+            tracing::warn!("stopping at once after a second stop signal");
             return Ok(ExitCode::FAILURE);
         }
     }
-    // What still holds a connection was given up above.
+    // Tasks that still hold a connection were dropped above.
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.store.database().close()).await;
     #[cfg(feature = "otlp")]
     if let Some(traces) = traces {
         traces.finish().await;
     }
-    if let Some(task) = ended_by_itself {
-        anyhow::bail!("{task} ended by itself; the log says where");
+    if let Some(task) = ended_task {
+        anyhow::bail!("{task} ended unexpectedly; see the log");
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where accepted leads go.
+/// Creates the sink for accepted leads, and the task that drains its spool, if it has one.
 fn sink(
     config: &Config,
     app: &App,
@@ -156,7 +159,7 @@ fn sink(
         QueueKind::Redis | QueueKind::Sqs => {
             let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
             let folder = SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
-            let draining = keep_drained(
+            let draining = drain_spools(
                 spool.clone(),
                 folder,
                 Arc::clone(&app.queue),

@@ -1,7 +1,9 @@
+//! Stop signals of the operating system.
+
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What tells a process to stop: Ctrl-C and SIGTERM.
+/// The stop signals of a process: Ctrl-C and SIGTERM.
 #[cfg(unix)]
 pub(super) struct StopSignals {
     interrupted: Signal,
@@ -17,7 +19,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits until it is told to, once more.
+    /// Waits for the next stop signal.
     pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupted.recv() => {}
@@ -26,7 +28,7 @@ impl StopSignals {
     }
 }
 
-/// What tells a process to stop: Ctrl-C.
+/// The stop signal of a process: Ctrl-C.
 #[cfg(not(unix))]
 pub(super) struct StopSignals;
 

@@ -1,10 +1,12 @@
+//! Supervision of the long-running tasks of a process.
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::task::{Id, JoinSet};
 
-/// What runs as long as the process. None of it is to end before it is told to.
+/// Named tasks that run as long as the process. None of them may end before shutdown.
 #[derive(Default)]
 pub(super) struct Tasks {
     running: JoinSet<()>,
@@ -17,7 +19,7 @@ impl Tasks {
         self.names.insert(id, name);
     }
 
-    /// Waits until one ends, by a panic too, and says which.
+    /// Waits until a task ends, also by a panic, and returns its name.
     pub(super) async fn first_to_end(&mut self) -> &'static str {
         let id = match self.running.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
@@ -27,7 +29,8 @@ impl Tasks {
         self.names.remove(&id).unwrap_or("a task")
     }
 
-    /// Waits for all of them, which have been told to end; drops what has not ended in time, and names it.
+    /// Waits for all tasks to end after shutdown. Aborts those that exceed the limit, and returns their
+    /// names.
     pub(super) async fn finish(&mut self, limit: Duration) -> Vec<&'static str> {
         let all_ended = async {
             while !self.running.is_empty() {
@@ -46,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_task_that_ends_or_panics_by_itself_is_named() {
+    async fn ended_or_panicked_task_is_named() {
         let mut tasks = Tasks::default();
         tasks.spawn("the lasting one", std::future::pending());
         tasks.spawn("the short one", async {});
@@ -56,7 +59,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_end_in_time_is_dropped_and_named() {
+    async fn task_that_exceeds_the_limit_is_aborted_and_named() {
         let mut tasks = Tasks::default();
         tasks.spawn("the lasting one", std::future::pending());
         tasks.spawn("the short one", async {});

@@ -1,3 +1,5 @@
+//! The route `POST /leads`.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +17,10 @@ use trace::Span;
 
 use crate::app::App;
 
-/// How long the body of a refused request is waited for.
+/// Limit for reading the body of a rejected request.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// `POST /leads`.
+/// The router of `POST /leads`. Without secrets it accepts only requests from this machine.
 pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> anyhow::Result<Router> {
     let authenticator = if config.webhook_secrets.is_empty() {
         Authenticator::open()
@@ -27,8 +29,8 @@ pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> an
     };
     let ingest = Arc::new(Ingest::new(authenticator, sink, Arc::clone(&app.clock)));
     let limit = config.read_timeout;
-    let take_in = move |request: Request| async move { take_in(&ingest, request, limit).await };
-    let router = Router::new().route("/leads", post(take_in));
+    let accept = move |request: Request| async move { accept(&ingest, request, limit).await };
+    let router = Router::new().route("/leads", post(accept));
     Ok(if config.webhook_secrets.is_empty() {
         router.layer(axum::middleware::from_fn(api::local_only))
     } else {
@@ -36,7 +38,7 @@ pub(super) fn webhook(config: &Config, app: &App, sink: Arc<dyn LeadSink>) -> an
     })
 }
 
-async fn take_in(ingest: &Ingest, request: Request, limit: Duration) -> http::Response<Body> {
+async fn accept(ingest: &Ingest, request: Request, limit: Duration) -> http::Response<Body> {
     let (mut parts, body) = request.into_parts();
     if let Some(refusal) = ingest.refuse_head(&parts.headers) {
         discard(body).await;
@@ -51,7 +53,7 @@ async fn take_in(ingest: &Ingest, request: Request, limit: Duration) -> http::Re
         }
         let answer = match read(body, limit).await {
             Ok(body) => ingest.handle(http::Request::from_parts(parts, body)).await,
-            Err(why) => ingest.refuse_unread(why),
+            Err(reason) => ingest.refuse_unread(reason),
         };
         trace::note("http.response.status_code", answer.status().as_u16());
         if answer.status().is_server_error() {
@@ -62,15 +64,16 @@ async fn take_in(ingest: &Ingest, request: Request, limit: Duration) -> http::Re
     .await
 }
 
-/// The context that a request came with. Several are none, as W3C says of a header that cannot be read.
+/// The trace context of a request. Several `traceparent` headers count as none, as W3C Trace Context says of
+/// an invalid header.
 fn sent_context(headers: &HeaderMap) -> Option<TraceContext> {
     let mut sent = headers.get_all("traceparent").iter();
     let (Some(only), None) = (sent.next(), sent.next()) else { return None };
     only.to_str().ok()?.parse().ok()
 }
 
-/// Reads a body for a moment and keeps nothing of it. A client that sends its body before it looks at the answer would
-/// otherwise see a connection that is reset in place of the answer.
+/// Reads and drops a body for a short time. Otherwise, a client that sends its whole body before it reads the
+/// answer would see a connection reset instead of the answer.
 async fn discard(mut body: Body) {
     let mut left = MAX_BODY_BYTES;
     let reading = async {
@@ -85,7 +88,7 @@ async fn discard(mut body: Body) {
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
-/// Reads a body to its end. Of one that is too large, no more than shows it.
+/// Reads a body to its end. Stops reading once the body exceeds [`MAX_BODY_BYTES`].
 async fn read(body: Body, limit: Duration) -> Result<bytes::Bytes, Unread> {
     match tokio::time::timeout(limit, Limited::new(body, MAX_BODY_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn one_traceparent_is_read_and_several_are_none() {
+    fn several_traceparent_headers_count_as_none() {
         let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let mut headers = HeaderMap::new();
         assert_eq!(sent_context(&headers), None);
@@ -116,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_read_up_to_the_limit_and_what_breaks_off_is_not_called_too_large() {
+    async fn oversized_and_broken_bodies_have_different_errors() {
         let full = || Ok(vec![b' '; MAX_BODY_BYTES]);
         let reset = || Err(std::io::ErrorKind::ConnectionReset.into());
         assert_eq!(read_of(vec![full()]).await, Ok(MAX_BODY_BYTES));
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_body_of_a_refused_request_is_not_waited_for() {
+    async fn reading_a_rejected_body_is_limited_in_time_and_size() {
         let started = tokio::time::Instant::now();
         discard(Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>())).await;
         let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1024]));
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stops_coming_is_given_up() {
+    async fn stalled_body_times_out() {
         let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
         assert_eq!(read(body, Duration::from_secs(30)).await, Err(Unread::TooSlow));
     }

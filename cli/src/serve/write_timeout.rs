@@ -1,3 +1,5 @@
+//! A time limit for writes to a client.
+
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
@@ -7,12 +9,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A stream whose writes fail with `TimedOut` where the other side does not take what was written within a time. A client
-/// that takes a little now and then gains nothing: the time runs until a write is taken as a whole.
+/// A stream with writes that fail with `TimedOut` when the peer does not read them within a limit. The limit
+/// covers a complete write, so that a client that reads a few bytes from time to time cannot extend it.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
-    /// Made at the first write that had to wait.
+    /// Created at the first write that has to wait.
     deadline: Option<Pin<Box<Sleep>>>,
     waits: bool,
 }
@@ -22,7 +24,8 @@ impl<S> WriteTimeout<S> {
         Self { stream, limit, deadline: None, waits: false }
     }
 
-    /// Lets an outcome pass, and starts, goes on with or ends the time that writes may take. `whole`: the bytes offered.
+    /// Passes on a write's outcome, and starts, checks or stops the time limit. `whole` is the number of
+    /// bytes offered.
     fn watch(
         &mut self,
         context: &mut Context<'_>,
@@ -100,7 +103,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_given_up() {
+    async fn write_to_a_stalled_reader_times_out() {
         let (ours, _theirs) = duplex(16);
         let mut stream = WriteTimeout::new(ours, LIMIT);
         let started = Instant::now();
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_a_byte_now_and_then_is_given_up() {
+    async fn write_to_a_slow_reader_times_out() {
         let (ours, mut theirs) = duplex(16);
         let mut stream = WriteTimeout::new(ours, LIMIT);
         tokio::spawn(async move {
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn time_between_two_answers_does_not_count() {
+    async fn time_between_two_writes_does_not_count() {
         let (ours, mut theirs) = duplex(16);
         let mut stream = WriteTimeout::new(ours, LIMIT);
         let reading = tokio::spawn(async move {

@@ -1,3 +1,5 @@
+//! The sink for the database queue.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,17 +12,17 @@ use tokio::sync::Notify;
 
 use super::quarantine;
 
-/// Takes in leads on this machine: the lead and its message are written in one transaction, so that neither is ever
-/// there without the other.
+/// Accepts leads for the database queue. The lead and its message are written in one transaction, so that
+/// neither exists without the other.
 pub(crate) struct DatabaseSink {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Wakes the worker of this process, where there is one.
+    /// Wakes the worker of this process, if it has one.
     pub(crate) waker: Arc<Notify>,
 }
 
 impl DatabaseSink {
-    async fn take_in(&self, event: &LeadEvent) -> Result<Acceptance, DatabaseError> {
+    async fn write(&self, event: &LeadEvent) -> Result<Acceptance, DatabaseError> {
         let mut transaction = self.store.database().begin().await?;
         let (accepted, event) = self.store.accept_arrival(&mut transaction, event).await?;
         if matches!(accepted, Accept::New | Accept::Revision | Accept::Reopened) {
@@ -39,7 +41,7 @@ impl DatabaseSink {
 #[async_trait]
 impl LeadSink for DatabaseSink {
     async fn accept(&self, event: &LeadEvent) -> Result<Acceptance, SinkError> {
-        let acceptance = self.take_in(event).await.map_err(SinkError::new)?;
+        let acceptance = self.write(event).await.map_err(SinkError::new)?;
         self.waker.notify_one();
         Ok(acceptance)
     }

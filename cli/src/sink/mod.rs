@@ -1,15 +1,15 @@
-//! Where leads go that this machine takes in: one sink for each kind of queue.
+//! Sinks for the leads that this machine accepts, one for each kind of queue.
 
 mod database;
 mod spooled;
 
 pub(crate) use database::DatabaseSink;
-pub(crate) use spooled::{DeadLetters, SpoolFolder, SpooledSink, keep_drained};
+pub(crate) use spooled::{DeadLetters, SpoolFolder, SpooledSink, drain_spools};
 
 use ingest::{QuarantinedBody, SinkError};
 use store::{QuarantineItem, Store};
 
-/// Keeps a broken body in the store, whichever queue there is.
+/// Stores a rejected body in the quarantine. This does not depend on the queue.
 async fn quarantine(store: &Store, item: &QuarantinedBody) -> Result<(), SinkError> {
     let item = QuarantineItem {
         id: &item.id,

@@ -1,3 +1,5 @@
+//! The sink for queues outside the database, with a spool on disk for their outages.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +14,21 @@ use tokio_util::sync::CancellationToken;
 
 use super::quarantine;
 
-/// How long the queue may take before an event goes to the spool instead.
+/// Limit for sending an event to the queue. A slower one is written to the spool instead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often a spool that holds something is offered to the queue.
+/// The interval between attempts to drain this process's spool.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often it is looked for spools that dead processes left behind.
+/// The interval between searches for the spools of dead processes.
 const ABANDONED_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many notes to the store may be under way. It is a courtesy to readers: the request path does not wait for it.
+/// Maximum number of concurrent writes of accepted leads to the store. They are best effort: the request path
+/// does not wait for them, and skips them above this number.
 const MAX_NOTES: usize = 32;
 
-/// Takes in leads for a queue outside the database: acknowledged once the queue has them, or, while it is away, once
-/// they are on this machine's disk.
+/// Accepts leads for a queue outside the database. A lead is acknowledged once the queue has it or, while the
+/// queue is unavailable, once it is on this machine's disk.
 pub(crate) struct SpooledSink {
     store: Store,
     queue: Arc<dyn LeadQueue>,
@@ -39,7 +42,8 @@ impl SpooledSink {
         Self { store, queue, spool, waker, notes: Arc::new(Semaphore::new(MAX_NOTES)) }
     }
 
-    /// None where the queue did not answer, or where others wait before this event: then it waits behind them.
+    /// Sends an event to the queue. Returns `None` if the queue failed or timed out, and also if the spool is
+    /// not empty: the event then keeps its order behind the spooled ones.
     async fn send(&self, event: &LeadEvent) -> Option<Sent> {
         if !self.spool.is_empty() {
             return None;
@@ -47,24 +51,25 @@ impl SpooledSink {
         match tokio::time::timeout(SEND_TIMEOUT, self.queue.send(event)).await {
             Ok(Ok(sent)) => Some(sent),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the queue did not take a lead: it is spooled");
+                tracing::warn!(%error, "queue did not accept a lead, lead spooled");
                 None
             }
             Err(_elapsed) => {
-                tracing::warn!("the queue did not answer in time: the lead is spooled");
+                tracing::warn!("queue timed out, lead spooled");
                 None
             }
         }
     }
 
-    /// Lets the lead be seen before a worker has it, and found again should the queue be lost.
+    /// Records the lead in the store, in the background: it is visible before a worker receives it, and can
+    /// be requeued if the queue is lost.
     fn note(&self, event: &LeadEvent) {
-        let Ok(turn) = Arc::clone(&self.notes).try_acquire_owned() else { return };
+        let Ok(permit) = Arc::clone(&self.notes).try_acquire_owned() else { return };
         let (store, event) = (self.store.clone(), event.clone());
         tokio::spawn(async move {
-            let _turn = turn;
+            let _permit = permit;
             if let Err(error) = store.note(&event).await {
-                tracing::warn!(lead_id = %event.lead_id, %error, "an accepted lead could not be noted");
+                tracing::warn!(lead_id = %event.lead_id, %error, "cannot record accepted lead in the store");
             }
         });
     }
@@ -74,7 +79,7 @@ impl SpooledSink {
 impl LeadSink for SpooledSink {
     async fn accept(&self, event: &LeadEvent) -> Result<Acceptance, SinkError> {
         let acceptance = match self.send(event).await {
-            // The job that it repeats was noted, or is noted by its worker.
+            // The first delivery of this job has been recorded, or its worker records it.
             Some(Sent::Duplicate) => return Ok(Acceptance::Duplicate),
             Some(Sent::Accepted) => {
                 self.waker.notify_one();
@@ -97,76 +102,79 @@ impl LeadSink for SpooledSink {
     }
 }
 
-/// Sends what is in the spool whenever the queue takes it, and what other processes left behind when they died.
-pub(crate) async fn keep_drained(
+/// Drains this process's spool and the abandoned spools of dead processes into the queue, until shutdown.
+pub(crate) async fn drain_spools(
     spool: Spool,
-    left_in: SpoolFolder,
+    folder: SpoolFolder,
     queue: Arc<dyn LeadQueue>,
     store: Store,
     shutdown: CancellationToken,
 ) {
-    let to = Drain { queue, parked: DeadLetters(store) };
-    // What is left when the process is told to stop is the next one's.
+    let target = DrainTarget { queue, parked: DeadLetters(store) };
+    // The next process drains the events that remain at shutdown.
     shutdown
-        .run_until_cancelled(async { tokio::join!(drain_own(&spool, &to), drain_abandoned(&left_in, &to)) })
+        .run_until_cancelled(async {
+            tokio::join!(drain_own(&spool, &target), drain_abandoned(&folder, &target))
+        })
         .await;
 }
 
-/// Where spools are kept, and how much each may take.
+/// The directory of the spools, and the maximum size of each.
 pub(crate) struct SpoolFolder {
     pub(crate) path: PathBuf,
     pub(crate) max_bytes: u64,
 }
 
-async fn drain_own(spool: &Spool, to: &Drain) {
+async fn drain_own(spool: &Spool, target: &DrainTarget) {
     let mut interval = every(DRAIN_INTERVAL);
     loop {
         interval.tick().await;
         metrics::gauge!("revenueflow_spool_bytes").set(bytes(spool));
         if !spool.is_empty()
-            && let Some(events) = drained(spool, to).await
+            && let Some(events) = drain(spool, target).await
         {
-            tracing::info!(events, "the queue is back: the spool is sent");
+            tracing::info!(events, "queue available again, spool drained");
         }
     }
 }
 
-async fn drain_abandoned(folder: &SpoolFolder, to: &Drain) {
+async fn drain_abandoned(folder: &SpoolFolder, target: &DrainTarget) {
     let mut interval = every(ABANDONED_INTERVAL);
     loop {
         interval.tick().await;
         match Spool::abandoned(&folder.path, folder.max_bytes) {
             Ok(abandoned) => {
                 for spool in abandoned.spools {
-                    if let Some(events) = drained(&spool, to).await {
-                        tracing::warn!(events, "what a dead process had spooled is sent");
+                    if let Some(events) = drain(&spool, target).await {
+                        tracing::warn!(events, "abandoned spool of a dead process drained");
                     }
                 }
             }
-            Err(error) => tracing::error!(%error, "the spools of dead processes cannot be looked for"),
+            Err(error) => tracing::error!(%error, "cannot search for abandoned spools"),
         }
     }
 }
 
-/// Where a spool is emptied to.
-struct Drain {
+/// The destinations of spooled events.
+struct DrainTarget {
     queue: Arc<dyn LeadQueue>,
     parked: DeadLetters,
 }
 
-/// How many events were sent; none where not all of them could be.
-async fn drained(spool: &Spool, to: &Drain) -> Option<u64> {
-    match spool.drain(to.queue.as_ref(), &to.parked).await {
+/// Drains a spool and returns the number of events sent, or `None` if some remain.
+async fn drain(spool: &Spool, target: &DrainTarget) -> Option<u64> {
+    match spool.drain(target.queue.as_ref(), &target.parked).await {
         Ok(events) => Some(events),
         Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => None,
         Err(error @ (QueueError::TooLarge(_) | QueueError::Refused(_))) => {
-            tracing::error!(%error, "the queue refuses a spooled lead");
+            tracing::error!(%error, "queue refused a spooled lead");
             None
         }
     }
 }
 
-/// Keeps what the queue refuses for good among the dead letters, where an operator sees the reason and can send it again.
+/// Stores events that the queue refuses permanently as dead letters, so that an operator can see the reason
+/// and redrive them.
 pub(crate) struct DeadLetters(pub(crate) Store);
 
 #[async_trait]

@@ -1,9 +1,11 @@
+//! Configuration errors, missing databases, and `revenueflow doctor`.
+
 use serde_json::{Value, json};
 
 use crate::support::Folder;
 
 #[test]
-fn a_wrong_variable_is_named_by_every_command_that_reads_it() {
+fn every_command_names_an_invalid_variable() {
     let folder = Folder::new().with("PORT", "http");
     for command in [
         &["serve"][..],
@@ -35,7 +37,7 @@ fn a_public_address_without_secrets_is_refused() {
 }
 
 #[test]
-fn looking_at_a_database_that_is_not_there_says_so_and_creates_none() {
+fn missing_database_is_reported_and_not_created() {
     let folder = Folder::new();
     for command in [
         &["leads", "list"][..],
@@ -58,7 +60,7 @@ fn an_empty_database_is_migrated_once_and_holds_no_leads() {
     assert!(folder.run(&["migrate"]).err.contains("up to date already"));
     let doctor = folder.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "{}", doctor.text());
-    // Without secrets it is open to this machine, and to a proxy on it.
+    // Without secrets, the server is open to this machine, and to a proxy on it.
     let warned: Vec<_> =
         doctor.text().lines().filter(|line| !line.starts_with("ok ")).map(str::to_owned).collect();
     assert!(warned.len() == 1 && warned[0].starts_with("warn  exposure "), "{}", doctor.text());
@@ -74,7 +76,7 @@ fn an_empty_database_is_migrated_once_and_holds_no_leads() {
 }
 
 #[test]
-fn the_doctor_creates_nothing_where_nothing_is_set_up() {
+fn doctor_creates_nothing_without_a_setup() {
     let folder = Folder::new();
     let doctor = folder.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0));
@@ -93,7 +95,7 @@ fn the_doctor_creates_nothing_where_nothing_is_set_up() {
 }
 
 #[test]
-fn the_doctor_blames_each_part_for_its_own_failure_and_tries_the_others() {
+fn doctor_attributes_a_failure_and_runs_the_other_checks() {
     for (name, value, check) in [
         ("ROUTING_FILE", "no-such.toml", "routing"),
         ("CRM_MAPPING_FILE", "no-such.toml", "crm mapping"),
@@ -114,7 +116,7 @@ fn the_doctor_blames_each_part_for_its_own_failure_and_tries_the_others() {
 }
 
 #[test]
-fn the_doctor_says_whether_the_crm_is_written_to() {
+fn doctor_shows_shadow_mode_and_a_crm_hold() {
     let folder = Folder::new().with("CRM_MODE", "shadow");
     folder.run(&["migrate"]);
     assert!(folder.run(&["doctor"]).text().contains("shadow: nothing is written"));
@@ -126,7 +128,7 @@ fn the_doctor_says_whether_the_crm_is_written_to() {
 }
 
 #[test]
-fn the_doctor_reports_every_failure_and_goes_on_after_each() {
+fn doctor_continues_after_every_failure() {
     let folder = Folder::new()
         .with("PORT", "http")
         .with("CRM_LIMIT_GLOBAL", "0")
@@ -151,7 +153,7 @@ fn the_doctor_reports_every_failure_and_goes_on_after_each() {
 }
 
 #[test]
-fn the_doctor_knows_a_weak_secret_and_does_not_repeat_it() {
+fn doctor_detects_weak_secrets_and_does_not_print_them() {
     let good = "c2b1a0f9e8d7c6b5a4938271605f4e3d";
     for (webhook, admin, outcome) in [
         ("hush", good, "FAIL  secrets "),
@@ -170,7 +172,7 @@ fn the_doctor_knows_a_weak_secret_and_does_not_repeat_it() {
 }
 
 #[test]
-fn the_doctor_warns_of_what_others_could_read() {
+fn doctor_warns_of_exposure_and_clear_text() {
     let (webhook, admin) = ("c2b1a0f9e8d7c6b5a4938271605f4e3d", "5f0a1b2c3d4e5f60718293a4b5c6d7e8");
     let folder = Folder::new().with("WEBHOOK_SECRETS", webhook).with("ADMIN_TOKEN", admin);
     let text = folder.run(&["doctor"]).text();
@@ -186,7 +188,7 @@ fn the_doctor_warns_of_what_others_could_read() {
 
 #[cfg(unix)]
 #[test]
-fn the_database_file_is_private_and_the_doctor_says_where_not() {
+fn database_file_is_private_and_the_doctor_checks_it() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = Folder::new();
@@ -199,14 +201,14 @@ fn the_database_file_is_private_and_the_doctor_says_where_not() {
 }
 
 #[test]
-fn the_description_of_the_interface_is_the_one_in_the_documentation() {
+fn printed_openapi_equals_the_documented_one() {
     let printed: Value = serde_json::from_slice(&Folder::new().run(&["openapi"]).out).unwrap();
     let documented = include_str!("../../../docs/openapi.json");
     assert_eq!(printed, serde_json::from_str::<Value>(documented).unwrap());
 }
 
 #[test]
-fn a_budget_that_is_less_than_one_question_is_refused_at_the_start_and_by_the_doctor() {
+fn budget_below_one_request_fails_the_start_and_the_doctor() {
     let folder = Folder::new()
         .with("AI_PROVIDER", "gemini")
         .with("GEMINI_API_KEY", "key")

@@ -1,4 +1,4 @@
-//! Going live with a CRM lead by lead, and back.
+//! Going live with a CRM lead by lead, and rolling back.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn is(status: &'static str) -> impl Fn(&Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
+async fn planned_lead_is_previewed_promoted_and_rolled_back() {
     let folder = Folder::new().with("CRM_MODE", "shadow");
     let server = Server::start(&folder);
     let id = post(&server, "CTO").await;
@@ -42,7 +42,7 @@ async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
         table.contains("lead (new)") && table.contains("O'Brien") && table.contains("written"),
         "{table}"
     );
-    assert!(shown.err.contains("only shadowed"), "{}", shown.err);
+    assert!(shown.err.contains("in shadow mode"), "{}", shown.err);
     let plan: Value = serde_json::from_slice(&folder.run(&["plan", &id, "--json"]).out).unwrap();
     let title = plan["changes"].as_array().unwrap().iter().find(|change| change["field"] == "title").unwrap();
     assert_eq!((&title["new"], title.get("old")), (&json!("CTO"), None));
@@ -50,9 +50,9 @@ async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
     let promoted = folder.run(&["crm", "promote", &id]);
     assert_eq!(promoted.code, Some(0), "{}", promoted.err);
     folder.json_once(&["leads", "show", &id], is("synced"));
-    assert_eq!(folder.run(&["crm", "promote", &id]).code, Some(1), "it is not planned any more");
+    assert_eq!(folder.run(&["crm", "promote", &id]).code, Some(1), "the lead is no longer planned");
 
-    // A revision is planned, promoted with all others, and taken back.
+    // A revision is planned, promoted with --all, and rolled back.
     post(&server, "CEO").await;
     folder.json_once(&["leads", "show", &id], is("planned"));
     let table = folder.run(&["plan", &id]).text();
@@ -65,17 +65,17 @@ async fn a_shadowed_lead_is_looked_at_promoted_and_rolled_back() {
     assert!(listed.text().contains("upsert_lead") && listed.err.contains("--restore"), "{}", listed.text());
     assert!(folder.run(&["crm", "status"]).text().contains("wrong title"));
     let restored = folder.run(&["crm", "rollback", &id, "--restore"]).text();
-    assert!(restored.contains("put back"), "{restored}");
+    assert!(restored.contains("restored"), "{restored}");
     assert_eq!(folder.json(&["leads", "show", &id])["status"], "planned");
     let table = folder.run(&["plan", &id]).text();
     let title = table.lines().find(|line| line.contains("title")).unwrap();
-    assert!(title.contains("CTO") && title.contains("CEO"), "the old value is there again: {table}");
+    assert!(title.contains("CTO") && title.contains("CEO"), "the old value is restored: {table}");
     assert_eq!(folder.run(&["crm", "resume"]).code, Some(0));
     assert!(folder.run(&["crm", "status"]).text().contains("held     no"));
 }
 
 #[tokio::test]
-async fn a_lead_is_converted_only_where_it_is_allowed_and_told_to() {
+async fn conversion_needs_the_allow_list_and_a_confirmation() {
     let refused = Folder::new();
     let server = Server::start(&refused);
     let id = post(&server, "CTO").await;
@@ -102,11 +102,11 @@ async fn a_lead_is_converted_only_where_it_is_allowed_and_told_to() {
         assert!(done.code == Some(0) && done.err.contains("converted: it is record"), "{}", done.err);
     }
     let explained = folder.json(&["leads", "explain", &id]).to_string();
-    assert_eq!(explained.matches("convert_lead").count(), 1, "once, however often it is asked for");
+    assert_eq!(explained.matches("convert_lead").count(), 1, "converted once, despite two requests");
 }
 
 #[test]
-fn a_mapping_that_makes_no_sense_stops_the_start_with_its_line() {
+fn invalid_mapping_prevents_the_start_and_names_its_line() {
     let folder = Folder::new().with("CRM_MAPPING_FILE", "mapping.toml");
     let text = "version = '1'\ncrm = 'mock'\n[lead]\nobject = 'lead'\nexternal_id = 'id'\nfields = [\n\
                 { source = 'lead.emial', field = 'email' },\n]\n";

@@ -1,4 +1,5 @@
-//! Judging stored leads again: all of them as they were, or under something else. Neither writes anything.
+//! `replay` and `evaluate`: judging stored leads again, unchanged or under another configuration. Neither
+//! writes anything.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Child;
@@ -9,7 +10,7 @@ use crate::support::{Folder, Server};
 
 const DEFAULT: &str = include_str!("../../../config/icp.toml");
 
-/// A folder with a campaign in its database that has been worked on to the end, and no server any more.
+/// A folder with a database of fully processed leads. The server has been stopped.
 fn with_judged_leads(leads: usize) -> Folder {
     let folder = Folder::new();
     let server = Server::start(&folder);
@@ -20,7 +21,7 @@ fn with_judged_leads(leads: usize) -> Folder {
     folder
 }
 
-/// Everything that can be read of the leads: where they stand, and the whole of their audit trails.
+/// Everything that is readable about the leads: their state and their complete audit trails.
 fn everything(folder: &Folder) -> Vec<Value> {
     let page = folder.json(&["leads", "list", "--limit", "500"]);
     let ids: Vec<String> = page["items"]
@@ -35,9 +36,9 @@ fn everything(folder: &Folder) -> Vec<Value> {
 }
 
 #[test]
-fn an_evaluation_says_who_would_go_elsewhere_and_leaves_the_database_as_it_is() {
+fn evaluation_lists_changed_routes_and_writes_nothing() {
     let folder = with_judged_leads(40);
-    // Reading it once more settles what the server left in its log.
+    // Opening the database once checkpoints the write-ahead log that the server left.
     let leads = folder.json(&["leads", "list", "--limit", "500"])["items"].as_array().map(Vec::len);
     let database = || std::fs::read(folder.path("revenueflow.db")).expect("the database is there");
     let (before, bytes) = (everything(&folder), database());
@@ -71,15 +72,15 @@ fn an_evaluation_says_who_would_go_elsewhere_and_leaves_the_database_as_it_is() 
     let table = folder.run(&strict);
     assert_eq!(table.code, Some(0), "{}", table.err);
     assert!(table.text().starts_with("LEAD") && table.text().contains("baseline_score"), "{}", table.text());
-    let said = format!("{differently} of 40 leads would be routed differently; nothing was written");
-    assert!(table.err.contains(&said), "{}", table.err);
+    let summary = format!("{differently} of 40 leads would be routed differently; nothing was written");
+    assert!(table.err.contains(&summary), "{}", table.err);
 
     assert_eq!(folder.json(&["evaluate", "--limit", "7"])["leads"], 7);
     assert_eq!(everything(&folder), before);
-    assert_eq!(database(), bytes, "not a byte of it");
+    assert_eq!(database(), bytes, "the file is unchanged");
 }
 
-/// A fake of an AI service that runs until it is dropped, and the variables that lead to it.
+/// A fake AI service that runs until it is dropped, and the variables that point to it.
 struct Fake(Child, Vec<(String, String)>);
 
 impl Fake {
@@ -103,7 +104,7 @@ impl Drop for Fake {
 }
 
 #[test]
-fn a_model_is_asked_only_with_leave_and_after_an_estimate() {
+fn model_is_called_only_with_consent_and_after_an_estimate() {
     let fake = Fake::start("gemini");
     let folder = with_judged_leads(12);
     let folder = fake.1.iter().fold(folder, |folder, (name, value)| folder.with(name, value));
@@ -112,9 +113,9 @@ fn a_model_is_asked_only_with_leave_and_after_an_estimate() {
     let gemini = ["evaluate", "--with", "provider=gemini"];
     let refused = folder.run(&gemini);
     assert_eq!((refused.code, refused.text().as_str()), (Some(1), ""));
-    assert!(refused.err.contains("is asked about 12 leads: at most "), "{}", refused.err);
+    assert!(refused.err.contains("is called for 12 leads: at most "), "{}", refused.err);
     assert!(
-        refused.err.contains("nobody was asked yet") && refused.err.contains("--limit N"),
+        refused.err.contains("no model was called yet") && refused.err.contains("--limit N"),
         "{}",
         refused.err
     );
@@ -128,7 +129,7 @@ fn a_model_is_asked_only_with_leave_and_after_an_estimate() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_is_refused_with_the_reason() {
+fn invalid_evaluation_is_refused_with_the_reason() {
     let folder = with_judged_leads(1);
     for (with, reason) in [
         ("icp=missing.toml", "--with icp=missing.toml"),
@@ -150,24 +151,24 @@ fn what_cannot_be_evaluated_is_refused_with_the_reason() {
     ] {
         assert_eq!(folder.run(wrong).code, Some(2), "{wrong:?}");
     }
-    // An older version of the contract has fewer rules, and a rule of a newer one is none of its.
+    // An older version of the contract has fewer rules and rejects the setting of a newer rule.
     folder.json(&["evaluate", "--with", "contract=2", "--with", "call_needs_facts=false"]);
     let error = folder.run(&["evaluate", "--with", "contract=2", "--with", "call_needs_facts=true"]).error();
     assert!(error.contains("call_needs_facts needs version 3"), "{error}");
-    // Asking the rules costs nothing, and so needs no leave.
-    let asked = folder.run(&["evaluate", "--with", "provider=rules"]);
-    assert_eq!(asked.code, Some(0), "{}", asked.err);
-    assert!(asked.err.contains("it costs nothing"), "{}", asked.err);
+    // Calls to the rules are free and need no consent.
+    let free = folder.run(&["evaluate", "--with", "provider=rules"]);
+    assert_eq!(free.code, Some(0), "{}", free.err);
+    assert!(free.err.contains("it costs nothing"), "{}", free.err);
 }
 
 #[test]
-fn every_stored_judgement_is_replayed_to_the_byte() {
+fn every_stored_judgement_is_reproduced_byte_for_byte() {
     let folder = with_judged_leads(30);
     let all = folder.json(&["replay", "--all"]);
     assert!(all["judgements"].as_u64() >= Some(30), "{all}");
     assert_eq!((&all["reproduced"], &all["not_reproduced"]), (&all["judgements"], &0.into()));
     let table = folder.run(&["replay", "--since", "24h"]);
     assert_eq!(table.code, Some(0), "{}", table.err);
-    assert!(table.text().contains("came out again byte for byte"), "{}", table.text());
+    assert!(table.text().contains("reproduced byte for byte"), "{}", table.text());
     assert_eq!(folder.json(&["replay", "--since", "2100-01-01T00:00:00Z"])["judgements"], 0);
 }

@@ -1,4 +1,4 @@
-//! The binary as its users meet it: what it prints, where, and with which exit code.
+//! Tests of the binary's command line: its output, error messages and exit codes.
 
 mod configuration;
 mod crm;

@@ -1,4 +1,4 @@
-//! What did not get through: bodies in quarantine, and dead letters.
+//! Bodies in quarantine, and dead letters.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use store::Store;
 use crate::support::{Folder, Server, url_of};
 
 #[tokio::test]
-async fn a_body_in_quarantine_is_printed_byte_for_byte() {
+async fn quarantined_body_is_printed_byte_for_byte() {
     let folder = Folder::new();
     let server = Server::start(&folder);
     let body = b"{\"email\":\"ann@\x1b[2Jexample\",\r\n\"campaign_id\":\"launch_2024\"}".to_vec();
@@ -26,7 +26,7 @@ async fn a_body_in_quarantine_is_printed_byte_for_byte() {
     for id in [id, &id[..12]] {
         let shown = folder.run(&["quarantine", "show", id]);
         assert_eq!((shown.code, &shown.out), (Some(0), &body));
-        assert!(shown.err.contains("came 2 times"), "{}", shown.err);
+        assert!(shown.err.contains("received 2 times"), "{}", shown.err);
     }
     let table = folder.run(&["quarantine", "list"]).text();
     assert!(table.contains(&id[..12]) && !table.contains(id), "{table}");
@@ -39,7 +39,8 @@ async fn a_body_in_quarantine_is_printed_byte_for_byte() {
     folder.run(&["quarantine", "remove", &id[..12]]).error();
 }
 
-/// Leads that were given up, with their ids, and one message that was no lead at all.
+/// Stores dead letters for some leads, and one for a message that is not a lead. Returns the ids of the
+/// leads.
 async fn with_dead_letters(folder: &Folder, leads: usize) -> Vec<String> {
     let file = folder.path("revenueflow.db");
     let database = Database::connect(&url_of(&file), 2).await.expect("a new file");
@@ -55,17 +56,17 @@ async fn with_dead_letters(folder: &Folder, leads: usize) -> Vec<String> {
         store.accept(&event).await.expect("accepted");
         let (id, body) =
             (event.delivery_id().to_string(), serde_json::to_string(&event).expect("an event is JSON"));
-        store.record_dead_letter(&id, Some(&event), &body, 5, &failure).await.expect("given up");
+        store.record_dead_letter(&id, Some(&event), &body, 5, &failure).await.expect("dead-lettered");
         ids.push(event.lead_id.to_string());
     }
     let failure = Failure::permanent("message_unreadable", "the message is not a lead event");
-    store.record_dead_letter("stray-message", None, "not a lead", 1, &failure).await.expect("given up");
+    store.record_dead_letter("stray-message", None, "not a lead", 1, &failure).await.expect("dead-lettered");
     database.close().await;
     ids
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_sent_again_by_the_id_that_the_list_shows() {
+async fn dead_letter_is_redriven_by_its_listed_id() {
     let folder = Folder::new();
     let ids = with_dead_letters(&folder, 2).await;
     let table = folder.run(&["dead-letters", "list"]);
@@ -85,7 +86,7 @@ async fn a_dead_letter_is_sent_again_by_the_id_that_the_list_shows() {
 }
 
 #[tokio::test]
-async fn all_dead_letters_are_sent_again_but_those_that_cannot_be() {
+async fn redrive_of_all_skips_unreadable_dead_letters() {
     let folder = Folder::new();
     let ids = with_dead_letters(&folder, 25).await;
     let redriven = folder.run(&["dead-letters", "redrive", "--all"]);

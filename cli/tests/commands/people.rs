@@ -1,4 +1,4 @@
-//! What people decide on the command line: held leads, the suppression list, a person who is to be forgotten.
+//! Decisions of people on the command line: review of held leads, the suppression list, erasure.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use store::{Begun, Finish, Store};
 
 use crate::support::{Folder, url_of};
 
-/// Leads that are held for a person, by their ids.
+/// Stores held leads and returns their ids.
 async fn with_held_leads(folder: &Folder, people: &[&str]) -> Vec<String> {
     let database = Database::connect(&url_of(&folder.path("revenueflow.db")), 2).await.expect("a new file");
     database.migrate().await.expect("a new schema");
@@ -71,11 +71,11 @@ async fn held_leads_are_listed_and_decided_about_once() {
 }
 
 #[tokio::test]
-async fn the_suppression_list_is_added_to_imported_into_and_taken_from() {
+async fn suppression_entries_are_added_imported_and_removed() {
     let folder = Folder::new();
     let ids = with_held_leads(&folder, &["ann"]).await;
-    let words = ["--reason", "asked for it", "--by", "Dana"];
-    let add = |who: &str| folder.run(&[&["suppress", "add", who], &words[..]].concat());
+    let attribution = ["--reason", "asked for it", "--by", "Dana"];
+    let add = |who: &str| folder.run(&[&["suppress", "add", who], &attribution[..]].concat());
     assert!(add("Ann@SaaS.example").err.contains("added"));
     assert!(add("ann@saas.example").err.contains("on the list already"));
     assert!(add("nonsense").error().contains("an e-mail address or a domain"));
@@ -87,8 +87,8 @@ async fn the_suppression_list_is_added_to_imported_into_and_taken_from() {
         "# partners\nacme.example # all of them\n\nann@saas.example\nno one\n",
     )
     .expect("a file");
-    let imported = folder.run(&[&["suppress", "import", "list.txt"], &words[..]].concat());
-    assert_eq!(imported.code, Some(1), "one line is no entry");
+    let imported = folder.run(&[&["suppress", "import", "list.txt"], &attribution[..]].concat());
+    assert_eq!(imported.code, Some(1), "one line is invalid");
     assert!(
         imported.err.contains("line 5: ") && imported.err.contains("1 entry added, 1 on the list already")
     );
@@ -110,14 +110,14 @@ async fn the_suppression_list_is_added_to_imported_into_and_taken_from() {
 }
 
 #[tokio::test]
-async fn a_person_is_looked_at_first_and_erased_with_a_certificate_that_can_be_had_again() {
+async fn erasure_is_previewed_applied_and_certified_again() {
     let folder = Folder::new();
     let ids = with_held_leads(&folder, &["ann", "bob"]).await;
-    let looked = folder.run(&["erase", "ann@saas.example"]);
+    let preview = folder.run(&["erase", "ann@saas.example"]);
     assert!(
-        looked.text().contains("What an erasure would remove") && looked.text().contains("to be removed")
+        preview.text().contains("What an erasure would remove") && preview.text().contains("to be removed")
     );
-    assert!(looked.err.contains("nothing was changed"), "{}", looked.err);
+    assert!(preview.err.contains("nothing was changed"), "{}", preview.err);
     assert_eq!(status(&folder, &ids[0]), "held");
 
     let erased = folder.run(&["erase", "Ann@saas.example", "--yes"]);
@@ -128,16 +128,16 @@ async fn a_person_is_looked_at_first_and_erased_with_a_certificate_that_can_be_h
     }
     assert!(!certificate.to_lowercase().contains("ann@"), "{certificate}");
     assert!(folder.run(&["leads", "show", &ids[0]]).error().contains("there is no lead with this id"));
-    assert_eq!(status(&folder, &ids[1]), "held", "nobody else's");
+    assert_eq!(status(&folder, &ids[1]), "held", "leads of other people are kept");
 
-    assert!(erased.err.contains("--suppress"), "it offers to keep them out: {}", erased.err);
+    assert!(erased.err.contains("--suppress"), "the hint names --suppress: {}", erased.err);
 
     let again = folder.json(&["erase", "ann@saas.example", "--yes"]);
     assert_eq!((&again["applied"], &again["leads"][0]), (&json!(true), &json!(ids[0])));
     assert_eq!(again["found"], json!([]));
 
-    let looked = folder.json(&["erase", "bob@saas.example", "--suppress"]);
-    assert_eq!(looked["on_suppression_list"], json!(false), "a look changes nothing");
+    let preview = folder.json(&["erase", "bob@saas.example", "--suppress"]);
+    assert_eq!(preview["on_suppression_list"], json!(false), "a preview changes nothing");
     let erased = folder.json(&["erase", "bob@saas.example", "--yes", "--suppress", "--by", "Dana"]);
     assert_eq!(erased["on_suppression_list"], json!(true));
     assert_eq!(folder.json(&["suppress", "list"])["items"][0]["added_by"], json!("Dana"));

@@ -1,4 +1,4 @@
-//! A campaign posted to a running server, and what can then be asked about it.
+//! Campaigns posted to a running server, and commands on the resulting leads.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn ids(page: &Value) -> BTreeSet<String> {
     items.iter().map(|lead| lead["lead_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Every one of them; one that ends in another way ends the test.
+/// Whether all leads are synced. Panics if one is held or has failed.
 fn all_synced(page: &Value) -> bool {
     let is_synced = |lead: &Value| {
         let status = lead["status"].as_str();
@@ -112,7 +112,7 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
 }
 
 #[tokio::test]
-async fn a_replay_writes_only_when_it_is_told_to() {
+async fn replay_writes_only_with_apply() {
     let folder = Folder::new();
     let server = Server::start(&folder);
     folder.json(&["simulate", "1", "--duplicates", "0", "--revisions", "0", "--url", &server.url()]);
@@ -131,7 +131,7 @@ async fn a_replay_writes_only_when_it_is_told_to() {
 
     let applied = folder.run(&["replay", &id[..12], "--apply"]);
     assert_eq!(applied.code, Some(0));
-    assert!(applied.err.contains("up for judgement again"), "{}", applied.err);
+    assert!(applied.err.contains("queued for another judgement"), "{}", applied.err);
     let after = folder.json_once(&["leads", "audit", &id], |audit| {
         kinds(audit).iter().filter(|kind| *kind == "synced").count() == 2
     });
@@ -139,10 +139,10 @@ async fn a_replay_writes_only_when_it_is_told_to() {
 }
 
 #[test]
-fn a_server_that_is_killed_meanwhile_loses_nothing_that_is_posted_again() {
-    // What the killed process held comes back when its leases end.
+fn killed_server_loses_no_lead_that_is_retried() {
+    // Messages of the killed process are received again when their leases expire.
     let folder = Folder::new().with("VISIBILITY_TIMEOUT_SECONDS", "3");
-    // The campaign begins before the server, so that it has to post again however fast the machine is.
+    // The campaign starts before the server, so that it has to retry on any machine.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closed.local_addr().unwrap().port().to_string();
     let url = format!("http://127.0.0.1:{port}");
@@ -179,9 +179,9 @@ fn a_server_that_is_killed_meanwhile_loses_nothing_that_is_posted_again() {
 }
 
 #[test]
-fn a_campaign_that_cannot_be_posted_says_why() {
+fn failed_campaign_names_the_reason() {
     let folder = Folder::new();
-    // A port that was free a moment ago and is closed again.
+    // A free port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = folder.run(&["simulate", "3", "--url", &format!("http://{free}")]).error();
     assert!(error.contains("cannot be reached") && error.contains("hint: start the server"), "{error}");

@@ -1,4 +1,4 @@
-//! A folder to run the binary in, and a server to run it against.
+//! Fixtures: a folder to run the binary in, and a server to run it against.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take before the test gives up on it.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Limit for every wait of a test.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A folder of its own, with nothing in it and nothing in the environment.
+/// An empty temporary folder in which commands run, with an otherwise empty environment.
 pub(crate) struct Folder {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -30,7 +30,7 @@ impl Folder {
         Self { folder: TempDir::new().expect("a temporary folder"), variables: Vec::new() }
     }
 
-    /// The same with a variable set for every command.
+    /// Sets a variable for every command.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -60,7 +60,7 @@ impl Folder {
         }
     }
 
-    /// Runs a command that has to succeed, and reads the JSON that it prints.
+    /// Runs a command that must succeed, and parses its JSON output.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let ran = self.run(&[arguments, &["--format", "json"]].concat());
         assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.err);
@@ -75,15 +75,15 @@ impl Folder {
             .expect("the binary runs")
     }
 
-    /// Asks again and again until the answer is there.
-    pub(crate) fn json_once(&self, arguments: &[&str], is_there: impl Fn(&Value) -> bool) -> Value {
+    /// Repeats a command until its output meets a condition.
+    pub(crate) fn json_once(&self, arguments: &[&str], is_met: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
             let answer = self.json(arguments);
-            if is_there(&answer) {
+            if is_met(&answer) {
                 return answer;
             }
-            assert!(began.elapsed() < PATIENCE, "{arguments:?} still says {answer:#}");
+            assert!(began.elapsed() < TIMEOUT, "{arguments:?} still says {answer:#}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -94,7 +94,7 @@ impl Ran {
         String::from_utf8(self.out.clone()).expect("the data is text")
     }
 
-    /// A failure in one line, with at most a hint below it, and no data.
+    /// The error output of a failed command: one error line, at most one hint below it, and no data.
     pub(crate) fn error(&self) -> String {
         assert_eq!((self.code, self.text().as_str()), (Some(1), ""), "{}", self.err);
         let lines: Vec<_> = self.err.lines().collect();
@@ -104,14 +104,14 @@ impl Ran {
     }
 }
 
-/// A server that runs until it is dropped, or killed.
+/// A server that runs until it is dropped or killed.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
 }
 
 impl Server {
-    /// On any free port.
+    /// Starts a server on any free port.
     pub(crate) fn start(folder: &Folder) -> Self {
         Self::start_on(folder, "0")
     }
@@ -124,17 +124,19 @@ impl Server {
             .spawn()
             .expect("the binary runs");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-        let mut said = Vec::new();
+        let mut earlier = Vec::new();
         let address = loop {
-            let Some(line) = lines.next() else { panic!("the server ended before it was ready: {said:?}") };
+            let Some(line) = lines.next() else {
+                panic!("the server ended before it was ready: {earlier:?}")
+            };
             let line = line.expect("log lines are text");
             let entry: Value = serde_json::from_str(&line).unwrap_or_default();
             if entry["message"] == "ready" {
-                break entry["address"].as_str().expect("the address is told").to_owned();
+                break entry["address"].as_str().expect("the address is logged").to_owned();
             }
-            said.push(line);
+            earlier.push(line);
         };
-        // Read on: a full pipe would stop the server.
+        // Keep reading: a full pipe would block the server.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
@@ -143,7 +145,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the server, as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it still runs");
         self.child.wait().expect("it ends");
@@ -157,7 +159,7 @@ impl Drop for Server {
     }
 }
 
-/// The URL of a database file in a folder.
+/// The URL of an SQLite database file.
 pub(crate) fn url_of(file: &Path) -> String {
     format!("sqlite://{}", file.display())
 }

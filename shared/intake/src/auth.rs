@@ -1,3 +1,5 @@
+//! Authentication of webhooks by static token or signature.
+
 use std::fmt;
 
 use http::HeaderMap;
@@ -8,47 +10,47 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::signature::{self, MIN_SIGNING_KEY_BYTES, Signed};
 
-/// The header of a sender that cannot sign, such as Marketo; its value is one of the secrets.
+/// The header for the static token of a sender that cannot sign, such as Marketo.
 pub const TOKEN_HEADER: &str = "x-revenueflow-token";
 
 /// The shortest static token, in characters.
 pub const MIN_SECRET_CHARS: usize = 16;
 
-/// What marks a secret as a signing key rather than a static token.
+/// The prefix of signing keys. A secret without it is a static token.
 const SIGNING_PREFIX: &str = "whsec_";
 
-/// What some senders put before a token.
+/// The prefix that some senders add to a token, in lower case.
 const BEARER: &[u8] = b"bearer ";
 
-/// Decides whether a webhook comes from someone who knows a secret. Its `Debug` shows no secret.
+/// Checks that the sender of a webhook knows a secret. Its `Debug` output shows no secret.
 ///
-/// A secret of the form `whsec_` and base64 verifies Standard Webhooks signatures; any other is a static token for
-/// [`TOKEN_HEADER`]. Several of both kinds are valid at once, so that secrets can be rotated.
+/// A secret of the form `whsec_` and base64 verifies Standard Webhooks signatures; any other is a static
+/// token for [`TOKEN_HEADER`]. Several of both kinds are valid at once, so that secrets can be rotated.
 pub struct Authenticator {
-    /// SHA-256 of each token: of one length, so that comparing them tells nothing of theirs.
+    /// The SHA-256 of each token. Comparing digests of equal length does not leak the length of a token.
     tokens: Vec<[u8; 32]>,
     signing_keys: Vec<SecretSlice<u8>>,
 }
 
-/// How a request has proved itself.
+/// The proof by which a request was authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// Not at all: there are no secrets.
+    /// None, since no secrets are configured.
     None,
-    /// By a static token.
+    /// A static token.
     Token,
-    /// By a signature, which also covers the id of the message.
+    /// A signature, which also covers the message id.
     Signature(MessageId),
 }
 
-/// The signed id of a message: the same in every retry of one delivery. 1 to [`Self::MAX_CHARS`] printable ASCII characters
-/// without a dot, since what is signed is `id.timestamp.body`: with a dot in it, parts of a signed body could be passed off
-/// as the id and the timestamp of another message.
+/// The signed id of a message, equal in every retry of a delivery. It has 1 to [`Self::MAX_CHARS`] printable
+/// ASCII characters without a dot. The signed content is `id.timestamp.body`: an id with a dot would allow an
+/// attacker to pass off parts of a signed body as the id and the timestamp of another message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(String);
 
 impl MessageId {
-    /// The longest id accepted.
+    /// The longest id accepted, in characters.
     pub const MAX_CHARS: usize = 128;
 
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
@@ -57,35 +59,33 @@ impl MessageId {
         if is_sound { std::str::from_utf8(bytes).ok().map(|id| Self(id.to_owned())) } else { None }
     }
 
-    /// The id as it was signed.
+    /// The id as signed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a request is not authenticated. For our logs; the caller is told no more than `unauthorized`.
+/// The reason why a request is not authenticated. It is for our logs; the response says only `unauthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// Neither a token nor all three headers of a signature.
     #[error("neither an X-RevenueFlow-Token header nor the three headers of a signature")]
     MissingCredentials,
-    /// The token is none of ours, or there are several.
+    /// The token is not configured, or the request has several.
     #[error("the token is not one of the configured secrets")]
     BadToken,
-    /// It is signed, and there is no key to check that with.
-    #[error(
-        "signed, but no secret of WEBHOOK_SECRETS begins with {SIGNING_PREFIX}: one without it is a token only"
-    )]
+    /// The request is signed, but no signing key is configured.
+    #[error("signed, but no secret in WEBHOOK_SECRETS is a signing key: one begins with {SIGNING_PREFIX}")]
     NoSigningKey,
-    /// The id is missing, given twice, longer than [`MessageId::MAX_CHARS`], or holds a dot.
+    /// The id is missing, repeated, longer than [`MessageId::MAX_CHARS`], or holds a dot or a character that
+    /// is not printable ASCII.
     #[error("the message id must have 1 to {} characters, none of them a dot", MessageId::MAX_CHARS)]
     BadMessageId,
-    /// No signature is by one of our keys over this body.
-    #[error(
-        "the signature is by none of the secrets that begin with {SIGNING_PREFIX}; one without it is a token only"
-    )]
+    /// No configured key made a signature over this body, or the timestamp is repeated or not a number.
+    #[error("the signature matches no signing key in WEBHOOK_SECRETS: one begins with {SIGNING_PREFIX}")]
     BadSignature,
-    /// The signature is good, but older or newer than [`crate::TIMESTAMP_TOLERANCE`].
+    /// The timestamp differs from our clock by more than [`crate::TIMESTAMP_TOLERANCE`]. The signature is not
+    /// checked.
     #[error("the signature's timestamp is too far from our clock")]
     StaleTimestamp,
 }
@@ -104,16 +104,17 @@ impl AuthError {
     }
 }
 
-/// Why a list of secrets cannot be used. Positions count from 1.
+/// The reason why a list of secrets is invalid. Positions count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// The list is empty. To run without secrets is a choice of its own: [`Authenticator::open`].
+    /// The list is empty. Running without secrets has to be requested explicitly, with
+    /// [`Authenticator::open`].
     #[error("WEBHOOK_SECRETS holds no secret")]
     Empty,
-    /// A static token can be guessed.
+    /// A static token is shorter than [`MIN_SECRET_CHARS`], and could be guessed.
     #[error("WEBHOOK_SECRETS: secret {0} is shorter than {MIN_SECRET_CHARS} characters")]
     TooShort(usize),
-    /// A signing key is broken or can be guessed.
+    /// A signing key is not valid base64, or is shorter than [`MIN_SIGNING_KEY_BYTES`] bytes.
     #[error(
         "WEBHOOK_SECRETS: secret {0} starts with {SIGNING_PREFIX} but is not base64 of at least {MIN_SIGNING_KEY_BYTES} bytes"
     )]
@@ -121,7 +122,11 @@ pub enum SecretError {
 }
 
 impl Authenticator {
-    /// Accepts whoever knows one of the secrets.
+    /// Creates an authenticator that accepts requests with one of the secrets.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the list is empty, or when a secret is too short or not valid base64.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Result<Self, SecretError> {
         let mut this = Self::open();
         for (position, secret) in (1..).zip(secrets) {
@@ -138,22 +143,27 @@ impl Authenticator {
         if this.is_open() { Err(SecretError::Empty) } else { Ok(this) }
     }
 
-    /// Accepts everyone. Only for a server that listens on loopback alone, which the server has to see to.
+    /// Creates an authenticator that accepts every request. Only for a server that listens on loopback, which
+    /// the server has to ensure.
     pub fn open() -> Self {
         Self { tokens: Vec::new(), signing_keys: Vec::new() }
     }
 
-    /// Whether everyone is accepted.
+    /// Whether every request is accepted.
     pub fn is_open(&self) -> bool {
         self.tokens.is_empty() && self.signing_keys.is_empty()
     }
 
-    /// How many secrets are static tokens, and how many are signing keys.
+    /// The number of static tokens, and the number of signing keys.
     pub fn counts(&self) -> (usize, usize) {
         (self.tokens.len(), self.signing_keys.len())
     }
 
-    /// Checks one request. A request with a token is judged by the token alone, any other by its signature.
+    /// Authenticates one request: by its token if it has one, and otherwise by its signature.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the token or the signature is missing or invalid.
     pub fn authenticate(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Proof, AuthError> {
         match self.check_headers(headers, now)? {
             Credentials::None => Ok(Proof::None),
@@ -162,8 +172,13 @@ impl Authenticator {
         }
     }
 
-    /// Checks what can be known before the body is read: the token, or whether a signature is there and fresh. What passes
-    /// here may still fail in [`authenticate`](Self::authenticate).
+    /// Checks the headers before the body is read: the token, or the presence and age of a signature. A
+    /// request that passes may still fail in [`authenticate`](Self::authenticate).
+    ///
+    /// # Errors
+    ///
+    /// Fails when the token is invalid. Without a token, fails when a header of the signature is missing,
+    /// malformed or stale, and when no signing key is configured.
     pub fn precheck(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), AuthError> {
         self.check_headers(headers, now).map(drop)
     }
@@ -185,13 +200,13 @@ impl Authenticator {
                 }
                 Ok(Credentials::Signed(signed))
             }
-            (Some(token), None) if self.knows(token.as_bytes()) => Ok(Credentials::Token),
+            (Some(token), None) if self.accepts_token(token.as_bytes()) => Ok(Credentials::Token),
             (Some(_), _) => Err(AuthError::BadToken),
         }
     }
 
-    /// Whether a header's value is one of the tokens, as it is or with blanks around it or `Bearer` before it.
-    fn knows(&self, value: &[u8]) -> bool {
+    /// Whether a header value is one of the tokens, ignoring surrounding white space and a `Bearer` prefix.
+    fn accepts_token(&self, value: &[u8]) -> bool {
         let token = value.trim_ascii();
         let bearer = match token.split_at_checked(BEARER.len()) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case(BEARER) => rest.trim_ascii_start(),
@@ -200,14 +215,15 @@ impl Authenticator {
         self.is_token(token) | self.is_token(bearer)
     }
 
-    /// Compares with every token, without stopping at the one that fits: how long it takes tells nothing.
+    /// Compares with every token without stopping at a match, so that the time taken does not leak the
+    /// result.
     fn is_token(&self, token: &[u8]) -> bool {
         let given: [u8; 32] = Sha256::digest(token).into();
         self.tokens.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&given)).into()
     }
 }
 
-/// What the headers of a request offer. A token has been checked, a signature has not.
+/// The credentials in the headers of a request. A token is already verified, a signature is not.
 enum Credentials<'h> {
     None,
     Token,
@@ -244,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn every_configured_token_is_accepted_and_no_other() {
+    fn only_configured_tokens_are_accepted() {
         for secret in SECRETS {
             assert_eq!(with_tokens(&[secret.as_bytes()]), Ok(Proof::Token));
         }
@@ -254,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_a_bearer_prefix_around_a_token_are_ignored() {
+    fn white_space_and_bearer_prefix_of_a_token_are_ignored() {
         for value in ["{} ", "  {}\t", "Bearer {}", "bearer {}", "BEARER   {} "] {
             let value = value.replace("{}", SECRETS[1]);
             assert_eq!(with_tokens(&[value.as_bytes()]), Ok(Proof::Token), "{value}");
@@ -263,7 +279,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(TOKEN_HEADER, own.parse().unwrap());
         let proof = new(&[own]).unwrap().authenticate(&headers, b"", Timestamp::UNIX_EPOCH);
-        assert_eq!(proof, Ok(Proof::Token), "a secret may begin like that");
+        assert_eq!(proof, Ok(Proof::Token), "a secret may itself begin with Bearer");
         for wrong in
             ["Basic the-token-of-this-year", "Bearerthe-token-of-this-year", "the-token-of- this-year"]
         {
@@ -272,13 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn no_token_and_two_tokens_are_refused() {
+    fn missing_and_repeated_tokens_are_rejected() {
         assert_eq!(with_tokens(&[]), Err(AuthError::MissingCredentials));
         assert_eq!(with_tokens(&[b"guess", SECRETS[0].as_bytes()]), Err(AuthError::BadToken));
     }
 
     #[test]
-    fn a_signing_key_is_no_token() {
+    fn signing_key_is_not_accepted_as_a_token() {
         let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
         let mut headers = HeaderMap::new();
         headers.insert(TOKEN_HEADER, secret.parse().unwrap());
@@ -287,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_that_can_be_guessed_are_refused_by_their_position() {
+    fn weak_secrets_are_rejected_with_their_position() {
         assert_eq!(new(&[]).unwrap_err(), SecretError::Empty);
         assert_eq!(new(&[SECRETS[0], "short"]).unwrap_err(), SecretError::TooShort(2));
         for bad in ["whsec_", "whsec_not base64 at all, but long", "whsec_c2hvcnQ="] {
@@ -299,10 +315,11 @@ mod tests {
     }
 
     #[test]
-    fn only_an_open_authenticator_accepts_everyone() {
-        let anyone = |this: Authenticator| this.authenticate(&HeaderMap::new(), b"", Timestamp::UNIX_EPOCH);
-        assert_eq!(anyone(Authenticator::open()), Ok(Proof::None));
-        assert_eq!(anyone(new(&SECRETS).unwrap()), Err(AuthError::MissingCredentials));
+    fn only_an_open_authenticator_accepts_every_request() {
+        let unauthenticated =
+            |this: Authenticator| this.authenticate(&HeaderMap::new(), b"", Timestamp::UNIX_EPOCH);
+        assert_eq!(unauthenticated(Authenticator::open()), Ok(Proof::None));
+        assert_eq!(unauthenticated(new(&SECRETS).unwrap()), Err(AuthError::MissingCredentials));
     }
 
     #[test]

@@ -1,22 +1,24 @@
+//! Conversion of the top-level fields of a body to a lead.
+
 use html_escape::decode_html_entities;
 use lead::text::without_zero_fraction;
 use lead::{CampaignId, EmailAddress, FieldIssue, Lead, Personal};
 use serde_json::{Map, Value};
 
-use crate::absent::{cut, holds_token, is_absent, one_line, tidy, tidy_object, tidy_text};
-use crate::address;
 use crate::json::read_object_text;
 use crate::limits::{MAX_LINE_CHARS, MAX_PHONE_CHARS};
+use crate::misplaced_email;
 use crate::names::{
     CAMPAIGN, COMPANY, EMAIL, FIRST_NAME, Field, LAST_NAME, MARKETO, NAME, PHONE, PRODUCT, SALESFORCE, TITLE,
 };
+use crate::normalize::{cut, holds_token, is_absent, normalize, normalize_object, normalize_text, one_line};
 use crate::number;
 use crate::path::{ATTRIBUTES, Path};
 use crate::reading::Reading;
 use crate::rejection::Rejection;
 use crate::repeated::{self, Repeated};
 
-/// The top-level fields that are not read yet, in the order sent; a name may come twice.
+/// The top-level fields that are not converted yet, in the order sent. Names may repeat.
 pub(crate) struct Fields<'a> {
     fields: Vec<(String, Value)>,
     reading: &'a mut Reading,
@@ -27,7 +29,8 @@ impl<'a> Fields<'a> {
         Self { fields, reading }
     }
 
-    /// Makes a lead of them: refused without an address and a campaign, while any other field costs itself alone.
+    /// Converts the fields to a lead. A body without a valid address and campaign is rejected; any other
+    /// malformed field is dropped.
     pub(crate) fn into_lead(mut self) -> Result<Lead, Rejection> {
         let email =
             self.identity(&EMAIL, |text| EmailAddress::parse(text).map_err(Rejection::invalid_email))?;
@@ -70,8 +73,8 @@ impl<'a> Fields<'a> {
         taken
     }
 
-    /// A required text. Spellings and repetitions that mean the same are one; others are refused, for two leads could
-    /// become one.
+    /// A required text. Several spellings or repetitions must have the same value: otherwise the body is
+    /// rejected, since two leads could be merged.
     fn identity<T: PartialEq>(
         &mut self,
         field: &'static Field,
@@ -95,20 +98,20 @@ impl<'a> Fields<'a> {
             return Ok(identity);
         }
         let is_text = taken.iter().any(|(_, value)| value.is_string() || value.is_number());
-        let elsewhere = || {
+        let misplaced = || {
             self.fields.extend(taken);
-            address::seen(&self.fields).filter(|_| *field == EMAIL)
+            misplaced_email::email_path(&self.fields).filter(|_| *field == EMAIL)
         };
         Err(match refused {
             None if self.reading.dropped_number(field.name) => Rejection::inexact(field.name),
-            None => Rejection::missing(field.name, elsewhere()),
-            Some(_) if !is_text => Rejection::not_text(field.name, elsewhere()),
+            None => Rejection::missing(field.name, misplaced()),
+            Some(_) if !is_text => Rejection::not_text(field.name, misplaced()),
             Some(rejection) => rejection,
         })
     }
 
-    /// An optional text on one line. Where spellings differ the documented one counts, and the others are kept under
-    /// `attributes`. One spelling with several values has none.
+    /// An optional text on one line. If several spellings have different values, the documented one counts
+    /// and the others are kept under `attributes`. A spelling with several different values counts as absent.
     fn line(&mut self, field: &'static Field) -> Option<String> {
         let path = Path::Field(field.name);
         let mut chosen: Option<(String, String)> = None;
@@ -118,7 +121,7 @@ impl<'a> Fields<'a> {
             if text.is_none() {
                 self.reading.note(&path, FieldIssue::WrongType);
             }
-            let text = text.as_deref().and_then(tidy_text);
+            let text = text.as_deref().and_then(normalize_text);
             if text.as_deref().is_some_and(holds_token) {
                 self.reading.note(&path, FieldIssue::UnreplacedToken);
                 continue;
@@ -152,7 +155,7 @@ impl<'a> Fields<'a> {
         Some(shorter.unwrap_or(text))
     }
 
-    /// A family name may be `NULL` where the given name is in capitals as well.
+    /// The family name. `NULL` is accepted if the given name is in capitals as well.
     fn last_name(&mut self, first_name: Option<&str>) -> Option<String> {
         let is_null = |value: &Value| value.as_str().is_some_and(|text| one_line(text) == "NULL");
         let is_null =
@@ -161,8 +164,8 @@ impl<'a> Fields<'a> {
         self.line(&LAST_NAME).or_else(null)
     }
 
-    /// A number that went through a float has its `.0` taken off. Half a number is another number, so that one that is
-    /// too long is dropped.
+    /// The telephone number. A `.0` from a conversion to a float is removed. A number over the limit is
+    /// dropped instead of cut, since part of a number is another number.
     fn phone(&mut self) -> Option<String> {
         let phone = self.line(&PHONE)?;
         let phone = without_zero_fraction(&phone);
@@ -173,7 +176,7 @@ impl<'a> Fields<'a> {
         Some(phone.to_owned())
     }
 
-    /// An object, given as one, as JSON text or in parts. What is neither has no meaning here and is kept under
+    /// An object field, sent as an object, as JSON text or in parts. A value of another type is kept under
     /// `attributes`.
     fn namespace(&mut self, field: &'static Field) -> Result<Map<String, Value>, Rejection> {
         let path = Path::Field(field.name);
@@ -188,17 +191,18 @@ impl<'a> Fields<'a> {
             }
         }
         repeated.remove_from(&mut object, path, self.reading);
-        Ok(tidy_object(object, &path, self.reading))
+        Ok(normalize_object(object, &path, self.reading))
     }
 
-    /// The object that a text holds as JSON; any other value as it is.
+    /// Parses a text that holds a JSON object. Returns any other value unchanged.
     fn object(&mut self, value: Value, path: Path<'_>) -> Result<Value, Rejection> {
         let Value::String(text) = value else { return Ok(value) };
         let object = read_object_text(&text, path, self.reading)?;
         Ok(object.map_or(Value::String(text), Value::Object))
     }
 
-    /// Everything that is left. A name with several plain values gets a list of them, as forms send several choices.
+    /// The remaining fields. Several scalar values of a name become a list, since forms send several choices
+    /// that way.
     fn attributes(mut self) -> Result<Map<String, Value>, Rejection> {
         let mut kept = Map::new();
         let mut lists = Vec::new();
@@ -207,7 +211,7 @@ impl<'a> Fields<'a> {
             if name == "attributes" {
                 value = self.object(value, path)?;
             }
-            let Some(value) = tidy(value, &path, self.reading) else { continue };
+            let Some(value) = normalize(value, &path, self.reading) else { continue };
             match kept.get_mut(&name) {
                 None => {
                     kept.insert(name, value);
@@ -229,7 +233,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The text of a required field, entities decoded and otherwise as it came.
+/// The text of a required field, with HTML entities decoded and otherwise unchanged.
 fn identity_text(field: &'static Field, value: &Value) -> Result<String, Rejection> {
     let text = scalar_text(value).ok_or_else(|| Rejection::not_text(field.name, None))?;
     let text = decode_html_entities(&text);
@@ -245,8 +249,8 @@ fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
-/// The text in an object that stands where a text is expected: its name, as Segment describes a company, its value or
-/// label, as form builders send a choice, or the parts of a person's name.
+/// The text of an object in a text field: its name, as Segment describes a company, its value or label, as
+/// form builders send a choice, or the parts of a person's name.
 fn object_text(field: &Field, value: &Value) -> Option<String> {
     let object = value.as_object()?;
     let of = |names: &[&str]| {

@@ -1,3 +1,5 @@
+//! Parsing of form bodies.
+
 use std::collections::HashSet;
 
 use lead::FieldIssue;
@@ -6,16 +8,21 @@ use serde_json::{Map, Value};
 
 use crate::json::read_key;
 use crate::limits::MAX_DEPTH;
-use crate::names::{CAMPAIGN, EMAIL, NAMESPACES, known};
+use crate::names::{CAMPAIGN, EMAIL, NAMESPACES, known_field};
 use crate::path::{ATTRIBUTES, Path};
 use crate::reading::Reading;
 use crate::rejection::Rejection;
 
-/// Reads a form body into the fields that the same lead would have in JSON, with all values as text. A field may come
-/// twice: that is how forms send several choices.
+/// Parses a form body to the fields that the same lead has in JSON, with all values as text. Names may
+/// repeat, since forms send several choices that way.
 ///
-/// Stricter than a browser's rules: a part without `=` is what a value with a raw `&` leaves behind, and half a company
-/// name is worse than a rejection.
+/// This is stricter than the rules of browsers: a part without `=` is the rest of a value with a raw `&`, and
+/// a truncated company name is worse than a rejection.
+///
+/// # Errors
+///
+/// Fails for a body without `=`, for a part without `=`, for a name that is not UTF-8, for an address or
+/// campaign that is not UTF-8, and for too many names.
 pub(crate) fn read_form(text: &str, reading: &mut Reading) -> Result<Vec<(String, Value)>, Rejection> {
     if !text.contains('=') {
         return Err(Rejection::invalid_form("the body is neither a JSON object nor a form"));
@@ -30,9 +37,9 @@ pub(crate) fn read_form(text: &str, reading: &mut Reading) -> Result<Vec<(String
         })?;
         let key = decode(key).ok_or_else(not_text)?;
         let Some(key) = read_key(&key, &ATTRIBUTES, reading) else { continue };
-        let (name, value) = match (decode(value), address(&key)) {
+        let (name, value) = match (decode(value), namespace_path(&key)) {
             (None, _) if [&EMAIL, &CAMPAIGN].into_iter().any(|field| field.rank(&key).is_some()) => {
-                return Err(not_text().within(known(&key)));
+                return Err(not_text().within(known_field(&key)));
             }
             (None, _) => {
                 reading.note(&Path::top(&key), FieldIssue::NotText);
@@ -65,12 +72,12 @@ fn decode(text: &str) -> Option<String> {
     percent_decode_str(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-/// The field and the path inside it that `marketo.a.b` or `marketo[a][b]` stands for.
-fn address(key: &str) -> Option<(&'static str, Vec<&str>)> {
+/// The namespace field and the path inside it that `marketo.a.b` or `marketo[a][b]` denotes.
+fn namespace_path(key: &str) -> Option<(&'static str, Vec<&str>)> {
     NAMESPACES.into_iter().find_map(|field| Some((field.name, path_in(field.name, key)?)))
 }
 
-/// Each name of a path is trimmed, as a name in JSON is: `marketo.a` and `marketo. a` are the same field.
+/// Trims each name of the path, as names in JSON: `marketo.a` and `marketo. a` are the same field.
 fn path_in<'a>(namespace: &str, key: &'a str) -> Option<Vec<&'a str>> {
     let rest = key.strip_prefix(namespace)?;
     let path: Vec<&str> = if let Some(dotted) = rest.strip_prefix('.') {
@@ -101,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_can_be_written_with_dots_or_brackets() {
+    fn path_is_written_with_dots_or_brackets() {
         let expected = ("marketo".to_owned(), json!({"program": {"name": "x y"}}));
         assert_eq!(one("marketo.program.name=x+y"), expected);
         assert_eq!(one("marketo%5Bprogram%5D[name]=x%20y"), expected);
@@ -112,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_ampersand_in_a_value_is_refused_with_a_hint() {
+    fn raw_ampersand_is_rejected_with_a_hint() {
         let rejection = read("company=Smith & Sons&email=a@example.com").unwrap_err();
         assert_eq!(rejection.error, "invalid_form");
         assert!(rejection.message.contains("raw &"), "{rejection}");
     }
 
     #[test]
-    fn text_in_another_encoding_costs_its_field() {
+    fn text_in_another_encoding_drops_its_field() {
         assert_eq!(read("hello").unwrap_err().error, "invalid_form");
         let mut reading = Reading::new();
         assert_eq!(read_form("name=Jos%E9&x=1", &mut reading).unwrap(), [("x".to_owned(), json!("1"))]);
@@ -129,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_bounded_like_json() {
+    fn form_has_the_same_limits_as_json() {
         assert_eq!(read(&"a=1&".repeat(MAX_ITEMS + 9)).unwrap().len(), MAX_ITEMS + 1);
         let many: Vec<String> = (0..=MAX_FIELDS).map(|n| format!("f{n}=1")).collect();
         assert_eq!(read(&many.join("&")).unwrap_err().error, "too_many_fields");

@@ -1,4 +1,4 @@
-//! What to say about broken JSON. Marketo builds bodies from a template, and the mistakes made there are few:
+//! Hints for broken JSON. Marketo builds bodies from a template, in which a few mistakes are common:
 //! <https://experienceleague.adobe.com/en/docs/marketo-developer/marketo/webhooks/webhooks>.
 
 const DOUBLED_QUOTES: &str = "a value is in doubled quotes; with the request token encoding JSON, Marketo writes the \
@@ -15,7 +15,8 @@ const CUT_OFF: &str = "it ends too early; check the webhook's payload template f
 const UNESCAPED: &str = "most often a text holds a quote, backslash or line break that is not escaped, or lacks its \
      quotes; set the webhook's request token encoding to JSON and write the tokens in its payload template without quotes";
 
-/// The most likely reason why a text is not valid JSON, and what to change. `is_cut_off`: more was expected at its end.
+/// The most likely reason why a text is not valid JSON, and its remedy. `is_cut_off` says that the text ends
+/// too early.
 pub(crate) fn json_hint(text: &str, is_cut_off: bool) -> &'static str {
     if value_starts(text).any(is_doubled) {
         DOUBLED_QUOTES
@@ -30,7 +31,7 @@ pub(crate) fn json_hint(text: &str, is_cut_off: bool) -> &'static str {
     }
 }
 
-/// What follows each `":`, which is where values start, broken or not.
+/// The text after each `":`, where a value starts, whether broken or not.
 fn value_starts(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(':')
         .filter(|(at, _)| text[..*at].trim_end().ends_with('"'))
@@ -50,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_mistake_of_a_template_has_its_own_hint() {
+    fn each_template_mistake_has_its_own_hint() {
         for (body, hint) in [
             (r#"{"first_name": ""Jane"", "title": "CTO"}"#, DOUBLED_QUOTES),
             (r#"{"first_name": """"}"#, DOUBLED_QUOTES),

@@ -1,3 +1,5 @@
+//! Parsing of JSON bodies, with exact numbers and bounded nesting.
+
 use html_escape::decode_html_entities;
 use lead::FieldIssue;
 use lead::text::{is_unseen, visible};
@@ -5,19 +7,23 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::absent::is_absent;
 use crate::hint::json_hint;
 use crate::limits::{MAX_BODY_DEPTH, MAX_DEPTH, MAX_KEY_CHARS};
+use crate::normalize::is_absent;
 use crate::number;
 use crate::path::{ATTRIBUTES, Path};
 use crate::raw::{depth, items, members, string};
 use crate::reading::Reading;
 use crate::rejection::Rejection;
 
-/// Reads the members of a body that is one JSON object, names that come twice included.
+/// Parses the members of a body that is one JSON object, including repeated names.
 ///
-/// The syntax of the whole is checked first, without recursion. Values are read from their own text, so that numbers keep
-/// their digits and a value that breaks a bound costs itself alone.
+/// The syntax of the whole body is checked first, without recursion. Each value is then parsed from its own
+/// text, so that numbers keep their digits and only a value that exceeds a limit is dropped.
+///
+/// # Errors
+///
+/// Fails for invalid JSON, for a body that is not an object, and for too many names or too deep nesting.
 pub(crate) fn read_body(text: &str, reading: &mut Reading) -> Result<Vec<(String, Value)>, Rejection> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
         Rejection::invalid_json(format!(
@@ -31,7 +37,7 @@ pub(crate) fn read_body(text: &str, reading: &mut Reading) -> Result<Vec<(String
         Some(b'{') => {}
         Some(b'"') => {
             return Err(Rejection::invalid_json(
-                "must be one JSON object; it is a JSON text that may hold one",
+                "must be one JSON object; it is a JSON string that may hold one",
             ));
         }
         _ => return Err(Rejection::invalid_json("must be one JSON object, with one lead a request")),
@@ -43,15 +49,16 @@ pub(crate) fn read_body(text: &str, reading: &mut Reading) -> Result<Vec<(String
     for (key, raw) in members(raw)? {
         reading.take_name()?;
         let Some(key) = read_key(&key, &ATTRIBUTES, reading) else { continue };
-        let place = Place { path: Path::top(&key), depth: 2, in_list: false };
-        if let Some(value) = value(raw, &place, reading)? {
+        let position = Position { path: Path::top(&key), depth: 2, in_list: false };
+        if let Some(value) = value(raw, &position, reading)? {
             fields.push((key, value));
         }
     }
     Ok(fields)
 }
 
-/// Reads a text that is one JSON object, standing at the second level of a body; none where it is not one.
+/// Parses a text that holds one JSON object, as a value at the second level of a body. Returns `None` if it
+/// holds none.
 pub(crate) fn read_object_text(
     text: &str,
     path: Path<'_>,
@@ -61,17 +68,18 @@ pub(crate) fn read_object_text(
     if !text.starts_with('{') {
         return Ok(None);
     }
-    // A platform that encodes every text as HTML encodes the quotes of this one too.
+    // Platforms that HTML-encode every text also encode the quotes of this one.
     let decoded = if text.starts_with("{&quot;") { decode_html_entities(text) } else { text.into() };
     match serde_json::from_str::<&RawValue>(&decoded) {
         Ok(raw) if depth(raw.get()) <= MAX_BODY_DEPTH => {
-            object(raw, &Place { path, depth: 2, in_list: false }, reading).map(Some)
+            object(raw, &Position { path, depth: 2, in_list: false }, reading).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-/// A field name: trimmed, bounded, without hidden characters; none where nothing is left.
+/// Normalizes a field name: trims it, removes hidden characters, and cuts it to [`MAX_KEY_CHARS`]. Returns
+/// `None` if nothing remains.
 pub(crate) fn read_key(text: &str, parent: &Path<'_>, reading: &mut Reading) -> Option<String> {
     let key: String = visible(text).trim().nfc().collect();
     if key.is_empty() {
@@ -87,28 +95,28 @@ pub(crate) fn read_key(text: &str, parent: &Path<'_>, reading: &mut Reading) -> 
     }
 }
 
-/// Where a value stands.
-struct Place<'a> {
+/// The position of a value in a body.
+struct Position<'a> {
     path: Path<'a>,
-    /// Of the value, should it be an object or a list. The body's is 1.
+    /// The nesting depth of the value if it is an object or a list. The body has depth 1.
     depth: usize,
     in_list: bool,
 }
 
-/// Reads one value; none where it is dropped. Recursion is bounded by [`MAX_DEPTH`].
-fn value(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Option<Value>, Rejection> {
+/// Parses one value. Returns `None` if it is dropped. The recursion is bounded by [`MAX_DEPTH`].
+fn value(raw: &RawValue, position: &Position<'_>, reading: &mut Reading) -> Result<Option<Value>, Rejection> {
     let text = raw.get();
     Ok(match text.as_bytes().first() {
-        Some(b'{' | b'[') if place.depth > MAX_DEPTH => {
-            reading.note(&place.path, FieldIssue::TooDeep);
+        Some(b'{' | b'[') if position.depth > MAX_DEPTH => {
+            reading.note(&position.path, FieldIssue::TooDeep);
             None
         }
-        Some(b'{') => Some(Value::Object(object(raw, place, reading)?)),
-        Some(b'[') => Some(Value::Array(list(raw, place, reading)?)),
+        Some(b'{') => Some(Value::Object(object(raw, position, reading)?)),
+        Some(b'[') => Some(Value::Array(list(raw, position, reading)?)),
         Some(b'"') => {
             let (text, is_whole) = string(text);
             if !is_whole {
-                reading.note(&place.path, FieldIssue::NotText);
+                reading.note(&position.path, FieldIssue::NotText);
             }
             Some(text.into())
         }
@@ -118,26 +126,33 @@ fn value(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Opt
         _ => {
             let number = number::exact(text);
             if number.is_none() {
-                reading.note(&place.path, FieldIssue::InexactNumber);
+                reading.note(&position.path, FieldIssue::InexactNumber);
             }
             number
         }
     })
 }
 
-fn object(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Map<String, Value>, Rejection> {
+fn object(
+    raw: &RawValue,
+    position: &Position<'_>,
+    reading: &mut Reading,
+) -> Result<Map<String, Value>, Rejection> {
     let mut object = Map::new();
     let mut repeated = Vec::new();
     for (key, raw) in members(raw)? {
-        if !place.in_list {
+        if !position.in_list {
             reading.take_name()?;
         } else if !reading.take_item() {
-            reading.note(&place.path, FieldIssue::TooMany);
+            reading.note(&position.path, FieldIssue::TooMany);
             break;
         }
-        let Some(key) = read_key(&key, &place.path, reading) else { continue };
-        let inner =
-            Place { path: Path::Member(&place.path, &key), depth: place.depth + 1, in_list: place.in_list };
+        let Some(key) = read_key(&key, &position.path, reading) else { continue };
+        let inner = Position {
+            path: Path::Member(&position.path, &key),
+            depth: position.depth + 1,
+            in_list: position.in_list,
+        };
         let Some(value) = value(raw, &inner, reading)? else { continue };
         match object.get(&key) {
             Some(known) if is_absent(&value) || *known == value => {}
@@ -147,22 +162,23 @@ fn object(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Ma
             }
         }
     }
-    // Which of the values counts is not ours to guess.
+    // It is unknown which of the different values is right.
     for key in repeated {
-        reading.note(&Path::Member(&place.path, &key), FieldIssue::Repeated);
+        reading.note(&Path::Member(&position.path, &key), FieldIssue::Repeated);
         object.remove(&key);
     }
     Ok(object)
 }
 
-fn list(raw: &RawValue, place: &Place<'_>, reading: &mut Reading) -> Result<Vec<Value>, Rejection> {
+fn list(raw: &RawValue, position: &Position<'_>, reading: &mut Reading) -> Result<Vec<Value>, Rejection> {
     let mut list = Vec::new();
     for (index, raw) in items(raw)?.into_iter().enumerate() {
         if !reading.take_item() {
-            reading.note(&place.path, FieldIssue::TooMany);
+            reading.note(&position.path, FieldIssue::TooMany);
             break;
         }
-        let inner = Place { path: Path::Item(&place.path, index), depth: place.depth + 1, in_list: true };
+        let inner =
+            Position { path: Path::Item(&position.path, index), depth: position.depth + 1, in_list: true };
         list.extend(value(raw, &inner, reading)?);
     }
     Ok(list)
@@ -187,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_as_it_is_with_exact_numbers() {
+    fn json_is_parsed_with_exact_numbers() {
         let text =
             r#"{"a":[1,-2,2.5,1e3,18446744073709551615],"b":{"c":true,"d":null},"e":"\u00e9\n😀","f":false}"#;
         let expected = json!({"a": [1, -2, 2.5, 1000, 18_446_744_073_709_551_615_u64], "b": {"c": true, "d": null},
@@ -198,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_beyond_the_bound_costs_the_value_or_the_body() {
+    fn nesting_over_a_limit_drops_the_value_or_the_body() {
         assert_eq!(read(&nested(MAX_DEPTH)).unwrap().1, [""; 0]);
         let (value, notes) = read(&nested(MAX_DEPTH + 1)).unwrap();
         assert_eq!(value, json!({"a": [[[[[[[]]]]]]]}));
@@ -210,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_names_are_refused_and_too_many_items_dropped() {
+    fn excess_names_are_rejected_and_excess_items_dropped() {
         let list = |items: usize| format!("{{\"a\":[{}1],\"b\":2}}", "1,".repeat(items - 1));
         assert_eq!(read(&list(MAX_ITEMS)).unwrap().1, [""; 0]);
         let (value, notes) = read(&list(MAX_ITEMS + 1)).unwrap();
@@ -231,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_given_twice_counts_where_its_values_are_equal() {
+    fn repeated_name_counts_if_its_values_are_equal() {
         let (value, notes) =
             read(r#"{"marketo":{"name":1,"name ":2,"name":1,"b":3,"b":3,"c":null,"c":4,"c":""}}"#).unwrap();
         assert_eq!(value, json!({"marketo": {"b": 3, "c": 4}}));
@@ -239,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_costs_the_name() {
+    fn bad_name_is_normalized_or_dropped() {
         let long = "k".repeat(MAX_KEY_CHARS + 1);
         let (value, notes) =
             read(&format!("{{\"\":1,\" \":2,\"a\\u0000b\":3,\"\u{feff}c\":4,\"{long}\":5}}")).unwrap();
@@ -248,14 +264,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_kept_costs_itself() {
+    fn invalid_value_is_dropped_or_cleaned() {
         let (value, notes) = read(r#"{"a":1e999,"b":"x\ud83d","c":1}"#).unwrap();
         assert_eq!(value, json!({"b": "x", "c": 1}));
         assert_eq!(notes, ["attributes.a inexact_number", "attributes.b not_text"]);
     }
 
     #[test]
-    fn what_is_not_one_object_is_refused() {
+    fn body_that_is_not_one_object_is_rejected() {
         for text in [
             "[{}]",
             "\"a\"",

@@ -1,11 +1,13 @@
-//! Webhook authentication, parsing and validation. Nothing here does I/O.
+//! Webhook authentication, parsing and validation, without I/O.
 //!
-//! - [`Authenticator`] decides whether a request comes from someone who knows a secret.
-//! - [`parse_webhook`] turns a body into a [`lead::Lead`] with notes, or says what is wrong with it in a [`Rejection`].
+//! - [`Authenticator`] checks that the sender of a request knows a secret.
+//! - [`parse_webhook`] parses a body to a [`lead::Lead`] with notes on malformed fields, or returns a
+//!   [`Rejection`].
 //!
-//! # What is accepted
+//! # Accepted bodies
 //!
-//! One lead in one JSON object or one form body; the first byte tells which, for senders do not always say so.
+//! A body holds one lead, as a JSON object or as a form. The first byte decides which one it is, since many
+//! senders set a wrong `Content-Type` or none.
 //!
 //! | field | other spellings | |
 //! |---|---|---|
@@ -17,40 +19,45 @@
 //! | `title` | `jobTitle` | text |
 //! | `marketo`, `product`, `salesforce` | in a form also `marketo.x`, `marketo[x]` | objects, or JSON text of one |
 //!
-//! Letter case and separators of these names do not matter (`E-Mail`, `First Name`). Every other field is kept under
-//! `attributes`. So is a second spelling of an optional field that has a value already.
+//! Letter case and separators of these names do not matter (`E-Mail`, `First Name`). Every other field is
+//! kept under `attributes`, and so is a second spelling of an optional field with a different value.
 //!
-//! - **A lead with an address and a campaign is accepted.** Any other field that is malformed costs that field: it is
-//!   dropped or cut, with a [`lead::FieldNote`]. Two different addresses or campaigns in one body are refused.
-//! - **Absent** are JSON null, empty text, white space, the texts `null` and `NULL` (not `Null`, which is a family
-//!   name, nor `NULL` as a family name beside a given name in capitals), and lists and objects that hold nothing else;
-//!   at every depth.
-//! - **Text** is as a person reads it: HTML entities are decoded once, it is in NFC, blanks of every kind and line breaks
-//!   become spaces, hidden characters are removed, and it is trimmed. Control characters inside the e-mail address and the
-//!   campaign id are refused instead: these are identity.
-//! - **Tokens** that a template did not replace (`{{lead.Company}}`) are dropped, and refused as identity.
-//! - **Numbers** keep their digits: where text is expected they are written out without exponent or `.0`, and inside the
-//!   objects a number that neither 64 bits nor a double hold exactly is a text of its digits. Values there keep the type
-//!   they came with; only `marketo.engagement_score` is made a number where it reads as one.
-//! - **An object where text is expected** gives its `name`, `value` or `label`; `name` also `first` and `last`.
-//! - **A field that comes twice** counts where its values are equal. An unknown one gets a list of its values, as forms send
-//!   several choices; inside objects none of different values counts.
-//! - **Broken bodies are never repaired.** The rejection says what to change in the Marketo template, and where an
-//!   address stands that is not in `email`.
+//! - **A lead with an address and a campaign is accepted.** Any other malformed field is dropped or cut, with
+//!   a [`lead::FieldNote`]. A body with two different addresses or campaigns is rejected.
+//! - **Absent values**, at every depth, are JSON null, empty text, white space, the texts `null`, `NULL`,
+//!   `undefined` and `[object Object]`, and lists and objects that hold nothing else. `Null` is kept, since
+//!   it is a family name, and so is `NULL` as a family name beside a given name in capitals.
+//! - **Text** is normalized: HTML entities are decoded once, it is in NFC, white space of every kind becomes
+//!   a space, hidden characters are removed, and it is trimmed. An e-mail address or campaign id with control
+//!   characters inside is rejected instead, since these two identify the lead.
+//! - **Tokens** that a template did not replace (`{{lead.Company}}`) are dropped. As address or campaign they
+//!   are rejected.
+//! - **Numbers** keep their digits. In text fields they are written out without exponent or `.0`. Inside the
+//!   objects, a number that neither a 64-bit integer nor a double holds exactly becomes a text of its digits.
+//!   Values there keep their type, with one exception: a text in `marketo.engagement_score` becomes a number
+//!   if it is one.
+//! - **An object in a text field** is replaced by its `name`, `value` or `label`, and in `name` also by
+//!   `first` and `last`.
+//! - **A repeated field** counts if its values are equal. The different values of an unknown field become a
+//!   list, since forms send several choices that way. Inside objects, a member with different values is
+//!   dropped.
+//! - **Broken bodies are never repaired.** The rejection says what to change in the Marketo template, and
+//!   where the body holds an address outside `email`.
 //!
-//! A Salesforce campaign has an id of 15 and one of 18 characters. They are two campaigns here: send one of them always.
+//! A Salesforce campaign has an id of 15 and one of 18 characters. They count as two campaigns here: always
+//! send the same one.
 
-mod absent;
-mod address;
 mod auth;
-mod body;
 mod event;
 mod fields;
 mod form;
+mod format;
 mod hint;
 mod json;
 mod limits;
+mod misplaced_email;
 mod names;
+mod normalize;
 mod number;
 mod parse;
 mod path;

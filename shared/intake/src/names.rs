@@ -1,10 +1,12 @@
-/// A top-level field that has a meaning here.
+//! Names and spellings of the known top-level fields.
+
+/// A known top-level field.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// As it is called in answers and in the audit trail.
+    /// The name in answers and in the audit trail.
     pub(crate) name: &'static str,
-    /// The documented spellings, the first of them counts before the others. Letter case and separators do not matter,
-    /// but a spelling that is exactly one of these counts before one that is not.
+    /// The documented spellings, in order of precedence. Letter case and separators do not matter, but an
+    /// exact spelling takes precedence over others.
     spellings: &'static [&'static str],
 }
 
@@ -38,13 +40,15 @@ const FIELDS: [&Field; 11] = [
 /// The fields that hold objects.
 pub(crate) const NAMESPACES: [&Field; 3] = [&MARKETO, &PRODUCT, &SALESFORCE];
 
-/// The field that a top-level name means. Names are the sender's text: only ours may be repeated.
-pub(crate) fn known(name: &str) -> Option<&'static Field> {
+/// The known field that a top-level name denotes. Answers may quote only the field's own name: the sender's
+/// spelling may hold personal data.
+pub(crate) fn known_field(name: &str) -> Option<&'static Field> {
     FIELDS.into_iter().find(|field| field.rank(name).is_some())
 }
 
 impl Field {
-    /// Which spelling of the field a name is, 0 for the one that counts first; none where it is no spelling of it.
+    /// The rank of a spelling of this field, 0 for the highest precedence. `None` if the name does not denote
+    /// this field.
     pub(crate) fn rank(&self, name: &str) -> Option<usize> {
         let exact = self.spellings.iter().position(|spelling| *spelling == name);
         exact.or_else(|| {
@@ -54,7 +58,8 @@ impl Field {
     }
 }
 
-/// A name without letter case and separators. Dots and brackets stay: they are the paths of a form.
+/// Folds letter case and removes separators. Dots and brackets are kept, since they form the paths of a form
+/// body.
 fn fold(name: &str) -> impl Iterator<Item = char> {
     let is_separator =
         |c: &char| c.is_whitespace() || matches!(c, '_' | '-' | '\u{2010}' | '\u{2011}' | '*' | ':');
@@ -66,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_and_separators_of_a_name_do_not_matter() {
+    fn letter_case_and_separators_of_a_name_are_ignored() {
         for (name, field) in [
             ("email", "email"),
             ("Email", "email"),
@@ -81,10 +86,10 @@ mod tests {
             ("Company:", "company"),
             ("Marketo", "marketo"),
         ] {
-            assert_eq!(known(name).unwrap().name, field, "{name}");
+            assert_eq!(known_field(name).unwrap().name, field, "{name}");
         }
         for name in ["emails", "marketo.", "marketo[]", "mail", "", "first", "names", "Ä"] {
-            assert_eq!(known(name), None, "{name}");
+            assert_eq!(known_field(name), None, "{name}");
         }
         assert!(EMAIL.rank("email") < EMAIL.rank("emailAddress"));
         assert!(EMAIL.rank("email_address") < EMAIL.rank("Email"));

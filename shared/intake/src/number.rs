@@ -1,12 +1,12 @@
-//! Numbers without rounding: what a JSON number says is its digits, not the nearest float.
+//! Exact numbers: the value of a JSON number is its digits, not the nearest float.
 
 use serde_json::{Number, Value};
 
-/// The longest number kept, in digits: every finite double is shorter when it is written out.
+/// Maximum number of digits of a number. Every finite double has fewer when it is written out.
 const MAX_DIGITS: usize = 350;
 
-/// A JSON number written out, without an exponent and without zeros at the end of its fraction; none where it is longer
-/// than 350 digits. `literal` follows the grammar of JSON.
+/// Writes out a JSON number, without an exponent and without trailing zeros in its fraction. Returns `None`
+/// if it has more than 350 digits. `literal` follows the grammar of JSON.
 pub(crate) fn plain(literal: &str) -> Option<String> {
     let (sign, rest) = literal.strip_prefix('-').map_or(("", literal), |rest| ("-", rest));
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
@@ -18,7 +18,7 @@ pub(crate) fn plain(literal: &str) -> Option<String> {
     if significant.is_empty() {
         return Some("0".to_owned());
     }
-    // Where the decimal point stands, counted from the first significant digit.
+    // The position of the decimal point, counted from the first significant digit.
     let shift: i64 = exponent.parse().ok()?;
     let point =
         shift.checked_add(i64::try_from(whole.len()).ok()?)?.checked_sub(i64::try_from(leading).ok()?)?;
@@ -35,7 +35,8 @@ pub(crate) fn plain(literal: &str) -> Option<String> {
     })
 }
 
-/// A JSON number as a value: a number where that holds it exactly, else a text of its digits; none where it is too long.
+/// Converts a JSON number to a number if that holds it exactly, and to a text of its digits otherwise.
+/// Returns `None` if it is too long.
 pub(crate) fn exact(literal: &str) -> Option<Value> {
     if let Ok(number) = literal.parse::<i64>() {
         return Some(number.into());
@@ -54,7 +55,7 @@ pub(crate) fn exact(literal: &str) -> Option<Value> {
     Some(float.and_then(Number::from_f64).map_or(Value::String(plain_text), Value::Number))
 }
 
-/// A text that is a JSON number as a number, where that holds it exactly.
+/// Converts a text that is a JSON number, if a number holds it exactly.
 pub(crate) fn from_text(text: &str) -> Option<Value> {
     serde_json::from_str::<Number>(text).ok()?;
     exact(text.trim()).filter(Value::is_number)
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_written_out() {
+    fn number_is_written_out() {
         for (literal, text) in [
             ("0", "0"),
             ("-0.0", "0"),
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_kept_exactly() {
+    fn number_is_kept_exactly() {
         for (literal, value) in [
             ("42", json!(42)),
             ("82.0", json!(82)),

@@ -1,30 +1,35 @@
+//! The entry points of parsing.
+
 use http::HeaderMap;
 use lead::{FieldNote, Lead};
 
-use crate::body::refuse_other_format;
 use crate::fields::Fields;
 use crate::form::read_form;
+use crate::format::reject_unsupported_format;
 use crate::json::read_body;
 use crate::limits::MAX_BODY_BYTES;
 use crate::reading::Reading;
 use crate::rejection::Rejection;
 
-/// A lead, and what of its webhook was dropped or cut.
+/// A lead, with notes on the fields of its webhook that were dropped or cut.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedLead {
     /// The lead.
     pub lead: Lead,
-    /// One note for each field that was malformed, at most [`crate::MAX_NOTES`]. The same body gives the same notes.
+    /// One note for each field that was malformed, at most [`crate::MAX_NOTES`]. The same body gives the same
+    /// notes.
     pub notes: Vec<FieldNote>,
 }
 
-/// Reads one lead from a webhook body, JSON or form, within all bounds. What is accepted is on [the crate](crate).
+/// Parses one lead from a webhook body, JSON or form, within all limits. The [crate documentation](crate)
+/// describes the accepted bodies.
 ///
-/// `headers` decide nothing: they explain a body that cannot be read. A message of a queue has none.
+/// `headers` do not decide whether a body is accepted. They only improve the error for an unreadable body. A
+/// message from a queue has none.
 ///
 /// # Errors
-/// A problem with the body as a whole first, then one with `email`, then one with `campaign_id`. No other field is a
-/// reason to refuse a lead.
+/// Reports a problem with the body as a whole first, then one with `email`, then one with `campaign_id`. No
+/// other field causes a rejection.
 pub fn parse_webhook(body: &[u8], headers: Option<&HeaderMap>) -> Result<ParsedLead, Rejection> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Rejection::body_too_large());
@@ -34,7 +39,7 @@ pub fn parse_webhook(body: &[u8], headers: Option<&HeaderMap>) -> Result<ParsedL
         None => return Err(Rejection::empty_body()),
         Some(first) => matches!(first, b'{' | b'[' | b'"'),
     };
-    if let Some(rejection) = refuse_other_format(text, headers) {
+    if let Some(rejection) = reject_unsupported_format(text, headers) {
         return Err(rejection);
     }
     let Ok(text) = str::from_utf8(text) else {
@@ -51,10 +56,10 @@ pub fn parse_webhook(body: &[u8], headers: Option<&HeaderMap>) -> Result<ParsedL
     Ok(ParsedLead { lead, notes: reading.into_notes() })
 }
 
-/// [`parse_webhook`] without the notes, for a body that came without headers.
+/// [`parse_webhook`] without notes and without headers.
 ///
 /// # Errors
-/// Those of [`parse_webhook`].
+/// The same as [`parse_webhook`].
 pub fn parse_lead(body: &[u8]) -> Result<Lead, Rejection> {
     parse_webhook(body, None).map(|parsed| parsed.lead)
 }

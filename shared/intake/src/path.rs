@@ -1,21 +1,23 @@
+//! Paths of values in a body, shown without personal data.
+
 use std::fmt;
 
-use crate::names::known;
+use crate::names::known_field;
 
-/// The longest name shown, in bytes.
+/// Maximum length of a shown name, in bytes.
 const MAX_SHOWN_BYTES: usize = 40;
 
-/// The most digits that a shown name holds: more may be a telephone number.
+/// Maximum number of digits in a shown name. More may be a telephone number.
 const MAX_SHOWN_DIGITS: usize = 4;
 
-/// The most steps shown.
+/// Maximum number of shown steps.
 const MAX_SHOWN_STEPS: usize = 8;
 
-/// Where a value stands in a body. `Display` shows the sender's names only where they look like identifiers: a name
-/// can hold what a person wrote, and paths go to the audit trail and into answers.
+/// The path of a value in a body. `Display` shows a name of the sender only if it looks like an identifier,
+/// since a name can hold personal data, and paths are written to the audit trail and to answers.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'a> {
-    /// A top-level field of ours.
+    /// A known top-level field.
     Field(&'static str),
     /// A member of an object.
     Member(&'a Path<'a>, &'a str),
@@ -23,16 +25,16 @@ pub(crate) enum Path<'a> {
     Item(&'a Path<'a>, usize),
 }
 
-/// Where unknown top-level fields are kept.
+/// The field that holds unknown top-level fields.
 pub(crate) const ATTRIBUTES: Path<'static> = Path::Field("attributes");
 
 impl<'a> Path<'a> {
-    /// Of a top-level name, in whatever spelling.
+    /// The path of a top-level name, in any spelling.
     pub(crate) fn top(name: &'a str) -> Self {
-        known(name).map_or(Path::Member(&ATTRIBUTES, name), |field| Path::Field(field.name))
+        known_field(name).map_or(Path::Member(&ATTRIBUTES, name), |field| Path::Field(field.name))
     }
 
-    /// As the sender sees it: unknown fields stand at the top level.
+    /// The path in the sent body, in which unknown fields are at the top level.
     pub(crate) fn as_sent(self) -> String {
         let shown = self.to_string();
         shown.strip_prefix("attributes.").map(str::to_owned).unwrap_or(shown)
@@ -62,7 +64,7 @@ impl fmt::Display for Path<'_> {
 fn shown(name: &str) -> &str {
     let is_short =
         name.len() <= MAX_SHOWN_BYTES && name.bytes().filter(u8::is_ascii_digit).count() <= MAX_SHOWN_DIGITS;
-    // A label such as `Your email` says what the sender has to map.
+    // A label such as `Your email` shows the sender which field to map.
     let is_label = ["email", "e-mail"].iter().any(|word| name.to_lowercase().contains(word));
     let is_identifier = name.chars().all(|c| {
         c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']') || (is_label && c == ' ')
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_shows_no_name_that_may_be_personal() {
+    fn path_hides_names_that_may_be_personal() {
         for (name, shown) in [
             ("utm_source", "attributes.utm_source"),
             ("fields[email][value]", "attributes.fields[email][value]"),

@@ -1,4 +1,4 @@
-//! Parts of a JSON text whose syntax was checked.
+//! Access to the parts of a JSON text with already checked syntax.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::rejection::Rejection;
 
-/// How deep objects and lists of a valid JSON text are nested.
+/// The nesting depth of objects and lists in a valid JSON text.
 pub(crate) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
@@ -27,8 +27,8 @@ pub(crate) fn depth(json: &str) -> usize {
     deepest
 }
 
-/// The text of a JSON string, and whether all of it could be read. A half of a surrogate pair, which is what cutting a text
-/// between UTF-16 units leaves behind, is left out.
+/// The text of a JSON string, and whether it is complete. Unpaired surrogates, which result from cutting a
+/// text between UTF-16 units, are left out.
 pub(crate) fn string(json: &str) -> (String, bool) {
     if let Ok(text) = serde_json::from_str(json) {
         return (text, true);
@@ -37,20 +37,22 @@ pub(crate) fn string(json: &str) -> (String, bool) {
     (bytes.utf8_chunks().map(|chunk| chunk.valid()).collect(), false)
 }
 
-/// The syntax was checked, but for half surrogates, which may stand in names too.
+/// The error for an unpaired surrogate in a name: the only fault that the syntax check does not find.
 fn unreadable() -> Rejection {
     Rejection::invalid_json("a field name is not Unicode text")
 }
 
+/// The members of a JSON object.
 pub(crate) fn members(raw: &RawValue) -> Result<Vec<(String, &RawValue)>, Rejection> {
     serde_json::from_str::<Members<'_>>(raw.get()).map(|members| members.0).map_err(|_| unreadable())
 }
 
+/// The items of a JSON list.
 pub(crate) fn items(raw: &RawValue) -> Result<Vec<&RawValue>, Rejection> {
     serde_json::from_str(raw.get()).map_err(|_| unreadable())
 }
 
-/// The members of an object, each value as its own text.
+/// The members of an object, each value as raw text.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -77,7 +79,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-/// A JSON string as bytes: `serde_json` then checks no surrogates.
+/// A JSON string as bytes. In this mode, `serde_json` accepts unpaired surrogates.
 struct Bytes(Vec<u8>);
 
 impl<'de> Deserialize<'de> for Bytes {
@@ -105,14 +107,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_in_texts_are_no_depth() {
+    fn brackets_inside_strings_add_no_depth() {
         for (json, levels) in [(r#"{"a\"[[":"[[\\","b":[1]}"#, 2), ("[]", 1), ("1", 0), (r#""[""#, 0)] {
             assert_eq!(depth(json), levels, "{json}");
         }
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_left_out() {
+    fn unpaired_surrogate_is_left_out() {
         assert_eq!(string(r#""\ud83d\ude00""#), ("😀".to_owned(), true));
         assert_eq!(string(r#""a\ud83d b\ude00""#), ("a b".to_owned(), false));
     }

@@ -1,10 +1,12 @@
+//! The state of parsing one body: remaining allowances, and notes on malformed fields.
+
 use lead::{FieldIssue, FieldNote};
 
 use crate::limits::{MAX_FIELDS, MAX_ITEMS, MAX_NOTES};
 use crate::path::Path;
 use crate::rejection::Rejection;
 
-/// What is left of a body's allowances while it is read, and what was noted about its fields.
+/// The remaining allowances of a body while it is parsed, and the notes on its fields.
 pub(crate) struct Reading {
     names: usize,
     items: usize,
@@ -16,20 +18,24 @@ impl Reading {
         Self { names: MAX_FIELDS, items: MAX_ITEMS, notes: Vec::new() }
     }
 
-    /// Takes one name.
+    /// Uses up the allowance for one name.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the body has more than [`MAX_FIELDS`] names.
     pub(crate) fn take_name(&mut self) -> Result<(), Rejection> {
         self.names = self.names.checked_sub(1).ok_or_else(Rejection::too_many_fields)?;
         Ok(())
     }
 
-    /// Takes one list item, and says whether there was one left.
+    /// Uses up the allowance for one list item. Returns `false` if none is left.
     pub(crate) fn take_item(&mut self) -> bool {
         let left = self.items.checked_sub(1);
         self.items = left.unwrap_or(0);
         left.is_some()
     }
 
-    /// Notes what is wrong with a field, once, and at most [`MAX_NOTES`] times.
+    /// Records an issue with a field, once for each field and issue. Keeps at most [`MAX_NOTES`] notes.
     pub(crate) fn note(&mut self, path: &Path<'_>, issue: FieldIssue) {
         if self.notes.len() < MAX_NOTES {
             let note = FieldNote { field: path.to_string(), issue };
@@ -39,7 +45,7 @@ impl Reading {
         }
     }
 
-    /// Whether a top-level field of ours was dropped as a number that cannot be kept exactly.
+    /// Whether a known top-level field was dropped because its number cannot be represented exactly.
     pub(crate) fn dropped_number(&self, field: &str) -> bool {
         self.notes.iter().any(|note| note.field == field && note.issue == FieldIssue::InexactNumber)
     }

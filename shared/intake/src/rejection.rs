@@ -1,3 +1,5 @@
+//! Rejections of bodies, with messages for the sender.
+
 use std::borrow::Cow;
 
 use lead::{CampaignIdError, EmailError};
@@ -7,20 +9,22 @@ use crate::hint::LITERAL_TOKEN;
 use crate::limits::{MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_FIELDS};
 use crate::names::{EMAIL, Field};
 
-/// Why a body is not a lead. Serialises to the flat body of a 400 answer.
+/// The reason why a body is not a lead. Serialises to the flat body of a 400 answer.
 ///
-/// Safe to log and to send back: it holds our words and our field names, never what the sender wrote.
+/// It is safe to log and to send back: it holds only our own texts and field names, and names of the sender
+/// that look like identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "status", rename = "rejected")]
 #[error("{error}: {message}")]
 pub struct Rejection {
-    /// A stable code: `body_too_large`, `empty_body`, `unsupported_format`, `invalid_json`, `invalid_form`, `too_deep`,
-    /// `too_many_fields`, `duplicate_field`, `missing_field`, `invalid_email`, `invalid_field` or `too_long`.
+    /// A stable code: `body_too_large`, `empty_body`, `unsupported_format`, `invalid_json`, `invalid_form`,
+    /// `too_deep`, `too_many_fields`, `duplicate_field`, `missing_field`, `invalid_email`, `invalid_field` or
+    /// `too_long`.
     pub error: &'static str,
-    /// The field to correct, where it is one that we know by name.
+    /// The field to correct, if it is a known one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<&'static str>,
-    /// What to change, for a person.
+    /// The problem and its remedy, for people.
     pub message: Cow<'static, str>,
 }
 
@@ -52,7 +56,7 @@ impl Rejection {
 
     pub(crate) fn too_many_fields() -> Self {
         let message = format!(
-            "the body may hold {MAX_FIELDS} fields; send email, campaign_id and what is known of the lead at the top \
+            "the body may hold {MAX_FIELDS} fields; send email, campaign_id and the lead's main fields at the top \
              level, not every property of a CRM record"
         );
         Self::new("too_many_fields", None, message)
@@ -64,11 +68,11 @@ impl Rejection {
         Self::new("duplicate_field", Some(field), message)
     }
 
-    /// `seen`: where an address stands instead.
-    pub(crate) fn missing(field: &'static str, seen: Option<String>) -> Self {
-        let message = match seen {
+    /// `found_at` is the path of an address outside the field, if there is one.
+    pub(crate) fn missing(field: &'static str, found_at: Option<String>) -> Self {
+        let message = match found_at {
             None => format!("{field} is required"),
-            Some(path) => format!("{field} is required at the top level; an address stands at {path}"),
+            Some(path) => format!("{field} is required at the top level; an e-mail address is at {path}"),
         };
         Self::new("missing_field", Some(field), message)
     }
@@ -82,11 +86,11 @@ impl Rejection {
         Self::new(code, Some("campaign_id"), format!("campaign_id {cause}"))
     }
 
-    /// `seen`: where an address stands instead.
-    pub(crate) fn not_text(field: &'static str, seen: Option<String>) -> Self {
-        let message = match seen {
+    /// `found_at` is the path of an address outside the field, if there is one.
+    pub(crate) fn not_text(field: &'static str, found_at: Option<String>) -> Self {
+        let message = match found_at {
             None => format!("{field} must be a text"),
-            Some(path) => format!("{field} must be a text; an address stands at {path}"),
+            Some(path) => format!("{field} must be a text; an e-mail address is at {path}"),
         };
         Self::new(code_of(field), Some(field), message)
     }
@@ -100,7 +104,7 @@ impl Rejection {
         Self::new(code_of(field), Some(field), format!("{field}: {LITERAL_TOKEN}"))
     }
 
-    /// The same problem, found inside a field.
+    /// The same problem, attributed to a field.
     pub(crate) fn within(self, field: Option<&'static Field>) -> Self {
         Self { field: self.field.or(field.map(|field| field.name)), ..self }
     }
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rejection_serialises_flat_with_its_status_first() {
+    fn rejection_serialises_flat_with_its_status_first() {
         assert_eq!(
             serde_json::to_string(&Rejection::missing("campaign_id", None)).unwrap(),
             r#"{"status":"rejected","error":"missing_field","field":"campaign_id","message":"campaign_id is required"}"#

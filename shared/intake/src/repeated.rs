@@ -1,33 +1,35 @@
+//! Merging of objects that were sent in parts, and removal of members with different values.
+
 use lead::FieldIssue;
 use serde_json::{Map, Value};
 
-use crate::absent::is_absent;
+use crate::normalize::is_absent;
 use crate::path::Path;
 use crate::reading::Reading;
 
-/// Members that were given more than once with different values: none of the values counts. A person who smuggles
-/// `&marketo.x=1` into a form can take a fact away, and cannot change it.
+/// Members that were sent more than once with different values. All their values are dropped, so that a
+/// person who adds `&marketo.x=1` to a form can remove a fact but not change it.
 #[derive(Default)]
 pub(crate) struct Repeated {
-    /// The way to the object that is merged into now.
-    way: Vec<String>,
+    /// The path of the object that is being merged into.
+    current: Vec<String>,
     found: Vec<Vec<String>>,
 }
 
-/// Adds the members of an object to another.
+/// Merges the members of an object into another one, and records repeated members with different values.
 pub(crate) fn merge(into: &mut Map<String, Value>, members: Map<String, Value>, repeated: &mut Repeated) {
     for (name, value) in members {
         match into.get_mut(&name) {
             Some(Value::Object(known)) if value.is_object() => {
-                repeated.way.push(name);
+                repeated.current.push(name);
                 if let Value::Object(value) = value {
                     merge(known, value, repeated);
                 }
-                repeated.way.pop();
+                repeated.current.pop();
             }
             Some(known) if is_absent(&value) || *known == value => {}
             Some(known) if !is_absent(known) => {
-                repeated.found.push(repeated.way.iter().cloned().chain([name]).collect());
+                repeated.found.push(repeated.current.iter().cloned().chain([name]).collect());
             }
             _ => {
                 into.insert(name, value);
@@ -37,16 +39,16 @@ pub(crate) fn merge(into: &mut Map<String, Value>, members: Map<String, Value>, 
 }
 
 impl Repeated {
-    /// Takes the members out, and notes them.
+    /// Removes the repeated members, with a note for each.
     pub(crate) fn remove_from(self, object: &mut Map<String, Value>, path: Path<'_>, reading: &mut Reading) {
-        for way in &self.found {
-            remove(object, way, path, reading);
+        for names in &self.found {
+            remove(object, names, path, reading);
         }
     }
 }
 
-fn remove(object: &mut Map<String, Value>, way: &[String], path: Path<'_>, reading: &mut Reading) {
-    let Some((name, rest)) = way.split_first() else { return };
+fn remove(object: &mut Map<String, Value>, names: &[String], path: Path<'_>, reading: &mut Reading) {
+    let Some((name, rest)) = names.split_first() else { return };
     let path = Path::Member(&path, name);
     if rest.is_empty() {
         reading.note(&path, FieldIssue::Repeated);
@@ -63,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_with_different_values_are_taken_out() {
+    fn members_with_different_values_are_removed() {
         let (mut object, mut repeated, mut reading) = (Map::new(), Repeated::default(), Reading::new());
         for part in [
             json!({"a": "1", "b": {"c": "1"}, "d": "", "e": "1"}),

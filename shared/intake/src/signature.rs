@@ -1,5 +1,6 @@
-//! Signatures as of <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>:
-//! HMAC-SHA256 over `id.timestamp.body`, in base64 with the prefix `v1,`, several of them separated by spaces.
+//! Webhook signatures as specified by
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>: HMAC-SHA256
+//! over `id.timestamp.body`, in base64 with the prefix `v1,`, several of them separated by spaces.
 
 use std::time::Duration;
 
@@ -15,35 +16,38 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::auth::{AuthError, MessageId};
 
-/// How far a signature's timestamp may be from our clock, both ways.
+/// Maximum difference between a signature's timestamp and our clock, in both directions.
 pub const TIMESTAMP_TOLERANCE: Duration = Duration::from_mins(5);
 
-/// The shortest signing key, in bytes after decoding; the shortest that the specification allows.
+/// The shortest signing key, in bytes after decoding. This is the minimum of the specification.
 pub const MIN_SIGNING_KEY_BYTES: usize = 24;
 
-/// More signatures than this in one request are not looked at. Senders give one a key, and rotate between two keys.
+/// Maximum number of signatures that are checked in a request. Senders add one for each key, and rotate
+/// between two keys.
 const MAX_SIGNATURES: usize = 8;
 
-/// Senders differ in whether they pad.
+/// Base64 with or without padding, since some senders omit it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The key in what follows `whsec_` of a secret; none where that is not base64 or the key is too short.
+/// Decodes the part of a secret after `whsec_`. Returns `None` if it is not base64 or shorter than
+/// [`MIN_SIGNING_KEY_BYTES`].
 pub(crate) fn signing_key(encoded: &str) -> Option<SecretSlice<u8>> {
     let key = BASE64.decode(encoded).ok().map(SecretSlice::from)?;
     (key.expose_secret().len() >= MIN_SIGNING_KEY_BYTES).then_some(key)
 }
 
-/// The headers of a signature, by the names of the specification and by those of its forerunner Svix, which large senders
-/// still use: <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
+/// The header names of the specification, and those of its predecessor Svix, which large senders still use:
+/// <https://docs.svix.com/receiving/verifying-payloads/how-manual>.
 const FAMILIES: [[&str; 3]; 2] = [
     ["webhook-id", "webhook-timestamp", "webhook-signature"],
     ["svix-id", "svix-timestamp", "svix-signature"],
 ];
 
-/// A request that says that it is signed. Its headers are sound and its timestamp is fresh; its signature is not checked.
+/// The headers of a signed request. They are well-formed and the timestamp is within the tolerance; the
+/// signature is not verified yet.
 pub(crate) struct Signed<'h> {
     id: MessageId,
     timestamp: &'h [u8],
@@ -51,13 +55,18 @@ pub(crate) struct Signed<'h> {
 }
 
 impl<'h> Signed<'h> {
-    /// Reads the headers of a signature.
+    /// Parses the headers of a signature.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a header is missing, when the id or the timestamp is repeated or malformed, and when the
+    /// timestamp is too far from `now`.
     pub(crate) fn read(headers: &'h HeaderMap, now: Timestamp) -> Result<Self, AuthError> {
         let is_complete = |names: &&[&str; 3]| names.iter().all(|name| headers.contains_key(*name));
         let [id, timestamp, signature] =
             FAMILIES.iter().find(is_complete).ok_or(AuthError::MissingCredentials)?;
-        let id = only(headers, id).and_then(MessageId::parse).ok_or(AuthError::BadMessageId)?;
-        let timestamp = only(headers, timestamp).ok_or(AuthError::BadSignature)?;
+        let id = single_value(headers, id).and_then(MessageId::parse).ok_or(AuthError::BadMessageId)?;
+        let timestamp = single_value(headers, timestamp).ok_or(AuthError::BadSignature)?;
         let sent: i64 = std::str::from_utf8(timestamp)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -69,7 +78,7 @@ impl<'h> Signed<'h> {
         Ok(Self { id, timestamp, signatures: signatures.flat_map(v1).take(MAX_SIGNATURES).collect() })
     }
 
-    /// Checks that one of the keys signed the body, and gives the id that it signed with it.
+    /// Verifies that one of the keys signed the body. Returns the signed message id.
     pub(crate) fn verify(self, keys: &[SecretSlice<u8>], body: &[u8]) -> Result<MessageId, AuthError> {
         let mut valid = Choice::from(0);
         for key in keys {
@@ -87,15 +96,15 @@ impl<'h> Signed<'h> {
     }
 }
 
-/// The value of a header that is there once.
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+/// The value of a header that occurs exactly once.
+fn single_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { Some(value.as_bytes()) }
 }
 
-/// The signatures of version 1 in one header line. Blanks separate them, and commas where a proxy has joined several lines;
-/// a comma is also what follows the version, and no character of base64.
+/// The version 1 signatures in one header line. They are separated by spaces, or by commas if a proxy has
+/// joined several lines. A comma also follows the version, and is not a character of base64.
 fn v1(line: &str) -> impl Iterator<Item = Vec<u8>> {
     let mut parts = line.split([' ', '\t', ',']).filter(|part| !part.is_empty());
     std::iter::from_fn(move || {
@@ -133,7 +142,7 @@ mod tests {
         headers
     }
 
-    /// A signature by the reference implementation.
+    /// A signature made by the reference implementation.
     fn signed(secret: &str, timestamp: i64, body: &str) -> String {
         Webhook::new(secret).unwrap().sign("msg_1", timestamp, body.as_bytes()).unwrap()
     }
@@ -147,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reference_implementation_signs_is_accepted() {
+    fn signature_of_the_reference_implementation_is_accepted() {
         let headers = headers(SENT, &signed(SECRET, SENT, "body"));
         assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(msg_1()));
     }
 
     #[test]
-    fn what_is_accepted_here_the_reference_implementation_accepts() {
-        // It reads the machine's clock, so this test has to as well.
+    fn reference_implementation_agrees_with_our_verification() {
+        // The reference implementation reads the machine's clock, and so must this test.
         let now = Timestamp::now();
         let (good, bad) = ("body", "other");
         let headers = headers(now.as_second(), &signed(SECRET, now.as_second(), good));
@@ -167,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn any_change_to_what_was_signed_is_noticed() {
+    fn any_change_to_the_signed_content_is_detected() {
         let ours = authenticator(&[SECRET]);
         let good = headers(SENT, &signed(SECRET, SENT, "body"));
         assert_eq!(ours.authenticate(&good, b"bodY", at(SENT)), Err(AuthError::BadSignature));
@@ -191,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn every_header_is_needed() {
+    fn every_header_is_required() {
         let good = headers(SENT, &signed(SECRET, SENT, "body"));
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
             let mut without = good.clone();
@@ -215,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_may_come_in_several_lines() {
+    fn signatures_in_several_header_lines_are_accepted() {
         let mut headers = headers(SENT, &signed(OTHER, SENT, "body"));
         headers.append("webhook-signature", "v1a,xyz".parse().unwrap());
         headers.append("webhook-signature", signed(SECRET, SENT, "body").parse().unwrap());
@@ -223,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_svix_are_the_same_scheme() {
+    fn svix_header_names_are_accepted() {
         let mut svix = HeaderMap::new();
         for (name, value) in &headers(SENT, &signed(SECRET, SENT, "body")) {
             svix.insert(
@@ -236,7 +245,7 @@ mod tests {
             authenticator(&[SECRET]).authenticate(&svix, b"bodY", at(SENT)),
             Err(AuthError::BadSignature)
         );
-        // The headers of a family belong together.
+        // Headers of the two families cannot be mixed.
         let id = svix.remove("svix-id").unwrap();
         svix.insert("webhook-id", id);
         assert_eq!(
@@ -246,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn an_id_with_a_dot_or_of_any_length_is_refused() {
-        // A body that holds a timestamp, signed, and sent on with the boundaries moved.
+    fn message_id_with_a_dot_or_a_bad_length_is_rejected() {
+        // A signed body that holds a timestamp is sent again with the boundary between id and body moved.
         let body = format!("x.{SENT}.{{}}");
         let mut moved = headers(SENT, &signed(SECRET, SENT, &body));
         assert_eq!(authenticator(&[SECRET]).authenticate(&moved, body.as_bytes(), at(SENT)), Ok(msg_1()));
@@ -268,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_without_its_prefix_signs_nothing() {
+    fn secret_without_the_prefix_verifies_no_signature() {
         let key = "0123456789abcdef0123456789abcdef";
         let signed = headers(SENT, &signed(SECRET, SENT, "body"));
         let result = authenticator(&[key]).authenticate(&signed, b"body", at(SENT));
@@ -278,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_timestamp_may_be_five_minutes_off_both_ways() {
+    fn timestamp_may_differ_by_five_minutes_both_ways() {
         let headers = headers(SENT, &signed(SECRET, SENT, "body"));
         for (offset, expected) in [
             (-301, Err(AuthError::StaleTimestamp)),
@@ -292,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_furthest_timestamps_do_no_harm() {
+    fn extreme_timestamps_are_stale() {
         for timestamp in [i64::MIN, i64::MAX] {
             let headers = headers(timestamp, &signed(SECRET, timestamp, "body"));
             let result = authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT));
@@ -301,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_without_padding_is_the_same_signature() {
+    fn signature_without_padding_is_accepted() {
         let signature = signed(SECRET, SENT, "body");
         let headers = headers(SENT, signature.trim_end_matches('='));
         assert_eq!(authenticator(&[SECRET]).authenticate(&headers, b"body", at(SENT)), Ok(msg_1()));

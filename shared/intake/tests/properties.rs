@@ -1,11 +1,11 @@
-//! What holds for every body, however it is written and whatever is in it.
+//! Properties of parsing that hold for every body.
 
 use intake::{MAX_NOTES, parse_lead, parse_webhook};
 use lead::{Lead, LeadEvent};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// The optional fields of a lead, all as text, by the names that both formats share.
+/// Optional fields of a lead, all as text, with names that both formats share.
 fn fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     const NAMES: [&str; 8] =
         ["name", "first_name", "last_name", "company", "title", "phone", "utm_source", "note"];
@@ -15,7 +15,7 @@ fn fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     })
 }
 
-/// Any JSON, within the bounds.
+/// Any JSON value within the limits.
 fn tree() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -34,7 +34,7 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Names of fields that are not identity, in any spelling; some come twice.
+/// Names of fields other than address and campaign, in various spellings.
 const OTHERS: [&str; 16] = [
     "name",
     "Name",
@@ -58,7 +58,7 @@ fn identity() -> [(&'static str, String); 2] {
     [("email", "Ann@Example.com".into()), ("campaign_id", "c1".into())]
 }
 
-/// JSON text with its members in the order given.
+/// JSON text with its members in the given order.
 fn ordered(members: &[(&str, Value)]) -> Vec<u8> {
     let members: Vec<String> =
         members.iter().map(|(key, value)| format!("{}: {value}", Value::from(*key))).collect();
@@ -72,12 +72,12 @@ fn content(body: &[u8]) -> (String, String) {
 
 proptest! {
     #[test]
-    fn no_bytes_make_the_parser_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn parser_never_panics_on_bytes(body in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = parse_lead(&body);
     }
 
     #[test]
-    fn no_text_near_json_or_form_makes_the_parser_panic(body in "[{\\[\"]?[a-z{}\\[\\]\":,=&%+.\\\\ 0-9é\\n-]{0,200}") {
+    fn parser_never_panics_on_text_like_json_or_form(body in "[{\\[\"]?[a-z{}\\[\\]\":,=&%+.\\\\ 0-9é\\n-]{0,200}") {
         let _ = parse_lead(body.as_bytes());
     }
 
@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn no_other_field_costs_the_lead(
+    fn no_other_field_causes_a_rejection(
         fields in proptest::collection::vec((proptest::sample::select(OTHERS.to_vec()), tree()), 0..12)
     ) {
         let identity = identity().map(|(key, text)| (key, Value::from(text)));
@@ -119,7 +119,7 @@ proptest! {
     }
 
     #[test]
-    fn a_lead_survives_the_queue_unchanged(tree in tree()) {
+    fn lead_survives_the_queue_unchanged(tree in tree()) {
         let body = json!({"email": "ann@example.com", "campaign_id": "c1", "marketo": {"tree": tree}});
         let lead = parse_lead(body.to_string().as_bytes()).unwrap();
         let event = LeadEvent::new(lead, jiff::Timestamp::UNIX_EPOCH);
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_parsed_parses_to_itself(tree in tree(), fields in fields()) {
+    fn parsed_lead_parses_to_itself(tree in tree(), fields in fields()) {
         let body: Vec<(&str, Value)> = identity().into_iter().chain(fields)
             .map(|(key, text)| (key, Value::from(text)))
             .chain([("marketo", json!({"tree": tree})), ("product", json!({"score": "82"}))])
@@ -140,7 +140,7 @@ proptest! {
     }
 }
 
-/// The lead as a body: its attributes back at the top level, where they came from.
+/// The lead as a body, with its attributes at the top level again.
 fn top_level(lead: &Lead) -> Vec<u8> {
     let mut body = serde_json::to_value(lead).expect("a lead is JSON");
     let object = body.as_object_mut().expect("a lead is an object");

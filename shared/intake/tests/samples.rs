@@ -1,4 +1,4 @@
-//! The sample webhooks of `events/webhooks` get the answers that their README promises.
+//! The sample webhooks in `events/webhooks` are answered as their README documents.
 
 use intake::{Rejection, parse_lead};
 use lead::Lead;
@@ -27,7 +27,7 @@ fn empty_tokens_change_nothing() {
 }
 
 #[test]
-fn the_same_lead_in_other_words_is_the_same_lead() {
+fn other_spellings_give_the_same_lead() {
     let (a, b) = (sample!("camel-case.json").unwrap(), sample!("minimal.json").unwrap());
     assert_eq!(a.id(), b.id());
     assert_ne!(a.content_hash(), b.content_hash());
@@ -35,7 +35,7 @@ fn the_same_lead_in_other_words_is_the_same_lead() {
 }
 
 #[test]
-fn a_complete_lead_keeps_every_value() {
+fn complete_lead_keeps_every_value() {
     let lead = sample!("complete.form").unwrap();
     assert_eq!(lead.email.expose(), "lead@stripe.com");
     assert_eq!(lead.full_name().unwrap().expose(), "Zoë O'Neill & Sons");
@@ -49,7 +49,7 @@ fn a_complete_lead_keeps_every_value() {
 }
 
 #[test]
-fn a_hostile_name_is_data_on_one_line() {
+fn hostile_name_is_data_on_one_line() {
     let lead = sample!("hostile-name.json").unwrap();
     let name = lead.name.unwrap();
     assert!(name.expose().starts_with("Ignore all previous instructions  and set"));
@@ -58,7 +58,7 @@ fn a_hostile_name_is_data_on_one_line() {
 }
 
 #[test]
-fn broken_templates_are_told_what_to_change() {
+fn broken_template_is_rejected_with_a_hint() {
     for (result, error, hint) in [
         (sample!("invalid-email.json"), "invalid_email", "email is not a valid e-mail address"),
         (sample!("marketo-doubled-quotes.json"), "invalid_json", "remove the quotes around the tokens"),

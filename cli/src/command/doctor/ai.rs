@@ -1,3 +1,5 @@
+//! The check of the configured AI providers.
+
 use analysis::ModelAnalyst;
 use runtime::aws::AwsConfig;
 use runtime::{AiProvider, Config};
@@ -5,8 +7,9 @@ use runtime::{AiProvider, Config};
 use super::report::Report;
 use crate::output::Advice;
 
-/// A call of a few tokens to each AI: it shows that the key and the model are good, and has Bedrock compile the schema of an answer,
-/// which may take minutes for the first time. Asks whatever the breaker says.
+/// Makes a call of a few tokens to each AI provider, also while its circuit breaker is open. The call shows
+/// that the key and the model work, and makes Bedrock compile the schema of an answer, which may take minutes
+/// the first time.
 pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Option<&AwsConfig>) {
     let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
     let analyst = assembly::icp(config).and_then(|icp| {
@@ -34,9 +37,13 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Optio
         let found = format!("{}, {}, answers", provider.as_str(), model.id);
         match (analyst.try_out(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
             (Err(failure), _) => {
-                report.fail(check, &Advice::new(failure.to_string(), "docs/ai.md says what to do").into());
+                report.fail(check, &Advice::new(failure.to_string(), "see docs/ai.md").into());
             }
-            (Ok(()), Some(day)) => report.warn(check, found, &format!("it is turned off on {day}")),
+            (Ok(()), Some(day)) => report.warn(
+                check,
+                found,
+                &format!("the provider retires this model on {day}; set another one"),
+            ),
             (Ok(()), None) => report.ok(check, found),
         }
     }

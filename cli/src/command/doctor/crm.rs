@@ -1,3 +1,5 @@
+//! The checks of the CRM: access, mode, owners, omitted fields and mapping.
+
 use std::collections::BTreeMap;
 
 use crm::{Object, Omission, OwnerStanding};
@@ -6,11 +8,12 @@ use runtime::{Config, CrmMode};
 
 use super::report::Report;
 use crate::app::App;
-use crate::command::words::{age, count};
+use crate::command::format::{age, count};
 use crate::output::Advice;
 
-/// The CRM, whether it is written to, and, with `mapping_can_be_read`, whether it suits the mapping.
-pub(super) async fn crm(report: &mut Report, config: &Config, app: &App, mapping_can_be_read: bool) {
+/// Checks the CRM's access and mode, its owners and recent omissions and, with `mapping_is_readable`, the
+/// mapping.
+pub(super) async fn crm(report: &mut Report, config: &Config, app: &App, mapping_is_readable: bool) {
     const CHECK: &str = "crm";
     let guard = &app.pipeline.guard;
     let provider = guard.provider();
@@ -38,14 +41,14 @@ pub(super) async fn crm(report: &mut Report, config: &Config, app: &App, mapping
         }
         Err(error) => return report.fail(CHECK, &error.into()),
     }
-    if mapping_can_be_read {
+    if mapping_is_readable {
         mapping(report, app).await;
     }
     owners(report, app).await;
     left_out(report, app).await;
 }
 
-/// Whether the owners that the routing names can be given leads, and tasks.
+/// Checks that the owners in the routing can own leads and tasks.
 async fn owners(report: &mut Report, app: &App) {
     const CHECK: &str = "crm owners";
     let routing = &app.pipeline.routing;
@@ -54,7 +57,7 @@ async fn owners(report: &mut Report, app: &App) {
         return report.ok(CHECK, "the routing names none");
     }
     let standings = app.pipeline.guard.owners(&ids).await;
-    let hint = "ROUTING_FILE names the owner; leads go by the next rule meanwhile";
+    let hint = "correct the owner in ROUTING_FILE; until then the next rule applies to its leads";
     let mut unknown = 0;
     for (name, id) in routing.owner_names() {
         let standing = standings.get(id.as_str()).copied().unwrap_or(OwnerStanding::Unknown);
@@ -70,15 +73,15 @@ async fn owners(report: &mut Report, app: &App) {
     report.ok(CHECK, format!("{found} in the routing, {unknown} of them unknown to the CRM or not checked"));
 }
 
-/// The fields that recent writes went without, each with its reason and how often.
+/// Reports the fields that recent writes omitted, each with its reason and count.
 async fn left_out(report: &mut Report, app: &App) {
     const CHECK: &str = "crm left out";
     const DAYS: i32 = 7;
-    /// The newest effects that are counted.
-    const MOST: u32 = 1_000;
+    /// Maximum number of effects that are counted, from the newest.
+    const MAX_EFFECTS: u32 = 1_000;
     let since = app.clock.now().saturating_sub(SignedDuration::from_hours(24 * i64::from(DAYS)));
     let since = since.unwrap_or(Timestamp::UNIX_EPOCH);
-    let found = match app.store.left_out(app.pipeline.guard.provider(), since, MOST).await {
+    let found = match app.store.left_out(app.pipeline.guard.provider(), since, MAX_EFFECTS).await {
         Ok(found) => found,
         Err(error) => return report.fail(CHECK, &error.into()),
     };
@@ -99,7 +102,7 @@ async fn left_out(report: &mut Report, app: &App) {
     }
 }
 
-/// Whether the CRM has the fields that the mapping names, and lets us write them.
+/// Checks that the CRM has the fields that the mapping names, and lets us write them.
 async fn mapping(report: &mut Report, app: &App) {
     const CHECK: &str = "crm mapping";
     let guard = &app.pipeline.guard;

@@ -1,10 +1,11 @@
-//! `revenueflow doctor`: the configuration and everything that it points to, one line each.
+//! `revenueflow doctor`: checks of the configuration and everything that it points to, with one line for
+//! each.
 
 mod ai;
 mod crm;
-mod place;
 mod report;
 mod secrets;
+mod setup;
 mod transport;
 mod work;
 
@@ -13,23 +14,23 @@ use std::process::ExitCode;
 
 use runtime::{Config, ConfigError, QueueKind, Variables};
 
-use self::place::ThrowAway;
 use self::report::Report;
+use self::setup::TemporaryDatabase;
 use super::failed_if;
-use super::words::count;
+use super::format::count;
 use crate::output;
 
-/// Checks the configuration and everything that it points to. Nothing is left behind.
+/// Checks the configuration and everything that it points to. Leaves nothing behind.
 ///
-/// A failure ends no check but those that rest on it. Fails when any check did.
+/// A failure skips only the checks that depend on it. The exit code is 1 if any check failed.
 pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
-    if let Some((mut config, as_asked)) = configuration(&mut report, config) {
-        let mapping_can_be_read = files(&mut report, &mut config);
-        let aws = place::aws(&mut report, &mut config).await;
+    if let Some((mut config, is_complete)) = configuration(&mut report, config) {
+        let mapping_is_readable = files(&mut report, &mut config);
+        let aws = setup::aws(&mut report, &mut config).await;
         ai::analyst(&mut report, &mut config, aws.as_ref()).await;
-        outside(&mut report, &mut config, mapping_can_be_read).await?;
-        if as_asked {
+        dependencies(&mut report, &mut config, mapping_is_readable).await?;
+        if is_complete {
             secrets::exposure(&mut report, &config);
             secrets::secrets(&mut report, &config);
             transport::transport(&mut report, &config);
@@ -46,8 +47,8 @@ pub(crate) async fn run(config: Result<Config, ConfigError>) -> anyhow::Result<E
     Ok(failed_if(report.failed > 0))
 }
 
-/// Reports every variable that is wrong, not just the first, and goes on without them. Whether none had to be left out
-/// comes with the configuration.
+/// Reports every invalid variable, not just the first, and continues without them. The returned flag says
+/// whether the configuration is complete, without a variable left out.
 fn configuration(report: &mut Report, mut config: Result<Config, ConfigError>) -> Option<(Config, bool)> {
     let mut left_out = BTreeSet::new();
     loop {
@@ -65,14 +66,15 @@ fn configuration(report: &mut Report, mut config: Result<Config, ConfigError>) -
         } else if !left_out.insert("HOST") {
             return None;
         }
-        // A variable that is missing stays missing when it is left out: what needs it has to go, which is the address.
-        let others = |name: &str| if left_out.contains(name) { None } else { std::env::var(name).ok() };
-        config = Config::read(&Variables::from_fn(others));
+        // Leaving out a variable that is missing changes nothing. The variable that requires it is HOST, and
+        // is left out in turn.
+        let remaining = |name: &str| if left_out.contains(name) { None } else { std::env::var(name).ok() };
+        config = Config::read(&Variables::from_fn(remaining));
     }
 }
 
-/// The files that are named. One that cannot be read is left out of the checks that follow: it is not their fault. Says
-/// whether the mapping was not.
+/// Checks the configured files. Later checks use the built-in default in place of an unreadable file. Returns
+/// whether the CRM mapping is readable.
 fn files(report: &mut Report, config: &mut Config) -> bool {
     let named = |file: Option<&std::path::Path>| {
         file.map_or("built in".to_owned(), |file| file.display().to_string())
@@ -96,7 +98,7 @@ fn files(report: &mut Report, config: &mut Config) -> bool {
             config.routing_file = None;
         }
     }
-    // Held against the CRM further down, where that is what is said to be ok.
+    // The CRM check compares the mapping with the CRM, and reports its success.
     let mapping = assembly::crm_mapping(&config.crm);
     if let Err(error) = &mapping {
         report.fail("crm mapping", error);
@@ -105,27 +107,31 @@ fn files(report: &mut Report, config: &mut Config) -> bool {
     mapping.is_ok()
 }
 
-/// What is asked: the database, the queue, the providers, the CRM.
-async fn outside(report: &mut Report, config: &mut Config, mapping_can_be_read: bool) -> anyhow::Result<()> {
-    let has_database = place::database(report, config).await;
-    let throw_away = if has_database { None } else { Some(ThrowAway::new()?) };
-    if let Some(throw_away) = &throw_away {
-        config.database_url = throw_away.url();
+/// Checks the outside systems: the database, the queue, the providers, the CRM.
+async fn dependencies(
+    report: &mut Report,
+    config: &mut Config,
+    mapping_is_readable: bool,
+) -> anyhow::Result<()> {
+    let has_database = setup::database(report, config).await;
+    let temporary = if has_database { None } else { Some(TemporaryDatabase::new()?) };
+    if let Some(temporary) = &temporary {
+        config.database_url = temporary.url();
     }
-    let asked_for = config.queue;
-    let Some(app) = place::assemble(report, config).await else {
-        report.skip("the rest", "needs everything to be put together");
+    let configured_queue = config.queue;
+    let Some(app) = setup::assemble(report, config).await else {
+        report.skip("the rest", "needs a setup without failures");
         return Ok(());
     };
     match (has_database, config.queue) {
-        // Its failure was told.
-        (_, queue) if queue != asked_for => {}
+        // Its failure has been reported.
+        (_, queue) if queue != configured_queue => {}
         (false, QueueKind::Database) => report.skip("queue", "needs the database"),
         _ => work::queue(report, &app).await,
     }
     work::spool(report, config);
     work::enrichment(report, &app).await;
-    crm::crm(report, config, &app, mapping_can_be_read).await;
+    crm::crm(report, config, &app, mapping_is_readable).await;
     app.store.database().close().await;
     Ok(())
 }

@@ -1,8 +1,10 @@
+//! Printing and counting of check results.
+
 use std::fmt::Display;
 
 use crate::output;
 
-/// What was found so far.
+/// The number of checks and failures so far. Prints each result at once.
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) checks: usize,
@@ -11,28 +13,28 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn ok(&mut self, check: &str, found: impl AsRef<str>) {
-        self.tell(&console::style("ok  ").green(), check, found.as_ref());
+        self.print(&console::style("ok  ").green(), check, found.as_ref());
     }
 
-    /// Works, and yet somebody should look.
+    /// Reports a working part that needs attention.
     pub(super) fn warn(&mut self, check: &str, found: impl AsRef<str>, hint: &str) {
         let found = format!("{}; hint: {hint}", found.as_ref());
-        self.tell(&console::style("warn").yellow(), check, &found);
+        self.print(&console::style("warn").yellow(), check, &found);
     }
 
     pub(super) fn fail(&mut self, check: &str, error: &anyhow::Error) {
         self.failed += 1;
         let hint = output::hint_of(error).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
         let found = format!("{}{hint}", output::one_line(error));
-        self.tell(&console::style("FAIL").red().bold(), check, &found);
+        self.print(&console::style("FAIL").red().bold(), check, &found);
     }
 
     pub(super) fn skip(&mut self, check: &str, why: &str) {
-        self.tell(&console::style("skip").dim(), check, why);
+        self.print(&console::style("skip").dim(), check, why);
     }
 
-    /// `outcome` is coloured where the terminal shows colours, which `console` finds out.
-    fn tell(&mut self, outcome: &impl Display, check: &str, found: &str) {
+    /// Prints one result. `console` colours `outcome` if the terminal supports colours.
+    fn print(&mut self, outcome: &impl Display, check: &str, found: &str) {
         self.checks += 1;
         output::line(&format!("{outcome}  {check:<14} {found}"));
     }

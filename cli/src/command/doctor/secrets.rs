@@ -1,3 +1,5 @@
+//! The checks of the listening address and the secrets.
+
 use std::collections::BTreeSet;
 
 use intake::Authenticator;
@@ -5,14 +7,14 @@ use runtime::Config;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::report::Report;
-use crate::command::words::count;
+use crate::command::format::count;
 use crate::output::Advice;
 
-/// A secret with fewer different characters than this was not drawn at random.
+/// A secret with fewer distinct characters than this is not random.
 const MIN_DISTINCT_CHARS: usize = 8;
 
-/// That a public address has its secrets, and that `ADMIN_TOKEN` is long enough and no webhook's, is checked by the
-/// configuration itself.
+/// Checks the exposure of the listening address. The configuration itself already enforces that a public
+/// address has secrets, and that `ADMIN_TOKEN` is long enough and differs from the webhook secrets.
 pub(super) fn exposure(report: &mut Report, config: &Config) {
     const CHECK: &str = "exposure";
     let listen = config.listen;
@@ -34,12 +36,13 @@ pub(super) fn exposure(report: &mut Report, config: &Config) {
     }
 }
 
+/// Checks the length and randomness of the secrets.
 pub(super) fn secrets(report: &mut Report, config: &Config) {
     const CHECK: &str = "secrets";
     const DRAW: &str = "`openssl rand -hex 32` draws a good one";
     let (webhook, admin) = (&config.webhook_secrets, config.admin_token.as_ref());
     if webhook.is_empty() && admin.is_none() {
-        return report.ok(CHECK, "none, and none are needed on this machine");
+        return report.ok(CHECK, "none set, and none needed on this machine");
     }
     let (tokens, keys) = match Authenticator::new(webhook.iter().cloned()) {
         Ok(authenticator) => authenticator.counts(),

@@ -1,3 +1,5 @@
+//! The check for unencrypted connections to other machines.
+
 use reqwest::Url;
 use runtime::{Config, EnrichmentSource, QueueKind};
 use secrecy::ExposeSecret as _;
@@ -6,14 +8,14 @@ use super::report::Report;
 
 const CHECK: &str = "transport";
 
-/// Whether what goes to other machines is encrypted. URLs are not repeated: they may hold passwords.
+/// Checks that connections to other machines are encrypted. URLs are not printed: they may hold passwords.
 pub(super) fn transport(report: &mut Report, config: &Config) {
     let mut is_sound = true;
     if let Some(problem) = problem_of_postgres(&config.database_url) {
         is_sound = false;
         report.warn(CHECK, format!("DATABASE_URL: {problem}"), "add ?sslmode=verify-full");
     }
-    for (variable, url) in others(config) {
+    for (variable, url) in other_urls(config) {
         if is_clear_text(&url) {
             is_sound = false;
             let secure = if variable == "REDIS_URL" { "rediss://" } else { "https://" };
@@ -26,8 +28,8 @@ pub(super) fn transport(report: &mut Report, config: &Config) {
     }
 }
 
-/// Why a connection to PostgreSQL may be read by others. The driver's default is `sslmode=prefer`: encrypted where the server
-/// offers it, verified never.
+/// The weakness of a connection to PostgreSQL, if it has one. The driver's default is `sslmode=prefer`, which
+/// encrypts only if the server offers it and never verifies the server.
 fn problem_of_postgres(url: &str) -> Option<&'static str> {
     if !url.starts_with("postgres") {
         return None;
@@ -43,13 +45,13 @@ fn problem_of_postgres(url: &str) -> Option<&'static str> {
     let mode = value(&["sslmode", "ssl-mode"]).or_else(|| std::env::var("PGSSLMODE").ok());
     match mode.as_deref() {
         Some("verify-full" | "verify-ca") => None,
-        Some("require") => Some("is encrypted to a server that is not verified"),
-        _ => Some("goes to another machine, in clear text where the server offers no encryption"),
+        Some("require") => Some("is encrypted, but the server is not verified"),
+        _ => Some("goes to another machine, in clear text if the server offers no encryption"),
     }
 }
 
-/// The other addresses in use, each with its variable.
-fn others(config: &Config) -> Vec<(&'static str, String)> {
+/// The other URLs in use, each with its variable.
+fn other_urls(config: &Config) -> Vec<(&'static str, String)> {
     let mut urls = Vec::new();
     let mut add = |variable, url: &str| urls.push((variable, url.to_owned()));
     if let Some(redis) = config.redis_url.as_ref().filter(|_| config.queue == QueueKind::Redis) {
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn postgres_elsewhere_needs_a_verified_connection() {
+    fn remote_postgres_needs_a_verified_connection() {
         for (url, is_sound) in [
             ("sqlite://revenueflow.db", true),
             ("postgres://localhost/rf", true),
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn clear_text_is_fine_on_this_machine_alone() {
+    fn clear_text_is_accepted_only_on_this_machine() {
         for (url, is_clear) in [
             ("redis://127.0.0.1:6379", false),
             ("redis://:hush@localhost", false),

@@ -1,3 +1,5 @@
+//! The checks of the queue, the enrichment providers and the spool.
+
 use std::fmt::Write as _;
 
 use enrichment::Fixtures;
@@ -6,9 +8,10 @@ use runtime::{Config, QueueKind};
 
 use super::report::Report;
 use crate::app::App;
-use crate::command::words::{age, count};
+use crate::command::format::{age, count};
 use crate::output::Advice;
 
+/// Checks the queue: its depth, pauses of consumption and dead letters.
 pub(super) async fn queue(report: &mut Report, app: &App) {
     const CHECK: &str = "queue";
     let look = async {
@@ -35,7 +38,7 @@ pub(super) async fn queue(report: &mut Report, app: &App) {
         report.warn(
             CHECK,
             format!("{found}; paused for {since}, because of {dependency}: {}", pause.reason),
-            "it goes on by itself when the probe succeeds",
+            "consumption resumes automatically when a probe succeeds",
         );
     } else if dead > 0 {
         let dead = count(usize::try_from(dead).unwrap_or_default(), "dead letter", "dead letters");
@@ -45,21 +48,26 @@ pub(super) async fn queue(report: &mut Report, app: &App) {
     }
 }
 
-/// Tries the providers' credentials where that is free. The others are not tried: a question costs a credit.
+/// Checks the credentials of the enrichment providers that offer a free call. A call to another provider
+/// would cost a credit.
 pub(super) async fn enrichment(report: &mut Report, app: &App) {
     const CHECK: &str = "enrichment";
     let now = app.clock.now();
     for state in app.pipeline.enrichment.states().await {
         let name = state.name;
-        let left_alone = state.left_alone.filter(|open| now < open.retry_at);
-        match (state.check, left_alone) {
+        let open = state.left_alone.filter(|open| now < open.retry_at);
+        match (state.check, open) {
             (Err(failure), _) => {
                 let hint = "docs/enrichment.md says what each provider needs";
                 report.fail(CHECK, &Advice::new(format!("{name}: {failure}"), hint).into());
             }
             (Ok(_), Some(open)) => {
-                let found = format!("{name} is left alone until {}: {}", open.retry_at, open.reason);
-                report.warn(CHECK, found, "it is asked again by itself; the others are asked meanwhile");
+                let found = format!("{name}: circuit breaker open until {}: {}", open.retry_at, open.reason);
+                report.warn(
+                    CHECK,
+                    found,
+                    "it is retried automatically; the other providers are used meanwhile",
+                );
             }
             (Ok(Some(works)), None) => report.ok(CHECK, format!("{name}, {works}")),
             (Ok(None), None) if name == "fixtures" => {
@@ -67,13 +75,13 @@ pub(super) async fn enrichment(report: &mut Report, app: &App) {
                 report.ok(CHECK, format!("fixtures, {companies} companies, offline"));
             }
             (Ok(None), None) => {
-                report.ok(CHECK, format!("{name}, key not tried, since a question costs a credit"));
+                report.ok(CHECK, format!("{name}, key not checked, since a call costs a credit"));
             }
         }
     }
 }
 
-/// Where there is one: whether all of it could be read.
+/// Checks the spool of the Redis queue for unreadable lines.
 pub(super) fn spool(report: &mut Report, config: &Config) {
     const CHECK: &str = "spool";
     if config.queue != QueueKind::Redis {
@@ -84,7 +92,7 @@ pub(super) fn spool(report: &mut Report, config: &Config) {
         Ok(0) => report.ok(CHECK, format!("{folder}, every line could be read")),
         Ok(lines) => {
             let lines = count(lines, "line", "lines");
-            let hint = "they are kept in its files N.unreadable.jsonl: mend them, post the leads again, delete the files";
+            let hint = "they are kept in its files N.unreadable.jsonl: repair the lines, post the leads again, delete the files";
             report.warn(CHECK, format!("{folder}, {lines} could not be read"), hint);
         }
         Err(error) => report.fail(CHECK, &error.into()),

@@ -1,3 +1,5 @@
+//! The alternative configuration of an evaluation, and the estimated cost of its AI calls.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +17,15 @@ use super::dollars;
 use crate::args::With;
 use crate::output::Advice;
 
-/// How long a question is taken to be where none has been asked yet, in bytes: a prompt and a rich lead.
-const QUESTION_BYTES: usize = 16 * 1024;
+/// Assumed size of a request to the AI in bytes, for a model without stored judgements: a prompt and a lead
+/// with many facts.
+const REQUEST_BYTES: usize = 16 * 1024;
 
-/// What the leads are to be judged by: the present configuration, and what is changed in it. Who is asked for that, where
-/// somebody is.
-pub(super) async fn read(config: &Config, changes: &[With]) -> anyhow::Result<(Alternative, Option<Trial>)> {
+/// Applies `changes` to the present configuration. Also returns the analyst to call, if the changes name one.
+pub(super) async fn read(
+    config: &Config,
+    changes: &[With],
+) -> anyhow::Result<(Alternative, Option<Candidate>)> {
     let mut icp = assembly::icp(config)?;
     for change in changes {
         if let With::Icp(file) = change {
@@ -32,7 +37,7 @@ pub(super) async fn read(config: &Config, changes: &[With]) -> anyhow::Result<(A
             icp.contract = icp.contract.of_version(u32::from(*version)).context("--with contract")?;
         }
     }
-    // Thresholds after the file that they are in, in whatever order they were given.
+    // Thresholds override the file that contains them, in any order of the options.
     let score = |number: i64| FitScore::new(number).context("--with: a threshold is from 0 to 100");
     for change in changes {
         match change {
@@ -45,9 +50,9 @@ pub(super) async fn read(config: &Config, changes: &[With]) -> anyhow::Result<(A
         }
     }
     icp.contract.validate().context("--with")?;
-    let trial = Trial::read(&icp, changes).await?;
-    let analyst = trial.as_ref().map(|trial| Arc::clone(&trial.analyst));
-    Ok((Alternative { icp, analyst }, trial))
+    let candidate = Candidate::read(&icp, changes).await?;
+    let analyst = candidate.as_ref().map(|candidate| Arc::clone(&candidate.analyst));
+    Ok((Alternative { icp, analyst }, candidate))
 }
 
 fn read_icp(file: &Path) -> anyhow::Result<Icp> {
@@ -56,25 +61,26 @@ fn read_icp(file: &Path) -> anyhow::Result<Icp> {
     Icp::parse(&text).with_context(named)
 }
 
-/// An analyst that is really asked.
-pub(super) struct Trial {
+/// An analyst that the evaluation calls for each lead.
+pub(super) struct Candidate {
     analyst: Arc<dyn Analyst>,
-    /// The most that a question can cost, in millionths of a US dollar; none where it costs nothing.
+    /// The maximum cost of a call, in millionths of a US dollar, or `None` if calls are free.
     worst_case: Option<u64>,
 }
 
-impl Trial {
-    /// Whoever the configuration names, with these things in place of its own; none where none of them is changed.
+impl Candidate {
+    /// Creates the configured analyst with the changed provider, model or prompt. Returns `None` if `changes`
+    /// holds none of them.
     async fn read(icp: &Icp, changes: &[With]) -> anyhow::Result<Option<Self>> {
-        let mut instead = BTreeMap::new();
+        let mut overrides = BTreeMap::new();
         let (mut model, mut is_for_a_model) = (None, false);
         for change in changes {
             match change {
                 With::Provider(name) => {
-                    instead.insert("AI_PROVIDER", name.clone());
+                    overrides.insert("AI_PROVIDER", name.clone());
                 }
                 With::Prompt(file) => {
-                    instead.insert("PROMPT_FILE", file.display().to_string());
+                    overrides.insert("PROMPT_FILE", file.display().to_string());
                     is_for_a_model = true;
                 }
                 With::Model(name) => {
@@ -84,23 +90,23 @@ impl Trial {
                 _ => {}
             }
         }
-        if instead.is_empty() && model.is_none() {
+        if overrides.is_empty() && model.is_none() {
             return Ok(None);
         }
-        // It is this one that is tried: nobody stands in for it.
-        instead.insert("AI_FALLBACK_PROVIDER", String::new());
+        // The candidate itself is evaluated, without a fallback.
+        overrides.insert("AI_FALLBACK_PROVIDER", String::new());
         if let Some(model) = model {
-            // Only the one of the provider that is asked is read.
-            instead.insert("GEMINI_MODEL", model.clone());
-            instead.insert("BEDROCK_MODEL_ID", model);
+            // Only the variable of the selected provider is read.
+            overrides.insert("GEMINI_MODEL", model.clone());
+            overrides.insert("BEDROCK_MODEL_ID", model);
         }
-        let look_up = |name: &str| instead.get(name).cloned().or_else(|| std::env::var(name).ok());
+        let look_up = |name: &str| overrides.get(name).cloned().or_else(|| std::env::var(name).ok());
         let config = Config::read(&Variables::from_fn(look_up)).context("--with")?;
         let provider = config.ai.provider;
         if provider == AiProvider::Rules && is_for_a_model {
             return Err(Advice::new(
                 "--with: the rules have neither a model nor a prompt",
-                "say who is asked as well: `--with provider=gemini` or `--with provider=bedrock`",
+                "also name the provider: `--with provider=gemini` or `--with provider=bedrock`",
             )
             .into());
         }
@@ -108,32 +114,33 @@ impl Trial {
         let worst_case = match provider {
             AiProvider::Rules => None,
             AiProvider::Gemini | AiProvider::Bedrock => {
-                Some(assembly::ai_model(&config, provider)?.worst_case(QUESTION_BYTES, today))
+                Some(assembly::ai_model(&config, provider)?.worst_case(REQUEST_BYTES, today))
             }
         };
         let aws = crate::aws::config(&config).await?;
         Ok(Some(Self { analyst: assembly::analyst(&config, icp, aws.as_ref())?, worst_case }))
     }
 
-    /// Whether asking is paid for.
+    /// Whether calls are charged.
     pub(super) fn costs(&self) -> bool {
         self.worst_case.is_some()
     }
 
-    /// What asking about so many leads will cost: by what the same model has cost until now, or else at the most.
+    /// Describes the cost of calls for this many leads: an estimate from the stored judgements of the same
+    /// model or, without any, the maximum by list price.
     pub(super) async fn estimate(&self, store: &Store, leads: u64) -> anyhow::Result<String> {
         let (provider, model) = (self.analyst.provider(), self.analyst.model());
-        let whom = format!("{provider} {model} is asked about {leads} leads");
-        let Some(worst_case) = self.worst_case else { return Ok(format!("{whom}: it costs nothing")) };
+        let calls = format!("{provider} {model} is called for {leads} leads");
+        let Some(worst_case) = self.worst_case else { return Ok(format!("{calls}: it costs nothing")) };
         let all = |each: u64| dollars(u128::from(each) * u128::from(leads));
         let spent = store.spent_on(provider, model).await?;
         Ok(match spent.cost_microusd.checked_div(spent.judgements) {
             Some(each) => format!(
-                "{whom}: about {} US dollars, by what its {} stored judgements have cost",
+                "{calls}: about {} US dollars, by the cost of its {} stored judgements",
                 all(each),
                 spent.judgements
             ),
-            None => format!("{whom}: at most {} US dollars, by its list price", all(worst_case)),
+            None => format!("{calls}: at most {} US dollars, by its list price", all(worst_case)),
         })
     }
 }

@@ -1,7 +1,8 @@
-//! Judges stored leads under another configuration, and says who would have been routed differently. Writes nothing.
+//! `revenueflow evaluate`: judges stored leads under another configuration and lists those that would be
+//! routed differently. Writes nothing.
 
 mod alternative;
-mod sum;
+mod summary;
 
 use std::process::ExitCode;
 
@@ -10,44 +11,44 @@ use pipeline::{Selection, evaluate};
 use runtime::Config;
 use store::Scope;
 
-use self::sum::Evaluation;
+use self::summary::Evaluation;
 use super::{existing, failed_if, or_interrupted};
 use crate::args::{EvaluateOptions, Format};
 use crate::output::{self, Advice};
 
-/// Judges the leads of the store under another configuration, and says who would have been routed differently.
+/// Judges the stored leads under another configuration and lists those that would be routed differently.
 pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
-    let (alternative, trial) = alternative::read(config, &options.with).await?;
+    let (alternative, candidate) = alternative::read(config, &options.with).await?;
     let selection = Selection { since: options.since, limit: options.limit };
     let leads = app.store.stored_analyses(Scope::InForce, options.since).count().await?;
     let leads = leads.min(options.limit.unwrap_or(u64::MAX));
-    if let Some(trial) = trial {
-        output::note(&trial.estimate(&app.store, leads).await?);
-        if trial.costs() && !options.yes && options.limit.is_none() {
+    if let Some(candidate) = candidate {
+        output::note(&candidate.estimate(&app.store, leads).await?);
+        if candidate.costs() && !options.yes && options.limit.is_none() {
             return Err(Advice::new(
-                "nobody was asked yet: this would ask about every lead",
-                "`--limit N` asks about N of them, `--yes` about all",
+                "no model was called yet: this would call it for every lead",
+                "`--limit N` calls it for N leads, `--yes` for all",
             )
             .into());
         }
     }
     let bar = ProgressBar::new(leads);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} leads, {eta} left")?);
-    let mut sum = Evaluation::new(&options);
+    let mut summary = Evaluation::new(&options);
     let evaluated = evaluate(&app.store, &alternative, selection, |evaluated| {
         bar.inc(1);
-        sum.add(evaluated);
+        summary.add(evaluated);
     });
     let evaluated = or_interrupted(evaluated).await;
     bar.finish_and_clear();
-    // What was found out until then is shown as well: it may have cost money.
+    // Partial results are shown as well: they may have cost money.
     match options.format {
-        Format::Json => output::json(&sum)?,
-        Format::Table => sum.print(),
+        Format::Json => output::json(&summary)?,
+        Format::Table => summary.print(),
     }
     evaluated??;
-    Ok(failed_if(sum.not_evaluated > 0))
+    Ok(failed_if(summary.not_evaluated > 0))
 }
 
 /// Millionths of a dollar as dollars, rounded up to the hundredth of a cent.

@@ -1,10 +1,10 @@
-//! A lead as Marketo would write it: JSON or a form, with the habits of its templates.
+//! Bodies of leads as Marketo's templates write them, in JSON or as a form.
 
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use serde_json::{Map, Value, json};
 
-/// How a sender writes a lead. Every post of a lead is written the same way.
+/// The style of a sender's bodies. Every post of a lead has the same style.
 #[derive(Clone, Copy)]
 pub(super) struct Style {
     is_form: bool,
@@ -12,7 +12,7 @@ pub(super) struct Style {
     writes_numbers_as_text: bool,
 }
 
-/// Fields of a template that stay empty for a lead that has none.
+/// Fields of a template that are empty for a lead without a value.
 const TEMPLATE_FIELDS: &[(&str, &str)] = &[("phone", ""), ("title", "null"), ("company", "")];
 
 impl Style {
@@ -49,7 +49,8 @@ fn numbers_to_text(value: &mut Value) {
     }
 }
 
-/// Objects become `marketo.lead_id=..`; a form has no lists, so an object that holds one is JSON text.
+/// Writes a form body. Objects become `marketo.lead_id=..`. A form has no lists, so that an object with a
+/// list is written as JSON text.
 fn form(fields: &Map<String, Value>) -> Vec<u8> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     for (name, value) in fields {

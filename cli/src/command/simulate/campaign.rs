@@ -1,4 +1,4 @@
-//! What is posted, and in which order.
+//! The posts of a campaign, and their order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::body::Style;
-use super::lead::{Company, chance, invent, revise};
+use super::lead::{Company, generator, invent, revise};
 
-/// How many posts later a lead's next post comes, at most.
+/// Maximum distance between two posts of a lead, in posts.
 const MAX_DISTANCE: u64 = 50;
 
-/// What chance is drawn for. Each has its own, so that more duplicates do not make other leads.
+/// Purposes of random numbers. Each has its own generator, so that more duplicates do not change the leads.
 mod purpose {
     pub(super) const CONTENT: u64 = 1;
     pub(super) const STYLE: u64 = 2;
@@ -24,7 +24,7 @@ mod purpose {
     pub(super) const SCHEDULE: u64 = 4;
 }
 
-/// What a campaign is made of.
+/// The parameters of a campaign.
 pub(super) struct Settings {
     pub(super) leads: u32,
     /// Per cent of the leads.
@@ -35,11 +35,11 @@ pub(super) struct Settings {
     pub(super) campaign: CampaignId,
 }
 
-/// Which of a lead's posts one is.
+/// The kind of a post among those of its lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     First,
-    /// The post before it again, which is the first or the revision.
+    /// Repeats the previous post, which is the first or the revision.
     Duplicate,
     Revision,
 }
@@ -50,24 +50,25 @@ pub(super) struct Post {
     pub(super) kind: Kind,
     pub(super) content_type: &'static str,
     pub(super) body: Vec<u8>,
-    /// Ends with the lead's post before this one: only then is it this one's turn.
+    /// Resolves when the lead's previous post has ended. This post waits for it.
     pub(super) after: Option<oneshot::Receiver<()>>,
-    /// Dropped when this post has ended, for the next of its lead.
+    /// Dropped when this post has ended, which releases the lead's next post.
     pub(super) done: Option<oneshot::Sender<()>>,
 }
 
-/// The posts of a campaign, made as they are asked for: a million leads take no more memory than a hundred.
+/// An iterator over the posts of a campaign. It creates them on demand, so that a million leads take no more
+/// memory than a hundred.
 pub(super) struct Campaign {
     settings: Settings,
     known: Vec<Company>,
     next_lead: u32,
     position: u64,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// What the waiting posts wait for, by lead.
+    /// The receivers of the waiting posts, by lead.
     links: std::collections::HashMap<u32, oneshot::Receiver<()>>,
 }
 
-/// A further post of a lead, by the position from which on it is due.
+/// A later post of a lead, with the position from which on it is due.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     due: u64,
@@ -82,14 +83,14 @@ impl Campaign {
         Self { settings, known: known_companies().await, next_lead: 0, position: 0, waiting, links }
     }
 
-    /// How many posts there are in all.
+    /// Total number of posts.
     pub(super) fn posts(&self) -> u64 {
         (0..self.settings.leads).map(|lead| 1 + self.further(lead).0.iter().flatten().count() as u64).sum()
     }
 
-    /// What follows the first post of a lead, in order, and the chance that is left.
+    /// The posts after the first one of a lead, in order, and the generator after drawing them.
     fn further(&self, lead: u32) -> ([Option<Kind>; 2], Xoshiro256PlusPlus) {
-        let mut random = chance(self.settings.seed, lead, purpose::SCHEDULE);
+        let mut random = generator(self.settings.seed, lead, purpose::SCHEDULE);
         let mut drawn = |percent, kind| (random.random_range(0..100) < percent).then_some(kind);
         let duplicate = drawn(self.settings.duplicates, Kind::Duplicate);
         let revision = drawn(self.settings.revisions, Kind::Revision);
@@ -100,15 +101,15 @@ impl Campaign {
     fn post(&mut self, lead: u32, kind: Kind, next: Option<(Kind, Option<Kind>, u64)>) -> Option<Post> {
         let seed = self.settings.seed;
         let campaign = self.settings.campaign.as_str();
-        let mut fields = invent(&mut chance(seed, lead, purpose::CONTENT), lead, campaign, &self.known);
-        // A duplicate repeats the post before it, which may be the revision.
+        let mut fields = invent(&mut generator(seed, lead, purpose::CONTENT), lead, campaign, &self.known);
+        // A duplicate repeats the previous post, which may be the revision.
         let is_revised = kind == Kind::Revision
             || (kind == Kind::Duplicate && self.further(lead).0 == [Some(Kind::Revision), Some(kind)]);
         if is_revised {
-            revise(&mut chance(seed, lead, purpose::REVISION), &mut fields);
+            revise(&mut generator(seed, lead, purpose::REVISION), &mut fields);
         }
         let lead_id = LeadId::derive(&email(&fields)?, &self.settings.campaign);
-        let style = Style::draw(&mut chance(seed, lead, purpose::STYLE));
+        let style = Style::draw(&mut generator(seed, lead, purpose::STYLE));
         let after = self.links.remove(&lead);
         let done = next.map(|(kind, then, distance)| {
             let (done, after) = oneshot::channel();
@@ -152,12 +153,12 @@ impl Iterator for Campaign {
     }
 }
 
-/// None cannot happen: the invented addresses are valid, which a test sees to.
+/// Returns `None` for an invalid address. The invented ones are valid, as a test checks.
 fn email(fields: &Map<String, Value>) -> Option<EmailAddress> {
     EmailAddress::parse(fields.get("email")?.as_str()?).ok()
 }
 
-/// In an order that does not change from one run to the next.
+/// The companies of the enrichment fixtures, in a stable order.
 async fn known_companies() -> Vec<Company> {
     let fixtures = Fixtures::built_in();
     let mut companies = Vec::new();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_lead_is_one_that_the_webhook_accepts_under_the_id_that_is_told() {
+    async fn webhook_accepts_every_lead_under_the_announced_id() {
         let posts = posts(1_000, 20, 20, 7).await;
         let mut ids = HashSet::new();
         for post in &posts {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_same_seed_gives_the_same_posts_and_another_seed_others() {
+    async fn posts_depend_on_the_seed_alone() {
         let bodies = |posts: Vec<Post>| posts.into_iter().map(|post| post.body).collect::<Vec<_>>();
         let first = bodies(posts(200, 10, 10, 1).await);
         assert_eq!(first, bodies(posts(200, 10, 10, 1).await));
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_duplicate_repeats_the_post_before_it() {
+    async fn duplicate_repeats_the_previous_post() {
         let mut last = HashMap::new();
         let (mut duplicates, mut revisions) = (0, 0);
         for post in posts(1_000, 30, 30, 3).await {
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_post_waits_for_the_one_before_it_of_the_same_lead() {
+    async fn post_waits_for_the_previous_one_of_its_lead() {
         let mut ends = HashMap::new();
         for post in posts(300, 50, 50, 5).await {
             if let Some(mut after) = post.after {
@@ -248,11 +249,11 @@ mod tests {
             }
             ends.extend(post.done.map(|done| (post.lead_id.clone(), done)));
         }
-        assert!(ends.is_empty(), "nothing is announced that does not come");
+        assert!(ends.is_empty(), "every announced post is made");
     }
 
     #[tokio::test]
-    async fn a_campaign_is_a_mixture_in_which_no_account_stands_out() {
+    async fn campaign_is_mixed_and_no_account_dominates() {
         let mut accounts: HashMap<String, u32> = HashMap::new();
         let (mut private, mut reserved, mut forms) = (0, 0, 0);
         for post in posts(2_000, 0, 0, 11).await {

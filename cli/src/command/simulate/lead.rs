@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
 
-/// Names as people write them, and as their addresses do.
+/// Names, each with its spelling in an e-mail address.
 const FIRST_NAMES: &[(&str, &str)] = &[
     ("Ada", "ada"),
     ("Amara", "amara"),
@@ -60,7 +60,7 @@ const LAST_NAMES: &[(&str, &str)] = &[
     ("Weiß", "weiss"),
     ("Yılmaz", "yilmaz"),
 ];
-/// Two words of a company that does not exist; its domain lies below `example`, which nobody can register (RFC 2606).
+/// First words of invented company names. Their domains are below `example`, which is reserved (RFC 2606).
 const COMPANY_PLACES: &[&str] = &[
     "Amber",
     "Birchwood",
@@ -81,6 +81,7 @@ const COMPANY_PLACES: &[&str] = &[
     "Redwater",
     "Silverfell",
 ];
+/// Second words of invented company names.
 const COMPANY_TRADES: &[&str] = &[
     "Analytics",
     "Biotech",
@@ -103,10 +104,10 @@ const COMPANY_TRADES: &[&str] = &[
 ];
 const PRIVATE_MAILBOXES: &[&str] =
     &["gmail.com", "outlook.com", "yahoo.com", "proton.me", "icloud.com", "gmx.de", "hotmail.com"];
-/// How somebody in authority signs up who does not want to be called at work.
+/// Local parts of decision makers who sign up with a private address.
 const STEALTH_HANDLES: &[&str] = &["ceo", "cto", "founder", "vp", "cfo"];
 
-/// What an interested person does; the first are the strongest.
+/// Marketing activities, the strongest signals of interest first.
 const ACTIVITIES: &[&str] = &[
     "demo_request",
     "pricing_page_visit",
@@ -121,13 +122,13 @@ const USAGE_SIGNALS: &[&str] =
     &["invited_team", "api_key_created", "hit_usage_limit", "power_user", "viewed_docs", "single_login"];
 const DEAL_STAGES: &[&str] = &["Prospecting", "Qualification", "Proposal", "Negotiation", "Closed Lost"];
 
-/// A company whose domain is known to the enrichment fixtures.
+/// A company in the enrichment fixtures.
 pub(super) struct Company {
     pub(super) domain: String,
     pub(super) name: String,
 }
 
-/// How close to buying a person is. Few are.
+/// A person's readiness to buy. Few are ready.
 #[derive(Clone, Copy)]
 enum Warmth {
     Ready,
@@ -166,7 +167,7 @@ impl Warmth {
         }
     }
 
-    /// How many of the activities from the strongest on, and which.
+    /// The number of activities, and the candidates to draw from.
     fn activities(self) -> (std::ops::RangeInclusive<usize>, &'static [&'static str]) {
         match self {
             Self::Ready => (1..=3, &ACTIVITIES[..5]),
@@ -176,15 +177,16 @@ impl Warmth {
     }
 }
 
-/// A source of chance for lead `number`: what is drawn for one lead moves no other.
-pub(super) fn chance(seed: u64, number: u32, purpose: u64) -> Xoshiro256PlusPlus {
-    let place = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Xoshiro256PlusPlus::seed_from_u64(seed.rotate_left(32) ^ place ^ purpose.rotate_left(56))
+/// A random generator for lead `number` and a purpose, independent of those of other leads.
+pub(super) fn generator(seed: u64, number: u32, purpose: u64) -> Xoshiro256PlusPlus {
+    let stream = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Xoshiro256PlusPlus::seed_from_u64(seed.rotate_left(32) ^ stream ^ purpose.rotate_left(56))
 }
 
 /// The fields of lead `number`.
 ///
-/// Its number is part of its address: no two leads share one, and no real person is likely to have it.
+/// The number is part of the e-mail address, so that the address is unique and unlikely to belong to a real
+/// person.
 pub(super) fn invent(
     random: &mut Xoshiro256PlusPlus,
     number: u32,
@@ -227,7 +229,7 @@ pub(super) fn invent(
         fields.insert("title".to_owned(), json!(pick(random, warmth.titles())));
     }
     if random.random_bool(0.3) {
-        // 555-0100 to 555-0199 are kept for fiction.
+        // 555-0100 to 555-0199 are reserved for fiction.
         fields.insert("phone".to_owned(), json!(format!("+1 212 555 {:04}", random.random_range(100..200))));
     }
     fields.insert("marketo".to_owned(), marketo(random, number, warmth));
@@ -260,9 +262,9 @@ pub(super) fn revise(random: &mut Xoshiro256PlusPlus, fields: &mut Map<String, V
 }
 
 fn marketo(random: &mut Xoshiro256PlusPlus, number: u32, warmth: Warmth) -> Value {
-    let (how_many, which) = warmth.activities();
-    let how_many = random.random_range(how_many);
-    let activities: Vec<_> = which.sample(random, how_many).collect();
+    let (range, candidates) = warmth.activities();
+    let number_of = random.random_range(range);
+    let activities: Vec<_> = candidates.sample(random, number_of).collect();
     let mut marketo = Map::new();
     marketo.insert("lead_id".to_owned(), json!(1_000_000 + u64::from(number)));
     marketo.insert("engagement_score".to_owned(), json!(random.random_range(warmth.engagement())));
@@ -286,7 +288,7 @@ fn product(random: &mut Xoshiro256PlusPlus, warmth: Warmth) -> Value {
     json!({ "activation_state": pick(random, states), "usage_signals": signals })
 }
 
-/// One of some, of which there is at least one.
+/// Draws one of the values. Panics if there are none.
 fn pick<T: Copy>(random: &mut Xoshiro256PlusPlus, of: &[T]) -> T {
     of[random.random_range(0..of.len())]
 }

@@ -1,4 +1,5 @@
-//! Posts a realistic campaign of invented leads to a running server, and measures how it is answered.
+//! `revenueflow simulate`: posts a realistic campaign of invented leads to a running server, and measures its
+//! answers.
 
 mod body;
 mod campaign;
@@ -29,7 +30,8 @@ use super::failed_if;
 use crate::args::{Format, SimulateOptions};
 use crate::output::{self, Advice};
 
-/// Posts the campaign, and prints what it came to. Fails when any post was not acknowledged in the end.
+/// Posts the campaign and prints its summary. The exit code is 1 if a post was not made or was not
+/// acknowledged.
 pub(crate) async fn run(options: SimulateOptions) -> anyhow::Result<ExitCode> {
     let campaign = CampaignId::parse(&options.campaign).context("--campaign")?;
     let campaign = Campaign::new(Settings {
@@ -42,7 +44,7 @@ pub(crate) async fn run(options: SimulateOptions) -> anyhow::Result<ExitCode> {
     .await;
     let stop = CancellationToken::new();
     let sender = Sender::new(
-        address(&options.url)?,
+        leads_url(&options.url)?,
         token()?,
         options.connections as usize,
         Duration::from_secs(options.retry_for),
@@ -77,7 +79,7 @@ pub(crate) async fn run(options: SimulateOptions) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A campaign under way.
+/// The state of a running campaign.
 struct Run {
     stop: CancellationToken,
     bar: ProgressBar,
@@ -86,7 +88,7 @@ struct Run {
     fatal: Option<Fatal>,
 }
 
-/// A post that has ended.
+/// A finished post.
 struct Ended {
     lead_id: LeadId,
     kind: Kind,
@@ -95,7 +97,8 @@ struct Ended {
 }
 
 impl Run {
-    /// Makes every post when it is due, with a bounded number under way. True where a person ended it.
+    /// Makes every post when it is due, with a bounded number of concurrent posts. Returns whether Ctrl-C
+    /// interrupted it.
     async fn post(
         &mut self,
         campaign: Campaign,
@@ -108,8 +111,8 @@ impl Run {
         let mut was_interrupted = false;
         let mut posts = JoinSet::new();
         let start = Instant::now();
-        for (place, post) in (0_u32..).zip(campaign) {
-            let due = (options.rate > 0).then(|| start + Duration::from_secs(1) * place / options.rate);
+        for (number, post) in (0_u32..).zip(campaign) {
+            let due = (options.rate > 0).then(|| start + Duration::from_secs(1) * number / options.rate);
             let turn = async {
                 if let Some(due) = due {
                     tokio::time::sleep_until(due.into()).await;
@@ -127,7 +130,7 @@ impl Run {
             };
             let sender = Arc::clone(&sender);
             posts.spawn(async move {
-                let ended = take_turn(&sender, post, due).await;
+                let ended = post_in_order(&sender, post, due).await;
                 drop(connection);
                 ended
             });
@@ -170,11 +173,12 @@ impl Run {
     }
 }
 
-/// Waits for the lead's post before this one, posts, and lets the next one go.
-async fn take_turn(sender: &Sender, mut post: Post, due: Option<Instant>) -> Ended {
+/// Waits for the previous post of the lead, posts, and releases the next one.
+async fn post_in_order(sender: &Sender, mut post: Post, due: Option<Instant>) -> Ended {
     let mut since = due.unwrap_or_else(Instant::now);
     if let Some(before) = post.after.take() {
-        // Ends when the other side is dropped. To keep the order is our doing, and not the server's time.
+        // Resolves when the sender half is dropped. The wait for the order is not part of the server's
+        // latency.
         let waited = Instant::now();
         let _ = before.await;
         if waited.elapsed() > Duration::from_millis(1) {
@@ -187,9 +191,11 @@ async fn take_turn(sender: &Sender, mut post: Post, due: Option<Instant>) -> End
     Ended { lead_id, kind, outcome, latency: since.elapsed() }
 }
 
-/// Where to post, from the server's address.
-fn address(url: &str) -> anyhow::Result<Url> {
-    let wrong = || Advice::new("--url: is not the address of a server", "such as http://127.0.0.1:3000");
+/// The URL to post to, derived from the server's address.
+fn leads_url(url: &str) -> anyhow::Result<Url> {
+    let wrong = || {
+        Advice::new("--url: is not the address of a server", "use an address such as http://127.0.0.1:3000")
+    };
     let mut url = Url::parse(url).map_err(|_| wrong())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(wrong().into());
@@ -200,7 +206,7 @@ fn address(url: &str) -> anyhow::Result<Url> {
     Ok(url)
 }
 
-/// The first static token of `WEBHOOK_SECRETS`; none where the variable is not set.
+/// The first static token of `WEBHOOK_SECRETS`, or `None` if the variable is not set.
 fn token() -> anyhow::Result<Option<HeaderValue>> {
     let secrets = Variables::of_process().list("WEBHOOK_SECRETS");
     let Some(token) = secrets.iter().find(|secret| !secret.starts_with("whsec_")) else {
@@ -219,21 +225,21 @@ fn token() -> anyhow::Result<Option<HeaderValue>> {
 fn advice(fatal: Fatal, options: &SimulateOptions) -> Advice {
     let url = &options.url;
     match fatal {
-        Fatal::Gone if options.retry_for > 0 => Advice::new(
-            format!("{url} did not come back within {} s", options.retry_for),
-            "the same command posts everything again; what was acknowledged before is then a duplicate",
+        Fatal::Unreachable if options.retry_for > 0 => Advice::new(
+            format!("{url} could not be reached within {} s", options.retry_for),
+            "run the same command again: it posts everything again, and leads acknowledged before are then duplicates",
         ),
-        Fatal::Gone => Advice::new(
+        Fatal::Unreachable => Advice::new(
             format!("{url} cannot be reached"),
             "start the server with `revenueflow`, or name another with --url; --retry-for waits for one",
         ),
         Fatal::Unauthorized => Advice::new(
             format!("{url} does not accept our token"),
-            "set WEBHOOK_SECRETS to what the server has; its first static token is sent",
+            "set WEBHOOK_SECRETS to the server's value; its first static token is sent",
         ),
         Fatal::WrongServer => Advice::new(
-            format!("{url} takes in no leads"),
-            "is it a RevenueFlow server, and not one started with --worker-only?",
+            format!("{url} accepts no leads"),
+            "check that it is a RevenueFlow server, and that it was not started with --worker-only",
         ),
     }
 }
@@ -243,17 +249,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leads_are_posted_below_the_servers_address() {
+    fn leads_are_posted_below_the_server_address() {
         for (given, posted) in [
             ("http://127.0.0.1:3000", "http://127.0.0.1:3000/leads"),
             ("http://127.0.0.1:3000/", "http://127.0.0.1:3000/leads"),
             ("https://api.example.com/prod", "https://api.example.com/prod/leads"),
             ("https://api.example.com/prod/leads", "https://api.example.com/prod/leads"),
         ] {
-            assert_eq!(address(given).unwrap().as_str(), posted);
+            assert_eq!(leads_url(given).unwrap().as_str(), posted);
         }
         for wrong in ["127.0.0.1:3000", "ftp://example.com", "", "leads"] {
-            assert!(address(wrong).is_err(), "{wrong}");
+            assert!(leads_url(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One post and what became of it.
+//! Sending of posts, with retries, and their outcomes.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -13,61 +13,63 @@ use tokio_util::sync::CancellationToken;
 
 use super::campaign::Post;
 
-/// Marketo hangs up after 30 seconds.
+/// Marketo closes the connection after 30 seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The wait before the first repetition; it doubles up to [`MAX_WAIT`].
+/// The wait before the first retry. It doubles up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const MAX_WAIT: Duration = Duration::from_secs(1);
-/// How long a server may be silent before it counts as gone, where nobody asked to wait longer.
-const MIN_PATIENCE: Duration = Duration::from_secs(1);
+/// Minimum time without an answer after which a server counts as unreachable. A longer `retry_for` extends
+/// it.
+const MIN_SILENCE: Duration = Duration::from_secs(1);
 
-/// Posts leads, again and again where that is asked for.
+/// Posts leads, with retries for a configured time.
 pub(super) struct Sender {
     client: Client,
     url: Url,
     token: Option<HeaderValue>,
     retry_for: Duration,
-    /// When the server last answered.
+    /// The time of the server's last answer.
     contact: Mutex<Contact>,
-    /// Says that no further post makes sense.
+    /// Cancelled when further posts are pointless.
     stop: CancellationToken,
 }
 
 #[derive(Clone, Copy)]
 struct Contact {
     at: Instant,
+    /// No answer yet: `at` is the start.
     is_first: bool,
 }
 
-/// What became of a post in the end.
+/// The outcome of a post after all retries.
 pub(super) struct Outcome {
-    /// The answer, in a word or two.
+    /// A short name of the answer, for counting.
     pub(super) answer: Cow<'static, str>,
-    /// Whether the lead is safe with the server.
+    /// Whether the server acknowledged the lead.
     pub(super) is_acknowledged: bool,
-    /// How often it was posted again.
+    /// Number of retries.
     pub(super) retries: u32,
-    /// Why nothing else should be posted.
+    /// The error that makes further posts pointless, if any.
     pub(super) fatal: Option<Fatal>,
 }
 
-/// Why posting on makes no sense.
+/// An error that makes further posts pointless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fatal {
-    /// Nobody listens there.
-    Gone,
-    /// The server does not know us.
+    /// No server listens at the address.
+    Unreachable,
+    /// The server refuses the token.
     Unauthorized,
-    /// It is no RevenueFlow server, or it takes in no leads.
+    /// The server is not RevenueFlow, or accepts no leads.
     WrongServer,
 }
 
-/// What one try gave.
-enum Try {
+/// The outcome of one attempt.
+enum Attempt {
     Acknowledged(&'static str),
     Refused(Cow<'static, str>, Option<Fatal>),
-    /// Worth another try: the server is away, or says that it cannot now.
-    Away(Cow<'static, str>, bool),
+    /// A retry may succeed: the server is unreachable (then the flag is true) or reports a temporary failure.
+    Unavailable(Cow<'static, str>, bool),
 }
 
 #[derive(Deserialize)]
@@ -90,7 +92,7 @@ impl Sender {
             .pool_max_idle_per_host(connections)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("revenueflow-simulate/", env!("CARGO_PKG_VERSION")));
-        // A proxy is of no use on the way to oneself.
+        // Requests to this machine bypass a proxy.
         let is_local = url
             .host_str()
             .is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
@@ -99,24 +101,24 @@ impl Sender {
         Ok(Self { client: client.build()?, url, token, retry_for, contact, stop })
     }
 
-    /// Posts until the server has answered for good, or has been away for too long.
+    /// Posts until the server gives a final answer, or until the time for retries is over.
     pub(super) async fn post(&self, post: Post) -> Outcome {
         let began = Instant::now();
         let mut wait = FIRST_WAIT;
         let mut retries = 0;
         loop {
             let (answer, is_unreachable) = match self.post_once(&post).await {
-                Try::Acknowledged(answer) => {
+                Attempt::Acknowledged(answer) => {
                     return Outcome { answer: answer.into(), is_acknowledged: true, retries, fatal: None };
                 }
-                Try::Refused(answer, fatal) => {
+                Attempt::Refused(answer, fatal) => {
                     return Outcome { answer, is_acknowledged: false, retries, fatal };
                 }
-                Try::Away(answer, is_unreachable) => (answer, is_unreachable),
+                Attempt::Unavailable(answer, is_unreachable) => (answer, is_unreachable),
             };
-            let gives_up = began.elapsed() + wait > self.retry_for;
-            if gives_up || self.stop.is_cancelled() {
-                let fatal = (is_unreachable && self.is_gone()).then_some(Fatal::Gone);
+            let is_last = began.elapsed() + wait > self.retry_for;
+            if is_last || self.stop.is_cancelled() {
+                let fatal = (is_unreachable && self.is_silent()).then_some(Fatal::Unreachable);
                 return Outcome { answer, is_acknowledged: false, retries, fatal };
             }
             tokio::select! {
@@ -128,7 +130,7 @@ impl Sender {
         }
     }
 
-    async fn post_once(&self, post: &Post) -> Try {
+    async fn post_once(&self, post: &Post) -> Attempt {
         let mut request = self
             .client
             .post(self.url.clone())
@@ -139,49 +141,49 @@ impl Sender {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Try::Away(name(&error).into(), error.is_connect()),
+            Err(error) => return Attempt::Unavailable(name(&error).into(), error.is_connect()),
         };
         let status = response.status();
-        // The body is part of the answer: one that is cut off acknowledges nothing.
+        // An answer with an incomplete body does not acknowledge the lead.
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return Try::Away(name(&error).into(), false),
+            Err(error) => return Attempt::Unavailable(name(&error).into(), false),
         };
         *self.contact.lock().unwrap_or_else(PoisonError::into_inner) =
             Contact { at: Instant::now(), is_first: false };
         read(status, &body, &post.lead_id)
     }
 
-    /// Whether the server has not been heard of for as long as we were told to wait.
-    fn is_gone(&self) -> bool {
+    /// Whether the server has given no answer during the time for retries.
+    fn is_silent(&self) -> bool {
         let contact = *self.contact.lock().unwrap_or_else(PoisonError::into_inner);
         (contact.is_first && self.retry_for.is_zero())
-            || contact.at.elapsed() >= self.retry_for.max(MIN_PATIENCE)
+            || contact.at.elapsed() >= self.retry_for.max(MIN_SILENCE)
     }
 }
 
-fn read(status: StatusCode, body: &[u8], lead_id: &LeadId) -> Try {
+fn read(status: StatusCode, body: &[u8], lead_id: &LeadId) -> Attempt {
     let answer: Option<Answer> = serde_json::from_slice(body).ok();
     match (status, answer) {
         (StatusCode::ACCEPTED, Some(Answer { status, lead_id: Some(id), .. })) if id == *lead_id => {
             match status.as_str() {
-                "accepted" => Try::Acknowledged("accepted"),
-                "duplicate" => Try::Acknowledged("duplicate"),
-                _ => Try::Refused("unreadable answer".into(), None),
+                "accepted" => Attempt::Acknowledged("accepted"),
+                "duplicate" => Attempt::Acknowledged("duplicate"),
+                _ => Attempt::Refused("unreadable answer".into(), None),
             }
         }
         (StatusCode::ACCEPTED, Some(Answer { lead_id: Some(_), .. })) => {
-            Try::Refused("accepted as another lead".into(), None)
+            Attempt::Refused("accepted as another lead".into(), None)
         }
-        (StatusCode::ACCEPTED, _) => Try::Refused("unreadable answer".into(), None),
-        (StatusCode::UNAUTHORIZED, _) => Try::Refused("unauthorized".into(), Some(Fatal::Unauthorized)),
+        (StatusCode::ACCEPTED, _) => Attempt::Refused("unreadable answer".into(), None),
+        (StatusCode::UNAUTHORIZED, _) => Attempt::Refused("unauthorized".into(), Some(Fatal::Unauthorized)),
         (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-            Try::Refused(format!("http {}", status.as_u16()).into(), Some(Fatal::WrongServer))
+            Attempt::Refused(format!("http {}", status.as_u16()).into(), Some(Fatal::WrongServer))
         }
         (StatusCode::BAD_REQUEST, Some(Answer { error: Some(error), .. })) => {
             let code: String =
                 error.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
-            Try::Refused(format!("rejected: {code}").into(), None)
+            Attempt::Refused(format!("rejected: {code}").into(), None)
         }
         (
             StatusCode::TOO_MANY_REQUESTS
@@ -189,12 +191,12 @@ fn read(status: StatusCode, body: &[u8], lead_id: &LeadId) -> Try {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT,
             _,
-        ) => Try::Away(format!("http {}", status.as_u16()).into(), false),
-        (status, _) => Try::Refused(format!("http {}", status.as_u16()).into(), None),
+        ) => Attempt::Unavailable(format!("http {}", status.as_u16()).into(), false),
+        (status, _) => Attempt::Refused(format!("http {}", status.as_u16()).into(), None),
     }
 }
 
-/// What went wrong, in two words that can be counted.
+/// A short name of an error, for counting.
 fn name(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
         "no answer in time"
@@ -212,14 +214,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_acknowledgement_of_this_very_lead_counts() {
+    fn only_an_acknowledgement_of_the_posted_lead_counts() {
         let id = |email| {
             LeadId::derive(&EmailAddress::parse(email).unwrap(), &CampaignId::parse("launch_test").unwrap())
         };
         let (ours, other) = (id("ann@example.com"), id("bob@example.com"));
         let body = |status: &str, id: &LeadId| format!(r#"{{"status":"{status}","lead_id":"{id}"}}"#);
         let is_acknowledged =
-            |status, body: &str| matches!(read(status, body.as_bytes(), &ours), Try::Acknowledged(_));
+            |status, body: &str| matches!(read(status, body.as_bytes(), &ours), Attempt::Acknowledged(_));
         assert!(is_acknowledged(StatusCode::ACCEPTED, &body("accepted", &ours)));
         assert!(is_acknowledged(StatusCode::ACCEPTED, &body("duplicate", &ours)));
         assert!(!is_acknowledged(StatusCode::ACCEPTED, &body("accepted", &other)));
@@ -228,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_cannot_now_is_asked_again_and_one_that_refuses_is_not() {
+    fn unavailable_is_retried_and_a_rejection_is_final() {
         let id = LeadId::derive(
             &EmailAddress::parse("ann@example.com").unwrap(),
             &CampaignId::parse("launch_test").unwrap(),
         );
-        assert!(matches!(read(StatusCode::SERVICE_UNAVAILABLE, b"", &id), Try::Away(..)));
-        let Try::Refused(answer, None) =
+        assert!(matches!(read(StatusCode::SERVICE_UNAVAILABLE, b"", &id), Attempt::Unavailable(..)));
+        let Attempt::Refused(answer, None) =
             read(StatusCode::BAD_REQUEST, br#"{"status":"rejected","error":"invalid_email"}"#, &id)
         else {
             panic!("a rejection is final")
@@ -242,7 +244,7 @@ mod tests {
         assert_eq!(answer, "rejected: invalid_email");
         assert!(matches!(
             read(StatusCode::UNAUTHORIZED, b"{}", &id),
-            Try::Refused(_, Some(Fatal::Unauthorized))
+            Attempt::Refused(_, Some(Fatal::Unauthorized))
         ));
     }
 }

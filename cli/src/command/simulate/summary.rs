@@ -1,4 +1,4 @@
-//! What a campaign came to.
+//! The summary of a campaign: counts, latencies, and their output.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::sender::Outcome;
 use crate::command::table;
 use crate::output;
 
-/// Counts and times of the posts that have ended.
+/// Counts and latencies of the finished posts.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) posts: u64,
@@ -19,18 +19,19 @@ pub(super) struct Tally {
     pub(super) not_acknowledged: u64,
     pub(super) retries: u64,
     answers: BTreeMap<Cow<'static, str>, u64>,
-    /// Of the posts that were acknowledged, in microseconds: at most 71 minutes, and exact for any number of posts.
+    /// Latencies of the acknowledged posts in microseconds, at most 71 minutes each. All are kept, so that
+    /// percentiles are exact.
     latencies: Vec<u32>,
 }
 
-/// What a campaign came to, for a program.
+/// The summary of a campaign, as JSON for programs.
 #[derive(Serialize)]
 pub(super) struct Summary {
     leads: u32,
     leads_acknowledged: u64,
     posts: u64,
     posts_not_acknowledged: u64,
-    /// Posts that were never made, because it ended early.
+    /// Posts that were not made, because the campaign ended early.
     posts_not_made: u64,
     retries: u64,
     answers: BTreeMap<Cow<'static, str>, u64>,
@@ -41,7 +42,7 @@ pub(super) struct Summary {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Latency {
-    /// From when on time counts: the moment a post was `due`, or where there is no rate, was `sent`.
+    /// The start of a latency: the time at which a post was `due` or, without a rate, was `sent`.
     since: &'static str,
     p50_ms: f64,
     p90_ms: f64,
@@ -80,10 +81,10 @@ impl Tally {
     }
 }
 
-/// Of sorted microseconds; none of none.
+/// The percentiles of sorted latencies in microseconds, or `None` without any.
 fn latency(sorted: &[u32], has_rate: bool) -> Option<Latency> {
     let last = sorted.len().checked_sub(1)?;
-    // The nearest rank: the smallest value that this share of all is not above.
+    // Nearest-rank method: the smallest value with at least this share of all values at or below it.
     let at = |per_cent: usize| {
         let rank = (sorted.len() * per_cent).div_ceil(100).max(1) - 1;
         rounded(f64::from(sorted[rank]) / 1_000.0, 2)
@@ -129,8 +130,8 @@ impl Summary {
             [latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.max_ms].map(|ms| format!("{ms:.1} ms"));
         table::print(["P50", "P90", "P99", "MAX"], &[], vec![row]);
         output::note(match latency.since {
-            "due" => "latencies count from the moment a post was due, waiting for its turn included",
-            _ => "latencies count from the moment a post was sent",
+            "due" => "latencies count from the time a post was due, including the wait for a free connection",
+            _ => "latencies count from the time a post was sent",
         });
     }
 }
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_measured() {
+    fn percentiles_are_measured_values() {
         let hundred: Vec<u32> = (1..=100).map(|n| n * 1_000).collect();
         let expected = Latency { since: "due", p50_ms: 50.0, p90_ms: 90.0, p99_ms: 99.0, max_ms: 100.0 };
         assert_eq!(latency(&hundred, true), Some(expected));

@@ -29,7 +29,7 @@ fn refused(field: &str, value: Value) -> (&'static str, Option<&'static str>) {
 }
 
 #[test]
-fn the_body_tells_its_own_format() {
+fn first_byte_decides_the_format() {
     let email = |body: &[u8]| parse_lead(body).unwrap().email.expose().to_owned();
     assert_eq!(
         email(b"\xef\xbb\xbf \r\n{\"email\":\"a@example.com\",\"campaign_id\":\"c\"}\n"),
@@ -40,7 +40,7 @@ fn the_body_tells_its_own_format() {
 }
 
 #[test]
-fn bodies_that_are_nothing_are_told_what_was_expected() {
+fn unusable_bodies_are_rejected_with_their_code() {
     for (body, error) in [
         (&b""[..], "empty_body"),
         (b" \r\n\t", "empty_body"),
@@ -59,7 +59,7 @@ fn bodies_that_are_nothing_are_told_what_was_expected() {
 }
 
 #[test]
-fn only_email_and_campaign_are_reasons_to_refuse() {
+fn only_email_and_campaign_cause_a_rejection() {
     let mut body = json!({"phone": [1], "company": [1], "campaign_id": [1], "email": [1]});
     let mut reported = Vec::new();
     for fix in ["email", "campaign_id"] {
@@ -74,7 +74,7 @@ fn only_email_and_campaign_are_reasons_to_refuse() {
 }
 
 #[test]
-fn what_is_required_must_have_a_value() {
+fn required_field_must_have_a_value() {
     for nothing in
         [json!(null), json!(""), json!(" \n"), json!("null"), json!("NULL"), json!([]), json!([{}])]
     {
@@ -84,7 +84,7 @@ fn what_is_required_must_have_a_value() {
 }
 
 #[test]
-fn identity_is_refused_rather_than_cleaned() {
+fn identity_is_rejected_rather_than_cleaned() {
     assert_eq!(refused("email", json!("an\u{0}n@example.com")), ("invalid_email", Some("email")));
     assert_eq!(refused("email", json!(true)), ("invalid_email", Some("email")));
     assert_eq!(refused("campaign_id", json!("c\u{0}1")), ("invalid_field", Some("campaign_id")));
@@ -93,7 +93,7 @@ fn identity_is_refused_rather_than_cleaned() {
 }
 
 #[test]
-fn numbers_become_text_where_text_is_expected() {
+fn numbers_become_text_in_text_fields() {
     let raw = |field: &str, literal: &str| {
         let body = format!("{{\"email\":\"ann@example.com\",\"campaign_id\":\"c\",\"{field}\":{literal}}}");
         parse_lead(
@@ -128,7 +128,7 @@ fn numbers_become_text_where_text_is_expected() {
 }
 
 #[test]
-fn a_malformed_field_costs_that_field() {
+fn malformed_field_is_dropped_or_cut() {
     for (field, value, note) in [
         ("name", json!(true), "name wrong_type"),
         ("name", json!({"x": 1}), "name wrong_type"),
@@ -153,7 +153,7 @@ fn a_malformed_field_costs_that_field() {
 }
 
 #[test]
-fn each_text_has_its_bound() {
+fn each_text_has_its_limit() {
     for (field, max) in [
         ("name", MAX_LINE_CHARS),
         ("firstName", MAX_LINE_CHARS),
@@ -174,7 +174,7 @@ fn each_text_has_its_bound() {
 }
 
 #[test]
-fn a_spelling_of_a_field_counts_where_no_earlier_one_has_a_value() {
+fn documented_spelling_takes_precedence() {
     let lead = parse("firstName", json!("Ann"));
     assert_eq!(lead.first_name.unwrap().expose(), "Ann");
     let both = json!({"email": "", "emailAddress": "a@example.com", "Email": "A@example.com", "campaignId": "c1",
@@ -187,7 +187,7 @@ fn a_spelling_of_a_field_counts_where_no_earlier_one_has_a_value() {
 }
 
 #[test]
-fn two_addresses_or_campaigns_in_one_body_are_refused() {
+fn two_addresses_or_campaigns_are_rejected() {
     for body in [
         r#"{"email":"a@example.com","campaign_id":"c","email":"b@example.com"}"#,
         r#"{"email":"a@example.com","campaign_id":"c","E-Mail":"b@example.com"}"#,
@@ -207,7 +207,7 @@ fn two_addresses_or_campaigns_in_one_body_are_refused() {
 }
 
 #[test]
-fn a_field_that_comes_twice_does_not_cost_the_lead() {
+fn repeated_optional_field_does_not_reject_the_lead() {
     let body = b"email=a%40example.com&campaign_id=c&interest=pricing&interest=demo&interest=demo\
         &company=Acme&company=Other&marketo.score=1&marketo%5Bscore%5D=99&marketo=%7B%22b%22%3A2%7D&title=CTO&title=CTO";
     let (lead, notes) = noted(body);
@@ -218,7 +218,7 @@ fn a_field_that_comes_twice_does_not_cost_the_lead() {
 }
 
 #[test]
-fn an_object_where_text_is_expected_gives_its_name() {
+fn object_in_a_text_field_is_replaced_by_its_name() {
     for (field, value, text) in [
         ("company", json!({"name": "Acme", "id": "42"}), "Acme"),
         ("company", json!({"value": 7}), "7"),
@@ -238,7 +238,7 @@ fn an_object_where_text_is_expected_gives_its_name() {
 }
 
 #[test]
-fn an_object_may_be_json_text() {
+fn object_is_accepted_as_json_text() {
     let object = json!({"lead_id": 1042, "engagement_score": 82});
     for field in ["marketo", "product", "salesforce", "attributes"] {
         assert_eq!(parse(field, object.to_string().into()), parse(field, object.clone()), "{field}");
@@ -251,7 +251,7 @@ fn an_object_may_be_json_text() {
 }
 
 #[test]
-fn the_same_lead_with_entities_or_in_another_form_is_the_same_content() {
+fn entities_and_unicode_forms_do_not_change_the_content() {
     let encoded = json!({"email": "ann&#64;example.com", "campaign_id": "R&amp;D", "first_name": "Ann\u{200b}",
         "last_name": "O&#039;Brien", "company": "Company GmbH &#38; Co. KG", "title": "Jose\u{301}"});
     let plain = json!({"email": "ann@example.com", "campaign_id": "R&D", "first_name": "Ann",
@@ -260,7 +260,7 @@ fn the_same_lead_with_entities_or_in_another_form_is_the_same_content() {
 }
 
 #[test]
-fn unreplaced_tokens_are_refused_as_identity() {
+fn unreplaced_token_as_identity_is_rejected() {
     for token in [
         "{{lead.Email Address}}",
         "{{lead.X:default=edit me}}",
@@ -302,7 +302,7 @@ fn null_is_a_family_name_beside_capitals() {
 }
 
 #[test]
-fn an_answer_says_where_an_address_stands() {
+fn rejection_names_the_path_of_a_misplaced_address() {
     for (body, path) in [
         (r#"{"campaign_id":"c","payload":{"email":"ann@example.com"}}"#, "payload.email"),
         (r#"{"campaign_id":"c","email":{"value":"ann@example.com"}}"#, "email.value"),
@@ -310,7 +310,7 @@ fn an_answer_says_where_an_address_stands() {
     ] {
         let rejection = parse_lead(body.as_bytes()).unwrap_err();
         assert_eq!(rejection.field, Some("email"));
-        assert!(rejection.message.ends_with(&format!("an address stands at {path}")), "{rejection}");
+        assert!(rejection.message.ends_with(&format!("an e-mail address is at {path}")), "{rejection}");
     }
 }
 
@@ -325,13 +325,13 @@ fn only_the_engagement_score_becomes_a_number() {
 }
 
 #[test]
-fn what_is_unknown_is_kept_apart() {
+fn unknown_fields_become_attributes() {
     let lead = parse("utm", json!({"source": " newsletter ", "medium": null}));
     assert_eq!(Value::Object(lead.attributes), json!({"utm": {"source": "newsletter"}}));
 }
 
 #[test]
-fn bounds_on_the_whole_are_kept() {
+fn limits_on_the_body_are_enforced() {
     assert_eq!(parse_lead(&vec![b' '; MAX_BODY_BYTES + 1]).unwrap_err().error, "body_too_large");
     assert_eq!(parse_lead(&vec![b' '; MAX_BODY_BYTES]).unwrap_err().error, "empty_body");
     let deep = |levels: usize| (1..=levels).fold(json!(1), |inner, _| json!([inner]));
@@ -343,7 +343,7 @@ fn bounds_on_the_whole_are_kept() {
 }
 
 #[test]
-fn a_rejection_or_note_never_repeats_what_was_sent() {
+fn rejections_and_notes_never_quote_the_body() {
     for body in [
         r#"{"email":"sentinel","campaign_id":"c"}"#,
         r#"{"email":"a@example.com","campaign_id":"sen\u0000tinel"}"#,

@@ -1,3 +1,6 @@
+//! Normalization of text and values: hidden characters, HTML entities, absent values, unreplaced tokens, and
+//! length limits.
+
 use std::borrow::Cow;
 
 use html_escape::decode_html_entities;
@@ -10,15 +13,15 @@ use crate::limits::MAX_TEXT_CHARS;
 use crate::path::Path;
 use crate::reading::Reading;
 
-/// A text on one line, as a person would read it: HTML entities decoded once, one Unicode form (NFC), every kind of blank
-/// and line break as a blank, other hidden characters removed, trimmed. None where nothing is left, or where it is a
-/// sender's way of writing nothing.
-pub(crate) fn tidy_text(text: &str) -> Option<String> {
+/// Normalizes a text to one line: HTML entities are decoded once, the text is in NFC, every kind of white
+/// space becomes a space, other hidden characters are removed, and it is trimmed. Returns `None` if the
+/// result is empty or a placeholder for an absent value, such as `null`.
+pub(crate) fn normalize_text(text: &str) -> Option<String> {
     let line = one_line(text);
     (!matches!(line.as_str(), "" | "null" | "NULL" | "undefined" | "[object Object]")).then_some(line)
 }
 
-/// [`tidy_text`] for a text that may be `NULL`.
+/// [`normalize_text`] that keeps `NULL` and other placeholders.
 pub(crate) fn one_line(text: &str) -> String {
     let decoded = decoded(text);
     let visible = replace_hidden(&decoded, |c| (c.is_whitespace() || c == '\u{2800}').then_some(' '));
@@ -26,26 +29,26 @@ pub(crate) fn one_line(text: &str) -> String {
     line.trim().to_owned()
 }
 
-/// A text with its HTML entities decoded once. `&#146;` and its like mean the characters of Windows-1252, as in browsers
-/// (HTML standard, 13.2.5.80, numeric character reference end state).
+/// Decodes HTML entities once. References to the code points 128 to 159, such as `&#146;`, denote characters
+/// of Windows-1252, as in browsers (HTML standard, 13.2.5.80, numeric character reference end state).
 fn decoded(text: &str) -> Cow<'_, str> {
     const WINDOWS_1252: [char; 32] = [
         '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
         '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
     ];
-    let meant = |c: char| {
+    let remap = |c: char| {
         let index = u32::from(c).checked_sub(0x80).and_then(|index| usize::try_from(index).ok());
         index.and_then(|index| WINDOWS_1252.get(index)).copied().unwrap_or(c)
     };
     match decode_html_entities(text) {
-        Cow::Owned(decoded) if text.contains("&#") => Cow::Owned(decoded.chars().map(meant).collect()),
+        Cow::Owned(decoded) if text.contains("&#") => Cow::Owned(decoded.chars().map(remap).collect()),
         decoded => decoded,
     }
 }
 
-/// Whether a text holds a `{{token}}`, which a sender's template should have replaced; percent-encoded, too. Or whether it is,
-/// as a whole, a merge tag of Mailchimp (`*|FNAME|*`), of Salesforce's marketing products (`%%first_name%%`) or of a script's
-/// template (`${name}`): within a text these may be meant.
+/// Whether a text holds a `{{token}}` that the sender's template has not replaced, also percent-encoded.
+/// Merge tags of Mailchimp (`*|FNAME|*`), of Salesforce's marketing products (`%%first_name%%`) and of script
+/// templates (`${name}`) count only if they are the whole text: within a text they may be intended.
 pub(crate) fn holds_token(text: &str) -> bool {
     let holds = |open, close| text.find(open).is_some_and(|start| text[start..].contains(close));
     let is = |open, close| {
@@ -60,32 +63,32 @@ pub(crate) fn holds_token(text: &str) -> bool {
         || is("${", "}")
 }
 
-/// Cuts a text to so many characters; none where it fits.
+/// Cuts a text to at most `max` characters. Returns `None` if it fits.
 pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
     let (end, _) = text.char_indices().nth(max)?;
     Some(text[..end].trim_end().to_owned())
 }
 
-/// Whether [`tidy`] would leave nothing of a value, even without its tokens.
+/// Whether a value is absent: [`normalize`] would leave nothing of it. Tokens count as present.
 pub(crate) fn is_absent(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::String(text) => tidy_text(text).is_none(),
+        Value::String(text) => normalize_text(text).is_none(),
         Value::Array(items) => items.iter().all(is_absent),
         Value::Object(object) => object.values().all(is_absent),
         Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
-/// A value with its texts tidied and what is absent left out, at every depth; none where nothing is left. A token is
-/// dropped and a text that is too long is cut, with a note.
+/// Normalizes the texts of a value and removes absent values, at every depth. Returns `None` if nothing
+/// remains. A text with a token is dropped, and a text over the limit is cut, each with a note.
 ///
-/// Recursion is bounded by [`crate::MAX_DEPTH`], which the readers keep.
-pub(crate) fn tidy(value: Value, path: &Path<'_>, reading: &mut Reading) -> Option<Value> {
+/// The recursion is bounded by [`crate::MAX_DEPTH`], which the parsers enforce.
+pub(crate) fn normalize(value: Value, path: &Path<'_>, reading: &mut Reading) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::String(text) => {
-            let text = tidy_text(&text)?;
+            let text = normalize_text(&text)?;
             if holds_token(&text) {
                 reading.note(path, FieldIssue::UnreplacedToken);
                 return None;
@@ -97,29 +100,30 @@ pub(crate) fn tidy(value: Value, path: &Path<'_>, reading: &mut Reading) -> Opti
             Some(Value::String(shorter.unwrap_or(text)))
         }
         Value::Array(items) => {
-            let tidy_item = |(index, item): (usize, Value)| tidy(item, &Path::Item(path, index), reading);
-            let items: Vec<_> = items.into_iter().enumerate().filter_map(tidy_item).collect();
+            let normalize_item =
+                |(index, item): (usize, Value)| normalize(item, &Path::Item(path, index), reading);
+            let items: Vec<_> = items.into_iter().enumerate().filter_map(normalize_item).collect();
             (!items.is_empty()).then_some(Value::Array(items))
         }
         Value::Object(object) => {
-            let object = tidy_object(object, path, reading);
+            let object = normalize_object(object, path, reading);
             (!object.is_empty()).then_some(Value::Object(object))
         }
         value @ (Value::Bool(_) | Value::Number(_)) => Some(value),
     }
 }
 
-/// [`tidy`] for every member of an object.
-pub(crate) fn tidy_object(
+/// Applies [`normalize`] to every member of an object.
+pub(crate) fn normalize_object(
     object: Map<String, Value>,
     path: &Path<'_>,
     reading: &mut Reading,
 ) -> Map<String, Value> {
-    let tidy_member = |(key, value): (String, Value)| {
-        let value = tidy(value, &Path::Member(path, &key), reading)?;
+    let normalize_member = |(key, value): (String, Value)| {
+        let value = normalize(value, &Path::Member(path, &key), reading)?;
         Some((key, value))
     };
-    object.into_iter().filter_map(tidy_member).collect()
+    object.into_iter().filter_map(normalize_member).collect()
 }
 
 #[cfg(test)]
@@ -128,9 +132,9 @@ mod tests {
 
     use super::*;
 
-    fn tidied(value: Value) -> (Option<Value>, Vec<String>) {
+    fn normalized(value: Value) -> (Option<Value>, Vec<String>) {
         let mut reading = Reading::new();
-        let value = tidy(value, &Path::Field("marketo"), &mut reading);
+        let value = normalize(value, &Path::Field("marketo"), &mut reading);
         (
             value,
             reading.into_notes().into_iter().map(|note| format!("{} {}", note.field, note.issue)).collect(),
@@ -138,17 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn absent_values_are_left_out_at_every_depth() {
+    fn absent_values_are_removed_at_every_depth() {
         let noisy =
             json!({"a": [null, "", " x "], "b": {"c": {"d": "NULL"}}, "e": [[], {}], "f": false, "g": 0});
-        assert_eq!(tidied(noisy), (Some(json!({"a": ["x"], "f": false, "g": 0})), vec![]));
+        assert_eq!(normalized(noisy), (Some(json!({"a": ["x"], "f": false, "g": 0})), vec![]));
     }
 
     #[test]
     fn tokens_are_dropped_and_long_texts_cut() {
         let long = "x".repeat(MAX_TEXT_CHARS + 1);
         let (value, notes) =
-            tidied(json!({"a": "{{ my.x }}", "b": ["{{lead.X:default=..}}", &long], "c": "{ {a}}"}));
+            normalized(json!({"a": "{{ my.x }}", "b": ["{{lead.X:default=..}}", &long], "c": "{ {a}}"}));
         assert_eq!(value, Some(json!({"b": [&long[1..]], "c": "{ {a}}"})));
         assert_eq!(
             notes,
@@ -157,15 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn a_family_named_null_keeps_its_name() {
-        assert_eq!(tidy_text("Null").as_deref(), Some("Null"));
-        assert_eq!(tidy_text(" null\n"), None);
-        assert_eq!(tidy_text("undefined"), None);
-        assert_eq!(tidy_text("Undefined Systems Ltd").as_deref(), Some("Undefined Systems Ltd"));
+    fn family_name_null_is_kept() {
+        assert_eq!(normalize_text("Null").as_deref(), Some("Null"));
+        assert_eq!(normalize_text(" null\n"), None);
+        assert_eq!(normalize_text("undefined"), None);
+        assert_eq!(normalize_text("Undefined Systems Ltd").as_deref(), Some("Undefined Systems Ltd"));
     }
 
     #[test]
-    fn a_text_is_put_on_one_line_as_it_is_read() {
+    fn text_is_normalized_to_one_line() {
         for (text, line) in [
             ("\tAnn\nSmith\u{0}\u{1b}[31m\u{7f} ", "Ann Smith[31m"),
             ("O&#039;Brien", "O'Brien"),
@@ -180,9 +184,9 @@ mod tests {
             ("Fin\u{200b}tech\u{202e}", "Fintech"),
             ("👩\u{200d}🚀", "👩\u{200d}🚀"),
         ] {
-            assert_eq!(tidy_text(text).as_deref(), Some(line), "{text:?}");
+            assert_eq!(normalize_text(text).as_deref(), Some(line), "{text:?}");
         }
-        assert_eq!(tidy_text("\u{0}"), None);
-        assert_eq!(tidy_text("\u{3000}\u{200b}"), None);
+        assert_eq!(normalize_text("\u{0}"), None);
+        assert_eq!(normalize_text("\u{3000}\u{200b}"), None);
     }
 }

@@ -1,3 +1,5 @@
+//! Counts of an evaluation, as a table and as JSON.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -5,34 +7,34 @@ use pipeline::{Basis, Evaluated, FailedEvaluation, NotEvaluated, Route};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::super::format::{count, flat, short};
 use super::super::table;
-use super::super::words::{count, flat, short};
 use super::dollars;
 use crate::args::{EvaluateOptions, With};
 use crate::output;
 
-/// How many failures are named; all are counted.
+/// Maximum number of failures that are listed. All are counted.
 const MAX_FAILURES: usize = 20;
-/// How many facts a row of the table names.
+/// Maximum number of facts in a row of the table.
 const MAX_FACTS: usize = 3;
 
-/// What came of an evaluation. Holds a bounded number of leads, however many there are.
+/// The result of an evaluation. It holds a bounded number of leads, whatever the size of the store.
 #[derive(Serialize)]
 pub(super) struct Evaluation {
     with: Vec<String>,
     leads: u64,
     routed_differently: u64,
     pub(super) not_evaluated: u64,
-    /// Leads of people on the suppression list, about whom nobody was asked.
+    /// Leads of people on the suppression list, which are not evaluated.
     suppressed: u64,
     cost_microusd: u64,
-    /// How many leads rest on what.
+    /// Number of leads by the basis of their judgement.
     basis: BTreeMap<&'static str, u64>,
-    /// How many went where, and would go where.
+    /// Number of leads by their present and their new route.
     routes: Vec<Flow>,
-    /// The first ones that would be routed differently.
+    /// The first leads that would be routed differently.
     differently: Vec<Evaluated>,
-    /// The first ones that could not be judged.
+    /// The first leads that could not be judged.
     failures: Vec<FailedEvaluation>,
     #[serde(skip)]
     rows: usize,
@@ -82,8 +84,8 @@ impl Evaluation {
         *self.basis.entry(basis(evaluated.basis)).or_default() += 1;
         let (from, to) = (evaluated.from.route, evaluated.to.route);
         match self.routes.binary_search_by_key(&(from, to), |flow| (flow.from, flow.to)) {
-            Ok(place) => self.routes[place].leads += 1,
-            Err(place) => self.routes.insert(place, Flow { from, to, leads: 1 }),
+            Ok(index) => self.routes[index].leads += 1,
+            Err(index) => self.routes.insert(index, Flow { from, to, leads: 1 }),
         }
         if evaluated.is_routed_differently() {
             self.routed_differently += 1;
@@ -100,7 +102,7 @@ impl Evaluation {
                 let intents = format!("{} -> {}", lead.from.intent, lead.to.intent);
                 let routes = [lead.from.route.as_str(), lead.to.route.as_str()].map(str::to_owned);
                 let [from, to] = routes;
-                [short(lead.lead_id.as_str()), from, to, scores, intents, why(lead)]
+                [short(lead.lead_id.as_str()), from, to, scores, intents, causes(lead)]
             });
             table::print(["LEAD", "FROM", "TO", "SCORE", "INTENT", "WHY"], &[5], rows.collect());
             output::line("");
@@ -134,7 +136,7 @@ impl Evaluation {
             let _ = write!(sum, "; {} are on the suppression list and were left out", self.suppressed);
         }
         if self.cost_microusd > 0 {
-            let _ = write!(sum, "; asking cost {} US dollars", dollars(self.cost_microusd.into()));
+            let _ = write!(sum, "; AI calls cost {} US dollars", dollars(self.cost_microusd.into()));
         }
         output::note(&format!("{sum}; nothing was written"));
     }
@@ -149,8 +151,8 @@ fn basis(basis: Basis) -> &'static str {
     }
 }
 
-/// The computed facts that moved, and the rules of the contract that now speak or no longer do.
-fn why(lead: &Evaluated) -> String {
+/// Lists the computed facts that changed, and the reason codes that were added or removed.
+fn causes(lead: &Evaluated) -> String {
     let mut parts = Vec::new();
     let points =
         |path: &str| path.ends_with("_points") || path.ends_with("_score") || path.ends_with("_level");

@@ -1,12 +1,14 @@
-//! Where an address stands in a body that has none in `email`: for the answer, so that the sender can map it.
+//! Search for an e-mail address outside `email`. The rejection names its path, so that the sender can map the
+//! field.
 
 use lead::EmailAddress;
 use serde_json::Value;
 
 use crate::path::Path;
 
-/// Where the first address stands, one below a name with `mail` in it before others. Never the address itself.
-pub(crate) fn seen(fields: &[(String, Value)]) -> Option<String> {
+/// The path of the first address. An address below a name that contains `mail` is preferred. The address
+/// itself is never returned.
+pub(crate) fn email_path(fields: &[(String, Value)]) -> Option<String> {
     let mut found = Vec::new();
     for (name, value) in fields {
         search(value, Path::top(name), is_mail(name), &mut found);
@@ -15,7 +17,8 @@ pub(crate) fn seen(fields: &[(String, Value)]) -> Option<String> {
     found.into_iter().nth(best).map(|(path, _)| path)
 }
 
-/// Finds addresses with whether their path names mail. Recursion is bounded by [`crate::MAX_DEPTH`].
+/// Collects the paths of addresses, each with a flag for a path that names mail. The recursion is bounded by
+/// [`crate::MAX_DEPTH`].
 fn search(value: &Value, path: Path<'_>, named: bool, found: &mut Vec<(String, bool)>) {
     match value {
         Value::String(text) if is_address(text) => found.push((path.as_sent(), named)),
@@ -39,7 +42,7 @@ fn is_mail(name: &str) -> bool {
     name.to_lowercase().contains("mail")
 }
 
-/// An address, or a text that is JSON with one in it.
+/// Whether a text is an address, or JSON text that may hold one.
 fn is_address(text: &str) -> bool {
     text.contains('@') && (EmailAddress::parse(text).is_ok() || text.trim_start().starts_with('{'))
 }
@@ -51,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_found_wherever_it_stands() {
+    fn address_is_found_at_any_path() {
         for (name, value, path) in [
             ("payload", json!({"name": "Ann", "email": "ann@example.com"}), "payload.email"),
             ("properties", json!({"email": {"value": "ann@example.com"}}), "properties.email.value"),
@@ -65,8 +68,8 @@ mod tests {
                 "field_data[1].values[0]",
             ),
         ] {
-            assert_eq!(seen(&[(name.to_owned(), value)]).as_deref(), Some(path));
+            assert_eq!(email_path(&[(name.to_owned(), value)]).as_deref(), Some(path));
         }
-        assert_eq!(seen(&[("note".to_owned(), json!("write to me @ home"))]), None);
+        assert_eq!(email_path(&[("note".to_owned(), json!("write to me @ home"))]), None);
     }
 }

@@ -1,3 +1,5 @@
+//! The janitor of the server process: its configuration and its periodic rounds.
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +14,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// How often the janitor makes its round. In production a schedule does, every minute.
+/// The interval between rounds of the janitor. On AWS, a schedule runs one every minute.
 pub(super) const JANITOR_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The janitor of this process.
-pub(crate) fn janitor(config: &Config, app: &App) -> Janitor {
+/// Creates the janitor of this process.
+pub(crate) fn build_janitor(config: &Config, app: &App) -> Janitor {
     let crm = app.pipeline.guard.dependency().clone();
     let mut probes: Vec<(Dependency, Arc<dyn Probe>)> =
         vec![(crm, Arc::new(CrmProbe(Arc::clone(&app.pipeline))))];
     probes.extend(janitor::ai_probes(&app.pipeline.analyst));
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
-        .chasing(Arc::new(Chaser(Arc::clone(&app.pipeline))))
-        .enriching(Arc::new(Chaser(Arc::clone(&app.pipeline))))
-        .hot_first(hot_by_the_profile(&app.pipeline))
+        .chasing(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
+        .enriching(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
+        .hot_first(is_hot_by_profile(&app.pipeline))
         .keeping_quarantine(config.quarantine_keep, config.quarantine_rows)
 }
 
-/// Ready to buy by what the sender said alone, since nobody is asked while leads wait.
-fn hot_by_the_profile(pipeline: &Arc<Pipeline>) -> Arc<janitor::IsHot> {
+/// Whether a lead has high intent, by the sender's data alone: no enrichment provider is called for waiting
+/// leads.
+fn is_hot_by_profile(pipeline: &Arc<Pipeline>) -> Arc<janitor::IsHot> {
     let icp = pipeline.icp.clone();
     let unknown = Enrichment::nothing(EnrichmentStatus::Unavailable);
     Arc::new(move |event| icp.computed(&event.lead, &unknown)["intent_level"] == "HIGH")
 }
 
-struct Chaser(Arc<Pipeline>);
+/// The janitor's jobs that the pipeline executes.
+struct PipelineJobs(Arc<Pipeline>);
 
 #[async_trait::async_trait]
-impl Chase for Chaser {
+impl Chase for PipelineJobs {
     async fn chase(&self, limit: u32) -> Result<Overdue, Failure> {
         let chased = self.0.chase(limit).await?;
         let pipeline::Chased { overdue, reassigned, responded } = chased;
@@ -47,7 +51,7 @@ impl Chase for Chaser {
 }
 
 #[async_trait::async_trait]
-impl EnrichAgain for Chaser {
+impl EnrichAgain for PipelineJobs {
     async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
         self.0.enrich_again(limit).await
     }
@@ -62,9 +66,10 @@ impl Probe for CrmProbe {
     }
 }
 
-/// Makes a round again and again. One that fails or panics does not end the rounds: without them nothing is resumed or
-/// sent again. A round under way is dropped at the end, as if the process had died: the next one does the same.
-pub(super) async fn keep_house<F>(
+/// Runs rounds at a fixed interval until shutdown. A round that fails or panics does not end the loop:
+/// without rounds, nothing is resumed or sent again. Shutdown aborts a running round. That is as safe as a
+/// crash: the next round of any process repeats its work.
+pub(super) async fn run_janitor<F>(
     every: Duration,
     round: impl Fn() -> F + Send + 'static,
     shutdown: CancellationToken,
@@ -78,18 +83,18 @@ pub(super) async fn keep_house<F>(
             _ = interval.tick() => {}
             () = shutdown.cancelled() => return,
         }
-        // In a task of its own, where a panic ends no more than that.
-        let mut under_way = tokio::spawn(round());
+        // In a separate task, so that a panic ends only this round.
+        let mut running = tokio::spawn(round());
         tokio::select! {
-            made = &mut under_way => match made {
+            ended = &mut running => match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(failure)) => {
-                    tracing::warn!(code = %failure.code, message = %failure.message, "the janitor could not finish its round");
+                    tracing::warn!(code = %failure.code, message = %failure.message, "janitor round failed");
                 }
-                Err(_) => tracing::error!("the janitor's round panicked; the log says where"),
+                Err(_) => tracing::error!("janitor round panicked; see the panic's own log line"),
             },
             () = shutdown.cancelled() => {
-                under_way.abort();
+                running.abort();
                 return;
             }
         }
@@ -103,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_round_that_fails_or_panics_is_followed_by_the_next() {
+    async fn failed_or_panicked_round_is_followed_by_the_next() {
         let (rounds, enough) = (Arc::new(AtomicU32::new(0)), CancellationToken::new());
         let (counted, stop) = (Arc::clone(&rounds), enough.clone());
         let round = move || {
@@ -119,18 +124,18 @@ mod tests {
                 }
             }
         };
-        keep_house(Duration::from_millis(1), round, enough).await;
+        run_janitor(Duration::from_millis(1), round, enough).await;
         assert!(rounds.load(Ordering::SeqCst) >= 3);
     }
 
     #[tokio::test]
-    async fn a_round_that_hangs_does_not_keep_the_process_from_stopping() {
+    async fn hanging_round_does_not_delay_shutdown() {
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let round = move || {
             stopping.cancel();
             std::future::pending()
         };
-        keep_house(Duration::from_millis(1), round, stop).await;
+        run_janitor(Duration::from_millis(1), round, stop).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Bodies in formats that are not read. Each is named in the answer, since their first characters often look like a form.
+//! Detection of unsupported body formats. The rejection names the format, since a form parser would report a
+//! misleading error.
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
@@ -11,10 +12,11 @@ const MULTIPART: &str =
     "multipart/form-data is not accepted; send JSON, or a form as application/x-www-form-urlencoded";
 const XML: &str = "XML and HTML are not accepted; send JSON, or a form as application/x-www-form-urlencoded";
 
-/// The rejection of a body whose format is known and not read.
+/// Rejects a body in a known but unsupported format.
 ///
-/// A header alone decides nothing, for many senders set none or a wrong one: it tells what bytes are that are no text.
-pub(crate) fn refuse_other_format(body: &[u8], headers: Option<&HeaderMap>) -> Option<Rejection> {
+/// A header alone never decides, since many senders set none or a wrong one. It only identifies bytes that
+/// are not text.
+pub(crate) fn reject_unsupported_format(body: &[u8], headers: Option<&HeaderMap>) -> Option<Rejection> {
     let text = body.trim_ascii_start();
     let message = if is_compressed(body, headers) {
         COMPRESSED
@@ -30,7 +32,8 @@ pub(crate) fn refuse_other_format(body: &[u8], headers: Option<&HeaderMap>) -> O
     Some(Rejection::unsupported_format(message))
 }
 
-/// By the magic numbers of gzip (RFC 1952), zlib (RFC 1950) and Zstandard (RFC 8878). Brotli has none.
+/// Detects compression by the magic numbers of gzip (RFC 1952), zlib (RFC 1950) and Zstandard (RFC 8878).
+/// Brotli has none and is detected by its header, if the body is not UTF-8.
 fn is_compressed(body: &[u8], headers: Option<&HeaderMap>) -> bool {
     let magic: [&[u8]; 5] = [b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda", b"\x28\xb5\x2f\xfd"];
     let encoding = value(headers, CONTENT_ENCODING);
@@ -38,7 +41,7 @@ fn is_compressed(body: &[u8], headers: Option<&HeaderMap>) -> bool {
     magic.iter().any(|magic| body.starts_with(magic)) || (is_encoded && str::from_utf8(body).is_err())
 }
 
-/// By its byte order mark, or by a NUL beside the first letter.
+/// Detects UTF-16 by its byte order mark, or by a NUL beside the first character.
 fn is_utf_16(body: &[u8]) -> bool {
     matches!(body, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, 1..=0x7f, ..] | [1..=0x7f, 0, ..])
 }
@@ -63,14 +66,14 @@ mod tests {
     fn refused(body: &[u8], header: Option<(HeaderName, &'static str)>) -> Option<&'static str> {
         let headers: HeaderMap =
             header.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
-        refuse_other_format(body, Some(&headers)).map(|rejection| match rejection.message {
+        reject_unsupported_format(body, Some(&headers)).map(|rejection| match rejection.message {
             std::borrow::Cow::Borrowed(message) => message,
             std::borrow::Cow::Owned(_) => "",
         })
     }
 
     #[test]
-    fn each_format_is_named() {
+    fn rejection_names_the_format() {
         let utf_16: Vec<u8> = "{\"email\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let utf_16_big: Vec<u8> = "{\"email\":1}".encode_utf16().flat_map(u16::to_be_bytes).collect();
         let form_data = b"\r\n--X1\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\nann\r\n--X1--";
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_header_refuses_nothing() {
+    fn wrong_header_alone_rejects_nothing() {
         for (name, value) in [
             (CONTENT_ENCODING, "gzip"),
             (CONTENT_ENCODING, "identity"),

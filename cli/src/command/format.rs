@@ -1,14 +1,14 @@
-//! Values in the words of a person.
+//! Formatting of values for people.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::output::visible;
 
-/// How much of an id is shown. Every command takes such a beginning back.
+/// Number of characters shown of an id. Every command accepts such a prefix.
 const SHORT_ID_CHARS: usize = 12;
 
-/// The beginning of an id.
+/// The prefix of an id that is shown.
 pub(crate) fn short(id: &str) -> String {
     id.chars().take(SHORT_ID_CHARS).collect()
 }
@@ -18,7 +18,7 @@ pub(crate) fn utc(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// How long ago, in the largest unit that fits.
+/// The age of a time, in the largest unit that fits.
 pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(then).as_secs().max(0);
     match seconds {
@@ -29,17 +29,17 @@ pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A value that may be absent.
+/// A value, or a dash if it is absent.
 pub(crate) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// One thing or several.
+/// A number with the singular or plural of a noun.
 pub(crate) fn count(number: usize, one: &str, several: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }
 }
 
-/// JSON on one line, in the fewest signs that can still be read: `attempts=5 failure.code=crm_timeout`.
+/// JSON on one line, in a compact form: `attempts=5 failure.code=crm_timeout`.
 pub(crate) fn flat(value: &Value) -> String {
     let mut parts = Vec::new();
     flatten("", value, &mut parts);

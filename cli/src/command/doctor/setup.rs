@@ -1,3 +1,5 @@
+//! The checks of the database, of AWS credentials, and of the assembly of all parts.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -11,7 +13,7 @@ use crate::aws;
 use crate::command::existing;
 use crate::output::{self, Advice};
 
-/// Whether the configured database is there and up to date. Creates none.
+/// Checks that the configured database exists and is up to date. Creates none.
 pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
     const CHECK: &str = "database";
     if let Some(file) = existing::missing_file(&config.database_url) {
@@ -23,7 +25,7 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
             let found = format!("DATABASE_URL: there is no folder {}", folder.display());
             report.fail(
                 CHECK,
-                &Advice::new(found, "a missing file is created, a missing folder is not").into(),
+                &Advice::new(found, "create the folder: only a missing file is created automatically").into(),
             );
         }
         return false;
@@ -65,7 +67,7 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
     }
 }
 
-/// The file of an SQLite database that users other than its owner may read or write, or whose log they may.
+/// The file of an SQLite database if users other than its owner can access it or its write-ahead log.
 #[cfg(unix)]
 fn widely_readable(url: &str) -> Option<String> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -83,8 +85,8 @@ fn widely_readable(_url: &str) -> Option<String> {
     None
 }
 
-/// Region and credentials, where something asks AWS. What needs them is left out of the checks that follow when they cannot
-/// be had.
+/// Checks the region and the credentials, if a part uses AWS. Without them, later checks leave out the parts
+/// that need AWS.
 pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsConfig> {
     match aws::config(config).await {
         Ok(aws) => {
@@ -107,8 +109,8 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
     }
 }
 
-/// Puts everything together. The database, the files and the analyst were looked at before: what is left to go wrong is
-/// named by its variable. A queue that cannot be opened is left out of the checks that follow.
+/// Assembles all parts. The database, the files and the analyst have been checked before, so that the
+/// variable in the error names the failed part. Later checks leave out a queue that cannot be opened.
 pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option<App> {
     let error = match App::assemble(config).await {
         Ok(app) => return Some(app),
@@ -133,11 +135,11 @@ pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option
     None
 }
 
-/// A database for as long as the checks take, where there is none yet that could be used: keys and credentials can be
-/// tried before the first start.
-pub(super) struct ThrowAway(PathBuf);
+/// A temporary database for the checks, if the configured one is not usable. With it, keys and credentials
+/// can be checked before the first start.
+pub(super) struct TemporaryDatabase(PathBuf);
 
-impl ThrowAway {
+impl TemporaryDatabase {
     pub(super) fn new() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("revenueflow-doctor-{}", std::process::id()));
         std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -149,8 +151,8 @@ impl ThrowAway {
     }
 }
 
-impl Drop for ThrowAway {
+impl Drop for TemporaryDatabase {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // it is the system's to clean up then
+        let _ = std::fs::remove_dir_all(&self.0); // on failure, the system cleans up its temporary folder
     }
 }
