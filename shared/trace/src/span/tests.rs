@@ -2,7 +2,7 @@ use std::sync::{Mutex, OnceLock};
 
 use super::*;
 
-/// Keeps all that is recorded by the tests of this process, which find their own by the trace.
+/// Keeps all spans that the tests of this process record. Each test selects its own by the trace id.
 #[derive(Default)]
 struct Kept(Mutex<Vec<Finished>>);
 
@@ -36,7 +36,7 @@ fn sent(sampled: bool) -> TraceContext {
 }
 
 #[tokio::test]
-async fn spans_within_each_other_are_one_trace() {
+async fn nested_spans_share_one_trace() {
     let sent = sent(true);
     let inner = Span::consumer("lead", Some(sent))
         .with("lead_id", "abc")
@@ -63,7 +63,7 @@ async fn spans_within_each_other_are_one_trace() {
 }
 
 #[tokio::test]
-async fn an_unsampled_trace_travels_and_is_not_recorded() {
+async fn unsampled_trace_is_passed_on_and_not_recorded() {
     let sent = sent(false);
     let travels = async { Span::client("GET").run(async { current() }).await };
     assert_eq!(Span::consumer("lead", Some(sent)).run(travels).await, Some(sent));
@@ -71,7 +71,7 @@ async fn an_unsampled_trace_travels_and_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_sender_does_not_decide_what_is_recorded() {
+async fn sender_does_not_control_sampling() {
     for says in [true, false] {
         let sent = sent(says);
         let ours = Span::server("POST /leads", Some(sent)).run(async { current().unwrap() }).await;
@@ -85,14 +85,14 @@ async fn a_sender_does_not_decide_what_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_call_for_no_lead_begins_no_trace() {
+async fn call_without_a_lead_begins_no_trace() {
     kept();
     assert_eq!(Span::client("GET").run(async { current() }).await, None);
     assert_eq!(Span::internal("analysis").run(async { current() }).await, None);
 }
 
 #[tokio::test]
-async fn without_a_recorder_a_message_keeps_its_context() {
+async fn message_keeps_its_context_without_a_recorder() {
     let sent = sent(true);
     assert_eq!(Span::consumer("lead", Some(sent)).open(None).unwrap().active.context, sent);
     assert!(Span::consumer("lead", None).open(None).is_none());
@@ -108,7 +108,7 @@ async fn dropped_work_is_recorded_as_cancelled() {
 }
 
 #[tokio::test]
-async fn texts_and_attributes_are_bounded() {
+async fn attribute_count_and_text_length_are_bounded() {
     let sent = sent(true);
     let noting = async {
         for _ in 0..1_000 {
