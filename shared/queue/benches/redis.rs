@@ -1,7 +1,9 @@
-//! Jobs a second through Redis, added and worked: ours beside Node's BullMQ and beside a plain LPUSH, in one run, on one server.
+//! Throughput of jobs through Redis, added and processed: this crate, Node's BullMQ and a plain LPUSH, in one
+//! run on one server.
 //!
-//! Every round measures all of them one after the other; what counts is the ratio, and of each the best round, since what
-//! else the machine does only ever makes it slower. Node adds one job a call and fifty at once, as we do.
+//! Every round measures all of them in sequence. The result is the ratio of the best rounds, since other load
+//! on the machine only ever slows a round down. Node adds one job per call, fifty concurrently, as this crate
+//! does.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -95,7 +97,7 @@ async fn work(url: &str, prefix: &str) -> f64 {
     rate
 }
 
-/// Work that takes no time.
+/// A handler whose work takes no time.
 struct Nothing {
     left: AtomicUsize,
     done: Notify,
@@ -120,7 +122,7 @@ fn rate(start: Instant) -> f64 {
     JOBS as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Node's `bullmq`, in a process of its own.
+/// Node's `bullmq`, in a separate process.
 struct Node {
     process: Child,
     input: ChildStdin,

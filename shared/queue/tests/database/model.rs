@@ -1,4 +1,4 @@
-//! Random histories of a queue, against a model that is too simple to be wrong.
+//! Random histories of a queue, compared with a simple model.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,7 +21,7 @@ enum Step {
     Receive {
         max: usize,
     },
-    /// Settles one of the receipts given so far, whether it is still good or not.
+    /// Settles one of the receipts issued so far, whether it is still valid or not.
     Settle {
         receipt: prop::sample::Index,
         how: How,
@@ -81,7 +81,7 @@ fn settlement(how: How) -> Settlement {
     }
 }
 
-/// A queue as one would draw it. Times are in seconds from the start.
+/// A model of the queue. Times are in seconds from the start.
 #[derive(Debug, Default)]
 struct Model {
     now: u64,
@@ -111,7 +111,7 @@ impl Model {
         Sent::Accepted
     }
 
-    /// Takes over what the queue has given out, after checking that it may.
+    /// Applies a receive, after checking that the queue may return these messages.
     fn received(&mut self, max: usize, messages: &[Message]) {
         let now = self.now;
         let mut ready: Vec<u64> =
@@ -138,7 +138,7 @@ impl Model {
         self.groups.get_mut(&receipt.key).filter(|group| group.lease.as_ref() == Some(receipt))
     }
 
-    /// Whether the receipt was good.
+    /// Applies a settlement. Returns whether the receipt was valid.
     fn settle(&mut self, receipt: &Receipt, how: How) -> bool {
         let now = self.now;
         let Some(group) = self.leased(receipt) else { return false };
@@ -221,7 +221,7 @@ async fn live(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
         assert_eq!((depth.messages, depth.in_flight), model.depth());
     }
 
-    // Nothing is lost: what the model still holds comes out, and in its order.
+    // Nothing is lost: the remaining messages of the model are received, in order.
     queue.resume(&AI).await.unwrap();
     model.paused = false;
     fixture.clock.advance(VISIBILITY);
@@ -238,7 +238,7 @@ async fn live(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
 }
 
 #[test]
-fn every_history_is_the_models() {
+fn random_histories_match_the_model() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (fixture, database, queue) = runtime.block_on(async {
         let fixture = Fixture::sqlite().await;
@@ -248,7 +248,7 @@ fn every_history_is_the_models() {
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(steps in prop::collection::vec(step(), 1..60))| {
         runtime.block_on(async {
-            // One database for all histories. A failed one leaves something behind.
+            // One database for all histories. A failed history leaves rows behind.
             let emptied = sqlx::raw_sql("DELETE FROM queue_group; DELETE FROM queue_message; DELETE FROM queue_pause");
             emptied.execute(database.pool()).await.unwrap();
             live(&fixture, &queue, steps).await;
