@@ -46,9 +46,10 @@ async fn main() {
     let mut out = std::io::stdout();
     writeln!(out, "{JOBS} jobs, {CONCURRENCY} at once, jobs a second (best of {ROUNDS} rounds)").unwrap();
     writeln!(out, "  plain LPUSH       {lpush:>8.0}").unwrap();
-    for (what, theirs, ours) in [("add", their_adds, our_adds), ("work", their_work, our_work)] {
-        writeln!(out, "  {what:<5} Node BullMQ {theirs:>8.0}").unwrap();
-        writeln!(out, "  {what:<5} RevenueFlow {ours:>8.0}   {:.1} times Node's", ours / theirs).unwrap();
+    for (operation, theirs, ours) in [("add", their_adds, our_adds), ("work", their_work, our_work)] {
+        writeln!(out, "  {operation:<5} Node BullMQ {theirs:>8.0}").unwrap();
+        writeln!(out, "  {operation:<5} RevenueFlow {ours:>8.0}   {:.1} times Node's", ours / theirs)
+            .unwrap();
     }
 }
 
@@ -79,7 +80,7 @@ fn event(number: usize) -> LeadEvent {
 }
 
 async fn work(url: &str, prefix: &str) -> f64 {
-    let handler = Arc::new(Nothing { left: AtomicUsize::new(JOBS), done: Notify::new() });
+    let handler = Arc::new(NoopHandler { left: AtomicUsize::new(JOBS), done: Notify::new() });
     let queue = Arc::new(queue(url, prefix));
     queue.depth().await.unwrap(); // connected
     let worker = Worker::new(queue.clone(), handler.clone(), Arc::new(SystemClock), CONCURRENCY);
@@ -98,13 +99,13 @@ async fn work(url: &str, prefix: &str) -> f64 {
 }
 
 /// A handler whose work takes no time.
-struct Nothing {
+struct NoopHandler {
     left: AtomicUsize,
     done: Notify,
 }
 
 #[async_trait]
-impl LeadHandler for Nothing {
+impl LeadHandler for NoopHandler {
     async fn handle(&self, _: &Message) -> Result<(), Failure> {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.done.notify_one();
@@ -144,8 +145,8 @@ impl Node {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a handful of thousands")]
-    fn rate(&mut self, what: &str, prefix: &str) -> f64 {
-        writeln!(self.input, r#"["{what}", {JOBS}, "{prefix}"]"#).unwrap();
+    fn rate(&mut self, operation: &str, prefix: &str) -> f64 {
+        writeln!(self.input, r#"["{operation}", {JOBS}, "{prefix}"]"#).unwrap();
         let mut millis = String::new();
         self.output.read_line(&mut millis).unwrap();
         let millis: f64 = millis.trim().parse().expect("the process lives: run `npm ci` in tests/interop");

@@ -133,7 +133,7 @@ pub trait LeadQueue: Send + Sync + 'static {
 
     /// Returns once this handle has sent a message or ended a pause since the last call, so that an idle
     /// worker receives at once. Never returns for backends whose idle waits are too short for this to matter.
-    async fn has_news(&self) {
+    async fn work_available(&self) {
         std::future::pending::<()>().await;
     }
 }

@@ -183,7 +183,7 @@ impl Worker {
             tokio::select! {
                 () = sleep(wait) => {}
                 () = self.waker.notified() => idle.reset(),
-                () = self.queue.has_news() => idle.reset(),
+                () = self.queue.work_available() => idle.reset(),
                 // The group's next message may be ready now.
                 Some(finished) = running.join_next() => log_panic(&finished),
                 () = shutdown.cancelled() => {}

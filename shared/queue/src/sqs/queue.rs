@@ -53,7 +53,7 @@ pub struct SqsQueue {
     /// The time of the last depth reading, and whether any message was waiting.
     waiting_cache: Mutex<Option<(Timestamp, bool)>>,
     /// Notified when this handle has sent a message or ended a pause.
-    has_news: Notify,
+    work_available: Notify,
 }
 
 impl SqsQueue {
@@ -68,7 +68,7 @@ impl SqsQueue {
             max_receive_count: OnceCell::new(),
             held: Mutex::default(),
             waiting_cache: Mutex::default(),
-            has_news: Notify::new(),
+            work_available: Notify::new(),
         }
     }
 
@@ -123,7 +123,7 @@ impl SqsQueue {
             }
         };
         self.sqs.send(event, &deduplication).await?;
-        self.has_news.notify_one();
+        self.work_available.notify_one();
         Ok(())
     }
 
@@ -281,7 +281,7 @@ impl LeadQueue for SqsQueue {
 
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError> {
         self.ledger.resume(dependency).await?;
-        self.has_news.notify_one();
+        self.work_available.notify_one();
         Ok(())
     }
 
@@ -301,7 +301,7 @@ impl LeadQueue for SqsQueue {
         LONGEST_IDLE_WAIT
     }
 
-    async fn has_news(&self) {
-        self.has_news.notified().await;
+    async fn work_available(&self) {
+        self.work_available.notified().await;
     }
 }

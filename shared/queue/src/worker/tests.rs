@@ -30,7 +30,7 @@ struct ScriptedQueue {
     calls: Mutex<Vec<(&'static str, u64)>>,
     start: Mutex<Option<Instant>>,
     longest_idle_wait: Option<Duration>,
-    has_news: Notify,
+    work_available: Notify,
 }
 
 impl ScriptedQueue {
@@ -124,20 +124,20 @@ impl LeadQueue for ScriptedQueue {
         self.longest_idle_wait.unwrap_or(Duration::from_millis(100))
     }
 
-    async fn has_news(&self) {
-        self.has_news.notified().await;
+    async fn work_available(&self) {
+        self.work_available.notified().await;
     }
 }
 
 /// A handler whose work takes a fixed time. It records its end and the recorded outcomes.
-struct Takes {
+struct SlowHandler {
     time: Duration,
     finished: Notify,
     recorded: Mutex<u32>,
 }
 
 #[async_trait]
-impl LeadHandler for Takes {
+impl LeadHandler for SlowHandler {
     async fn handle(&self, _message: &Message) -> Result<(), Failure> {
         sleep(self.time).await;
         self.finished.notify_one();
@@ -151,8 +151,8 @@ impl LeadHandler for Takes {
 }
 
 /// A worker on `queue` whose messages take `time`, with its handler.
-fn work(queue: &Arc<ScriptedQueue>, time: Duration) -> (Worker, Arc<Takes>) {
-    let handler = Arc::new(Takes { time, finished: Notify::new(), recorded: Mutex::default() });
+fn work(queue: &Arc<ScriptedQueue>, time: Duration) -> (Worker, Arc<SlowHandler>) {
+    let handler = Arc::new(SlowHandler { time, finished: Notify::new(), recorded: Mutex::default() });
     let worker = Worker::new(
         Arc::clone(queue) as Arc<dyn LeadQueue>,
         Arc::clone(&handler) as Arc<dyn LeadHandler>,
@@ -325,7 +325,7 @@ async fn idle_worker_receives_local_sends_at_once() {
         sleep(Duration::from_millis(600_100)).await;
         let before = queue.calls_of("receive").len();
         queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
-        queue.has_news.notify_one();
+        queue.work_available.notify_one();
         sleep(Duration::from_millis(1)).await;
         assert!(queue.calls_of("receive").len() > before);
         assert_eq!(queue.calls_of("settle"), [600]);
@@ -353,10 +353,10 @@ async fn delayed_message_is_late_by_a_quarter_of_its_delay() {
 }
 
 /// A handler that always fails with the given failure.
-struct IsFull(Failure);
+struct FailingHandler(Failure);
 
 #[async_trait]
-impl LeadHandler for IsFull {
+impl LeadHandler for FailingHandler {
     async fn handle(&self, _message: &Message) -> Result<(), Failure> {
         Err(self.0.clone())
     }
@@ -372,7 +372,7 @@ async fn rate_limit_pauses_the_worker_but_not_the_queue() {
     let clock = ManualClock::default();
     let wait = Some(Duration::from_secs(20));
     let full = Failure::deferral(Dependency::new("crm.mock"), "crm_rate_limit", "full", wait);
-    let handler = Arc::new(IsFull(full.ending_by_itself()));
+    let handler = Arc::new(FailingHandler(full.ending_by_itself()));
     let worker = Worker::new(Arc::clone(&queue) as _, handler, Arc::new(clock.clone()), 1);
     run_for(&worker, Duration::from_secs(30)).await;
     assert_eq!(queue.calls_of("settle").len(), 1);

@@ -18,7 +18,7 @@ use crate::worker::{event, until, until_empty};
 
 /// A handler that writes to the database. It cuts all connections once the first [`AT_ONCE`] messages are in
 /// progress.
-struct Writes {
+struct WritingHandler {
     database: Database,
     proxy: Arc<HalfOpen>,
     begun: AtomicU32,
@@ -28,7 +28,7 @@ struct Writes {
 const AT_ONCE: u32 = 4;
 
 #[async_trait]
-impl LeadHandler for Writes {
+impl LeadHandler for WritingHandler {
     async fn handle(&self, _message: &Message) -> Result<(), Failure> {
         let mut transaction = self.database.begin().await?;
         if self.begun.fetch_add(1, Ordering::SeqCst) + 1 == AT_ONCE {
@@ -134,7 +134,7 @@ async fn leads_finish_after_every_connection_went_half_open() {
     for lead in 0..AT_ONCE {
         queue.send(&event(lead)).await.unwrap();
     }
-    let handler = Arc::new(Writes {
+    let handler = Arc::new(WritingHandler {
         database: database.clone(),
         proxy,
         begun: AtomicU32::default(),

@@ -18,8 +18,8 @@ async fn order(queue: &dyn LeadQueue) -> Vec<String> {
     order
 }
 
-fn ids(events: &[LeadEvent], places: &[usize]) -> Vec<String> {
-    places.iter().map(|place| events[*place].delivery_id().to_string()).collect()
+fn ids(events: &[LeadEvent], order: &[usize]) -> Vec<String> {
+    order.iter().map(|index| events[*index].delivery_id().to_string()).collect()
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn endless_deferrals_never_reach_the_dead_letter_queue() {
     let fixture = Fixture::with_redrive().await;
     let queue = fixture.queue();
     queue.send(&event(1, 1)).await.unwrap();
-    let failure = Failure::transient("away", "nobody answers");
+    let failure = Failure::transient("away", "no answer");
     let first = queue.receive(1).await.unwrap().remove(0);
     queue
         .settle(&first.receipt, &Settlement::Retry { after: Duration::ZERO, failure: failure.clone() })

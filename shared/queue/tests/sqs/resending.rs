@@ -106,7 +106,7 @@ async fn repeatedly_deferred_message_keeps_its_wait() {
     let fixture = Fixture::with_redrive().await;
     let queue = fixture.queue();
     queue.send(&event(1, 1)).await.unwrap();
-    let failure = lead::Failure::transient("away", "nobody answers");
+    let failure = lead::Failure::transient("away", "no answer");
     let wait = Duration::from_secs(1);
     let mut deferred_at = None;
     for round in 0..8 {

@@ -143,8 +143,8 @@ async fn create_queue(
 }
 
 async fn queue_arn(client: &SqsClient, url: &str) -> String {
-    let asked = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn);
-    asked.send().await.unwrap().attributes.unwrap().remove(&Attribute::QueueArn).unwrap()
+    let call = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn);
+    call.send().await.unwrap().attributes.unwrap().remove(&Attribute::QueueArn).unwrap()
 }
 
 /// The `n`th content of a lead.

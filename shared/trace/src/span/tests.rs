@@ -4,9 +4,9 @@ use super::*;
 
 /// Keeps all spans that the tests of this process record. Each test selects its own by the trace id.
 #[derive(Default)]
-struct Kept(Mutex<Vec<Finished>>);
+struct TestRecorder(Mutex<Vec<Finished>>);
 
-impl Recorder for Kept {
+impl Recorder for TestRecorder {
     fn samples(&self) -> bool {
         true
     }
@@ -16,22 +16,22 @@ impl Recorder for Kept {
     }
 }
 
-fn kept() -> &'static Kept {
-    static KEPT: OnceLock<Arc<Kept>> = OnceLock::new();
-    KEPT.get_or_init(|| {
-        let kept = Arc::new(Kept::default());
-        assert!(crate::install(Arc::clone(&kept) as _));
-        kept
+fn test_recorder() -> &'static TestRecorder {
+    static RECORDER: OnceLock<Arc<TestRecorder>> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let recorder = Arc::new(TestRecorder::default());
+        assert!(crate::install(Arc::clone(&recorder) as _));
+        recorder
     })
 }
 
 fn spans_of(context: TraceContext) -> Vec<Finished> {
-    let all = kept().0.lock().unwrap();
+    let all = test_recorder().0.lock().unwrap();
     all.iter().filter(|span| span.context.trace_id() == context.trace_id()).cloned().collect()
 }
 
 fn sent(sampled: bool) -> TraceContext {
-    kept();
+    test_recorder();
     root(sampled)
 }
 
@@ -72,8 +72,8 @@ async fn unsampled_trace_is_passed_on_and_not_recorded() {
 
 #[tokio::test]
 async fn sender_does_not_control_sampling() {
-    for says in [true, false] {
-        let sent = sent(says);
+    for sampled in [true, false] {
+        let sent = sent(sampled);
         let ours = Span::server("POST /leads", Some(sent)).run(async { current().unwrap() }).await;
         assert_eq!((ours.trace_id(), ours.sampled), (sent.trace_id(), true), "the recorder samples all");
         assert_eq!(spans_of(sent)[0].parent, Some(sent.span_id()));
@@ -86,7 +86,7 @@ async fn sender_does_not_control_sampling() {
 
 #[tokio::test]
 async fn call_without_a_lead_begins_no_trace() {
-    kept();
+    test_recorder();
     assert_eq!(Span::client("GET").run(async { current() }).await, None);
     assert_eq!(Span::internal("analysis").run(async { current() }).await, None);
 }

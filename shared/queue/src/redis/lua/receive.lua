@@ -2,7 +2,7 @@
 -- a job that is not its lead's first is checked again, 7 name of this worker, 8 and 9 rate limit as a number
 -- of jobs and milliseconds (or 0). Returns for each job: id, token, lead (empty if unknown), data, attempts
 -- made, losses, time sent, and 1 if a person retried it after it was dead-lettered.
-local max, token, lease, again = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local max, token, lease, recheck = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 if paused then return {} end
 
 -- Moves due jobs from delayed to waiting, unless another job of their lead comes first.
@@ -11,7 +11,7 @@ for _, id in ipairs(due) do
   call('ZREM', prefix .. 'delayed', id)
   local lead = lead_of(id)
   if lead and not is_first(lead, id) then
-    delay(id, again)
+    delay(id, recheck)
   elseif call('EXISTS', prefix .. id) == 1 then
     call('HSET', prefix .. id, 'delay', 0)
     wait(id, 'delayed')
@@ -46,7 +46,7 @@ for _ = 1, 4 * math.max(max, 0) + 100 do
     call('LREM', prefix .. 'active', 1, id) -- a marker of BullMQ 4, or a job that was deleted by hand
   elseif lead ~= '' and not is_first(lead, id) then
     call('LREM', prefix .. 'active', 1, id)
-    delay(id, again)
+    delay(id, recheck)
   else
     local its_token = token .. ':' .. #leased
     if rate_max and call('INCR', prefix .. 'limiter') == 1 then

@@ -28,7 +28,7 @@ async fn our_worker_recovers_jobs_of_a_killed_node_worker() {
         eventually("Node has them", async || (node.seen().await.len() == 3).then_some(())).await;
         node.kill().await;
         let mut messages = Vec::new();
-        eventually("all come again", async || {
+        eventually("all are received again", async || {
             messages.extend(queue.receive(10).await.unwrap());
             (messages.len() == 3).then_some(())
         })
@@ -56,12 +56,14 @@ async fn node_recovers_jobs_of_our_killed_worker() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        while !lines.next_line().await.unwrap().expect("it says so").contains("received") {}
+        while !lines.next_line().await.unwrap().expect("the process reports the receive").contains("received")
+        {
+        }
         let node = Node::start(version, &fixture);
         node.work("work", json!({})).await;
         process.kill().await.unwrap();
         let id = event.delivery_id();
-        eventually("Node has worked it", async || {
+        eventually("Node has processed it", async || {
             (node.job(id.as_str()).await["state"] == "completed").then_some(())
         })
         .await;

@@ -51,9 +51,10 @@ async fn dead_letter_is_shown_with_its_reason_and_can_be_retried() {
     // In sequence: the first retry fails again, after a full set of attempts.
     for (times, request) in [(3, retry), (4, all)] {
         node.ask("board", request).await;
-        eventually("it comes again", async || (worker.recorder.seen().len() == times).then_some(())).await;
+        eventually("it is received again", async || (worker.recorder.seen().len() == times).then_some(()))
+            .await;
         if times == 3 {
-            eventually("it is dead again", async || {
+            eventually("it is dead-lettered again", async || {
                 (shown(&node).await["counts"]["failed"] == 1).then_some(())
             })
             .await;
@@ -79,7 +80,7 @@ async fn resend_removes_the_dead_letter() {
     let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter]);
     eventually("a dead letter", async || (shown(&node).await["counts"]["failed"] == 1).then_some(())).await;
     assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
-    eventually("it is worked", async || (worker.recorder.seen().len() == 2).then_some(())).await;
+    eventually("it is processed", async || (worker.recorder.seen().len() == 2).then_some(())).await;
     assert_eq!(shown(&node).await["counts"]["failed"], 0);
     worker.stop().await;
 }
@@ -129,7 +130,7 @@ async fn dead_letter_ids_do_not_collide_with_foreign_jobs() {
         "params": {"queueName": DEAD, "queueStatus": "failed"}}),
     )
     .await;
-    eventually("all are worked", async || (worker.recorder.seen().len() == 6).then_some(())).await;
+    eventually("all are processed", async || (worker.recorder.seen().len() == 6).then_some(())).await;
     let counts = eventually("no dead letter is left", async || {
         let counts = shown(&node).await["counts"].clone();
         (counts["failed"] == 0 && counts["waiting"] == 2).then_some(counts)

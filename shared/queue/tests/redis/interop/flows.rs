@@ -29,7 +29,7 @@ async fn deduplicated_job_can_be_added_again_after_completion() {
         assert_ne!(second, first);
         gone(&second).await;
         assert_ne!(add().await, second);
-        eventually("all are worked", async || (worker.recorder.seen().len() == 4).then_some(())).await;
+        eventually("all are processed", async || (worker.recorder.seen().len() == 4).then_some(())).await;
         worker.stop().await;
         assert_eq!(queue.depth().await.unwrap().messages, 0);
         let dead = node.ask("counts", json!({"of": "lead-processing-dlq"})).await;

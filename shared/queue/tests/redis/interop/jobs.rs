@@ -32,7 +32,7 @@ async fn node_processes_our_jobs() {
         assert_eq!(queue.depth().await.unwrap().messages, 0);
         // A completed job that is kept for dashboards is no duplicate.
         assert_eq!(queue.send(&event).await.unwrap(), Sent::Accepted);
-        eventually("the job is worked again", async || (node.seen().await.len() == 2).then_some(())).await;
+        eventually("the job is processed again", async || (node.seen().await.len() == 2).then_some(())).await;
     }
 }
 
@@ -55,7 +55,7 @@ async fn our_worker_processes_jobs_of_node() {
             ids.push(node.add(data(n), opts).await);
         }
         let worker = Running::start(fixture.queue(), 2, &[]);
-        eventually("all are worked", async || (worker.recorder.ids().len() == 5).then_some(())).await;
+        eventually("all are processed", async || (worker.recorder.ids().len() == 5).then_some(())).await;
         let messages = worker.stop().await;
         for (n, id) in (1..).zip(&ids) {
             let message = messages.iter().find(|message| message.id == *id).unwrap();

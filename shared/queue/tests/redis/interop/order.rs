@@ -17,7 +17,7 @@ async fn revision_follows_a_job_processed_by_node() {
     let counts = node.ask("counts", json!({})).await;
     assert_eq!((&counts["waiting"], &counts["delayed"]), (&json!(1), &json!(2)));
     node.work("work", json!({})).await;
-    eventually("Node has worked the first", async || (node.seen().await.len() == 1).then_some(())).await;
+    eventually("Node has processed the first", async || (node.seen().await.len() == 1).then_some(())).await;
     node.ask("stop", json!({})).await;
     for n in 2..=3 {
         let message = eventually("the next", async || queue.receive(1).await.unwrap().pop()).await;

@@ -39,7 +39,7 @@ async fn our_pause_stops_node_workers() {
         assert_eq!(queue.depth().await.unwrap().messages, 2);
         queue.resume(&AI).await.unwrap();
         assert_eq!(node.call("isPaused", json!([])).await, false);
-        eventually("both are worked", async || (node.seen().await.len() == 2).then_some(())).await;
+        eventually("both are processed", async || (node.seen().await.len() == 2).then_some(())).await;
         assert_eq!(node.job(&id).await["state"], "completed");
     }
 }

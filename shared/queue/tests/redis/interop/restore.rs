@@ -70,7 +70,8 @@ async fn job_failed_by_node_is_restored_only_on_request() {
                 "params": {"queueName": "lead-processing", "jobId": id, "queueStatus": "failed"}}),
         )
         .await;
-        let message = eventually("it comes again", async || queue.receive(1).await.unwrap().pop()).await;
+        let message =
+            eventually("it is received again", async || queue.receive(1).await.unwrap().pop()).await;
         assert!(message.redriven, "{version}: a retry counts as a redrive");
         assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting);
         queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
@@ -130,7 +131,7 @@ async fn redrive_by_delivery_removes_the_dead_letter_of_a_node_job() {
     eventually("a dead letter", async || (!letter().await.is_null()).then_some(())).await;
     assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
     assert_eq!(letter().await, Value::Null);
-    eventually("it is worked", async || (worker.recorder.seen().len() == 2).then_some(())).await;
+    eventually("it is processed", async || (worker.recorder.seen().len() == 2).then_some(())).await;
     worker.stop().await;
 }
 

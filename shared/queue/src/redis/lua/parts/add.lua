@@ -1,6 +1,6 @@
 -- Adds jobs. ARGV: 3 name, 4 milliseconds after which a job that is not its lead's first is checked again, 5
 -- key prefix of the dead letter queue.
-local name, again, dead = ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local name, recheck, dead = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 
 -- Whether a job exists and is not finished.
 local function is_there(id)
@@ -51,7 +51,7 @@ local function add(id, data, opts, lead, content)
     placed[id] = true
     waiting[#waiting + 1] = id
   else
-    delay(id, again)
+    delay(id, recheck)
   end
   return 1
 end

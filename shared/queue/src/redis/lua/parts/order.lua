@@ -11,9 +11,9 @@ end
 
 -- Appends a job to its lead's order. Returns its position, from 1.
 local function append_to_order(lead, id)
-  local place = call('RPUSH', order(lead), id)
-  if place == 1 then call('EXPIRE', order(lead), ORDER_SECONDS) end
-  return place
+  local position = call('RPUSH', order(lead), id)
+  if position == 1 then call('EXPIRE', order(lead), ORDER_SECONDS) end
+  return position
 end
 
 local function lead_of(id)
