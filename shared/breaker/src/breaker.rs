@@ -1,3 +1,5 @@
+//! The circuit breaker of an outside system.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,11 +137,11 @@ impl Breaker {
         Ok(())
     }
 
-    /// Reports that the call made with `passage` succeeded. A half-open probe closes the breaker. A call that
+    /// Reports that the call made with `permit` succeeded. A half-open probe closes the breaker. A call that
     /// began before the breaker opened only resets the failures, and only while the breaker is closed: the
     /// failure that opened the breaker is newer than the answer.
-    pub async fn answered(&self, passage: Passage) -> Result<(), Failure> {
-        match passage {
+    pub async fn answered(&self, permit: Passage) -> Result<(), Failure> {
+        match permit {
             Passage::Closed(0) => Ok(()),
             Passage::Closed(_) => {
                 let reset = &mut |record: &mut HealthRecord| {
@@ -154,8 +156,8 @@ impl Breaker {
     }
 
     /// Releases a permit whose call was not made. A half-open probe then goes to the next caller.
-    pub async fn untried(&self, passage: Passage) -> Result<(), Failure> {
-        if passage != Passage::Trial {
+    pub async fn untried(&self, permit: Passage) -> Result<(), Failure> {
+        if permit != Passage::Trial {
             return Ok(());
         }
         let now = self.clock.now();
@@ -401,15 +403,15 @@ mod tests {
     async fn call_from_before_the_breaker_opened_does_not_close_it() {
         let (breaker, clock) = breaker();
         fail(&breaker, 1).await;
-        let passage = breaker.pass().await.unwrap();
+        let permit = breaker.pass().await.unwrap();
         let spent = Failure::permanent("quota", "no more today");
         breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
-        breaker.answered(passage).await.unwrap();
+        breaker.answered(permit).await.unwrap();
         assert!(breaker.pass().await.is_err(), "the quota is still used up");
         clock.advance(Duration::from_hours(2));
-        let passage = breaker.pass().await.unwrap();
-        assert_eq!(passage, Passage::Trial);
-        breaker.answered(passage).await.unwrap();
+        let permit = breaker.pass().await.unwrap();
+        assert_eq!(permit, Passage::Trial);
+        breaker.answered(permit).await.unwrap();
         assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)));
         fail(&breaker, 4).await;
         breaker.answered(Passage::Closed(4)).await.unwrap();
@@ -421,8 +423,8 @@ mod tests {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
-        let passage = breaker.pass().await.unwrap();
-        breaker.untried(passage).await.unwrap();
+        let permit = breaker.pass().await.unwrap();
+        breaker.untried(permit).await.unwrap();
         assert_eq!(breaker.pass().await, Ok(Passage::Trial));
         let spent = Failure::permanent("quota", "no more today");
         breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();

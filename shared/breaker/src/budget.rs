@@ -1,3 +1,5 @@
+//! A daily budget for calls to an outside system.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The health of outside systems, as the circuit breaker stores it.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Dependency, Failure};

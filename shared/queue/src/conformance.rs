@@ -39,8 +39,8 @@ pub trait Harness: Send + Sync {
     async fn advance(&self, by: Duration);
 }
 
-/// Makes one test of each behaviour. Takes an expression whose value is a future of a fresh [`Harness`]; the crate
-/// that uses it has `tokio` with its macros and the multi-threaded runtime.
+/// Generates one test for each behaviour. The argument is an expression for a future that resolves to a fresh
+/// [`Harness`]. The calling crate needs `tokio` with its macros and the multi-threaded runtime.
 ///
 /// ```text
 /// mod sqlite {

@@ -1,3 +1,5 @@
+//! Messages, their leases, and the types that queue operations return.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -1,3 +1,5 @@
+//! The policy for failed messages: retry, defer or dead-letter.
+
 use std::time::Duration;
 
 use lead::{Failure, FailureClass, Stage};
@@ -33,21 +35,21 @@ pub enum Settlement {
     /// The attempt failed and counts: the message is received again after the delay, before any later message
     /// of its group.
     Retry {
-        /// From now.
+        /// The delay, from now.
         after: Duration,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
     /// The attempt could not be made and does not count: the message is received again after the delay.
     Defer {
-        /// From now.
+        /// The delay, from now.
         after: Duration,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
     /// The message is dead-lettered: it leaves the queue, and its group continues with the next message.
     DeadLetter {
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
 }

@@ -1,3 +1,5 @@
+//! Finished spans, and the recorder that receives them.
+
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;

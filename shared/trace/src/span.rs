@@ -1,3 +1,5 @@
+//! Spans around futures.
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};

@@ -1,3 +1,5 @@
+//! Duplicates, message bodies and the depth.
+
 use std::time::Duration;
 
 use lead::TraceContext;

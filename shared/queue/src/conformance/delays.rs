@@ -1,3 +1,5 @@
+//! Retries, deferrals and dead letters.
+
 use std::time::Duration;
 
 use super::{

@@ -1,3 +1,5 @@
+//! Cancelled calls.
+
 use std::pin::pin;
 use std::task::Poll;
 

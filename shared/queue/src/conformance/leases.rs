@@ -1,3 +1,5 @@
+//! Leases: expiry, renewal and loss.
+
 use std::time::Duration;
 
 use super::{

@@ -1,3 +1,5 @@
+//! Durability and order.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! Pauses of consumption.
+
 use std::time::Duration;
 
 use jiff::Timestamp;

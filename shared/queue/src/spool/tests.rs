@@ -1,3 +1,5 @@
+//! The spool, with a queue that fails or refuses on demand.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 

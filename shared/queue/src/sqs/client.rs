@@ -1,3 +1,5 @@
+//! Calls to SQS: send, receive, hide, copy, delete and dead-letter.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -154,8 +156,8 @@ impl Sqs {
         policy.map(|policy| max_receive_count_of(&policy)).transpose()
     }
 
-    /// Deletes a message that was moved or copied. The answer to Lambda deletes it as well, but that answer
-    /// may be lost.
+    /// Deletes a message that was moved or copied. The batch processor's answer to Lambda deletes it as well,
+    /// but that answer may be lost.
     async fn remove(&self, message: &Received) {
         if let Err(error) = self.delete(&message.receipt).await {
             tracing::warn!(message_id = message.key, %error, "original of a moved message could not be deleted");

@@ -1,3 +1,5 @@
+//! The ledger in the database.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

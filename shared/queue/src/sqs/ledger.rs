@@ -1,3 +1,5 @@
+//! The ledger: the state of messages that SQS cannot store.
+
 use std::collections::HashMap;
 
 use async_trait::async_trait;

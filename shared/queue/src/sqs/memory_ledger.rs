@@ -1,3 +1,5 @@
+//! The ledger in memory.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

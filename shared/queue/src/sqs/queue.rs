@@ -1,3 +1,5 @@
+//! [`SqsQueue`], the [`LeadQueue`] on SQS.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Messages as received from SQS.
+
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message as SqsMessage, MessageAttributeValue, MessageSystemAttributeName};

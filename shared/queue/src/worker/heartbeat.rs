@@ -1,3 +1,5 @@
+//! The worker's heartbeat, for health checks.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Adaptive waits of an idle worker.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,3 +1,5 @@
+//! Backoff and logging while the queue itself fails.
+
 use std::time::Duration;
 
 use crate::QueueError;

@@ -1,3 +1,5 @@
+//! Pauses of one worker that end by themselves.
+
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
