@@ -14,8 +14,8 @@
 //!   crate has its predecessor. The store decides what a late revision may change. A job of another producer
 //!   enters the order when it is first received.
 //! - **Batches.** One call sends, leases or completes many messages.
-//! - **Atomic settlement.** A settlement checks the lease, moves the job and readies the next job of its
-//!   lead, or changes nothing.
+//! - **Atomic settlement.** A settlement checks the lease, moves the job and makes the next job of
+//!   its lead ready, or changes nothing.
 //!
 //! A pause, from either side, is BullMQ's own pause. Pauses of this crate are marked, so that their end does
 //! not end the pauses of others. A resume by another application ends all pauses of this crate: a worker that
@@ -66,7 +66,7 @@ const QUEUE: &str = "lead-processing";
 const DEAD_LETTERS: &str = "lead-processing-dlq";
 
 /// The delay of a job that is not the first of its lead. It is checked again after this time, unless its
-/// predecessor's settlement readies it earlier.
+/// predecessor's settlement makes it ready earlier.
 const ORDER_RECHECK: Duration = Duration::from_secs(10);
 
 /// The time that BullMQ's own script has to finish a job that was handed over to it.

@@ -219,7 +219,7 @@ impl Worker {
         if tokio::time::timeout(self.grace_period, all_done).await.is_err() {
             tracing::warn!(
                 unfinished = running.len(),
-                "grace period ended with unfinished work: its messages are received again after their leases expire"
+                "grace period ended with unfinished work: it is received again after its lease expires"
             );
             running.shutdown().await;
         }

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, event, eventually};
 
-/// Node's worker does not ready the next job of the lead. It becomes ready a little later.
+/// Node's worker does not make the lead's next job ready. It becomes ready a little later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revision_follows_a_job_processed_by_node() {
     let fixture = Fixture::start().await;

@@ -64,7 +64,7 @@ local function is_first(lead, id)
   return first == id
 end
 
--- Removes a job from its lead's order, and readies the lead's next job.
+-- Removes a job from its lead's order, and makes the lead's next job ready.
 local function leave_order(lead, id)
   local two = call('LRANGE', order(lead), 0, 1)
   if two[1] == id then
