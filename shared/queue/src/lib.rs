@@ -120,7 +120,7 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// The active pauses.
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError>;
 
-    /// The number of waiting messages. For people and metrics: the cost may grow with the backlog.
+    /// The amount of work in the queue. For people and metrics: the cost may grow with the backlog.
     async fn depth(&self) -> Result<Depth, QueueError>;
 
     /// The time that a received message stays invisible. Workers renew the lease at a third of it.
