@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transient_failure_is_retried_with_backoff_up_to_five_attempts() {
+    fn transient_failure_has_five_attempts_with_backoff() {
         let outcome = |attempt| settle_failed(attempt, Failure::transient("timeout", "no answer"));
         for (attempt, seconds) in [(1, 2), (2, 4), (3, 8), (4, 16)] {
             assert!(
