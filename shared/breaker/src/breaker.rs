@@ -1,3 +1,5 @@
+//! The circuit breaker of an outside system.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,25 +7,27 @@ use lead::{Clock, Dependency, Failure};
 
 use crate::{Health, HealthChange, HealthRecord, Open};
 
-/// When a breaker opens and for how long.
+/// The failures that open a breaker, and the time that it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// Failures in a row that open it.
+    /// The number of consecutive failures that opens the breaker.
     pub threshold: u32,
-    /// How long nobody asks the system again.
+    /// The time that an open breaker rejects all calls.
     pub open_for: Duration,
 }
 
 impl Default for BreakerSettings {
-    /// Opens after 5 failures in a row, for 30 seconds.
+    /// Opens for 30 seconds after 5 consecutive failures.
     fn default() -> Self {
         Self { threshold: 5, open_for: Duration::from_secs(30) }
     }
 }
 
-/// Keeps work away from a system that is down, so that leads wait instead of using up their attempts.
+/// A circuit breaker for one outside system. While it is open, leads are deferred and do not use up their
+/// attempts.
 ///
-/// Its state is in [`Health`], which processes share: one that opens it opens it for all.
+/// The state is in [`Health`], which processes share: a breaker that one process opens is open for all of
+/// them.
 pub struct Breaker {
     dependency: Dependency,
     health: Arc<dyn Health>,
@@ -31,17 +35,18 @@ pub struct Breaker {
     settings: BreakerSettings,
 }
 
-/// How a breaker lets work through.
+/// Permission for one call, with the state of the breaker at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
-    /// The system is in use; it has failed this often in a row.
+    /// The breaker is closed; the number of consecutive failures so far.
     Closed(u32),
-    /// The breaker was open long enough: this caller, and no other, is to try the system and tell the breaker.
+    /// The breaker is half-open. Only this caller holds a permit: it makes the probe and must report its
+    /// outcome.
     Trial,
 }
 
 impl Breaker {
-    /// A breaker for one system.
+    /// Creates the breaker of one outside system.
     pub fn new(
         dependency: Dependency,
         health: Arc<dyn Health>,
@@ -51,12 +56,13 @@ impl Breaker {
         Self { dependency, health, clock, settings }
     }
 
-    /// Which system it is for.
+    /// The system that this breaker protects.
     pub fn dependency(&self) -> &Dependency {
         &self.dependency
     }
 
-    /// Asks to pass. While the breaker is open this is a deferral, `breaker_open`.
+    /// Acquires a permit for one call. While the breaker is open, this fails with the deferral
+    /// `breaker_open`.
     pub async fn pass(&self) -> Result<Passage, Failure> {
         let record = self.health.load(&self.dependency).await?;
         let Some(open) = record.open else { return Ok(Passage::Closed(record.failures)) };
@@ -81,10 +87,12 @@ impl Breaker {
         answer
     }
 
-    /// How long this caller is to leave the half-open probe to another one: its call failed last, and the breaker has not been
-    /// half-open for half of the time that it stays open. None where it may ask at once.
+    /// The time for which this caller leaves the half-open probe to other callers: its call was the last to
+    /// fail, and the breaker has been ready for a probe for less than half of `open_for`. `None` if the
+    /// caller may call at once.
     ///
-    /// One caller whose calls always fail would otherwise win every probe, and keep the breaker open for all.
+    /// Without this, one caller whose calls always fail could win every probe and keep the breaker open for
+    /// all callers.
     pub async fn leaves_probe_to_others(&self, caller: &str) -> Result<Option<Duration>, Failure> {
         let record = self.health.load(&self.dependency).await?;
         let (Some(open), Some(failed)) = (record.open, record.failed_caller) else { return Ok(None) };
@@ -96,7 +104,7 @@ impl Breaker {
         Ok((self.settings.open_for / 2).checked_sub(waited).filter(|left| !left.is_zero()))
     }
 
-    /// The system works: closes the breaker and forgets the failures.
+    /// Records that the system works: closes the breaker, resets the failures and notes the recovery.
     pub async fn succeeded(&self) -> Result<(), Failure> {
         let now = self.clock.now();
         self.close(&mut |record| {
@@ -107,17 +115,17 @@ impl Breaker {
         .await
     }
 
-    /// The system answered, if only by refusing what it was asked: closes the breaker and forgets the failures, and is no
-    /// proof that it works for others.
+    /// Records an answer that does not prove that the system works for others, such as a refused request:
+    /// closes the breaker and resets the failures, without noting a recovery.
     pub async fn replied(&self) -> Result<(), Failure> {
         self.close(&mut |_| ()).await
     }
 
-    async fn close(&self, note: &mut HealthChange<'_>) -> Result<(), Failure> {
+    async fn close(&self, before: &mut HealthChange<'_>) -> Result<(), Failure> {
         let mut was_open = false;
         self.health
             .update(&self.dependency, &mut |record| {
-                note(record);
+                before(record);
                 was_open = record.open.take().is_some();
                 record.failures = 0;
                 record.failed_caller = None;
@@ -129,31 +137,32 @@ impl Breaker {
         Ok(())
     }
 
-    /// A call that `passage` let through went well. A trial closes the breaker. A call from before the breaker opened only ends the
-    /// row of failures: what opened it was found out later.
-    pub async fn answered(&self, passage: Passage) -> Result<(), Failure> {
-        match passage {
+    /// Reports that the call made with `permit` succeeded. A half-open probe closes the breaker. A call that
+    /// began before the breaker opened only resets the failures, and only while the breaker is closed: the
+    /// failure that opened the breaker is newer than the answer.
+    pub async fn answered(&self, permit: Passage) -> Result<(), Failure> {
+        match permit {
             Passage::Closed(0) => Ok(()),
             Passage::Closed(_) => {
-                let forget = &mut |record: &mut HealthRecord| {
+                let reset = &mut |record: &mut HealthRecord| {
                     if record.open.is_none() {
                         record.failures = 0;
                     }
                 };
-                self.health.update(&self.dependency, forget).await
+                self.health.update(&self.dependency, reset).await
             }
             Passage::Trial => self.succeeded().await,
         }
     }
 
-    /// The call that `passage` let through was not made after all: a trial is for the next caller.
-    pub async fn untried(&self, passage: Passage) -> Result<(), Failure> {
-        if passage != Passage::Trial {
+    /// Releases a permit whose call was not made. A half-open probe then goes to the next caller.
+    pub async fn untried(&self, permit: Passage) -> Result<(), Failure> {
+        if permit != Passage::Trial {
             return Ok(());
         }
         let now = self.clock.now();
-        let given_back = &mut |record: &mut HealthRecord| {
-            // One that was opened for longer since then stays so.
+        let release = &mut |record: &mut HealthRecord| {
+            // A breaker that was opened for longer in the meantime stays open.
             if let Some(open) = &mut record.open
                 && open.trial
                 && open.retry_at <= self.retry_at(now)
@@ -161,19 +170,21 @@ impl Breaker {
                 (open.retry_at, open.trial) = (open.retry_at.min(now), false);
             }
         };
-        self.health.update(&self.dependency, given_back).await
+        self.health.update(&self.dependency, release).await
     }
 
-    /// The system failed: counts, opens the breaker where that was one too many, and keeps it open where it was.
+    /// Records a failure. Opens the breaker when the failures reach the threshold, and keeps an open breaker
+    /// open.
     pub async fn failed(&self, failure: &Failure) -> Result<(), Failure> {
         self.count(failure, None).await.map(drop)
     }
 
-    /// [`failed`](Self::failed) with the name of the caller whose call it was; returns how the system stands now.
+    /// Records a failure as [`failed`](Self::failed) does, together with the name of the caller. Returns the
+    /// record after the change.
     pub async fn count(&self, failure: &Failure, caller: Option<&str>) -> Result<HealthRecord, Failure> {
         let now = self.clock.now();
         let retry_at = self.retry_at(now);
-        let (mut opened, mut stands) = (false, HealthRecord::default());
+        let (mut opened, mut current) = (false, HealthRecord::default());
         self.health
             .update(&self.dependency, &mut |record| {
                 record.failures = record.failures.saturating_add(1);
@@ -182,31 +193,32 @@ impl Breaker {
                 if opened || record.open.is_some() {
                     keep_open(record, failure, now, retry_at);
                 }
-                stands = record.clone();
+                current = record.clone();
             })
             .await?;
         if opened {
             tracing::warn!(dependency = %self.dependency, code = %failure.code, "breaker opened");
         }
-        Ok(stands)
+        Ok(current)
     }
 
-    /// A probe says that the system may work: where the breaker is open, the next caller is to try it, unless somebody does.
+    /// Allows a probe at once if the breaker is open, unless a half-open probe is already running. For a
+    /// health check that found the system reachable.
     pub async fn half_open(&self) -> Result<(), Failure> {
         if self.open().await?.is_none() {
             return Ok(());
         }
         let now = self.clock.now();
-        let may_try = &mut |record: &mut HealthRecord| {
+        let allow_probe = &mut |record: &mut HealthRecord| {
             if let Some(open) = record.open.as_mut().filter(|open| !open.trial || now >= open.retry_at) {
                 (open.retry_at, open.trial) = (now, false);
             }
         };
-        self.health.update(&self.dependency, may_try).await
+        self.health.update(&self.dependency, allow_probe).await
     }
 
-    /// Opens the breaker, or keeps it open, until a moment: the system said itself how long to leave it alone, or is of no
-    /// use until a person has done something. One that is open for longer stays so.
+    /// Opens the breaker, or keeps it open, until `retry_at`: the system named the time to wait, or it cannot
+    /// be used before a person intervenes. A breaker that is open for longer keeps its time.
     pub async fn open_until(&self, failure: &Failure, retry_at: jiff::Timestamp) -> Result<(), Failure> {
         let now = self.clock.now();
         let mut opened = false;
@@ -223,23 +235,24 @@ impl Breaker {
         Ok(())
     }
 
-    /// Why it is open and until when, where it is. Asks for nothing and changes nothing.
+    /// The reason and the end of the open state, or `None` if the breaker is closed. Neither calls the system
+    /// nor changes the state.
     pub async fn open(&self) -> Result<Option<Open>, Failure> {
         Ok(self.record().await?.open)
     }
 
-    /// How the system has been doing. Asks for nothing and changes nothing.
+    /// The health record of the system. Neither calls the system nor changes the state.
     pub async fn record(&self) -> Result<HealthRecord, Failure> {
         self.health.load(&self.dependency).await
     }
 
-    /// The deferral that everyone gets while the breaker is open.
+    /// The deferral `breaker_open`, which every caller receives while the breaker is open.
     pub fn refusal(&self, open: &Open) -> Failure {
         let wait = Duration::try_from(open.retry_at.duration_since(self.clock.now())).unwrap_or_default();
         Failure::deferral(
             self.dependency.clone(),
             "breaker_open",
-            format!("{} is not asked for now, after {}", self.dependency, open.reason),
+            format!("{}: circuit breaker is open after {}", self.dependency, open.reason),
             Some(wait),
         )
     }
@@ -249,7 +262,8 @@ impl Breaker {
     }
 }
 
-/// Leaves a system alone until a moment, or for as long as it was to be left alone already. The reason is that of the longer wait.
+/// Keeps the breaker open until the later of `retry_at` and the current end. The reason is that of the longer
+/// wait.
 fn keep_open(record: &mut HealthRecord, failure: &Failure, now: jiff::Timestamp, retry_at: jiff::Timestamp) {
     let reason = failure.code.to_string();
     match &mut record.open {
@@ -281,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn five_failures_in_a_row_open_it() {
+    async fn five_consecutive_failures_open_the_breaker() {
         let (breaker, _) = breaker();
         fail(&breaker, 4).await;
         assert_eq!(breaker.pass().await, Ok(Passage::Closed(4)));
@@ -296,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_thirty_seconds_one_caller_tries_and_the_others_wait() {
+    async fn one_caller_gets_the_half_open_permit_after_thirty_seconds() {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(29));
@@ -307,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_trial_that_succeeds_closes_it_and_one_that_fails_keeps_it_open() {
+    async fn half_open_probe_closes_or_reopens_the_breaker() {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
@@ -322,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_trial_whose_caller_died_is_given_to_another_later() {
+    async fn unreported_probe_passes_to_another_caller_later() {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
@@ -332,24 +346,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_probe_one_caller_tries_at_once_and_no_second_one_while_it_does() {
+    async fn health_check_allows_one_probe_at_once() {
         let (breaker, _) = breaker();
         breaker.half_open().await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "there is nothing to try");
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "nothing to probe");
         fail(&breaker, 5).await;
         breaker.half_open().await.unwrap();
         assert_eq!(breaker.pass().await, Ok(Passage::Trial));
         breaker.half_open().await.unwrap();
-        assert!(breaker.pass().await.is_err(), "somebody tries it");
+        assert!(breaker.pass().await.is_err(), "a probe is running");
         breaker.untried(Passage::Trial).await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial), "who was to has not");
+        assert_eq!(breaker.pass().await, Ok(Passage::Trial), "the permit was released");
         fail(&breaker, 1).await;
         breaker.untried(Passage::Trial).await.unwrap();
-        assert!(breaker.pass().await.is_err(), "who was to has, in vain");
+        assert!(breaker.pass().await.is_err(), "the probe failed");
     }
 
     #[tokio::test]
-    async fn only_a_success_after_failures_is_a_recovery() {
+    async fn only_success_after_failures_is_a_recovery() {
         let (breaker, clock) = breaker();
         let recovered_at = async || breaker.record().await.unwrap().recovered_at;
         breaker.succeeded().await.unwrap();
@@ -366,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_system_that_says_how_long_is_left_alone_so_long() {
+    async fn breaker_stays_open_for_the_time_the_system_names() {
         let (breaker, clock) = breaker();
         let spent = Failure::permanent("quota", "no more today");
         let retry_at = clock.now() + Duration::from_hours(2);
@@ -386,35 +400,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_from_before_it_opened_does_not_close_it() {
+    async fn call_from_before_the_breaker_opened_does_not_close_it() {
         let (breaker, clock) = breaker();
         fail(&breaker, 1).await;
-        let passage = breaker.pass().await.unwrap();
+        let permit = breaker.pass().await.unwrap();
         let spent = Failure::permanent("quota", "no more today");
         breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
-        breaker.answered(passage).await.unwrap();
+        breaker.answered(permit).await.unwrap();
         assert!(breaker.pass().await.is_err(), "the quota is still used up");
         clock.advance(Duration::from_hours(2));
-        let passage = breaker.pass().await.unwrap();
-        assert_eq!(passage, Passage::Trial);
-        breaker.answered(passage).await.unwrap();
+        let permit = breaker.pass().await.unwrap();
+        assert_eq!(permit, Passage::Trial);
+        breaker.answered(permit).await.unwrap();
         assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)));
         fail(&breaker, 4).await;
         breaker.answered(Passage::Closed(4)).await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "it ends the row of failures");
+        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "the failures are reset");
     }
 
     #[tokio::test]
-    async fn a_trial_that_was_not_made_is_for_the_next_caller() {
+    async fn released_probe_goes_to_the_next_caller() {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
-        let passage = breaker.pass().await.unwrap();
-        breaker.untried(passage).await.unwrap();
+        let permit = breaker.pass().await.unwrap();
+        breaker.untried(permit).await.unwrap();
         assert_eq!(breaker.pass().await, Ok(Passage::Trial));
         let spent = Failure::permanent("quota", "no more today");
         breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
         breaker.untried(Passage::Trial).await.unwrap();
-        assert!(breaker.pass().await.is_err(), "what was found out since stands");
+        assert!(breaker.pass().await.is_err(), "the newer failure keeps it open");
     }
 }

@@ -1,3 +1,5 @@
+//! A daily budget for calls to an outside system.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,46 +7,46 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Clock, Dependency, Failure};
 
-/// How long to wait where only calls that are under way stand in the way: they take seconds, and mostly cost a part of
-/// what they hold.
-const UNDER_WAY_WAIT: Duration = Duration::from_secs(15);
+/// The wait if only calls in flight exceed the limit: they take seconds, and mostly cost a part of the amount
+/// that they hold.
+const IN_FLIGHT_WAIT: Duration = Duration::from_secs(15);
 
-/// The longest wait at a time, so that a budget that was raised counts soon.
+/// The longest single wait, so that a raised budget takes effect soon.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// A day in UTC, counted from 1970-01-01.
+/// A day in UTC, counted in days since 1970-01-01.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day(pub i64);
 
 impl Day {
-    /// The day of a moment.
+    /// The day that contains `moment`.
     pub fn of(moment: Timestamp) -> Self {
         Self(moment.as_second().div_euclid(DAY_SECONDS))
     }
 
-    /// When it is over.
+    /// The end of the day.
     pub fn end(self) -> Timestamp {
         Timestamp::from_second((self.0 + 1).saturating_mul(DAY_SECONDS)).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// What became of a wish to hold money.
+/// The outcome of an attempt to hold an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is held.
+    /// The amount is held.
     Held,
-    /// It is not, but may be once what others hold is settled.
+    /// The amount is not held, but may be available once the holds of other calls are settled.
     UnderWay,
-    /// It is not, and will not be on this day.
+    /// The amount is not held, and will not be available on this day.
     Spent,
 }
 
-/// Where it is kept what was spent, so that processes share it. Amounts are millionths of a US dollar.
+/// A store of the amounts spent and held, shared between processes. Amounts are in millionths of a US dollar.
 #[async_trait]
 pub trait Spending: Send + Sync {
-    /// Holds an amount of a day, if what is spent and held stays within the limit. One step that no other comes between.
+    /// Atomically holds an amount on a day if the sum of spent and held amounts stays within the limit.
     async fn hold(
         &self,
         dependency: &Dependency,
@@ -53,14 +55,14 @@ pub trait Spending: Send + Sync {
         limit: u64,
     ) -> Result<Taken, Failure>;
 
-    /// Puts what was really spent in the place of what was held.
+    /// Replaces a held amount by the amount that was spent.
     async fn settle(&self, dependency: &Dependency, day: Day, held: u64, spent: u64) -> Result<(), Failure>;
 }
 
-/// A limit on what a kind of outside system may cost in a day (UTC). It defers rather than overspends.
+/// A limit on the daily (UTC) cost of one kind of outside system. It defers calls rather than overspends.
 ///
-/// The most that a call can cost is held before it is made, and what it did cost put in its place afterwards. A process
-/// that dies in between leaves its hold standing for the day: the call may have been charged for.
+/// The maximum cost of a call is held before the call and replaced by the actual cost afterwards. If the
+/// process dies in between, the hold stays for the rest of the day, because the call may have been charged.
 pub struct Budget {
     dependency: Dependency,
     limit: u64,
@@ -68,7 +70,7 @@ pub struct Budget {
     clock: Arc<dyn Clock>,
 }
 
-/// Money held for one call. Not settled, it stays held.
+/// An amount held for one call. Without [`Budget::settle`] it stays held.
 #[derive(Debug)]
 #[must_use]
 pub struct Hold {
@@ -77,14 +79,15 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// How much, in millionths of a US dollar.
+    /// The amount, in millionths of a US dollar.
     pub fn amount(&self) -> u64 {
         self.amount
     }
 }
 
 impl Budget {
-    /// A budget of `limit` millionths of a US dollar a day, under the name that its deferrals bear.
+    /// Creates a budget of `limit` millionths of a US dollar a day. `dependency` is the name that its
+    /// deferrals carry.
     pub fn new(
         dependency: Dependency,
         limit: u64,
@@ -94,19 +97,20 @@ impl Budget {
         Self { dependency, limit, spending, clock }
     }
 
-    /// What a day may cost, in millionths of a US dollar.
+    /// The limit of a day, in millionths of a US dollar.
     pub fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// Holds the most that a call can cost. Where it is not left this is a deferral, `budget_spent`: to the end of the day, a
-    /// quarter of an hour at a time, or for some seconds where calls under way hold it.
+    /// Holds the maximum cost of a call. If the budget does not allow it, this fails with the deferral
+    /// `budget_spent`: for 15 seconds if calls in flight hold the rest, otherwise until the end of the day,
+    /// at most 15 minutes at a time.
     pub async fn hold(&self, amount: u64) -> Result<Hold, Failure> {
         let now = self.clock.now();
         let day = Day::of(now);
         let wait = match self.spending.hold(&self.dependency, day, amount, self.limit).await? {
             Taken::Held => return Ok(Hold { day, amount }),
-            Taken::UnderWay => UNDER_WAY_WAIT,
+            Taken::UnderWay => IN_FLIGHT_WAIT,
             Taken::Spent => {
                 Duration::try_from(day.end().duration_since(now)).unwrap_or_default().min(LONGEST_WAIT)
             }
@@ -114,12 +118,12 @@ impl Budget {
         Err(Failure::deferral(
             self.dependency.clone(),
             "budget_spent",
-            "what the day's budget leaves is less than another call may cost",
+            "the rest of the daily budget is less than the maximum cost of another call",
             Some(wait),
         ))
     }
 
-    /// Puts what a call did cost in the place of what was held for it.
+    /// Replaces the held amount by the actual cost of the call.
     pub async fn settle(&self, hold: Hold, spent: u64) -> Result<(), Failure> {
         self.spending.settle(&self.dependency, hold.day, hold.amount, spent).await
     }
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_left_is_deferred_and_the_next_day_has_a_budget_of_its_own() {
+    async fn spent_budget_defers_until_the_next_day() {
         let (budget, clock) = budget(100);
         clock.advance(Duration::from_hours(1));
         let hold = budget.hold(60).await.unwrap();
@@ -156,16 +160,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_held_by_calls_under_way_is_waited_for() {
+    async fn budget_held_by_calls_in_flight_defers_for_seconds() {
         let (budget, _) = budget(100);
         let hold = budget.hold(90).await.unwrap();
-        assert_eq!(budget.hold(20).await.unwrap_err().retry_after, Some(UNDER_WAY_WAIT));
+        assert_eq!(budget.hold(20).await.unwrap_err().retry_after, Some(IN_FLIGHT_WAIT));
         budget.settle(hold, 10).await.unwrap();
         assert!(budget.hold(90).await.is_ok());
     }
 
     #[tokio::test]
-    async fn what_was_held_yesterday_is_settled_yesterday() {
+    async fn hold_of_yesterday_is_settled_on_yesterday() {
         let (budget, clock) = budget(100);
         let hold = budget.hold(100).await.unwrap();
         clock.advance(Duration::from_hours(24));

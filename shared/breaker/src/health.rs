@@ -1,42 +1,45 @@
+//! The health of outside systems, as the circuit breaker stores it.
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lead::{Dependency, Failure};
 
-/// How an outside system has been doing.
+/// The recent failures of an outside system and the state of its circuit breaker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthRecord {
-    /// Failures in a row.
+    /// Consecutive failures.
     pub failures: u32,
-    /// Present while the breaker is open.
+    /// Present while the breaker is open or half-open.
     pub open: Option<Open>,
-    /// When it last worked after it had failed.
+    /// The time of the last success that followed a failure.
     pub recovered_at: Option<Timestamp>,
-    /// Whose call failed last, where the caller said who it was. Opaque here; never personal.
+    /// The caller of the last failed call, if that caller gave its name. Opaque here; never personal.
     pub failed_caller: Option<String>,
 }
 
-/// An open breaker.
+/// The state of an open or half-open breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// The failure that opened it, or the last one that kept it open; never personal.
+    /// The code of the failure that opened the breaker, or of the last one that kept it open; never personal.
     pub reason: String,
-    /// Since when.
+    /// The time at which the breaker opened.
     pub opened_at: Timestamp,
-    /// When the system may be asked again.
+    /// The time from which the next call may be made.
     pub retry_at: Timestamp,
-    /// Somebody is trying the system now, and has until `retry_at`.
+    /// The breaker is half-open: one caller is probing the system and has until `retry_at` to report the
+    /// outcome.
     pub trial: bool,
 }
 
-/// A change to a record.
+/// A change to a health record.
 pub type HealthChange<'a> = dyn FnMut(&mut HealthRecord) + Send + 'a;
 
-/// Where the health of outside systems is kept, so that processes share it.
+/// A store for the health of outside systems, shared between processes.
 #[async_trait]
 pub trait Health: Send + Sync {
-    /// The record of a system; the default where there is none.
+    /// Loads the record of a system, or the default if there is none.
     async fn load(&self, dependency: &Dependency) -> Result<HealthRecord, Failure>;
 
-    /// Reads, changes and writes the record as one step that no other change comes between.
+    /// Reads, changes and writes the record atomically.
     async fn update(&self, dependency: &Dependency, change: &mut HealthChange<'_>) -> Result<(), Failure>;
 }

@@ -1,6 +1,7 @@
-//! When not to ask an outside system: it is down ([`Breaker`]), or it has cost enough for today ([`Budget`]).
+//! Circuit breakers ([`Breaker`]) and daily budgets ([`Budget`]) for calls to outside systems.
 //!
-//! Both are kept where processes share them ([`Health`], [`Spending`]), so that what one finds out all know.
+//! Their state is kept behind [`Health`] and [`Spending`], which processes share: a failure that one process
+//! meets counts for all of them.
 
 mod breaker;
 mod budget;

@@ -1,4 +1,4 @@
-//! For tests and simulations: what ends with the process.
+//! Health and spending in memory, for tests and simulations.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use lead::{Dependency, Failure};
 
 use crate::{Day, Health, HealthChange, HealthRecord, Spending, Taken};
 
-/// Health that ends with the process.
+/// [`Health`] in memory.
 #[derive(Debug, Default)]
 pub struct MemoryHealth(Mutex<HashMap<Dependency, HealthRecord>>);
 
@@ -26,7 +26,7 @@ impl Health for MemoryHealth {
     }
 }
 
-/// Spending that ends with the process.
+/// [`Spending`] in memory.
 #[derive(Debug, Default)]
 pub struct MemorySpending(Mutex<HashMap<(Dependency, i64), Amounts>>);
 
@@ -37,7 +37,7 @@ struct Amounts {
 }
 
 impl MemorySpending {
-    /// What a day has cost so far, without what is held.
+    /// The amount spent on a day, without held amounts.
     pub fn spent(&self, dependency: &Dependency, day: Day) -> u64 {
         let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         days.get(&(dependency.clone(), day.0)).map_or(0, |amounts| amounts.spent)

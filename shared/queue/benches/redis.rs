@@ -1,7 +1,9 @@
-//! Jobs a second through Redis, added and worked: ours beside Node's BullMQ and beside a plain LPUSH, in one run, on one server.
+//! Throughput of jobs through Redis, added and processed: this crate, Node's BullMQ and a plain LPUSH, in one
+//! run on one server.
 //!
-//! Every round measures all of them one after the other; what counts is the ratio, and of each the best round, since what
-//! else the machine does only ever makes it slower. Node adds one job a call and fifty at once, as we do.
+//! Every round measures all of them in sequence. The result is the ratio of the best rounds, since other load
+//! on the machine only ever slows a round down. Node adds one job per call, fifty concurrently, as this crate
+//! does.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -44,9 +46,10 @@ async fn main() {
     let mut out = std::io::stdout();
     writeln!(out, "{JOBS} jobs, {CONCURRENCY} at once, jobs a second (best of {ROUNDS} rounds)").unwrap();
     writeln!(out, "  plain LPUSH       {lpush:>8.0}").unwrap();
-    for (what, theirs, ours) in [("add", their_adds, our_adds), ("work", their_work, our_work)] {
-        writeln!(out, "  {what:<5} Node BullMQ {theirs:>8.0}").unwrap();
-        writeln!(out, "  {what:<5} RevenueFlow {ours:>8.0}   {:.1} times Node's", ours / theirs).unwrap();
+    for (operation, theirs, ours) in [("add", their_adds, our_adds), ("work", their_work, our_work)] {
+        writeln!(out, "  {operation:<5} Node BullMQ {theirs:>8.0}").unwrap();
+        writeln!(out, "  {operation:<5} RevenueFlow {ours:>8.0}   {:.1} times Node's", ours / theirs)
+            .unwrap();
     }
 }
 
@@ -77,7 +80,7 @@ fn event(number: usize) -> LeadEvent {
 }
 
 async fn work(url: &str, prefix: &str) -> f64 {
-    let handler = Arc::new(Nothing { left: AtomicUsize::new(JOBS), done: Notify::new() });
+    let handler = Arc::new(NoopHandler { left: AtomicUsize::new(JOBS), done: Notify::new() });
     let queue = Arc::new(queue(url, prefix));
     queue.depth().await.unwrap(); // connected
     let worker = Worker::new(queue.clone(), handler.clone(), Arc::new(SystemClock), CONCURRENCY);
@@ -95,14 +98,14 @@ async fn work(url: &str, prefix: &str) -> f64 {
     rate
 }
 
-/// Work that takes no time.
-struct Nothing {
+/// A handler whose work takes no time.
+struct NoopHandler {
     left: AtomicUsize,
     done: Notify,
 }
 
 #[async_trait]
-impl LeadHandler for Nothing {
+impl LeadHandler for NoopHandler {
     async fn handle(&self, _: &Message) -> Result<(), Failure> {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.done.notify_one();
@@ -120,7 +123,7 @@ fn rate(start: Instant) -> f64 {
     JOBS as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Node's `bullmq`, in a process of its own.
+/// Node's `bullmq`, in a separate process.
 struct Node {
     process: Child,
     input: ChildStdin,
@@ -142,8 +145,8 @@ impl Node {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a handful of thousands")]
-    fn rate(&mut self, what: &str, prefix: &str) -> f64 {
-        writeln!(self.input, r#"["{what}", {JOBS}, "{prefix}"]"#).unwrap();
+    fn rate(&mut self, operation: &str, prefix: &str) -> f64 {
+        writeln!(self.input, r#"["{operation}", {JOBS}, "{prefix}"]"#).unwrap();
         let mut millis = String::new();
         self.output.read_line(&mut millis).unwrap();
         let millis: f64 = millis.trim().parse().expect("the process lives: run `npm ci` in tests/interop");

@@ -1,12 +1,11 @@
-//! The behaviour every backend must show, as one suite.
+//! The conformance suite: the behaviour that every backend must show.
 //!
-//! A backend says in a [`Harness`] how it is opened and how time passes, and
-//! [`conformance_tests!`](crate::conformance_tests) makes one test of each behaviour, so that a failure has a name.
-//! Nothing in the suite knows the backend. Waits are counted in visibility timeouts and whole seconds, the smallest
-//! unit that every backend has; a harness on a real clock keeps its visibility timeout short, yet long enough for
-//! a slow machine (some seconds).
+//! A [`Harness`] opens a backend and advances time, and [`conformance_tests!`](crate::conformance_tests)
+//! generates one named test for each behaviour. The suite does not depend on the backend. Waits are counted
+//! in visibility timeouts and whole seconds, the smallest unit that every backend supports. A harness on a
+//! real clock keeps its visibility timeout short, but long enough for a slow machine (some seconds).
 
-#![allow(clippy::missing_panics_doc, reason = "a behaviour that is not shown is a panic: these are tests")]
+#![allow(clippy::missing_panics_doc, reason = "these are tests: a missing behaviour is a panic")]
 
 mod content;
 mod delays;
@@ -30,18 +29,18 @@ pub use self::order::*;
 pub use self::pauses::*;
 use crate::{LeadQueue, Message, QueueError, Sent, Settlement};
 
-/// One backend with an empty queue, for one test.
+/// A backend with an empty queue, for one test.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// Opens the queue as another process would: the same messages, nothing shared in memory.
+    /// Opens the queue as another process would: it shares the messages, but nothing in memory.
     async fn open(&self) -> Arc<dyn LeadQueue>;
 
-    /// Lets time pass, by moving a clock or by waiting. Everything that was due within `by` is due afterwards.
+    /// Advances time, by moving a clock or by waiting. Everything due within `by` is due afterwards.
     async fn advance(&self, by: Duration);
 }
 
-/// Makes one test of each behaviour. Takes an expression whose value is a future of a fresh [`Harness`]; the crate
-/// that uses it has `tokio` with its macros and the multi-threaded runtime.
+/// Generates one test for each behaviour. The argument is an expression for a future that resolves to a fresh
+/// [`Harness`]. The calling crate needs `tokio` with its macros and the multi-threaded runtime.
 ///
 /// ```text
 /// mod sqlite {
@@ -52,31 +51,31 @@ pub trait Harness: Send + Sync {
 macro_rules! conformance_tests {
     ($start:expr) => {
         $crate::conformance_tests! { @each $start;
-            messages_survive_a_reopening
-            messages_of_a_group_come_in_the_order_they_were_sent
-            groups_do_not_wait_for_each_other
+            messages_survive_a_restart
+            group_messages_are_received_in_send_order
+            groups_do_not_block_each_other
             at_most_one_message_of_a_group_is_in_flight
-            the_groups_that_have_been_ready_longest_come_first
-            two_consumers_share_the_work_without_doubles_and_in_order
-            a_delivery_that_is_still_in_the_queue_is_a_duplicate
-            of_the_same_delivery_sent_at_once_one_is_accepted
-            a_delivery_that_is_done_may_be_sent_again
-            a_body_comes_back_as_it_was_sent
-            the_depth_counts_what_waits_and_what_is_in_flight
-            a_retry_comes_after_its_delay_and_before_the_rest_of_its_group
-            a_message_may_fail_five_times
-            a_deferral_counts_no_attempt
-            a_dead_letter_lets_its_group_go_on
-            a_lease_that_runs_out_is_a_loss_and_no_attempt
+            longest_ready_groups_are_received_first
+            two_consumers_receive_each_message_once_in_order
+            queued_delivery_is_a_duplicate
+            concurrent_sends_of_a_delivery_store_it_once
+            completed_delivery_can_be_sent_again
+            body_is_received_unchanged
+            depth_counts_waiting_and_leased_messages
+            retry_is_received_after_its_delay_and_before_its_group
+            message_can_fail_five_times
+            deferral_counts_no_attempt
+            dead_letter_unblocks_its_group
+            expired_lease_counts_as_a_loss_not_an_attempt
             a_renewed_lease_does_not_run_out
-            a_lost_lease_settles_nothing
-            a_message_is_settled_once
-            a_send_that_is_dropped_half_way_is_done_or_undone
-            a_receive_that_is_dropped_half_way_loses_nothing
-            a_settlement_that_is_dropped_half_way_is_done_or_undone
-            a_pause_stops_every_handle_until_it_is_resumed
+            lost_lease_settles_nothing
+            message_is_settled_once
+            cancelled_send_is_atomic
+            cancelled_receive_loses_nothing
+            cancelled_settlement_is_atomic
+            pause_stops_every_handle_until_resumed
             two_pauses_need_two_resumes
-            a_pause_stops_neither_senders_nor_work_in_progress
+            pause_stops_neither_sends_nor_work_in_progress
         }
     };
     (@each $start:expr; $($behaviour:ident)*) => {
@@ -89,7 +88,7 @@ macro_rules! conformance_tests {
     };
 }
 
-/// How long a backend may take to show what is ready, in polls of [`POLL`].
+/// The number of polls at an interval of [`POLL`] within which a backend must return a ready message.
 const PATIENCE: u32 = 1200;
 const POLL: Duration = Duration::from_millis(50);
 
@@ -111,7 +110,7 @@ async fn send(queue: &Arc<dyn LeadQueue>, lead: u32, n: u32) {
     }
 }
 
-/// Receives at least one message, giving the backend the time it may need.
+/// Receives at least one message, polling as long as the backend may need.
 async fn receive(queue: &Arc<dyn LeadQueue>, max: usize) -> Vec<Message> {
     for _ in 0..PATIENCE {
         let messages = queue.receive(max).await.expect("receiving works");
@@ -123,10 +122,10 @@ async fn receive(queue: &Arc<dyn LeadQueue>, max: usize) -> Vec<Message> {
     panic!("there is a message to receive");
 }
 
-/// Receives one message, which must be this content.
+/// Receives one message, which must be `expected`.
 async fn receive_one(queue: &Arc<dyn LeadQueue>, expected: &LeadEvent) -> Message {
     let mut messages = receive(queue, 1).await;
-    assert_eq!(messages.len(), 1, "as many as asked for at most");
+    assert_eq!(messages.len(), 1, "at most as many as requested");
     let message = messages.remove(0);
     assert_eq!(content(&message), *expected);
     assert_eq!(message.id, expected.delivery_id().as_str());
@@ -167,13 +166,13 @@ fn dead_letter() -> Settlement {
     Settlement::DeadLetter { failure: failure() }
 }
 
-/// A backend may ask to be asked again, as a database does after a deadlock.
-async fn until_available<T, A>(mut ask: impl FnMut() -> A) -> T
+/// Retries while the backend is unavailable, as a database is after a deadlock.
+async fn until_available<T, A>(mut call: impl FnMut() -> A) -> T
 where
     A: Future<Output = Result<T, QueueError>>,
 {
     for _ in 0..PATIENCE {
-        match ask().await {
+        match call().await {
             Ok(answer) => return answer,
             Err(QueueError::Unavailable(_)) => tokio::time::sleep(POLL).await,
             Err(error) => panic!("{error}"),

@@ -1,10 +1,12 @@
-//! The queue in a table of the database, for SQLite and PostgreSQL.
+//! A queue in tables of the database, on SQLite and PostgreSQL.
 //!
-//! What is scheduled is the group: a row that says which of its messages is first, when that one may be received,
-//! and who holds it now. A worker leases groups with one `UPDATE`, so that no two of them ever hold the same one,
-//! and a worker that dies simply lets `visible_at` pass. The messages themselves are written once and deleted once.
+//! The unit of scheduling is the group. Its row holds the number of its first message, the time from which
+//! that message may be received, and the current lease. A worker leases groups with one `UPDATE`, so that no
+//! two workers ever hold the same group. When a worker dies, its groups become visible again at `visible_at`.
+//! A message is written once and deleted once.
 //!
-//! The clocks of all processes that share a queue must agree to within a small part of the visibility timeout.
+//! The clocks of all processes that share a queue must agree to within a small part of the visibility
+//! timeout.
 
 mod statements;
 
@@ -21,7 +23,8 @@ use sqlx::Row;
 
 use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement};
 
-/// In milliseconds: longer than anything waits, and what a hastened group is ahead by.
+/// A hundred years in milliseconds: longer than any delay, and the lead of a prioritized group over the
+/// others.
 const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// A [`LeadQueue`] in the product's own database.
@@ -29,13 +32,14 @@ pub struct DatabaseQueue {
     database: Database,
     clock: Arc<dyn Clock>,
     visibility: Duration,
-    /// Tells this queue's leases from those of every other one, in this process or another.
+    /// Distinguishes the leases of this handle from those of every other handle, in this process or another.
     holder: String,
     claims: AtomicU64,
 }
 
 impl DatabaseQueue {
-    /// A queue whose received messages stay invisible for `visibility`. The schema must be there already.
+    /// Creates a queue whose received messages stay invisible for `visibility`. The schema must exist
+    /// already.
     pub fn new(database: Database, clock: Arc<dyn Clock>, visibility: Duration) -> Self {
         // The standard library seeds this state from the operating system's randomness.
         let holder = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
@@ -43,8 +47,8 @@ impl DatabaseQueue {
         Self { database, clock, visibility, holder, claims: AtomicU64::new(0) }
     }
 
-    /// Stores an event as [`LeadQueue::send`] does, as part of the caller's transaction: it is in the queue once
-    /// that commits, together with the rows that the caller writes. A duplicate leaves no trace.
+    /// Stores an event as [`LeadQueue::send`] does, within the caller's transaction: the event is in the
+    /// queue once that commits, together with the rows that the caller writes. A duplicate changes nothing.
     pub async fn send_in(
         connection: &mut Connection,
         event: &LeadEvent,
@@ -53,7 +57,7 @@ impl DatabaseQueue {
         let body = serde_json::to_string(event)
             .map_err(|_| DatabaseError::Corrupt { what: "event", why: "it is not JSON".into() })?;
         let group = event.lead_id.as_str();
-        let seq: i64 = sqlx::query_scalar(statements::TAKE_PLACE)
+        let seq: i64 = sqlx::query_scalar(statements::RESERVE_SEQ)
             .bind(group)
             .bind(to_millis(now))
             .fetch_one(&mut *connection)
@@ -69,7 +73,7 @@ impl DatabaseQueue {
         if stored.rows_affected() == 1 {
             return Ok(Sent::Accepted);
         }
-        sqlx::query(statements::GIVE_BACK_PLACE).bind(group).execute(connection).await?;
+        sqlx::query(statements::RELEASE_SEQ).bind(group).execute(connection).await?;
         Ok(Sent::Duplicate)
     }
 
@@ -97,8 +101,8 @@ impl DatabaseQueue {
                 .fetch_optional(&mut *transaction)
                 .await?
             else {
-                // Somebody deleted rows by hand. The other groups must not suffer from it.
-                tracing::error!(lead_id = group, seq, "a queued message is missing: its lead cannot go on");
+                // Rows were deleted by hand. The other groups continue.
+                tracing::error!(lead_id = group, seq, "queued message is missing: its lead is blocked");
                 continue;
             };
             messages.push(Message {
@@ -116,7 +120,7 @@ impl DatabaseQueue {
         Ok(messages)
     }
 
-    /// Removes the leased message and makes the next one of its group visible. False where the lease is not ours.
+    /// Removes the leased message and makes the next one of its group visible. False if the lease is lost.
     async fn advance(&self, receipt: &Receipt) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.begin().await?;
         let Some(row) = sqlx::query(statements::ADVANCE)
@@ -144,7 +148,7 @@ impl DatabaseQueue {
         Ok(true)
     }
 
-    /// Gives the leased message back for later. False where the lease is not ours.
+    /// Releases the leased message for a later receive. False if the lease is lost.
     async fn release(
         &self,
         receipt: &Receipt,
@@ -226,7 +230,7 @@ impl LeadQueue for DatabaseQueue {
 
     async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let mut transaction = self.database.begin().await?;
-        let moved = sqlx::query(statements::HASTEN)
+        let moved = sqlx::query(statements::PRIORITIZE)
             .bind(CENTURY)
             .bind(lead.as_str())
             .bind(to_millis(self.clock.now()) - CENTURY / 2)
@@ -284,12 +288,12 @@ fn held(ours: bool) -> Result<(), QueueError> {
     if ours { Ok(()) } else { Err(QueueError::LeaseLost) }
 }
 
-/// A wait as the database counts it, at most a hundred years: what is longer would overflow the calendar.
+/// A wait in milliseconds, at most a hundred years: a longer one would overflow the calendar.
 fn millis(wait: Duration) -> i64 {
     i64::try_from(wait.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
 }
 
-/// A stored counter. They never go below zero; one that does not fit says so by its size.
+/// A stored counter. Negative values count as 0; larger ones than fit saturate.
 fn count(stored: i64) -> u32 {
     u32::try_from(stored.max(0)).unwrap_or(u32::MAX)
 }

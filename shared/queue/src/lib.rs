@@ -1,9 +1,8 @@
-//! Durable lead queues with order per lead.
+//! Durable lead queues that keep the order of each lead's messages.
 //!
-//! A [`LeadQueue`] keeps messages until someone says what became of them. Messages of one lead (one group) are
-//! received one at a time and in the order they were sent; leads do not wait for each other. What becomes of a
-//! failed message is decided in one place, [`settle_failed`], the same for every backend; a [`Worker`]
-//! applies it.
+//! A [`LeadQueue`] stores messages until they are settled. Messages of one lead (one group) are received one
+//! at a time, in the order in which they were sent; different leads do not wait for each other.
+//! [`settle_failed`] is the one policy for failed messages, for every backend; a [`Worker`] applies it.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -47,15 +46,15 @@ use lead::{DeliveryId, Dependency, LeadEvent, LeadId};
 /// A queue of lead events. Implementations are shared between tasks and processes.
 #[async_trait]
 pub trait LeadQueue: Send + Sync + 'static {
-    /// The backend's name, as logs and metrics show it: `database`, `redis` or `sqs`.
+    /// The backend's name in logs and metrics: `database`, `redis` or `sqs`.
     fn backend(&self) -> &'static str;
 
-    /// Stores an event durably before returning. The same delivery again, while the first is still in the queue,
-    /// is a duplicate and stores nothing.
+    /// Stores an event durably before returning. A delivery that is still in the queue is a duplicate and
+    /// stores nothing.
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError>;
 
-    /// Sends an event that the store knows to be accepted and not finished, unless the queue knows what became of it: where
-    /// workers of other applications share the queue, they tell nobody else.
+    /// Sends an event that the store has as accepted and unfinished, unless the queue knows its outcome:
+    /// workers of other applications that share the queue do not report to the store.
     async fn restore(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
         Ok(match self.send(event).await? {
             Sent::Accepted => Restored::Sent,
@@ -63,73 +62,78 @@ pub trait LeadQueue: Send + Sync + 'static {
         })
     }
 
-    /// The same for an event of which the caller knows that the queue has lost it: a backend that cannot tell sends it at once.
+    /// Restores an event that the caller knows to be lost from the queue. A backend that cannot look up a
+    /// delivery sends the event at once.
     async fn restore_lost(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
         self.restore(event).await
     }
 
-    /// Asks the queue for an answer: whether it can be reached, and lets us in.
+    /// Checks that the queue can be reached and accepts the credentials.
     async fn ping(&self) -> Result<(), QueueError> {
         self.pauses().await.map(drop)
     }
 
-    /// Leases up to `max` messages, the oldest ready groups first, at most one of each group. Each stays invisible
-    /// for the visibility timeout, or until it is settled. Empty when nothing is ready or consumption is paused.
+    /// Leases up to `max` messages, at most one of each group, from the groups that have been ready longest.
+    /// Each message stays invisible for the visibility timeout, or until it is settled. Returns none if
+    /// nothing is ready or consumption is paused.
     ///
-    /// Returns at once or after the backend's own poll (at most some seconds).
+    /// Returns at once or after the backend's own poll (some seconds at most).
     async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError>;
 
-    /// Renews a lease for another visibility timeout. [`QueueError::LeaseLost`] when it is no longer ours.
+    /// Renews a lease for another visibility timeout. Fails with [`QueueError::LeaseLost`] if the lease has
+    /// ended.
     async fn extend(&self, receipt: &Receipt) -> Result<(), QueueError>;
 
-    /// Says what became of a leased message. [`QueueError::LeaseLost`] when it is no longer ours: nothing changes.
-    /// A lease that has run out, while nobody else has received the message, may still be honoured.
+    /// Settles a leased message. Fails with [`QueueError::LeaseLost`], without any change, if the lease has
+    /// ended. An expired lease may still be accepted while no other worker has received the message.
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError>;
 
-    /// Stops consumption for every worker until [`resume`](Self::resume), because of a dependency that is to be
-    /// probed at `until`. Sending goes on. Pausing again for the same dependency moves `until`.
+    /// Pauses consumption for every worker until [`resume`](Self::resume), because of a dependency that is to
+    /// be probed at `until`. Sending continues. Another pause for the same dependency moves `until`.
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError>;
 
-    /// Ends the pause for one dependency. Consumption goes on once no pause is left.
+    /// Ends the pause for one dependency. Consumption continues once no pause is left.
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError>;
 
-    /// Puts a lead that waits before every other, with all its messages in their order; one that waits for a delay waits no
-    /// more. Meant for a pause: what is hot is then received first when it ends. False where nothing was moved: the lead
-    /// is not waiting, is before the others already, or the backend cannot do it.
+    /// Moves a waiting lead, with all its messages in their order, ahead of all leads that are not
+    /// prioritized, and ends its delay. Meant for a pause: prioritized leads are received first when it ends.
+    /// Returns false if nothing was moved: the lead is not waiting, is prioritized already, or the backend
+    /// does not support it.
     ///
-    /// SQS cannot: FIFO hands out groups as it likes.
+    /// SQS does not: FIFO queues choose the order of groups themselves.
     async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let _ = lead;
         Ok(false)
     }
 
-    /// Removes every message of a lead that nobody holds, also finished ones that the backend keeps for a while; with `apply`
-    /// off they are only counted. `deliveries` are those of the lead that are known. How many there were.
+    /// Removes every message of a lead that is not leased, including finished ones that the backend still
+    /// keeps. Without `apply` it only counts them. `deliveries` are the known deliveries of the lead. Returns
+    /// the number of messages.
     ///
-    /// Only Redis has to: the messages of the database queue are removed with the rows of the lead, and nothing can be taken
-    /// out of SQS by what it is about.
+    /// Only the Redis queue implements this: the messages of the database queue are removed together with the
+    /// rows of the lead, and SQS cannot remove messages by their content.
     async fn forget(&self, lead: &LeadId, deliveries: &[DeliveryId], apply: bool) -> Result<u64, QueueError> {
         let _ = (lead, deliveries, apply);
         Ok(0)
     }
 
-    /// The pauses in force.
+    /// The active pauses.
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError>;
 
-    /// How much is waiting. For people and metrics: it may cost more, the more there is.
+    /// The amount of work in the queue. For people and metrics: the cost may grow with the backlog.
     async fn depth(&self) -> Result<Depth, QueueError>;
 
-    /// How long a received message stays invisible. Workers renew at a third of it.
+    /// The time that a received message stays invisible. Workers renew the lease at a third of it.
     fn visibility_timeout(&self) -> Duration;
 
-    /// The longest wait of an idle worker between two receives, where nothing wakes it.
+    /// The longest wait of an idle worker between two receives, if nothing wakes it earlier.
     fn longest_idle_wait(&self) -> Duration {
         Duration::from_millis(100)
     }
 
-    /// Returns when this handle has sent a message or ended a pause since the last call: a worker then receives at once.
-    /// Never, where a backend's waits are too short for that to matter.
-    async fn has_news(&self) {
+    /// Returns once this handle has sent a message or ended a pause since the last call, so that an idle
+    /// worker receives at once. Never returns for backends whose idle waits are too short for this to matter.
+    async fn work_available(&self) {
         std::future::pending::<()>().await;
     }
 }

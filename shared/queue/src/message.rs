@@ -1,3 +1,5 @@
+//! Messages, their leases, and the types that queue operations return.
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -6,21 +8,24 @@ use lead::{Dependency, Failure, Stage};
 /// A leased message. Its `Debug` does not show the body.
 #[derive(Clone)]
 pub struct Message {
-    /// The delivery id, where we sent it; the backend's own id for messages of other producers.
+    /// The delivery id of messages sent by [`LeadQueue`](crate::LeadQueue); the backend's own id for messages
+    /// of other producers.
     pub id: String,
     /// The message group: the lead id.
     pub group: String,
-    /// The event as JSON, as far as the backend knows.
+    /// The event as JSON. The backend does not check it.
     pub body: String,
-    /// Which attempt this is, from 1. Deferrals and lost leases do not count.
+    /// The number of this attempt, from 1. Deferrals and lost leases do not count.
     pub attempt: u32,
-    /// How often a worker died with this message, going by leases that ended without a word.
+    /// The number of leases of this message, since its last deferral, that expired without a settlement
+    /// because the worker died.
     pub losses: u32,
-    /// When it was sent.
+    /// The time at which the message was sent.
     pub sent_at: Timestamp,
-    /// Somebody wants it worked although it was given up, and said so to the backend and not to us: at a dashboard.
+    /// The message was dead-lettered, and a person requeued it in the backend's own tool, such as a
+    /// dashboard.
     pub redriven: bool,
-    /// What to settle it with.
+    /// The lease, for settling the message.
     pub receipt: Receipt,
 }
 
@@ -34,36 +39,36 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// Proof of a lease, opaque to everyone but the backend that gave it.
+/// Proof of a lease, opaque to all code but the backend that issued it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Receipt {
-    /// The group, or the backend's address of the message.
+    /// The group, or the backend's id of the message.
     pub key: String,
-    /// The lease.
+    /// The lease token.
     pub token: String,
 }
 
-/// What sending did.
+/// The outcome of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// The event is in the queue.
+    /// The event was added to the queue.
     Accepted,
-    /// The same delivery is in the queue already.
+    /// The delivery was in the queue already.
     Duplicate,
 }
 
-/// What a queue knows of a delivery that the store holds open.
+/// The outcome of restoring a delivery that the store has as unfinished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored {
-    /// It was not there and is again.
+    /// The delivery was missing and has been sent again.
     Sent,
-    /// It is there.
+    /// The delivery is in the queue.
     Waiting,
-    /// A worker of another application on the same queue has done it.
+    /// A worker of another application on the same queue has completed it.
     WorkedElsewhere,
-    /// A worker of another application on the same queue has given it up.
+    /// A worker of another application on the same queue has failed it for good.
     FailedElsewhere {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
     },
 }
@@ -71,46 +76,47 @@ pub enum Restored {
 /// A pause of consumption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// What it is for.
+    /// The dependency that caused the pause.
     pub dependency: Dependency,
-    /// Why, for an operator.
+    /// The reason, for an operator.
     pub reason: String,
-    /// Since when.
+    /// The time at which the pause began.
     pub since: Timestamp,
-    /// When to probe.
+    /// The time at which to probe the dependency.
     pub until: Timestamp,
 }
 
-/// How much is waiting in a queue.
+/// The amount of work in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages stored, leased ones included. A backend may stop counting at some 100,000 leads.
+    /// Messages in the queue, leased ones included. A backend may stop counting at some 100,000 leads.
     pub messages: u64,
-    /// Messages leased now.
+    /// Messages that are leased now.
     pub in_flight: u64,
     /// The age of the oldest message.
     pub oldest_age: Duration,
 }
 
-/// Why a queue could not do what it was asked.
+/// The failure of a queue operation.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The lease ended, or somebody else has the message now.
+    /// The lease has ended; another worker may have the message.
     #[error("the lease on the message was lost")]
     LeaseLost,
-    /// The backend takes no message of this size, now or later.
-    #[error("the message is {0} bytes long, more than the queue takes")]
+    /// The message is larger than the backend ever accepts. The value is its size in bytes.
+    #[error("the message of {0} bytes exceeds the queue's size limit")]
     TooLarge(usize),
-    /// The backend refuses this message for what it is, such as its size on a queue that takes less than others.
+    /// The backend refuses this message permanently, such as for its size on a queue with a lower limit than
+    /// others.
     #[error("the queue refuses the message: {0}")]
     Refused(String),
-    /// The backend cannot be reached or refused.
+    /// The backend cannot be reached, or an operation on it failed.
     #[error("queue: {0}")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl QueueError {
-    /// The queue that every lead depends on.
+    /// The dependency name of the queue itself.
     pub const DEPENDENCY: Dependency = Dependency::new("queue");
 
     /// Wraps a backend's own error.

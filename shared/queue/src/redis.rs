@@ -1,28 +1,33 @@
-//! The queue in Redis, in BullMQ's own format: workers and producers of Node's `bullmq` share it.
+//! The queue on Redis, in the format of BullMQ, so that workers and producers of Node's `bullmq` can share
+//! it.
 //!
-//! Jobs live in BullMQ's keys and go through BullMQ's states, so that its dashboards and tools show them. What sends,
-//! leases and settles them are scripts of our own. The crate by BullMQ's makers has the official ones, but working a job
-//! by hand it counts no failed attempt, keeps no error of one that is retried and all completed jobs for ever, and it
-//! takes one job a call. It finishes those jobs that only the official scripts can finish (`bullmq.rs`). Ours bring:
+//! Jobs live under BullMQ's keys and move through BullMQ's states, so that its dashboards and tools show
+//! them. Lua scripts of this crate send, lease and settle them. The `bullmq-official` crate contains BullMQ's
+//! own scripts, but when jobs are processed manually, it counts no failed attempts, drops the error of a
+//! retried job, keeps all completed jobs forever, and leases one job per call. It is used only to finish the
+//! jobs that only BullMQ's scripts can finish (`bullmq.rs`). The scripts here add:
 //!
-//! - **Order per lead.** Only the first job of a lead is ever waiting or active. The later ones are *delayed*, and
-//!   come when the one before them is settled; a list a lead keeps their order. Node's workers do not keep it: where
-//!   they finish a lead's first job, the next one comes when its delay has passed ([`LOOK_AGAIN`]), and one of theirs
-//!   may then work it although ours has its predecessor. What a late revision may change is for the store to say.
-//!   A job of another producer finds its place when it is first received.
-//! - **Many messages in one call**, when they are sent, leased and completed.
-//! - **One step for one decision.** A settlement checks the lease, moves the job and lets the next one of its lead
-//!   come, or does nothing.
+//! - **Order per lead.** Only the first job of a lead is ever waiting or active. Later jobs are *delayed*,
+//!   and become ready when the job before them is settled; a list for each lead keeps their order. Node's
+//!   workers do not maintain this order: when they finish a lead's first job, the next one becomes ready when
+//!   its delay has passed ([`ORDER_RECHECK`]), and a Node worker may then process it while a worker of this
+//!   crate has its predecessor. The store decides what a late revision may change. A job of another producer
+//!   enters the order when it is first received.
+//! - **Batches.** One call sends, leases or completes many messages.
+//! - **Atomic settlement.** A settlement checks the lease, moves the job and makes the next job of
+//!   its lead ready, or changes nothing.
 //!
-//! Pauses of ours and of anybody else's are BullMQ's own; ours are told from others, so that the end of ours does not end
-//! theirs. A resume by somebody else ends all of ours: whoever finds the dependency still out of order pauses again.
+//! A pause, from either side, is BullMQ's own pause. Pauses of this crate are marked, so that their end does
+//! not end the pauses of others. A resume by another application ends all pauses of this crate: a worker that
+//! finds the dependency still unavailable pauses again.
 //!
-//! A failed attempt counts in BullMQ's `atm` and a lost worker in its `stc`, so that a job can change hands between
-//! Node and us at any time. All processes must agree on the stalled interval ([`RedisOptions::stalled_interval`]).
-//! What the other side finishes it tells nobody, and what it adds has ids of its own; [`LeadQueue::restore`] finds out about
-//! the one, and a key for each such job about the other (`alias.lua`).
+//! A failed attempt counts in BullMQ's `atm` and a lost worker in its `stc`, so that a job can move between
+//! Node's workers and those of this crate at any time. All processes must use the same stalled interval
+//! ([`RedisOptions::stalled_interval`]). Node's workers do not report the jobs that they finish, and Node's
+//! producers assign their own job ids: [`LeadQueue::restore`] detects the former, and an alias key for each
+//! such job resolves the latter (`alias.lua`).
 //!
-//! It works on one Redis server (6.2 or newer), with replicas or without, not on a cluster.
+//! It needs one Redis server (6.2 or newer), with or without replicas. Redis Cluster is not supported.
 
 mod batch;
 mod bullmq;
@@ -54,22 +59,23 @@ use self::scripts::{Keys, Scripts};
 use self::timer::Timer;
 use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Restored, Sent, Settlement};
 
-/// The queue's name.
+/// The name of the queue.
 const QUEUE: &str = "lead-processing";
 
-/// The name of the queue that dead letters are moved to.
+/// The name of the dead letter queue.
 const DEAD_LETTERS: &str = "lead-processing-dlq";
 
-/// When a job that is not its lead's first is looked at again, where nobody let it come before.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// The delay of a job that is not the first of its lead. It is checked again after this time, unless its
+/// predecessor's settlement makes it ready earlier.
+const ORDER_RECHECK: Duration = Duration::from_secs(10);
 
-/// How long BullMQ's own script has to finish a job that ours left to it.
-const SURRENDER: Duration = Duration::from_secs(10);
+/// The time that BullMQ's own script has to finish a job that was handed over to it.
+const HANDOVER_LOCK: Duration = Duration::from_secs(10);
 
-/// The longest list that a lead is looked for in to put it first: the server does nothing else meanwhile.
-const SEARCHABLE: usize = 200_000;
+/// The longest list that is searched for a lead to prioritize: the server is blocked during the search.
+const MAX_SEARCHED_LIST: usize = 200_000;
 
-/// How many messages are leased at once at most.
+/// The maximum number of messages in one receive.
 const MAX_BATCH: usize = 1000;
 
 /// A [`LeadQueue`] on Redis.
@@ -80,18 +86,19 @@ pub struct RedisQueue {
     options: RedisOptions,
     additions: Batch<Addition>,
     completions: Batch<Receipt>,
-    /// Tells this queue's leases from those of every other one, in this process or another.
+    /// Distinguishes the leases of this handle from those of every other handle, in this process or another.
     holder: String,
     claims: AtomicU64,
     bullmq: BullMq,
-    looked_for_lost: Timer,
-    looked_for_retried: Timer,
+    recovery_timer: Timer,
+    redrive_timer: Timer,
 }
 
 impl RedisQueue {
-    /// A queue on the server at `url` (`redis://` or `rediss://`). Does not connect before it is used.
+    /// Creates a queue on the server at `url` (`redis://` or `rediss://`). It connects on first use.
     pub fn new(url: &str, options: RedisOptions) -> Result<Self, RedisUrlError> {
-        // The one cryptography of the house, unless somebody has chosen before us: without one, TLS would panic.
+        // Installs the cryptography provider of this workspace, unless the process has one already: without a
+        // provider, TLS would panic.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let client = ::redis::Client::open(url).map_err(|_| RedisUrlError)?;
         let keys = Keys::new(&options.prefix);
@@ -110,33 +117,34 @@ impl RedisQueue {
             holder: format!("revenueflow-{}-{holder:016x}", std::process::id()),
             claims: AtomicU64::new(0),
             bullmq,
-            looked_for_lost: Timer::default(),
-            looked_for_retried: Timer::default(),
+            recovery_timer: Timer::default(),
+            redrive_timer: Timer::default(),
         })
     }
 
-    async fn give_back(&self, receipt: &Receipt, after: Duration, error: &str) -> Result<i64, QueueError> {
-        let mut again = self.scripts.again();
-        again.arg(&receipt.key).arg(&receipt.token).arg(millis(after)).arg(error);
-        self.connection.run(&again).await
+    async fn release(&self, receipt: &Receipt, after: Duration, error: &str) -> Result<i64, QueueError> {
+        let mut release = self.scripts.release();
+        release.arg(&receipt.key).arg(&receipt.token).arg(millis(after)).arg(error);
+        self.connection.run(&release).await
     }
 
-    async fn bury(&self, receipt: &Receipt, failure: &Failure) -> Result<i64, QueueError> {
+    async fn dead_letter(&self, receipt: &Receipt, failure: &Failure) -> Result<i64, QueueError> {
         let reason = failure.to_string();
-        let mut bury = self.scripts.bury();
-        bury.arg(&receipt.key).arg(&receipt.token).arg(&reason).arg(Timestamp::now().to_string());
-        bury.arg(&self.keys.dead_letters).arg(json!({"attempts": 1, "jobId": receipt.key}).to_string());
-        bury.arg(millis(SURRENDER));
-        let buried = self.connection.run(&bury).await?;
-        self.finish(receipt, buried, Some(&reason)).await
+        let mut script = self.scripts.dead_letter();
+        script.arg(&receipt.key).arg(&receipt.token).arg(&reason).arg(Timestamp::now().to_string());
+        script.arg(&self.keys.dead_letters).arg(json!({"attempts": 1, "jobId": receipt.key}).to_string());
+        script.arg(millis(HANDOVER_LOCK));
+        let moved = self.connection.run(&script).await?;
+        self.finish(receipt, moved, Some(&reason)).await
     }
 
     async fn complete(&self, receipt: &Receipt) -> Result<i64, QueueError> {
-        let done = self.completions.call(receipt.clone()).await?;
-        self.finish(receipt, done, None).await
+        let completed = self.completions.call(receipt.clone()).await?;
+        self.finish(receipt, completed, None).await
     }
 
-    /// Leaves to BullMQ's own scripts what ours could not do. Says whether the lease was ours.
+    /// Finishes a job with BullMQ's own scripts if a negative `finished` says that only they can. Returns 0
+    /// if the lease was lost.
     async fn finish(
         &self,
         receipt: &Receipt,
@@ -147,7 +155,7 @@ impl RedisQueue {
             return Ok(finished);
         }
         self.bullmq.finish(&receipt.key, failed).await?;
-        let mut rest = self.scripts.finished();
+        let mut rest = self.scripts.after_handover();
         rest.arg(&receipt.key).arg(KEEP_COMPLETED.0).arg(KEEP_COMPLETED.1);
         rest.arg(&self.keys.dead_letters);
         self.connection.run(&rest).await
@@ -172,7 +180,7 @@ impl LeadQueue for RedisQueue {
         let data = serde_json::to_string(event).map_err(QueueError::unavailable)?;
         let id = String::from(event.delivery_id());
         let mut restore = self.scripts.restore();
-        restore.arg(JOB).arg(millis(LOOK_AGAIN)).arg(&self.keys.dead_letters);
+        restore.arg(JOB).arg(millis(ORDER_RECHECK)).arg(&self.keys.dead_letters);
         restore.arg(&id).arg(data).arg(job_options(&id)).arg(event.lead_id.as_str());
         let (found, attempts): (i64, u32) = self.connection.run(&restore).await?;
         Ok(match found {
@@ -188,15 +196,15 @@ impl LeadQueue for RedisQueue {
             return Ok(Vec::new());
         }
         self.recover().await?;
-        // What is wrong with the dead letters is no reason to leave the living alone.
+        // A failure to read the dead letters must not stop the processing of other messages.
         if let Err(error) = self.redrive().await {
-            tracing::warn!(%error, "dead letters could not be looked at");
+            tracing::warn!(%error, "dead letters could not be read");
         }
         let claim = self.claims.fetch_add(1, Ordering::Relaxed);
         let (jobs, per) = self.options.rate_limit.unwrap_or_default();
         let mut receive = self.scripts.receive();
         receive.arg(max.min(MAX_BATCH)).arg(format!("{}-{claim}", self.holder));
-        receive.arg(millis(self.options.visibility)).arg(millis(LOOK_AGAIN)).arg(&self.holder);
+        receive.arg(millis(self.options.visibility)).arg(millis(ORDER_RECHECK)).arg(&self.holder);
         receive.arg(jobs).arg(millis(per));
         let leased = self.connection.run(&receive).await?;
         Ok(self.messages(leased).await)
@@ -212,10 +220,10 @@ impl LeadQueue for RedisQueue {
         held(match settlement {
             Settlement::Done => self.complete(receipt).await?,
             Settlement::Retry { after, failure } => {
-                self.give_back(receipt, *after, &failure.to_string()).await?
+                self.release(receipt, *after, &failure.to_string()).await?
             }
-            Settlement::Defer { after, .. } => self.give_back(receipt, *after, "").await?,
-            Settlement::DeadLetter { failure } => self.bury(receipt, failure).await?,
+            Settlement::Defer { after, .. } => self.release(receipt, *after, "").await?,
+            Settlement::DeadLetter { failure } => self.dead_letter(receipt, failure).await?,
         })
     }
 
@@ -241,23 +249,23 @@ impl LeadQueue for RedisQueue {
     }
 
     async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
-        let mut hasten = self.scripts.hasten();
-        hasten.arg(lead.as_str()).arg(SEARCHABLE);
-        self.connection.run(&hasten).await
+        let mut prioritize = self.scripts.prioritize();
+        prioritize.arg(lead.as_str()).arg(MAX_SEARCHED_LIST);
+        self.connection.run(&prioritize).await
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
-        let stored: Vec<(String, String)> = self.connection.run(&self.scripts.pauses()).await?;
-        let mut pauses = stored
+        let rows: Vec<(String, String)> = self.connection.run(&self.scripts.pauses()).await?;
+        let mut pauses = rows
             .into_iter()
-            .map(|(dependency, known)| {
-                let known: KnownPause = serde_json::from_str(&known).map_err(QueueError::unavailable)?;
+            .map(|(dependency, stored)| {
+                let stored: StoredPause = serde_json::from_str(&stored).map_err(QueueError::unavailable)?;
                 let time = |millis| Timestamp::from_millisecond(millis).map_err(QueueError::unavailable);
                 Ok(Pause {
                     dependency: Dependency::named(dependency),
-                    reason: known.reason,
-                    since: time(known.since)?,
-                    until: time(known.until)?,
+                    reason: stored.reason,
+                    since: time(stored.since)?,
+                    until: time(stored.until)?,
                 })
             })
             .collect::<Result<Vec<_>, QueueError>>()?;
@@ -275,9 +283,9 @@ impl LeadQueue for RedisQueue {
     }
 }
 
-/// What is stored of a pause.
+/// A pause as it is stored.
 #[derive(serde::Deserialize)]
-struct KnownPause {
+struct StoredPause {
     reason: String,
     since: i64,
     until: i64,
@@ -287,7 +295,7 @@ fn held(moved: i64) -> Result<(), QueueError> {
     if moved == 0 { Err(QueueError::LeaseLost) } else { Ok(()) }
 }
 
-/// A wait as BullMQ counts it, at most a hundred years: what is longer would overflow its scores.
+/// A wait in milliseconds, at most a hundred years: a longer one would overflow BullMQ's scores.
 fn millis(wait: Duration) -> i64 {
     const CENTURY: i64 = 100 * 365 * 24 * 60 * 60 * 1000;
     i64::try_from(wait.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))

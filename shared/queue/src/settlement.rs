@@ -1,52 +1,55 @@
+//! The policy for failed messages: retry, defer or dead-letter.
+
 use std::time::Duration;
 
 use lead::{Failure, FailureClass, Stage};
 
 use crate::{LeadHandler, Message};
 
-/// How often a message may fail at one stage before it is dead-lettered.
+/// The attempts of a message at one stage before it is dead-lettered.
 pub const MAX_ATTEMPTS: u32 = 5;
 
-/// How often our own database or queue may fail for one message, while it works well enough to count that, before the
-/// message is dead-lettered. With the waits between, three quarters of an hour at least. A safety maximum: what fails so often
-/// alone is the message's own failure, and an outage cannot be counted in the database that is away.
+/// The failures of the database or the queue itself for one message before it is dead-lettered. The waits in
+/// between add up to at least three quarters of an hour. A safety limit: an outage of the database cannot be
+/// counted in the database, so a message that reaches this limit causes the failures itself.
 pub const MAX_STORAGE_FAILURES: u32 = 50;
 
-/// How often workers may die with a message before it is dead-lettered. High, since a worker's death is seldom
-/// the doing of every message it held.
+/// The workers that may die with a message before it is dead-lettered. The limit is high, since a worker's
+/// death is rarely caused by every message that it held.
 pub const MAX_LOSSES: u32 = 20;
 
-/// The longest wait after a failure of our own database or queue.
+/// The longest wait after a failure of the database or the queue itself.
 const LONGEST_STORAGE_WAIT: Duration = Duration::from_secs(60);
 
-/// How long a message waits whose failure could not be counted, since the database is away.
+/// The wait of a message whose failure could not be counted, because the database is unavailable.
 const UNCOUNTED_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a deferred message waits where no time is given.
+/// The wait of a deferred message whose failure names no time.
 const DEFAULT_DEFERRAL: Duration = Duration::from_secs(30);
 
-/// What became of a leased message.
+/// The outcome of a leased message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// Worked: the message goes.
+    /// The work is done: the message is removed.
     Done,
-    /// The attempt failed and counts: the message is received again after the delay, before any later one of its group.
+    /// The attempt failed and counts: the message is received again after the delay, before any later message
+    /// of its group.
     Retry {
-        /// From now.
+        /// The delay, from now.
         after: Duration,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// It could not be tried: received again after the delay, without counting an attempt.
+    /// The attempt could not be made and does not count: the message is received again after the delay.
     Defer {
-        /// From now.
+        /// The delay, from now.
         after: Duration,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// Given up: the message leaves the queue and its group goes on.
+    /// The message is dead-lettered: it leaves the queue, and its group continues with the next message.
     DeadLetter {
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
 }
@@ -56,14 +59,16 @@ pub fn backoff(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.clamp(1, MAX_ATTEMPTS - 1))
 }
 
-/// The wait after a failure of our own database or queue: 2, 4, 8, 16, 32 and then 60 seconds.
+/// The wait after a failure of the database or the queue itself: 2, 4, 8, 16, 32 and then 60 seconds.
 fn storage_backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.clamp(1, 6)).min(LONGEST_STORAGE_WAIT)
 }
 
-/// What becomes of a message whose work failed, where this is attempt number `attempt` (from 1) at the stage of the failure.
+/// The settlement of a message whose work failed. `attempt` is the number of this attempt (from 1) at the
+/// stage of the failure.
 ///
-/// A failure of our own database or queue is a deferral for the lead: it costs no attempt at any stage.
+/// A failure of the database or the queue itself is a deferral for the lead: it costs no attempt at any
+/// stage.
 pub fn settle_failed(attempt: u32, failure: Failure) -> Settlement {
     match (failure.class, failure.stage) {
         (FailureClass::Permanent, _) => Settlement::DeadLetter { failure },
@@ -81,7 +86,8 @@ pub fn settle_failed(attempt: u32, failure: Failure) -> Settlement {
     }
 }
 
-/// [`settle_failed`], with the attempts as the handler counts them. What cannot be counted costs no attempt.
+/// Settles a failure with [`settle_failed`], by the handler's count of attempts. A failure that cannot be
+/// counted is deferred and costs no attempt.
 pub async fn settle_counted(handler: &dyn LeadHandler, message: &Message, failure: Failure) -> Settlement {
     if failure.class != FailureClass::Transient {
         return settle_failed(message.attempt, failure);
@@ -97,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transient_failure_is_tried_five_times_with_growing_waits() {
+    fn transient_failure_has_five_attempts_with_backoff() {
         let outcome = |attempt| settle_failed(attempt, Failure::transient("timeout", "no answer"));
         for (attempt, seconds) in [(1, 2), (2, 4), (3, 8), (4, 16)] {
             assert!(
@@ -108,18 +114,18 @@ mod tests {
     }
 
     #[test]
-    fn a_deferral_never_ends_in_the_dead_letters() {
+    fn deferral_is_never_dead_lettered() {
         let failure = Failure::deferral(lead::Dependency::new("crm.mock"), "breaker_open", "open", None);
         assert!(matches!(settle_failed(99, failure), Settlement::Defer { .. }));
     }
 
     #[test]
-    fn a_permanent_failure_is_dead_lettered_at_once() {
+    fn permanent_failure_is_dead_lettered_at_once() {
         assert!(matches!(settle_failed(1, Failure::permanent("bad", "bad")), Settlement::DeadLetter { .. }));
     }
 
     #[test]
-    fn storage_failures_cost_no_attempt_and_end_all_the_same() {
+    fn storage_failures_cost_no_attempt_but_have_a_limit() {
         let failure = || Failure::transient("database_error", "away").at(Stage::Storage);
         for (failures, seconds) in [(1, 2), (5, 32), (6, 60), (49, 60)] {
             let settlement = settle_failed(failures, failure());

@@ -1,4 +1,4 @@
-//! Where accepted events wait while the queue cannot be reached.
+//! A spool on disk for accepted events while the queue cannot be reached.
 
 use std::fs::{File, OpenOptions, TryLockError, create_dir_all};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
@@ -10,72 +10,72 @@ use lead::LeadEvent;
 
 use crate::{LeadQueue, QueueError, Sent};
 
-/// How many processes may keep their spools in one folder.
+/// The maximum number of spools, and so of processes, in one folder.
 const MAX_SPOOLS: u32 = 64;
 
-/// How many events are read and sent between two looks at the file.
-const BATCH: usize = 256;
+/// The number of events that are read from the file at a time.
+const READ_BATCH: usize = 256;
 
-/// How often the queue may refuse one event for what it is before it is parked.
+/// The number of permanent refusals of one event by the queue before the event is parked.
 const MAX_REFUSALS: u32 = 5;
 
-/// A file of events, in the order they were accepted, each on the disk before its sender is told so.
+/// A file of events in the order of their acceptance. Each event is on disk before its sender is answered.
 ///
-/// One process has one spool; a folder may hold several. A spool that a dead process left behind is taken over by the
-/// next one that starts, or emptied by whoever asks for [`Spool::abandoned`].
+/// One process has one spool; a folder may hold several. A spool that a dead process left behind is taken
+/// over by the next process that starts, or drained through [`Spool::abandoned`].
 #[derive(Clone)]
 pub struct Spool(Arc<Mutex<Inner>>);
 
 struct Inner {
     file: File,
     path: PathBuf,
-    /// Where lines go that cannot be read.
+    /// The file for lines that cannot be parsed.
     unreadable: PathBuf,
-    /// Everything before has been sent.
-    sent_to: u64,
-    /// Everything before is on the disk, and whole.
+    /// The offset in bytes up to which events have been sent.
+    sent_end: u64,
+    /// The offset in bytes up to which events are complete and on disk.
     end: u64,
     max_bytes: u64,
-    /// The line that the queue refused last, by its end, and how often.
+    /// The end offset of the line that the queue refused last, and the number of refusals.
     refused: (u64, u32),
 }
 
-/// Keeps events that a queue refuses for good.
+/// A store for events that a queue refuses permanently.
 #[async_trait]
 pub trait Park: Send + Sync {
-    /// Keeps one, with the reason, where a person sees it. It is durable when this returns `Ok`.
+    /// Stores an event, with the reason, for a person to inspect. It is durable when this returns `Ok`.
     async fn park(&self, event: &LeadEvent, reason: QueueError) -> Result<(), QueueError>;
 }
 
-/// Why an event could not be spooled.
+/// The failure of a spool operation.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
-    /// The spool holds as much as it may.
+    /// The spool has reached its size limit.
     #[error("the spool is full")]
     Full,
-    /// The disk failed.
+    /// An I/O operation failed.
     #[error("spool: {0}")]
     Io(#[from] io::Error),
 }
 
-/// The spools of a folder that hold something.
+/// The non-empty spools of a folder.
 pub struct Abandoned {
-    /// Those that no process has.
+    /// The spools that no other process has locked. They are locked by this process now.
     pub spools: Vec<Spool>,
-    /// How many other processes have, which empty them themselves.
+    /// The number of spools that other processes have locked and drain themselves.
     pub held: usize,
 }
 
 impl Spool {
-    /// Opens the first spool of a folder that no other process has, and makes one where there is none. It takes up to
-    /// `max_bytes`.
+    /// Opens the first spool of a folder that no other process has locked, creating it if necessary. The
+    /// spool holds up to `max_bytes`.
     ///
-    /// What a crash left half-written at the end was never acknowledged, and is cut off.
+    /// A partial line at the end, which a crash left behind, was never acknowledged and is cut off.
     pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, SpoolError> {
         create_dir_all(folder)?;
         for number in 0..MAX_SPOOLS {
-            if let Some(spool) = Self::take(folder, number, max_bytes)? {
-                // The file's name must survive a power cut as well as its content.
+            if let Some(spool) = Self::try_lock(folder, number, max_bytes)? {
+                // The directory entry must survive a power failure as well as the content.
                 File::open(folder)?.sync_all()?;
                 return Ok(spool);
             }
@@ -83,13 +83,14 @@ impl Spool {
         Err(io::Error::other("every spool of the folder is in use").into())
     }
 
-    /// The spools of a folder that hold something and that no process has: several may have died.
+    /// Locks and returns the non-empty spools of a folder that no process has locked: several processes may
+    /// have died.
     pub fn abandoned(folder: &Path, max_bytes: u64) -> Result<Abandoned, SpoolError> {
         let mut abandoned = Abandoned { spools: Vec::new(), held: 0 };
         for number in 0..MAX_SPOOLS {
-            // One that holds nothing is left alone: a process that starts just now may want it.
-            if std::fs::metadata(path_of(folder, number)).is_ok_and(|file| file.len() > 0) {
-                match Self::take(folder, number, max_bytes)? {
+            // An empty spool is not locked: a process that is just starting may need it.
+            if std::fs::metadata(spool_path(folder, number)).is_ok_and(|file| file.len() > 0) {
+                match Self::try_lock(folder, number, max_bytes)? {
                     Some(spool) => abandoned.spools.push(spool),
                     None => abandoned.held += 1,
                 }
@@ -98,11 +99,12 @@ impl Spool {
         Ok(abandoned)
     }
 
-    /// How many lines of a folder's spools could not be read, and were put aside.
+    /// Counts the lines of a folder's spools that could not be parsed and were moved to the files for
+    /// unreadable lines.
     pub fn unreadable(folder: &Path) -> io::Result<usize> {
         let mut lines = 0;
         for number in 0..MAX_SPOOLS {
-            match std::fs::read(unreadable_of(folder, number)) {
+            match std::fs::read(unreadable_path(folder, number)) {
                 Ok(content) => {
                     lines += content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
                 }
@@ -113,13 +115,13 @@ impl Spool {
         Ok(lines)
     }
 
-    /// None where another process has it.
-    fn take(folder: &Path, number: u32, max_bytes: u64) -> Result<Option<Self>, SpoolError> {
-        let path = path_of(folder, number);
+    /// Opens and locks a spool; `None` if another process has locked it.
+    fn try_lock(folder: &Path, number: u32, max_bytes: u64) -> Result<Option<Self>, SpoolError> {
+        let path = spool_path(folder, number);
         let file = open_private(&path)?;
         match file.try_lock() {
             Ok(()) => {
-                let inner = Inner::new(file, path, unreadable_of(folder, number), max_bytes)?;
+                let inner = Inner::new(file, path, unreadable_path(folder, number), max_bytes)?;
                 Ok(Some(Self(Arc::new(Mutex::new(inner)))))
             }
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -127,34 +129,34 @@ impl Spool {
         }
     }
 
-    /// Whether nothing waits.
+    /// Whether all events have been sent.
     pub fn is_empty(&self) -> bool {
         let inner = self.lock();
-        inner.sent_to == inner.end
+        inner.sent_end == inner.end
     }
 
-    /// How many bytes wait.
+    /// The bytes of events that have not been sent.
     pub fn waiting_bytes(&self) -> u64 {
         let inner = self.lock();
-        inner.end - inner.sent_to
+        inner.end - inner.sent_end
     }
 
-    /// Keeps an event. It is on the disk when this returns. Blocks for as long as the disk does.
+    /// Appends an event. It is on disk when this returns. Blocks for the duration of the write.
     pub fn append(&self, event: &LeadEvent) -> Result<(), SpoolError> {
         let mut line = serde_json::to_vec(event).map_err(io::Error::other)?;
         line.push(b'\n');
         self.lock().append(&line)
     }
 
-    /// Sends what waits, in its order, until nothing does; says how many events the queue did not have yet.
+    /// Sends all waiting events in order. Returns the number of events that were new to the queue.
     ///
-    /// Stops at the first that the queue does not take. Dying half-way sends some of them again, which the queue knows
-    /// as duplicates. An event that the queue has refused five times for what it is goes to `parked` instead, so that those
-    /// behind it are not held up.
+    /// Stops at the first event that the queue does not accept. After a crash in between, some events are
+    /// sent again, which the queue recognizes as duplicates. An event that the queue has refused permanently
+    /// five times goes to `parked`, so that it does not block later events.
     pub async fn drain(&self, queue: &dyn LeadQueue, parked: &dyn Park) -> Result<u64, QueueError> {
         let mut accepted = 0;
         loop {
-            let batch = self.lock().read(BATCH).map_err(QueueError::unavailable)?;
+            let batch = self.lock().read(READ_BATCH).map_err(QueueError::unavailable)?;
             if batch.is_empty() {
                 return Ok(accepted);
             }
@@ -170,9 +172,9 @@ impl Spool {
                         }
                         Err(error) => return Err(error),
                     },
-                    Err(_) => self.lock().put_aside(&line).map_err(QueueError::unavailable)?,
+                    Err(_) => self.lock().move_to_unreadable(&line).map_err(QueueError::unavailable)?,
                 }
-                self.lock().sent(end).map_err(QueueError::unavailable)?;
+                self.lock().mark_sent(end).map_err(QueueError::unavailable)?;
             }
         }
     }
@@ -187,7 +189,7 @@ impl Inner {
         let end = end_of_last_line(&mut file)?;
         file.set_len(end)?;
         file.sync_all()?;
-        Ok(Self { file, path, unreadable, sent_to: 0, end, max_bytes, refused: (0, 0) })
+        Ok(Self { file, path, unreadable, sent_end: 0, end, max_bytes, refused: (0, 0) })
     }
 
     fn append(&mut self, line: &[u8]) -> Result<(), SpoolError> {
@@ -197,7 +199,7 @@ impl Inner {
         }
         let written = self.file.seek(SeekFrom::Start(self.end)).and_then(|_| self.file.write_all(line));
         if let Err(error) = written.and_then(|()| self.file.sync_data()) {
-            // What may have reached the disk was not acknowledged; the next event is written over it.
+            // A partial write was not acknowledged; the next event overwrites it.
             let _ = self.file.set_len(self.end);
             return Err(error.into());
         }
@@ -205,32 +207,32 @@ impl Inner {
         Ok(())
     }
 
-    /// Counts a refusal of the line that ends there. True once there were enough.
+    /// Counts a refusal of the line that ends at `end`. True once the limit is reached.
     fn is_refused_for_good(&mut self, end: u64) -> bool {
         let (line, times) = self.refused;
         self.refused = (end, if line == end { times + 1 } else { 1 });
         self.refused.1 >= MAX_REFUSALS
     }
 
-    /// The next lines, each with the place behind it.
-    fn read(&self, most: usize) -> io::Result<Vec<(Vec<u8>, u64)>> {
+    /// The next lines, each with its end offset.
+    fn read(&self, max: usize) -> io::Result<Vec<(Vec<u8>, u64)>> {
         let mut reader = BufReader::new(File::open(&self.path)?);
-        let mut place = reader.seek(SeekFrom::Start(self.sent_to))?;
+        let mut offset = reader.seek(SeekFrom::Start(self.sent_end))?;
         let mut lines = Vec::new();
-        while place < self.end && lines.len() < most {
+        while offset < self.end && lines.len() < max {
             let mut line = Vec::new();
-            place += reader.read_until(b'\n', &mut line)? as u64;
+            offset += reader.read_until(b'\n', &mut line)? as u64;
             if line.is_empty() {
-                return Err(io::Error::other("the spool was cut short by someone else"));
+                return Err(io::Error::other("the spool file was truncated by another process"));
             }
-            lines.push((line, place));
+            lines.push((line, offset));
         }
         Ok(lines)
     }
 
-    /// Keeps a line that cannot be read, since the file was damaged, where a person finds it. It is on the disk when this
-    /// returns.
-    fn put_aside(&self, line: &[u8]) -> io::Result<()> {
+    /// Moves a line that cannot be parsed, because the file was damaged, to the file for unreadable lines,
+    /// for a person to inspect. It is on disk when this returns.
+    fn move_to_unreadable(&self, line: &[u8]) -> io::Result<()> {
         let mut file = open_private(&self.unreadable)?;
         file.seek(SeekFrom::End(0))?;
         file.write_all(line)?;
@@ -239,33 +241,33 @@ impl Inner {
             File::open(folder)?.sync_all()?;
         }
         metrics::counter!("revenueflow_spool_unreadable_total").increment(1);
-        tracing::error!(file = %self.unreadable.display(), "a line of the spool cannot be read: it is put aside");
+        tracing::error!(file = %self.unreadable.display(), "unreadable spool line moved to a separate file");
         Ok(())
     }
 
-    /// Notes that everything before `place` is sent, and forgets it once nothing waits.
-    fn sent(&mut self, place: u64) -> io::Result<()> {
-        self.sent_to = place;
+    /// Records that all events before `offset` are sent, and truncates the file once all are.
+    fn mark_sent(&mut self, offset: u64) -> io::Result<()> {
+        self.sent_end = offset;
         self.refused = (0, 0);
-        if self.sent_to == self.end {
+        if self.sent_end == self.end {
             self.file.set_len(0)?;
-            // Where the disk fails from here on, the file is empty all the same, and the next event belongs at its start.
-            (self.sent_to, self.end) = (0, 0);
+            // Even if the sync below fails, the file is empty, and the next event belongs at its start.
+            (self.sent_end, self.end) = (0, 0);
             self.file.sync_all()?;
         }
         Ok(())
     }
 }
 
-fn path_of(folder: &Path, number: u32) -> PathBuf {
+fn spool_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number}.jsonl"))
 }
 
-fn unreadable_of(folder: &Path, number: u32) -> PathBuf {
+fn unreadable_path(folder: &Path, number: u32) -> PathBuf {
     folder.join(format!("{number}.unreadable.jsonl"))
 }
 
-/// Only we may read it: it holds what leads wrote.
+/// Opens a file that only this user may read: it holds personal data of leads.
 fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

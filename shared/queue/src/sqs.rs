@@ -1,16 +1,17 @@
-//! The queue on Amazon SQS: a FIFO queue, and a FIFO dead letter queue behind it.
+//! The queue on Amazon SQS: a FIFO queue with a FIFO dead letter queue.
 //!
-//! SQS keeps the messages, their order and the time they stay hidden. What it cannot keep is in a [`Ledger`] beside
-//! it: how often a message failed (SQS counts receives, which is something else: every message of a batch is received
-//! when one of them fails), who holds it, and which pauses are in force.
+//! SQS stores the messages, their order and their visibility timeouts. A [`Ledger`] stores the rest: the
+//! failed attempts of each message, its current lease, and the active pauses. SQS counts only receives, which
+//! differ from failures: when one message of a batch fails, every message of the batch is received again.
 //!
-//! A message that was received often without failing itself is put back as a fresh copy, for a queue with a redrive
-//! policy would take its receives for failures. The copy goes to the end of its group. That it then comes after a newer
-//! revision of its lead does no harm: of two revisions the later accepted one wins, whatever the order of their arrival.
+//! A message that was received often without failing is replaced by a fresh copy, because a queue with a
+//! redrive policy counts its receives as failures. The copy goes to the end of its group. If it then follows
+//! a newer revision of its lead, this does no harm: of two revisions the one accepted later wins, in whatever
+//! order they arrive.
 //!
-//! What SQS does not show, and other backends do: that a delivery sent again is a duplicate (for five minutes it is
-//! swallowed without a word, afterwards it is a second message that finds nothing to do), and the age of the oldest
-//! message (which is a metric of CloudWatch).
+//! SQS does not report two things that other backends do: that a delivery sent again is a duplicate (within
+//! five minutes SQS drops it silently; later it is a second message that finds nothing to do), and the age of
+//! the oldest message (a CloudWatch metric).
 
 mod client;
 #[cfg(feature = "database")]
@@ -29,14 +30,15 @@ pub use memory_ledger::MemoryLedger;
 pub use queue::SqsQueue;
 pub use received::Received;
 
-/// How often the deployment lets a message be received before the redrive policy of its queue takes it away; the functions reckon
-/// with it. [`SqsQueue`] asks the queue itself.
+/// The maximum receive count of the deployment: after so many receives, the queue's redrive policy moves a
+/// message to the dead letter queue. The functions rely on it. [`SqsQueue`] reads the value from the queue.
 pub const MAX_RECEIVE_COUNT: u32 = 20;
 
-/// From this receive on a message that did not fail so often is replaced by a fresh copy.
+/// From this receive count on, a message that did not fail that often is replaced by a fresh copy.
 pub const COPY_AT_RECEIVE: u32 = copy_at_receive(MAX_RECEIVE_COUNT);
 
-/// Earlier than needed, since a copy may fail too.
+/// The receive count at which a message is copied: before the maximum, since the copying may fail and be
+/// retried.
 const fn copy_at_receive(max_receive_count: u32) -> u32 {
     max_receive_count.saturating_sub(2)
 }

@@ -1,10 +1,11 @@
-//! What stands between a queue and the work: leases, attempts, panics, pauses and shutdown.
+//! The worker: receives messages from a queue and runs a handler on them, with lease renewal, panic
+//! isolation, pauses and graceful shutdown.
 
 mod delivery;
-mod hold;
+mod heartbeat;
 mod idle;
 mod outage;
-mod pulse;
+mod rate_limit_pause;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,58 +18,60 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::delivery::Delivery;
-use self::hold::Hold;
+pub use self::heartbeat::Pulse;
 use self::idle::Idle;
 use self::outage::Outage;
-pub use self::pulse::Pulse;
+use self::rate_limit_pause::RateLimitPause;
 use crate::{LeadQueue, Message, QueueError, Settlement};
 
-/// How often a worker that takes nothing for a while looks whether that is over.
-const HOLD_INTERVAL: Duration = Duration::from_millis(100);
+/// The interval at which a worker checks whether its own pause has ended.
+const PAUSE_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long running work may take after a shutdown was asked for, where nobody says otherwise.
+/// The default time that running work may take after a shutdown request.
 const GRACE_PERIOD: Duration = Duration::from_secs(25);
 
-/// How long the work on one message may take, where nobody says otherwise. Independent of the lease, which is renewed for as
-/// long as the work goes on.
+/// The default time limit for the work on one message. It is independent of the lease, which is renewed while
+/// the work runs.
 const HANDLING_LIMIT: Duration = Duration::from_mins(10);
 
-/// How long a queue may take to hand out messages. Its own short poll is far below.
+/// The time limit for one receive. It is far above the queue's own short poll.
 const RECEIVE_LIMIT: Duration = Duration::from_secs(45);
 
-/// The work that a message stands for.
+/// Handles the messages that a worker receives.
 #[async_trait]
 pub trait LeadHandler: Send + Sync + 'static {
-    /// Does the work. It may be done again after a crash, so it has to bear that. It is dropped at any `await`
-    /// when the lease is lost or a shutdown's grace period ends.
+    /// Does the work of one message. It must be idempotent, because it runs again after a crash. It is
+    /// dropped at any `await` when the lease is lost or a shutdown's grace period ends.
     async fn handle(&self, message: &Message) -> Result<(), Failure>;
 
-    /// Which attempt (from 1) at the stage of this failure has just failed. The queue's own count, for a handler that counts
-    /// none itself. A failure to count costs no attempt.
+    /// The number (from 1) of the attempt that just failed, at the stage of this failure. The default is the
+    /// queue's own count, for handlers that do not count. An error here costs no attempt.
     async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
         let _ = failure;
         Ok(message.attempt)
     }
 
-    /// What it means that `handle` was dropped half way because the time of its caller was over. An attempt, for a handler that
-    /// cannot say which outside system took the time.
+    /// The failure to record when `handle` was dropped because its caller's time limit was reached. By
+    /// default it counts as an attempt; a handler that knows which outside system took the time returns
+    /// another failure.
     async fn interrupted(&self, message: &Message) -> Failure {
         let _ = message;
         Failure::transient("out_of_time", "the work took longer than the function may")
     }
 
-    /// Stores what became of a message that failed, before the queue is told. Never called for
-    /// [`Settlement::Done`]. A message is not dead-lettered unless this worked, so that no lead is lost.
+    /// Stores the outcome of a failed message, before it is settled in the queue. Never called for
+    /// [`Settlement::Done`]. A message is dead-lettered only after this succeeded, so that no lead is lost.
     async fn record(&self, message: &Message, outcome: &Settlement) -> Result<(), Failure>;
 }
 
-/// Takes messages off a queue and has them handled, several at a time.
+/// Receives messages from a queue and handles several of them concurrently.
 ///
-/// Leases are renewed at a third of the visibility timeout while the work goes on. What fails is recorded and then
-/// settled by [`settle_failed`](crate::settle_failed), by the attempts at the stage that failed; a panic is a failure like any
-/// other. A deferral that names a dependency pauses the queue until that dependency is probed and consumption resumed; one
-/// that ends by itself keeps only this worker from taking more, for as long as it says. So does a failure that could not be
-/// stored: while the database is away, every other message would meet the same.
+/// Leases are renewed at a third of the visibility timeout while the work runs. A failure is recorded and
+/// then settled by [`settle_failed`](crate::settle_failed), with the attempts at the stage that failed; a
+/// panic is a failure like any other. A deferral that names a dependency pauses the queue until that
+/// dependency is probed and consumption resumes. A deferral that ends by itself, such as a rate limit, pauses
+/// only this worker, for the time that it names. A failure that could not be stored pauses this worker as
+/// well: while the database is unavailable, every other message would fail in the same way.
 pub struct Worker {
     queue: Arc<dyn LeadQueue>,
     handler: Arc<dyn LeadHandler>,
@@ -78,11 +81,11 @@ pub struct Worker {
     handling_limit: Duration,
     waker: Arc<Notify>,
     pulse: Pulse,
-    hold: Arc<Hold>,
+    rate_limit_pause: Arc<RateLimitPause>,
 }
 
 impl Worker {
-    /// A worker that handles up to `concurrency` messages (at least one) at a time.
+    /// Creates a worker that handles up to `concurrency` messages (at least one) at a time.
     pub fn new(
         queue: Arc<dyn LeadQueue>,
         handler: Arc<dyn LeadHandler>,
@@ -98,37 +101,39 @@ impl Worker {
             handling_limit: HANDLING_LIMIT,
             waker: Arc::default(),
             pulse: Pulse::default(),
-            hold: Arc::default(),
+            rate_limit_pause: Arc::default(),
         }
     }
 
-    /// Lets running work go on for this long after a shutdown was asked for (25 seconds, unless set here).
+    /// Sets the time that running work may take after a shutdown request. The default is 25 seconds.
     #[must_use]
     pub fn with_grace_period(mut self, grace_period: Duration) -> Self {
         self.grace_period = grace_period;
         self
     }
 
-    /// Lets the work on one message take so long (ten minutes, unless set here). Longer work is dropped, as a failed attempt.
+    /// Sets the time limit for the work on one message. The default is ten minutes. Longer work is dropped
+    /// and counts as a failed attempt.
     #[must_use]
     pub fn with_handling_limit(mut self, handling_limit: Duration) -> Self {
         self.handling_limit = handling_limit;
         self
     }
 
-    /// Wakes the worker when notified: for senders in the same process, whose messages are then received at once
-    /// rather than at the next poll.
+    /// A handle that wakes the worker when notified: senders in the same process use it, so that their
+    /// messages are received at once instead of at the next poll.
     pub fn waker(&self) -> Arc<Notify> {
         Arc::clone(&self.waker)
     }
 
-    /// Beats while the worker is at work, also where there is none to do or all of it takes long.
+    /// The heartbeat of this worker. It continues while the worker is idle and while all its messages take
+    /// long.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
     }
 
-    /// Works until `shutdown` is cancelled, then lets what is running finish within the grace period. What does not
-    /// finish is dropped, and received again once its lease has run out.
+    /// Runs until `shutdown` is cancelled, then lets running work finish within the grace period. Unfinished
+    /// work is dropped; its messages are received again once their leases have expired.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut running = JoinSet::new();
         let mut outage = Outage::default();
@@ -136,36 +141,36 @@ impl Worker {
         while !shutdown.is_cancelled() {
             self.pulse.beat();
             while let Some(finished) = running.try_join_next() {
-                note(&finished);
+                log_panic(&finished);
             }
             let free = self.concurrency - running.len();
             if free == 0 {
                 tokio::select! {
-                    Some(finished) = running.join_next() => note(&finished),
-                    () = sleep(pulse::INTERVAL) => {}
+                    Some(finished) = running.join_next() => log_panic(&finished),
+                    () = sleep(heartbeat::INTERVAL) => {}
                     () = shutdown.cancelled() => {}
                 }
                 continue;
             }
-            if self.hold.is_on(self.clock.now()) {
+            if self.rate_limit_pause.is_active(self.clock.now()) {
                 tokio::select! {
-                    () = sleep(HOLD_INTERVAL) => {}
+                    () = sleep(PAUSE_POLL_INTERVAL) => {}
                     () = self.waker.notified() => {}
                     () = shutdown.cancelled() => {}
                 }
                 continue;
             }
-            // A receive is not interrupted by a shutdown, as what it has leased would be lost for a while. Only one
-            // that hangs is.
+            // A shutdown does not interrupt a receive, since the messages that it has leased would stay
+            // invisible for the visibility timeout. Only a receive that hangs is interrupted.
             let received = tokio::select! {
                 received = self.receive(free) => received,
                 () = async { shutdown.cancelled().await; sleep(self.grace_period).await } => break,
             };
             let wait = match received {
                 Ok(messages) => {
-                    outage.is_over();
+                    outage.recovered();
                     if !messages.is_empty() {
-                        idle.ends();
+                        idle.reset();
                         for message in messages {
                             running.spawn(self.delivery(message).run());
                         }
@@ -177,19 +182,20 @@ impl Worker {
             };
             tokio::select! {
                 () = sleep(wait) => {}
-                () = self.waker.notified() => idle.ends(),
-                () = self.queue.has_news() => idle.ends(),
+                () = self.waker.notified() => idle.reset(),
+                () = self.queue.work_available() => idle.reset(),
                 // The group's next message may be ready now.
-                Some(finished) = running.join_next() => note(&finished),
+                Some(finished) = running.join_next() => log_panic(&finished),
                 () = shutdown.cancelled() => {}
             }
         }
         self.finish(running).await;
     }
 
-    /// What the queue hands out. One that hangs must not take the worker with it: what it has leased comes again.
+    /// Receives messages, within a time limit: a queue that hangs must not block the worker. Messages leased
+    /// by such a receive are received again once their leases have expired.
     async fn receive(&self, max: usize) -> Result<Vec<Message>, QueueError> {
-        let late = |_| Err(QueueError::unavailable("no answer to a receive in time"));
+        let late = |_| Err(QueueError::unavailable("receive timed out"));
         tokio::time::timeout(RECEIVE_LIMIT, self.queue.receive(max)).await.unwrap_or_else(late)
     }
 
@@ -198,7 +204,7 @@ impl Worker {
             queue: Arc::clone(&self.queue),
             handler: Arc::clone(&self.handler),
             clock: Arc::clone(&self.clock),
-            hold: Arc::clone(&self.hold),
+            rate_limit_pause: Arc::clone(&self.rate_limit_pause),
             handling_limit: self.handling_limit,
             message,
         }
@@ -207,25 +213,26 @@ impl Worker {
     async fn finish(&self, mut running: JoinSet<()>) {
         let all_done = async {
             while let Some(finished) = running.join_next().await {
-                note(&finished);
+                log_panic(&finished);
             }
         };
         if tokio::time::timeout(self.grace_period, all_done).await.is_err() {
             tracing::warn!(
                 unfinished = running.len(),
-                "stopping with work unfinished: it is received again when its lease has run out"
+                "grace period ended with unfinished work: it is received again after its lease expires"
             );
             running.shutdown().await;
         }
     }
 }
 
-/// Handlers' panics are caught where the message is known. What is left to see here is one of our own.
-fn note(finished: &Result<(), tokio::task::JoinError>) {
+/// Logs the panic of a delivery task. Handler panics are caught in `delivery`, so this one comes from a queue
+/// backend.
+fn log_panic(finished: &Result<(), tokio::task::JoinError>) {
     if let Err(error) = finished
         && error.is_panic()
     {
-        tracing::error!("a queue backend panicked: its message is received again when its lease has run out");
+        tracing::error!("queue backend panicked: its message is received again after its lease expires");
     }
 }
 

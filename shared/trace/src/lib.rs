@@ -1,14 +1,14 @@
-//! Spans of a lead's way, and the trace context that goes with its calls.
+//! Tracing spans of a lead's processing, and the trace context that its outgoing calls carry.
 //!
-//! A [`Span`] is run around a future. Within it [`current`] is the context that outgoing calls send, [`note`] adds an
-//! attribute, and [`fail`] says why it failed. Where a process has a [`Recorder`] ([`install`]) and the trace is sampled, each
-//! span has an id of its own and is recorded when its future ends or is dropped; otherwise the context of the lead goes on
-//! unchanged.
+//! A [`Span`] runs around a future. Inside it, [`current`] is the context for outgoing calls, [`note`] adds
+//! an attribute, and [`fail`] records an error code. If the process has a [`Recorder`] ([`install`]) and the
+//! trace is sampled, each span has its own id and is recorded when its future ends or is dropped. Otherwise
+//! the context of the lead is passed on unchanged.
 //!
-//! Only what is opened here is ever recorded: no span of another crate, no log line. The context goes with the task; what is
-//! spawned beside it belongs to no lead.
+//! Only spans opened through this crate are recorded, never spans of other crates or log lines. The context
+//! belongs to the task; work spawned on another task has no context.
 //!
-//! Attributes hold nothing personal, no path or query of a URL, and nothing that a model was asked or said.
+//! Attributes hold nothing personal, no path or query of a URL, and no prompt or answer of a model.
 
 mod recorder;
 mod span;

@@ -1,29 +1,31 @@
+//! Finished spans, and the recorder that receives them.
+
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use lead::TraceContext;
 
-/// The longest text of an attribute, in bytes; what is longer is cut.
+/// The longest text of an attribute, in bytes; longer texts are cut.
 const MAX_TEXT: usize = 256;
 
-/// What a span stands for.
+/// The kind of work that a span represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A request that was answered.
+    /// A request that this process answers.
     Server,
-    /// A message that was worked on.
+    /// A message that this process handles.
     Consumer,
     /// A part of the work.
     Internal,
-    /// A call of another system.
+    /// A call to another system.
     Client,
 }
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// A text of at most 256 bytes.
+    /// A text of at most 256 bytes, cut at a character boundary.
     Text(Cow<'static, str>),
     /// A whole number.
     Number(i64),
@@ -60,41 +62,42 @@ impl From<u64> for Value {
     }
 }
 
-/// A span that has ended.
+/// A finished span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finished {
-    /// Its trace and its own id.
+    /// The ids of the trace and of this span.
     pub context: TraceContext,
-    /// The id of the span that it is a part of; none where it begins the trace.
+    /// The id of the parent span; `None` if this span begins the trace.
     pub parent: Option<u64>,
-    /// Whether that one belongs to another process, or to this one at another time.
+    /// Whether the parent belongs to another process, or to this process at another time.
     pub parent_is_remote: bool,
-    /// What was done, in words that do not depend on the lead.
+    /// The operation, in words that do not depend on the lead.
     pub name: Cow<'static, str>,
-    /// What it stands for.
+    /// The kind of work.
     pub kind: Kind,
-    /// When it began.
+    /// The start time.
     pub started: SystemTime,
-    /// When it ended; never before `started`, also where the clock was set back meanwhile.
+    /// The end time; never before `started`, even if the clock was set back in between.
     pub ended: SystemTime,
-    /// More about it, by the names of OpenTelemetry's semantic conventions where there are some.
+    /// Attributes, named by OpenTelemetry's semantic conventions if there is one that fits.
     pub attributes: Vec<(&'static str, Value)>,
-    /// Why it failed, as a code.
+    /// The error code, if the work failed.
     pub error: Option<Cow<'static, str>>,
 }
 
-/// Where ended spans go. Neither call may block, fail or panic: a lead waits for both.
+/// Receives finished spans. Neither method may block, fail or panic: a lead waits for both.
 pub trait Recorder: Send + Sync + 'static {
-    /// Whether to record a trace that begins here. Not asked where an event says that its trace is recorded or not.
+    /// Decides whether to record a trace that begins in this process. Not called if an event carries the
+    /// decision for its trace.
     fn samples(&self) -> bool;
 
-    /// Takes a span of a recorded trace.
+    /// Receives a finished span of a recorded trace.
     fn record(&self, span: Finished);
 }
 
 static RECORDER: OnceLock<Arc<dyn Recorder>> = OnceLock::new();
 
-/// Sets the recorder of this process. Only the first call counts; false for each other one.
+/// Sets the recorder of this process. Only the first call has an effect; later calls return false.
 pub fn install(recorder: Arc<dyn Recorder>) -> bool {
     RECORDER.set(recorder).is_ok()
 }

@@ -1,3 +1,5 @@
+//! Spans around futures.
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -11,15 +13,15 @@ tokio::task_local! {
     static CURRENT: Arc<Active>;
 }
 
-/// The most attributes of one span.
+/// The maximum number of attributes of one span; further ones are dropped.
 const MAX_ATTRIBUTES: usize = 32;
 
-/// The error of a span whose work was dropped before its end.
+/// The error of a span whose future was dropped before it finished.
 const CANCELLED: &str = "cancelled";
 
 struct Active {
     context: TraceContext,
-    /// None where the trace is not recorded.
+    /// `None` if the trace is not recorded.
     notes: Option<Mutex<Notes>>,
 }
 
@@ -37,12 +39,12 @@ impl Active {
     }
 }
 
-/// The context of the lead that is worked on, for the calls that are made for it.
+/// The trace context of the lead in progress, for its outgoing calls.
 pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|active| active.context).ok()
 }
 
-/// Adds an attribute to the innermost span. It must hold nothing personal.
+/// Adds an attribute to the innermost span. The value must not be personal.
 pub fn note(name: &'static str, value: impl Into<Value>) {
     let _ = CURRENT.try_with(|active| {
         active.note(|notes| {
@@ -53,22 +55,24 @@ pub fn note(name: &'static str, value: impl Into<Value>) {
     });
 }
 
-/// Says that the innermost span has failed, with the code of its failure.
+/// Marks the innermost span as failed, with the code of the failure.
 pub fn fail(code: impl Into<Cow<'static, str>>) {
     let _ = CURRENT.try_with(|active| active.note(|notes| notes.error = Some(code.into())));
 }
 
-/// What a span continues.
+/// The parent of a span.
 enum Cause {
-    /// The span around it; without one it is not recorded.
+    /// The enclosing span. Without one the span is not recorded.
     Around,
-    /// A context of our own, such as an event's; without one a trace begins. It says whether the trace is recorded.
+    /// A context of this system, such as an event's, which decides whether the trace is recorded. Without one
+    /// the span begins a trace.
     Own(Option<TraceContext>),
-    /// What another system sent. Its ids are taken and its word on recording is not.
+    /// A context sent by another system. Its ids are used; its sampling decision is not. Without one the span
+    /// begins a trace.
     Foreign(Option<TraceContext>),
 }
 
-/// A span that is to be run.
+/// A span that has not started yet.
 #[must_use = "a span is nothing until it runs"]
 pub struct Span {
     name: Cow<'static, str>,
@@ -82,15 +86,16 @@ impl Span {
         Self { name: name.into(), kind, cause, attributes: Vec::new() }
     }
 
-    /// A request of another system, which may have sent a context.
+    /// A request from another system, which may have sent a trace context.
     ///
-    /// It continues the sender's trace, so that the sender finds the lead in it, and decides itself what is recorded: who may
-    /// send leads may not decide what tracing costs.
+    /// The span continues the sender's trace, so that the sender can find the lead in it. This process makes
+    /// the sampling decision: a sender must not control the cost of tracing.
     pub fn server(name: &'static str, sent: Option<TraceContext>) -> Self {
         Self::new(Kind::Server, name, Cause::Foreign(sent))
     }
 
-    /// The work on a message that was sent in this context, which says whether the trace is recorded. Without one a trace begins.
+    /// The work on a message that was sent in this context, which decides whether the trace is recorded.
+    /// Without one the span begins a trace.
     pub fn consumer(name: &'static str, sent: Option<TraceContext>) -> Self {
         Self::new(Kind::Consumer, name, Cause::Own(sent))
     }
@@ -100,18 +105,19 @@ impl Span {
         Self::new(Kind::Internal, name, Cause::Around)
     }
 
-    /// A call of another system.
+    /// A call to another system.
     pub fn client(name: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::Client, name, Cause::Around)
     }
 
-    /// The span with an attribute. It must hold nothing personal.
+    /// Adds an attribute. The value must not be personal.
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.attributes.push((name, value.into()));
         self
     }
 
-    /// Runs a future within the span. It is boxed: spans lie within each other, and the future of a whole lead is large.
+    /// Runs a future within the span. The future is boxed, because spans nest and the future of a whole lead
+    /// is large.
     pub fn run<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         let future = Box::pin(future);
         async move {
@@ -122,7 +128,7 @@ impl Span {
         }
     }
 
-    /// Runs work within the span, whose failure is then the span's.
+    /// Runs a future within the span, and records its failure as the span's error.
     pub fn try_run<T, F>(self, work: F) -> impl Future<Output = Result<T, Failure>>
     where
         F: Future<Output = Result<T, Failure>>,
@@ -137,7 +143,7 @@ impl Span {
         })
     }
 
-    /// None where the context around it stays as it is.
+    /// `None` if the enclosing context stays in effect.
     fn open(self, recorder: Option<&Arc<dyn Recorder>>) -> Option<Open> {
         let (parent, sampled) = match self.cause {
             Cause::Around => (Some(current().filter(|around| around.sampled)?), recorder.is_some()),
@@ -170,7 +176,7 @@ impl Span {
     }
 }
 
-/// A span whose future has not ended yet. Recorded when dropped.
+/// A running span. It is recorded when dropped.
 struct Open {
     active: Arc<Active>,
     recorder: Option<Arc<dyn Recorder>>,
@@ -214,17 +220,17 @@ impl Drop for Open {
     }
 }
 
-/// A context with an id of its own in the same trace.
+/// A context with a new span id in the same trace.
 fn child_of(parent: &TraceContext) -> TraceContext {
     random(|| TraceContext::new(parent.trace_id(), rand::random(), parent.sampled))
 }
 
-/// A context that begins a trace.
+/// A context for a new trace.
 fn root(sampled: bool) -> TraceContext {
     random(|| TraceContext::new(rand::random(), rand::random(), sampled))
 }
 
-/// Draws until no id is 0.
+/// Draws ids until none of them is 0.
 fn random(draw: impl Fn() -> Option<TraceContext>) -> TraceContext {
     loop {
         if let Some(context) = draw() {

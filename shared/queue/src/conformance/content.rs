@@ -1,3 +1,5 @@
+//! Duplicates, message bodies and the depth.
+
 use std::time::Duration;
 
 use lead::TraceContext;
@@ -8,8 +10,8 @@ use super::{
 };
 use crate::{Depth, Sent};
 
-/// The same delivery again stores nothing, whether the first waits, is leased, or is to be retried.
-pub async fn a_delivery_that_is_still_in_the_queue_is_a_duplicate(harness: &impl Harness) {
+/// A delivery sent again stores nothing while the first is waiting, leased or due for a retry.
+pub async fn queued_delivery_is_a_duplicate(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     let again = async |n| queue.send(&event(1, n)).await.expect("sending works");
@@ -20,7 +22,7 @@ pub async fn a_delivery_that_is_still_in_the_queue_is_a_duplicate(harness: &impl
     assert_eq!(again(1).await, Sent::Duplicate);
     assert_eq!(queue.depth().await.expect("the depth is known").messages, 2);
     harness.advance(SECOND).await;
-    // Each once, and a new one finds its place behind them.
+    // Each is received once, and a new one follows them.
     assert_eq!(again(3).await, Sent::Accepted);
     for n in 1..=3 {
         done(&queue, &receive_one(&queue, &event(1, n)).await).await;
@@ -28,8 +30,8 @@ pub async fn a_delivery_that_is_still_in_the_queue_is_a_duplicate(harness: &impl
     assert_nothing_to_receive(&queue).await;
 }
 
-/// Two senders at the same moment: one message.
-pub async fn of_the_same_delivery_sent_at_once_one_is_accepted(harness: &impl Harness) {
+/// Concurrent senders of one delivery store one message.
+pub async fn concurrent_sends_of_a_delivery_store_it_once(harness: &impl Harness) {
     let handles = [harness.open().await, harness.open().await];
     let senders: Vec<_> = (0..16)
         .map(|i| {
@@ -46,8 +48,8 @@ pub async fn of_the_same_delivery_sent_at_once_one_is_accepted(harness: &impl Ha
     assert_nothing_to_receive(&handles[0]).await;
 }
 
-/// The queue remembers what it holds, not what it has held: that is the store's to know.
-pub async fn a_delivery_that_is_done_may_be_sent_again(harness: &impl Harness) {
+/// The queue does not remember completed deliveries; the store does.
+pub async fn completed_delivery_can_be_sent_again(harness: &impl Harness) {
     let queue = harness.open().await;
     for _ in 0..2 {
         send(&queue, 1, 1).await;
@@ -56,8 +58,8 @@ pub async fn a_delivery_that_is_done_may_be_sent_again(harness: &impl Harness) {
     }
 }
 
-/// No text that a person can type changes on its way, nor breaks the queue.
-pub async fn a_body_comes_back_as_it_was_sent(harness: &impl Harness) {
+/// No text that a person can type is changed in transit or breaks the queue.
+pub async fn body_is_received_unchanged(harness: &impl Harness) {
     let queue = harness.open().await;
     let hostile = [
         "'; DROP TABLE queue_message; --",
@@ -77,8 +79,8 @@ pub async fn a_body_comes_back_as_it_was_sent(harness: &impl Harness) {
     done(&queue, &receive_one(&queue, &event).await).await;
 }
 
-/// What waits, what is leased, and for how long the oldest has waited.
-pub async fn the_depth_counts_what_waits_and_what_is_in_flight(harness: &impl Harness) {
+/// The depth counts messages and leases, and gives the age of the oldest message.
+pub async fn depth_counts_waiting_and_leased_messages(harness: &impl Harness) {
     let queue = harness.open().await;
     let depth = async || queue.depth().await.expect("the depth is known");
     let counts = |depth: Depth| (depth.messages, depth.in_flight);

@@ -1,3 +1,5 @@
+//! Retries, deferrals and dead letters.
+
 use std::time::Duration;
 
 use super::{
@@ -6,13 +8,14 @@ use super::{
 };
 use crate::MAX_ATTEMPTS;
 
-/// A failed message keeps its place: neither it nor what follows it in its group comes before the delay has passed.
-pub async fn a_retry_comes_after_its_delay_and_before_the_rest_of_its_group(harness: &impl Harness) {
+/// A failed message stays the first of its group: neither it nor a later message is received before the delay
+/// has passed.
+pub async fn retry_is_received_after_its_delay_and_before_its_group(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     let first = receive_one(&queue, &event(1, 1)).await;
     assert_eq!((first.attempt, first.losses), (1, 0));
-    // Long enough for a machine that is held up meanwhile.
+    // Long enough for a slow machine.
     settle(&queue, &first, &retry(8 * SECOND)).await;
     assert_nothing_to_receive(&queue).await;
     harness.advance(SECOND).await;
@@ -25,8 +28,8 @@ pub async fn a_retry_comes_after_its_delay_and_before_the_rest_of_its_group(harn
     assert_eq!((next.attempt, next.losses), (1, 0), "the counters are a message's own");
 }
 
-/// A backend counts attempts, also beyond the last, and leaves it to the policy to give up.
-pub async fn a_message_may_fail_five_times(harness: &impl Harness) {
+/// A backend counts attempts without a limit; the policy decides when to dead-letter.
+pub async fn message_can_fail_five_times(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     for attempt in 1..=MAX_ATTEMPTS {
@@ -42,8 +45,8 @@ pub async fn a_message_may_fail_five_times(harness: &impl Harness) {
     receive_one(&queue, &event(1, 2)).await;
 }
 
-/// However often a message is deferred, it has all its attempts left.
-pub async fn a_deferral_counts_no_attempt(harness: &impl Harness) {
+/// A deferred message keeps all its attempts, however often it is deferred.
+pub async fn deferral_counts_no_attempt(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     for _ in 0..50 {
@@ -58,17 +61,17 @@ pub async fn a_deferral_counts_no_attempt(harness: &impl Harness) {
     assert_nothing_to_receive(&queue).await;
     harness.advance(8 * SECOND).await;
     let message = receive_one(&queue, &event(1, 1)).await;
-    assert_eq!((message.attempt, message.losses), (2, 0), "and keeps those it has used");
+    assert_eq!((message.attempt, message.losses), (2, 0), "used attempts still count");
 }
 
-/// Giving one message up holds up nothing that follows it.
-pub async fn a_dead_letter_lets_its_group_go_on(harness: &impl Harness) {
+/// A dead-lettered message does not block later messages of its group.
+pub async fn dead_letter_unblocks_its_group(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     settle(&queue, &receive_one(&queue, &event(1, 1)).await, &dead_letter()).await;
     done(&queue, &receive_one(&queue, &event(1, 2)).await).await;
     assert_nothing_to_receive(&queue).await;
-    // Redriving sends it again.
+    // A redrive sends it again.
     send(&queue, 1, 1).await;
     receive_one(&queue, &event(1, 1)).await;
 }

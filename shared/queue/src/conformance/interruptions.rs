@@ -1,13 +1,15 @@
+//! Cancelled calls.
+
 use std::pin::pin;
 use std::task::Poll;
 
 use super::{Harness, assert_nothing_to_receive, content, done, event, receive, receive_one, send};
 use crate::{QueueError, Sent, Settlement};
 
-/// More polls than any call needs, and few enough to wait for.
+/// More polls than any call needs.
 const POLLS: u32 = 24;
 
-/// Begins a call and drops it after some polls, with its question on the way and its answer unread.
+/// Begins a call and drops it after some polls, with its request sent and its answer unread.
 async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) {
     let mut call = pin!(call);
     let mut left = polls;
@@ -21,9 +23,9 @@ async fn dropped_after<T>(polls: u32, call: impl Future<Output = T>) {
     .await;
 }
 
-/// A caller that gives up half way, as a request does whose client has gone, loses nothing and doubles nothing:
-/// the message is in the queue or it is not, and can be sent again.
-pub async fn a_send_that_is_dropped_half_way_is_done_or_undone(harness: &impl Harness) {
+/// A cancelled send, as of a request whose client disconnects, loses and duplicates nothing: the message is
+/// in the queue or not, and can be sent again.
+pub async fn cancelled_send_is_atomic(harness: &impl Harness) {
     let queue = harness.open().await;
     for n in 1..=POLLS {
         dropped_after(n, queue.send(&event(1, n))).await;
@@ -36,8 +38,8 @@ pub async fn a_send_that_is_dropped_half_way_is_done_or_undone(harness: &impl Ha
     assert_nothing_to_receive(&queue).await;
 }
 
-/// What was leased for a caller that gave up comes again when the lease has run out.
-pub async fn a_receive_that_is_dropped_half_way_loses_nothing(harness: &impl Harness) {
+/// Messages leased by a cancelled receive are received again once the lease has expired.
+pub async fn cancelled_receive_loses_nothing(harness: &impl Harness) {
     let queue = harness.open().await;
     for lead in 1..=POLLS {
         send(&queue, lead, 1).await;
@@ -56,12 +58,12 @@ pub async fn a_receive_that_is_dropped_half_way_loses_nothing(harness: &impl Har
     }
     received.sort();
     received.dedup();
-    assert_eq!(received.len(), POLLS as usize, "each came once");
+    assert_eq!(received.len(), POLLS as usize, "each is received once");
     assert_nothing_to_receive(&queue).await;
 }
 
-/// A settlement whose answer nobody waits for takes effect once, or not at all.
-pub async fn a_settlement_that_is_dropped_half_way_is_done_or_undone(harness: &impl Harness) {
+/// A settlement whose caller is gone takes effect once or not at all.
+pub async fn cancelled_settlement_is_atomic(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, POLLS).await;
     for n in 1..=POLLS {

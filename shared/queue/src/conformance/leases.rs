@@ -1,3 +1,5 @@
+//! Leases: expiry, renewal and loss.
+
 use std::time::Duration;
 
 use super::{
@@ -5,8 +7,9 @@ use super::{
 };
 use crate::{QueueError, Settlement};
 
-/// What a worker had when it died comes again, first of its group, and the death is counted apart from failures.
-pub async fn a_lease_that_runs_out_is_a_loss_and_no_attempt(harness: &impl Harness) {
+/// The message of a dead worker is received again, first of its group. The loss is counted apart from
+/// failures.
+pub async fn expired_lease_counts_as_a_loss_not_an_attempt(harness: &impl Harness) {
     let queue = harness.open().await;
     let visibility = queue.visibility_timeout();
     send(&queue, 1, 2).await;
@@ -27,7 +30,7 @@ pub async fn a_lease_that_runs_out_is_a_loss_and_no_attempt(harness: &impl Harne
     assert_eq!((next.attempt, next.losses), (1, 0), "the counters are a message's own");
 }
 
-/// Long work is possible, as long as its worker lives.
+/// Work may take longer than the visibility timeout while its worker renews the lease.
 pub async fn a_renewed_lease_does_not_run_out(harness: &impl Harness) {
     let queue = harness.open().await;
     let visibility = queue.visibility_timeout();
@@ -42,8 +45,8 @@ pub async fn a_renewed_lease_does_not_run_out(harness: &impl Harness) {
     assert_nothing_to_receive(&queue).await;
 }
 
-/// A worker that was too slow cannot undo what its successor does.
-pub async fn a_lost_lease_settles_nothing(harness: &impl Harness) {
+/// A worker that lost its lease cannot undo the work of its successor.
+pub async fn lost_lease_settles_nothing(harness: &impl Harness) {
     let queue = harness.open().await;
     let successor = harness.open().await;
     send(&queue, 1, 2).await;
@@ -65,8 +68,8 @@ pub async fn a_lost_lease_settles_nothing(harness: &impl Harness) {
     done(&successor, &receive_one(&successor, &event(1, 2)).await).await;
 }
 
-/// A receipt is good for one settlement: the second does nothing to the message that is first now.
-pub async fn a_message_is_settled_once(harness: &impl Harness) {
+/// A receipt is valid for one settlement. A second one does not affect the message that is first now.
+pub async fn message_is_settled_once(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     let first = receive_one(&queue, &event(1, 1)).await;
@@ -80,5 +83,5 @@ pub async fn a_message_is_settled_once(harness: &impl Harness) {
     assert_eq!(second.attempt, 1);
     done(&queue, &second).await;
     let settled = queue.settle(&second.receipt, &Settlement::Done).await;
-    assert!(matches!(settled, Err(QueueError::LeaseLost)), "the group has gone: {settled:?}");
+    assert!(matches!(settled, Err(QueueError::LeaseLost)), "the group is gone: {settled:?}");
 }

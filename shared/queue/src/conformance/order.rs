@@ -1,3 +1,5 @@
+//! Durability and order.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -7,8 +9,8 @@ use super::{
 };
 use crate::{LeadQueue, Settlement};
 
-/// What was accepted is there after the process that accepted it has gone.
-pub async fn messages_survive_a_reopening(harness: &impl Harness) {
+/// An accepted message survives the process that accepted it.
+pub async fn messages_survive_a_restart(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     drop(queue);
@@ -20,18 +22,18 @@ pub async fn messages_survive_a_reopening(harness: &impl Harness) {
     assert_nothing_to_receive(&queue).await;
 }
 
-/// Order per group, with the next message ready as soon as the one before it is done.
-pub async fn messages_of_a_group_come_in_the_order_they_were_sent(harness: &impl Harness) {
+/// A group keeps its order, and its next message is ready as soon as the one before it is settled.
+pub async fn group_messages_are_received_in_send_order(harness: &impl Harness) {
     let queue = harness.open().await;
-    send(&queue, 1, 12).await; // two digits: not the order of texts
+    send(&queue, 1, 12).await; // two digits, so that text order differs
     for n in 1..=12 {
         done(&queue, &receive_one(&queue, &event(1, n)).await).await;
     }
     assert_nothing_to_receive(&queue).await;
 }
 
-/// A lead whose message is being worked on or fails holds up nobody else.
-pub async fn groups_do_not_wait_for_each_other(harness: &impl Harness) {
+/// A lead whose message is leased does not block other leads.
+pub async fn groups_do_not_block_each_other(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 2).await;
     let _held = receive_one(&queue, &event(1, 1)).await;
@@ -41,7 +43,7 @@ pub async fn groups_do_not_wait_for_each_other(harness: &impl Harness) {
     }
 }
 
-/// While a message is leased, no later one of its group is received, by any handle.
+/// While a message is leased, no handle receives a later one of its group.
 pub async fn at_most_one_message_of_a_group_is_in_flight(harness: &impl Harness) {
     let queue = harness.open().await;
     let other = harness.open().await;
@@ -55,8 +57,8 @@ pub async fn at_most_one_message_of_a_group_is_in_flight(harness: &impl Harness)
     assert_nothing_to_receive(&queue).await;
 }
 
-/// No group starves while others are busy: the one that has waited longest is next.
-pub async fn the_groups_that_have_been_ready_longest_come_first(harness: &impl Harness) {
+/// No group starves: the one that has been ready longest is next.
+pub async fn longest_ready_groups_are_received_first(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 3).await;
     for lead in 2..=3 {
@@ -71,9 +73,9 @@ pub async fn the_groups_that_have_been_ready_longest_come_first(harness: &impl H
     done(&queue, &receive_one(&queue, &event(1, 2)).await).await;
 }
 
-/// 200 messages of 20 groups, sent while two consumers work: each is received once, in its group's order, and never
-/// beside another one of its group.
-pub async fn two_consumers_share_the_work_without_doubles_and_in_order(harness: &impl Harness) {
+/// 200 messages of 20 groups, sent while two consumers run: each is received once, in its group's order, and
+/// never concurrently with another one of its group.
+pub async fn two_consumers_receive_each_message_once_in_order(harness: &impl Harness) {
     const GROUPS: u32 = 20;
     const EACH: u32 = 10;
     #[derive(Default)]

@@ -1,3 +1,5 @@
+//! Pauses of consumption.
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,8 +11,8 @@ const AI: Dependency = Dependency::new("ai.conformance");
 const CRM: Dependency = Dependency::new("crm.conformance");
 const PROBE_AT: Timestamp = Timestamp::constant(1_800_000_000, 0);
 
-/// A pause is the queue's, not a handle's, and lasts until it is ended, whatever the time.
-pub async fn a_pause_stops_every_handle_until_it_is_resumed(harness: &impl Harness) {
+/// A pause applies to the whole queue, not to a handle, and lasts until it is resumed, regardless of `until`.
+pub async fn pause_stops_every_handle_until_resumed(harness: &impl Harness) {
     let queue = harness.open().await;
     let other = harness.open().await;
     send(&queue, 1, 1).await;
@@ -26,7 +28,7 @@ pub async fn a_pause_stops_every_handle_until_it_is_resumed(harness: &impl Harne
     receive_one(&queue, &event(1, 1)).await;
 }
 
-/// One dependency's recovery says nothing about another's.
+/// The recovery of one dependency does not end the pause for another.
 pub async fn two_pauses_need_two_resumes(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 1).await;
@@ -49,8 +51,8 @@ pub async fn two_pauses_need_two_resumes(harness: &impl Harness) {
     receive_one(&queue, &event(1, 1)).await;
 }
 
-/// Accepting leads goes on, and what was leased before the pause can be finished.
-pub async fn a_pause_stops_neither_senders_nor_work_in_progress(harness: &impl Harness) {
+/// Sends continue during a pause, and messages leased before it can be finished.
+pub async fn pause_stops_neither_sends_nor_work_in_progress(harness: &impl Harness) {
     let queue = harness.open().await;
     send(&queue, 1, 1).await;
     let message = receive_one(&queue, &event(1, 1)).await;

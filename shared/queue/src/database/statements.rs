@@ -1,27 +1,27 @@
-//! Every statement of the database queue, in SQL that SQLite and PostgreSQL both understand.
+//! Every statement of the database queue, in SQL that both SQLite and PostgreSQL understand.
 //!
-//! Each of the hot ones finds its rows through an index, so that its cost does not grow with the backlog; a test
-//! asks SQLite for its plans.
+//! Each statement that moves messages finds its rows through an index, so that its cost does not grow with
+//! the backlog. A test reads SQLite's query plans.
 
-/// Takes the next place in a group, creating the group where it is missing. On PostgreSQL the row lock that this
-/// leaves behind makes the senders of a group take turns until they commit.
-pub(super) const TAKE_PLACE: &str = "
+/// Reserves the next sequence number of a group, creating the group if it is missing. On PostgreSQL, the row
+/// lock that this takes serializes the senders of a group until they commit.
+pub(super) const RESERVE_SEQ: &str = "
     INSERT INTO queue_group (group_id, first_seq, next_seq, visible_at) VALUES ($1, 1, 2, $2)
     ON CONFLICT (group_id) DO UPDATE SET next_seq = queue_group.next_seq + 1
     RETURNING next_seq - 1";
 
-/// Stores a message, or nothing where the same one is there already.
+/// Stores a message, or nothing if the queue holds it already.
 pub(super) const STORE: &str = "
     INSERT INTO queue_message (group_id, seq, message_id, body, sent_at) VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (message_id) DO NOTHING";
 
-/// Gives back a place that was taken for a duplicate. The lock of [`TAKE_PLACE`] is still held.
-pub(super) const GIVE_BACK_PLACE: &str = "
+/// Releases a sequence number that was reserved for a duplicate. The lock of [`RESERVE_SEQ`] is still held.
+pub(super) const RELEASE_SEQ: &str = "
     UPDATE queue_group SET next_seq = next_seq - 1 WHERE group_id = $1";
 
-/// Leases the groups that have been ready longest. The condition on `visible_at` stands twice because PostgreSQL
-/// chooses before it locks: of two workers that chose the same group, the later one finds it taken.
-/// A group that still has a lease belonged to a worker that died.
+/// Leases the groups that have been ready longest. The condition on `visible_at` appears twice because
+/// PostgreSQL selects before it locks: of two workers that selected the same group, the later one finds it
+/// leased. A group that still has a lease belonged to a worker that died.
 pub(super) const CLAIM: &str = "
     UPDATE queue_group
     SET visible_at = $1, lease = $2, losses = losses + CASE WHEN lease IS NULL THEN 0 ELSE 1 END
@@ -34,12 +34,13 @@ pub(super) const CLAIM: &str = "
 pub(super) const READ: &str = "
     SELECT message_id, body, sent_at FROM queue_message WHERE group_id = $1 AND seq = $2";
 
-/// Moves the end of a lease.
+/// Extends a lease.
 pub(super) const EXTEND: &str = "
     UPDATE queue_group SET visible_at = $1 WHERE group_id = $2 AND lease = $3";
 
-/// Ends a lease: the message comes again at a given time, with more failed attempts or as many as before. A deferral, which adds
-/// none, ends the losses: they count in a row, or a message that waits for hours would be blamed for the deaths around it.
+/// Ends a lease: the message is received again from a given time on. A retry adds a failed attempt. A
+/// deferral adds none and resets the losses, which count only in a row: otherwise a message that waits for
+/// hours would be blamed for the death of every worker around it.
 pub(super) const RELEASE: &str = "
     UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, lease = NULL,
         losses = CASE WHEN $2 = 0 THEN 0 ELSE losses END
@@ -55,12 +56,13 @@ pub(super) const ADVANCE: &str = "
 pub(super) const REMOVE: &str = "
     DELETE FROM queue_message WHERE group_id = $1 AND seq = $2";
 
-/// Removes a group. The lock of [`ADVANCE`] is still held, so that nobody can have sent to it since.
+/// Removes a group. The lock of [`ADVANCE`] is still held, so that no message can have been sent to it since.
 pub(super) const REMOVE_GROUP: &str = "
     DELETE FROM queue_group WHERE group_id = $1";
 
-/// Puts a group that nobody holds before all that were not put there. Those that were keep their order among themselves.
-pub(super) const HASTEN: &str = "
+/// Moves a group that is not leased ahead of all groups that are not prioritized. Prioritized groups keep
+/// their order among themselves.
+pub(super) const PRIORITIZE: &str = "
     UPDATE queue_group SET visible_at = visible_at - $1
     WHERE group_id = $2 AND lease IS NULL AND visible_at > $3";
 
@@ -73,11 +75,12 @@ pub(super) const PAUSE: &str = "
 pub(super) const RESUME: &str = "
     DELETE FROM queue_pause WHERE dependency = $1";
 
-/// The pauses in force.
+/// The active pauses.
 pub(super) const PAUSES: &str = "
     SELECT dependency, reason, paused_at, until FROM queue_pause ORDER BY paused_at, dependency";
 
-/// Counts, of 100,000 leads at most, without the messages' bodies; and the time of the oldest message.
+/// Counts messages and leases, of 100,000 leads at most and without the messages' bodies, and finds the time
+/// of the oldest message.
 pub(super) const DEPTH: &str = "
     SELECT (SELECT CAST(COALESCE(SUM(waiting), 0) AS BIGINT) FROM
                (SELECT next_seq - first_seq AS waiting FROM queue_group LIMIT 100000) AS counted),
@@ -93,16 +96,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_statement_that_moves_messages_scans_a_table() {
+    async fn statements_that_move_messages_scan_no_table() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("queue.db").display());
         let database = Database::connect(&url, 1).await.unwrap();
         database.migrate().await.unwrap();
         let mut searches = 0;
         for statement in [
-            TAKE_PLACE,
+            RESERVE_SEQ,
             STORE,
-            GIVE_BACK_PLACE,
+            RELEASE_SEQ,
             CLAIM,
             READ,
             EXTEND,
@@ -110,14 +113,14 @@ mod tests {
             ADVANCE,
             REMOVE,
             REMOVE_GROUP,
-            HASTEN,
+            PRIORITIZE,
             PAUSE,
             RESUME,
         ] {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             for row in sqlx::query(explain).fetch_all(database.pool()).await.unwrap() {
                 let step: String = row.get("detail");
-                // The pauses in force are at most one a dependency, and one look at them is enough.
+                // There is at most one pause for each dependency, so a scan of the pauses is cheap.
                 let grows = !step.contains("queue_pause");
                 assert!(
                     !(grows && (step.contains("SCAN") || step.contains("TEMP B-TREE"))),

@@ -1,7 +1,8 @@
-//! Calls that are made at the same time, put together into one.
+//! Batching of concurrent calls into one script call.
 //!
-//! A good part of what a small script costs Redis is its start. A call goes out at once where fewer than [`LANES`] are
-//! under way; those that come meanwhile go out together when one is back. Nobody waits for company.
+//! A good part of the cost of a small script in Redis is its start. A call is sent at once while fewer than
+//! [`MAX_IN_FLIGHT`] batches are in flight. Calls made in the meantime are sent together when one of those
+//! returns. No call waits for a batch to fill.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,101 +12,101 @@ use tokio::sync::oneshot;
 
 use crate::QueueError;
 
-/// How many calls are put together at most.
-const MAX: usize = 64;
+/// The maximum number of calls in one batch.
+const MAX_CALLS: usize = 64;
 
-/// How many are under way at the same time: while Redis works on one, the next is made ready.
-const LANES: usize = 2;
+/// The maximum number of batches in flight: while Redis runs one, the next is prepared.
+const MAX_IN_FLIGHT: usize = 2;
 
-type Calls<T> = Box<dyn Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<i64>, QueueError>> + Send + Sync>;
+type RunBatch<T> = Box<dyn Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<i64>, QueueError>> + Send + Sync>;
 
-/// Calls of one kind, each of a `T` and answered by a number.
+/// Batches calls of one kind, each with a `T` as its argument and a number as its answer.
 pub(super) struct Batch<T> {
     shared: Arc<Shared<T>>,
 }
 
 struct Shared<T> {
-    calls: Calls<T>,
+    run: RunBatch<T>,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
     waiting: VecDeque<(T, oneshot::Sender<Result<i64, QueueError>>)>,
-    under_way: usize,
+    in_flight: usize,
 }
 
-/// Whoever was to answer has been stopped.
+/// The task that was to run the batch was stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("the process is stopping")]
 struct Stopped;
 
 impl<T: Send + 'static> Batch<T> {
-    /// `calls` answers each of several calls, in their order.
-    pub(super) fn new<F>(calls: F) -> Self
+    /// Creates a batcher. `run` answers each call of a batch, in order.
+    pub(super) fn new<F>(run: F) -> Self
     where
         F: Fn(Vec<T>) -> BoxFuture<'static, Result<Vec<i64>, QueueError>> + Send + Sync + 'static,
     {
-        let state = Mutex::new(State { waiting: VecDeque::new(), under_way: 0 });
-        Self { shared: Arc::new(Shared { calls: Box::new(calls), state }) }
+        let state = Mutex::new(State { waiting: VecDeque::new(), in_flight: 0 });
+        Self { shared: Arc::new(Shared { run: Box::new(run), state }) }
     }
 
-    /// Makes a call. It goes on when this is dropped.
-    pub(super) async fn call(&self, what: T) -> Result<i64, QueueError> {
+    /// Makes a call. The call continues if this future is dropped.
+    pub(super) async fn call(&self, argument: T) -> Result<i64, QueueError> {
         let (sender, answer) = oneshot::channel();
-        let goes_out = {
+        let sends_now = {
             let mut state = self.shared.state();
-            state.waiting.push_back((what, sender));
-            let goes_out = state.under_way < LANES;
-            state.under_way += usize::from(goes_out);
-            goes_out
+            state.waiting.push_back((argument, sender));
+            let sends_now = state.in_flight < MAX_IN_FLIGHT;
+            state.in_flight += usize::from(sends_now);
+            sends_now
         };
-        if goes_out {
-            let under_way = UnderWay { shared: Arc::clone(&self.shared), over: false };
-            tokio::spawn(under_way.work_off());
+        if sends_now {
+            let in_flight = InFlight { shared: Arc::clone(&self.shared), over: false };
+            tokio::spawn(in_flight.run_batches());
         }
         answer.await.unwrap_or_else(|_| Err(QueueError::unavailable(Stopped)))
     }
 }
 
-/// Answers those that wait with an error where the task that was to do it is stopped half way.
-struct UnderWay<T> {
+/// Answers the waiting calls with an error if the task that runs the batches is stopped.
+struct InFlight<T> {
     shared: Arc<Shared<T>>,
     over: bool,
 }
 
-impl<T> UnderWay<T> {
-    async fn work_off(mut self) {
-        self.shared.work_off().await;
+impl<T> InFlight<T> {
+    async fn run_batches(mut self) {
+        self.shared.run_batches().await;
         self.over = true;
     }
 }
 
-impl<T> Drop for UnderWay<T> {
+impl<T> Drop for InFlight<T> {
     fn drop(&mut self) {
         if !self.over {
             let mut state = self.shared.state();
-            state.under_way -= 1;
+            state.in_flight -= 1;
             state.waiting.clear();
         }
     }
 }
 
 impl<T> Shared<T> {
-    async fn work_off(&self) {
+    async fn run_batches(&self) {
         loop {
             let (calls, senders): (Vec<_>, Vec<_>) = {
                 let mut state = self.state();
                 if state.waiting.is_empty() {
-                    state.under_way -= 1;
+                    state.in_flight -= 1;
                     return;
                 }
-                let count = state.waiting.len().min(MAX);
+                let count = state.waiting.len().min(MAX_CALLS);
                 state.waiting.drain(..count).unzip()
             };
-            match (self.calls)(calls).await {
+            match (self.run)(calls).await {
                 Ok(answers) => {
                     for (sender, answer) in senders.into_iter().zip(answers) {
-                        let _ = sender.send(Ok(answer)); // nobody may be waiting any more
+                        let _ = sender.send(Ok(answer)); // the caller may be gone
                     }
                 }
                 Err(error) => {
@@ -123,7 +124,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// The same error for each of several.
+/// Copies an error for each of several callers.
 fn copies(error: QueueError) -> Box<dyn Fn() -> QueueError + Send> {
     match error {
         QueueError::LeaseLost => Box::new(|| QueueError::LeaseLost),
@@ -144,22 +145,22 @@ mod tests {
 
     use super::*;
 
-    /// Answers a call by its double once it may, and keeps which calls came together.
+    /// Doubles each number, once it has a permit, and records the sizes of the batches.
     struct Doubler {
         batch: Batch<i64>,
-        together: Arc<Mutex<Vec<usize>>>,
-        may: Arc<Semaphore>,
+        batch_sizes: Arc<Mutex<Vec<usize>>>,
+        permits: Arc<Semaphore>,
     }
 
     fn doubler() -> Doubler {
-        let together = Arc::<Mutex<Vec<usize>>>::default();
-        let may = Arc::new(Semaphore::new(0));
-        let (seen, gate) = (Arc::clone(&together), Arc::clone(&may));
+        let batch_sizes = Arc::<Mutex<Vec<usize>>>::default();
+        let permits = Arc::new(Semaphore::new(0));
+        let (sizes, limit) = (Arc::clone(&batch_sizes), Arc::clone(&permits));
         let batch = Batch::new(move |calls: Vec<i64>| {
-            let (seen, gate) = (Arc::clone(&seen), Arc::clone(&gate));
+            let (sizes, limit) = (Arc::clone(&sizes), Arc::clone(&limit));
             async move {
-                gate.acquire().await.unwrap().forget();
-                seen.lock().unwrap().push(calls.len());
+                limit.acquire().await.unwrap().forget();
+                sizes.lock().unwrap().push(calls.len());
                 if calls.contains(&-1) {
                     return Err(QueueError::unavailable("made to fail"));
                 }
@@ -167,27 +168,27 @@ mod tests {
             }
             .boxed()
         });
-        Doubler { batch, together, may }
+        Doubler { batch, batch_sizes, permits }
     }
 
     #[tokio::test]
-    async fn calls_that_come_meanwhile_go_together_and_each_gets_its_own_answer() {
-        let Doubler { batch, together, may } = doubler();
-        may.add_permits(10);
+    async fn concurrent_calls_are_batched_and_each_gets_its_answer() {
+        let Doubler { batch, batch_sizes, permits } = doubler();
+        permits.add_permits(10);
         let answers = join_all((0..100).map(|n| batch.call(n))).await;
         for (n, answer) in (0..).zip(answers) {
             assert_eq!(answer.unwrap(), 2 * n);
         }
-        let together = together.lock().unwrap().clone();
-        assert!(together.len() <= 4 && together.contains(&MAX), "{together:?}");
-        assert_eq!(batch.call(7).await.unwrap(), 14, "and one alone goes at once");
+        let batch_sizes = batch_sizes.lock().unwrap().clone();
+        assert!(batch_sizes.len() <= 4 && batch_sizes.contains(&MAX_CALLS), "{batch_sizes:?}");
+        assert_eq!(batch.call(7).await.unwrap(), 14, "a single call is sent at once");
     }
 
     #[tokio::test]
-    async fn a_failure_is_everybodys_who_went_together_and_nobody_elses() {
-        let Doubler { batch, may, .. } = doubler();
-        may.add_permits(10);
-        // All that are made before the first task runs go together.
+    async fn failure_reaches_every_call_of_its_batch_and_no_other() {
+        let Doubler { batch, permits, .. } = doubler();
+        permits.add_permits(10);
+        // All calls made before the first task runs are in one batch.
         let answers = join_all([1, -1, 2].map(|n| batch.call(n))).await;
         for answer in answers {
             assert_eq!(answer.unwrap_err().to_string(), "queue: made to fail");
@@ -196,11 +197,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_nobody_waits_for_any_more_is_made_and_holds_up_no_other() {
-        let Doubler { batch, together, may } = doubler();
-        assert!(batch.call(1).now_or_never().is_none(), "it is under way");
-        may.add_permits(10);
+    async fn dropped_call_is_still_made_and_blocks_no_other() {
+        let Doubler { batch, batch_sizes, permits } = doubler();
+        assert!(batch.call(1).now_or_never().is_none(), "it is in flight");
+        permits.add_permits(10);
         assert_eq!(batch.call(2).await.unwrap(), 4);
-        assert_eq!(together.lock().unwrap().iter().sum::<usize>(), 2);
+        assert_eq!(batch_sizes.lock().unwrap().iter().sum::<usize>(), 2);
     }
 }

@@ -1,18 +1,19 @@
-//! Jobs that only BullMQ's own scripts can finish, by the crate that its makers publish.
+//! Finishes jobs that only BullMQ's own scripts can finish, with the crate that BullMQ's authors publish.
 //!
-//! A job of another producer may be part of a flow or of BullMQ's deduplication; finishing it then changes more than
-//! the job. Their scripts know how. They take the job from a worker by its lock, and the crate's `Job` has no lock
-//! but the empty one where it was not received by the crate: ours is made the empty text before.
+//! A job of another producer may be part of a flow or of BullMQ's deduplication; finishing it then changes
+//! more than the job, which BullMQ's scripts handle. They check the job's lock. The crate's `Job` has an
+//! empty lock token if it was not received through the crate, so the lock of this crate's lease is set to the
+//! empty text beforehand.
 
 use bullmq::options::RedisConnectionOptions;
 use bullmq::{Queue, QueueOptions};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::connection::{NoAnswer, PATIENCE};
+use super::connection::{NoAnswer, RESPONSE_TIMEOUT};
 use crate::QueueError;
 
-/// BullMQ's own view of the queue, connected when it is first needed.
+/// A client of the `bullmq-official` crate for the queue, connected on first use.
 pub(super) struct BullMq {
     url: String,
     prefix: String,
@@ -24,9 +25,9 @@ impl BullMq {
         Self { url: url.to_owned(), prefix: prefix.to_owned(), queue: OnceCell::new() }
     }
 
-    /// Completes a job whose lock is the empty text, or fails it for a reason.
+    /// Completes a job whose lock is the empty text, or fails it with a reason.
     pub(super) async fn finish(&self, id: &str, failed: Option<&str>) -> Result<(), QueueError> {
-        timeout(PATIENCE, self.try_finish(id, failed))
+        timeout(RESPONSE_TIMEOUT, self.try_finish(id, failed))
             .await
             .map_err(|_| QueueError::unavailable(NoAnswer))?
             .map_err(QueueError::unavailable)

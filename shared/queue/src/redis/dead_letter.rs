@@ -1,15 +1,15 @@
-//! Dead letters, as they are stored in a queue of their own.
+//! Dead letters, as they are stored in the dead letter queue.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What is needed of a dead letter to send it again.
+/// The parts of a dead letter that a redrive needs.
 pub(super) struct DeadLetter<'a> {
     /// The original job's id.
     pub(super) id: String,
-    /// Empty where it was not known.
+    /// The lead id; empty if it was not known.
     pub(super) lead_id: String,
-    /// The original job's data, as it was.
+    /// The original job's data, byte for byte.
     pub(super) data: &'a str,
 }
 
@@ -35,14 +35,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_data_of_a_dead_letter_is_what_it_was_to_the_character() {
+    fn dead_letter_data_is_preserved_byte_for_byte() {
         let letter = r#"{"originalId":"7","leadId":"","error":"x","data":{"b": 1.50, "a":[],"c":{}}}"#;
         let DeadLetter { id, lead_id, data } = DeadLetter::parse(letter).unwrap();
         assert_eq!((id.as_str(), lead_id.as_str(), data), ("7", "", r#"{"b": 1.50, "a":[],"c":{}}"#));
     }
 
     #[test]
-    fn what_was_changed_by_hand_is_no_dead_letter() {
+    fn malformed_dead_letter_is_rejected() {
         for letter in ["", "{}", r#"{"leadId":"","data":{}}"#, r#"{"originalId":"7","leadId":"","data":}"#] {
             assert!(DeadLetter::parse(letter).is_none(), "{letter}");
         }

@@ -1,18 +1,18 @@
-//! Which lead, and which delivery of it, a job of another producer is about.
+//! The lead and the delivery of a job from another producer.
 
 use lead::LeadEvent;
 
-/// What a job is to us.
+/// The lead and the delivery of a job.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Identity {
-    /// The lead; the job's own id where nobody can read it, so that it waits for no other.
+    /// The lead id. For a job whose data cannot be read, the job's own id, so that it waits for no other job.
     pub(super) lead: String,
-    /// What the store knows it by; empty where that is the job's own id, or nobody knows.
+    /// The delivery id, by which the store knows the job. Empty if it equals the job's id or is not known.
     pub(super) delivery: String,
 }
 
 impl Identity {
-    /// The identity of the job `id`, whose data reads as `event`.
+    /// The identity of the job `id`, whose data parses as `event`.
     pub(super) fn new(event: Option<&LeadEvent>, id: &str) -> Self {
         let Some(event) = event else { return Self { lead: id.to_owned(), delivery: String::new() } };
         let delivery = String::from(event.delivery_id());
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_known_by_its_lead_and_its_delivery() {
+    fn job_is_identified_by_its_lead_and_delivery() {
         let email = EmailAddress::parse("lead@stripe.com").unwrap();
         let event = LeadEvent::new(Lead::new(email, CampaignId::parse("c").unwrap()), Timestamp::UNIX_EPOCH);
         let (lead, delivery) = (event.lead_id.as_str().to_owned(), String::from(event.delivery_id()));
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_nobody_can_read_is_a_lead_of_its_own() {
+    fn unreadable_job_forms_its_own_lead() {
         assert_eq!(Identity::new(None, "7"), Identity { lead: "7".into(), delivery: String::new() });
     }
 }

@@ -1,4 +1,4 @@
-//! Jobs, as they begin and as they end well.
+//! Adding and completing jobs.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::batch::Batch;
 use super::connection::Connection;
 use super::scripts::{Keys, Scripts};
-use super::{LOOK_AGAIN, SURRENDER, millis};
+use super::{HANDOVER_LOCK, ORDER_RECHECK, millis};
 use crate::Receipt;
 
 /// The name of every job.
 pub(super) const JOB: &str = "process-lead";
 
-/// How many completed jobs are kept for dashboards, and for how many seconds.
+/// The completed jobs that are kept for dashboards: their number, and their age in seconds.
 pub(super) const KEEP_COMPLETED: (u32, u32) = (1000, 24 * 60 * 60);
 
 /// A job to add.
@@ -22,11 +22,11 @@ pub(super) struct Addition {
     pub(super) id: String,
     pub(super) data: String,
     pub(super) lead: String,
-    /// The hash of its content.
+    /// The hash of the lead's content.
     pub(super) content: String,
 }
 
-/// Adds jobs.
+/// A batcher that adds jobs. The answers are those of `send.lua`.
 pub(super) fn additions(
     connection: &Arc<Connection>,
     scripts: &Arc<Scripts>,
@@ -39,7 +39,7 @@ pub(super) fn additions(
         let dead_letters = dead_letters.clone();
         async move {
             let mut send = scripts.send();
-            send.arg(JOB).arg(millis(LOOK_AGAIN)).arg(dead_letters);
+            send.arg(JOB).arg(millis(ORDER_RECHECK)).arg(dead_letters);
             for Addition { id, data, lead, content } in jobs {
                 send.arg(&id).arg(data).arg(job_options(&id)).arg(lead).arg(content);
             }
@@ -49,25 +49,25 @@ pub(super) fn additions(
     })
 }
 
-/// Completes leased jobs. The answers are those of `done.lua`.
+/// A batcher that completes leased jobs. The answers are those of `complete.lua`.
 pub(super) fn completions(connection: &Arc<Connection>, scripts: &Arc<Scripts>) -> Batch<Receipt> {
     let (connection, scripts) = (Arc::clone(connection), Arc::clone(scripts));
     Batch::new(move |receipts: Vec<Receipt>| {
         let (connection, scripts) = (Arc::clone(&connection), Arc::clone(&scripts));
         async move {
-            let mut done = scripts.done();
-            done.arg(kept_text()).arg(KEEP_COMPLETED.0).arg(KEEP_COMPLETED.1).arg(millis(SURRENDER));
+            let mut complete = scripts.complete();
+            complete.arg(kept_text()).arg(KEEP_COMPLETED.0).arg(KEEP_COMPLETED.1).arg(millis(HANDOVER_LOCK));
             for Receipt { key, token } in receipts {
-                done.arg(key).arg(token);
+                complete.arg(key).arg(token);
             }
-            connection.run(&done).await
+            connection.run(&complete).await
         }
         .boxed()
     })
 }
 
-/// What a job tells the workers of Node's: as many attempts as ours, with the same waits (2, 4, 8, 16 seconds), and
-/// how many finished jobs to keep.
+/// The options of a job for Node's workers: the same number of attempts and the same waits as here (2, 4, 8,
+/// 16 seconds), and the retention of finished jobs.
 pub(super) fn job_options(id: &str) -> String {
     json!({
         "attempts": crate::MAX_ATTEMPTS,
@@ -79,7 +79,7 @@ pub(super) fn job_options(id: &str) -> String {
     .to_string()
 }
 
-/// What our jobs' options say about completed ones, as it stands there.
+/// The part of [`job_options`] about completed jobs, exactly as it is serialized there.
 fn kept_text() -> String {
     format!(r#""removeOnComplete":{}"#, kept())
 }

@@ -1,22 +1,25 @@
-//! How the queue behaves.
+//! The options of the queue on Redis.
 
 use std::time::Duration;
 
 use lead::LeadEvent;
 
-/// How a [`RedisQueue`](crate::RedisQueue) behaves.
+/// The options of a [`RedisQueue`](crate::RedisQueue).
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
-    /// How long a received message stays invisible: BullMQ's lock duration.
+    /// The visibility timeout: BullMQ's lock duration.
     pub visibility: Duration,
-    /// How often locks are looked at. Must be the same in all processes that work on the queue, those of Node's too.
+    /// The interval between checks for expired locks. It must be the same in all processes that work on the
+    /// queue, Node's workers included.
     pub stalled_interval: Duration,
-    /// At most so many messages in so long a time, over all workers, where BullMQ's queue has no limit of its own.
+    /// A rate limit: at most this many messages in this time, over all workers. It applies if BullMQ's queue
+    /// has no limit of its own.
     pub rate_limit: Option<(u32, Duration)>,
-    /// What BullMQ's keys start with.
+    /// The prefix of BullMQ's keys.
     pub prefix: String,
-    /// Reads a job's data as the workers will: which lead it is about is its place in the order, and which delivery what the
-    /// store knows it by. None for what they will not be able to read; such a job waits for no other.
+    /// Parses a job's data in the same way as the workers do. The lead determines the job's place in the
+    /// order, and the delivery is the id that the store knows. Returns `None` for data that the workers
+    /// cannot read; such a job waits for no other.
     pub read: fn(&str) -> Option<LeadEvent>,
 }
 
@@ -33,7 +36,7 @@ impl Default for RedisOptions {
     }
 }
 
-/// A text is not the address of a Redis server.
+/// The text is not the address of a Redis server.
 #[derive(Debug, thiserror::Error)]
 #[error("is not the address of a Redis server, such as redis://127.0.0.1:6379")]
 pub struct RedisUrlError;

@@ -1,4 +1,5 @@
-//! What happens around a receive: the dead are looked for before it, and jobs become messages after it.
+//! The steps around a receive: before it, recovery of jobs from dead workers and redrive of dead letters;
+//! after it, conversion of jobs into messages.
 
 use std::time::Duration;
 
@@ -8,34 +9,35 @@ use jiff::Timestamp;
 use super::dead_letter::DeadLetter;
 use super::identity::Identity;
 use super::jobs::{JOB, job_options};
-use super::{LOOK_AGAIN, RedisQueue, millis};
+use super::{ORDER_RECHECK, RedisQueue, millis};
 use crate::{Message, QueueError, Receipt};
 
-/// How often dead letters are looked at.
+/// The interval between checks for retried dead letters.
 const REDRIVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A leased job, as the script gives it.
+/// A leased job, as `receive.lua` returns it.
 pub(super) type Leased = (String, String, String, Vec<u8>, u32, u32, i64, u8);
 
 impl RedisQueue {
-    /// Gives back what dead workers held, where it is time to look.
+    /// Releases the jobs of dead workers, if the stalled interval has passed.
     pub(super) async fn recover(&self) -> Result<(), QueueError> {
         let interval = self.options.stalled_interval;
-        if self.looked_for_lost.is_due(interval) {
-            self.connection.introduce(&self.keys.client_name).await?;
+        if self.recovery_timer.is_due(interval) {
+            self.connection.set_client_name(&self.keys.client_name).await?;
             let mut recover = self.scripts.recover();
             recover.arg(millis(interval));
             let count: u64 = self.connection.run(&recover).await?;
             if count > 0 {
-                tracing::warn!(count, "workers died: what they had comes again");
+                tracing::warn!(count, "leases of dead workers expired: their messages are received again");
             }
         }
         Ok(())
     }
 
-    /// Sends again the dead letters that somebody retried in BullMQ's way, where it is time to look.
+    /// Requeues the dead letters that were retried through BullMQ, such as at a dashboard, if the interval
+    /// has passed.
     pub(super) async fn redrive(&self) -> Result<(), QueueError> {
-        if !self.looked_for_retried.is_due(REDRIVE_INTERVAL) {
+        if !self.redrive_timer.is_due(REDRIVE_INTERVAL) {
             return Ok(());
         }
         let mut retried = self.scripts.retried();
@@ -43,7 +45,7 @@ impl RedisQueue {
         let letters: Vec<String> = self.connection.run(&retried).await?;
         for letter in letters {
             let Some(DeadLetter { id, lead_id, data }) = DeadLetter::parse(&letter) else {
-                tracing::error!("a dead letter that was retried was changed: it cannot be read");
+                tracing::error!("retried dead letter cannot be parsed: it was changed and is not requeued");
                 continue;
             };
             let Identity { mut lead, delivery } = self.identity(data, &id);
@@ -51,10 +53,10 @@ impl RedisQueue {
                 lead = lead_id;
             }
             let mut redrive = self.scripts.redrive();
-            redrive.arg(JOB).arg(millis(LOOK_AGAIN)).arg(&self.keys.dead_letters);
+            redrive.arg(JOB).arg(millis(ORDER_RECHECK)).arg(&self.keys.dead_letters);
             redrive.arg(&id).arg(data).arg(job_options(&id)).arg(&lead).arg(delivery);
             let _: i64 = self.connection.run(&redrive).await?;
-            tracing::info!(lead_id = lead, message_id = id, "a dead letter was retried");
+            tracing::info!(lead_id = lead, message_id = id, "retried dead letter requeued");
         }
         Ok(())
     }
@@ -63,7 +65,7 @@ impl RedisQueue {
         Identity::new((self.options.read)(data).as_ref(), id)
     }
 
-    /// The message of a leased job, unless it turns out not to be its turn.
+    /// Converts a leased job into a message. `None` if another job of its lead comes first.
     async fn message(&self, leased: Leased) -> Result<Option<Message>, QueueError> {
         let (id, token, mut lead, data, attempts, losses, sent_at, redriven) = leased;
         let body = String::from_utf8_lossy(&data).into_owned();
@@ -71,7 +73,7 @@ impl RedisQueue {
             let delivery;
             Identity { lead, delivery } = self.identity(&body, &id);
             let mut claim = self.scripts.claim();
-            claim.arg(&id).arg(&token).arg(&lead).arg(millis(LOOK_AGAIN)).arg(delivery);
+            claim.arg(&id).arg(&token).arg(&lead).arg(millis(ORDER_RECHECK)).arg(delivery);
             if !self.connection.run(&claim).await? {
                 return Ok(None);
             }
@@ -88,10 +90,11 @@ impl RedisQueue {
         }))
     }
 
-    /// The messages among the leased jobs. One that cannot be claimed now comes again when its lease has run out.
+    /// Converts leased jobs into messages. A job whose claim fails is received again when its lease has
+    /// expired.
     pub(super) async fn messages(&self, leased: Vec<Leased>) -> Vec<Message> {
         let claimed = join_all(leased.into_iter().map(|job| self.message(job))).await;
-        let skip = |error| tracing::warn!(%error, "a message could not be claimed");
+        let skip = |error| tracing::warn!(%error, "leased message could not be claimed");
         claimed.into_iter().filter_map(|message| message.map_err(skip).ok().flatten()).collect()
     }
 }

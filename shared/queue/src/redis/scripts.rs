@@ -1,17 +1,17 @@
-//! The scripts that move jobs, each atomic, over BullMQ's own data.
+//! The Lua scripts that move jobs. Each is atomic and works on BullMQ's own data.
 
 use bullmq::QueueKeys;
 use redis::{Script, ScriptInvocation};
 
 use super::{DEAD_LETTERS, QUEUE};
 
-/// What BullMQ's keys and ours start with.
+/// The key prefixes of BullMQ and of this crate.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     pub(super) queue: String,
     pub(super) dead_letters: String,
     ours: String,
-    /// By this name of its connections BullMQ knows a worker.
+    /// The connection name by which BullMQ recognizes a worker.
     pub(super) client_name: String,
 }
 
@@ -29,7 +29,7 @@ impl Keys {
 
 macro_rules! scripts {
     ($($name:ident: $($part:literal)*;)*) => {
-        /// All of them, ready to be sent by their hash.
+        /// All scripts, ready to be called by their hash.
         pub(super) struct Scripts {
             keys: Keys,
             $($name: Script,)*
@@ -46,7 +46,7 @@ macro_rules! scripts {
             }
 
             $(
-                /// The script of that name, with the arguments that all of them take.
+                /// The script of that name, with the arguments that all scripts take.
                 pub(super) fn $name(&self) -> ScriptInvocation<'_> {
                     let mut invocation = self.$name.prepare_invoke();
                     invocation.arg(&self.keys.queue).arg(&self.keys.ours);
@@ -58,22 +58,22 @@ macro_rules! scripts {
 }
 
 scripts! {
-    again: "moves" "leases" "errors";
-    bury: "moves" "order" "leases" "errors" "letters" "alias";
-    claim: "moves" "order" "leases" "alias";
-    depth: "moves";
-    done: "moves" "order" "leases" "keep" "alias";
+    release: "states" "leases" "errors";
+    dead_letter: "states" "order" "leases" "errors" "dead_letters" "alias";
+    claim: "states" "order" "leases" "alias";
+    depth: "states";
+    complete: "states" "order" "leases" "retention" "alias";
     extend: ;
-    finished: "moves" "order" "keep" "letters" "alias";
-    forget: "moves" "order" "letters";
-    hasten: "moves" "order";
-    pause: "moves";
-    pauses: "moves";
-    receive: "moves" "order";
-    recover: "moves";
-    redrive: "moves" "order" "letters" "alias" "add";
-    restore: "moves" "order" "letters" "alias" "add";
-    resume: "moves";
+    after_handover: "states" "order" "retention" "dead_letters" "alias";
+    forget: "states" "order" "dead_letters";
+    prioritize: "states" "order";
+    pause: "states";
+    pauses: "states";
+    receive: "states" "order";
+    recover: "states";
+    redrive: "states" "order" "dead_letters" "alias" "add";
+    restore: "states" "order" "dead_letters" "alias" "add";
+    resume: "states";
     retried: ;
-    send: "moves" "order" "letters" "alias" "add";
+    send: "states" "order" "dead_letters" "alias" "add";
 }

@@ -1,3 +1,5 @@
+//! The spool, with a queue that fails or refuses on demand.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::{Depth, Message, Pause, Receipt, Settlement};
 struct Queue {
     sent: Mutex<Vec<LeadEvent>>,
     is_away: AtomicBool,
-    /// Events that it refuses for what they are.
+    /// Events that it refuses permanently.
     refuses: Mutex<Vec<LeadEvent>>,
 }
 
@@ -67,7 +69,7 @@ fn event(number: usize) -> LeadEvent {
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH).traced(TraceContext::new(7, 8, true))
 }
 
-/// What was parked, with the code of its failure; nothing can be while the database is away.
+/// The parked events, with the codes of their failures. Parking fails while `is_away` is set.
 #[derive(Default)]
 struct Parked {
     events: Mutex<Vec<(LeadEvent, String)>>,
@@ -90,7 +92,7 @@ fn open(folder: &Path) -> Spool {
 }
 
 #[tokio::test]
-async fn what_was_spooled_is_sent_in_order_also_by_the_next_process() {
+async fn next_process_sends_spooled_events_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     let events: Vec<_> = (0..600).map(event).collect();
@@ -104,11 +106,11 @@ async fn what_was_spooled_is_sent_in_order_also_by_the_next_process() {
     assert_eq!(*queue.sent.lock().unwrap(), events);
     assert!(spool.is_empty());
     drop(spool);
-    assert!(open(folder.path()).is_empty(), "what was sent is gone");
+    assert!(open(folder.path()).is_empty(), "sent events are removed");
 }
 
 #[tokio::test]
-async fn a_queue_that_is_still_away_leaves_everything_where_it_is() {
+async fn unavailable_queue_leaves_the_spool_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, queue) = (open(folder.path()), Queue::default());
     spool.append(&event(1)).unwrap();
@@ -121,7 +123,7 @@ async fn a_queue_that_is_still_away_leaves_everything_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_line_that_a_crash_cut_short_was_never_acknowledged() {
+async fn partial_line_of_a_crash_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
     spool.append(&event(1)).unwrap();
@@ -136,7 +138,7 @@ async fn a_line_that_a_crash_cut_short_was_never_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_damaged_line_does_not_hold_up_the_others() {
+async fn damaged_line_does_not_block_the_others() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("0.jsonl"), b"nonsense\n").unwrap();
     let (spool, queue) = (open(folder.path()), Queue::default());
@@ -146,7 +148,7 @@ async fn a_damaged_line_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn a_line_that_cannot_be_read_is_put_aside_and_counted() {
+async fn unreadable_lines_are_moved_aside_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("0.jsonl"), b"nonsense\n{\"version\":1}\n").unwrap();
     assert_eq!(Spool::unreadable(folder.path()).unwrap(), 0);
@@ -158,11 +160,11 @@ async fn a_line_that_cannot_be_read_is_put_aside_and_counted() {
     std::fs::write(folder.path().join("0.jsonl"), b"more\n").unwrap();
     drop(spool);
     open(folder.path()).drain(&queue, &Parked::default()).await.unwrap();
-    assert_eq!(Spool::unreadable(folder.path()).unwrap(), 3, "what was there stays there");
+    assert_eq!(Spool::unreadable(folder.path()).unwrap(), 3, "earlier lines are kept");
 }
 
 #[tokio::test]
-async fn what_several_dead_processes_left_behind_is_found_beside_a_living_one() {
+async fn abandoned_spools_are_found_beside_a_locked_one() {
     let (folder, queue) = (tempfile::tempdir().unwrap(), Queue::default());
     let spools: Vec<_> = (0..4).map(|_| open(folder.path())).collect();
     for (number, spool) in spools.iter().enumerate().take(3) {
@@ -178,13 +180,13 @@ async fn what_several_dead_processes_left_behind_is_found_beside_a_living_one() 
     }
     drop(abandoned);
     assert_eq!(*queue.sent.lock().unwrap(), [event(1), event(2)]);
-    assert!(!alive.is_empty(), "what a living process has is left to it");
+    assert!(!alive.is_empty(), "the spool of a running process is left to it");
     let abandoned = Spool::abandoned(folder.path(), 1 << 20).unwrap();
     assert_eq!((abandoned.spools.len(), abandoned.held), (0, 1));
 }
 
 #[tokio::test]
-async fn the_contents_of_a_lead_are_sent_in_the_order_they_came() {
+async fn contents_of_a_lead_are_sent_in_order_of_arrival() {
     let (folder, queue) = (tempfile::tempdir().unwrap(), Queue::default());
     let spool = open(folder.path());
     let mut revision = event(1);
@@ -206,7 +208,7 @@ fn two_processes_have_two_spools() {
 }
 
 #[test]
-fn a_full_spool_says_so_and_keeps_what_it_has() {
+fn full_spool_rejects_events_and_keeps_its_content() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), 700).unwrap();
     let mut kept = 0;
@@ -218,7 +220,7 @@ fn a_full_spool_says_so_and_keeps_what_it_has() {
 }
 
 #[tokio::test]
-async fn what_the_queue_refuses_for_good_is_parked_and_holds_up_nothing() {
+async fn permanently_refused_event_is_parked() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, queue) = (open(folder.path()), Queue::default());
     for number in 0..3 {
@@ -237,7 +239,7 @@ async fn what_the_queue_refuses_for_good_is_parked_and_holds_up_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_parked_stays_in_the_spool() {
+async fn event_that_cannot_be_parked_stays_in_the_spool() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, queue) = (open(folder.path()), Queue::default());
     spool.append(&event(0)).unwrap();

@@ -1,3 +1,5 @@
+//! Calls to SQS: send, receive, hide, copy, delete and dead-letter.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,35 +20,36 @@ use crate::{Depth, QueueError};
 const KEY: &str = Received::KEY;
 const NOT_BEFORE: &str = Received::NOT_BEFORE;
 
-/// On the dead letter queue: how often the message was tried.
+/// Attribute of a dead letter: the number of tries.
 const ATTEMPTS: &str = "attempts";
-/// On the dead letter queue: the failure, as JSON.
+/// Attribute of a dead letter: the failure, as JSON.
 const FAILURE: &str = "failure";
 
-/// The longest a message can stay hidden, from the moment it was received (SQS API reference,
-/// `ChangeMessageVisibility`), less a minute for the time it has been ours.
+/// The longest visibility timeout, counted from the receive (SQS API reference, `ChangeMessageVisibility`: 12
+/// hours), less a minute for the time since the receive.
 const LONGEST_HIDDEN: Duration = Duration::from_mins(12 * 60 - 1);
 
-/// The largest message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1 MiB since August 2025).
+/// The largest size of a message with its attributes, in bytes (Amazon SQS developer guide, message quotas: 1
+/// MiB since August 2025).
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// The attributes' type, which counts as well.
+/// The data type of the attributes. It counts towards the size.
 const STRING: &str = "String";
 
-/// A failure's words on the dead letter queue, in characters.
+/// The longest failure message of a dead letter, in characters.
 const MAX_REASON_CHARS: usize = 1_000;
 
-/// What a batch processor needs of a FIFO queue.
+/// The operations of a FIFO queue that a batch processor needs.
 #[async_trait]
 pub trait Fifo: Send + Sync + 'static {
-    /// Puts a copy of a message at the end of its group, with the same key and no receives, in place of the message. FIFO
-    /// queues know no delay of a single message: the copy carries `not_before`, and whoever receives it earlier hides it.
-    /// Dies half-way: the message is there twice, which does no harm. Doing it again for the same message within five
-    /// minutes sends nothing.
+    /// Replaces a message by a copy at the end of its group, with the same key and a receive count of 0. FIFO
+    /// queues have no delay for single messages: the copy carries `not_before`, and a consumer that receives
+    /// it earlier hides it. After a crash in between, the message exists twice, which does no harm. Another
+    /// call for the same message within five minutes sends nothing.
     async fn copy(&self, message: &Received, not_before: Option<Timestamp>) -> Result<(), QueueError>;
 
-    /// Moves a message to the dead letter queue, with the reason. Dies half-way: the message is on both. Doing it again
-    /// for the same message within five minutes sends nothing.
+    /// Moves a message to the dead letter queue, with the reason. After a crash in between, the message is on
+    /// both queues. Another call for the same message within five minutes sends nothing.
     async fn dead_letter(
         &self,
         message: &Received,
@@ -54,34 +57,35 @@ pub trait Fifo: Send + Sync + 'static {
         failure: &Failure,
     ) -> Result<(), QueueError>;
 
-    /// Hides messages, by their receipts, for so long from now each. Where a receipt is not good any more, nothing happens.
+    /// Hides messages, given by their receipts, each for its own time from now. Receipts that are no longer
+    /// valid are ignored.
     async fn hide(&self, waits: &[(String, Duration)]) -> Result<(), QueueError>;
 }
 
-/// A FIFO queue and its dead letter queue, as calls to SQS.
+/// A client of a FIFO queue and its dead letter queue.
 #[derive(Clone)]
 pub struct Sqs {
     client: Client,
     queue_url: String,
-    /// None for who only sends.
+    /// `None` for senders.
     dlq_url: Option<String>,
 }
 
 impl Sqs {
-    /// The queue of these URLs. Without the second nothing can be dead-lettered.
+    /// Creates a client for a queue by its URLs. Without `dlq_url`, dead-lettering fails.
     pub fn new(client: Client, queue_url: impl Into<String>, dlq_url: Option<String>) -> Self {
         Self { client, queue_url: queue_url.into(), dlq_url }
     }
 
-    /// Sends an event. The same `deduplication` id within five minutes sends nothing, and SQS does not say so.
-    /// [`QueueError::TooLarge`] where it never will be sent.
+    /// Sends an event. A second send with the same `deduplication` id within five minutes is dropped, which
+    /// SQS does not report. Fails with [`QueueError::TooLarge`] if the event exceeds the size limit of SQS.
     pub async fn send(&self, event: &LeadEvent, deduplication: &str) -> Result<(), QueueError> {
         let body = serde_json::to_string(event).map_err(QueueError::unavailable)?;
         let key = event.delivery_id();
         self.post(&self.queue_url, body, event.lead_id.as_str(), deduplication, &[(KEY, key.as_str())]).await
     }
 
-    /// Receives at most one message, if one is there at once.
+    /// Receives at most one message, without waiting.
     pub async fn receive(&self, hidden: Duration) -> Result<Option<Received>, QueueError> {
         let answer = self
             .client
@@ -98,14 +102,15 @@ impl Sqs {
         Ok(answer.messages.unwrap_or_default().into_iter().next().and_then(Received::from_sqs))
     }
 
-    /// Deletes a message. [`QueueError::LeaseLost`] where the receipt is not good any more.
+    /// Deletes a message. Fails with [`QueueError::LeaseLost`] if the receipt is no longer valid.
     pub async fn delete(&self, receipt: &str) -> Result<(), QueueError> {
         let deleted =
             self.client.delete_message().queue_url(&self.queue_url).receipt_handle(receipt).send().await;
         deleted.map(drop).map_err(lost_or_unavailable)
     }
 
-    /// Hides one message for a while from now. [`QueueError::LeaseLost`] where the receipt is not good any more.
+    /// Hides one message for a time from now. Fails with [`QueueError::LeaseLost`] if the receipt is no
+    /// longer valid.
     pub async fn hide_one(&self, receipt: &str, wait: Duration) -> Result<(), QueueError> {
         let hidden = self
             .client
@@ -118,7 +123,7 @@ impl Sqs {
         hidden.map(drop).map_err(lost_or_unavailable)
     }
 
-    /// How much is waiting, as far as SQS counts: about, and without the age.
+    /// The approximate depth of the queue. SQS does not report the age of the oldest message; it is 0.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         let answer = self
             .client
@@ -137,7 +142,7 @@ impl Sqs {
         Ok(Depth { messages: waiting + in_flight, in_flight, oldest_age: Duration::ZERO })
     }
 
-    /// After how many receives the queue's redrive policy takes a message away; none where it has no policy.
+    /// The maximum receive count of the queue's redrive policy; `None` if it has no policy.
     pub(super) async fn max_receive_count(&self) -> Result<Option<u32>, QueueError> {
         let answer = self
             .client
@@ -151,11 +156,11 @@ impl Sqs {
         policy.map(|policy| max_receive_count_of(&policy)).transpose()
     }
 
-    /// Deletes a message that stands elsewhere now. Whoever answers Lambda for it has it deleted as well, but an answer
-    /// may be lost.
+    /// Deletes a message that was moved or copied. The batch processor's answer to Lambda deletes it as well,
+    /// but that answer may be lost.
     async fn remove(&self, message: &Received) {
         if let Err(error) = self.delete(&message.receipt).await {
-            tracing::warn!(message_id = message.key, %error, "a message that was moved is there twice");
+            tracing::warn!(message_id = message.key, %error, "original of a moved message could not be deleted");
         }
     }
 
@@ -201,7 +206,8 @@ impl Fifo for Sqs {
         let posted = match not_before.map(|at| at.as_millisecond().to_string()) {
             None => post(&[key]).await,
             Some(at) => match post(&[key, (NOT_BEFORE, &at)]).await {
-                // A message as large as the queue takes has no room for it: better a try too early than none.
+                // A message of maximum size has no room for the attribute: a try before `not_before` is
+                // better than none.
                 Err(QueueError::TooLarge(_) | QueueError::Refused(_)) => post(&[key]).await,
                 posted => posted,
             },
@@ -223,7 +229,7 @@ impl Fifo for Sqs {
         let failure = serde_json::to_string(&short).map_err(QueueError::unavailable)?;
         let attributes =
             [(KEY, message.key.as_str()), (ATTEMPTS, &attempts.to_string()), (FAILURE, &escaped(failure))];
-        // Not the key: the same delivery may be given up again soon after somebody has sent it again.
+        // Not the key: the same delivery may be dead-lettered again soon after it was sent again.
         let deduplication = format!("dead-{}", message.message_id);
         self.post(url, message.body.clone(), &message.group, &deduplication, &attributes).await?;
         self.remove(message).await;
@@ -256,8 +262,8 @@ fn max_receive_count_of(policy: &str) -> Result<u32, QueueError> {
     number.ok_or_else(|| QueueError::unavailable("the queue's redrive policy has no maxReceiveCount"))
 }
 
-/// JSON without the two characters that SQS refuses and a person can type: U+FFFE and U+FFFF. The other refused ones,
-/// control characters, JSON escapes anyway.
+/// JSON without the two characters that SQS refuses and a person can type: U+FFFE and U+FFFF. JSON escapes
+/// the other refused characters, which are control characters, anyway.
 fn escaped(json: String) -> String {
     if json.contains(['\u{fffe}', '\u{ffff}']) {
         json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
@@ -266,7 +272,7 @@ fn escaped(json: String) -> String {
     }
 }
 
-/// Whole seconds, rounded up, as long as SQS allows.
+/// Whole seconds, rounded up, at most [`LONGEST_HIDDEN`].
 fn seconds(wait: Duration) -> i32 {
     let wait = wait.min(LONGEST_HIDDEN);
     i32::try_from(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).unwrap_or(i32::MAX)
@@ -279,8 +285,9 @@ where
     QueueError::unavailable(DisplayErrorContext(error).to_string())
 }
 
-/// Whether SQS refuses a message for what it is: it will refuse it again. A queue may take less than [`MAX_MESSAGE_BYTES`]
-/// (`MaximumMessageSize`; queues made before August 2025 keep 256 KiB), which SQS answers with `InvalidParameterValue`.
+/// Classifies a failed send. A message that SQS refuses now it will refuse again. A queue may accept less
+/// than [`MAX_MESSAGE_BYTES`] (`MaximumMessageSize`; queues created before August 2025 keep 256 KiB); SQS
+/// then answers `InvalidParameterValue`.
 fn refused_or_unavailable(error: SdkError<SendMessageError>) -> QueueError {
     let is_refused = match error.as_service_error() {
         Some(SendMessageError::InvalidMessageContents(_)) => true,
@@ -295,7 +302,8 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     let code = error.code().unwrap_or_default();
-    // A handle that has expired is `InvalidParameterValue`, one of a deleted message is `MessageNotInflight`.
+    // An expired receipt handle gives `InvalidParameterValue`, one of a deleted message gives
+    // `MessageNotInflight`.
     if ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"]
         .iter()
         .any(|lost| code.ends_with(lost))
@@ -311,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_that_sqs_refuses_are_escaped_and_read_back_as_they_were() {
+    fn characters_that_sqs_refuses_are_escaped_and_restored() {
         let text = "a\u{fffe}b\u{ffff}c\u{1}\u{fffd}\\";
         let json = escaped(serde_json::to_string(text).unwrap());
         assert!(!json.contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
@@ -319,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_redrive_policys_count_is_a_number_or_a_text() {
+    fn max_receive_count_is_a_number_or_a_text() {
         let count = |policy: &str| max_receive_count_of(policy).ok();
         assert_eq!(count(r#"{"deadLetterTargetArn":"arn:x","maxReceiveCount":20}"#), Some(20));
         assert_eq!(count(r#"{"maxReceiveCount":"5"}"#), Some(5));
@@ -329,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_whole_seconds_and_never_longer_than_sqs_allows() {
+    fn waits_are_whole_seconds_within_the_limit_of_sqs() {
         assert_eq!(seconds(Duration::ZERO), 0);
         assert_eq!(seconds(Duration::from_millis(1)), 1);
         assert_eq!(seconds(Duration::from_secs(16)), 16);

@@ -1,3 +1,5 @@
+//! The ledger in the database.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,10 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::{DatabaseQueue, Ended, LeadQueue, Ledger, Pause, QueueError, Tries};
 
-/// How long a message can stay in SQS, and a day: what is older concerns nobody.
+/// The longest retention of a message in SQS (14 days) plus a day; older rows are not needed.
 const KEPT_FOR: Duration = Duration::from_hours(15 * 24);
 
-/// A try that was never ended is a loss from now on.
+/// A try that was begun and never ended counts as a loss.
 const BEGIN: &str = "
     INSERT INTO sqs_try (message_key, lease, touched_at) VALUES ($1, $2, $3)
     ON CONFLICT (message_key) DO UPDATE
@@ -30,22 +32,23 @@ const NOTE_SENT: &str = "
     INSERT INTO sqs_try (message_key, touched_at) VALUES ($1, $2)
     ON CONFLICT (message_key) DO UPDATE SET touched_at = excluded.touched_at";
 
-/// A [`Ledger`] in the product's own database, beside what the pipeline keeps of each lead.
+/// A [`Ledger`] in the product's own database.
 pub struct DatabaseLedger {
     database: Database,
     clock: Arc<dyn Clock>,
-    /// The database queue has the same pauses, in the same table.
+    /// The pauses of the database queue, which are in the same table.
     pauses: DatabaseQueue,
 }
 
 impl DatabaseLedger {
-    /// A ledger in a migrated database.
+    /// Creates a ledger in a migrated database.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
         let pauses = DatabaseQueue::new(database.clone(), Arc::clone(&clock), Duration::ZERO);
         Self { database, clock, pauses }
     }
 
-    /// Forgets messages that cannot be in SQS any more. For a janitor, now and then.
+    /// Deletes the rows of messages that cannot be in SQS any more. Returns their number. Called periodically
+    /// by the janitor.
     pub async fn sweep(&self) -> Result<u64, QueueError> {
         let before = self.now() - i64::try_from(KEPT_FOR.as_millis()).unwrap_or(i64::MAX);
         let mut transaction = self.database.begin().await?;
@@ -68,12 +71,12 @@ impl Ledger for DatabaseLedger {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        // Only places for values: `$1,$2,..`.
-        let places: Vec<_> = (1..=keys.len()).map(|n| format!("${n}")).collect();
+        // Placeholders only: `$1,$2,..`.
+        let placeholders: Vec<_> = (1..=keys.len()).map(|n| format!("${n}")).collect();
         let statement = format!(
             "SELECT message_key, attempts, losses, CASE WHEN lease IS NULL THEN 0 ELSE 1 END \
              FROM sqs_try WHERE message_key IN ({})",
-            places.join(",")
+            placeholders.join(",")
         );
         let mut query = sqlx::query(AssertSqlSafe(statement));
         for key in keys {
@@ -162,7 +165,7 @@ impl Ledger for DatabaseLedger {
     }
 }
 
-/// A stored counter. They never go below zero.
+/// A stored counter. Negative values count as 0; larger ones than fit saturate.
 fn count(stored: i64) -> u32 {
     u32::try_from(stored.max(0)).unwrap_or(u32::MAX)
 }

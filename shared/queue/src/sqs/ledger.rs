@@ -1,3 +1,5 @@
+//! The ledger: the state of messages that SQS cannot store.
+
 use std::collections::HashMap;
 
 use async_trait::async_trait;
@@ -6,70 +8,73 @@ use lead::{Dependency, Failure, Stage};
 
 use crate::{Pause, QueueError};
 
-/// What is known of the tries of one message.
+/// The tries of one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
-    /// How often it failed.
+    /// The number of failed attempts.
     pub attempts: u32,
-    /// How often a try ended without a word, as when the process died, since the last one that was deferred: a message that waits
-    /// for hours is not to blame for every process that died around it.
+    /// The number of tries that never ended, because the process died, since the last deferral. A message
+    /// that waits for hours must not be blamed for every process that died in the meantime.
     pub losses: u32,
-    /// Somebody is trying it now, or was and died.
+    /// A try is in progress, or its process died.
     pub is_held: bool,
 }
 
-/// How a try ended.
+/// The end of a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The message is settled: nothing of it has to be known any more.
+    /// The message is settled: its entry is deleted.
     Settled,
-    /// It failed, which counts.
+    /// The try failed and counts as an attempt.
     Failed,
-    /// It could not be tried, which does not count.
+    /// The try was deferred and does not count as an attempt.
     Deferred,
 }
 
 impl Ended {
-    /// How a try ended that is made again after a failure. Attempts at a stage are counted in the lead's own row, which ends it
-    /// after so many; what counts here may be the process' doing. Counted twice, the attempts of several stages together would
-    /// look like as many failures as the redrive policy allows, and the message would not be copied in time.
+    /// The end of a try that is retried after `failure`. Attempts at a stage are counted in the lead's own
+    /// row, which ends the lead after the last one; failures outside the stages are counted here, as they may
+    /// be caused by the process. If failures at stages counted here as well, the attempts of several stages
+    /// together would reach the limit of the redrive policy, and the message would not be copied in time.
     pub fn after(failure: &Failure) -> Self {
         if failure.stage == Stage::Other { Self::Failed } else { Self::Deferred }
     }
 }
 
-/// What SQS cannot keep for us, shared by every process that works on one queue.
+/// The state that SQS cannot store, shared by every process that works on one queue.
 ///
-/// A try is begun and ended under a lease. Who has lost it, because somebody else began a try since, ends nothing.
+/// A try begins and ends under a lease. A process that has lost the lease, because another one has begun a
+/// try since, cannot end it.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
-    /// What is known of some messages; nothing is known of those that are missing in the answer.
+    /// The tries of some messages. Messages without an entry are missing from the answer.
     async fn look(&self, keys: &[&str]) -> Result<HashMap<String, Tries>, QueueError>;
 
-    /// Begins a try, and says what came before it. A try that was never ended is a loss from now on.
+    /// Begins a try. Returns the counts of the tries before it. A try that was begun earlier and never ended
+    /// counts as a loss.
     async fn begin(&self, key: &str, lease: &str) -> Result<Tries, QueueError>;
 
     /// Whether the lease is still held.
     async fn holds(&self, key: &str, lease: &str) -> Result<bool, QueueError>;
 
-    /// Ends a try. False where the lease was lost: then nothing changes.
+    /// Ends a try. Returns false, without any change, if the lease was lost.
     async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError>;
 
-    /// When a message was last tried, or sent again; none where neither is known.
+    /// The time of a message's last try or repeated send; `None` if neither is recorded.
     async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError>;
 
-    /// Notes that a message was sent again.
+    /// Records that a message was sent again.
     async fn note_sent(&self, key: &str) -> Result<(), QueueError>;
 
-    /// Forgets a message, whoever holds it, so that all its attempts are before it.
+    /// Deletes the entry of a message, even if it is leased: the message starts again with all its attempts.
     async fn forget(&self, key: &str) -> Result<(), QueueError>;
 
-    /// Stops consumption, as [`LeadQueue::pause`](crate::LeadQueue::pause).
+    /// Pauses consumption, as [`LeadQueue::pause`](crate::LeadQueue::pause).
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError>;
 
     /// Ends a pause, as [`LeadQueue::resume`](crate::LeadQueue::resume).
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError>;
 
-    /// The pauses in force.
+    /// The active pauses.
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError>;
 }

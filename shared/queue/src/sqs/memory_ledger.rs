@@ -1,3 +1,5 @@
+//! The ledger in memory.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,49 +13,49 @@ use crate::{Ended, Ledger, Pause, QueueError, Tries};
 #[derive(Clone)]
 pub struct MemoryLedger {
     clock: Arc<dyn Clock>,
-    kept: Arc<Mutex<Kept>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct State {
     tries: HashMap<String, (Tries, String)>,
     seen: HashMap<String, Timestamp>,
     pauses: Vec<Pause>,
 }
 
 impl MemoryLedger {
-    /// An empty one.
+    /// Creates an empty ledger.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, kept: Arc::default() }
+        Self { clock, state: Arc::default() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn look(&self, keys: &[&str]) -> Result<HashMap<String, Tries>, QueueError> {
-        let kept = self.kept();
-        Ok(keys.iter().filter_map(|key| Some(((*key).to_owned(), kept.tries.get(*key)?.0))).collect())
+        let state = self.state();
+        Ok(keys.iter().filter_map(|key| Some(((*key).to_owned(), state.tries.get(*key)?.0))).collect())
     }
 
     async fn last_seen(&self, key: &str) -> Result<Option<Timestamp>, QueueError> {
-        Ok(self.kept().seen.get(key).copied())
+        Ok(self.state().seen.get(key).copied())
     }
 
     async fn note_sent(&self, key: &str) -> Result<(), QueueError> {
         let now = self.clock.now();
-        self.kept().seen.insert(key.to_owned(), now);
+        self.state().seen.insert(key.to_owned(), now);
         Ok(())
     }
 
     async fn begin(&self, key: &str, lease: &str) -> Result<Tries, QueueError> {
         let now = self.clock.now();
-        let mut kept = self.kept();
-        kept.seen.insert(key.to_owned(), now);
-        let (tries, holder) = kept.tries.entry(key.to_owned()).or_default();
+        let mut state = self.state();
+        state.seen.insert(key.to_owned(), now);
+        let (tries, holder) = state.tries.entry(key.to_owned()).or_default();
         tries.losses += u32::from(tries.is_held);
         tries.is_held = true;
         lease.clone_into(holder);
@@ -61,15 +63,15 @@ impl Ledger for MemoryLedger {
     }
 
     async fn holds(&self, key: &str, lease: &str) -> Result<bool, QueueError> {
-        let kept = self.kept();
-        Ok(kept.tries.get(key).is_some_and(|(tries, holder)| tries.is_held && holder == lease))
+        let state = self.state();
+        Ok(state.tries.get(key).is_some_and(|(tries, holder)| tries.is_held && holder == lease))
     }
 
     async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError> {
         let now = self.clock.now();
-        let mut kept = self.kept();
+        let mut state = self.state();
         let Some((tries, _)) =
-            kept.tries.get_mut(key).filter(|(tries, holder)| tries.is_held && holder == lease)
+            state.tries.get_mut(key).filter(|(tries, holder)| tries.is_held && holder == lease)
         else {
             return Ok(false);
         };
@@ -78,27 +80,27 @@ impl Ledger for MemoryLedger {
             Ended::Failed => tries.attempts += 1,
             Ended::Deferred | Ended::Settled => tries.losses = 0,
         }
-        kept.seen.insert(key.to_owned(), now);
+        state.seen.insert(key.to_owned(), now);
         if ended == Ended::Settled {
-            kept.tries.remove(key);
-            kept.seen.remove(key);
+            state.tries.remove(key);
+            state.seen.remove(key);
         }
         Ok(true)
     }
 
     async fn forget(&self, key: &str) -> Result<(), QueueError> {
-        let mut kept = self.kept();
-        kept.tries.remove(key);
-        kept.seen.remove(key);
+        let mut state = self.state();
+        state.tries.remove(key);
+        state.seen.remove(key);
         Ok(())
     }
 
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {
         let since = self.clock.now();
-        let mut kept = self.kept();
-        match kept.pauses.iter_mut().find(|pause| pause.dependency == *dependency) {
+        let mut state = self.state();
+        match state.pauses.iter_mut().find(|pause| pause.dependency == *dependency) {
             Some(pause) => (pause.reason, pause.until) = (reason.to_owned(), until),
-            None => kept.pauses.push(Pause {
+            None => state.pauses.push(Pause {
                 dependency: dependency.clone(),
                 reason: reason.to_owned(),
                 since,
@@ -109,11 +111,11 @@ impl Ledger for MemoryLedger {
     }
 
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError> {
-        self.kept().pauses.retain(|pause| pause.dependency != *dependency);
+        self.state().pauses.retain(|pause| pause.dependency != *dependency);
         Ok(())
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {
-        Ok(self.kept().pauses.clone())
+        Ok(self.state().pauses.clone())
     }
 }

@@ -1,3 +1,5 @@
+//! [`SqsQueue`], the [`LeadQueue`] on SQS.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,47 +15,51 @@ use crate::{
     Sent, Settlement, Sqs,
 };
 
-/// A delivery that was neither sent nor tried for so long is not in SQS any more, where the queue says that it is empty.
-/// Longer than its count may be behind (Amazon SQS developer guide: about a minute).
+/// A delivery that was neither sent nor tried for this time is lost if the queue reports that it is empty.
+/// Longer than the lag of SQS's count (Amazon SQS developer guide: about a minute).
 const LOST_FROM_EMPTY: Duration = Duration::from_mins(15);
 
-/// A delivery that was neither sent nor tried for so long is taken for lost although the queue is not empty.
+/// A delivery that was neither sent nor tried for this time counts as lost even if the queue is not empty.
 const LOST_AFTER: Duration = Duration::from_hours(6);
 
-/// An event is sent for the first time within so long; what is older is sent again, and that is noted.
+/// An event is sent for the first time within this time of its receipt; a later send is a repeat and is
+/// recorded.
 const FIRST_SENT_WITHIN: Duration = Duration::from_mins(5);
 
-/// The longest wait of an idle worker between two receives, each of which Amazon charges for: about 520,000 a month.
+/// The longest wait of an idle worker between two receives, each of which Amazon charges for: about 520,000 a
+/// month.
 ///
-/// Not a long poll: SQS does not notice that a client has closed its connection, and hands the next message to it, which
-/// then stays hidden for its visibility timeout (github.com/aws/aws-sdk-js issue 2350, github.com/aws/aws-sdk-net issue 1680).
+/// Not a long poll: SQS does not notice that a client has closed its connection, and hands the next message
+/// to it. That message then stays hidden for its visibility timeout (github.com/aws/aws-sdk-js issue 2350,
+/// github.com/aws/aws-sdk-net issue 1680).
 const LONGEST_IDLE_WAIT: Duration = Duration::from_secs(5);
 
-/// How many messages more than it is asked for a receive may put back.
-const MAX_PUTS: usize = 10;
+/// The messages that a receive may put back beyond the number that it was asked for.
+const MAX_REQUEUES: usize = 10;
 
-/// How long an answer to how much waits is used, and how long an empty queue is not asked again.
-const DEPTH_KEPT: Duration = Duration::from_mins(1);
+/// The time for which the last reading of the queue's depth is reused.
+const DEPTH_CACHE_TTL: Duration = Duration::from_mins(1);
 
-/// The [`LeadQueue`] on SQS: how the functions beside the batch processor use it, and a worker on one machine.
+/// The [`LeadQueue`] on SQS, for the functions other than the batch processor and for a worker on one
+/// machine.
 pub struct SqsQueue {
     sqs: Sqs,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     visibility: Duration,
     resend_after: Option<Duration>,
-    /// After how many receives the queue takes a message away, once it was asked.
+    /// The maximum receive count of the queue, once read.
     max_receive_count: OnceCell<Option<u32>>,
-    /// What this handle has received and not settled, by receipt.
+    /// The messages that this handle has received and not settled, by receipt.
     held: Mutex<HashMap<String, Received>>,
-    /// Whether anything waited, and when that was asked.
-    waiting: Mutex<Option<(Timestamp, bool)>>,
-    /// Notified when this handle has sent something, or ended a pause.
-    has_news: Notify,
+    /// The time of the last depth reading, and whether any message was waiting.
+    waiting_cache: Mutex<Option<(Timestamp, bool)>>,
+    /// Notified when this handle has sent a message or ended a pause.
+    work_available: Notify,
 }
 
 impl SqsQueue {
-    /// A queue whose received messages stay hidden for `visibility`.
+    /// Creates a queue whose received messages stay hidden for `visibility`.
     pub fn new(sqs: Sqs, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, visibility: Duration) -> Self {
         Self {
             sqs,
@@ -63,14 +69,14 @@ impl SqsQueue {
             resend_after: None,
             max_receive_count: OnceCell::new(),
             held: Mutex::default(),
-            waiting: Mutex::default(),
-            has_news: Notify::new(),
+            waiting_cache: Mutex::default(),
+            work_available: Notify::new(),
         }
     }
 
-    /// For senders of deliveries that were sent before: a redrive, a replay, a janitor. Once in each such span of time (at
-    /// least a millisecond) the same delivery is sent although SQS has seen it within five minutes. Its copies are
-    /// harmless: they find nothing to do.
+    /// Sends deliveries again that SQS has seen within five minutes, at most once in each `span` (at least a
+    /// millisecond). For a redrive, a replay or the janitor. The extra copies are harmless: they find nothing
+    /// to do.
     #[must_use]
     pub fn resending_after(mut self, span: Duration) -> Self {
         self.resend_after = Some(span.max(Duration::from_millis(1)));
@@ -81,8 +87,8 @@ impl SqsQueue {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a delivery that was last seen so long ago cannot be in SQS any more. While consumption is paused nothing is
-    /// tried, and so nothing can be told.
+    /// Whether a delivery that was last seen this long ago cannot be in SQS any more. While consumption is
+    /// paused no message is tried, so nothing counts as lost.
     async fn is_lost(&self, unseen_for: Duration) -> Result<bool, QueueError> {
         if unseen_for < LOST_FROM_EMPTY || !self.ledger.pauses().await?.is_empty() {
             return Ok(false);
@@ -92,18 +98,18 @@ impl SqsQueue {
 
     async fn has_waiting(&self) -> Result<bool, QueueError> {
         let now = self.clock.now();
-        let known = *self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *self.waiting_cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, waiting)) = known
-            && now.duration_since(at).unsigned_abs() < DEPTH_KEPT
+            && now.duration_since(at).unsigned_abs() < DEPTH_CACHE_TTL
         {
             return Ok(waiting);
         }
         let waiting = self.sqs.depth().await?.messages > 0;
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, waiting));
+        *self.waiting_cache.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, waiting));
         Ok(waiting)
     }
 
-    async fn send_again(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
+    async fn resend(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
         self.post(event).await?;
         self.ledger.note_sent(event.delivery_id().as_str()).await?;
         Ok(Restored::Sent)
@@ -119,21 +125,22 @@ impl SqsQueue {
             }
         };
         self.sqs.send(event, &deduplication).await?;
-        self.has_news.notify_one();
+        self.work_available.notify_one();
         Ok(())
     }
 
-    /// The next message that may be tried; none where nothing waits. Others are put back on the way, `puts` at most.
-    async fn receive_one(&self, puts: &mut usize) -> Result<Option<Message>, QueueError> {
-        while *puts > 0 {
+    /// Receives the next message that may be tried; `None` if none is ready. Other messages are put back, at
+    /// most `requeues` of them.
+    async fn receive_one(&self, requeues: &mut usize) -> Result<Option<Message>, QueueError> {
+        while *requeues > 0 {
             let Some(received) = self.sqs.receive(self.visibility).await? else { return Ok(None) };
             if let Some(left) = received.wait_left(self.clock.now()) {
-                *puts -= 1;
+                *requeues -= 1;
                 self.sqs.hide_one(&received.receipt, left).await?;
                 continue;
             }
             if self.needs_copy(&received).await? {
-                *puts -= 1;
+                *requeues -= 1;
                 self.sqs.copy(&received, None).await?;
                 continue;
             }
@@ -145,11 +152,12 @@ impl SqsQueue {
         Ok(None)
     }
 
-    /// Whether the redrive policy would soon take a message for its receives although it did not fail so often: each deferral
-    /// is a receive as well. It is then replaced by a fresh copy before it is tried, so that its wait is over by then.
+    /// Whether the redrive policy would soon dead-letter a message for its receive count although it did not
+    /// fail that often: each deferral is a receive as well. The message is then replaced by a fresh copy
+    /// before it is tried, so that its wait is already over.
     async fn needs_copy(&self, message: &Received) -> Result<bool, QueueError> {
         if message.receive_count < 2 {
-            return Ok(false); // the first receive is that of its first try
+            return Ok(false); // the first receive precedes the first try
         }
         let max = *self.max_receive_count.get_or_try_init(|| self.sqs.max_receive_count()).await?;
         if max.is_none_or(|max| message.receive_count < copy_at_receive(max)) {
@@ -160,8 +168,8 @@ impl SqsQueue {
         Ok(spent + 1 < message.receive_count)
     }
 
-    /// Says to SQS what became of a message; the ledger is told later.
-    async fn tell(&self, message: &Received, settlement: &Settlement) -> Result<Ended, QueueError> {
+    /// Settles a message in SQS. The ledger is updated afterwards.
+    async fn settle_in_sqs(&self, message: &Received, settlement: &Settlement) -> Result<Ended, QueueError> {
         match settlement {
             Settlement::Done => self.sqs.delete(&message.receipt).await.map(|()| Ended::Settled),
             Settlement::Retry { after, failure } => {
@@ -186,7 +194,7 @@ impl LeadQueue for SqsQueue {
         "sqs"
     }
 
-    /// Always [`Sent::Accepted`]: SQS does not say whether it has swallowed a duplicate.
+    /// Always [`Sent::Accepted`]: SQS does not report that it has dropped a duplicate.
     async fn send(&self, event: &LeadEvent) -> Result<Sent, QueueError> {
         self.post(event).await?;
         if self.clock.now().duration_since(event.received_at).unsigned_abs() > FIRST_SENT_WITHIN {
@@ -195,7 +203,7 @@ impl LeadQueue for SqsQueue {
         Ok(Sent::Accepted)
     }
 
-    /// Sends a delivery again that SQS cannot hold any more, as far as that can be told: SQS cannot be asked for one.
+    /// Sends a delivery again if SQS is likely to have lost it: SQS cannot look up a single delivery.
     async fn restore(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
         let now = self.clock.now();
         let unseen = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
@@ -204,11 +212,11 @@ impl LeadQueue for SqsQueue {
         }
         let seen = self.ledger.last_seen(event.delivery_id().as_str()).await?;
         let seen = seen.map_or(event.received_at, |seen| seen.max(event.received_at));
-        if self.is_lost(unseen(seen)).await? { self.send_again(event).await } else { Ok(Restored::Waiting) }
+        if self.is_lost(unseen(seen)).await? { self.resend(event).await } else { Ok(Restored::Waiting) }
     }
 
     async fn restore_lost(&self, event: &LeadEvent) -> Result<Restored, QueueError> {
-        self.send_again(event).await
+        self.resend(event).await
     }
 
     async fn ping(&self) -> Result<(), QueueError> {
@@ -220,16 +228,17 @@ impl LeadQueue for SqsQueue {
             return Ok(Vec::new());
         }
         let mut messages = Vec::new();
-        let mut puts = max + MAX_PUTS;
-        // One by one: of several, SQS would hand out more than one of a group.
+        let mut requeues = max + MAX_REQUEUES;
+        // One at a time: in a batch, SQS would return more than one message of a group.
         while messages.len() < max {
-            match self.receive_one(&mut puts).await {
+            match self.receive_one(&mut requeues).await {
                 Ok(Some(message)) => messages.push(message),
                 Ok(None) => break,
                 Err(error) if messages.is_empty() => return Err(error),
-                // Those received before are held: without an answer they would count as lost.
+                // The messages received before this one are leased: if they were dropped here, they would
+                // count as lost.
                 Err(error) => {
-                    tracing::warn!(%error, "a receive ends early");
+                    tracing::warn!(%error, "receive stopped early: it returns the messages received so far");
                     break;
                 }
             }
@@ -245,7 +254,7 @@ impl LeadQueue for SqsQueue {
         self.sqs.hide_one(&receipt.token, self.visibility).await
     }
 
-    /// The ledger comes last: until then the lease is held, so that this can be done again.
+    /// The ledger is updated last: until then the lease is held, so that this call can be repeated.
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError> {
         let Some(message) = self.held().get(&receipt.token).cloned() else {
             return Err(QueueError::LeaseLost);
@@ -254,17 +263,18 @@ impl LeadQueue for SqsQueue {
             self.held().remove(&receipt.token);
             return Err(QueueError::LeaseLost);
         }
-        let told = self.tell(&message, settlement).await;
+        let settled = self.settle_in_sqs(&message, settlement).await;
         if let Err(error @ (QueueError::Unavailable(_) | QueueError::Refused(_) | QueueError::TooLarge(_))) =
-            told
+            settled
         {
             return Err(error);
         }
-        // A receipt that SQS has forgotten: told before, or taken by somebody else who will begin a try of their own.
-        let ended = told.as_ref().copied().unwrap_or(Ended::Settled);
+        // If SQS rejects the receipt, the message was settled by an earlier call, or another worker has
+        // received it and begins its own try.
+        let ended = settled.as_ref().copied().unwrap_or(Ended::Settled);
         let held = self.ledger.end(&receipt.key, &receipt.token, ended).await?;
         self.held().remove(&receipt.token);
-        if held { told.map(drop) } else { Err(QueueError::LeaseLost) }
+        if held { settled.map(drop) } else { Err(QueueError::LeaseLost) }
     }
 
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {
@@ -273,7 +283,7 @@ impl LeadQueue for SqsQueue {
 
     async fn resume(&self, dependency: &Dependency) -> Result<(), QueueError> {
         self.ledger.resume(dependency).await?;
-        self.has_news.notify_one();
+        self.work_available.notify_one();
         Ok(())
     }
 
@@ -293,7 +303,7 @@ impl LeadQueue for SqsQueue {
         LONGEST_IDLE_WAIT
     }
 
-    async fn has_news(&self) {
-        self.has_news.notified().await;
+    async fn work_available(&self) {
+        self.work_available.notified().await;
     }
 }

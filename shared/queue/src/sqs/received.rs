@@ -1,3 +1,5 @@
+//! Messages as received from SQS.
+
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message as SqsMessage, MessageAttributeValue, MessageSystemAttributeName};
@@ -6,37 +8,38 @@ use lead::Clock;
 
 use crate::{Message, Receipt};
 
-/// The longest wait of a copy from when it was sent, by the clock of SQS: one that names a far time must not wait for ever.
+/// The longest wait of a copy after it was sent, by the clock of SQS: a `not_before` far in the future must
+/// not block the copy.
 const LONGEST_COPY_WAIT: Duration = Duration::from_mins(15);
 
-/// A message as SQS hands it out. Its `Debug` does not show the body.
+/// A message as received from SQS. Its `Debug` does not show the body.
 #[derive(Clone)]
 pub struct Received {
-    /// Its identity, which a copy keeps: the delivery id, or the SQS id where somebody else has sent it.
+    /// The key, which a copy keeps: the delivery id, or the SQS message id if another application sent it.
     pub key: String,
-    /// SQS's own id, which a copy does not keep.
+    /// SQS's own id. A copy has a new one.
     pub message_id: String,
     /// The message group: the lead id.
     pub group: String,
     /// The event as JSON.
     pub body: String,
-    /// How often it has been received, this time included.
+    /// The number of receives, this one included.
     pub receive_count: u32,
-    /// When this message, or this copy of it, was sent.
+    /// The time at which this message or copy was sent.
     pub sent_at: Timestamp,
-    /// On a copy: when the wait of the message that it replaces is over.
+    /// On a copy: the end of the wait of the message that it replaces.
     pub not_before: Option<Timestamp>,
-    /// What to change or delete it with. Unique to this receive.
+    /// The receipt handle, for changing or deleting the message. Unique to this receive.
     pub receipt: String,
 }
 
 impl Received {
-    /// The attribute that keeps a message's identity when it is copied: for our own messages the delivery id.
+    /// The attribute that preserves the key of a copied message: for our own messages the delivery id.
     pub const KEY: &str = "key";
-    /// The attribute of a copy that says when it may be tried, in milliseconds since 1970.
+    /// The attribute of a copy with the earliest time of its try, in milliseconds since 1970.
     pub const NOT_BEFORE: &str = "not_before";
 
-    /// The message as a handler takes it, in its try `attempt` (from 1) and after so many losses.
+    /// The message for a handler, with the number of this attempt (from 1) and the losses.
     pub fn to_message(&self, attempt: u32, losses: u32) -> Message {
         Message {
             id: self.key.clone(),
@@ -50,19 +53,20 @@ impl Received {
         }
     }
 
-    /// The time left until it may be tried, which is within 15 minutes of when it was sent; none where it may be tried now.
+    /// The time left until the message may be tried, at most 15 minutes from its send time; `None` if it may
+    /// be tried now.
     pub fn wait_left(&self, now: Timestamp) -> Option<Duration> {
         let latest = self.sent_at.saturating_add(LONGEST_COPY_WAIT).ok()?;
         let left = Duration::try_from(self.not_before?.min(latest).duration_since(now)).ok()?;
         (!left.is_zero()).then(|| left.min(LONGEST_COPY_WAIT))
     }
 
-    /// The value of [`NOT_BEFORE`](Self::NOT_BEFORE); none where it is no time.
+    /// Parses the value of [`NOT_BEFORE`](Self::NOT_BEFORE); `None` if it is not a time.
     pub fn not_before(attribute: &str) -> Option<Timestamp> {
         Timestamp::from_millisecond(attribute.parse().ok()?).ok()
     }
 
-    /// None for a message without an id, a group or a receipt, which SQS never hands out.
+    /// `None` for a message without an id, a group or a receipt. SQS never delivers such a message.
     pub(super) fn from_sqs(message: SqsMessage) -> Option<Self> {
         let system = message.attributes.unwrap_or_default();
         let text = |name| system.get(&name).map(String::as_str);
@@ -100,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_waits_until_its_time_and_never_long() {
+    fn copy_waits_until_its_time_but_at_most_fifteen_minutes() {
         let sent_at = Timestamp::from_second(1_000).unwrap();
         let left_at = |now: i64, not_before: Option<&str>| {
             let received = Received {
@@ -117,7 +121,7 @@ mod tests {
         };
         let left = |not_before| left_at(1_000, not_before);
         assert_eq!(left(Some("1002500")), Some(Duration::from_millis(2_500)));
-        assert_eq!(left(Some("99999999999")), Some(Duration::from_mins(15)), "a clock that is ahead");
+        assert_eq!(left(Some("99999999999")), Some(Duration::from_mins(15)), "the sender's clock is ahead");
         assert_eq!(left_at(1_899, Some("99999999999")), Some(Duration::from_secs(1)));
         assert_eq!(left_at(1_900, Some("99999999999")), None, "it was sent 15 minutes ago");
         for at_once in [None, Some("1000000"), Some("999999"), Some("-5"), Some("soon"), Some("")] {

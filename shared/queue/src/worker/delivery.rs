@@ -1,4 +1,4 @@
-//! One message, from its lease to its settlement.
+//! The delivery of one message, from its lease to its settlement.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -10,29 +10,29 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::LeadHandler;
-use super::hold::Hold;
+use super::rate_limit_pause::RateLimitPause;
 use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_counted};
 
-/// How often the queue is told of a settlement before it is left to the lease to run out.
-const SETTLE_TRIES: u32 = 6;
+/// The attempts to settle a message. After the last one, the lease is left to expire.
+const SETTLE_ATTEMPTS: u32 = 6;
 
-/// The wait before the second try; each further one is twice as long.
+/// The wait before the second attempt to settle; each further wait is twice as long.
 const SETTLE_WAIT: Duration = Duration::from_millis(50);
 
-/// How long it may take to store what became of a message.
-const RECORD_LIMIT: Duration = Duration::from_mins(2);
+/// The time limit for storing the outcome of a message.
+const RECORD_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A worker takes nothing more for this long after the end of a message could not be stored.
-const STORAGE_AWAY_WAIT: Duration = Duration::from_secs(2);
+/// The pause of a worker after the outcome of a message could not be stored.
+const STORAGE_OUTAGE_PAUSE: Duration = Duration::from_secs(2);
 
-/// A message waits this long where its dead letter could not be stored.
+/// The wait of a message whose dead letter could not be stored.
 const UNRECORDED_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) struct Delivery {
     pub(super) queue: Arc<dyn LeadQueue>,
     pub(super) handler: Arc<dyn LeadHandler>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) hold: Arc<Hold>,
+    pub(super) rate_limit_pause: Arc<RateLimitPause>,
     pub(super) handling_limit: Duration,
     pub(super) message: Message,
 }
@@ -48,12 +48,12 @@ impl Delivery {
     async fn deliver(&self) {
         let backend = self.queue.backend();
         let started = Instant::now();
-        // Nothing that is ready may be thrown away because a renewal came to its end at the same moment.
+        // `biased`: a finished settlement is not discarded if the lease is lost at the same moment.
         let settlement = tokio::select! {
             biased;
             settlement = self.decide() => settlement,
             () = self.renew_until_lost() => {
-                tracing::warn!("the lease was lost: the work is stopped, somebody else has the message");
+                tracing::warn!("lease lost: the work is stopped, and another worker may have the message");
                 metrics::counter!("revenueflow_messages_total", "backend" => backend, "outcome" => "lost")
                     .increment(1);
                 return;
@@ -67,18 +67,18 @@ impl Delivery {
             .record(started.elapsed().as_secs_f64());
     }
 
-    /// Does the work, and records it where it failed. Says what to tell the queue.
+    /// Runs the handler, stores the outcome of a failure, and returns the settlement for the queue.
     async fn decide(&self) -> Settlement {
         let worked = if self.message.losses > MAX_LOSSES {
-            let message = format!("workers died {} times while they had this message", self.message.losses);
+            let message = format!("workers died {} times while handling this message", self.message.losses);
             Err(Failure::permanent("worker_lost", message))
         } else {
-            in_time(self.handling_limit, self.handler.handle(&self.message)).await
+            with_time_limit(self.handling_limit, self.handler.handle(&self.message)).await
         };
         let Err(failure) = worked else { return Settlement::Done };
-        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, "not done");
+        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, "message failed");
         let settlement = settle_counted(self.handler.as_ref(), &self.message, failure).await;
-        let recorded = in_time(RECORD_LIMIT, self.handler.record(&self.message, &settlement)).await;
+        let recorded = with_time_limit(RECORD_TIMEOUT, self.handler.record(&self.message, &settlement)).await;
         if let Settlement::Defer { after, failure } = &settlement
             && failure.class == FailureClass::Deferral
         {
@@ -86,7 +86,7 @@ impl Delivery {
         }
         if recorded.is_err() {
             let now = self.clock.now();
-            self.hold.until(now.saturating_add(STORAGE_AWAY_WAIT).unwrap_or(now));
+            self.rate_limit_pause.extend_to(now.saturating_add(STORAGE_OUTAGE_PAUSE).unwrap_or(now));
         }
         match (recorded, settlement) {
             (Ok(()), settlement) => settlement,
@@ -94,7 +94,7 @@ impl Delivery {
                 tracing::error!(
                     code = %unrecorded.code,
                     reason = unrecorded.message,
-                    "a dead letter could not be stored: its message stays in the queue"
+                    "dead letter could not be stored: its message stays in the queue"
                 );
                 Settlement::Defer { after: UNRECORDED_WAIT, failure: unrecorded }
             }
@@ -102,21 +102,22 @@ impl Delivery {
                 tracing::error!(
                     code = %unrecorded.code,
                     reason = unrecorded.message,
-                    "what became of a message could not be stored"
+                    "outcome of a message could not be stored"
                 );
                 settlement
             }
         }
     }
 
-    /// Stops consumption for everybody while a dependency cannot be used: every other lead would find out the same.
+    /// Pauses consumption for all workers while a dependency is unavailable: every other lead would fail in
+    /// the same way.
     async fn pause(&self, after: Duration, failure: &Failure) {
         let Some(dependency) = &failure.dependency else { return };
         let now = self.clock.now();
         let until = now.saturating_add(after).unwrap_or(now);
         if failure.ends_by_itself {
-            tracing::info!(%dependency, %until, "nothing more is taken for a while");
-            return self.hold.until(until);
+            tracing::info!(%dependency, %until, "this worker receives nothing until the limit ends");
+            return self.rate_limit_pause.extend_to(until);
         }
         let reason = format!("{}: {}", failure.code, failure.message);
         match self.queue.pause(dependency, &reason, until).await {
@@ -125,20 +126,20 @@ impl Delivery {
         }
     }
 
-    /// Returns once the lease is not ours any more, or shortly before it ends where it could not be renewed: afterwards
-    /// somebody else may have the message.
+    /// Renews the lease until it is lost. Returns when the lease is lost, or shortly before it expires if it
+    /// could not be renewed: after that, another worker may have the message.
     async fn renew_until_lost(&self) {
         let visibility = self.queue.visibility_timeout();
         let (mut renewed, mut wait) = (Instant::now(), visibility / 3);
         loop {
             let ends_soon = renewed + visibility - visibility / 10;
-            let asked = (Instant::now() + wait).min(ends_soon);
-            sleep_until(asked).await;
-            if asked == ends_soon {
+            let renew_at = (Instant::now() + wait).min(ends_soon);
+            sleep_until(renew_at).await;
+            if renew_at == ends_soon {
                 return;
             }
             match timeout_at(ends_soon, self.queue.extend(&self.message.receipt)).await {
-                Ok(Ok(())) => (renewed, wait) = (asked, visibility / 3),
+                Ok(Ok(())) => (renewed, wait) = (renew_at, visibility / 3),
                 Ok(Err(QueueError::LeaseLost)) => return,
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the lease could not be renewed");
@@ -152,10 +153,10 @@ impl Delivery {
         }
     }
 
-    /// False where the queue could not be told: the message is then received again.
+    /// Settles the message in the queue. Returns false if that failed: the message is then received again.
     async fn settle(&self, settlement: &Settlement) -> bool {
         let mut wait = SETTLE_WAIT;
-        for attempt in 1..=SETTLE_TRIES {
+        for attempt in 1..=SETTLE_ATTEMPTS {
             match self.queue.settle(&self.message.receipt, settlement).await {
                 Ok(()) => return true,
                 Err(QueueError::LeaseLost) => {
@@ -182,25 +183,29 @@ fn outcome(settlement: &Settlement) -> &'static str {
     }
 }
 
-/// Work that ends in time. Longer work is dropped: what it waits for may never answer, while the lease is renewed.
-async fn in_time(limit: Duration, work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Runs the work with a time limit. Longer work is dropped: an operation that it waits for may never return,
+/// while the lease is still renewed.
+async fn with_time_limit(
+    limit: Duration,
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
     let late = |_| {
         let problem = format!("the work took longer than {} s", limit.as_secs());
         Err(Failure::transient("handling_timeout", problem))
     };
-    timeout(limit, caught(work)).await.unwrap_or_else(late)
+    timeout(limit, catch_panic(work)).await.unwrap_or_else(late)
 }
 
-/// Makes a panic a failure of this one message. What it says stays out of the failure, for it may quote the lead: Rust's
-/// own panics over slices and numbers repeat the text they were about.
-async fn caught(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Turns a panic into a failure of this message. The panic's text stays out of the failure, for it may quote
+/// the lead: Rust's own panics on slices and numbers repeat the values.
+async fn catch_panic(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
         .unwrap_or_else(|_| Err(Failure::transient("panic", "the work panicked; the log says where")))
 }
 
-/// Counts a message as in flight, also when its work is dropped half way.
+/// Counts a message as in flight, even if its work is dropped before it finishes.
 struct InFlight(&'static str);
 
 impl InFlight {

@@ -1,3 +1,5 @@
+//! Adaptive waits of an idle worker.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -5,12 +7,12 @@ use tokio::time::Instant;
 /// The wait between two receives while there is work.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
-/// Waits are this part of the time without work. So a message that comes back after a delay is late by a quarter of the delay at
-/// most, and half a minute without work is some 30 receives.
-const PART: u32 = 4;
+/// Each wait is the idle time divided by this. So a message that is due after a delay is received late by a
+/// quarter of the delay at most, and half a minute without work takes some 30 receives.
+const WAIT_DIVISOR: u32 = 4;
 
-/// The wait of an idle worker until its next receive. It grows with the time since there was work last, up to what the queue
-/// allows.
+/// The wait of an idle worker before its next receive. It grows with the time since the last work, up to the
+/// limit of the queue.
 pub(super) struct Idle {
     since: Instant,
     longest: Duration,
@@ -21,12 +23,12 @@ impl Idle {
         Self { since: Instant::now(), longest }
     }
 
-    /// There is work, or there may be.
-    pub(super) fn ends(&mut self) {
+    /// Resets the wait: there is work, or there may be.
+    pub(super) fn reset(&mut self) {
         self.since = Instant::now();
     }
 
     pub(super) fn wait(&self) -> Duration {
-        (self.since.elapsed() / PART).min(self.longest).max(SHORTEST_WAIT)
+        (self.since.elapsed() / WAIT_DIVISOR).min(self.longest).max(SHORTEST_WAIT)
     }
 }

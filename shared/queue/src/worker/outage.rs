@@ -1,3 +1,5 @@
+//! Backoff and logging while the queue itself fails.
+
 use std::time::Duration;
 
 use crate::QueueError;
@@ -5,18 +7,18 @@ use crate::QueueError;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The queue itself failing: waits grow while it lasts, and it is logged once.
+/// An outage of the queue itself: the waits between receives grow, and the outage is logged once.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
-    /// Zero while all is well.
+    /// Zero while the queue works.
     wait: Duration,
 }
 
 impl Outage {
-    /// How long to wait before asking a queue again that has just failed.
+    /// Records a failed receive and returns the wait before the next one.
     pub(super) fn wait_after(&mut self, error: &QueueError) -> Duration {
         if self.wait.is_zero() {
-            tracing::error!(%error, "the queue cannot be read: trying again until it can");
+            tracing::error!(%error, "queue unavailable: receiving is retried until it succeeds");
             self.wait = FIRST_WAIT;
         } else {
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
@@ -24,10 +26,10 @@ impl Outage {
         self.wait
     }
 
-    /// The queue has answered.
-    pub(super) fn is_over(&mut self) {
+    /// Records a successful receive.
+    pub(super) fn recovered(&mut self) {
         if !self.wait.is_zero() {
-            tracing::info!("the queue can be read again");
+            tracing::info!("queue available again");
             self.wait = Duration::ZERO;
         }
     }
@@ -38,12 +40,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_ten_seconds_and_start_again_after_an_answer() {
+    fn waits_grow_to_ten_seconds_and_reset_after_an_answer() {
         let mut outage = Outage::default();
         let mut wait = || outage.wait_after(&QueueError::LeaseLost).as_millis();
         assert_eq!([wait(), wait(), wait()], [100, 200, 400]);
         assert_eq!((0..20).map(|_| wait()).max(), Some(10_000));
-        outage.is_over();
+        outage.recovered();
         assert_eq!(outage.wait_after(&QueueError::LeaseLost).as_millis(), 100);
     }
 }

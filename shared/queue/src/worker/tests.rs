@@ -1,4 +1,4 @@
-//! What depends on time and on a queue that fails, on a scripted queue and a clock that stands still by itself.
+//! The worker's timing and its handling of queue failures, on a scripted queue and a paused clock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 
 type Answers<T> = Mutex<VecDeque<Result<T, QueueError>>>;
 
-/// Answers as it was told to, then: nothing to receive, leases renewed, settlements taken.
+/// Returns the scripted answers. After those, receives are empty, and renewals and settlements succeed.
 #[derive(Default)]
 struct ScriptedQueue {
     receives: Answers<Vec<Message>>,
@@ -26,11 +26,11 @@ struct ScriptedQueue {
     settles: Answers<()>,
     extend_hangs: bool,
     receive_hangs: bool,
-    /// What was asked, and when, counted in seconds from the first question.
-    asked: Mutex<Vec<(&'static str, u64)>>,
+    /// The calls, with the seconds since the first one.
+    calls: Mutex<Vec<(&'static str, u64)>>,
     start: Mutex<Option<Instant>>,
     longest_idle_wait: Option<Duration>,
-    has_news: Notify,
+    work_available: Notify,
 }
 
 impl ScriptedQueue {
@@ -40,14 +40,14 @@ impl ScriptedQueue {
         queue
     }
 
-    fn note(&self, question: &'static str) {
+    fn note(&self, method: &'static str) {
         let start = *self.start.lock().unwrap().get_or_insert_with(Instant::now);
-        self.asked.lock().unwrap().push((question, start.elapsed().as_secs()));
+        self.calls.lock().unwrap().push((method, start.elapsed().as_secs()));
     }
 
-    fn asked(&self, question: &str) -> Vec<u64> {
-        let asked = self.asked.lock().unwrap();
-        asked.iter().filter(|(what, _)| *what == question).map(|(_, when)| *when).collect()
+    fn calls_of(&self, method: &str) -> Vec<u64> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|(name, _)| *name == method).map(|(_, at)| *at).collect()
     }
 }
 
@@ -124,20 +124,20 @@ impl LeadQueue for ScriptedQueue {
         self.longest_idle_wait.unwrap_or(Duration::from_millis(100))
     }
 
-    async fn has_news(&self) {
-        self.has_news.notified().await;
+    async fn work_available(&self) {
+        self.work_available.notified().await;
     }
 }
 
-/// Works for a while, and says how it ended.
-struct Takes {
+/// A handler whose work takes a fixed time. It records its end and the recorded outcomes.
+struct SlowHandler {
     time: Duration,
     finished: Notify,
     recorded: Mutex<u32>,
 }
 
 #[async_trait]
-impl LeadHandler for Takes {
+impl LeadHandler for SlowHandler {
     async fn handle(&self, _message: &Message) -> Result<(), Failure> {
         sleep(self.time).await;
         self.finished.notify_one();
@@ -150,9 +150,9 @@ impl LeadHandler for Takes {
     }
 }
 
-/// A worker on `queue` whose messages take `time`. Returns what tells their end.
-fn work(queue: &Arc<ScriptedQueue>, time: Duration) -> (Worker, Arc<Takes>) {
-    let handler = Arc::new(Takes { time, finished: Notify::new(), recorded: Mutex::default() });
+/// A worker on `queue` whose messages take `time`, with its handler.
+fn work(queue: &Arc<ScriptedQueue>, time: Duration) -> (Worker, Arc<SlowHandler>) {
+    let handler = Arc::new(SlowHandler { time, finished: Notify::new(), recorded: Mutex::default() });
     let worker = Worker::new(
         Arc::clone(queue) as Arc<dyn LeadQueue>,
         Arc::clone(&handler) as Arc<dyn LeadHandler>,
@@ -162,7 +162,7 @@ fn work(queue: &Arc<ScriptedQueue>, time: Duration) -> (Worker, Arc<Takes>) {
     (worker, handler)
 }
 
-/// Runs a worker for this long.
+/// Runs a worker for `time`.
 async fn run_for(worker: &Worker, time: Duration) {
     let shutdown = CancellationToken::new();
     let stop = async {
@@ -173,86 +173,86 @@ async fn run_for(worker: &Worker, time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_is_renewed_at_a_third_of_the_visibility_timeout() {
+async fn lease_is_renewed_at_a_third_of_the_visibility_timeout() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let (worker, _) = work(&queue, Duration::from_secs(45));
     run_for(&worker, Duration::from_mins(1)).await;
-    assert_eq!(queue.asked("extend"), [10, 20, 30, 40]);
-    assert_eq!(queue.asked("settle"), [45]);
+    assert_eq!(queue.calls_of("extend"), [10, 20, 30, 40]);
+    assert_eq!(queue.calls_of("settle"), [45]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_whose_lease_was_lost_is_stopped_and_settles_nothing() {
+async fn work_with_a_lost_lease_stops_and_settles_nothing() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     queue.extends.lock().unwrap().extend([Ok(()), Err(QueueError::LeaseLost)]);
     let (worker, handler) = work(&queue, Duration::from_secs(45));
     run_for(&worker, Duration::from_mins(1)).await;
-    assert_eq!(queue.asked("extend"), [10, 20]);
-    assert!(queue.asked("settle").is_empty());
+    assert_eq!(queue.calls_of("extend"), [10, 20]);
+    assert!(queue.calls_of("settle").is_empty());
     assert_eq!(*handler.recorded.lock().unwrap(), 0);
     let finished = tokio::time::timeout(Duration::from_secs(1), handler.finished.notified());
-    assert!(finished.await.is_err(), "the work did not go on to its end");
+    assert!(finished.await.is_err(), "the work was stopped");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_fails_is_tried_again_while_the_lease_lasts() {
+async fn failed_renewal_is_retried_while_the_lease_lasts() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     queue.extends.lock().unwrap().extend([unavailable(), unavailable(), Ok(())]);
     let (worker, _) = work(&queue, Duration::from_secs(25));
     run_for(&worker, Duration::from_secs(40)).await;
-    assert_eq!(queue.asked("settle"), [25]);
+    assert_eq!(queue.calls_of("settle"), [25]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_could_not_be_renewed_in_time_counts_as_lost() {
+async fn lease_that_cannot_be_renewed_in_time_counts_as_lost() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     queue.extends.lock().unwrap().extend((0..20).map(|_| unavailable()));
     let (worker, _) = work(&queue, Duration::from_secs(45));
     run_for(&worker, Duration::from_mins(1)).await;
-    assert_eq!(queue.asked("extend"), [10, 13, 16, 19, 22, 25], "and the work ends before the lease");
-    assert!(queue.asked("settle").is_empty());
+    assert_eq!(queue.calls_of("extend"), [10, 13, 16, 19, 22, 25], "the work ends before the lease");
+    assert!(queue.calls_of("settle").is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_renewal_that_hangs_ends_the_work_before_its_lease() {
+async fn hanging_renewal_ends_the_work_before_its_lease() {
     let queue = Arc::new(ScriptedQueue { extend_hangs: true, ..ScriptedQueue::holding_a_message() });
     let (worker, handler) = work(&queue, Duration::from_secs(29));
     run_for(&worker, Duration::from_mins(1)).await;
-    assert_eq!(queue.asked("extend"), [10]);
-    assert!(queue.asked("settle").is_empty());
+    assert_eq!(queue.calls_of("extend"), [10]);
+    assert!(queue.calls_of("settle").is_empty());
     let finished = tokio::time::timeout(Duration::from_secs(1), handler.finished.notified());
-    assert!(finished.await.is_err(), "the work did not go on until the lease was over");
+    assert!(finished.await.is_err(), "the work was stopped before the lease expired");
 }
 
 #[tokio::test(start_paused = true)]
-async fn work_that_never_ends_is_a_failed_attempt_although_leased() {
+async fn endless_work_is_a_failed_attempt_despite_its_lease() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let (worker, handler) = work(&queue, Duration::from_secs(1 << 30));
     run_for(&worker.with_handling_limit(Duration::from_mins(2)), Duration::from_mins(3)).await;
-    assert_eq!(queue.asked("settle"), [120]);
+    assert_eq!(queue.calls_of("settle"), [120]);
     assert_eq!(*handler.recorded.lock().unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receive_that_hangs_is_asked_again() {
+async fn hanging_receive_is_retried() {
     let queue = Arc::new(ScriptedQueue { receive_hangs: true, ..ScriptedQueue::default() });
     let (worker, _) = work(&queue, Duration::from_secs(1));
     run_for(&worker, Duration::from_mins(3)).await;
-    assert!(queue.asked("receive").len() >= 3, "{:?}", queue.asked("receive"));
+    assert!(queue.calls_of("receive").len() >= 3, "{:?}", queue.calls_of("receive"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_settlement_that_fails_is_tried_again() {
+async fn failed_settlement_is_retried() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     queue.settles.lock().unwrap().extend([unavailable(), unavailable()]);
     let (worker, handler) = work(&queue, Duration::from_secs(1));
     run_for(&worker, Duration::from_secs(10)).await;
-    assert_eq!(queue.asked("settle").len(), 3);
+    assert_eq!(queue.calls_of("settle").len(), 3);
     assert_eq!(*handler.recorded.lock().unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_fails_is_asked_ever_less_often_and_then_worked_on_again() {
+async fn failing_queue_is_polled_with_backoff_until_it_recovers() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     for _ in 0..12 {
         queue.receives.lock().unwrap().push_front(unavailable());
@@ -260,12 +260,12 @@ async fn a_queue_that_fails_is_asked_ever_less_often_and_then_worked_on_again() 
     let (worker, _) = work(&queue, Duration::ZERO);
     run_for(&worker, Duration::from_secs(65)).await;
     // 0.1 s, doubled seven times, then ten seconds each.
-    assert_eq!(queue.asked("receive")[..13], [0, 0, 0, 0, 1, 3, 6, 12, 22, 32, 42, 52, 62]);
-    assert_eq!(queue.asked("settle"), [62]);
+    assert_eq!(queue.calls_of("receive")[..13], [0, 0, 0, 0, 1, 3, 6, 12, 22, 32, 42, 52, 62]);
+    assert_eq!(queue.calls_of("settle"), [62]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_woken_worker_does_not_wait_for_its_next_poll() {
+async fn woken_worker_receives_at_once() {
     let queue = Arc::new(ScriptedQueue::default());
     let (worker, _) = work(&queue, Duration::ZERO);
     let waker = worker.waker();
@@ -275,18 +275,18 @@ async fn a_woken_worker_does_not_wait_for_its_next_poll() {
         async move { worker.run(shutdown).await }
     });
     let start = Instant::now();
-    // A clock that stands still moves only while everybody waits for it, and this task does not.
+    // A paused clock advances only while all tasks wait for it, and this task does not.
     let settle_down = async || {
         for _ in 0..50 {
             tokio::task::yield_now().await;
         }
     };
     settle_down().await;
-    assert_eq!(queue.asked("receive").len(), 1);
+    assert_eq!(queue.calls_of("receive").len(), 1);
     for wakes in 1..=3 {
         waker.notify_one();
         settle_down().await;
-        assert_eq!(queue.asked("receive").len(), 1 + wakes);
+        assert_eq!(queue.calls_of("receive").len(), 1 + wakes);
     }
     assert_eq!(start.elapsed(), Duration::ZERO);
     shutdown.cancel();
@@ -294,52 +294,52 @@ async fn a_woken_worker_does_not_wait_for_its_next_poll() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_nobody_wakes_polls_ten_times_a_second() {
+async fn idle_worker_polls_ten_times_a_second() {
     let queue = Arc::new(ScriptedQueue::default());
     let (worker, _) = work(&queue, Duration::ZERO);
     run_for(&worker, Duration::from_millis(950)).await;
-    assert_eq!(queue.asked("receive").len(), 10);
+    assert_eq!(queue.calls_of("receive").len(), 10);
 }
 
 const LONGEST_IDLE_WAIT: Duration = Duration::from_secs(5);
 
-fn queue_that_costs() -> Arc<ScriptedQueue> {
+fn queue_that_charges() -> Arc<ScriptedQueue> {
     Arc::new(ScriptedQueue { longest_idle_wait: Some(LONGEST_IDLE_WAIT), ..ScriptedQueue::default() })
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_asks_a_queue_that_costs_seldom() {
-    let queue = queue_that_costs();
+async fn idle_worker_rarely_polls_a_queue_that_charges() {
+    let queue = queue_that_charges();
     let (worker, _) = work(&queue, Duration::ZERO);
     run_for(&worker, Duration::from_hours(1)).await;
-    let asked = queue.asked("receive");
-    assert!(asked.len() <= 3_600 / 5 + 30, "{} receives in an hour", asked.len());
-    assert!(asked.windows(2).all(|pair| pair[1] - pair[0] <= 6), "and never less often than every 5 s");
+    let polls = queue.calls_of("receive");
+    assert!(polls.len() <= 3_600 / 5 + 30, "{} receives in an hour", polls.len());
+    assert!(polls.windows(2).all(|pair| pair[1] - pair[0] <= 6), "at least every 5 s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_worker_receives_at_once_what_is_sent_here() {
-    let queue = queue_that_costs();
+async fn idle_worker_receives_local_sends_at_once() {
+    let queue = queue_that_charges();
     let (worker, _) = work(&queue, Duration::ZERO);
     let send = async {
         sleep(Duration::from_millis(600_100)).await;
-        let before = queue.asked("receive").len();
+        let before = queue.calls_of("receive").len();
         queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
-        queue.has_news.notify_one();
+        queue.work_available.notify_one();
         sleep(Duration::from_millis(1)).await;
-        assert!(queue.asked("receive").len() > before);
-        assert_eq!(queue.asked("settle"), [600]);
-        // Where there was work there may be more.
+        assert!(queue.calls_of("receive").len() > before);
+        assert_eq!(queue.calls_of("settle"), [600]);
+        // After work, the polls are frequent again.
         sleep(Duration::from_secs(1)).await;
-        assert!(queue.asked("receive").len() >= before + 7);
+        assert!(queue.calls_of("receive").len() >= before + 7);
     };
     tokio::join!(run_for(&worker, Duration::from_secs(620)), send);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_after_a_delay_is_late_by_a_quarter_of_it() {
+async fn delayed_message_is_late_by_a_quarter_of_its_delay() {
     for delay in [2, 4, 8, 16] {
-        let queue = queue_that_costs();
+        let queue = queue_that_charges();
         let (worker, _) = work(&queue, Duration::ZERO);
         queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
         let again = async {
@@ -347,16 +347,16 @@ async fn a_message_after_a_delay_is_late_by_a_quarter_of_it() {
             queue.receives.lock().unwrap().push_back(Ok(vec![a_message()]));
         };
         tokio::join!(run_for(&worker, Duration::from_secs(30)), again);
-        let settled = queue.asked("settle");
+        let settled = queue.calls_of("settle");
         assert!(settled[1] <= delay + delay.div_ceil(4), "{settled:?}");
     }
 }
 
-/// Fails with a limit that is reached.
-struct IsFull(Failure);
+/// A handler that always fails with the given failure.
+struct FailingHandler(Failure);
 
 #[async_trait]
-impl LeadHandler for IsFull {
+impl LeadHandler for FailingHandler {
     async fn handle(&self, _message: &Message) -> Result<(), Failure> {
         Err(self.0.clone())
     }
@@ -367,31 +367,31 @@ impl LeadHandler for IsFull {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_ends_by_itself_keeps_the_worker_from_taking_more_and_pauses_nothing() {
+async fn rate_limit_pauses_the_worker_but_not_the_queue() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let clock = ManualClock::default();
     let wait = Some(Duration::from_secs(20));
     let full = Failure::deferral(Dependency::new("crm.mock"), "crm_rate_limit", "full", wait);
-    let handler = Arc::new(IsFull(full.ending_by_itself()));
+    let handler = Arc::new(FailingHandler(full.ending_by_itself()));
     let worker = Worker::new(Arc::clone(&queue) as _, handler, Arc::new(clock.clone()), 1);
     run_for(&worker, Duration::from_secs(30)).await;
-    assert_eq!(queue.asked("settle").len(), 1);
-    assert!(queue.asked("pause").is_empty());
-    let before = queue.asked("receive").len();
+    assert_eq!(queue.calls_of("settle").len(), 1);
+    assert!(queue.calls_of("pause").is_empty());
+    let before = queue.calls_of("receive").len();
     assert!(before <= 2, "nothing more was taken: {before}");
     clock.advance(Duration::from_secs(20));
     run_for(&worker, Duration::from_secs(1)).await;
-    assert!(queue.asked("receive").len() >= before + 10, "and then it goes on, though nobody resumed");
+    assert!(queue.calls_of("receive").len() >= before + 10, "it continues without a resume");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_has_a_pulse_while_it_works_or_looks_for_work_and_none_before_and_after() {
+async fn heartbeat_runs_exactly_while_the_worker_runs() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let (worker, _) = work(&queue, Duration::from_mins(10));
     let pulse = worker.pulse();
     assert_eq!(pulse.age(), None);
     let watch = async {
-        // The message takes ten of the twelve minutes, and nothing can be received meanwhile.
+        // The message takes ten of the twelve minutes, and the worker receives nothing in that time.
         for _ in 0..700 {
             sleep(Duration::from_secs(1)).await;
             assert!(pulse.age().unwrap() <= Duration::from_secs(2), "{:?}", pulse.age());
@@ -403,12 +403,12 @@ async fn a_worker_has_a_pulse_while_it_works_or_looks_for_work_and_none_before_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_no_longer_than_the_grace_period() {
+async fn shutdown_waits_at_most_the_grace_period() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let (worker, _) = work(&queue, Duration::from_hours(1));
     let worker = worker.with_grace_period(Duration::from_secs(7));
     let start = Instant::now();
     run_for(&worker, Duration::from_secs(5)).await;
     assert_eq!(start.elapsed().as_secs(), 12);
-    assert!(queue.asked("settle").is_empty());
+    assert!(queue.calls_of("settle").is_empty());
 }

@@ -1,4 +1,4 @@
-//! The suite that every backend passes.
+//! The conformance suite on SQLite and PostgreSQL.
 
 mod sqlite {
     queue::conformance_tests!(crate::support::Fixture::sqlite());

@@ -1,4 +1,5 @@
-//! A PostgreSQL server that vanishes without a word: connections stay open, and nothing arrives on them any more.
+//! A PostgreSQL server that disappears without closing its connections: they stay open, and nothing arrives
+//! on them any more.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::worker::{event, until, until_empty};
 
-/// Writes to the database, and lets the server vanish when all of the first messages are at it.
-struct Writes {
+/// A handler that writes to the database. It cuts all connections once the first [`AT_ONCE`] messages are in
+/// progress.
+struct WritingHandler {
     database: Database,
     proxy: Arc<HalfOpen>,
     begun: AtomicU32,
@@ -26,7 +28,7 @@ struct Writes {
 const AT_ONCE: u32 = 4;
 
 #[async_trait]
-impl LeadHandler for Writes {
+impl LeadHandler for WritingHandler {
     async fn handle(&self, _message: &Message) -> Result<(), Failure> {
         let mut transaction = self.database.begin().await?;
         if self.begun.fetch_add(1, Ordering::SeqCst) + 1 == AT_ONCE {
@@ -47,7 +49,7 @@ impl LeadHandler for Writes {
     }
 }
 
-/// A pool on a test's database, whose connections can vanish.
+/// A pool on a test's database, through a proxy that can cut its connections.
 async fn through_a_proxy(test: &TestDatabase) -> (Arc<HalfOpen>, Database) {
     let url = url::Url::parse(test.url()).unwrap();
     let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
@@ -59,7 +61,7 @@ async fn through_a_proxy(test: &TestDatabase) -> (Arc<HalfOpen>, Database) {
     (proxy, database.with_statement_limit(Duration::from_secs(5)))
 }
 
-/// Fails the test where an answer takes as long as nothing may take, and otherwise says what the failure was.
+/// Returns the failure of `answer`. Panics if it takes a minute or succeeds.
 async fn failure_of<T, E: std::fmt::Display>(
     what: &str,
     answer: impl Future<Output = Result<T, E>>,
@@ -92,7 +94,7 @@ async fn no_step_of_a_transaction_outlasts_its_limit() {
         assert!(failure.contains("no answer within 5 s"), "{failure}");
     }
     drop((writing, reading));
-    // The pool is whole again, and ends in time.
+    // The pool has recovered, and closes in time.
     tokio::time::timeout(Duration::from_mins(1), database.ping()).await.unwrap().unwrap();
     let _held = database.begin().await.unwrap();
     proxy.kill_connections();
@@ -100,7 +102,7 @@ async fn no_step_of_a_transaction_outlasts_its_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_that_get_no_answer_end_in_time() {
+async fn migration_without_an_answer_times_out() {
     let test = TestDatabase::postgres().await;
     let (proxy, database) = through_a_proxy(&test).await;
     let direct = test.connect().await;
@@ -132,7 +134,7 @@ async fn leads_finish_after_every_connection_went_half_open() {
     for lead in 0..AT_ONCE {
         queue.send(&event(lead)).await.unwrap();
     }
-    let handler = Arc::new(Writes {
+    let handler = Arc::new(WritingHandler {
         database: database.clone(),
         proxy,
         begun: AtomicU32::default(),
@@ -155,7 +157,7 @@ async fn leads_finish_after_every_connection_went_half_open() {
     shutdown.cancel();
     running.await.unwrap();
 
-    // The dead connections have not kept their places in the pool.
+    // The dead connections do not occupy the pool.
     let mut all = Vec::new();
     for _ in 0..AT_ONCE + 2 {
         all.push(database.begin().await.unwrap());

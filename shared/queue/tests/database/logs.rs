@@ -1,4 +1,4 @@
-//! What is logged, by whichever test of this binary runs meanwhile.
+//! The log output of this test binary, including tests that run concurrently.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use queue::LeadQueue;
 use crate::support::Fixture;
 use crate::worker::{Handler, Running, event};
 
-/// Keeps everything.
+/// A writer that keeps the whole log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -25,7 +25,7 @@ impl Write for Log {
 }
 
 #[tokio::test]
-async fn log_lines_name_the_lead_by_its_id_and_nothing_else_of_it() {
+async fn log_lines_identify_a_lead_only_by_its_id() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -33,7 +33,8 @@ async fn log_lines_name_the_lead_by_its_id_and_nothing_else_of_it() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // For the whole process: one for a single thread may miss lines that another thread has seen first.
+    // Global for the process: a thread-local subscriber may miss lines of callsites that another thread has
+    // registered first.
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let fixture = Fixture::sqlite().await;
@@ -49,7 +50,8 @@ async fn log_lines_name_the_lead_by_its_id_and_nothing_else_of_it() {
     let running = Running::start(&fixture, handler, 1).await;
     while queue.depth().await.unwrap().messages > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        // The panic is tried again. Only then: no lease must end under work that goes on.
+        // The panic is retried. The clock moves only while no message is leased, so that no lease expires
+        // during the work.
         if queue.depth().await.unwrap().in_flight == 0 {
             fixture.clock.advance(Duration::from_secs(1));
         }

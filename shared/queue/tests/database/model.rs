@@ -1,4 +1,4 @@
-//! Random histories of a queue, against a model that is too simple to be wrong.
+//! Random histories of a queue, compared with a simple model.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,10 +21,10 @@ enum Step {
     Receive {
         max: usize,
     },
-    /// Settles one of the receipts given so far, whether it is still good or not.
+    /// Settles one of the receipts issued so far, whether it is still valid or not.
     Settle {
         receipt: prop::sample::Index,
-        how: How,
+        outcome: Outcome,
     },
     Extend {
         receipt: prop::sample::Index,
@@ -37,7 +37,7 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum How {
+enum Outcome {
     Done,
     Retry(u64),
     Defer(u64),
@@ -46,16 +46,16 @@ enum How {
 
 fn step() -> impl Strategy<Value = Step> {
     let receipt = any::<prop::sample::Index>;
-    let how = prop_oneof![
-        3 => Just(How::Done),
-        2 => (0..20u64).prop_map(How::Retry),
-        1 => (0..20u64).prop_map(How::Defer),
-        1 => Just(How::DeadLetter),
+    let outcome = prop_oneof![
+        3 => Just(Outcome::Done),
+        2 => (0..20u64).prop_map(Outcome::Retry),
+        1 => (0..20u64).prop_map(Outcome::Defer),
+        1 => Just(Outcome::DeadLetter),
     ];
     prop_oneof![
         6 => (0..4u8, 0..4u8).prop_map(|(lead, content)| Step::Send { lead, content }),
         6 => (1..4usize).prop_map(|max| Step::Receive { max }),
-        6 => (receipt(), how).prop_map(|(receipt, how)| Step::Settle { receipt, how }),
+        6 => (receipt(), outcome).prop_map(|(receipt, outcome)| Step::Settle { receipt, outcome }),
         1 => receipt().prop_map(|receipt| Step::Extend { receipt }),
         3 => (1..20u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => Just(Step::Wait { seconds: VISIBILITY.as_secs() }),
@@ -71,17 +71,17 @@ fn event(lead: u8, content: u8) -> LeadEvent {
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
 }
 
-fn settlement(how: How) -> Settlement {
+fn settlement(outcome: Outcome) -> Settlement {
     let failure = Failure::transient("model", "made to fail");
-    match how {
-        How::Done => Settlement::Done,
-        How::Retry(seconds) => Settlement::Retry { after: Duration::from_secs(seconds), failure },
-        How::Defer(seconds) => Settlement::Defer { after: Duration::from_secs(seconds), failure },
-        How::DeadLetter => Settlement::DeadLetter { failure },
+    match outcome {
+        Outcome::Done => Settlement::Done,
+        Outcome::Retry(seconds) => Settlement::Retry { after: Duration::from_secs(seconds), failure },
+        Outcome::Defer(seconds) => Settlement::Defer { after: Duration::from_secs(seconds), failure },
+        Outcome::DeadLetter => Settlement::DeadLetter { failure },
     }
 }
 
-/// A queue as one would draw it. Times are in seconds from the start.
+/// A model of the queue. Times are in seconds from the start.
 #[derive(Debug, Default)]
 struct Model {
     now: u64,
@@ -111,14 +111,14 @@ impl Model {
         Sent::Accepted
     }
 
-    /// Takes over what the queue has given out, after checking that it may.
+    /// Applies a receive, after checking that the queue may return these messages.
     fn received(&mut self, max: usize, messages: &[Message]) {
         let now = self.now;
         let mut ready: Vec<u64> =
             self.groups.values().map(|group| group.visible_at).filter(|at| *at <= now).collect();
         ready.sort_unstable();
         ready.truncate(if self.paused { 0 } else { max });
-        assert_eq!(messages.len(), ready.len(), "as many as are ready and asked for");
+        assert_eq!(messages.len(), ready.len(), "as many as are ready and requested");
         let mut waited = Vec::new();
         for message in messages {
             let group = self.groups.get_mut(&message.group).expect("a group that was sent to");
@@ -138,18 +138,18 @@ impl Model {
         self.groups.get_mut(&receipt.key).filter(|group| group.lease.as_ref() == Some(receipt))
     }
 
-    /// Whether the receipt was good.
-    fn settle(&mut self, receipt: &Receipt, how: How) -> bool {
+    /// Applies a settlement. Returns whether the receipt was valid.
+    fn settle(&mut self, receipt: &Receipt, outcome: Outcome) -> bool {
         let now = self.now;
         let Some(group) = self.leased(receipt) else { return false };
         group.lease = None;
-        match how {
-            How::Retry(after) => {
+        match outcome {
+            Outcome::Retry(after) => {
                 group.attempts += 1;
                 group.visible_at = now + after;
             }
-            How::Defer(after) => (group.losses, group.visible_at) = (0, now + after),
-            How::Done | How::DeadLetter => {
+            Outcome::Defer(after) => (group.losses, group.visible_at) = (0, now + after),
+            Outcome::Done | Outcome::DeadLetter => {
                 group.messages.pop_front();
                 (group.attempts, group.losses, group.visible_at) = (0, 0, now);
                 if group.messages.is_empty() {
@@ -172,7 +172,7 @@ impl Model {
     }
 }
 
-fn was_good(answer: Result<(), QueueError>) -> bool {
+fn is_valid(answer: Result<(), QueueError>) -> bool {
     match answer {
         Ok(()) => true,
         Err(QueueError::LeaseLost) => false,
@@ -180,7 +180,7 @@ fn was_good(answer: Result<(), QueueError>) -> bool {
     }
 }
 
-async fn live(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
+async fn run_history(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
     let mut model = Model::default();
     let mut receipts: Vec<Receipt> = Vec::new();
     for step in steps {
@@ -194,14 +194,14 @@ async fn live(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
                 model.received(max, &messages);
                 receipts.extend(messages.into_iter().map(|message| message.receipt));
             }
-            Step::Settle { receipt, how } if !receipts.is_empty() => {
+            Step::Settle { receipt, outcome } if !receipts.is_empty() => {
                 let receipt = receipt.get(&receipts);
-                let settled = queue.settle(receipt, &settlement(how)).await;
-                assert_eq!(was_good(settled), model.settle(receipt, how));
+                let settled = queue.settle(receipt, &settlement(outcome)).await;
+                assert_eq!(is_valid(settled), model.settle(receipt, outcome));
             }
             Step::Extend { receipt } if !receipts.is_empty() => {
                 let receipt = receipt.get(&receipts);
-                assert_eq!(was_good(queue.extend(receipt).await), model.extend(receipt));
+                assert_eq!(is_valid(queue.extend(receipt).await), model.extend(receipt));
             }
             Step::Settle { .. } | Step::Extend { .. } => {}
             Step::Wait { seconds } => {
@@ -221,7 +221,7 @@ async fn live(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
         assert_eq!((depth.messages, depth.in_flight), model.depth());
     }
 
-    // Nothing is lost: what the model still holds comes out, and in its order.
+    // Nothing is lost: the remaining messages of the model are received, in order.
     queue.resume(&AI).await.unwrap();
     model.paused = false;
     fixture.clock.advance(VISIBILITY);
@@ -231,14 +231,14 @@ async fn live(fixture: &Fixture, queue: &DatabaseQueue, steps: Vec<Step>) {
         model.received(10, &messages);
         for message in messages {
             queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
-            assert!(model.settle(&message.receipt, How::Done));
+            assert!(model.settle(&message.receipt, Outcome::Done));
         }
     }
     assert_eq!(queue.depth().await.unwrap(), queue::Depth::default());
 }
 
 #[test]
-fn every_history_is_the_models() {
+fn random_histories_match_the_model() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (fixture, database, queue) = runtime.block_on(async {
         let fixture = Fixture::sqlite().await;
@@ -248,10 +248,10 @@ fn every_history_is_the_models() {
     let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(steps in prop::collection::vec(step(), 1..60))| {
         runtime.block_on(async {
-            // One database for all histories. A failed one leaves something behind.
+            // One database for all histories. A failed history leaves rows behind.
             let emptied = sqlx::raw_sql("DELETE FROM queue_group; DELETE FROM queue_message; DELETE FROM queue_pause");
             emptied.execute(database.pool()).await.unwrap();
-            live(&fixture, &queue, steps).await;
+            run_history(&fixture, &queue, steps).await;
         });
     });
 }

@@ -1,4 +1,4 @@
-//! A queue on a database of its own for each test.
+//! A queue on a separate database for each test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use queue::{DatabaseQueue, LeadQueue};
 
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(30);
 
-/// A migrated database, and a clock that moves only when told to.
+/// A migrated database, and a manual clock.
 pub(crate) struct Fixture {
     pub(crate) clock: ManualClock,
     database: TestDatabase,
@@ -27,7 +27,7 @@ impl Fixture {
         Self { clock: ManualClock::default(), database: TestDatabase::postgres().await }
     }
 
-    /// A pool of its own, as another process would have.
+    /// A separate pool, as another process would have.
     pub(crate) async fn database(&self) -> Database {
         self.database.connect().await
     }

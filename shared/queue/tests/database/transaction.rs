@@ -1,4 +1,4 @@
-//! Sending as part of somebody else's transaction.
+//! Sending within the caller's transaction.
 
 use jiff::Timestamp;
 use lead::{CampaignId, Clock, EmailAddress, Lead, LeadEvent};
@@ -14,7 +14,7 @@ fn event(n: u32) -> LeadEvent {
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
 }
 
-async fn sending_is_part_of_the_callers_transaction(fixture: Fixture) {
+async fn send_joins_the_callers_transaction(fixture: Fixture) {
     let database = fixture.database().await;
     let queue = fixture.queue().await;
     let now = fixture.clock.now();
@@ -25,7 +25,7 @@ async fn sending_is_part_of_the_callers_transaction(fixture: Fixture) {
     assert_eq!(queue.depth().await.unwrap().messages, 0);
     assert!(queue.receive(1).await.unwrap().is_empty());
 
-    // Two of a lead and a duplicate at once, beside a row of the caller's.
+    // Two deliveries of a lead, each sent twice, together with a row of the caller.
     let mut transaction = database.begin().await.unwrap();
     let mut sent = Vec::new();
     for n in [1, 1, 2, 2] {
@@ -56,11 +56,11 @@ async fn sending_is_part_of_the_callers_transaction(fixture: Fixture) {
 }
 
 #[tokio::test]
-async fn sqlite_sends_as_part_of_the_callers_transaction() {
-    sending_is_part_of_the_callers_transaction(Fixture::sqlite().await).await;
+async fn sqlite_send_joins_the_callers_transaction() {
+    send_joins_the_callers_transaction(Fixture::sqlite().await).await;
 }
 
 #[tokio::test]
-async fn postgres_sends_as_part_of_the_callers_transaction() {
-    sending_is_part_of_the_callers_transaction(Fixture::postgres().await).await;
+async fn postgres_send_joins_the_callers_transaction() {
+    send_joins_the_callers_transaction(Fixture::postgres().await).await;
 }

@@ -22,10 +22,10 @@ pub(crate) fn event(lead: u32) -> LeadEvent {
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
 }
 
-/// What the handler does with a message.
+/// The work of the handler on a message.
 type Work = Box<dyn Fn(&Message) -> Result<(), Failure> + Send + Sync>;
 
-/// Does `work` as soon as `gate` lets it, and writes down all it sees.
+/// Runs `work` once `gate` has a permit, and records its calls.
 pub(crate) struct Handler {
     work: Work,
     gate: Semaphore,
@@ -47,7 +47,7 @@ impl Handler {
         }
     }
 
-    /// Whose work waits until the gate is given permits.
+    /// A handler whose work waits for permits of `gate`.
     fn gated() -> Self {
         Self { gate: Semaphore::new(0), ..Self::new(|_| Ok(())) }
     }
@@ -66,7 +66,7 @@ impl Handler {
     }
 }
 
-/// Counts work that was dropped half way.
+/// Counts work that was dropped before it finished.
 struct Unfinished(Option<Arc<Mutex<u32>>>);
 
 impl Drop for Unfinished {
@@ -93,7 +93,7 @@ impl LeadHandler for Handler {
     }
 }
 
-/// A worker at work.
+/// A running worker.
 pub(crate) struct Running {
     handler: Arc<Handler>,
     shutdown: CancellationToken,
@@ -135,7 +135,7 @@ impl Running {
     }
 }
 
-/// Waits until something holds, as long as a slow machine may need.
+/// Waits until a condition holds, at most a minute.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..6000 {
         if holds().await {
@@ -151,7 +151,7 @@ pub(crate) async fn until_empty(queue: &dyn LeadQueue) {
 }
 
 #[tokio::test]
-async fn what_is_handled_leaves_the_queue() {
+async fn handled_messages_leave_the_queue() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     for lead in 0..20 {
@@ -165,7 +165,7 @@ async fn what_is_handled_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn no_more_is_received_than_can_be_worked_on() {
+async fn worker_receives_no_more_than_its_concurrency() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     for lead in 0..5 {
@@ -185,7 +185,7 @@ async fn no_more_is_received_than_can_be_worked_on() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_failed_attempt_and_what_it_says_is_not_kept() {
+async fn panic_is_a_failed_attempt_without_its_text() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     queue.send(&event(1)).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_panic_is_a_failed_attempt_and_what_it_says_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_cannot_be_stored_stays_in_the_queue() {
+async fn unrecorded_dead_letter_stays_in_the_queue() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     queue.send(&event(1)).await.unwrap();
@@ -228,7 +228,7 @@ async fn a_dead_letter_that_cannot_be_stored_stays_in_the_queue() {
     for tries in 1..=2 {
         until("it is tried", async || running.handler.recorded().len() >= tries).await;
         assert!(matches!(running.handler.recorded()[tries - 1], Settlement::DeadLetter { .. }));
-        until("it is given back", async || queue.depth().await.unwrap().in_flight == 0).await;
+        until("it is released", async || queue.depth().await.unwrap().in_flight == 0).await;
         assert_eq!(queue.depth().await.unwrap().messages, 1);
         fixture.clock.advance(Duration::from_secs(30));
     }
@@ -236,7 +236,7 @@ async fn a_dead_letter_that_cannot_be_stored_stays_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_deferral_pauses_the_queue_until_it_is_resumed() {
+async fn deferral_pauses_the_queue_until_resumed() {
     for (retry_after, seconds) in [(None, 30), (Some(Duration::from_hours(1)), 3600)] {
         let fixture = Fixture::sqlite().await;
         let queue = fixture.queue().await;
@@ -255,9 +255,9 @@ async fn a_deferral_pauses_the_queue_until_it_is_resumed() {
         assert_eq!(pause.dependency, CRM);
         assert_eq!(pause.reason, "breaker_open: five failures in a row");
         assert_eq!(pause.until, fixture.clock.now() + Duration::from_secs(seconds));
-        until("it is given back", async || queue.depth().await.unwrap().in_flight == 0).await;
+        until("it is released", async || queue.depth().await.unwrap().in_flight == 0).await;
 
-        // The others are not made to find out the same.
+        // Other leads do not run into the same failure.
         queue.send(&event(2)).await.unwrap();
         fixture.clock.advance(Duration::from_secs(2 * seconds));
         tokio::time::sleep(Duration::from_millis(250)).await; // two polls
@@ -272,7 +272,7 @@ async fn a_deferral_pauses_the_queue_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_deferral_for_no_dependency_holds_up_its_own_message_only() {
+async fn deferral_without_a_dependency_delays_only_its_message() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     let limited = event(1);
@@ -293,7 +293,7 @@ async fn a_deferral_for_no_dependency_holds_up_its_own_message_only() {
 }
 
 #[tokio::test]
-async fn a_message_that_workers_keep_dying_with_is_dead_lettered_without_another_try() {
+async fn message_with_too_many_losses_is_dead_lettered_untried() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     queue.send(&event(1)).await.unwrap();
@@ -313,7 +313,7 @@ async fn a_message_that_workers_keep_dying_with_is_dead_lettered_without_another
 }
 
 #[tokio::test]
-async fn work_that_is_cut_off_by_a_shutdown_comes_again() {
+async fn work_interrupted_by_a_shutdown_is_received_again() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     queue.send(&event(1)).await.unwrap();
@@ -330,7 +330,7 @@ async fn work_that_is_cut_off_by_a_shutdown_comes_again() {
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_running_work_finish_and_starts_no_more() {
+async fn shutdown_finishes_running_work_and_starts_no_more() {
     let fixture = Fixture::sqlite().await;
     let queue = fixture.queue().await;
     queue.send(&event(1)).await.unwrap();

@@ -1,3 +1,3 @@
-//! The suite that every backend passes.
+//! The conformance suite on Redis.
 
 queue::conformance_tests!(crate::support::Fixture::start());

@@ -1,11 +1,11 @@
-//! A lead whose jobs are removed, whatever has become of them.
+//! Removal of all jobs of a lead, in any state.
 
 use lead::Failure;
 use queue::{LeadQueue, Settlement};
 
 use crate::support::{Fixture, event};
 
-/// How many keys of this queue hold a text.
+/// Counts the keys of this queue whose data contains a text.
 async fn keys_with(fixture: &Fixture, text: &str) -> usize {
     let client = redis::Client::open(fixture.url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -21,7 +21,7 @@ async fn keys_with(fixture: &Fixture, text: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn completed_failed_and_waiting_jobs_of_a_lead_go_and_nobody_elses() {
+async fn forget_removes_all_jobs_of_one_lead_only() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     let (done, given_up, waiting) = (event(1, 1), event(1, 2), [event(1, 3), event(1, 4)]);
@@ -37,10 +37,10 @@ async fn completed_failed_and_waiting_jobs_of_a_lead_go_and_nobody_elses() {
     }
     queue.send(&event(2, 1)).await.unwrap();
 
-    // Only those that are finished have to be named.
+    // Only finished jobs need to be named.
     let ids = [done.delivery_id(), given_up.delivery_id()];
     let lead = &done.lead_id;
-    assert_eq!(queue.forget(lead, &ids, false).await.unwrap(), 4, "counted, and all still there");
+    assert_eq!(queue.forget(lead, &ids, false).await.unwrap(), 4, "only counted");
     assert_eq!(keys_with(&fixture, "lead1@example.com").await, 4);
     assert_eq!(queue.forget(lead, &ids, true).await.unwrap(), 4);
     assert_eq!(keys_with(&fixture, "lead1@example.com").await, 0);
@@ -54,14 +54,14 @@ async fn completed_failed_and_waiting_jobs_of_a_lead_go_and_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_worker_holds_stays_with_it_and_what_comes_afterwards_is_received() {
+async fn forget_keeps_leased_and_later_jobs() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     let (held, waiting) = (event(1, 1), event(1, 2));
     queue.send(&held).await.unwrap();
     queue.send(&waiting).await.unwrap();
     let message = queue.receive(1).await.unwrap().remove(0);
-    assert_eq!(queue.forget(&held.lead_id, &[], true).await.unwrap(), 1, "the one that waits");
+    assert_eq!(queue.forget(&held.lead_id, &[], true).await.unwrap(), 1, "only the waiting job");
     queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
     queue.send(&event(1, 3)).await.unwrap();
     let next = queue.receive(10).await.unwrap();

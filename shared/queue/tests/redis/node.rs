@@ -40,7 +40,7 @@ impl Node {
         Self { process: Mutex::new(process), pipes: Mutex::new((input, output)) }
     }
 
-    /// Has it do something, and gives its answer.
+    /// Sends a request to the process and returns its answer.
     pub(crate) async fn ask(&self, op: &str, mut request: Value) -> Value {
         request["op"] = op.into();
         let mut pipes = self.pipes.lock().await;
@@ -52,13 +52,13 @@ impl Node {
         answer["ok"].take()
     }
 
-    /// Adds a job. Gives its id.
+    /// Adds a job and returns its id.
     pub(crate) async fn add(&self, data: Value, opts: Value) -> String {
         let ids = self.ask("add", json!({"jobs": [{"data": data, "opts": opts}]})).await;
         ids[0].as_str().unwrap().to_owned()
     }
 
-    /// What it knows of a job, or null.
+    /// The job as BullMQ reports it, or null.
     pub(crate) async fn job(&self, id: &str) -> Value {
         self.ask("job", json!({"id": id})).await
     }
@@ -75,14 +75,14 @@ impl Node {
         self.ask("work", json!({"behaviour": behaviour, "options": options})).await;
     }
 
-    /// The jobs that its worker was given, as ids and attempts made before.
+    /// The jobs that its worker received, as ids with the attempts made before.
     pub(crate) async fn seen(&self) -> Vec<(String, u64)> {
         let seen = self.ask("seen", json!({})).await;
         let pair = |job: &Value| (job[0].as_str().unwrap().to_owned(), job[1].as_u64().unwrap());
         seen.as_array().unwrap().iter().map(pair).collect()
     }
 
-    /// As `kill -9` does.
+    /// Kills the process with `SIGKILL`.
     pub(crate) async fn kill(&self) {
         self.process.lock().await.kill().await.unwrap();
     }

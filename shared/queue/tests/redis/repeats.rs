@@ -1,4 +1,4 @@
-//! A content that is sent again, and one that a lead returns to.
+//! Repeated contents of a lead, and a return to an earlier content.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use queue::{LeadQueue, Sent, Settlement};
 
 use crate::support::{Fixture, event};
 
-/// The content `n`, received so many milliseconds after the first.
+/// The content `n`, received `millis` milliseconds after the first.
 fn received(n: u32, millis: u64) -> LeadEvent {
     let event = event(1, n);
     LeadEvent { received_at: event.received_at + Duration::from_millis(millis), ..event }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeat_is_a_duplicate_and_a_return_is_not() {
+async fn repeated_content_is_a_duplicate_but_a_return_is_not() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     let sent = async |n, millis| queue.send(&received(n, millis)).await.unwrap();
@@ -24,15 +24,15 @@ async fn a_repeat_is_a_duplicate_and_a_return_is_not() {
     for expected in [received(1, 0), received(2, 2), received(1, 3)] {
         let message = queue.receive(1).await.unwrap().remove(0);
         assert_eq!(message.id, expected.delivery_id().as_str());
-        assert_eq!(sent(1, 5).await, Sent::Duplicate, "the last one is still there");
+        assert_eq!(sent(1, 5).await, Sent::Duplicate, "the last one is still in the queue");
         queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
     }
     assert!(queue.receive(1).await.unwrap().is_empty());
-    assert_eq!(sent(1, 6).await, Sent::Accepted, "what it has held is for the store to know");
+    assert_eq!(sent(1, 6).await, Sent::Accepted, "the queue does not remember completed jobs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_completed_repeat_is_forgotten_with_its_lead() {
+async fn completed_repeats_are_forgotten_with_their_lead() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     for millis in 0..2 {

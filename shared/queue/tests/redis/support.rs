@@ -1,4 +1,4 @@
-//! A queue of its own for each test.
+//! A separate queue for each test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,18 +14,18 @@ use queue::{LeadQueue, RedisOptions, RedisQueue};
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(8);
 pub(crate) const STALLED_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long something may take to show, in polls of [`POLL`].
+/// The number of polls at an interval of [`POLL`] within which a condition must hold.
 const PATIENCE: u32 = 1200;
 const POLL: Duration = Duration::from_millis(50);
 
-/// A queue under a prefix that nobody else uses.
+/// A queue under a unique prefix.
 pub(crate) struct Fixture {
     pub(crate) url: String,
     pub(crate) prefix: String,
 }
 
 impl Fixture {
-    /// On the server that `TEST_REDIS_URL` names.
+    /// A queue on the server at `TEST_REDIS_URL`.
     #[allow(clippy::unused_async, reason = "the suite starts its harnesses with an await")]
     pub(crate) async fn start() -> Self {
         let url = std::env::var("TEST_REDIS_URL")
@@ -49,7 +49,7 @@ impl Fixture {
         }
     }
 
-    /// A connection to the server, for what no queue of ours would do.
+    /// A direct connection to the server, for commands outside the queue's interface.
     pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url.as_str()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
@@ -75,7 +75,7 @@ impl Harness for Fixture {
     }
 }
 
-/// Reads lead events, and what producers of Node's add here, as the pipeline does.
+/// Parses lead events, and the jobs that the Node producers of these tests add, as the pipeline does.
 fn read(data: &str) -> Option<LeadEvent> {
     let fields: serde_json::Value = serde_json::from_str(data).ok()?;
     serde_json::from_str(data).ok().or_else(|| {
@@ -95,13 +95,13 @@ pub(crate) fn event(lead: u32, n: u32) -> LeadEvent {
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
 }
 
-/// Waits until there is an answer.
-pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+/// Polls until `poll` returns a value.
+pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..PATIENCE {
-        if let Some(answer) = ask().await {
+        if let Some(answer) = poll().await {
             return answer;
         }
         tokio::time::sleep(POLL).await;
     }
-    panic!("waited in vain for: {what}");
+    panic!("timed out waiting for: {what}");
 }

@@ -1,4 +1,4 @@
-//! Our own worker, with a handler that keeps what it was given.
+//! Our own worker, with a handler that records its messages.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use queue::{LeadHandler, LeadQueue, Message, Settlement, Worker};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What to do with a message.
+/// The scripted outcome of one message.
 #[derive(Clone, Copy)]
 pub(crate) enum Act {
     Fail,
@@ -17,7 +17,7 @@ pub(crate) enum Act {
     DeadLetter,
 }
 
-/// Does what the script says with the first messages, and works the rest.
+/// A handler that follows the script for the first messages and succeeds on the rest.
 #[derive(Default)]
 pub(crate) struct Recorder {
     script: Mutex<VecDeque<Act>>,
@@ -70,7 +70,7 @@ impl Running {
         Self { recorder, shutdown, task }
     }
 
-    /// Lets it finish what it has.
+    /// Stops the worker after its running messages have finished. Returns all messages it has received.
     pub(crate) async fn stop(self) -> Vec<Message> {
         self.shutdown.cancel();
         self.task.await.expect("the worker does not panic");

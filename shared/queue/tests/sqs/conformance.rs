@@ -1,15 +1,15 @@
-//! The suite that every backend passes, but for what SQS does not promise. In place of each behaviour that is left out
-//! stands what SQS does show.
+//! The conformance suite without the behaviours that SQS does not offer. A test of the actual behaviour of
+//! SQS replaces each of them.
 //!
 //! | left out | because on SQS |
 //! |---|---|
-//! | `a_delivery_that_is_still_in_the_queue_is_a_duplicate` | it is swallowed for five minutes, and nobody is told |
-//! | `of_the_same_delivery_sent_at_once_one_is_accepted` | the same |
-//! | `a_delivery_that_is_done_may_be_sent_again` | only after five minutes, or by [`queue::SqsQueue::resending_after`] |
-//! | `a_dead_letter_lets_its_group_go_on` | its last step sends the same delivery again |
-//! | `a_send_that_is_dropped_half_way_is_done_or_undone` | it asks whether the second send was a duplicate |
-//! | `the_groups_that_have_been_ready_longest_come_first` | the order between groups is SQS's own |
-//! | `the_depth_counts_what_waits_and_what_is_in_flight` | the age of the oldest message is a metric of CloudWatch |
+//! | `queued_delivery_is_a_duplicate` | the duplicate is dropped silently, and only within five minutes |
+//! | `concurrent_sends_of_a_delivery_store_it_once` | the same |
+//! | `completed_delivery_can_be_sent_again` | only after five minutes, or by [`queue::SqsQueue::resending_after`] |
+//! | `dead_letter_unblocks_its_group` | its last step sends the same delivery again |
+//! | `cancelled_send_is_atomic` | it checks that the second send is a duplicate |
+//! | `longest_ready_groups_are_received_first` | SQS chooses the order between groups |
+//! | `depth_counts_waiting_and_leased_messages` | the age of the oldest message is a CloudWatch metric |
 
 use std::time::Duration;
 
@@ -20,28 +20,28 @@ use queue::{LeadQueue as _, Sent, Settlement};
 use crate::support::{Fixture, event};
 
 queue::conformance_tests! { @each Fixture::start();
-    messages_survive_a_reopening
-    messages_of_a_group_come_in_the_order_they_were_sent
-    groups_do_not_wait_for_each_other
+    messages_survive_a_restart
+    group_messages_are_received_in_send_order
+    groups_do_not_block_each_other
     at_most_one_message_of_a_group_is_in_flight
-    two_consumers_share_the_work_without_doubles_and_in_order
-    a_body_comes_back_as_it_was_sent
-    a_retry_comes_after_its_delay_and_before_the_rest_of_its_group
-    a_message_may_fail_five_times
-    a_deferral_counts_no_attempt
-    a_lease_that_runs_out_is_a_loss_and_no_attempt
+    two_consumers_receive_each_message_once_in_order
+    body_is_received_unchanged
+    retry_is_received_after_its_delay_and_before_its_group
+    message_can_fail_five_times
+    deferral_counts_no_attempt
+    expired_lease_counts_as_a_loss_not_an_attempt
     a_renewed_lease_does_not_run_out
-    a_lost_lease_settles_nothing
-    a_message_is_settled_once
-    a_receive_that_is_dropped_half_way_loses_nothing
-    a_settlement_that_is_dropped_half_way_is_done_or_undone
-    a_pause_stops_every_handle_until_it_is_resumed
+    lost_lease_settles_nothing
+    message_is_settled_once
+    cancelled_receive_loses_nothing
+    cancelled_settlement_is_atomic
+    pause_stops_every_handle_until_resumed
     two_pauses_need_two_resumes
-    a_pause_stops_neither_senders_nor_work_in_progress
+    pause_stops_neither_sends_nor_work_in_progress
 }
 
 #[tokio::test]
-async fn a_delivery_sent_again_within_five_minutes_is_one_message_and_both_senders_are_told_it_is_accepted() {
+async fn delivery_sent_again_within_five_minutes_is_dropped_silently() {
     let fixture = Fixture::start().await;
     let (one, other) = (fixture.open().await, fixture.open().await);
     for queue in [&one, &other, &one] {
@@ -51,25 +51,25 @@ async fn a_delivery_sent_again_within_five_minutes_is_one_message_and_both_sende
     assert_eq!(messages.len(), 1);
     one.settle(&messages[0].receipt, &Settlement::Done).await.unwrap();
     assert_eq!(one.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
-    assert!(one.receive(10).await.unwrap().is_empty(), "swallowed, although the first is done");
+    assert!(one.receive(10).await.unwrap().is_empty(), "dropped, although the first is done");
 }
 
 #[tokio::test]
-async fn who_sends_deliveries_again_on_purpose_gets_them_through() {
+async fn resending_after_bypasses_deduplication() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue().resending_after(Duration::from_secs(1));
     for _ in 0..2 {
         queue.send(&event(1, 1)).await.unwrap();
         let messages = queue.receive(10).await.unwrap();
         assert_eq!(messages.len(), 1);
-        assert_eq!(messages[0].id, event(1, 1).delivery_id().as_str(), "its identity is the delivery's");
+        assert_eq!(messages[0].id, event(1, 1).delivery_id().as_str(), "its id is the delivery id");
         queue.settle(&messages[0].receipt, &Settlement::Done).await.unwrap();
         fixture.advance(Duration::from_secs(1)).await;
     }
 }
 
 #[tokio::test]
-async fn a_dead_letter_goes_to_its_queue_with_the_reason_and_lets_its_group_go_on() {
+async fn dead_letter_carries_its_reason_and_unblocks_its_group() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     for n in 1..=2 {
@@ -90,7 +90,7 @@ async fn a_dead_letter_goes_to_its_queue_with_the_reason_and_lets_its_group_go_o
 }
 
 #[tokio::test]
-async fn the_depth_counts_what_waits_and_what_is_in_flight() {
+async fn depth_counts_waiting_and_leased_messages() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     for lead in 1..=3 {

@@ -1,4 +1,5 @@
-//! Receives are not failures: a queue that takes messages away after five of them must not get those that never failed.
+//! Receives are not failures: a redrive policy of five receives must not dead-letter messages that never
+//! failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,11 @@ use queue::{Fifo as _, LeadQueue as _, MAX_ATTEMPTS, Settlement};
 use crate::support::{Fixture, VISIBILITY, event};
 
 #[tokio::test]
-async fn a_message_that_is_deferred_for_ever_never_reaches_the_dead_letter_queue_and_keeps_its_attempts() {
+async fn endless_deferrals_never_reach_the_dead_letter_queue() {
     let fixture = Fixture::with_redrive().await;
     let queue = fixture.queue();
     queue.send(&event(1, 1)).await.unwrap();
-    let failure = Failure::transient("away", "nobody answers");
+    let failure = Failure::transient("away", "no answer");
     let first = queue.receive(1).await.unwrap().remove(0);
     queue
         .settle(&first.receipt, &Settlement::Retry { after: Duration::ZERO, failure: failure.clone() })
@@ -28,13 +29,13 @@ async fn a_message_that_is_deferred_for_ever_never_reaches_the_dead_letter_queue
         queue.settle(&message.receipt, &defer).await.unwrap();
     }
     assert!(fixture.dead_letters().await.is_empty());
-    assert_eq!(queue.depth().await.unwrap().messages, 1, "and there is one of it");
+    assert_eq!(queue.depth().await.unwrap().messages, 1, "exactly one message");
 }
 
-/// Each stage has five attempts of its own, which are counted in the lead's row: together they are more than the redrive policy
-/// allows.
+/// Each stage has five attempts, which are counted in the lead's row. Together they exceed the redrive
+/// policy's limit.
 #[tokio::test]
-async fn attempts_at_several_stages_are_no_receives_too_many() {
+async fn attempts_at_several_stages_do_not_exhaust_receives() {
     let fixture = Fixture::with_redrive().await;
     let queue = fixture.queue();
     queue.send(&event(1, 1)).await.unwrap();
@@ -57,7 +58,7 @@ async fn attempts_at_several_stages_are_no_receives_too_many() {
 }
 
 #[tokio::test]
-async fn a_copy_is_not_received_before_its_wait_is_over() {
+async fn copy_is_not_received_before_its_wait_ends() {
     let (fixture, clock) = (Fixture::with_redrive().await, ManualClock::default());
     let (queue, sqs) = (fixture.queue_at(Arc::new(clock.clone())), fixture.sqs());
     queue.send(&event(1, 1)).await.unwrap();
@@ -68,7 +69,7 @@ async fn a_copy_is_not_received_before_its_wait_is_over() {
     assert_eq!((copy.not_before, copy.receive_count, &copy.key), (Some(until), 1, &received.key));
     sqs.hide_one(&copy.receipt, Duration::ZERO).await.unwrap();
 
-    assert!(queue.receive(1).await.unwrap().is_empty(), "it waits, whoever receives it");
+    assert!(queue.receive(1).await.unwrap().is_empty(), "every consumer hides it");
     clock.advance(Duration::from_secs(1));
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let message = loop {
@@ -82,9 +83,9 @@ async fn a_copy_is_not_received_before_its_wait_is_over() {
     assert!(fixture.dead_letters().await.is_empty());
 }
 
-/// A message as large as its queue takes has no room for the attribute that carries the wait.
+/// A message of maximum size has no room for the attribute that carries the wait.
 #[tokio::test]
-async fn a_copy_without_room_for_its_wait_is_made_without_it() {
+async fn copy_of_a_full_size_message_drops_its_wait() {
     let fixture = Fixture::taking(1 << 20).await;
     let (queue, sqs) = (fixture.queue(), fixture.sqs());
     let sized = |filler: usize| {
@@ -93,7 +94,7 @@ async fn a_copy_without_room_for_its_wait_is_made_without_it() {
         event.content_hash = event.lead.content_hash();
         event
     };
-    // As the body and the attribute `key` count.
+    // The size of the body and the attribute `key`, as SQS counts it.
     let fixed = serde_json::to_string(&sized(0)).unwrap().len()
         + "key".len()
         + "String".len()

@@ -1,4 +1,4 @@
-//! One set of behaviours for every ledger.
+//! The behaviour that every ledger must show.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ fn tries(attempts: u32, losses: u32) -> Tries {
     Tries { attempts, losses, is_held: true }
 }
 
-async fn counts_failures_and_losses_and_neither_deferrals_nor_strangers(ledger: &dyn Ledger) {
+async fn counts_failures_and_losses_but_not_deferrals(ledger: &dyn Ledger) {
     assert!(ledger.look(&[]).await.unwrap().is_empty());
     assert!(ledger.look(&["a"]).await.unwrap().is_empty());
     assert_eq!(ledger.begin("a", "1").await.unwrap(), tries(0, 0));
     assert!(ledger.holds("a", "1").await.unwrap());
     assert!(ledger.end("a", "1", Ended::Failed).await.unwrap());
-    assert!(!ledger.end("a", "1", Ended::Failed).await.unwrap(), "it is ended already");
+    assert!(!ledger.end("a", "1", Ended::Failed).await.unwrap(), "it has ended already");
     assert_eq!(ledger.begin("a", "2").await.unwrap(), tries(1, 0));
     assert!(ledger.end("a", "2", Ended::Deferred).await.unwrap());
     assert_eq!(ledger.begin("a", "3").await.unwrap(), tries(1, 0));
-    // The third dies.
+    // The process of the third try dies.
     assert_eq!(ledger.begin("a", "4").await.unwrap(), tries(1, 1));
     assert!(!ledger.holds("a", "3").await.unwrap());
     for ended in [Ended::Failed, Ended::Deferred, Ended::Settled] {
@@ -34,7 +34,7 @@ async fn counts_failures_and_losses_and_neither_deferrals_nor_strangers(ledger: 
     assert!(ledger.end("a", "4", Ended::Deferred).await.unwrap());
     assert_eq!(ledger.begin("a", "4").await.unwrap(), tries(2, 0), "losses count in a row");
     assert!(ledger.end("a", "4", Ended::Settled).await.unwrap());
-    assert_eq!(ledger.begin("a", "6").await.unwrap(), tries(0, 0), "all is forgotten");
+    assert_eq!(ledger.begin("a", "6").await.unwrap(), tries(0, 0), "settling deletes the entry");
     ledger.forget("a").await.unwrap();
     assert!(!ledger.holds("a", "6").await.unwrap());
     assert_eq!(ledger.look(&["a", "b"]).await.unwrap().len(), 1);
@@ -43,7 +43,7 @@ async fn counts_failures_and_losses_and_neither_deferrals_nor_strangers(ledger: 
 #[tokio::test]
 async fn in_memory() {
     let ledger = MemoryLedger::new(Arc::new(ManualClock::default()));
-    counts_failures_and_losses_and_neither_deferrals_nor_strangers(&ledger).await;
+    counts_failures_and_losses_but_not_deferrals(&ledger).await;
 }
 
 #[tokio::test]
@@ -61,10 +61,10 @@ async fn in_postgres() {
 async fn in_database(database: Database) {
     let clock = ManualClock::default();
     let ledger = DatabaseLedger::new(database, Arc::new(clock.clone()));
-    counts_failures_and_losses_and_neither_deferrals_nor_strangers(&ledger).await;
+    counts_failures_and_losses_but_not_deferrals(&ledger).await;
     clock.advance(std::time::Duration::from_secs(15 * 24 * 3600));
     ledger.begin("young", "7").await.unwrap();
     clock.advance(std::time::Duration::from_secs(1));
-    assert_eq!(ledger.sweep().await.unwrap(), 1, "what cannot be in SQS any more");
+    assert_eq!(ledger.sweep().await.unwrap(), 1, "older than the retention of SQS");
     assert_eq!(ledger.look(&["young", "b"]).await.unwrap().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The queue on SQS, as the emulator at `AWS_ENDPOINT_URL` has it (`localstack/with-ministack` starts one).
+//! The queue on SQS, on the emulator at `AWS_ENDPOINT_URL` (`localstack/with-ministack` starts one).
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 

@@ -1,4 +1,4 @@
-//! What an open delivery costs while it waits: one message, however often the janitor looks.
+//! Repeated sends of unfinished deliveries: one message in the queue, however often the janitor runs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::{Fixture, event};
 
 const LEADS: u32 = 5;
 
-/// Deliveries that were received just now and are on the queue.
+/// Deliveries that were just received and sent.
 async fn waiting(queue: &queue::SqsQueue, clock: &ManualClock) -> Vec<LeadEvent> {
     let mut events = Vec::new();
     for lead in 0..LEADS {
@@ -22,11 +22,11 @@ async fn waiting(queue: &queue::SqsQueue, clock: &ManualClock) -> Vec<LeadEvent>
 }
 
 #[tokio::test]
-async fn what_waits_is_not_sent_again_by_every_round() {
+async fn waiting_deliveries_are_not_resent_by_every_round() {
     let (fixture, clock) = (Fixture::start().await, ManualClock::default());
     let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
     let events = waiting(&queue, &clock).await;
-    // Four hours of an outage of the CRM, looked at once in two minutes.
+    // Four hours of a CRM outage, with a janitor run every two minutes.
     for _ in 0..120 {
         clock.advance(Duration::from_secs(120));
         for event in &events {
@@ -37,7 +37,7 @@ async fn what_waits_is_not_sent_again_by_every_round() {
 }
 
 #[tokio::test]
-async fn what_an_empty_queue_has_lost_is_sent_again_once() {
+async fn delivery_lost_from_an_empty_queue_is_resent_once() {
     let (fixture, clock) = (Fixture::start().await, ManualClock::default());
     let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
     let events = waiting(&queue, &clock).await;
@@ -46,18 +46,22 @@ async fn what_an_empty_queue_has_lost_is_sent_again_once() {
     }
     assert_eq!(queue.depth().await.unwrap().messages, 0);
     clock.advance(Duration::from_mins(14));
-    assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Waiting, "it may be on its way");
+    assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Waiting, "it may be in flight");
     clock.advance(Duration::from_mins(2));
     assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Sent);
     for _ in 0..10 {
         clock.advance(Duration::from_mins(2));
-        assert_eq!(queue.restore(&events[0]).await.unwrap(), Restored::Waiting, "its message is there");
+        assert_eq!(
+            queue.restore(&events[0]).await.unwrap(),
+            Restored::Waiting,
+            "its message is in the queue"
+        );
     }
     assert_eq!(queue.depth().await.unwrap().messages, 1);
 }
 
 #[tokio::test]
-async fn an_operator_who_knows_that_all_is_lost_has_it_sent() {
+async fn restore_lost_resends_at_once() {
     let (fixture, clock) = (Fixture::start().await, ManualClock::default());
     let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
     let young = LeadEvent { received_at: clock.now(), ..event(1, 1) };
@@ -66,7 +70,7 @@ async fn an_operator_who_knows_that_all_is_lost_has_it_sent() {
 }
 
 #[tokio::test]
-async fn while_consumption_is_paused_nothing_is_taken_for_lost() {
+async fn nothing_counts_as_lost_while_consumption_is_paused() {
     let (fixture, clock) = (Fixture::start().await, ManualClock::default());
     let queue = fixture.queue_at(Arc::new(clock.clone())).resending_after(Duration::from_secs(10));
     let old = LeadEvent { received_at: clock.now(), ..event(1, 1) };
@@ -79,7 +83,7 @@ async fn while_consumption_is_paused_nothing_is_taken_for_lost() {
 }
 
 #[tokio::test]
-async fn a_message_that_this_queue_is_too_small_for_is_refused() {
+async fn message_above_the_queues_size_limit_is_refused() {
     let fixture = Fixture::taking(65_536).await;
     let queue = fixture.queue();
     let mut large = event(1, 1);
@@ -91,18 +95,18 @@ async fn a_message_that_this_queue_is_too_small_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_queue_that_cannot_be_reached_does_not_answer_a_ping() {
+async fn ping_fails_if_the_queue_is_unreachable() {
     let fixture = Fixture::start().await;
     fixture.queue().ping().await.unwrap();
     assert!(fixture.unreachable_queue().ping().await.is_err());
 }
 
 #[tokio::test]
-async fn a_deferred_message_waits_however_often_it_is_deferred() {
+async fn repeatedly_deferred_message_keeps_its_wait() {
     let fixture = Fixture::with_redrive().await;
     let queue = fixture.queue();
     queue.send(&event(1, 1)).await.unwrap();
-    let failure = lead::Failure::transient("away", "nobody answers");
+    let failure = lead::Failure::transient("away", "no answer");
     let wait = Duration::from_secs(1);
     let mut deferred_at = None;
     for round in 0..8 {

@@ -1,4 +1,4 @@
-//! A queue of its own for each test.
+//! A separate queue for each test.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use queue::conformance::Harness;
 use queue::{LeadQueue, MemoryLedger, Sqs, SqsClient, SqsQueue};
 use runtime::Variables;
 
-/// Of the queues with a redrive policy, whose count a worker asks for.
+/// The receive limit of the queues with a redrive policy. Workers read it from the queue.
 const MAX_RECEIVE_COUNT: u32 = 5;
 
-/// Long enough for a slow machine, and a test of what runs out waits for it.
+/// Long enough for a slow machine, yet tests wait for it to expire.
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Fixture {
@@ -27,17 +27,17 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// A queue that takes nothing away, so that the suite sees what we do about a message.
+    /// A queue without a redrive policy, so that the tests see only our own handling of messages.
     pub(crate) async fn start() -> Self {
         Self::create(false, &[]).await
     }
 
-    /// A queue that takes messages of so many bytes at most.
+    /// A queue that accepts messages of at most `bytes` bytes.
     pub(crate) async fn taking(bytes: usize) -> Self {
         Self::create(false, &[(Attribute::MaximumMessageSize, bytes.to_string())]).await
     }
 
-    /// A queue that takes a message away after [`MAX_RECEIVE_COUNT`] receives.
+    /// A queue that dead-letters a message after [`MAX_RECEIVE_COUNT`] receives.
     pub(crate) async fn with_redrive() -> Self {
         Self::create(true, &[]).await
     }
@@ -57,7 +57,7 @@ impl Fixture {
         });
         let client = SqsClient::new(&runtime::aws::aws_config(&variables).unwrap());
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Process ids come again, and the emulator remembers.
+        // Process ids are reused, and the emulator keeps its queues.
         let name = format!("test-{}-{}-{number}", std::process::id(), Timestamp::now().as_microsecond());
         let dlq_url = create_queue(&client, &format!("{name}-dlq.fifo"), None, &[]).await;
         let redrive = if has_redrive { Some(queue_arn(&client, &dlq_url).await) } else { None };
@@ -69,19 +69,19 @@ impl Fixture {
         self.queue_on(self.client.clone(), self.ledger.clone(), Arc::new(SystemClock))
     }
 
-    /// A queue whose processes have this clock, and a ledger of their own.
+    /// A handle with this clock and its own ledger.
     pub(crate) fn queue_at(&self, clock: Arc<dyn Clock>) -> SqsQueue {
         self.queue_on(self.client.clone(), MemoryLedger::new(Arc::clone(&clock)), clock)
     }
 
-    /// The queue at an address at which nothing listens.
+    /// A handle with an address at which nothing listens.
     pub(crate) fn unreachable_queue(&self) -> SqsQueue {
         let nowhere = self.client.config().to_builder().endpoint_url("http://127.0.0.1:9");
         let client = SqsClient::from_conf(nowhere.build());
         self.queue_on(client, self.ledger.clone(), Arc::new(SystemClock))
     }
 
-    /// The queue's own calls, as the batch processor makes them.
+    /// The client of the queue, as the batch processor uses it.
     pub(crate) fn sqs(&self) -> Sqs {
         self.sqs_on(self.client.clone())
     }
@@ -94,7 +94,7 @@ impl Fixture {
         SqsQueue::new(self.sqs_on(client), Arc::new(ledger), clock, VISIBILITY)
     }
 
-    /// The attributes and the body of each message on the dead letter queue.
+    /// The attributes and the body of each message in the dead letter queue.
     pub(crate) async fn dead_letters(&self) -> Vec<(HashMap<String, String>, String)> {
         let answer = self
             .client
@@ -143,8 +143,8 @@ async fn create_queue(
 }
 
 async fn queue_arn(client: &SqsClient, url: &str) -> String {
-    let asked = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn);
-    asked.send().await.unwrap().attributes.unwrap().remove(&Attribute::QueueArn).unwrap()
+    let call = client.get_queue_attributes().queue_url(url).attribute_names(Attribute::QueueArn);
+    call.send().await.unwrap().attributes.unwrap().remove(&Attribute::QueueArn).unwrap()
 }
 
 /// The `n`th content of a lead.

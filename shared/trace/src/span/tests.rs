@@ -2,11 +2,11 @@ use std::sync::{Mutex, OnceLock};
 
 use super::*;
 
-/// Keeps all that is recorded by the tests of this process, which find their own by the trace.
+/// Keeps all spans that the tests of this process record. Each test selects its own by the trace id.
 #[derive(Default)]
-struct Kept(Mutex<Vec<Finished>>);
+struct TestRecorder(Mutex<Vec<Finished>>);
 
-impl Recorder for Kept {
+impl Recorder for TestRecorder {
     fn samples(&self) -> bool {
         true
     }
@@ -16,27 +16,27 @@ impl Recorder for Kept {
     }
 }
 
-fn kept() -> &'static Kept {
-    static KEPT: OnceLock<Arc<Kept>> = OnceLock::new();
-    KEPT.get_or_init(|| {
-        let kept = Arc::new(Kept::default());
-        assert!(crate::install(Arc::clone(&kept) as _));
-        kept
+fn test_recorder() -> &'static TestRecorder {
+    static RECORDER: OnceLock<Arc<TestRecorder>> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        let recorder = Arc::new(TestRecorder::default());
+        assert!(crate::install(Arc::clone(&recorder) as _));
+        recorder
     })
 }
 
 fn spans_of(context: TraceContext) -> Vec<Finished> {
-    let all = kept().0.lock().unwrap();
+    let all = test_recorder().0.lock().unwrap();
     all.iter().filter(|span| span.context.trace_id() == context.trace_id()).cloned().collect()
 }
 
 fn sent(sampled: bool) -> TraceContext {
-    kept();
+    test_recorder();
     root(sampled)
 }
 
 #[tokio::test]
-async fn spans_within_each_other_are_one_trace() {
+async fn nested_spans_share_one_trace() {
     let sent = sent(true);
     let inner = Span::consumer("lead", Some(sent))
         .with("lead_id", "abc")
@@ -63,7 +63,7 @@ async fn spans_within_each_other_are_one_trace() {
 }
 
 #[tokio::test]
-async fn an_unsampled_trace_travels_and_is_not_recorded() {
+async fn unsampled_trace_is_passed_on_and_not_recorded() {
     let sent = sent(false);
     let travels = async { Span::client("GET").run(async { current() }).await };
     assert_eq!(Span::consumer("lead", Some(sent)).run(travels).await, Some(sent));
@@ -71,9 +71,9 @@ async fn an_unsampled_trace_travels_and_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_sender_does_not_decide_what_is_recorded() {
-    for says in [true, false] {
-        let sent = sent(says);
+async fn sender_does_not_control_sampling() {
+    for sampled in [true, false] {
+        let sent = sent(sampled);
         let ours = Span::server("POST /leads", Some(sent)).run(async { current().unwrap() }).await;
         assert_eq!((ours.trace_id(), ours.sampled), (sent.trace_id(), true), "the recorder samples all");
         assert_eq!(spans_of(sent)[0].parent, Some(sent.span_id()));
@@ -85,14 +85,14 @@ async fn a_sender_does_not_decide_what_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_call_for_no_lead_begins_no_trace() {
-    kept();
+async fn call_without_a_lead_begins_no_trace() {
+    test_recorder();
     assert_eq!(Span::client("GET").run(async { current() }).await, None);
     assert_eq!(Span::internal("analysis").run(async { current() }).await, None);
 }
 
 #[tokio::test]
-async fn without_a_recorder_a_message_keeps_its_context() {
+async fn message_keeps_its_context_without_a_recorder() {
     let sent = sent(true);
     assert_eq!(Span::consumer("lead", Some(sent)).open(None).unwrap().active.context, sent);
     assert!(Span::consumer("lead", None).open(None).is_none());
@@ -108,7 +108,7 @@ async fn dropped_work_is_recorded_as_cancelled() {
 }
 
 #[tokio::test]
-async fn texts_and_attributes_are_bounded() {
+async fn attribute_count_and_text_length_are_bounded() {
     let sent = sent(true);
     let noting = async {
         for _ in 0..1_000 {

@@ -1,4 +1,4 @@
--- Renews a lease. ARGV: 3 id, 4 token, 5 milliseconds. Returns 1, or 0 where the lease is another's or gone.
+-- Renews a lease. ARGV: 3 id, 4 token, 5 milliseconds. Returns 1, or 0 if the lease is lost.
 local lock = prefix .. ARGV[3] .. ':lock'
 if call('GET', lock) ~= ARGV[4] then return 0 end
 call('PEXPIRE', lock, ARGV[5])

@@ -1,7 +1,7 @@
--- Removes jobs of a lead, whatever has become of them, with their dead letters; or only counts them. ARGV: 3 lead,
--- 4 prefix of the dead letters, 5 `1` to remove; then ids. Those that wait for their turn are found by the lead. What a
--- worker holds stays with it. Returns how many there are.
-local SEARCHED = 10000 -- completed jobs, the newest; ours keep a tenth of that
+-- Removes or counts all jobs of a lead, in any state, with their dead letters. ARGV: 3 lead, 4 key prefix of
+-- the dead letter queue, 5 `1` to remove, otherwise only count; then job ids. Waiting jobs are found through
+-- the lead's order. Leased jobs are skipped. Returns the number of jobs and dead letters.
+local SEARCHED = 10000 -- the newest completed jobs; our own retention keeps a tenth of that
 
 local lead, dead, apply = ARGV[3], ARGV[4], ARGV[5] == '1'
 
@@ -14,7 +14,7 @@ local function note(id)
 end
 for i = 6, #ARGV do note(ARGV[i]) end
 for _, id in ipairs(call('LRANGE', order(lead), 0, -1)) do note(id) end
--- A repeated delivery that was sent when the first was done has an id that only its job knows.
+-- A repeated delivery, sent after the first one was completed, has an id that only its job holds.
 for _, id in ipairs(call('ZRANGE', prefix .. 'completed', -SEARCHED, -1)) do
   if call('HGET', prefix .. id, 'worked') == lead then note(id) end
 end
@@ -32,12 +32,12 @@ for _, id in ipairs(ids) do
   for _, letter in ipairs({ id, 'letter-' .. id }) do
     if call('HEXISTS', dead .. letter, 'letter') == 1 then found = found + 1 end
   end
-  if apply then drop_letter(dead, id) end
+  if apply then delete_dead_letter(dead, id) end
   if call('EXISTS', prefix .. id) == 1 and call('EXISTS', prefix .. id .. ':lock') == 0 then
     found = found + 1
     if apply then
       remove(id)
-      leave(lead, id)
+      leave_order(lead, id)
     end
   end
 end

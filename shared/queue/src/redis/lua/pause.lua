@@ -1,8 +1,9 @@
--- Pauses for a dependency. ARGV: 3 dependency, 4 reason, 5 until, in milliseconds.
--- A pause that BullMQ does not know any more was ended by somebody's resume, and all of ours with it.
+-- Pauses the queue for a dependency. ARGV: 3 dependency, 4 reason, 5 until, in milliseconds. If BullMQ is not
+-- paused, a resume by another application has ended all pauses recorded here.
 if not paused then
   call('DEL', ours .. 'pauses')
-  -- Not the `1` that BullMQ writes: whoever pauses now as well overwrites it, and that pause is not ours to end.
+  -- A value other than BullMQ's `1`: a later pause by another application overwrites it, and our resume then
+  -- leaves that pause in place.
   call('HSET', prefix .. 'meta', 'paused', 'dependency')
   call('DEL', prefix .. 'marker')
   call('XADD', prefix .. 'events', '*', 'event', 'paused')

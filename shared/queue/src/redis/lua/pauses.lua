@@ -1,3 +1,4 @@
--- The pauses in force, as dependencies and what is known of each. Those of a queue that goes on were ended by a resume.
+-- Returns the active pauses, as pairs of dependency and JSON. If the queue is not paused, a resume has ended
+-- those recorded.
 if not paused then return {} end
 return call('HGETALL', ours .. 'pauses')

@@ -1,17 +1,17 @@
--- Leases jobs. ARGV: 3 how many at most, 4 token, 5 milliseconds of a lease, 6 milliseconds until a job that is not its
--- lead's first is looked at again, 7 this worker's name, 8 and 9 how many jobs in how many milliseconds (or 0).
--- Returns for each: id, token, lead (empty where unknown), data, attempts made, losses, time sent, 1 where somebody asked
--- for it although it was given up.
-local max, token, lease, again = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+-- Leases jobs. ARGV: 3 maximum number of jobs, 4 token, 5 milliseconds of a lease, 6 milliseconds after which
+-- a job that is not its lead's first is checked again, 7 name of this worker, 8 and 9 rate limit as a number
+-- of jobs and milliseconds (or 0). Returns for each job: id, token, lead (empty if unknown), data, attempts
+-- made, losses, time sent, and 1 if a person retried it after it was dead-lettered.
+local max, token, lease, recheck = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 if paused then return {} end
 
--- What is due comes back, unless it is not its turn.
+-- Moves due jobs from delayed to waiting, unless another job of their lead comes first.
 local due = call('ZRANGEBYSCORE', prefix .. 'delayed', 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, 200)
 for _, id in ipairs(due) do
   call('ZREM', prefix .. 'delayed', id)
   local lead = lead_of(id)
   if lead and not is_first(lead, id) then
-    delay(id, again)
+    delay(id, recheck)
   elseif call('EXISTS', prefix .. id) == 1 then
     call('HSET', prefix .. id, 'delay', 0)
     wait(id, 'delayed')
@@ -46,7 +46,7 @@ for _ = 1, 4 * math.max(max, 0) + 100 do
     call('LREM', prefix .. 'active', 1, id) -- a marker of BullMQ 4, or a job that was deleted by hand
   elseif lead ~= '' and not is_first(lead, id) then
     call('LREM', prefix .. 'active', 1, id)
-    delay(id, again)
+    delay(id, recheck)
   else
     local its_token = token .. ':' .. #leased
     if rate_max and call('INCR', prefix .. 'limiter') == 1 then
@@ -59,6 +59,6 @@ for _ = 1, 4 * math.max(max, 0) + 100 do
       { id, its_token, lead, data, fields[3] or '0', fields[4] or '0', fields[5] or '0', fields[7] or '0' }
   end
 end
--- A worker of Node's that was woken for what is left has it all to itself.
+-- Only one Node worker was woken: wakes the next one for the remaining jobs.
 if call('LLEN', prefix .. 'wait') > 0 then wake() end
 return leased

@@ -1,5 +1,6 @@
--- Gives back what dead workers held, as BullMQ does: a job that was active at the last look, has not been renewed since,
--- and has no lock any more. ARGV: 3 milliseconds between two looks, of all processes together. Returns how many.
+-- Releases the jobs of dead workers by BullMQ's rule: a job that was active at the last check, has not been
+-- renewed since, and has no lock. ARGV: 3 milliseconds between two checks, over all processes. Returns the
+-- number of jobs.
 if not call('SET', prefix .. 'stalled-check', now, 'PX', ARGV[3], 'NX') then return 0 end
 local recovered = 0
 for _, id in ipairs(call('SMEMBERS', prefix .. 'stalled')) do

@@ -1,9 +1,9 @@
--- Ends the pause for a dependency (ARGV[3]), and the queue's with the last one, where it is ours.
+-- Ends the pause for a dependency (ARGV[3]). Resumes the queue after the last pause, if the pause is ours.
 call('HDEL', ours .. 'pauses', ARGV[3])
 if call('EXISTS', ours .. 'pauses') == 1 or paused ~= 'dependency' then return 0 end
 call('HDEL', prefix .. 'meta', 'paused')
 paused = nil
--- While the queue was paused, producers of BullMQ 5 put their jobs aside.
+-- While the queue is paused, producers of BullMQ 5 add their jobs to a separate list.
 while true do
   local aside = call('LRANGE', prefix .. 'paused', 0, 999)
   if #aside == 0 then break end

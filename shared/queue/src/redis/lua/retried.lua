@@ -1,5 +1,6 @@
--- The dead letters that somebody retried, in BullMQ's way: they wait in a queue that nobody works on. Those that other
--- makers put there are not ours to touch. ARGV: 3 prefix of the dead letters. Returns their data, the latest first.
+-- Returns the data of dead letters that were retried through BullMQ, the newest first: they wait in the dead
+-- letter queue, which no worker processes. Jobs of other applications in that queue are skipped. ARGV: 3 key
+-- prefix of the dead letter queue.
 local retried = {}
 for _, id in ipairs(call('LRANGE', ARGV[3] .. 'wait', 0, 99)) do
   local fields = call('HMGET', ARGV[3] .. id, 'letter', 'data')

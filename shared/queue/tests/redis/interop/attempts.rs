@@ -1,4 +1,4 @@
-//! A job changes hands between attempts.
+//! A job moves between Node's worker and ours from attempt to attempt.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::{Act, Running};
 
-/// One attempt of Node's, one of ours, one of Node's, and ours again: each knows of those before.
+/// An attempt by Node, by us, by Node and by us again: each side counts all earlier attempts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempts_are_counted_over_both_sides() {
     for version in [V6, V5] {
@@ -56,7 +56,7 @@ async fn attempts_are_counted_over_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_is_a_failed_attempt_that_node_can_read() {
+async fn node_shows_a_panic_as_a_failed_attempt() {
     let fixture = Fixture::start().await;
     let node = Node::start(V6, &fixture);
     let queue = fixture.queue();

@@ -1,4 +1,4 @@
-//! Jobs of one side are worked by the other.
+//! Jobs of one side are processed by the other.
 
 use lead::{CampaignId, EmailAddress, LeadId};
 use queue::{LeadQueue, Sent};
@@ -9,7 +9,7 @@ use crate::support::{Fixture, event, eventually};
 use crate::workers::Running;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn node_works_what_we_send() {
+async fn node_processes_our_jobs() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
@@ -30,14 +30,14 @@ async fn node_works_what_we_send() {
         })
         .await;
         assert_eq!(queue.depth().await.unwrap().messages, 0);
-        // What is only there for dashboards is no duplicate.
+        // A completed job that is kept for dashboards is no duplicate.
         assert_eq!(queue.send(&event).await.unwrap(), Sent::Accepted);
-        eventually("the job is worked again", async || (node.seen().await.len() == 2).then_some(())).await;
+        eventually("the job is processed again", async || (node.seen().await.len() == 2).then_some(())).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn we_work_what_node_adds() {
+async fn our_worker_processes_jobs_of_node() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let node = Node::start(version, &fixture);
@@ -55,11 +55,11 @@ async fn we_work_what_node_adds() {
             ids.push(node.add(data(n), opts).await);
         }
         let worker = Running::start(fixture.queue(), 2, &[]);
-        eventually("all are worked", async || (worker.recorder.ids().len() == 5).then_some(())).await;
+        eventually("all are processed", async || (worker.recorder.ids().len() == 5).then_some(())).await;
         let messages = worker.stop().await;
         for (n, id) in (1..).zip(&ids) {
             let message = messages.iter().find(|message| message.id == *id).unwrap();
-            assert_eq!(serde_json::from_str::<Value>(&message.body).unwrap(), data(n), "as it was written");
+            assert_eq!(serde_json::from_str::<Value>(&message.body).unwrap(), data(n), "unchanged");
             let email = EmailAddress::parse(&format!("lead{n}@example.com")).unwrap();
             let lead = LeadId::derive(&email, &CampaignId::parse("interop").unwrap());
             assert_eq!((message.group.as_str(), message.attempt), (lead.as_str(), 1));
@@ -67,26 +67,26 @@ async fn we_work_what_node_adds() {
         let sent_at = messages.iter().find(|message| message.id == ids[4]).unwrap().sent_at;
         assert_eq!(sent_at.as_millisecond(), 1_700_000_000_000);
         assert_eq!(node.job("own-id").await["state"], "completed");
-        assert_eq!(node.job(&ids[4]).await, Value::Null, "not kept, as it said");
+        assert_eq!(node.job(&ids[4]).await, Value::Null, "removed, as its options say");
         assert_eq!(fixture.queue().depth().await.unwrap().messages, 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_producer_of_nodes_learns_that_we_are_done() {
+async fn node_producer_receives_our_completion() {
     let fixture = Fixture::start().await;
     let node = Node::start(V6, &fixture);
     let id = node.add(json!({"email": "a@example.com"}), json!({})).await;
     let worker = Running::start(fixture.queue(), 1, &[]);
     assert_eq!(node.ask("result", json!({"id": id, "seconds": 20})).await, Value::Null);
     let workers = node.ask("workers", json!({})).await;
-    assert_eq!(workers.as_array().unwrap().len(), 1, "and sees our worker");
+    assert_eq!(workers.as_array().unwrap().len(), 1, "it sees our worker");
     worker.stop().await;
 }
 
-/// Node's jobs of one lead come one at a time, in their order.
+/// Our workers receive Node's jobs of one lead one at a time, in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_of_nodes_keep_their_leads_order_with_us() {
+async fn our_worker_keeps_the_order_of_node_jobs() {
     let fixture = Fixture::start().await;
     let node = Node::start(V6, &fixture);
     let (queue, other) = (fixture.queue(), fixture.queue());
@@ -95,7 +95,7 @@ async fn jobs_of_nodes_keep_their_leads_order_with_us() {
         let data = json!({"email": "lead1@example.com", "campaign_id": "interop", "n": n});
         ids.push(node.add(data, json!({})).await);
     }
-    // One of ours comes behind them once they are known.
+    // A job of ours follows them once they are in the lead's order.
     for (n, id) in ids.iter().enumerate() {
         let messages = eventually("a message", async || {
             let messages = queue.receive(10).await.unwrap();

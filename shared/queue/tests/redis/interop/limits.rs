@@ -1,4 +1,4 @@
-//! Limits that are set for the whole queue hold for both sides.
+//! Limits of the whole queue apply to both sides.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::node::{Node, V6};
 use crate::support::{Fixture, event, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_concurrency_of_the_queue_counts_workers_of_both_sides() {
+async fn global_concurrency_counts_workers_of_both_sides() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     for lead in 1..=10 {
@@ -22,7 +22,7 @@ async fn the_concurrency_of_the_queue_counts_workers_of_both_sides() {
     eventually("Node takes one", async || (node.seen().await.len() == 1).then_some(())).await;
     assert!(fixture.queue().receive(10).await.unwrap().is_empty());
     queue.settle(&first[0].receipt, &Settlement::Done).await.unwrap();
-    eventually("somebody takes the next", async || {
+    eventually("either side takes the next", async || {
         let taken = queue.receive(10).await.unwrap().len() + node.seen().await.len();
         (taken == 2).then_some(())
     })
@@ -31,7 +31,7 @@ async fn the_concurrency_of_the_queue_counts_workers_of_both_sides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rate_limit_of_the_queue_holds_for_us() {
+async fn global_rate_limit_applies_to_our_worker() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     for lead in 1..=10 {
@@ -47,7 +47,7 @@ async fn the_rate_limit_of_the_queue_holds_for_us() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_own_rate_limit_is_shared_by_all_our_workers() {
+async fn our_rate_limit_is_shared_by_all_our_workers() {
     let fixture = Fixture::start().await;
     let rate_limit = Some((5, Duration::from_secs(2)));
     let open = || fixture.queue_with(RedisOptions { rate_limit, ..fixture.options() });

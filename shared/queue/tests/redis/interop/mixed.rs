@@ -1,4 +1,4 @@
-//! Everybody at once.
+//! Workers and producers of both sides at the same time.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::Running;
 
-/// 500 jobs, half of them ours and half Node's, for two workers of ours and two of Node's.
+/// 500 jobs, half of them ours and half Node's, for two of our workers and two of Node's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn mixed_workers_do_mixed_jobs_exactly_once() {
+async fn mixed_workers_process_mixed_jobs_exactly_once() {
     const EACH: u32 = 250;
     let fixture = Fixture::start().await;
     let nodes = [Node::start(V6, &fixture), Node::start(V5, &fixture)];

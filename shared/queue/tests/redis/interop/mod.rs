@@ -1,13 +1,13 @@
-//! Node's BullMQ, version 6 and where it differs version 5, works on the same queue.
+//! Interoperability with Node's BullMQ on the same queue: version 6, and version 5 if it differs.
 
 mod attempts;
-mod board;
-mod deaths;
-mod elsewhere;
-mod entangled;
+mod crashes;
+mod dashboard;
+mod flows;
 mod jobs;
 mod limits;
 mod mixed;
 mod order;
 mod pauses;
 mod restart;
+mod restore;

@@ -1,4 +1,4 @@
-//! The order of a lead, where workers and tools do not know of it.
+//! The order of a lead's jobs when other workers and tools do not maintain it.
 
 use queue::{LeadQueue, Sent, Settlement};
 use serde_json::json;
@@ -6,9 +6,9 @@ use serde_json::json;
 use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, event, eventually};
 
-/// Node's worker does not let the next one come. It comes a little later.
+/// Node's worker does not make the lead's next job ready. It becomes ready a little later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revision_comes_after_what_node_has_worked() {
+async fn revision_follows_a_job_processed_by_node() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     for n in 1..=3 {
@@ -17,7 +17,7 @@ async fn a_revision_comes_after_what_node_has_worked() {
     let counts = node.ask("counts", json!({})).await;
     assert_eq!((&counts["waiting"], &counts["delayed"]), (&json!(1), &json!(2)));
     node.work("work", json!({})).await;
-    eventually("Node has worked the first", async || (node.seen().await.len() == 1).then_some(())).await;
+    eventually("Node has processed the first", async || (node.seen().await.len() == 1).then_some(())).await;
     node.ask("stop", json!({})).await;
     for n in 2..=3 {
         let message = eventually("the next", async || queue.receive(1).await.unwrap().pop()).await;
@@ -26,10 +26,10 @@ async fn a_revision_comes_after_what_node_has_worked() {
     }
 }
 
-/// A resume of version 5 drops what was added to a paused queue by others. It is found when it is sent again, or when
-/// another one of its lead waits for it.
+/// A resume by version 5 loses jobs that others added to a paused queue. Such a job is found when it is sent
+/// again, or when another job of its lead waits for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_a_resume_of_version_5_has_lost_is_found() {
+async fn job_lost_by_a_version_5_resume_is_recovered() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V5, &fixture));
     node.call("pause", json!([])).await;

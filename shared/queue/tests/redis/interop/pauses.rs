@@ -1,4 +1,4 @@
-//! Either side pauses, either side resumes.
+//! Pauses and resumes by either side.
 
 use jiff::Timestamp;
 use lead::Dependency;
@@ -11,7 +11,7 @@ use crate::support::{Fixture, event, eventually};
 const AI: Dependency = Dependency::new("ai.interop");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_of_nodes_is_ours_too() {
+async fn pause_by_node_stops_our_worker() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     queue.send(&event(1, 1)).await.unwrap();
@@ -24,14 +24,14 @@ async fn a_pause_of_nodes_is_ours_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_pause_stops_workers_of_node() {
+async fn our_pause_stops_node_workers() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
         queue.pause(&AI, "quota", Timestamp::now()).await.unwrap();
         assert_eq!(node.call("isPaused", json!([])).await, true);
         queue.send(&event(1, 1)).await.unwrap();
-        // A producer of version 5 puts its jobs aside while there is a pause.
+        // A producer of version 5 adds its jobs to a separate list during a pause.
         let id = node.add(json!({"email": "a@example.com"}), json!({})).await;
         node.work("work", json!({})).await;
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
@@ -39,13 +39,13 @@ async fn our_pause_stops_workers_of_node() {
         assert_eq!(queue.depth().await.unwrap().messages, 2);
         queue.resume(&AI).await.unwrap();
         assert_eq!(node.call("isPaused", json!([])).await, false);
-        eventually("both are worked", async || (node.seen().await.len() == 2).then_some(())).await;
+        eventually("both are processed", async || (node.seen().await.len() == 2).then_some(())).await;
         assert_eq!(node.job(&id).await["state"], "completed");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_our_pause_does_not_end_somebody_elses() {
+async fn resume_of_our_pause_keeps_the_pause_of_node() {
     for node_first in [true, false] {
         let fixture = Fixture::start().await;
         let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
@@ -64,9 +64,9 @@ async fn the_end_of_our_pause_does_not_end_somebody_elses() {
     }
 }
 
-/// Somebody at a dashboard knows better.
+/// A person resumes the queue at a dashboard.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_resume_of_nodes_ends_our_pauses() {
+async fn resume_by_node_ends_our_pauses() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     queue.send(&event(1, 1)).await.unwrap();
@@ -79,7 +79,7 @@ async fn a_resume_of_nodes_ends_our_pauses() {
     .await;
     assert!(queue.pauses().await.unwrap().is_empty());
     let message = queue.receive(1).await.unwrap().pop().unwrap();
-    // The next one to find out pauses again, for its own reason only.
+    // The next worker that meets a failure pauses again, for its own reason only.
     let crm = Dependency::new("crm.interop");
     queue.pause(&crm, "breaker", Timestamp::now()).await.unwrap();
     let pauses = queue.pauses().await.unwrap();

@@ -1,4 +1,4 @@
-//! Redis goes away and comes back.
+//! Redis is killed and restarted.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -48,12 +48,12 @@ async fn every_job_survives_a_kill_of_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hangs_or_is_not_there_is_an_error_in_time() {
-    // One that accepts connections and says nothing, and a port where nobody is.
+async fn hanging_or_missing_redis_times_out() {
+    // A server that accepts connections and sends nothing, and a port without a server.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = mute.local_addr().unwrap();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for url in [format!("redis://{address}"), format!("redis://{nobody}"), format!("rediss://{nobody}")] {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [format!("redis://{address}"), format!("redis://{unused}"), format!("rediss://{unused}")] {
         let queue = Fixture::on(url.clone()).queue();
         let sent = tokio::time::timeout(Duration::from_mins(1), queue.send(&event(1, 1))).await;
         assert!(matches!(sent, Ok(Err(QueueError::Unavailable(_)))), "{url}: {sent:?}");

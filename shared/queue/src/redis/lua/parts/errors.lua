@@ -1,4 +1,4 @@
--- The errors of a job's attempts, the last ten, with one more.
+-- Adds an error to those of a job's attempts. The last ten are kept.
 local function stacktrace(stored, reason)
   local readable, stack = pcall(cjson.decode, stored or '[]')
   if not readable or type(stack) ~= 'table' then stack = {} end

@@ -1,19 +1,19 @@
--- The jobs of a lead, in the order they are to be worked. Only the first is ever waiting or active; the others are
--- delayed, and looked at again when the first has gone, or after a while where nobody said so. A job that has its place
--- says so by its field `lead`.
+-- The jobs of a lead, in processing order. Only the first is ever waiting or active. The others are delayed,
+-- and checked again when the first is finished, or after a while. A job that is in the order has a field
+-- `lead`.
 
--- How long an order is kept once it is there: workers of other makers leave it behind.
+-- The lifetime of an order: workers of other applications leave orders behind.
 local ORDER_SECONDS = 30 * 24 * 60 * 60
 
 local function order(lead)
   return ours .. 'order:' .. lead
 end
 
--- Returns its place, from 1.
-local function enlist(lead, id)
-  local place = call('RPUSH', order(lead), id)
-  if place == 1 then call('EXPIRE', order(lead), ORDER_SECONDS) end
-  return place
+-- Appends a job to its lead's order. Returns its position, from 1.
+local function append_to_order(lead, id)
+  local position = call('RPUSH', order(lead), id)
+  if position == 1 then call('EXPIRE', order(lead), ORDER_SECONDS) end
+  return position
 end
 
 local function lead_of(id)
@@ -21,7 +21,7 @@ local function lead_of(id)
   return lead ~= '' and lead
 end
 
--- The lead's first job that is still to be worked. Drops those that somebody else has finished or removed.
+-- The lead's first unfinished job. Drops jobs that another application has finished or removed.
 local function head(lead)
   while true do
     local first = call('LINDEX', order(lead), 0)
@@ -34,11 +34,12 @@ local function head(lead)
   end
 end
 
--- Jobs that this script is about to put in one.
+-- Jobs that this script is about to put into a state.
 local placed = {}
 
--- Whether a job that is there is in none of BullMQ's states. A `resume` of BullMQ 5 does that to what was added while the
--- queue was paused. Where the lists are long nobody is to wait for an answer: then it counts as found.
+-- Whether an existing job is in none of BullMQ's states. A `resume` of BullMQ 5 causes this for jobs that
+-- were added while the queue was paused. A list that is too long to search counts as holding the job, so that
+-- the server is not blocked.
 local function is_lost(id)
   if placed[id] then return false end
   if call('EXISTS', prefix .. id .. ':lock') == 1 then return false end
@@ -51,20 +52,20 @@ local function is_lost(id)
   return true
 end
 
--- Whether it is a job's turn, of those that are neither finished nor gone.
+-- Whether an existing, unfinished job is the first of its lead.
 local function is_first(lead, id)
   if call('LINDEX', order(lead), 0) == id then return true end
   local first = head(lead)
   if not first then
-    enlist(lead, id) -- the order was lost
+    append_to_order(lead, id) -- the order has expired or was deleted
     return true
   end
   if first ~= id and is_lost(first) then wait(first, 'delayed') end
   return first == id
 end
 
--- Ends a job's place in the order, and lets the next one of its lead come.
-local function leave(lead, id)
+-- Removes a job from its lead's order, and makes the lead's next job ready.
+local function leave_order(lead, id)
   local two = call('LRANGE', order(lead), 0, 1)
   if two[1] == id then
     call('LPOP', order(lead))

@@ -1,9 +1,10 @@
--- Puts a lead that waits before all others, behind those that were put there earlier. Its first job is what is moved; the
--- later ones follow it. ARGV: 3 lead, 4 how long a list may be that is searched. Returns 1 where it was moved.
+-- Moves a waiting lead ahead of all others, behind those that were prioritized earlier. It moves the lead's
+-- first job; the later ones follow it. ARGV: 3 lead, 4 the longest list to search. Returns 1 if the job was
+-- moved.
 local id = head(ARGV[3])
 if not id or call('EXISTS', prefix .. id .. ':lock') == 1 then return 0 end
 
--- A job that was put there says how often it had been leased then: since the next lease it is one like the others.
+-- The field `hot` holds the number of earlier leases at the time of prioritization: a later lease ends it.
 local function is_in_front(id)
   local fields = call('HMGET', prefix .. id, 'hot', 'ats')
   return fields[1] and fields[1] == (fields[2] or '0')

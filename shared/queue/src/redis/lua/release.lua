@@ -1,6 +1,6 @@
--- Gives a leased job back. ARGV: 3 id, 4 token, 5 milliseconds to wait, 6 the error where an attempt failed, or empty.
--- A deferral ends the losses: they count in a row.
--- Returns 1, or 0 where the lease is another's or gone.
+-- Releases a leased job. ARGV: 3 id, 4 token, 5 delay in milliseconds, 6 the error of a failed attempt, or
+-- empty for a deferral. A deferral resets the losses, which count only in a row. Returns 1, or 0 if the lease
+-- is lost.
 local id, token, millis, reason = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local job = prefix .. id
 if not release(id, token) then return 0 end

@@ -1,4 +1,4 @@
-//! A worker that is killed loses nothing, whichever side goes on.
+//! A killed worker loses no job, whichever side continues.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -12,11 +12,11 @@ use tokio::process::Command;
 use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, STALLED_INTERVAL, VISIBILITY, event, eventually};
 
-/// What the other process finds in its environment: address and prefix.
-const TOLD: &str = "REDIS_TEST_WORKER";
+/// The environment variable with the address and the prefix, for the other process.
+const CONNECTION_VARIABLE: &str = "REDIS_TEST_WORKER";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn we_go_on_after_a_kill_of_node() {
+async fn our_worker_recovers_jobs_of_a_killed_node_worker() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let queue = fixture.queue();
@@ -28,7 +28,7 @@ async fn we_go_on_after_a_kill_of_node() {
         eventually("Node has them", async || (node.seen().await.len() == 3).then_some(())).await;
         node.kill().await;
         let mut messages = Vec::new();
-        eventually("all come again", async || {
+        eventually("all are received again", async || {
             messages.extend(queue.receive(10).await.unwrap());
             (messages.len() == 3).then_some(())
         })
@@ -42,26 +42,28 @@ async fn we_go_on_after_a_kill_of_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn node_goes_on_after_a_kill_of_ours() {
+async fn node_recovers_jobs_of_our_killed_worker() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let queue = fixture.queue();
         let event = event(1, 1);
         queue.send(&event).await.unwrap();
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "interop::deaths::a_process_that_holds_a_message", "--ignored", "--nocapture"])
-            .env(TOLD, format!("{} {}", fixture.url, fixture.prefix))
+            .args(["--exact", "interop::crashes::a_process_that_holds_a_message", "--ignored", "--nocapture"])
+            .env(CONNECTION_VARIABLE, format!("{} {}", fixture.url, fixture.prefix))
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        while !lines.next_line().await.unwrap().expect("it says so").contains("received") {}
+        while !lines.next_line().await.unwrap().expect("the process reports the receive").contains("received")
+        {
+        }
         let node = Node::start(version, &fixture);
         node.work("work", json!({})).await;
         process.kill().await.unwrap();
         let id = event.delivery_id();
-        eventually("Node has worked it", async || {
+        eventually("Node has processed it", async || {
             (node.job(id.as_str()).await["state"] == "completed").then_some(())
         })
         .await;
@@ -70,12 +72,12 @@ async fn node_goes_on_after_a_kill_of_ours() {
     }
 }
 
-/// Not a test: what the test above starts and kills.
+/// Not a test: the process that the test above starts and kills.
 #[tokio::test]
 #[ignore = "started by another test"]
 async fn a_process_that_holds_a_message() {
-    let told = std::env::var(TOLD).unwrap();
-    let (url, prefix) = told.split_once(' ').unwrap();
+    let connection = std::env::var(CONNECTION_VARIABLE).unwrap();
+    let (url, prefix) = connection.split_once(' ').unwrap();
     let options = RedisOptions {
         visibility: VISIBILITY,
         stalled_interval: STALLED_INTERVAL,

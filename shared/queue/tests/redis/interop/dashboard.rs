@@ -1,4 +1,4 @@
-//! Dead letters, as a person at Bull Board sees them.
+//! Dead letters as shown by Bull Board.
 
 use queue::{LeadQueue, Sent};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ async fn shown(node: &Node) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_is_shown_with_its_reason_and_comes_again_when_it_is_retried() {
+async fn dead_letter_is_shown_with_its_reason_and_can_be_retried() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     let event = event(1, 1);
@@ -48,12 +48,13 @@ async fn a_dead_letter_is_shown_with_its_reason_and_comes_again_when_it_is_retri
         "params": {"queueName": DEAD, "jobId": id, "queueStatus": "failed"}});
     let all = json!({"method": "put", "route": "/api/queues/:queueName/retry/:queueStatus",
         "params": {"queueName": DEAD, "queueStatus": "failed"}});
-    // One after the other: the first time it fails again, with all its attempts.
+    // In sequence: the first retry fails again, after a full set of attempts.
     for (times, request) in [(3, retry), (4, all)] {
         node.ask("board", request).await;
-        eventually("it comes again", async || (worker.recorder.seen().len() == times).then_some(())).await;
+        eventually("it is received again", async || (worker.recorder.seen().len() == times).then_some(()))
+            .await;
         if times == 3 {
-            eventually("it is dead again", async || {
+            eventually("it is dead-lettered again", async || {
                 (shown(&node).await["counts"]["failed"] == 1).then_some(())
             })
             .await;
@@ -63,30 +64,30 @@ async fn a_dead_letter_is_shown_with_its_reason_and_comes_again_when_it_is_retri
     assert_eq!(messages.iter().map(|message| message.attempt).collect::<Vec<_>>(), [1, 2, 1, 1]);
     assert!(messages.iter().all(|message| message.body == messages[0].body && message.id == id));
     let redriven: Vec<_> = messages.iter().map(|message| message.redriven).collect();
-    assert_eq!(redriven, [false, false, true, true], "that it was retried is known");
+    assert_eq!(redriven, [false, false, true, true], "the message says that it was retried");
     let board = shown(&node).await;
     for state in ["failed", "waiting", "active", "completed", "delayed"] {
         assert_eq!(board["counts"][state], 0, "{state}");
     }
 }
 
-/// A person need not use the dashboard: what is sent again is no dead letter any more.
+/// A resend without the dashboard removes the dead letter as well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sending_again_takes_the_dead_letter_away() {
+async fn resend_removes_the_dead_letter() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     queue.send(&event(1, 1)).await.unwrap();
     let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter]);
     eventually("a dead letter", async || (shown(&node).await["counts"]["failed"] == 1).then_some(())).await;
     assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
-    eventually("it is worked", async || (worker.recorder.seen().len() == 2).then_some(())).await;
+    eventually("it is processed", async || (worker.recorder.seen().len() == 2).then_some(())).await;
     assert_eq!(shown(&node).await["counts"]["failed"], 0);
     worker.stop().await;
 }
 
-/// What others keep in the queue of dead letters is theirs.
+/// Jobs of other applications in the dead letter queue are not touched.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_of_somebody_else_stays_where_it_is() {
+async fn foreign_job_in_the_dead_letter_queue_is_untouched() {
     let fixture = Fixture::start().await;
     let node = Node::start(V6, &fixture);
     node.ask("call", json!({"of": DEAD, "method": "add", "args": ["failed-lead", {"leadId": "7", "data": {}}, {"jobId": "x"}]}))
@@ -97,9 +98,10 @@ async fn a_dead_letter_of_somebody_else_stays_where_it_is() {
     assert_eq!(node.ask("job", json!({"of": DEAD, "id": "x"})).await["state"], "waiting");
 }
 
-/// Ids that BullMQ counts are taken twice: by a job here, and by what somebody keeps there.
+/// BullMQ's counter assigns the same id twice: to a job in this queue and to a foreign job in the dead letter
+/// queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_overwrites_nothing_and_is_not_overwritten() {
+async fn dead_letter_ids_do_not_collide_with_foreign_jobs() {
     let fixture = Fixture::start().await;
     let node = Node::start(V6, &fixture);
     let keep = async || {
@@ -128,19 +130,19 @@ async fn a_dead_letter_overwrites_nothing_and_is_not_overwritten() {
         "params": {"queueName": DEAD, "queueStatus": "failed"}}),
     )
     .await;
-    eventually("all are worked", async || (worker.recorder.seen().len() == 6).then_some(())).await;
+    eventually("all are processed", async || (worker.recorder.seen().len() == 6).then_some(())).await;
     let counts = eventually("no dead letter is left", async || {
         let counts = shown(&node).await["counts"].clone();
         (counts["failed"] == 0 && counts["waiting"] == 2).then_some(counts)
     })
     .await;
-    assert_eq!(counts["waiting"], 2, "what is not ours");
+    assert_eq!(counts["waiting"], 2, "the foreign jobs");
     worker.stop().await;
 }
 
-/// Something else is kept where the dead letters should be: the living must not suffer for it.
+/// A key of the wrong type in place of the dead letter queue must not stop other messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_are_received_although_the_dead_letters_cannot_be_looked_at() {
+async fn unreadable_dead_letter_queue_does_not_block_receives() {
     let fixture = Fixture::start().await;
     let mut redis = fixture.connect().await;
     let waiting = format!("{}:{DEAD}:wait", fixture.prefix);

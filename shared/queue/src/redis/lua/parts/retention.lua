@@ -1,11 +1,12 @@
--- Which completed jobs are kept: as the options of the job that was completed last say, or else ours.
+-- Retention of completed jobs, by the options of the job that was completed last, or by the given defaults.
 local function remove_oldest(many)
   local oldest = call('ZPOPMIN', prefix .. 'completed', many)
   for i = 1, #oldest, 2 do delete(oldest[i]) end
 end
 
--- Keeps so many, for so long. `id` is the one that was completed last, which goes where none are kept.
-local function keep(id, count, seconds, slack)
+-- Keeps at most `count` completed jobs, for at most `seconds`. `id` is the job that was completed last; it is
+-- deleted if `count` is 0.
+local function trim_completed(id, count, seconds, slack)
   if count == 0 then
     call('ZREM', prefix .. 'completed', id)
     delete(id)
@@ -20,8 +21,8 @@ local function keep(id, count, seconds, slack)
   end
 end
 
--- As a job's options say, or else as the numbers.
-local function keep_as(opts, id, count, seconds)
+-- Keeps completed jobs by a job's options if they name a retention, otherwise by the given numbers.
+local function trim_by_options(opts, id, count, seconds)
   local readable, options = pcall(cjson.decode, opts or '')
   local wanted = readable and type(options) == 'table' and options.removeOnComplete
   if wanted == true then
@@ -31,5 +32,5 @@ local function keep_as(opts, id, count, seconds)
   elseif type(wanted) == 'table' then
     count, seconds = tonumber(wanted.count), tonumber(wanted.age)
   end
-  keep(id, count, seconds, 0)
+  trim_completed(id, count, seconds, 0)
 end

@@ -1,4 +1,5 @@
-//! What Node's workers finish and what its producers add, seen from the store: it knows deliveries, and nothing of Node.
+//! Restoring deliveries whose jobs Node's workers finished or Node's producers added: the store knows only
+//! deliveries.
 
 use lead::LeadEvent;
 use queue::{LeadQueue, Restored, Sent, Settlement};
@@ -8,7 +9,7 @@ use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::{Act, Running};
 
-/// A job as a producer of Node's adds it, which is the delivery that `event(lead, n)` is.
+/// The data of a job by a Node producer, for the same delivery as `event(lead, n)`.
 fn data(lead: u32, n: u32) -> Value {
     json!({"emailAddress": format!("lead{lead}@example.com"), "campaign_id": "interop", "title": n.to_string()})
 }
@@ -22,7 +23,7 @@ fn id(event: &LeadEvent) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_node_has_completed_is_not_sent_again_and_what_we_have_is() {
+async fn restore_skips_jobs_completed_by_node_but_not_by_us() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
@@ -32,7 +33,7 @@ async fn what_node_has_completed_is_not_sent_again_and_what_we_have_is() {
         assert_eq!(queue.restore(&ours).await.unwrap(), Restored::Waiting);
         queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
         queue.send(&theirs).await.unwrap();
-        // A failed attempt of ours before does not make it ours.
+        // An earlier failed attempt of ours does not count as our completion.
         let message = queue.receive(1).await.unwrap().pop().unwrap();
         let failure = lead::Failure::transient("made_to_fail", "an attempt of ours");
         let retry = Settlement::Retry { after: std::time::Duration::ZERO, failure };
@@ -44,17 +45,13 @@ async fn what_node_has_completed_is_not_sent_again_and_what_we_have_is() {
         }
         assert_eq!(node.seen().await.len(), 1);
         node.ask("stop", json!({})).await;
-        assert_eq!(
-            queue.restore(&ours).await.unwrap(),
-            Restored::Sent,
-            "the store had a reason to open it again"
-        );
+        assert_eq!(queue.restore(&ours).await.unwrap(), Restored::Sent, "the store reopened it");
         assert_eq!(queue.receive(10).await.unwrap().len(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_node_has_given_up_is_not_sent_again_until_somebody_wants_it() {
+async fn job_failed_by_node_is_restored_only_on_request() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
@@ -73,23 +70,24 @@ async fn what_node_has_given_up_is_not_sent_again_until_somebody_wants_it() {
                 "params": {"queueName": "lead-processing", "jobId": id, "queueStatus": "failed"}}),
         )
         .await;
-        let message = eventually("it comes again", async || queue.receive(1).await.unwrap().pop()).await;
-        assert!(message.redriven, "{version}: whoever retries it knows that it was given up");
+        let message =
+            eventually("it is received again", async || queue.receive(1).await.unwrap().pop()).await;
+        assert!(message.redriven, "{version}: a retry counts as a redrive");
         assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting);
         queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
     }
 }
 
-/// The store knows it by the delivery, and would add it a second time.
+/// The store knows the job by its delivery id, and would otherwise add it a second time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_node_added_is_found_by_its_delivery() {
+async fn job_added_by_node_is_found_by_its_delivery() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     let event = event(1, 1);
     let id = node.add(data(1, 1), json!({})).await;
     let message = queue.receive(1).await.unwrap().pop().unwrap();
     assert_eq!((&message.id, message.group.as_str()), (&id, event.lead_id.as_str()));
-    assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting, "while we have it");
+    assert_eq!(queue.restore(&event).await.unwrap(), Restored::Waiting, "while it is leased");
     let failure = lead::Failure::transient("made_to_fail", "an attempt");
     let retry = Settlement::Retry { after: std::time::Duration::from_secs(60), failure };
     queue.settle(&message.receipt, &retry).await.unwrap();
@@ -99,13 +97,17 @@ async fn a_job_that_node_added_is_found_by_its_delivery() {
     node.ask("call", json!({"method": "promoteJobs"})).await;
     node.work("work", json!({})).await;
     state(&node, &id, "completed").await;
-    assert_eq!(queue.restore(&event).await.unwrap(), Restored::WorkedElsewhere, "when Node has done it");
-    assert_eq!(queue.send(&event).await.unwrap(), Sent::Accepted, "a person may want it done again");
+    assert_eq!(
+        queue.restore(&event).await.unwrap(),
+        Restored::WorkedElsewhere,
+        "after Node has completed it"
+    );
+    assert_eq!(queue.send(&event).await.unwrap(), Sent::Accepted, "a person may request it again");
 }
 
-/// When it is finished nothing is left that stands between the delivery and another go.
+/// After completion no alias is left that blocks another send of the delivery.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_node_added_and_we_have_finished_is_forgotten() {
+async fn finished_job_of_node_leaves_no_alias() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     node.add(data(1, 1), json!({})).await;
@@ -119,7 +121,7 @@ async fn a_job_that_node_added_and_we_have_finished_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redrive_by_the_delivery_takes_the_letter_of_a_job_that_node_added() {
+async fn redrive_by_delivery_removes_the_dead_letter_of_a_node_job() {
     const DEAD: &str = "lead-processing-dlq";
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
@@ -129,13 +131,13 @@ async fn a_redrive_by_the_delivery_takes_the_letter_of_a_job_that_node_added() {
     eventually("a dead letter", async || (!letter().await.is_null()).then_some(())).await;
     assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
     assert_eq!(letter().await, Value::Null);
-    eventually("it is worked", async || (worker.recorder.seen().len() == 2).then_some(())).await;
+    eventually("it is processed", async || (worker.recorder.seen().len() == 2).then_some(())).await;
     worker.stop().await;
 }
 
-/// Two spellings of one lead are one lead.
+/// Two spellings of one address are one lead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_that_spell_a_lead_differently_keep_its_order() {
+async fn different_spellings_of_a_lead_share_its_order() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
     let first = node.add(data(1, 1), json!({})).await;

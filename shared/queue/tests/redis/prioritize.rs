@@ -1,4 +1,4 @@
-//! Hot leads before all others, while consumption is paused.
+//! Prioritized leads are received before all others after a pause.
 
 use jiff::Timestamp;
 use lead::{Dependency, Failure, LeadEvent};
@@ -18,12 +18,12 @@ async fn order(queue: &dyn LeadQueue) -> Vec<String> {
     order
 }
 
-fn ids(events: &[LeadEvent], places: &[usize]) -> Vec<String> {
-    places.iter().map(|place| events[*place].delivery_id().to_string()).collect()
+fn ids(events: &[LeadEvent], order: &[usize]) -> Vec<String> {
+    order.iter().map(|index| events[*index].delivery_id().to_string()).collect()
 }
 
 #[tokio::test]
-async fn leads_that_are_put_first_come_first_in_the_order_they_were_put_there() {
+async fn prioritized_leads_are_received_first_in_order() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     let events: Vec<_> = (0..6).map(|lead| event(lead, 0)).collect();
@@ -33,9 +33,9 @@ async fn leads_that_are_put_first_come_first_in_the_order_they_were_put_there() 
     queue.pause(&CRM, "down", Timestamp::UNIX_EPOCH).await.unwrap();
     for hot in [3, 5] {
         assert!(queue.hasten(&events[hot].lead_id).await.unwrap());
-        assert!(!queue.hasten(&events[hot].lead_id).await.unwrap(), "it is before the others already");
+        assert!(!queue.hasten(&events[hot].lead_id).await.unwrap(), "it is prioritized already");
     }
-    assert!(!queue.hasten(&event(9, 0).lead_id).await.unwrap(), "it does not wait");
+    assert!(!queue.hasten(&event(9, 0).lead_id).await.unwrap(), "it is not in the queue");
     assert!(queue.receive(1).await.unwrap().is_empty());
     queue.resume(&CRM).await.unwrap();
     assert_eq!(order(queue.as_ref()).await, ids(&events, &[3, 5, 0, 1, 2, 4]));
@@ -43,7 +43,7 @@ async fn leads_that_are_put_first_come_first_in_the_order_they_were_put_there() 
 }
 
 #[tokio::test]
-async fn a_lead_that_waits_for_a_delay_waits_no_more_and_may_be_put_first_again() {
+async fn prioritizing_ends_a_delay_and_can_be_repeated() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     let events: Vec<_> = (0..3).map(|lead| event(lead, 0)).collect();
@@ -53,7 +53,7 @@ async fn a_lead_that_waits_for_a_delay_waits_no_more_and_may_be_put_first_again(
     assert!(queue.hasten(&events[2].lead_id).await.unwrap());
     let held = queue.receive(1).await.unwrap().pop().unwrap();
     assert_eq!(held.id, events[2].delivery_id().to_string());
-    assert!(!queue.hasten(&events[2].lead_id).await.unwrap(), "somebody has it");
+    assert!(!queue.hasten(&events[2].lead_id).await.unwrap(), "it is leased");
     let failure = Failure::deferral(CRM, "test_quota", "full", None);
     let defer = Settlement::Defer { after: Duration::from_hours(1), failure };
     queue.settle(&held.receipt, &defer).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_lead_that_waits_for_a_delay_waits_no_more_and_may_be_put_first_again(
 }
 
 #[tokio::test]
-async fn a_lead_that_is_put_first_keeps_the_order_of_its_own_messages() {
+async fn prioritized_lead_keeps_the_order_of_its_messages() {
     let fixture = Fixture::start().await;
     let queue = fixture.queue();
     let events = [event(0, 0), event(1, 0), event(1, 1)];

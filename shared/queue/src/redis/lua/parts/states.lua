@@ -1,4 +1,5 @@
--- Jobs move between BullMQ's states. The time is the server's, so that the processes' clocks need not agree.
+-- Moves jobs between BullMQ's states. The time is the server's, so that the clocks of the processes need not
+-- agree.
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
@@ -10,7 +11,7 @@ local function event(name, id, ...)
   call('XADD', prefix .. 'events', 'MAXLEN', '~', meta[5] or 10000, '*', 'event', name, 'jobId', id, ...)
 end
 
--- Wakes one of Node's workers: they block on the marker. Once is enough for a script, since they come after it.
+-- Wakes one of Node's workers, which block on the marker. Once per script is enough, since they run after it.
 local woken = false
 local function wake()
   if woken then return end
@@ -20,7 +21,7 @@ local function wake()
   end
 end
 
--- The priority may be left out where it is not known.
+-- Makes a job wait. `priority` is read from the job if it is not given.
 local function wait(id, from, priority)
   priority = priority or tonumber(call('HGET', prefix .. id, 'priority')) or 0
   if priority > 0 then
@@ -33,7 +34,8 @@ local function wait(id, from, priority)
   wake()
 end
 
--- The score holds the time and, in its last 12 bits, the place among those of the same millisecond.
+-- Delays a job. The score holds the time and, in its lowest 12 bits, the rank among the jobs of the same
+-- millisecond.
 local function delay(id, millis)
   local due = now + millis
   local first, last = due * 0x1000, (due + 1) * 0x1000 - 1

@@ -1,14 +1,13 @@
--- Dead letters are jobs of a queue of their own, under the id of the job they were. Those that are ours have a field
--- `letter`.
+-- Dead letters are jobs of a separate queue, under the id of the original job. Our own have a field `letter`.
 
--- Where the dead letter of a job is kept: under the job's own id, unless another maker keeps something there.
-local function letter_of(dead, id)
+-- The id of a job's dead letter: the job's own id, unless another application keeps a job under it.
+local function dead_letter_id(dead, id)
   local free = call('EXISTS', dead .. id) == 0 or call('HEXISTS', dead .. id, 'letter') == 1
   return free and id or 'letter-' .. id
 end
 
--- What is worked again, or done after all, is no dead letter any more.
-local function drop_letter(dead, id)
+-- Deletes the dead letter of a job that is processed again or was completed after all.
+local function delete_dead_letter(dead, id)
   for _, letter in ipairs({ id, 'letter-' .. id }) do
     if call('HEXISTS', dead .. letter, 'letter') == 1 then
       call('DEL', dead .. letter)

@@ -1,12 +1,15 @@
+//! The worker's heartbeat, for health checks.
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A worker beats at least as often, unless its queue allows a longer wait or something that it waits for hangs.
+/// The longest time between two heartbeats of a healthy worker, unless its queue allows a longer idle wait or
+/// an operation that it waits for hangs.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
-/// When a worker was last seen at work. Clones share it.
+/// The time of a worker's last heartbeat. Clones share it.
 #[derive(Clone, Default)]
 pub struct Pulse(Arc<Mutex<Option<Instant>>>);
 
@@ -15,7 +18,7 @@ impl Pulse {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// How long ago it was; none where it has not begun.
+    /// The time since the last heartbeat; `None` if the worker has not started.
     pub fn age(&self) -> Option<Duration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|beat| beat.elapsed())
     }

@@ -1,4 +1,4 @@
-//! Jobs that are part of something beyond themselves.
+//! Jobs that are part of a BullMQ flow or of BullMQ's deduplication.
 
 use queue::LeadQueue;
 use serde_json::{Value, json};
@@ -7,9 +7,9 @@ use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, eventually};
 use crate::workers::{Act, Running};
 
-/// BullMQ's own deduplication ends with the job, whatever became of it.
+/// BullMQ's own deduplication ends with the job, whether it is completed or dead-lettered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deduplicated_job_can_be_added_again_once_we_are_done() {
+async fn deduplicated_job_can_be_added_again_after_completion() {
     for version in [V6, V5] {
         let fixture = Fixture::start().await;
         let (queue, node) = (fixture.queue(), Node::start(version, &fixture));
@@ -21,14 +21,15 @@ async fn a_deduplicated_job_can_be_added_again_once_we_are_done() {
         assert_eq!(add().await, first);
         let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter, Act::Fail]);
         let gone = async |id: &str| {
-            eventually("the job has gone", async || (node.job(id).await == Value::Null).then_some(())).await;
+            eventually("the job is removed", async || (node.job(id).await == Value::Null).then_some(()))
+                .await;
         };
         gone(&first).await;
         let second = add().await;
         assert_ne!(second, first);
         gone(&second).await;
         assert_ne!(add().await, second);
-        eventually("all are worked", async || (worker.recorder.seen().len() == 4).then_some(())).await;
+        eventually("all are processed", async || (worker.recorder.seen().len() == 4).then_some(())).await;
         worker.stop().await;
         assert_eq!(queue.depth().await.unwrap().messages, 0);
         let dead = node.ask("counts", json!({"of": "lead-processing-dlq"})).await;
@@ -37,7 +38,7 @@ async fn a_deduplicated_job_can_be_added_again_once_we_are_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_parent_of_a_job_goes_on_when_we_are_done() {
+async fn parent_job_continues_after_our_completion() {
     let fixture = Fixture::start().await;
     let node = Node::start(V6, &fixture);
     let ids = node.ask("addFlow", json!({"parent": "parents", "data": {"email": "a@example.com"}})).await;

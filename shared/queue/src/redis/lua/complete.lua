@@ -1,10 +1,10 @@
--- Ends jobs that were worked. ARGV: 3 to 5 which completed jobs are kept (see `keep_as`): the text that ours have in their
--- options, and the two numbers in it, 6 milliseconds; then of each job: id, token. Returns for each 1, 0 where the lease
--- is another's or gone, or -1 where only BullMQ's own script can finish the job: its lock is then the empty text, for
--- the milliseconds.
+-- Completes leased jobs. ARGV: 3 to 5 the retention of completed jobs (see `trim_by_options`): the text that
+-- our own jobs have in their options, the count and the age in seconds; 6 milliseconds of a handover; then id
+-- and token of each job. Returns for each job 1, 0 if the lease is lost, or -1 if only BullMQ's own script
+-- can finish the job: its lock is then the empty text for the given milliseconds.
 local policy, count, seconds = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
--- What can be done for all of them at once is: a call costs more than what it does.
+-- Commands are batched over all jobs where possible: the overhead of a command exceeds its work.
 local locks = {}
 for i = 7, #ARGV, 2 do locks[#locks + 1] = prefix .. ARGV[i] .. ':lock' end
 local held = call('MGET', unpack(locks))
@@ -16,7 +16,7 @@ for i = 7, #ARGV, 2 do
   if not fields then
     done[number] = 0
   elseif fields[4] or fields[5] then
-    done[number] = surrender(id, token, ARGV[6])
+    done[number] = hand_over(id, token, ARGV[6])
   else
     over[#over + 1] = id
     done[number] = call('LREM', prefix .. 'active', -1, id) > 0 and 1 or 0
@@ -27,7 +27,7 @@ for i = 7, #ARGV, 2 do
       ended[#ended + 1] = now
       ended[#ended + 1] = id
       left[#left + 1] = { id, fields[1] or '', fields[2] }
-      if fields[6] then forget(fields[6], id) end
+      if fields[6] then clear_alias(fields[6], id) end
     end
   end
 end
@@ -44,10 +44,10 @@ for _, job in ipairs(left) do
   if opts and string.find(opts, policy, 1, true) then
     are_ours = true
   else
-    keep_as(opts, id, count, seconds)
+    trim_by_options(opts, id, count, seconds)
   end
-  if lead ~= '' then leave(lead, id) end
+  if lead ~= '' then leave_order(lead, id) end
 end
-if are_ours then keep(nil, count, seconds, 50) end -- a slack: many at once cost less
+if are_ours then trim_completed(nil, count, seconds, 50) end -- the slack makes one larger trim out of many small ones
 if concurrency then wake() end
 return done
