@@ -120,7 +120,7 @@ fn leads_that_wait_out_a_database_outage_keep_their_attempts() {
     let leads: Vec<_> = (0..5).map(|n| post(&server, &format!("p{n}@stripe.com"))).collect();
     let failed = |lead: &String| {
         let logs = server.logs();
-        logs.iter().filter(|line| line.contains(lead.as_str()) && line.contains("\"not done\"")).count()
+        logs.iter().filter(|line| line.contains(lead.as_str()) && line.contains("\"message failed\"")).count()
     };
     eventually_within(Duration::from_mins(5), "every lead has failed in the outage", || {
         leads.iter().all(|lead| failed(lead) > 0)
