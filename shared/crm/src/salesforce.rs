@@ -138,11 +138,11 @@ impl Salesforce {
         let body = json!({ "leadId": record.record_id, "convertedStatus": status });
         let path = format!("/services/apexrest/{}", path.trim_start_matches('/'));
         let call = Call { method: Method::POST, body: Some(body), ..Call::get(path) };
-        let answer = self.api.call(&call).await?.success();
+        let response = self.api.call(&call).await?.success();
         // The lead's state decides, not the response of the Apex class.
         match self.read_state(lead, actions).await?.lead {
             LeadState::Converted(contact) => Ok(Effect::new(contact.record_id, false)),
-            _ => Err(answer.err().unwrap_or_else(|| {
+            _ => Err(response.err().unwrap_or_else(|| {
                 let message = "the Apex class answered, but the lead is not converted";
                 Failure::permanent("crm_not_converted", message).on(DEPENDENCY).into()
             })),
@@ -301,7 +301,7 @@ impl Executor for Salesforce {
     ) -> Result<Foreseen, Failure> {
         self.api.check_usage().await?;
         match self.preview_after_merge(lead, record_id, actions).await {
-            Ok(foreseen) => Ok(foreseen),
+            Ok(preview) => Ok(preview),
             Err(refusal) => Err(self.failure_of(refusal).await),
         }
     }

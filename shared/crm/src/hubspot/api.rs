@@ -109,8 +109,8 @@ impl Api {
     /// midnight UTC.
     pub(super) async fn refresh_utc_offset(&self) {
         if self.rate_limit.is_offset_due(self.clock.now(), false) {
-            let answer = self.call(Method::GET, &self.account_path(), &[], None).await;
-            self.note_utc_offset(answer);
+            let response = self.call(Method::GET, &self.account_path(), &[], None).await;
+            self.note_utc_offset(response);
         }
     }
 
@@ -119,13 +119,13 @@ impl Api {
     async fn refresh_utc_offset_at_limit(&self) {
         if self.rate_limit.is_offset_due(self.clock.now(), true) {
             let reply = self.send_once(&Method::GET, &self.account_path(), &[], None).await;
-            let answer = reply.map(|reply| reply.json().filter(|_| reply.status.is_success()));
-            self.note_utc_offset(answer.map(Option::unwrap_or_default));
+            let response = reply.map(|reply| reply.json().filter(|_| reply.status.is_success()));
+            self.note_utc_offset(response.map(Option::unwrap_or_default));
         }
     }
 
-    fn note_utc_offset(&self, answer: Result<Value, Failure>) {
-        match answer.map(|details| details["utcOffsetMilliseconds"].as_i64()) {
+    fn note_utc_offset(&self, response: Result<Value, Failure>) {
+        match response.map(|details| details["utcOffsetMilliseconds"].as_i64()) {
             Ok(Some(millis)) => self.rate_limit.set_utc_offset(millis),
             Ok(None) => tracing::debug!("HubSpot account details have no UTC offset"),
             Err(failure) => tracing::debug!(code = %failure.code, "HubSpot account details not read"),
@@ -148,8 +148,8 @@ impl Api {
             if is_search {
                 self.rate_limit.wait_to_search().await;
             }
-            let answer = self.send_once(&method, path, query, body).await;
-            let is_lost = match &answer {
+            let response = self.send_once(&method, path, query, body).await;
+            let is_lost = match &response {
                 Ok(reply) => reply.status.is_server_error() || reply.status == 423,
                 Err(failure) => failure.class == FailureClass::Transient && failure.code != "http_timeout",
             };
@@ -158,7 +158,7 @@ impl Api {
                 retries += 1;
                 continue;
             }
-            let reply = answer?;
+            let reply = response?;
             if reply.status == 429 {
                 let refused = errors::refusal_of(&reply, self.clock.now());
                 if refused.kind == RefusalKind::DailyQuota {

@@ -100,9 +100,9 @@ impl HubSpotCrm {
     }
 
     async fn stage_labels(&self) -> Result<Vec<(String, String)>, Failure> {
-        let answer =
+        let response =
             self.api.get_if_there(&self.api.path("pipelines", &[DEALS]), &[]).await?.unwrap_or_default();
-        let pipelines = answer["results"].as_array().into_iter().flatten();
+        let pipelines = response["results"].as_array().into_iter().flatten();
         let stages = pipelines.flat_map(|pipeline| pipeline["stages"].as_array().into_iter().flatten());
         let named = stages.filter_map(|stage: &Value| {
             Some((stage["id"].as_str()?.to_owned(), stage["label"].as_str()?.to_owned()))

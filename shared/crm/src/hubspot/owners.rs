@@ -9,32 +9,32 @@ use lead::Failure;
 use super::api::Api;
 use crate::OwnerStanding;
 
-/// How long the standing of an owner is cached.
+/// How long the status of an owner is cached.
 const TTL: SignedDuration = SignedDuration::from_mins(5);
 /// The maximum number of cached owners. The cache is cleared when it is full.
 const MAX_CACHED: usize = 10_000;
 /// The maximum number of owners in one lookup. Further owners are not checked before the write.
 const MAX_PER_LOOKUP: usize = 50;
 
-/// A cache of the standing of the account's owners.
+/// A cache of the status of the account's owners.
 #[derive(Default)]
 pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Timestamp, OwnerStanding)>>);
 
 impl OwnerCache {
-    /// The standing of owners, by id. Owners are missing from the result if their id is malformed, or if the
+    /// The status of owners, by id. Owners are missing from the result if their id is malformed, or if the
     /// account does not answer or does not show its owners to the app. The write then shows whether the owner
     /// is accepted.
     pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStanding> {
-        let (now, mut standings) = (api.now(), BTreeMap::new());
+        let (now, mut statuses) = (api.now(), BTreeMap::new());
         for id in ids.into_iter().take(MAX_PER_LOOKUP) {
             let cached = self.cached(&id, now);
-            let standing = match cached {
-                Some(standing) => standing,
+            let status = match cached {
+                Some(status) => status,
                 None if !is_id(&id) => continue,
                 None => match fetch(api, &id).await {
-                    Ok(standing) => {
-                        self.store(&id, now, standing);
-                        standing
+                    Ok(status) => {
+                        self.store(&id, now, status);
+                        status
                     }
                     Err(failure) => {
                         tracing::warn!(code = %failure.code, "HubSpot owners not readable");
@@ -42,22 +42,22 @@ impl OwnerCache {
                     }
                 },
             };
-            standings.insert(id, standing);
+            statuses.insert(id, status);
         }
-        standings
+        statuses
     }
 
     fn cached(&self, id: &str, now: Timestamp) -> Option<OwnerStanding> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(id).filter(|(at, _)| now.duration_since(*at) < TTL).map(|(_, standing)| *standing)
+        cache.get(id).filter(|(at, _)| now.duration_since(*at) < TTL).map(|(_, status)| *status)
     }
 
-    fn store(&self, id: &str, now: Timestamp, standing: OwnerStanding) {
+    fn store(&self, id: &str, now: Timestamp, status: OwnerStanding) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MAX_CACHED {
             cache.clear();
         }
-        cache.insert(id.to_owned(), (now, standing));
+        cache.insert(id.to_owned(), (now, status));
     }
 }
 

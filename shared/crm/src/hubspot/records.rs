@@ -60,9 +60,9 @@ impl Api {
         body: &Value,
     ) -> Result<Vec<PresentRecord>, Failure> {
         let path = self.path("objects", &[object, "batch/read"]);
-        let answer = self.call(Method::POST, &path, query, Some(body)).await?;
-        refuse_errors(&answer)?;
-        Ok(rows(&answer, "results").filter_map(record_of).collect())
+        let response = self.call(Method::POST, &path, query, Some(body)).await?;
+        refuse_errors(&response)?;
+        Ok(rows(&response, "results").filter_map(record_of).collect())
     }
 
     /// The id of the deleted record with this value of a unique property; none if there is no such record or
@@ -136,7 +136,7 @@ impl Api {
         for (index, input) in inputs.iter_mut().enumerate() {
             input["objectWriteTraceId"] = json!(index.to_string());
         }
-        let answer = self.write(path, &json!({ "inputs": inputs })).await?;
+        let response = self.write(path, &json!({ "inputs": inputs })).await?;
         let results = inputs.iter().enumerate().map(|(index, input)| {
             let trace = index.to_string();
             let id = input["id"].as_str().unwrap_or_default();
@@ -151,15 +151,15 @@ impl Api {
                 };
                 names("objectWriteTraceId", &trace) || names("ids", id)
             };
-            if let Some(error) = rows(&answer, "errors").find(is_error) {
+            if let Some(error) = rows(&response, "errors").find(is_error) {
                 return Err(errors::of_row(error));
             }
-            let found = rows(&answer, "results").find(is_result);
+            let found = rows(&response, "results").find(is_result);
             // The only result of a batch of one belongs to its row.
-            let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&answer, "results").next())?);
+            let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&response, "results").next())?);
             let written = found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true))));
             if written.is_none()
-                && let Some(error) = rows(&answer, "errors").find(|error| names_no_row(error))
+                && let Some(error) = rows(&response, "errors").find(|error| names_no_row(error))
             {
                 return Err(errors::of_row(error));
             }
@@ -182,8 +182,8 @@ impl Api {
         let inputs: Vec<Value> =
             pairs.iter().map(|(id, to_id)| json!({"from": {"id": id}, "to": {"id": to_id}})).collect();
         let path = self.path("associations", &[from, to, "batch/associate/default"]);
-        let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
-        rows(&answer, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error).into()))
+        let response = self.post(&path, &json!({ "inputs": inputs })).await?;
+        rows(&response, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error).into()))
     }
 
     /// Reads the associations of records, as pairs of the id in `ids` and the id of the associated record.
@@ -198,11 +198,11 @@ impl Api {
         }
         let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
         let path = self.path("associations", &[from, to, "batch/read"]);
-        let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
+        let response = self.post(&path, &json!({ "inputs": inputs })).await?;
         // A record without associations is reported as an OBJECT_NOT_FOUND error too.
-        refuse_errors(&answer)?;
+        refuse_errors(&response)?;
         let mut pairs = Vec::new();
-        for row in rows(&answer, "results") {
+        for row in rows(&response, "results") {
             let Some(id) = id_of(&row["from"]["id"]) else { continue };
             for other in rows(row, "to") {
                 pairs.extend(id_of(&other["toObjectId"]).map(|other| (id.clone(), other)));
@@ -233,8 +233,8 @@ impl Api {
             "filterGroups": groups, "properties": requested, "limit": 10,
             "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
         });
-        let answer = self.post(&self.path("objects", &[object, "search"]), &body).await?;
-        let mut found: Vec<PresentRecord> = rows(&answer, "results").filter_map(record_of).collect();
+        let response = self.post(&self.path("objects", &[object, "search"]), &body).await?;
+        let mut found: Vec<PresentRecord> = rows(&response, "results").filter_map(record_of).collect();
         // A token match may be only a part of a longer value.
         found.retain(|record| {
             let held = |name: &str| record.value(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -245,13 +245,13 @@ impl Api {
     }
 }
 
-fn rows<'a>(answer: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    answer[key].as_array().into_iter().flatten()
+fn rows<'a>(response: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    response[key].as_array().into_iter().flatten()
 }
 
 /// Fails with the first error of a batch reply, except for `OBJECT_NOT_FOUND`.
-fn refuse_errors(answer: &Value) -> Result<(), Failure> {
-    let refused = rows(answer, "errors").find(|error| error["category"] != "OBJECT_NOT_FOUND");
+fn refuse_errors(response: &Value) -> Result<(), Failure> {
+    let refused = rows(response, "errors").find(|error| error["category"] != "OBJECT_NOT_FOUND");
     refused.map_or(Ok(()), |error| Err(errors::of_row(error).into()))
 }
 

@@ -171,7 +171,7 @@ impl HubSpotCrm {
         if let Some(present) = self.api.read_record(object, key, lead.as_str(), properties).await? {
             return Ok(Some(present));
         }
-        match self.anchored(lead).await? {
+        match self.anchored_contact(lead).await? {
             Some(id) => Ok(self.api.read_records(object, None, &[id.as_str()], properties).await?.pop()),
             None => Ok(None),
         }

@@ -35,8 +35,8 @@ impl SchemaCache {
             return Ok(schema);
         }
         let path = api.path("properties", &[object]);
-        let answer = api.get_if_there(&path, &[]).await.map_err(defer_refusal)?;
-        let schema = answer.map(|answer| Arc::new(schema_of(&answer)));
+        let response = api.get_if_there(&path, &[]).await.map_err(defer_refusal)?;
+        let schema = response.map(|response| Arc::new(schema_of(&response)));
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert(object.to_owned(), (now, schema.clone()));
         Ok(schema)
@@ -101,8 +101,8 @@ pub(super) fn setup_incomplete(object: &str, key: &str) -> Failure {
     Failure::deferral(DEPENDENCY, "crm_setup_incomplete", message, Some(Duration::from_secs(15)))
 }
 
-fn schema_of(answer: &Value) -> ObjectSchema {
-    let properties = answer["results"].as_array().into_iter().flatten();
+fn schema_of(response: &Value) -> ObjectSchema {
+    let properties = response["results"].as_array().into_iter().flatten();
     let named = properties.filter_map(|property| {
         let name = property["name"].as_str()?;
         Some((name.to_owned(), field_of(property)))

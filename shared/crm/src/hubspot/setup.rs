@@ -75,11 +75,11 @@ impl HubSpotCrm {
     /// The property group of the object's first writable property, since every object names its groups
     /// differently.
     async fn group_of(&self, path: &str) -> Result<String, Failure> {
-        let answer = self.api.get_if_there(path, &[]).await?.unwrap_or_default();
+        let response = self.api.get_if_there(path, &[]).await?.unwrap_or_default();
         let writable =
             |property: &&Value| property["modificationMetadata"]["readOnlyValue"] == Value::Bool(false);
         let first =
-            answer["results"].as_array().into_iter().flatten().find(writable).cloned().unwrap_or_default();
+            response["results"].as_array().into_iter().flatten().find(writable).cloned().unwrap_or_default();
         Ok(first["groupName"].as_str().unwrap_or_default().to_owned())
     }
 }

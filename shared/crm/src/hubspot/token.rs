@@ -26,7 +26,7 @@ struct Issued {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: String,
     /// In seconds.
     expires_in: u32,
@@ -57,9 +57,9 @@ impl Tokens {
         ];
         form.extend(refresh_token.as_ref().map(|token| ("refresh_token", token.expose_secret())));
         let reply = http.send(http.request(Method::POST, self.url.clone()).form(&form)).await?;
-        let answer: Option<Answer> = reply.json().filter(|_| reply.status.is_success());
-        let Some(answer) = answer else {
-            let failure = errors::refused(&reply, now).failure;
+        let response: Option<TokenResponse> = reply.json().filter(|_| reply.status.is_success());
+        let Some(response) = response else {
+            let failure = errors::refusal_of(&reply, now).failure;
             // The request consists of the configured credentials, so a refusal of it concerns them.
             if failure.class == FailureClass::Permanent {
                 let message = "HubSpot does not accept the OAuth credentials";
@@ -68,8 +68,8 @@ impl Tokens {
             }
             return Err(failure);
         };
-        let lifetime = SignedDuration::from_secs(answer.expires_in.into());
-        let token = SecretString::from(answer.access_token);
+        let lifetime = SignedDuration::from_secs(response.expires_in.into());
+        let token = SecretString::from(response.access_token);
         // A short-lived token is used for at least half of its lifetime.
         let used_for = (lifetime - MARGIN).max(lifetime / 2);
         *issued = Some(Issued {

@@ -35,12 +35,12 @@ pub(super) struct Call {
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
     /// The maximum size of the response, in bytes; none for the HTTP client's limit.
-    pub(super) max_answer: Option<usize>,
+    pub(super) max_body: Option<usize>,
 }
 
 /// The response to a call, of any status.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     /// Null if it is not JSON.
     pub(super) body: Value,
@@ -67,13 +67,13 @@ struct Part {
 
 impl Call {
     pub(super) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: None, max_answer: None }
+        Self { method: Method::GET, path, headers: Vec::new(), body: None, max_body: None }
     }
 
     /// Reads the describe of an object, which may exceed the client's size limit: it grows with fields and
     /// picklists.
     pub(super) fn describe(path: String) -> Self {
-        Self { max_answer: Some(MAX_DESCRIBE), ..Self::get(path) }
+        Self { max_body: Some(MAX_DESCRIBE), ..Self::get(path) }
     }
 
     /// Writes a record.
@@ -83,7 +83,7 @@ impl Call {
         fields: Map<String, Value>,
     ) -> Self {
         let body = Some(Value::Object(fields));
-        Self { method: Method::PATCH, path, headers, body, max_answer: None }
+        Self { method: Method::PATCH, path, headers, body, max_body: None }
     }
 
     /// Whether the call only reads, so that it may be retried when its response is lost.
@@ -104,7 +104,7 @@ impl Call {
     }
 }
 
-impl Answer {
+impl Response {
     /// The body of a successful response; otherwise its classification.
     pub(super) fn success(self) -> Result<Value, Refusal> {
         if self.status.is_success() { Ok(self.body) } else { Err(refusal(self.status, &self.body)) }
@@ -164,12 +164,12 @@ impl Api {
     /// # Errors
     ///
     /// If no lead can be written at the moment, or if the outcome of the call is unknown.
-    pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+    pub(super) async fn call(&self, call: &Call) -> Result<Response, Failure> {
         let mut retry = 0;
         loop {
             self.usage.throttle().await;
             let refusal = match self.call_once(call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(refusal) => refusal,
             };
             let is_retryable = match refusal.meaning {
@@ -186,31 +186,31 @@ impl Api {
         }
     }
 
-    async fn call_once(&self, call: &Call) -> Result<Answer, Refusal> {
+    async fn call_once(&self, call: &Call) -> Result<Response, Refusal> {
         let session = self.sessions.get(&self.http).await?;
-        let mut answer = self.send(&session, call).await?;
-        if answer.status == StatusCode::UNAUTHORIZED && is_token_related(&answer.body) {
+        let mut response = self.send(&session, call).await?;
+        if response.status == StatusCode::UNAUTHORIZED && is_token_related(&response.body) {
             let session = self.sessions.renew(&self.http, Some(&session)).await?;
-            answer = self.send(&session, call).await?;
+            response = self.send(&session, call).await?;
         }
-        if !answer.status.is_success() {
-            let refusal = refusal(answer.status, &answer.body);
+        if !response.status.is_success() {
+            let refusal = refusal(response.status, &response.body);
             let is_for_all = matches!(refusal.meaning, Meaning::Session | Meaning::Limit | Meaning::Stop);
-            if is_for_all || refusal.meaning == Meaning::Busy || answer.status.is_server_error() {
+            if is_for_all || refusal.meaning == Meaning::Busy || response.status.is_server_error() {
                 if is_for_all {
                     tracing::error!(dependency = %DEPENDENCY, code = %refusal.failure.code, "Salesforce cannot be used");
                 }
                 return Err(refusal);
             }
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Sends calls as parts of composite calls. Returns one response per call, in order.
     ///
     /// A part may refer to an earlier one by `rN`, N being its index in `calls`.
-    pub(super) async fn composite(&self, calls: &[Call]) -> Result<Vec<Answer>, Failure> {
-        let mut answers = Vec::with_capacity(calls.len());
+    pub(super) async fn composite(&self, calls: &[Call]) -> Result<Vec<Response>, Failure> {
+        let mut responses = Vec::with_capacity(calls.len());
         for (chunk, calls) in calls.chunks(Self::MAX_PARTS).enumerate() {
             let reference = |index: usize| format!("r{}", chunk * Self::MAX_PARTS + index);
             let parts: Vec<_> =
@@ -219,7 +219,7 @@ impl Api {
                 method: Method::POST,
                 path: format!("{}/composite", self.base),
                 headers: Vec::new(),
-                max_answer: None,
+                max_body: None,
                 body: Some(
                     json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts }),
                 ),
@@ -230,13 +230,13 @@ impl Api {
                 let found = parts.iter().position(|part| part.reference == reference(index));
                 let part = found.map(|found| parts.swap_remove(found)).ok_or_else(incomplete)?;
                 let status = StatusCode::from_u16(part.status).map_err(|_| incomplete())?;
-                answers.push(Answer { status, body: part.body });
+                responses.push(Response { status, body: part.body });
             }
         }
-        Ok(answers)
+        Ok(responses)
     }
 
-    async fn send(&self, session: &Arc<Session>, call: &Call) -> Result<Answer, Failure> {
+    async fn send(&self, session: &Arc<Session>, call: &Call) -> Result<Response, Failure> {
         let invalid = |_| Failure::permanent("crm_request", "the path of the call is invalid").on(DEPENDENCY);
         let url = session.instance.join(&call.path).map_err(invalid)?;
         let mut request = self
@@ -250,12 +250,12 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let http = call.max_answer.map(|most| self.http.with_max_body(most));
+        let http = call.max_body.map(|most| self.http.with_max_body(most));
         let reply: Reply = http.as_ref().unwrap_or(&self.http).send(request).await?;
         if let Some(usage) = reply.header("Sforce-Limit-Info") {
             self.usage.note_header(usage);
         }
-        Ok(Answer { status: reply.status, body: reply.json().unwrap_or_default() })
+        Ok(Response { status: reply.status, body: reply.json().unwrap_or_default() })
     }
 }
 

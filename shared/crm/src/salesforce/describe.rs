@@ -110,11 +110,11 @@ impl SchemaCache {
         {
             return Ok(cached.clone());
         }
-        let answer = api.call(&Call::describe(format!("{}/sobjects/{object}/describe", api.base))).await?;
-        let visible = if answer.status == StatusCode::NOT_FOUND {
+        let response = api.call(&Call::describe(format!("{}/sobjects/{object}/describe", api.base))).await?;
+        let visible = if response.status == StatusCode::NOT_FOUND {
             None
         } else {
-            let body = answer.success().map_err(defer_refusal)?;
+            let body = response.success().map_err(defer_refusal)?;
             let describe = Describe::deserialize(body).map_err(|_| unreadable())?;
             Some(Arc::new(schema(&describe)))
         };

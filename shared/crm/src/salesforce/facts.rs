@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Salesforce;
-use super::api::{Answer, Call};
+use super::api::{Call, Response};
 use super::describe::text_of;
 use super::errors::Meaning;
 use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity, Object, ObjectMapping};
@@ -109,15 +109,15 @@ impl Salesforce {
         }
         let queries: Vec<String> = people.iter().cloned().chain([account]).collect();
         let calls = self.calls(&queries);
-        let answers = tokio::time::timeout(self.settings.account_wait, self.api.composite(&calls)).await;
-        let Ok(answers) = answers else {
+        let responses = tokio::time::timeout(self.settings.account_wait, self.api.composite(&calls)).await;
+        let Ok(responses) = responses else {
             let found = self.query(&people).await?;
             self.accounts.pause("timeout");
             return Ok((found, true));
         };
-        let mut answers = answers?;
-        let account = answers.pop().map(records);
-        let mut found = answers.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
+        let mut responses = responses?;
+        let account = responses.pop().map(records);
+        let mut found = responses.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
         let account_unread = match account {
             Some(Ok(account)) => {
                 found.push(account);
@@ -143,8 +143,8 @@ impl Salesforce {
 
     /// Returns the records of each query. A query for an object or a field that is not visible returns none.
     async fn query(&self, queries: &[String]) -> Result<Vec<Vec<Value>>, Failure> {
-        let answers = self.api.composite(&self.calls(queries)).await?;
-        answers.into_iter().map(records).collect()
+        let responses = self.api.composite(&self.calls(queries)).await?;
+        responses.into_iter().map(records).collect()
     }
 }
 
@@ -162,8 +162,8 @@ fn known_lead(lead: &Value, key: &str) -> KnownLead {
 }
 
 /// The records of a query's response; none if the query was refused for a missing right or field.
-pub(super) fn records(answer: Answer) -> Result<Vec<Value>, Failure> {
-    match answer.success() {
+pub(super) fn records(response: Response) -> Result<Vec<Value>, Failure> {
+    match response.success() {
         Ok(mut body) => Ok(body["records"].as_array_mut().map(std::mem::take).unwrap_or_default()),
         Err(refusal) if refusal.meaning == Meaning::Access => {
             tracing::warn!(code = %refusal.failure.code, "Salesforce query refused");

@@ -11,28 +11,28 @@ use super::describe::text_of;
 use super::facts::{quoted, records};
 use crate::OwnerStanding;
 
-/// How long the standing of an owner is cached.
+/// How long the status of an owner is cached.
 const TTL: Duration = Duration::from_mins(5);
 /// The maximum number of cached owners. The cache is cleared when it is full.
 const MAX_CACHED: usize = 10_000;
 /// The maximum number of owners in one query.
 const MAX_PER_QUERY: usize = 200;
 
-/// A cache of the standing of record owners.
+/// A cache of the status of record owners.
 #[derive(Default)]
 pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Instant, OwnerStanding)>>);
 
 impl OwnerCache {
-    /// The standing of owners, by id. One call for each [`MAX_PER_QUERY`] owners that are not cached.
+    /// The status of owners, by id. One call for each [`MAX_PER_QUERY`] owners that are not cached.
     ///
     /// Owners are missing from the result if their id is malformed or if the org does not answer, and users
     /// that the org hides are [`OwnerStanding::Unknown`]. The write then shows whether the owner is accepted.
     pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStanding> {
-        let mut standings = BTreeMap::new();
+        let mut statuses = BTreeMap::new();
         let mut uncached = Vec::new();
         for id in ids {
             match self.cached(&id) {
-                Some(standing) => _ = standings.insert(id, standing),
+                Some(status) => _ = statuses.insert(id, status),
                 None if is_id(&id) => uncached.push(id),
                 None => {}
             }
@@ -41,19 +41,19 @@ impl OwnerCache {
             match fetch(api, ids).await {
                 Ok(found) => {
                     self.store(&found);
-                    standings.extend(found);
+                    statuses.extend(found);
                 }
                 Err(failure) => {
                     tracing::warn!(code = %failure.code, "Salesforce owners not readable");
                 }
             }
         }
-        standings
+        statuses
     }
 
     fn cached(&self, id: &str) -> Option<OwnerStanding> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(id).filter(|(at, _)| at.elapsed() < TTL).map(|(_, standing)| *standing)
+        cache.get(id).filter(|(at, _)| at.elapsed() < TTL).map(|(_, status)| *status)
     }
 
     fn store(&self, found: &BTreeMap<String, OwnerStanding>) {
@@ -61,7 +61,7 @@ impl OwnerCache {
         if cache.len() + found.len() > MAX_CACHED {
             cache.clear();
         }
-        cache.extend(found.iter().map(|(id, standing)| (id.clone(), (Instant::now(), *standing))));
+        cache.extend(found.iter().map(|(id, status)| (id.clone(), (Instant::now(), *status))));
     }
 }
 
@@ -83,14 +83,14 @@ async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStandi
     };
     let calls: Vec<_> = queries.iter().map(call).collect();
     let mut found = Vec::new();
-    for answer in api.composite(&calls).await? {
-        found.extend(records(answer)?);
+    for response in api.composite(&calls).await? {
+        found.extend(records(response)?);
     }
     // The org returns ids of 18 characters, even if 15 were queried.
     let is_of = |record: &serde_json::Value, field: &str, id: &str| {
         text_of(record, field).is_some_and(|found| found.get(..15) == id.get(..15))
     };
-    let standing = |id: &String| {
+    let status = |id: &String| {
         if id.starts_with(USER) {
             let user = found.iter().find(|record| is_of(record, "Id", id));
             return user.map_or(OwnerStanding::Unknown, |user| match user["IsActive"].as_bool() {
@@ -105,7 +105,7 @@ async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStandi
         let supports = |object: &str| objects.iter().any(|name| name == object);
         OwnerStanding::Queue { leads: !is_visible || supports("Lead"), tasks: supports("Task") }
     };
-    Ok(ids.iter().map(|id| (id.clone(), standing(id))).collect())
+    Ok(ids.iter().map(|id| (id.clone(), status(id))).collect())
 }
 
 /// The id prefix of users.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::DEPENDENCY;
 use super::Salesforce;
-use super::api::{Answer, Call};
+use super::api::{Call, Response};
 use super::describe::{VisibleSchema, has_field, text_of};
 use super::errors::{ADMIN_WAIT, Refusal, refusal};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 /// The field with the user that created a record.
 const CREATED_BY: &str = "CreatedById";
 
-/// The records that a plan concerns, the schemas of their objects, and the standing of the plan's owners.
+/// The records that a plan concerns, the schemas of their objects, and the status of the plan's owners.
 pub(super) struct State {
     pub(super) lead: LeadState,
     others: BTreeMap<(Object, String), PresentRecord>,
@@ -123,8 +123,8 @@ impl Salesforce {
             calls.push(Call::get(self.record_path(mapping, id, &readable_fields(mapping, &schema))));
             state.schemas.insert(*object, Some(schema));
         }
-        for ((object, id), answer) in wanted.into_iter().zip(self.api.composite(&calls).await?) {
-            let Some(record) = existing_record(answer)? else { continue };
+        for ((object, id), response) in wanted.into_iter().zip(self.api.composite(&calls).await?) {
+            let Some(record) = existing_record(response)? else { continue };
             if object == Object::Lead {
                 state.lead = self.lead_state(&record, &mut state.schemas).await?;
             } else {
@@ -243,12 +243,12 @@ pub(super) fn readable_fields(mapping: &ObjectMapping, schema: &ObjectSchema) ->
 }
 
 /// The record in a response; none for status 404. Several matching records are an error for an administrator.
-pub(super) fn existing_record(answer: Answer) -> Result<Option<Value>, Refusal> {
-    match answer.status {
+pub(super) fn existing_record(response: Response) -> Result<Option<Value>, Refusal> {
+    match response.status {
         StatusCode::NOT_FOUND => Ok(None),
         StatusCode::MULTIPLE_CHOICES => Err(multiple_matches().into()),
-        status if status.is_success() => Ok(Some(answer.body)),
-        status => Err(refusal(status, &answer.body)),
+        status if status.is_success() => Ok(Some(response.body)),
+        status => Err(refusal(status, &response.body)),
     }
 }
 

@@ -5,7 +5,7 @@ use lead::{Failure, LeadId};
 use outbound::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::api::{Answer, Call};
+use super::api::{Call, Response};
 use super::describe::text_of;
 use super::errors::{Meaning, Refusal, refusal};
 use super::state::{LeadState, State, multiple_matches};
@@ -130,9 +130,9 @@ impl Salesforce {
             let calls: Vec<_> =
                 pending.iter().map(|index| self.call_of(&groups[*index], who_id.as_deref())).collect();
             match self.api.composite(&calls).await {
-                Ok(answers) => {
-                    for (index, answer) in pending.into_iter().zip(answers) {
-                        groups[index].take(&answer);
+                Ok(responses) => {
+                    for (index, response) in pending.into_iter().zip(responses) {
+                        groups[index].take(&response);
                     }
                 }
                 Err(failure) => {
@@ -151,7 +151,7 @@ impl Salesforce {
                     continue;
                 }
                 match self.api.call(&self.call_of(group, who_id.as_deref())).await {
-                    Ok(answer) => group.take(&answer),
+                    Ok(response) => group.take(&response),
                     Err(failure) => group.result = Some(Err(failure.into())),
                 }
                 if group.object == Object::Lead
@@ -305,14 +305,14 @@ impl Group {
         self.record_id.is_none() && matches!(self.object, Object::Task | Object::Activity)
     }
 
-    fn take(&mut self, answer: &Answer) {
-        self.result = Some(self.read(answer));
+    fn take(&mut self, response: &Response) {
+        self.result = Some(self.read(response));
     }
 
     /// The result of a response: 201 for a created record; 200, or 204 in older API versions, for an updated
     /// one.
-    fn read(&self, answer: &Answer) -> Result<Effect, Refusal> {
-        match answer.status {
+    fn read(&self, response: &Response) -> Result<Effect, Refusal> {
+        match response.status {
             StatusCode::MULTIPLE_CHOICES => Err(multiple_matches().into()),
             StatusCode::NOT_FOUND => {
                 let message = format!("there is no {} to change", self.object.as_str());
@@ -324,13 +324,13 @@ impl Group {
             status if status.is_success() => {
                 let created = status == StatusCode::CREATED;
                 let record_id =
-                    text_of(&answer.body, "id").or_else(|| self.record_id.clone()).ok_or_else(|| {
+                    text_of(&response.body, "id").or_else(|| self.record_id.clone()).ok_or_else(|| {
                         let message = "Salesforce's response has no record id";
                         Refusal::from(Failure::transient("crm_incomplete_answer", message).on(DEPENDENCY))
                     })?;
                 Ok(Effect::new(record_id, created))
             }
-            status => Err(refusal(status, &answer.body)),
+            status => Err(refusal(status, &response.body)),
         }
     }
 }

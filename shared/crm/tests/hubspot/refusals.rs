@@ -117,17 +117,17 @@ async fn owners_are_looked_up_and_cached() {
     fixture.hubspot.set(|settings| settings.archived_owners.push("72".to_owned()));
     let crm = fixture.executor();
     let ids = [HubSpot::OWNER, "72", "73", "Ann"].map(str::to_owned);
-    let standings = crm.owners(&ids).await;
-    let of = |id: &str| standings.get(id).copied();
+    let statuses = crm.owners(&ids).await;
+    let of = |id: &str| statuses.get(id).copied();
     assert_eq!(of(HubSpot::OWNER), Some(OwnerStanding::Active));
     assert_eq!(of("72"), Some(OwnerStanding::Inactive));
     assert_eq!((of("73"), of("Ann")), (Some(OwnerStanding::Unknown), None));
     let before = fixture.fake.exchanges().len();
-    assert_eq!(crm.owners(&ids).await, standings);
+    assert_eq!(crm.owners(&ids).await, statuses);
     assert_eq!(fixture.fake.exchanges().len(), before);
     fixture.clock.advance(Duration::from_mins(5));
     crm.owners(&ids).await;
-    assert!(fixture.fake.exchanges().len() > before, "the cached standing has expired");
+    assert!(fixture.fake.exchanges().len() > before, "the cached status has expired");
 }
 
 #[tokio::test]

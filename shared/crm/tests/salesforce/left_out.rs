@@ -118,7 +118,7 @@ async fn owner_deactivated_after_lookup_is_omitted_when_refused() {
     fixture.org(|org| org.put_user(ANN, true));
     fixture.execute_ok(&owned_by(ANN)).await;
     fixture.org(|org| org.put_user(ANN, false));
-    // The cached standing of the owner is still valid.
+    // The cached status of the owner is still valid.
     let mut plan = suite_plan("bob", "CTO", 87);
     if let Action::UpsertLead(details) = &mut plan.actions[0].action {
         details.owner = Text::fit(ANN);
