@@ -185,7 +185,7 @@ impl Salesforce {
     }
 }
 
-/// The result of restoring a change without a record id: the record was created by the change.
+/// The result of restoring a change without a record id: its write created the record, or omitted the field.
 fn result_without_record(change: &FieldChange) -> Restored {
     change.restorable(None, None).err().unwrap_or(Restored::Unchanged)
 }

@@ -7,8 +7,8 @@ use super::HubSpotCrm;
 use super::markup::html;
 use crate::{Action, Object, PlannedAction, PresentRecord};
 
-/// The property with the ids of the contacts merged into this one. A merged contact counts as adopted, because a
-/// user merged it.
+/// The property with the ids of the contacts merged into this one. A merged contact counts as adopted,
+/// because a user merged it.
 pub(super) const MERGED: &str = "hs_merged_object_ids";
 
 impl HubSpotCrm {

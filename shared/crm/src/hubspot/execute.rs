@@ -115,8 +115,8 @@ impl HubSpotCrm {
 
     /// Writes firmographics to the company, which is created if it does not exist.
     ///
-    /// If there is nothing to write, the result is the existing company. None if the plan concerns no company, or
-    /// if the company neither exists nor may be created.
+    /// If there is nothing to write, the result is the existing company. None if the plan concerns no
+    /// company, or if the company neither exists nor may be created.
     async fn write_company(
         &self,
         actions: &[PlannedAction],

@@ -30,7 +30,8 @@ struct Reading {
 }
 
 impl Usage {
-    /// Leads wait at a usage of `percent` percent or more. Calls are spread from five sixths of that percentage.
+    /// Leads wait at a usage of `percent` percent or more. Calls are spread from five sixths of that
+    /// percentage.
     pub(super) fn new(percent: u8) -> Self {
         Self { percent, last: Mutex::new(None), pause_lock: tokio::sync::Mutex::new(()) }
     }

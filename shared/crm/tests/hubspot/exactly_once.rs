@@ -19,7 +19,8 @@ async fn deliver(fixture: &AccountFixture, guard: &Guard, plan: &Plan) {
             Ok(_) => return,
             Err(failure) => assert_ne!(failure.class, FailureClass::Permanent, "{failure}"),
         }
-        fixture.clock.advance(Duration::from_secs(30)); // an open breaker becomes half-open, and rate limits end
+        // An open circuit breaker becomes half-open, and rate limits end.
+        fixture.clock.advance(Duration::from_secs(30));
     }
     panic!("the plan never succeeds");
 }
