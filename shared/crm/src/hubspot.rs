@@ -1,24 +1,27 @@
-//! `HubSpot`.
+//! The `HubSpot` executor.
 //!
-//! A lead is a contact: `HubSpot` lets one e-mail address have one contact only. The company is a record of its own, tasks
-//! are tasks, activities notes, opportunities deals. What each action does is told in `docs/hubspot.md`.
+//! A lead is a contact, because `HubSpot` allows only one contact per e-mail address. Companies, tasks, notes
+//! (activities) and deals (opportunities) are separate records. `docs/hubspot.md` describes the effect of
+//! each action.
 //!
-//! # Which contact is the lead's
+//! # Finding the lead's contact
 //!
-//! 1. The one whose key property (`revenueflow_id`) holds the lead's id: those that we created.
-//! 2. Otherwise the one with the lead's e-mail address: it was there before us, or a lead of another campaign made it.
-//!    It is adopted: a note whose own key is the lead's id is put on it, the anchor. From then on the lead's contact is
-//!    found by the anchor, whatever happens to address and key. Neither of two leads of one person can take the contact
-//!    away from the other, since nobody ever changes a key or an anchor that is there.
-//! 3. Otherwise it is created by an upsert on the key, which is atomic. A conflict on the address then means that somebody
-//!    was quicker, and everything is looked up again; or that a contact has the address as a further one, by which it cannot be
-//!    looked up. `HubSpot` names that contact when it refuses, and it is adopted as in 2. Its first address stays.
+//! 1. By the key property (`revenueflow_id`), which holds the lead's id on every contact that this executor
+//!    created.
+//! 2. By the lead's e-mail address. Such a contact existed before, or was created for a lead of another
+//!    campaign. The executor adopts it: it attaches a note keyed with the lead's id, the anchor. From then on
+//!    the anchor leads to the contact, even if its address and key change. Two leads of one person cannot
+//!    take the contact from each other, since existing keys and anchors are never changed.
+//! 3. If neither finds a contact, an atomic upsert on the key creates it. A conflict on the address then has
+//!    one of two causes. Either another writer created the contact in the meantime, and the plan is resolved
+//!    again; or a contact has the address as a secondary one, which cannot be looked up. `HubSpot` names that
+//!    contact in its refusal, and the executor adopts it as in step 2. Its primary address does not change.
 //!
-//! # The writes
+//! # Writing
 //!
-//! All decisions are made against what was read; then each kind of record is written in one batch: existing records by
-//! their id, new ones by upsert on their key. A record that is there is never created again, and an association that is
-//! made twice is there once, so doing a half-done plan again completes it.
+//! The executor reads all records first and decides every write against them. It then writes each kind of
+//! record in one batch: existing records by id, new records by upsert on their key. Both the upsert and the
+//! creation of an association are idempotent, so executing a partly executed plan again completes it.
 
 mod adoption;
 mod api;
@@ -26,16 +29,16 @@ mod company;
 mod errors;
 mod execute;
 mod facts;
+mod find;
 mod follow;
 mod leave_out;
-mod look;
 mod markup;
-mod outcome;
 mod owners;
-mod pace;
+mod rate_limit;
 mod records;
 mod resolve;
 mod restore;
+mod results;
 mod schema;
 mod setup;
 mod token;
@@ -50,67 +53,68 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use self::api::Api;
-use self::owners::Owners;
+use self::owners::OwnerCache;
 use self::resolve::Hints;
-use self::schema::Schemas;
+use self::schema::SchemaCache;
 pub use self::setup::NewProperty;
 use crate::{
     About, Effect, Executor, FieldChange, Followed, Foreseen, Known, Mapping, Object, ObjectSchema,
     OwnerStanding, PlannedAction, Problem, Restored, SchemaProblem,
 };
 
-/// As failures and the breaker name it.
+/// The name in failures and of the circuit breaker.
 const DEPENDENCY: Dependency = Dependency::new("crm.hubspot");
 
-/// Where `HubSpot` is and who we are there.
+/// Address, API version and credentials of a `HubSpot` account.
 #[derive(Clone, Debug)]
 pub struct HubSpotSettings {
     /// `https://api.hubapi.com`, or a fake.
     pub base_url: Url,
-    /// The version in every path: a date such as `2026-03`, or `v3` for the undated paths.
+    /// The API version in every path: a date such as `2026-03`, or `v3` for the undated paths.
     pub version: String,
-    /// Who we are.
+    /// The credentials of the app.
     pub credentials: HubSpotCredentials,
 }
 
-/// How we show who we are. Its `Debug` hides the secrets.
+/// The credentials of an app. `Debug` redacts the secrets.
 #[derive(Clone, Debug)]
 pub enum HubSpotCredentials {
-    /// The token of a private app, which does not expire.
+    /// The access token of a private app, which does not expire.
     PrivateApp(SecretString),
     /// An OAuth app.
     OAuth {
-        /// Its client id.
+        /// The client id.
         client_id: String,
-        /// Its client secret.
+        /// The client secret.
         client_secret: SecretString,
-        /// The refresh token of its installation; without one, tokens are asked for by client credentials.
+        /// The refresh token of the app's installation. Without one, tokens are requested with the
+        /// `client_credentials` grant.
         refresh_token: Option<SecretString>,
     },
 }
 
-/// `HubSpot` as a CRM.
+/// Executes plans against a `HubSpot` account.
 pub struct HubSpotCrm {
     api: Api,
     mapping: Arc<Mapping>,
-    schemas: Schemas,
-    owners: Owners,
+    schemas: SchemaCache,
+    owners: OwnerCache,
     clock: Arc<dyn Clock>,
 }
 
 impl HubSpotCrm {
-    /// An account of `HubSpot`. Nothing is asked yet.
+    /// Creates an executor. Sends no request.
     ///
     /// # Errors
     ///
-    /// When no HTTP client can be set up.
+    /// When the HTTP client cannot be set up, or the base URL and version make no valid token URL.
     pub fn new(
         settings: HubSpotSettings,
         mapping: Arc<Mapping>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let api = Api::new(settings, Arc::clone(&clock))?;
-        let (schemas, owners) = (Schemas::default(), Owners::default());
+        let (schemas, owners) = (SchemaCache::default(), OwnerCache::default());
         Ok(Self { api, mapping, schemas, owners, clock })
     }
 }
@@ -122,21 +126,21 @@ impl Executor for HubSpotCrm {
     }
 
     async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
-        self.do_all(lead, actions).await
+        self.execute_plan(lead, actions).await
     }
 
     async fn find(&self, lead: &LeadId, action: &PlannedAction) -> Result<Option<Effect>, Failure> {
-        self.look_for(lead, action).await
+        self.find_effect(lead, action).await
     }
 
-    /// Asks for the property that names leads: it shows that we are let in, and that there is something to write to.
+    /// Reads the key property of contacts, which checks both the credentials and the account's setup.
     async fn probe(&self) -> Result<(), Failure> {
         let Some(lead) = self.mapping.object(Object::Lead) else { return Ok(()) };
-        self.schemas.forget();
+        self.schemas.invalidate();
         let path = self.api.path("properties", &[lead.object(), lead.external_id()]);
         match self.api.get_if_there(&path, &[]).await? {
             Some(reply) if reply["hasUniqueValue"] == Value::Bool(true) => Ok(()),
-            _ => Err(schema::unprepared(lead.object(), lead.external_id())),
+            _ => Err(schema::setup_incomplete(lead.object(), lead.external_id())),
         }
     }
 
@@ -176,18 +180,17 @@ impl Executor for HubSpotCrm {
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
-        self.schemas.forget();
+        self.schemas.invalidate();
         let mut problems = Vec::new();
         for (_, object) in self.mapping.objects() {
             let schema = self.schemas.get(&self.api, object.object()).await?;
             problems.extend(ObjectSchema::problems(object, schema.as_deref()));
         }
         for problem in &mut problems {
-            let can_be_made = problem
-                .field
-                .as_deref()
-                .is_some_and(|field| field.starts_with(setup::OURS) && problem.problem == Problem::Missing);
-            if can_be_made {
+            let can_be_created = problem.field.as_deref().is_some_and(|field| {
+                field.starts_with(setup::OWN_PREFIX) && problem.problem == Problem::Missing
+            });
+            if can_be_created {
                 problem.message.push_str("; `revenueflow crm setup` creates it");
             }
         }
@@ -195,6 +198,6 @@ impl Executor for HubSpotCrm {
     }
 
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
-        self.put_back(changes).await
+        self.restore_changes(changes).await
     }
 }

@@ -1,4 +1,4 @@
-//! Salesforce, by its REST API. `docs/salesforce.md` says how an org is prepared for it.
+//! The Salesforce executor, on the REST API. `docs/salesforce.md` describes the setup of an org.
 
 mod api;
 mod describe;
@@ -22,15 +22,15 @@ use outbound::{Http, Method};
 use serde_json::json;
 
 use self::api::{Api, Call};
-use self::describe::Schemas;
+use self::describe::SchemaCache;
 use self::errors::{ADMIN_WAIT, Meaning, Refusal};
 use self::facts::AccountSearch;
-use self::owners::Owners;
+use self::owners::OwnerCache;
 use self::session::Sessions;
 pub use self::settings::{AutoAssign, SalesforceCredentials, SalesforceSettings};
-use self::state::{LeadState, State, found, present, readable};
+use self::state::{LeadState, State, existing_record, present_record, readable_fields};
 use self::usage::Usage;
-use self::write::{Outcomes, standing};
+use self::write::{Outcomes, lead_effect};
 use crate::{
     About, Action, Effect, Executor, FieldChange, Followed, Foreseen, Known, Mapping, ObjectSchema,
     OwnerStanding, PlannedAction, PresentRecord, Restored, SchemaProblem,
@@ -38,27 +38,29 @@ use crate::{
 
 const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
 
-/// Salesforce.
+/// Executes plans against a Salesforce org.
 ///
-/// A plan takes two calls of the org's daily limit: one that reads the records it is about, and one composite call that
-/// writes them by external id; a record for which nothing is left to write is not sent. Each part of the composite call
-/// stands for itself (`allOrNone` is false): a task that is refused does not undo the lead, and its action says so.
+/// A plan takes two calls of the org's daily limit: one reads the records concerned, and one composite call
+/// writes them by external id. Records with nothing left to write are not sent. The parts of the composite
+/// call are independent (`allOrNone` is false): a refused task does not roll back the lead, and only the
+/// task's action fails.
 ///
-/// A lead that was converted is read-only in Salesforce. Its contact is written instead, and tasks are about the contact.
+/// A converted lead is read-only in Salesforce. Its contact is written instead, and tasks refer to the
+/// contact.
 ///
-/// What stops every lead (refused credentials, a used-up limit, missing rights or fields) is a deferral, so that leads
-/// wait and none is dead-lettered, and an error in the log, so that somebody looks.
+/// Refusals that affect every lead (invalid credentials, a used-up limit, missing rights or fields) are
+/// deferrals and are logged as errors: leads wait for an administrator instead of being dead-lettered.
 pub struct Salesforce {
     settings: SalesforceSettings,
     mapping: Arc<Mapping>,
     api: Api,
-    schemas: Schemas,
-    owners: Owners,
+    schemas: SchemaCache,
+    owners: OwnerCache,
     accounts: AccountSearch,
 }
 
 impl Salesforce {
-    /// An executor; nothing is called yet.
+    /// Creates an executor. Sends no request.
     ///
     /// # Errors
     ///
@@ -67,20 +69,22 @@ impl Salesforce {
         let http = Http::new(DEPENDENCY, settings.http)?;
         let sessions = Sessions::new(settings.url.clone(), settings.credentials.clone())?;
         let api = Api::new(http, sessions, Usage::new(settings.usage_percent), &settings.api_version);
-        let (schemas, owners, accounts) = (Schemas::default(), Owners::default(), AccountSearch::default());
+        let (schemas, owners) = (SchemaCache::default(), OwnerCache::default());
+        let accounts = AccountSearch::default();
         Ok(Self { settings, mapping, api, schemas, owners, accounts })
     }
 
-    /// Looks, decides and writes; and once more for what had changed in between.
+    /// Executes the actions, and retries once from the first action that failed on outdated state.
     async fn run(&self, lead: &LeadId, actions: &[PlannedAction]) -> Outcomes {
         let mut outcomes = self.attempt(lead, actions).await;
         let is_stale = |outcome: &Result<Effect, Refusal>| {
-            matches!(outcome, Err(Refusal { meaning: Meaning::Again | Meaning::Access, .. }))
+            matches!(outcome, Err(Refusal { meaning: Meaning::Stale | Meaning::Access, .. }))
         };
         if outcomes.iter().any(is_stale) {
-            self.schemas.forget();
+            self.schemas.invalidate();
             let from_first_stale = outcomes.iter().position(is_stale).unwrap_or_default();
-            // What has been done is done: looked at again, nothing is left to write of it.
+            // Outcomes before the first stale one are final. The others are determined again from fresh
+            // state, in which completed writes have nothing left to write.
             let done = outcomes[..from_first_stale].to_vec();
             outcomes = done;
             outcomes.extend(self.attempt(lead, &actions[from_first_stale..]).await);
@@ -95,8 +99,9 @@ impl Salesforce {
         }
     }
 
-    /// A right that is missing for all leads stops them all; one that is missing for this record is this lead's.
-    async fn judged(&self, refusal: Refusal) -> Failure {
+    /// The failure for a refusal. A missing right is a deferral if it affects all leads, and permanent if it
+    /// affects only this record.
+    async fn failure_of(&self, refusal: Refusal) -> Failure {
         if refusal.meaning != Meaning::Access {
             return refusal.failure;
         }
@@ -111,7 +116,7 @@ impl Salesforce {
         }
     }
 
-    /// Converts a lead through the customer's own Apex class: the REST API has no resource for it.
+    /// Converts a lead through the customer's Apex class, since the REST API has no resource for it.
     async fn convert(&self, lead: &LeadId, planned: &PlannedAction, status: &str) -> Result<Effect, Refusal> {
         let actions = std::slice::from_ref(planned);
         let state = self.read_state(lead, actions).await?;
@@ -133,31 +138,32 @@ impl Salesforce {
         let body = json!({ "leadId": record.record_id, "convertedStatus": status });
         let path = format!("/services/apexrest/{}", path.trim_start_matches('/'));
         let call = Call { method: Method::POST, body: Some(body), ..Call::get(path) };
-        let answer = self.api.call(&call).await?.success();
-        // Whatever it says, what counts is whether the lead is converted now.
+        let response = self.api.call(&call).await?.success();
+        // The lead's state decides, not the response of the Apex class.
         match self.read_state(lead, actions).await?.lead {
             LeadState::Converted(contact) => Ok(Effect::new(contact.record_id, false)),
-            _ => Err(answer.err().unwrap_or_else(|| {
-                let message = "the Apex class answered, and the lead is not converted";
+            _ => Err(response.err().unwrap_or_else(|| {
+                let message = "the Apex class answered, but the lead is not converted";
                 Failure::permanent("crm_not_converted", message).on(DEPENDENCY).into()
             })),
         }
     }
 
-    /// Puts back the changes of one record. Each is decided on what the ones before it left.
+    /// Restores the changes of one record in order. Each is decided on the values that the previous ones
+    /// restored.
     async fn restore_record(&self, changes: &[&FieldChange]) -> Result<Vec<Restored>, Refusal> {
         let Some((object, id)) =
             changes.iter().find_map(|change| Some((change.object, change.record_id.as_ref()?)))
         else {
-            return Ok(changes.iter().map(|change| settled(change)).collect());
+            return Ok(changes.iter().map(|change| result_without_record(change)).collect());
         };
         let mapping = self.mapped(object)?;
         let schema = self.schemas.get(&self.api, mapping.object()).await?;
-        let fields = schema.as_deref().map(|schema| readable(mapping, schema)).unwrap_or_default();
+        let fields = schema.as_deref().map(|schema| readable_fields(mapping, schema)).unwrap_or_default();
         let path = self.path_by_id(mapping.object(), id, &fields);
         let mut record: Option<PresentRecord> =
-            found(self.api.call(&Call::get(path)).await?)?.as_ref().map(present);
-        let mut back = serde_json::Map::new();
+            existing_record(self.api.call(&Call::get(path)).await?)?.as_ref().map(present_record);
+        let mut restored_fields = serde_json::Map::new();
         let mut results = Vec::with_capacity(changes.len());
         for change in changes {
             results.push(match change.restorable(schema.as_deref(), record.as_ref()) {
@@ -165,22 +171,22 @@ impl Salesforce {
                     if let Some(record) = &mut record {
                         record.fields.insert(change.field.clone(), old.clone());
                     }
-                    back.insert(change.field.clone(), old);
+                    restored_fields.insert(change.field.clone(), old);
                     Restored::PutBack
                 }
                 Err(restored) => restored,
             });
         }
-        if !back.is_empty() {
+        if !restored_fields.is_empty() {
             let path = self.path_by_id(mapping.object(), id, "");
-            self.api.call(&Call::save(path, self.save_headers(), back)).await?.success()?;
+            self.api.call(&Call::save(path, self.save_headers(), restored_fields)).await?.success()?;
         }
         Ok(results)
     }
 }
 
-/// What becomes of a change to a record that we created.
-fn settled(change: &FieldChange) -> Restored {
+/// The result of restoring a change without a record id: its write created the record, or omitted the field.
+fn result_without_record(change: &FieldChange) -> Restored {
     change.restorable(None, None).err().unwrap_or(Restored::Unchanged)
 }
 
@@ -195,7 +201,7 @@ impl Executor for Salesforce {
             return vec![Err(failure)];
         }
         let mut results = Vec::with_capacity(actions.len());
-        // Conversion changes what the later actions write to: it stands by itself.
+        // A conversion changes the target record of later actions, so it is executed separately.
         for part in actions.chunk_by(|a, b| !is_conversion(a) && !is_conversion(b)) {
             let outcomes = match &part[0].action {
                 Action::ConvertLead(convert) => {
@@ -203,14 +209,14 @@ impl Executor for Salesforce {
                 }
                 _ => self.run(lead, part).await,
             };
-            let is_cut_short = outcomes.len() < part.len();
+            let is_incomplete = outcomes.len() < part.len();
             for outcome in outcomes {
                 results.push(match outcome {
                     Ok(effect) => Ok(effect),
-                    Err(refusal) => Err(self.judged(refusal).await),
+                    Err(refusal) => Err(self.failure_of(refusal).await),
                 });
             }
-            if is_cut_short || results.iter().any(Result::is_err) {
+            if is_incomplete || results.iter().any(Result::is_err) {
                 break;
             }
         }
@@ -221,10 +227,10 @@ impl Executor for Salesforce {
         self.api.check_usage().await?;
         let state = match self.read_state(lead, std::slice::from_ref(action)).await {
             Ok(state) => state,
-            Err(refusal) => return Err(self.judged(refusal).await),
+            Err(refusal) => return Err(self.failure_of(refusal).await),
         };
         if let Action::ConvertLead(_) = action.action {
-            return Ok(standing(&state).filter(|_| Self::is_converted_by(&state, &action.action)));
+            return Ok(lead_effect(&state).filter(|_| Self::is_converted_by(&state, &action.action)));
         }
         let writes = state.writes(self, lead, action);
         if !writes.iter().all(crate::RecordWrite::is_in_place) {
@@ -239,15 +245,16 @@ impl Executor for Salesforce {
         let codes = self.schemas.address_codes();
         let codes =
             (!codes.is_empty()).then(|| format!("countries and states written as {}", codes.join(", ")));
-        let parts: Vec<_> = [self.api.usage.in_words(), codes].into_iter().flatten().collect();
+        let parts: Vec<_> = [self.api.usage.summary(), codes].into_iter().flatten().collect();
         Ok((!parts.is_empty()).then(|| parts.join(", ")))
     }
 
     async fn probe(&self) -> Result<(), Failure> {
         self.api.read_limits().await?;
         self.api.usage.check()?;
-        // Leads wait for an administrator as well: without this they would be let go, only to wait again.
-        self.schemas.forget();
+        // The breaker may be open because of the schema. Without this check the probe would succeed, and the
+        // leads would be deferred again.
+        self.schemas.invalidate();
         match self.schema_problems().await?.into_iter().find(|problem| problem.blocks) {
             Some(problem) => {
                 Err(Failure::deferral(DEPENDENCY, "crm_schema_unsuitable", problem.message, Some(ADMIN_WAIT)))
@@ -268,7 +275,7 @@ impl Executor for Salesforce {
         self.api.check_usage().await?;
         match self.follow_merge(lead, record_id).await {
             Ok(followed) => Ok(followed),
-            Err(refusal) => Err(self.judged(refusal).await),
+            Err(refusal) => Err(self.failure_of(refusal).await),
         }
     }
 
@@ -281,7 +288,7 @@ impl Executor for Salesforce {
         self.api.check_usage().await?;
         let state: State = match self.read_state(lead, actions).await {
             Ok(state) => state,
-            Err(refusal) => return Err(self.judged(refusal).await),
+            Err(refusal) => return Err(self.failure_of(refusal).await),
         };
         Ok(state.changes(self, lead, actions))
     }
@@ -293,9 +300,9 @@ impl Executor for Salesforce {
         actions: &[PlannedAction],
     ) -> Result<Foreseen, Failure> {
         self.api.check_usage().await?;
-        match self.foresee(lead, record_id, actions).await {
-            Ok(foreseen) => Ok(foreseen),
-            Err(refusal) => Err(self.judged(refusal).await),
+        match self.preview_after_merge(lead, record_id, actions).await {
+            Ok(preview) => Ok(preview),
+            Err(refusal) => Err(self.failure_of(refusal).await),
         }
     }
 
@@ -312,18 +319,18 @@ impl Executor for Salesforce {
     async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
         self.api.check_usage().await?;
         let mut records: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (place, change) in changes.iter().enumerate() {
-            records.entry((change.object, change.external_id.clone())).or_default().push(place);
+        for (index, change) in changes.iter().enumerate() {
+            records.entry((change.object, change.external_id.clone())).or_default().push(index);
         }
         let mut results = vec![Restored::Unchanged; changes.len()];
-        for places in records.values() {
-            let of_record: Vec<&FieldChange> = places.iter().map(|place| &changes[*place]).collect();
+        for indices in records.values() {
+            let of_record: Vec<&FieldChange> = indices.iter().map(|index| &changes[*index]).collect();
             let restored = match self.restore_record(&of_record).await {
                 Ok(restored) => restored,
-                Err(refusal) => return Err(self.judged(refusal).await),
+                Err(refusal) => return Err(self.failure_of(refusal).await),
             };
-            for (place, restored) in places.iter().zip(restored) {
-                results[*place] = restored;
+            for (index, restored) in indices.iter().zip(restored) {
+                results[*index] = restored;
             }
         }
         Ok(results)

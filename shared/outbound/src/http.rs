@@ -10,14 +10,14 @@ use url::Url;
 
 use crate::Reply;
 
-/// What a client allows. The defaults suit a JSON API.
+/// The limits of a client. The defaults suit a JSON API.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpSettings {
-    /// To a connection, TLS included.
+    /// The timeout for establishing a connection, including TLS.
     pub connect_timeout: Duration,
-    /// From the request to the whole answer.
+    /// The timeout from the start of the request to the end of the response.
     pub timeout: Duration,
-    /// The largest answer read, in bytes.
+    /// The maximum size of a response body, in bytes.
     pub max_body: usize,
 }
 
@@ -27,9 +27,10 @@ impl Default for HttpSettings {
     }
 }
 
-/// A client of one outside system. Cheap to clone; the clones share their connections.
+/// An HTTP client of one outside system. Clones are cheap and share their connections.
 ///
-/// Redirects are not followed: an API that moved is a matter of configuration, and credentials would go along.
+/// Redirects are not followed: they would send the credentials along, and the new address of a moved API
+/// belongs in the configuration.
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
@@ -38,11 +39,11 @@ pub struct Http {
 }
 
 impl Http {
-    /// A client of `dependency`.
+    /// Creates a client of `dependency`.
     ///
     /// # Errors
     ///
-    /// When the machine's root certificates cannot be read.
+    /// If the root certificates of the machine cannot be read.
     pub fn new(dependency: Dependency, settings: HttpSettings) -> Result<Self, Failure> {
         let client = Client::builder()
             .connect_timeout(settings.connect_timeout)
@@ -60,32 +61,36 @@ impl Http {
         Ok(Self { client, dependency, max_body: settings.max_body })
     }
 
-    /// The same client with another limit on the size of an answer, in bytes.
+    /// The same client with another limit on the size of a response body, in bytes.
     #[must_use]
     pub fn with_max_body(&self, max_body: usize) -> Self {
         Self { max_body, ..self.clone() }
     }
 
-    /// The system that is called.
+    /// The system that this client calls.
     pub fn dependency(&self) -> &Dependency {
         &self.dependency
     }
 
-    /// A request to build upon, for [`Http::send`].
+    /// A request builder for [`Http::send`].
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.client.request(method, url)
     }
 
-    /// Sends a request and reads the whole answer. Whatever the status is, it is an answer. A call for a lead carries the lead's
-    /// `traceparent`, and nothing else of its trace.
+    /// Sends a request and reads the whole response. An error status is not a failure. A call made while a
+    /// lead is processed carries the `traceparent` header of its trace, and no other trace header.
     ///
-    /// Fails as transient where there is none: `http_timeout`, `http_connect` (nothing was sent), `http_reply_lost` (what was
-    /// asked for may have happened), `http_reply_too_large`.
+    /// # Errors
+    ///
+    /// Transient failures if there is no complete response: `http_timeout`, `http_connect` (nothing was
+    /// sent), `http_reply_lost` (the request may have been executed) and `http_reply_too_large`. A permanent
+    /// failure, `http_request`, if the request cannot be built.
     pub async fn send(&self, request: RequestBuilder) -> Result<Reply, Failure> {
         let (client, request) = request.build_split();
         let request = request.map_err(|error| self.failure(&error))?;
         let url = request.url();
-        // By OpenTelemetry's conventions for HTTP, without the path and the query: they may name a person.
+        // The attributes follow OpenTelemetry's HTTP conventions. Path and query are omitted, as they may
+        // identify a person.
         let span = Span::client(request.method().as_str().to_owned())
             .with("http.request.method", request.method().as_str().to_owned())
             .with("server.address", url.host_str().unwrap_or_default().to_owned())
@@ -120,7 +125,7 @@ impl Http {
         Ok(Reply { status, headers, body: body.freeze() })
     }
 
-    /// The error's own text is left out: it quotes the URL, and that may hold a person's address.
+    /// Omits the text of the error, which quotes the URL and with it possibly an e-mail address.
     fn failure(&self, error: &reqwest::Error) -> Failure {
         let dependency = &self.dependency;
         if error.is_builder() {
@@ -148,7 +153,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that reads one request, says `answer`, and hangs up.
+    /// Sends a request to a server that reads it, writes `answer` and closes the connection.
     async fn send_to(answer: &'static str) -> Result<Reply, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/leads?email=ann@example.com", listener.local_addr().unwrap());
@@ -169,8 +174,8 @@ mod tests {
         http.send(http.request(Method::GET, url.parse().unwrap())).await
     }
 
-    /// What a server was asked that redirects.
-    async fn asked(context: Option<TraceContext>) -> String {
+    /// The request received by a server that answers with a redirect.
+    async fn request_received(context: Option<TraceContext>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/leads", listener.local_addr().unwrap());
         let server = tokio::spawn(async move {
@@ -192,21 +197,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_for_a_lead_carries_its_traceparent() {
+    async fn call_for_a_lead_carries_its_traceparent() {
         let context = TraceContext::new(1, 2, false);
-        let asked_for_lead = asked(context).await;
-        assert_eq!(asked_for_lead.matches("traceparent").count(), 1);
+        let request = request_received(context).await;
+        assert_eq!(request.matches("traceparent").count(), 1);
         assert!(
-            asked_for_lead
-                .contains("traceparent: 00-00000000000000000000000000000001-0000000000000002-00\r\n"),
-            "{asked_for_lead}"
+            request.contains("traceparent: 00-00000000000000000000000000000001-0000000000000002-00\r\n"),
+            "{request}"
         );
-        assert!(!asked_for_lead.contains("tracestate") && !asked_for_lead.contains("baggage"));
-        assert!(!asked(None).await.contains("traceparent"), "a probe is for no lead");
+        assert!(!request.contains("tracestate") && !request.contains("baggage"));
+        assert!(!request_received(None).await.contains("traceparent"), "a probe belongs to no lead");
     }
 
     #[tokio::test]
-    async fn whatever_the_status_is_it_is_an_answer() {
+    async fn response_of_any_status_is_a_reply() {
         let reply = send_to("HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\n{\"a\":[1]}").await.unwrap();
         assert_eq!((reply.status.as_u16(), reply.json()), (503, Some(serde_json::json!({"a": [1]}))));
         let moved = send_to("HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n").await;
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_answer_is_a_transient_failure_that_quotes_nothing() {
+    async fn missing_reply_is_a_transient_failure_without_the_url() {
         let closed = {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             format!("http://{}/leads?email=ann@example.com", listener.local_addr().unwrap())

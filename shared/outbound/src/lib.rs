@@ -1,8 +1,8 @@
-//! HTTP to outside systems: one client for each, with its failures in the pipeline's terms.
+//! HTTP clients for outside systems.
 //!
-//! [`Http`] sends a request and gives back a [`Reply`] whatever its status: what a status or an error body means is for the
-//! system's own module to say. What is the same for all is here: time limits, a bound on what is read, the failures of
-//! the transport, and how long a system asks to be left alone.
+//! [`Http`] sends a request and returns a [`Reply`] of any status. The module of each system interprets
+//! statuses and error bodies; this crate has the common part: timeouts, a limit on the size of replies,
+//! transport failures in the pipeline's terms, and `Retry-After`.
 
 mod http;
 mod reply;

@@ -6,31 +6,32 @@ use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-/// The longest that a system is left alone because it asks for it.
+/// The maximum wait taken from a `Retry-After` header.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// A whole answer. Its `Debug` leaves out the body and the headers, which may hold anything.
+/// A complete HTTP response. `Debug` omits headers and body, which may contain personal data or secrets.
 pub struct Reply {
-    /// Any status.
+    /// Any status, including errors.
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
-    /// All of it, within the client's bound.
+    /// The whole body, within the client's size limit.
     pub body: Bytes,
 }
 
 impl Reply {
-    /// The body read as JSON; none where it is not what is expected. Why would quote the body.
+    /// Parses the body as JSON. Returns none on failure, because the parser's error may quote the body.
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// A header's text.
+    /// The value of a header, if it is visible ASCII text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// How long the system asks to be left alone: `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), at most a day.
+    /// The wait that `Retry-After` requests, in seconds or as a date (RFC 9110, section 10.2.3). At most 24
+    /// hours; zero for a date in the past.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let text = self.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
         let wait = if let Ok(seconds) = text.parse::<f64>() {
@@ -64,14 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_a_number_of_seconds_or_a_date_and_never_longer_than_a_day() {
+    fn retry_after_is_read_as_seconds_or_date_up_to_a_day() {
         assert_eq!(retry_after("120"), Some(120));
         assert_eq!(retry_after("1.5"), Some(1));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(37));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:48:37 GMT"), Some(0));
         assert_eq!(retry_after("1000000"), Some(86_400));
-        for nonsense in ["", "soon", "-1", "NaN", "inf"] {
-            assert_eq!(retry_after(nonsense), None, "{nonsense}");
+        for invalid in ["", "soon", "-1", "NaN", "inf"] {
+            assert_eq!(retry_after(invalid), None, "{invalid}");
         }
     }
 }

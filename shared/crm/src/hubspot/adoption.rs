@@ -1,4 +1,4 @@
-//! Contacts that were there before us, and how a lead finds its way back to them.
+//! Adoption of contacts that existed before, and the anchors that link leads to them.
 
 use lead::{Failure, LeadId};
 use serde_json::{Map, Value, json};
@@ -7,27 +7,30 @@ use super::HubSpotCrm;
 use super::markup::html;
 use crate::{Action, Object, PlannedAction, PresentRecord};
 
-/// The ids of the records that were merged into one, where there are any. A merged contact is people's.
+/// The property with the ids of the contacts merged into this one. A merged contact counts as adopted,
+/// because a user merged it.
 pub(super) const MERGED: &str = "hs_merged_object_ids";
 
 impl HubSpotCrm {
-    /// The contact that this lead's anchor is on.
-    pub(super) async fn anchored(&self, lead: &LeadId) -> Result<Option<String>, Failure> {
+    /// The id of the contact that the lead's anchor is attached to.
+    pub(super) async fn anchored_contact(&self, lead: &LeadId) -> Result<Option<String>, Failure> {
         let Some((notes, contacts)) = self.anchor_objects().await? else { return Ok(None) };
         let (object, key) = notes;
         let Some(note) = self.api.read_record(&object, &key, lead.as_str(), &[]).await? else {
             return Ok(None);
         };
-        let on = self.api.associated(&object, &contacts, &[note.record_id.as_str()]).await?;
-        // A note that came to be on several people, after a merge say, points at the first of them for everybody.
-        Ok(on.into_iter().map(|(_, contact)| contact).min_by_key(|id| id.parse().unwrap_or(u64::MAX)))
+        let pairs = self.api.associated(&object, &contacts, &[note.record_id.as_str()]).await?;
+        // A note may be attached to several contacts, for instance after a merge. Every process takes the
+        // lowest id.
+        Ok(pairs.into_iter().map(|(_, contact)| contact).min_by_key(|id| id.parse().unwrap_or(u64::MAX)))
     }
 
-    /// Whether a contact was there before us, so that people maintain it.
+    /// Whether a contact was adopted rather than created by this executor, so that users maintain it.
     ///
-    /// A contact that we create gets the lead's key with its creation, in one call. One that was there gets an anchor first
-    /// and then the key, so an anchor with the key of the contact says that it was adopted, whenever the process died and
-    /// whichever lead asks. Where it cannot be told the contact counts as adopted.
+    /// Creating a contact sets its key in the same call, without an anchor. Adopting one attaches an anchor
+    /// first and sets the key later. An anchor with the contact's key therefore marks an adopted contact,
+    /// even after a crash between the two steps and for leads of other campaigns. In doubt a contact counts
+    /// as adopted.
     pub(super) async fn is_adopted(&self, present: &PresentRecord, key: &str) -> Result<bool, Failure> {
         let Some(key) = present.value(key).and_then(Value::as_str) else { return Ok(true) };
         if present.value(MERGED).is_some() {
@@ -37,7 +40,7 @@ impl HubSpotCrm {
         Ok(self.api.read_record(&notes, &notes_key, key, &[]).await?.is_some())
     }
 
-    /// Puts the lead's anchor on a contact.
+    /// Attaches the lead's anchor to a contact.
     pub(super) async fn anchor(
         &self,
         lead: &LeadId,
@@ -53,7 +56,7 @@ impl HubSpotCrm {
             _ => None,
         });
         let body =
-            format!("RevenueFlow: a lead of the campaign {}", campaign.as_deref().unwrap_or("(not told)"));
+            format!("RevenueFlow: a lead of the campaign {}", campaign.as_deref().unwrap_or("(unknown)"));
         let fields: Map<String, Value> = [
             ("hs_note_body".to_owned(), json!(html(&body))),
             ("hs_timestamp".to_owned(), json!(self.clock.now().to_string())),
@@ -65,7 +68,7 @@ impl HubSpotCrm {
         self.api.associate(&object, &contacts, &[(note.record_id, contact_id.to_owned())]).await
     }
 
-    /// Notes with their key, and contacts; none where activities are not mapped to notes.
+    /// The object and key of notes, and the object of contacts; none if activities are not mapped to notes.
     async fn anchor_objects(&self) -> Result<Option<((String, String), String)>, Failure> {
         let notes = self.ready(Object::Activity).await?;
         let notes = notes.map(|(mapping, _)| (mapping.object().to_owned(), mapping.external_id().to_owned()));

@@ -7,28 +7,28 @@ use outbound::{Http, HttpSettings, Method, Reply, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use super::errors::{Meaning, Refused};
-use super::pace::Pace;
+use super::errors::{Refusal, RefusalKind};
+use super::rate_limit::RateLimit;
 use super::token::Tokens;
 use super::{DEPENDENCY, HubSpotSettings, errors};
 
-/// How often a call that got no answer is made again at once. Twice is the same as once: what is written goes by id or by a
-/// unique property. One that ran out of time is not made again: there is none left.
+/// Immediate retries of a call after a connection error, a 5xx or a 423. Retrying is safe because writes go
+/// by id or by a unique property. A call that timed out is not retried: its time budget is spent.
 const RETRIES: u32 = 2;
-/// The wait before the first of them; twice as long before the second.
+/// The wait before the first retry; it doubles for the second.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
-/// Up to here a limit is waited out with the plan in hand; the queue is paused for longer ones.
+/// The longest rate limit that a call waits out itself. A longer one defers the lead and pauses the queue.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
-/// How often one call waits for a limit.
+/// The number of rate limits that one call waits out.
 const SHORT_WAITS: u32 = 3;
 
-/// `HubSpot`'s API: who asks, where, how fast, and what a refusal means.
+/// A client of `HubSpot`'s API with authentication, rate limiting, retries and error classification.
 pub(super) struct Api {
     http: Http,
     base: String,
     version: String,
     tokens: Tokens,
-    pace: Pace,
+    rate_limit: RateLimit,
     clock: Arc<dyn Clock>,
 }
 
@@ -40,17 +40,18 @@ impl Api {
         Ok(Self {
             http: Http::new(DEPENDENCY, HttpSettings::default())?,
             tokens: Tokens::new(credentials, url, Arc::clone(&clock)),
-            pace: Pace::default(),
+            rate_limit: RateLimit::default(),
             base,
             version,
             clock,
         })
     }
 
-    /// A path of the CRM's: `/crm/objects/2026-03/contacts` and `/crm/v3/objects/contacts` are the same.
+    /// A path of the CRM API in the configured version: `/crm/objects/2026-03/contacts` or
+    /// `/crm/v3/objects/contacts`.
     pub(super) fn path(&self, family: &str, rest: &[&str]) -> String {
         let version = self.version.as_str();
-        // In 2026-03 deals go by the id of their type alone; the other versions take it as well.
+        // Version 2026-03 accepts only the object type id for deals; the other versions accept it as well.
         let rest = rest.iter().map(|part| if *part == "deals" { "0-3" } else { part });
         let rest = rest.collect::<Vec<_>>().join("/");
         match (version.starts_with('v'), family) {
@@ -64,7 +65,7 @@ impl Api {
         format!("/account-info/{}/details", self.version)
     }
 
-    /// Asks, and gives back the JSON of a success (null for none).
+    /// Sends a request and returns the JSON body of a success, null if it is empty.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -76,7 +77,7 @@ impl Api {
         Ok(self.read(&reply)?)
     }
 
-    /// Gets what may not be there.
+    /// Sends a GET request; returns none for status 404.
     pub(super) async fn get_if_there(
         &self,
         path: &str,
@@ -90,8 +91,9 @@ impl Api {
         self.call(Method::POST, path, &[], Some(body)).await
     }
 
-    /// Writes; a refusal says which record stands in the way, where it is told.
-    pub(super) async fn write(&self, path: &str, body: &Value) -> Result<Value, Refused> {
+    /// Sends a write. The error keeps the details of `HubSpot`'s refusal, such as the id of a conflicting
+    /// record.
+    pub(super) async fn write(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
         let reply = self.send(Method::POST, path, &[], Some(body)).await?;
         self.read(&reply)
     }
@@ -100,34 +102,38 @@ impl Api {
         self.clock.now()
     }
 
-    /// Reads the account's distance from UTC, since the limit of the day ends at its own midnight: now and then, since it
-    /// changes with daylight saving and there may be no asking once the limit is reached. Until it is known, the day is
-    /// that of UTC.
-    pub(super) async fn learn_utc_offset(&self) {
-        if self.pace.is_offset_due(self.clock.now(), false) {
-            let answer = self.call(Method::GET, &self.account_path(), &[], None).await;
-            self.note_utc_offset(answer);
+    /// Reads the account's UTC offset if it is due, since the daily quota resets at the account's midnight.
+    ///
+    /// The offset is read before the quota is used up, as the account may refuse the call afterwards, and it
+    /// is refreshed because daylight saving changes it. Until it is known, the quota is taken to reset at
+    /// midnight UTC.
+    pub(super) async fn refresh_utc_offset(&self) {
+        if self.rate_limit.is_offset_due(self.clock.now(), false) {
+            let response = self.call(Method::GET, &self.account_path(), &[], None).await;
+            self.note_utc_offset(response);
         }
     }
 
-    /// The same where the limit was just met: asked once, and without it what is known counts.
-    async fn learn_utc_offset_at_limit(&self) {
-        if self.pace.is_offset_due(self.clock.now(), true) {
+    /// Reads the UTC offset after the daily quota was reached. One attempt; on failure the known offset
+    /// stays.
+    async fn refresh_utc_offset_at_limit(&self) {
+        if self.rate_limit.is_offset_due(self.clock.now(), true) {
             let reply = self.send_once(&Method::GET, &self.account_path(), &[], None).await;
-            let answer = reply.map(|reply| reply.json().filter(|_| reply.status.is_success()));
-            self.note_utc_offset(answer.map(Option::unwrap_or_default));
+            let response = reply.map(|reply| reply.json().filter(|_| reply.status.is_success()));
+            self.note_utc_offset(response.map(Option::unwrap_or_default));
         }
     }
 
-    fn note_utc_offset(&self, answer: Result<Value, Failure>) {
-        match answer.map(|details| details["utcOffsetMilliseconds"].as_i64()) {
-            Ok(Some(millis)) => self.pace.set_utc_offset(millis),
+    fn note_utc_offset(&self, response: Result<Value, Failure>) {
+        match response.map(|details| details["utcOffsetMilliseconds"].as_i64()) {
+            Ok(Some(millis)) => self.rate_limit.set_utc_offset(millis),
             Ok(None) => tracing::debug!("HubSpot account details have no UTC offset"),
             Err(failure) => tracing::debug!(code = %failure.code, "HubSpot account details not read"),
         }
     }
 
-    /// Any answer that is not worth another try at once.
+    /// Sends a request, with immediate retries and short waits for rate limits. Returns a reply of any
+    /// status.
     async fn send(
         &self,
         method: Method,
@@ -136,27 +142,27 @@ impl Api {
         body: Option<&Value>,
     ) -> Result<Reply, Failure> {
         let is_search = path.ends_with("/search");
-        let may_be_made_again = method == Method::GET || is_search || path.contains("/batch/");
+        let is_retryable = method == Method::GET || is_search || path.contains("/batch/");
         let (mut retries, mut waits) = (0, 0);
         loop {
             if is_search {
-                self.pace.turn_to_search().await;
+                self.rate_limit.wait_to_search().await;
             }
-            let answer = self.send_once(&method, path, query, body).await;
-            let is_lost = match &answer {
+            let response = self.send_once(&method, path, query, body).await;
+            let is_lost = match &response {
                 Ok(reply) => reply.status.is_server_error() || reply.status == 423,
                 Err(failure) => failure.class == FailureClass::Transient && failure.code != "http_timeout",
             };
-            if is_lost && may_be_made_again && retries < RETRIES {
+            if is_lost && is_retryable && retries < RETRIES {
                 tokio::time::sleep(RETRY_WAIT * 2_u32.pow(retries)).await;
                 retries += 1;
                 continue;
             }
-            let reply = answer?;
+            let reply = response?;
             if reply.status == 429 {
-                let refused = errors::refused(&reply, self.clock.now());
-                if refused.meaning == Meaning::DailyQuota {
-                    self.learn_utc_offset_at_limit().await;
+                let refused = errors::refusal_of(&reply, self.clock.now());
+                if refused.kind == RefusalKind::DailyQuota {
+                    self.refresh_utc_offset_at_limit().await;
                 } else if waits < SHORT_WAITS
                     && let Some(wait) = refused.failure.retry_after
                     && wait <= SHORT_WAIT
@@ -170,7 +176,7 @@ impl Api {
         }
     }
 
-    /// Any answer but a refusal that concerns us rather than the question.
+    /// Sends a request once the rate limit allows it. An expired OAuth token is replaced once.
     async fn send_once(
         &self,
         method: &Method,
@@ -184,16 +190,16 @@ impl Api {
         }
         let mut renewed = false;
         loop {
-            self.pace.turn(self.clock.now()).await?;
+            self.rate_limit.wait(self.clock.now()).await?;
             let token = self.tokens.token(&self.http).await?;
             let request = self.http.request(method.clone(), url.clone()).bearer_auth(token.expose_secret());
             let request = if let Some(body) = body { request.json(body) } else { request };
             let reply = self.http.send(request).await?;
-            self.pace.note(&reply, self.clock.now());
-            // Its time was up although it should not have been: clocks differ. Another one, once.
-            let category =
+            self.rate_limit.observe(&reply, self.clock.now());
+            // Clocks differ, so a token may expire earlier than computed.
+            let is_expired =
                 || reply.json::<Value>().is_some_and(|body| body["category"] == "EXPIRED_AUTHENTICATION");
-            if reply.status == 401 && !renewed && self.tokens.can_renew() && category() {
+            if reply.status == 401 && !renewed && self.tokens.can_renew() && is_expired() {
                 self.tokens.drop_expired(&token).await;
                 renewed = true;
                 continue;
@@ -202,10 +208,10 @@ impl Api {
         }
     }
 
-    fn read(&self, reply: &Reply) -> Result<Value, Refused> {
+    fn read(&self, reply: &Reply) -> Result<Value, Refusal> {
         let now = self.clock.now();
         if !reply.status.is_success() {
-            return Err(self.pace.close(errors::refused(reply, now), now));
+            return Err(self.rate_limit.apply(errors::refusal_of(reply, now), now));
         }
         if reply.body.is_empty() {
             return Ok(Value::Null);
@@ -220,5 +226,5 @@ impl Api {
 
 fn parse(url: &str) -> Result<Url, Failure> {
     url.parse()
-        .map_err(|_| Failure::permanent("crm_request_refused", "no URL can be made of it").on(DEPENDENCY))
+        .map_err(|_| Failure::permanent("crm_request_refused", "the request URL is invalid").on(DEPENDENCY))
 }

@@ -1,4 +1,4 @@
-//! What an answer of `HubSpot` means for a lead: the table, and how it is read.
+//! Classification of `HubSpot`'s error replies, by a table of status and category.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ mod invalid;
 
 pub(super) use self::invalid::{Invalid, Reason};
 
-/// One kind of refusal. A deferral pauses consumption and costs no attempt; see [`FailureClass`].
+/// The classification of one kind of error reply. See [`FailureClass`] for the effect of each class.
 struct Row {
     /// The first and the last status.
     status: (u16, u16),
-    /// The `category` of the body, or for 429 its `policyName`; any where empty.
+    /// The `category` of the body, or its `policyName` for 429. Empty matches any.
     category: &'static str,
     class: FailureClass,
     code: &'static str,
-    /// How long to stay away, in seconds, where the answer does not say.
+    /// The wait in seconds if the reply has no `Retry-After`.
     wait: Option<u64>,
-    meaning: &'static str,
+    message: &'static str,
 }
 
-/// The first row that fits counts.
+/// The classification of error replies. The first matching row applies.
 ///
-/// A refusal that concerns every lead alike (credentials, scopes, a missing property) is a deferral: leads wait for a
-/// person to put it right, and none is given up.
+/// A refusal that affects every lead (credentials, scopes, a missing property) is a deferral: leads wait for
+/// an administrator instead of being dead-lettered.
 const TABLE: &[Row] = &[
     row(300, 399, "", FailureClass::Deferral, "crm_moved", Some(300), "HubSpot's API is not at this address"),
     row(
@@ -58,7 +58,7 @@ const TABLE: &[Row] = &[
         FailureClass::Transient,
         "crm_conflict",
         None,
-        "another record has a value that is unique",
+        "another record already has a unique value",
     ),
     row(408, 408, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot did not answer in time"),
     row(
@@ -68,9 +68,9 @@ const TABLE: &[Row] = &[
         FailureClass::Transient,
         "crm_locked",
         None,
-        "HubSpot has locked the record for a moment",
+        "HubSpot has locked the record temporarily",
     ),
-    // HubSpot moves an account between data centres, for up to a day.
+    // HubSpot is migrating the account between data centres, which takes up to a day.
     row(477, 477, "", FailureClass::Deferral, "crm_migrating", Some(600), "HubSpot is moving the account"),
     row(
         429,
@@ -79,7 +79,7 @@ const TABLE: &[Row] = &[
         FailureClass::Deferral,
         DAILY_QUOTA,
         None,
-        "the account's calls of the day are used up",
+        "the account's daily call quota is used up",
     ),
     row(
         429,
@@ -91,7 +91,7 @@ const TABLE: &[Row] = &[
         "too many searches a second",
     ),
     row(429, 429, "", FailureClass::Deferral, "crm_rate_limited", Some(10), "too many calls in ten seconds"),
-    row(500, 599, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot has an error of its own"),
+    row(500, 599, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot has an internal error"),
     row(400, 400, VALIDATION, FailureClass::Permanent, INVALID, None, "HubSpot does not accept the values"),
     row(
         400,
@@ -104,59 +104,59 @@ const TABLE: &[Row] = &[
     ),
 ];
 
-/// What `HubSpot` refused.
+/// A request, or one row of a batch, that `HubSpot` refused.
 #[derive(Clone, Debug)]
-pub(super) struct Refused {
+pub(super) struct Refusal {
     pub(super) failure: Failure,
-    pub(super) meaning: Meaning,
-    /// The record that has what was to be unique, where the answer says so.
-    pub(super) holder: Option<String>,
-    /// The properties that are refused by name.
+    pub(super) kind: RefusalKind,
+    /// The id of the record that already has a unique value, if the reply names it.
+    pub(super) conflicting_id: Option<String>,
+    /// The properties that the refusal names.
     pub(super) invalid: Vec<Invalid>,
 }
 
-/// What a refusal asks of the caller.
+/// The kinds of refusal that callers handle differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// The account's calls of the day are used up.
+pub(super) enum RefusalKind {
+    /// The account's daily call quota is used up.
     DailyQuota,
-    /// Too many calls or searches for a moment.
+    /// Too many calls or searches in a short time.
     RateLimit,
-    /// Another record has a unique value: look it up.
+    /// Another record already has a unique value. Resolving the plan again finds it.
     Conflict,
-    /// Values or properties are refused.
+    /// Values or properties are invalid.
     Invalid,
-    /// The record is not there.
+    /// The record does not exist.
     Missing,
-    /// Nothing but the failure.
+    /// Any other refusal.
     Other,
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self { failure, meaning: Meaning::Other, holder: None, invalid: Vec::new() }
+        Self { failure, kind: RefusalKind::Other, conflicting_id: None, invalid: Vec::new() }
     }
 }
 
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
+impl From<Refusal> for Failure {
+    fn from(refused: Refusal) -> Self {
         refused.failure
     }
 }
 
-/// The code of a day's limit that is reached.
+/// The failure code for a used-up daily quota.
 const DAILY_QUOTA: &str = "crm_daily_quota";
 
-/// The category of refused values.
+/// The category of invalid values.
 const VALIDATION: &str = "VALIDATION_ERROR";
 
-/// The code of values that are refused.
+/// The failure code for invalid values.
 const INVALID: &str = "crm_values_refused";
 
-/// The code of a record that is refused alone, for a reason that is not known.
+/// The failure code for a batch row that is refused with an unknown category.
 const ROW_REFUSED: &str = "crm_row_refused";
 
-/// The code of a record of which an answer says nothing.
+/// The failure code for a batch row without a result in the reply.
 const ROW_UNANSWERED: &str = "crm_row_unanswered";
 
 const fn row(
@@ -166,28 +166,29 @@ const fn row(
     class: FailureClass,
     code: &'static str,
     wait: Option<u64>,
-    meaning: &'static str,
+    message: &'static str,
 ) -> Row {
-    Row { status: (from, to), category, class, code, wait, meaning }
+    Row { status: (from, to), category, class, code, wait, message }
 }
 
-/// What an answer that is no success means. Nothing of the body is quoted but names that cannot be personal.
-pub(super) fn refused(reply: &Reply, now: Timestamp) -> Refused {
+/// Classifies an error reply. The failure's message quotes only identifiers from the body, which hold no
+/// personal data.
+pub(super) fn refusal_of(reply: &Reply, now: Timestamp) -> Refusal {
     let body: Value = reply.json().unwrap_or_default();
     of_body(reply.status.as_u16(), &body, reply.retry_after(now))
 }
 
-/// The contact that has an address already. Its id is told in words and nowhere else.
-fn holder(body: &Value) -> Option<String> {
+/// The id of the contact that already has an address. `HubSpot` gives it only in the text of the message.
+fn conflicting_id(body: &Value) -> Option<String> {
     let (_, rest) = body["message"].as_str()?.split_once("Existing ID: ")?;
     let id: String = rest.chars().take_while(char::is_ascii_digit).collect();
     (!id.is_empty()).then_some(id)
 }
 
-/// What a refused row of a batch means: its status is not told, so it follows from the category.
+/// Classifies a refused row of a batch. Rows have no status, so the category stands for it.
 ///
-/// The categories are an open set. One that is not known is a failure of that record: `HubSpot` answered the call.
-pub(super) fn of_row(error: &Value) -> Refused {
+/// The set of categories is open. An unknown one is a record-level error, since `HubSpot` answered the call.
+pub(super) fn of_row(error: &Value) -> Refusal {
     let category = category(error);
     let status = match category.as_str() {
         "CONFLICT" | "OBJECT_ALREADY_EXISTS" => 409,
@@ -198,66 +199,69 @@ pub(super) fn of_row(error: &Value) -> Refused {
         _ if !invalid::of_body(error).is_empty() => 400,
         unknown => {
             let name = Some(unknown).filter(|name| invalid::is_name(name)).unwrap_or("no category");
-            let message = format!("HubSpot refused this record alone: {name}");
+            let message = format!("HubSpot refused this record: {name}");
             return Failure::transient(ROW_REFUSED, message).on(DEPENDENCY).into();
         }
     };
     of_body(status, error, None)
 }
 
-/// A row of a batch of which an answer says nothing.
-pub(super) fn unanswered_row() -> Refused {
-    Failure::transient(ROW_UNANSWERED, "HubSpot left a record of a batch unanswered").on(DEPENDENCY).into()
+/// The refusal for a row that is missing from the reply to its batch.
+pub(super) fn unanswered_row() -> Refusal {
+    Failure::transient(ROW_UNANSWERED, "HubSpot's reply has no result for a record of the batch")
+        .on(DEPENDENCY)
+        .into()
 }
 
-fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Refused {
+fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Refusal {
     let invalid = invalid::of_body(body);
     let category = match status {
         429 => text(&body["policyName"]),
-        // The categories are an open set: a refusal that names properties is about those properties.
+        // The set of categories is open. A refusal that names properties is about those properties.
         400 if !invalid.is_empty() => VALIDATION.to_owned(),
         _ => category(body),
     };
-    let fits = |row: &&Row| (row.status.0..=row.status.1).contains(&status) && row.category_fits(&category);
-    let Some(row) = TABLE.iter().find(fits) else {
+    let matches =
+        |row: &&Row| (row.status.0..=row.status.1).contains(&status) && row.matches_category(&category);
+    let Some(row) = TABLE.iter().find(matches) else {
         let message = format!("HubSpot answered {status}");
         return Failure::transient("crm_unavailable", message).on(DEPENDENCY).into();
     };
     let names = names(body, &invalid);
     let message = if names.is_empty() {
-        format!("{} ({status})", row.meaning)
+        format!("{} ({status})", row.message)
     } else {
-        format!("{} ({status}): {}", row.meaning, names.join(", "))
+        format!("{} ({status}): {}", row.message, names.join(", "))
     };
     let wait = wait.or(row.wait.map(Duration::from_secs));
-    // Two unique properties, one of them taken: somebody else was quicker.
+    // A unique value is taken: another writer created the record in the meantime.
     let is_taken = row.code == INVALID && invalid.iter().any(|one| one.reason == Reason::Taken);
-    let (failure, meaning) = if is_taken {
-        (Failure::transient("crm_conflict", message).on(DEPENDENCY), Meaning::Conflict)
+    let (failure, kind) = if is_taken {
+        (Failure::transient("crm_conflict", message).on(DEPENDENCY), RefusalKind::Conflict)
     } else {
         let failure = match row.class {
             FailureClass::Transient => Failure::transient(row.code, message).on(DEPENDENCY),
             FailureClass::Permanent => Failure::permanent(row.code, message).on(DEPENDENCY),
             FailureClass::Deferral => Failure::deferral(DEPENDENCY, row.code, message, wait),
         };
-        (failure, row.asks())
+        (failure, row.kind())
     };
-    Refused { failure, meaning, holder: holder(body), invalid }
+    Refusal { failure, kind, conflicting_id: conflicting_id(body), invalid }
 }
 
 impl Row {
-    fn category_fits(&self, category: &str) -> bool {
+    fn matches_category(&self, category: &str) -> bool {
         self.category.is_empty() || self.category == category
     }
 
-    fn asks(&self) -> Meaning {
+    fn kind(&self) -> RefusalKind {
         match (self.status.0, self.category) {
-            (429, "DAILY") => Meaning::DailyQuota,
-            (429, _) => Meaning::RateLimit,
-            (409, _) => Meaning::Conflict,
-            (404, _) => Meaning::Missing,
-            (400, VALIDATION) => Meaning::Invalid,
-            _ => Meaning::Other,
+            (429, "DAILY") => RefusalKind::DailyQuota,
+            (429, _) => RefusalKind::RateLimit,
+            (409, _) => RefusalKind::Conflict,
+            (404, _) => RefusalKind::Missing,
+            (400, VALIDATION) => RefusalKind::Invalid,
+            _ => RefusalKind::Other,
         }
     }
 }
@@ -270,7 +274,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// The properties and error codes that an error names, the scopes that it asks for, else its category.
+/// The properties with their error codes and the scopes that an error names; its category if it names
+/// neither.
 fn names(body: &Value, invalid: &[Invalid]) -> Vec<String> {
     let mut names: Vec<String> = invalid.iter().map(|one| format!("{} {}", one.property, one.code)).collect();
     for error in body["errors"].as_array().into_iter().flatten().take(invalid::MAX_NAMED) {

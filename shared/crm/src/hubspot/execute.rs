@@ -1,69 +1,74 @@
-//! Doing a plan: each kind of record in one batch, and then what came of each action.
+//! Execution of a plan: one batch per kind of record, then one result per action.
 
 use std::collections::HashMap;
 
 use lead::{Failure, FailureClass, LeadId};
 use serde_json::{Map, Value, json};
 
-use super::errors::{self, Meaning, Refused};
+use super::errors::{self, Refusal, RefusalKind};
 use super::leave_out::{By, Row};
-use super::markup::as_sent;
-use super::outcome::Done;
+use super::markup::escaped;
 use super::records::{Rows, Written};
-use super::resolve::{Hints, Resolution, domain_of, is_person, makes_the_contact};
+use super::resolve::{Hints, Resolution, creates_contact, domain_of, is_person};
+use super::results::WriteResults;
 use super::{DEPENDENCY, HubSpotCrm};
 use crate::{Action, Effect, Mode, Object, PlannedAction};
 
-/// How often a plan is resolved again because somebody else was quicker.
+/// The maximum number of times a plan is resolved, counting repeats after a conflict with another writer.
 const MAX_ROUNDS: usize = 3;
 
-/// What became of each action, from the first on.
-type Outcomes = Vec<Result<Effect, Refused>>;
+/// The results of the actions in order, up to and including the first failure.
+type Outcomes = Vec<Result<Effect, Refusal>>;
 
 impl HubSpotCrm {
-    /// Does the actions in order, and says of each what came of it.
-    pub(super) async fn do_all(
+    /// Executes the actions in order. Returns one result per action, up to and including the first failure.
+    pub(super) async fn execute_plan(
         &self,
         lead: &LeadId,
         actions: &[PlannedAction],
     ) -> Vec<Result<Effect, Failure>> {
         let mut outcomes = Outcomes::new();
-        let mut holder: Option<String> = None;
+        let mut conflicting_id: Option<String> = None;
         for round in 0..MAX_ROUNDS {
-            outcomes = self.do_once(lead, actions, holder.as_deref()).await;
+            outcomes = self.execute_once(lead, actions, conflicting_id.as_deref()).await;
             let Some(Err(refused)) = outcomes.last() else { break };
-            match refused.meaning {
-                // Another process created the record since we looked: look again.
-                Meaning::Conflict => holder = refused.holder.clone(),
-                // The properties may not be what they were.
-                Meaning::Invalid if round == 0 => self.schemas.forget(),
+            match refused.kind {
+                // Another writer created the record after it was read. The next round reads it.
+                RefusalKind::Conflict => conflicting_id = refused.conflicting_id.clone(),
+                // The cached properties may be outdated.
+                RefusalKind::Invalid if round == 0 => self.schemas.invalidate(),
                 _ => break,
             }
         }
         outcomes.into_iter().map(|outcome| outcome.map_err(Failure::from)).collect()
     }
 
-    async fn do_once(&self, lead: &LeadId, actions: &[PlannedAction], holder: Option<&str>) -> Outcomes {
-        let hints = Hints { holder, ..Hints::default() };
+    async fn execute_once(
+        &self,
+        lead: &LeadId,
+        actions: &[PlannedAction],
+        conflicting_id: Option<&str>,
+    ) -> Outcomes {
+        let hints = Hints { conflicting_id, ..Hints::default() };
         let resolution = match self.resolve(lead, actions, hints).await {
             Ok(resolution) => resolution,
             Err(failure) => return vec![Err(failure.into())],
         };
-        // What cannot be done is not sent, nor is what comes after it.
+        // The first action whose record is missing ends the plan.
         let impossible = first_impossible(lead, actions, &resolution);
         let possible = &actions[..impossible.as_ref().map_or(actions.len(), |(index, _)| *index)];
-        let done = self.write(lead, possible, &resolution).await;
+        let results = self.write(lead, possible, &resolution).await;
         let mut outcomes = Outcomes::new();
-        let mut created_told = false;
+        let mut creation_reported = false;
         for (planned, resolved) in possible.iter().zip(&resolution.actions) {
-            let mut outcome = done.of(lead, &planned.action, planned.external_id(lead));
-            outcome = outcome.map(|effect| effect.without(done.omissions(&resolved.writes)));
-            // The record is new for the action that made it, and there for those that follow.
+            let mut outcome = results.outcome(lead, &planned.action, planned.external_id(lead));
+            outcome = outcome.map(|effect| effect.without(results.omissions(&resolved.writes)));
+            // Only the first action that creates the contact reports it as created.
             if let Ok(effect) = &mut outcome
                 && is_person(planned.action.object())
             {
-                effect.created = effect.created && makes_the_contact(&planned.action) && !created_told;
-                created_told |= effect.created;
+                effect.created = effect.created && creates_contact(&planned.action) && !creation_reported;
+                creation_reported |= effect.created;
             }
             let failed = outcome.is_err();
             outcomes.push(outcome);
@@ -75,43 +80,48 @@ impl HubSpotCrm {
         outcomes
     }
 
-    /// The company first: `HubSpot` itself associates a new contact with the company of its address, and would create one.
-    async fn write(&self, lead: &LeadId, actions: &[PlannedAction], resolution: &Resolution) -> Done {
-        let mut done = Done::default();
+    /// Writes the company before the contact, because `HubSpot` associates a new contact with the company of
+    /// its address domain and creates that company if it is missing.
+    async fn write(&self, lead: &LeadId, actions: &[PlannedAction], resolution: &Resolution) -> WriteResults {
+        let mut results = WriteResults::default();
         if actions.is_empty() {
-            return done;
+            return results;
         }
-        done.company = self.write_company(actions, resolution).await;
-        if done.company.as_ref().is_some_and(|written| is_contagious(written.as_ref())) {
-            done.contact = done.company.clone();
-            return done;
+        results.company = self.write_company(actions, resolution).await;
+        if results.company.as_ref().is_some_and(|written| ends_plan(written.as_ref())) {
+            results.contact = results.company.clone();
+            return results;
         }
-        done.contact = self.write_contact(lead, actions, resolution).await;
-        let Some(Ok(contact)) = &done.contact else { return done };
+        results.contact = self.write_contact(lead, actions, resolution).await;
+        let Some(Ok(contact)) = &results.contact else { return results };
         let contact_id = contact.record_id.clone();
         let is_about_company = |planned: &PlannedAction| domain_of(&planned.action).is_some();
-        if let Some(Ok(company)) = &done.company
+        if let Some(Ok(company)) = &results.company
             && actions.iter().any(is_about_company)
         {
-            done.tie = self.tie(&contact_id, &company.record_id).await.err().map(Refused::from);
+            let associated = self.associate_company(&contact_id, &company.record_id).await;
+            results.association_refusal = associated.err().map(Refusal::from);
         }
         let company_id =
-            done.company.as_ref().and_then(|company| Some(company.as_ref().ok()?.record_id.clone()));
+            results.company.as_ref().and_then(|company| Some(company.as_ref().ok()?.record_id.clone()));
         for object in [Object::Opportunity, Object::Task, Object::Activity] {
             let written = self
                 .write_others(object, lead, actions, resolution, &contact_id, company_id.as_deref())
                 .await;
-            done.others.extend(written);
+            results.others.extend(written);
         }
-        done
+        results
     }
 
-    /// The company that firmographics go to; created where there is none. Where nothing is written: the one that is there.
+    /// Writes firmographics to the company, which is created if it does not exist.
+    ///
+    /// If there is nothing to write, the result is the existing company. None if the plan concerns no
+    /// company, or if the company neither exists nor may be created.
     async fn write_company(
         &self,
         actions: &[PlannedAction],
         resolution: &Resolution,
-    ) -> Option<Result<Written, Refused>> {
+    ) -> Option<Result<Written, Refusal>> {
         let company = resolution.company.as_ref()?;
         let mapping = self.mapping.object(Object::Company)?;
         let fields = merged(actions.len(), resolution, |object| object == Object::Company);
@@ -119,7 +129,7 @@ impl HubSpotCrm {
         let key = mapping.external_id();
         match &company.present {
             Some(present) if !is_synced || (company.keyed && fields.is_empty()) => {
-                Some(Ok(Written::untouched(&present.record_id)))
+                Some(Ok(Written::unchanged(&present.record_id)))
             }
             Some(present) => {
                 let mut fields = fields;
@@ -142,7 +152,7 @@ impl HubSpotCrm {
         lead: &LeadId,
         actions: &[PlannedAction],
         resolution: &Resolution,
-    ) -> Option<Result<Written, Refused>> {
+    ) -> Option<Result<Written, Refusal>> {
         let mapping = self.mapping.object(Object::Lead)?;
         let mut fields = merged(actions.len(), resolution, is_person);
         let Some(contact) = &resolution.contact else {
@@ -150,35 +160,35 @@ impl HubSpotCrm {
             return Some(self.write_one(mapping.object(), By::Upsert(mapping.external_id()), row).await);
         };
         let id = &contact.present.record_id;
-        if !contact.ours {
+        if !contact.linked {
             if let Err(failure) = self.anchor(lead, actions, id).await {
                 return Some(Err(failure.into()));
             }
-            // The quicker way to the contact, where it is free. The anchor is what holds.
+            // A lookup by key is cheaper than one by anchor, but the key may belong to another lead already.
             if contact.present.value(mapping.external_id()).is_none() {
                 fields.insert(mapping.external_id().to_owned(), json!(lead.as_str()));
             }
         }
         if fields.is_empty() {
-            return Some(Ok(Written::untouched(id)));
+            return Some(Ok(Written::unchanged(id)));
         }
         Some(self.write_one(mapping.object(), By::Id, (id.clone(), fields)).await)
     }
 
-    /// Writes one record. Where properties of it were left out, they are read again before the next record is written.
-    async fn write_one(&self, object: &str, by: By<'_>, row: Row) -> Result<Written, Refused> {
-        let written = only(self.api.write_records(object, by, &[row]).await);
-        self.forget_refused(written.iter());
+    /// Writes one record. If `HubSpot` refused properties of it, the cached properties are invalidated.
+    async fn write_one(&self, object: &str, by: By<'_>, row: Row) -> Result<Written, Refusal> {
+        let written = single_row(self.api.write_records(object, by, &[row]).await);
+        self.invalidate_if_left_out(written.iter());
         written
     }
 
-    fn forget_refused<'a>(&self, written: impl IntoIterator<Item = &'a Written>) {
+    fn invalidate_if_left_out<'a>(&self, written: impl IntoIterator<Item = &'a Written>) {
         if written.into_iter().any(|written| !written.left_out.is_empty()) {
-            self.schemas.forget();
+            self.schemas.invalidate();
         }
     }
 
-    async fn tie(&self, contact_id: &str, company_id: &str) -> Result<(), Failure> {
+    async fn associate_company(&self, contact_id: &str, company_id: &str) -> Result<(), Failure> {
         let (Some(contacts), Some(companies)) =
             (self.mapping.object(Object::Lead), self.mapping.object(Object::Company))
         else {
@@ -188,7 +198,8 @@ impl HubSpotCrm {
         self.api.associate(contacts.object(), companies.object(), &[pair]).await
     }
 
-    /// Tasks, notes or deals: written by key, then associated with the contact, deals with the company as well.
+    /// Writes tasks, notes or deals by key, then associates them with the contact, and deals with the company
+    /// too.
     async fn write_others(
         &self,
         object: Object,
@@ -197,24 +208,24 @@ impl HubSpotCrm {
         resolution: &Resolution,
         contact_id: &str,
         company_id: Option<&str>,
-    ) -> HashMap<String, Result<Written, Refused>> {
-        let mut results: HashMap<String, Result<Written, Refused>> = HashMap::new();
+    ) -> HashMap<String, Result<Written, Refusal>> {
+        let mut results: HashMap<String, Result<Written, Refusal>> = HashMap::new();
         let Some(mapping) = self.mapping.object(object) else { return results };
         let mut rows: Vec<Row> = Vec::new();
-        let mut loose: Vec<String> = Vec::new();
+        let mut unassociated: Vec<String> = Vec::new();
         for (planned, resolved) in actions.iter().zip(&resolution.actions) {
             if planned.action.object() != object {
                 continue;
             }
             let id = planned.external_id(lead);
             let fields: Map<String, Value> =
-                as_sent(resolved.writes.iter().flat_map(crate::RecordWrite::fields).collect());
+                escaped(resolved.writes.iter().flat_map(crate::RecordWrite::fields).collect());
             let other = resolution.others.get(id);
             if let Some(other) = other {
-                results.insert(id.to_owned(), Ok(Written::untouched(&other.present.record_id)));
+                results.insert(id.to_owned(), Ok(Written::unchanged(&other.present.record_id)));
             }
-            if other.is_none_or(|other| !other.attached) {
-                loose.push(id.to_owned());
+            if other.is_none_or(|other| !other.associated) {
+                unassociated.push(id.to_owned());
             }
             if other.is_none() || !fields.is_empty() {
                 match rows.iter_mut().find(|(known, _)| known == id) {
@@ -225,7 +236,7 @@ impl HubSpotCrm {
         }
         match self.api.write_records(mapping.object(), By::Upsert(mapping.external_id()), &rows).await {
             Ok(written) => {
-                self.forget_refused(written.iter().flatten());
+                self.invalidate_if_left_out(written.iter().flatten());
                 results.extend(rows.iter().map(|(id, _)| id.clone()).zip(written));
             }
             Err(refused) => {
@@ -234,16 +245,18 @@ impl HubSpotCrm {
             }
         }
         let written = |id: &String| Some(results.get(id)?.as_ref().ok()?.record_id.clone());
-        let ids: Vec<String> = loose.iter().filter_map(written).collect();
-        if let Err(failure) = self.attach(object, mapping.object(), &ids, contact_id, company_id).await {
-            for id in loose {
+        let ids: Vec<String> = unassociated.iter().filter_map(written).collect();
+        if let Err(failure) =
+            self.associate_others(object, mapping.object(), &ids, contact_id, company_id).await
+        {
+            for id in unassociated {
                 results.insert(id, Err(failure.clone().into()));
             }
         }
         results
     }
 
-    async fn attach(
+    async fn associate_others(
         &self,
         object: Object,
         name: &str,
@@ -264,7 +277,8 @@ impl HubSpotCrm {
     }
 }
 
-/// The first action that needs a record which is not there and which none before it makes.
+/// The first action that needs a record that neither exists nor is created by an earlier action, with its
+/// failure.
 fn first_impossible(
     lead: &LeadId,
     actions: &[PlannedAction],
@@ -272,7 +286,7 @@ fn first_impossible(
 ) -> Option<(usize, Failure)> {
     let mut has_contact = resolution.contact.is_some();
     for (index, planned) in actions.iter().enumerate() {
-        has_contact |= makes_the_contact(&planned.action);
+        has_contact |= creates_contact(&planned.action);
         let missing = |what: &str| {
             let message = format!("there is no {what} in HubSpot to change");
             Some((index, Failure::permanent("crm_record_missing", message).on(DEPENDENCY)))
@@ -281,16 +295,17 @@ fn first_impossible(
             return missing("contact of the lead");
         }
         let id = planned.external_id(lead);
-        let is_made = || actions[..index].iter().any(|earlier| earlier.external_id(lead) == id);
+        let is_created = || actions[..index].iter().any(|earlier| earlier.external_id(lead) == id);
         let is_update = !is_person(planned.action.object()) && planned.action.mode() == Mode::Update;
-        if is_update && !resolution.others.contains_key(id) && !is_made() {
+        if is_update && !resolution.others.contains_key(id) && !is_created() {
             return missing(if planned.action.object() == Object::Task { "task" } else { "deal" });
         }
     }
     None
 }
 
-/// What the first so many actions write to one kind of record, each field as the first of them has it.
+/// The fields that the first `actions` actions write to objects matching `of`. The first value of a field
+/// wins.
 fn merged(actions: usize, resolution: &Resolution, of: impl Fn(Object) -> bool) -> Map<String, Value> {
     let mut fields = Map::new();
     for write in resolution.actions.iter().take(actions).flat_map(|resolved| &resolved.writes) {
@@ -303,12 +318,12 @@ fn merged(actions: usize, resolution: &Resolution, of: impl Fn(Object) -> bool) 
     fields
 }
 
-/// The result of the one row of a batch.
-fn only(results: Result<Rows, Refused>) -> Result<Written, Refused> {
+/// The result of a batch of one row.
+fn single_row(results: Result<Rows, Refusal>) -> Result<Written, Refusal> {
     results?.pop().unwrap_or_else(|| Err(errors::unanswered_row()))
 }
 
-/// Whether a failure says that nothing else can be sent either.
-fn is_contagious(written: Result<&Written, &Refused>) -> bool {
+/// Whether a failure ends the plan: one that is not permanent would affect the following calls too.
+fn ends_plan(written: Result<&Written, &Refusal>) -> bool {
     written.is_err_and(|refused| refused.failure.class != FailureClass::Permanent)
 }

@@ -1,4 +1,4 @@
-//! What `HubSpot` knows of a person and a company.
+//! Facts about a person and a company, read from `HubSpot` before the analysis.
 
 use lead::Failure;
 use serde_json::Value;
@@ -14,7 +14,7 @@ const DEALS: &str = "deals";
 const OWNER: &str = "hubspot_owner_id";
 
 impl HubSpotCrm {
-    /// Contact, company and open deals. Four calls for a person whom nobody knows yet, eight at most.
+    /// Reads contact, company and open deals. Four calls for an unknown person, at most eight.
     pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
         let person = self.person(about).await?;
         let company = match &about.company_domain {
@@ -33,14 +33,14 @@ impl HubSpotCrm {
         let records = [&person, &company].into_iter().flatten();
         let owners = records.filter_map(|record| text(record, OWNER)).collect();
         let owners = self.owners.get(&self.api, owners).await;
-        // One who has left gets no more leads: the routing decides anew.
+        // An inactive owner is dropped, so that routing assigns the lead to another one.
         let active = |record: &PresentRecord| {
             text(record, OWNER).filter(|id| owners.get(id) != Some(&OwnerStanding::Inactive))
         };
         Ok(Known {
             account_unread: false,
             lead: None,
-            own: None, // the contact is
+            own: None, // the lead's own record is the contact
             contact: person.map(|record| KnownContact {
                 owner_id: active(&record),
                 stage: text(&record, "lifecyclestage"),
@@ -53,7 +53,7 @@ impl HubSpotCrm {
         })
     }
 
-    /// By address; our own record also where the address has been changed since.
+    /// The contact by address or, if its address has changed, by the lead's key.
     async fn person(&self, about: &About) -> Result<Option<PresentRecord>, Failure> {
         let properties = names(&[OWNER, "lifecyclestage"]);
         let by_address = self.api.read_record(CONTACTS, "email", about.email.expose(), &properties).await?;
@@ -64,7 +64,7 @@ impl HubSpotCrm {
         self.api.read_record(CONTACTS, mapping.external_id(), about.lead_id.as_str(), &properties).await
     }
 
-    /// By our key, which is quick and always up to date; by domain where we have not met the company yet.
+    /// The company by key, which is fast and not subject to the search index's lag; otherwise by domain.
     async fn company(&self, domain: &str) -> Result<Option<PresentRecord>, Failure> {
         let properties = names(&[OWNER, "type", "lifecyclestage"]);
         if let Some((mapping, _)) = self.ready(Object::Company).await? {
@@ -77,7 +77,7 @@ impl HubSpotCrm {
         Ok(found.into_iter().next())
     }
 
-    /// The open ones, the one changed last first, with their stages as people see them.
+    /// The open deals among `ids`, the most recently modified first, with the labels of their stages.
     async fn open_deals(&self, ids: &[&str]) -> Result<Vec<KnownOpportunity>, Failure> {
         let properties = names(&["dealstage", "amount", "hs_is_closed", "hs_lastmodifieddate"]);
         let mut deals = self.api.read_records(DEALS, None, ids, &properties).await?;
@@ -85,7 +85,7 @@ impl HubSpotCrm {
         if deals.is_empty() {
             return Ok(Vec::new());
         }
-        // RFC 3339 in UTC: the order of the texts is that of the times.
+        // Timestamps are RFC 3339 in UTC, so their lexical order is chronological.
         deals.sort_by_key(|deal| std::cmp::Reverse(text(deal, "hs_lastmodifieddate")));
         let labels = self.stage_labels().await?;
         let label = |stage: String| {
@@ -100,9 +100,9 @@ impl HubSpotCrm {
     }
 
     async fn stage_labels(&self) -> Result<Vec<(String, String)>, Failure> {
-        let answer =
+        let response =
             self.api.get_if_there(&self.api.path("pipelines", &[DEALS]), &[]).await?.unwrap_or_default();
-        let pipelines = answer["results"].as_array().into_iter().flatten();
+        let pipelines = response["results"].as_array().into_iter().flatten();
         let stages = pipelines.flat_map(|pipeline| pipeline["stages"].as_array().into_iter().flatten());
         let named = stages.filter_map(|stage: &Value| {
             Some((stage["id"].as_str()?.to_owned(), stage["label"].as_str()?.to_owned()))

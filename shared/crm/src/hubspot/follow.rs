@@ -1,4 +1,4 @@
-//! Contacts that people have merged or deleted since we wrote them.
+//! Handling of contacts that users merged or deleted after they were written.
 
 use lead::{Failure, LeadId};
 use serde_json::{Map, json};
@@ -7,10 +7,15 @@ use super::{DEPENDENCY, HubSpotCrm};
 use crate::{Followed, Object, PresentRecord};
 
 impl HubSpotCrm {
-    /// Follows the contact that was written for a lead, and sees to it that the lead finds it again.
+    /// Follows a merge of the contact written for a lead, and restores the lead's link to the survivor.
     ///
-    /// After a merge the id of a merged contact leads to the survivor, which may have lost the lead's key and address: it gets
-    /// the key where it has none, and the lead's anchor where it has another lead's. One call where nothing has changed.
+    /// Reading the id of a merged contact returns the survivor, which may have lost the lead's key and
+    /// address. A survivor without a key gets the lead's key; one with another lead's key gets the lead's
+    /// anchor. One call for a contact that still has the lead's key.
+    ///
+    /// # Errors
+    ///
+    /// `crm_record_deleted` if the contact was deleted.
     pub(super) async fn follow_contact(
         &self,
         lead: &LeadId,
@@ -18,15 +23,16 @@ impl HubSpotCrm {
     ) -> Result<Option<Followed>, Failure> {
         let Some((mapping, _)) = self.ready(Object::Lead).await? else { return Ok(None) };
         let (object, key) = (mapping.object(), mapping.external_id());
-        let asked = [key.to_owned()];
-        let Some(present) = self.api.read_records(object, None, &[record_id], &asked).await?.pop() else {
-            let found = self.contact_as_ours(lead, object, key, &asked).await?;
+        let properties = [key.to_owned()];
+        let Some(present) = self.api.read_records(object, None, &[record_id], &properties).await?.pop()
+        else {
+            let found = self.linked_contact(lead, object, key, &properties).await?;
             return if found.is_some() { Ok(None) } else { Err(deleted(record_id)) };
         };
         let to = present.record_id.clone();
         match present.value(key).and_then(|held| held.as_str()) {
             Some(held) if held == lead.as_str() => {}
-            _ if self.anchored(lead).await?.as_deref() == Some(to.as_str()) => {}
+            _ if self.anchored_contact(lead).await?.as_deref() == Some(to.as_str()) => {}
             Some(_) => self.anchor(lead, &[], &to).await?,
             None => {
                 let fields = Map::from_iter([(key.to_owned(), json!(lead.as_str()))]);
@@ -40,8 +46,12 @@ impl HubSpotCrm {
 }
 
 impl HubSpotCrm {
-    /// The contact that was written for a lead before, or the one that it was merged into.
-    pub(super) async fn contact_written(
+    /// Reads the contact that an earlier plan wrote for the lead, or the survivor of its merges.
+    ///
+    /// # Errors
+    ///
+    /// `crm_record_deleted` if the contact was deleted.
+    pub(super) async fn written_contact(
         &self,
         record_id: &str,
         object: &str,

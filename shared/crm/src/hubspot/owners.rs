@@ -1,4 +1,4 @@
-//! Who may be given records.
+//! Lookup of record owners, with a cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -9,31 +9,32 @@ use lead::Failure;
 use super::api::Api;
 use crate::OwnerStanding;
 
-/// How long an answer is believed.
+/// How long the status of an owner is cached.
 const TTL: SignedDuration = SignedDuration::from_mins(5);
-/// The most owners remembered; then all are asked about again.
-const MAX_KNOWN: usize = 10_000;
-/// The most owners asked about at once; the write shows what becomes of others.
-const MAX_ASKED: usize = 50;
+/// The maximum number of cached owners. The cache is cleared when it is full.
+const MAX_CACHED: usize = 10_000;
+/// The maximum number of owners in one lookup. Further owners are not checked before the write.
+const MAX_PER_LOOKUP: usize = 50;
 
-/// What the account says of its owners, asked when needed and kept for a while.
+/// A cache of the status of the account's owners.
 #[derive(Default)]
-pub(super) struct Owners(Mutex<BTreeMap<String, (Timestamp, OwnerStanding)>>);
+pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Timestamp, OwnerStanding)>>);
 
-impl Owners {
-    /// The standing of owners, by their ids as given. An account that does not answer, or does not let the app see its
-    /// owners, leaves them unknown: the write will show.
+impl OwnerCache {
+    /// The status of owners, by id. Owners are missing from the result if their id is malformed, or if the
+    /// account does not answer or does not show its owners to the app. The write then shows whether the owner
+    /// is accepted.
     pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStanding> {
-        let (now, mut standings) = (api.now(), BTreeMap::new());
-        for id in ids.into_iter().take(MAX_ASKED) {
-            let known = self.known(&id, now);
-            let standing = match known {
-                Some(standing) => standing,
+        let (now, mut statuses) = (api.now(), BTreeMap::new());
+        for id in ids.into_iter().take(MAX_PER_LOOKUP) {
+            let cached = self.cached(&id, now);
+            let status = match cached {
+                Some(status) => status,
                 None if !is_id(&id) => continue,
-                None => match ask(api, &id).await {
-                    Ok(standing) => {
-                        self.keep(&id, now, standing);
-                        standing
+                None => match fetch(api, &id).await {
+                    Ok(status) => {
+                        self.store(&id, now, status);
+                        status
                     }
                     Err(failure) => {
                         tracing::warn!(code = %failure.code, "HubSpot owners not readable");
@@ -41,27 +42,27 @@ impl Owners {
                     }
                 },
             };
-            standings.insert(id, standing);
+            statuses.insert(id, status);
         }
-        standings
+        statuses
     }
 
-    fn known(&self, id: &str, now: Timestamp) -> Option<OwnerStanding> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).filter(|(at, _)| now.duration_since(*at) < TTL).map(|(_, standing)| *standing)
+    fn cached(&self, id: &str, now: Timestamp) -> Option<OwnerStanding> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(id).filter(|(at, _)| now.duration_since(*at) < TTL).map(|(_, status)| *status)
     }
 
-    fn keep(&self, id: &str, now: Timestamp, standing: OwnerStanding) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
+    fn store(&self, id: &str, now: Timestamp, status: OwnerStanding) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
         }
-        known.insert(id.to_owned(), (now, standing));
+        cache.insert(id.to_owned(), (now, status));
     }
 }
 
-/// One call for an active owner, two for any other.
-async fn ask(api: &Api, id: &str) -> Result<OwnerStanding, Failure> {
+/// Looks up an owner: one call for an active owner, two for any other.
+async fn fetch(api: &Api, id: &str) -> Result<OwnerStanding, Failure> {
     let path = api.path("owners", &[id]);
     if api.get_if_there(&path, &[]).await?.is_some() {
         return Ok(OwnerStanding::Active);
@@ -70,7 +71,8 @@ async fn ask(api: &Api, id: &str) -> Result<OwnerStanding, Failure> {
     Ok(archived.map_or(OwnerStanding::Unknown, |_| OwnerStanding::Inactive))
 }
 
-/// What is no id of an owner is for `HubSpot` to refuse.
+/// Whether a text has the form of an owner's id. Other texts are not looked up; `HubSpot` refuses them in the
+/// write.
 fn is_id(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }

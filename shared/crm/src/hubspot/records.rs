@@ -1,4 +1,4 @@
-//! Records, read and written in batches.
+//! Batch reads, writes, associations and searches of records.
 
 use lead::{Failure, FailureClass};
 use outbound::Method;
@@ -6,33 +6,35 @@ use serde_json::{Map, Value, json};
 
 use super::api::Api;
 use super::errors;
-use super::errors::{Invalid, Refused};
+use super::errors::{Invalid, Refusal};
 use crate::PresentRecord;
 
-/// The most rows of a batch.
+/// The maximum number of rows in a batch.
 pub(super) const MAX_ROWS: usize = 100;
 
-/// A record that was written.
+/// The result of writing one record.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) record_id: String,
     pub(super) created: bool,
-    /// The properties that `HubSpot` refused, without which it was written.
+    /// The properties that `HubSpot` refused. The record was written without them.
     pub(super) left_out: Vec<Invalid>,
 }
 
 impl Written {
-    /// A record to which nothing is written.
-    pub(super) fn untouched(record_id: &str) -> Self {
+    /// The result for an existing record with nothing left to write.
+    pub(super) fn unchanged(record_id: &str) -> Self {
         Self { record_id: record_id.to_owned(), created: false, left_out: Vec::new() }
     }
 }
 
-/// What became of each row of a batch, in order.
-pub(super) type Rows = Vec<Result<Written, Refused>>;
+/// The result of each row of a batch, in order.
+pub(super) type Rows = Vec<Result<Written, Refusal>>;
 
 impl Api {
-    /// The records of these ids: the CRM's own, or the values of a unique property. What is not there is left out.
+    /// Reads records by their ids, or by their values of a unique property; at most [`MAX_ROWS`] of them.
+    ///
+    /// Records that do not exist are missing from the result.
     pub(super) async fn read_records(
         &self,
         object: &str,
@@ -58,13 +60,13 @@ impl Api {
         body: &Value,
     ) -> Result<Vec<PresentRecord>, Failure> {
         let path = self.path("objects", &[object, "batch/read"]);
-        let answer = self.call(Method::POST, &path, query, Some(body)).await?;
-        refuse_errors(&answer)?;
-        Ok(rows(&answer, "results").filter_map(record_of).collect())
+        let response = self.call(Method::POST, &path, query, Some(body)).await?;
+        refuse_errors(&response)?;
+        Ok(rows(&response, "results").filter_map(record_of).collect())
     }
 
-    /// The id of the record with this value in a unique property that people have deleted; none where there is none, or the
-    /// account does not tell. `HubSpot` keeps deleted records for 90 days.
+    /// The id of the deleted record with this value of a unique property; none if there is no such record or
+    /// the account refuses the query. `HubSpot` keeps deleted records for 90 days.
     pub(super) async fn read_deleted(
         &self,
         object: &str,
@@ -75,7 +77,7 @@ impl Api {
             "inputs": [{ "id": value }], "idProperty": unique, "properties": [unique], "propertiesWithHistory": [],
         });
         let found = match self.read_batch(object, &[("archived", "true")], &body).await {
-            // One that is merged is found by its id, and is no deleted one.
+            // The result may be a merged record, which is not deleted: its property holds another value.
             Ok(found) => found.into_iter().find(|record| {
                 record
                     .value(unique)
@@ -88,7 +90,7 @@ impl Api {
         Ok(found.map(|record| record.record_id))
     }
 
-    /// The record that has this value in a unique property.
+    /// Reads the record with this value of a unique property.
     pub(super) async fn read_record(
         &self,
         object: &str,
@@ -99,41 +101,42 @@ impl Api {
         Ok(self.read_records(object, Some(unique), &[value], properties).await?.pop())
     }
 
-    /// Creates or changes records by a unique property. One result for each row, in order.
+    /// Creates or updates records by a unique property. Returns one result per row, in order.
     pub(super) async fn upsert(
         &self,
         object: &str,
         unique: &str,
         records: &[(String, Map<String, Value>)],
-    ) -> Result<Rows, Refused> {
+    ) -> Result<Rows, Refusal> {
         let rows = records.iter().map(|(id, fields)| {
-            let mut properties = texts(fields);
+            let mut properties = as_strings(fields);
             properties.insert(unique.to_owned(), json!(id));
             json!({"id": id, "idProperty": unique, "properties": properties})
         });
         self.write_rows(&self.path("objects", &[object, "batch/upsert"]), unique, rows.collect()).await
     }
 
-    /// Changes records by their own ids. One result for each row, in order.
+    /// Updates records by their ids. Returns one result per row, in order.
     pub(super) async fn update(
         &self,
         object: &str,
         records: &[(String, Map<String, Value>)],
-    ) -> Result<Rows, Refused> {
-        let rows = records.iter().map(|(id, fields)| json!({"id": id, "properties": texts(fields)}));
+    ) -> Result<Rows, Refusal> {
+        let rows = records.iter().map(|(id, fields)| json!({"id": id, "properties": as_strings(fields)}));
         self.write_rows(&self.path("objects", &[object, "batch/update"]), "hs_object_id", rows.collect())
             .await
     }
 
-    /// A batch row by row. Each row carries a trace, by which its result or its error is told.
-    async fn write_rows(&self, path: &str, unique: &str, mut inputs: Vec<Value>) -> Result<Rows, Refused> {
+    /// Sends a batch and matches results and errors to its rows, preferably by the trace id that each row
+    /// carries.
+    async fn write_rows(&self, path: &str, unique: &str, mut inputs: Vec<Value>) -> Result<Rows, Refusal> {
         if inputs.is_empty() {
             return Ok(Vec::new());
         }
         for (index, input) in inputs.iter_mut().enumerate() {
             input["objectWriteTraceId"] = json!(index.to_string());
         }
-        let answer = self.write(path, &json!({ "inputs": inputs })).await?;
+        let response = self.write(path, &json!({ "inputs": inputs })).await?;
         let results = inputs.iter().enumerate().map(|(index, input)| {
             let trace = index.to_string();
             let id = input["id"].as_str().unwrap_or_default();
@@ -143,30 +146,30 @@ impl Api {
                     || row["id"] == id
             };
             let is_error = |row: &&Value| {
-                let names = |key: &str, what: &str| {
-                    row["context"][key].as_array().into_iter().flatten().any(|value| value == what)
+                let names = |key: &str, id: &str| {
+                    row["context"][key].as_array().into_iter().flatten().any(|value| value == id)
                 };
                 names("objectWriteTraceId", &trace) || names("ids", id)
             };
-            if let Some(error) = rows(&answer, "errors").find(is_error) {
+            if let Some(error) = rows(&response, "errors").find(is_error) {
                 return Err(errors::of_row(error));
             }
-            let found = rows(&answer, "results").find(is_result);
-            // A batch of one needs no telling apart.
-            let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&answer, "results").next())?);
-            let told = found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true))));
-            if told.is_none()
-                && let Some(error) = rows(&answer, "errors").find(|error| is_nobodys(error))
+            let found = rows(&response, "results").find(is_result);
+            // The only result of a batch of one belongs to its row.
+            let found = found.or_else(|| (inputs.len() == 1).then(|| rows(&response, "results").next())?);
+            let written = found.and_then(|row| Some((row["id"].as_str()?, row["new"] == Value::Bool(true))));
+            if written.is_none()
+                && let Some(error) = rows(&response, "errors").find(|error| names_no_row(error))
             {
                 return Err(errors::of_row(error));
             }
-            let (record_id, created) = told.ok_or_else(errors::unanswered_row)?;
+            let (record_id, created) = written.ok_or_else(errors::unanswered_row)?;
             Ok(Written { record_id: record_id.to_owned(), created, left_out: Vec::new() })
         });
         Ok(results.collect())
     }
 
-    /// Associates records by the default type of their kinds. What is associated stays so.
+    /// Associates pairs of records with the default association type. Existing associations stay.
     pub(super) async fn associate(
         &self,
         from: &str,
@@ -179,11 +182,11 @@ impl Api {
         let inputs: Vec<Value> =
             pairs.iter().map(|(id, to_id)| json!({"from": {"id": id}, "to": {"id": to_id}})).collect();
         let path = self.path("associations", &[from, to, "batch/associate/default"]);
-        let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
-        rows(&answer, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error).into()))
+        let response = self.post(&path, &json!({ "inputs": inputs })).await?;
+        rows(&response, "errors").next().map_or(Ok(()), |error| Err(errors::of_row(error).into()))
     }
 
-    /// The ids of the records that belong to each of these, as pairs.
+    /// Reads the associations of records, as pairs of the id in `ids` and the id of the associated record.
     pub(super) async fn associated(
         &self,
         from: &str,
@@ -195,11 +198,11 @@ impl Api {
         }
         let inputs: Vec<Value> = ids.iter().take(MAX_ROWS).map(|id| json!({ "id": id })).collect();
         let path = self.path("associations", &[from, to, "batch/read"]);
-        let answer = self.post(&path, &json!({ "inputs": inputs })).await?;
-        // A record without associations is such an error too.
-        refuse_errors(&answer)?;
+        let response = self.post(&path, &json!({ "inputs": inputs })).await?;
+        // A record without associations is reported as an OBJECT_NOT_FOUND error too.
+        refuse_errors(&response)?;
         let mut pairs = Vec::new();
-        for row in rows(&answer, "results") {
+        for row in rows(&response, "results") {
             let Some(id) = id_of(&row["from"]["id"]) else { continue };
             for other in rows(row, "to") {
                 pairs.extend(id_of(&other["toObjectId"]).map(|other| (id.clone(), other)));
@@ -208,8 +211,11 @@ impl Api {
         Ok(pairs)
     }
 
-    /// The records with this value in a property, or in the list of further values `also`, the one changed last first; at
-    /// most ten. What was written in the last seconds is not among them.
+    /// Searches records by the value of a property, or by a member of the `;`-separated list in the property
+    /// `also`.
+    ///
+    /// Returns at most ten records, the most recently modified first. The search index lags behind writes by
+    /// a few seconds.
     pub(super) async fn search(
         &self,
         object: &str,
@@ -221,15 +227,15 @@ impl Api {
         let group = |property: &str, operator: &str| json!({"filters": [{"propertyName": property, "operator": operator, "value": value}]});
         let mut groups = vec![group(property, "EQ")];
         groups.extend(also.map(|also| group(also, "CONTAINS_TOKEN")));
-        let mut asked = properties.to_vec();
-        asked.extend([property].into_iter().chain(also).map(str::to_owned));
+        let mut requested = properties.to_vec();
+        requested.extend([property].into_iter().chain(also).map(str::to_owned));
         let body = json!({
-            "filterGroups": groups, "properties": asked, "limit": 10,
+            "filterGroups": groups, "properties": requested, "limit": 10,
             "sorts": [{"propertyName": "hs_lastmodifieddate", "direction": "DESCENDING"}],
         });
-        let answer = self.post(&self.path("objects", &[object, "search"]), &body).await?;
-        let mut found: Vec<PresentRecord> = rows(&answer, "results").filter_map(record_of).collect();
-        // Tokens may be parts of another value.
+        let response = self.post(&self.path("objects", &[object, "search"]), &body).await?;
+        let mut found: Vec<PresentRecord> = rows(&response, "results").filter_map(record_of).collect();
+        // A token match may be only a part of a longer value.
         found.retain(|record| {
             let held = |name: &str| record.value(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let has = |list: String| list.split(';').any(|one| one.trim().eq_ignore_ascii_case(value));
@@ -239,18 +245,18 @@ impl Api {
     }
 }
 
-fn rows<'a>(answer: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
-    answer[key].as_array().into_iter().flatten()
+fn rows<'a>(response: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    response[key].as_array().into_iter().flatten()
 }
 
-/// Fails with the first row that was refused for another reason than that there is nothing.
-fn refuse_errors(answer: &Value) -> Result<(), Failure> {
-    let refused = rows(answer, "errors").find(|error| error["category"] != "OBJECT_NOT_FOUND");
+/// Fails with the first error of a batch reply, except for `OBJECT_NOT_FOUND`.
+fn refuse_errors(response: &Value) -> Result<(), Failure> {
+    let refused = rows(response, "errors").find(|error| error["category"] != "OBJECT_NOT_FOUND");
     refused.map_or(Ok(()), |error| Err(errors::of_row(error).into()))
 }
 
-/// Whether an error says of no row that it is its own.
-fn is_nobodys(error: &Value) -> bool {
+/// Whether an error names no row, so it may belong to any row without a result.
+fn names_no_row(error: &Value) -> bool {
     let names = |key: &str| error["context"][key].as_array().is_some_and(|names| !names.is_empty());
     !names("objectWriteTraceId") && !names("ids")
 }
@@ -260,7 +266,7 @@ fn record_of(row: &Value) -> Option<PresentRecord> {
     Some(PresentRecord { record_id: id_of(&row["id"])?, fields, adopted: false })
 }
 
-/// Ids are texts, and in some older answers numbers.
+/// Reads an id, which is a string, or a number in some older replies.
 fn id_of(value: &Value) -> Option<String> {
     match value {
         Value::String(id) => Some(id.clone()),
@@ -269,8 +275,8 @@ fn id_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Every value is sent as a text; an empty one clears the property.
-fn texts(fields: &Map<String, Value>) -> Map<String, Value> {
+/// Converts values to strings, as the API expects them. An empty string clears the property.
+fn as_strings(fields: &Map<String, Value>) -> Map<String, Value> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

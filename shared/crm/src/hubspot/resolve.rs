@@ -1,4 +1,5 @@
-//! What a plan would do: which records it is about, what they hold, and what is left to write.
+//! Resolution of a plan against the account: the records concerned, their current values, and the pending
+//! writes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,23 +13,23 @@ use crate::{
     Action, FieldChange, LeftOut, Mode, Object, OwnerStanding, PlannedAction, PresentRecord, RecordWrite,
 };
 
-/// The addresses of a contact beside its first one, with `;` between them.
+/// The property with a contact's secondary addresses, separated by `;`.
 const MORE_ADDRESSES: &str = "hs_additional_emails";
 
-/// A plan held against what is there.
+/// A plan resolved against the account's records.
 pub(super) struct Resolution {
-    /// The lead's contact, where there is one.
+    /// The lead's existing contact.
     pub(super) contact: Option<Contact>,
-    /// The company that the plan is about.
+    /// The company that the plan concerns.
     pub(super) company: Option<Company>,
-    /// The records that actions create beside the lead, by external id, with what they are associated with.
+    /// The existing tasks, notes and deals of the plan, by external id.
     pub(super) others: HashMap<String, Other>,
-    /// What each action writes.
+    /// The writes of each action.
     pub(super) actions: Vec<Resolved>,
 }
 
 impl Resolution {
-    /// Every field that the actions touch, with the value that is there.
+    /// Every field that the actions touch, with its current value.
     pub(super) fn into_changes(self) -> Vec<FieldChange> {
         let writes = self.actions.into_iter().flat_map(|action| action.writes);
         writes.flat_map(|write| write.changes).collect()
@@ -38,43 +39,44 @@ impl Resolution {
 /// The lead's contact.
 pub(super) struct Contact {
     pub(super) present: PresentRecord,
-    /// Whether it is known as this lead's already; otherwise it was found by address and is to be adopted.
-    pub(super) ours: bool,
+    /// Whether key or anchor already link it to the lead. Otherwise it was found by address and will be
+    /// adopted.
+    pub(super) linked: bool,
 }
 
 /// A task, note or deal.
 pub(super) struct Other {
     pub(super) present: PresentRecord,
     /// Whether it is associated with the lead's contact.
-    pub(super) attached: bool,
+    pub(super) associated: bool,
 }
 
-/// One action.
+/// The writes of one action.
 pub(super) struct Resolved {
     pub(super) writes: Vec<RecordWrite>,
 }
 
-/// What is known of the lead's contact before it is looked up.
+/// Ids that help to find the lead's contact.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hints<'a> {
-    /// The contact that has the lead's address, where `HubSpot` has refused a new one because of it.
-    pub(super) holder: Option<&'a str>,
-    /// The contact that was written for the lead before.
+    /// The contact that has the lead's address, from `HubSpot`'s refusal to create another one with it.
+    pub(super) conflicting_id: Option<&'a str>,
+    /// The contact that an earlier plan wrote for the lead.
     pub(super) written: Option<&'a str>,
 }
 
-/// Whether an action brings the lead's contact into being.
-pub(super) fn makes_the_contact(action: &Action) -> bool {
+/// Whether an action creates the lead's contact if it does not exist.
+pub(super) fn creates_contact(action: &Action) -> bool {
     is_person(action.object()) && action.mode() != Mode::Update
 }
 
-/// Whether an object is the contact of the lead.
+/// Whether an object of the mapping is written to the lead's contact.
 pub(super) fn is_person(object: Object) -> bool {
     matches!(object, Object::Lead | Object::Contact)
 }
 
 impl HubSpotCrm {
-    /// Reads everything that the actions are about, and decides what they write.
+    /// Reads all records that the actions concern, and decides what each action writes.
     pub(super) async fn resolve(
         &self,
         lead: &LeadId,
@@ -125,7 +127,7 @@ impl HubSpotCrm {
         Ok(Resolution { contact, company, others, actions: resolved })
     }
 
-    /// The lead's contact: by key, by anchor, and for actions that know the address by address.
+    /// Finds the lead's contact: by key, by anchor, and, if an action has the e-mail address, by address.
     async fn contact_of(
         &self,
         lead: &LeadId,
@@ -138,26 +140,28 @@ impl HubSpotCrm {
         let own = [MORE_ADDRESSES, MERGED].into_iter().filter(|name| schema.0.contains_key(*name));
         properties.extend(own.map(str::to_owned));
         let email = actions.iter().find_map(|planned| address_of(&planned.action));
-        let found = match (self.contact_as_ours(lead, object, key, &properties).await?, hints.written) {
-            (None, Some(id)) => Some(self.contact_written(id, object, &properties).await?),
+        let found = match (self.linked_contact(lead, object, key, &properties).await?, hints.written) {
+            (None, Some(id)) => Some(self.written_contact(id, object, &properties).await?),
             (found, _) => found,
         };
-        let mut ours = found.is_some();
+        let mut linked = found.is_some();
         let found = match (found, email) {
-            (None, Some(email)) => self.contact_by_address(email, hints.holder, object, &properties).await?,
+            (None, Some(email)) => {
+                self.contact_by_address(email, hints.conflicting_id, object, &properties).await?
+            }
             (found, _) => found,
         };
         let Some(present) = found else { return Ok(None) };
-        // Another process may have created it as ours since we looked.
-        ours |= present.value(key).is_some_and(|held| held == lead.as_str());
+        // Another process may have created it with the lead's key since the lookup by key.
+        linked |= present.value(key).is_some_and(|held| held == lead.as_str());
         let is_written = actions.iter().any(|planned| is_person(planned.action.object()));
         let adopted = is_written && self.is_adopted(&present, key).await?;
-        let present = PresentRecord { adopted, ..at_home(present, email) };
-        Ok(Some(Contact { present, ours }))
+        let present = PresentRecord { adopted, ..with_matching_address(present, email) };
+        Ok(Some(Contact { present, linked }))
     }
 
-    /// The contact that is known as this lead's: by key, else by anchor.
-    pub(super) async fn contact_as_ours(
+    /// The contact that is linked to the lead by its key or, failing that, by the anchor.
+    pub(super) async fn linked_contact(
         &self,
         lead: &LeadId,
         object: &str,
@@ -167,28 +171,29 @@ impl HubSpotCrm {
         if let Some(present) = self.api.read_record(object, key, lead.as_str(), properties).await? {
             return Ok(Some(present));
         }
-        match self.anchored(lead).await? {
+        match self.anchored_contact(lead).await? {
             Some(id) => Ok(self.api.read_records(object, None, &[id.as_str()], properties).await?.pop()),
             None => Ok(None),
         }
     }
 
-    /// The contact that has the lead's address, or the one that is known to hold it.
+    /// The contact with the lead's address. If the lookup finds none, the contact that `HubSpot` named as its
+    /// holder.
     async fn contact_by_address(
         &self,
         email: &EmailAddress,
-        holder: Option<&str>,
+        conflicting_id: Option<&str>,
         object: &str,
         properties: &[String],
     ) -> Result<Option<PresentRecord>, Failure> {
         let found = self.api.read_record(object, "email", email.expose(), properties).await?;
-        match (found, holder) {
+        match (found, conflicting_id) {
             (None, Some(id)) => Ok(self.api.read_records(object, None, &[id], properties).await?.pop()),
             (found, _) => Ok(found),
         }
     }
 
-    /// The records beside the lead that are there already.
+    /// The existing tasks, notes and deals of the actions.
     async fn others_of(
         &self,
         lead: &LeadId,
@@ -208,7 +213,7 @@ impl HubSpotCrm {
             let properties = readable(&self.mapping, &[object], &schema);
             let key = mapping.external_id();
             let found = self.api.read_records(mapping.object(), Some(key), &ids, &properties).await?;
-            let attached = match (contact, self.mapping.object(Object::Lead)) {
+            let associated = match (contact, self.mapping.object(Object::Lead)) {
                 (Some(contact), Some(person)) => {
                     let ids: Vec<&str> = found.iter().map(|record| record.record_id.as_str()).collect();
                     let pairs = self.api.associated(mapping.object(), person.object(), &ids).await?;
@@ -221,23 +226,25 @@ impl HubSpotCrm {
                 let Some(id) = present.value(key).and_then(|id| id.as_str()).map(str::to_owned) else {
                     continue;
                 };
-                let attached = attached.contains(&present.record_id);
-                others.insert(id, Other { present, attached });
+                let associated = associated.contains(&present.record_id);
+                others.insert(id, Other { present, associated });
             }
         }
         Ok(others)
     }
 }
 
-/// Why an owner cannot be given the record, as far as the account says.
+/// Why an owner cannot own the record, if the account says so.
 fn refuses_owner(owners: &BTreeMap<String, OwnerStanding>, change: &FieldChange) -> Option<LeftOut> {
     let owner = change.new.as_ref().and_then(|owner| owner.as_str());
     let owner = owner.filter(|_| change.is_owner())?;
     owners.get(owner)?.refuses(change.object)
 }
 
-/// A contact as it is to be compared: one that has the lead's address as a further one has it, and keeps its first.
-fn at_home(mut present: PresentRecord, email: Option<&EmailAddress>) -> PresentRecord {
+/// Reports the lead's address as the primary one if it is a secondary address of the contact.
+///
+/// The address then counts as written, so the contact keeps its primary address.
+fn with_matching_address(mut present: PresentRecord, email: Option<&EmailAddress>) -> PresentRecord {
     let more = present.value(MORE_ADDRESSES).and_then(|more| more.as_str()).unwrap_or_default();
     if let Some(email) = email
         && more.split(';').any(|address| address.trim().eq_ignore_ascii_case(email.expose()))
@@ -247,7 +254,7 @@ fn at_home(mut present: PresentRecord, email: Option<&EmailAddress>) -> PresentR
     present
 }
 
-/// The address that an action knows.
+/// The e-mail address of the person in an action.
 fn address_of(action: &Action) -> Option<&EmailAddress> {
     match action {
         Action::UpsertLead(details) | Action::CreateLead(details) => Some(&details.email),
@@ -256,7 +263,7 @@ fn address_of(action: &Action) -> Option<&EmailAddress> {
     }
 }
 
-/// The company's domain that an action is about.
+/// The domain of the company that an action concerns.
 pub(super) fn domain_of(action: &Action) -> Option<&str> {
     match action {
         Action::SyncFirmographics(company) => Some(company.company_domain.expose()),

@@ -1,4 +1,4 @@
-//! Putting old values back.
+//! Restoration of old field values.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 use super::HubSpotCrm;
 use crate::{FieldChange, PresentRecord, Restored};
 
-/// The property that goes back only by way of nothing.
+/// A property that must be cleared before it can be set to an earlier stage.
 const STAGE: &str = "lifecyclestage";
 
 impl HubSpotCrm {
-    /// Decides every change against the records as they are, and writes each record once.
-    pub(super) async fn put_back(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
+    /// Decides every change against the current records, then writes each record. Returns one result per
+    /// change.
+    pub(super) async fn restore_changes(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
         let mut records: HashMap<(String, String), PresentRecord> = HashMap::new();
         let mut fields: HashMap<(String, String), Map<String, Value>> = HashMap::new();
         for key in changes.iter().filter_map(key_of) {
@@ -35,7 +36,7 @@ impl HubSpotCrm {
             let present = key.as_ref().and_then(|key| records.get(key));
             match (change.restorable(schema.as_deref(), present), key) {
                 (Ok(value), Some(key)) => {
-                    // Older changes of the same field are held against what this one puts back.
+                    // Older changes of the same field are compared with the value that this change restores.
                     if let Some(record) = records.get_mut(&key) {
                         record.fields.insert(change.field.clone(), value.clone());
                     }
@@ -43,7 +44,7 @@ impl HubSpotCrm {
                     results.push(Restored::PutBack);
                 }
                 (Ok(_), None) => results.push(Restored::Created),
-                (Err(why), _) => results.push(why),
+                (Err(outcome), _) => results.push(outcome),
             }
         }
         for ((object, id), fields) in fields {
@@ -64,7 +65,7 @@ impl HubSpotCrm {
     }
 }
 
-/// The record of a change: its object and its id; none where we created it.
+/// The object and the id of the changed record; none if the change has no record id.
 fn key_of(change: &FieldChange) -> Option<(String, String)> {
     Some((change.object_name.clone(), change.record_id.clone()?))
 }

@@ -11,47 +11,48 @@ use super::HubSpotCrm;
 use super::api::Api;
 use crate::{FieldKind, FieldOption, FieldSchema, Mapping, Object, ObjectMapping, ObjectSchema};
 
-/// How long properties are taken to be as they were read.
+/// How long the properties of an object are cached.
 const TTL: SignedDuration = SignedDuration::from_mins(10);
-/// The longest text of a property, in characters; the properties API does not say it.
+/// The maximum length of a text property, in characters. The properties API does not report it.
 const MAX_TEXT: usize = 65_536;
 
-/// The properties of each object, as they were read last.
+/// A cache of the properties of each object.
 #[derive(Default)]
-pub(super) struct Schemas(Mutex<HashMap<String, Known>>);
+pub(super) struct SchemaCache(Mutex<HashMap<String, Cached>>);
 
-/// When an object's properties were read, and they; none for an object that the account does not have.
-type Known = (Timestamp, Option<Arc<ObjectSchema>>);
+/// The time of the last read, and the properties; none for an object that the account does not have.
+type Cached = (Timestamp, Option<Arc<ObjectSchema>>);
 
-impl Schemas {
-    /// An object's properties; none for an object that the account does not have.
+impl SchemaCache {
+    /// The properties of an object; none for an object that the account does not have.
     pub(super) async fn get(&self, api: &Api, object: &str) -> Result<Option<Arc<ObjectSchema>>, Failure> {
         let now = api.now();
-        api.learn_utc_offset().await;
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(object).cloned();
-        if let Some((read_at, schema)) = known
+        api.refresh_utc_offset().await;
+        let cached = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(object).cloned();
+        if let Some((read_at, schema)) = cached
             && now.duration_since(read_at) < TTL
         {
             return Ok(schema);
         }
         let path = api.path("properties", &[object]);
-        let answer = api.get_if_there(&path, &[]).await.map_err(for_all)?;
-        let schema = answer.map(|answer| Arc::new(schema_of(&answer)));
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(object.to_owned(), (now, schema.clone()));
+        let response = api.get_if_there(&path, &[]).await.map_err(defer_refusal)?;
+        let schema = response.map(|response| Arc::new(schema_of(&response)));
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.insert(object.to_owned(), (now, schema.clone()));
         Ok(schema)
     }
 
-    /// Reads them again before they are used again.
-    pub(super) fn forget(&self) {
+    /// Clears the cache, so that the next use reads the properties again.
+    pub(super) fn invalidate(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
 impl HubSpotCrm {
-    /// The mapping of an object with its properties, ready to be written; none where it is not mapped.
+    /// The mapping and the properties of an object that can be written; none if the object is not mapped.
     ///
-    /// Without the property that names records nothing may be written, since nothing would be found again.
+    /// Fails with a deferral if the key property is missing, not unique or read-only: without it, written
+    /// records could not be found again.
     pub(super) async fn ready(
         &self,
         object: Object,
@@ -62,25 +63,27 @@ impl HubSpotCrm {
             schema.0.get(mapping.external_id()).is_some_and(|key| key.unique && key.createable)
         };
         let Some(schema) = schema.filter(|schema| is_ready(schema)) else {
-            // Somebody is on it, we hope: the next try looks again.
-            self.schemas.forget();
-            return Err(unprepared(mapping.object(), mapping.external_id()));
+            // The next attempt reads the properties again, in case an administrator has created the key
+            // property.
+            self.schemas.invalidate();
+            return Err(setup_incomplete(mapping.object(), mapping.external_id()));
         };
         Ok(Some((mapping, schema)))
     }
 }
 
-/// What an account refuses to tell of its properties, it refuses to every lead: all wait, and none is given up.
-fn for_all(failure: Failure) -> Failure {
+/// Turns a permanent failure to read properties into a deferral. It affects every lead, so leads wait instead
+/// of being dead-lettered.
+fn defer_refusal(failure: Failure) -> Failure {
     if failure.class != FailureClass::Permanent {
         return failure;
     }
-    tracing::error!(dependency = %DEPENDENCY, code = %failure.code, "HubSpot does not list its properties");
+    tracing::error!(dependency = %DEPENDENCY, code = %failure.code, "HubSpot properties not readable");
     let wait = Some(Duration::from_mins(1));
     Failure { code: failure.code, ..Failure::deferral(DEPENDENCY, "crm_refuses", failure.message, wait) }
 }
 
-/// The properties of an object that are to be read before it is written: the mapped ones that exist, and the key.
+/// The properties to read before a write: those of the mapped fields and the keys of `objects` that exist.
 pub(super) fn readable(mapping: &Mapping, objects: &[Object], schema: &ObjectSchema) -> Vec<String> {
     let mapped = objects.iter().filter_map(|object| mapping.object(*object));
     let names = mapped.flat_map(|object| object.fields().chain([object.external_id()]));
@@ -91,15 +94,15 @@ pub(super) fn readable(mapping: &Mapping, objects: &[Object], schema: &ObjectSch
     names
 }
 
-/// Every lead waits until the account is prepared.
-pub(super) fn unprepared(object: &str, key: &str) -> Failure {
+/// The deferral for an account without the key property. Leads wait until the account is set up.
+pub(super) fn setup_incomplete(object: &str, key: &str) -> Failure {
     let message =
         format!("HubSpot's {object} have no unique property {key}; `revenueflow crm setup` creates it");
     Failure::deferral(DEPENDENCY, "crm_setup_incomplete", message, Some(Duration::from_secs(15)))
 }
 
-fn schema_of(answer: &Value) -> ObjectSchema {
-    let properties = answer["results"].as_array().into_iter().flatten();
+fn schema_of(response: &Value) -> ObjectSchema {
+    let properties = response["results"].as_array().into_iter().flatten();
     let named = properties.filter_map(|property| {
         let name = property["name"].as_str()?;
         Some((name.to_owned(), field_of(property)))
@@ -124,7 +127,7 @@ fn field_of(property: &Value) -> FieldSchema {
         ("bool", _) | ("enumeration", "booleancheckbox") => FieldKind::Boolean,
         ("date", _) => FieldKind::Date,
         ("datetime", _) => FieldKind::DateTime,
-        // Owners, for one: ids that are not listed.
+        // Such as owners, whose ids are not listed as options.
         ("enumeration", _) if options.is_empty() => FieldKind::Other,
         ("enumeration", "checkbox") => FieldKind::Multipicklist,
         ("enumeration", _) => FieldKind::Picklist,
@@ -152,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_of_properties_are_read_as_they_are_written() {
+    fn property_types_map_to_field_kinds() {
         let of = |kind: &str, field: &str, options: Value| {
             field_of(&json!({"type": kind, "fieldType": field, "options": options})).kind
         };
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hubspot_keeps_itself_is_not_written() {
+    fn read_only_and_calculated_properties_are_not_written() {
         let read_only = json!({"type": "datetime", "modificationMetadata": {"readOnlyValue": true}});
         let calculated = json!({"type": "number", "calculated": true});
         for property in [read_only, calculated] {

@@ -1,16 +1,18 @@
-//! Preparing an account: the properties that are ours.
+//! Setup of an account: creation of the `revenueflow_` properties.
 
 use lead::Failure;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::HubSpotCrm;
-use super::errors::Meaning;
+use super::errors::RefusalKind;
 use crate::{Object, ObjectMapping, ObjectSchema, Rule};
 
-/// How the names of our properties begin. Others are not created: a mapping that names them has a mistake, or means a
-/// property that somebody else is to create.
-pub(super) const OURS: &str = "revenueflow_";
+/// The prefix of the properties that setup creates.
+///
+/// Other missing properties are not created: either the mapping is wrong, or an administrator must create
+/// them.
+pub(super) const OWN_PREFIX: &str = "revenueflow_";
 
 /// A property that an account lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,26 +21,26 @@ pub struct NewProperty {
     pub object: String,
     /// The name in the API.
     pub name: String,
-    /// The name that people see.
+    /// The label in the user interface.
     pub label: String,
     /// `string`, `number`, `bool` or `datetime`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// How it is shown: `text`, `textarea`, `number`, `booleancheckbox` or `date`.
+    /// The input control: `text`, `textarea`, `number`, `booleancheckbox` or `date`.
     pub field_type: &'static str,
-    /// Whether no two records may have the same value.
+    /// Whether values must be unique.
     pub unique: bool,
 }
 
 impl HubSpotCrm {
-    /// The properties that the mapping asks for and the account lacks, as far as they are ours to create.
+    /// The properties with the prefix `revenueflow_` that the mapping uses and the account lacks.
     pub async fn missing_properties(&self) -> Result<Vec<NewProperty>, Failure> {
-        self.schemas.forget();
+        self.schemas.invalidate();
         let mut missing: Vec<NewProperty> = Vec::new();
         for (object, mapping) in self.mapping.objects() {
             let schema = self.schemas.get(&self.api, mapping.object()).await?;
             let Some(schema) = schema else { continue };
-            for property in lacking(object, mapping, &schema) {
+            for property in missing_from(object, mapping, &schema) {
                 let known =
                     |other: &NewProperty| other.object == property.object && other.name == property.name;
                 if !missing.iter().any(known) {
@@ -49,7 +51,7 @@ impl HubSpotCrm {
         Ok(missing)
     }
 
-    /// Creates a property. One that was created meanwhile is no failure.
+    /// Creates a property. Succeeds if another process has created it in the meantime.
     pub async fn create_property(&self, property: &NewProperty) -> Result<(), Failure> {
         let path = self.api.path("properties", &[&property.object]);
         let group = self.group_of(&path).await?;
@@ -63,25 +65,26 @@ impl HubSpotCrm {
             "options": options, "description": "Written by RevenueFlow",
         });
         let created = self.api.write(&path, &body).await;
-        self.schemas.forget();
+        self.schemas.invalidate();
         match created {
-            Err(refused) if refused.meaning == Meaning::Conflict => Ok(()),
+            Err(refused) if refused.kind == RefusalKind::Conflict => Ok(()),
             other => Ok(other.map(drop)?),
         }
     }
 
-    /// The group of properties that the object's first writable property is in: every object has its own names for them.
+    /// The property group of the object's first writable property, since every object names its groups
+    /// differently.
     async fn group_of(&self, path: &str) -> Result<String, Failure> {
-        let answer = self.api.get_if_there(path, &[]).await?.unwrap_or_default();
+        let response = self.api.get_if_there(path, &[]).await?.unwrap_or_default();
         let writable =
             |property: &&Value| property["modificationMetadata"]["readOnlyValue"] == Value::Bool(false);
         let first =
-            answer["results"].as_array().into_iter().flatten().find(writable).cloned().unwrap_or_default();
+            response["results"].as_array().into_iter().flatten().find(writable).cloned().unwrap_or_default();
         Ok(first["groupName"].as_str().unwrap_or_default().to_owned())
     }
 }
 
-fn lacking(object: Object, mapping: &ObjectMapping, schema: &ObjectSchema) -> Vec<NewProperty> {
+fn missing_from(object: Object, mapping: &ObjectMapping, schema: &ObjectSchema) -> Vec<NewProperty> {
     let property = |name: &str, (kind, field_type), unique| NewProperty {
         object: mapping.object().to_owned(),
         name: name.to_owned(),
@@ -91,18 +94,18 @@ fn lacking(object: Object, mapping: &ObjectMapping, schema: &ObjectSchema) -> Ve
         unique,
     };
     let key = mapping.external_id();
-    let is_lacking = |name: &str| name.starts_with(OURS) && !schema.0.contains_key(name);
-    let mut lacking = Vec::new();
-    if is_lacking(key) {
-        lacking.push(property(key, ("string", "text"), true));
+    let is_missing = |name: &str| name.starts_with(OWN_PREFIX) && !schema.0.contains_key(name);
+    let mut missing = Vec::new();
+    if is_missing(key) {
+        missing.push(property(key, ("string", "text"), true));
     }
-    for rule in mapping.rules().iter().filter(|rule| is_lacking(rule.field())) {
-        lacking.push(property(rule.field(), type_of(object, rule), false));
+    for rule in mapping.rules().iter().filter(|rule| is_missing(rule.field())) {
+        missing.push(property(rule.field(), type_of(object, rule), false));
     }
-    lacking
+    missing
 }
 
-/// The type that holds what a rule sends.
+/// The property type for the values of a mapping rule.
 fn type_of(object: Object, rule: &Rule) -> (&'static str, &'static str) {
     match rule.examples().first().map(|example| &example.value) {
         Some(Value::Number(_)) => ("number", "number"),
@@ -113,8 +116,8 @@ fn type_of(object: Object, rule: &Rule) -> (&'static str, &'static str) {
     }
 }
 
-/// `revenueflow_domain_key` is shown as `RevenueFlow domain key`.
+/// The label of a property: `RevenueFlow domain key` for `revenueflow_domain_key`.
 fn label_of(name: &str) -> String {
-    let rest = name.strip_prefix(OURS).unwrap_or(name).replace('_', " ");
+    let rest = name.strip_prefix(OWN_PREFIX).unwrap_or(name).replace('_', " ");
     format!("RevenueFlow {rest}")
 }

@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::{DEPENDENCY, HubSpotCredentials, errors};
 
-/// A token is replaced this long before it expires: a 401 is not a sign to wait for.
+/// How long before its expiry a token is replaced, so that calls do not fail with 401.
 const MARGIN: SignedDuration = SignedDuration::from_secs(120);
 
-/// Where tokens come from. One is asked for at a time.
+/// The source of access tokens. At most one token request runs at a time.
 pub(super) struct Tokens {
     credentials: HubSpotCredentials,
     url: Url,
@@ -26,9 +26,9 @@ struct Issued {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: String,
-    /// Seconds.
+    /// In seconds.
     expires_in: u32,
 }
 
@@ -37,7 +37,7 @@ impl Tokens {
         Self { credentials, url, clock, issued: tokio::sync::Mutex::default() }
     }
 
-    /// A token that is good for a while.
+    /// A valid access token; requests a new one if the current token is about to expire.
     pub(super) async fn token(&self, http: &Http) -> Result<SecretString, Failure> {
         let (client_id, client_secret, refresh_token) = match &self.credentials {
             HubSpotCredentials::PrivateApp(token) => return Ok(token.clone()),
@@ -57,10 +57,10 @@ impl Tokens {
         ];
         form.extend(refresh_token.as_ref().map(|token| ("refresh_token", token.expose_secret())));
         let reply = http.send(http.request(Method::POST, self.url.clone()).form(&form)).await?;
-        let answer: Option<Answer> = reply.json().filter(|_| reply.status.is_success());
-        let Some(answer) = answer else {
-            let failure = errors::refused(&reply, now).failure;
-            // Whatever the request lacks, it is the credentials that make it.
+        let response: Option<TokenResponse> = reply.json().filter(|_| reply.status.is_success());
+        let Some(response) = response else {
+            let failure = errors::refusal_of(&reply, now).failure;
+            // The request consists of the configured credentials, so a refusal of it concerns them.
             if failure.class == FailureClass::Permanent {
                 let message = "HubSpot does not accept the OAuth credentials";
                 let wait = Some(Duration::from_mins(5));
@@ -68,9 +68,9 @@ impl Tokens {
             }
             return Err(failure);
         };
-        let lifetime = SignedDuration::from_secs(answer.expires_in.into());
-        let token = SecretString::from(answer.access_token);
-        // A token that lasts no longer than the margin is used for half of its time.
+        let lifetime = SignedDuration::from_secs(response.expires_in.into());
+        let token = SecretString::from(response.access_token);
+        // A short-lived token is used for at least half of its lifetime.
         let used_for = (lifetime - MARGIN).max(lifetime / 2);
         *issued = Some(Issued {
             token: token.clone(),
@@ -79,12 +79,12 @@ impl Tokens {
         Ok(token)
     }
 
-    /// Whether another token can be had.
+    /// Whether a new token can be requested. The token of a private app is fixed.
     pub(super) fn can_renew(&self) -> bool {
         matches!(self.credentials, HubSpotCredentials::OAuth { .. })
     }
 
-    /// Drops a token that has expired before its time, unless it was replaced meanwhile.
+    /// Discards a token that expired earlier than computed, unless it was replaced in the meantime.
     pub(super) async fn drop_expired(&self, token: &SecretString) {
         let mut issued = self.issued.lock().await;
         if issued.as_ref().is_some_and(|issued| issued.token.expose_secret() == token.expose_secret()) {

@@ -12,45 +12,46 @@ use super::errors::{ADMIN_WAIT, Meaning, Refusal, refusal};
 use super::session::{Session, Sessions};
 use super::usage::Usage;
 
-/// Bodies of a 401 that no new token helps with; asking for one again and again would be an endless loop.
-const NOT_THE_TOKEN: [&str; 2] =
+/// Messages of a 401 that a new token does not resolve. Requesting one would only repeat the refusal.
+const NOT_TOKEN_RELATED: [&str; 2] =
     ["Connected app is not attached to Agent", "This session is not valid for use with the REST API"];
 
-/// The largest describe read, in bytes. One of an object with 800 fields and long picklists has some 10 MiB.
+/// The maximum size of a describe response, in bytes. An object with 800 fields and long picklists takes
+/// about 10 MiB.
 const MAX_DESCRIBE: usize = 64 << 20;
 
-/// How often what was not done, or only asked, is tried again at once.
+/// Immediate retries of reads, and of writes that were certainly not executed.
 const RETRIES: u32 = 2;
-/// The wait before the first time; twice as long before the second.
+/// The wait before the first retry; it doubles for the second.
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
-/// A call of the REST API, or a part of a composite one.
+/// A call of the REST API, or a part of a composite call.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// From the root of the server, with the query.
+    /// The absolute path on the server, with the query.
     pub(super) path: String,
-    /// Headers that records are saved with.
+    /// Additional headers.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
-    /// The largest answer read, in bytes; none for the client's own limit.
-    pub(super) max_answer: Option<usize>,
+    /// The maximum size of the response, in bytes; none for the HTTP client's limit.
+    pub(super) max_body: Option<usize>,
 }
 
-/// What a call was answered, whatever the status.
+/// The response to a call, of any status.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
-    /// Null where it is no JSON.
+    /// Null if it is not JSON.
     pub(super) body: Value,
 }
 
-/// The REST API with its session.
+/// A client of the REST API with sessions, usage limits and retries.
 pub(super) struct Api {
     http: Http,
     sessions: Sessions,
     pub(super) usage: Usage,
-    /// Such as `/services/data/v67.0`.
+    /// The base path, such as `/services/data/v67.0`.
     pub(super) base: String,
 }
 
@@ -66,12 +67,13 @@ struct Part {
 
 impl Call {
     pub(super) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, headers: Vec::new(), body: None, max_answer: None }
+        Self { method: Method::GET, path, headers: Vec::new(), body: None, max_body: None }
     }
 
-    /// Reads an object's describe, which grows with its fields and their picklists.
+    /// Reads the describe of an object, which may exceed the client's size limit: it grows with fields and
+    /// picklists.
     pub(super) fn describe(path: String) -> Self {
-        Self { max_answer: Some(MAX_DESCRIBE), ..Self::get(path) }
+        Self { max_body: Some(MAX_DESCRIBE), ..Self::get(path) }
     }
 
     /// Writes a record.
@@ -81,10 +83,10 @@ impl Call {
         fields: Map<String, Value>,
     ) -> Self {
         let body = Some(Value::Object(fields));
-        Self { method: Method::PATCH, path, headers, body, max_answer: None }
+        Self { method: Method::PATCH, path, headers, body, max_body: None }
     }
 
-    /// Whether it changes nothing, so that it may be made again when no answer came.
+    /// Whether the call only reads, so that it may be retried when its response is lost.
     fn is_read(&self) -> bool {
         let parts = self.body.as_ref().and_then(|body| body["compositeRequest"].as_array());
         self.method == Method::GET
@@ -102,27 +104,27 @@ impl Call {
     }
 }
 
-impl Answer {
-    /// The body of a success; what the failure means otherwise.
+impl Response {
+    /// The body of a successful response; otherwise its classification.
     pub(super) fn success(self) -> Result<Value, Refusal> {
         if self.status.is_success() { Ok(self.body) } else { Err(refusal(self.status, &self.body)) }
     }
 }
 
 impl Api {
-    /// The most parts of a composite call.
+    /// The maximum number of parts in a composite call.
     pub(super) const MAX_PARTS: usize = 25;
 
     pub(super) fn new(http: Http, sessions: Sessions, usage: Usage, version: &str) -> Self {
         Self { http, sessions, usage, base: format!("/services/data/v{version}") }
     }
 
-    /// The id of our own user, where it is known.
+    /// The id of the integration's user, if the login response had it.
     pub(super) async fn user(&self) -> Result<Option<String>, Failure> {
         Ok(self.sessions.get(&self.http).await?.user.clone())
     }
 
-    /// Refuses to go on where the org's calls are nearly used up; asks again from time to time.
+    /// Fails with a deferral if the org's daily calls are nearly used up. Refreshes an old reading first.
     pub(super) async fn check_usage(&self) -> Result<(), Failure> {
         if self.usage.is_due() {
             self.read_limits().await?;
@@ -130,14 +132,14 @@ impl Api {
         self.usage.check()
     }
 
-    /// Reads how many calls the org has left. It is the cheapest call that needs a session.
+    /// Reads the number of calls that the org has left. This is the cheapest call that needs a session.
     pub(super) async fn read_limits(&self) -> Result<(), Failure> {
         let limits = self.call(&Call::get(format!("{}/limits", self.base))).await?;
         if limits.status == StatusCode::NOT_FOUND {
             let message = format!("the org does not serve {}: SALESFORCE_API_VERSION is wrong", self.base);
             return Err(Failure::deferral(DEPENDENCY, "crm_api_version", message, Some(ADMIN_WAIT)));
         }
-        // How much is used is a question of all leads: no refusal of it is one lead's.
+        // The usage concerns all leads, so a refusal must not fail a single lead for good.
         let limits = match limits.success() {
             Ok(limits) => limits,
             Err(Refusal { failure, .. }) if failure.class == FailureClass::Permanent => {
@@ -153,26 +155,30 @@ impl Api {
         Ok(())
     }
 
-    /// Calls, with a new session once where the old one has ended. Fails where no lead could be served now, or where
-    /// nobody knows what became of it; any other answer is the caller's to read.
+    /// Sends a call, with a new session if the current one has expired. Returns all other responses to the
+    /// caller.
     ///
-    /// What was surely not done, or only asks, is tried again at once. A write of which nothing is known is not: the ledger
-    /// finds out what became of it.
-    pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+    /// Reads, and calls that were certainly not executed, are retried immediately. A write with an unknown
+    /// outcome is not retried: the ledger makes the next attempt look for its effect.
+    ///
+    /// # Errors
+    ///
+    /// If no lead can be written at the moment, or if the outcome of the call is unknown.
+    pub(super) async fn call(&self, call: &Call) -> Result<Response, Failure> {
         let mut retry = 0;
         loop {
-            self.usage.turn().await;
+            self.usage.throttle().await;
             let refusal = match self.call_once(call).await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(refusal) => refusal,
             };
-            let may_be_made_again = match refusal.meaning {
+            let is_retryable = match refusal.meaning {
                 Meaning::Busy => true,
-                // One that ran out of time leaves none for another.
+                // A timeout has spent the time for a retry.
                 Meaning::Transient => call.is_read() && refusal.failure.code != "http_timeout",
                 _ => false,
             };
-            if !may_be_made_again || retry == RETRIES {
+            if !is_retryable || retry == RETRIES {
                 return Err(refusal.failure);
             }
             tokio::time::sleep(RETRY_WAIT * 2_u32.pow(retry)).await;
@@ -180,57 +186,59 @@ impl Api {
         }
     }
 
-    async fn call_once(&self, call: &Call) -> Result<Answer, Refusal> {
+    async fn call_once(&self, call: &Call) -> Result<Response, Refusal> {
         let session = self.sessions.get(&self.http).await?;
-        let mut answer = self.send(&session, call).await?;
-        if answer.status == StatusCode::UNAUTHORIZED && !is_not_the_token(&answer.body) {
-            let session = self.sessions.renewed(&self.http, Some(&session)).await?;
-            answer = self.send(&session, call).await?;
+        let mut response = self.send(&session, call).await?;
+        if response.status == StatusCode::UNAUTHORIZED && is_token_related(&response.body) {
+            let session = self.sessions.renew(&self.http, Some(&session)).await?;
+            response = self.send(&session, call).await?;
         }
-        if !answer.status.is_success() {
-            let refusal = refusal(answer.status, &answer.body);
+        if !response.status.is_success() {
+            let refusal = refusal(response.status, &response.body);
             let is_for_all = matches!(refusal.meaning, Meaning::Session | Meaning::Limit | Meaning::Stop);
-            if is_for_all || refusal.meaning == Meaning::Busy || answer.status.is_server_error() {
+            if is_for_all || refusal.meaning == Meaning::Busy || response.status.is_server_error() {
                 if is_for_all {
                     tracing::error!(dependency = %DEPENDENCY, code = %refusal.failure.code, "Salesforce cannot be used");
                 }
                 return Err(refusal);
             }
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Several calls in one, each with an answer of its own; parts may refer to earlier ones by `rN`, N being their place.
-    pub(super) async fn composite(&self, calls: &[Call]) -> Result<Vec<Answer>, Failure> {
-        let mut answers = Vec::with_capacity(calls.len());
+    /// Sends calls as parts of composite calls. Returns one response per call, in order.
+    ///
+    /// A part may refer to an earlier one by `rN`, N being its index in `calls`.
+    pub(super) async fn composite(&self, calls: &[Call]) -> Result<Vec<Response>, Failure> {
+        let mut responses = Vec::with_capacity(calls.len());
         for (chunk, calls) in calls.chunks(Self::MAX_PARTS).enumerate() {
-            let reference = |place: usize| format!("r{}", chunk * Self::MAX_PARTS + place);
+            let reference = |index: usize| format!("r{}", chunk * Self::MAX_PARTS + index);
             let parts: Vec<_> =
-                calls.iter().enumerate().map(|(place, call)| call.part(&reference(place))).collect();
+                calls.iter().enumerate().map(|(index, call)| call.part(&reference(index))).collect();
             let whole = Call {
                 method: Method::POST,
                 path: format!("{}/composite", self.base),
                 headers: Vec::new(),
-                max_answer: None,
+                max_body: None,
                 body: Some(
                     json!({ "allOrNone": false, "collateSubrequests": false, "compositeRequest": parts }),
                 ),
             };
             let body = self.call(&whole).await?.success().map_err(|refusal| refusal.failure)?;
             let mut parts = Vec::<Part>::deserialize(&body["compositeResponse"]).unwrap_or_default();
-            for place in 0..calls.len() {
-                let found = parts.iter().position(|part| part.reference == reference(place));
+            for index in 0..calls.len() {
+                let found = parts.iter().position(|part| part.reference == reference(index));
                 let part = found.map(|found| parts.swap_remove(found)).ok_or_else(incomplete)?;
                 let status = StatusCode::from_u16(part.status).map_err(|_| incomplete())?;
-                answers.push(Answer { status, body: part.body });
+                responses.push(Response { status, body: part.body });
             }
         }
-        Ok(answers)
+        Ok(responses)
     }
 
-    async fn send(&self, session: &Arc<Session>, call: &Call) -> Result<Answer, Failure> {
-        let unsound = |_| Failure::permanent("crm_request", "the path of the call is none").on(DEPENDENCY);
-        let url = session.instance.join(&call.path).map_err(unsound)?;
+    async fn send(&self, session: &Arc<Session>, call: &Call) -> Result<Response, Failure> {
+        let invalid = |_| Failure::permanent("crm_request", "the path of the call is invalid").on(DEPENDENCY);
+        let url = session.instance.join(&call.path).map_err(invalid)?;
         let mut request = self
             .http
             .request(call.method.clone(), url)
@@ -242,22 +250,22 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let http = call.max_answer.map(|most| self.http.with_max_body(most));
+        let http = call.max_body.map(|most| self.http.with_max_body(most));
         let reply: Reply = http.as_ref().unwrap_or(&self.http).send(request).await?;
         if let Some(usage) = reply.header("Sforce-Limit-Info") {
             self.usage.note_header(usage);
         }
-        Ok(Answer { status: reply.status, body: reply.json().unwrap_or_default() })
+        Ok(Response { status: reply.status, body: reply.json().unwrap_or_default() })
     }
 }
 
-fn is_not_the_token(body: &Value) -> bool {
+fn is_token_related(body: &Value) -> bool {
     let first = body.get(0).unwrap_or(body);
     let message = first["message"].as_str().unwrap_or_default();
-    NOT_THE_TOKEN.iter().any(|known| message.contains(known))
+    !NOT_TOKEN_RELATED.iter().any(|known| message.contains(known))
 }
 
 fn incomplete() -> Failure {
-    Failure::transient("crm_incomplete_answer", "Salesforce did not say what became of every part")
+    Failure::transient("crm_incomplete_answer", "Salesforce's composite response lacks the result of a part")
         .on(DEPENDENCY)
 }

@@ -16,15 +16,15 @@ use super::errors::{ADMIN_WAIT, Refusal};
 use crate::address::AddressPart;
 use crate::{Control, FieldKind, FieldOption, FieldSchema, ObjectSchema};
 
-/// How long a describe is believed.
+/// How long the describe of an object is cached.
 const TTL: Duration = Duration::from_mins(15);
 
-/// What the org says about its objects, read when needed and kept for a while.
+/// A cache of the schemas of the org's objects.
 #[derive(Default)]
-pub(super) struct Schemas(Mutex<BTreeMap<String, (Instant, Known)>>);
+pub(super) struct SchemaCache(Mutex<BTreeMap<String, (Instant, VisibleSchema)>>);
 
-/// None for an object that the org does not have, or does not show to us.
-pub(super) type Known = Option<Arc<ObjectSchema>>;
+/// The schema of an object; none if the object does not exist or is not visible to the integration's user.
+pub(super) type VisibleSchema = Option<Arc<ObjectSchema>>;
 
 #[derive(Deserialize)]
 struct Describe {
@@ -63,11 +63,12 @@ struct Field {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PicklistValue {
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     active: bool,
     value: String,
     label: Option<String>,
-    /// A bit for each value of the controlling field, the first in the highest bit of the first byte, in base64.
+    /// A bit map over the values of the controlling field, in base64. The highest bit of the first byte
+    /// stands for the first value.
     #[serde(default)]
     valid_for: Option<String>,
 }
@@ -81,17 +82,18 @@ impl PicklistValue {
     }
 }
 
-/// The options that each value of the controlling field leaves a state. The API holds nothing but addresses to what depends
-/// on what.
+/// The valid options of a state field, by the value of its controlling field.
+///
+/// Other dependent picklists are ignored, because the API enforces dependencies only for addresses.
 fn control(field: &Field, all: &[Field]) -> Option<Control> {
     AddressPart::of(&field.name)?.country_of_state()?;
     let controller = all.iter().find(|other| Some(&other.name) == field.controller_name.as_ref())?;
     let mut options: BTreeMap<String, Vec<FieldOption>> = BTreeMap::new();
     for value in field.picklist_values.iter().filter(|value| value.active) {
         let bits = value.valid_for.as_ref().and_then(|text| STANDARD.decode(text).ok());
-        for (place, country) in controller.picklist_values.iter().enumerate() {
+        for (index, country) in controller.picklist_values.iter().enumerate() {
             let bit =
-                |bits: &Vec<u8>| bits.get(place / 8).is_some_and(|byte| byte & (0x80 >> (place % 8)) != 0);
+                |bits: &Vec<u8>| bits.get(index / 8).is_some_and(|byte| byte & (0x80 >> (index % 8)) != 0);
             if bits.as_ref().is_none_or(bit) {
                 options.entry(country.value.clone()).or_default().push(value.option());
             }
@@ -100,30 +102,31 @@ fn control(field: &Field, all: &[Field]) -> Option<Control> {
     Some(Control { field: controller.name.clone(), options })
 }
 
-impl Schemas {
-    /// An object's fields.
-    pub(super) async fn get(&self, api: &Api, object: &str) -> Result<Known, Refusal> {
-        if let Some((at, known)) = self.lock().get(object)
+impl SchemaCache {
+    /// The schema of an object, from the cache or the org.
+    pub(super) async fn get(&self, api: &Api, object: &str) -> Result<VisibleSchema, Refusal> {
+        if let Some((at, cached)) = self.lock().get(object)
             && at.elapsed() < TTL
         {
-            return Ok(known.clone());
+            return Ok(cached.clone());
         }
-        let answer = api.call(&Call::describe(format!("{}/sobjects/{object}/describe", api.base))).await?;
-        let known = if answer.status == StatusCode::NOT_FOUND {
+        let response = api.call(&Call::describe(format!("{}/sobjects/{object}/describe", api.base))).await?;
+        let visible = if response.status == StatusCode::NOT_FOUND {
             None
         } else {
-            let body = answer.success().map_err(for_all)?;
+            let body = response.success().map_err(defer_refusal)?;
             let describe = Describe::deserialize(body).map_err(|_| unreadable())?;
             Some(Arc::new(schema(&describe)))
         };
-        self.lock().insert(object.to_owned(), (Instant::now(), known.clone()));
-        Ok(known)
+        self.lock().insert(object.to_owned(), (Instant::now(), visible.clone()));
+        Ok(visible)
     }
 
-    /// The codes that stand beside countries and states, of the objects that were read.
+    /// The code fields (such as `Lead.CountryCode`) written instead of country and state, of the cached
+    /// objects.
     pub(super) fn address_codes(&self) -> Vec<String> {
-        let known = self.lock();
-        let objects = known.iter().filter_map(|(object, (_, schema))| Some((object, schema.as_deref()?)));
+        let cache = self.lock();
+        let objects = cache.iter().filter_map(|(object, (_, schema))| Some((object, schema.as_deref()?)));
         let codes = objects.flat_map(|(object, schema)| {
             schema
                 .0
@@ -134,23 +137,24 @@ impl Schemas {
         codes.collect()
     }
 
-    /// The org is not what it was: the next look asks again.
-    pub(super) fn forget(&self) {
+    /// Clears the cache, so that the next use reads the describes again.
+    pub(super) fn invalidate(&self) {
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Instant, Known)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Instant, VisibleSchema)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What an org refuses to tell of its objects, it refuses to every lead: all wait, and none is given up.
-fn for_all(refusal: Refusal) -> Refusal {
+/// Turns a permanent refusal to describe an object into a deferral. It affects every lead, so leads wait
+/// instead of being dead-lettered.
+fn defer_refusal(refusal: Refusal) -> Refusal {
     if refusal.failure.class != FailureClass::Permanent {
         return refusal;
     }
     let Failure { code, message, .. } = refusal.failure;
-    tracing::error!(dependency = %DEPENDENCY, %code, "Salesforce does not describe its objects");
+    tracing::error!(dependency = %DEPENDENCY, %code, "Salesforce refused to describe an object");
     let waits = Failure::deferral(DEPENDENCY, "crm_refuses", message, Some(ADMIN_WAIT));
     Failure { code, ..waits }.into()
 }
@@ -163,7 +167,7 @@ fn unreadable() -> Refusal {
 fn schema(describe: &Describe) -> ObjectSchema {
     let (createable, updateable) = (describe.createable, describe.updateable);
     let field = |field: &Field| {
-        // Countries and states take nothing but codes.
+        // Country and state picklists accept only their codes, even if they are not marked as restricted.
         let is_code = AddressPart::of(&field.name).is_some() && kind(&field.kind) == FieldKind::Picklist;
         let active = field.picklist_values.iter().filter(|value| value.active);
         let schema = FieldSchema {
@@ -196,16 +200,16 @@ fn kind(kind: &str) -> FieldKind {
     }
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-/// Whether a describe shows a field, for queries that need it.
-pub(super) fn shows(schema: &ObjectSchema, field: &str) -> bool {
+/// Whether a field is visible to the integration's user, so that a query may read it.
+pub(super) fn has_field(schema: &ObjectSchema, field: &str) -> bool {
     schema.0.contains_key(field)
 }
 
-/// A record's text; none where it is null or missing.
+/// The text of a record's field; none if it is null, empty or missing.
 pub(super) fn text_of(record: &Value, field: &str) -> Option<String> {
     record[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }

@@ -12,22 +12,24 @@ use super::DEPENDENCY;
 use crate::address::AddressPart;
 use crate::{FieldChange, LeftOut};
 
-/// How long all leads wait when the calls of a day are used up. The day is a rolling one: they come back bit by bit.
+/// How long all leads wait when the daily calls are used up. The limit covers a rolling 24 hours, so calls
+/// become available gradually.
 pub(super) const LIMIT_WAIT: Duration = Duration::from_mins(15);
-/// How long all leads wait when the org works on too many calls at the same time.
+/// How long all leads wait when the org processes too many concurrent calls.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
-/// How long all leads wait for an administrator before it is tried again.
+/// How long all leads wait for an administrator before the next attempt.
 pub(super) const ADMIN_WAIT: Duration = Duration::from_mins(1);
 
-/// What an error code means, as `errors.toml` lists it.
+/// The meaning of an error code. `errors.toml` lists the codes of each meaning and describes its handling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Meaning {
     Lock,
     Transient,
-    /// Refused, with nothing done, since others are being served. No code of its own: see [`meaning`].
+    /// Too many concurrent calls; the call was not executed. It shares its code with [`Self::Limit`]: see
+    /// [`meaning`].
     Busy,
-    Again,
+    Stale,
     NotSent,
     Session,
     Limit,
@@ -39,14 +41,14 @@ pub(super) enum Meaning {
     Permanent,
 }
 
-/// What Salesforce refused, in the pipeline's terms.
+/// A refusal by Salesforce, with its meaning and the resulting failure.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) meaning: Meaning,
     pub(super) failure: Failure,
-    /// The fields that the refusal names, by Salesforce's names.
+    /// The Salesforce names of the fields that the refusal names.
     pub(super) fields: Vec<String>,
-    /// Why those fields are left out, where the record is written without them.
+    /// The reported reason if the record is written without those fields.
     pub(super) reason: LeftOut,
 }
 
@@ -63,58 +65,58 @@ impl From<Failure> for Refusal {
 }
 
 impl Meaning {
-    /// Whether the record may be written without the fields that the refusal is about.
+    /// Whether the record may be written without the refused fields.
     pub(super) fn leaves_out(self) -> bool {
         matches!(self, Self::LeaveOutField | Self::LeaveOutOwner | Self::LeaveOutReference)
     }
 }
 
-/// The most errors of one answer that are read.
+/// The maximum number of errors read from one response.
 const MAX_ERRORS: usize = 20;
 
-/// The code for an owner who has left.
+/// The code for an inactive owner.
 const INACTIVE: &str = "INACTIVE_OWNER_OR_USER";
 
 static TABLE: LazyLock<BTreeMap<Meaning, Vec<String>>> =
     LazyLock::new(|| toml::from_str(include_str!("errors.toml")).expect("the table is tested"));
 
 impl Refusal {
-    /// Why a field is left out because of this refusal; none where it is not about the field.
+    /// The reason for omitting a field after this refusal; none if the refusal does not concern the field.
     ///
-    /// A country that is refused takes its state with it: a state without a country is refused as well.
+    /// A refused country also omits its state, because Salesforce refuses a state without a country.
     pub(super) fn leaves_out(&self, change: &FieldChange) -> Option<LeftOut> {
         let is_owner = change.is_owner();
         let is_named = self.fields.iter().any(|named| is_same_field(named, &change.field));
-        let is_meant = match self.meaning {
+        let is_concerned = match self.meaning {
             Meaning::LeaveOutOwner => is_owner,
             Meaning::LeaveOutReference => is_owner || AddressPart::of(&change.field).is_some(),
             _ => false,
         };
-        if is_named || self.fields.is_empty() && is_meant {
+        if is_named || self.fields.is_empty() && is_concerned {
             let unsuitable = is_owner && self.reason == LeftOut::Refused;
             return Some(if unsuitable { LeftOut::OwnerUnsuitable } else { self.reason });
         }
         let country = AddressPart::of(&change.field)?.country_of_state()?;
-        let is_gone = |named: &String| AddressPart::of(named) == Some(country);
-        self.fields.iter().any(is_gone).then_some(LeftOut::PartnerMissing)
+        let is_country = |named: &String| AddressPart::of(named) == Some(country);
+        self.fields.iter().any(is_country).then_some(LeftOut::PartnerMissing)
     }
 
-    /// The same of a country whose state was refused although the state is not written: the record has one that does not
-    /// belong to the new country.
+    /// The reason for omitting a country whose state was refused although the plan does not write the state:
+    /// the record has a state that does not belong to the new country.
     pub(super) fn leaves_out_partner(&self, change: &FieldChange) -> Option<LeftOut> {
         let country = AddressPart::of(&change.field)?;
-        let is_its =
+        let is_its_state =
             |named: &String| AddressPart::of(named).and_then(AddressPart::country_of_state) == Some(country);
-        self.fields.iter().any(is_its).then_some(self.reason)
+        self.fields.iter().any(is_its_state).then_some(self.reason)
     }
 }
 
-/// Salesforce may name `Country` where `CountryCode` was sent, and the other way round.
+/// Compares field names. Salesforce may name `Country` for a sent `CountryCode`, and vice versa.
 fn is_same_field(a: &str, b: &str) -> bool {
     a.eq_ignore_ascii_case(b) || AddressPart::of(a).is_some_and(|part| AddressPart::of(b) == Some(part))
 }
 
-/// One error of an answer: `[{message, errorCode, fields}]`, or one such object.
+/// One error of a response, which is `[{message, errorCode, fields}]` or one such object.
 #[derive(Debug, Default, Deserialize)]
 struct ApiError {
     #[serde(rename = "errorCode", default)]
@@ -127,9 +129,10 @@ struct ApiError {
     duplicates: Value,
 }
 
-/// What an answer that is no success means.
+/// Classifies an error response.
 ///
-/// The message names the code, the fields and matching records, and never quotes Salesforce's own, which quotes values.
+/// The failure's message has the code, the fields and the ids of matching records. It does not quote
+/// Salesforce's message, which may contain values.
 pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
     let listed = if let Value::Array(errors) = body { errors.as_slice() } else { std::slice::from_ref(body) };
     let mut errors: Vec<ApiError> = listed
@@ -137,19 +140,19 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
         .take(MAX_ERRORS)
         .map(|error| ApiError::deserialize(error).unwrap_or_default())
         .collect();
-    // Of several errors the one that no field can be left out for decides.
+    // Of several errors, the first one that cannot be resolved by omitting fields decides.
     let is_decisive = |error: &ApiError| !meaning(status, error).leaves_out();
     let decisive = errors.iter().position(is_decisive).unwrap_or_default();
     let error = if errors.is_empty() { ApiError::default() } else { errors.swap_remove(decisive) };
-    let code = name(&error.code);
+    let code = identifier(&error.code);
     let meaning = meaning(status, &error);
-    let mut said = match code {
+    let mut message = match code {
         "" => format!("Salesforce answered with status {}", status.as_u16()),
         code => format!("Salesforce refused: {code}"),
     };
     let mut fields: Vec<&str> = Vec::new();
     for field in
-        std::iter::once(&error).chain(&errors).flat_map(|error| &error.fields).map(|field| name(field))
+        std::iter::once(&error).chain(&errors).flat_map(|error| &error.fields).map(|field| identifier(field))
     {
         if !field.is_empty() && !fields.contains(&field) {
             fields.push(field);
@@ -157,25 +160,25 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
     }
     let named = fields.iter().map(|field| (*field).to_owned()).collect();
     let matches = matching_records(&error.duplicates);
-    for (what, names) in [(", fields ", fields), (", matching records ", matches)] {
+    for (label, names) in [(", fields ", fields), (", matching records ", matches)] {
         if !names.is_empty() {
-            said.push_str(what);
-            said.push_str(&names.join(" "));
+            message.push_str(label);
+            message.push_str(&names.join(" "));
         }
     }
     let mut failure = match meaning {
-        Meaning::Lock | Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", said),
-        Meaning::Busy => Failure::deferral(DEPENDENCY, "crm_busy", said, Some(BUSY_WAIT)),
-        Meaning::Limit => Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(LIMIT_WAIT)),
+        Meaning::Lock | Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", message),
+        Meaning::Busy => Failure::deferral(DEPENDENCY, "crm_busy", message, Some(BUSY_WAIT)),
+        Meaning::Limit => Failure::deferral(DEPENDENCY, "crm_refuses", message, Some(LIMIT_WAIT)),
         Meaning::Session | Meaning::Stop => {
-            Failure::deferral(DEPENDENCY, "crm_refuses", said, Some(ADMIN_WAIT))
+            Failure::deferral(DEPENDENCY, "crm_refuses", message, Some(ADMIN_WAIT))
         }
-        Meaning::Again
+        Meaning::Stale
         | Meaning::Access
         | Meaning::LeaveOutField
         | Meaning::LeaveOutOwner
         | Meaning::LeaveOutReference
-        | Meaning::Permanent => Failure::permanent("crm_refused", said),
+        | Meaning::Permanent => Failure::permanent("crm_refused", message),
     };
     if !code.is_empty() && meaning != Meaning::Busy {
         failure.code = Cow::Owned(format!("crm_{}", code.to_ascii_lowercase()));
@@ -184,20 +187,19 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
     Refusal { meaning, failure: failure.on(DEPENDENCY), fields: named, reason }
 }
 
-/// What an error means, by its code; by its status where the code is not listed. An unknown code that names fields is about
-/// those fields.
+/// The meaning of an error by its code or, if `errors.toml` does not list the code, by the status. An
+/// unlisted code that names fields concerns those fields.
 fn meaning(status: StatusCode, error: &ApiError) -> Meaning {
-    let (code, message) = (name(&error.code), error.message.as_str());
+    let (code, message) = (identifier(&error.code), error.message.as_str());
     let find = |is_listed: &dyn Fn(&String) -> bool| {
         TABLE.iter().find(|(_, codes)| codes.iter().any(is_listed)).map(|(meaning, _)| *meaning)
     };
-    // A code of its own counts before the beginnings.
-    let by_beginning =
-        |listed: &String| listed.strip_suffix('*').is_some_and(|start| code.starts_with(start));
-    match find(&|listed| listed == code).or_else(|| find(&by_beginning)) {
-        // The one code stands for two limits, and only the words tell which: that of a day, and that of calls under way.
+    // An exact match takes precedence over a prefix.
+    let by_prefix = |listed: &String| listed.strip_suffix('*').is_some_and(|start| code.starts_with(start));
+    match find(&|listed| listed == code).or_else(|| find(&by_prefix)) {
+        // One code stands for the daily and the concurrent limit. Only the message distinguishes them.
         Some(Meaning::Limit) if message.to_ascii_lowercase().contains("concurrent") => Meaning::Busy,
-        // Triggers and validation wrap what happened to them.
+        // Triggers and validation rules wrap the lock error in their own.
         Some(Meaning::Permanent | Meaning::LeaveOutField) if message.contains("UNABLE_TO_LOCK_ROW") => {
             Meaning::Lock
         }
@@ -209,7 +211,7 @@ fn meaning(status: StatusCode, error: &ApiError) -> Meaning {
     }
 }
 
-/// The ids of records that a duplicate rule found.
+/// The ids of up to five records that a duplicate rule found.
 fn matching_records(duplicates: &Value) -> Vec<&str> {
     fn members(value: &Value) -> std::slice::Iter<'_, Value> {
         value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
@@ -217,16 +219,16 @@ fn matching_records(duplicates: &Value) -> Vec<&str> {
     let records = members(&duplicates["matchResults"]).flat_map(|result| members(&result["matchRecords"]));
     records
         .filter_map(|found| found["record"]["Id"].as_str())
-        .map(name)
+        .map(identifier)
         .filter(|id| !id.is_empty())
         .take(5)
         .collect()
 }
 
-/// A text that is a name of Salesforce's; empty for anything else, since it goes into logs.
-fn name(text: &str) -> &str {
-    let is_name = text.len() <= 80 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if is_name { text } else { "" }
+/// The text if it is an identifier, which is safe to log; otherwise an empty text.
+fn identifier(text: &str) -> &str {
+    let is_identifier = text.len() <= 80 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if is_identifier { text } else { "" }
 }
 
 #[cfg(test)]
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn every_meaning_has_codes_and_no_code_two_meanings() {
+    fn every_meaning_has_codes_and_every_code_one_meaning() {
         assert_eq!(TABLE.len(), 12);
         let mut codes: Vec<_> = TABLE.values().flatten().collect();
         let all = codes.len();
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_read_from_a_list_an_object_or_nothing() {
+    fn errors_are_classified_by_code_and_status() {
         use FailureClass::{Deferral, Permanent, Transient};
         let error = |code: &str| json!([{ "message": "x", "errorCode": code }]);
         for (status, body, meaning, class, code) in [
@@ -303,18 +305,18 @@ mod tests {
     }
 
     #[test]
-    fn unknown_code_that_names_fields_is_about_them() {
+    fn unknown_code_that_names_fields_omits_those_fields() {
         let error = json!([{ "errorCode": "NEVER_HEARD_OF", "message": "", "fields": ["Title"] }]);
         assert_eq!(of(400, &error).0, Meaning::LeaveOutField);
         assert_eq!(of(500, &error).0, Meaning::Transient);
         let known = json!([{ "errorCode": "REQUIRED_FIELD_MISSING", "message": "", "fields": ["Title"] }]);
-        assert_eq!(of(400, &known).0, Meaning::Permanent, "the field is not refused, it is missing");
+        assert_eq!(of(400, &known).0, Meaning::Permanent, "the field is missing, not refused");
         let owner = json!([{ "errorCode": "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "message": "" }]);
-        assert_eq!(of(400, &owner).0, Meaning::LeaveOutOwner, "a code of its own counts first");
+        assert_eq!(of(400, &owner).0, Meaning::LeaveOutOwner, "an exact match takes precedence");
     }
 
     #[test]
-    fn fields_of_all_errors_are_named_and_the_final_one_decides() {
+    fn fields_of_all_errors_are_named_and_a_final_one_decides() {
         let both = |code: &str| {
             json!([
                 { "errorCode": "STRING_TOO_LONG", "message": "", "fields": ["Title"] },
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_salesforce_says_of_a_value_is_not_repeated() {
+    fn message_of_salesforce_with_values_is_not_quoted() {
         let body = json!([{
             "errorCode": "DUPLICATES_DETECTED", "message": "ann@example.com", "fields": ["Email", "ann@example.com"],
             "duplicateResult": { "matchResults": [{ "matchRecords": [{ "record": { "Id": "00Q000000000001AAA" } }] }] },

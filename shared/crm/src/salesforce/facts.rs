@@ -7,32 +7,33 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Salesforce;
-use super::api::{Answer, Call};
+use super::api::{Call, Response};
 use super::describe::text_of;
 use super::errors::Meaning;
 use crate::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity, Object, ObjectMapping};
 
-/// How long the account is not searched for after that.
-const ACCOUNT_REST: Duration = Duration::from_mins(10);
+/// How long account searches pause after a failed one.
+const ACCOUNT_SEARCH_PAUSE: Duration = Duration::from_mins(10);
 
-/// When the search for accounts by website may go on.
+/// The end of the pause of account searches by website, if there is one.
 #[derive(Default)]
 pub(super) struct AccountSearch(Mutex<Option<Instant>>);
 
 impl AccountSearch {
-    fn may_be_asked(&self) -> bool {
+    fn is_available(&self) -> bool {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_none_or(|until| until <= Instant::now())
     }
 
-    fn rest(&self, code: &str) {
-        tracing::warn!(code, "the account could not be found by its website in time");
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + ACCOUNT_REST);
+    fn pause(&self, code: &str) {
+        tracing::warn!(code, "Salesforce account search by website failed, paused for 10 minutes");
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + ACCOUNT_SEARCH_PAUSE);
     }
 }
 
 impl Salesforce {
-    /// Two calls at most: the person and the company, then the opportunities of what was found.
+    /// Reads the facts about a person and a company, usually in two calls: one for the person and the
+    /// company, one for their opportunities. An account search that times out costs a third.
     pub(super) async fn known(&self, about: &About) -> Result<Known, Failure> {
         let email = quoted(about.email.expose());
         let newest = "ORDER BY LastModifiedDate DESC LIMIT 1";
@@ -91,31 +92,32 @@ impl Salesforce {
         })
     }
 
-    /// The records of each query about the person, and of the one about the account behind them; and whether the account
-    /// could not be read.
+    /// Runs the queries about the person and the one about the account. Returns their records, those of the
+    /// account last, and whether the account could not be read.
     ///
-    /// `Website` has no index: where an org with many accounts does not answer in time, the company is not known, and is not
-    /// asked for again for a while. That is no failure of the CRM, which answers everything else.
+    /// `Website` has no index, so the query may time out in an org with many accounts. Then the account stays
+    /// unknown and account searches pause for [`ACCOUNT_SEARCH_PAUSE`]. This does not count as a failure of
+    /// the CRM, which answers all other calls.
     async fn query_with_account(
         &self,
         people: Vec<String>,
         account: Option<String>,
     ) -> Result<(Vec<Vec<Value>>, bool), Failure> {
         let Some(account) = account else { return Ok((self.query(&people).await?, false)) };
-        if !self.accounts.may_be_asked() {
+        if !self.accounts.is_available() {
             return Ok((self.query(&people).await?, true));
         }
         let queries: Vec<String> = people.iter().cloned().chain([account]).collect();
         let calls = self.calls(&queries);
-        let answers = tokio::time::timeout(self.settings.account_wait, self.api.composite(&calls)).await;
-        let Ok(answers) = answers else {
+        let responses = tokio::time::timeout(self.settings.account_wait, self.api.composite(&calls)).await;
+        let Ok(responses) = responses else {
             let found = self.query(&people).await?;
-            self.accounts.rest("timeout");
+            self.accounts.pause("timeout");
             return Ok((found, true));
         };
-        let mut answers = answers?;
-        let account = answers.pop().map(records);
-        let mut found = answers.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
+        let mut responses = responses?;
+        let account = responses.pop().map(records);
+        let mut found = responses.into_iter().map(records).collect::<Result<Vec<_>, _>>()?;
         let account_unread = match account {
             Some(Ok(account)) => {
                 found.push(account);
@@ -123,7 +125,7 @@ impl Salesforce {
             }
             Some(Err(failure)) if failure.class == FailureClass::Deferral => return Err(failure),
             Some(Err(failure)) => {
-                self.accounts.rest(&failure.code);
+                self.accounts.pause(&failure.code);
                 true
             }
             None => true,
@@ -139,14 +141,15 @@ impl Salesforce {
         queries.iter().map(call).collect()
     }
 
-    /// The records of each query. An object or a field that is not shown to us is nothing known.
+    /// Returns the records of each query. A query for an object or a field that is not visible returns none.
     async fn query(&self, queries: &[String]) -> Result<Vec<Vec<Value>>, Failure> {
-        let answers = self.api.composite(&self.calls(queries)).await?;
-        answers.into_iter().map(records).collect()
+        let responses = self.api.composite(&self.calls(queries)).await?;
+        responses.into_iter().map(records).collect()
     }
 }
 
-/// A lead of ours that belongs to who created it belongs to the integration's user: nobody has it yet.
+/// Converts a lead record. A lead with an external id that its creator owns has no owner yet: the creator is
+/// the integration's user.
 fn known_lead(lead: &Value, key: &str) -> KnownLead {
     let owner = text_of(lead, "OwnerId");
     let is_ours = text_of(lead, key).is_some();
@@ -158,18 +161,19 @@ fn known_lead(lead: &Value, key: &str) -> KnownLead {
     }
 }
 
-pub(super) fn records(answer: Answer) -> Result<Vec<Value>, Failure> {
-    match answer.success() {
+/// The records of a query's response; none if the query was refused for a missing right or field.
+pub(super) fn records(response: Response) -> Result<Vec<Value>, Failure> {
+    match response.success() {
         Ok(mut body) => Ok(body["records"].as_array_mut().map(std::mem::take).unwrap_or_default()),
         Err(refusal) if refusal.meaning == Meaning::Access => {
-            tracing::warn!(code = %refusal.failure.code, "a query for facts was refused");
+            tracing::warn!(code = %refusal.failure.code, "Salesforce query refused");
             Ok(Vec::new())
         }
         Err(refusal) => Err(refusal.failure),
     }
 }
 
-/// Each once, those of the account first.
+/// The opportunities without duplicates, those of the account first.
 fn open_opportunities(found: Vec<Vec<Value>>) -> Vec<KnownOpportunity> {
     let mut seen = Vec::new();
     let mut opportunities = Vec::new();
@@ -185,7 +189,8 @@ fn open_opportunities(found: Vec<Vec<Value>>) -> Vec<KnownOpportunity> {
     opportunities
 }
 
-/// The ways people write a company's site: exact values, which an index finds, and no other company's.
+/// The usual spellings of a company's website, as a list of SOQL literals. Exact values match no other
+/// company.
 fn websites(domain: &str) -> String {
     let mut sites = Vec::new();
     for scheme in ["", "http://", "https://"] {
@@ -198,7 +203,7 @@ fn websites(domain: &str) -> String {
     sites.join(", ")
 }
 
-/// A text as a literal of SOQL.
+/// Quotes and escapes a text as a SOQL string literal.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('\'');
@@ -222,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_cannot_leave_its_quotes() {
+    fn quoted_text_cannot_end_its_literal() {
         assert_eq!(quoted(r"o'brien\' OR Id != ''"), r"'o\'brien\\\' OR Id != \'\''");
         assert_eq!(quoted("a\nb"), r"'a\nb'");
         assert_eq!(websites("x.io").matches("x.io").count(), 12);

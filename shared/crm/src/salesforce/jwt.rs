@@ -8,20 +8,21 @@ use serde_json::json;
 
 use super::DEPENDENCY;
 
-/// How long an assertion is good for: Salesforce takes at most five minutes, and clocks differ.
+/// The validity of an assertion. Salesforce accepts at most five minutes; the rest is a margin for clock
+/// skew.
 const VALID_FOR: SignedDuration = SignedDuration::from_mins(3);
 
-/// What signs assertions (RFC 7523 with RS256, the only one that Salesforce takes).
+/// Signs JWT bearer assertions (RFC 7523) with RS256, the only algorithm that Salesforce accepts.
 pub(super) struct Signer(RsaKeyPair);
 
 impl Signer {
-    /// Reads a private key: PEM, PKCS #8 or PKCS #1, unencrypted, 2048 bits or more.
-    pub(super) fn of_pem(pem: &str) -> Result<Self, Failure> {
+    /// Reads an unencrypted RSA private key of at least 2048 bits in PEM, PKCS #8 or PKCS #1.
+    pub(super) fn from_pem(pem: &str) -> Result<Self, Failure> {
         let problem = || {
-            let message = "the private key is no unencrypted RSA key of 2048 bits or more in PEM";
+            let message = "the private key is not an unencrypted RSA key of at least 2048 bits in PEM";
             Failure::permanent("crm_private_key", message).on(DEPENDENCY)
         };
-        // A key in an environment variable has its line feeds written out.
+        // In an environment variable, line feeds are written as `\n`.
         let pem = pem.replace("\\n", "\n");
         let body: String = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
         let der = BASE64_STANDARD.decode(body).map_err(|_| problem())?;
@@ -30,7 +31,7 @@ impl Signer {
         Ok(Self(key))
     }
 
-    /// An assertion that `client_id` acts for `username`.
+    /// Signs an assertion that `client_id` acts as `username`.
     pub(super) fn assertion(
         &self,
         client_id: &str,

@@ -1,4 +1,4 @@
-//! Records that people have merged or deleted since we wrote them.
+//! Handling of records that users merged or deleted after they were written.
 
 use lead::{Failure, LeadId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,28 +8,27 @@ use super::api::Call;
 use super::describe::text_of;
 use super::errors::Refusal;
 use super::facts::{quoted, records};
-use super::state::{LeadState, found};
+use super::state::{LeadState, existing_record};
 use super::{DEPENDENCY, Salesforce};
 use crate::{Followed, Foreseen, Object, PlannedAction};
 
-/// The prefix of the ids of leads. A lead that was converted is written as its contact.
+/// The id prefix of leads. The record id written for a converted lead is that of its contact.
 const LEAD: &str = "00Q";
-/// How many merges are followed: the record that is left may have been merged as well.
+/// The maximum length of a chain of merges that is followed.
 const MAX_MERGES: usize = 5;
 
-/// The record that is left of a merge.
+/// The surviving record of a merge.
 pub(super) struct Survivor {
     pub(super) record_id: String,
-    /// What it has as our external id.
-    holder: Option<String>,
+    /// The value of its external id field.
+    external_id: Option<String>,
 }
 
 impl Salesforce {
-    /// Follows the record that was written for a lead, where it was merged into another one, and gives the one that is left
-    /// the lead's external id.
+    /// Follows a merge of the record written for a lead, and sets the lead's external id on the survivor.
     ///
-    /// The loser of a merge is deleted, names the winner in `MasterRecordId`, and takes its external id with it: an upsert by
-    /// that id would create the duplicate again.
+    /// Salesforce deletes the merged record, which keeps the external id and names the survivor in
+    /// `MasterRecordId`. An upsert by that external id would create the duplicate again.
     pub(super) async fn follow_merge(
         &self,
         lead: &LeadId,
@@ -37,18 +36,19 @@ impl Salesforce {
     ) -> Result<Option<Followed>, Refusal> {
         let mapping = self.mapped(Object::Lead)?;
         let path = self.record_path(mapping, lead.as_str(), "Id");
-        if found(self.api.call(&Call::get(path)).await?)?.is_some() {
+        if existing_record(self.api.call(&Call::get(path)).await?)?.is_some() {
             return Ok(None);
         }
-        let at = self.survivor_of_lead(lead, record_id).await?;
+        let survivor_id = self.survivor_of_lead(lead, record_id).await?;
         let fields = Map::from_iter([(mapping.external_id().to_owned(), json!(lead.as_str()))]);
-        let path = self.path_by_id(mapping.object(), &at, "");
+        let path = self.path_by_id(mapping.object(), &survivor_id, "");
         self.api.call(&Call::save(path, self.save_headers(), fields)).await?.success()?;
-        Ok((at != record_id).then(|| Followed { from: record_id.to_owned(), to: at }))
+        Ok((survivor_id != record_id).then(|| Followed { from: record_id.to_owned(), to: survivor_id }))
     }
 
-    /// What the actions would write to a lead that was written before, wherever its record is now. Writes nothing.
-    pub(super) async fn foresee(
+    /// Previews the writes of the actions to a lead that was written before, following merges. Writes
+    /// nothing.
+    pub(super) async fn preview_after_merge(
         &self,
         lead: &LeadId,
         record_id: &str,
@@ -57,59 +57,61 @@ impl Salesforce {
         let mut state = self.read_state(lead, actions).await?;
         let mut followed = None;
         if matches!(state.lead, LeadState::Absent) {
-            let at = self.survivor_of_lead(lead, record_id).await?;
-            self.stand_in(&mut state, &at).await?;
-            followed = (at != record_id).then(|| Followed { from: record_id.to_owned(), to: at });
+            let survivor_id = self.survivor_of_lead(lead, record_id).await?;
+            self.replace_lead(&mut state, &survivor_id).await?;
+            followed =
+                (survivor_id != record_id).then(|| Followed { from: record_id.to_owned(), to: survivor_id });
         }
         Ok(Foreseen { followed, changes: state.changes(self, lead, actions) })
     }
 
-    /// The record that is left of the one that was written for a lead. Never the record of another lead of ours.
+    /// The id of the record that survives the merges of a lead's record. Fails if it is the record of another
+    /// lead.
     async fn survivor_of_lead(&self, lead: &LeadId, record_id: &str) -> Result<String, Refusal> {
         if !record_id.starts_with(LEAD) {
-            // The lead was converted, and then deleted: its contact alone does not lead back to it.
+            // The lead was converted and then deleted. Its contact has no reference to it.
             return Err(deleted("lead that became the contact", record_id).into());
         }
         let mapping = self.mapped(Object::Lead)?;
-        let Survivor { record_id: at, holder } =
+        let Survivor { record_id: survivor_id, external_id } =
             self.survivor(mapping.object(), mapping.external_id(), record_id).await?;
-        if holder.is_some_and(|holder| !holder.eq_ignore_ascii_case(lead.as_str())) {
+        if external_id.is_some_and(|id| !id.eq_ignore_ascii_case(lead.as_str())) {
             let message = format!(
-                "the record {record_id} was merged into {at}, which is the record of another lead; nothing was written"
+                "the record {record_id} was merged into {survivor_id}, which is the record of another lead; nothing was written"
             );
             return Err(Failure::permanent("crm_record_merged", message).on(DEPENDENCY).into());
         }
-        Ok(at)
+        Ok(survivor_id)
     }
 
-    /// Follows merges from a record to the one that is left. `key` is the field of our external id.
+    /// Follows merges from a record to the survivor. `key` is the name of the external id field.
     pub(super) async fn survivor(
         &self,
         object: &str,
         key: &str,
         record_id: &str,
     ) -> Result<Survivor, Refusal> {
-        let mut at = record_id.to_owned();
+        let mut current_id = record_id.to_owned();
         for _ in 0..=MAX_MERGES {
-            let id = quoted(&at);
+            let id = quoted(&current_id);
             let query = format!("SELECT Id, IsDeleted, MasterRecordId, {key} FROM {object} WHERE Id = {id}");
             let query = utf8_percent_encode(&query, NON_ALPHANUMERIC);
             let call = Call::get(format!("{}/queryAll?q={query}", self.api.base));
             let record = records(self.api.call(&call).await?)?.into_iter().next();
-            let Some(record) = record else { return Err(deleted("record", &at).into()) };
+            let Some(record) = record else { return Err(deleted("record", &current_id).into()) };
             if record["IsDeleted"] != true {
-                return Ok(Survivor { record_id: at, holder: text_of(&record, key) });
+                return Ok(Survivor { record_id: current_id, external_id: text_of(&record, key) });
             }
-            at = text_of(&record, "MasterRecordId").ok_or_else(|| deleted("record", &at))?;
+            current_id = text_of(&record, "MasterRecordId").ok_or_else(|| deleted("record", &current_id))?;
         }
         let message = format!("the record {record_id} was merged more than {MAX_MERGES} times");
         Err(Failure::permanent("crm_record_merged", message).on(DEPENDENCY).into())
     }
 }
 
-fn deleted(what: &str, record_id: &str) -> Failure {
+fn deleted(kind: &str, record_id: &str) -> Failure {
     let message = format!(
-        "the {what} {record_id} was deleted in Salesforce; nothing was written. Restore it from the recycle bin and redrive \
+        "the {kind} {record_id} was deleted in Salesforce; nothing was written. Restore it from the recycle bin and redrive \
          the dead letter, or suppress the person"
     );
     Failure::permanent("crm_record_deleted", message).on(DEPENDENCY)

@@ -11,59 +11,61 @@ use super::describe::text_of;
 use super::facts::{quoted, records};
 use crate::OwnerStanding;
 
-/// How long the org's word on an owner is believed.
+/// How long the status of an owner is cached.
 const TTL: Duration = Duration::from_mins(5);
-/// The most owners remembered; then all are asked about again.
-const MAX_KNOWN: usize = 10_000;
-/// The most owners in one question.
-const MAX_ASKED: usize = 200;
+/// The maximum number of cached owners. The cache is cleared when it is full.
+const MAX_CACHED: usize = 10_000;
+/// The maximum number of owners in one query.
+const MAX_PER_QUERY: usize = 200;
 
-/// What the org says of owners, asked when needed and kept for a while.
+/// A cache of the status of record owners.
 #[derive(Default)]
-pub(super) struct Owners(Mutex<BTreeMap<String, (Instant, OwnerStanding)>>);
+pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Instant, OwnerStanding)>>);
 
-impl Owners {
-    /// The standing of owners, by their ids as given. One call where some are not known, none otherwise. An org that does not
-    /// answer, or hides its users, leaves them unknown: the write will show.
+impl OwnerCache {
+    /// The status of owners, by id. One call for each [`MAX_PER_QUERY`] owners that are not cached.
+    ///
+    /// Owners are missing from the result if their id is malformed or if the org does not answer, and users
+    /// that the org hides are [`OwnerStanding::Unknown`]. The write then shows whether the owner is accepted.
     pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStanding> {
-        let mut standings = BTreeMap::new();
-        let mut asked = Vec::new();
+        let mut statuses = BTreeMap::new();
+        let mut uncached = Vec::new();
         for id in ids {
-            match self.known(&id) {
-                Some(standing) => _ = standings.insert(id, standing),
-                None if is_id(&id) => asked.push(id),
+            match self.cached(&id) {
+                Some(status) => _ = statuses.insert(id, status),
+                None if is_id(&id) => uncached.push(id),
                 None => {}
             }
         }
-        for ids in asked.chunks(MAX_ASKED) {
-            match ask(api, ids).await {
+        for ids in uncached.chunks(MAX_PER_QUERY) {
+            match fetch(api, ids).await {
                 Ok(found) => {
-                    self.keep(&found);
-                    standings.extend(found);
+                    self.store(&found);
+                    statuses.extend(found);
                 }
                 Err(failure) => {
-                    tracing::warn!(code = %failure.code, "the org does not say who may own records");
+                    tracing::warn!(code = %failure.code, "Salesforce owners not readable");
                 }
             }
         }
-        standings
+        statuses
     }
 
-    fn known(&self, id: &str) -> Option<OwnerStanding> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(id).filter(|(at, _)| at.elapsed() < TTL).map(|(_, standing)| *standing)
+    fn cached(&self, id: &str) -> Option<OwnerStanding> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(id).filter(|(at, _)| at.elapsed() < TTL).map(|(_, status)| *status)
     }
 
-    fn keep(&self, found: &BTreeMap<String, OwnerStanding>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() + found.len() > MAX_KNOWN {
-            known.clear();
+    fn store(&self, found: &BTreeMap<String, OwnerStanding>) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() + found.len() > MAX_CACHED {
+            cache.clear();
         }
-        known.extend(found.iter().map(|(id, standing)| (id.clone(), (Instant::now(), *standing))));
+        cache.extend(found.iter().map(|(id, status)| (id.clone(), (Instant::now(), *status))));
     }
 }
 
-async fn ask(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStanding>, Failure> {
+async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStanding>, Failure> {
     let of_kind = |prefix: &str| -> Vec<String> {
         ids.iter().filter(|id| id.starts_with(prefix)).map(|id| quoted(id)).collect()
     };
@@ -81,14 +83,14 @@ async fn ask(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStanding
     };
     let calls: Vec<_> = queries.iter().map(call).collect();
     let mut found = Vec::new();
-    for answer in api.composite(&calls).await? {
-        found.extend(records(answer)?);
+    for response in api.composite(&calls).await? {
+        found.extend(records(response)?);
     }
-    // The org answers with 18 characters, whichever was asked for.
+    // The org returns ids of 18 characters, even if 15 were queried.
     let is_of = |record: &serde_json::Value, field: &str, id: &str| {
         text_of(record, field).is_some_and(|found| found.get(..15) == id.get(..15))
     };
-    let standing = |id: &String| {
+    let status = |id: &String| {
         if id.starts_with(USER) {
             let user = found.iter().find(|record| is_of(record, "Id", id));
             return user.map_or(OwnerStanding::Unknown, |user| match user["IsActive"].as_bool() {
@@ -97,21 +99,22 @@ async fn ask(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStanding
             });
         }
         let mut supported = found.iter().filter(|record| is_of(record, "QueueId", id)).peekable();
-        // A queue that is not shown owns leads, as queues mostly do, and no tasks, as most do not.
-        let is_shown = supported.peek().is_some();
+        // A queue that is not visible is taken to own leads but not tasks, as most queues do.
+        let is_visible = supported.peek().is_some();
         let objects: Vec<_> = supported.filter_map(|record| text_of(record, "SobjectType")).collect();
         let supports = |object: &str| objects.iter().any(|name| name == object);
-        OwnerStanding::Queue { leads: !is_shown || supports("Lead"), tasks: supports("Task") }
+        OwnerStanding::Queue { leads: !is_visible || supports("Lead"), tasks: supports("Task") }
     };
-    Ok(ids.iter().map(|id| (id.clone(), standing(id))).collect())
+    Ok(ids.iter().map(|id| (id.clone(), status(id))).collect())
 }
 
-/// What the ids of users begin with.
+/// The id prefix of users.
 const USER: &str = "005";
-/// What the ids of queues begin with.
+/// The id prefix of queues.
 const QUEUE: &str = "00G";
 
-/// Whether the org can be asked about an owner. What is no id of a user or a queue is for the org to refuse.
+/// Whether a text has the form of a user's or queue's id. Other texts are not looked up; Salesforce refuses
+/// them in the write.
 fn is_id(text: &str) -> bool {
     matches!(text.len(), 15 | 18)
         && text.bytes().all(|b| b.is_ascii_alphanumeric())

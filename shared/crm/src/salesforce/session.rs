@@ -11,16 +11,16 @@ use super::errors::ADMIN_WAIT;
 use super::jwt::Signer;
 use super::{DEPENDENCY, SalesforceCredentials};
 
-/// A token, and the server it is for.
+/// An access token, and the instance that it is valid for.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) token: SecretString,
     pub(super) instance: Url,
-    /// The id of our own user, where the token came with it.
+    /// The id of the integration's user, if the token response had it.
     pub(super) user: Option<String>,
 }
 
-/// The one session that all calls share. Whoever needs a new one waits for the one that is being asked for.
+/// The session that all calls share. At most one login runs at a time; other calls wait for its result.
 pub(super) struct Sessions {
     url: Url,
     login: Login,
@@ -33,16 +33,16 @@ enum Login {
 }
 
 #[derive(Deserialize)]
-struct Granted {
+struct TokenResponse {
     access_token: String,
     instance_url: String,
-    /// The address of our user: `https://login.salesforce.com/id/ORG/USER`.
+    /// The identity URL of the integration's user: `https://login.salesforce.com/id/ORG/USER`.
     #[serde(default)]
     id: String,
 }
 
 #[derive(Default, Deserialize)]
-struct Refused {
+struct TokenError {
     #[serde(default)]
     error: String,
 }
@@ -54,27 +54,28 @@ impl Sessions {
                 Login::Secret { client_id, client_secret }
             }
             SalesforceCredentials::Jwt { client_id, username, private_key, audience } => {
-                let signer = Signer::of_pem(private_key.expose_secret())?;
+                let signer = Signer::from_pem(private_key.expose_secret())?;
                 Login::Jwt { client_id, username, audience, signer }
             }
         };
         Ok(Self { url, login, current: Mutex::new(None) })
     }
 
-    /// The session to call with.
+    /// The current session; logs in if there is none.
     pub(super) async fn get(&self, http: &Http) -> Result<Arc<Session>, Failure> {
-        self.renewed(http, None).await
+        self.renew(http, None).await
     }
 
-    /// Another session than the one that has ended. Of those who find out at the same time, one asks.
-    pub(super) async fn renewed(
+    /// A session other than `expired`. Of concurrent calls with the same expired session, only the first logs
+    /// in.
+    pub(super) async fn renew(
         &self,
         http: &Http,
-        ended: Option<&Arc<Session>>,
+        expired: Option<&Arc<Session>>,
     ) -> Result<Arc<Session>, Failure> {
         let mut current = self.current.lock().await;
         if let Some(session) = current.as_ref()
-            && !ended.is_some_and(|ended| Arc::ptr_eq(ended, session))
+            && !expired.is_some_and(|expired| Arc::ptr_eq(expired, session))
         {
             return Ok(Arc::clone(session));
         }
@@ -85,8 +86,10 @@ impl Sessions {
     }
 
     async fn log_in(&self, http: &Http) -> Result<Session, Failure> {
-        let url =
-            self.url.join("/services/oauth2/token").map_err(|_| refused("the address of the org is none"))?;
+        let url = self
+            .url
+            .join("/services/oauth2/token")
+            .map_err(|_| refused("SALESFORCE_URL is not a base URL"))?;
         let request = http.request(Method::POST, url);
         let request = match &self.login {
             Login::Secret { client_id, client_secret } => request
@@ -99,28 +102,31 @@ impl Sessions {
             }
         };
         let reply = http.send(request).await?;
-        let granted = read(&reply)?;
-        // A token must not travel in clear, nor to a host that is not Salesforce's word.
-        let instance = Url::parse(&granted.instance_url).ok().filter(|url| url.scheme() == self.url.scheme());
+        let response = read(&reply)?;
+        // The token must not be sent in clear text, so the instance needs the scheme of the configured URL.
+        let instance =
+            Url::parse(&response.instance_url).ok().filter(|url| url.scheme() == self.url.scheme());
         let instance = instance.ok_or_else(|| {
-            refused("the address that came with the token is not encrypted as the configured one is")
+            refused(
+                "the instance URL in the token response is invalid or has another scheme than SALESFORCE_URL",
+            )
         })?;
-        let user = granted.id.rsplit('/').next().filter(|id| id.starts_with("005")).map(str::to_owned);
-        Ok(Session { token: granted.access_token.into(), instance, user })
+        let user = response.id.rsplit('/').next().filter(|id| id.starts_with("005")).map(str::to_owned);
+        Ok(Session { token: response.access_token.into(), instance, user })
     }
 }
 
-fn read(reply: &Reply) -> Result<Granted, Failure> {
+fn read(reply: &Reply) -> Result<TokenResponse, Failure> {
     if reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS {
-        let message = format!("Salesforce gave no token: status {}", reply.status.as_u16());
+        let message = format!("the Salesforce token request failed: status {}", reply.status.as_u16());
         return Err(Failure::transient("crm_login_failed", message).on(DEPENDENCY));
     }
     if reply.status == StatusCode::OK
-        && let Some(granted) = reply.json::<Granted>()
+        && let Some(response) = reply.json::<TokenResponse>()
     {
-        return Ok(granted);
+        return Ok(response);
     }
-    let error = reply.json::<Refused>().unwrap_or_default().error;
+    let error = reply.json::<TokenError>().unwrap_or_default().error;
     Err(refused(match error.as_str() {
         "invalid_client_id" => "invalid_client_id: is SALESFORCE_CLIENT_ID the app's consumer key?",
         "invalid_client" => "invalid_client: is SALESFORCE_CLIENT_SECRET the app's consumer secret?",
@@ -132,9 +138,9 @@ fn read(reply: &Reply) -> Result<Granted, Failure> {
     }))
 }
 
-/// Not the lead's fault: every lead waits, so that none is dead-lettered, until an operator has put it right.
-fn refused(why: &str) -> Failure {
-    let message = format!("Salesforce refused our credentials: {why}");
+/// Refused credentials affect every lead, so all leads wait for an operator instead of being dead-lettered.
+fn refused(reason: &str) -> Failure {
+    let message = format!("Salesforce refused our credentials: {reason}");
     tracing::error!(dependency = %DEPENDENCY, code = "crm_credentials_refused", "{message}");
     Failure::deferral(DEPENDENCY, "crm_credentials_refused", message, Some(ADMIN_WAIT))
 }

@@ -3,71 +3,73 @@ use std::time::Duration;
 use outbound::{HttpSettings, Url};
 use secrecy::SecretString;
 
-/// How Salesforce is reached, and how it is written to.
+/// Address, credentials and write behaviour of a Salesforce org.
 #[derive(Clone, Debug)]
 pub struct SalesforceSettings {
-    /// The org's own address (My Domain), such as `https://acme.my.salesforce.com`.
+    /// The My Domain URL of the org, such as `https://acme.my.salesforce.com`.
     pub url: Url,
-    /// Who we are.
+    /// The credentials of the app.
     pub credentials: SalesforceCredentials,
     /// The version of the API, such as `67.0`.
     pub api_version: String,
-    /// Whether the org's assignment rules may choose the owner.
+    /// Whether the org's assignment rules choose the owner of a lead.
     pub auto_assign: AutoAssign,
-    /// Whether a record is saved although a duplicate rule alerts. A rule that blocks blocks all the same.
+    /// Whether to save a record despite the alert of a duplicate rule. A blocking rule refuses the record
+    /// regardless.
     pub allow_duplicates: bool,
-    /// Of the calls that the org may make in 24 hours, how many percent it may have used before leads wait.
+    /// The share of the org's calls in 24 hours, in percent, from which leads wait.
     pub usage_percent: u8,
-    /// The path of the Apex class that converts leads, below `/services/apexrest/`; none where there is no such class.
+    /// The path of the Apex class that converts leads, below `/services/apexrest/`, if there is one.
     pub convert_path: Option<String>,
     /// Limits of each call.
     pub http: HttpSettings,
-    /// How long the search for a company's account may take, together with the questions that it goes with. `Website` has no
-    /// index, so that it is slow in an org with many accounts.
+    /// The timeout of the composite call with the account search. `Website` has no index, so the search is
+    /// slow in an org with many accounts.
     pub account_wait: Duration,
-    /// How long to wait before a locked record is tried again; twice as long each time.
+    /// The wait before the first retry of a locked record. It doubles with each retry. A factor from 1 to 2,
+    /// derived from the lead's id, spreads the retries of different leads.
     pub lock_backoff: Duration,
 }
 
-/// How we log in.
+/// The credentials of an app.
 #[derive(Clone, Debug)]
 pub enum SalesforceCredentials {
-    /// OAuth 2.0 client credentials: the app acts as the user that is set on it.
+    /// OAuth 2.0 client credentials flow: the app acts as its configured run-as user.
     ClientSecret {
         /// The consumer key.
         client_id: String,
         /// The consumer secret.
         client_secret: SecretString,
     },
-    /// OAuth 2.0 JWT bearer: the app acts as a user who has approved it.
+    /// OAuth 2.0 JWT bearer flow: the app acts as a user that approved it.
     Jwt {
         /// The consumer key.
         client_id: String,
-        /// The user.
+        /// The name of the user.
         username: String,
-        /// The private key of the app's certificate, PEM.
+        /// The private key of the app's certificate, in PEM.
         private_key: SecretString,
         /// `https://login.salesforce.com`, or `https://test.salesforce.com` for a sandbox.
         audience: String,
     },
 }
 
-/// Who chooses a lead's owner: the org's assignment rules run for every lead that is written, unless they are told not to.
+/// The use of the org's assignment rules, which run for every saved lead unless a header disables them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AutoAssign {
-    /// Whoever wrote the lead, or the mapping.
+    /// No rule runs: the owner is the one in the mapping, or the creator of the lead.
     Never,
-    /// The org's active rule.
+    /// The org's active rule chooses the owner.
     ActiveRule,
-    /// The rule with this id.
+    /// The rule with this id chooses the owner.
     Rule(String),
 }
 
 impl SalesforceSettings {
-    /// The API version used where none is configured.
+    /// The default API version.
     pub const API_VERSION: &str = "67.0";
 
-    /// The usual settings.
+    /// The default settings.
     pub fn new(url: Url, credentials: SalesforceCredentials) -> Self {
         Self {
             url,
@@ -85,7 +87,7 @@ impl SalesforceSettings {
 }
 
 impl AutoAssign {
-    /// As the header has it.
+    /// The value of the `Sforce-Auto-Assign` header.
     pub(super) fn header(&self) -> &str {
         match self {
             Self::Never => "FALSE",

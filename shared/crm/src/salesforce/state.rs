@@ -1,4 +1,4 @@
-//! What is in the org before a plan: read in one call, since all that is decided is decided against it.
+//! The state of the org that a plan is resolved against, read in one call.
 
 use std::collections::BTreeMap;
 
@@ -9,36 +9,36 @@ use serde_json::{Map, Value};
 
 use super::DEPENDENCY;
 use super::Salesforce;
-use super::api::{Answer, Call};
-use super::describe::{Known, shows, text_of};
+use super::api::{Call, Response};
+use super::describe::{VisibleSchema, has_field, text_of};
 use super::errors::{ADMIN_WAIT, Refusal, refusal};
 use crate::{
     Action, FieldChange, LeftOut, Object, ObjectMapping, ObjectSchema, OwnerStanding, PlannedAction,
     PresentRecord, RecordWrite,
 };
 
-/// The user who created a record.
+/// The field with the user that created a record.
 const CREATED_BY: &str = "CreatedById";
 
-/// The records that a plan is about, and the schemas of their objects.
+/// The records that a plan concerns, the schemas of their objects, and the status of the plan's owners.
 pub(super) struct State {
     pub(super) lead: LeadState,
     others: BTreeMap<(Object, String), PresentRecord>,
-    schemas: BTreeMap<Object, Known>,
+    schemas: BTreeMap<Object, VisibleSchema>,
     owners: BTreeMap<String, OwnerStanding>,
 }
 
-/// The lead's own record.
+/// The record of the lead itself.
 pub(super) enum LeadState {
     Absent,
     Open(PresentRecord),
-    /// It is read-only, and its contact stands for it.
+    /// The contact of a converted lead, which is read-only itself.
     Converted(PresentRecord),
 }
 
 impl LeadState {
-    /// Whom tasks are about.
-    pub(super) fn who(&self) -> Option<&str> {
+    /// The record that tasks refer to in `WhoId`.
+    pub(super) fn who_id(&self) -> Option<&str> {
         match self {
             Self::Absent => None,
             Self::Open(record) | Self::Converted(record) => Some(&record.record_id),
@@ -47,7 +47,7 @@ impl LeadState {
 }
 
 impl State {
-    /// What an action writes, to each of its records.
+    /// The writes of an action, one per target record.
     pub(super) fn writes(
         &self,
         salesforce: &Salesforce,
@@ -66,7 +66,7 @@ impl State {
             };
             let schema = self.schemas.get(&target).and_then(Option::as_deref);
             if let Some(mut write) = RecordWrite::resolve(mapping, schema, planned, target, id, present) {
-                // Where all of it is left out, the record stays as it is.
+                // If this omits all fields, the record stays unchanged.
                 write.leave_out(|change| self.refuses_owner(change));
                 writes.push(write);
             }
@@ -74,7 +74,7 @@ impl State {
         writes
     }
 
-    /// Every field that the actions touch, with the value that is there.
+    /// Every field that the actions touch, with its current value.
     pub(super) fn changes(
         &self,
         salesforce: &Salesforce,
@@ -85,7 +85,7 @@ impl State {
         writes.flat_map(|write| write.changes).collect()
     }
 
-    /// Why an owner cannot own the record, as far as the org says.
+    /// Why an owner cannot own the record, if the org says so.
     fn refuses_owner(&self, change: &FieldChange) -> Option<LeftOut> {
         let owner = change.new.as_ref().and_then(Value::as_str).filter(|_| change.is_owner())?;
         self.owners.get(owner)?.refuses(change.object)
@@ -93,7 +93,8 @@ impl State {
 }
 
 impl Salesforce {
-    /// Reads what the actions are about. Two calls where the lead was converted, one otherwise.
+    /// Reads the records that the actions concern, usually in one call. A converted lead takes a call for its
+    /// contact.
     pub(super) async fn read_state(
         &self,
         lead: &LeadId,
@@ -119,26 +120,26 @@ impl Salesforce {
         for (object, id) in &wanted {
             let mapping = self.mapped(*object)?;
             let schema = self.usable_schema(mapping).await?;
-            calls.push(Call::get(self.record_path(mapping, id, &readable(mapping, &schema))));
+            calls.push(Call::get(self.record_path(mapping, id, &readable_fields(mapping, &schema))));
             state.schemas.insert(*object, Some(schema));
         }
-        for ((object, id), answer) in wanted.into_iter().zip(self.api.composite(&calls).await?) {
-            let Some(record) = found(answer)? else { continue };
+        for ((object, id), response) in wanted.into_iter().zip(self.api.composite(&calls).await?) {
+            let Some(record) = existing_record(response)? else { continue };
             if object == Object::Lead {
                 state.lead = self.lead_state(&record, &mut state.schemas).await?;
             } else {
-                state.others.insert((object, id), present(&record));
+                state.others.insert((object, id), present_record(&record));
             }
         }
         Ok(state)
     }
 
-    /// Puts the record that a merge has left in the place of the lead's own.
-    pub(super) async fn stand_in(&self, state: &mut State, record_id: &str) -> Result<(), Refusal> {
+    /// Replaces the lead's record in the state by the survivor of a merge.
+    pub(super) async fn replace_lead(&self, state: &mut State, record_id: &str) -> Result<(), Refusal> {
         let mapping = self.mapped(Object::Lead)?;
         let schema = self.usable_schema(mapping).await?;
-        let path = self.path_by_id(mapping.object(), record_id, &readable(mapping, &schema));
-        if let Some(record) = found(self.api.call(&Call::get(path)).await?)? {
+        let path = self.path_by_id(mapping.object(), record_id, &readable_fields(mapping, &schema));
+        if let Some(record) = existing_record(self.api.call(&Call::get(path)).await?)? {
             state.lead = self.lead_state(&record, &mut state.schemas).await?;
         }
         Ok(())
@@ -147,37 +148,38 @@ impl Salesforce {
     async fn lead_state(
         &self,
         lead: &Value,
-        schemas: &mut BTreeMap<Object, Known>,
+        schemas: &mut BTreeMap<Object, VisibleSchema>,
     ) -> Result<LeadState, Refusal> {
         if lead["IsConverted"] != true {
             let user = self.api.user().await?;
-            let adopted = user.is_some_and(|user| is_of_others(lead, &user));
-            return Ok(LeadState::Open(PresentRecord { adopted, ..present(lead) }));
+            let adopted = user.is_some_and(|user| is_created_by_other(lead, &user));
+            return Ok(LeadState::Open(PresentRecord { adopted, ..present_record(lead) }));
         }
-        let unknown = || {
-            let message = "the lead was converted, and its contact cannot be seen";
+        let not_visible = || {
+            let message = "the lead was converted and its contact is not visible";
             Refusal::from(Failure::permanent("crm_converted_lead", message).on(DEPENDENCY))
         };
-        let contact = text_of(lead, "ConvertedContactId").ok_or_else(unknown)?;
-        let mapping = self.mapped(Object::Contact).map_err(|_| unknown())?;
-        let schema = self.schemas.get(&self.api, mapping.object()).await?.ok_or_else(unknown)?;
+        let contact = text_of(lead, "ConvertedContactId").ok_or_else(not_visible)?;
+        let mapping = self.mapped(Object::Contact).map_err(|_| not_visible())?;
+        let schema = self.schemas.get(&self.api, mapping.object()).await?.ok_or_else(not_visible)?;
         let read = async |id: &str| {
-            let path = self.path_by_id(mapping.object(), id, &readable(mapping, &schema));
-            found(self.api.call(&Call::get(path)).await?)
+            let path = self.path_by_id(mapping.object(), id, &readable_fields(mapping, &schema));
+            existing_record(self.api.call(&Call::get(path)).await?)
         };
         let record = if let Some(record) = read(&contact).await? {
             record
         } else {
-            // Merged by people, or deleted.
-            let left = self.survivor(mapping.object(), mapping.external_id(), &contact).await?;
-            read(&left.record_id).await?.ok_or_else(unknown)?
+            // The contact was merged or deleted.
+            let survivor = self.survivor(mapping.object(), mapping.external_id(), &contact).await?;
+            read(&survivor.record_id).await?.ok_or_else(not_visible)?
         };
         schemas.insert(Object::Contact, Some(schema));
-        // People have converted the lead, and its contact is theirs.
-        Ok(LeadState::Converted(PresentRecord { adopted: true, ..present(&record) }))
+        // Users convert leads and maintain the resulting contacts.
+        Ok(LeadState::Converted(PresentRecord { adopted: true, ..present_record(&record) }))
     }
 
-    /// The schema of an object that can be written; where it cannot, all leads wait for the administrator.
+    /// The schema of an object. Fails with a deferral if the object cannot be written: all leads wait for an
+    /// administrator.
     async fn usable_schema(&self, mapping: &ObjectMapping) -> Result<std::sync::Arc<ObjectSchema>, Refusal> {
         let schema = self.schemas.get(&self.api, mapping.object()).await?;
         let problem =
@@ -185,8 +187,8 @@ impl Salesforce {
         match (schema, problem) {
             (Some(schema), None) => Ok(schema),
             (_, problem) => {
-                // A field that an administrator adds is to be seen at once.
-                self.schemas.forget();
+                // The next attempt must see a change by the administrator.
+                self.schemas.invalidate();
                 let message = problem
                     .map_or_else(|| "the org has no such object".to_owned(), |problem| problem.message);
                 tracing::error!(dependency = %DEPENDENCY, code = "crm_schema_unsuitable", "{message}");
@@ -202,36 +204,37 @@ impl Salesforce {
         })
     }
 
-    /// Where a record is found by our id.
+    /// The path of a record by its external id.
     pub(super) fn record_path(&self, mapping: &ObjectMapping, id: &str, fields: &str) -> String {
         let (object, key) = (mapping.object(), mapping.external_id());
         self.path_by_id(object, &format!("{key}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)), fields)
     }
 
-    /// Where a record is found by Salesforce's id.
+    /// The path of a record by its Salesforce id. `fields` limits the fields that are read, unless it is
+    /// empty.
     pub(super) fn path_by_id(&self, object: &str, id: &str, fields: &str) -> String {
         let query = if fields.is_empty() { String::new() } else { format!("?fields={fields}") };
         format!("{}/sobjects/{object}/{id}{query}", self.api.base)
     }
 
-    /// Whether an action asks to convert the lead, and the lead is converted.
+    /// Whether an action is a conversion and the lead is converted.
     pub(super) fn is_converted_by(state: &State, action: &Action) -> bool {
         matches!(action, Action::ConvertLead(_)) && matches!(state.lead, LeadState::Converted(_))
     }
 }
 
-/// Whether another user created a record, which then got our id: people maintain it. Ids have 15 or 18 characters.
-fn is_of_others(record: &Value, user: &str) -> bool {
+/// Whether another user created a record, so that users maintain it. Ids have 15 or 18 characters.
+fn is_created_by_other(record: &Value, user: &str) -> bool {
     let short = |id: &str| id.chars().take(15).collect::<String>();
     record.get(CREATED_BY).is_some_and(|creator| creator.as_str().map(short) != Some(short(user)))
 }
 
-/// The mapped fields that we may see, and what tells a converted lead and whose the record is.
-pub(super) fn readable(mapping: &ObjectMapping, schema: &ObjectSchema) -> String {
+/// The visible fields to read, separated by commas: mapped fields, the creator, and the conversion of a lead.
+pub(super) fn readable_fields(mapping: &ObjectMapping, schema: &ObjectSchema) -> String {
     let mut fields = vec!["Id"];
     let own = ["IsConverted", "ConvertedContactId", CREATED_BY].into_iter();
     let mapped = mapping.fields().map(|field| schema.written_as(field));
-    for field in mapped.chain(own).filter(|field| shows(schema, field)) {
+    for field in mapped.chain(own).filter(|field| has_field(schema, field)) {
         if !fields.contains(&field) {
             fields.push(field);
         }
@@ -239,22 +242,22 @@ pub(super) fn readable(mapping: &ObjectMapping, schema: &ObjectSchema) -> String
     fields.join(",")
 }
 
-/// The record of an answer; none where there is none. Several are for a person to put right.
-pub(super) fn found(answer: Answer) -> Result<Option<Value>, Refusal> {
-    match answer.status {
+/// The record in a response; none for status 404. Several matching records are an error for an administrator.
+pub(super) fn existing_record(response: Response) -> Result<Option<Value>, Refusal> {
+    match response.status {
         StatusCode::NOT_FOUND => Ok(None),
-        StatusCode::MULTIPLE_CHOICES => Err(several_matches().into()),
-        status if status.is_success() => Ok(Some(answer.body)),
-        status => Err(refusal(status, &answer.body)),
+        StatusCode::MULTIPLE_CHOICES => Err(multiple_matches().into()),
+        status if status.is_success() => Ok(Some(response.body)),
+        status => Err(refusal(status, &response.body)),
     }
 }
 
-pub(super) fn several_matches() -> Failure {
+pub(super) fn multiple_matches() -> Failure {
     let message = "several records have the lead's external id: the field must be unique";
     Failure::permanent("crm_multiple_matches", message).on(DEPENDENCY)
 }
 
-pub(super) fn present(record: &Value) -> PresentRecord {
+pub(super) fn present_record(record: &Value) -> PresentRecord {
     let fields: Map<String, Value> = record.as_object().cloned().unwrap_or_default();
     PresentRecord { record_id: text_of(record, "Id").unwrap_or_default(), fields, adopted: false }
 }

@@ -7,18 +7,19 @@ use tokio::time::Instant;
 use super::DEPENDENCY;
 use super::errors::LIMIT_WAIT;
 
-/// For how long a reading that says "too much" is believed before it is taken again. The limit is one of a rolling day.
-const BELIEVED_FOR: Duration = Duration::from_mins(5);
+/// How long a reading at or above the threshold counts before it is refreshed. The limit covers a rolling 24
+/// hours.
+const EXCESS_TTL: Duration = Duration::from_mins(5);
 
 /// The longest pause before one call.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How much of the org's calls in 24 hours is used, as far as we were told.
+/// The usage of the org's API calls in 24 hours, as last reported by Salesforce.
 pub(super) struct Usage {
     percent: u8,
     last: Mutex<Option<Reading>>,
-    /// Held by the one call that may go next while calls are spread.
-    gate: tokio::sync::Mutex<()>,
+    /// Serialises the pauses between calls, so that the calls are spread.
+    pause_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy)]
@@ -29,16 +30,18 @@ struct Reading {
 }
 
 impl Usage {
-    /// Leads wait from `percent` percent on, and calls are spread from five sixths of that on.
+    /// Leads wait at a usage of `percent` percent or more. Calls are spread from five sixths of that
+    /// percentage.
     pub(super) fn new(percent: u8) -> Self {
-        Self { percent, last: Mutex::new(None), gate: tokio::sync::Mutex::new(()) }
+        Self { percent, last: Mutex::new(None), pause_lock: tokio::sync::Mutex::new(()) }
     }
 
-    /// Waits for the turn to call: not at all while there is room, then the longer the less is left, one call after the other.
-    pub(super) async fn turn(&self) {
+    /// Delays a call near the limit. Delays grow with the usage, and concurrent calls are delayed one after
+    /// another.
+    pub(super) async fn throttle(&self) {
         let pause = self.pause();
         if !pause.is_zero() {
-            let _turn = self.gate.lock().await;
+            let _guard = self.pause_lock.lock().await;
             tokio::time::sleep(pause).await;
         }
     }
@@ -46,14 +49,15 @@ impl Usage {
     fn pause(&self) -> Duration {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Reading { used, most, .. }) = last else { return Duration::ZERO };
-        // In parts of the stretch from where calls are spread to where leads wait, which is a sixth of the percentage.
+        // The pause grows linearly from zero at five sixths of the threshold to its maximum at the threshold.
         let used = f64::from(u32::try_from(used).unwrap_or(u32::MAX));
-        let until = f64::from(u32::try_from(most).unwrap_or(u32::MAX)) * f64::from(self.percent) / 100.0;
-        let beyond = (6.0 * used / until.max(1.0) - 5.0).clamp(0.0, 1.0);
-        MAX_PAUSE.mul_f64(beyond)
+        let threshold = f64::from(u32::try_from(most).unwrap_or(u32::MAX)) * f64::from(self.percent) / 100.0;
+        let fraction = (6.0 * used / threshold.max(1.0) - 5.0).clamp(0.0, 1.0);
+        MAX_PAUSE.mul_f64(fraction)
     }
 
-    /// Takes note of `Sforce-Limit-Info: api-usage=25/5000; per-app-api-usage=17/250(appName=..)`, the only signal there is.
+    /// Records the usage in the header `Sforce-Limit-Info: api-usage=25/5000;
+    /// per-app-api-usage=17/250(appName=..)`, which responses carry. A malformed header is ignored.
     pub(super) fn note_header(&self, header: &str) {
         let usage = header.split(';').find_map(|part| part.trim().strip_prefix("api-usage="));
         let numbers = usage.and_then(|usage| usage.trim().split_once('/'));
@@ -69,18 +73,18 @@ impl Usage {
             Some(Reading { used, most, at: Instant::now() });
     }
 
-    /// What was last heard of it, in words; none where nothing was.
-    pub(super) fn in_words(&self) -> Option<String> {
+    /// The last reported usage as a text, if there is one.
+    pub(super) fn summary(&self) -> Option<String> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|Reading { used, most, .. }| format!("{used} of {most} API calls in 24 hours used"))
     }
 
-    /// Whether it was too much when last heard of, and whether that was so long ago that it should be asked again.
+    /// Whether the last reading was at or above the threshold and is old enough to be refreshed.
     pub(super) fn is_due(&self) -> bool {
-        self.excess().is_some_and(|reading| reading.at.elapsed() >= BELIEVED_FOR)
+        self.excess().is_some_and(|reading| reading.at.elapsed() >= EXCESS_TTL)
     }
 
-    /// Refuses to go on where it is too much.
+    /// Fails with a deferral if the last reading was at or above the threshold.
     pub(super) fn check(&self) -> Result<(), Failure> {
         let Some(Reading { used, most, .. }) = self.excess() else { return Ok(()) };
         let message = format!("{used} of the {most} API calls that the org has in 24 hours are used");
@@ -100,33 +104,33 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn calls_are_spread_the_more_the_nearer_the_limit_is() {
+    async fn calls_are_spread_more_the_closer_the_limit_is() {
         let usage = Usage::new(90);
         let mut waited = Vec::new();
         for (used, most) in [(0, 0), (3_750, 5_000), (4_125, 5_000), (4_500, 5_000), (5_000, 5_000)] {
             usage.note(used, most);
             let start = Instant::now();
-            tokio::join!(usage.turn(), usage.turn());
+            tokio::join!(usage.throttle(), usage.throttle());
             waited.push(start.elapsed().as_millis());
         }
-        // Of two calls at the same time the second waits for the first.
+        // The second of two concurrent calls waits for the first.
         assert_eq!(waited, [0, 0, 1_000, 2_000, 2_000]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn leads_wait_from_the_configured_share_on_and_it_is_asked_again_after_a_while() {
+    async fn leads_wait_at_the_threshold_until_usage_is_read_again() {
         let usage = Usage::new(90);
-        assert_eq!(usage.in_words(), None);
+        assert_eq!(usage.summary(), None);
         usage.note_header("api-usage=4499/5000; per-app-api-usage=17/250(appName=x)");
         usage.check().unwrap();
-        assert_eq!(usage.in_words().as_deref(), Some("4499 of 5000 API calls in 24 hours used"));
+        assert_eq!(usage.summary().as_deref(), Some("4499 of 5000 API calls in 24 hours used"));
         usage.note_header("api-usage=4500/5000");
         assert_eq!(usage.check().unwrap_err().code, "crm_api_limit_near");
         assert!(!usage.is_due());
-        tokio::time::advance(BELIEVED_FOR).await;
+        tokio::time::advance(EXCESS_TTL).await;
         assert!(usage.is_due());
         usage.note_header("nonsense");
-        assert!(usage.check().is_err(), "what cannot be read says nothing");
+        assert!(usage.check().is_err(), "a malformed header is ignored");
         usage.note_header("per-app-api-usage=1/2(appName=x); api-usage=10/5000");
         usage.check().unwrap();
     }

@@ -1,4 +1,6 @@
-//! `HubSpot` as a CRM, before the fake that `HubSpot`'s own client takes for the real one. What counts is the fake's state.
+//! Tests of the `HubSpot` executor against a stateful fake, which is verified with `HubSpot`'s own client.
+//!
+//! The tests assert on the state of the fake account.
 
 #![allow(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
 

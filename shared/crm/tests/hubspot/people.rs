@@ -1,4 +1,4 @@
-//! Contacts and companies that were there before us, and what people do to records while we write.
+//! Contacts and companies that existed before, and changes by users to written records.
 
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use lead::{CampaignId, ContentHash, DeliveryId, EmailAddress, LeadId};
 use sandbox::hubspot::{HubSpot, Kind};
 
-use crate::support::{Place, with_actions};
+use crate::support::{AccountFixture, with_actions};
 
-async fn done(crm: &HubSpotCrm, plan: &Plan) -> Vec<String> {
+/// Executes a plan, whose actions must all succeed. Returns the record ids.
+async fn execute_ok(crm: &HubSpotCrm, plan: &Plan) -> Vec<String> {
     let results = crm.execute(&plan.lead_id, &plan.actions).await;
     assert_eq!(results.len(), plan.actions.len(), "{results:?}");
     results.into_iter().map(|result| result.unwrap().record_id).collect()
@@ -36,103 +37,104 @@ pub(crate) fn in_campaign(plan: &Plan, campaign: &str) -> Plan {
 }
 
 #[tokio::test]
-async fn a_contact_that_was_there_is_adopted_and_keeps_what_people_wrote() {
-    let place = Place::prepared().await;
-    let old = place.hubspot.add(
+async fn existing_contact_is_adopted_and_keeps_the_users_values() {
+    let fixture = AccountFixture::prepared().await;
+    let old = fixture.hubspot.add(
         Kind::Contact,
         &[("email", "ann@example.com"), ("firstname", "Annabel"), ("lifecyclestage", "customer")],
     );
     let plan = suite_plan("ann", "CTO", 87);
-    let crm = place.executor();
-    let ids = done(&crm, &plan).await;
+    let crm = fixture.executor();
+    let ids = execute_ok(&crm, &plan).await;
     assert_eq!(ids[0], old.to_string());
-    let contact = place.contact("ann@example.com");
+    let contact = fixture.contact("ann@example.com");
     assert_eq!(contact.get("firstname"), Some("Annabel"));
     assert_eq!(contact.get("lifecyclestage"), Some("customer"), "a stage is never moved back");
     assert_eq!(contact.get("jobtitle"), Some("CTO"));
-    assert_eq!(place.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
+    assert_eq!(fixture.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
 
-    // A sales representative changes the address and the key is lost: the anchor leads back.
-    place.hubspot.edit(Kind::Contact, old, &[("email", "ann@elsewhere.example"), ("revenueflow_id", "")]);
+    // A sales representative changes the address and clears the key. The anchor still leads to the contact.
+    fixture.hubspot.edit(Kind::Contact, old, &[("email", "ann@elsewhere.example"), ("revenueflow_id", "")]);
     let score = &plan.actions[2..3];
-    let results = place.executor().execute(&plan.lead_id, score).await;
+    let results = fixture.executor().execute(&plan.lead_id, score).await;
     assert_eq!(results[0].as_ref().unwrap().record_id, old.to_string());
     for planned in &plan.actions[2..] {
         assert!(crm.find(&plan.lead_id, planned).await.unwrap().is_some(), "{}", planned.action.kind());
     }
-    assert_eq!(place.counts(), [1, 1, 1, 2, 0]);
+    assert_eq!(fixture.counts(), [1, 1, 1, 2, 0]);
 }
 
 #[tokio::test]
-async fn an_address_that_a_contact_has_beside_its_first_one_leads_to_that_contact() {
-    for finds in [true, false] {
-        further_address(finds).await;
+async fn contact_is_found_by_its_secondary_address() {
+    for is_searchable in [true, false] {
+        secondary_address(is_searchable).await;
     }
 }
 
-/// An account finds contacts by their further addresses, or names them only when it refuses a second contact.
-async fn further_address(finds: bool) {
-    let place = Place::prepared().await;
-    place.hubspot.set(|settings| settings.finds_further_addresses = finds);
-    let old = place.hubspot.add(
+/// `is_searchable`: whether the account finds contacts by a secondary address. Otherwise it names the contact
+/// only in the refusal to create another one.
+async fn secondary_address(is_searchable: bool) {
+    let fixture = AccountFixture::prepared().await;
+    fixture.hubspot.set(|settings| settings.finds_further_addresses = is_searchable);
+    let old = fixture.hubspot.add(
         Kind::Contact,
         &[("email", "ann@home.example"), ("hs_additional_emails", "a@x.example;Ann@example.com")],
     );
     let plan = suite_plan("ann", "CTO", 87);
-    assert_eq!(done(&place.executor(), &plan).await[0], old.to_string());
-    assert_eq!(place.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
-    assert_eq!(done(&place.executor(), &suite_plan("ann", "CEO", 61)).await[0], old.to_string());
-    let contact = place.contact("ann@home.example");
+    assert_eq!(execute_ok(&fixture.executor(), &plan).await[0], old.to_string());
+    assert_eq!(fixture.counts(), [1, 1, 1, 2, 0], "one note is the anchor");
+    assert_eq!(execute_ok(&fixture.executor(), &suite_plan("ann", "CEO", 61)).await[0], old.to_string());
+    let contact = fixture.contact("ann@home.example");
     assert_eq!(
         contact.get("jobtitle"),
         Some("CTO"),
-        "its first address stays, and a title is only filled in"
+        "the primary address stays, and a title is only filled in"
     );
     assert_eq!(contact.get("revenueflow_score"), Some("61"));
     for planned in &plan.actions[3..] {
-        assert!(place.executor().find(&plan.lead_id, planned).await.unwrap().is_some());
+        assert!(fixture.executor().find(&plan.lead_id, planned).await.unwrap().is_some());
     }
 }
 
 #[tokio::test]
-async fn one_person_in_two_campaigns_is_one_contact_and_both_find_it() {
-    let place = Place::prepared().await;
-    let (first, crm) = (suite_plan("ann", "CTO", 87), place.executor());
+async fn two_campaigns_of_a_person_share_one_contact() {
+    let fixture = AccountFixture::prepared().await;
+    let (first, crm) = (suite_plan("ann", "CTO", 87), fixture.executor());
     let second = in_campaign(&first, "webinar_7");
-    let (a, b) = tokio::join!(done(&crm, &first), done(&crm, &second));
+    let (a, b) = tokio::join!(execute_ok(&crm, &first), execute_ok(&crm, &second));
     assert_eq!(a[0], b[0]);
-    assert_eq!(place.counts()[0], 1);
+    assert_eq!(fixture.counts()[0], 1);
     for plan in [&first, &second] {
-        let results = place.executor().execute(&plan.lead_id, &plan.actions[2..]).await;
+        let results = fixture.executor().execute(&plan.lead_id, &plan.actions[2..]).await;
         assert!(results.iter().all(Result::is_ok), "{results:?}");
-        let task = place.made(plan, "create_task");
-        assert_eq!(place.hubspot.associated(Kind::Task, task.id, Kind::Contact).len(), 1);
+        let task = fixture.record_of(plan, "create_task");
+        assert_eq!(fixture.hubspot.associated(Kind::Task, task.id, Kind::Contact).len(), 1);
         for planned in &plan.actions[4..] {
             assert!(crm.find(&plan.lead_id, planned).await.unwrap().is_some(), "{}", planned.action.kind());
         }
     }
-    assert_eq!(place.counts(), [1, 1, 2, 3, 0], "a task and a note for each, and an anchor for the second");
+    assert_eq!(fixture.counts(), [1, 1, 2, 3, 0], "a task and a note for each, and an anchor for the second");
 }
 
 #[tokio::test]
-async fn a_company_that_was_there_is_used_and_none_is_made_beside_it() {
-    let place = Place::prepared().await;
-    let old = place.hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", "Example Inc.")]);
-    place.hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", "Example, again")]);
+async fn existing_company_is_used_and_none_is_created() {
+    let fixture = AccountFixture::prepared().await;
+    let old = fixture.hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", "Example Inc.")]);
+    fixture.hubspot.add(Kind::Company, &[("domain", "example.com"), ("name", "Example, again")]);
     let plan = suite_plan("ann", "CTO", 87);
-    done(&place.executor(), &plan).await;
-    let company = place.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
+    execute_ok(&fixture.executor(), &plan).await;
+    let company = fixture.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
     assert_eq!((company.id, company.get("name")), (old, Some("Example Inc.")));
     assert_eq!(company.get("numberofemployees"), Some("850"));
-    assert_eq!(place.counts()[1], 2);
-    let contact = place.contact("ann@example.com");
-    let ties = place.hubspot.associated(Kind::Contact, contact.id, Kind::Company);
-    assert_eq!(ties.keys().collect::<Vec<_>>(), [&old]);
+    assert_eq!(fixture.counts()[1], 2);
+    let contact = fixture.contact("ann@example.com");
+    let companies = fixture.hubspot.associated(Kind::Contact, contact.id, Kind::Company);
+    assert_eq!(companies.keys().collect::<Vec<_>>(), [&old]);
 }
 
 #[tokio::test]
-async fn a_match_ties_to_a_company_that_is_there_and_makes_none() {
-    let place = Place::prepared().await;
+async fn account_match_associates_an_existing_company_only() {
+    let fixture = AccountFixture::prepared().await;
     let plan = suite_plan("ann", "CTO", 87);
     let matched = || {
         Action::MatchAccount(MatchAccount {
@@ -142,20 +144,20 @@ async fn a_match_ties_to_a_company_that_is_there_and_makes_none() {
     };
     let actions = vec![plan.actions[0].action.clone(), matched()];
     let plan = with_actions(&plan, actions);
-    let crm = place.executor();
-    done(&crm, &plan).await;
-    assert_eq!(place.counts(), [1, 0, 0, 0, 0]);
-    let company = place.hubspot.add(Kind::Company, &[("domain", "example.com")]);
-    assert!(crm.find(&plan.lead_id, &plan.actions[1]).await.unwrap().is_none(), "not tied yet");
-    done(&crm, &plan).await;
-    let contact = place.contact("ann@example.com");
-    assert!(place.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&company));
+    let crm = fixture.executor();
+    execute_ok(&crm, &plan).await;
+    assert_eq!(fixture.counts(), [1, 0, 0, 0, 0]);
+    let company = fixture.hubspot.add(Kind::Company, &[("domain", "example.com")]);
+    assert!(crm.find(&plan.lead_id, &plan.actions[1]).await.unwrap().is_none(), "not associated yet");
+    execute_ok(&crm, &plan).await;
+    let contact = fixture.contact("ann@example.com");
+    assert!(fixture.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&company));
     assert!(crm.find(&plan.lead_id, &plan.actions[1]).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn a_contact_action_and_deals_are_of_the_same_person() {
-    let place = Place::prepared().await;
+async fn contact_actions_and_deals_use_the_leads_contact() {
+    let fixture = AccountFixture::prepared().await;
     let plan = suite_plan("ann", "CTO", 87);
     let contact = Action::CreateContact(ContactDetails {
         email: EmailAddress::parse("ann@example.com").unwrap(),
@@ -170,38 +172,38 @@ async fn a_contact_action_and_deals_are_of_the_same_person() {
         amount_usd: Some(100_000),
         closes_at: Timestamp::UNIX_EPOCH,
     });
-    let made_by =
+    let creating =
         with_actions(&plan, vec![contact.clone(), plan.actions[1].action.clone(), opportunity.clone()]);
     let moved = Action::UpdateOpportunityStage(UpdateOpportunityStage {
-        opportunity: made_by.actions[2].action_id.clone(),
+        opportunity: creating.actions[2].action_id.clone(),
         stage: Text::parse("Closed Won").unwrap(),
     });
-    let crm = place.executor();
+    let crm = fixture.executor();
     let missing = with_actions(&plan, vec![contact.clone(), moved.clone()]);
     let results = crm.execute(&plan.lead_id, &missing.actions).await;
     assert_eq!(results[1].as_ref().unwrap_err().code, "crm_record_missing");
-    let ids = done(&crm, &made_by).await;
-    let deal = place.made(&made_by, "create_opportunity");
+    let ids = execute_ok(&crm, &creating).await;
+    let deal = fixture.record_of(&creating, "create_opportunity");
     assert_eq!((deal.get("dealstage"), deal.get("amount")), (Some("qualifiedtobuy"), Some("100000")));
     for (kind, id) in
-        [(Kind::Contact, &ids[0]), (Kind::Company, &place.hubspot.records(Kind::Company)[0].id.to_string())]
+        [(Kind::Contact, &ids[0]), (Kind::Company, &fixture.hubspot.records(Kind::Company)[0].id.to_string())]
     {
         assert!(
-            place.hubspot.associated(Kind::Deal, deal.id, kind).contains_key(&id.parse().unwrap()),
+            fixture.hubspot.associated(Kind::Deal, deal.id, kind).contains_key(&id.parse().unwrap()),
             "{kind:?}"
         );
     }
     let moved = with_actions(&plan, vec![plan.actions[0].action.clone(), contact, opportunity, moved]);
-    assert_eq!(done(&crm, &moved).await[0], ids[0], "the lead and the contact are one record");
-    let deal = place.made(&made_by, "create_opportunity");
-    assert_eq!(deal.get("dealstage"), Some("closedwon"), "a stage may be named as people see it");
-    assert_eq!(place.counts(), [1, 1, 0, 0, 1]);
+    assert_eq!(execute_ok(&crm, &moved).await[0], ids[0], "the lead and the contact are one record");
+    let deal = fixture.record_of(&creating, "create_opportunity");
+    assert_eq!(deal.get("dealstage"), Some("closedwon"), "a stage may be given by its label");
+    assert_eq!(fixture.counts(), [1, 1, 0, 0, 1]);
 }
 
 #[tokio::test]
-async fn what_is_known_is_contact_company_owner_and_open_deals() {
-    let place = Place::prepared().await;
-    let ann = place.hubspot.add(
+async fn facts_are_contact_company_owner_and_open_deals() {
+    let fixture = AccountFixture::prepared().await;
+    let ann = fixture.hubspot.add(
         Kind::Contact,
         &[
             ("email", "ann@example.com"),
@@ -209,24 +211,24 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
             ("lifecyclestage", "opportunity"),
         ],
     );
-    let company = place.hubspot.add(Kind::Company, &[("domain", "example.com"), ("type", "PROSPECT")]);
+    let company = fixture.hubspot.add(Kind::Company, &[("domain", "example.com"), ("type", "PROSPECT")]);
     let deal = |stage, closed, amount| {
-        place.hubspot.add(Kind::Deal, &[("dealstage", stage), ("hs_is_closed", closed), ("amount", amount)])
+        fixture.hubspot.add(Kind::Deal, &[("dealstage", stage), ("hs_is_closed", closed), ("amount", amount)])
     };
     for (stage, closed, with, id) in [
         ("qualifiedtobuy", "false", Kind::Company, company),
         ("closedlost", "true", Kind::Company, company),
         ("contractsent", "false", Kind::Contact, ann),
     ] {
-        place.clock.advance(Duration::from_secs(1));
-        place.hubspot.associate(Kind::Deal, deal(stage, closed, "1000.5"), with, id);
+        fixture.clock.advance(Duration::from_secs(1));
+        fixture.hubspot.associate(Kind::Deal, deal(stage, closed, "1000.5"), with, id);
     }
     let about = About {
         lead_id: suite_plan("ann", "CTO", 87).lead_id,
         email: EmailAddress::parse("ann@example.com").unwrap(),
         company_domain: Some("example.com".to_owned()),
     };
-    let known = place.executor().facts(&about).await.unwrap();
+    let known = fixture.executor().facts(&about).await.unwrap();
     let opportunity = |stage: &str| KnownOpportunity { stage: stage.to_owned(), amount: Some(1000.5) };
     let expected = Known {
         lead: None,
@@ -241,48 +243,48 @@ async fn what_is_known_is_contact_company_owner_and_open_deals() {
     };
     assert_eq!(known, expected);
 
-    place.hubspot.set(|settings| settings.archived_owners.append(&mut settings.owners));
-    let known = place.executor().facts(&about).await.unwrap();
-    assert_eq!(known.contact.unwrap().owner_id, None, "one who has left gets no more leads");
+    fixture.hubspot.set(|settings| settings.archived_owners.append(&mut settings.owners));
+    let known = fixture.executor().facts(&about).await.unwrap();
+    assert_eq!(known.contact.unwrap().owner_id, None, "an inactive owner gets no more leads");
 }
 
 #[tokio::test]
-async fn a_task_is_given_to_somebody_else_and_is_not_made_where_it_is_gone() {
-    let place = Place::prepared().await;
-    let (plan, crm) = (suite_plan("ann", "CTO", 87), place.executor());
-    done(&crm, &plan).await;
+async fn task_is_reassigned_but_never_created() {
+    let fixture = AccountFixture::prepared().await;
+    let (plan, crm) = (suite_plan("ann", "CTO", 87), fixture.executor());
+    execute_ok(&crm, &plan).await;
     let owner = Text::parse(HubSpot::OWNER).unwrap();
     let task = plan.actions.iter().find(|planned| planned.action.kind() == "create_task").unwrap();
-    assert_ne!(place.made(&plan, "create_task").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+    assert_ne!(fixture.record_of(&plan, "create_task").get("hubspot_owner_id"), Some(HubSpot::OWNER));
     let to = |task: &ActionId| {
         let action = ReassignTask { task: task.clone(), owner: owner.clone() };
         with_actions(&plan, vec![Action::ReassignTask(action)])
     };
     let reassigned = to(&task.action_id);
-    done(&crm, &reassigned).await;
-    assert_eq!(place.made(&plan, "create_task").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+    execute_ok(&crm, &reassigned).await;
+    assert_eq!(fixture.record_of(&plan, "create_task").get("hubspot_owner_id"), Some(HubSpot::OWNER));
     assert!(crm.find(&plan.lead_id, &reassigned.actions[0]).await.unwrap().is_some());
 
-    let counts = place.counts();
+    let counts = fixture.counts();
     let results = crm.execute(&plan.lead_id, &to(&plan.actions[0].action_id).actions).await;
     assert_eq!(results[0].as_ref().unwrap_err().code, "crm_record_missing");
-    assert_eq!(place.counts(), counts);
+    assert_eq!(fixture.counts(), counts);
 }
 
 #[tokio::test]
-async fn company_that_was_merged_is_not_created_again() {
-    let place = Place::prepared().await;
+async fn merged_company_is_not_created_again() {
+    let fixture = AccountFixture::prepared().await;
     let plan = suite_plan("ann", "CTO", 87);
-    done(&place.executor(), &plan).await;
-    let ours = place.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
+    execute_ok(&fixture.executor(), &plan).await;
+    let ours = fixture.hubspot.record(Kind::Company, "revenueflow_domain_key", "example.com").unwrap();
     let key = ("revenueflow_domain_key", "example.org");
-    let theirs = place.hubspot.add(Kind::Company, &[("domain", "example.org"), key]);
-    assert!(place.hubspot.merge(Kind::Company, theirs, ours.id));
-    place.clock.advance(Duration::from_secs(10));
-    done(&place.executor(), &suite_plan("bob", "CTO", 87)).await;
-    assert_eq!(place.counts()[1], 1);
-    let company = place.hubspot.record(Kind::Company, "domain", "example.org").unwrap();
+    let theirs = fixture.hubspot.add(Kind::Company, &[("domain", "example.org"), key]);
+    assert!(fixture.hubspot.merge(Kind::Company, theirs, ours.id));
+    fixture.clock.advance(Duration::from_secs(10));
+    execute_ok(&fixture.executor(), &suite_plan("bob", "CTO", 87)).await;
+    assert_eq!(fixture.counts()[1], 1);
+    let company = fixture.hubspot.record(Kind::Company, "domain", "example.org").unwrap();
     assert_eq!((company.id, company.get(key.0)), (theirs, Some(key.1)));
-    let bob = place.contact("bob@example.com");
-    assert!(place.hubspot.associated(Kind::Contact, bob.id, Kind::Company).contains_key(&theirs));
+    let bob = fixture.contact("bob@example.com");
+    assert!(fixture.hubspot.associated(Kind::Contact, bob.id, Kind::Company).contains_key(&theirs));
 }

@@ -1,4 +1,4 @@
-//! Records and properties that `HubSpot` refuses: what becomes of this lead, and that nothing becomes of the others.
+//! Refused records and properties: their effect on the lead, and the absence of effects on other leads.
 
 use std::time::Duration;
 
@@ -9,51 +9,51 @@ use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
-use crate::support::Place;
+use crate::support::AccountFixture;
 
 fn refused_row(path: &str) -> Fault {
     Fault::on(path, Misbehaviour::Row { code: "SOME_NEW_CATEGORY".to_owned(), skip: 0 })
 }
 
 #[tokio::test]
-async fn unknown_row_category_is_an_attempt_of_this_lead_alone() {
+async fn unknown_row_category_is_a_transient_record_level_error() {
     for path in
         ["/contacts/batch/upsert", "/companies/batch/upsert", "/tasks/batch/upsert", "/notes/batch/upsert"]
     {
-        let place = Place::prepared().await;
-        let guard = place.guard();
+        let fixture = AccountFixture::prepared().await;
+        let guard = fixture.guard();
         let bad = suite_plan("ann", "CTO", 87);
         for attempt in 1..=6 {
-            place.fault(refused_row(path).times(1));
+            fixture.fault(refused_row(path).times(1));
             let failure = guard.submit(&bad).await.unwrap_err();
             assert_eq!(failure.class, FailureClass::Transient, "{path}, attempt {attempt}: {failure}");
             assert_eq!(failure.code, "crm_row_refused", "{path}, attempt {attempt}");
             assert!(failure.message.contains("SOME_NEW_CATEGORY"), "{failure}");
-            place.fake.clear_faults();
+            fixture.fake.clear_faults();
         }
         let good = suite_plan("bob", "CTO", 87);
         guard.submit(&good).await.unwrap();
-        place.assert_whole(&good);
+        fixture.assert_complete(&good);
         guard.submit(&bad).await.unwrap();
-        place.assert_whole(&bad);
+        fixture.assert_complete(&bad);
     }
 }
 
 #[tokio::test]
-async fn unknown_category_of_a_known_contact_is_its_own_too() {
-    let place = Place::prepared().await;
-    let guard = place.guard();
+async fn unknown_category_of_an_update_is_record_level() {
+    let fixture = AccountFixture::prepared().await;
+    let guard = fixture.guard();
     guard.submit(&suite_plan("ann", "CTO", 87)).await.unwrap();
     let revision = suite_plan("ann", "CEO", 61);
     for _ in 0..6 {
-        place.fault(refused_row("/contacts/batch/update").times(1));
+        fixture.fault(refused_row("/contacts/batch/update").times(1));
         assert_eq!(guard.submit(&revision).await.unwrap_err().code, "crm_row_refused");
     }
     guard.submit(&suite_plan("bob", "CTO", 87)).await.unwrap();
     guard.submit(&revision).await.unwrap();
 }
 
-/// A plan that names an owner.
+/// The suite's plan with an owner for the lead and the task.
 fn owned_by(owner: &str) -> Plan {
     let plan = suite_plan("ann", "CTO", 87);
     let actions = plan.actions.iter().map(|planned| match planned.action.clone() {
@@ -71,7 +71,7 @@ fn owned_by(owner: &str) -> Plan {
 }
 
 #[tokio::test]
-async fn owner_who_cannot_be_given_records_is_left_out() {
+async fn unsuitable_owner_is_omitted() {
     let scope = || {
         let body = json!({"status": "error", "category": "MISSING_SCOPES", "message": "a scope is missing"});
         Fault::on("/crm/owners/", Misbehaviour::answer(403, body))
@@ -83,108 +83,108 @@ async fn owner_who_cannot_be_given_records_is_left_out() {
         ("72", false, true, LeftOut::OwnerUnsuitable),
         ("not an id", false, false, LeftOut::OwnerUnsuitable),
     ] {
-        let place = Place::prepared().await;
-        place.hubspot.set(|settings| {
+        let fixture = AccountFixture::prepared().await;
+        fixture.hubspot.set(|settings| {
             settings.archived_owners.push("72".to_owned());
             settings.invalid_inputs_fail_alone = alone;
         });
         if hidden {
-            place.fault(scope());
+            fixture.fault(scope());
         }
         let plan = owned_by(owner);
-        let results = place.executor().execute(&plan.lead_id, &plan.actions).await;
+        let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
         assert!(results.iter().all(Result::is_ok), "{owner}: {results:?}");
-        place.assert_whole(&plan);
-        assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), None);
-        assert_eq!(place.made(&plan, "create_task").get("hubspot_owner_id"), None);
-        assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+        fixture.assert_complete(&plan);
+        assert_eq!(fixture.record_of(&plan, "upsert_lead").get("hubspot_owner_id"), None);
+        assert_eq!(fixture.record_of(&plan, "create_task").get("hubspot_owner_id"), None);
+        assert_eq!(fixture.counts(), [1, 1, 1, 1, 0]);
         let left_out = |index: usize| results[index].as_ref().unwrap().left_out.clone();
         for (index, source) in [(0, "lead.owner"), (4, "task.owner")] {
             let [omission] = &left_out(index)[..] else { panic!("{:?}", left_out(index)) };
             assert_eq!((omission.source.as_str(), omission.reason), (source, reason), "{owner}");
         }
-        assert_eq!(left_out(2), [], "each action reports its own");
+        assert_eq!(left_out(2), [], "each action reports its own fields");
     }
-    let place = Place::prepared().await;
+    let fixture = AccountFixture::prepared().await;
     let plan = owned_by(HubSpot::OWNER);
-    place.executor().execute(&plan.lead_id, &plan.actions).await;
-    assert_eq!(place.made(&plan, "upsert_lead").get("hubspot_owner_id"), Some(HubSpot::OWNER));
+    fixture.executor().execute(&plan.lead_id, &plan.actions).await;
+    assert_eq!(fixture.record_of(&plan, "upsert_lead").get("hubspot_owner_id"), Some(HubSpot::OWNER));
 }
 
 #[tokio::test]
-async fn owners_are_asked_about_and_remembered() {
-    let place = Place::prepared().await;
-    place.hubspot.set(|settings| settings.archived_owners.push("72".to_owned()));
-    let crm = place.executor();
+async fn owners_are_looked_up_and_cached() {
+    let fixture = AccountFixture::prepared().await;
+    fixture.hubspot.set(|settings| settings.archived_owners.push("72".to_owned()));
+    let crm = fixture.executor();
     let ids = [HubSpot::OWNER, "72", "73", "Ann"].map(str::to_owned);
-    let standings = crm.owners(&ids).await;
-    let of = |id: &str| standings.get(id).copied();
+    let statuses = crm.owners(&ids).await;
+    let of = |id: &str| statuses.get(id).copied();
     assert_eq!(of(HubSpot::OWNER), Some(OwnerStanding::Active));
     assert_eq!(of("72"), Some(OwnerStanding::Inactive));
     assert_eq!((of("73"), of("Ann")), (Some(OwnerStanding::Unknown), None));
-    let before = place.fake.exchanges().len();
-    assert_eq!(crm.owners(&ids).await, standings);
-    assert_eq!(place.fake.exchanges().len(), before);
-    place.clock.advance(Duration::from_mins(5));
+    let before = fixture.fake.exchanges().len();
+    assert_eq!(crm.owners(&ids).await, statuses);
+    assert_eq!(fixture.fake.exchanges().len(), before);
+    fixture.clock.advance(Duration::from_mins(5));
     crm.owners(&ids).await;
-    assert!(place.fake.exchanges().len() > before, "owners leave");
+    assert!(fixture.fake.exchanges().len() > before, "the cached status has expired");
 }
 
 #[tokio::test]
-async fn each_kind_of_refused_property_is_left_out() {
-    type Change = fn(&Place);
-    let undefine: Change = |place| place.hubspot.undefine(Kind::Contact, "revenueflow_campaign");
+async fn each_kind_of_refused_property_is_omitted() {
+    type Change = fn(&AccountFixture);
+    let undefine: Change = |fixture| fixture.hubspot.undefine(Kind::Contact, "revenueflow_campaign");
     let changes: [(&str, Change); 4] = [
         ("revenueflow_campaign", undefine),
-        ("revenueflow_campaign", |place| {
+        ("revenueflow_campaign", |fixture| {
             let change = PropertyChange { read_only: Some(true), ..PropertyChange::default() };
-            assert!(place.hubspot.change_property(Kind::Contact, "revenueflow_campaign", change));
+            assert!(fixture.hubspot.change_property(Kind::Contact, "revenueflow_campaign", change));
         }),
-        ("hs_lead_status", |place| {
+        ("hs_lead_status", |fixture| {
             let change =
                 PropertyChange { options: Some(vec!["HOT".to_owned()]), ..PropertyChange::default() };
-            assert!(place.hubspot.change_property(Kind::Contact, "hs_lead_status", change));
+            assert!(fixture.hubspot.change_property(Kind::Contact, "hs_lead_status", change));
         }),
-        ("jobtitle", |place| {
+        ("jobtitle", |fixture| {
             let change = PropertyChange { max_length: Some(2), ..PropertyChange::default() };
-            assert!(place.hubspot.change_property(Kind::Contact, "jobtitle", change));
+            assert!(fixture.hubspot.change_property(Kind::Contact, "jobtitle", change));
         }),
     ];
     for (property, change) in changes {
-        let place = Place::prepared().await;
-        let crm = place.executor();
+        let fixture = AccountFixture::prepared().await;
+        let crm = fixture.executor();
         // The properties are read before the administrator changes them.
         crm.schema_problems().await.unwrap();
-        change(&place);
+        change(&fixture);
         let plan = suite_plan("ann", "CTO", 87);
         let results = crm.execute(&plan.lead_id, &plan.actions).await;
         assert!(results.iter().all(Result::is_ok), "{property}: {results:?}");
-        let contact = place.made(&plan, "upsert_lead");
+        let contact = fixture.record_of(&plan, "upsert_lead");
         assert_eq!(contact.get(property), None);
         let fields = results.iter().flatten().flat_map(|effect| &effect.left_out);
         let fields: Vec<&str> = fields.map(|omission| omission.field.as_str()).collect();
-        assert_eq!(fields, [property], "it is reported");
+        assert_eq!(fields, [property], "the omitted property is reported");
         assert_eq!((contact.get("email"), contact.get("firstname")), (Some("ann@example.com"), Some("ann")));
-        assert_eq!(place.counts(), [1, 1, 1, 1, 0]);
+        assert_eq!(fixture.counts(), [1, 1, 1, 1, 0]);
     }
 }
 
 #[tokio::test]
-async fn refusals_of_one_record_do_not_go_on_for_ever() {
-    let place = Place::prepared().await;
-    // Names a property of the record, whatever is sent.
+async fn repeated_refusals_of_a_record_end_after_a_few_rounds() {
+    let fixture = AccountFixture::prepared().await;
+    // The refusal names the same property for every request.
     let body = json!({
         "status": "error", "category": "VALIDATION_ERROR",
         "errors": [{"code": "INVALID_OPTION", "context": {"propertyName": ["hs_lead_status"]}}],
     });
-    place.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)));
+    fixture.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)));
     let plan = suite_plan("ann", "CTO", 87);
-    let before = place.fake.exchanges().len();
-    let results = place.executor().execute(&plan.lead_id, &plan.actions).await;
+    let before = fixture.fake.exchanges().len();
+    let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
     let failure = results[0].clone().unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "crm_values_refused"));
     assert!(failure.message.contains("hs_lead_status"), "{failure}");
-    let exchanges = place.fake.exchanges();
+    let exchanges = fixture.fake.exchanges();
     let writes =
         exchanges[before..].iter().filter(|exchange| exchange.path.contains("/contacts/batch/upsert"));
     assert!(writes.count() <= 12);

@@ -1,4 +1,4 @@
-//! What an account needs, and what is said where it is missing.
+//! Setup of an account, and the problems reported before it.
 
 use crm::testing::suite_plan;
 use crm::{Executor as _, Problem};
@@ -6,17 +6,17 @@ use lead::FailureClass;
 use sandbox::Fake;
 use sandbox::hubspot::{HubSpot, Kind};
 
-use crate::support::Place;
+use crate::support::AccountFixture;
 
 #[tokio::test]
-async fn a_bare_account_makes_leads_wait_and_is_named_property_by_property() {
-    let place = Place::bare().await;
-    let crm = place.executor();
+async fn bare_account_defers_leads_and_lists_its_problems() {
+    let fixture = AccountFixture::bare().await;
+    let crm = fixture.executor();
     let plan = suite_plan("ann", "CTO", 87);
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_setup_incomplete"));
     assert_eq!(crm.probe().await.unwrap_err().code, "crm_setup_incomplete");
-    assert_eq!(place.counts(), [0; 5]);
+    assert_eq!(fixture.counts(), [0; 5]);
 
     let problems = crm.schema_problems().await.unwrap();
     let blocking = problems.iter().filter(|problem| problem.blocks);
@@ -29,12 +29,12 @@ async fn a_bare_account_makes_leads_wait_and_is_named_property_by_property() {
 }
 
 #[tokio::test]
-async fn setup_creates_what_is_missing_and_only_that() {
-    let place = Place::bare().await;
-    let crm = place.executor();
+async fn setup_creates_only_the_missing_properties() {
+    let fixture = AccountFixture::bare().await;
+    let crm = fixture.executor();
     let missing = crm.missing_properties().await.unwrap();
-    let again = place.executor().missing_properties().await.unwrap();
-    assert_eq!(missing, again, "asking creates nothing");
+    let again = fixture.executor().missing_properties().await.unwrap();
+    assert_eq!(missing, again, "listing creates nothing");
     for property in &missing {
         crm.create_property(property).await.unwrap();
         crm.create_property(property).await.unwrap(); // by two people at the same time
@@ -46,28 +46,28 @@ async fn setup_creates_what_is_missing_and_only_that() {
     assert_eq!(kinds("revenueflow_score"), ("number", false));
     assert_eq!(kinds("revenueflow_fallback"), ("bool", false));
 
-    // Leads that waited go on without a new start.
+    // Waiting leads are written without a restart.
     crm.probe().await.unwrap();
     let plan = suite_plan("ann", "CTO", 87);
     assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
-async fn the_account_that_the_sandbox_offers_suits_the_built_in_mapping() {
-    let mut place = Place::bare().await;
-    place.fake = Fake::serve("hubspot", HubSpot::prepared().router()).await.unwrap();
-    assert_eq!(place.executor().schema_problems().await.unwrap(), []);
+async fn sandbox_account_suits_the_built_in_mapping() {
+    let mut fixture = AccountFixture::bare().await;
+    fixture.fake = Fake::serve("hubspot", HubSpot::prepared().router()).await.unwrap();
+    assert_eq!(fixture.executor().schema_problems().await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_property_that_goes_away_is_left_out_and_does_not_stop_the_lead() {
-    let place = Place::prepared().await;
-    let crm = place.executor();
+async fn removed_property_is_omitted() {
+    let fixture = AccountFixture::prepared().await;
+    let crm = fixture.executor();
     let first = suite_plan("ann", "CTO", 87);
     assert!(crm.execute(&first.lead_id, &first.actions).await.iter().all(Result::is_ok));
-    place.hubspot.undefine(Kind::Contact, "revenueflow_campaign");
+    fixture.hubspot.undefine(Kind::Contact, "revenueflow_campaign");
     let second = suite_plan("bob", "CTO", 87);
     let results = crm.execute(&second.lead_id, &second.actions).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    place.assert_whole(&second);
+    fixture.assert_complete(&second);
 }

@@ -9,26 +9,27 @@ use lead::{Clock, ManualClock};
 use sandbox::hubspot::{HubSpot, Kind, Record};
 use sandbox::{Fake, Fault};
 
-/// A fake account, and executors before it. Time stands still until it is moved.
-pub(crate) struct Place {
+/// A fake account with executors and a manual clock.
+pub(crate) struct AccountFixture {
     pub(crate) fake: Fake,
     pub(crate) hubspot: HubSpot,
     pub(crate) clock: ManualClock,
     pub(crate) mapping: Arc<Mapping>,
 }
 
-impl Place {
-    /// An account that is prepared for the built-in mapping.
+impl AccountFixture {
+    /// An account that is set up for the built-in mapping.
     pub(crate) async fn prepared() -> Self {
-        let place = Self::bare().await;
-        let crm = place.executor();
+        let fixture = Self::bare().await;
+        let crm = fixture.executor();
         for property in crm.missing_properties().await.unwrap() {
             crm.create_property(&property).await.unwrap();
         }
-        place
+        fixture
     }
 
-    /// An account as `HubSpot` hands it out. Limits are out of the way, since time stands still.
+    /// A new account without custom properties. Its rate limits are out of reach, since the clock does not
+    /// advance.
     pub(crate) async fn bare() -> Self {
         let clock = ManualClock::default();
         let hubspot = HubSpot::with_clock(Arc::new(clock.clone()));
@@ -36,14 +37,14 @@ impl Place {
         Self::of(hubspot, clock).await
     }
 
-    /// An account as it is. Its own time may be another than that of the executors.
+    /// A fixture for an existing account, whose clock may differ from the executors' clock.
     pub(crate) async fn of(hubspot: HubSpot, clock: ManualClock) -> Self {
         let fake = Fake::serve("hubspot", hubspot.router()).await.unwrap();
         let mapping = Arc::new(Mapping::default_for("hubspot").unwrap());
         Self { fake, hubspot, clock, mapping }
     }
 
-    /// Another process.
+    /// A new executor, as of another process.
     pub(crate) fn executor(&self) -> HubSpotCrm {
         self.executor_with("2026-03", HubSpotCredentials::PrivateApp(HubSpot::TOKEN.into()))
     }
@@ -57,12 +58,12 @@ impl Place {
         HubSpotCrm::new(settings, Arc::clone(&self.mapping), self.clock()).unwrap()
     }
 
-    /// A guard with a memory of its own before an executor of its own.
+    /// A guard with a new ledger and a new executor.
     pub(crate) fn guard(&self) -> Guard {
-        self.guard_before(self.executor())
+        self.guard_for(self.executor())
     }
 
-    pub(crate) fn guard_before(&self, executor: HubSpotCrm) -> Guard {
+    pub(crate) fn guard_for(&self, executor: HubSpotCrm) -> Guard {
         let no_limits = LimitSettings {
             per_lead: u32::MAX,
             per_account: u32::MAX,
@@ -83,15 +84,15 @@ impl Place {
         Arc::new(self.clock.clone())
     }
 
-    /// The record that an action of a plan made.
-    pub(crate) fn made(&self, plan: &Plan, kind: &str) -> Record {
+    /// The record of the plan's action of this kind.
+    pub(crate) fn record_of(&self, plan: &Plan, kind: &str) -> Record {
         let planned = plan.actions.iter().find(|planned| planned.action.kind() == kind).unwrap();
         let id = planned.external_id(&plan.lead_id);
         let of = kind_of(planned.action.object());
         self.hubspot.record(of, self.key(planned.action.object()), id).unwrap()
     }
 
-    /// The property that names records of an object.
+    /// The key property of an object.
     pub(crate) fn key(&self, object: Object) -> &str {
         self.mapping.object(object).unwrap().external_id()
     }
@@ -100,22 +101,22 @@ impl Place {
         self.hubspot.record(Kind::Contact, "email", email).unwrap()
     }
 
-    /// How many contacts, companies, tasks, notes and deals there are.
+    /// The numbers of contacts, companies, tasks, notes and deals.
     pub(crate) fn counts(&self) -> [usize; 5] {
         [Kind::Contact, Kind::Company, Kind::Task, Kind::Note, Kind::Deal]
             .map(|kind| self.hubspot.records(kind).len())
     }
 
-    /// Fails unless everything that a usual plan makes is there once, and tied together.
-    pub(crate) fn assert_whole(&self, plan: &Plan) {
-        let contact = self.made(plan, "upsert_lead");
+    /// Asserts that all records of the suite's plan exist and are associated with each other.
+    pub(crate) fn assert_complete(&self, plan: &Plan) {
+        let contact = self.record_of(plan, "upsert_lead");
         for (kind, of) in [("create_task", Kind::Task), ("log_activity", Kind::Note)] {
-            let record = self.made(plan, kind);
+            let record = self.record_of(plan, kind);
             let on = self.hubspot.associated(of, record.id, Kind::Contact);
             assert_eq!(on.keys().collect::<Vec<_>>(), [&contact.id], "{kind} is on the contact");
         }
         let companies = self.hubspot.associated(Kind::Contact, contact.id, Kind::Company);
-        assert_eq!(companies.len(), 1, "the contact is the company's");
+        assert_eq!(companies.len(), 1, "the contact belongs to one company");
         assert_eq!(contact.get("revenueflow_score"), Some("87"));
         assert_eq!(contact.get("hs_lead_status"), Some("NEW"));
         assert_eq!(contact.get("lifecyclestage"), Some("salesqualifiedlead"));
@@ -136,7 +137,7 @@ pub(crate) fn kind_of(object: Object) -> Kind {
     }
 }
 
-/// A plan of the same lead with these actions instead.
+/// A plan of the same lead with other actions.
 pub(crate) fn with_actions(plan: &Plan, actions: Vec<Action>) -> Plan {
     Plan::new(plan.lead_id.clone(), plan.delivery_id.clone(), 1, None, actions)
 }

@@ -1,4 +1,5 @@
-//! The same mistakes in every mapped property, limits in every time zone, waits of every kind.
+//! Every mapped property in every unsuitable form, daily quotas in several time zones, and waits of every
+//! form.
 
 use std::time::Duration;
 
@@ -9,83 +10,88 @@ use sandbox::hubspot::{Kind, PropertyChange, Record};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
-use crate::support::{Place, kind_of};
+use crate::support::{AccountFixture, kind_of};
 
-/// Kind and property of everything that the mapping writes, but for what records cannot be without.
-fn mapped(place: &Place) -> Vec<(Kind, String)> {
+/// The kind and name of every property that the mapping writes, except for those that records require.
+fn mapped_properties(fixture: &AccountFixture) -> Vec<(Kind, String)> {
     let objects = [Object::Lead, Object::Company, Object::Task, Object::Activity];
     let rules = objects.into_iter().flat_map(|object| {
-        let rules = place.mapping.object(object).unwrap().rules().iter();
+        let rules = fixture.mapping.object(object).unwrap().rules().iter();
         rules.map(move |rule| (kind_of(object), rule.field().to_owned()))
     });
-    let is_needed = |name: &str| matches!(name, "hs_timestamp" | "hubspot_owner_id" | "domain");
-    rules.filter(|(_, name)| !is_needed(name)).collect()
+    let is_required = |name: &str| matches!(name, "hs_timestamp" | "hubspot_owner_id" | "domain");
+    rules.filter(|(_, name)| !is_required(name)).collect()
 }
 
-/// Writes a person who is new, with an executor that has read the properties before `change` or after it.
-async fn written_around(place: &Place, person: &str, is_known: bool, change: impl FnOnce()) -> Plan {
-    let (crm, plan) = (place.executor(), suite_plan(person, "CTO", 87));
+/// Writes a new person with an executor that reads the properties after `change` (`is_known`) or before it.
+async fn write_around_change(
+    fixture: &AccountFixture,
+    person: &str,
+    is_known: bool,
+    change: impl FnOnce(),
+) -> Plan {
+    let (crm, plan) = (fixture.executor(), suite_plan(person, "CTO", 87));
     if !is_known {
         crm.schema_problems().await.unwrap();
     }
     change();
     let results = crm.execute(&plan.lead_id, &plan.actions).await;
-    let is_done = results.len() == plan.actions.len() && results.iter().all(Result::is_ok);
-    assert!(is_done, "{person}, described: {is_known}: {results:?}");
+    let all_ok = results.len() == plan.actions.len() && results.iter().all(Result::is_ok);
+    assert!(all_ok, "{person}, described: {is_known}: {results:?}");
     plan
 }
 
 /// The newest record of a kind.
-fn newest(place: &Place, kind: Kind) -> Record {
-    place.hubspot.records(kind).pop().unwrap()
+fn newest(fixture: &AccountFixture, kind: Kind) -> Record {
+    fixture.hubspot.records(kind).pop().unwrap()
 }
 
 #[tokio::test]
-async fn read_only_property_costs_that_property_alone() {
-    let place = Place::prepared().await;
-    for (number, (kind, name)) in mapped(&place).into_iter().enumerate() {
+async fn read_only_property_is_omitted_alone() {
+    let fixture = AccountFixture::prepared().await;
+    for (number, (kind, name)) in mapped_properties(&fixture).into_iter().enumerate() {
         let change = |read_only| {
             let change = PropertyChange { read_only: Some(read_only), ..PropertyChange::default() };
-            assert!(place.hubspot.change_property(kind, &name, change));
+            assert!(fixture.hubspot.change_property(kind, &name, change));
         };
         let person = format!("p{number}");
-        written_around(&place, &person, number % 2 == 0, || change(true)).await;
+        write_around_change(&fixture, &person, number % 2 == 0, || change(true)).await;
         if kind != Kind::Company {
-            assert_eq!(newest(&place, kind).get(&name), None, "{kind:?}.{name}");
+            assert_eq!(newest(&fixture, kind).get(&name), None, "{kind:?}.{name}");
         }
-        let contact = newest(&place, Kind::Contact);
+        let contact = newest(&fixture, Kind::Contact);
         assert!(name == "email" || contact.get("email").is_some(), "{kind:?}.{name}");
         change(false);
     }
 }
 
 #[tokio::test]
-async fn hidden_property_costs_that_property_alone() {
-    let place = Place::prepared().await;
-    // One after the other, until none is left.
-    for (number, (kind, name)) in mapped(&place).into_iter().enumerate() {
-        let hide = || place.hubspot.undefine(kind, &name);
-        written_around(&place, &format!("p{number}"), number % 2 == 0, hide).await;
+async fn hidden_property_is_omitted_alone() {
+    let fixture = AccountFixture::prepared().await;
+    // The properties stay hidden, so that none is left at the end.
+    for (number, (kind, name)) in mapped_properties(&fixture).into_iter().enumerate() {
+        let hide = || fixture.hubspot.undefine(kind, &name);
+        write_around_change(&fixture, &format!("p{number}"), number % 2 == 0, hide).await;
         if kind != Kind::Company {
-            assert_eq!(newest(&place, kind).get(&name), None, "{kind:?}.{name}");
+            assert_eq!(newest(&fixture, kind).get(&name), None, "{kind:?}.{name}");
         }
     }
 }
 
 #[tokio::test]
-async fn property_that_takes_less_is_left_out_and_nothing_else_is() {
-    let place = Place::prepared().await;
-    for (number, (kind, name)) in mapped(&place).into_iter().enumerate() {
+async fn shortened_property_is_omitted_alone() {
+    let fixture = AccountFixture::prepared().await;
+    for (number, (kind, name)) in mapped_properties(&fixture).into_iter().enumerate() {
         let change = |max_length| {
             let change = PropertyChange { max_length: Some(max_length), ..PropertyChange::default() };
-            assert!(place.hubspot.change_property(kind, &name, change));
+            assert!(fixture.hubspot.change_property(kind, &name, change));
         };
-        written_around(&place, &format!("p{number}"), true, || change(1)).await;
+        write_around_change(&fixture, &format!("p{number}"), true, || change(1)).await;
         if matches!(name.as_str(), "email" | "phone" | "jobtitle" | "hs_task_subject" | "hs_note_body") {
             assert_eq!(
-                newest(&place, kind).get(&name),
+                newest(&fixture, kind).get(&name),
                 None,
-                "{kind:?}.{name} is never cut to one character"
+                "{kind:?}.{name} is never truncated to one character"
             );
         }
         change(65_536);
@@ -93,7 +99,7 @@ async fn property_that_takes_less_is_left_out_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn unknown_category_of_an_association_is_this_leads_alone() {
+async fn unknown_association_error_is_a_record_level_error() {
     let body = || {
         json!({
             "status": "COMPLETE", "results": [], "numErrors": 1,
@@ -101,10 +107,10 @@ async fn unknown_category_of_an_association_is_this_leads_alone() {
         })
     };
     for path in ["/tasks/contacts/batch/read", "/tasks/contacts/batch/associate/default"] {
-        let place = Place::prepared().await;
-        let guard = place.guard();
+        let fixture = AccountFixture::prepared().await;
+        let guard = fixture.guard();
         guard.submit(&suite_plan("zoe", "CTO", 87)).await.unwrap();
-        place.fault(Fault::on(path, Misbehaviour::answer(207, body())).times(1));
+        fixture.fault(Fault::on(path, Misbehaviour::answer(207, body())).times(1));
         let plan = suite_plan("ann", "CTO", 87);
         let submitted = guard.submit(&plan).await;
         if let Err(failure) = &submitted {
@@ -114,40 +120,40 @@ async fn unknown_category_of_an_association_is_this_leads_alone() {
                 "{path}"
             );
         }
-        place.fake.clear_faults();
+        fixture.fake.clear_faults();
         guard.submit(&suite_plan("bob", "CTO", 87)).await.unwrap();
         guard.submit(&plan).await.unwrap();
-        place.assert_whole(&plan);
+        fixture.assert_complete(&plan);
     }
 }
 
 #[tokio::test]
-async fn unknown_refusal_that_names_a_property_costs_that_property() {
-    let place = Place::prepared().await;
+async fn unknown_refusal_that_names_a_property_omits_it() {
+    let fixture = AccountFixture::prepared().await;
     let body = json!({
         "status": "error", "category": "SOMETHING_NEW", "message": "no",
         "errors": [{"code": "SOMETHING_NEW", "context": {"propertyName": ["jobtitle"]}}],
     });
-    place.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)).times(1));
-    let plan = written_around(&place, "ann", true, || ()).await;
-    let contact = place.made(&plan, "upsert_lead");
+    fixture.fault(Fault::on("/contacts/batch/upsert", Misbehaviour::answer(400, body)).times(1));
+    let plan = write_around_change(&fixture, "ann", true, || ()).await;
+    let contact = fixture.record_of(&plan, "upsert_lead");
     assert_eq!((contact.get("jobtitle"), contact.get("phone")), (None, Some("+1 555 0100")));
 }
 
 #[tokio::test]
-async fn unknown_refusal_of_the_properties_makes_all_wait() {
-    let place = Place::prepared().await;
+async fn unknown_refusal_of_the_properties_defers_all_leads() {
+    let fixture = AccountFixture::prepared().await;
     let body = json!({"status": "error", "category": "SOMETHING_NEW", "message": "no"});
-    place.fault(Fault::on("/crm/properties/", Misbehaviour::answer(400, body)).times(1));
-    let (crm, plan) = (place.executor(), suite_plan("ann", "CTO", 87));
+    fixture.fault(Fault::on("/crm/properties/", Misbehaviour::answer(400, body)).times(1));
+    let (crm, plan) = (fixture.executor(), suite_plan("ann", "CTO", 87));
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
     assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_request_refused"));
     assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
-async fn wait_that_an_answer_asks_for_is_bounded() {
-    for (asked, least, most) in [
+async fn requested_wait_is_bounded() {
+    for (requested, least, most) in [
         ("120", 120, 120),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 600, 600),
         ("99999999999999999999", 1, 600),
@@ -158,44 +164,45 @@ async fn wait_that_an_answer_asks_for_is_bounded() {
         ("-5", 10, 10),
         ("soon", 10, 10),
     ] {
-        let place = Place::prepared().await;
-        let (crm, plan) = (place.executor(), suite_plan("ann", "CTO", 87));
+        let fixture = AccountFixture::prepared().await;
+        let (crm, plan) = (fixture.executor(), suite_plan("ann", "CTO", 87));
         crm.schema_problems().await.unwrap();
         let too_many = Misbehaviour::Answer {
             status: 429,
-            headers: vec![("retry-after".to_owned(), asked.to_owned())],
+            headers: vec![("retry-after".to_owned(), requested.to_owned())],
             body: json!({"policyName": "TEN_SECONDLY_ROLLING"}),
         };
-        place.fault(Fault::on("/batch/read", too_many));
+        fixture.fault(Fault::on("/batch/read", too_many));
         let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
         assert_eq!(
             (failure.class, failure.code.as_ref()),
             (FailureClass::Deferral, "crm_rate_limited"),
-            "{asked}"
+            "{requested}"
         );
         let wait = failure.retry_after.unwrap().as_secs();
-        assert!((least..=most).contains(&wait), "{asked}: {wait} seconds");
+        assert!((least..=most).contains(&wait), "{requested}: {wait} seconds");
     }
 }
 
 #[tokio::test]
-async fn daily_limit_ends_at_midnight_in_every_zone() {
-    // Nepal, Kiribati, Baker Island, UTC, Newfoundland: minutes from UTC. Then clocks that change at the limit.
+async fn daily_quota_ends_at_midnight_in_every_time_zone() {
+    // UTC offsets in minutes: Nepal, Kiribati, Baker Island, UTC, Newfoundland. Then two offsets that change
+    // while the quota is used up.
     for (minutes, changed) in
         [(345, None), (840, None), (-720, None), (0, None), (-210, None), (-300, Some(-240)), (60, Some(120))]
     {
-        let place = Place::prepared().await;
-        place.hubspot.set(|settings| settings.utc_offset_minutes = minutes);
-        let crm = place.executor();
+        let fixture = AccountFixture::prepared().await;
+        fixture.hubspot.set(|settings| settings.utc_offset_minutes = minutes);
+        let crm = fixture.executor();
         crm.schema_problems().await.unwrap();
-        place.hubspot.set(|settings| settings.daily = 0);
+        fixture.hubspot.set(|settings| settings.daily = 0);
         let plan = suite_plan("ann", "CTO", 87);
         let mut failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
         if let Some(changed) = changed {
-            let at = place.clock().now() + jiff::SignedDuration::from_mins(30);
-            place.hubspot.set(|settings| settings.offset_change = Some((at, changed)));
+            let at = fixture.clock().now() + jiff::SignedDuration::from_mins(30);
+            fixture.hubspot.set(|settings| settings.offset_change = Some((at, changed)));
         }
-        // Asked again hourly at least, and let in within the hour after the limit ends.
+        // The account is probed at least hourly, and accepts calls within an hour after the quota is reset.
         for hour in 0..25 {
             assert_eq!(failure.code, "crm_daily_quota", "{minutes}");
             let wait = failure.retry_after.unwrap();
@@ -203,71 +210,71 @@ async fn daily_limit_ends_at_midnight_in_every_zone() {
                 (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&wait),
                 "{minutes}: {wait:?}"
             );
-            place.clock.advance(wait);
+            fixture.clock.advance(wait);
             if hour == 23 {
-                place.hubspot.set(|settings| settings.daily = 1_000_000);
+                fixture.hubspot.set(|settings| settings.daily = 1_000_000);
             }
             match crm.execute(&plan.lead_id, &plan.actions).await.remove(0) {
                 Ok(_) => break,
                 Err(again) => failure = again,
             }
         }
-        place.hubspot.set(|settings| settings.daily = 1_000_000);
-        place.clock.advance(Duration::from_hours(1));
+        fixture.hubspot.set(|settings| settings.daily = 1_000_000);
+        fixture.clock.advance(Duration::from_hours(1));
         assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok), "{minutes}");
-        place.assert_whole(&plan);
+        fixture.assert_complete(&plan);
     }
 }
 
 #[tokio::test]
-async fn token_that_ends_at_any_call_costs_nothing() {
+async fn token_may_expire_at_any_call() {
     let oauth = || HubSpotCredentials::OAuth {
         client_id: "sandbox-client".to_owned(),
         client_secret: "sandbox-client-secret".into(),
         refresh_token: Some("sandbox-refresh-token".into()),
     };
     let calls = {
-        let place = Place::prepared().await;
-        let (crm, plan) = (place.executor_with("2026-03", oauth()), suite_plan("ann", "CTO", 87));
+        let fixture = AccountFixture::prepared().await;
+        let (crm, plan) = (fixture.executor_with("2026-03", oauth()), suite_plan("ann", "CTO", 87));
         crm.schema_problems().await.unwrap();
-        let before = place.fake.exchanges().len();
+        let before = fixture.fake.exchanges().len();
         assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
-        u32::try_from(place.fake.exchanges().len() - before).unwrap()
+        u32::try_from(fixture.fake.exchanges().len() - before).unwrap()
     };
     for nth in 0..calls {
-        let place = Place::prepared().await;
-        let (crm, plan) = (place.executor_with("2026-03", oauth()), suite_plan("ann", "CTO", 87));
+        let fixture = AccountFixture::prepared().await;
+        let (crm, plan) = (fixture.executor_with("2026-03", oauth()), suite_plan("ann", "CTO", 87));
         crm.schema_problems().await.unwrap();
         let ended = json!({"status": "error", "category": "EXPIRED_AUTHENTICATION", "message": "expired"});
-        place.fault(Fault::on("/crm/", Misbehaviour::answer(401, ended)).after(nth).times(1));
+        fixture.fault(Fault::on("/crm/", Misbehaviour::answer(401, ended)).after(nth).times(1));
         let results = crm.execute(&plan.lead_id, &plan.actions).await;
         assert!(results.iter().all(Result::is_ok), "call {nth}: {results:?}");
-        place.assert_whole(&plan);
-        assert_eq!(place.counts(), [1, 1, 1, 1, 0], "call {nth}");
+        fixture.assert_complete(&plan);
+        assert_eq!(fixture.counts(), [1, 1, 1, 1, 0], "call {nth}");
     }
 }
 
 #[tokio::test]
-async fn second_campaign_of_a_person_loses_nothing_of_the_first() {
-    let place = Place::prepared().await;
-    let guard = place.guard();
+async fn second_campaign_keeps_the_records_of_the_first() {
+    let fixture = AccountFixture::prepared().await;
+    let guard = fixture.guard();
     let first = suite_plan("ann", "CTO", 87);
     guard.submit(&first).await.unwrap();
     let second = crate::people::in_campaign(&first, "g09-2");
     guard.submit(&second).await.unwrap();
     assert_eq!(
-        place.counts(),
+        fixture.counts(),
         [1, 1, 2, 3, 0],
-        "a task and a note for each, and one that names the second campaign"
+        "a task and a note for each, and an anchor that names the second campaign"
     );
-    let notes = place.hubspot.records(Kind::Note);
-    let naming =
+    let notes = fixture.hubspot.records(Kind::Note);
+    let anchors =
         notes.iter().filter(|note| note.get("hs_note_body").is_some_and(|body| body.contains("g09-2")));
-    assert_eq!(naming.count(), 1);
+    assert_eq!(anchors.count(), 1);
     assert_eq!(
-        place.contact("ann@example.com").get("revenueflow_campaign"),
+        fixture.contact("ann@example.com").get("revenueflow_campaign"),
         Some("g09-2"),
-        "the last one to write"
+        "the last write wins"
     );
-    assert_eq!(place.contact("ann@example.com").get("revenueflow_id"), Some(first.lead_id.as_str()));
+    assert_eq!(fixture.contact("ann@example.com").get("revenueflow_id"), Some(first.lead_id.as_str()));
 }

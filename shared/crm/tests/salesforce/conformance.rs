@@ -6,17 +6,17 @@ use crm::{Executor, Mapping, Object};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::{Value, json};
 
-use crate::support::{World, mapping};
+use crate::support::{OrgFixture, mapping};
 
 struct Fixture {
-    world: World,
+    fixture: OrgFixture,
     mapping: Arc<Mapping>,
 }
 
 impl Fixture {
     fn find(&self, object: Object, external_id: &str) -> Vec<Value> {
         let mapping = self.mapping.object(object).unwrap();
-        let mut records = self.world.org(|org| org.records(mapping.object()));
+        let mut records = self.fixture.org(|org| org.records(mapping.object()));
         records.retain(|record| record[mapping.external_id()] == external_id);
         records
     }
@@ -25,7 +25,7 @@ impl Fixture {
 #[async_trait]
 impl ExecutorFixture for Fixture {
     fn executor(&self) -> Arc<dyn Executor> {
-        Arc::clone(&self.world.executor) as _
+        Arc::clone(&self.fixture.executor) as _
     }
 
     fn mapping(&self) -> Arc<Mapping> {
@@ -39,13 +39,13 @@ impl ExecutorFixture for Fixture {
     async fn total(&self) -> usize {
         ["Lead", "Contact", "Account", "Opportunity", "Task"]
             .into_iter()
-            .map(|object| self.world.org(|org| org.records(object).len()))
+            .map(|object| self.fixture.org(|org| org.records(object).len()))
             .sum()
     }
 
     async fn field(&self, object: Object, external_id: &str, field: &str) -> Option<Value> {
         let value = self.find(object, external_id).first()?.get(field)?.clone();
-        // Salesforce's numbers have a fraction, if only `.0`.
+        // Salesforce returns integers with a fraction of `.0`.
         let whole = value.as_f64().filter(|number| number.fract() == 0.0);
         Some(whole.map_or(value, |number| format!("{number}").parse::<i64>().unwrap().into()))
     }
@@ -53,14 +53,14 @@ impl ExecutorFixture for Fixture {
     async fn set_field(&self, object: Object, external_id: &str, field: &str, value: Value) {
         let record = self.find(object, external_id).remove(0);
         let id = record["Id"].as_str().unwrap();
-        self.world.org(|org| org.set(id, field, value));
+        self.fixture.org(|org| org.set(id, field, value));
     }
 
     async fn inject(&self, fault: SuiteFault) {
         let broken =
             || Misbehaviour::answer(503, json!([{ "errorCode": "SERVER_UNAVAILABLE", "message": "" }]));
-        // Reading is a composite call as well: the second one writes.
-        self.world.fake.add_fault(match fault {
+        // The first composite call reads, the second one writes.
+        self.fixture.fake.add_fault(match fault {
             SuiteFault::LoseReply => Fault::on("/composite", Misbehaviour::LoseReply).after(1).times(1),
             SuiteFault::Fail => Fault::on("/composite", broken()).after(1).times(1),
             SuiteFault::Down => Fault::on("/services", broken()),
@@ -68,11 +68,11 @@ impl ExecutorFixture for Fixture {
     }
 
     async fn heal(&self) {
-        self.world.fake.clear_faults();
+        self.fixture.fake.clear_faults();
     }
 }
 
 #[tokio::test]
-async fn salesforce_keeps_the_rules_of_every_executor() {
-    executor_suite(async || Fixture { world: World::new().await, mapping: Arc::new(mapping()) }).await;
+async fn salesforce_passes_the_executor_suite() {
+    executor_suite(async || Fixture { fixture: OrgFixture::new().await, mapping: Arc::new(mapping()) }).await;
 }

@@ -5,7 +5,7 @@ use lead::{ContentHash, DeliveryId};
 use sandbox::salesforce::{Field, Org};
 use serde_json::{Value, json};
 
-use crate::support::{World, said};
+use crate::support::{OrgFixture, outcomes};
 
 /// The suite's plan with its first action changed.
 fn plan(change: impl FnOnce(&mut crm::parameters::LeadDetails)) -> Plan {
@@ -17,9 +17,9 @@ fn plan(change: impl FnOnce(&mut crm::parameters::LeadDetails)) -> Plan {
 }
 
 #[tokio::test]
-async fn what_the_org_describes_decides_what_fits() {
-    let world = World::new().await;
-    world.org(|org| {
+async fn values_are_fitted_to_the_describe_of_the_org() {
+    let fixture = OrgFixture::new().await;
+    fixture.org(|org| {
         let lead = org.object_mut("Lead").unwrap();
         for field in &mut lead.fields {
             match field.name.as_str() {
@@ -32,65 +32,65 @@ async fn what_the_org_describes_decides_what_fits() {
         }
         lead.fields.retain(|field| field.name != "RevenueFlow_Technologies__c");
     });
-    world.done(&plan(|details| details.title = Text::fit("Chief 👩 of it"))).await;
-    let lead = world.lead();
+    fixture.execute_ok(&plan(|details| details.title = Text::fit("Chief 👩 of it"))).await;
+    let lead = fixture.lead();
     assert_eq!((&lead["Title"], &lead["Industry"]), (&json!("Chief"), &json!("SOFTWARE")));
     assert_eq!((lead.get("Country"), lead.get("RevenueFlow_Technologies__c")), (None, None));
     assert_eq!(lead["City"], "Los Angeles");
 }
 
 #[tokio::test]
-async fn a_lead_without_a_name_gets_a_placeholder_that_a_later_name_replaces_nothing_of() {
-    let world = World::new().await;
+async fn lead_without_a_name_gets_placeholders() {
+    let fixture = OrgFixture::new().await;
     let nameless = plan(|details| {
         details.last_name = None;
         details.company = None;
     });
-    world.done(&nameless).await;
-    let lead = world.lead();
+    fixture.execute_ok(&nameless).await;
+    let lead = fixture.lead();
     assert_eq!((&lead["LastName"], &lead["Company"]), (&json!("[not provided]"), &json!("[not provided]")));
-    world.done(&nameless).await;
-    assert_eq!(world.counts(), [1, 0, 2]);
+    fixture.execute_ok(&nameless).await;
+    assert_eq!(fixture.counts(), [1, 0, 2]);
 }
 
 #[tokio::test]
-async fn the_owner_stays_as_it_is_unless_the_assignment_rules_are_asked() {
+async fn owner_is_kept_unless_assignment_rules_are_enabled() {
     let rule = "01Q000000000001AAA".to_owned();
     for (auto_assign, is_kept) in
         [(AutoAssign::Never, true), (AutoAssign::ActiveRule, false), (AutoAssign::Rule(rule), false)]
     {
-        let world = World::with(|settings| settings.auto_assign = auto_assign.clone()).await;
+        let fixture = OrgFixture::with(|settings| settings.auto_assign = auto_assign.clone()).await;
         let (ours, theirs) = ("005000000000007AAA", "005000000000008AAA");
         let plan = suite_plan("ann", "CTO", 87);
-        world.org(|org| {
+        fixture.org(|org| {
             org.assignment_rule = Some(theirs.to_owned());
             org.insert(
                 "Lead",
                 json!({ "LastName": "Ann", "Company": "X", "OwnerId": ours, "RevenueFlow_Id__c": plan.lead_id.as_str() }),
             )
         });
-        world.done(&plan).await;
-        assert_eq!(world.lead()["OwnerId"], if is_kept { ours } else { theirs }, "{auto_assign:?}");
+        fixture.execute_ok(&plan).await;
+        assert_eq!(fixture.lead()["OwnerId"], if is_kept { ours } else { theirs }, "{auto_assign:?}");
     }
 }
 
 #[tokio::test]
-async fn a_text_that_looks_like_a_reference_is_a_text() {
-    let world = World::new().await;
-    world.done(&plan(|details| details.title = Text::fit("@{r0.id} @{lead.id}"))).await;
-    assert_eq!(world.lead()["Title"], "@{r0.id} @{lead.id}");
-    assert_eq!(world.counts(), [1, 0, 2]);
-    assert!(world.org(|org| org.records("Task")).iter().all(|task| task["WhoId"] == world.lead()["Id"]));
+async fn text_that_looks_like_a_reference_stays_text() {
+    let fixture = OrgFixture::new().await;
+    fixture.execute_ok(&plan(|details| details.title = Text::fit("@{r0.id} @{lead.id}"))).await;
+    assert_eq!(fixture.lead()["Title"], "@{r0.id} @{lead.id}");
+    assert_eq!(fixture.counts(), [1, 0, 2]);
+    assert!(fixture.org(|org| org.records("Task")).iter().all(|task| task["WhoId"] == fixture.lead()["Id"]));
 }
 
 #[tokio::test]
-async fn every_call_says_who_we_are_and_every_save_what_is_wanted() {
-    let world = World::new().await;
-    world.done(&suite_plan("ann", "CTO", 87)).await;
-    for call in world.calls("/services/data") {
+async fn calls_carry_the_client_name_and_saves_their_headers() {
+    let fixture = OrgFixture::new().await;
+    fixture.execute_ok(&suite_plan("ann", "CTO", 87)).await;
+    for call in fixture.calls("/services/data") {
         assert_eq!(call.headers["sforce-call-options"], "client=RevenueFlow");
     }
-    let writes = world.calls("/composite")[1].json();
+    let writes = fixture.calls("/composite")[1].json();
     assert_eq!(writes["allOrNone"], false);
     for part in writes["compositeRequest"].as_array().unwrap() {
         assert_eq!(
@@ -102,12 +102,12 @@ async fn every_call_says_who_we_are_and_every_save_what_is_wanted() {
 }
 
 #[tokio::test]
-async fn the_version_of_the_api_is_configured_and_an_old_one_answers_without_a_body() {
-    let world = World::with(|settings| settings.api_version = "45.0".to_owned()).await;
-    world.done(&suite_plan("ann", "CTO", 87)).await;
-    let first = world.lead()["Id"].clone();
-    let effects = world.done(&suite_plan("ann", "CEO", 61)).await;
-    assert_eq!((Value::from(effects[0].record_id.clone()), &world.lead()["Title"]), (first, &json!("CEO")));
+async fn old_api_version_that_answers_without_a_body_works() {
+    let fixture = OrgFixture::with(|settings| settings.api_version = "45.0".to_owned()).await;
+    fixture.execute_ok(&suite_plan("ann", "CTO", 87)).await;
+    let first = fixture.lead()["Id"].clone();
+    let effects = fixture.execute_ok(&suite_plan("ann", "CEO", 61)).await;
+    assert_eq!((Value::from(effects[0].record_id.clone()), &fixture.lead()["Title"]), (first, &json!("CEO")));
 }
 
 fn conversion() -> Plan {
@@ -119,56 +119,57 @@ fn conversion() -> Plan {
 }
 
 #[tokio::test]
-async fn a_lead_is_converted_by_the_customers_own_class_and_once() {
-    let world = World::with(|settings| settings.convert_path = Some("revenueflow/convert".to_owned())).await;
+async fn lead_is_converted_once_by_the_customers_apex_class() {
+    let fixture =
+        OrgFixture::with(|settings| settings.convert_path = Some("revenueflow/convert".to_owned())).await;
     let conversion = conversion();
-    assert_eq!(said(&world.execute(&conversion).await), ["permanent crm_record_missing"]);
-    world.done(&suite_plan("ann", "CTO", 87)).await;
+    assert_eq!(outcomes(&fixture.execute(&conversion).await), ["permanent crm_record_missing"]);
+    fixture.execute_ok(&suite_plan("ann", "CTO", 87)).await;
     assert_eq!(
-        said(&world.execute(&conversion).await),
+        outcomes(&fixture.execute(&conversion).await),
         ["permanent crm_not_found"],
-        "nobody has deployed the class"
+        "the class is not deployed"
     );
-    assert_eq!(world.executor.find(&conversion.lead_id, &conversion.actions[0]).await.unwrap(), None);
+    assert_eq!(fixture.executor.find(&conversion.lead_id, &conversion.actions[0]).await.unwrap(), None);
 
-    world.org(|org| org.has_convert_endpoint = true);
-    let first = world.done(&conversion).await;
-    assert_eq!(world.done(&conversion).await, first);
+    fixture.org(|org| org.has_convert_endpoint = true);
+    let first = fixture.execute_ok(&conversion).await;
+    assert_eq!(fixture.execute_ok(&conversion).await, first);
     assert_eq!(
-        world.executor.find(&conversion.lead_id, &conversion.actions[0]).await.unwrap(),
+        fixture.executor.find(&conversion.lead_id, &conversion.actions[0]).await.unwrap(),
         first.first().cloned()
     );
-    assert_eq!(world.counts(), [1, 1, 2]);
-    assert_eq!(world.org(|org| org.records("Contact"))[0]["Id"], first[0].record_id.as_str());
+    assert_eq!(fixture.counts(), [1, 1, 2]);
+    assert_eq!(fixture.org(|org| org.records("Contact"))[0]["Id"], first[0].record_id.as_str());
 }
 
 #[tokio::test]
-async fn without_such_a_class_a_conversion_is_refused() {
-    let world = World::new().await;
-    world.done(&suite_plan("ann", "CTO", 87)).await;
-    assert_eq!(said(&world.execute(&conversion()).await), ["permanent crm_conversion_not_configured"]);
+async fn conversion_without_an_apex_class_is_refused() {
+    let fixture = OrgFixture::new().await;
+    fixture.execute_ok(&suite_plan("ann", "CTO", 87)).await;
+    assert_eq!(outcomes(&fixture.execute(&conversion()).await), ["permanent crm_conversion_not_configured"]);
 }
 
 #[tokio::test]
-async fn a_task_is_given_to_somebody_else_by_its_external_id() {
-    let world = World::new().await;
+async fn task_is_reassigned_by_its_external_id() {
+    let fixture = OrgFixture::new().await;
     let plan = suite_plan("ann", "CTO", 87);
-    world.done(&plan).await;
+    fixture.execute_ok(&plan).await;
     let task = plan.actions.iter().find(|planned| planned.action.kind() == "create_task").unwrap();
     let to = |task: &ActionId| {
         let action = ReassignTask { task: task.clone(), owner: Text::parse("005000000000001AAA").unwrap() };
         let actions = vec![Action::ReassignTask(action)];
         Plan::new(plan.lead_id.clone(), plan.delivery_id.clone(), 2, None, actions)
     };
-    world.done(&to(&task.action_id)).await;
-    let tasks = world.org(|org| org.records("Task"));
+    fixture.execute_ok(&to(&task.action_id)).await;
+    let tasks = fixture.org(|org| org.records("Task"));
     let owners: Vec<_> = tasks
         .iter()
         .map(|record| (record["RevenueFlow_Id__c"] == task.action_id.as_str(), record["OwnerId"].clone()))
         .collect();
     assert!(owners.contains(&(true, json!("005000000000001AAA"))), "{owners:?}");
-    assert!(owners.contains(&(false, json!(Org::API_USER))), "the activity stays: {owners:?}");
-    let results = world.execute(&to(&plan.actions[0].action_id)).await;
-    assert_eq!(said(&results), ["permanent crm_record_missing"]);
-    assert_eq!(world.org(|org| org.records("Task")).len(), tasks.len());
+    assert!(owners.contains(&(false, json!(Org::API_USER))), "the activity keeps its owner: {owners:?}");
+    let results = fixture.execute(&to(&plan.actions[0].action_id)).await;
+    assert_eq!(outcomes(&results), ["permanent crm_record_missing"]);
+    assert_eq!(fixture.org(|org| org.records("Task")).len(), tasks.len());
 }

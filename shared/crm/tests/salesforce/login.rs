@@ -12,7 +12,7 @@ use sandbox::salesforce::Org;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
 
-use crate::support::{World, mapping, said, settings};
+use crate::support::{OrgFixture, mapping, outcomes, settings};
 
 fn pem(key: &KeyPair) -> String {
     let der = BASE64_STANDARD.encode(key.as_der().unwrap().as_ref());
@@ -30,29 +30,31 @@ fn jwt(settings: SalesforceSettings, username: &str, key: &str) -> Result<Salesf
 }
 
 #[tokio::test]
-async fn a_signed_assertion_is_a_login() {
-    let world = World::new().await;
+async fn signed_assertion_logs_in() {
+    let fixture = OrgFixture::new().await;
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    world.org(|org| org.certificate = Some(key.public_key().as_der().unwrap().as_ref().to_vec()));
+    fixture.org(|org| org.certificate = Some(key.public_key().as_der().unwrap().as_ref().to_vec()));
     let user = "integration@acme.example";
-    jwt(settings(&world.fake), user, &pem(&key)).unwrap().probe().await.unwrap();
+    jwt(settings(&fixture.fake), user, &pem(&key)).unwrap().probe().await.unwrap();
 
     let other_key = KeyPair::generate(KeySize::Rsa2048).unwrap();
     for (user, key) in [("somebody@acme.example", &key), (user, &other_key)] {
-        let failure = jwt(settings(&world.fake), user, &pem(key)).unwrap().probe().await.unwrap_err();
+        let failure = jwt(settings(&fixture.fake), user, &pem(key)).unwrap().probe().await.unwrap_err();
         assert_eq!(
             (failure.class, failure.code.as_ref()),
             (FailureClass::Deferral, "crm_credentials_refused")
         );
     }
-    for nonsense in ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"] {
-        let Err(failure) = jwt(settings(&world.fake), user, nonsense) else { panic!("{nonsense} is no key") };
+    for invalid in ["", "no key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"] {
+        let Err(failure) = jwt(settings(&fixture.fake), user, invalid) else {
+            panic!("{invalid} is accepted")
+        };
         assert_eq!(failure.code, "crm_private_key");
     }
 }
 
 #[tokio::test]
-async fn refused_credentials_make_all_leads_wait_until_they_are_put_right() {
+async fn refused_credentials_defer_all_leads_until_corrected() {
     type Change = fn(&mut Org);
     let changes: [(Change, &str); 4] = [
         (|org| org.consumer_key = "rotated".to_owned(), "invalid_client_id"),
@@ -62,29 +64,29 @@ async fn refused_credentials_make_all_leads_wait_until_they_are_put_right() {
     ];
     let plan = suite_plan("ann", "CTO", 87);
     for (change, hint) in changes {
-        let world = World::new().await;
-        world.org(change);
-        let results = world.execute(&plan).await;
-        assert_eq!(said(&results), ["deferral crm_credentials_refused"]);
+        let fixture = OrgFixture::new().await;
+        fixture.org(change);
+        let results = fixture.execute(&plan).await;
+        assert_eq!(outcomes(&results), ["deferral crm_credentials_refused"]);
         let failure = results[0].as_ref().unwrap_err();
         assert!(failure.message.contains(hint) && !failure.message.contains("consumer-secret"), "{failure}");
-        world.org(|org| *org = Org::default());
-        world.done(&plan).await;
+        fixture.org(|org| *org = Org::default());
+        fixture.execute_ok(&plan).await;
     }
 }
 
 #[tokio::test]
-async fn a_login_server_that_is_down_or_somewhere_else_is_told_apart() {
-    let world = World::new().await;
+async fn unavailable_and_wrong_login_servers_are_distinguished() {
+    let fixture = OrgFixture::new().await;
     let plan = suite_plan("ann", "CTO", 87);
     let answers = [(503, 3, "transient crm_login_failed"), (404, 1, "deferral crm_credentials_refused")];
     for (status, times, expected) in answers {
         let page = Misbehaviour::answer(status, json!("<html>"));
-        world.fake.add_fault(Fault::on("/oauth2/token", page).times(times));
-        assert_eq!(said(&world.execute(&plan).await), [expected]);
+        fixture.fake.add_fault(Fault::on("/oauth2/token", page).times(times));
+        assert_eq!(outcomes(&fixture.execute(&plan).await), [expected]);
     }
     let elsewhere = json!({ "access_token": "x", "instance_url": "ftp://elsewhere.example" });
-    world.fake.add_fault(Fault::on("/oauth2/token", Misbehaviour::answer(200, elsewhere)).times(1));
-    assert_eq!(said(&world.execute(&plan).await), ["deferral crm_credentials_refused"]);
-    world.done(&plan).await;
+    fixture.fake.add_fault(Fault::on("/oauth2/token", Misbehaviour::answer(200, elsewhere)).times(1));
+    assert_eq!(outcomes(&fixture.execute(&plan).await), ["deferral crm_credentials_refused"]);
+    fixture.execute_ok(&plan).await;
 }

@@ -1,4 +1,5 @@
-//! The Salesforce executor before a stateful fake of Salesforce, which jsforce and simple-salesforce have proved.
+//! Tests of the Salesforce executor against a stateful fake, which is verified with jsforce and
+//! simple-salesforce.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod conformance;

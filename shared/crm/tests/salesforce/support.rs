@@ -11,19 +11,19 @@ use sandbox::salesforce::Org;
 use sandbox::{Exchange, Fake};
 use serde_json::Value;
 
-/// An org, and an executor that writes to it.
-pub(crate) struct World {
+/// A fake org, and an executor for it.
+pub(crate) struct OrgFixture {
     pub(crate) salesforce: sandbox::salesforce::Salesforce,
     pub(crate) fake: Fake,
     pub(crate) executor: Arc<Salesforce>,
 }
 
-impl World {
+impl OrgFixture {
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// With other settings than the usual ones.
+    /// A fixture with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut SalesforceSettings)) -> Self {
         let salesforce = sandbox::salesforce::Salesforce::new();
         let fake = Fake::serve("salesforce", salesforce.router()).await.unwrap();
@@ -33,7 +33,7 @@ impl World {
         Self { salesforce, fake, executor }
     }
 
-    /// Another process with the same settings.
+    /// An executor with the default settings, as of another process.
     pub(crate) fn another_executor(&self) -> Salesforce {
         Salesforce::new(settings(&self.fake), Arc::new(mapping())).unwrap()
     }
@@ -46,20 +46,23 @@ impl World {
         self.executor.execute(&plan.lead_id, &plan.actions).await
     }
 
-    /// Does a plan, which has to succeed.
-    pub(crate) async fn done(&self, plan: &Plan) -> Vec<Effect> {
+    /// Executes a plan. Every action must succeed.
+    pub(crate) async fn execute_ok(&self, plan: &Plan) -> Vec<Effect> {
         let results = self.execute(plan).await;
         assert_eq!(results.len(), plan.actions.len(), "{results:?}");
         results.into_iter().map(Result::unwrap).collect()
     }
 
-    /// A guard with a ledger of its own, before the executor.
+    /// A guard of the executor with a new ledger and no limits.
     pub(crate) fn guard(&self) -> (Guard, Arc<MemoryLedger>) {
         let clock = Arc::new(SystemClock);
         let ledger = Arc::new(MemoryLedger::default());
-        let most = u32::MAX;
-        let limits =
-            LimitSettings { per_lead: most, per_account: most, global: most, ..LimitSettings::default() };
+        let limits = LimitSettings {
+            per_lead: u32::MAX,
+            per_account: u32::MAX,
+            global: u32::MAX,
+            ..LimitSettings::default()
+        };
         let guard = Guard::new(
             Arc::clone(&self.executor) as _,
             Arc::clone(&ledger) as _,
@@ -71,19 +74,19 @@ impl World {
         (guard, ledger)
     }
 
-    /// How many leads, contacts and tasks (activities are tasks) there are.
+    /// The numbers of leads, contacts and tasks. Activities are tasks.
     pub(crate) fn counts(&self) -> [usize; 3] {
         self.org(|org| ["Lead", "Contact", "Task"].map(|object| org.records(object).len()))
     }
 
-    /// The only lead.
+    /// The org's only lead.
     pub(crate) fn lead(&self) -> Value {
         let leads = self.org(|org| org.records("Lead"));
         assert_eq!(leads.len(), 1, "{leads:?}");
         leads[0].clone()
     }
 
-    /// The calls made so far, by what their paths hold.
+    /// The calls so far whose path contains `path`.
     pub(crate) fn calls(&self, path: &str) -> Vec<Exchange> {
         let mut calls = self.fake.exchanges();
         calls.retain(|exchange| exchange.path.contains(path));
@@ -104,16 +107,16 @@ pub(crate) fn settings(fake: &Fake) -> SalesforceSettings {
     SalesforceSettings { lock_backoff: Duration::from_millis(1), ..SalesforceSettings::new(url, credentials) }
 }
 
-/// The class and code of each result, `done` for a success.
-pub(crate) fn said(results: &[Result<Effect, Failure>]) -> Vec<String> {
+/// The class and code of each failure, and `done` for each success.
+pub(crate) fn outcomes(results: &[Result<Effect, Failure>]) -> Vec<String> {
     let one = |result: &Result<Effect, Failure>| match result {
         Ok(_) => "done".to_owned(),
-        Err(Failure { class, code, .. }) => format!("{} {code}", word(*class)),
+        Err(Failure { class, code, .. }) => format!("{} {code}", class_name(*class)),
     };
     results.iter().map(one).collect()
 }
 
-fn word(class: FailureClass) -> &'static str {
+fn class_name(class: FailureClass) -> &'static str {
     match class {
         FailureClass::Transient => "transient",
         FailureClass::Deferral => "deferral",

@@ -1,21 +1,19 @@
-//! The properties that a refusal names.
+//! Parsing of the properties that a refusal names.
 //!
-//! `HubSpot` names them in three ways: in `errors[].context.propertyName`, in `errors[].in`, and as JSON behind
-//! "Property values were not valid: " in the message.
+//! `HubSpot` names them in three ways: in `errors[].context.propertyName`, in `errors[].in`, and as JSON
+//! after "Property values were not valid: " in the message.
 
 use serde_json::Value;
 
-/// The most properties that are read from one refusal.
+/// The maximum number of properties read from one refusal.
 pub(super) const MAX_NAMED: usize = 50;
 
 /// A property that `HubSpot` refuses by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::hubspot) struct Invalid {
-    /// The property.
     pub(in crate::hubspot) property: String,
-    /// Why, as far as it is known.
     pub(in crate::hubspot) reason: Reason,
-    /// `HubSpot`'s own word for it.
+    /// `HubSpot`'s error code.
     pub(super) code: String,
 }
 
@@ -24,17 +22,17 @@ pub(in crate::hubspot) struct Invalid {
 pub(in crate::hubspot) enum Reason {
     /// The account has no such property.
     Unknown,
-    /// It cannot be written.
+    /// The property is read-only.
     ReadOnly,
-    /// Its enumeration has no such option.
+    /// The enumeration has no such option.
     Option,
     /// The text is too long.
     TooLong,
-    /// It is no owner, or one who was archived.
+    /// The value is not the id of an owner, or the owner is archived.
     Owner,
-    /// Another record has the value, which is unique.
+    /// The property is unique, and another record has the value.
     Taken,
-    /// The value is refused for another reason.
+    /// The value is invalid for another reason.
     Value,
 }
 
@@ -52,7 +50,7 @@ impl Reason {
     }
 }
 
-/// Every property that the body of a refusal names, each once.
+/// The properties that the body of a refusal names, without duplicates.
 pub(super) fn of_body(body: &Value) -> Vec<Invalid> {
     let mut found: Vec<Invalid> = Vec::new();
     let mut add = |property: &str, code: &Value| {
@@ -79,11 +77,11 @@ pub(super) fn of_body(body: &Value) -> Vec<Invalid> {
     found
 }
 
-/// The errors that the message holds as JSON.
+/// The errors that the message contains as JSON.
 fn in_message(message: &Value) -> Vec<Value> {
     let text = message.as_str().unwrap_or_default();
     let listed = text.find("[{").map(|start| &text[start..]);
-    // What follows the list is no part of it.
+    // Text may follow the list.
     let first = listed.and_then(|list| serde_json::Deserializer::from_str(list).into_iter::<Value>().next());
     match first {
         Some(Ok(Value::Array(errors))) => errors,
@@ -91,13 +89,14 @@ fn in_message(message: &Value) -> Vec<Value> {
     }
 }
 
-/// The members of a list that are names.
+/// The members of a list that are identifiers.
 pub(super) fn names_in(list: &Value) -> Vec<String> {
     let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     names.filter(|name| is_name(name)).map(str::to_owned).collect()
 }
 
-/// Whether a text can only be a name, and so can be shown.
+/// Whether a text is an identifier, and so safe to show: letters, digits, `_`, `.` and `-`, at most 100
+/// bytes.
 pub(super) fn is_name(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     (1..=100).contains(&text.len()) && text.chars().all(is_part)
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn property_is_read_wherever_it_is_named() {
+    fn property_is_read_from_each_of_the_three_positions() {
         let listed = r#"Property values were not valid: [{"isValid":false,"message":"x","error":"READ_ONLY_VALUE","name":"createdate"}] and more"#;
         for body in [
             json!({"errors": [{"code": "READ_ONLY_VALUE", "context": {"propertyName": ["createdate"]}}]}),
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn body_that_names_nothing_has_no_properties() {
+    fn malformed_or_unrelated_body_names_no_property() {
         for body in [
             json!(null),
             json!("busy"),
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_owner_is_an_owner_whatever_the_code() {
+    fn refused_owner_property_has_reason_owner_for_any_code() {
         for code in ["INVALID_OPTION", "INVALID_OWNER_ID", "x"] {
             let body = json!({"errors": [{"code": code, "context": {"propertyName": ["hubspot_owner_id"]}}]});
             assert_eq!(of_body(&body)[0].reason, Reason::Owner);

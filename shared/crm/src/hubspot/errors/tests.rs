@@ -8,18 +8,19 @@ fn of(status: u16, body: &Value) -> (FailureClass, String) {
 }
 
 #[test]
-fn every_status_means_something_and_only_values_are_a_leads_own_fault() {
+fn only_record_level_statuses_are_permanent() {
     for status in 300..600 {
         let (class, code) = of(status, &Value::Null);
-        let for_good = class == FailureClass::Permanent;
-        let is_own = (400..500).contains(&status) && ![401, 403, 408, 409, 423, 429, 477].contains(&status);
-        assert_eq!(for_good, is_own, "{status} {code}");
+        let is_permanent = class == FailureClass::Permanent;
+        let is_record_level =
+            (400..500).contains(&status) && ![401, 403, 408, 409, 423, 429, 477].contains(&status);
+        assert_eq!(is_permanent, is_record_level, "{status} {code}");
     }
 }
 
 #[test]
-fn who_has_an_address_is_read_from_the_words() {
-    let of = |message: &str| of_row(&json!({"category": "CONFLICT", "message": message})).holder;
+fn conflicting_contact_is_read_from_the_message() {
+    let of = |message: &str| of_row(&json!({"category": "CONFLICT", "message": message})).conflicting_id;
     assert_eq!(of("Contact already exists. Existing ID: 12345"), Some("12345".to_owned()));
     assert_eq!(of("Contact already exists. Existing ID: 12345, and more"), Some("12345".to_owned()));
     assert_eq!(of("Contact already exists. Existing ID: none"), None);
@@ -27,7 +28,7 @@ fn who_has_an_address_is_read_from_the_words() {
 }
 
 #[test]
-fn limits_are_told_apart_by_their_policy() {
+fn rate_limits_are_distinguished_by_policy_name() {
     let wait = |policy| of_body(429, &json!({ "policyName": policy }), None).failure;
     assert_eq!(wait("DAILY").code, DAILY_QUOTA);
     assert_eq!(wait("SECONDLY").retry_after, Some(Duration::from_secs(1)));
@@ -37,7 +38,7 @@ fn limits_are_told_apart_by_their_policy() {
 }
 
 #[test]
-fn a_message_names_properties_and_quotes_nothing() {
+fn message_names_properties_and_quotes_no_value() {
     let body = json!({
         "category": "VALIDATION_ERROR", "message": "Email address ann@example.com is invalid",
         "errors": [
@@ -55,7 +56,7 @@ fn a_message_names_properties_and_quotes_nothing() {
 }
 
 #[test]
-fn unknown_row_category_is_the_records_failure_and_named() {
+fn unknown_row_category_is_a_record_level_error() {
     for category in ["SOME_NEW_CATEGORY", "INTERNAL_ERROR", ""] {
         let failure = of_row(&json!({"category": category, "message": "ann@example.com"})).failure;
         assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, ROW_REFUSED));
@@ -63,7 +64,7 @@ fn unknown_row_category_is_the_records_failure_and_named() {
         assert!(!failure.message.contains("ann@"), "{failure}");
     }
     let odd = of_row(&json!({"category": "Ann O'Brien"})).failure;
-    assert_eq!(odd.message, "HubSpot refused this record alone: no category");
+    assert_eq!(odd.message, "HubSpot refused this record: no category");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn row_that_names_its_properties_is_invalid_in_any_category() {
 }
 
 #[test]
-fn refusal_without_names_says_its_category() {
+fn refusal_without_property_names_reports_its_category() {
     let failure = of_body(402, &json!({"category": "PAYMENT_NEEDED"}), None).failure;
     assert_eq!(failure.message, "HubSpot does not accept the request (402): PAYMENT_NEEDED");
 }

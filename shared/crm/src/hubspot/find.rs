@@ -1,4 +1,4 @@
-//! Whether an action has had its effect.
+//! Lookup of the effect of an action whose outcome is unknown.
 
 use lead::{Failure, LeadId};
 
@@ -7,14 +7,15 @@ use super::resolve::{Hints, domain_of, is_person};
 use crate::{Effect, Mode, Object, PlannedAction, RecordWrite};
 
 impl HubSpotCrm {
-    /// The effect of an action, where all of it is there: fields, associations, and the way back to the contact.
-    pub(super) async fn look_for(
+    /// The effect of an action if it is complete: fields, associations, and the link from the lead to its
+    /// contact.
+    pub(super) async fn find_effect(
         &self,
         lead: &LeadId,
         planned: &PlannedAction,
     ) -> Result<Option<Effect>, Failure> {
         let resolution = self.resolve(lead, std::slice::from_ref(planned), Hints::default()).await?;
-        let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.ours) else {
+        let Some(contact) = resolution.contact.as_ref().filter(|contact| contact.linked) else {
             return Ok(None);
         };
         let action = &planned.action;
@@ -27,19 +28,19 @@ impl HubSpotCrm {
         let left_out: Vec<_> = writes.flat_map(RecordWrite::omissions).collect();
         let found = |record_id: &str| Some(Effect::new(record_id, false).without(left_out.iter().cloned()));
         if !is_person(action.object()) {
-            let other = resolution.others.get(planned.external_id(lead)).filter(|other| other.attached);
+            let other = resolution.others.get(planned.external_id(lead)).filter(|other| other.associated);
             return Ok(other.and_then(|other| found(&other.present.record_id)));
         }
         if domain_of(action).is_some()
             && let Some(company) = resolution.company.as_ref().and_then(|company| company.present.as_ref())
-            && !self.is_tied(&contact.present.record_id, &company.record_id).await?
+            && !self.is_associated(&contact.present.record_id, &company.record_id).await?
         {
             return Ok(None);
         }
         Ok(found(&contact.present.record_id))
     }
 
-    async fn is_tied(&self, contact_id: &str, company_id: &str) -> Result<bool, Failure> {
+    async fn is_associated(&self, contact_id: &str, company_id: &str) -> Result<bool, Failure> {
         let (Some(contacts), Some(companies)) =
             (self.mapping.object(Object::Lead), self.mapping.object(Object::Company))
         else {

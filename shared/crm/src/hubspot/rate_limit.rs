@@ -1,0 +1,261 @@
+//! Client-side rate limiting, driven by the limits that `HubSpot`'s replies report.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lead::{Failure, FailureClass};
+use outbound::Reply;
+use tokio::time::Instant;
+
+use super::DEPENDENCY;
+use super::errors::{Refusal, RefusalKind};
+
+/// Calls are spread out when at most 1/`LOW` of the window's calls remain.
+const LOW: u64 = 10;
+/// The longest pause before one call.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// The longest wait for the daily quota: a probe is cheap, and the known UTC offset of the account may be
+/// wrong.
+const MAX_DAILY_WAIT: Duration = Duration::from_hours(1);
+/// The longest wait after any other refusal, whatever the reply says: limits counted in seconds are over by
+/// then.
+const MAX_WAIT: Duration = Duration::from_mins(10);
+/// The shortest wait. With none, deferred leads would be retried in a busy loop.
+const MIN_WAIT: Duration = Duration::from_secs(1);
+/// How long the account's UTC offset is cached. Daylight saving changes it.
+const OFFSET_TTL: SignedDuration = SignedDuration::from_hours(1);
+/// The minimum time between two attempts to read the UTC offset.
+const OFFSET_RETRY: SignedDuration = SignedDuration::from_mins(1);
+/// The interval between two searches. `HubSpot` allows four to five a second per token and reports no usage
+/// for them.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The state of the account's rate limits.
+///
+/// Other apps and processes share some of the limits, so the usage is taken from `HubSpot`'s replies, not
+/// counted here.
+#[derive(Default)]
+pub(super) struct RateLimit {
+    state: Mutex<State>,
+    /// Serialises the pauses between calls, so that the calls are spread.
+    pause_lock: tokio::sync::Mutex<()>,
+    /// The earliest time of the next search. Locked while a search waits for it.
+    next_search: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct State {
+    window: Option<Window>,
+    /// The end of the current pause, and the failure of calls until then.
+    pause: Option<(Timestamp, Failure)>,
+    /// The account's UTC offset in milliseconds, once it has been read.
+    utc_offset: Option<i64>,
+    /// The time of the last attempt to read the offset.
+    offset_read_at: Option<Timestamp>,
+}
+
+/// The burst limit as of one reply.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    at: Timestamp,
+    millis: u64,
+    max: u64,
+    remaining: u64,
+}
+
+impl Window {
+    fn from_headers(reply: &Reply, at: Timestamp) -> Option<Self> {
+        let header = |name: &str| reply.header(name)?.trim().parse::<u64>().ok();
+        Some(Self {
+            at,
+            millis: header("x-hubspot-ratelimit-interval-milliseconds")?.clamp(1, 60_000),
+            max: header("x-hubspot-ratelimit-max")?.max(1),
+            remaining: header("x-hubspot-ratelimit-remaining")?,
+        })
+    }
+
+    /// The pause before one call. Zero while enough calls remain; otherwise twice the even spacing of the
+    /// window's calls, since other clients share the window.
+    fn pause(&self, now: Timestamp) -> Duration {
+        let age = u64::try_from(now.duration_since(self.at).as_millis()).unwrap_or_default();
+        if age >= self.millis || self.remaining * LOW > self.max {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(2 * self.millis / self.max).min(MAX_PAUSE)
+    }
+}
+
+impl RateLimit {
+    /// Waits until a call may be made, at most [`MAX_PAUSE`] after the calls ahead of it. Fails immediately
+    /// during a pause that [`Self::apply`] started.
+    pub(super) async fn wait(&self, now: Timestamp) -> Result<(), Failure> {
+        let pause = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((until, failure)) = &state.pause {
+                if now < *until {
+                    let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+                    return Err(Failure { retry_after: Some(left), ..failure.clone() });
+                }
+                state.pause = None;
+            }
+            state.window.map(|window| window.pause(now)).unwrap_or_default()
+        };
+        if !pause.is_zero() {
+            let _guard = self.pause_lock.lock().await;
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the search limit allows another search.
+    pub(super) async fn wait_to_search(&self) {
+        let mut next = self.next_search.lock().await;
+        if let Some(next) = *next {
+            tokio::time::sleep_until(next).await;
+        }
+        *next = Some(Instant::now() + SEARCH_INTERVAL);
+    }
+
+    /// Records the limits that a reply reports.
+    pub(super) fn observe(&self, reply: &Reply, now: Timestamp) {
+        if let Some(window) = Window::from_headers(reply, now) {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).window = Some(window);
+        }
+    }
+
+    /// Bounds the wait of a deferral, and pauses all calls for that long if a rate limit was reached.
+    ///
+    /// The daily quota pauses calls until the account's midnight, at most for [`MAX_DAILY_WAIT`].
+    pub(super) fn apply(&self, refused: Refusal, now: Timestamp) -> Refusal {
+        if refused.failure.class != FailureClass::Deferral {
+            return refused;
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let requested = refused.failure.retry_after;
+        let wait = match refused.kind {
+            RefusalKind::DailyQuota => {
+                let midnight = || until_midnight(now, state.utc_offset.unwrap_or_default());
+                requested.unwrap_or_else(midnight).clamp(MIN_WAIT, MAX_DAILY_WAIT)
+            }
+            _ => requested.unwrap_or_default().clamp(MIN_WAIT, MAX_WAIT),
+        };
+        let failure = Failure { retry_after: Some(wait), ..refused.failure }.on(DEPENDENCY);
+        if matches!(refused.kind, RefusalKind::DailyQuota | RefusalKind::RateLimit) {
+            let wait = SignedDuration::try_from(wait).unwrap_or_default();
+            let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+            state.pause = Some((until, failure.clone()));
+        }
+        Refusal { failure, ..refused }
+    }
+
+    /// Whether the account's UTC offset should be read now; true at most once per [`OFFSET_RETRY`].
+    ///
+    /// `at_limit` says that the daily quota was just reached, so a known offset may be outdated.
+    pub(super) fn is_offset_due(&self, now: Timestamp, at_limit: bool) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ttl = if state.utc_offset.is_some() && !at_limit { OFFSET_TTL } else { OFFSET_RETRY };
+        let due = state.offset_read_at.is_none_or(|read_at| now.duration_since(read_at) >= ttl);
+        if due {
+            state.offset_read_at = Some(now);
+        }
+        due
+    }
+
+    /// Stores the account's UTC offset in milliseconds. An offset of a day or more is invalid and ignored.
+    pub(super) fn set_utc_offset(&self, millis: i64) {
+        if millis.unsigned_abs() < DAY.unsigned_abs() {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).utc_offset = Some(millis);
+        }
+    }
+}
+
+const DAY: i64 = 86_400_000;
+
+/// The time until a minute after the account's midnight. `utc_offset` is in milliseconds.
+fn until_midnight(now: Timestamp, utc_offset: i64) -> Duration {
+    let left = DAY - (now.as_millisecond() + utc_offset).rem_euclid(DAY);
+    Duration::from_millis(left.unsigned_abs()) + Duration::from_mins(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(remaining: u64) -> Window {
+        Window { at: Timestamp::UNIX_EPOCH, millis: 10_000, max: 190, remaining }
+    }
+
+    #[test]
+    fn calls_are_spread_near_the_limit_until_the_window_ends() {
+        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+        assert_eq!(window(20).pause(at(1)), Duration::ZERO);
+        assert_eq!(window(19).pause(at(1)), Duration::from_millis(105));
+        assert_eq!(window(0).pause(at(9_999)), Duration::from_millis(105));
+        assert_eq!(window(0).pause(at(10_000)), Duration::ZERO);
+        let tiny = Window { max: 1, ..window(0) };
+        assert_eq!(tiny.pause(at(1)), MAX_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn searches_are_limited_to_four_a_second() {
+        let limit = RateLimit::default();
+        let start = Instant::now();
+        let mut released = Vec::new();
+        for _ in 0..6 {
+            limit.wait_to_search().await;
+            released.push(start.elapsed().as_millis());
+        }
+        assert_eq!(released, [0, 250, 500, 750, 1_000, 1_250]);
+    }
+
+    #[test]
+    fn day_ends_at_midnight_in_the_accounts_time_zone() {
+        let noon = "2026-01-01T12:00:00Z".parse().unwrap();
+        assert_eq!(until_midnight(noon, 0), Duration::from_secs(12 * 3600 + 60));
+        assert_eq!(until_midnight(noon, -5 * 3_600_000), Duration::from_secs(17 * 3600 + 60));
+        assert_eq!(until_midnight(noon, 12 * 3_600_000), Duration::from_secs(24 * 3600 + 60));
+    }
+
+    #[tokio::test]
+    async fn calls_are_refused_until_a_reached_limit_is_over() {
+        let (limit, now) = (RateLimit::default(), Timestamp::UNIX_EPOCH);
+        let wait = Some(Duration::from_secs(10));
+        let failure = Failure::deferral(DEPENDENCY, "crm_rate_limited", "too many", wait);
+        limit.apply(Refusal { kind: RefusalKind::RateLimit, ..failure.into() }, now);
+        let early = limit.wait(now + SignedDuration::from_secs(4)).await.unwrap_err();
+        assert_eq!(early.retry_after, Some(Duration::from_secs(6)));
+        assert!(limit.wait(now + SignedDuration::from_secs(10)).await.is_ok());
+    }
+
+    #[test]
+    fn wait_for_the_daily_quota_is_at_most_an_hour() {
+        let daily = |wait| Refusal {
+            kind: RefusalKind::DailyQuota,
+            ..Failure::deferral(DEPENDENCY, "crm_daily_quota", "used up", wait).into()
+        };
+        let at = |time: &str| -> Timestamp { time.parse().unwrap() };
+        let wait = |limit: &RateLimit, time, requested| {
+            limit.apply(daily(requested), at(time)).failure.retry_after.unwrap()
+        };
+        let limit = RateLimit::default();
+        assert_eq!(wait(&limit, "2026-01-01T12:00:00Z", None), MAX_DAILY_WAIT, "the offset is unknown");
+        limit.set_utc_offset(-5 * 3_600_000);
+        assert_eq!(wait(&limit, "2026-01-01T04:50:00Z", None), Duration::from_mins(11));
+        assert_eq!(wait(&limit, "2026-01-01T05:01:00Z", None), MAX_DAILY_WAIT, "not a whole day");
+        assert_eq!(wait(&limit, "2026-01-01T05:01:00Z", Some(Duration::from_hours(20))), MAX_DAILY_WAIT);
+    }
+
+    #[test]
+    fn offset_is_read_again_hourly_at_limits_and_after_failures() {
+        let (limit, start) = (RateLimit::default(), Timestamp::UNIX_EPOCH);
+        let after = |minutes| start + SignedDuration::from_mins(minutes);
+        assert!(limit.is_offset_due(start, false));
+        assert!(!limit.is_offset_due(start, false), "a read is in progress");
+        assert!(limit.is_offset_due(after(1), false), "the first read failed");
+        limit.set_utc_offset(0);
+        assert!(!limit.is_offset_due(after(30), false));
+        assert!(limit.is_offset_due(after(31), true), "the daily quota was reached");
+        assert!(limit.is_offset_due(after(91), false), "daylight saving may have changed");
+    }
+}
