@@ -42,7 +42,7 @@ async fn dead_letter_after(
     let body = json!(event).to_string();
     store.record_dead_letter(event.delivery_id().as_str(), Some(event), &body, attempts, failure).await?;
     metrics::counter!("revenueflow_dead_letters_total").increment(1);
-    tracing::error!(lead_id = %event.lead_id, code = %failure.code, reason = failure.message, "given up");
+    tracing::error!(lead_id = %event.lead_id, code = %failure.code, reason = failure.message, "delivery dead-lettered");
     Ok(())
 }
 
