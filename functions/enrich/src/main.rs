@@ -56,7 +56,7 @@ async fn work(cloud: &Cloud, sqs: &Sqs, limit: &Limit, event: LambdaEvent<SqsEve
         Ok(parts) => {
             let (pipeline, ledger) = (Arc::clone(&parts.pipeline), Arc::clone(&parts.ledger));
             let clock = Arc::clone(&parts.clock);
-            Processor::new(cloud.refused().heeding(pipeline), sqs, ledger, clock, limit.clone())
+            Processor::new(cloud.refused().observing(pipeline), sqs, ledger, clock, limit.clone())
         }
         Err(error) => {
             Trouble::NotReady.count();

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloud::Refused;
+use cloud::RefusedCredentials;
 use janitor::Probe;
 use lead::{Dependency, Failure};
 use pipeline::Pipeline;
 
 /// Probes for the pipeline's dependencies: the CRM, and the AI where it is an outside system.
-pub(crate) fn probes(pipeline: &Arc<Pipeline>, refused: &Refused) -> Vec<(Dependency, Arc<dyn Probe>)> {
+pub(crate) fn probes(
+    pipeline: &Arc<Pipeline>,
+    refused: &RefusedCredentials,
+) -> Vec<(Dependency, Arc<dyn Probe>)> {
     let mut dependencies = pipeline.analyst.dependencies();
     dependencies.push(pipeline.guard.dependency().clone());
     let probe = |dependency: Dependency| {
@@ -23,7 +26,7 @@ pub(crate) fn probes(pipeline: &Arc<Pipeline>, refused: &Refused) -> Vec<(Depend
 
 struct PipelineProbe {
     pipeline: Arc<Pipeline>,
-    refused: Refused,
+    refused: RefusedCredentials,
     dependency: Dependency,
 }
 
@@ -36,7 +39,7 @@ impl Probe for PipelineProbe {
             self.pipeline.analyst.probe(&self.dependency).await
         };
         if let Err(failure) = &answer {
-            self.refused.heed(failure);
+            self.refused.observe(failure);
         }
         answer
     }
