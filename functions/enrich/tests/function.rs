@@ -29,7 +29,7 @@ fn start_with(database: &str, more: &[(&str, &str)]) -> Function {
     Function::start(env!("CARGO_BIN_EXE_enrich"), &variables).unwrap()
 }
 
-/// The lines with this metric, once there is one: the function writer them before it answers, and another
+/// The lines with this metric, once there is one: the function writes them before it answers, and another
 /// thread reads them.
 fn measured(function: &Function, metric: &str) -> Vec<Value> {
     let until = Instant::now() + Duration::from_secs(60);

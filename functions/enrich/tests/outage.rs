@@ -98,7 +98,7 @@ impl Executor for Crm {
     }
 }
 
-/// A handler that writer a lead to the CRM, and does nothing else.
+/// A handler that writes a lead to the CRM, and does nothing else.
 struct CrmWriter {
     guard: Arc<Guard>,
     /// The number of failed messages by the failure's code.

@@ -1,7 +1,7 @@
-//! What an explanation says to a person, word for word.
+//! The texts of explanations, word for word.
 //!
-//! The texts are in `snapshots/`. After a change that is meant: `INSTA_UPDATE=always cargo test -p api --test explain`, and
-//! read the difference as the person would.
+//! They are in `snapshots/`. After an intended change, run `INSTA_UPDATE=always cargo test -p operations
+//! --test explain` and read the difference as the recipient would.
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
@@ -307,7 +307,7 @@ async fn a_revised_lead_that_waits_for_its_next_judgement() {
 }
 
 #[tokio::test]
-async fn without_its_false_claims_a_rejected_answer_is_judged_by_the_contract() {
+async fn rejected_answer_is_rechecked_without_its_false_claims() {
     let case = Case::queued(eager()).enriched(stripe()).judged(Some(two_lies())).await;
     let json = json!(case.status(LeadStatus::Held, "done").explanation());
     let changes = json["would_change"].as_array().unwrap();
@@ -329,7 +329,7 @@ async fn without_its_false_claims_a_rejected_answer_is_judged_by_the_contract() 
 }
 
 #[tokio::test]
-async fn every_fact_says_who_said_it() {
+async fn every_fact_names_its_source() {
     let case = Case::queued(eager()).enriched(stripe()).judged(None).await.synced(&[]);
     let json = json!(case.explanation());
     let said_by = |path: &str| {
@@ -343,7 +343,7 @@ async fn every_fact_says_who_said_it() {
 }
 
 #[tokio::test]
-async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
+async fn crm_facts_are_attributed_to_the_crm_not_to_the_sender() {
     let mut content = eager();
     content.salesforce = object(json!({"deal_stage": "Negotiation", "territory": "EMEA"}));
     let mut case = Case::queued(content).enriched(stripe());
@@ -381,7 +381,7 @@ async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
 }
 
 #[tokio::test]
-async fn account_that_the_crm_could_not_search_for_is_named() {
+async fn account_that_the_crm_could_not_search_is_named() {
     let mut case = Case::queued(eager()).enriched(stripe());
     let known = crm::Known { account_unread: true, ..crm::Known::default() };
     case.deliveries[0].crm_read = Some(CrmRead {
@@ -400,7 +400,7 @@ async fn account_that_the_crm_could_not_search_for_is_named() {
 }
 
 #[test]
-fn other_leads_of_the_person_are_named() {
+fn other_leads_of_the_person_are_listed() {
     let case = Case::queued(eager());
     let other = |campaign: &str, earlier, record_id: Option<&str>| OtherLead {
         lead_id: case.record.lead_id.clone(),
