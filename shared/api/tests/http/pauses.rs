@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{App, eager};
 
 #[tokio::test]
-async fn an_operator_ends_a_pause_before_its_time() {
+async fn operator_ends_a_pause_early() {
     let app = App::start().await;
     let client = app.client();
     assert_eq!(client.get("/pauses").await.ok(), json!({"items": []}));
