@@ -17,7 +17,7 @@ impl Bucket {
         aws: &AwsConfig,
     ) -> Result<Self, ConfigError> {
         let wrong = |problem: &str| ConfigError::new(variable, problem);
-        let name = variables.text(variable).ok_or_else(|| wrong("must be set to take in leads"))?;
+        let name = variables.text(variable).ok_or_else(|| wrong("must be set to accept leads"))?;
         let region = aws.region().ok_or_else(|| wrong("is in no region"))?;
         let (url, prefix) = match aws.endpoint_url() {
             // An emulator addresses a bucket by its path, because its host has no other names.

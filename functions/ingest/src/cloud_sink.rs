@@ -34,7 +34,7 @@ pub(crate) struct CloudSink {
 impl CloudSink {
     pub(crate) fn new(variables: &Variables<'_>, aws: &AwsConfig) -> Result<Self, ConfigError> {
         let queue = variables.text("QUEUE_URL");
-        let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to take in leads"))?;
+        let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to accept leads"))?;
         Ok(Self {
             sqs: Sqs::new(SqsClient::new(&runtime::aws::hurried(aws, QUEUE_TRY, QUEUE_BACKOFF)), queue, None),
             bucket: Bucket::named("OVERFLOW_BUCKET", variables, aws)?,

@@ -39,7 +39,7 @@ fn round_drains_the_overflow_bucket_and_returns_counts() {
     assert_eq!(emulator.objects(&bucket).unwrap(), Vec::<String>::new());
     assert_eq!(function.invoke(&sample()).unwrap()["overflow"], 0);
     let logs = function.logs().join("\n");
-    assert!(logs.contains("revenueflow_breakers_open"), "what the alarm looks at: {logs}");
+    assert!(logs.contains("revenueflow_breakers_open"), "the metric of the alarm: {logs}");
     assert!(!logs.contains("stripe.com"), "{logs}");
 }
 

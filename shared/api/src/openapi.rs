@@ -204,7 +204,7 @@ mod tests {
         let as_json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
         assert!(
             as_json(&kept) == as_json(&served),
-            "docs/openapi.json is not what /openapi.json serves; if the change is meant, write it anew with \
+            "docs/openapi.json is not what /openapi.json serves; if the change is intended, update it with \
              `cargo run --bin revenueflow -- openapi > docs/openapi.json` or with \
              `UPDATE_GOLDEN=1 cargo test -p api openapi`"
         );

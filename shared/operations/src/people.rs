@@ -209,12 +209,12 @@ fn remains(erasure: &Erasure, queue: &str) -> Vec<&'static str> {
     match queue {
         "redis" => remains.extend([
             "Redis: its append-only file and its snapshots until it rewrites them, its replicas, and the job data that workers of other applications keep",
-            "SPOOL_DIR: leads waiting there are dropped when they are read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
+            "SPOOL_DIR: the person's leads there are dropped when they are read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
         ]),
         "sqs" => remains.extend([
             "SQS, with its dead letter queue: messages and copies of them are dropped when they are received, and expire after 14 days at most",
             "the overflow bucket: a lead in it is dropped when it is processed and does not expire before that; its removed versions expire after 14 days, rejected bodies after 30",
-            "SPOOL_DIR of processes outside of AWS: leads waiting there are dropped when they are read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
+            "SPOOL_DIR of processes outside of AWS: the person's leads there are dropped when they are read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
         ]),
         _ => {}
     }

@@ -28,7 +28,7 @@ fn lead(email: &str) -> Lead {
     lead
 }
 
-/// A lead on its way, with what is stored of it so far.
+/// A lead with its stored records so far.
 #[derive(Clone)]
 struct Case {
     record: LeadRecord,
@@ -74,7 +74,7 @@ impl Case {
         self
     }
 
-    /// Judged: by the rules where no answer is given, by nobody where it is empty.
+    /// Judges the lead: by the rules without an answer; with a null answer, by the neutral verdict.
     async fn judged(mut self, answer: Option<Value>) -> Self {
         let icp = Icp::default_config();
         let enrichment: Enrichment =
@@ -234,7 +234,7 @@ async fn a_nurtured_lead() {
     answer["decision"] = json!("NURTURE");
     answer["intent"] = json!("LOW");
     let mut case = Case::queued(quiet).enriched(enrichment).judged(Some(answer)).await;
-    // A judgement of contract 3, which let the score rise without a fact that matched, and that calls less a MEDIUM fit.
+    // A judgement by contract 3, which lets the score rise without a matching fact, with a lower MEDIUM limit.
     let analysis = case.analysis.as_mut().unwrap();
     analysis.contract = analysis.contract.clone().of_version(3).unwrap();
     analysis.contract.fit_medium_from = lead::FitScore::clamped(20);
@@ -366,10 +366,10 @@ async fn crm_facts_are_attributed_to_the_crm_not_to_the_sender() {
         (said("salesforce.deal_stage").unwrap(), said("salesforce.territory"))
     };
     let of_the_crm = (json!("Proposal"), "hubspot".to_owned(), at("2026-01-31T09:00:01.8Z"));
-    // Once the CRM was read nothing that the sender said of it is a fact.
+    // Once the CRM is read, statements of the sender about it are not facts.
     assert_eq!(said(case.clone()), (of_the_crm.clone(), None), "before it is judged");
 
-    // The pipeline judges by the CRM's word.
+    // The pipeline judges by the facts of the CRM.
     known.overlay(&mut case.record.content.salesforce);
     let judged = case.judged(None).await;
     assert_eq!(said(judged.clone()), (of_the_crm, None));
@@ -377,7 +377,7 @@ async fn crm_facts_are_attributed_to_the_crm_not_to_the_sender() {
     let mut replayed = judged;
     replayed.analysis.as_mut().unwrap().round = 2;
     let (stage, _) = said(replayed);
-    assert_eq!(stage.1, "sender", "a reading for another judgement says nothing of this one");
+    assert_eq!(stage.1, "sender", "a CRM read of another round is not used");
 }
 
 #[tokio::test]

@@ -68,7 +68,11 @@ async fn erasure_is_a_dry_run_unless_applied() {
         certificate
     };
     assert_eq!(erased["applied"], true);
-    assert_eq!(without_time(erased.clone()), without_time(looked), "what was told is what was done");
+    assert_eq!(
+        without_time(erased.clone()),
+        without_time(looked),
+        "the dry run reports the same as the erasure"
+    );
     assert!(!erased.to_string().to_lowercase().contains("ann@"), "{erased}");
     assert_eq!(client.get(&format!("/leads/{id}")).await.error(), (404, "not_found"));
     let again = client.post("/erasures", r#"{"email":"ann@stripe.com","apply":true}"#).await.ok();

@@ -52,7 +52,7 @@ async fn held_lead_is_approved_without_its_analysis() {
     app.work().await;
     let shown = client.get(&format!("/leads/{id}")).await.ok();
     assert_eq!((&shown["status"], &shown["reviews"][0]["decision"]), (&json!("synced"), &json!("approved")));
-    assert_eq!(shown["reviews"].as_array().unwrap().len(), 1, "deciding the same again decides nothing");
+    assert_eq!(shown["reviews"].as_array().unwrap().len(), 1, "a repeated decision changes nothing");
     let written = in_the_crm(&app, &id).await;
     assert_eq!((&written["title"], written.get("fit_score")), (&json!("CTO"), None));
 
@@ -183,7 +183,7 @@ async fn routing_is_shown_and_a_response_is_recorded_once() {
     let client = app.client();
     let id = app.post(eager("ann@stripe.com")).await;
     let respond = async |body: &str| client.post(&format!("/leads/{id}/responded"), body).await;
-    assert_eq!(respond(BY_DANA).await.error(), (409, "conflict"), "nobody has it yet");
+    assert_eq!(respond(BY_DANA).await.error(), (409, "conflict"), "not assigned yet");
     app.work().await;
 
     let shown = client.get(&format!("/leads/{id}")).await.ok();

@@ -162,7 +162,7 @@ async fn replay_requests_missing_enrichment_again(fixture: Fixture) {
     let event = fixture.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
     fixture.queue.send(&event).await.unwrap();
     site.work().await;
-    assert_eq!(site.asked(), 0, "what it said is kept");
+    assert_eq!(site.asked(), 0, "the answer is kept");
 }
 
 async fn superseded_lead_is_not_enriched_again(fixture: Fixture) {

@@ -97,7 +97,7 @@ impl<'a> Site<'a> {
             let lead = self.fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
             let decision = lead.decision.map_or("none", lead::Decision::as_str);
             assert!(lead.status != LeadStatus::PermanentlyFailed);
-            let by = if lead.fallback { "nobody" } else { "the AI" };
+            let by = if lead.fallback { "fallback" } else { "the AI" };
             *counts.entry(format!("{} {decision} by {by}", lead.status)).or_default() += 1;
         }
         counts
@@ -114,7 +114,7 @@ impl<'a> Site<'a> {
 }
 
 fn counted<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize> {
-    counts.into_iter().map(|(what, count)| (what.to_owned(), count)).collect()
+    counts.into_iter().map(|(label, count)| (label.to_owned(), count)).collect()
 }
 
 async fn leads_sync_without_the_ai_and_are_rescored_afterwards(fixture: Fixture) {
@@ -131,7 +131,7 @@ async fn leads_sync_without_the_ai_and_are_rescored_afterwards(fixture: Fixture)
     site.live(40).await;
     let without = LEADS - BEFORE;
     let neutral =
-        counted([("synced ROUTE_TO_SDR by the AI", BEFORE), ("synced MANUAL_REVIEW by nobody", without)]);
+        counted([("synced ROUTE_TO_SDR by the AI", BEFORE), ("synced MANUAL_REVIEW by fallback", without)]);
     assert_eq!(site.leads(&leads).await, neutral);
     // Five more minutes of outage cause no repeated writes, and not every lead calls the AI.
     site.live(300).await;

@@ -79,7 +79,7 @@ async fn failing_escalation_does_not_stop_other_chores(fixture: Fixture) {
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
     let janitor = fixture.janitor().chasing(Arc::new(Broken));
     assert_eq!(janitor.round().await.unwrap_err().code, "crm_reset");
-    assert!(fixture.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption goes on");
+    assert!(fixture.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption resumes");
 }
 
 on_both!(round_escalates_leads_without_a_response, failing_escalation_does_not_stop_other_chores,);

@@ -97,19 +97,19 @@ impl List {
                 ),
                 ReasonCode::WeakFit => self.push(
                     "one true claim about the company, or of a computed score, had been made",
-                    "the score would not have been lowered for want of evidence",
+                    "the score would not have been lowered for lack of evidence",
                 ),
                 ReasonCode::ScoreOutOfBand => self.push(
                     "the analyst's score had been within the band around the computed baseline",
-                    "it would have stood as it was given",
+                    "it would not have been changed",
                 ),
                 ReasonCode::IntentOutOfBand => self.push(
                     "the analyst's intent had been within the band above the computed level",
-                    "it would have stood as it was given",
+                    "it would not have been changed",
                 ),
                 ReasonCode::RiseNotInFacts => self.push(
                     "the analyst had rested the rise on a fact that matched the profile or fired a signal",
-                    "it would have stood within the band",
+                    "it would have stayed within the band",
                 ),
                 ReasonCode::OptedOut => {
                     self.push("the person had not opted out", "the lead would have gone to a representative");

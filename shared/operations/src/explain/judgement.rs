@@ -169,7 +169,7 @@ fn because(analysis: &AnalysisRecord) -> String {
     let allowed = decide(fit, intent);
     if analysis.fallback {
         format!(
-            "No analyst could answer: a score of 50 and {decision}, which claims nothing and asks a person."
+            "No analyst could answer: a score of 50 and {decision}, which claims nothing and leaves the decision to a person."
         )
     } else if verdict.status == GroundingStatus::Rejected {
         format!(

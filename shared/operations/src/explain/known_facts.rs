@@ -243,7 +243,7 @@ fn enrichment_in_words(enrichment: Option<&Enrichment>) -> String {
                 .to_owned()
         }
         EnrichmentStatus::Unavailable => {
-            "Nothing was found out about the company, and not every provider could answer.".to_owned()
+            "Nothing is known about the company, and not every provider could answer.".to_owned()
         }
     }
 }
