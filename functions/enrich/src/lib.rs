@@ -17,8 +17,8 @@
 //!
 //! If the process dies, the next attempt finds an unfinished one in the ledger. The message may not be the
 //! cause, because others ran beside it. From then on it runs in isolation, after all others, until it is
-//! settled. A message that keeps killing its process in isolation is dead-lettered after five attempts, and
-//! no other message is.
+//! settled. A message that keeps killing its process in isolation is dead-lettered after five attempts; its
+//! neighbours are not.
 //!
 //! If the answer is lost, or two processes receive the same batch, the messages are tried again. The store
 //! recognises finished work and does not repeat it.

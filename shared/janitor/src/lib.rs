@@ -41,7 +41,7 @@ pub struct Janitor {
     queue: Arc<dyn LeadQueue>,
     probes: Vec<(Dependency, Arc<dyn Probe>)>,
     clock: Arc<dyn Clock>,
-    chaser: Option<Arc<dyn Chase>>,
+    escalation: Option<Arc<dyn Chase>>,
     enricher: Option<Arc<dyn EnrichAgain>>,
     hot: Option<hot::HotFirst>,
     quarantine: Option<quarantine::Retention>,
@@ -91,7 +91,7 @@ impl Janitor {
             queue,
             probes,
             clock,
-            chaser: None,
+            escalation: None,
             enricher: None,
             hot: None,
             quarantine: None,
@@ -109,8 +109,8 @@ impl Janitor {
 
     /// Also escalates leads without a response in time.
     #[must_use]
-    pub fn chasing(self, chaser: Arc<dyn Chase>) -> Self {
-        Self { chaser: Some(chaser), ..self }
+    pub fn chasing(self, escalation: Arc<dyn Chase>) -> Self {
+        Self { escalation: Some(escalation), ..self }
     }
 
     /// Also retries enrichment for leads that were judged without it.

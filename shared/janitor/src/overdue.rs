@@ -24,8 +24,8 @@ pub trait Chase: Send + Sync {
 impl Janitor {
     /// Escalates overdue leads, where an escalation is configured.
     pub(crate) async fn escalate(&self, round: &mut Round) -> Result<(), Failure> {
-        let Some(chaser) = &self.chaser else { return Ok(()) };
-        let summary = chaser.chase(BATCH).await?;
+        let Some(escalation) = &self.escalation else { return Ok(()) };
+        let summary = escalation.chase(BATCH).await?;
         (round.overdue, round.reassigned, round.responded) =
             (summary.overdue, summary.reassigned, summary.responded);
         Ok(())
