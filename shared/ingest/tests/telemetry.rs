@@ -22,7 +22,7 @@ const BODIES: [&[u8]; 7] = [
 ];
 
 #[tokio::test]
-async fn each_request_has_one_line_and_one_count_without_personal_data() {
+async fn request_has_one_log_line_and_count_without_personal_data() {
     let lines = Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt()
         .json()

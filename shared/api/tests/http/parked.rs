@@ -84,7 +84,7 @@ async fn unreadable_message_stays_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn quarantined_bodies_are_listed_without_and_shown_with_their_bytes() {
+async fn quarantined_bodies_are_shown_with_bytes_and_listed_without() {
     let app = App::start().await;
     let keep = async |id: &str, body: &[u8]| {
         let item = QuarantineItem {
