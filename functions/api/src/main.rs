@@ -1,4 +1,4 @@
-//! The function behind the read and operate endpoints.
+//! The Lambda function behind the read and operate endpoints.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 
-/// Who redrives twice within this time sends once.
+/// A second redrive within this time sends no second message.
 const RESEND_AFTER: Duration = Duration::from_millis(1);
 
-/// What is kept of the function's time for what comes after the work, so that we answer and not Lambda.
+/// The part of the function's time that is reserved for answering, so that Lambda does not answer instead.
 const MARGIN: Duration = Duration::from_secs(3);
 
-/// What the connections may take, of a database that has to wake up first: after that it counts as away.
+/// The time limit for the connections, including a database that has to resume; then it counts as
+/// unavailable.
 const PARTS_TIMEOUT: Duration = Duration::from_secs(18);
 
 #[tokio::main]
@@ -33,8 +34,8 @@ async fn main() -> Result<(), Error> {
         let answer = Box::pin(answer(&cloud, request, end)).await;
         cloud.flush();
         answer.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "no answer");
-            Error::from("no answer")
+            tracing::error!(error = format!("{error:#}"), "request failed");
+            Error::from("request failed")
         })
     }))
     .await
@@ -50,7 +51,7 @@ async fn answer(cloud: &Cloud, request: Request, end: Instant) -> anyhow::Result
     let mut response = match Box::pin(ready(cloud, head.uri.path())).await {
         Some((parts, token)) => {
             let response = call(router(&parts, &token, end)?).await;
-            // Perhaps it knows a token that is newer than ours.
+            // The client may have a newer token than this process.
             let newer = match response.status() {
                 StatusCode::UNAUTHORIZED => admin_token(cloud, true).await.ok(),
                 _ => None,
@@ -64,11 +65,11 @@ async fn answer(cloud: &Cloud, request: Request, end: Instant) -> anyhow::Result
     };
     let body = std::mem::take(response.body_mut()).collect().await?.to_bytes();
     let (head, _) = response.into_parts();
-    let body = String::from_utf8(body.into()).context("an answer is text")?;
+    let body = String::from_utf8(body.into()).context("the response body is not text")?;
     Ok(Response::from_parts(head, Body::Text(body)))
 }
 
-/// What answers need, where it is there in time and this path needs it.
+/// The connections and the token, where the path needs them and they are ready in time.
 async fn ready(cloud: &Cloud, path: &str) -> Option<(Arc<Parts>, SecretString)> {
     if path == "/healthz" {
         return None;
@@ -77,25 +78,26 @@ async fn ready(cloud: &Cloud, path: &str) -> Option<(Arc<Parts>, SecretString)> 
     match timeout(PARTS_TIMEOUT, both).await.context("no answer in time").flatten() {
         Ok(both) => Some(both),
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "not ready");
+            tracing::error!(error = format!("{error:#}"), "connections not ready");
             None
         }
     }
 }
 
-/// `ADMIN_TOKEN`, or the secret of `ADMIN_TOKEN_ARN`. Behind a gateway there is no loopback to fall back to.
-async fn admin_token(cloud: &Cloud, anew: bool) -> anyhow::Result<SecretString> {
+/// `ADMIN_TOKEN`, or the secret of `ADMIN_TOKEN_ARN`. Behind a gateway there is no loopback-only mode.
+async fn admin_token(cloud: &Cloud, force_refresh: bool) -> anyhow::Result<SecretString> {
     if let Some(token) = Variables::of_process().secret("ADMIN_TOKEN") {
         return Ok(token);
     }
     let arn = cloud.variable("ADMIN_TOKEN_ARN")?;
-    let secret = if anew { cloud.secrets().get_anew(&arn).await? } else { cloud.secrets().get(&arn).await? };
+    let secret =
+        if force_refresh { cloud.secrets().get_anew(&arn).await? } else { cloud.secrets().get(&arn).await? };
     Ok(secret.expose_secret().trim().into())
 }
 
 fn router(parts: &Arc<Parts>, token: &SecretString, end: Instant) -> anyhow::Result<Router> {
     let operations = Operations::new(Arc::new(parts.queue(RESEND_AFTER)?), Arc::clone(&parts.pipeline));
-    let elsewhere = || "# Metrics are in CloudWatch: what this process measures is no whole.\n".to_owned();
+    let elsewhere = || "# Metrics are in CloudWatch: this process measures only a part.\n".to_owned();
     let state = ApiState::new(operations, Some(token.clone()), elsewhere);
     Ok(api::router(state.answering_within(end.saturating_duration_since(Instant::now()))))
 }

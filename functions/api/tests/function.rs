@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: its binary, behind an API Gateway's events.
+//! Runs the binary as Lambda does, behind an API Gateway's events.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -12,7 +12,7 @@ fn sample(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// The sample of a health check, of another path.
+/// The sample of a health check with another path.
 fn get(path: &str) -> Value {
     let mut event = sample("api-health");
     event["path"] = path.into();
@@ -22,12 +22,12 @@ fn get(path: &str) -> Value {
 
 fn start(database: &str) -> Function {
     let queue = Emulator::shared().unwrap().create_queue().unwrap();
-    let token = ("ADMIN_TOKEN", "local-admin-token"); // what the samples carry
+    let token = ("ADMIN_TOKEN", "local-admin-token"); // as in the samples
     let variables = [("DATABASE_URL", database), ("QUEUE_URL", queue.as_str()), token];
     Function::start(env!("CARGO_BIN_EXE_api"), &variables).unwrap()
 }
 
-/// Status and body.
+/// The status and the body of the answer.
 fn answer(function: &Function, event: &Value) -> (u64, Value) {
     let answer = function.invoke(event).unwrap();
     let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
@@ -35,7 +35,7 @@ fn answer(function: &Function, event: &Value) -> (u64, Value) {
 }
 
 #[test]
-fn the_sample_events_are_answered() {
+fn sample_events_are_answered() {
     let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
     let function = start(database.url());
     assert_eq!(answer(&function, &sample("api-health")), (200, json!({ "status": "ok" })));
@@ -47,7 +47,7 @@ fn the_sample_events_are_answered() {
 }
 
 #[test]
-fn metrics_are_said_to_be_elsewhere_in_a_body_that_is_not_empty() {
+fn metrics_name_cloudwatch_in_a_body_that_is_not_empty() {
     let database = Runtime::new().unwrap().block_on(TestDatabase::postgres());
     let mut event = sample("api-leads");
     event["path"] = "/metrics".into();
@@ -58,7 +58,7 @@ fn metrics_are_said_to_be_elsewhere_in_a_body_that_is_not_empty() {
 }
 
 #[test]
-fn without_a_database_it_lives_is_not_ready_and_answers_flat() {
+fn without_a_database_it_is_alive_and_not_ready() {
     let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
     assert_eq!(answer(&function, &sample("api-health")), (200, json!({ "status": "ok" })));
     let away = json!({

@@ -1,10 +1,12 @@
-//! The dead letter queue: mark the lead, keep the reason, alert.
+//! Handles the dead letter queue: marks the lead, keeps the reason, and alerts.
 //!
-//! A message comes here from the batch processor, with its failure and the number of tries; or from the lead queue's
-//! redrive policy, without a word, which should not happen and is then said. Either way the lead is marked, the message
-//! is kept to be sent again, and what is known of its tries is forgotten, so that it then has all of them.
+//! A message arrives from the batch processor with its failure and its number of attempts, or from the lead
+//! queue's redrive policy without either, which should not happen and is reported as such. In both cases the
+//! lead is marked, the message is kept for a redrive, and its attempts are removed from the ledger, so that a
+//! redrive starts with all of them.
 //!
-//! Doing it again, for the same message or a copy of it, changes nothing: the store keeps a delivery's dead letter once.
+//! Handling the same message or a copy of it again changes nothing: the store keeps a delivery's dead letter
+//! once.
 
 use std::sync::Arc;
 
@@ -14,21 +16,21 @@ use lead::{Failure, LeadEvent};
 use queue::Ledger;
 use store::Store;
 
-/// Tells people. Its texts hold nothing personal.
+/// Sends alerts to people. The texts contain no personal data.
 #[async_trait]
 pub trait Notify: Send + Sync {
-    /// Tells them. Where that fails it is logged, and the message is kept nevertheless.
+    /// Sends an alert. A failure is logged, and the message is kept nevertheless.
     async fn notify(&self, subject: &str, text: &str);
 }
 
-/// Takes what was given up.
+/// Stores dead letters and alerts people.
 pub struct DeadLetters {
     store: Store,
     ledger: Arc<dyn Ledger>,
     notify: Arc<dyn Notify>,
 }
 
-/// What is known of one dead letter.
+/// The content of one dead letter.
 struct Letter {
     key: String,
     body: String,
@@ -38,55 +40,57 @@ struct Letter {
 }
 
 impl DeadLetters {
-    /// Keeps them in `store`, and tells `notify`.
+    /// A handler that keeps dead letters in `store` and alerts through `notify`.
     pub fn new(store: Store, ledger: Arc<dyn Ledger>, notify: Arc<dyn Notify>) -> Self {
         Self { store, ledger, notify }
     }
 
-    /// Takes a batch, and returns the SQS ids of the messages that could not be kept, which come again.
+    /// Handles a batch, and returns the SQS ids of the messages that could not be kept, which SQS delivers
+    /// again.
     pub async fn take(&self, batch: SqsEvent) -> Vec<String> {
         let mut failed = Vec::new();
         let mut lines = Vec::new();
         for record in batch.records {
             let message_id = record.message_id.clone().unwrap_or_default();
             let letter = Letter::read(&record);
-            match self.keep(&letter).await {
+            match self.store_letter(&letter).await {
                 Ok(Some(attempts)) => lines.push(letter.line(attempts)),
                 Ok(None) => tracing::info!(
                     message_id = letter.key,
-                    "settled since, or overtaken: nothing is given up"
+                    "dead letter dropped: its delivery is settled or superseded"
                 ),
                 Err(failure) => {
-                    tracing::error!(message_id = letter.key, code = %failure.code, reason = failure.message, "a dead letter could not be kept: it comes again");
+                    tracing::error!(message_id = letter.key, code = %failure.code, reason = failure.message, "dead letter not stored; it is received again");
                     failed.push(message_id);
                 }
             }
         }
         if !lines.is_empty() {
-            let subject = format!("RevenueFlow: {} lead(s) given up", lines.len());
+            let subject = format!("RevenueFlow: {} lead(s) dead-lettered", lines.len());
             self.notify.notify(&subject, &lines.join("\n")).await;
         }
         failed
     }
 
-    /// Says whether the message is given up indeed: a copy may come here after its delivery was settled, or overtaken by
-    /// a newer one. When it comes twice it is said twice, since the first time may have died before people were told.
+    /// Stores a dead letter. Returns the number of attempts, or none where the delivery is already settled or
+    /// superseded by a newer one. A message that is received twice is alerted twice, because the first call
+    /// may have died before its alert.
     ///
-    /// Returns how many attempts were made. The synthetic lead is marked and logged, and is no dead letter.
-    async fn keep(&self, letter: &Letter) -> Result<Option<i64>, Failure> {
+    /// The synthetic lead is marked and logged, and is no dead letter.
+    async fn store_letter(&self, letter: &Letter) -> Result<Option<i64>, Failure> {
         let Letter { key, body, event, attempts: counted, failure } = letter;
         let id = self.store.record_dead_letter(key, event.as_ref(), body, *counted, failure).await?;
         self.ledger.forget(key).await?;
         let Some(kept) = self.store.dead_letter(&id).await? else {
-            // People hear of it by the alarm on its time, and the next one is posted soon.
+            // An alarm on the synthetic lead's time alerts people, and the next synthetic lead follows soon.
             if event.as_ref().is_some_and(|event| event.lead_id.is_synthetic()) {
-                tracing::error!(message_id = key, code = %failure.code, reason = failure.message, "synthetic lead given up");
+                tracing::error!(message_id = key, code = %failure.code, reason = failure.message, "synthetic lead failed");
             }
             return Ok(None);
         };
         let attempts = kept.attempts;
         metrics::counter!("revenueflow_dead_letters_total").increment(1);
-        tracing::error!(message_id = key, code = %failure.code, attempts, reason = failure.message, "given up");
+        tracing::error!(message_id = key, code = %failure.code, attempts, reason = failure.message, "delivery dead-lettered");
         Ok(Some(attempts))
     }
 }
@@ -103,7 +107,7 @@ impl Letter {
             attempts: attribute("attempts").and_then(|n| n.parse().ok()).unwrap_or(0),
             failure: failure.unwrap_or_else(|| {
                 let reason = format!(
-                    "the queue gave it up by itself, after {receives} receives and for no reason we know"
+                    "moved by the queue's redrive policy after {receives} receives, without a recorded failure"
                 );
                 Failure::permanent("received_too_often", reason)
             }),

@@ -1,4 +1,4 @@
-//! The function on the dead letter queue.
+//! The Lambda function on the dead letter queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let cloud = Arc::new(Cloud::start()?);
-    let notify = Arc::new(People::from_environment(Arc::clone(&cloud)));
+    let notify = Arc::new(PeopleAlerts::from_environment(Arc::clone(&cloud)));
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let parts = cloud.parts().await?;
         let (store, ledger) = (parts.store.clone(), Arc::clone(&parts.ledger));
@@ -32,15 +32,16 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// The topic of `ALERT_TOPIC_ARN` and the Slack-compatible address in `ALERT_WEBHOOK_SECRET_ARN`, where they are set.
-struct People {
+/// Alerts the topic of `ALERT_TOPIC_ARN` and the Slack-compatible address in `ALERT_WEBHOOK_SECRET_ARN`,
+/// where they are set.
+struct PeopleAlerts {
     cloud: Arc<Cloud>,
     topic: Option<Alerts>,
     webhook: Option<String>,
     http: reqwest::Client,
 }
 
-impl People {
+impl PeopleAlerts {
     fn from_environment(cloud: Arc<Cloud>) -> Self {
         let variables = Variables::of_process();
         let topic = variables.text("ALERT_TOPIC_ARN").map(|topic| Alerts::new(cloud.aws(), topic));
@@ -63,16 +64,16 @@ impl People {
 }
 
 #[async_trait]
-impl Notify for People {
+impl Notify for PeopleAlerts {
     async fn notify(&self, subject: &str, text: &str) {
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         if let Some(topic) = &self.topic {
-            told.push(topic.publish(subject, text).await);
+            sent.push(topic.publish(subject, text).await);
         }
         if let Some(webhook) = &self.webhook {
-            told.push(self.post(webhook, &format!("{subject}\n{text}")).await);
+            sent.push(self.post(webhook, &format!("{subject}\n{text}")).await);
         }
-        for error in told.into_iter().filter_map(Result::err) {
+        for error in sent.into_iter().filter_map(Result::err) {
             metrics::counter!("revenueflow_alert_failures_total").increment(1);
             tracing::error!(error = format!("{error:#}"), "an alert could not be sent");
         }

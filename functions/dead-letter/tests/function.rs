@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: its binary, with an emulator's topic and secrets, and somebody who listens.
+//! Runs the binary as Lambda does, with an emulator's topic and secrets, and a listener.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -16,7 +16,7 @@ fn sample() -> Value {
     serde_json::from_str(include_str!("../../../events/dead-letter.json")).unwrap()
 }
 
-/// A chat's address for messages, and what was posted to it.
+/// A chat's webhook address, and the bodies that are posted to it.
 fn chat(status: &'static str) -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/services/T0/B0/hush", listener.local_addr().unwrap());
@@ -48,7 +48,7 @@ fn chat(status: &'static str) -> (String, Receiver<Value>) {
 }
 
 #[test]
-fn a_dead_letter_is_told_to_the_topic_and_to_the_chat() {
+fn dead_letter_alerts_the_topic_and_the_chat() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(TestDatabase::postgres());
     let emulator = Emulator::shared().unwrap();
@@ -70,19 +70,21 @@ fn a_dead_letter_is_told_to_the_topic_and_to_the_chat() {
     let text = "lead a4e14a8f64fdb0a99c81b8d117e2140d23a6af209cd66bd38cd88da8231f2340: \
         crm_timeout after 5 attempt(s): the CRM did not answer within 10 s";
     let in_chat = posted.recv_timeout(Duration::from_mins(1)).unwrap();
-    assert_eq!(in_chat, json!({ "text": format!("RevenueFlow: 1 lead(s) given up\n{text}") }));
-    eventually("the topic's listener has heard", || {
+    assert_eq!(in_chat, json!({ "text": format!("RevenueFlow: 1 lead(s) dead-lettered\n{text}") }));
+    eventually("the topic's listener has received the alert", || {
         emulator.receive(&heard).unwrap().iter().any(|message| message["Body"] == text)
     });
     let logs = function.logs().join("\n");
     assert!(
-        logs.contains("given up") && !logs.contains("bob@shop.example") && !logs.contains("hush"),
+        logs.contains("delivery dead-lettered")
+            && !logs.contains("bob@shop.example")
+            && !logs.contains("hush"),
         "{logs}"
     );
 }
 
 #[test]
-fn a_dead_letter_is_kept_when_nobody_can_be_told() {
+fn dead_letter_is_kept_when_alerts_fail() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(TestDatabase::postgres());
     let emulator = Emulator::shared().unwrap();
@@ -101,8 +103,8 @@ fn a_dead_letter_is_kept_when_nobody_can_be_told() {
     assert_eq!(function.invoke(&sample()).unwrap(), json!({ "batchItemFailures": [] }));
     assert!(posted.recv_timeout(Duration::from_mins(1)).is_ok());
     let logs = function.logs();
-    let complaints = logs.iter().filter(|line| line.contains("an alert could not be sent")).count();
-    assert_eq!(complaints, 2, "{logs:?}");
+    let alert_errors = logs.iter().filter(|line| line.contains("an alert could not be sent")).count();
+    assert_eq!(alert_errors, 2, "{logs:?}");
     assert!(!logs.iter().any(|line| line.contains("hush")), "the chat's address is a secret");
     let letters = runtime.block_on(async {
         let clock = std::sync::Arc::new(lead::SystemClock);
@@ -112,7 +114,7 @@ fn a_dead_letter_is_kept_when_nobody_can_be_told() {
 }
 
 #[test]
-fn without_a_database_the_batch_comes_again() {
+fn without_a_database_the_batch_is_returned() {
     let nothing_there = "postgres://nobody:nothing@127.0.0.1:1/none";
     let function =
         Function::start(env!("CARGO_BIN_EXE_dead-letter"), &[("DATABASE_URL", nothing_there)]).unwrap();

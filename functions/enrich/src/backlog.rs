@@ -1,8 +1,8 @@
-//! What leads do that wait for room in a limit on all of them, such as that of CRM actions.
+//! Waits of leads that a limit on all leads delays, such as the limit on CRM actions.
 //!
-//! SQS charges for each receive, and its redrive policy counts them: a backlog that is tried anew whenever a little room comes
-//! free costs more receives than it has leads many times over. So a process that finds the limit full hands its batches
-//! back untried for a while, and a lead comes again the later the longer it has waited.
+//! SQS charges for each receive, and its redrive policy counts them. Retrying a backlog whenever a little
+//! capacity is free would cost many times more receives than there are leads. So a process that finds the
+//! limit full releases its batches untried for a while, and the wait of a lead grows with its age.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,31 +10,31 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::RngExt as _;
 
-/// The part of its age that a lead waits before it comes again: waits grow by a quarter, so that a long backlog costs each
-/// lead few receives, and none comes much later than it could.
+/// The share of its age that a lead waits. Waits grow by a quarter, so that a long backlog costs each lead
+/// few receives and delays none much longer than necessary.
 const PART_OF_AGE: u32 = 4;
 
-/// The bounds of that wait. The longest is what the last leads of a backlog may come too late.
+/// The bounds of that wait. The upper one bounds the delay of the last leads of a backlog.
 const BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(2));
 
-/// How long a process leaves a full limit alone at least. What comes free meanwhile is still there afterwards.
-const LEAST_HOLD: Duration = Duration::from_secs(10);
+/// The shortest time that a process pauses at a full limit. Capacity that becomes free meanwhile is not lost.
+const MIN_PAUSE: Duration = Duration::from_secs(10);
 
-/// How much later than the others a process may try, so that they do not all come at once.
-const HOLD_SPREAD: Duration = Duration::from_secs(5);
+/// The largest random addition to that pause, so that processes do not retry in step.
+const PAUSE_SPREAD: Duration = Duration::from_secs(5);
 
-/// Until when a limit on all leads counts as full, as this process has found it. Clones share it.
+/// The time until which this process considers the limit on all leads full. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Limit(Arc<Mutex<Option<Timestamp>>>);
 
 impl Limit {
-    /// Notes that there is room again after `wait` at the earliest.
+    /// Records that the limit has no capacity for at least `wait`.
     pub(crate) fn note_full(&self, now: Timestamp, wait: Duration) {
-        let hold = wait.max(LEAST_HOLD) + HOLD_SPREAD.mul_f64(rand::rng().random_range(0.0..1.0));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now.saturating_add(hold).ok();
+        let pause = wait.max(MIN_PAUSE) + PAUSE_SPREAD.mul_f64(rand::rng().random_range(0.0..1.0));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now.saturating_add(pause).ok();
     }
 
-    /// How long it still counts as full; none where it may be tried.
+    /// The rest of the pause; none where the limit may be tried.
     pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left = Duration::try_from(until?.duration_since(now)).ok()?;
@@ -42,8 +42,8 @@ impl Limit {
     }
 }
 
-/// How long a lead that was accepted so long ago waits, at least as long as the limit `asked` for. Leads of one age spread
-/// over half as long again.
+/// The wait of a lead that was accepted `age` ago, at least as long as the limit `asked` for. Random, up to
+/// half as long again, so that leads of the same age spread out.
 pub(crate) fn wait(age: Duration, asked: Duration) -> Duration {
     let wait = (age / PART_OF_AGE).clamp(BOUNDS.0, BOUNDS.1).max(asked);
     wait.mul_f64(rand::rng().random_range(1.0..1.5))
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_wait_costs_few_receives() {
+    fn long_wait_costs_few_receives() {
         let mut age = Duration::ZERO;
         let mut receives = 0;
         while age < Duration::from_hours(4) {
@@ -67,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn no_lead_comes_before_the_limit_says() {
+    fn no_lead_waits_shorter_than_the_limit_asks() {
         for asked in [1, 59, 600].map(Duration::from_secs) {
             assert!(wait(Duration::ZERO, asked) >= asked);
         }
     }
 
     #[test]
-    fn a_full_limit_is_left_alone_for_a_while_and_then_tried() {
+    fn full_limit_pauses_for_a_while_and_is_tried_again() {
         let (limit, now) = (Limit::default(), Timestamp::UNIX_EPOCH);
         assert_eq!(limit.left(now), None);
         limit.note_full(now, Duration::from_secs(30));
@@ -82,6 +82,6 @@ mod tests {
         assert!((Duration::from_secs(30)..=Duration::from_secs(35)).contains(&left), "{left:?}");
         assert_eq!(limit.left(now + left), None);
         limit.note_full(now, Duration::from_millis(200));
-        assert!(limit.left(now).unwrap() >= LEAST_HOLD);
+        assert!(limit.left(now).unwrap() >= MIN_PAUSE);
     }
 }

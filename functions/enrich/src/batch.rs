@@ -1,4 +1,4 @@
-//! One batch, from its receive to the answer.
+//! The processing of one batch, from its receive to the answer.
 
 mod state;
 
@@ -16,18 +16,18 @@ use tracing::Instrument as _;
 
 use self::state::{Batch, PAUSE_BOUNDS, Pause, groups};
 use crate::backlog::{self, Limit};
-use crate::in_time::InTime;
-use crate::panic::caught;
-use crate::trouble::Trouble;
+use crate::panic::catch_panic;
+use crate::release_trouble::Trouble;
+use crate::timed_ledger::TimedLedger;
 use crate::wait::{age, record_waits};
 
-/// How long messages wait while what they need to be settled (the database, SQS) is away.
+/// The wait of messages while the database or SQS is unavailable for settling them.
 const AWAY_WAIT: Duration = Duration::from_secs(30);
 
-/// The waits before the end of a try is noted again, where the database refused at once.
+/// The waits between tries to record the end of an attempt, where the database fails immediately.
 const END_WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// Works on batches of a FIFO queue.
+/// Processes batches of a FIFO queue.
 pub struct Processor {
     handler: Arc<dyn LeadHandler>,
     fifo: Arc<dyn Fifo>,
@@ -36,19 +36,19 @@ pub struct Processor {
     limit: Limit,
 }
 
-/// Until when a batch may take. Whatever was done before, such as making connections, has already taken from it.
+/// The time limits of a batch. Earlier steps, such as making connections, have already used their part.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// No work goes on after this; what happened is still recorded.
+    /// All work stops at this time; outcomes are still recorded.
     pub work_until: Instant,
-    /// Whatever still hangs then is let go, and the answer given.
+    /// Calls that still hang are dropped at this time, and the answer is returned.
     pub answer_by: Instant,
 }
 
-/// How one try went, for the rest of its group.
+/// The result of one attempt for the rest of its group.
 enum Tried {
     Settled,
-    /// The message comes again after the wait, having been tried so often.
+    /// The message is released with the wait, after `spent` attempts.
     Again {
         wait: Duration,
         spent: u32,
@@ -56,7 +56,8 @@ enum Tried {
 }
 
 impl Processor {
-    /// A processor that has messages of `fifo` handled by `handler`. All processors of a process share the `limit`.
+    /// A processor that passes messages of `fifo` to `handler`. All processors of a process share the
+    /// `limit`.
     pub fn new(
         handler: Arc<dyn LeadHandler>,
         fifo: Arc<dyn Fifo>,
@@ -64,16 +65,16 @@ impl Processor {
         clock: Arc<dyn Clock>,
         limit: Limit,
     ) -> Self {
-        Self { handler, fifo, ledger: Arc::new(InTime(ledger)), clock, limit }
+        Self { handler, fifo, ledger: Arc::new(TimedLedger(ledger)), clock, limit }
     }
 
-    /// Works on a batch, and returns the SQS ids of the messages that are to come again, in the order of the batch:
-    /// of all that are not settled by then.
+    /// Processes a batch, and returns the SQS ids of the messages that were not settled, in the order of the
+    /// batch.
     pub async fn process(&self, messages: Vec<Received>, times: Times) -> Vec<String> {
         let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
         let mut batch = Batch::new(times);
         if timeout_at(times.answer_by, self.process_all(&mut batch, messages)).await.is_err() {
-            tracing::error!("the time is over: whatever is not settled comes again");
+            tracing::error!("batch timed out; unsettled messages are received again");
         }
         let settled = batch.into_settled();
         ids.into_iter().filter(|id| !settled.contains(id)).collect()
@@ -81,19 +82,19 @@ impl Processor {
 
     async fn process_all(&self, batch: &mut Batch, messages: Vec<Received>) {
         if let Some(left) = self.limit.left(self.clock.now()) {
-            // Not even the ledger is asked: what comes again has not been tried.
+            // Without a call of the ledger, because the released messages have not been tried.
             for group in groups(messages) {
-                self.give_back(batch, &group, None, self.wait_of(Pause::AtLimit(left), &group[0])).await;
+                self.release(batch, &group, None, self.wait_of(Pause::AtLimit(left), &group[0])).await;
             }
         } else {
-            self.look_and_work(batch, messages).await;
+            self.load_tries_and_work(batch, messages).await;
         }
         if let Err(error) = self.fifo.hide(&batch.take_hidden()).await {
-            tracing::warn!(%error, "messages come again after the queue's visibility timeout, not their own wait");
+            tracing::warn!(%error, "visibility timeouts not set; messages return after the queue's own timeout");
         }
     }
 
-    async fn look_and_work(&self, batch: &mut Batch, messages: Vec<Received>) {
+    async fn load_tries_and_work(&self, batch: &mut Batch, messages: Vec<Received>) {
         let keys: Vec<_> = messages.iter().map(|message| message.key.as_str()).collect();
         let (tries, pauses) = join(self.ledger.look(&keys), self.ledger.pauses()).await;
         let groups = groups(messages);
@@ -108,9 +109,9 @@ impl Processor {
                 self.work(batch, groups).await;
             }
             Err(error) => {
-                tracing::error!(%error, "the database cannot be asked: the whole batch comes again");
+                tracing::error!(%error, "database unavailable; whole batch released");
                 for group in &groups {
-                    self.give_back(batch, group, None, AWAY_WAIT).await;
+                    self.release(batch, group, None, AWAY_WAIT).await;
                 }
             }
         }
@@ -118,32 +119,33 @@ impl Processor {
 
     async fn work(&self, batch: &Batch, groups: Vec<Vec<Received>>) {
         let is_suspect = |m: &Received| batch.tries.get(&m.key).is_some_and(|t| t.is_held || t.losses > 0);
-        let may_die = groups.iter().flatten().any(is_suspect);
-        // A receive that is not a try brings a message nearer to the redrive policy; where the process may well die,
-        // this one may be such a receive for everybody.
-        let is_close = |m: &Received| {
+        let crash_likely = groups.iter().flatten().any(is_suspect);
+        // A receive without an attempt moves a message nearer to the redrive policy. If the process is likely
+        // to die, this may be such a receive for every message.
+        let nears_redrive = |m: &Received| {
             let wasted = batch.spent(m) + 1 < m.receive_count;
-            (may_die && m.receive_count >= COPY_AT_RECEIVE) || (wasted && m.receive_count > COPY_AT_RECEIVE)
+            (crash_likely && m.receive_count >= COPY_AT_RECEIVE)
+                || (wasted && m.receive_count > COPY_AT_RECEIVE)
         };
-        let mut together = Vec::new();
-        let mut alone = Vec::new();
+        let mut concurrent = Vec::new();
+        let mut isolated = Vec::new();
         for mut group in groups {
-            // Before any work, since that may end the process.
-            if let Some(first) = group.iter().position(is_close) {
+            // Before any work, because work may end the process.
+            if let Some(first) = group.iter().position(nears_redrive) {
                 record_waits(&group[first..], self.clock.now());
                 let mut copied = 0;
                 for message in &group[first..] {
                     if !self.copy(batch, message, Duration::ZERO).await {
-                        break; // it is worked on after all, with those behind it
+                        break; // process it and those behind it after all
                     }
                     copied += 1;
                 }
                 group.drain(first..first + copied);
             }
-            if group.iter().any(is_suspect) { &mut alone } else { &mut together }.push(group);
+            if group.iter().any(is_suspect) { &mut isolated } else { &mut concurrent }.push(group);
         }
-        join_all(together.iter().map(|group| self.work_on_group(batch, group))).await;
-        for group in &alone {
+        join_all(concurrent.iter().map(|group| self.work_on_group(batch, group))).await;
+        for group in &isolated {
             self.work_on_group(batch, group).await;
         }
     }
@@ -151,41 +153,44 @@ impl Processor {
     async fn work_on_group(&self, batch: &Batch, group: &[Received]) {
         for (index, message) in group.iter().enumerate() {
             let rest = &group[index..];
-            // What the first waits for, the rest of its group does.
+            // The rest of a group waits as long as its first message.
             let not_now = batch
                 .is_paused()
                 .map(|pause| self.wait_of(pause, message))
                 .or_else(|| message.wait_left(self.clock.now()))
                 .or((Instant::now() > batch.begin_until).then_some(Duration::ZERO));
             if let Some(wait) = not_now {
-                return self.give_back(batch, rest, None, wait).await;
+                return self.release(batch, rest, None, wait).await;
             }
             let span = tracing::info_span!("message", lead_id = message.group, message_id = message.key);
             if let Tried::Again { wait, spent } = self.try_one(batch, message).instrument(span).await {
-                return self.give_back(batch, rest, Some(spent), wait).await;
+                return self.release(batch, rest, Some(spent), wait).await;
             }
         }
     }
 
-    /// Tries one message, and says what becomes of it.
+    /// Makes one attempt at a message.
     async fn try_one(&self, batch: &Batch, received: &Received) -> Tried {
         let tries = match self.ledger.begin(&received.key, &received.receipt).await {
             Ok(tries) => tries,
             Err(error) => {
-                tracing::error!(%error, "a try could not be noted, and so it is not made");
+                tracing::error!(%error, "attempt not recorded in the ledger; message released untried");
                 return Tried::Again { wait: AWAY_WAIT, spent: batch.spent(received) };
             }
         };
         let spent = tries.attempts.saturating_add(tries.losses);
         if spent >= MAX_ATTEMPTS {
-            // The process died with it, or the answer that it was given up was lost.
-            let reason = format!("tried {} times, of which the process died {}", spent, tries.losses);
-            return self.give_up(batch, received, spent, &Failure::permanent("worker_lost", reason)).await;
+            // The process died during the attempt, or the answer about the dead letter was lost.
+            let reason =
+                format!("{} attempts, {} of them ended by the death of the process", spent, tries.losses);
+            return self
+                .dead_letter(batch, received, spent, &Failure::permanent("worker_lost", reason))
+                .await;
         }
         let attempt = spent + 1;
         let message = received.to_message(attempt, tries.losses);
         let worked = tokio::select! {
-            worked = caught(self.handler.handle(&message)) => Some(worked),
+            worked = catch_panic(self.handler.handle(&message)) => Some(worked),
             () = sleep_until(batch.until) => None,
         };
         let worked = match worked {
@@ -195,17 +200,18 @@ impl Processor {
         let Err(failure) = worked else {
             batch.settle(received);
             if let Err(error) = self.ledger.end(&received.key, &received.receipt, Ended::Settled).await {
-                tracing::warn!(%error, "the end of a try could not be noted");
+                tracing::warn!(%error, "end of attempt not recorded in the ledger");
             }
             count("done");
             return Tried::Settled;
         };
-        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, attempt, "not done");
+        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, attempt, "message not processed");
         let settlement = settle_counted(self.handler.as_ref(), &message, failure).await;
         match &settlement {
-            // The dead letter function records it: what is on the dead letter queue cannot be lost on the way there.
+            // The dead letter function records it: a message on the dead letter queue cannot be lost on the
+            // way there.
             Settlement::DeadLetter { failure } => {
-                return self.give_up(batch, received, attempt, failure).await;
+                return self.dead_letter(batch, received, attempt, failure).await;
             }
             Settlement::Defer { after, failure } => {
                 self.record(&message, &settlement).await;
@@ -232,9 +238,15 @@ impl Processor {
         }
     }
 
-    /// Moves a message to the dead letter queue. Its try stays noted, for the answer may be lost; the dead letter
-    /// function forgets it.
-    async fn give_up(&self, batch: &Batch, received: &Received, attempts: u32, failure: &Failure) -> Tried {
+    /// Moves a message to the dead letter queue. The attempt stays in the ledger, because the answer may be
+    /// lost; the dead letter function removes it.
+    async fn dead_letter(
+        &self,
+        batch: &Batch,
+        received: &Received,
+        attempts: u32,
+        failure: &Failure,
+    ) -> Tried {
         let moved = self.fifo.dead_letter(received, attempts, failure).await;
         if moved.is_ok() {
             batch.settle(received);
@@ -242,26 +254,27 @@ impl Processor {
         self.end(received, Ended::Failed).await;
         match moved {
             Ok(()) => {
-                tracing::error!(code = %failure.code, attempts, "given up: on the dead letter queue");
+                tracing::error!(code = %failure.code, attempts, "moved to the dead letter queue");
                 count("dead_letter");
                 Trouble::GivenUp.count();
                 Tried::Settled
             }
             Err(error) => {
-                tracing::error!(%error, "a message could not be moved to the dead letter queue: it stays");
+                tracing::error!(%error, "message not moved to the dead letter queue; it stays on the lead queue");
                 Tried::Again { wait: AWAY_WAIT, spent: attempts }
             }
         }
     }
 
     async fn record(&self, message: &Message, settlement: &Settlement) {
-        if let Err(failure) = caught(self.handler.record(message, settlement)).await {
-            tracing::error!(code = %failure.code, reason = failure.message, "a failed try could not be stored");
+        if let Err(failure) = catch_panic(self.handler.record(message, settlement)).await {
+            tracing::error!(code = %failure.code, reason = failure.message, "failed attempt not recorded in the store");
         }
     }
 
-    /// Where this fails, the try counts as one that ended without a word, or somebody else has the message by now. A database
-    /// that refuses at once is asked again, since a short outage must not look like the death of a process.
+    /// Records the end of an attempt. If that fails, the attempt counts as one that ended with its process,
+    /// or another process has the message by now. A database that fails immediately is retried, so that a
+    /// short outage does not look like a dead process.
     async fn end(&self, received: &Received, ended: Ended) {
         let mut waits = END_WAITS.into_iter();
         loop {
@@ -274,7 +287,7 @@ impl Processor {
                 Err(error) => {
                     let again = waits.next().filter(|wait| began.elapsed() < *wait);
                     let Some(wait) = again else {
-                        return tracing::error!(%error, "the end of a try could not be noted");
+                        return tracing::error!(%error, "end of attempt not recorded in the ledger");
                     };
                     sleep(wait).await;
                 }
@@ -282,8 +295,8 @@ impl Processor {
         }
     }
 
-    /// Has no more work begin, of this batch and of others, where every other lead would find out the same. What ends by itself
-    /// needs nobody to end it, and stops only this process.
+    /// Stops further work of this batch and of others, because every other lead would fail in the same way. A
+    /// condition that ends by itself needs no probe, and stops only this process.
     async fn pause(&self, batch: &Batch, after: Duration, failure: &Failure) {
         let Some(dependency) = &failure.dependency else { return };
         let now = self.clock.now();
@@ -300,7 +313,7 @@ impl Processor {
         }
     }
 
-    /// How long a message of a paused batch waits, and with it those behind it in its group.
+    /// The wait of a message in a paused batch, and of those behind it in its group.
     fn wait_of(&self, pause: Pause, message: &Received) -> Duration {
         match pause {
             Pause::Away(wait) => wait,
@@ -308,11 +321,11 @@ impl Processor {
         }
     }
 
-    /// Has messages of one group come again after a wait, in their order. `first_spent`: how often the first of them
-    /// has been tried, where that has just changed.
+    /// Releases the messages of one group in order, to be received again after `wait`. `first_spent`: the
+    /// attempts of the first message, if they have just changed.
     ///
-    /// From the first on that was received often for so few tries, they are put back as fresh copies.
-    async fn give_back(&self, batch: &Batch, group: &[Received], first_spent: Option<u32>, wait: Duration) {
+    /// From the first message with many receives for few attempts on, they are replaced by fresh copies.
+    async fn release(&self, batch: &Batch, group: &[Received], first_spent: Option<u32>, wait: Duration) {
         let spent =
             |index: usize| first_spent.filter(|_| index == 0).unwrap_or_else(|| batch.spent(&group[index]));
         record_waits(group, self.clock.now());
@@ -322,12 +335,12 @@ impl Processor {
             if copies && self.copy(batch, message, wait).await {
                 continue;
             }
-            batch.comes_again(message, wait);
+            batch.hide(message, wait);
         }
     }
 
-    /// Puts a message back that did not fail so often as it was received, to be tried after `wait`. False where that did not
-    /// work.
+    /// Replaces a message with fewer failures than receives by a fresh copy that is received after `wait`.
+    /// False if that failed.
     async fn copy(&self, batch: &Batch, message: &Received, wait: Duration) -> bool {
         let now = self.clock.now();
         let wait = wait.max(message.wait_left(now).unwrap_or_default());
@@ -341,11 +354,11 @@ impl Processor {
                     lead_id,
                     message_id,
                     receives = message.receive_count,
-                    "put back as a fresh copy"
+                    "message replaced by a fresh copy"
                 );
                 count("copy");
             }
-            Err(error) => tracing::error!(%error, "a message could not be copied: it comes again as it is"),
+            Err(error) => tracing::error!(%error, "message not copied; released as it is"),
         }
         copied.is_ok()
     }

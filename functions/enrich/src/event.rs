@@ -4,7 +4,7 @@ use queue::Received;
 
 /// The messages of an event, in its order.
 ///
-/// A message without a group, from a queue that is no FIFO queue, is a group of its own.
+/// A message without a group, from a queue that is no FIFO queue, forms a group of its own.
 pub fn received(event: SqsEvent) -> Vec<Received> {
     event.records.into_iter().map(message).collect()
 }

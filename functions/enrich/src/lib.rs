@@ -1,36 +1,39 @@
-//! SQS batches to the pipeline.
+//! Feeds batches of SQS messages to the pipeline.
 //!
-//! A batch of a FIFO queue holds messages of several groups, a group being one lead. [`Processor::process`] works on the
-//! groups at the same time and within a group in order, and names the messages that are to come again:
+//! A batch of a FIFO queue holds messages of several groups; a group is one lead. [`Processor::process`]
+//! works on the groups concurrently and within a group in order, and returns the messages that SQS is to
+//! deliver again:
 //!
-//! - The first of a group that fails, and those behind it. Other groups are not touched by it. The failed message and
-//!   its followers stay hidden for its backoff.
-//! - What could not be tried: a dependency is away, a limit on all leads is full, the time is up, the database cannot be asked.
+//! - The first message of a group that fails, and those behind it. Other groups are unaffected. The failed
+//!   message and its followers stay hidden for its backoff.
+//! - Messages that could not be tried: a dependency is down, a limit on all leads is full, the time is up, or
+//!   the database is unavailable.
 //!
-//! How often a message was tried is counted in a [`queue::Ledger`], because SQS counts receives, and each message of a
-//! batch is received again when its neighbour fails. After the fifth try of its own, or at once where trying again
-//! cannot help, a message goes to the dead letter queue with its reason, and its group goes on. The queue's own
-//! redrive policy is a net below that; a message that comes close to it without having failed itself is put back as a
-//! fresh copy before it can fall.
+//! A [`queue::Ledger`] counts the attempts of each message, because SQS counts receives, and a failure in a
+//! batch causes further receives of its neighbours. After its fifth attempt, or at once after a permanent
+//! failure, a message moves to the dead letter queue with its reason, and its group continues. The queue's
+//! redrive policy is only a safety net. A message that nears it without failures of its own is replaced by a
+//! fresh copy.
 //!
-//! What if the process dies? A try that never ended is seen at the next one. The message was perhaps not to blame, for
-//! others ran beside it; so from then on it runs alone, after all others, until it is settled. Whoever then still dies
-//! was to blame, and is given up after five tries; and nobody else is.
+//! If the process dies, the next attempt finds an unfinished one in the ledger. The message may not be the
+//! cause, because others ran beside it. From then on it runs in isolation, after all others, until it is
+//! settled. A message that keeps killing its process in isolation is dead-lettered after five attempts; its
+//! neighbours are not.
 //!
-//! What if the answer is lost, or the same batch comes to two processes? The messages are tried again, and the store
-//! knows what is done: it is not done twice.
+//! If the answer is lost, or two processes receive the same batch, the messages are tried again. The store
+//! recognises finished work and does not repeat it.
 
 mod backlog;
 mod batch;
 mod event;
-mod in_time;
 mod panic;
-mod trouble;
+mod release_trouble;
+mod timed_ledger;
 mod unreachable;
 mod wait;
 
 pub use backlog::Limit;
 pub use batch::{Processor, Times};
 pub use event::received;
-pub use trouble::Trouble;
+pub use release_trouble::Trouble;
 pub use unreachable::Unreachable;

@@ -1,4 +1,4 @@
-//! The function on the lead queue.
+//! The Lambda function that processes the lead queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use queue::Sqs;
 use runtime::Variables;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// What recording, moving and answering may take after the work has stopped.
+/// The time that is reserved for recording, moving and answering after the work has stopped.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// What making connections may take before the first batch: Lambda allows 10 s for all that comes before it.
+/// The time limit for the connections before the first batch; Lambda allows 10 s for the whole
+/// initialisation.
 const FIRST_PARTS: Duration = Duration::from_secs(8);
 
-/// What is kept of that for the answer itself.
+/// The part of it that is reserved for the answer itself.
 const ANSWER: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -28,10 +29,13 @@ async fn main() -> Result<(), Error> {
     XRay::start(&Variables::of_process());
     let sqs = cloud.sqs()?;
     let limit = Limit::default();
-    // What is wrong with the configuration shows at the deployment, and a first batch finds the connection made.
+    // Configuration errors become visible at the deployment, and the first batch finds a connection.
     let parts = timeout(FIRST_PARTS, Box::pin(cloud.parts())).await;
     if let Err(error) = parts.context("no answer in time").flatten() {
-        tracing::error!(error = format!("{error:#}"), "not ready: batches are handed back");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "connections not ready; batches are released until they are"
+        );
     }
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let answer = Box::pin(work(&cloud, &sqs, &limit, event)).await;
@@ -43,7 +47,7 @@ async fn main() -> Result<(), Error> {
 
 async fn work(cloud: &Cloud, sqs: &Sqs, limit: &Limit, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     let end = ends_at(event.context.deadline());
-    // A short test timeout leaves half of itself.
+    // A short test timeout keeps half of its time.
     let half = end.saturating_duration_since(Instant::now()) / 2;
     let times = Times { work_until: end - MARGIN.min(half), answer_by: end - ANSWER.min(half / 2) };
     let sqs = Arc::new(sqs.clone());
@@ -52,11 +56,11 @@ async fn work(cloud: &Cloud, sqs: &Sqs, limit: &Limit, event: LambdaEvent<SqsEve
         Ok(parts) => {
             let (pipeline, ledger) = (Arc::clone(&parts.pipeline), Arc::clone(&parts.ledger));
             let clock = Arc::clone(&parts.clock);
-            Processor::new(cloud.refused().heeding(pipeline), sqs, ledger, clock, limit.clone())
+            Processor::new(cloud.refused().observing(pipeline), sqs, ledger, clock, limit.clone())
         }
         Err(error) => {
             Trouble::NotReady.count();
-            tracing::error!(error = format!("{error:#}"), "not ready");
+            tracing::error!(error = format!("{error:#}"), "connections not ready; batch released");
             let clock = Arc::new(SystemClock);
             Processor::new(Arc::new(Unreachable), sqs, Arc::new(Unreachable), clock, limit.clone())
         }

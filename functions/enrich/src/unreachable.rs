@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use lead::{Dependency, Failure};
 use queue::{Ended, LeadHandler, Ledger, Message, Pause, QueueError, Settlement, Tries};
 
-/// Stands in for what needs the database while that cannot be reached: a processor with it hands every batch back, and
-/// sees to it that no message falls to the redrive policy meanwhile.
+/// Replaces the handler and the ledger while the database is unreachable. A processor with it releases every
+/// batch and keeps every message from the redrive policy.
 pub struct Unreachable;
 
 fn unreachable<T>() -> Result<T, QueueError> {

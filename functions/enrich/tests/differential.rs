@@ -1,19 +1,19 @@
-//! Random FIFO batches through our processor and through AWS's Powertools for TypeScript, which must name the same
-//! messages wherever the two are meant to agree: that is for messages that work or fail in a way that may pass.
+//! Compares our processor with AWS's Powertools for TypeScript on random FIFO batches. Both must return the
+//! same messages for batches of successes and transient failures.
 //!
-//! Where they are meant to differ, and why:
+//! Intended differences, with their reasons:
 //!
 //! | | Powertools with `skipGroupOnError` | here |
 //! |---|---|---|
-//! | groups | one after the other | at the same time |
-//! | all of a batch failed | throws, so that all come again (turned off for this comparison) | names them all |
-//! | a failure that cannot pass, or the fifth | named, until the redrive policy takes it and its neighbours | moved to the dead letter queue with its reason, not named; the group goes on |
-//! | a dependency is away | a failure like any other | counts nothing, and no further message is begun |
-//! | received often without failing | named, until the redrive policy takes it | put back as a copy, not named |
-//! | when named ones come again | after the queue's visibility timeout | after the backoff of the failed one |
-//! | the time is up | the function dies with the whole batch | what is not done is named |
+//! | groups | sequentially | concurrently |
+//! | every message of a batch failed | throws, so that all are received again (disabled for this comparison) | returns them all |
+//! | a permanent failure, or the fifth | returned, until the redrive policy takes it and its neighbours | moved to the dead letter queue with its reason, not returned; the group continues |
+//! | a dependency is down | a failure like any other | counts no attempt, and no further message begins |
+//! | received often without failing | returned, until the redrive policy takes it | replaced by a copy, not returned |
+//! | returned messages are received again | after the queue's visibility timeout | after the backoff of the failed message |
+//! | the time is up | the function dies with the whole batch | unfinished messages are returned |
 //!
-//! The order in which the two name messages differs and means nothing to Lambda; the sets are compared.
+//! The order of the returned messages differs and has no meaning for Lambda, so the test compares sets.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 const BATCHES: usize = 2_500;
 
 #[tokio::test]
-async fn we_name_the_same_messages_as_powertools_does() {
+async fn processor_returns_the_same_messages_as_powertools() {
     let mut random = StdRng::seed_from_u64(7);
     let batches: Vec<_> = (0..BATCHES).map(|_| batch(&mut random)).collect();
     let theirs = powertools(&batches);
@@ -47,7 +47,7 @@ async fn we_name_the_same_messages_as_powertools_does() {
         assert_eq!(&ours, theirs, "{batch}");
         named += ours.len();
     }
-    assert!(named > BATCHES, "the batches are not all good: {named} messages named");
+    assert!(named > BATCHES, "too few failing batches: {named} messages named");
 }
 
 fn batch(random: &mut StdRng) -> Value {
@@ -81,7 +81,7 @@ async fn ours(batch: &Value) -> BTreeSet<String> {
     processor.process(messages.collect(), times).await.into_iter().collect()
 }
 
-/// One line in, one line out.
+/// CrmWriter one line for each batch, and reads one line for each answer.
 fn powertools(batches: &[Value]) -> Vec<BTreeSet<String>> {
     let folder = installed();
     let mut node = Command::new("node")
@@ -101,7 +101,7 @@ fn powertools(batches: &[Value]) -> Vec<BTreeSet<String>> {
     answers
 }
 
-/// The folder of the script, with what it needs as its lock file says.
+/// The folder of the script, with its dependencies installed from the lock file.
 fn installed() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/differential");
     if !folder.join("node_modules/@aws-lambda-powertools/batch").exists() {
@@ -111,7 +111,7 @@ fn installed() -> PathBuf {
     folder
 }
 
-/// A queue that takes everything, and work that goes as the message says.
+/// A queue that accepts everything, and a handler that fails if the message says so.
 struct Fake;
 
 #[async_trait]

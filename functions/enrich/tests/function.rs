@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: its binary, with a batch of the emulator's queue.
+//! Runs the binary as Lambda does, with a batch from the emulator's queue.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -29,8 +29,8 @@ fn start_with(database: &str, more: &[(&str, &str)]) -> Function {
     Function::start(env!("CARGO_BIN_EXE_enrich"), &variables).unwrap()
 }
 
-/// The lines that have this metric, once there is one: the function writes them before it answers, and another thread reads
-/// them.
+/// The lines with this metric, once there is one: the function writes them before it answers, and another
+/// thread reads them.
 fn measured(function: &Function, metric: &str) -> Vec<Value> {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
@@ -45,7 +45,7 @@ fn measured(function: &Function, metric: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
+fn sample_batch_is_processed_and_fully_settled() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(TestDatabase::postgres());
     let function = start(database.url());
@@ -56,7 +56,7 @@ fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
         store::Store::new(database.connect().await, Arc::new(lead::SystemClock)).count_leads().await.unwrap()
     });
     assert_eq!(leads, [(LeadStatus::Synced, 2)]);
-    measured(&function, "revenueflow_messages_total"); // the last of an answer: labels come after none
+    measured(&function, "revenueflow_messages_total"); // written last, because metrics with labels follow those without
     let logs = function.logs().join("\n");
     assert!(!logs.contains("@fintech.example") && !logs.contains("@shop.example"), "{logs}");
     let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -67,10 +67,10 @@ fn the_sample_batch_is_worked_on_and_nothing_of_it_comes_again() {
         assert!(request["requestId"].is_string(), "{line}");
         assert_eq!(request["xrayTraceId"], Function::TRACE, "{line}");
     }
-    assert!(!logs.contains("revenueflow_lead_wait_seconds"), "nothing waits: {logs}");
+    assert!(!logs.contains("revenueflow_lead_wait_seconds"), "no lead waits: {logs}");
 }
 
-/// The documents that a daemon has received. All are there once the function has answered.
+/// The documents that the daemon has received, all of which are sent before the function answers.
 fn documents(daemon: &UdpSocket) -> Vec<Value> {
     let mut packet = vec![0; 64 << 10];
     let mut documents = Vec::new();
@@ -87,7 +87,7 @@ fn documents(daemon: &UdpSocket) -> Vec<Value> {
 }
 
 #[test]
-fn each_message_is_a_segment_of_its_own_leads_trace() {
+fn message_is_a_segment_of_its_leads_trace() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(TestDatabase::postgres());
     let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -112,7 +112,7 @@ fn each_message_is_a_segment_of_its_own_leads_trace() {
         documents.iter().partition(|document| document["type"] == "subsegment");
     assert_eq!(segments.len(), of_the_lead, "one for each message of the sampled lead");
     for segment in &segments {
-        assert_eq!(segment["parent_id"], trace.span_id_text(), "the segment of the function that took it in");
+        assert_eq!(segment["parent_id"], trace.span_id_text(), "the segment of the ingest function");
         assert_eq!(segment["annotations"]["lead_id"], lead);
     }
     let ids: HashSet<_> = documents.iter().map(|document| document["id"].as_str().unwrap()).collect();
@@ -127,12 +127,12 @@ fn each_message_is_a_segment_of_its_own_leads_trace() {
 }
 
 fn seconds_now() -> f64 {
-    // As coarse as the documents, which are to the microsecond.
+    // Rounded down, because the documents are less precise (microseconds).
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64().floor()
 }
 
 #[test]
-fn without_a_database_the_whole_batch_comes_again_and_the_version_is_counted() {
+fn without_a_database_the_batch_is_returned_and_counted() {
     let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
     let all = sample()["Records"].as_array().unwrap().clone();
     let all: Vec<_> = all.iter().map(|record| json!({ "itemIdentifier": record["messageId"] })).collect();
@@ -149,9 +149,9 @@ fn without_a_database_the_whole_batch_comes_again_and_the_version_is_counted() {
 }
 
 #[test]
-fn leads_that_come_again_report_the_age_of_their_webhook() {
+fn released_leads_report_the_age_of_their_webhook() {
     let function = start("postgres://nobody:nothing@127.0.0.1:1/none");
-    let accepted: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap(); // by the sample
+    let accepted: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap(); // as in the sample
     let age = jiff::Timestamp::now().duration_since(accepted).as_secs_f64();
     function.invoke(&sample()).unwrap();
     let waits = measured(&function, "revenueflow_lead_wait_seconds");

@@ -1,11 +1,11 @@
-//! The CRM is down for three hours while leads wait on SQS: the real processor and guard, on a model of the queue, in
-//! simulated time.
+//! A CRM outage of three hours while leads wait on SQS: the real processor and guard, on a model of the
+//! queue, in simulated time.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
-#![allow(clippy::print_stdout, reason = "figures, for who runs it with --nocapture")]
+#![allow(clippy::print_stdout, reason = "figures for a run with --nocapture")]
 
 #[allow(dead_code, reason = "shared with other tests")]
-mod world;
+mod simulation;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -24,25 +24,25 @@ use lead::{CampaignId, Clock, ContentHash, DeliveryId, EmailAddress, Failure, Fa
 use queue::{LeadHandler, Ledger as _, Message, Settlement};
 use tokio::time::{Instant, sleep};
 
-use world::{Behaviour, ModelClock, Settings, World};
+use simulation::{Behaviour, ModelClock, Settings, Simulation};
 
 const LEADS: u32 = 10_000;
 const OUTAGE: Duration = Duration::from_hours(3);
-/// What a function has for a batch, and for recording it.
+/// A function's time limits for processing a batch and for recording it.
 const TIME: Duration = Duration::from_secs(55);
 const MARGIN: Duration = Duration::from_secs(5);
-/// Actions in all in a minute: the default.
+/// The default limit on all actions in a minute.
 const LIMIT: usize = 1_000;
-/// Functions at work at the same time.
+/// Functions that run concurrently.
 const CONCURRENCY: usize = 5;
 
-/// A CRM that is down until a moment.
+/// A CRM that is down until `back_at`.
 struct Crm {
     back_at: Instant,
-    /// How long a write takes.
+    /// The duration of a write.
     takes: Duration,
     tries: Mutex<usize>,
-    /// What was written, and when. What is written again is written twice.
+    /// Each write with its time. A repeated write appears twice.
     written: Mutex<Vec<(LeadId, Instant)>>,
 }
 
@@ -98,10 +98,10 @@ impl Executor for Crm {
     }
 }
 
-/// Writes a lead to the CRM, and nothing else.
-struct Writes {
+/// A handler that writes a lead to the CRM, and does nothing else.
+struct CrmWriter {
     guard: Arc<Guard>,
-    /// What became of messages, by the failure's code.
+    /// The number of failed messages by the failure's code.
     outcomes: Mutex<HashMap<String, usize>>,
 }
 
@@ -114,38 +114,39 @@ fn plan(key: &str) -> Plan {
 }
 
 #[async_trait]
-impl LeadHandler for Writes {
+impl LeadHandler for CrmWriter {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
-        assert_eq!((message.attempt, message.losses), (1, 0), "no attempt was burned");
+        assert_eq!((message.attempt, message.losses), (1, 0), "no attempt was used");
         self.guard.submit(&plan(&message.id)).await.map(drop)
     }
 
     async fn interrupted(&self, message: &Message) -> Failure {
-        self.guard.interrupted(&plan(&message.id).lead_id).await.expect("the CRM was being asked")
+        self.guard.interrupted(&plan(&message.id).lead_id).await.expect("a CRM call was in flight")
     }
 
     async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {
-        let Settlement::Defer { failure, .. } = outcome else { panic!("burned: {outcome:?}") };
+        let Settlement::Defer { failure, .. } = outcome else { panic!("attempt used: {outcome:?}") };
         assert_eq!(failure.class, FailureClass::Deferral);
         *self.outcomes.lock().unwrap().entry(failure.code.to_string()).or_default() += 1;
         Ok(())
     }
 }
 
-/// A CRM with a limit, functions on the queue before it, and a janitor.
+/// A CRM with a limit, the functions on its queue, and a janitor.
 struct Deployment {
-    world: World,
+    simulation: Simulation,
     crm: Arc<Crm>,
     guard: Arc<Guard>,
-    writes: Arc<Writes>,
-    /// One for each function at work at the same time.
+    writer: Arc<CrmWriter>,
+    /// One for each concurrent function.
     processors: Vec<Processor>,
     clock: Arc<dyn Clock>,
 }
 
 impl Deployment {
-    /// With a CRM that is back at a time, a limit of so many leads a minute, and so many functions.
-    fn new(world: World, back_at: Instant, limit: usize, functions: usize) -> Self {
+    /// A deployment with the time of the CRM's recovery, the limit in leads a minute, and the number of
+    /// functions.
+    fn new(simulation: Simulation, back_at: Instant, limit: usize, functions: usize) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ModelClock(Instant::now()));
         let crm = Arc::new(Crm {
             back_at,
@@ -162,23 +163,24 @@ impl Deployment {
             Arc::clone(&clock),
             GuardSettings::default(),
         ));
-        let writes = Arc::new(Writes { guard: Arc::clone(&guard), outcomes: Mutex::default() });
+        let writer = Arc::new(CrmWriter { guard: Arc::clone(&guard), outcomes: Mutex::default() });
         let processor = |_| {
-            let (fifo, ledger) = (Arc::new(world.clone()), Arc::new(world.ledger.clone()));
-            Processor::new(Arc::clone(&writes) as _, fifo, ledger, Arc::clone(&clock), Limit::default())
+            let (fifo, ledger) = (Arc::new(simulation.clone()), Arc::new(simulation.ledger.clone()));
+            Processor::new(Arc::clone(&writer) as _, fifo, ledger, Arc::clone(&clock), Limit::default())
         };
         let processors = (0..functions).map(processor).collect();
-        Self { world, crm, guard, writes, processors, clock }
+        Self { simulation, crm, guard, writer, processors, clock }
     }
 
-    /// Has the functions work until so many leads are written, which is to be by `end`. How long from the first to the last.
+    /// Runs the functions until `leads` are written, at the latest at `end`. Returns the time between the
+    /// first and the last write.
     async fn write(&self, leads: usize, end: Instant) -> Duration {
-        let ledger = &self.world.ledger;
+        let ledger = &self.simulation.ledger;
         let (mut is_consuming, mut round_at) = (true, Instant::now());
         while self.crm.written.lock().unwrap().len() < leads {
-            assert!(Instant::now() < end, "it flows: {} written", self.crm.written.lock().unwrap().len());
+            assert!(Instant::now() < end, "too slow: {} written", self.crm.written.lock().unwrap().len());
             if Instant::now() >= round_at {
-                // The janitor's round: probe, resume, and switch the consumption as the pauses say.
+                // The janitor's round: probe, resume, and switch consumption according to the pauses.
                 round_at += Duration::from_mins(1);
                 for pause in ledger.pauses().await.unwrap() {
                     if pause.until <= self.clock.now() && self.guard.probe().await.is_ok() {
@@ -189,7 +191,7 @@ impl Deployment {
             }
             let mut batches = Vec::new();
             while is_consuming && batches.len() < self.processors.len() {
-                let Some(batch) = self.world.receive() else { break };
+                let Some(batch) = self.simulation.receive() else { break };
                 batches.push(batch);
             }
             if batches.is_empty() {
@@ -199,7 +201,7 @@ impl Deployment {
                 let now = Instant::now();
                 let times = Times { work_until: now + TIME, answer_by: now + TIME + MARGIN };
                 let failed = processor.process(batch.clone(), times).await;
-                self.world.delete_all_but(&batch, &failed.into_iter().collect());
+                self.simulation.delete_all_but(&batch, &failed.into_iter().collect());
             });
             futures::future::join_all(work).await;
         }
@@ -207,9 +209,9 @@ impl Deployment {
         written.last().unwrap().1 - written[0].1
     }
 
-    /// Each lead was written once, no more in any minute than the limit allows, and nothing was given up.
+    /// Each lead was written once, no minute exceeds the limit, and no lead was dead-lettered.
     fn assert_each_once_within(&self, leads: usize, limit: usize) {
-        assert_eq!(self.world.on_the_dead_letter_queue(), 0);
+        assert_eq!(self.simulation.on_the_dead_letter_queue(), 0);
         let written = self.crm.written.lock().unwrap();
         let different: HashSet<_> = written.iter().map(|(lead, _)| lead).collect();
         assert_eq!((written.len(), different.len()), (leads, leads), "each once");
@@ -221,56 +223,64 @@ impl Deployment {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_leads_wait_three_hours_lose_nothing_and_flow_at_the_rate_of_the_limit() {
-    let world = World::new(1, Settings::default());
+async fn three_hour_outage_loses_no_lead_and_keeps_the_limit() {
+    let simulation = Simulation::new(1, Settings::default());
     for lead in 0..LEADS {
-        world.send(lead, Behaviour::Works);
+        simulation.send(lead, Behaviour::Works);
     }
     let (leads, back_at) = (LEADS as usize, Instant::now() + OUTAGE);
-    let deployment = Deployment::new(world, back_at, LIMIT, CONCURRENCY);
+    let deployment = Deployment::new(simulation, back_at, LIMIT, CONCURRENCY);
     let took = deployment.write(leads, back_at + Duration::from_hours(2)).await;
     deployment.assert_each_once_within(leads, LIMIT);
-    assert!(*deployment.crm.tries.lock().unwrap() - leads < 100, "the CRM was left alone");
-    assert!(took < Duration::from_mins(20), "ten minutes are the least: {took:?}");
-    let (world, outcomes) = (&deployment.world, deployment.writes.outcomes.lock().unwrap());
-    println!("written in {took:?}, {} receives, {} copies, {outcomes:?}", world.receives(), world.copies());
+    assert!(*deployment.crm.tries.lock().unwrap() - leads < 100, "the breaker limits the tries");
+    assert!(took < Duration::from_mins(20), "at least ten minutes: {took:?}");
+    let (simulation, outcomes) = (&deployment.simulation, deployment.writer.outcomes.lock().unwrap());
+    println!(
+        "written in {took:?}, {} receives, {} copies, {outcomes:?}",
+        simulation.receives(),
+        simulation.copies()
+    );
 }
 
-/// How many leads wait at the limit: `BACKLOG_LEADS`, or as many as a test in passing can bear. They take as long however many.
+/// The number of leads that wait at the limit: `BACKLOG_LEADS`, or a default that keeps the test short. The
+/// simulated duration does not depend on it.
 fn backlog() -> u32 {
     std::env::var("BACKLOG_LEADS").map_or(5_000, |leads| leads.parse().expect("BACKLOG_LEADS is a number"))
 }
 
-/// A campaign against the limit of CRM actions, with nothing broken. That no message goes round the queue as often as Lambda's
-/// loop detection allows, the model asserts.
+/// A campaign at the limit of CRM actions, without faults. The model asserts that no message passes the queue
+/// as often as Lambda's loop detection allows.
 #[tokio::test(start_paused = true)]
-async fn a_backlog_of_hours_at_the_limit_loses_no_lead() {
-    // As 50,000 leads of five actions each take at a thousand actions a minute.
+async fn backlog_of_hours_at_the_limit_loses_no_lead() {
+    // The time for 50,000 leads of five actions each at a thousand actions a minute.
     const MINUTES: u32 = 250;
     const FUNCTIONS: usize = 20;
-    let world = World::new(3, Settings::default());
+    let simulation = Simulation::new(3, Settings::default());
     for lead in 0..backlog() {
-        world.send(lead, Behaviour::Works);
+        simulation.send(lead, Behaviour::Works);
     }
     let (leads, now) = (backlog() as usize, Instant::now());
     let (least, limit) = (Duration::from_mins(MINUTES.into()), leads / MINUTES as usize);
-    let deployment = Deployment::new(world, now, limit, FUNCTIONS);
+    let deployment = Deployment::new(simulation, now, limit, FUNCTIONS);
     let took = deployment.write(leads, now + 2 * least).await;
     deployment.assert_each_once_within(leads, limit);
-    let receives = deployment.world.receives();
-    let outcomes = deployment.writes.outcomes.lock().unwrap();
-    println!("written in {took:?}, {receives} receives, {} copies, {outcomes:?}", deployment.world.copies());
+    let receives = deployment.simulation.receives();
+    let outcomes = deployment.writer.outcomes.lock().unwrap();
+    println!(
+        "written in {took:?}, {receives} receives, {} copies, {outcomes:?}",
+        deployment.simulation.copies()
+    );
     assert!(took < least.mul_f64(1.1), "{took:?}");
     assert!(receives < 100 * leads as u64, "{receives} receives");
-    // Each function finds out once in ten seconds, however many leads wait.
+    // Each function tries the limit once in ten seconds, regardless of the number of waiting leads.
     let batches = FUNCTIONS * MINUTES as usize * 6;
     assert!(outcomes.values().sum::<usize>() < 10 * batches, "{outcomes:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crm_too_slow_for_the_function_is_not_the_leads_failure() {
-    let world = World::new(2, Settings::default());
-    world.send(1, Behaviour::Works);
+async fn crm_slower_than_the_function_costs_no_attempt() {
+    let simulation = Simulation::new(2, Settings::default());
+    simulation.send(1, Behaviour::Works);
     let clock: Arc<dyn Clock> = Arc::new(ModelClock(Instant::now()));
     let takes = Duration::from_secs(58);
     let crm = Crm { back_at: Instant::now(), takes, tries: Mutex::default(), written: Mutex::default() };
@@ -282,11 +292,11 @@ async fn a_crm_too_slow_for_the_function_is_not_the_leads_failure() {
         Arc::clone(&clock),
         GuardSettings::default(),
     ));
-    let writes = Arc::new(Writes { guard, outcomes: Mutex::default() });
-    let ledger = Arc::new(world.ledger.clone());
+    let writer = Arc::new(CrmWriter { guard, outcomes: Mutex::default() });
+    let ledger = Arc::new(simulation.ledger.clone());
     let processor = Processor::new(
-        Arc::clone(&writes) as _,
-        Arc::new(world.clone()),
+        Arc::clone(&writer) as _,
+        Arc::new(simulation.clone()),
         Arc::clone(&ledger) as _,
         clock,
         Limit::default(),
@@ -296,13 +306,13 @@ async fn a_crm_too_slow_for_the_function_is_not_the_leads_failure() {
             ledger.resume(&pause.dependency).await.unwrap();
         }
         sleep(Duration::from_mins(2)).await;
-        let batch = world.receive().unwrap();
+        let batch = simulation.receive().unwrap();
         let now = Instant::now();
         let times = Times { work_until: now + TIME, answer_by: now + TIME + MARGIN };
         let failed = processor.process(batch.clone(), times).await;
-        world.delete_all_but(&batch, &failed.into_iter().collect());
+        simulation.delete_all_but(&batch, &failed.into_iter().collect());
     }
-    assert_eq!(world.on_the_dead_letter_queue(), 0);
-    let outcomes = writes.outcomes.lock().unwrap();
+    assert_eq!(simulation.on_the_dead_letter_queue(), 0);
+    let outcomes = writer.outcomes.lock().unwrap();
     assert!(outcomes["crm_outage"] >= 4, "{outcomes:?}");
 }

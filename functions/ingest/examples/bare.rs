@@ -1,4 +1,4 @@
-//! A function that does nothing, to measure `ingest` beside: `functions/ingest/cold-start`.
+//! A function that does nothing, as the baseline of `functions/ingest/cold-start`.
 
 use lambda_http::{Error, Request, Response, service_fn};
 

@@ -12,20 +12,20 @@ use serde_json::json;
 
 use crate::bucket::Bucket;
 
-/// What the queue may take, with all tries. Marketo waits 30 s for its answer; API Gateway 29.
+/// The time limit for the queue with all retries. Marketo waits 30 s for its answer, API Gateway 29 s.
 const QUEUE_BUDGET: Duration = Duration::from_secs(2);
 
-/// One try on the queue: short enough that a try that hangs leaves time for another, on another connection.
+/// The time limit for one try: short enough that one that hangs leaves time for another connection.
 const QUEUE_TRY: Duration = Duration::from_millis(700);
 
-/// How long to wait before the second try, at most; twice that before the third.
+/// The longest wait before the second try; twice that before the third.
 const QUEUE_BACKOFF: Duration = Duration::from_millis(50);
 
-/// What the bucket may take.
+/// The time limit for the bucket.
 const OVERFLOW_BUDGET: Duration = Duration::from_secs(3);
 
-/// Puts leads on the queue of `QUEUE_URL` and, when that refuses, into `OVERFLOW_BUCKET`, from where the janitor takes
-/// them to the queue. Broken bodies go there as well.
+/// Sends leads to the queue of `QUEUE_URL` or, when that fails, writes them to `OVERFLOW_BUCKET`, from which
+/// the janitor moves them to the queue. Rejected bodies are also written there.
 pub(crate) struct CloudSink {
     sqs: Sqs,
     bucket: Bucket,
@@ -34,7 +34,7 @@ pub(crate) struct CloudSink {
 impl CloudSink {
     pub(crate) fn new(variables: &Variables<'_>, aws: &AwsConfig) -> Result<Self, ConfigError> {
         let queue = variables.text("QUEUE_URL");
-        let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to take in leads"))?;
+        let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to accept leads"))?;
         Ok(Self {
             sqs: Sqs::new(SqsClient::new(&runtime::aws::hurried(aws, QUEUE_TRY, QUEUE_BACKOFF)), queue, None),
             bucket: Bucket::named("OVERFLOW_BUCKET", variables, aws)?,
@@ -49,7 +49,7 @@ impl CloudSink {
 
 #[async_trait]
 impl LeadSink for CloudSink {
-    /// A duplicate is taken too, since neither SQS nor the bucket says that it is one.
+    /// Accepts duplicates, because neither SQS nor the bucket reports them.
     async fn accept(&self, event: &LeadEvent) -> Result<Acceptance, SinkError> {
         let delivery = event.delivery_id();
         let refused = match tokio::time::timeout(QUEUE_BUDGET, self.sqs.send(event, delivery.as_str())).await
@@ -59,7 +59,7 @@ impl LeadSink for CloudSink {
             Err(_) => "no answer in time".to_owned(),
         };
         metrics::counter!("revenueflow_overflow_total").increment(1);
-        tracing::warn!(lead_id = %event.lead_id, error = refused, "the queue refused a lead: it goes to the bucket");
+        tracing::warn!(lead_id = %event.lead_id, error = refused, "lead not queued; writing it to the overflow bucket");
         let body = serde_json::to_vec(event).map_err(SinkError::new)?;
         self.put(format!("leads/{delivery}.json"), body).await?;
         Ok(Acceptance::Accepted)

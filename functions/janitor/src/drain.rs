@@ -2,24 +2,24 @@ use futures::StreamExt as _;
 use futures::stream;
 use tokio::time::Instant;
 
-/// Objects that are taken at the same time.
+/// Objects that are processed concurrently.
 const AT_ONCE: usize = 16;
 
-/// How far a bucket was emptied.
+/// The result of draining a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drained {
-    /// Objects that are gone.
+    /// Objects that were processed and removed.
     pub(crate) taken: u64,
-    /// Objects that could not be taken, and stay.
+    /// Objects that failed and stay in the bucket.
     pub(crate) failed: u64,
-    /// There may be more, for which there was no time.
+    /// The time ran out before the end of the bucket.
     pub(crate) more: bool,
 }
 
-/// Takes what a bucket holds, page by page, until it is empty or the time is over. One object that cannot be taken stays,
-/// and keeps no other from being taken; a page of which nothing can be taken ends the work, for what it needs is away.
+/// Processes a bucket page by page until it is empty or the time is over. An object that fails stays and does
+/// not block the others. A page without any success ends the work, because a shared dependency must be down.
 ///
-/// `list` gives the keys behind one; each is given to `take`.
+/// `list` returns the keys behind a given one; `take` processes one key.
 pub(crate) async fn drain(
     list: impl AsyncFn(Option<String>) -> anyhow::Result<Vec<String>>,
     take: impl AsyncFn(String) -> anyhow::Result<()>,
@@ -44,7 +44,7 @@ pub(crate) async fn drain(
                 Some((_, Ok(()))) => taken += 1,
                 Some((key, Err(error))) => {
                     let error = format!("{error:#}");
-                    tracing::error!(key, error, "an object of the overflow bucket could not be taken yet");
+                    tracing::error!(key, error, "overflow object not processed; it stays in the bucket");
                     failed += 1;
                 }
                 None => drained.more = true,
@@ -69,7 +69,7 @@ mod tests {
 
     const PAGE: usize = 100;
 
-    /// Objects by name, of which some cannot be taken.
+    /// Objects by name; `broken` names the ones that fail.
     struct Bucket {
         keys: Mutex<Vec<String>>,
         broken: fn(&str) -> bool,
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_bucket_is_emptied_however_much_it_holds() {
+    async fn bucket_of_any_size_is_drained() {
         let bucket = Bucket::of(1_234, |_| false);
         let all = Drained { taken: 1_234, failed: 0, more: false };
         assert_eq!(bucket.drain(Duration::from_secs(30)).await.unwrap(), all);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_taken_stays_and_keeps_nothing_else_from_being_taken() {
+    async fn failing_object_stays_and_does_not_block_others() {
         let bucket = Bucket::of(1_000, |key| key.ends_with("7.json"));
         let most = Drained { taken: 900, failed: 100, more: false };
         assert_eq!(bucket.drain(Duration::from_secs(30)).await.unwrap(), most);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_begun_when_the_time_is_over() {
+    async fn no_object_is_started_after_the_time_is_over() {
         let bucket = Bucket::of(1_000, |_| false);
         let drained = bucket.drain(Duration::from_millis(150)).await.unwrap();
         assert_eq!(drained, Drained { taken: 32, failed: 0, more: true }, "two rounds of sixteen");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_nothing_can_be_taken_the_work_ends() {
+    async fn page_without_success_ends_the_drain() {
         let bucket = Bucket::of(1_000, |_| true);
         let none = Drained { taken: 0, failed: 100, more: false };
         assert_eq!(bucket.drain(Duration::from_secs(30)).await.unwrap(), none);

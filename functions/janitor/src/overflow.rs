@@ -13,17 +13,17 @@ use tokio::time::{Instant, timeout};
 
 use crate::drain::{Drained, drain};
 
-/// Objects of the overflow bucket that are listed at a time.
+/// Objects of the overflow bucket per listing.
 const PAGE: i32 = 1_000;
 
-/// What one object may take.
+/// The time limit for one object.
 const OBJECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is left of an object that holds no lead: an operator finds it in the quarantine.
+/// The error code of an overflow object without a readable lead; an operator finds it in the quarantine.
 const UNREADABLE: &str = "unreadable_overflow";
 
-/// Puts on the queue what could not be put there, and into the quarantine what is no lead. A lead that the queue will
-/// never take is parked with that reason. Begins nothing after `until`.
+/// Moves the leads of the overflow bucket to the queue, and everything else to the quarantine. A lead that
+/// the queue will never accept is dead-lettered with that reason. Starts no object after `until`.
 pub(crate) async fn take(
     parts: &Parts,
     queue: &dyn LeadQueue,
@@ -56,21 +56,21 @@ async fn take_one(
             None => keep(parts, &object, "not a lead event").await?,
         }
     }
-    // Dies before: it is sent again, which is a duplicate.
+    // After a crash before this line the lead is sent again, which is a duplicate.
     overflow.delete(key).await
 }
 
 async fn send(parts: &Parts, queue: &dyn LeadQueue, event: &LeadEvent) -> anyhow::Result<()> {
     match queue.send(event).await.map_err(Failure::from) {
         Ok(_) => Ok(()),
-        Err(failure) if failure.class == FailureClass::Permanent => {
-            give_up(&parts.store, event, &failure).await.context("what overflowed cannot be parked yet")
-        }
-        Err(failure) => bail!("what overflowed cannot be sent yet: {failure}"),
+        Err(failure) if failure.class == FailureClass::Permanent => give_up(&parts.store, event, &failure)
+            .await
+            .context("an overflowed lead cannot be dead-lettered yet"),
+        Err(failure) => bail!("an overflowed lead cannot be sent yet: {failure}"),
     }
 }
 
-/// As `ingest` writes it.
+/// The format that `ingest` writes.
 #[derive(Deserialize)]
 struct Quarantined {
     id: String,
@@ -100,10 +100,10 @@ async fn quarantine(parts: &Parts, object: &OverflowObject) -> anyhow::Result<()
     Ok(parts.store.quarantine(&item).await?)
 }
 
-/// Keeps an object that nobody can read, as it is.
+/// Keeps an unreadable object as it is.
 async fn keep(parts: &Parts, object: &OverflowObject, message: &str) -> anyhow::Result<()> {
     let OverflowObject { key, content } = object;
-    tracing::error!(key, error = UNREADABLE, message, "an object of the overflow bucket is quarantined");
+    tracing::error!(key, error = UNREADABLE, message, "unreadable overflow object quarantined");
     let item = QuarantineItem {
         id: key,
         error: UNREADABLE,

@@ -1,34 +1,37 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloud::Refused;
+use cloud::RefusedCredentials;
 use janitor::Probe;
 use lead::{Dependency, Failure};
 use pipeline::Pipeline;
 
-/// What the pipeline depends on and can be asked: the CRM, and the AI where it is an outside system.
-pub(crate) fn probes(pipeline: &Arc<Pipeline>, refused: &Refused) -> Vec<(Dependency, Arc<dyn Probe>)> {
+/// Probes for the pipeline's dependencies: the CRM, and the AI where it is an outside system.
+pub(crate) fn probes(
+    pipeline: &Arc<Pipeline>,
+    refused: &RefusedCredentials,
+) -> Vec<(Dependency, Arc<dyn Probe>)> {
     let mut dependencies = pipeline.analyst.dependencies();
     dependencies.push(pipeline.guard.dependency().clone());
     let probe = |dependency: Dependency| {
-        let asked = Asked {
+        let probe = PipelineProbe {
             pipeline: Arc::clone(pipeline),
             refused: refused.clone(),
             dependency: dependency.clone(),
         };
-        (dependency, Arc::new(asked) as Arc<dyn Probe>)
+        (dependency, Arc::new(probe) as Arc<dyn Probe>)
     };
     dependencies.into_iter().map(probe).collect()
 }
 
-struct Asked {
+struct PipelineProbe {
     pipeline: Arc<Pipeline>,
-    refused: Refused,
+    refused: RefusedCredentials,
     dependency: Dependency,
 }
 
 #[async_trait]
-impl Probe for Asked {
+impl Probe for PipelineProbe {
     async fn probe(&self) -> Result<(), Failure> {
         let answer = if self.dependency == *self.pipeline.guard.dependency() {
             self.pipeline.guard.probe().await
@@ -36,7 +39,7 @@ impl Probe for Asked {
             self.pipeline.analyst.probe(&self.dependency).await
         };
         if let Err(failure) = &answer {
-            self.refused.heed(failure);
+            self.refused.observe(failure);
         }
         answer
     }

@@ -1,7 +1,8 @@
 use cloud::{Mapping, Parts};
 use queue::Ledger as _;
 
-/// Stops and starts consumption as the pauses say. Until it is stopped, batches are handed back.
+/// Disables or enables consumption according to the pauses. Until the mapping is disabled, batches are
+/// returned.
 pub(crate) async fn switch(parts: &Parts, mapping: Option<&Mapping>) -> anyhow::Result<bool> {
     let is_paused = !parts.ledger.pauses().await?.is_empty();
     metrics::gauge!("revenueflow_queue_paused").set(f64::from(u8::from(is_paused)));
@@ -10,7 +11,7 @@ pub(crate) async fn switch(parts: &Parts, mapping: Option<&Mapping>) -> anyhow::
     if let Some(mapping) = mapping
         && mapping.enable(!is_paused).await?
     {
-        tracing::warn!(is_paused, "consumption of the queue is switched");
+        tracing::warn!(is_paused, "queue consumption switched");
     }
     Ok(is_paused)
 }

@@ -19,7 +19,7 @@ fn event(person: usize) -> LeadEvent {
 }
 
 #[test]
-fn a_round_empties_the_overflow_bucket_and_says_what_it_did() {
+fn round_drains_the_overflow_bucket_and_returns_counts() {
     let runtime = Runtime::new().unwrap();
     let database = runtime.block_on(TestDatabase::postgres());
     let emulator = Emulator::shared().unwrap();
@@ -39,12 +39,12 @@ fn a_round_empties_the_overflow_bucket_and_says_what_it_did() {
     assert_eq!(emulator.objects(&bucket).unwrap(), Vec::<String>::new());
     assert_eq!(function.invoke(&sample()).unwrap()["overflow"], 0);
     let logs = function.logs().join("\n");
-    assert!(logs.contains("revenueflow_breakers_open"), "what the alarm looks at: {logs}");
+    assert!(logs.contains("revenueflow_breakers_open"), "the metric of the alarm: {logs}");
     assert!(!logs.contains("stripe.com"), "{logs}");
 }
 
 #[test]
-fn without_a_database_a_round_fails_and_the_bucket_keeps_what_it_has() {
+fn without_a_database_a_round_fails_and_the_bucket_is_kept() {
     let emulator = Emulator::shared().unwrap();
     let (queue, bucket) = (emulator.create_queue().unwrap(), emulator.create_bucket().unwrap());
     emulator.rest("s3", "PUT", &format!("/{bucket}/leads/a.json"), json!(event(1)).to_string()).unwrap();

@@ -1,5 +1,5 @@
-//! Brings the database's schema up to date, as a step of the deployment. What the event says does not matter; an error
-//! stops the deployment.
+//! The Lambda function that migrates the database's schema, as a step of the deployment. It ignores the
+//! content of the event; an error stops the deployment.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-/// A database that has paused needs some 15 seconds to come back.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long to wait for the database: a paused one takes about 15 seconds to resume.
+const DATABASE_WAIT: Duration = Duration::from_secs(90);
 
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(3);
+const RETRY_INTERVAL: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -24,9 +24,9 @@ async fn migrate(cloud: &Cloud) -> Result<Value, Error> {
     let database = loop {
         match cloud.database().await {
             Ok(database) => break database,
-            Err(error) if started.elapsed() < PATIENCE => {
-                tracing::warn!(error = format!("{error:#}"), "the database is not there yet");
-                sleep(ASK_AGAIN_AFTER).await;
+            Err(error) if started.elapsed() < DATABASE_WAIT => {
+                tracing::warn!(error = format!("{error:#}"), "database not reachable yet; retrying");
+                sleep(RETRY_INTERVAL).await;
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: its binary, on an empty database.
+//! Runs the binary as Lambda does, on an empty database.
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
@@ -26,7 +26,7 @@ fn event() -> Value {
 }
 
 #[test]
-fn tables_are_made_once_and_a_newer_schema_is_left_alone() {
+fn schema_is_migrated_once_and_a_newer_one_is_kept() {
     let runtime = Runtime::new().unwrap();
     let (test, database) = runtime.block_on(empty());
     let function = Function::start(env!("CARGO_BIN_EXE_migrate"), &[("DATABASE_URL", test.url())]).unwrap();
@@ -36,7 +36,7 @@ fn tables_are_made_once_and_a_newer_schema_is_left_alone() {
         assert!(runtime.block_on(database.is_migrated()).unwrap());
     }
 
-    // A deployment that is turned back runs the older function on the newer schema.
+    // After a rollback of the deployment the older function meets the newer schema.
     runtime.block_on(run(
         &database,
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -46,11 +46,11 @@ fn tables_are_made_once_and_a_newer_schema_is_left_alone() {
 }
 
 #[test]
-fn a_failed_migration_is_undone_alone_and_tried_again() {
+fn only_the_failed_migration_is_rolled_back_and_retried() {
     let runtime = Runtime::new().unwrap();
     let (test, database) = runtime.block_on(empty());
     let function = Function::start(env!("CARGO_BIN_EXE_migrate"), &[("DATABASE_URL", test.url())]).unwrap();
-    // In the way of an index that migration 16 makes, after it has added a column.
+    // Conflicts with an index that migration 16 creates, after it has added a column.
     runtime.block_on(run(&database, "CREATE TABLE lead_assignment_open (id INT)"));
     let error = function.invoke(&event()).unwrap_err().to_string();
     assert!(error.contains("migration 16") && error.contains("lead_assignment_open"), "{error}");
@@ -58,7 +58,7 @@ fn a_failed_migration_is_undone_alone_and_tried_again() {
                 (SELECT COUNT(*) FROM information_schema.columns WHERE column_name = 'awaits_enrichment')";
     let left: (i64, i64) =
         runtime.block_on(async { sqlx::query_as(left).fetch_one(database.pool()).await.unwrap() });
-    assert_eq!(left, (15, 0), "those before it, and nothing of it");
+    assert_eq!(left, (15, 0), "the earlier migrations, and nothing of this one");
 
     runtime.block_on(run(&database, "DROP TABLE lead_assignment_open"));
     assert_eq!(function.invoke(&event()).unwrap(), json!({ "status": "migrated" }));

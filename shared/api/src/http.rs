@@ -1,17 +1,17 @@
-//! The operations over HTTP.
+//! The operator's interface over HTTP.
 //!
-//! Every answer has a Content-Type, is never cached, and is JSON but for `/metrics` and for an explanation asked for as text.
-//! Whatever goes wrong is answered as `{"error":"..","message":".."}`:
+//! Every answer has a Content-Type, is never cached, and is JSON except for `/metrics` and for an explanation
+//! that is requested as text. Every error is answered as `{"error":"..","message":".."}`:
 //!
 //! | status | `error` | when |
 //! |---|---|---|
-//! | 400 | `invalid_query`, `invalid_body`, `ambiguous_id` | the request cannot be understood |
-//! | 401 | `unauthorized` | an admin token is configured and the request does not carry it |
-//! | 403 | `forbidden` | no token is configured and the request comes through a proxy or not from this machine's own pages |
+//! | 400 | `invalid_query`, `invalid_body`, `ambiguous_id` | the request is malformed or ambiguous |
+//! | 401 | `unauthorized` | an admin token is configured and missing in the request |
+//! | 403 | `forbidden` | no token is configured, and the request is from a proxy, another site or another machine |
 //! | 404, 405, 413 | `not_found`, `method_not_allowed`, `body_too_large` | |
-//! | 409 | `conflict`, `not_held`, or the failure's own code | it cannot be done in the state things are in |
-//! | 500 | `internal` | a defect of ours, or stored data that cannot be read; the log has it |
-//! | 503 | `unavailable`, `timeout`, or the failure's own code | something outside is away; `Retry-After` is set |
+//! | 409 | `conflict`, `not_held`, or the failure's own code | the present state does not allow the operation |
+//! | 500 | `internal` | a defect, or unreadable stored data; the details are in the log |
+//! | 503 | `unavailable`, `timeout`, or the failure's own code | a dependency is down; `Retry-After` is set |
 
 mod access;
 mod answer;
@@ -39,13 +39,13 @@ pub use access::local_only;
 use answer::{ApiError, Json};
 use operations::Operations;
 
-/// The largest request body read, in bytes.
+/// The largest request body, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024;
 
-/// How long a request may take where nobody says less. A replay asks a model, which may think for a while.
+/// The default time limit of a request. A replay calls a model, which may take long.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the routes work with. Clones share it.
+/// The state of the routes. Clones share it.
 #[derive(Clone)]
 pub struct ApiState {
     operations: Operations,
@@ -56,20 +56,20 @@ pub struct ApiState {
     timeout: Duration,
 }
 
-/// What is known of the worker in this process.
+/// The worker of this process.
 #[derive(Clone)]
 enum Worker {
-    /// Nothing: whoever runs this is no server.
-    Unsaid,
+    /// Unknown, because the process is not a server.
+    Unknown,
     None,
-    /// Says whether it is at work.
-    Here(Arc<dyn Fn() -> bool + Send + Sync>),
+    /// Present; the function returns whether it is running.
+    Local(Arc<dyn Fn() -> bool + Send + Sync>),
 }
 
 impl ApiState {
-    /// State for operations that are open to whoever has the token or, without one, to this machine only.
+    /// State for operations that are open to holders of the token or, without one, to this machine only.
     ///
-    /// `render_metrics` gives the process' metrics in Prometheus' text format.
+    /// `render_metrics` returns the process's metrics in Prometheus' text format.
     pub fn new(
         operations: Operations,
         admin_token: Option<SecretString>,
@@ -79,32 +79,32 @@ impl ApiState {
             operations,
             admin_token: admin_token.map(access::Token::from),
             render_metrics: Arc::new(render_metrics),
-            worker: Worker::Unsaid,
+            worker: Worker::Unknown,
             gauges: Arc::new(gauges::Gauges::new()),
             timeout: TIMEOUT,
         }
     }
 
-    /// Answers every request within this time instead of a minute.
+    /// Sets the time limit of a request, a minute by default.
     #[must_use]
     pub fn answering_within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// Of a process that also works on leads; `is_at_work` says whether it really does, for `/readyz` to tell.
+    /// For a process with a worker; `is_at_work` returns whether the worker is running, for `/readyz`.
     #[must_use]
     pub fn with_worker(self, is_at_work: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self { worker: Worker::Here(Arc::new(is_at_work)), ..self }
+        Self { worker: Worker::Local(Arc::new(is_at_work)), ..self }
     }
 
-    /// Of a process that leaves the work on leads to others.
+    /// For a process that leaves the leads to other workers.
     #[must_use]
     pub fn without_worker(self) -> Self {
         Self { worker: Worker::None, ..self }
     }
 }
 
-/// Every route but `POST /leads`, whose router can be merged with this one.
+/// All routes except `POST /leads`. Its router can be merged with this one.
 pub fn router(state: ApiState) -> Router {
     let protected = Router::new()
         .route("/leads", get(leads::list))
@@ -147,7 +147,7 @@ pub fn router(state: ApiState) -> Router {
     protected.merge(open).layer(bounded).with_state(state)
 }
 
-/// What a process answers that cannot reach its database: that it lives and is not ready, and 503 to all else.
+/// The routes of a process without a database: it is alive, not ready, and answers all else with 503.
 pub fn router_without_database() -> Router {
     let bounded = from_fn(move |request, next| boundary::boundary(TIMEOUT, request, next));
     Router::new()
@@ -163,11 +163,11 @@ async fn openapi(State(_): State<ApiState>) -> Json<utoipa::openapi::OpenApi> {
 }
 
 async fn not_found() -> ApiError {
-    ApiError::not_found("there is nothing at this path; /openapi.json lists what there is")
+    ApiError::not_found("no such path; /openapi.json lists all paths")
 }
 
 async fn method_not_allowed(uri: Uri) -> ApiError {
     let refusal = ApiError::method_not_allowed();
-    // Senders of leads get the body that every answer to them has, whichever method they use.
+    // Senders of leads get the same body for every answer, whatever the method.
     if uri.path() == "/leads" { refusal.of_a_lead() } else { refusal }
 }

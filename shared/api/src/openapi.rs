@@ -1,5 +1,5 @@
-//! The HTTP interface described for machines, `POST /leads` included. Served at `/openapi.json` and kept in
-//! `docs/openapi.json`, where a change of the interface shows in review.
+//! The OpenAPI description of the HTTP interface, `POST /leads` included. Served at `/openapi.json`, and kept
+//! in `docs/openapi.json` so that changes of the interface appear in reviews.
 
 #[expect(dead_code, reason = "only their annotations are used")]
 mod paths;
@@ -18,9 +18,9 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseB
 #[openapi(
     info(
         title = "RevenueFlow",
-        description = "Leads in, judged and checked, to the CRM; and every decision explained.\n\n\
-            Every answer is JSON where nothing else is said, and is never to be cached. Without `ADMIN_TOKEN` only requests \
-            from the machine itself are answered.",
+        description = "Receives leads, judges and checks them, writes them to the CRM, and explains every decision.\n\n\
+            Answers are JSON unless stated otherwise, and must not be cached. Without `ADMIN_TOKEN` only requests from \
+            the machine itself are answered.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
     paths(
@@ -58,19 +58,19 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, ResponseB
     ),
     components(schemas(schemas::Awaits, schemas::Error, schemas::SuppressionEntry)),
     tags(
-        (name = "leads", description = "Post leads, and see what became of them"),
-        (name = "parked", description = "What did not get through: dead letters, and bodies that were no leads"),
-        (name = "crm", description = "What would be written to the CRM, and whether it is"),
-        (name = "people", description = "What people decide: held leads, responses, who is never written, who is forgotten"),
+        (name = "leads", description = "Post leads, and follow their processing"),
+        (name = "parked", description = "Failures: dead letters and quarantined bodies"),
+        (name = "crm", description = "Planned writes to the CRM, and the hold of all writes"),
+        (name = "people", description = "Decisions by people: reviews of held leads, responses, suppressions and erasures"),
         (name = "service", description = "The service itself"),
     ),
 )]
 struct Description;
 
-/// The HTTP interface, described for machines.
+/// The description of the HTTP interface.
 pub fn openapi() -> OpenApi {
     let mut description = Description::openapi();
-    description.info.contact = None; // otherwise the crate's authors, of which it names none
+    description.info.contact = None; // would be the crate's authors, which are not set
     let components = description.components.get_or_insert_default();
     add_security_schemes(components);
     close_requests(components);
@@ -88,7 +88,7 @@ pub fn openapi() -> OpenApi {
     description
 }
 
-/// Says of every request body that it has no other fields: a field that is misspelt is refused. A lead is no such request.
+/// Disallows additional fields in request bodies, because misspelt fields are refused. A lead is exempt.
 fn close_requests(components: &mut Components) {
     for (name, schema) in &mut components.schemas {
         if let (true, RefOr::T(Schema::Object(object))) = (name.ends_with("Request"), schema) {
@@ -97,7 +97,7 @@ fn close_requests(components: &mut Components) {
     }
 }
 
-/// The operations of a path, with their methods.
+/// The operations of a path with their methods.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     let get = item.get.as_mut().map(|operation| ("get", operation));
     let post = item.post.as_mut().map(|operation| ("post", operation));
@@ -126,8 +126,8 @@ fn add_security_schemes(components: &mut Components) {
 const LEAD_OPERATIONS: &[&str] =
     &["showLead", "auditLead", "explainLead", "replayLead", "respondLead", "planLead", "promoteLead"];
 
-/// Which answers name the things that other operations take: operation, status, where the name stands, the parameter that it is, and
-/// the operations.
+/// Answers with ids that other operations take: operation, status, pointer to the id, parameter, and the
+/// other operations.
 const LINKS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("postLead", "202", "/lead_id", "id", LEAD_OPERATIONS),
     ("listLeads", "200", "/items/0/lead_id", "id", LEAD_OPERATIONS),
@@ -137,7 +137,7 @@ const LINKS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("listSuppressions", "200", "/items/0/entry", "entry", &["deleteSuppression"]),
 ];
 
-/// Adds the links from an operation's answers to the operations that take their ids.
+/// Adds links from an operation's answers to the operations that take their ids.
 fn add_links(operation: &mut Operation) {
     let of = operation.operation_id.clone().unwrap_or_default();
     for (_, status, pointer, parameter, targets) in LINKS.iter().filter(|link| link.0 == of) {
@@ -152,20 +152,20 @@ fn add_links(operation: &mut Operation) {
     }
 }
 
-/// What every guarded operation may answer, written down once.
+/// Adds the error answers that all guarded operations share.
 fn add_refusals(path: &str, method: &str, operation: &mut Operation) {
     let mut refusals = vec![
-        ("400", "The request cannot be understood; the message names what"),
+        ("400", "The request is malformed; the message names the cause"),
         ("401", "An admin token is needed"),
         ("403", "Without an admin token only requests from the machine itself are answered"),
-        ("500", "A defect, or stored data that cannot be read; the log has it"),
-        ("503", "Something outside cannot be reached; try again later"),
+        ("500", "A defect, or unreadable stored data; the details are in the log"),
+        ("503", "A dependency is down; try again later"),
     ];
     if path.contains('{') {
-        refusals.push(("404", "There is no such thing"));
+        refusals.push(("404", "No such item exists"));
     }
     if method == "post" {
-        refusals.push(("409", "It cannot be done in the state things are in"));
+        refusals.push(("409", "The present state does not allow the operation"));
         refusals.push(("413", "The body is larger than 4 KiB"));
     }
     for (status, description) in refusals {
@@ -183,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    /// The words of a type that does not list them itself; does not compile where one is missing.
+    /// The words of a type without a list of its own; does not compile if one is missing.
     macro_rules! every {
         ($kind:ident: $($word:ident),+ $(,)?) => {{
             let _: fn($kind) = |word| match word { $($kind::$word => {})+ };
@@ -191,9 +191,9 @@ mod tests {
         }};
     }
 
-    /// Run with `UPDATE_GOLDEN=1` to write the file anew.
+    /// Run with `UPDATE_GOLDEN=1` to update the file.
     #[test]
-    fn the_description_in_the_documentation_is_the_one_served() {
+    fn golden_description_equals_the_served_one() {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
         let mut served = serde_json::to_string_pretty(&openapi()).unwrap();
         served.push('\n');
@@ -204,14 +204,14 @@ mod tests {
         let as_json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
         assert!(
             as_json(&kept) == as_json(&served),
-            "docs/openapi.json is not what /openapi.json serves; if the change is meant, write it anew with \
+            "docs/openapi.json is not what /openapi.json serves; if the change is intended, update it with \
              `cargo run --bin revenueflow -- openapi > docs/openapi.json` or with \
              `UPDATE_GOLDEN=1 cargo test -p api openapi`"
         );
     }
 
     #[test]
-    fn the_vocabularies_are_those_of_the_domain() {
+    fn vocabularies_are_those_of_the_domain() {
         let description = json!(openapi());
         let listed = |name: &str| description["components"]["schemas"][name]["enum"].clone();
         assert_eq!(listed("Status"), json!(LeadStatus::ALL));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_somewhere() {
+    fn every_reference_resolves() {
         let description = json!(openapi());
         let text = description.to_string();
         let mut references = 0;

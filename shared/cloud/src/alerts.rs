@@ -2,22 +2,23 @@ use anyhow::Context as _;
 use aws_sdk_sns::Client;
 use runtime::aws::AwsConfig;
 
-/// The topic that tells people.
+/// The SNS topic for alerts to people.
 pub struct Alerts {
     client: Client,
     topic: String,
 }
 
-/// SNS allows 100 characters.
+/// The longest subject that SNS allows, in characters.
 const MAX_SUBJECT_CHARS: usize = 100;
 
 impl Alerts {
-    /// The topic of that ARN.
+    /// The topic with the given ARN.
     pub fn new(aws: &AwsConfig, topic: String) -> Self {
         Self { client: Client::new(aws), topic }
     }
 
-    /// Tells whoever listens. The text leaves the system, so it holds nothing personal.
+    /// Publishes an alert to the topic's subscribers. The text leaves the system, so it must not hold
+    /// personal data.
     pub async fn publish(&self, subject: &str, text: &str) -> anyhow::Result<()> {
         let subject: String = subject.chars().take(MAX_SUBJECT_CHARS).collect();
         let sent = self.client.publish().topic_arn(&self.topic).subject(subject).message(text).send().await;

@@ -14,14 +14,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tempfile::{Builder, NamedTempFile};
 
-/// The roots of Amazon RDS, one for each region and kind of key, valid to 2061 at least
+/// The root certificates of Amazon RDS, one for each region and key type, valid until at least 2061
 /// (<https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html>).
 const RDS_ROOTS: &[u8] = include_bytes!("rds_roots.pem");
 
-/// How long a token may be used to connect, at most (Amazon RDS user guide, IAM database authentication).
+/// The lifetime of a token for new connections (Amazon RDS user guide, IAM database authentication).
 const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What RDS keeps in a secret of its own.
+/// The content of a secret that RDS manages.
 #[derive(Deserialize)]
 struct RdsSecret {
     host: String,
@@ -31,16 +31,16 @@ struct RdsSecret {
     dbname: Option<String>,
 }
 
-/// Where the database is and how to sign in: `DATABASE_URL`; or the secret of `DATABASE_SECRET_ARN`, as RDS writes it; or,
-/// where `DATABASE_IAM_AUTH` is `true`, `DATABASE_HOST`, `_PORT`, `_NAME` and `_USER` with a token of our own credentials.
-/// With the last two, the server has to prove who it is.
-pub(crate) enum Place {
+/// The location of the database and the credentials: `DATABASE_URL`; or the secret of `DATABASE_SECRET_ARN`,
+/// in the format of RDS; or, if `DATABASE_IAM_AUTH` is `true`, `DATABASE_HOST`, `_PORT`, `_NAME` and `_USER`
+/// with a token from our own credentials. With the last two, the server's certificate is verified.
+pub(crate) enum DatabaseLocation {
     Url(SecretString),
     Secret { arn: String },
     Iam { host: String, port: u16, name: String, user: String },
 }
 
-impl Place {
+impl DatabaseLocation {
     pub(crate) fn read(variables: &Variables<'_>) -> anyhow::Result<Self> {
         let needed = |name| variables.text(name).ok_or_else(|| anyhow!("{name}: must be set"));
         if let Some(url) = variables.secret("DATABASE_URL") {
@@ -59,15 +59,16 @@ impl Place {
         }
     }
 
-    /// The URL to connect with now.
+    /// The URL for new connections.
     pub(crate) async fn url(&self, aws: &AwsConfig, secrets: &Secrets) -> anyhow::Result<SecretString> {
         match self {
             Self::Url(url) => Ok(url.clone()),
             Self::Secret { arn } => {
-                // Always anew, within its bounds: a connection is to be made, perhaps after a rotation.
+                // Always read again, within the bounds of the client, because the secret may have been
+                // rotated.
                 let text = secrets.get_anew(arn).await?;
                 let secret: RdsSecret = serde_json::from_str(text.expose_secret())
-                    .map_err(|_| anyhow!("DATABASE_SECRET_ARN: the secret is not as RDS writes it"))?;
+                    .map_err(|_| anyhow!("DATABASE_SECRET_ARN: the secret is not in the format of RDS"))?;
                 let name = secret.dbname.unwrap_or_else(|| "postgres".to_owned());
                 url(&secret.username, &secret.password, &secret.host, secret.port, &name, roots_file()?)
             }
@@ -79,7 +80,7 @@ impl Place {
     }
 }
 
-/// An encrypted connection to a server that proves its name by one of the roots in a file.
+/// An encrypted connection to a server whose name is verified by one of the roots in a file.
 fn url(
     user: &str,
     password: &str,
@@ -91,7 +92,7 @@ fn url(
     let [user, password, name] =
         [user, password, name].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
     let roots = utf8_percent_encode(
-        roots.to_str().context("the temporary folder's name is no text")?,
+        roots.to_str().context("the temporary folder's name is not valid UTF-8")?,
         NON_ALPHANUMERIC,
     );
     let url =
@@ -99,8 +100,9 @@ fn url(
     Ok(url.into())
 }
 
-/// The roots as a file, which is what a URL can name: written once a process, and kept for as long as it lives. Its name
-/// cannot be guessed, it is made anew or not at all, and only we may write it: the temporary folder may be shared.
+/// Writes the roots to a file, because a URL can only name a file: once a process, and for its lifetime. The
+/// name is unpredictable, an existing file is never reused, and only this user may write it, because the
+/// temporary folder may be shared.
 fn roots_file() -> anyhow::Result<&'static Path> {
     static FILE: LazyLock<std::io::Result<NamedTempFile>> = LazyLock::new(|| {
         let mut file = Builder::new().prefix("revenueflow-rds-roots-").suffix(".pem").tempfile()?;
@@ -113,7 +115,7 @@ fn roots_file() -> anyhow::Result<&'static Path> {
     }
 }
 
-/// A presigned request that nobody sends: RDS takes its text for a password.
+/// A presigned request that is never sent: RDS accepts its text as a password.
 async fn token(
     aws: &AwsConfig,
     host: &str,
@@ -172,18 +174,18 @@ mod tests {
 
     async fn read(pairs: &'static [(&'static str, &'static str)]) -> anyhow::Result<String> {
         let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
-        let url = Place::read(&variables(pairs))?.url(&aws, &Secrets::new(&aws)?).await?;
+        let url = DatabaseLocation::read(&variables(pairs))?.url(&aws, &Secrets::new(&aws)?).await?;
         Ok(url.expose_secret().to_owned())
     }
 
     #[tokio::test]
-    async fn a_url_is_taken_as_it_is() {
+    async fn url_is_used_unchanged() {
         let url = read(&[("DATABASE_URL", "postgres://a@b/c")]).await.unwrap();
         assert_eq!(url, "postgres://a@b/c");
     }
 
     #[tokio::test]
-    async fn with_iam_the_password_is_a_presigned_request_and_the_server_is_verified() {
+    async fn iam_password_is_a_presigned_request_to_a_verified_server() {
         let url = read(&[
             ("DATABASE_IAM_AUTH", "true"),
             ("DATABASE_HOST", "db.example.com"),
@@ -200,43 +202,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_missing_is_named() {
+    async fn missing_variable_is_named() {
         let missing = |error: anyhow::Error| error.to_string();
         assert!(missing(read(&[]).await.unwrap_err()).starts_with("DATABASE_URL: must be set"));
         let error = read(&[("DATABASE_IAM_AUTH", "true")]).await.unwrap_err();
         assert_eq!(missing(error), "DATABASE_HOST: must be set");
     }
 
-    /// What `generate_db_auth_token` of botocore 1.43 gives at 2026-01-01T00:00:00Z.
+    /// The result of `generate_db_auth_token` in botocore 1.43 at 2026-01-01T00:00:00Z.
     const TOKEN: &str = "db.example.com:5432/?Action=connect&DBUser=app_user&X-Amz-Algorithm=AWS4-HMAC-SHA256\
         &X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Feu-central-1%2Frds-db%2Faws4_request&X-Amz-Date=20260101T000000Z\
         &X-Amz-Expires=900&X-Amz-SignedHeaders=host&X-Amz-Security-Token=session%2F%2B%3D\
         &X-Amz-Signature=2a608de7577ca5676b90b0696d0ea84b2ed833aea6f2b77bb71fcafc8aa42e54";
 
     #[tokio::test]
-    async fn a_token_is_what_amazons_own_client_makes() {
+    async fn token_equals_that_of_amazons_own_client() {
         let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         let ours = token(&aws, "db.example.com", 5432, "app_user", now).await.unwrap();
-        // The order of the parameters and how much of them is escaped is nobody's concern.
+        // The order of the parameters and the amount of escaping do not matter.
         let parts = |token: &str| {
-            let (place, query) = token.split_once('?').unwrap();
+            let (target, query) = token.split_once('?').unwrap();
             let decoded =
                 query.split('&').map(|pair| percent_decode_str(pair).decode_utf8().unwrap().into_owned());
             let mut parts: Vec<_> = decoded.collect();
             parts.sort();
-            (place.to_owned(), parts)
+            (target.to_owned(), parts)
         };
         assert_eq!(parts(&ours), parts(TOKEN));
     }
 
     #[test]
-    fn the_roots_are_a_file_that_nobody_else_can_put_there_or_change() {
+    fn roots_file_is_private_and_unpredictable() {
         let file = roots_file().unwrap();
         assert_eq!(std::fs::read(file).unwrap(), RDS_ROOTS);
         assert_eq!(file, roots_file().unwrap(), "one for the process");
         assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
-        // By its names alone, another process would find or foresee none of it.
+        // Another process cannot find or predict the file by its name.
         let name = file.file_name().unwrap().to_str().unwrap();
         let middle = name.strip_prefix("revenueflow-rds-roots-").unwrap().strip_suffix(".pem").unwrap();
         assert!(middle.len() >= 6 && !middle.contains(&std::process::id().to_string()), "{name}");

@@ -2,11 +2,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// What `cargo lambda watch` gives: it does not say how long a call may take.
+/// The time limit under `cargo lambda watch`, which reports none.
 const UNLIMITED: Duration = Duration::from_secs(60);
 
-/// The moment at which Lambda ends a call, given the deadline in its context. To be asked first of all: whatever is done
-/// before takes from the time.
+/// The moment at which Lambda ends a call, from the deadline in its context. Must be called first, because
+/// earlier steps use up the time.
 pub fn ends_at(deadline: SystemTime) -> Instant {
     Instant::now() + time_left(deadline, SystemTime::now())
 }
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_that_is_none_leaves_time_and_one_that_is_over_leaves_none() {
+    fn missing_deadline_leaves_time_and_a_past_one_none() {
         let now = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         assert_eq!(time_left(now + Duration::from_secs(120), now), Duration::from_secs(120));
         assert_eq!(time_left(now - Duration::from_secs(1), now), Duration::ZERO);

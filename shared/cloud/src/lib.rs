@@ -1,8 +1,9 @@
-//! What the functions behind the queue share: the parts of the pipeline, made in the cloud.
+//! The cloud environment of the functions behind the queue: secrets, SQS, the overflow bucket, alerts, and
+//! the components of the pipeline.
 //!
-//! [`Cloud::start`] reads the environment at the start of an execution environment; [`Cloud::parts`] gives the parts that
-//! need the database, made at first use and made anew now and then, so that a rotated password, an IAM token that ends
-//! after 15 minutes and a changed secret need nobody's attention.
+//! [`Cloud::start`] reads the environment at the start of an execution environment. [`Cloud::parts`] returns
+//! the components that need the database. It makes them at first use and renews them regularly, so that a
+//! rotated password, an IAM token that expires after 15 minutes and a changed secret need no restart.
 
 mod alerts;
 mod database_url;
@@ -18,5 +19,5 @@ pub use deadline::ends_at;
 pub use mapping::Mapping;
 pub use overflow::{Overflow, OverflowObject};
 pub use parts::{Cloud, Parts};
-pub use refused::Refused;
+pub use refused::RefusedCredentials;
 pub use xray::XRay;

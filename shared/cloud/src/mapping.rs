@@ -2,24 +2,24 @@ use anyhow::Context as _;
 use aws_sdk_lambda::Client;
 use runtime::aws::AwsConfig;
 
-/// The event source mapping between the queue and the function that works on it: the switch that stops consumption.
+/// The event source mapping between the queue and its function, which switches consumption on and off.
 pub struct Mapping {
     client: Client,
     id: String,
 }
 
 impl Mapping {
-    /// The mapping with an id.
+    /// The mapping with the given id.
     pub fn new(aws: &AwsConfig, id: String) -> Self {
         Self { client: Client::new(aws), id }
     }
 
-    /// Lets the function be called, or not. True where that is a change. One that is just changing is left alone: the
-    /// next round sees to it.
+    /// Enables or disables the mapping. Returns whether that was a change. A mapping in transition is not
+    /// touched; the next round handles it.
     pub async fn enable(&self, enabled: bool) -> anyhow::Result<bool> {
         let mapping = self.client.get_event_source_mapping().uuid(&self.id).send().await;
         let state =
-            mapping.context("EVENT_SOURCE_MAPPING_ID: cannot be asked for")?.state.unwrap_or_default();
+            mapping.context("EVENT_SOURCE_MAPPING_ID: the mapping cannot be read")?.state.unwrap_or_default();
         let is_settled = matches!(state.as_str(), "Enabled" | "Disabled");
         if !is_settled || (state == "Enabled") == enabled {
             return Ok(false);

@@ -14,47 +14,48 @@ use store::Store;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::Refused;
-use crate::database_url::Place;
+use crate::RefusedCredentials;
+use crate::database_url::DatabaseLocation;
 
-/// Connections of one execution environment, which works on one batch at a time. One for the work, one beside it.
+/// Connections of one execution environment, which processes one batch at a time: one for the batch and one
+/// for concurrent work.
 const CONNECTIONS: u32 = 2;
 
-/// How long parts are used. Less than the 15 minutes of an IAM token, which is asked for at each new connection.
+/// The lifetime of the parts: less than the 15 minutes of an IAM token, which each new connection needs.
 const RENEW_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// How often they are made anew because credentials were refused, at most.
+/// The shortest lifetime when credentials were refused.
 const REFUSED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// Unused: in the cloud, each queue has its own visibility timeout. Workers on a machine would take this.
+/// Unused, because each queue in the cloud has its own visibility timeout; local workers would use it.
 const VISIBILITY: Duration = Duration::from_secs(60);
 
-/// An execution environment of a function.
+/// The execution environment of a function.
 pub struct Cloud {
     aws: AwsConfig,
     secrets: Secrets,
     metrics: EmbeddedMetrics,
-    refused: Refused,
+    refused: RefusedCredentials,
     parts: Mutex<Option<(Arc<Parts>, Instant)>>,
 }
 
-/// What works on leads. Shared; a later call of [`Cloud::parts`] may give others.
+/// The components that process leads. Shared; a later call of [`Cloud::parts`] may return others.
 pub struct Parts {
-    /// The time.
+    /// The source of the time.
     pub clock: Arc<dyn Clock>,
-    /// As the environment and the secrets say.
+    /// The configuration from the environment and the secrets.
     pub config: Config,
-    /// Everything that is kept.
+    /// The store of leads, deliveries and everything derived.
     pub store: Store,
-    /// What SQS cannot keep.
+    /// The attempts and pauses, which SQS cannot store.
     pub ledger: Arc<DatabaseLedger>,
-    /// The steps.
+    /// The steps of processing a lead.
     pub pipeline: Arc<Pipeline>,
     sqs: Option<Sqs>,
 }
 
 impl Cloud {
-    /// Starts logs and metrics, and reads what is needed to call AWS.
+    /// Initialises logs and metrics, and reads the configuration of the AWS clients.
     pub fn start() -> anyhow::Result<Self> {
         let variables = Variables::of_process();
         runtime::init_logs(&variables, LogFormat::Json, std::io::stdout)?;
@@ -65,48 +66,50 @@ impl Cloud {
             secrets: Secrets::new(&aws)?,
             aws,
             metrics,
-            refused: Refused::default(),
+            refused: RefusedCredentials::default(),
             parts: Mutex::default(),
         })
     }
 
-    /// What AWS clients are made from.
+    /// The configuration of AWS clients.
     pub fn aws(&self) -> &AwsConfig {
         &self.aws
     }
 
-    /// Secrets Manager.
+    /// The client of Secrets Manager.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// To be told of failures: when credentials were refused, the next parts are made with what the secrets say then.
-    pub fn refused(&self) -> &Refused {
+    /// The record of refused credentials. Failures must be reported to it; after a refusal, the next parts
+    /// read the secrets again.
+    pub fn refused(&self) -> &RefusedCredentials {
         &self.refused
     }
 
-    /// A variable of the environment, which must be there.
+    /// A required variable of the environment.
     pub fn variable(&self, name: &'static str) -> anyhow::Result<String> {
         Variables::of_process().text(name).ok_or_else(|| anyhow!("{name}: must be set"))
     }
 
-    /// The queue that `QUEUE_URL` names, and the dead letter queue of `DLQ_URL`. Needs no database.
+    /// The queue of `QUEUE_URL` with the dead letter queue of `DLQ_URL`. Needs no database.
     pub fn sqs(&self) -> anyhow::Result<Sqs> {
         let dlq = Variables::of_process().text("DLQ_URL");
         Ok(Sqs::new(SqsClient::new(&self.aws), self.variable("QUEUE_URL")?, dlq))
     }
 
-    /// The database of the environment.
+    /// Connects to the configured database.
     pub async fn database(&self) -> anyhow::Result<Database> {
-        let place = Place::read(&Variables::of_process())?;
-        // Boxed, here and below: the futures of all these clients would otherwise be one type, too deep to compile.
-        let url = Box::pin(place.url(&self.aws, &self.secrets)).await?;
+        let location = DatabaseLocation::read(&Variables::of_process())?;
+        // Boxed, here and below: otherwise the futures of all these clients form one type that is too deep to
+        // compile.
+        let url = Box::pin(location.url(&self.aws, &self.secrets)).await?;
         Box::pin(Database::connect(url.expose_secret(), CONNECTIONS))
             .await
             .context("cannot open the database")
     }
 
-    /// The parts that work on leads.
+    /// The components that process leads, renewed after their lifetime.
     pub async fn parts(&self) -> anyhow::Result<Arc<Parts>> {
         let mut kept = self.parts.lock().await;
         let refused = self.refused.is_noted();
@@ -116,7 +119,7 @@ impl Cloud {
         {
             return Ok(Arc::clone(parts));
         }
-        // Before the secrets are read: what is refused meanwhile may be newer than they are.
+        // Before the secrets are read: a refusal during the reading may concern newer secrets.
         self.refused.forget();
         match Box::pin(self.make(refused)).await {
             Ok(parts) => {
@@ -126,10 +129,13 @@ impl Cloud {
                 }
                 Ok(parts)
             }
-            // Better with what worked until now than not at all.
+            // The previous parts are better than none.
             Err(error) => match kept.as_ref() {
                 Some((parts, _)) => {
-                    tracing::warn!(error = format!("{error:#}"), "the parts could not be made anew");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "connections not renewed; the previous ones stay in use"
+                    );
                     Ok(Arc::clone(parts))
                 }
                 None => Err(error),
@@ -137,7 +143,7 @@ impl Cloud {
         }
     }
 
-    /// Ends an invocation: whatever was measured is written.
+    /// Ends an invocation: writes all metrics.
     pub fn flush(&self) {
         self.metrics.flush();
     }
@@ -171,7 +177,7 @@ impl Cloud {
                 Box::pin(self.secrets.get(&arn)).await
             };
             let text = text.context(name)?;
-            // What is wrong with a secret's text would quote it.
+            // The parser's message would quote the secret.
             let object: HashMap<String, String> = serde_json::from_str(text.expose_secret())
                 .map_err(|_| anyhow!("{name}: the secret is no JSON object of texts"))?;
             all.extend(object);
@@ -181,7 +187,7 @@ impl Cloud {
 }
 
 impl Parts {
-    /// The queue, for who sends deliveries again: each at most once in such a span.
+    /// The queue for senders that send deliveries again: each delivery at most once in this interval.
     pub fn queue(&self, resending_after: Duration) -> anyhow::Result<SqsQueue> {
         let sqs = self.sqs.clone().context("QUEUE_URL: must be set")?;
         let ledger = Arc::clone(&self.ledger);

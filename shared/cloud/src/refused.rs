@@ -5,16 +5,16 @@ use async_trait::async_trait;
 use lead::{Failure, FailureClass};
 use queue::{LeadHandler, Message, Settlement};
 
-/// How the code of a failure ends when an outside system has refused our credentials.
+/// The suffix of failure codes for credentials that an outside system has refused.
 const REFUSED: &str = "_credentials_refused";
 
-/// Whether an outside system has refused our credentials since they were last read. Clones share it.
+/// Records whether an outside system has refused our credentials since they were last read. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Refused(Arc<AtomicBool>);
+pub struct RefusedCredentials(Arc<AtomicBool>);
 
-impl Refused {
-    /// Takes note of a failure. Says whether credentials were refused.
-    pub fn heed(&self, failure: &Failure) -> bool {
+impl RefusedCredentials {
+    /// Records a failure. Returns whether credentials were refused.
+    pub fn observe(&self, failure: &Failure) -> bool {
         let refused = failure.code.ends_with(REFUSED);
         if refused {
             self.0.store(true, Ordering::Relaxed);
@@ -22,12 +22,12 @@ impl Refused {
         refused
     }
 
-    /// The same handler, whose failures are taken note of.
+    /// Wraps a handler so that its failures are recorded.
     ///
-    /// A lead is not given up because of credentials: where that would be the end of it, it waits, and consumption
-    /// with it, until they have been replaced. The janitor asks.
-    pub fn heeding(&self, handler: Arc<dyn LeadHandler>) -> Arc<dyn LeadHandler> {
-        Arc::new(Heeding { handler, refused: self.clone() })
+    /// A lead is never dead-lettered because of refused credentials. A permanent failure becomes a deferral,
+    /// and consumption pauses until the credentials are replaced, which the janitor's probe notices.
+    pub fn observing(&self, handler: Arc<dyn LeadHandler>) -> Arc<dyn LeadHandler> {
+        Arc::new(ObservingHandler { handler, refused: self.clone() })
     }
 
     pub(crate) fn is_noted(&self) -> bool {
@@ -39,17 +39,17 @@ impl Refused {
     }
 }
 
-struct Heeding {
+struct ObservingHandler {
     handler: Arc<dyn LeadHandler>,
-    refused: Refused,
+    refused: RefusedCredentials,
 }
 
 #[async_trait]
-impl LeadHandler for Heeding {
+impl LeadHandler for ObservingHandler {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
         let mut done = self.handler.handle(message).await;
         if let Err(failure) = &mut done
-            && self.refused.heed(failure)
+            && self.refused.observe(failure)
             && failure.class == FailureClass::Permanent
         {
             failure.class = FailureClass::Deferral;
@@ -78,10 +78,10 @@ mod tests {
 
     use super::*;
 
-    struct Fails(Failure);
+    struct FailingHandler(Failure);
 
     #[async_trait]
-    impl LeadHandler for Fails {
+    impl LeadHandler for FailingHandler {
         async fn handle(&self, _: &Message) -> Result<(), Failure> {
             Err(self.0.clone())
         }
@@ -91,7 +91,7 @@ mod tests {
         }
     }
 
-    async fn handled(refused: &Refused, failure: Failure) -> Failure {
+    async fn handled(refused: &RefusedCredentials, failure: Failure) -> Failure {
         let message = Message {
             id: "id".into(),
             group: "group".into(),
@@ -102,26 +102,26 @@ mod tests {
             redriven: false,
             receipt: Receipt { key: "key".into(), token: "token".into() },
         };
-        refused.heeding(Arc::new(Fails(failure))).handle(&message).await.unwrap_err()
+        refused.observing(Arc::new(FailingHandler(failure))).handle(&message).await.unwrap_err()
     }
 
     #[tokio::test]
-    async fn a_lead_waits_for_new_credentials_instead_of_being_given_up() {
-        let refused = Refused::default();
+    async fn refused_credentials_defer_the_lead() {
+        let refused = RefusedCredentials::default();
         let failure = Failure::permanent("crm_credentials_refused", "401").on(Dependency::new("crm.test"));
-        let heeded = handled(&refused, failure.clone()).await;
-        assert_eq!(heeded, Failure { class: FailureClass::Deferral, ..failure });
+        let observed = handled(&refused, failure.clone()).await;
+        assert_eq!(observed, Failure { class: FailureClass::Deferral, ..failure });
         assert!(refused.is_noted());
     }
 
     #[tokio::test]
-    async fn other_failures_stay_what_they_are() {
-        let refused = Refused::default();
+    async fn other_failures_are_unchanged() {
+        let refused = RefusedCredentials::default();
         let failure = Failure::permanent("crm_validation", "no last name");
         assert_eq!(handled(&refused, failure.clone()).await, failure);
         assert!(!refused.is_noted());
         let failure = Failure::transient("ai_credentials_refused", "401");
-        assert_eq!(handled(&refused, failure.clone()).await, failure, "it has attempts left, or a fallback");
+        assert_eq!(handled(&refused, failure.clone()).await, failure, "attempts or a fallback remain");
         assert!(refused.is_noted());
     }
 }

@@ -1,9 +1,10 @@
-//! Spans of a lead as segment documents of AWS X-Ray.
+//! Sends the spans of a lead to AWS X-Ray as segment documents.
 //!
-//! In a batch each message belongs to its own lead's trace, and Lambda writes segments only for the invocation's. So the
-//! documents go to the daemon that Lambda runs beside each function, by UDP
-//! (<https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-daemon>): a segment for the message, and
-//! a subsegment of its own document for each part and call. What the daemon does not take at once is dropped.
+//! In a batch each message belongs to its own lead's trace, and Lambda writes segments only for the trace of
+//! the invocation. So the documents are sent over UDP to the daemon that Lambda runs beside each function
+//! (<https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-daemon>): a segment
+//! for the message, and a subsegment in its own document for each step and call. A document that the daemon
+//! does not accept at once is dropped.
 
 mod document;
 
@@ -14,23 +15,23 @@ use anyhow::Context as _;
 use runtime::Variables;
 use trace::{Finished, Recorder};
 
-/// What goes before each document.
+/// The header of each packet.
 const HEADER: &str = "{\"format\": \"json\", \"version\": 1}\n";
 
 /// The largest document, in bytes (X-Ray developer guide, "Segment documents").
 const MAX_DOCUMENT: usize = 64 << 10;
 
-/// The daemon of this execution environment.
+/// The X-Ray daemon of this execution environment.
 pub struct XRay {
     socket: UdpSocket,
 }
 
 impl XRay {
-    /// Sends to a daemon.
+    /// A recorder that sends to the given daemon.
     ///
     /// # Errors
     ///
-    /// When no socket can be had.
+    /// FailingHandler if no socket can be opened.
     pub fn to(daemon: SocketAddr) -> std::io::Result<Self> {
         let any = if daemon.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any)?;
@@ -39,14 +40,17 @@ impl XRay {
         Ok(Self { socket })
     }
 
-    /// Records the spans of this process from now on, where `AWS_XRAY_DAEMON_ADDRESS` says where to. A daemon that cannot be had is
-    /// a line in the log: no lead may wait for it.
+    /// Installs the recorder for this process if `AWS_XRAY_DAEMON_ADDRESS` is set. An unreachable daemon is
+    /// only logged, because no lead may wait for it.
     pub fn start(variables: &Variables<'_>) {
         let Some(address) = variables.text("AWS_XRAY_DAEMON_ADDRESS") else { return };
         let started = resolve(&address).and_then(|daemon| Self::to(daemon).context("no socket"));
         match started {
             Ok(daemon) => drop(trace::install(Arc::new(daemon))),
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "no traces: AWS_XRAY_DAEMON_ADDRESS"),
+            Err(error) => tracing::warn!(
+                error = format!("{error:#}"),
+                "AWS_XRAY_DAEMON_ADDRESS unusable; traces are disabled"
+            ),
         }
     }
 }
@@ -58,7 +62,7 @@ fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
 }
 
 impl Recorder for XRay {
-    /// A trace begins in API Gateway, which samples. What comes without one, such as a lead that is sent again, is not recorded.
+    /// API Gateway starts and samples traces. A lead without one, such as a requeued lead, is not recorded.
     fn samples(&self) -> bool {
         false
     }
@@ -66,7 +70,7 @@ impl Recorder for XRay {
     fn record(&self, span: Finished) {
         let packet = format!("{HEADER}{}", document::of(span));
         if packet.len() <= HEADER.len() + MAX_DOCUMENT {
-            // The daemon may be away or slow: tracing is not worth a lead's time.
+            // The daemon may be down or slow; traces must not delay a lead.
             let _ = self.socket.send(packet.as_bytes());
         }
     }
@@ -97,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_follows_the_header_in_one_packet() {
+    fn document_follows_the_header_in_one_packet() {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
         daemon.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         XRay::to(daemon.local_addr().unwrap()).unwrap().record(span());
@@ -111,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_is_away_costs_nothing() {
+    fn unreachable_daemon_is_ignored() {
         let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let xray = XRay::to(closed).unwrap();
         for _ in 0..3 {
-            xray.record(span()); // the second one meets the refusal of the first
+            xray.record(span()); // the second one gets the refusal of the first
         }
         let large =
             Finished { attributes: vec![("text", Value::Text("x".repeat(MAX_DOCUMENT).into()))], ..span() };
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_the_daemon_is_read_in_both_forms() {
+    fn daemon_address_is_read_in_both_forms() {
         let read = |text| resolve(text).ok().map(|address| address.to_string());
         assert_eq!(read("127.0.0.1:2000").unwrap(), "127.0.0.1:2000");
         assert_eq!(read("tcp:127.0.0.1:2001 udp:127.0.0.1:2002").unwrap(), "127.0.0.1:2002");

@@ -10,7 +10,7 @@ use lead::{Arrival, Clock, FieldNote, LeadEvent, TraceContext};
 use crate::outcome::{Outcome, Unread};
 use crate::{Acceptance, LeadSink, QuarantinedBody, SinkError};
 
-/// How long a sink may take. Well under the 30 s after which Marketo hangs up without having learnt anything.
+/// The time limit of a sink: well under the 30 s after which Marketo hangs up without an answer.
 pub const SINK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The handler of `POST /leads`. Needs a tokio runtime with its timer.
@@ -21,32 +21,32 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// A handler that lets in whom `authenticator` knows, and hands over to `sink`.
+    /// A handler that authenticates with `authenticator` and sends leads to `sink`.
     pub fn new(authenticator: Authenticator, sink: Arc<dyn LeadSink>, clock: Arc<dyn Clock>) -> Self {
         Self { authenticator, sink, clock }
     }
 
-    /// Answers one request, whatever it holds. The path is the caller's matter. The lead becomes part of the trace that the
-    /// request's extensions hold as a [`TraceContext`]; the request's own headers are not asked for one.
+    /// Answers one request, regardless of its path. The lead joins the trace in the request's extensions, a
+    /// [`TraceContext`]; the request's own trace headers are ignored.
     ///
-    /// The caller reads the body, so it has to stop reading a little after [`MAX_BODY_BYTES`].
+    /// The caller reads the body, and must stop reading shortly after [`MAX_BODY_BYTES`].
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        // Not the clock, which tells the time of day in milliseconds: this measures, and decides nothing.
+        // Not the clock, which has the time of day in milliseconds: this only measures.
         let started = Instant::now();
         let outcome = self.receive(&request).await;
         outcome.record(request.body().len(), started.elapsed());
         outcome.response()
     }
 
-    /// Answers a request whose body its caller could not read to the end.
+    /// Answers a request with a body that the caller could not read completely.
     pub fn refuse_unread(&self, why: Unread) -> Response<Bytes> {
         let outcome = Outcome::Unread(why);
         outcome.record(0, Duration::ZERO);
         outcome.response()
     }
 
-    /// The refusal of a request whose head alone shows that it is not authenticated. None where its body has to be read
-    /// first. Whoever knows no secret has no body buffered.
+    /// Refuses a request without valid credentials in its head. None where the body is needed to decide.
+    /// Requests without a secret never have their body buffered.
     pub fn refuse_head(&self, headers: &HeaderMap) -> Option<Response<Bytes>> {
         let cause = self.authenticator.precheck(headers, self.clock.now()).err()?;
         let outcome = Outcome::Unauthorized(cause);
@@ -59,7 +59,7 @@ impl Ingest {
         if request.method() != Method::POST {
             return Outcome::MethodNotAllowed;
         }
-        // Before the credentials: it costs nothing, while a signature is over every byte.
+        // Before authentication, because the check is free, while a signature covers every byte.
         if body.len() > MAX_BODY_BYTES {
             return Outcome::TooLarge;
         }
@@ -88,24 +88,24 @@ impl Ingest {
 
     async fn accept(&self, event: &LeadEvent) -> Outcome {
         let id = event.lead_id.clone();
-        match in_time(self.sink.accept(event)).await {
+        match with_timeout(self.sink.accept(event)).await {
             Ok(Acceptance::Accepted) => Outcome::Accepted(id),
             Ok(Acceptance::Duplicate) => Outcome::Duplicate(id),
             Err(cause) => Outcome::Unavailable(id, cause),
         }
     }
 
-    /// Keeps a rejected body where that works. Where it does not, the sender is still told what is wrong with the body:
-    /// asking it to post the same again would help no one.
+    /// Keeps a rejected body on a best-effort basis. On failure the sender still gets the reason of the
+    /// rejection, because posting the same body again would not help.
     async fn quarantine(&self, item: &QuarantinedBody) {
-        if let Err(cause) = in_time(self.sink.quarantine(item)).await {
+        if let Err(cause) = with_timeout(self.sink.quarantine(item)).await {
             metrics::counter!("revenueflow_quarantine_failures_total").increment(1);
             tracing::error!(quarantine_id = item.id, error = %cause, "a rejected body was not kept");
         }
     }
 }
 
-/// Counts fields that were dropped or cut. Both labels are from fixed sets.
+/// Counts fields that were dropped or cut. Both labels have fixed sets of values.
 fn count(notes: &[FieldNote]) {
     for note in notes {
         let field = note.group().to_owned();
@@ -114,7 +114,7 @@ fn count(notes: &[FieldNote]) {
     }
 }
 
-async fn in_time<T>(call: impl Future<Output = Result<T, SinkError>>) -> Result<T, SinkError> {
+async fn with_timeout<T>(call: impl Future<Output = Result<T, SinkError>>) -> Result<T, SinkError> {
     let late = |_| Err(SinkError::new(format!("no answer within {} s", SINK_TIMEOUT.as_secs())));
     tokio::time::timeout(SINK_TIMEOUT, call).await.unwrap_or_else(late)
 }

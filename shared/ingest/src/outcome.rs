@@ -8,21 +8,21 @@ use serde::Serialize;
 
 use crate::SinkError;
 
-/// How long a sender is asked to wait before it posts again, in whole seconds.
+/// The `Retry-After` of an unavailable sink, in whole seconds.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a body could not be read to its end.
+/// The reason that a body could not be read completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// It is longer than [`intake::MAX_BODY_BYTES`].
+    /// The body is longer than [`intake::MAX_BODY_BYTES`].
     TooLarge,
-    /// It did not arrive in time.
+    /// The body did not arrive in time.
     TooSlow,
-    /// It broke off, or is not framed as HTTP has it.
+    /// The connection broke, or the body violates HTTP's framing.
     Broken,
 }
 
-/// What became of one request.
+/// The outcome of one request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Accepted(LeadId),
@@ -35,7 +35,7 @@ pub(crate) enum Outcome {
     Unavailable(LeadId, SinkError),
 }
 
-/// The body of every answer but that of a rejection, which is its own.
+/// The body of every answer except a rejection, which has its own type.
 #[derive(Serialize)]
 struct Answer<'a> {
     status: &'static str,
@@ -58,10 +58,10 @@ impl<'a> Answer<'a> {
 }
 
 impl Outcome {
-    /// Writes the one log line and the metrics of a request. `bytes`: of its body.
+    /// Writes the log line and the metrics of a request. `bytes`: the length of its body.
     pub(crate) fn record(&self, bytes: usize, elapsed: Duration) {
         let outcome = self.name();
-        metrics::counter!("revenueflow_webhooks_total", "outcome" => self.counted_as()).increment(1);
+        metrics::counter!("revenueflow_webhooks_total", "outcome" => self.metric_label()).increment(1);
         metrics::histogram!("revenueflow_webhook_seconds").record(elapsed.as_secs_f64());
         match self {
             Self::Accepted(id) | Self::Duplicate(id) => {
@@ -94,7 +94,7 @@ impl Outcome {
             Self::Unread(Unread::TooSlow) => {
                 let message = "the body did not arrive in time; post it again";
                 let answer = Answer::refused("rejected", self.name(), message);
-                // RFC 9110 15.5.9: what may still come is not read.
+                // RFC 9110 15.5.9: the rest of the request is not read.
                 let close = HeaderValue::from_static("close");
                 with(json(StatusCode::REQUEST_TIMEOUT, &answer), header::CONNECTION, close)
             }
@@ -105,7 +105,7 @@ impl Outcome {
             Self::Unauthorized(_) => {
                 let message = "send a valid X-RevenueFlow-Token header or a Standard Webhooks signature";
                 let answer = Answer::refused("rejected", self.name(), message);
-                // RFC 9110 15.5.2 asks for a challenge.
+                // RFC 9110 15.5.2 requires a challenge.
                 let challenge = HeaderValue::from_static("RevenueFlow");
                 with(json(StatusCode::UNAUTHORIZED, &answer), header::WWW_AUTHENTICATE, challenge)
             }
@@ -123,15 +123,16 @@ impl Outcome {
         }
     }
 
-    /// In the metrics. The synthetic lead has a label of its own where it is taken, so that it does not pass for a sender's.
-    fn counted_as(&self) -> &'static str {
+    /// The label in the metrics. An accepted synthetic lead has its own, so that it does not count as a
+    /// sender's.
+    fn metric_label(&self) -> &'static str {
         match self {
             Self::Accepted(id) | Self::Duplicate(id) if id.is_synthetic() => "synthetic",
             _ => self.name(),
         }
     }
 
-    /// In the log; in the answer too, where it says what was refused or taken.
+    /// The outcome's name in the log and in the answer.
     fn name(&self) -> &'static str {
         match self {
             Self::Accepted(_) => "accepted",

@@ -10,20 +10,20 @@ use sha2::{Digest as _, Sha256};
 /// The longest Content-Type that is kept, in bytes; a longer one is dropped.
 pub const MAX_CONTENT_TYPE_BYTES: usize = 128;
 
-/// A body that was rejected, kept for an operator to see and repair. At most [`intake::MAX_BODY_BYTES`] long, and from
+/// A rejected body, kept for an operator to inspect and repair. At most [`intake::MAX_BODY_BYTES`] long, from
 /// an authenticated sender. Its `Debug` does not show the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuarantinedBody {
-    /// SHA-256 of the body in lower-case hex. A broken template posts the same body again and again, and this makes
-    /// that one row with a count.
+    /// The SHA-256 of the body in lower-case hex. A broken template posts the same body repeatedly; the hash
+    /// makes that one row with a count.
     pub id: String,
-    /// When it was received.
+    /// The time of receipt.
     pub received_at: Timestamp,
-    /// Why it was rejected: the code, the field and the words that the sender was answered with.
+    /// The reason of the rejection: the code, the field and the message that the sender received.
     pub rejection: Rejection,
-    /// The Content-Type it came with, where that is visible ASCII and not too long. No one has checked it.
+    /// The request's Content-Type, if it is visible ASCII and not too long. Not verified.
     pub content_type: Option<String>,
-    /// The body, byte for byte.
+    /// The exact bytes of the body.
     pub body: Personal<Bytes>,
 }
 
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_the_hash_of_the_body() {
+    fn id_is_the_hash_of_the_body() {
         // printf sentinel | sha256sum
         let id = "2b7847b7b705781d7cf21a05e9c1bb37cbf078aea103bc3edcc6aca52ab65453";
         assert_eq!(item(b"text/plain").id, id);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_that_is_no_text_or_too_long_is_dropped() {
+    fn unusable_content_type_is_dropped() {
         assert_eq!(item(b"application/json").content_type.as_deref(), Some("application/json"));
         assert_eq!(item(b"\xff\xfe").content_type, None);
         assert_eq!(item(&[b'a'; MAX_CONTENT_TYPE_BYTES + 1]).content_type, None);

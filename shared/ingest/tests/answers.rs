@@ -1,4 +1,4 @@
-//! Every answer of `POST /leads`, and what it leaves behind.
+//! Every answer of `POST /leads`, and its effect on the queue and the quarantine.
 
 mod support;
 
@@ -16,7 +16,7 @@ const BROKEN: &[u8] = include_bytes!("../../../events/webhooks/marketo-doubled-q
 const LEAD_ID: &str = "841c48b1853396143bdcf7ab8e9a504b584cd9aca6dc83e2cfe2d421d5490e3a";
 
 #[tokio::test]
-async fn a_lead_is_durable_before_it_is_acknowledged() {
+async fn lead_is_durable_before_it_is_acknowledged() {
     let fixture = Fixture::new(Fault::None);
     let response = fixture.post(LEAD).await;
     assert_eq!(response.status(), 202);
@@ -28,13 +28,13 @@ async fn a_lead_is_durable_before_it_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_lead_is_part_of_the_trace_that_its_server_says() {
+async fn lead_joins_the_trace_of_its_server() {
     let fixture = Fixture::new(Fault::None);
     let foreign = HeaderValue::from_static("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     let mut request = request(LEAD);
     request.headers_mut().insert("traceparent", foreign.clone());
     fixture.send(request).await;
-    assert_eq!(fixture.accepted()[0].traceparent, None, "not what any sender says");
+    assert_eq!(fixture.accepted()[0].traceparent, None, "the sender's own header is ignored");
     let fixture = Fixture::new(Fault::None);
     let mut request = support::request(LEAD);
     request.headers_mut().insert("traceparent", foreign);
@@ -44,7 +44,7 @@ async fn a_lead_is_part_of_the_trace_that_its_server_says() {
 }
 
 #[tokio::test]
-async fn the_same_content_again_is_a_duplicate_and_other_content_is_not() {
+async fn repeated_content_is_a_duplicate_and_new_content_is_not() {
     let fixture = Fixture::new(Fault::None);
     fixture.post(LEAD).await;
     for again in [LEAD, SAME_LEAD_AS_FORM] {
@@ -57,7 +57,7 @@ async fn the_same_content_again_is_a_duplicate_and_other_content_is_not() {
 }
 
 #[tokio::test]
-async fn a_signed_webhook_id_identifies_the_delivery() {
+async fn signed_webhook_id_identifies_the_delivery() {
     let fixture = Fixture::new(Fault::None);
     let mut statuses = Vec::new();
     for (id, body) in [("msg_1", LEAD), ("msg_2", REVISED_LEAD), ("msg_1", LEAD), ("msg_3", LEAD)] {
@@ -66,11 +66,11 @@ async fn a_signed_webhook_id_identifies_the_delivery() {
     assert_eq!(statuses, ["accepted", "accepted", "duplicate", "accepted"]);
     let mut unsigned = request(LEAD);
     unsigned.headers_mut().insert("webhook-id", HeaderValue::from_static("msg_1"));
-    assert_eq!(json(&fixture.send(unsigned).await)["status"], "accepted", "anyone could send that header");
+    assert_eq!(json(&fixture.send(unsigned).await)["status"], "accepted", "an unsigned id is not trusted");
 }
 
 #[tokio::test]
-async fn no_content_type_is_refused() {
+async fn every_content_type_is_accepted() {
     let fixture = Fixture::new(Fault::None);
     for content_type in
         ["application/json", "text/plain", "application/x-www-form-urlencoded", "image/png", ""]
@@ -84,7 +84,7 @@ async fn no_content_type_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rejected_body_is_quarantined_and_nothing_is_queued() {
+async fn rejected_body_is_quarantined_and_not_queued() {
     let fixture = Fixture::new(Fault::None);
     let mut request = request(BROKEN);
     request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
@@ -101,7 +101,7 @@ async fn a_rejected_body_is_quarantined_and_nothing_is_queued() {
 }
 
 #[tokio::test]
-async fn a_rejection_names_the_field() {
+async fn rejection_names_the_field() {
     let response = Fixture::new(Fault::None).post(r#"{"email":"nobody","campaign_id":"c"}"#).await;
     assert_eq!(response.status(), 400);
     assert_eq!(
@@ -112,7 +112,7 @@ async fn a_rejection_names_the_field() {
 }
 
 #[tokio::test]
-async fn the_same_broken_body_takes_one_place_however_often_it_comes() {
+async fn repeated_broken_body_is_kept_once() {
     let fixture = Fixture::new(Fault::None);
     for body in [BROKEN, BROKEN, b"other", BROKEN] {
         fixture.post(body).await;
@@ -123,7 +123,7 @@ async fn the_same_broken_body_takes_one_place_however_often_it_comes() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_rejected_and_kept_as_they_are() {
+async fn binary_body_is_rejected_and_kept_unchanged() {
     let fixture = Fixture::new(Fault::None);
     for body in [&b"\xff\xfe\x00"[..], b"{\"email\":\"\xff\"}", b"\x1f\x8b\x08"] {
         assert_eq!(fixture.post(body).await.status(), 400);
@@ -164,7 +164,7 @@ async fn only_post_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_body_at_the_limit_is_read_and_one_byte_more_is_not() {
+async fn body_at_the_limit_is_read_and_a_longer_one_is_not() {
     let fixture = Fixture::new(Fault::None);
     let mut body = LEAD.trim().as_bytes().to_vec();
     body.resize(MAX_BODY_BYTES, b' ');
@@ -177,7 +177,7 @@ async fn a_body_at_the_limit_is_read_and_one_byte_more_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lead_that_is_not_stored_is_not_acknowledged() {
+async fn lead_that_is_not_stored_is_not_acknowledged() {
     for fault in [Fault::Fails, Fault::Hangs] {
         let response = Fixture::new(fault).post(LEAD).await;
         assert_eq!(response.status(), 503);
@@ -187,7 +187,7 @@ async fn a_lead_that_is_not_stored_is_not_acknowledged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_quarantine_does_not_hide_what_is_wrong_with_the_body() {
+async fn quarantine_failure_does_not_hide_the_rejection() {
     for fault in [Fault::Fails, Fault::Hangs] {
         let response = Fixture::new(fault).post(BROKEN).await;
         assert_eq!(response.status(), 400);

@@ -1,9 +1,9 @@
-//! Bodies as real senders post them, and what becomes of each. Sources stand beside the cases: public bug reports and
-//! documentation, in our own words, with made-up people.
+//! Bodies as real senders post them, and their results. The sources stand beside the cases: public bug
+//! reports and documentation, in our own words, with fictitious people.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-#[allow(dead_code, reason = "shared with the tests of the answers, which use all of it")]
+#[allow(dead_code, reason = "shared with the tests of the answers")]
 mod support;
 
 use bytes::Bytes;
@@ -12,11 +12,11 @@ use lead::{Lead, LeadEvent, Personal};
 use serde_json::{Value, json};
 use support::{Fault, Fixture, json, request};
 
-/// Accepted: what reaches the queue.
-struct Taken {
+/// An accepted body: the lead on the queue.
+struct AcceptedCase {
     title: &'static str,
     body: &'static str,
-    /// Fields of the lead, by their names in its JSON, and `notes`.
+    /// The expected fields of the lead, by their names in its JSON, and `notes`.
     lead: Value,
 }
 
@@ -41,94 +41,94 @@ async fn lead(body: &str) -> Lead {
     event(body).await.lead
 }
 
-fn taken() -> Vec<Taken> {
+fn taken() -> Vec<AcceptedCase> {
     vec![
-        Taken {
+        AcceptedCase {
             // verbb/formie#1294, mautic/mautic#13092
             title: "a platform that encodes texts as HTML",
             body: r#"{"email":"ann@example.com","campaign_id":"a","first_name":"Ann","last_name":"O&#039;Brien",
                 "company":"Company GmbH &#38; Co. KG"}"#,
             lead: json!({"last": "O'Brien", "company": "Company GmbH & Co. KG", "notes": []}),
         },
-        Taken {
+        AcceptedCase {
             // twilio.com/docs/segment/unify/traits
             title: "traits whose company is an object",
             body: r#"{"email":"ann@example.com","campaign_id":"a","name":"Ann Lee","company":{"name":"Acme","id":"42"}}"#,
             lead: json!({"company": "Acme", "last": "Lee", "notes": []}),
         },
-        Taken {
+        AcceptedCase {
             // usebruno/bruno#2426
             title: "a form with several ticked boxes",
             body: "email=ann%40example.com&campaign_id=a&interest=pricing&interest=demo",
             lead: json!({"attributes": {"interest": ["pricing", "demo"]}, "notes": []}),
         },
-        Taken {
+        AcceptedCase {
             // demarche-numerique/demarche.numerique.gouv.fr#2434
             title: "a survey whose questions are the names",
             body: r#"{"email":"ann@example.com","campaign_id":"a",
                 "Which of the following best describes how your organisation handles incoming requests today, and roughly how many of them do you deal with in a year?":"0-100"}"#,
             lead: json!({"notes": ["attributes.* long_name"]}),
         },
-        Taken {
+        AcceptedCase {
             title: "a text field called product",
             body: r#"{"email":"ann@example.com","campaign_id":"a","product":"Enterprise Plan"}"#,
             lead: json!({"attributes": {"product": "Enterprise Plan"}, "notes": ["product wrong_type"]}),
         },
-        Taken {
+        AcceptedCase {
             title: "the same as a form",
             body: "email=ann%40example.com&campaign_id=a&product=Enterprise+Plan",
             lead: json!({"attributes": {"product": "Enterprise Plan"}, "notes": ["product wrong_type"]}),
         },
-        Taken {
+        AcceptedCase {
             // blog.teknkl.com on request token encoding
             title: "one token that holds an encoded object",
             body: r#"{"email":"ann@example.com","campaign_id":"a","marketo":"{\"lead_id\":1042,\"engagement_score\":82}"}"#,
             lead: json!({"marketo": {"lead_id": 1042, "engagement_score": 82}, "notes": []}),
         },
-        Taken {
+        AcceptedCase {
             // giggsey/libphonenumber-for-php#21
             title: "a phone that went through a float",
             body: r#"{"email":"ann@example.com","campaign_id":"a","phone":15550000000.0}"#,
             lead: json!({"phone": "15550000000", "notes": []}),
         },
-        Taken {
+        AcceptedCase {
             title: "a phone with an exponent",
             body: r#"{"email":"ann@example.com","campaign_id":"a","phone":1.555e10}"#,
             lead: json!({"phone": "15550000000", "notes": []}),
         },
-        Taken {
+        AcceptedCase {
             // developers.webflow.com on working with webhooks
             title: "labels as names",
             body: r#"{"Email":"ann@example.com","First Name":"Ann","last-name":"Lee","Campaign ID":"a","notes":"x"}"#,
             lead: json!({"email": "ann@example.com", "first": "Ann", "last": "Lee", "campaign_id": "a"}),
         },
-        Taken {
+        AcceptedCase {
             // civicrm/civicrm-packages#79
             title: "a family named Null in capitals",
             body: r#"{"email":"ann@example.com","campaign_id":"a","first_name":"ANN","last_name":"NULL"}"#,
             lead: json!({"first": "ANN", "last": "NULL"}),
         },
-        Taken {
+        AcceptedCase {
             title: "a sender's NULL beside an ordinary name",
             body: r#"{"email":"ann@example.com","campaign_id":"a","first_name":"Ann","last_name":"NULL"}"#,
             lead: json!({"first": "Ann", "last": null}),
         },
-        Taken {
+        AcceptedCase {
             title: "a family name of several words",
             body: r#"{"email":"ann@example.com","campaign_id":"a","name":"Mary Ann Van Der Berg"}"#,
             lead: json!({"first": "Mary Ann", "last": "Van Der Berg"}),
         },
-        Taken {
+        AcceptedCase {
             title: "an ideographic blank in a name",
             body: "{\"email\":\"ann@example.com\",\"campaign_id\":\"a\",\"name\":\"山田\u{3000}太郎\"}",
             lead: json!({"name": "山田 太郎"}),
         },
-        Taken {
+        AcceptedCase {
             title: "a campaign with a directional override",
             body: "{\"email\":\"ann@example.com\",\"campaign_id\":\"launch\u{202e}gnp.exe\u{202c}\"}",
             lead: json!({"campaign_id": "launchgnp.exe"}),
         },
-        Taken {
+        AcceptedCase {
             title: "a text that was cut inside an emoji",
             body: r#"{"email":"ann@example.com","campaign_id":"a","company":"Rockets \ud83d"}"#,
             lead: json!({"company": "Rockets", "notes": ["company not_text"]}),
@@ -137,8 +137,8 @@ fn taken() -> Vec<Taken> {
 }
 
 #[tokio::test]
-async fn a_lead_is_taken_as_its_sender_means_it() {
-    for Taken { title, body, lead } in taken() {
+async fn lead_is_read_as_its_sender_means_it() {
+    for AcceptedCase { title, body, lead } in taken() {
         let shown = shown(&event(body).await);
         for (field, value) in lead.as_object().unwrap() {
             assert_eq!(&shown[field], value, "{title}: {field}");
@@ -151,7 +151,7 @@ async fn a_lead_is_taken_as_its_sender_means_it() {
 }
 
 #[tokio::test]
-async fn the_same_identity_is_the_same_lead() {
+async fn equal_identities_are_one_lead() {
     let with = |email: &str, campaign: &str| format!("{{\"email\":\"{email}\",\"campaign_id\":{campaign}}}");
     for (one, other) in [
         (with("info@münchen.example", "\"b\""), with("info@xn--mnchen-3ya.example", "\"b\"")),
@@ -177,7 +177,7 @@ async fn the_same_identity_is_the_same_lead() {
     }
 }
 
-/// Refused: headers, body, code, and words of the message.
+/// A rejected body: headers, body, error code, and a part of the message.
 type Refused =
     (&'static str, &'static [(&'static str, &'static str)], &'static [u8], &'static str, &'static str);
 
@@ -282,7 +282,7 @@ const REFUSED: &[Refused] = &[
 ];
 
 #[tokio::test]
-async fn a_refusal_names_the_cause() {
+async fn rejection_names_the_cause() {
     for (title, headers, body, error, words) in REFUSED {
         let fixture = Fixture::new(Fault::None);
         let mut request = request(Bytes::from_static(body));
@@ -299,7 +299,7 @@ async fn a_refusal_names_the_cause() {
 }
 
 #[tokio::test]
-async fn every_property_of_a_record_is_refused_with_a_hint() {
+async fn record_of_properties_is_rejected_with_a_hint() {
     // PipedreamHQ/pipedream#8256
     let property = |n: usize| (format!("p{n}"), json!({"value": "x", "versions": []}));
     let properties: serde_json::Map<String, Value> = (0..600).map(property).collect();

@@ -1,8 +1,8 @@
-//! What an operator sees of the requests: one line and one count each, and nothing of the people in them.
+//! The telemetry of requests: one log line and one count each, without personal data.
 //!
-//! Alone in its binary: whether anyone wants a log line is remembered for the whole process.
+//! In a binary of its own, because tracing caches for the whole process whether a log line is enabled.
 
-#[allow(dead_code, reason = "shared with the tests of the answers, which use all of it")]
+#[allow(dead_code, reason = "shared with the tests of the answers")]
 mod support;
 
 use std::io::{Seek as _, read_to_string};
@@ -22,7 +22,7 @@ const BODIES: [&[u8]; 7] = [
 ];
 
 #[tokio::test]
-async fn each_request_has_one_line_and_one_count_without_personal_data() {
+async fn request_has_one_log_line_and_count_without_personal_data() {
     let lines = Arc::new(tempfile::tempfile().unwrap());
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -38,7 +38,7 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
         working.post(body).await;
     }
     let mut unknown = request(BODIES[0]);
-    unknown.headers_mut().insert("x-revenueflow-token", "sentinel-token-of-a-stranger".parse().unwrap());
+    unknown.headers_mut().insert("x-revenueflow-token", "sentinel-token-unknown".parse().unwrap());
     working.send(unknown).await;
     broken.post(BODIES[0]).await;
     broken.post(BODIES[4]).await;
@@ -58,7 +58,7 @@ async fn each_request_has_one_line_and_one_count_without_personal_data() {
     let log = read_to_string(lines.as_ref()).unwrap();
     let requests: Vec<&str> = log.lines().filter(|line| line.contains("\"message\":\"webhook\"")).collect();
     assert_eq!(requests.len(), 14, "{log}");
-    assert_eq!(log.lines().count(), 15, "and one for the body that could not be kept: {log}");
+    assert_eq!(log.lines().count(), 15, "and one for the body that was not kept: {log}");
     assert!(
         requests[0].contains(r#""outcome":"accepted""#) && requests[0].contains(r#""lead_id":""#),
         "{log}"

@@ -7,61 +7,63 @@ use tokio::sync::Mutex;
 
 use crate::{BATCH, Janitor};
 
-/// The most batches of waiting leads that one round looks at.
+/// The most batches of waiting leads that one round reads.
 const BATCHES: usize = 10;
 
-/// Says of a lead that waits whether it is to be taken first.
+/// Decides whether a waiting lead is moved to the front of the queue.
 pub type IsHot = dyn Fn(&LeadEvent) -> bool + Send + Sync;
 
-/// Who goes first, and how far this pass over the waiting leads has come.
+/// The predicate for hot leads, and the progress of the current pass over the waiting leads.
 #[derive(Clone)]
 pub(crate) struct HotFirst {
     is_hot: Arc<IsHot>,
-    pass: Arc<Mutex<Pass>>,
+    progress: Arc<Mutex<Progress>>,
 }
 
 #[derive(Default)]
-struct Pass {
-    place: Option<Cursor>,
-    /// When consumption was last seen paused, until what waited then is done.
+struct Progress {
+    checkpoint: Option<Cursor>,
+    /// The last time consumption was seen paused; cleared when every lead that waited then is finished.
     paused_at: Option<Timestamp>,
 }
 
 impl HotFirst {
     pub(crate) fn new(is_hot: Arc<IsHot>) -> Self {
-        Self { is_hot, pass: Arc::default() }
+        Self { is_hot, progress: Arc::default() }
     }
 }
 
 impl Janitor {
-    /// While consumption is paused, and until what waited then is done, has the queue put hot leads before all others. Each
-    /// lead is moved with all of its messages: their order stays.
+    /// While consumption is paused, and until the leads that waited then are finished, moves hot leads to the
+    /// front of the queue. A lead moves with all of its messages, so their order stays.
     ///
-    /// Done before the probes, which may end the pause. Each round goes on behind the last one, and begins again when it has
-    /// seen all: a limit may have sent a hot lead back meanwhile. A queue that cannot do it is asked in vain.
-    pub(crate) async fn hot_first_in_line(&self) -> Result<(), Failure> {
+    /// Runs before the probes, which may end the pause. Each round continues the pass of the last one. A
+    /// finished pass starts again, because a limit may have returned a hot lead to the queue in the meantime.
+    /// Has no effect on a queue that does not support priorities.
+    pub(crate) async fn prioritize_hot_leads(&self) -> Result<(), Failure> {
         let Some(hot) = &self.hot else { return Ok(()) };
-        let mut pass = hot.pass.lock().await;
+        let mut progress = hot.progress.lock().await;
         if !self.queue.pauses().await?.is_empty() {
-            pass.paused_at = Some(self.clock.now());
-        } else if let Some(paused_at) = pass.paused_at {
+            progress.paused_at = Some(self.clock.now());
+        } else if let Some(paused_at) = progress.paused_at {
             let oldest = self.store.open_deliveries(None, self.clock.now(), 1).await?;
             if oldest.first().is_none_or(|event| event.received_at > paused_at) {
-                *pass = Pass::default();
+                *progress = Progress::default();
             }
         }
-        if pass.paused_at.is_none() {
+        if progress.paused_at.is_none() {
             return Ok(());
         }
         for _ in 0..BATCHES {
-            let waiting = self.store.open_deliveries(pass.place.as_ref(), self.clock.now(), BATCH).await?;
+            let waiting =
+                self.store.open_deliveries(progress.checkpoint.as_ref(), self.clock.now(), BATCH).await?;
             for event in waiting.iter().filter(|event| (hot.is_hot)(event)) {
                 if self.queue.hasten(&event.lead_id).await? {
                     metrics::counter!("revenueflow_hastened_total").increment(1);
                 }
             }
-            pass.place = waiting.last().map(|last| Cursor::at(last.received_at, last.delivery_id()));
-            if pass.place.is_none() {
+            progress.checkpoint = waiting.last().map(|last| Cursor::at(last.received_at, last.delivery_id()));
+            if progress.checkpoint.is_none() {
                 break;
             }
         }

@@ -3,31 +3,31 @@ use lead::Failure;
 
 use crate::{BATCH, Janitor, Round};
 
-/// What came of a look at the leads that nobody responded to.
+/// The counts of one escalation round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// Leads that nobody responded to in time.
+    /// Leads without a response in time.
     pub overdue: usize,
-    /// Of those, given to somebody else.
+    /// Overdue leads that were assigned to another owner.
     pub reassigned: usize,
-    /// Leads that the CRM shows to have been responded to.
+    /// Leads with a response according to the CRM.
     pub responded: usize,
 }
 
-/// Looks after leads whose time to respond is over.
+/// Escalates leads without a response in time.
 #[async_trait]
 pub trait Chase: Send + Sync {
-    /// Looks at no more than `limit` of them. May be done again at any time, by several processes at once.
+    /// Handles at most `limit` leads. Idempotent and safe to run in several processes at once.
     async fn chase(&self, limit: u32) -> Result<Overdue, Failure>;
 }
 
 impl Janitor {
-    /// Lets somebody look after the leads that nobody responded to in time.
-    pub(crate) async fn overdue(&self, round: &mut Round) -> Result<(), Failure> {
-        let Some(chaser) = &self.chaser else { return Ok(()) };
-        let chased = chaser.chase(BATCH).await?;
+    /// Escalates overdue leads, where an escalation is configured.
+    pub(crate) async fn escalate(&self, round: &mut Round) -> Result<(), Failure> {
+        let Some(escalation) = &self.escalation else { return Ok(()) };
+        let summary = escalation.chase(BATCH).await?;
         (round.overdue, round.reassigned, round.responded) =
-            (chased.overdue, chased.reassigned, chased.responded);
+            (summary.overdue, summary.reassigned, summary.responded);
         Ok(())
     }
 }

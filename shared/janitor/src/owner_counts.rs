@@ -4,15 +4,15 @@ use lead::Failure;
 
 use crate::{Janitor, Round};
 
-/// How long a count of an owner's open leads is trusted.
+/// How long a count of an owner's open leads stays valid.
 const COUNTED_EVERY: Duration = Duration::from_hours(1);
 
-/// The most owners whose leads one round counts.
+/// The most owners that one round recounts.
 const OWNERS: usize = 20;
 
 impl Janitor {
-    /// Counts the open leads of some owners from their assignments, each once an hour, and corrects the counts that routing
-    /// goes by.
+    /// Recounts the open leads of some owners from their assignments, each owner once an hour, and corrects
+    /// the counts that routing uses.
     pub(crate) async fn recount_owners(&self, round: &mut Round) -> Result<(), Failure> {
         let before = self.ago(COUNTED_EVERY);
         for _ in 0..OWNERS {

@@ -9,30 +9,31 @@ use tokio::sync::Mutex;
 
 use crate::{BATCH, Janitor, Round};
 
-/// A delivery younger than this may be between the store and the queue right now.
+/// A younger delivery may be on its way from the store to the queue.
 const SETTLED_AFTER: Duration = Duration::from_mins(1);
 
-/// What was done about open deliveries.
+/// The counts of one reconciliation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// In no queue, and sent again.
+    /// Deliveries that were in no queue and were sent again.
     pub sent: u64,
-    /// In the queue, as they should be.
+    /// Deliveries that are in the queue, as expected.
     pub waiting: u64,
-    /// Finished or given up by workers of another application on the same queue, and closed.
+    /// Deliveries that another application's workers on the same queue have finished or dead-lettered; closed
+    /// here.
     pub elsewhere: u64,
 }
 
-/// How far a pass over the open deliveries has come. Clones share it.
+/// The checkpoint of a pass over the open deliveries. Clones share it.
 #[derive(Clone, Default)]
-pub struct Place(pub(crate) Arc<Mutex<Option<Cursor>>>);
+pub struct Checkpoint(pub(crate) Arc<Mutex<Option<Cursor>>>);
 
-/// Parks a delivery that the queue will never take, without an attempt, where an operator sees it and its reason.
+/// Dead-letters a delivery that the queue will never accept, with no attempt counted and with the reason.
 pub async fn give_up(store: &Store, event: &LeadEvent, failure: &Failure) -> Result<(), Failure> {
-    give_up_after(0, store, event, failure).await
+    dead_letter_after(0, store, event, failure).await
 }
 
-async fn give_up_after(
+async fn dead_letter_after(
     attempts: u32,
     store: &Store,
     event: &LeadEvent,
@@ -41,16 +42,16 @@ async fn give_up_after(
     let body = json!(event).to_string();
     store.record_dead_letter(event.delivery_id().as_str(), Some(event), &body, attempts, failure).await?;
     metrics::counter!("revenueflow_dead_letters_total").increment(1);
-    tracing::error!(lead_id = %event.lead_id, code = %failure.code, reason = failure.message, "given up");
+    tracing::error!(lead_id = %event.lead_id, code = %failure.code, reason = failure.message, "delivery dead-lettered");
     Ok(())
 }
 
 impl Janitor {
-    /// Sends open deliveries again. One that is in the queue is a duplicate there; one that is not was left behind by a
-    /// process that died between two steps, or by a queue that lost it.
+    /// Sends open deliveries again. For a delivery that is in the queue this is a duplicate; a missing one
+    /// was left behind by a process that died between two steps, or lost by the queue.
     ///
-    /// Each round looks at one batch, oldest first, and the next round goes on behind it: a long backlog does not
-    /// hide what is lost behind it.
+    /// Each round reads one batch, oldest first, and the next round continues behind it, so that a long
+    /// backlog does not hide a lost delivery at its end.
     pub(crate) async fn reconcile(&self, round: &mut Round) -> Result<(), Failure> {
         let mut reconciled_to = self.reconciled_to.0.lock().await;
         let before = self.ago(SETTLED_AFTER);
@@ -66,23 +67,23 @@ impl Janitor {
         done
     }
 
-    /// Looks at every open delivery, however young, and sends again what is in no queue: for an operator, after a queue
-    /// was lost.
+    /// Checks every open delivery, regardless of its age, and sends the missing ones again: for an operator,
+    /// after the loss of a queue.
     pub async fn reconcile_all(&self, mut progress: impl FnMut(u64) + Send) -> Result<Reconciled, Failure> {
         let before = self.clock.now();
         let (mut reconciled, mut looked_at) = (Reconciled::default(), 0);
-        let mut place = None;
+        let mut checkpoint = None;
         loop {
-            let open = self.store.open_deliveries(place.as_ref(), before, BATCH).await?;
+            let open = self.store.open_deliveries(checkpoint.as_ref(), before, BATCH).await?;
             let Some(last) = open.last() else { return Ok(reconciled) };
-            place = Some(Cursor::at(last.received_at, last.delivery_id()));
+            checkpoint = Some(Cursor::at(last.received_at, last.delivery_id()));
             looked_at += open.len() as u64;
             self.send_again(&open, true, &mut reconciled).await?;
             progress(looked_at);
         }
     }
 
-    /// Sends events that the queue does not have; `lost`: an operator says that it has lost them.
+    /// Sends events that the queue does not have. `lost`: an operator declares the queue's content lost.
     async fn send_again(
         &self,
         events: &[LeadEvent],
@@ -95,26 +96,26 @@ impl Janitor {
                 if lost { self.queue.restore_lost(event).await } else { self.queue.restore(event).await };
             match restored.map_err(Failure::from) {
                 Ok(Restored::Sent) => {
-                    tracing::warn!(%lead_id, "an open delivery was in no queue: sent again");
+                    tracing::warn!(%lead_id, "open delivery missing in the queue; sent again");
                     metrics::counter!("revenueflow_requeued_total").increment(1);
                     reconciled.sent += 1;
                 }
                 Ok(Restored::Waiting) => reconciled.waiting += 1,
                 Ok(Restored::WorkedElsewhere) => {
                     self.store.record_worked_elsewhere(event).await?;
-                    tracing::info!(%lead_id, "a worker of another application has done it");
+                    tracing::info!(%lead_id, "delivery finished by another application's worker");
                     reconciled.elsewhere += 1;
                 }
                 Ok(Restored::FailedElsewhere { attempts }) => {
-                    // Its own words stay where they are: nobody knows whom they name.
+                    // The worker's own message stays in the queue: it may contain personal data.
                     let failure = Failure::permanent(
                         "failed_elsewhere",
-                        "a worker of another application gave it up; its job in the queue says why, under failedReason",
+                        "dead-lettered by another application's worker; the reason is in failedReason of its job in the queue",
                     );
-                    give_up_after(attempts, &self.store, event, &failure).await?;
+                    dead_letter_after(attempts, &self.store, event, &failure).await?;
                     reconciled.elsewhere += 1;
                 }
-                // It can never be sent, and must not keep those behind it from being sent.
+                // The queue will never accept it, and the deliveries behind it must still be sent.
                 Err(failure) if failure.class == FailureClass::Permanent => {
                     give_up(&self.store, event, &failure).await?;
                 }

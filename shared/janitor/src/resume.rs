@@ -6,27 +6,27 @@ use lead::Failure;
 
 use crate::{Janitor, Round};
 
-/// How long to wait before asking again when the dependency does not say.
+/// The wait before the next probe when the dependency does not name one.
 const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
-/// The cheapest question that shows whether an outside system can be used.
+/// The cheapest request that shows whether a dependency is usable.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// Asks it.
+    /// Sends the request.
     async fn probe(&self) -> Result<(), Failure>;
 }
 
 impl Janitor {
-    /// Ends the pauses whose time has come and whose dependency answers; a dependency that nobody can probe is
-    /// given another try by resuming.
+    /// Ends the pauses that have expired and that a probe confirms; a dependency without a probe is tried by
+    /// resuming.
     pub(crate) async fn resume(&self, round: &mut Round) -> Result<(), Failure> {
         let now = self.clock.now();
         let due = self.queue.pauses().await?.into_iter().filter(|pause| pause.until <= now);
-        // All at once: one that hangs does not make the others wait.
+        // Concurrently, so that a dependency that hangs does not delay the others.
         let answers = join_all(due.map(async |pause| {
             let probe = self.probes.iter().find(|(dependency, _)| *dependency == pause.dependency);
             let answer = match probe {
-                Some((_, probe)) => self.ask(probe.as_ref()).await,
+                Some((_, probe)) => self.probe(probe.as_ref()).await,
                 None => Ok(()),
             };
             (pause, answer)
@@ -35,14 +35,14 @@ impl Janitor {
             match answer {
                 Ok(()) => {
                     self.queue.resume(&pause.dependency).await?;
-                    tracing::info!(dependency = %pause.dependency, "answers again: consumption goes on");
+                    tracing::info!(dependency = %pause.dependency, "dependency answers again; consumption resumed");
                     round.resumed += 1;
                 }
                 Err(failure) => {
                     let again = now.saturating_add(failure.retry_after.unwrap_or(PROBE_AGAIN_AFTER));
                     let again = again.unwrap_or(now);
                     self.queue.pause(&pause.dependency, &failure.to_string(), again).await?;
-                    tracing::warn!(dependency = %pause.dependency, code = %failure.code, "still down");
+                    tracing::warn!(dependency = %pause.dependency, code = %failure.code, "dependency still down");
                     round.still_down += 1;
                 }
             }

@@ -1,16 +1,16 @@
-//! Why a lead was treated as it was: what was known, what was claimed of it, what each claim rested on, what was
-//! decided and written, and what would have changed it.
+//! Explains the treatment of a lead: the known facts, the claims with their sources, the decision, the writes
+//! to the CRM, and the counterfactuals.
 //!
-//! Everything is put together from what is stored; nothing is asked anew and nothing is guessed. The analyst's prose
+//! An explanation only uses stored data; it makes no new calls and guesses nothing. The analyst's prose
 //! appears only as a quotation.
 
+mod counterfactuals;
 mod judgement;
-mod knew;
-mod next;
-mod person;
+mod known_facts;
+mod next_steps;
+mod other_leads;
 mod plain;
 mod text;
-mod would_change;
 
 use std::fmt;
 
@@ -21,95 +21,95 @@ use store::{ActionRecord, AnalysisRecord, DeliveryRecord, LeadRecord, Omission};
 
 use crate::RoutingView;
 
-pub use judgement::{Adjustment, Asked, CheckedClaim, Judgement};
-pub use knew::{Fact, Knew, Part, Sum, Unanswered};
-pub use person::OtherLead;
-pub use would_change::Counterfactual;
+pub use counterfactuals::Counterfactual;
+pub use judgement::{Adjustment, CheckedClaim, Conclusion, Judgement};
+pub use known_facts::{Fact, KnownFacts, ScoreBreakdown, ScorePart, Unanswered};
+pub use other_leads::OtherLead;
 
-/// Why a lead was treated as it was. `Display` writes it as plain text for a person.
+/// The explanation of a lead's treatment. `Display` writes it as plain text for a person.
 ///
-/// There is no `Debug`: it is made of what is known about a person.
+/// There is no `Debug`, because it contains personal data.
 #[derive(Clone, Serialize)]
 pub struct Explanation {
-    /// Which lead.
+    /// The lead's id.
     pub lead_id: LeadId,
-    /// Who.
+    /// The person's e-mail address.
     pub email: Personal<String>,
-    /// Through which campaign.
+    /// The campaign.
     pub campaign_id: String,
-    /// Where it stands.
+    /// The lead's status.
     pub status: LeadStatus,
-    /// Where it stands, in a sentence.
+    /// The status in a sentence.
     pub standing: String,
-    /// The contents it has had, newest first.
+    /// The lead's contents, newest first.
     pub received: Vec<Received>,
-    /// The newest other leads of the same person; empty where this is the only one.
+    /// The newest other leads of the same person; empty if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub same_person: Vec<OtherLead>,
-    /// What was known of it.
-    pub knew: Knew,
-    /// What was claimed, checked and decided; none where nothing has been yet.
+    /// The known facts.
+    pub knew: KnownFacts,
+    /// The claims, their check and the decision; none before the first judgement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,
-    /// Who has it, and why; absent where it has not been given to anybody.
+    /// The owner and the routing decision; absent before the assignment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<RoutingView>,
-    /// What was done to the CRM, in order.
+    /// The actions on the CRM, in order.
     pub crm: Vec<Written>,
-    /// What would have changed the decision; empty where there is none.
+    /// Conditions that would have changed the decision; empty if there are none.
     pub would_change: Vec<Counterfactual>,
-    /// What happens now, and what a person can do, in sentences.
+    /// The next steps, automatic ones and possible ones, in sentences.
     pub next: Vec<String>,
 }
 
 /// One content of a lead.
 #[derive(Clone, Serialize)]
 pub struct Received {
-    /// Its place among the lead's contents, from 1.
+    /// The number of this content, from 1.
     pub revision: i64,
     /// `open`, `done`, `superseded` or `failed`.
     pub state: String,
-    /// When the webhook was accepted.
+    /// The time at which the webhook was accepted.
     pub received_at: Timestamp,
-    /// How often the same content came again.
+    /// How often the same content was received again.
     pub duplicates: i64,
 }
 
-/// One action on the CRM. The values it wrote are in the CRM; here are their names.
+/// One action on the CRM, with the names of the written fields. Their values are in the CRM.
 #[derive(Clone, Serialize)]
 pub struct Written {
-    /// What kind of action.
+    /// The kind of action.
     pub kind: String,
-    /// Which CRM.
+    /// The CRM.
     pub provider: String,
     /// `pending`, `done`, `failed`, `skipped` or `refused`.
     pub state: String,
-    /// The revision that it followed from, where that is among those received above.
+    /// The revision that caused it, if it is among those received above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
-    /// The record it wrote.
+    /// The written record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
-    /// Whether the record was new.
+    /// Whether the record was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<bool>,
-    /// The fields it wrote, by our names.
+    /// The written fields, by our names.
     pub fields: Vec<String>,
     /// The fields that did not reach the record, with the reasons.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<Omission>,
-    /// Why it had no effect.
+    /// The reason that it had no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// When it was last heard of.
+    /// The time of its last change.
     pub at: Timestamp,
 }
 
 impl Explanation {
-    /// Puts an explanation together.
+    /// Composes an explanation.
     ///
-    /// `analysis` is the one in force, which may be of an earlier content than the newest; `deliveries` are the lead's
-    /// newest, newest first, and `actions` its newest in the order they were begun.
+    /// `analysis` is the one in force, which may belong to an earlier content than the newest. `deliveries`
+    /// are the lead's newest, newest first; `actions` are its newest, in the order of their start.
     pub fn new(
         lead: &LeadRecord,
         analysis: Option<&AnalysisRecord>,
@@ -119,7 +119,7 @@ impl Explanation {
         let revision_of = |delivery: &DeliveryId| {
             deliveries.iter().find(|d| d.delivery_id == *delivery).map(|d| d.revision)
         };
-        let knew = Knew::new(lead, analysis, &deliveries);
+        let knew = KnownFacts::new(lead, analysis, &deliveries);
         let judgement = analysis.map(|analysis| {
             Judgement::new(analysis, &knew, revision_of(&analysis.delivery_id), &lead.delivery_id)
         });
@@ -145,11 +145,11 @@ impl Explanation {
             email: lead.content.email.expose().to_owned().into(),
             campaign_id: lead.content.campaign_id.as_str().to_owned(),
             status: lead.status,
-            standing: next::standing(lead, analysis),
+            standing: next_steps::standing(lead, analysis),
             would_change: analysis
-                .map(|analysis| would_change::counterfactuals(analysis, &knew))
+                .map(|analysis| counterfactuals::counterfactuals(analysis, &knew))
                 .unwrap_or_default(),
-            next: next::steps(lead, analysis),
+            next: next_steps::steps(lead, analysis),
             knew,
             judgement,
             crm,
@@ -171,7 +171,7 @@ fn names(fields: &serde_json::Map<String, serde_json::Value>) -> Vec<String> {
 }
 
 impl Explanation {
-    /// The same, with who has the lead.
+    /// Adds the routing decision.
     #[must_use]
     pub fn with_routing(self, routing: Option<RoutingView>) -> Self {
         Self { routing, ..self }
@@ -179,7 +179,7 @@ impl Explanation {
 }
 
 impl Explanation {
-    /// The same, with the other leads of the person.
+    /// Adds the other leads of the person.
     #[must_use]
     pub fn with_same_person(self, same_person: Vec<OtherLead>) -> Self {
         Self { same_person, ..self }

@@ -1,6 +1,6 @@
-//! Every use case of an operator: list, explain, review, redrive, suppress, erase, plan, promote, hold.
+//! The use cases of an operator: list, explain, review, redrive, suppress, erase, plan, promote, hold.
 //!
-//! [`Operations`] is the only way to these acts: the HTTP interface and the command line both call it.
+//! The HTTP interface and the command line both call [`Operations`]; no other code implements these acts.
 
 mod crm;
 mod explain;
@@ -11,8 +11,8 @@ mod routing;
 mod view;
 
 pub use explain::{
-    Adjustment, Asked, CheckedClaim, Counterfactual, Explanation, Fact, Judgement, Knew, OtherLead, Part,
-    Received, Sum, Unanswered, Written,
+    Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
+    OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,
 };
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;

@@ -10,13 +10,13 @@ use store::{AuditEvent, Cursor, DeadLetter, LeadFilter, Quarantined, Store};
 
 use crate::{Explanation, LeadView, OtherLead, RoutingView};
 
-/// How many items a page holds at most.
+/// The largest page, in items.
 pub(crate) const MAX_PAGE: u32 = 500;
 
-/// The lead is there, but there is no judgement yet to work with.
+/// The lead exists, but has no judgement yet.
 pub(crate) const NOT_JUDGED: OperationError = OperationError::Conflict("the lead has not been judged yet");
 
-/// What an operator can do, over HTTP or from the command line.
+/// The acts of an operator, over HTTP or from the command line.
 #[derive(Clone)]
 pub struct Operations {
     store: Store,
@@ -24,30 +24,30 @@ pub struct Operations {
     pipeline: Arc<Pipeline>,
 }
 
-/// Why an operation did not happen.
+/// The reason that an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
-    /// There is no such thing.
+    /// No such item exists.
     #[error("there is no {0} with this id")]
     NotFound(&'static str),
-    /// The beginning of an id fits several leads.
-    #[error("{0} leads have ids that begin like this; give more of it")]
+    /// The prefix matches several leads.
+    #[error("{0} leads have ids with this prefix; give a longer one")]
     Ambiguous(usize),
-    /// It cannot be done in the state things are in.
+    /// The present state does not allow the operation.
     #[error("{0}")]
     Conflict(&'static str),
-    /// The lead is not held, so there is nothing to decide.
+    /// The lead is not held, so no decision is pending.
     #[error("the lead is not held for review: it is {0}")]
     NotHeld(LeadStatus),
-    /// Consumption is not paused for this, and no lead depends on it.
+    /// Consumption is not paused for this name, and no lead depends on it.
     #[error("{asked} is not paused; paused: {}", names(.paused))]
     NotPaused {
-        /// The name that was given.
+        /// The given name.
         asked: String,
-        /// What is paused.
+        /// The paused dependencies.
         paused: Vec<Dependency>,
     },
-    /// What was asked for cannot be.
+    /// The arguments are invalid.
     #[error("{0}")]
     Invalid(String),
     /// The database failed.
@@ -61,24 +61,24 @@ pub enum OperationError {
     Failed(#[from] Failure),
 }
 
-/// The names of what is paused, for a person.
+/// The names of the paused dependencies, for a person.
 fn names(paused: &[Dependency]) -> String {
     let names: Vec<_> = paused.iter().map(Dependency::as_str).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
-/// One page of a list, and where the next one begins.
+/// One page of a list, with the cursor of the next one.
 #[derive(Clone, Debug, Serialize)]
 pub struct Page<T> {
     /// The items, newest first.
     pub items: Vec<T>,
-    /// What to ask for the next page with; absent on the last.
+    /// The cursor of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of at most `limit` from one item more than that.
+    /// Makes a page of at most `limit` items from up to one more.
     pub(crate) fn of(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> Cursor) -> Self {
         let limit = limit as usize;
         let is_last = items.len() <= limit;
@@ -89,27 +89,27 @@ impl<T> Page<T> {
 }
 
 impl Operations {
-    /// Operations over a store, the queue that feeds it and the pipeline that works on it.
+    /// Operations over a queue, and over the pipeline that processes it with its store.
     pub fn new(queue: Arc<dyn LeadQueue>, pipeline: Arc<Pipeline>) -> Self {
         Self { store: pipeline.store.clone(), queue, pipeline }
     }
 
-    /// The store underneath.
+    /// The underlying store.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The pipeline underneath.
+    /// The underlying pipeline.
     pub(crate) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
 
-    /// The queue underneath.
+    /// The underlying queue.
     pub fn queue(&self) -> &dyn LeadQueue {
         self.queue.as_ref()
     }
 
-    /// Finds a lead's id from the whole of it or an unambiguous beginning.
+    /// Finds a lead's id from the whole id or an unambiguous prefix.
     pub async fn resolve(&self, text: &str) -> Result<LeadId, OperationError> {
         if let Ok(id) = LeadId::from_str(text) {
             return Ok(id);
@@ -130,7 +130,7 @@ impl Operations {
         Ok(LeadView::new(record, analysis.as_ref()).with(assignment.as_ref(), reviews))
     }
 
-    /// A page of leads, newest first. Evidence and reasons are left out; [`lead`](Self::lead) has them.
+    /// A page of leads, newest first, without evidence and reasons; [`lead`](Self::lead) includes them.
     pub async fn leads(
         &self,
         filter: &LeadFilter,
@@ -144,7 +144,7 @@ impl Operations {
         Ok(Page { items, next_cursor: page.next_cursor })
     }
 
-    /// Everything that happened to a lead, oldest first, from after event `after`.
+    /// The audit events of a lead, oldest first, after event `after`.
     pub async fn audit(
         &self,
         id: &LeadId,
@@ -155,7 +155,7 @@ impl Operations {
         Ok(self.store.audit(id, after, limit.clamp(1, MAX_PAGE)).await?)
     }
 
-    /// Why a lead was treated as it was.
+    /// Explains the treatment of a lead.
     pub async fn explain(&self, id: &LeadId) -> Result<Explanation, OperationError> {
         let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
         let analysis = self.store.analysis_in_force(id).await?;
@@ -169,7 +169,7 @@ impl Operations {
         Ok(explanation.with_routing(routing).with_same_person(same_person))
     }
 
-    /// What judging a lead again would change. Writes nothing.
+    /// Compares a new judgement of a lead with the stored one. Writes nothing.
     pub async fn replay(&self, id: &LeadId) -> Result<Replay, OperationError> {
         if let Some(replay) = self.pipeline.replay(id).await? {
             return Ok(replay);
@@ -178,7 +178,7 @@ impl Operations {
         Err(NOT_JUDGED)
     }
 
-    /// Puts a lead up for judgement again: its CRM record is then updated.
+    /// Puts a lead up for judgement again, after which its CRM record is updated.
     pub async fn rejudge(&self, id: &LeadId, reason: &str) -> Result<(), OperationError> {
         let event = self.store.reopen(id, true, reason).await?.ok_or(OperationError::NotFound("lead"))?;
         self.queue.send(&event).await?;
@@ -196,15 +196,16 @@ impl Operations {
         Ok(Page::of(letters, limit, |letter| Cursor::at(letter.failed_at, letter.id.clone())))
     }
 
-    /// Sends a dead letter again, with all its attempts before it. Its id, or the id of its lead or the
-    /// beginning of that.
+    /// Redrives a dead letter with all its attempts. `id` is the dead letter's id, or its lead's id or a
+    /// prefix of that.
     ///
-    /// Dies half-way: the delivery is open, and the janitor sends what is open and in no queue.
+    /// After a crash in the middle the delivery is open, and the janitor sends open deliveries that are in no
+    /// queue.
     pub async fn redrive(&self, id: &str) -> Result<LeadId, OperationError> {
         const NONE: OperationError = OperationError::NotFound("dead letter");
         let letter = match self.store.dead_letter(id).await? {
             Some(letter) => letter,
-            // What people paste is often the beginning of the lead's id.
+            // People often paste a prefix of the lead's id.
             None => match self.resolve(id).await {
                 Ok(lead) => self.store.dead_letter(lead.as_str()).await?.ok_or(NONE)?,
                 Err(OperationError::NotFound(_)) => return Err(NONE),
@@ -212,12 +213,12 @@ impl Operations {
             },
         };
         let event: LeadEvent = serde_json::from_str(&letter.body).map_err(|_| {
-            OperationError::Conflict("the message cannot be read, so it cannot be worked on either")
+            OperationError::Conflict("the message is not a lead event, so it cannot be redriven")
         })?;
         let lead = self.store.lead(&event.lead_id).await?;
         if let Some(lead) = lead {
             if lead.delivery_id != event.delivery_id() {
-                return Err(OperationError::Conflict("a newer delivery of this lead has taken its place"));
+                return Err(OperationError::Conflict("a newer delivery of this lead supersedes this one"));
             }
             self.store.reopen(&event.lead_id, false, "redrive").await?;
         }
@@ -226,7 +227,7 @@ impl Operations {
         Ok(event.lead_id)
     }
 
-    /// A page of the bodies in quarantine, newest first.
+    /// A page of the quarantined bodies, newest first.
     pub async fn quarantine(
         &self,
         before: Option<&Cursor>,
@@ -237,7 +238,7 @@ impl Operations {
         Ok(Page::of(items, limit, |item| Cursor::at(item.last_at, item.id.clone())))
     }
 
-    /// One body in quarantine, by its id or the beginning of it.
+    /// One quarantined body, by its id or a prefix of it.
     pub async fn quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
         self.store.quarantined_body(id).await?.ok_or(OperationError::NotFound("quarantined body"))
     }

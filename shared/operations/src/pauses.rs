@@ -1,31 +1,31 @@
-//! Pauses of consumption: which there are, and the end of one because an operator says so.
+//! Pauses of consumption: listing them, and ending one by an operator's decision.
 
 use lead::Dependency;
 use queue::Pause;
 
 use crate::operations::{OperationError, Operations};
 
-/// What ending a pause did.
+/// The result of ending a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumed {
-    /// Consumption goes on, unless another dependency holds it up.
+    /// Consumption resumes, unless another dependency pauses it.
     Now,
-    /// There was no pause for this dependency.
+    /// The dependency was not paused.
     Before,
 }
 
 impl Operations {
-    /// The pauses in force, on whatever queue.
+    /// The pauses in force, on any kind of queue.
     pub async fn pauses(&self) -> Result<Vec<Pause>, OperationError> {
         Ok(self.queue().pauses().await?)
     }
 
-    /// Ends the pause for a dependency now: its time is not waited for, and the dependency is not asked first. Where its
-    /// breaker is open, the next lead makes the half-open probe. Doing it again changes nothing.
+    /// Ends the pause for a dependency at once, without waiting for its end and without a probe. If the
+    /// circuit breaker is open, the next lead makes the half-open probe. Idempotent.
     ///
-    /// It does not end a hold of the CRM: see [`resume_crm`](Self::resume_crm).
+    /// Does not end a hold of the CRM: see [`resume_crm`](Self::resume_crm).
     ///
-    /// Errors: [`OperationError::NotPaused`] for a name that is neither paused nor one that leads depend on.
+    /// Errors: [`OperationError::NotPaused`] for a name that is neither paused nor a dependency of leads.
     pub async fn resume(&self, dependency: &str) -> Result<Resumed, OperationError> {
         let paused = self.pauses().await?;
         let is_paused = paused.iter().any(|pause| pause.dependency.as_str() == dependency);
@@ -34,7 +34,7 @@ impl Operations {
             return Err(OperationError::NotPaused { asked: dependency.to_owned(), paused });
         }
         let dependency = Dependency::named(dependency);
-        // Before the pause ends: what is received at once would be refused by a breaker that is still open.
+        // Before the pause ends; otherwise the open breaker would refuse the leads that are received at once.
         self.pipeline().half_open(&dependency).await?;
         self.queue().resume(&dependency).await?;
         tracing::warn!(%dependency, is_paused, "consumption resumed by an operator");

@@ -1,4 +1,4 @@
-//! What people decide: about held leads, about who is never written, about who is to be forgotten.
+//! Decisions by people: reviews of held leads, responses, suppressions and erasures.
 
 use database::Traces;
 use lead::{EmailAddress, LeadId, LeadStatus};
@@ -8,43 +8,43 @@ use store::{Cursor, Erasure, Found, LeadFilter, ReviewDecision, Reviewed, Suppre
 use crate::operations::{MAX_PAGE, OperationError, Operations, Page};
 use crate::view::{LeadView, ReasonView};
 
-/// The longest name or reason kept, in characters.
-const MAX_WORDS: usize = 200;
+/// The longest name or reason, in characters.
+const MAX_CHARS: usize = 200;
 
-/// A held lead, and why it is held.
+/// A held lead with the reasons for which it is held.
 #[derive(Clone, Debug, Serialize)]
 pub struct HeldLead {
     /// The lead, without its evidence.
     pub lead: LeadView,
-    /// What its analysis broke.
+    /// The rules that its analysis broke.
     pub reasons: Vec<ReasonView>,
 }
 
-/// What became of a decision about a held lead.
+/// The result of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewAnswer {
-    /// It was sent on.
+    /// The lead is queued again.
     Queued,
-    /// It was put aside.
+    /// The lead is dismissed.
     Dismissed,
 }
 
-/// What an erasure found and did, and what it cannot do.
+/// The record of an erasure, including the data that it cannot reach.
 #[derive(Clone, Debug, Serialize)]
 pub struct Certificate {
-    /// What was found, and what became of it.
+    /// The data that was found, and its treatment.
     #[serde(flatten)]
     pub erasure: Erasure,
-    /// What remains elsewhere, and until when.
+    /// The data that remains elsewhere, and for how long.
     pub remains: Vec<&'static str>,
 }
 
-/// Kept as the reason of an entry of the suppression list that an erasure makes.
+/// The reason of a suppression that an erasure adds.
 const ERASED_ON_REQUEST: &str = "erased on request";
 
 impl Operations {
-    /// A page of the leads that wait for a person, newest first, each with what its analysis broke.
+    /// A page of the held leads, newest first, each with the rules that its analysis broke.
     pub async fn held(&self, before: Option<&Cursor>, limit: u32) -> Result<Page<HeldLead>, OperationError> {
         let filter = LeadFilter { status: Some(LeadStatus::Held), ..LeadFilter::default() };
         let limit = limit.clamp(1, MAX_PAGE);
@@ -62,9 +62,11 @@ impl Operations {
         Ok(Page { items, next_cursor: page.next_cursor })
     }
 
-    /// Decides about a held lead: lets it go to the CRM without anything from its analysis, has it judged again, or puts it
-    /// aside. The same again changes nothing. Refused where the lead is not held, and for approval where the person is on
-    /// the suppression list.
+    /// Decides about a held lead: approves it for the CRM without anything from its analysis, has it judged
+    /// again, or dismisses it. Repeating a decision changes nothing.
+    ///
+    /// Errors: [`OperationError::NotHeld`] if the lead is not held; [`OperationError::Conflict`] for an
+    /// approval of a person on the suppression list.
     pub async fn review(
         &self,
         id: &LeadId,
@@ -72,10 +74,10 @@ impl Operations {
         by: &str,
         reason: Option<&str>,
     ) -> Result<ReviewAnswer, OperationError> {
-        let by = words("the name of who decides", by)?;
-        let reason = reason.map(|reason| words("the reason", reason)).transpose()?;
+        let by = single_line("the reviewer's name", by)?;
+        let reason = reason.map(|reason| single_line("the reason", reason)).transpose()?;
         if verdict == Verdict::Dismiss && reason.is_none() {
-            return Err(OperationError::Invalid("to dismiss a lead takes a reason".to_owned()));
+            return Err(OperationError::Invalid("dismissing a lead requires a reason".to_owned()));
         }
         if verdict == Verdict::Approve {
             let lead = self.store().lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
@@ -92,44 +94,47 @@ impl Operations {
             Reviewed::Missing => return Err(OperationError::NotFound("lead")),
             Reviewed::NotHeld(status) => return Err(OperationError::NotHeld(status)),
         };
-        // Dies before: the delivery is open, and the janitor sends what is open and in no queue.
+        // After a crash before this the delivery is open, and the janitor sends open deliveries that are in
+        // no queue.
         if let Some(event) = event {
             self.queue().send(&event).await?;
         }
         Ok(if verdict == Verdict::Dismiss { ReviewAnswer::Dismissed } else { ReviewAnswer::Queued })
     }
 
-    /// What people decided about a lead, oldest first.
+    /// The decisions about a lead, oldest first.
     pub async fn reviews(&self, id: &LeadId) -> Result<Vec<ReviewDecision>, OperationError> {
         Ok(self.store().review_decisions(id).await?)
     }
 
-    /// Keeps that somebody has responded to a lead; false where somebody had before.
+    /// Records a response to a lead; false if it already has one.
     pub async fn responded(&self, id: &LeadId, by: &str) -> Result<bool, OperationError> {
-        let by = words("the name of who responded", by)?;
+        let by = single_line("the responder's name", by)?;
         self.store().lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
         let responded = self.store().record_response(id, &by).await?;
-        responded.ok_or(OperationError::Conflict("the lead has not been given to anybody yet"))
+        responded.ok_or(OperationError::Conflict("the lead has not been assigned yet"))
     }
 
-    /// Puts an address or a domain on the suppression list; false where it was on it.
-    pub async fn suppress(&self, who: &str, reason: &str, by: &str) -> Result<bool, OperationError> {
-        let who = suppressed(who)?;
-        let (reason, by) = (words("the reason", reason)?, words("the name of who adds it", by)?);
-        Ok(self.store().suppress(&who, &reason, &by).await?)
+    /// Adds an address or a domain to the suppression list; false if it is already there.
+    pub async fn suppress(&self, target: &str, reason: &str, by: &str) -> Result<bool, OperationError> {
+        let target = suppressed(target)?;
+        let (reason, by) =
+            (single_line("the reason", reason)?, single_line("the name of the person who adds it", by)?);
+        Ok(self.store().suppress(&target, &reason, &by).await?)
     }
 
-    /// Takes an entry off the suppression list: an address, a domain, or an entry as the list shows it. Who did it and why
-    /// is kept.
-    pub async fn unsuppress(&self, who: &str, reason: &str, by: &str) -> Result<(), OperationError> {
-        let is_hash = who.len() == 64 && who.bytes().all(|b| b.is_ascii_hexdigit());
-        let entry = if is_hash { who.to_ascii_lowercase() } else { suppressed(who)?.entry() };
-        let (reason, by) = (words("the reason", reason)?, words("the name of who removes it", by)?);
+    /// Removes an entry from the suppression list, given as an address, a domain, or the entry's hash. The
+    /// remover and the reason are recorded.
+    pub async fn unsuppress(&self, target: &str, reason: &str, by: &str) -> Result<(), OperationError> {
+        let is_hash = target.len() == 64 && target.bytes().all(|b| b.is_ascii_hexdigit());
+        let entry = if is_hash { target.to_ascii_lowercase() } else { suppressed(target)?.entry() };
+        let (reason, by) =
+            (single_line("the reason", reason)?, single_line("the name of the person who removes it", by)?);
         let removed = self.store().unsuppress(&entry, &reason, &by).await?;
         if removed { Ok(()) } else { Err(OperationError::NotFound("suppression entry")) }
     }
 
-    /// A page of the entries that were taken off the suppression list, the last removed first.
+    /// A page of the entries that were removed from the suppression list, the latest removal first.
     pub async fn removed_suppressions(
         &self,
         before: Option<&Cursor>,
@@ -154,11 +159,12 @@ impl Operations {
         Ok(Page::of(entries, limit, |entry| Cursor::at(entry.added_at, entry.entry.clone())))
     }
 
-    /// Removes a person from the queue and the database, or says what there is to remove. With `suppress_by`, the name of
-    /// who wants it, the person goes onto the suppression list first, so that a new post is not written meanwhile.
+    /// Erases a person from the queue and the database; without `apply`, only reports the data. With
+    /// `suppress_by`, the name of the requester, the person is first added to the suppression list, so that a
+    /// new post is not written in the meantime.
     ///
-    /// The queue before the database: what the queue has finished is found by the deliveries that the database knows. A
-    /// process that dies between the two is made up for by doing it again.
+    /// The queue precedes the database, because finished jobs in the queue are found by the deliveries in the
+    /// database. After a crash between the two, repeat the erasure.
     pub async fn erase(
         &self,
         email: &EmailAddress,
@@ -166,7 +172,7 @@ impl Operations {
         suppress_by: Option<&str>,
     ) -> Result<Certificate, OperationError> {
         if let Some(by) = suppress_by {
-            let by = words("the name of who suppresses the person", by)?;
+            let by = single_line("the name of the person who suppresses", by)?;
             if apply {
                 self.store().suppress(&Suppressed::Address(email.clone()), ERASED_ON_REQUEST, &by).await?;
             }
@@ -185,7 +191,7 @@ impl Operations {
     }
 }
 
-/// What an erasure cannot reach, where it is, and what ends it.
+/// The data that an erasure cannot reach, with its location and its end.
 fn remains(erasure: &Erasure, queue: &str) -> Vec<&'static str> {
     let mut remains = Vec::new();
     match erasure.traces {
@@ -202,18 +208,18 @@ fn remains(erasure: &Erasure, queue: &str) -> Vec<&'static str> {
     }
     match queue {
         "redis" => remains.extend([
-            "Redis: its append-only file and its snapshots until it rewrites them, its replicas, and what workers of other applications keep of their jobs",
-            "SPOOL_DIR: what waits there is dropped when it is read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
+            "Redis: its append-only file and its snapshots until it rewrites them, its replicas, and the job data that workers of other applications keep",
+            "SPOOL_DIR: the person's leads there are dropped when they are read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
         ]),
         "sqs" => remains.extend([
-            "SQS, with its dead letter queue: messages and copies of them are dropped when they turn up, and are gone after 14 days at most",
-            "the overflow bucket: a lead in it is dropped when it is taken out and does not expire before that; its removed versions go after 14 days, rejected bodies after 30",
-            "SPOOL_DIR of processes outside of AWS: what waits there is dropped when it is read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
+            "SQS, with its dead letter queue: messages and copies of them are dropped when they are received, and expire after 14 days at most",
+            "the overflow bucket: a lead in it is dropped when it is processed and does not expire before that; its removed versions expire after 14 days, rejected bodies after 30",
+            "SPOOL_DIR of processes outside of AWS: the person's leads there are dropped when they are read; lines put aside in N.unreadable.jsonl stay until these files are removed by hand",
         ]),
         _ => {}
     }
     remains.extend([
-        "rejected bodies that do not hold the address or are compressed: a search cannot find them; they go after QUARANTINE_KEEP_DAYS",
+        "rejected bodies that do not hold the address or are compressed: a search cannot find them; they are removed after QUARANTINE_KEEP_DAYS",
         "leads of other persons that mention this one, such as a colleague: they are not searched",
         "the hash of the address and the ids of the leads, which are hashes of address and campaign, in the ledger, the audit trail and this certificate",
         "logs and alerts, ours and those of a proxy or gateway: ids of leads, network addresses of senders; as long as they are kept",
@@ -229,19 +235,20 @@ fn remains(erasure: &Erasure, queue: &str) -> Vec<&'static str> {
     remains
 }
 
-fn suppressed(who: &str) -> Result<Suppressed, OperationError> {
-    Suppressed::parse(who).ok_or_else(|| {
+fn suppressed(target: &str) -> Result<Suppressed, OperationError> {
+    Suppressed::parse(target).ok_or_else(|| {
         OperationError::Invalid("must be an e-mail address or a domain such as example.com".to_owned())
     })
 }
 
-/// A name or a reason that a person gave.
-pub(crate) fn words(what: &str, text: &str) -> Result<String, OperationError> {
+/// Checks a name or a reason that a person gave: 1 to [`MAX_CHARS`] characters on one line, without the
+/// surrounding white space.
+pub(crate) fn single_line(name: &str, text: &str) -> Result<String, OperationError> {
     let text = text.trim();
-    let fits = (1..=MAX_WORDS).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    let fits = (1..=MAX_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(OperationError::Invalid(format!("{what} must have 1 to {MAX_WORDS} characters on one line")))
+        Err(OperationError::Invalid(format!("{name} must have 1 to {MAX_CHARS} characters on one line")))
     }
 }

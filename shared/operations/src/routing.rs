@@ -3,48 +3,48 @@ use routing::{Member, PassedOver};
 use serde::Serialize;
 use store::Assignment;
 
-/// Who has a lead and why, as the API shows it.
+/// The owner of a lead and the routing decision, as the API shows them.
 #[derive(Clone, Debug, Serialize)]
 pub struct RoutingView {
-    /// Who has it, as the CRM calls them; none where it is left to the CRM.
+    /// The owner's id in the CRM; none if the CRM assigns the owner.
     pub owner: Option<String>,
-    /// The name that the rules have for them.
+    /// The owner's name in the rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The rule that decided.
+    /// The deciding rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// The pool whose turn it was.
+    /// The pool that the owner was chosen from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// The decision in a sentence.
+    /// The reason of the decision, in a sentence.
     pub because: String,
-    /// The rules before it, each with the reason it did not decide.
+    /// The preceding rules, each with the reason that it did not decide.
     pub passed_over: Vec<PassedOver>,
-    /// The members of the pools that were asked.
+    /// The members of the considered pools.
     pub members: Vec<Member>,
     /// The version of the rules.
     pub version: String,
-    /// When its owner was given it.
+    /// The time of the assignment to the owner.
     pub assigned_at: Timestamp,
-    /// When somebody is to have responded; none where nobody is waited for.
+    /// The deadline for a response; none if no response is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub respond_by: Option<Timestamp>,
-    /// When somebody did.
+    /// The time of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responded_at: Option<Timestamp>,
-    /// Who said so.
+    /// The reporter of the response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responded_by: Option<String>,
-    /// When nobody had responded in time, the last time.
+    /// The latest missed deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overdue_at: Option<Timestamp>,
-    /// How often it was given to somebody else.
+    /// The number of reassignments.
     pub reassignments: i64,
 }
 
 impl RoutingView {
-    /// An assignment as it is kept.
+    /// The view of a stored assignment.
     pub fn new(given: &Assignment) -> Self {
         let routed = &given.routed;
         Self {

@@ -9,13 +9,13 @@ use crate::routing::RoutingView;
 /// A lead as the API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct LeadView {
-    /// Which lead.
+    /// The lead's id.
     pub lead_id: LeadId,
-    /// Where it stands.
+    /// The lead's status.
     pub status: LeadStatus,
-    /// Who.
+    /// The person's e-mail address.
     pub email: Personal<String>,
-    /// Through which campaign.
+    /// The campaign.
     pub campaign_id: String,
     /// The name, as given.
     pub name: Option<Personal<String>>,
@@ -25,92 +25,92 @@ pub struct LeadView {
     pub title: Option<String>,
     /// The telephone number, as given.
     pub phone: Option<Personal<String>>,
-    /// 0 to 100.
+    /// The fit score, 0 to 100.
     pub fit_score: Option<FitScore>,
-    /// The level the score amounts to.
+    /// The level of the score.
     pub fit: Option<Fit>,
-    /// How ready to buy.
+    /// The readiness to buy.
     pub intent: Option<Intent>,
-    /// What is to be done.
+    /// The decided next step.
     pub decision: Option<Decision>,
-    /// What the grounding contract made of the analysis.
+    /// The result of the grounding check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grounding: Option<GroundingView>,
     /// The claims that passed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Vec<Claim>>,
-    /// Who judged.
+    /// The origin of the judgement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisView>,
-    /// Where it was written.
+    /// The lead's record in the CRM.
     pub crm: Option<CrmView>,
-    /// Who has it, as the CRM calls them.
+    /// The owner's id in the CRM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Why they have it, and until when somebody is to respond.
+    /// The routing decision, with the deadline for a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<RoutingView>,
-    /// What people decided about it while it was held, oldest first.
+    /// The reviews while the lead was held, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reviews: Vec<ReviewDecision>,
-    /// Why it waits or was parked.
+    /// The reason that the lead waits or has failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// How many contents it has had.
+    /// The number of contents so far.
     pub revision: i64,
-    /// First accepted.
+    /// The time of the first acceptance.
     pub created_at: Timestamp,
-    /// Last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// What the grounding contract made of an analysis.
+/// The result of the grounding check of an analysis.
 #[derive(Clone, Debug, Serialize)]
 pub struct GroundingView {
-    /// Whether the answer stood.
+    /// Whether the answer was accepted.
     pub status: GroundingStatus,
-    /// What it broke.
+    /// The rules that it broke.
     pub reasons: Vec<ReasonView>,
 }
 
-/// One breach of the contract.
+/// A breach of the grounding contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReasonView {
-    /// Machine-readable.
+    /// The machine-readable code.
     pub code: ReasonCode,
-    /// For a person.
+    /// The message for a person.
     pub message: String,
 }
 
-/// Who judged.
+/// The origin of a judgement.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnalysisView {
-    /// The service.
+    /// The AI service.
     pub provider: String,
     /// The model.
     pub model: String,
-    /// Whether nobody answered and the neutral verdict stands in.
+    /// Whether the analyst gave no answer, so that the neutral verdict applies.
     pub fallback: bool,
 }
 
-/// Where a lead was written.
+/// A lead's record in the CRM.
 #[derive(Clone, Debug, Serialize)]
 pub struct CrmView {
-    /// Which CRM.
+    /// The CRM.
     pub provider: String,
-    /// The record there.
+    /// The id of the record.
     pub record_id: String,
 }
 
 impl LeadView {
-    /// The same, with who has it and what people decided about it.
+    /// Adds the assignment and the reviews.
     #[must_use]
     pub fn with(self, assignment: Option<&Assignment>, reviews: Vec<ReviewDecision>) -> Self {
         let owner = assignment.and_then(|given| Some(given.owner.as_ref()?.to_string()));
         Self { owner, routing: assignment.map(RoutingView::new), reviews, ..self }
     }
 
-    /// A lead with the analysis in force, where it is to be shown.
+    /// A lead, with the analysis in force where it is to be included.
     pub fn new(lead: LeadRecord, analysis: Option<&AnalysisRecord>) -> Self {
         let name = lead.content.full_name();
         Self {

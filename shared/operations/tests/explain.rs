@@ -1,7 +1,7 @@
-//! What an explanation says to a person, word for word.
+//! The texts of explanations, word for word.
 //!
-//! The texts are in `snapshots/`. After a change that is meant: `INSTA_UPDATE=always cargo test -p api --test explain`, and
-//! read the difference as the person would.
+//! They are in `snapshots/`. After an intended change, run `INSTA_UPDATE=always cargo test -p operations
+//! --test explain` and read the difference as the recipient would.
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
@@ -28,7 +28,7 @@ fn lead(email: &str) -> Lead {
     lead
 }
 
-/// A lead on its way, with what is stored of it so far.
+/// A lead with its stored records so far.
 #[derive(Clone)]
 struct Case {
     record: LeadRecord,
@@ -74,7 +74,7 @@ impl Case {
         self
     }
 
-    /// Judged: by the rules where no answer is given, by nobody where it is empty.
+    /// Judges the lead: by the rules without an answer; with a null answer, by the neutral verdict.
     async fn judged(mut self, answer: Option<Value>) -> Self {
         let icp = Icp::default_config();
         let enrichment: Enrichment =
@@ -234,7 +234,7 @@ async fn a_nurtured_lead() {
     answer["decision"] = json!("NURTURE");
     answer["intent"] = json!("LOW");
     let mut case = Case::queued(quiet).enriched(enrichment).judged(Some(answer)).await;
-    // A judgement of contract 3, which let the score rise without a fact that matched, and that calls less a MEDIUM fit.
+    // A judgement by contract 3, which lets the score rise without a matching fact, with a lower MEDIUM limit.
     let analysis = case.analysis.as_mut().unwrap();
     analysis.contract = analysis.contract.clone().of_version(3).unwrap();
     analysis.contract.fit_medium_from = lead::FitScore::clamped(20);
@@ -307,7 +307,7 @@ async fn a_revised_lead_that_waits_for_its_next_judgement() {
 }
 
 #[tokio::test]
-async fn without_its_false_claims_a_rejected_answer_is_judged_by_the_contract() {
+async fn rejected_answer_is_rechecked_without_its_false_claims() {
     let case = Case::queued(eager()).enriched(stripe()).judged(Some(two_lies())).await;
     let json = json!(case.status(LeadStatus::Held, "done").explanation());
     let changes = json["would_change"].as_array().unwrap();
@@ -329,7 +329,7 @@ async fn without_its_false_claims_a_rejected_answer_is_judged_by_the_contract() 
 }
 
 #[tokio::test]
-async fn every_fact_says_who_said_it() {
+async fn every_fact_names_its_source() {
     let case = Case::queued(eager()).enriched(stripe()).judged(None).await.synced(&[]);
     let json = json!(case.explanation());
     let said_by = |path: &str| {
@@ -343,7 +343,7 @@ async fn every_fact_says_who_said_it() {
 }
 
 #[tokio::test]
-async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
+async fn crm_facts_are_attributed_to_the_crm_not_to_the_sender() {
     let mut content = eager();
     content.salesforce = object(json!({"deal_stage": "Negotiation", "territory": "EMEA"}));
     let mut case = Case::queued(content).enriched(stripe());
@@ -366,10 +366,10 @@ async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
         (said("salesforce.deal_stage").unwrap(), said("salesforce.territory"))
     };
     let of_the_crm = (json!("Proposal"), "hubspot".to_owned(), at("2026-01-31T09:00:01.8Z"));
-    // Once the CRM was read nothing that the sender said of it is a fact.
+    // Once the CRM is read, statements of the sender about it are not facts.
     assert_eq!(said(case.clone()), (of_the_crm.clone(), None), "before it is judged");
 
-    // The pipeline judges by the CRM's word.
+    // The pipeline judges by the facts of the CRM.
     known.overlay(&mut case.record.content.salesforce);
     let judged = case.judged(None).await;
     assert_eq!(said(judged.clone()), (of_the_crm, None));
@@ -377,11 +377,11 @@ async fn what_the_crm_said_of_itself_is_not_put_in_the_senders_mouth() {
     let mut replayed = judged;
     replayed.analysis.as_mut().unwrap().round = 2;
     let (stage, _) = said(replayed);
-    assert_eq!(stage.1, "sender", "a reading for another judgement says nothing of this one");
+    assert_eq!(stage.1, "sender", "a CRM read of another round is not used");
 }
 
 #[tokio::test]
-async fn account_that_the_crm_could_not_search_for_is_named() {
+async fn account_that_the_crm_could_not_search_is_named() {
     let mut case = Case::queued(eager()).enriched(stripe());
     let known = crm::Known { account_unread: true, ..crm::Known::default() };
     case.deliveries[0].crm_read = Some(CrmRead {
@@ -400,7 +400,7 @@ async fn account_that_the_crm_could_not_search_for_is_named() {
 }
 
 #[test]
-fn other_leads_of_the_person_are_named() {
+fn other_leads_of_the_person_are_listed() {
     let case = Case::queued(eager());
     let other = |campaign: &str, earlier, record_id: Option<&str>| OtherLead {
         lead_id: case.record.lead_id.clone(),

@@ -7,36 +7,36 @@ use tokio::time::Instant;
 
 use super::Times;
 
-/// How long a message waits at least and at most because a dependency is away: the janitor looks every minute, and what
-/// is resumed early should not come late.
+/// The bounds of a message's wait for a dependency. The janitor probes every minute, and an early recovery
+/// must not cause a long delay.
 pub(super) const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(15 * 60));
 
-/// What all of a batch's messages share.
+/// The state that the messages of a batch share.
 pub(super) struct Batch {
     pub(super) tries: HashMap<String, Tries>,
-    /// No work goes on after this.
+    /// All work stops at this time.
     pub(super) until: Instant,
-    /// No work begins after this: what begins has at least half of the time.
+    /// No work begins after this time, so that work that begins has at least half of the total time.
     pub(super) begin_until: Instant,
-    /// Set once no more work is to begin.
+    /// Set once no more work may begin.
     paused: Mutex<Option<Pause>>,
-    /// The SQS ids of what does not come again. All else does.
+    /// The SQS ids of settled messages. SQS delivers all others again.
     settled: Mutex<HashSet<String>>,
-    /// Receipts of what comes again, and how long they are to be hidden.
+    /// The receipts of released messages, with the time for which they stay hidden.
     hidden: Mutex<Vec<(String, Duration)>>,
 }
 
-/// Why no more work of a batch begins.
+/// The reason that no more work of a batch begins.
 #[derive(Clone, Copy)]
 pub(super) enum Pause {
-    /// A dependency is away, and messages wait so long, which is within [`PAUSE_BOUNDS`].
+    /// A dependency is down; messages wait this long, within [`PAUSE_BOUNDS`].
     Away(Duration),
-    /// A limit on all leads is full for so long.
+    /// A limit on all leads is full for this long.
     AtLimit(Duration),
 }
 
 impl Pause {
-    /// For a dependency that asked us to wait so long.
+    /// A pause for a dependency, with the wait that it asked for.
     pub(super) fn away(wait: Duration) -> Self {
         Self::Away(wait.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1))
     }
@@ -55,7 +55,7 @@ impl Batch {
         }
     }
 
-    /// How often a message was tried, as known at the beginning of the batch.
+    /// The number of attempts of a message, as known at the beginning of the batch.
     pub(super) fn spent(&self, message: &Received) -> u32 {
         let tries = self.tries.get(&message.key).copied().unwrap_or_default();
         tries.attempts.saturating_add(tries.losses).saturating_add(u32::from(tries.is_held))
@@ -69,18 +69,18 @@ impl Batch {
         *self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before its end is noted, which may take for ever: the message is done with.
+    /// Called before the ledger records the end of the attempt, because that call may hang.
     pub(super) fn settle(&self, message: &Received) {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         settled.insert(message.message_id.clone());
     }
 
-    pub(super) fn comes_again(&self, message: &Received, wait: Duration) {
+    pub(super) fn hide(&self, message: &Received, wait: Duration) {
         let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
         hidden.push((message.receipt.clone(), wait));
     }
 
-    /// The receipts of what comes again, each with its wait; not twice.
+    /// Takes the receipts of released messages, each with its wait.
     pub(super) fn take_hidden(&self) -> Vec<(String, Duration)> {
         std::mem::take(&mut *self.hidden.lock().unwrap_or_else(PoisonError::into_inner))
     }

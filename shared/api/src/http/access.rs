@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq as _;
 use super::ApiState;
 use super::answer::ApiError;
 
-/// The digest of a token. Comparing digests takes the same time whatever is compared, and says nothing of the length.
+/// The digest of a token. Comparing digests takes constant time and does not reveal the token's length.
 #[derive(Clone)]
 pub(super) struct Token([u8; 32]);
 
@@ -28,7 +28,7 @@ impl Token {
     }
 }
 
-/// Lets a request in that carries the admin token; without a configured one, what comes from this machine's own pages.
+/// Admits requests with the admin token; without a configured token, requests from this machine's own pages.
 pub(super) async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     match check(state.admin_token.as_ref(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -36,9 +36,10 @@ pub(super) async fn guard(State(state): State<ApiState>, request: Request, next:
     }
 }
 
-/// Middleware for a webhook without a secret: lets in what comes from this machine, and no page of another site.
+/// Middleware for a webhook without a secret: admits requests from this machine, but not from pages of other
+/// sites.
 ///
-/// A form on any page can post to a loopback address; without this it could post leads.
+/// A form on any page can post to a loopback address; without this check it could post leads.
 pub async fn local_only(request: Request, next: Next) -> Response {
     match check(None, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -46,10 +47,11 @@ pub async fn local_only(request: Request, next: Next) -> Response {
     }
 }
 
-/// Headers that say that a request came through a proxy, in lower case. A name that ends in `-` stands for all that begin
-/// with it. From the documentation of nginx, Caddy, `HAProxy`, Traefik, Envoy, Cloudflare, Fastly, Akamai, Fly.io, ngrok and
-/// the load balancers of AWS, Google and Azure; RFC 7239 (`Forwarded`), RFC 9110 7.6.3 (`Via`), RFC 8586 (`CDN-Loop`).
-const OF_A_PROXY: [&str; 22] = [
+/// Lower-case names of headers that proxies add. A name that ends in `-` is a prefix. Sources: the
+/// documentation of nginx, Caddy, `HAProxy`, Traefik, Envoy, Cloudflare, Fastly, Akamai, Fly.io, ngrok and
+/// the load balancers of AWS, Google and Azure; RFC 7239 (`Forwarded`), RFC 9110 7.6.3 (`Via`), RFC 8586
+/// (`CDN-Loop`).
+const PROXY_HEADERS: [&str; 22] = [
     "forwarded",
     "x-forwarded",
     "x-forwarded-",
@@ -74,26 +76,26 @@ const OF_A_PROXY: [&str; 22] = [
     "x-proxyuser-ip",
 ];
 
-/// Whether a request may see and do everything.
+/// Checks that a request has full access.
 ///
-/// Without a token the server listens on loopback only (the configuration sees to that), so that no other machine
-/// reaches it. A browser on this machine does, on behalf of any page it shows: a page that posts across sites is known by
-/// its `Origin`, one that had its own name resolve to this machine by its `Host`. A proxy on this machine does too, and often
-/// names a loopback address as the `Host`: it is known by the headers that proxies add. One that adds none cannot be told
-/// from a client on this machine; `docs/security.md` says so.
+/// Without a token the server listens on loopback only, which the configuration enforces, so that no other
+/// machine reaches it. But a browser on this machine sends requests for any page that it shows. A page of
+/// another site is detected by its `Origin`, and DNS rebinding by the `Host`. A proxy on this machine, which
+/// often sends a loopback address as the `Host`, is detected by the headers that proxies add. A proxy without
+/// such headers cannot be distinguished from a local client; see `docs/security.md`.
 pub(super) fn check(token: Option<&Token>, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     if let Some(token) = token {
         let is_known =
             only(headers, header::AUTHORIZATION).and_then(bearer).is_some_and(|offered| token.is(offered));
         return if is_known { Ok(()) } else { Err(ApiError::unauthorized()) };
     }
-    if headers.keys().any(|name| is_of_a_proxy(name.as_str())) {
+    if headers.keys().any(|name| is_proxy_header(name.as_str())) {
         return Err(ApiError::forbidden(
             "without ADMIN_TOKEN and WEBHOOK_SECRETS no request through a proxy is answered; hint: set both, \
              docs/security.md says how to run behind a proxy",
         ));
     }
-    // HTTP/2, and a request line with a whole URL, name the host in the URI.
+    // HTTP/2, and a request line with a whole URL, have the host in the URI.
     let named = uri.authority().map(axum::http::uri::Authority::as_str);
     let host = match (headers.contains_key(header::HOST), named) {
         (true, _) => only(headers, header::HOST),
@@ -116,11 +118,11 @@ pub(super) fn check(token: Option<&Token>, uri: &Uri, headers: &HeaderMap) -> Re
     Ok(())
 }
 
-fn is_of_a_proxy(header: &str) -> bool {
-    OF_A_PROXY.iter().any(|known| header == *known || (known.ends_with('-') && header.starts_with(known)))
+fn is_proxy_header(header: &str) -> bool {
+    PROXY_HEADERS.iter().any(|known| header == *known || (known.ends_with('-') && header.starts_with(known)))
 }
 
-/// The value of a header that is there once.
+/// The value of a header that occurs exactly once.
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_token_lets_in_where_there_is_one() {
+    fn configured_token_is_required() {
         let with = |value: &str| allowed(Some("s3cret"), "/leads", &[(header::AUTHORIZATION, value)]);
         assert!(with("Bearer s3cret") && with("bearer  s3cret"));
         for wrong in
@@ -183,7 +185,7 @@ mod tests {
         }
         let twice = [(header::AUTHORIZATION, "Bearer s3cret"), (header::AUTHORIZATION, "Bearer x")];
         assert!(!allowed(Some("s3cret"), "/leads", &twice));
-        // Being on this machine is no substitute.
+        // A local request also needs the token.
         assert!(!allowed(Some("s3cret"), "/leads", &[(header::HOST, "localhost")]));
     }
 
@@ -217,7 +219,7 @@ mod tests {
         ] {
             assert!(!allowed(None, "/leads", &[(header::HOST, host)]), "{host}");
         }
-        assert!(!allowed(None, "/leads", &[]), "a request that names no host");
+        assert!(!allowed(None, "/leads", &[]), "a request without a host");
         assert!(!allowed(None, "/leads", &[(header::HOST, "localhost"), (header::HOST, "evil.example")]));
         assert!(!allowed(None, "http://evil.example/leads", &[(header::HOST, "localhost")]));
         assert!(allowed(None, "http://localhost/leads", &[]));

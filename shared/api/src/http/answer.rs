@@ -11,16 +11,16 @@ use operations::OperationError;
 
 pub(super) use axum::Json;
 
-/// How long a client is asked to wait before it asks again, in seconds.
+/// The `Retry-After` of a 503, in seconds.
 const RETRY_AFTER: &str = "5";
 
-/// A refusal or failure, as a client sees it: nothing of what went wrong inside.
+/// A refusal or failure as the client sees it, without internal details.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
     code: Cow<'static, str>,
     message: Cow<'static, str>,
-    /// Of a lead that was posted: senders map it back.
+    /// Whether the request posts a lead; senders expect a `status` in the answer.
     of_a_lead: bool,
 }
 
@@ -41,7 +41,7 @@ impl ApiError {
         Self { status, code: code.into(), message: message.into(), of_a_lead: false }
     }
 
-    /// The same, as every answer to a posted lead is: with its `status`.
+    /// Adds the `status` that every answer to a posted lead has.
     pub(super) fn of_a_lead(self) -> Self {
         Self { of_a_lead: true, ..self }
     }
@@ -77,12 +77,12 @@ impl ApiError {
     }
 
     pub(super) fn internal() -> Self {
-        let message = "something went wrong inside; the log says what";
+        let message = "internal error; the details are in the server's log";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
     pub(super) fn timeout() -> Self {
-        let message = "no answer in time; ask again later";
+        let message = "no answer in time; try again later";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
     }
 
@@ -123,14 +123,14 @@ impl From<OperationError> for ApiError {
                 Self::new(StatusCode::BAD_REQUEST, "invalid_body", message.clone())
             }
             OperationError::Database(cause) => {
-                tracing::error!(error = %cause, "the database failed a request");
+                tracing::error!(error = %cause, "request failed: database error");
                 match cause {
                     DatabaseError::Corrupt { .. } => Self::internal(),
                     _ => Self::unavailable("database"),
                 }
             }
             OperationError::Queue(cause) => {
-                tracing::error!(error = %cause, "the queue failed a request");
+                tracing::error!(error = %cause, "request failed: queue error");
                 Self::unavailable("queue")
             }
             OperationError::Failed(failure) => failed(failure),
@@ -138,9 +138,10 @@ impl From<OperationError> for ApiError {
     }
 }
 
-/// A step of the pipeline says itself what went wrong; the database and the queue say too much.
+/// Failures of a pipeline step have a message for the client; those of the database and the queue would
+/// reveal internal details.
 fn failed(failure: &Failure) -> ApiError {
-    tracing::error!(code = %failure.code, message = %failure.message, "a step failed a request");
+    tracing::error!(code = %failure.code, message = %failure.message, "request failed: pipeline error");
     match &failure.dependency {
         Some(dependency) if *dependency == DatabaseError::DEPENDENCY => match failure.class {
             FailureClass::Permanent => ApiError::internal(),

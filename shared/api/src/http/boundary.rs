@@ -9,14 +9,17 @@ use futures::FutureExt as _;
 
 use super::answer::ApiError;
 
-/// What holds for every answer: it comes within `timeout`, no panic gets out, and nothing keeps or reinterprets it.
+/// Applies to every answer: it is sent within `timeout`, panics are caught, and caching and content sniffing
+/// are disabled.
 pub(super) async fn boundary(timeout: Duration, request: Request, next: Next) -> Response {
-    // Nothing is touched again after a panic: the handler's own state goes with it, and what is shared is a pool.
+    // A panic leaves no broken state behind: the handler's own state is dropped, and the shared state is a
+    // pool.
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let mut response = match tokio::time::timeout(timeout, answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
-            // The panic hook has printed where; the message may quote anything, and is not repeated.
+            // The panic hook has logged the location; the message may quote personal data and is not
+            // repeated.
             tracing::error!("a request panicked");
             ApiError::internal().into_response()
         }
@@ -39,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// Much less than the client's patience.
+    /// Well below the timeouts of clients.
     const TIMEOUT: Duration = Duration::from_secs(25);
 
     async fn ask(path: &str) -> (StatusCode, String) {
@@ -56,14 +59,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_panic_reaches_a_client() {
+    async fn panics_are_hidden_from_clients() {
         let (status, body) = ask("/panic").await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(body.contains("\"error\":\"internal\"") && !body.contains("ann"), "{body}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_hangs_is_answered() {
+    async fn hanging_request_is_answered() {
         let asked = tokio::time::Instant::now();
         let (status, body) = ask("/hang").await;
         assert_eq!(asked.elapsed(), TIMEOUT);

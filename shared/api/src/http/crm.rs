@@ -1,4 +1,4 @@
-//! The CRM lead by lead: what would be written, and whether anything is.
+//! CRM plans of single leads, and the hold of all writes.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -13,7 +13,7 @@ use super::leads::Queued;
 use super::people::{Done, read};
 use super::query::{Id, Query};
 
-/// Why nothing is to be written.
+/// The request to hold all writes, with its reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rollback {

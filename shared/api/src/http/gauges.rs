@@ -1,7 +1,7 @@
-//! How much is waiting everywhere, read at a scrape.
+//! Gauges of backlogs, read at a scrape.
 //!
-//! Each reading has its own limit and keeps its last good value: what matters most while something is slow, how old the
-//! oldest message is, must not go with the rest. The age of each value is a metric of its own.
+//! Each reading has its own time limit and keeps its last good value, so that the age of the oldest message
+//! stays visible while another reading is slow. The age of each value is a metric of its own.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,11 @@ use tokio::time::{Instant, timeout};
 
 use operations::Operations;
 
-/// How long one reading may take. Prometheus waits ten seconds for all of a scrape, and these are read at the same time.
-const READ_LIMIT: Duration = Duration::from_secs(2);
+/// The time limit of one reading. Prometheus waits ten seconds for a scrape, and the readings run
+/// concurrently.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A reading that took longer than this rests afterwards, for so many times as long.
+/// A reading that took longer than this pauses for `REST` times its duration.
 const QUICK: Duration = Duration::from_millis(250);
 const REST: u32 = 20;
 
@@ -38,7 +39,7 @@ impl Gauges {
         }
     }
 
-    /// Reads what is due, and sets the gauges of what could be read.
+    /// Reads the due values and sets their gauges.
     pub(super) async fn read(&self, operations: &Operations) {
         let (queue, store) = (operations.queue(), operations.store());
         let depth = self.queue.read(async || {
@@ -54,7 +55,7 @@ impl Gauges {
             Ok::<_, queue::QueueError>(())
         });
         let dead_letters = self.dead_letters.read(async || {
-            // Read before the gauge is named: one that is named and not set says 0.
+            // Read before the gauge is registered, because a registered gauge without a value reports 0.
             let letters = store.count_dead_letters().await?;
             gauge!("revenueflow_dead_letters").set(to_f64(letters));
             Ok::<_, database::DatabaseError>(())
@@ -71,7 +72,7 @@ impl Gauges {
     }
 }
 
-/// One reading, and when it was last made.
+/// One reading with the time of its last success.
 struct Reading {
     name: &'static str,
     state: Mutex<State>,
@@ -79,9 +80,9 @@ struct Reading {
 
 #[derive(Clone, Copy)]
 struct State {
-    /// When the values were read; the process's start before the first time.
+    /// The time of the last good values; initially the start of the process.
     good_at: Instant,
-    /// Not to be read again before.
+    /// The earliest time of the next reading.
     due: Instant,
 }
 
@@ -99,7 +100,7 @@ impl Reading {
         let mut state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let started = Instant::now();
         if started >= state.due {
-            let answer = timeout(READ_LIMIT, read()).await;
+            let answer = timeout(READ_TIMEOUT, read()).await;
             let now = Instant::now();
             let took = now - started;
             state.due = if took > QUICK { now + took * REST } else { now };
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reading_that_fails_keeps_its_last_value_and_ages() {
+    async fn failed_reading_keeps_its_value_and_ages() {
         let reading = Reading::new("test");
         tokio::time::advance(Duration::from_secs(5)).await;
         reading.read(async || Ok::<_, &str>(())).await;
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reading_that_takes_long_is_cut_off_and_then_rests() {
+    async fn slow_reading_times_out_and_pauses() {
         let reading = Reading::new("test");
         let asked = Mutex::new(0);
         for _ in 0..10 {

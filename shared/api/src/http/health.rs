@@ -11,29 +11,32 @@ use super::pauses::PauseView;
 use super::{ApiState, Worker, access};
 use operations::Operations;
 
-/// How long each check of readiness may take: who asks will not wait longer.
+/// The time limit of each readiness check, below that of the callers.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-const DATABASE_AWAY: &str = "the database cannot be reached";
+const DATABASE_UNAVAILABLE: &str = "the database cannot be reached";
 
 #[derive(Serialize)]
 struct Live {
     status: &'static str,
 }
 
-/// Whether the process is there. Asks nobody.
+/// Liveness; calls no dependency.
 pub(super) async fn live() -> Response {
     Json(Live { status: "ok" }).into_response()
 }
 
-/// Not ready, as [`ready`] says it, where the database was never reached.
+/// The answer of [`ready`] for a process that never reached its database.
 pub(super) async fn away() -> Response {
-    let answer =
-        Ready { failing: Some("database"), message: Some(DATABASE_AWAY), ..Ready::status("unavailable") };
+    let answer = Ready {
+        failing: Some("database"),
+        message: Some(DATABASE_UNAVAILABLE),
+        ..Ready::status("unavailable")
+    };
     (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
-/// Whether the process can do its work, and the first thing that keeps it from it.
+/// Readiness, with the first failing check.
 #[derive(Serialize)]
 struct Ready {
     status: &'static str,
@@ -41,22 +44,22 @@ struct Ready {
     failing: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
-    /// Whether this process works on leads, and is at it.
+    /// Whether this process has a running worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<bool>,
-    /// For whom may see more.
+    /// Only for callers with full access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pauses: Option<Vec<PauseView>>,
 }
 
-/// A paused queue is ready: leads are taken in and kept.
+/// A paused queue is ready, because leads are still accepted and kept.
 pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Response {
     let at_work = match &state.worker {
-        Worker::Unsaid => None,
+        Worker::Unknown => None,
         Worker::None => Some(false),
-        Worker::Here(is_at_work) => Some(is_at_work()),
+        Worker::Local(is_at_work) => Some(is_at_work()),
     };
-    let hangs = matches!(state.worker, Worker::Here(_)) && at_work == Some(false);
+    let hangs = matches!(state.worker, Worker::Local(_)) && at_work == Some(false);
     let checked = match check(&state.operations).await {
         Ok(_) if hangs => Err(("worker", "the worker of this process hangs: restart it")),
         checked => checked,
@@ -82,10 +85,10 @@ impl Ready {
     }
 }
 
-/// The pauses in force; otherwise the check that failed and what that means.
+/// The pauses in force, or the failed check with its message.
 async fn check(operations: &Operations) -> Result<Vec<PauseView>, (&'static str, &'static str)> {
     let database = operations.store().database();
-    let unreachable = ("database", DATABASE_AWAY);
+    let unreachable = ("database", DATABASE_UNAVAILABLE);
     in_time("database", database.ping()).await.ok_or(unreachable)?;
     if !in_time("database", database.is_migrated()).await.ok_or(unreachable)? {
         return Err((
@@ -93,7 +96,7 @@ async fn check(operations: &Operations) -> Result<Vec<PauseView>, (&'static str,
             "the database's schema is older than this version: run `revenueflow migrate`",
         ));
     }
-    let unreachable = ("queue", "the queue cannot be reached, or refuses us");
+    let unreachable = ("queue", "the queue cannot be reached or refuses access");
     in_time("queue", operations.queue().ping()).await.ok_or(unreachable)?;
     let pauses = in_time("queue", operations.queue().pauses()).await.ok_or(unreachable)?;
     Ok(pauses.into_iter().map(PauseView::from).collect())
@@ -106,17 +109,18 @@ async fn in_time<T, E: std::fmt::Display>(
     match tokio::time::timeout(CHECK_TIMEOUT, answer).await {
         Ok(Ok(value)) => Some(value),
         Ok(Err(error)) => {
-            tracing::warn!(check, %error, "not ready");
+            tracing::warn!(check, %error, "readiness check failed");
             None
         }
         Err(_) => {
-            tracing::warn!(check, "not ready: no answer in time");
+            tracing::warn!(check, "readiness check timed out");
             None
         }
     }
 }
 
-/// The process' metrics, and how much is waiting everywhere: what cannot be read now is what it was, and says how old it is.
+/// The process's metrics, with the gauges of backlogs. A gauge that cannot be read keeps its value and
+/// reports its age.
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {
     state.gauges.read(&state.operations).await;
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -45,11 +45,11 @@ pub(super) async fn show(
     Ok(Json(state.operations.lead(&id).await?))
 }
 
-/// A stretch of the audit trail.
+/// A page of the audit trail.
 #[derive(Serialize)]
 pub(super) struct AuditPage {
     items: Vec<AuditEvent>,
-    /// What to give as `after` for the next stretch; absent on the last.
+    /// The `after` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_after: Option<i64>,
 }
@@ -65,7 +65,7 @@ pub(super) async fn audit(
     let limit = query.limit()?;
     let id = state.operations.resolve(&id).await?;
     let items = state.operations.audit(&id, after.unwrap_or(0), limit).await?;
-    // A full page may be the last one: the next is then empty.
+    // A full page may be the last one; the next is then empty.
     let is_full = items.len() >= limit as usize;
     Ok(Json(AuditPage { next_after: items.last().filter(|_| is_full).map(|event| event.seq), items }))
 }
@@ -86,7 +86,7 @@ pub(super) async fn explain(
     })
 }
 
-/// Whether plain text is asked for, and JSON is not.
+/// Whether the client accepts plain text and not JSON.
 fn wants_text(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let types: Vec<_> = accepted
@@ -96,10 +96,10 @@ fn wants_text(headers: &HeaderMap) -> bool {
     types.iter().any(|range| range == "text/plain") && !types.iter().any(|range| range == "application/json")
 }
 
-/// What the body of a replay has to be.
+/// The error for an invalid body of a replay.
 const BODY: &str = "the body must be {\"apply\":true}, {\"apply\":false} or empty";
 
-/// The body of a replay; nothing at all asks for a dry one.
+/// The body of a replay; an empty body requests a dry run.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplayRequest {
@@ -107,7 +107,7 @@ struct ReplayRequest {
     apply: bool,
 }
 
-/// What was put up for work again.
+/// The answer for a lead that is queued again.
 #[derive(Serialize)]
 pub(super) struct Queued {
     pub(super) status: &'static str,
@@ -134,7 +134,7 @@ pub(super) async fn replay(
     let request = if matches!(body.trim_ascii(), b"" | b"null") {
         ReplayRequest::default()
     } else if !body.trim_ascii().starts_with(b"{") {
-        // Serde would also read the fields out of a list.
+        // Serde would also accept a list of the fields' values.
         return Err(ApiError::invalid_body(BODY));
     } else {
         serde_json::from_slice(&body).map_err(|_| ApiError::invalid_body(BODY))?
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_sent_to_who_asks_for_text_only() {
+    fn text_is_sent_only_on_request() {
         let wants = |accept: &'static str| {
             wants_text(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
         };

@@ -1,4 +1,4 @@
-//! What did not get through: dead letters, and bodies in quarantine.
+//! Dead letters and quarantined bodies.
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -40,7 +40,7 @@ pub(super) async fn quarantine(
     Ok(Json(state.operations.quarantine(query.cursor()?.as_ref(), query.limit()?).await?))
 }
 
-/// A body in quarantine, with its bytes.
+/// A quarantined body with its bytes.
 #[derive(Serialize)]
 pub(super) struct QuarantinedBody {
     #[serde(flatten)]

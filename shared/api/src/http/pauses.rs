@@ -1,4 +1,4 @@
-//! Pauses of consumption, and their end.
+//! Pauses of consumption, and ending them.
 
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::people::Done;
 use super::query::{Id, Query};
 use operations::Resumed;
 
-/// One pause, as it is shown.
+/// The view of one pause.
 #[derive(Serialize)]
 pub(super) struct PauseView {
     dependency: String,
@@ -31,7 +31,7 @@ impl From<Pause> for PauseView {
     }
 }
 
-/// All pauses in force: there are only as many as there are dependencies.
+/// All pauses in force, at most one for each dependency.
 #[derive(Serialize)]
 pub(super) struct Pauses {
     items: Vec<PauseView>,

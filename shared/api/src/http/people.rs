@@ -1,4 +1,4 @@
-//! What people decide: held leads, responses, the suppression list.
+//! Decisions by people: reviews of held leads, responses, suppressions and erasures.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -19,12 +19,12 @@ use operations::{Certificate, HeldLead, Page, ReviewAnswer};
 type Answer<T> = Result<Json<T>, ApiError>;
 type Body = Result<Bytes, BytesRejection>;
 
-/// Kept of a removal that names no one.
+/// Recorded for a removal without a name.
 const UNNAMED: &str = "the admin token";
-/// Kept of a removal that gives no reason.
+/// Recorded for a removal without a reason.
 const UNNAMED_REASON: &str = "not given";
 
-/// Who decides, and why.
+/// The reviewer and the reason.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReviewRequest {
@@ -32,14 +32,14 @@ struct ReviewRequest {
     reason: Option<String>,
 }
 
-/// Who responded.
+/// The person who responded.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Responder {
     by: String,
 }
 
-/// Who is not to be written, who says so and why.
+/// The address or domain to suppress, with the reason and the person who adds it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Suppress {
@@ -48,7 +48,7 @@ struct Suppress {
     by: String,
 }
 
-/// Which entry is to go, who says so and why.
+/// The entry to remove, with the reason and the person who removes it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unsuppress {
@@ -64,11 +64,11 @@ struct Erase {
     email: EmailAddress,
     #[serde(default)]
     apply: bool,
-    /// Who puts the person on the suppression list as well; nobody where it is absent.
+    /// The person who also adds a suppression; none without it.
     suppress_by: Option<String>,
 }
 
-/// Something that was done, or had been done before.
+/// The result of an operation, which may have been done before.
 #[derive(Serialize)]
 pub(super) struct Done {
     pub(super) status: &'static str,
@@ -114,8 +114,10 @@ async fn review(
     verdict: Verdict,
 ) -> Result<Response, ApiError> {
     Query::parse(query.as_deref(), &[])?;
-    let decision: ReviewRequest =
-        read(body, "the body must be {\"by\":\"a name\"} and may have a \"reason\"; to dismiss needs one")?;
+    let decision: ReviewRequest = read(
+        body,
+        "the body must be {\"by\":\"a name\"} and may have a \"reason\"; dismissing requires one",
+    )?;
     let id = state.operations.resolve(&id).await?;
     let answer = state.operations.review(&id, verdict, &decision.by, decision.reason.as_deref()).await?;
     Ok(match answer {
@@ -167,7 +169,7 @@ pub(super) async fn suppress(
     Ok(Json(Done { status: if is_new { "suppressed" } else { "suppressed_before" } }))
 }
 
-/// Takes an entry off the list. Not a DELETE of the address: a path ends in access logs.
+/// Removes an entry from the list. Not a DELETE with the address, because paths appear in access logs.
 pub(super) async fn unsuppress(
     State(state): State<ApiState>,
     RawQuery(query): RawQuery,
@@ -182,7 +184,7 @@ pub(super) async fn unsuppress(
     Ok(Json(Done { status: "removed" }))
 }
 
-/// Takes an entry off the list by what the list shows: a domain, or the hash of an address.
+/// Removes an entry as the list shows it: a domain, or the hash of an address.
 pub(super) async fn unsuppress_entry(
     State(state): State<ApiState>,
     Id(entry): Id,
@@ -191,7 +193,7 @@ pub(super) async fn unsuppress_entry(
     Query::parse(query.as_deref(), &[])?;
     if entry.contains('@') {
         return Err(ApiError::invalid_query(
-            "an address does not belong in a path, which ends in access logs; hint: POST /suppressions/remove",
+            "an address must not be in a path, because access logs record paths; hint: POST /suppressions/remove",
         ));
     }
     state.operations.unsuppress(&entry, UNNAMED_REASON, UNNAMED).await?;
@@ -212,7 +214,7 @@ pub(super) async fn erase(
     Ok(Json(state.operations.erase(&person.email, person.apply, suppress_by).await?))
 }
 
-/// A body of JSON that has to be there.
+/// Reads a required JSON body.
 pub(super) fn read<T: DeserializeOwned>(body: Body, must: &'static str) -> Result<T, ApiError> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),

@@ -6,18 +6,18 @@ use store::Cursor;
 
 use super::answer::ApiError;
 
-/// Leads, letters and bodies on a page where nothing is asked for.
+/// The default number of items on a page.
 const DEFAULT_LIMIT: u32 = 50;
-/// The most on a page.
+/// The largest number of items on a page.
 pub(super) const MAX_LIMIT: u32 = 500;
-/// The longest id in a path, in bytes: an id of a queue's own making may be longer than ours.
+/// The longest id in a path, in bytes; ids of other queues may be longer than ours.
 const MAX_ID_BYTES: usize = 255;
 
-/// The query string, read strictly: a parameter that is misspelt would otherwise be a filter that does not filter.
+/// The query string, read strictly, because a misspelt filter would otherwise be ignored.
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads a query string that may hold the parameters named, each once.
+    /// Parses a query string with the known parameters, each at most once.
     pub(super) fn parse(query: Option<&str>, known: &[&str]) -> Result<Self, ApiError> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -37,7 +37,8 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    /// A parameter, read by `parse`; `must` says what it has to be. The value is not repeated: it may be personal.
+    /// A parameter, read by `parse`; `must` describes valid values. The error does not repeat the value,
+    /// which may be personal data.
     pub(super) fn get<T>(
         &self,
         name: &str,
@@ -48,7 +49,7 @@ impl Query {
         parse(value).map(Some).ok_or_else(|| ApiError::invalid_query(format!("{name} must be {must}")))
     }
 
-    /// A parameter of a fixed vocabulary.
+    /// A parameter with a fixed vocabulary.
     pub(super) fn word<T: Copy>(
         &self,
         name: &str,
@@ -60,7 +61,7 @@ impl Query {
         self.get(name, &must, |text| all.iter().copied().find(|value| word(*value) == text))
     }
 
-    /// How many items a page is to hold.
+    /// The number of items on the page.
     pub(super) fn limit(&self) -> Result<u32, ApiError> {
         let limit = self.get("limit", &format!("a whole number from 1 to {MAX_LIMIT}"), |text| {
             text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
@@ -68,13 +69,13 @@ impl Query {
         Ok(limit?.unwrap_or(DEFAULT_LIMIT))
     }
 
-    /// Where a page is to begin.
+    /// The start of the page.
     pub(super) fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
         self.get("cursor", "the next_cursor of an earlier answer", |text| Cursor::from_str(text).ok())
     }
 }
 
-/// The id in a path. What cannot be one names nothing.
+/// The id in a path. A malformed id is answered like an unknown one.
 pub(super) struct Id(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -83,7 +84,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(id)) if id.len() <= MAX_ID_BYTES && !id.chars().any(char::is_control) => Ok(Self(id)),
-            _ => Err(ApiError::not_found("there is nothing with this id")),
+            _ => Err(ApiError::not_found("no item has this id")),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What goes in and out, as it looks outside. Written by hand rather than derived from the domain's types, so that a change of
-//! those does not quietly change the interface; the tests hold every answer against it.
+//! The schemas of requests and answers. Written by hand instead of derived from the domain's types, so that a
+//! change of those types does not silently change the interface; the tests check every answer against them.
 
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -25,8 +25,8 @@ macro_rules! words {
     };
 }
 
-/// Texts with a form of their own. A pattern says what is always taken, so that a request made by this description is never
-/// refused for its form.
+/// Texts with a format. A pattern only matches valid values, so that a request made from this description is
+/// never refused for its format.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident as $pattern:tt up to $max:tt)+) => {
         $(
@@ -42,67 +42,68 @@ texts! {
     /// A name or a reason, on one line.
     Line as r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,198}[^\s\x00-\x1f\x7f-\x9f])?$" up to 200
 
-    /// An e-mail address. The pattern describes the plain ones; internationalised addresses are taken too.
+    /// An e-mail address. The pattern covers plain ones; internationalised addresses are accepted too.
     Email as r"^[A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20}$" up to 254
 
     /// The name or id of a campaign, without unreplaced `{{tokens}}`.
     Campaign as r"^[A-Za-z0-9]([A-Za-z0-9 _.:/-]{0,252}[A-Za-z0-9])?$" up to 255
 
-    /// An e-mail address, or a domain, which stands for those below it too. The pattern describes the plain ones.
+    /// An e-mail address, or a domain with its subdomains. The pattern covers plain ones.
     Suppressible as r"^([A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@)?([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20}$" up to 254
 
     /// An entry as the suppression list shows it: a domain, or the SHA-256 of an address.
     SuppressionEntry as r"^([0-9a-f]{64}|([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20})$" up to 254
 
-    /// An e-mail address, a domain, or the entry as the list shows it. The pattern describes the plain ones.
+    /// An e-mail address, a domain, or the entry as the list shows it. The pattern covers plain ones.
     Removable as r"^([0-9a-f]{64}|([A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@)?([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20})$" up to 254
 
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     Cursor as r"^[0-9]{1,14}\.([A-Za-z0-9_-]{4}){0,85}([A-Za-z0-9_-]{2,3})?$" up to 358
 }
 
 words! {
-    /// Where a lead stands. `queued`, `processing` and `retrying` go on by themselves; the others are final.
+    /// The status of a lead. `queued`, `processing` and `retrying` proceed automatically; the others are
+    /// final.
     Status as "snake_case" {
         Queued, Processing, Retrying, Synced, Held, Dismissed, Suppressed, Planned, WorkedElsewhere,
         Synthetic, PermanentlyFailed,
     }
 
-    /// The level that the score amounts to.
+    /// The level of the score.
     Fit as "SCREAMING_SNAKE_CASE" { Low, Medium, High }
 
-    /// How ready the person is to buy.
+    /// The person's readiness to buy.
     Intent as "SCREAMING_SNAKE_CASE" { Low, Medium, High }
 
-    /// What a lead waits for before it is judged again.
+    /// The reason that a lead is to be judged again.
     Awaits as "snake_case" { Ai, Enrichment }
 
-    /// What is to be done, weakest first.
+    /// The next step, weakest first.
     Decision as "SCREAMING_SNAKE_CASE" { Ignore, Nurture, ManualReview, RouteToSdr }
 
-    /// Whether an analysis stood: as it was, in part, or not at all.
+    /// Whether an analysis was accepted: completely, in part, or not at all.
     GroundingStatus as "SCREAMING_SNAKE_CASE" { Valid, Downgraded, Rejected }
 
-    /// The rule of the grounding contract that was broken.
+    /// The broken rule of the grounding contract.
     ReasonCode as "snake_case" {
         UnauthorizedSource, SourceMismatch, NoEnrichment, UnknownField, ValueConflict, ScoreOutOfBand, WeakIntent,
         IntentOutOfBand, WeakFit, DecisionLowered, CallNotInFacts,
         ClaimRetyped, RiseNotInFacts, OptedOut,
     }
 
-    /// How a failure is treated: tried again, waited out, or given up.
+    /// The treatment of a failure: a retry, a deferral, or a dead letter.
     FailureClass as "snake_case" { Transient, Deferral, Permanent }
 
-    /// A stage of a lead's way. `storage` is our own database or queue, which costs no attempt.
+    /// A stage of processing. `storage` is our own database or queue, which costs no attempt.
     Stage as "snake_case" { CrmRead, Analysis, CrmWrite, Storage, Other }
 
-    /// What became of a delivery.
+    /// The state of a delivery.
     DeliveryState as "snake_case" { Open, Done, Superseded, Failed }
 
-    /// What became of an action on the CRM.
+    /// The state of an action on the CRM.
     ActionState as "snake_case" { Pending, Done, Failed, Skipped, Refused, Restored }
 
-    /// How the bytes of a body are written.
+    /// The encoding of a body.
     Encoding as "lowercase" { Text, Base64 }
 }
 
@@ -110,48 +111,48 @@ schemas! {
     /// A refusal or failure.
     #[schema(example = json!({"error": "not_found", "message": "there is no lead with this id"}))]
     Error {
-        /// Machine-readable and stable.
+        /// The machine-readable, stable code.
         error: String,
-        /// For a person.
+        /// The message for a person.
         message: String,
     }
 
-    /// A lead to be taken in. Unknown fields are kept, and not used.
+    /// A lead to be accepted. Unknown fields are kept, and not used.
     NewLead {
-        /// Who.
+        /// The person's e-mail address.
         email: Email,
-        /// Through which campaign. A whole number is taken too.
+        /// The campaign. A whole number is accepted too.
         campaign_id: Campaign,
-        /// The whole name, or the two parts of it.
+        /// The whole name, or its two parts.
         name: Option<String>,
         first_name: Option<String>,
         last_name: Option<String>,
         company: Option<String>,
         title: Option<String>,
         phone: Option<String>,
-        /// What Marketo knows, such as `lead_id`, `engagement_score`, `program`, `activity`.
+        /// Data from Marketo, such as `lead_id`, `engagement_score`, `program`, `activity`.
         marketo: Option<Map<String, Value>>,
-        /// What the product knows, such as `usage_signals`, `activation_state`.
+        /// Data from the product, such as `usage_signals`, `activation_state`.
         product: Option<Map<String, Value>>,
-        /// What the CRM knows, such as `deal_stage`, `owner`.
+        /// Data from the CRM, such as `deal_stage`, `owner`.
         salesforce: Option<Map<String, Value>>,
     }
 
     /// A lead that is stored.
     Accepted {
-        /// `accepted`, or `duplicate` where the same content came before and there is nothing to do. Where leads are taken in
-        /// without the database (Redis, SQS, the function), every post is `accepted`.
+        /// `accepted`, or `duplicate` for repeated content without further work. Without the database (Redis,
+        /// SQS, the function), every post is `accepted`.
         status: String,
         lead_id: String,
     }
 
-    /// A body that is no lead, or a sender that is not known.
+    /// A body that is not a lead, or an unknown sender.
     Rejected {
         /// `rejected`.
         status: String,
-        /// Machine-readable, such as `invalid_email`, `missing_field`, `unauthorized`.
+        /// The machine-readable code, such as `invalid_email`, `missing_field`, `unauthorized`.
         error: String,
-        /// The field to correct, where it is one.
+        /// The field to correct, if there is one.
         field: Option<String>,
         message: String,
     }
@@ -203,19 +204,19 @@ schemas! {
         grounding: Option<Grounding>,
         /// The claims that passed. Not in lists.
         evidence: Option<Vec<Claim>>,
-        /// Who judged. Not in lists.
+        /// The origin of the judgement. Not in lists.
         analysis: Option<Analysis>,
         #[schema(required)]
         crm: Option<Crm>,
-        /// Who has it, as the CRM calls them. Not in lists.
+        /// The owner's id in the CRM. Not in lists.
         owner: Option<String>,
-        /// Why they have it, and until when somebody is to respond. Not in lists.
+        /// The routing decision, with the deadline for a response. Not in lists.
         routing: Option<Routing>,
-        /// What people decided about it while it was held, oldest first. Not in lists.
+        /// The reviews while the lead was held, oldest first. Not in lists.
         reviews: Option<Vec<ReviewDecision>>,
-        /// Why it waits or was parked.
+        /// The reason that the lead waits or has failed.
         failure: Option<Failure>,
-        /// How many contents it has had.
+        /// The number of contents so far.
         revision: i64,
         #[schema(format = DateTime)]
         created_at: String,
@@ -226,66 +227,67 @@ schemas! {
     /// A page of leads.
     LeadPage {
         items: Vec<Lead>,
-        /// What to give as `cursor` for the next page; absent on the last.
+        /// The `cursor` of the next page; absent on the last.
         next_cursor: Option<Cursor>,
     }
 
-    /// What the grounding contract made of an analysis.
+    /// The result of the grounding check of an analysis.
     Grounding { status: GroundingStatus, reasons: Vec<Reason> }
 
-    /// A rule that was broken.
+    /// A broken rule.
     Reason { code: ReasonCode, message: String }
 
-    /// Something that an analyst says its judgement rests on.
+    /// A fact that an analyst names in support of its judgement.
     Claim {
         /// `SALESFORCE`, `MARKETO`, `PRODUCT`, `ENRICHMENT` or `COMPUTED`; anything else is a breach.
         source: String,
         /// Such as `enrichment.industry`.
         field_path: String,
-        /// In the words of the source, where the claim passed.
+        /// As the source wrote it, if the claim passed.
         value: Value,
         /// `FIRMOGRAPHIC`, `BEHAVIOR`, `PIPELINE` or `SCORE`; anything else is a breach.
         claim_type: String,
     }
 
-    /// Who judged.
+    /// The origin of a judgement.
     Analysis {
         provider: String,
         model: String,
-        /// Nobody answered; the neutral verdict stands in until someone does.
+        /// The analyst gave no answer; the neutral verdict applies until the lead is rescored.
         fallback: bool,
     }
 
-    /// Where a lead was written.
+    /// A lead's record in the CRM.
     Crm { provider: String, record_id: String }
 
-    /// Why something did not work.
+    /// The reason of a failure.
     Failure {
         class: FailureClass,
-        /// Machine-readable and stable.
+        /// The machine-readable, stable code.
         code: String,
         message: String,
         /// The system that failed, such as `crm.mock`.
         dependency: Option<String>,
-        /// Where on the lead's way it failed; attempts are counted for each stage.
+        /// The failed stage; attempts are counted for each stage.
         stage: Option<Stage>,
-        /// How long the system asked us to stay away.
+        /// The wait that the system asked for.
         retry_after: Option<Duration>,
-        /// True where the time is all it takes: nobody has to probe the system first.
+        /// True if the condition ends after that time without a probe.
         ends_by_itself: Option<bool>,
     }
 
-    /// A stretch of time.
+    /// A duration.
     Duration { secs: i64, nanos: i64 }
 
     /// A page of an audit trail.
     AuditPage {
         items: Vec<AuditEvent>,
-        /// What to give as `after` for the next page; absent on the last. A full page may be the last: the next is then empty.
+        /// The `after` of the next page; absent on the last. A full page may be the last one; the next is
+        /// then empty.
         next_after: Option<i64>,
     }
 
-    /// One thing that happened to a lead.
+    /// An event in the processing of a lead.
     AuditEvent {
         /// Per lead, from 1, without gaps.
         seq: i64,
@@ -295,45 +297,45 @@ schemas! {
         kind: String,
         #[schema(required)]
         delivery_id: Option<String>,
-        /// Particulars of the kind.
+        /// Details of the event.
         detail: Value,
     }
 
-    /// Why a lead was treated as it was.
+    /// The explanation of a lead's treatment.
     Explanation {
         lead_id: String,
         email: String,
         campaign_id: String,
         status: Status,
-        /// Where it stands, in a sentence.
+        /// The status in a sentence.
         standing: String,
-        /// The contents it has had, newest first.
+        /// The lead's contents, newest first.
         received: Vec<Received>,
-        /// The newest other leads of the same person; absent where this is the only one.
+        /// The newest other leads of the same person; absent if there are none.
         same_person: Option<Vec<OtherLead>>,
         knew: Knew,
-        /// Absent where nothing has been judged yet.
+        /// Absent before the first judgement.
         judgement: Option<Judgement>,
-        /// Who has it, and why; absent where it has not been given to anybody.
+        /// The owner and the routing decision; absent before the assignment.
         routing: Option<Routing>,
-        /// What was done to the CRM, in order.
+        /// The actions on the CRM, in order.
         crm: Vec<Written>,
-        /// What would have changed the decision.
+        /// Conditions that would have changed the decision.
         would_change: Vec<Counterfactual>,
-        /// What happens now, and what a person can do.
+        /// The next steps, automatic ones and possible ones.
         next: Vec<String>,
     }
 
-    /// Another lead of the same person: each campaign makes one of its own.
+    /// Another lead of the same person, from another campaign.
     OtherLead {
         lead_id: String,
         campaign_id: String,
-        /// It was received before the lead that is explained.
+        /// Whether it was received before the explained lead.
         earlier: bool,
         status: Status,
-        /// The CRM it was written to.
+        /// The CRM with the lead's record.
         provider: Option<String>,
-        /// The record there.
+        /// The id of the record.
         record_id: Option<String>,
         #[schema(format = DateTime)]
         received_at: String,
@@ -345,16 +347,16 @@ schemas! {
         state: DeliveryState,
         #[schema(format = DateTime)]
         received_at: String,
-        /// How often the same content came again.
+        /// How often the same content was received again.
         duplicates: i64,
     }
 
-    /// What was known when the lead was judged; before that, what is known by now.
+    /// The known facts at the judgement, or so far.
     Knew {
         facts: Vec<Fact>,
-        /// What the profile made of the facts.
+        /// The computed scores.
         sums: Vec<Sum>,
-        /// What enrichment came to, in a sentence.
+        /// The result of enrichment, in a sentence.
         enrichment: String,
         /// The providers that could not answer.
         unanswered: Option<Vec<Unanswered>>,
@@ -379,58 +381,58 @@ schemas! {
         parts: Vec<Part>,
     }
 
-    /// One part of a sum.
+    /// One part of a score.
     Part {
         name: String,
         points: i64,
-        /// What matched in the profile.
+        /// The matching entry of the profile.
         matched: Option<Value>,
     }
 
     /// A provider that could not answer.
     Unanswered { provider: String, code: String, message: String }
 
-    /// What was claimed, checked and decided.
+    /// The claims, their check and the decision.
     Judgement {
         provider: String,
         model: String,
         fallback: bool,
         #[schema(format = DateTime)]
         at: String,
-        /// The content that was judged.
+        /// The judged revision.
         revision: Option<i64>,
         is_of_newest: bool,
-        /// Which judgement of that content it is, from 1.
+        /// The number of the judgement of this content, from 1.
         round: i64,
-        /// What the analyst concluded, before it was checked.
+        /// The analyst's conclusions before the check.
         asked: Option<Asked>,
         claims: Vec<CheckedClaim>,
-        /// What was lowered because the claims do not carry it.
+        /// The conclusions that were lowered because the claims do not support them.
         adjustments: Vec<Reason>,
         grounding: GroundingStatus,
         fit_score: i64,
         fit: Fit,
         intent: Intent,
         decision: Decision,
-        /// Why that decision, in a sentence.
+        /// The reason of the decision, in a sentence.
         because: String,
         fit_high_from: i64,
         fit_medium_from: i64,
-        /// The analyst's own prose: a quotation, not checked, not acted on and sent nowhere.
+        /// The analyst's prose: a quotation that is not checked, not acted on and not sent anywhere.
         own_words: Option<String>,
     }
 
-    /// What an analyst concluded.
+    /// The conclusions of an analyst.
     Asked { fit_score: i64, intent: Intent, decision: Decision }
 
-    /// A claim held against the facts.
+    /// A claim with its check against the facts.
     CheckedClaim {
         claim: Claim,
         passed: bool,
-        /// The rule it broke.
+        /// The broken rule.
         code: Option<ReasonCode>,
         message: Option<String>,
-        /// What the facts say there.
+        /// The fact at the claim's path.
         fact: Option<Value>,
         said_by: Option<String>,
         #[schema(format = DateTime)]
@@ -445,30 +447,30 @@ schemas! {
         state: ActionState,
         revision: Option<i64>,
         record_id: Option<String>,
-        /// Whether the record was new.
+        /// Whether the record was created.
         created: Option<bool>,
-        /// The names of the fields written.
+        /// The names of the written fields.
         fields: Vec<String>,
-        /// The fields that did not reach the record; absent where all did.
+        /// The fields that did not reach the record; absent if there are none.
         left_out: Option<Vec<Omission>>,
         failure: Option<Failure>,
         #[schema(format = DateTime)]
         at: String,
     }
 
-    /// A field that did not reach the CRM although there was a value for it.
+    /// A field with a value that did not reach the CRM.
     Omission {
         /// Such as `lead` or `task`.
         object: String,
-        /// The CRM's name of it.
+        /// The field's name in the CRM.
         field: String,
-        /// Where the value comes from, as the mapping names it.
+        /// The source of the value, as the mapping names it.
         source: String,
         /// Such as `refused`, `too_long` or `owner_inactive`.
         reason: String,
     }
 
-    /// One thing that would have changed the outcome.
+    /// A condition that would have changed the outcome.
     Counterfactual {
         #[schema(rename = "if")]
         condition: String,
@@ -476,28 +478,28 @@ schemas! {
         outcome: String,
     }
 
-    /// How to judge a lead again.
+    /// The request to judge a lead again.
     ReplayRequest {
-        /// Put it up for judgement, rather than only saying what would change.
+        /// Put the lead up for judgement, instead of a dry run.
         #[schema(required = false)]
         apply: bool,
     }
 
-    /// What judging a lead again would change.
+    /// The changes by a new judgement of a lead.
     Replay {
         lead_id: String,
         stored: Verdict,
-        /// Whether the stored facts and answer give the stored verdict again.
+        /// Whether the stored facts and answer yield the stored verdict.
         reproducible: bool,
-        /// What would be judged now; null where nobody can judge now.
+        /// The new verdict; null if no analyst is available.
         now: Option<Verdict>,
-        /// Why nobody can judge now.
+        /// The reason that no analyst is available.
         not_now: Option<Failure>,
-        /// Empty where nothing would change, and where nobody can judge now.
+        /// Empty without changes, or if no analyst is available.
         changes: Vec<Change>,
     }
 
-    /// What is left of an answer once it has been checked.
+    /// The result of checking an answer.
     Verdict {
         contract_version: i64,
         status: GroundingStatus,
@@ -509,11 +511,11 @@ schemas! {
         evidence: Vec<Claim>,
     }
 
-    /// A rule that was broken, and by what.
+    /// A broken rule with its claim.
     Breach {
         code: ReasonCode,
         claim: Option<Claim>,
-        /// What the facts say there.
+        /// The fact at the claim's path.
         fact: Option<Value>,
         message: String,
     }
@@ -521,56 +523,56 @@ schemas! {
     /// One value that would change.
     Change { field: String, from: Value, to: Value }
 
-    /// A lead that is in the queue again.
+    /// A lead that is queued again.
     Queued {
         /// `queued`.
         status: String,
         lead_id: String,
     }
 
-    /// Who has a lead, and why.
+    /// The owner of a lead, and the routing decision.
     Routing {
-        /// As the CRM calls them; null where it is left to the CRM.
+        /// The owner's id in the CRM; null if the CRM assigns the owner.
         #[schema(required)]
         owner: Option<String>,
-        /// The name that the rules have for them.
+        /// The owner's name in the rules.
         name: Option<String>,
-        /// The rule that decided.
+        /// The deciding rule.
         rule: Option<String>,
-        /// The pool whose turn it was.
+        /// The pool that the owner was chosen from.
         pool: Option<String>,
-        /// The decision in a sentence.
+        /// The reason of the decision, in a sentence.
         because: String,
-        /// The rules before it, each with the reason it did not decide.
+        /// The preceding rules, each with the reason that it did not decide.
         passed_over: Vec<PassedOver>,
-        /// The members of the pools that were asked.
+        /// The members of the considered pools.
         members: Vec<Member>,
         /// The version of the rules.
         version: String,
         #[schema(format = DateTime)]
         assigned_at: String,
-        /// When somebody is to have responded; absent where nobody is waited for.
+        /// The deadline for a response; absent if none is due.
         #[schema(format = DateTime)]
         respond_by: Option<String>,
         #[schema(format = DateTime)]
         responded_at: Option<String>,
         responded_by: Option<String>,
-        /// When nobody had responded in time, the last time.
+        /// The latest missed deadline.
         #[schema(format = DateTime)]
         overdue_at: Option<String>,
-        /// How often it was given to somebody else.
+        /// The number of reassignments.
         reassignments: i64,
     }
 
     /// A rule that did not decide.
     PassedOver { rule: String, because: String }
 
-    /// A member of a pool that was asked.
+    /// A member of a considered pool.
     Member {
         pool: String,
         owner: String,
         weight: i64,
-        /// What was due to them before.
+        /// The member's credit before the decision.
         credit: i64,
         today: i64,
         open: i64,
@@ -578,7 +580,7 @@ schemas! {
         outcome: Value,
     }
 
-    /// What a person decided about a held lead.
+    /// A person's decision about a held lead.
     ReviewDecision {
         /// `approved`, `rejudged` or `dismissed`.
         decision: String,
@@ -588,50 +590,50 @@ schemas! {
         at: String,
     }
 
-    /// A held lead, and what its analysis broke.
+    /// A held lead with the rules that its analysis broke.
     HeldLead { lead: Lead, reasons: Vec<Reason> }
 
     /// A page of held leads.
     HeldPage {
         items: Vec<HeldLead>,
-        /// What to give as `cursor` for the next page; absent on the last.
+        /// The `cursor` of the next page; absent on the last.
         next_cursor: Option<Cursor>,
     }
 
-    /// Who decides, and why.
+    /// The reviewer and the reason.
     ReviewRequest {
-        /// The name of who decides; it is kept in the audit trail.
+        /// The reviewer's name; it is kept in the audit trail.
         by: Line,
-        /// Why. Nothing personal about the lead.
+        /// The reason, without personal data of the lead.
         reason: Option<Line>,
     }
 
-    /// The decision to put a lead aside.
+    /// The decision to dismiss a lead.
     DismissRequest {
-        /// The name of who decides; it is kept in the audit trail.
+        /// The reviewer's name; it is kept in the audit trail.
         by: Line,
-        /// Why. Nothing personal about the lead.
+        /// The reason, without personal data of the lead.
         reason: Line,
     }
 
-    /// Who responded.
+    /// The person who responded.
     RespondRequest { by: Line }
 
-    /// Who is not to be written to the CRM.
+    /// A person or domain that is never written to the CRM.
     SuppressRequest {
         who: Suppressible,
-        /// Why. Nothing personal.
+        /// The reason, without personal data.
         reason: Line,
-        /// The name of who adds it.
+        /// The name of the person who adds the entry.
         by: Line,
     }
 
-    /// Which entry is to go off the list.
+    /// The entry to remove from the list.
     UnsuppressRequest {
         who: Removable,
-        /// Why. Nothing personal.
+        /// The reason, without personal data.
         reason: Line,
-        /// The name of who removes it.
+        /// The name of the person who removes the entry.
         by: Line,
     }
 
@@ -645,7 +647,7 @@ schemas! {
         added_by: String,
         #[schema(format = DateTime)]
         added_at: String,
-        /// Who took it off the list; absent while it is on it, like the two below.
+        /// The remover; absent while the entry is on the list, like the next two fields.
         removed_by: Option<String>,
         removed_because: Option<String>,
         #[schema(format = DateTime)]
@@ -655,104 +657,104 @@ schemas! {
     /// A page of the suppression list.
     SuppressionPage {
         items: Vec<Suppression>,
-        /// What to give as `cursor` for the next page; absent on the last.
+        /// The `cursor` of the next page; absent on the last.
         next_cursor: Option<Cursor>,
     }
 
-    /// What would be written to the CRM now for a lead.
+    /// The planned writes to the CRM for a lead.
     PlannedLead {
         lead_id: String,
         status: Status,
-        /// Which CRM.
+        /// The CRM.
         provider: String,
-        /// `live`: plans are carried out; `shadow`: they are kept.
+        /// `live`: plans are executed; `shadow`: they are kept.
         mode: String,
         mapping_version: String,
-        /// Nothing would be written: the analysis was rejected, and a person has to look.
+        /// Nothing would be written: the analysis was rejected, and a person has to review the lead.
         held: bool,
         /// Nothing would be written: the person is on the suppression list.
         suppressed: bool,
-        /// The merge in the CRM that would be followed; absent where the record is where it was.
+        /// The merge in the CRM that would be followed; absent if the record is unchanged.
         followed: Option<Followed>,
         actions: Vec<PlannedAction>,
         changes: Vec<FieldChange>,
     }
 
-    /// A record that people have merged into another one.
+    /// A record that was merged into another one.
     Followed {
         /// The record that was written before.
         from: String,
-        /// The record that is left.
+        /// The remaining record.
         to: String,
     }
 
-    /// An action, and what the guard thinks of it.
+    /// An action with the guard's decision.
     PlannedAction {
         position: i64,
         kind: String,
-        /// Why it would be refused; absent where it would pass.
+        /// The reason of a refusal; absent if the action would pass.
         refusal: Option<Failure>,
     }
 
-    /// What one field of the CRM would become.
+    /// The change of one field in the CRM.
     FieldChange {
-        /// The place of its action.
+        /// The position of its action.
         position: i64,
         action: String,
         /// Such as `lead` or `task`.
         object: String,
-        /// The CRM's name of it.
+        /// The object's name in the CRM.
         object_name: String,
         external_id: String,
-        /// Absent where the record does not exist yet.
+        /// Absent if the record does not exist yet.
         record_id: Option<String>,
         field: String,
-        /// Where the value comes from, as the mapping names it.
+        /// The source of the value, as the mapping names it.
         source: String,
-        /// What is there now; absent where there is nothing.
+        /// The present value; absent if there is none.
         old: Option<Value>,
         new: Option<Value>,
-        /// Why it is not written; absent where it is.
+        /// The reason that the field is not written; absent if it is.
         left_out: Option<String>,
-        /// The text was too long for the field and lost its end.
+        /// The text was cut to the length of the field.
         cut: Option<bool>,
     }
 
-    /// Why nothing is to be written to the CRM.
+    /// The reason to stop all writes to the CRM.
     RollbackRequest { reason: Line }
 
-    /// Who is to be forgotten.
+    /// The person to erase.
     EraseRequest {
         email: Email,
-        /// Remove what is found, rather than only saying what there is.
+        /// Remove the data, instead of a dry run.
         #[schema(required = false)]
         apply: bool,
-        /// With `apply`, puts the person on the suppression list too: the name of who wants it.
+        /// With `apply`, also suppresses the person; the name of the requester.
         suppress_by: Option<Line>,
     }
 
-    /// What an erasure found, what became of it, and what it cannot do.
+    /// The record of an erasure, including the data that it cannot reach.
     Certificate {
         /// The SHA-256 of the address.
         email_sha256: String,
         #[schema(format = DateTime)]
         at: String,
-        /// False: it was only looked at.
+        /// False for a dry run.
         applied: bool,
         /// The person's leads, of this and of earlier erasures.
         leads: Vec<String>,
         found: Vec<Found>,
-        /// Leads that a worker had at that moment: ask again in a minute.
+        /// Leads that a worker was processing at that moment: repeat the erasure in a minute.
         in_work: i64,
         /// Records that only an administrator of the CRM can remove.
         by_hand: Vec<ByHand>,
         /// The list keeps the hash of the address.
         on_suppression_list: bool,
-        /// What remains elsewhere, and until when.
+        /// The data that remains elsewhere, and for how long.
         remains: Vec<String>,
     }
 
-    /// Something that was found.
+    /// A kind of data that was found.
     Found {
         /// Such as the name of a table.
         place: String,
@@ -761,19 +763,20 @@ schemas! {
         becomes: String,
     }
 
-    /// A record in a CRM that has to be removed there.
+    /// A record that has to be removed in the CRM.
     ByHand { provider: String, written_by: String, record_id: String }
 
-    /// Something that was done, or had been done before.
+    /// The result of an operation, which may have been done before.
     Done {
-        /// Such as `dismissed`, `responded`, `suppressed`, `removed`, `held`, `resumed`; `.._before` where nothing has changed.
+        /// Such as `dismissed`, `responded`, `suppressed`, `removed`, `held`, `resumed`; `.._before` if
+        /// nothing changed.
         status: String,
     }
 
-    /// A message that was given up.
+    /// A dead-lettered message.
     DeadLetter {
         id: String,
-        /// Null where the message could not be read.
+        /// Null if the message is unreadable.
         #[schema(required)]
         lead_id: Option<String>,
         failure: Failure,
@@ -785,7 +788,7 @@ schemas! {
     /// A page of dead letters.
     DeadLetterPage { items: Vec<DeadLetter>, next_cursor: Option<Cursor> }
 
-    /// A body that could not be accepted.
+    /// A rejected body.
     Quarantined {
         id: String,
         error: String,
@@ -794,7 +797,7 @@ schemas! {
         message: String,
         #[schema(required)]
         content_type: Option<String>,
-        /// How often it came.
+        /// How often the body was received.
         times: i64,
         #[schema(format = DateTime)]
         first_at: String,
@@ -802,10 +805,10 @@ schemas! {
         last_at: String,
     }
 
-    /// A page of bodies in quarantine.
+    /// A page of quarantined bodies.
     QuarantinePage { items: Vec<Quarantined>, next_cursor: Option<Cursor> }
 
-    /// A body that could not be accepted, as it came.
+    /// A rejected body with its unchanged bytes.
     QuarantinedBody {
         id: String,
         error: String,
@@ -823,35 +826,35 @@ schemas! {
         body: String,
     }
 
-    /// The process is there.
+    /// The process is alive.
     Live {
         /// `ok`.
         status: String,
     }
 
-    /// Whether the process can do its work.
+    /// Readiness of the process.
     Ready {
         /// `ready` or `unavailable`.
         status: String,
         /// `database`, `migrations`, `queue` or `worker`.
         failing: Option<String>,
         message: Option<String>,
-        /// Whether this process works on leads, and is at it.
+        /// Whether this process has a running worker.
         worker: Option<bool>,
-        /// The pauses of the queue in force.
+        /// The pauses in force.
         pauses: Option<Vec<Pause>>,
     }
 
-    /// Every pause of the queue.
+    /// All pauses of consumption.
     PauseList { items: Vec<Pause> }
 
-    /// A pause of the queue.
+    /// A pause of consumption.
     Pause {
         dependency: String,
         reason: String,
         #[schema(format = DateTime)]
         since: String,
-        /// When the dependency is asked again.
+        /// The time of the next probe.
         #[schema(format = DateTime)]
         until: String,
     }

@@ -9,7 +9,7 @@ const PATHS: &[&str] =
     &["/leads", "/leads/abc", "/dead-letters", "/quarantine", "/metrics", "/openapi.json", "/nothing"];
 
 #[tokio::test]
-async fn where_a_token_is_configured_nothing_is_answered_without_it() {
+async fn configured_token_is_required_for_every_answer() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
     let router = api::router(app.state(Some(TOKEN)));
@@ -24,7 +24,7 @@ async fn where_a_token_is_configured_nothing_is_answered_without_it() {
     assert_eq!(replay.status, 401);
     assert_eq!(Client::new(router.clone()).get("/healthz").await.status, 200);
 
-    // With it, from anywhere.
+    // With the token, from any host.
     let known =
         Client::new(router).with("authorization", &format!("Bearer {TOKEN}")).with("host", "rf.example");
     assert_eq!(known.get(&format!("/leads/{id}")).await.status, 200);
@@ -32,7 +32,7 @@ async fn where_a_token_is_configured_nothing_is_answered_without_it() {
 }
 
 #[tokio::test]
-async fn without_a_token_a_page_of_another_site_gets_nothing() {
+async fn without_a_token_pages_of_other_sites_are_refused() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
     app.work().await;
@@ -49,7 +49,7 @@ async fn without_a_token_a_page_of_another_site_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_webhook_without_a_secret_can_be_kept_from_other_sites() {
+async fn webhook_without_a_secret_refuses_other_sites() {
     let app = App::start().await;
     let webhook = Router::new().route("/leads", post(async || "taken")).layer(from_fn(api::local_only));
     let client = || Client::new(app.router().merge(webhook.clone()));
@@ -62,7 +62,7 @@ async fn a_webhook_without_a_secret_can_be_kept_from_other_sites() {
 }
 
 #[tokio::test]
-async fn a_process_that_takes_in_no_leads_refuses_one_as_a_sender_expects() {
+async fn process_without_webhook_refuses_leads_with_a_status() {
     let answer = App::start().await.client().post("/leads", "{}").await;
     assert_eq!(answer.error(), (405, "method_not_allowed"));
     assert_eq!(answer.json["status"], "rejected");

@@ -1,4 +1,4 @@
-//! Going live lead by lead, and back; and a person who is to be forgotten.
+//! Going live lead by lead, stopping it, and the erasure of a person.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{App, eager};
 const WRONG: &str = r#"{"reason":"wrong field"}"#;
 
 #[tokio::test]
-async fn nothing_is_written_after_a_rollback_until_it_is_promoted_or_resumed() {
+async fn rollback_stops_writes_until_promoted_or_resumed() {
     let app = App::start().await;
     let client = app.client();
     for bad in ["", "{}", r#"{"reason":""}"#] {
@@ -48,7 +48,7 @@ async fn nothing_is_written_after_a_rollback_until_it_is_promoted_or_resumed() {
 }
 
 #[tokio::test]
-async fn a_person_is_looked_at_without_a_change_and_erased_when_told_to() {
+async fn erasure_is_a_dry_run_unless_applied() {
     let app = App::start().await;
     let client = app.client();
     let id = app.post(eager("ann@stripe.com")).await;
@@ -68,7 +68,11 @@ async fn a_person_is_looked_at_without_a_change_and_erased_when_told_to() {
         certificate
     };
     assert_eq!(erased["applied"], true);
-    assert_eq!(without_time(erased.clone()), without_time(looked), "what was told is what was done");
+    assert_eq!(
+        without_time(erased.clone()),
+        without_time(looked),
+        "the dry run reports the same as the erasure"
+    );
     assert!(!erased.to_string().to_lowercase().contains("ann@"), "{erased}");
     assert_eq!(client.get(&format!("/leads/{id}")).await.error(), (404, "not_found"));
     let again = client.post("/erasures", r#"{"email":"ann@stripe.com","apply":true}"#).await.ok();

@@ -5,7 +5,7 @@ use axum::routing::post;
 use crate::support::{App, Client, lead};
 
 #[tokio::test]
-async fn what_is_not_there_is_404() {
+async fn unknown_items_are_404() {
     let app = App::start().await;
     let client = app.client();
     let unknown = "a".repeat(64);
@@ -48,7 +48,7 @@ async fn what_is_not_there_is_404() {
 }
 
 #[tokio::test]
-async fn another_method_is_405_also_beside_the_webhook() {
+async fn unknown_method_is_405_also_beside_the_webhook() {
     let app = App::start().await;
     let webhook = Router::new().route("/leads", post(async || "taken"));
     let merged = Client::new(app.router().merge(webhook));
@@ -60,7 +60,7 @@ async fn another_method_is_405_also_beside_the_webhook() {
     ] {
         let answer = merged.ask(Method::PUT, path, "").await;
         assert_eq!(answer.error(), (405, "method_not_allowed"), "{path}");
-        // Senders get the body of every answer to them.
+        // Senders get the same body for every answer.
         let status = answer.json.get("status").cloned();
         assert_eq!(status, (path == "/leads").then(|| "rejected".into()), "{path}");
         let mut methods: Vec<_> =
@@ -69,12 +69,12 @@ async fn another_method_is_405_also_beside_the_webhook() {
         assert_eq!(methods.join(","), allowed, "{path}");
     }
     assert_eq!(merged.get("/leads").await.status, 200);
-    // Without the webhook, posting a lead is not possible here.
+    // Without the webhook, no lead can be posted here.
     assert_eq!(app.client().ask(Method::DELETE, "/leads", "").await.status, 405);
 }
 
 #[tokio::test]
-async fn a_body_is_small_and_says_what_it_means() {
+async fn bodies_are_small_and_strict() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
     app.work().await;
@@ -89,7 +89,7 @@ async fn a_body_is_small_and_says_what_it_means() {
 }
 
 #[tokio::test]
-async fn without_the_database_every_answer_is_503_and_says_nothing_of_it() {
+async fn without_the_database_every_answer_is_503_without_details() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
     app.store.database().close().await;

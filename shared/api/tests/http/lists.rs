@@ -5,12 +5,12 @@ use serde_json::json;
 use crate::support::{App, eager, in_campaign, lead};
 
 #[tokio::test]
-async fn no_lead_is_on_two_pages_and_none_is_missing_while_new_ones_come_in() {
+async fn pages_neither_repeat_nor_miss_leads_during_arrivals() {
     let app = App::start().await;
     let client = app.client();
     let mut expected = Vec::new();
     for i in 0..25 {
-        // Several share a time, so that the order among them counts as well.
+        // Several leads share a time, which tests the order among them.
         if i % 4 == 0 {
             app.clock.advance(Duration::from_secs(1));
         }
@@ -37,7 +37,7 @@ async fn no_lead_is_on_two_pages_and_none_is_missing_while_new_ones_come_in() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_just_full_is_the_last() {
+async fn exactly_full_page_is_the_last() {
     let app = App::start().await;
     for i in 0..4 {
         app.post(lead(&format!("lead{i}@stripe.com"))).await;
@@ -48,7 +48,7 @@ async fn a_page_that_is_just_full_is_the_last() {
 }
 
 #[tokio::test]
-async fn every_filter_given_must_hold() {
+async fn filters_are_combined() {
     let app = App::start().await;
     app.post(eager("routed@stripe.com")).await;
     app.post(in_campaign("ignored@unknown.example", "spring & sale")).await;
@@ -78,7 +78,7 @@ async fn every_filter_given_must_hold() {
 }
 
 #[tokio::test]
-async fn what_a_query_may_not_hold_is_named() {
+async fn invalid_query_parameter_is_named() {
     let app = App::start().await;
     let client = app.client();
     for (query, named) in [
@@ -118,7 +118,7 @@ async fn what_a_query_may_not_hold_is_named() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_our_form_from_elsewhere_is_harmless() {
+async fn foreign_cursor_is_harmless() {
     let app = App::start().await;
     app.post(lead("lead@stripe.com")).await;
     // "' OR 1=1 --"

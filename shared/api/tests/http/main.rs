@@ -1,5 +1,5 @@
-//! Every endpoint over a real store, queue and pipeline. The client in `support` holds each answer against the description
-//! of the interface.
+//! Every endpoint over a real store, queue and pipeline. The client in `support` checks each answer against
+//! the OpenAPI description.
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 

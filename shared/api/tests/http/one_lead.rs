@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::support::{App, eager, lead};
 
 #[tokio::test]
-async fn a_lead_can_be_followed_from_the_queue_to_the_crm() {
+async fn lead_can_be_followed_from_the_queue_to_the_crm() {
     let app = App::start().await;
     let client = app.client();
     let id = app.post(eager("lead@stripe.com")).await;
@@ -26,7 +26,7 @@ async fn a_lead_can_be_followed_from_the_queue_to_the_crm() {
 }
 
 #[tokio::test]
-async fn an_unambiguous_beginning_of_an_id_is_enough() {
+async fn unambiguous_prefix_of_an_id_is_enough() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
     for end in [64, 12, 1] {
@@ -34,7 +34,7 @@ async fn an_unambiguous_beginning_of_an_id_is_enough() {
         assert_eq!(shown["lead_id"], id.as_str());
     }
     assert_eq!(app.client().get(&format!("/leads/{}", id.as_str().to_uppercase())).await.status, 200);
-    // Of seventeen ids, two begin with the same digit.
+    // Among seventeen ids, two start with the same digit.
     let mut beginnings = vec![id.as_str().chars().next().unwrap()];
     for i in 0..16 {
         let other = app.post(lead(&format!("lead{i}@stripe.com"))).await;
@@ -47,7 +47,7 @@ async fn an_unambiguous_beginning_of_an_id_is_enough() {
 }
 
 #[tokio::test]
-async fn the_audit_trail_is_read_in_stretches() {
+async fn audit_trail_is_read_in_pages() {
     let app = App::start().await;
     let id = app.post(eager("lead@stripe.com")).await;
     app.work().await;
@@ -78,7 +78,7 @@ async fn the_audit_trail_is_read_in_stretches() {
 }
 
 #[tokio::test]
-async fn an_explanation_comes_as_json_or_as_text() {
+async fn explanation_is_sent_as_json_or_as_text() {
     let app = App::start().await;
     let id = app.post(eager("lead@stripe.com")).await;
     app.client().get(&format!("/leads/{id}/explain")).await.ok();
@@ -94,7 +94,7 @@ async fn an_explanation_comes_as_json_or_as_text() {
 }
 
 #[tokio::test]
-async fn a_rejected_lead_is_explained_and_can_be_judged_again() {
+async fn rejected_lead_is_explained_and_can_be_judged_again() {
     let app = App::start().await;
     let client = app.client();
     app.analyst.lie(true);
@@ -131,7 +131,7 @@ async fn a_rejected_lead_is_explained_and_can_be_judged_again() {
 }
 
 #[tokio::test]
-async fn a_lead_that_is_not_judged_cannot_be_replayed() {
+async fn lead_without_a_judgement_cannot_be_replayed() {
     let app = App::start().await;
     let id = app.post(lead("lead@stripe.com")).await;
     assert_eq!(app.client().post(&format!("/leads/{id}/replay"), "").await.error(), (409, "conflict"));

@@ -11,7 +11,7 @@ fn refused() -> Failure {
 }
 
 #[tokio::test]
-async fn a_dead_letter_says_why_and_is_sent_again() {
+async fn dead_letter_has_a_reason_and_can_be_redriven() {
     let app = App::start().await;
     let client = app.client();
     let id = app.post(eager("lead@stripe.com")).await;
@@ -28,7 +28,7 @@ async fn a_dead_letter_says_why_and_is_sent_again() {
     let text = client.get(&format!("/leads/{id}/explain")).await.ok().to_string();
     assert!(text.contains("crm_refused") && text.contains("dead-letters redrive"), "{text}");
 
-    // By the beginning of its lead's id.
+    // By a prefix of its lead's id.
     let sent = client.post(&format!("/dead-letters/{}/redrive", &id.as_str()[..12]), "").await;
     assert_eq!((sent.status, &sent.json), (202, &json!({"status": "queued", "lead_id": id})));
     assert_eq!(client.get("/dead-letters").await.ok()["items"], json!([]));
@@ -38,7 +38,7 @@ async fn a_dead_letter_says_why_and_is_sent_again() {
 }
 
 #[tokio::test]
-async fn dead_letters_come_in_pages() {
+async fn dead_letters_are_listed_in_pages() {
     let app = App::start().await;
     for i in 0..5 {
         app.post(lead(&format!("lead{i}@stripe.com"))).await;
@@ -61,7 +61,7 @@ async fn dead_letters_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_that_a_revision_has_overtaken_is_not_sent_again() {
+async fn superseded_dead_letter_is_not_redriven() {
     let app = App::start().await;
     let client = app.client();
     let id = app.post(lead("lead@stripe.com")).await;
@@ -75,7 +75,7 @@ async fn a_dead_letter_that_a_revision_has_overtaken_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_stays_a_dead_letter() {
+async fn unreadable_message_stays_a_dead_letter() {
     let app = App::start().await;
     app.store.record_dead_letter("garbage-1", None, "{\"not\":\"a lead\"}", 1, &refused()).await.unwrap();
     let sent = app.client().post("/dead-letters/garbage-1/redrive", "").await;
@@ -84,7 +84,7 @@ async fn a_message_that_cannot_be_read_stays_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn quarantined_bodies_are_listed_without_and_shown_with_their_bytes() {
+async fn quarantined_bodies_are_shown_with_bytes_and_listed_without() {
     let app = App::start().await;
     let keep = async |id: &str, body: &[u8]| {
         let item = QuarantineItem {

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{App, eager};
 
 #[tokio::test]
-async fn an_operator_ends_a_pause_before_its_time() {
+async fn operator_ends_a_pause_early() {
     let app = App::start().await;
     let client = app.client();
     assert_eq!(client.get("/pauses").await.ok(), json!({"items": []}));
@@ -28,9 +28,5 @@ async fn an_operator_ends_a_pause_before_its_time() {
     assert_eq!(client.post("/pauses/crm.mock/resume", "").await.ok(), json!({"status": "resumed"}));
     assert_eq!(client.post("/pauses/crm.mock/resume", "").await.ok(), json!({"status": "resumed_before"}));
     app.work().await;
-    assert_eq!(
-        client.get(&format!("/leads/{id}")).await.ok()["status"],
-        "synced",
-        "the breaker lets it through"
-    );
+    assert_eq!(client.get(&format!("/leads/{id}")).await.ok()["status"], "synced", "the breaker admits it");
 }

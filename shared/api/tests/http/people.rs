@@ -1,4 +1,4 @@
-//! What people decide: held leads, responses, the suppression list.
+//! Decisions by people: reviews of held leads, responses and suppressions.
 
 use axum::http::Method;
 use crm::{MockCrm, Object};
@@ -11,8 +11,8 @@ use crate::support::{App, eager, lead};
 
 const BY_DANA: &str = r#"{"by":"Dana"}"#;
 
-/// An app with a lead whose analysis was rejected.
-async fn with_a_held_lead() -> (App, LeadId) {
+/// An app with a held lead.
+async fn app_with_held_lead() -> (App, LeadId) {
     let app = App::start().await;
     app.analyst.lie(true);
     let id = app.post(eager("ann@stripe.com")).await;
@@ -20,7 +20,7 @@ async fn with_a_held_lead() -> (App, LeadId) {
     (app, id)
 }
 
-/// The fields of the lead's record in the CRM; null where there is none.
+/// The fields of the lead's record in the CRM; null without a record.
 async fn in_the_crm(app: &App, id: &LeadId) -> Value {
     let crm = MockCrm::new(app.store.database().clone(), Arc::new(app.clock.clone()));
     let record = crm.record(Object::Lead, id.as_str()).await.unwrap();
@@ -32,8 +32,8 @@ async fn status(app: &App, id: &LeadId) -> Value {
 }
 
 #[tokio::test]
-async fn a_held_lead_is_listed_with_why_and_approved_without_what_was_made_up() {
-    let (app, id) = with_a_held_lead().await;
+async fn held_lead_is_approved_without_its_analysis() {
+    let (app, id) = app_with_held_lead().await;
     let client = app.client();
     let page = client.get("/reviews").await.ok();
     assert_eq!(page["items"][0]["lead"]["lead_id"], id.as_str());
@@ -52,7 +52,7 @@ async fn a_held_lead_is_listed_with_why_and_approved_without_what_was_made_up() 
     app.work().await;
     let shown = client.get(&format!("/leads/{id}")).await.ok();
     assert_eq!((&shown["status"], &shown["reviews"][0]["decision"]), (&json!("synced"), &json!("approved")));
-    assert_eq!(shown["reviews"].as_array().unwrap().len(), 1, "deciding the same again decides nothing");
+    assert_eq!(shown["reviews"].as_array().unwrap().len(), 1, "a repeated decision changes nothing");
     let written = in_the_crm(&app, &id).await;
     assert_eq!((&written["title"], written.get("fit_score")), (&json!("CTO"), None));
 
@@ -63,8 +63,8 @@ async fn a_held_lead_is_listed_with_why_and_approved_without_what_was_made_up() 
 }
 
 #[tokio::test]
-async fn a_held_lead_is_judged_again_and_written_with_its_score() {
-    let (app, id) = with_a_held_lead().await;
+async fn held_lead_is_judged_again_and_written_with_its_score() {
+    let (app, id) = app_with_held_lead().await;
     app.analyst.lie(false);
     let sent = app.client().post(&format!("/reviews/{id}/rejudge"), BY_DANA).await;
     assert_eq!(sent.status, 202);
@@ -74,8 +74,8 @@ async fn a_held_lead_is_judged_again_and_written_with_its_score() {
 }
 
 #[tokio::test]
-async fn to_dismiss_a_lead_takes_a_reason_and_writes_nothing() {
-    let (app, id) = with_a_held_lead().await;
+async fn dismissal_requires_a_reason_and_writes_nothing() {
+    let (app, id) = app_with_held_lead().await;
     let path = format!("/reviews/{id}/dismiss");
     assert_eq!(app.client().post(&path, BY_DANA).await.error(), (400, "invalid_body"));
     for _ in 0..2 {
@@ -87,8 +87,8 @@ async fn to_dismiss_a_lead_takes_a_reason_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_on_the_suppression_list_is_approved() {
-    let (app, id) = with_a_held_lead().await;
+async fn suppressed_person_cannot_be_approved() {
+    let (app, id) = app_with_held_lead().await;
     let entry = r#"{"who":"stripe.com","reason":"a partner","by":"Dana"}"#;
     assert_eq!(app.client().post("/suppressions", entry).await.ok(), json!({"status": "suppressed"}));
     let refused = app.client().post(&format!("/reviews/{id}/approve"), BY_DANA).await;
@@ -97,7 +97,7 @@ async fn nobody_on_the_suppression_list_is_approved() {
 }
 
 #[tokio::test]
-async fn the_suppression_list_shows_no_address_and_keeps_its_people_out_of_the_crm() {
+async fn suppression_list_hides_addresses_and_blocks_writes() {
     let app = App::start().await;
     let client = app.client();
     let add = async |who: &str| {
@@ -125,7 +125,7 @@ async fn the_suppression_list_shows_no_address_and_keeps_its_people_out_of_the_c
 
     let remove = async |entry: &str| client.ask(Method::DELETE, &format!("/suppressions/{entry}"), "").await;
     assert_eq!(remove(&entries[1].to_uppercase()).await.ok(), json!({"status": "removed"}));
-    // An address does not belong into a path, which access logs keep.
+    // An address must not be in a path, because access logs record paths.
     for address in ["ann@stripe.com", "ann%40stripe.com"] {
         assert_eq!(remove(address).await.error(), (400, "invalid_query"), "{address}");
     }
@@ -144,7 +144,7 @@ async fn the_suppression_list_shows_no_address_and_keeps_its_people_out_of_the_c
 }
 
 #[tokio::test]
-async fn an_erasure_may_suppress_the_person_as_well() {
+async fn erasure_may_suppress_the_person_as_well() {
     let app = App::start().await;
     let client = app.client();
     let id = app.post(eager("ann@stripe.com")).await;
@@ -178,12 +178,12 @@ respond_within = "10m"
 "#;
 
 #[tokio::test]
-async fn who_got_a_lead_and_why_is_told_and_their_response_is_kept_once() {
+async fn routing_is_shown_and_a_response_is_recorded_once() {
     let app = App::with_rules(Routing::parse(TEAM).unwrap()).await;
     let client = app.client();
     let id = app.post(eager("ann@stripe.com")).await;
     let respond = async |body: &str| client.post(&format!("/leads/{id}/responded"), body).await;
-    assert_eq!(respond(BY_DANA).await.error(), (409, "conflict"), "nobody has it yet");
+    assert_eq!(respond(BY_DANA).await.error(), (409, "conflict"), "not assigned yet");
     app.work().await;
 
     let shown = client.get(&format!("/leads/{id}")).await.ok();

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{App, Client, TOKEN, lead};
 
 #[tokio::test]
-async fn a_process_that_can_work_is_ready_and_lists_what_pauses_it() {
+async fn working_process_is_ready_and_lists_its_pauses() {
     let app = App::start().await;
     assert_eq!(app.client().get("/healthz").await.ok(), json!({"status": "ok"}));
     let ready = Client::new(api::router(app.state(None).with_worker(|| true))).get("/readyz").await.ok();
@@ -20,11 +20,11 @@ async fn a_process_that_can_work_is_ready_and_lists_what_pauses_it() {
     let until = app.clock.now() + Duration::from_secs(30);
     app.queue.pause(&Dependency::new("crm.mock"), "five failures in a row", until).await.unwrap();
     let paused = app.client().get("/readyz").await.ok();
-    assert_eq!(paused["status"], "ready", "leads are taken in and kept");
+    assert_eq!(paused["status"], "ready", "leads are accepted and kept");
     assert_eq!(paused["pauses"][0]["dependency"], "crm.mock");
     assert_eq!(paused["pauses"][0]["until"], "2026-01-01T00:00:30Z");
 
-    // Who may not see more is told no more.
+    // Callers without full access see no pauses.
     let guarded = api::router(app.state(Some(TOKEN)));
     assert_eq!(Client::new(guarded.clone()).get("/readyz").await.ok(), json!({"status": "ready"}));
     let known = Client::new(guarded).with("authorization", &format!("Bearer {TOKEN}"));
@@ -36,7 +36,7 @@ async fn a_process_that_can_work_is_ready_and_lists_what_pauses_it() {
 }
 
 #[tokio::test]
-async fn a_process_whose_worker_hangs_is_not_ready_and_one_without_a_worker_is() {
+async fn hanging_worker_is_not_ready_and_a_missing_one_is() {
     let app = App::start().await;
     let hanging = Client::new(api::router(app.state(None).with_worker(|| false))).get("/readyz").await;
     assert_eq!((hanging.status, &hanging.json["failing"]), (503, &json!("worker")));
@@ -46,7 +46,7 @@ async fn a_process_whose_worker_hangs_is_not_ready_and_one_without_a_worker_is()
 }
 
 #[tokio::test]
-async fn without_its_database_a_process_lives_and_is_not_ready() {
+async fn without_its_database_a_process_is_alive_and_not_ready() {
     let app = App::start().await;
     app.store.database().close().await;
     assert_eq!(app.client().get("/healthz").await.status, 200);
@@ -59,7 +59,7 @@ async fn without_its_database_a_process_lives_and_is_not_ready() {
 }
 
 #[tokio::test]
-async fn an_old_schema_is_named() {
+async fn outdated_schema_is_named() {
     let test = TestDatabase::sqlite().await;
     let old = test.url().replace("test.db", "old.db");
     let app = App::on(Database::connect(&old, 2).await.unwrap(), test);
@@ -69,8 +69,8 @@ async fn an_old_schema_is_named() {
 }
 
 #[tokio::test]
-async fn metrics_tell_how_much_is_waiting_and_never_what_was() {
-    // The only test of this binary that looks at the process' metrics.
+async fn metrics_report_backlogs_and_keep_their_last_values() {
+    // The only test of this binary that reads the process's metrics.
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let rendered = recorder.clone();
     let away = App::start().await;
@@ -109,14 +109,14 @@ async fn metrics_tell_how_much_is_waiting_and_never_what_was() {
     app.store.database().close().await;
     let answer = client.get("/metrics").await;
     assert_eq!(answer.status, 200);
-    // The last values stay, and say how old they are.
+    // The last values stay, and report their age.
     assert!(answer.text.contains("revenueflow_leads{status=\"queued\"} 0\n"), "{}", answer.text);
     assert!(!answer.text.contains("NaN"), "{}", answer.text);
     assert!(answer.text.contains("revenueflow_gauge_age_seconds{gauge=\"queue\"}"), "{}", answer.text);
 }
 
 #[tokio::test]
-async fn what_is_described_is_served_and_the_description_too() {
+async fn every_described_operation_is_served() {
     let app = App::start().await;
     let client = app.client();
     let description = client.get("/openapi.json").await.ok();

@@ -1,4 +1,4 @@
-//! Encrypted connections, to a PostgreSQL that has a certificate by an authority of its own.
+//! Encrypted connections to a PostgreSQL server with a certificate of its own authority.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -11,14 +11,15 @@ use sqlx::AssertSqlSafe;
 
 use super::{roots_file, url};
 
-/// Run by the server, in its folder and as its user, who alone may read the key: a certificate for `localhost`.
+/// Run by the server in its folder and as its user, because only that user may read the key: creates a
+/// certificate for `localhost`.
 const CERTIFY: &str = "umask 077; ec='ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'; \
     openssl req -x509 -newkey $ec -days 2 -subj /CN=authority -keyout ca.key -out ca.pem && \
     openssl req -newkey $ec -subj /CN=localhost -keyout server.key -out server.csr && \
     echo subjectAltName=DNS:localhost > names && \
     openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt";
 
-/// A server of the test's own, since others would find theirs changed.
+/// A server for this test alone, because the certificate changes its settings.
 struct Server {
     child: Child,
     password: String,
@@ -35,16 +36,16 @@ impl Server {
             .process_group(0)
             .spawn()
             .unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
-        said.read_line(&mut line).unwrap();
+        output.read_line(&mut line).unwrap();
         let (sign_in, place) = line.trim().split_once('@').unwrap();
         let (_, password) = sign_in.rsplit_once(':').unwrap();
         let (_, port) = place.trim_end_matches("/postgres").rsplit_once(':').unwrap();
         Self { child, password: password.to_owned(), port: port.parse().unwrap() }
     }
 
-    /// Gives it a certificate, and returns the authority's.
+    /// Gives the server a certificate, and returns the authority's.
     async fn certify(&self) -> String {
         let plain = format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port);
         let database = Database::connect(&plain, 1).await.unwrap();
@@ -70,19 +71,19 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.stdin.take()); // what it waits for
+        drop(self.child.stdin.take()); // its end stops the server
         let _ = self.child.wait();
     }
 }
 
 #[tokio::test]
-async fn the_server_must_prove_its_name_and_then_the_connection_is_encrypted() {
+async fn server_name_is_verified_and_connection_encrypted() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("authority.pem");
     std::fs::write(&authority, server.certify().await).unwrap();
 
-    // The server takes up its new settings when it comes to it.
+    // The server applies its new settings with a delay.
     let mut connected = server.connect("localhost", &authority).await;
     for _ in 0..600 {
         if connected.is_ok() {

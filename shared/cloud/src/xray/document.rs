@@ -6,11 +6,12 @@ use trace::{Finished, Kind};
 /// The longest name, in characters (X-Ray developer guide, "Segment documents").
 const MAX_NAME: usize = 200;
 
-/// A span as a segment document (<https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>): a
-/// message is a segment, and whatever is within it a subsegment, sent apart from it.
+/// A span as a segment document
+/// (<https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html>): a message is a
+/// segment; the spans within it are subsegments in their own documents.
 ///
-/// Attributes whose names X-Ray allows for annotations, such as `lead_id`, are annotations and can be searched by; the others are
-/// metadata.
+/// Attributes with names that X-Ray allows for annotations, such as `lead_id`, become searchable annotations;
+/// the others become metadata.
 pub(super) fn of(span: Finished) -> Value {
     let (mut annotations, mut metadata) = (Map::new(), Map::new());
     let (mut host, mut method, mut status) = (None, None, None);
@@ -30,7 +31,7 @@ pub(super) fn of(span: Finished) -> Value {
     let mut document = json!({
         "trace_id": span.context.xray_trace_id(),
         "id": span.context.span_id_text(),
-        // A call is shown under the name of the system that was called.
+        // A call has the name of the called system.
         "name": named(host.as_deref().unwrap_or(&span.name)),
         "start_time": seconds(span.started),
         "end_time": seconds(span.ended),
@@ -65,12 +66,12 @@ pub(super) fn of(span: Finished) -> Value {
     document
 }
 
-/// Keys of annotations are of letters, digits and underscores.
+/// Annotation keys consist of letters, digits and underscores.
 fn is_annotation(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// A name of the characters that X-Ray allows.
+/// Replaces the characters that X-Ray does not allow in names.
 fn named(name: &str) -> String {
     let allowed = |character: char| character.is_alphanumeric() || " _.:/%&#=+\\-@".contains(character);
     name.chars().map(|character| if allowed(character) { character } else { '_' }).take(MAX_NAME).collect()
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_a_segment_of_its_leads_trace() {
+    fn message_is_a_segment_of_its_leads_trace() {
         let document = of(span(
             Kind::Consumer,
             vec![("lead_id", "abc".into()), ("messaging.operation.type", "process".into())],
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_a_subsegment_of_a_remote_system() {
+    fn call_is_a_subsegment_of_a_remote_system() {
         let attributes = |status: u16| {
             vec![
                 ("http.request.method", "POST".into()),

@@ -1,4 +1,4 @@
-//! A sink in memory, with a fault knob, and a handler over it.
+//! An in-memory sink with switchable faults, and a handler over it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,25 +10,25 @@ use ingest::{Acceptance, Ingest, LeadSink, QuarantinedBody, SinkError};
 use intake::Authenticator;
 use lead::{Clock as _, DeliveryId, LeadEvent, ManualClock};
 
-/// What every request that should be let in carries.
+/// The token of every authenticated request.
 pub(crate) const TOKEN: &str = "a-token-for-the-tests";
 
-/// What senders sign with that can.
+/// The key of senders that sign.
 const KEY: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// How the sink behaves.
+/// The faults of the sink.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Fault {
-    /// As it should.
+    /// No fault.
     #[default]
     None,
     /// Every call fails.
     Fails,
-    /// No call ever ends.
+    /// Every call hangs.
     Hangs,
 }
 
-/// Keeps what it is given.
+/// Keeps leads and rejected bodies in memory.
 #[derive(Default)]
 pub(crate) struct MemorySink {
     fault: Fault,
@@ -65,14 +65,14 @@ impl LeadSink for MemorySink {
     }
 }
 
-/// A handler and the sink behind it.
+/// A handler and its sink.
 pub(crate) struct Fixture {
     ingest: Ingest,
     sink: Arc<MemorySink>,
 }
 
 impl Fixture {
-    /// At 2026-01-01T00:00:00Z, with [`TOKEN`] and [`KEY`] as the secrets.
+    /// A fixture at 2026-01-01T00:00:00Z, with [`TOKEN`] and [`KEY`] as the secrets.
     pub(crate) fn new(fault: Fault) -> Self {
         let sink = Arc::new(MemorySink { fault, ..MemorySink::default() });
         let authenticator = Authenticator::new([TOKEN.into(), KEY.into()]).expect("both are long enough");
@@ -80,7 +80,7 @@ impl Fixture {
         Self { ingest: Ingest::new(authenticator, sink.clone(), clock), sink }
     }
 
-    /// Sends any request, and checks what holds for every answer.
+    /// Sends any request, and checks the properties that every answer has.
     pub(crate) async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         let response = self.ingest.handle(request).await;
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -91,23 +91,23 @@ impl Fixture {
         response
     }
 
-    /// Posts a body with good credentials.
+    /// Posts a body with valid credentials.
     pub(crate) async fn post(&self, body: impl Into<Bytes>) -> Response<Bytes> {
         self.send(request(body)).await
     }
 
-    /// What is on the queue.
+    /// The leads on the queue.
     pub(crate) fn accepted(&self) -> Vec<LeadEvent> {
         self.sink.accepted.lock().expect("no test panics while holding it").values().cloned().collect()
     }
 
-    /// What is in quarantine, each with how often it came.
+    /// The quarantined bodies, each with its number of receipts.
     pub(crate) fn quarantined(&self) -> Vec<(QuarantinedBody, usize)> {
         self.sink.quarantined.lock().expect("no test panics while holding it").values().cloned().collect()
     }
 }
 
-/// A POST with good credentials.
+/// A POST with valid credentials.
 pub(crate) fn request(body: impl Into<Bytes>) -> Request<Bytes> {
     Request::post("/leads").header("X-RevenueFlow-Token", TOKEN).body(body.into()).expect("a valid request")
 }

@@ -1,30 +1,30 @@
 //! The janitor's round, over a real store and a real queue, on SQLite and on PostgreSQL.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
-#![allow(clippy::print_stdout, reason = "figures, for who runs it with --nocapture")]
+#![allow(clippy::print_stdout, reason = "figures for a run with --nocapture")]
 
 /// Runs each test on both databases.
 macro_rules! on_both {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::House::sqlite().await).await; })+
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::sqlite().await).await; })+
         }
         mod postgres {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::House::postgres().await).await; })+
+            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::postgres().await).await; })+
         }
     };
 }
 
 mod crm_outage;
-mod enriched_again;
+mod enrichment_retry;
+mod faulty_crm;
 mod outage;
 mod overdue;
 mod owner_counts;
 mod quarantine;
 mod reconcile;
+mod rescoring;
 mod resume;
-mod second_look;
-mod sick_crm;
 mod simulation;
 mod support;
 mod three_hours;

@@ -1,4 +1,4 @@
-//! The AI goes away with 200 leads in flight, and comes back: the real client, a fake service, one clock.
+//! An AI outage with 200 leads in flight, and the recovery: the real client, a fake service, one clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use queue::{LeadHandler as _, Settlement, settle_failed};
 use sandbox::Fake;
 use sandbox::gemini::{KEY, out_of_quota, overloaded};
 
-use crate::support::{House, event};
+use crate::support::{Fixture, event};
 
 const LEADS: usize = 200;
 const BEFORE: usize = 40;
 
-/// A service, and workers and a janitor that ask it.
+/// A fake service with the workers and the janitor that call it.
 struct Site<'a> {
-    house: &'a House,
+    fixture: &'a Fixture,
     fake: Fake,
     pipeline: Pipeline,
     janitor: Janitor,
 }
 
 impl<'a> Site<'a> {
-    async fn of(house: &'a House) -> Self {
+    async fn of(fixture: &'a Fixture) -> Self {
         let fake = Fake::serve("gemini", sandbox::gemini::Gemini::default().router()).await.unwrap();
-        let clock = Arc::new(house.clock.clone());
+        let clock = Arc::new(fixture.clock.clone());
         let model = Models::built_in().model("gemini", "gemini-3.8-flash").unwrap();
         let settings = GeminiSettings {
             base_url: fake.url().parse().unwrap(),
@@ -38,7 +38,7 @@ impl<'a> Site<'a> {
             timeout: Duration::from_secs(60),
         };
         let service = Gemini::new(&settings, model.clone(), clock.clone()).unwrap();
-        let health = Arc::new(house.store.clone());
+        let health = Arc::new(fixture.store.clone());
         let breaker = Breaker::new(ModelAnalyst::dependency("gemini"), health, clock.clone(), AI_BREAKER);
         let analyst: Arc<dyn Analyst> = Arc::new(ModelAnalyst::new(
             Arc::new(service),
@@ -49,20 +49,20 @@ impl<'a> Site<'a> {
             clock.clone(),
         ));
         let probes = ai_probes(&analyst);
-        let janitor = Janitor::new(house.store.clone(), Arc::clone(&house.queue), probes, clock);
-        Self { house, fake, pipeline: house.pipeline(analyst), janitor }
+        let janitor = Janitor::new(fixture.store.clone(), Arc::clone(&fixture.queue), probes, clock);
+        Self { fixture, fake, pipeline: fixture.pipeline(analyst), janitor }
     }
 
-    /// Leads of as many people.
+    /// Posts one lead for each of `leads` people.
     async fn post(&self, leads: usize) -> Vec<LeadEvent> {
-        let leads: Vec<_> = (0..leads).map(|n| event(self.house, &format!("person{n}"))).collect();
-        self.house.post(&leads, &[]).await;
+        let leads: Vec<_> = (0..leads).map(|n| event(self.fixture, &format!("person{n}"))).collect();
+        self.fixture.post(&leads, &[]).await;
         leads
     }
 
-    /// Works on the next message as a worker does, if there is one.
+    /// Processes the next message as a worker does; false where there is none.
     async fn work_on_one(&self) -> bool {
-        let queue = &self.house.queue;
+        let queue = &self.fixture.queue;
         let Some(message) = queue.receive(1).await.unwrap().pop() else { return false };
         let settlement = match self.pipeline.handle(&message).await {
             Ok(()) => Settlement::Done,
@@ -72,53 +72,53 @@ impl<'a> Site<'a> {
         if let Settlement::Defer { after, failure } = &settlement
             && let Some(dependency) = &failure.dependency
         {
-            let until = self.house.clock.now() + *after;
+            let until = self.fixture.clock.now() + *after;
             queue.pause(dependency, &failure.to_string(), until).await.unwrap();
         }
         queue.settle(&message.receipt, &settlement).await.unwrap();
         true
     }
 
-    /// Lets seconds go by: workers work on whatever is due, and the janitor makes a round every fifth.
+    /// Advances the clock: workers process due messages each second, and the janitor runs every fifth second.
     async fn live(&self, seconds: u64) {
         for second in 0..seconds {
             while self.work_on_one().await {}
             if second % 5 == 0 {
                 self.janitor.round().await.unwrap();
             }
-            self.house.advance(1);
+            self.fixture.advance(1);
         }
     }
 
-    /// How many leads stand where: status, decision, and whether without an AI.
+    /// The number of leads by status, decision, and analyst.
     async fn leads(&self, leads: &[LeadEvent]) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for event in leads {
-            let lead = self.house.store.lead(&event.lead_id).await.unwrap().unwrap();
+            let lead = self.fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
             let decision = lead.decision.map_or("none", lead::Decision::as_str);
             assert!(lead.status != LeadStatus::PermanentlyFailed);
-            let by = if lead.fallback { "nobody" } else { "the AI" };
+            let by = if lead.fallback { "fallback" } else { "the AI" };
             *counts.entry(format!("{} {decision} by {by}", lead.status)).or_default() += 1;
         }
         counts
     }
 
-    /// How often the score of a lead was written to the CRM, and what stands there.
+    /// How often the lead's score was written to the CRM, and the decision in the record.
     async fn score_writes(&self, lead: &LeadEvent) -> (usize, String) {
-        let actions = self.house.store.actions(&lead.lead_id, 100).await.unwrap();
+        let actions = self.fixture.store.actions(&lead.lead_id, 100).await.unwrap();
         let written = actions.iter().filter(|a| a.kind == "set_lead_score" && a.state == "done").count();
-        let crm = MockCrm::new(self.house.store.database().clone(), Arc::new(self.house.clock.clone()));
+        let crm = MockCrm::new(self.fixture.store.database().clone(), Arc::new(self.fixture.clock.clone()));
         let record = crm.record(Object::Lead, lead.lead_id.as_str()).await.unwrap().unwrap();
         (written, record.fields["decision"].as_str().unwrap().to_owned())
     }
 }
 
 fn counted<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize> {
-    counts.into_iter().map(|(what, count)| (what.to_owned(), count)).collect()
+    counts.into_iter().map(|(label, count)| (label.to_owned(), count)).collect()
 }
 
-async fn leads_go_on_without_the_ai_and_are_judged_once_it_is_back(house: House) {
-    let site = Site::of(&house).await;
+async fn leads_sync_without_the_ai_and_are_rescored_afterwards(fixture: Fixture) {
+    let site = Site::of(&fixture).await;
     let leads = site.post(LEADS).await;
     for _ in 0..BEFORE {
         assert!(site.work_on_one().await);
@@ -127,20 +127,20 @@ async fn leads_go_on_without_the_ai_and_are_judged_once_it_is_back(house: House)
     let asked = site.fake.exchanges().len();
     assert_eq!(asked, BEFORE);
 
-    // Half a minute of attempts, and every lead is in the CRM.
+    // After 30 s of attempts every lead is in the CRM.
     site.live(40).await;
     let without = LEADS - BEFORE;
     let neutral =
-        counted([("synced ROUTE_TO_SDR by the AI", BEFORE), ("synced MANUAL_REVIEW by nobody", without)]);
+        counted([("synced ROUTE_TO_SDR by the AI", BEFORE), ("synced MANUAL_REVIEW by fallback", without)]);
     assert_eq!(site.leads(&leads).await, neutral);
-    // It stays away for five minutes more: nothing is written again and again, and it is not asked by every lead.
+    // Five more minutes of outage cause no repeated writes, and not every lead calls the AI.
     site.live(300).await;
     assert_eq!(site.leads(&leads).await, neutral);
     for lead in &leads {
         assert_eq!(site.score_writes(lead).await.0, 1);
     }
     let asked = site.fake.exchanges().len() - asked;
-    assert!(asked < 5 + 340 / 5 + 1, "five failures, then one try every five seconds: {asked}");
+    assert!(asked < 5 + 340 / 5 + 1, "five failures, then one probe every five seconds: {asked}");
 
     site.fake.clear_faults();
     site.live(20).await;
@@ -148,30 +148,30 @@ async fn leads_go_on_without_the_ai_and_are_judged_once_it_is_back(house: House)
     for (place, lead) in leads.iter().enumerate() {
         let writes = if place < BEFORE { 1 } else { 2 };
         assert_eq!(site.score_writes(lead).await, (writes, "ROUTE_TO_SDR".to_owned()), "lead {place}");
-        let analyses = house.store.analyses(&lead.lead_id, 10).await.unwrap();
+        let analyses = fixture.store.analyses(&lead.lead_id, 10).await.unwrap();
         assert_eq!(analyses.len(), writes);
         if let [_, neutral] = &analyses[..] {
             assert!(neutral.fallback && neutral.fallback_reason.is_some());
         }
     }
     site.live(3_600).await;
-    assert_eq!(site.score_writes(&leads[LEADS - 1]).await.0, 2, "and that was that");
+    assert_eq!(site.score_writes(&leads[LEADS - 1]).await.0, 2, "no further write");
 }
 
-async fn a_quota_makes_leads_wait_and_costs_no_attempt(house: House) {
-    let site = Site::of(&house).await;
+async fn exhausted_quota_defers_leads_without_an_attempt(fixture: Fixture) {
+    let site = Site::of(&fixture).await;
     let leads = site.post(10).await;
     site.fake.add_fault(out_of_quota(Some("90s"), false).times(1));
     site.live(60).await;
     let waiting = site.leads(&leads).await;
-    assert!(waiting.keys().all(|lead| lead.ends_with("none by the AI")), "nobody was judged: {waiting:?}");
-    assert_eq!(site.fake.exchanges().len(), 1, "one lead found out for all");
+    assert!(waiting.keys().all(|lead| lead.ends_with("none by the AI")), "no lead was judged: {waiting:?}");
+    assert_eq!(site.fake.exchanges().len(), 1, "one call shows the quota to all");
     site.live(60).await;
     assert_eq!(site.leads(&leads).await, counted([("synced ROUTE_TO_SDR by the AI", 10)]));
-    assert_eq!(site.fake.exchanges().len(), 1 + 1 + 10, "a probe, and each lead once");
+    assert_eq!(site.fake.exchanges().len(), 1 + 1 + 10, "a probe, then one call a lead");
 }
 
 on_both!(
-    leads_go_on_without_the_ai_and_are_judged_once_it_is_back,
-    a_quota_makes_leads_wait_and_costs_no_attempt,
+    leads_sync_without_the_ai_and_are_rescored_afterwards,
+    exhausted_quota_defers_leads_without_an_attempt,
 );

@@ -1,4 +1,4 @@
-//! Leads that nobody responded to in time.
+//! Escalation of leads without a response in time.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use pipeline::{Chased, Pipeline};
 use queue::{LeadHandler as _, Settlement};
 use routing::Routing;
 
-use crate::support::{CRM, House, event, only};
+use crate::support::{CRM, Fixture, event, only};
 
 const TEAM: &str = r#"
 version = "1"
@@ -27,43 +27,43 @@ respond_within = "10m"
 on_breach = "reassign"
 "#;
 
-/// As the function and the local binary have it.
-struct Chaser(Pipeline);
+/// The same adapter as in the function and the local binary.
+struct Escalation(Pipeline);
 
 #[async_trait]
-impl Chase for Chaser {
+impl Chase for Escalation {
     async fn chase(&self, limit: u32) -> Result<Overdue, Failure> {
         let Chased { overdue, reassigned, responded } = self.0.chase(limit).await?;
         Ok(Overdue { overdue, reassigned, responded })
     }
 }
 
-fn team(house: &House) -> Pipeline {
-    let pipeline = house.pipeline(Arc::clone(&house.ai) as Arc<dyn Analyst>);
+fn team(fixture: &Fixture) -> Pipeline {
+    let pipeline = fixture.pipeline(Arc::clone(&fixture.ai) as Arc<dyn Analyst>);
     Pipeline { routing: Routing::parse(TEAM).unwrap(), ..pipeline }
 }
 
-async fn a_round_looks_after_leads_that_nobody_responded_to(house: House) {
-    let (ann, bob) = (event(&house, "ann"), event(&house, "bob"));
-    house.post(&[ann.clone(), bob.clone()], &[]).await;
-    let worker = team(&house);
-    for message in house.queue.receive(10).await.unwrap() {
+async fn round_escalates_leads_without_a_response(fixture: Fixture) {
+    let (ann, bob) = (event(&fixture, "ann"), event(&fixture, "bob"));
+    fixture.post(&[ann.clone(), bob.clone()], &[]).await;
+    let worker = team(&fixture);
+    for message in fixture.queue.receive(10).await.unwrap() {
         worker.handle(&message).await.unwrap();
-        house.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+        fixture.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
     }
-    let janitor = house.janitor().chasing(Arc::new(Chaser(team(&house))));
-    assert_eq!(janitor.round().await.unwrap(), only(|_| {}), "it is not time yet");
+    let janitor = fixture.janitor().chasing(Arc::new(Escalation(team(&fixture))));
+    assert_eq!(janitor.round().await.unwrap(), only(|_| {}), "not yet due");
 
-    house.store.record_response(&bob.lead_id, "bob").await.unwrap();
-    house.advance(600);
+    fixture.store.record_response(&bob.lead_id, "bob").await.unwrap();
+    fixture.advance(600);
     let round = janitor.round().await.unwrap();
     assert_eq!(round, only(|round| (round.overdue, round.reassigned) = (1, 1)));
     assert_eq!(janitor.round().await.unwrap(), only(|_| {}), "once");
-    house.advance(600);
+    fixture.advance(600);
     let round = janitor.round().await.unwrap();
-    assert_eq!(round, only(|round| round.overdue = 1), "everybody of the pool has had it");
-    let kept = house.store.assignment(&bob.lead_id).await.unwrap().unwrap();
-    assert_eq!(kept.reassignments, 0, "somebody had responded to this one");
+    assert_eq!(round, only(|round| round.overdue = 1), "every member of the pool has had it");
+    let kept = fixture.store.assignment(&bob.lead_id).await.unwrap().unwrap();
+    assert_eq!(kept.reassignments, 0, "this one has a response");
 }
 
 struct Broken;
@@ -75,14 +75,11 @@ impl Chase for Broken {
     }
 }
 
-async fn a_chase_that_fails_does_not_keep_the_other_chores_from_being_done(house: House) {
-    house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
-    let janitor = house.janitor().chasing(Arc::new(Broken));
+async fn failing_escalation_does_not_stop_other_chores(fixture: Fixture) {
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
+    let janitor = fixture.janitor().chasing(Arc::new(Broken));
     assert_eq!(janitor.round().await.unwrap_err().code, "crm_reset");
-    assert!(house.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption goes on");
+    assert!(fixture.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption resumes");
 }
 
-on_both!(
-    a_round_looks_after_leads_that_nobody_responded_to,
-    a_chase_that_fails_does_not_keep_the_other_chores_from_being_done,
-);
+on_both!(round_escalates_leads_without_a_response, failing_escalation_does_not_stop_other_chores,);

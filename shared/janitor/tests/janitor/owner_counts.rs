@@ -1,9 +1,9 @@
-//! Counts of open leads that are wrong are corrected by the janitor's rounds.
+//! Wrong counts of open leads are corrected by the janitor.
 
-use crate::support::{House, only};
+use crate::support::{Fixture, only};
 
-async fn a_wrong_count_of_an_owner_is_corrected_once_an_hour(house: House) {
-    let database = house.store.database();
+async fn wrong_owner_count_is_corrected_once_an_hour(fixture: Fixture) {
+    let database = fixture.store.database();
     for owner in ["005ANN", "005BOB"] {
         sqlx::query("INSERT INTO owner_load (owner, day, today, open) VALUES ($1, 0, 0, $2)")
             .bind(owner)
@@ -12,16 +12,16 @@ async fn a_wrong_count_of_an_owner_is_corrected_once_an_hour(house: House) {
             .await
             .unwrap();
     }
-    let janitor = house.janitor();
+    let janitor = fixture.janitor();
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.recounted = 1));
     let open = "SELECT open FROM owner_load WHERE owner = '005ANN'";
     let open: i64 = sqlx::query_scalar(open).fetch_one(database.pool()).await.unwrap();
     assert_eq!(open, 0);
 
     sqlx::query("UPDATE owner_load SET open = 3").execute(database.pool()).await.unwrap();
-    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "both were counted just now");
-    house.advance(3_601);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "both counts are fresh");
+    fixture.advance(3_601);
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.recounted = 2));
 }
 
-on_both!(a_wrong_count_of_an_owner_is_corrected_once_an_hour);
+on_both!(wrong_owner_count_is_corrected_once_an_hour);

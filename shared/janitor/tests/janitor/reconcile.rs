@@ -1,80 +1,80 @@
-//! Sending again what fell out of the queue.
+//! Requeueing deliveries that the queue has lost.
 
-use janitor::{Place, Reconciled};
+use janitor::{Checkpoint, Reconciled};
 use lead::{LeadEvent, LeadStatus};
 
-use crate::support::{House, event, only};
+use crate::support::{Fixture, event, only};
 
-async fn a_delivery_that_is_in_no_queue_is_sent_again_and_worked_off(house: House) {
-    let (janitor, lost) = (house.janitor(), event(&house, "ann"));
-    house.post(std::slice::from_ref(&lost), &[0]).await;
-    house.advance(60);
-    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "it may be on its way there");
-    house.advance(1);
+async fn delivery_missing_in_the_queue_is_sent_again(fixture: Fixture) {
+    let (janitor, lost) = (fixture.janitor(), event(&fixture, "ann"));
+    fixture.post(std::slice::from_ref(&lost), &[0]).await;
+    fixture.advance(60);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "may be on its way to the queue");
+    fixture.advance(1);
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = 1));
-    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "now it is a duplicate");
-    house.work().await;
-    assert_eq!(house.store.lead(&lost.lead_id).await.unwrap().unwrap().status, LeadStatus::Synced);
-    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "what is done is not sent again");
-    assert_eq!(house.queue.depth().await.unwrap().messages, 0);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "now a duplicate");
+    fixture.work().await;
+    assert_eq!(fixture.store.lead(&lost.lead_id).await.unwrap().unwrap().status, LeadStatus::Synced);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "finished deliveries are not sent again");
+    assert_eq!(fixture.queue.depth().await.unwrap().messages, 0);
 }
 
-async fn what_waits_in_the_queue_stays_there_once(house: House) {
-    let events: Vec<_> = (0..5).map(|n| event(&house, &format!("person{n}"))).collect();
-    house.post(&events, &[]).await;
-    let leased = house.queue.receive(2).await.unwrap();
+async fn queued_messages_are_not_duplicated(fixture: Fixture) {
+    let events: Vec<_> = (0..5).map(|n| event(&fixture, &format!("person{n}"))).collect();
+    fixture.post(&events, &[]).await;
+    let leased = fixture.queue.receive(2).await.unwrap();
     assert_eq!(leased.len(), 2);
-    house.advance(61);
-    assert_eq!(house.janitor().round().await.unwrap(), only(|_| ()));
-    assert_eq!(house.queue.depth().await.unwrap().messages, 5);
+    fixture.advance(61);
+    assert_eq!(fixture.janitor().round().await.unwrap(), only(|_| ()));
+    assert_eq!(fixture.queue.depth().await.unwrap().messages, 5);
 }
 
-/// More than two batches are waiting; what is lost is the last of them.
-async fn a_backlog(house: &House, seconds_apart: u64) -> Vec<LeadEvent> {
+/// More than two batches wait; the last delivery is lost.
+async fn a_backlog(fixture: &Fixture, seconds_apart: u64) -> Vec<LeadEvent> {
     let mut backlog = Vec::new();
     for n in 0..450 {
-        backlog.push(event(house, &format!("person{n}")));
-        house.advance(seconds_apart);
+        backlog.push(event(fixture, &format!("person{n}")));
+        fixture.advance(seconds_apart);
     }
     backlog.sort_by_key(|event| (event.received_at, event.delivery_id()));
-    house.post(&backlog, &[449]).await;
-    house.advance(61);
+    fixture.post(&backlog, &[449]).await;
+    fixture.advance(61);
     backlog
 }
 
-async fn what_is_lost_behind_a_long_backlog_is_found(house: House, seconds_apart: u64) {
-    let janitor = house.janitor();
-    a_backlog(&house, seconds_apart).await;
+async fn find_lost_delivery_behind_a_backlog(fixture: Fixture, seconds_apart: u64) {
+    let janitor = fixture.janitor();
+    a_backlog(&fixture, seconds_apart).await;
     for expected in [0, 0, 1, 0, 0, 0] {
         assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = expected));
     }
-    assert_eq!(house.queue.depth().await.unwrap().messages, 450);
+    assert_eq!(fixture.queue.depth().await.unwrap().messages, 450);
 }
 
-async fn a_backlog_is_gone_through_batch_by_batch(house: House) {
-    what_is_lost_behind_a_long_backlog_is_found(house, 1).await;
+async fn backlog_is_checked_batch_by_batch(fixture: Fixture) {
+    find_lost_delivery_behind_a_backlog(fixture, 1).await;
 }
 
-async fn a_backlog_that_came_in_one_moment_is_gone_through_too(house: House) {
-    what_is_lost_behind_a_long_backlog_is_found(house, 0).await;
+async fn backlog_with_equal_times_is_checked_too(fixture: Fixture) {
+    find_lost_delivery_behind_a_backlog(fixture, 0).await;
 }
 
-async fn janitors_that_follow_one_another_share_a_pass(house: House) {
-    let place = Place::default();
-    a_backlog(&house, 1).await;
+async fn successive_janitors_continue_one_pass(fixture: Fixture) {
+    let checkpoint = Checkpoint::default();
+    a_backlog(&fixture, 1).await;
     for expected in [0, 0, 1, 0] {
-        let janitor = house.janitor().going_on_from(&place);
+        let janitor = fixture.janitor().with_checkpoint(&checkpoint);
         assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = expected));
     }
 }
 
-async fn a_pass_that_is_over_begins_again(house: House) {
-    let janitor = house.janitor();
-    let backlog = a_backlog(&house, 1).await;
+async fn finished_pass_starts_again(fixture: Fixture) {
+    let janitor = fixture.janitor();
+    let backlog = a_backlog(&fixture, 1).await;
     for _ in 0..3 {
         janitor.round().await.unwrap();
     }
-    let mut transaction = house.store.database().begin().await.unwrap();
+    let mut transaction = fixture.store.database().begin().await.unwrap();
     for table in ["queue_message", "queue_group"] {
         let statement = format!("DELETE FROM {table} WHERE group_id = $1");
         sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -87,11 +87,11 @@ async fn a_pass_that_is_over_begins_again(house: House) {
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = 1));
 }
 
-async fn an_operator_can_have_everything_looked_at_at_once(house: House) {
-    let janitor = house.janitor();
-    a_backlog(&house, 0).await;
-    house.post(&[event(&house, "young")], &[0]).await;
-    house.advance(1);
+async fn operator_can_reconcile_everything_at_once(fixture: Fixture) {
+    let janitor = fixture.janitor();
+    a_backlog(&fixture, 0).await;
+    fixture.post(&[event(&fixture, "young")], &[0]).await;
+    fixture.advance(1);
     let mut progress = Vec::new();
     let reconciled = janitor.reconcile_all(|looked_at| progress.push(looked_at)).await.unwrap();
     assert_eq!(reconciled, Reconciled { sent: 2, waiting: 449, elsewhere: 0 });
@@ -99,11 +99,11 @@ async fn an_operator_can_have_everything_looked_at_at_once(house: House) {
 }
 
 on_both!(
-    a_delivery_that_is_in_no_queue_is_sent_again_and_worked_off,
-    what_waits_in_the_queue_stays_there_once,
-    a_backlog_is_gone_through_batch_by_batch,
-    a_backlog_that_came_in_one_moment_is_gone_through_too,
-    janitors_that_follow_one_another_share_a_pass,
-    a_pass_that_is_over_begins_again,
-    an_operator_can_have_everything_looked_at_at_once,
+    delivery_missing_in_the_queue_is_sent_again,
+    queued_messages_are_not_duplicated,
+    backlog_is_checked_batch_by_batch,
+    backlog_with_equal_times_is_checked_too,
+    successive_janitors_continue_one_pass,
+    finished_pass_starts_again,
+    operator_can_reconcile_everything_at_once,
 );

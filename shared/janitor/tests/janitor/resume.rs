@@ -1,94 +1,94 @@
-//! Ending the pauses of what answers again.
+//! Pauses end when the dependency answers again.
 
 use std::time::Duration;
 
 use lead::{Dependency, Failure};
 
-use crate::support::{CRM, House, event, only};
+use crate::support::{CRM, Fixture, event, only};
 
-async fn a_dependency_is_asked_when_its_time_has_come_and_what_it_held_up_goes_on(house: House) {
-    let janitor = house.janitor();
-    house.post(&[event(&house, "ann")], &[]).await;
-    house.queue.pause(&CRM, "down", house.in_seconds(30)).await.unwrap();
-    house.advance(29);
+async fn successful_probe_resumes_consumption_when_due(fixture: Fixture) {
+    let janitor = fixture.janitor();
+    fixture.post(&[event(&fixture, "ann")], &[]).await;
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(30)).await.unwrap();
+    fixture.advance(29);
     assert_eq!(janitor.round().await.unwrap(), only(|_| ()));
-    assert_eq!(house.crm.asked(), 0);
-    assert!(house.queue.receive(1).await.unwrap().is_empty());
-    house.advance(1);
+    assert_eq!(fixture.crm.asked(), 0);
+    assert!(fixture.queue.receive(1).await.unwrap().is_empty());
+    fixture.advance(1);
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.resumed = 1));
-    assert_eq!(house.crm.asked(), 1);
-    assert_eq!(house.queue.receive(1).await.unwrap().len(), 1);
+    assert_eq!(fixture.crm.asked(), 1);
+    assert_eq!(fixture.queue.receive(1).await.unwrap().len(), 1);
 }
 
-async fn a_dependency_that_is_still_down_is_asked_again_later(house: House) {
-    let janitor = house.janitor();
-    house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
+async fn failing_dependency_is_probed_again_later(fixture: Fixture) {
+    let janitor = fixture.janitor();
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
     let hours = Failure::deferral(CRM, "maintenance", "back later", Some(Duration::from_hours(2)));
-    house.crm.will_fail([Failure::transient("crm_timeout", "no answer"), hours]);
+    fixture.crm.will_fail([Failure::transient("crm_timeout", "no answer"), hours]);
     for wait in [30, 7200] {
         assert_eq!(janitor.round().await.unwrap(), only(|round| round.still_down = 1));
-        let pause = house.queue.pauses().await.unwrap().swap_remove(0);
-        assert_eq!(pause.until, house.in_seconds(wait));
-        house.advance(wait - 1);
+        let pause = fixture.queue.pauses().await.unwrap().swap_remove(0);
+        assert_eq!(pause.until, fixture.in_seconds(wait));
+        fixture.advance(wait - 1);
         assert_eq!(janitor.round().await.unwrap(), only(|_| ()));
-        house.advance(1);
+        fixture.advance(1);
     }
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.resumed = 1));
-    assert_eq!(house.crm.asked(), 3);
+    assert_eq!(fixture.crm.asked(), 3);
 }
 
-async fn a_dependency_that_nobody_can_probe_is_given_another_try(house: House) {
-    house.queue.pause(&Dependency::new("ai.unheard_of"), "quota", house.in_seconds(0)).await.unwrap();
-    assert_eq!(house.janitor().round().await.unwrap(), only(|round| round.resumed = 1));
-    assert!(house.queue.pauses().await.unwrap().is_empty());
+async fn pause_without_a_probe_ends_when_due(fixture: Fixture) {
+    fixture.queue.pause(&Dependency::new("ai.unheard_of"), "quota", fixture.in_seconds(0)).await.unwrap();
+    assert_eq!(fixture.janitor().round().await.unwrap(), only(|round| round.resumed = 1));
+    assert!(fixture.queue.pauses().await.unwrap().is_empty());
 }
 
-async fn consumption_goes_on_once_the_last_of_several_is_back(house: House) {
-    let janitor = house.janitor();
-    house.post(&[event(&house, "ann")], &[]).await;
-    house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
-    house.queue.pause(&Dependency::new("ai.unheard_of"), "quota", house.in_seconds(0)).await.unwrap();
-    house.crm.will_fail([Failure::transient("crm_timeout", "no answer")]);
+async fn consumption_resumes_after_the_last_pause_ends(fixture: Fixture) {
+    let janitor = fixture.janitor();
+    fixture.post(&[event(&fixture, "ann")], &[]).await;
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
+    fixture.queue.pause(&Dependency::new("ai.unheard_of"), "quota", fixture.in_seconds(0)).await.unwrap();
+    fixture.crm.will_fail([Failure::transient("crm_timeout", "no answer")]);
     let both = only(|round| (round.resumed, round.still_down) = (1, 1));
     assert_eq!(janitor.round().await.unwrap(), both);
-    assert!(house.queue.receive(1).await.unwrap().is_empty());
-    house.advance(30);
+    assert!(fixture.queue.receive(1).await.unwrap().is_empty());
+    fixture.advance(30);
     janitor.round().await.unwrap();
-    assert_eq!(house.queue.receive(1).await.unwrap().len(), 1);
+    assert_eq!(fixture.queue.receive(1).await.unwrap().len(), 1);
 }
 
-async fn a_dependency_that_hangs_keeps_nothing_else_from_being_done(house: House) {
-    let janitor = house.janitor().waiting_for_probes(Duration::from_millis(100));
+async fn hanging_probe_does_not_stop_other_chores(fixture: Fixture) {
+    let janitor = fixture.janitor().with_probe_timeout(Duration::from_millis(100));
     let unheard_of = Dependency::new("ai.unheard_of");
-    house.post(&[event(&house, "ann")], &[0]).await;
-    house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
-    house.queue.pause(&unheard_of, "quota", house.in_seconds(0)).await.unwrap();
-    house.advance(61);
-    house.crm.will_hang();
+    fixture.post(&[event(&fixture, "ann")], &[0]).await;
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
+    fixture.queue.pause(&unheard_of, "quota", fixture.in_seconds(0)).await.unwrap();
+    fixture.advance(61);
+    fixture.crm.will_hang();
     let all = only(|round| (round.resumed, round.still_down, round.requeued) = (1, 1, 1));
     assert_eq!(janitor.round().await.unwrap(), all);
-    let pause = house.queue.pauses().await.unwrap().swap_remove(0);
-    assert_eq!((pause.dependency, pause.until), (CRM, house.in_seconds(30)));
+    let pause = fixture.queue.pauses().await.unwrap().swap_remove(0);
+    assert_eq!((pause.dependency, pause.until), (CRM, fixture.in_seconds(30)));
     assert!(pause.reason.contains("no answer to a probe in time"), "{}", pause.reason);
 }
 
-async fn a_chore_that_fails_does_not_keep_the_others_from_being_done(house: House) {
-    house.post(&[event(&house, "ann")], &[0]).await;
-    house.queue.pause(&CRM, "down", house.in_seconds(0)).await.unwrap();
-    house.advance(61);
-    let mut transaction = house.store.database().begin().await.unwrap();
+async fn failing_chore_does_not_stop_others(fixture: Fixture) {
+    fixture.post(&[event(&fixture, "ann")], &[0]).await;
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
+    fixture.advance(61);
+    let mut transaction = fixture.store.database().begin().await.unwrap();
     sqlx::query("DROP TABLE queue_group").execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
-    let failure = house.janitor().round().await.unwrap_err();
+    let failure = fixture.janitor().round().await.unwrap_err();
     assert_eq!(failure.code, "queue_unavailable");
-    assert!(house.queue.pauses().await.unwrap().is_empty());
+    assert!(fixture.queue.pauses().await.unwrap().is_empty());
 }
 
 on_both!(
-    a_dependency_is_asked_when_its_time_has_come_and_what_it_held_up_goes_on,
-    a_dependency_that_is_still_down_is_asked_again_later,
-    a_dependency_that_nobody_can_probe_is_given_another_try,
-    consumption_goes_on_once_the_last_of_several_is_back,
-    a_dependency_that_hangs_keeps_nothing_else_from_being_done,
-    a_chore_that_fails_does_not_keep_the_others_from_being_done,
+    successful_probe_resumes_consumption_when_due,
+    failing_dependency_is_probed_again_later,
+    pause_without_a_probe_ends_when_due,
+    consumption_resumes_after_the_last_pause_ends,
+    hanging_probe_does_not_stop_other_chores,
+    failing_chore_does_not_stop_others,
 );

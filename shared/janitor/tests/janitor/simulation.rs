@@ -1,4 +1,4 @@
-//! A real worker and a janitor, for whom time passes as fast as they can work.
+//! A real worker and a janitor on a simulated clock that advances as fast as they work.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -17,17 +17,17 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::sick_crm::SickCrm;
-use crate::support::{CRM, House};
+use crate::faulty_crm::FaultyCrm;
+use crate::support::{CRM, Fixture};
 
-/// Leads that are worked on at the same time.
+/// Leads that are processed concurrently.
 pub(crate) const CONCURRENCY: usize = 8;
-/// Between two rounds of the janitor, in seconds.
+/// The interval of the janitor's rounds, in seconds.
 const ROUND: u64 = 30;
 
 pub(crate) struct Simulation<'a> {
-    house: &'a House,
-    queue: Arc<Watched>,
+    fixture: &'a Fixture,
+    queue: Arc<ObservedQueue>,
     janitor: Janitor,
     waker: Arc<Notify>,
     shutdown: CancellationToken,
@@ -37,18 +37,18 @@ pub(crate) struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     pub(crate) async fn start(
-        house: &'a House,
-        crm: &SickCrm,
+        fixture: &'a Fixture,
+        crm: &FaultyCrm,
         limits: LimitSettings,
         is_hot: Option<Arc<IsHot>>,
     ) -> Self {
         let analyst: Arc<dyn Analyst> = Arc::new(Rules::new(Icp::default_config()));
-        let pipeline = Arc::new(house.pipeline_on(analyst, Arc::new(crm.clone()), limits));
-        let queue = Arc::new(Watched::new(house));
-        let clock = Arc::new(house.clock.clone());
-        let probe: Arc<dyn Probe> = Arc::new(Probed(Arc::clone(&pipeline)));
+        let pipeline = Arc::new(fixture.pipeline_on(analyst, Arc::new(crm.clone()), limits));
+        let queue = Arc::new(ObservedQueue::new(fixture));
+        let clock = Arc::new(fixture.clock.clone());
+        let probe: Arc<dyn Probe> = Arc::new(GuardProbe(Arc::clone(&pipeline)));
         let asked = Arc::clone(&queue) as Arc<dyn LeadQueue>;
-        let janitor = Janitor::new(house.store.clone(), asked, vec![(CRM, probe)], clock.clone());
+        let janitor = Janitor::new(fixture.store.clone(), asked, vec![(CRM, probe)], clock.clone());
         let janitor = if let Some(is_hot) = is_hot { janitor.hot_first(is_hot) } else { janitor };
         let worker = Worker::new(Arc::clone(&queue) as _, pipeline, clock, CONCURRENCY);
         let (waker, shutdown) = (worker.waker(), CancellationToken::new());
@@ -57,15 +57,15 @@ impl<'a> Simulation<'a> {
             async move { worker.run(shutdown).await }
         });
         let simulation =
-            Self { house, queue, janitor, waker, shutdown, running, passed: AtomicUsize::new(0) };
+            Self { fixture, queue, janitor, waker, shutdown, running, passed: AtomicUsize::new(0) };
         simulation.until_idle().await;
         simulation
     }
 
-    /// Lets time pass in steps, after each of which the worker does all there is to do.
+    /// Advances the clock in steps; after each one the worker processes everything that is due.
     pub(crate) async fn live(&self, seconds: u64, step: u64) {
         for _ in 0..seconds / step {
-            self.house.advance(step);
+            self.fixture.advance(step);
             let passed = self.passed.fetch_add(usize::try_from(step).unwrap(), SeqCst) as u64;
             if (passed + step) / ROUND > passed / ROUND {
                 self.janitor.round().await.unwrap();
@@ -74,15 +74,16 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Until everything that can be done now is done: nothing is in work, and a receive that began after the call and after the
-    /// last settlement brought nothing, or a limit keeps the worker from taking more. No real time decides it.
+    /// Waits until no work is left at the present time: no message is in flight, and either a receive that
+    /// began after the call and after the last settlement was empty, or a limit keeps the worker from
+    /// receiving. Does not depend on real time.
     async fn until_idle(&self) {
         let called = self.queue.receives.load(SeqCst);
         self.waker.notify_one();
         loop {
             let last_settled = self.queue.last_settled.load(SeqCst);
             let is_empty = self.queue.last_empty.load(SeqCst) > called.max(last_settled);
-            let is_held = self.house.clock.now() < *self.queue.held_until.lock().unwrap();
+            let is_held = self.fixture.clock.now() < *self.queue.held_until.lock().unwrap();
             if self.queue.in_flight.load(SeqCst) == 0 && (is_empty || is_held) {
                 return;
             }
@@ -90,59 +91,59 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// How often consumption was paused.
+    /// The number of pauses of consumption.
     pub(crate) fn pauses(&self) -> usize {
         self.queue.paused.load(SeqCst)
     }
 
-    pub(crate) async fn end_with_no_attempt_burned(self) {
+    pub(crate) async fn finish_without_used_attempts(self) {
         self.shutdown.cancel();
         self.running.await.unwrap();
         let burned = std::mem::take(&mut *self.queue.burned.lock().unwrap());
         assert!(burned.is_empty(), "{} attempts were burned, such as {:?}", burned.len(), burned[0]);
-        assert_eq!(self.house.store.count_dead_letters().await.unwrap(), 0);
+        assert_eq!(self.fixture.store.count_dead_letters().await.unwrap(), 0);
         assert_eq!(self.queue.depth().await.unwrap().messages, 0);
     }
 }
 
-/// As the function and the binary probe it.
-struct Probed(Arc<Pipeline>);
+/// The same probe as in the function and the binary.
+struct GuardProbe(Arc<Pipeline>);
 
 #[async_trait]
-impl Probe for Probed {
+impl Probe for GuardProbe {
     async fn probe(&self) -> Result<(), Failure> {
         self.0.guard.probe().await
     }
 }
 
-/// A queue, and what is asked of it.
-struct Watched {
+/// A queue that records its use.
+struct ObservedQueue {
     queue: Arc<dyn LeadQueue>,
     in_flight: AtomicUsize,
-    /// Receives that have begun. The next two are positions in this count, from 1.
+    /// Receives that have begun. The next two fields are positions in this count, from 1.
     receives: AtomicUsize,
-    /// The last receive that brought nothing.
+    /// The last empty receive.
     last_empty: AtomicUsize,
     /// The last receive that had begun when a message was settled.
     last_settled: AtomicUsize,
-    /// Until when a limit keeps the worker from taking more.
+    /// The end of the limit that keeps the worker from receiving.
     held_until: Mutex<Timestamp>,
     clock: ManualClock,
     paused: AtomicUsize,
-    /// What was not done and not deferred, and what came with an attempt behind it.
+    /// Settlements that count as attempts.
     burned: Mutex<Vec<Settlement>>,
 }
 
-impl Watched {
-    fn new(house: &House) -> Self {
+impl ObservedQueue {
+    fn new(fixture: &Fixture) -> Self {
         Self {
-            queue: Arc::clone(&house.queue),
+            queue: Arc::clone(&fixture.queue),
             in_flight: AtomicUsize::default(),
             receives: AtomicUsize::default(),
             last_empty: AtomicUsize::default(),
             last_settled: AtomicUsize::default(),
             held_until: Mutex::default(),
-            clock: house.clock.clone(),
+            clock: fixture.clock.clone(),
             paused: AtomicUsize::default(),
             burned: Mutex::default(),
         }
@@ -150,7 +151,7 @@ impl Watched {
 }
 
 #[async_trait]
-impl LeadQueue for Watched {
+impl LeadQueue for ObservedQueue {
     fn backend(&self) -> &'static str {
         self.queue.backend()
     }

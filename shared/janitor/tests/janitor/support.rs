@@ -1,4 +1,4 @@
-//! A house to keep: leads, their queue, and a worker's pipeline.
+//! The fixture: leads, their queue, and a worker's pipeline.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use store::Store;
 pub(crate) const AI: Dependency = Dependency::new("ai.fake");
 pub(crate) const CRM: Dependency = Dependency::new("crm.mock");
 
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) clock: ManualClock,
     pub(crate) store: Store,
     pub(crate) queue: Arc<dyn LeadQueue>,
@@ -31,7 +31,7 @@ pub(crate) struct House {
     _database: TestDatabase,
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn sqlite() -> Self {
         Self::on(TestDatabase::sqlite().await).await
     }
@@ -63,12 +63,12 @@ impl House {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// A moment so many seconds from now.
+    /// The time `seconds` from now.
     pub(crate) fn in_seconds(&self, seconds: u64) -> Timestamp {
         self.clock.now() + Duration::from_secs(seconds)
     }
 
-    /// Accepts leads, of which all but the `lost` get into the queue.
+    /// Accepts leads and sends them to the queue, except the indices in `lost`.
     pub(crate) async fn post(&self, events: &[LeadEvent], lost: &[usize]) {
         let mut transaction = self.store.database().begin().await.unwrap();
         for (place, event) in events.iter().enumerate() {
@@ -80,7 +80,7 @@ impl House {
         transaction.commit().await.unwrap();
     }
 
-    /// Works off everything that is in the queue.
+    /// Processes every message in the queue.
     pub(crate) async fn work(&self) {
         let pipeline = self.pipeline(Arc::clone(&self.ai) as Arc<dyn Analyst>);
         while let Some(message) = self.queue.receive(1).await.unwrap().pop() {
@@ -89,13 +89,13 @@ impl House {
         }
     }
 
-    /// A worker's pipeline, with an analyst of its own.
+    /// A worker's pipeline with the given analyst.
     pub(crate) fn pipeline(&self, analyst: Arc<dyn Analyst>) -> Pipeline {
         let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
         self.pipeline_on(analyst, Arc::new(crm), no_limits())
     }
 
-    /// A worker's pipeline, with an analyst, a CRM and limits of its own.
+    /// A worker's pipeline with the given analyst, CRM and limits.
     pub(crate) fn pipeline_on(
         &self,
         analyst: Arc<dyn Analyst>,
@@ -133,23 +133,23 @@ pub(crate) fn no_limits() -> LimitSettings {
     LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() }
 }
 
-/// A lead that is to be called at once, if somebody judges it.
-pub(crate) fn event(house: &House, person: &str) -> LeadEvent {
+/// A lead that an analyst routes to a call.
+pub(crate) fn event(fixture: &Fixture, person: &str) -> LeadEvent {
     let email = EmailAddress::parse(&format!("{person}@stripe.com")).unwrap();
     let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
     lead.marketo.insert("engagement_score".into(), json!(85));
     lead.marketo.insert("activity".into(), json!("demo_request"));
-    LeadEvent::new(lead, house.clock.now())
+    LeadEvent::new(lead, fixture.clock.now())
 }
 
-/// A round that did nothing but this.
+/// A round with no other counts than these.
 pub(crate) fn only(change: impl FnOnce(&mut Round)) -> Round {
     let mut round = Round::default();
     change(&mut round);
     round
 }
 
-/// An outside system that answers as it is told, and then well.
+/// A dependency that returns the queued failures, and then succeeds.
 #[derive(Default)]
 pub(crate) struct Answers {
     failures: Mutex<VecDeque<Failure>>,
@@ -162,12 +162,12 @@ impl Answers {
         self.failures.lock().unwrap().extend(failures);
     }
 
-    /// From now on it takes a probe and never answers.
+    /// Makes every later probe hang.
     pub(crate) fn will_hang(&self) {
         *self.hangs.lock().unwrap() = true;
     }
 
-    /// How often it was asked.
+    /// The number of calls.
     pub(crate) fn asked(&self) -> usize {
         *self.asked.lock().unwrap()
     }

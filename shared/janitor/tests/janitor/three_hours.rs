@@ -1,6 +1,6 @@
-//! The CRM is down for three hours while leads come in: none is lost, none loses an attempt, and what waited then flows at
-//! the rate that the limits allow, the hot leads first. On the queue in the database and on the one in Redis; the one on SQS
-//! has a test of its own beside the function that works on it.
+//! A CRM outage of three hours while leads arrive: no lead and no attempt is lost, and afterwards the backlog
+//! is written at the rate of the limits, hot leads first. Covers the database queue and Redis; SQS has its
+//! own test in the enrich function.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use crm::LimitSettings;
 use lead::{LeadEvent, LeadStatus};
 use queue::{RedisOptions, RedisQueue};
 
-use crate::sick_crm::{Illness, SickCrm};
+use crate::faulty_crm::{Fault, FaultyCrm};
 use crate::simulation::{CONCURRENCY, Simulation};
-use crate::support::{House, event, no_limits};
+use crate::support::{Fixture, event, no_limits};
 
-/// How many leads wait, unless `OUTAGE_LEADS` says otherwise.
+/// The number of waiting leads, unless `OUTAGE_LEADS` overrides it.
 const LEADS: usize = 300;
-/// Every so manieth lead is hot.
+/// One lead in this many is hot.
 const HOT: usize = 10;
-/// Actions in all in a window. The default limit is as many a minute, in a shorter window: the delays of Redis are real.
+/// The limit on all actions in a window. It is the default limit of a minute in a shorter window, because the
+/// delays of Redis are real.
 const LIMIT: usize = 160;
 const WINDOW: u64 = 10;
 
@@ -26,32 +27,32 @@ fn is_hot(event: &LeadEvent) -> bool {
     event.lead.email.expose().starts_with("hot")
 }
 
-fn leads(house: &House) -> Vec<LeadEvent> {
+fn leads(fixture: &Fixture) -> Vec<LeadEvent> {
     let leads = std::env::var("OUTAGE_LEADS").ok().and_then(|leads| leads.parse().ok()).unwrap_or(LEADS);
     let name = |n: usize| if n % HOT == HOT - 1 { format!("hot{n}") } else { format!("p{n}") };
-    (0..leads).map(|n| event(house, &name(n))).collect()
+    (0..leads).map(|n| event(fixture, &name(n))).collect()
 }
 
-async fn three_hours_without_the_crm(house: &House, leads: &[LeadEvent]) {
-    let crm = SickCrm::new(house);
-    crm.is(Illness::Down);
+async fn run_three_hour_outage(fixture: &Fixture, leads: &[LeadEvent]) {
+    let crm = FaultyCrm::new(fixture);
+    crm.is(Fault::Down);
     let limits = LimitSettings {
         global: u32::try_from(LIMIT).unwrap(),
         window: Duration::from_secs(WINDOW),
         ..no_limits()
     };
     let began = Instant::now();
-    let simulation = Simulation::start(house, &crm, limits, Some(Arc::new(is_hot))).await;
-    // As often as in a deployment at first, and then seldom: a round also looks after what else waits.
+    let simulation = Simulation::start(fixture, &crm, limits, Some(Arc::new(is_hot))).await;
+    // At first as often as in a deployment, then seldom, because a round also runs the other chores.
     simulation.live(600, 30).await;
     simulation.live(3 * 3_600 - 600, 300).await;
-    assert!(crm.tries() <= 5 + CONCURRENCY, "it was left alone: {}", crm.tries());
+    assert!(crm.tries() <= 5 + CONCURRENCY, "the breaker limits the tries: {}", crm.tries());
     assert!(crm.done().is_empty());
     println!("{} leads waited three hours: {:?}", leads.len(), began.elapsed());
 
-    crm.is(Illness::None);
+    crm.is(Fault::None);
     let synced = async || {
-        let counts: BTreeMap<_, _> = house.store.count_leads().await.unwrap().into_iter().collect();
+        let counts: BTreeMap<_, _> = fixture.store.count_leads().await.unwrap().into_iter().collect();
         usize::try_from(counts.get(&LeadStatus::Synced).copied().unwrap_or(0)).unwrap()
     };
     let mut seconds = 0;
@@ -62,13 +63,13 @@ async fn three_hours_without_the_crm(house: &House, leads: &[LeadEvent]) {
         assert!(!late, "{} synced after {seconds} seconds", synced().await);
     }
     println!("and were written in {seconds} seconds: {:?}", began.elapsed());
-    simulation.end_with_no_attempt_burned().await;
+    simulation.finish_without_used_attempts().await;
     crm.has_each_record_once();
-    the_rate_is_within_the_limit(&crm);
-    hot_leads_went_first(&crm, leads);
+    assert_rate_within_limit(&crm);
+    assert_hot_leads_first(&crm, leads);
 }
 
-fn the_rate_is_within_the_limit(crm: &SickCrm) {
+fn assert_rate_within_limit(crm: &FaultyCrm) {
     let done = crm.done();
     for (place, (_, from, _)) in done.iter().enumerate() {
         let to = *from + Duration::from_secs(WINDOW);
@@ -77,8 +78,8 @@ fn the_rate_is_within_the_limit(crm: &SickCrm) {
     }
 }
 
-/// But for those that were in a worker's hands when the CRM went away or the limit was reached.
-fn hot_leads_went_first(crm: &SickCrm, leads: &[LeadEvent]) {
+/// Except for leads that a worker held when the CRM went down or the limit was reached.
+fn assert_hot_leads_first(crm: &FaultyCrm, leads: &[LeadEvent]) {
     let hot: Vec<_> = leads.iter().filter(|lead| is_hot(lead)).map(|lead| &lead.lead_id).collect();
     let done = crm.done();
     let early = done[..hot.len()].iter().filter(|(lead, ..)| hot.contains(&lead)).count();
@@ -88,28 +89,28 @@ fn hot_leads_went_first(crm: &SickCrm, leads: &[LeadEvent]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_the_database_queue_nothing_is_lost_in_three_hours_and_hot_leads_go_first() {
-    let house = House::sqlite().await;
-    let leads = leads(&house);
+async fn database_queue_survives_three_hours_of_crm_outage() {
+    let fixture = Fixture::sqlite().await;
+    let leads = leads(&fixture);
     for some in leads.chunks(500) {
-        house.post(some, &[]).await;
+        fixture.post(some, &[]).await;
     }
-    three_hours_without_the_crm(&house, &leads).await;
+    run_three_hour_outage(&fixture, &leads).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_redis_nothing_is_lost_in_three_hours_and_hot_leads_go_first() {
+async fn redis_queue_survives_three_hours_of_crm_outage() {
     let url = std::env::var("TEST_REDIS_URL")
         .expect("TEST_REDIS_URL names a Redis server to test on: run `make test`");
     let prefix = format!("outage-{}", std::process::id());
     let queue = RedisQueue::new(&url, RedisOptions { prefix, ..RedisOptions::default() }).unwrap();
-    let mut house = House::sqlite().await;
-    house.queue = Arc::new(queue);
-    let leads = leads(&house);
+    let mut fixture = Fixture::sqlite().await;
+    fixture.queue = Arc::new(queue);
+    let leads = leads(&fixture);
     let all: Vec<_> = (0..leads.len()).collect();
-    house.post(&leads, &all).await;
+    fixture.post(&leads, &all).await;
     for lead in &leads {
-        house.queue.send(lead).await.unwrap();
+        fixture.queue.send(lead).await.unwrap();
     }
-    three_hours_without_the_crm(&house, &leads).await;
+    run_three_hour_outage(&fixture, &leads).await;
 }

@@ -5,102 +5,102 @@ use serde::Serialize;
 use serde_json::Value;
 use store::AnalysisRecord;
 
-use super::Knew;
+use super::KnownFacts;
 
-/// What an analyst claimed, what the grounding contract made of it, and what was decided.
+/// An analyst's claims, their check by the grounding contract, and the decision.
 #[derive(Clone, Serialize)]
 pub struct Judgement {
-    /// Who judged.
+    /// The AI service.
     pub provider: String,
-    /// With which model.
+    /// The model.
     pub model: String,
-    /// Whether nobody answered and the neutral verdict stands in.
+    /// Whether the analyst gave no answer, so that the neutral verdict applies.
     pub fallback: bool,
-    /// When.
+    /// The time of the judgement.
     pub at: Timestamp,
-    /// The content that was judged, where it is among those received.
+    /// The judged revision, if it is among those received.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
-    /// Whether that is the newest content.
+    /// Whether the judged content is the newest.
     pub is_of_newest: bool,
-    /// Which judgement of that content it is, from 1.
+    /// The number of the judgement of this content, from 1.
     pub round: i64,
-    /// What the analyst concluded, before it was checked.
+    /// The analyst's conclusions before the check.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asked: Option<Asked>,
-    /// Every claim: those that broke a rule first.
+    pub asked: Option<Conclusion>,
+    /// All claims, starting with those that broke a rule.
     pub claims: Vec<CheckedClaim>,
-    /// What was lowered because the claims do not carry it.
+    /// The conclusions that were lowered because the claims do not support them.
     pub adjustments: Vec<Adjustment>,
-    /// Whether the answer stood.
+    /// Whether the answer was accepted.
     pub grounding: GroundingStatus,
-    /// 0 to 100.
+    /// The fit score, 0 to 100.
     pub fit_score: FitScore,
-    /// The level that the score amounts to.
+    /// The level of the score.
     pub fit: Fit,
-    /// How ready to buy.
+    /// The readiness to buy.
     pub intent: Intent,
-    /// What is to be done.
+    /// The decided next step.
     pub decision: Decision,
-    /// Why that decision, in a sentence.
+    /// The reason of the decision, in a sentence.
     pub because: String,
-    /// From which score the fit was HIGH.
+    /// The lowest score of a HIGH fit.
     pub fit_high_from: FitScore,
-    /// From which score the fit was MEDIUM.
+    /// The lowest score of a MEDIUM fit.
     pub fit_medium_from: FitScore,
-    /// The analyst's own prose: a quotation, not checked, not acted on and sent nowhere.
+    /// The analyst's prose: a quotation that is not checked, not acted on and not sent anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_words: Option<String>,
 }
 
-/// What an analyst concluded.
+/// The conclusions of an analyst.
 #[derive(Clone, Serialize)]
-pub struct Asked {
-    /// 0 to 100.
+pub struct Conclusion {
+    /// The fit score, 0 to 100.
     pub fit_score: FitScore,
-    /// How ready to buy.
+    /// The readiness to buy.
     pub intent: Intent,
-    /// What it would do.
+    /// The next step that the analyst chose.
     pub decision: Decision,
 }
 
-/// A claim held against the facts.
+/// A claim with its check against the facts.
 #[derive(Clone, Serialize)]
 pub struct CheckedClaim {
-    /// The claim; of one that passed, with the value as its source wrote it.
+    /// The claim; one that passed has the value as its source wrote it.
     pub claim: Claim,
-    /// Whether it is true.
+    /// Whether the claim is true.
     pub passed: bool,
-    /// The rule it broke.
+    /// The broken rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ReasonCode>,
-    /// What is wrong with it.
+    /// The error in the claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the facts say there.
+    /// The fact at the claim's path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fact: Option<Value>,
-    /// Who said so.
+    /// The source of the fact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said_by: Option<String>,
-    /// When.
+    /// The time of the fact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said_at: Option<Timestamp>,
 }
 
-/// A conclusion that was lowered.
+/// A lowered conclusion.
 #[derive(Clone, Serialize)]
 pub struct Adjustment {
     /// The rule.
     pub code: ReasonCode,
-    /// What was changed and why.
+    /// The change and its reason.
     pub message: String,
 }
 
 impl Judgement {
     pub(super) fn new(
         analysis: &AnalysisRecord,
-        knew: &Knew,
+        knew: &KnownFacts,
         revision: Option<i64>,
         newest: &DeliveryId,
     ) -> Self {
@@ -132,7 +132,7 @@ impl Judgement {
             because: because(analysis),
             fit_high_from: analysis.contract.fit_high_from,
             fit_medium_from: analysis.contract.fit_medium_from,
-            asked: answer.as_ref().map(|answer| Asked {
+            asked: answer.as_ref().map(|answer| Conclusion {
                 fit_score: answer.fit_score,
                 intent: answer.intent,
                 decision: answer.decision,
@@ -147,7 +147,7 @@ fn checked(
     passed: bool,
     code: Option<ReasonCode>,
     message: Option<String>,
-    knew: &Knew,
+    knew: &KnownFacts,
 ) -> CheckedClaim {
     // A list is one fact, and so is each of its members.
     let fact = knew.fact(&claim.field_path);
@@ -162,14 +162,14 @@ fn checked(
     }
 }
 
-/// Why the decision is what it is.
+/// The reason of the decision, in a sentence.
 fn because(analysis: &AnalysisRecord) -> String {
     let verdict = &analysis.verdict;
     let (fit, intent, decision) = (verdict.fit, verdict.intent, verdict.decision);
     let allowed = decide(fit, intent);
     if analysis.fallback {
         format!(
-            "No analyst could answer: a score of 50 and {decision}, which claims nothing and asks a person."
+            "No analyst could answer: a score of 50 and {decision}, which claims nothing and leaves the decision to a person."
         )
     } else if verdict.status == GroundingStatus::Rejected {
         format!(

@@ -1,4 +1,4 @@
-//! The explanation as plain text. Whatever came from outside stands on one line, cut to a length, text in quotation marks.
+//! The explanation as plain text. Outside text is on one line, cut to a length, in quotation marks.
 
 use std::fmt::{Formatter, Result};
 
@@ -8,12 +8,15 @@ use lead::{LeadStatus, Personal};
 use routing::Outcome;
 use serde_json::Value;
 
-use super::next::SHORT_ID;
+use super::next_steps::SHORT_ID;
 use crate::RoutingView;
 
-use super::{CheckedClaim, Explanation, Fact, Judgement, Knew, OtherLead, Received, Sum, Written, plain};
+use super::{
+    CheckedClaim, Explanation, Fact, Judgement, KnownFacts, OtherLead, Received, ScoreBreakdown, Written,
+    plain,
+};
 
-/// The most facts of one source shown. The JSON has them all.
+/// The most facts shown of one source; the JSON has all of them.
 const MAX_FACTS: usize = 40;
 /// The longest quotation of an analyst's prose, in characters.
 const MAX_PROSE_CHARS: usize = 600;
@@ -67,8 +70,8 @@ fn received(content: &Received, f: &mut Formatter<'_>) -> Result {
     write!(f, "Revision {} was received {} ({}", content.revision, content.received_at, content.state)?;
     match content.duplicates {
         0 => writeln!(f, ")."),
-        1 => writeln!(f, "; the same content came once more)."),
-        times => writeln!(f, "; the same content came {times} more times)."),
+        1 => writeln!(f, "; the same content was received once more)."),
+        times => writeln!(f, "; the same content was received {times} more times)."),
     }
 }
 
@@ -82,13 +85,13 @@ fn other_lead(other: &OtherLead, f: &mut Formatter<'_>) -> Result {
     }
 }
 
-fn knew(knew: &Knew, f: &mut Formatter<'_>) -> Result {
+fn knew(knew: &KnownFacts, f: &mut Formatter<'_>) -> Result {
     writeln!(f, "  {}", knew.enrichment)?;
     for silent in &knew.unanswered {
         let message = plain::line(&silent.message, plain::MAX_VALUE_CHARS);
         writeln!(f, "  {} could not answer: {} ({message}).", silent.provider, silent.code)?;
     }
-    // What we computed is shown as sums.
+    // Computed facts are shown as scores.
     for namespace in Namespace::ALL.into_iter().filter(|namespace| *namespace != Namespace::Computed) {
         let of_it = |fact: &&Fact| fact.path.split('.').next() == Some(namespace.as_str());
         let facts: Vec<_> = knew.facts.iter().filter(of_it).collect();
@@ -106,7 +109,7 @@ fn knew(knew: &Knew, f: &mut Formatter<'_>) -> Result {
     knew.sums.iter().try_for_each(|sum| self::sum(sum, f))
 }
 
-fn sum(sum: &Sum, f: &mut Formatter<'_>) -> Result {
+fn sum(sum: &ScoreBreakdown, f: &mut Formatter<'_>) -> Result {
     write!(f, "    {} {} of 100:", sum.of, sum.total)?;
     for (i, part) in sum.parts.iter().enumerate() {
         write!(f, "{} {} {}", if i == 0 { "" } else { "," }, part.name, part.points)?;
@@ -146,7 +149,7 @@ fn claim(checked: &CheckedClaim, f: &mut Formatter<'_>) -> Result {
     let claim = &checked.claim;
     let said = match &checked.said_by {
         Some(by) => source(by, checked.said_at),
-        None => "nobody".to_owned(),
+        None => "no source".to_owned(),
     };
     let (path, value, kind) = (line(&claim.field_path), plain::value(&claim.value), line(&claim.claim_type));
     if checked.passed {
@@ -185,7 +188,7 @@ fn routed(given: &RoutingView, f: &mut Formatter<'_>) -> Result {
     match (&given.owner, &given.name) {
         (Some(owner), Some(name)) => writeln!(f, "  {} ({owner}), since {}.", line(name), given.assigned_at)?,
         (Some(owner), None) => writeln!(f, "  {owner}, since {}.", given.assigned_at)?,
-        (None, _) => writeln!(f, "  Nobody by our rules: its owner is left to the CRM.")?,
+        (None, _) => writeln!(f, "  No owner by our rules: the CRM assigns one.")?,
     }
     writeln!(f, "  By rules {}: {}.", line(&given.version), line(&given.because))?;
     for passed in &given.passed_over {
@@ -194,7 +197,7 @@ fn routed(given: &RoutingView, f: &mut Formatter<'_>) -> Result {
     for member in &given.members {
         let outcome = match &member.outcome {
             Outcome::Chosen => "chosen".to_owned(),
-            Outcome::Waits => "waits: more was due to somebody else".to_owned(),
+            Outcome::Waits => "waits: another member was due more".to_owned(),
             Outcome::Skipped(because) => format!("skipped: {}", line(because)),
         };
         let (pool, owner) = (line(&member.pool), line(&member.owner));
@@ -205,19 +208,15 @@ fn routed(given: &RoutingView, f: &mut Formatter<'_>) -> Result {
         )?;
     }
     if given.reassignments > 0 {
-        writeln!(
-            f,
-            "  It was given to somebody else {} times, since nobody responded.",
-            given.reassignments
-        )?;
+        writeln!(f, "  It was reassigned {} times for lack of a response.", given.reassignments)?;
     }
     match (given.responded_at, given.respond_by, given.overdue_at) {
         (Some(at), ..) => {
             let by = given.responded_by.as_deref().map(line).unwrap_or_default();
-            writeln!(f, "  Responded to {at}, as {by} says.")
+            writeln!(f, "  Responded to {at}, reported by {by}.")
         }
-        (None, Some(due), _) => writeln!(f, "  Somebody is to respond by {due}."),
-        (None, None, Some(since)) => writeln!(f, "  Nobody had responded by {since}."),
+        (None, Some(due), _) => writeln!(f, "  A response is due by {due}."),
+        (None, None, Some(since)) => writeln!(f, "  There was no response by {since}."),
         (None, None, None) => Ok(()),
     }
 }
@@ -250,7 +249,7 @@ fn written(action: &Written, f: &mut Formatter<'_>) -> Result {
     })
 }
 
-/// A value out of our own configuration.
+/// A value from our own configuration.
 fn unquoted(value: &Value) -> String {
     plain::value(value).replace('"', "")
 }

@@ -6,7 +6,7 @@ use tower::ServiceExt as _;
 
 use super::schema;
 
-/// A client that asserts of every answer what holds for all of them.
+/// A client that checks the common properties of every answer.
 pub(crate) struct Client {
     router: Router,
     headers: Vec<(String, String)>,
@@ -16,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Null where it is no JSON.
+    /// Null if the body is not JSON.
     pub(crate) json: Value,
 }
 
@@ -25,7 +25,7 @@ impl Client {
         Self { router, headers: vec![("host".into(), "localhost:3000".into())] }
     }
 
-    /// The same client with another header, in place of one of that name.
+    /// Sets a header, and replaces one of that name.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(given, _)| given != name);
         self.headers.push((name.into(), value.into()));
@@ -40,7 +40,7 @@ impl Client {
         self.ask(Method::POST, path, body).await
     }
 
-    /// Posts to what is not ours, and asserts nothing of the answer.
+    /// Posts to a foreign route, without checks of the answer.
     pub(crate) async fn ask_bare(&self, path: &str) -> (u16, Value) {
         let response = self.router.clone().oneshot(self.request(Method::POST, path, "")).await.unwrap();
         let status = response.status().as_u16();
@@ -76,18 +76,18 @@ impl Client {
 }
 
 impl Answer {
-    /// The answer's error code, with its status.
+    /// The status and the error code of the answer.
     pub(crate) fn error(&self) -> (u16, &str) {
         (self.status, self.json["error"].as_str().unwrap_or("none"))
     }
 
-    /// The JSON of an answer that is to be a good one.
+    /// The JSON of a successful answer.
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json
     }
 
-    /// A text of each item of a list.
+    /// A text field of each item of a list.
     pub(crate) fn each(self, field: &str) -> Vec<String> {
         let items = self.ok()["items"].as_array().unwrap().clone();
         items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()

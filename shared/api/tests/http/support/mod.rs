@@ -1,4 +1,4 @@
-//! A whole RevenueFlow on a database of its own, without a server.
+//! A complete RevenueFlow on its own database, without a server.
 
 mod client;
 mod schema;
@@ -43,7 +43,7 @@ impl App {
         Self::with_rules(Routing::default_config()).await
     }
 
-    /// Who gives leads to people by these rules.
+    /// An app with the given routing rules.
     pub(crate) async fn with_rules(routing: Routing) -> Self {
         let test = TestDatabase::sqlite().await;
         let database = test.connect().await;
@@ -93,12 +93,12 @@ impl App {
         api::router(self.state(None))
     }
 
-    /// A client on this machine of an API without a token.
+    /// A local client of an API without a token.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.router())
     }
 
-    /// Takes in a lead as the webhook does.
+    /// Accepts a lead as the webhook does.
     pub(crate) async fn post(&self, lead: Lead) -> LeadId {
         let event = LeadEvent::new(lead, lead::Clock::now(&self.clock));
         self.store.accept(&event).await.unwrap();
@@ -106,7 +106,7 @@ impl App {
         event.lead_id
     }
 
-    /// Works on everything that is ready; `give_up` dead-letters it instead.
+    /// Processes all ready messages, or dead-letters them with the failure `give_up`.
     pub(crate) async fn settle(&self, give_up: Option<Failure>) {
         loop {
             let messages = self.queue.receive(10).await.unwrap();
@@ -131,7 +131,7 @@ impl App {
     }
 }
 
-/// A lead of a well-known company, on a campaign of high value.
+/// A lead of a well-known company, in a high-value campaign.
 pub(crate) fn lead(email: &str) -> Lead {
     let mut lead = in_campaign(email, "launch_2024");
     lead.name = Some("Alex Smith".to_owned().into());
@@ -150,7 +150,7 @@ pub(crate) fn in_campaign(email: &str, campaign: &str) -> Lead {
     Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse(campaign).unwrap())
 }
 
-/// The rules, or somebody who makes things up.
+/// An analyst that follows the rules, or makes false claims.
 pub(crate) struct TestAnalyst {
     rules: Rules,
     lies: AtomicBool,

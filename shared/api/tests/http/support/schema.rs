@@ -1,5 +1,5 @@
-//! Holds answers against the description of the interface, more strictly than JSON Schema would: an answer has no field that is
-//! not described.
+//! Checks answers against the OpenAPI description, more strictly than JSON Schema: fields without a
+//! description are errors.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub(crate) static DESCRIPTION: LazyLock<Value> = LazyLock::new(|| json!(api::openapi()));
 
-/// Asserts that the status is documented for the operation, and the body what is documented for the status.
+/// Asserts that the operation documents the status, and that the body matches its schema.
 pub(crate) fn assert_documented(method: &Method, path: &str, status: StatusCode, body: &Value) {
     let path = path.split('?').next().unwrap();
     let paths = DESCRIPTION["paths"].as_object().unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn assert_documented(method: &Method, path: &str, status: StatusCode,
         &response["content"]["application/json"]["schema"]
     } else {
         assert!(matches!(status.as_u16(), 401 | 403 | 404 | 405), "{method} {path}: {status}");
-        // Senders find a `status` in every answer, whatever the method.
+        // Senders expect a `status` in every answer, regardless of the method.
         &DESCRIPTION["components"]["schemas"][if path == "/leads" { "Rejected" } else { "Error" }]
     };
     check(schema, body, &format!("{method} {path} {status}"));

@@ -1,4 +1,4 @@
-//! Where a lead stands, what happens by itself, and what a person can do.
+//! The status of a lead in words, its automatic next steps, and the possible ones of a person.
 
 use grounding::GroundingStatus;
 use lead::{Failure, FailureClass, LeadStatus, Stage};
@@ -6,46 +6,46 @@ use store::{AnalysisRecord, LeadRecord};
 
 use super::plain;
 
-/// How much of an id is enough for a person.
+/// The number of characters of an id that are shown to people.
 pub(super) const SHORT_ID: usize = 12;
 /// The longest failure message shown, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// Where the lead stands, in a sentence.
+/// The lead's status in a sentence.
 pub(super) fn standing(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> String {
     let waits = match lead.status {
         LeadStatus::Queued => "Queued",
-        LeadStatus::Processing => "A worker has it",
+        LeadStatus::Processing => "A worker is processing it",
         LeadStatus::Retrying => "Waiting for another attempt",
         LeadStatus::Synced => return synced(lead, analysis),
         LeadStatus::Held => return "Held for a person: a claim of its analysis is not true.".to_owned(),
         LeadStatus::Planned => {
-            return "Planned: what would be written to the CRM is kept, and nothing was written, because the CRM is only \
-                    shadowed."
+            return "Planned: the changes to the CRM are kept and not written, because the CRM is in shadow mode."
                 .to_owned();
         }
-        LeadStatus::Dismissed => return "Put aside by a person; nothing was written.".to_owned(),
+        LeadStatus::Dismissed => return "Dismissed by a person; nothing was written.".to_owned(),
         LeadStatus::Suppressed => {
             return "Not written to the CRM: the person is on the suppression list.".to_owned();
         }
         LeadStatus::WorkedElsewhere => {
-            return "Done by a worker of another application on the same queue: what it wrote is not known here.".to_owned();
+            return "Finished by another application's worker on the same queue; its results are not known here.".to_owned();
         }
         LeadStatus::Synthetic => {
-            return "The synthetic lead: it has gone all the way, and nothing is ever written for it."
+            return "The synthetic lead: it has passed every step, and nothing is ever written for it."
                 .to_owned();
         }
         LeadStatus::PermanentlyFailed => {
-            return "Given up, with the reason below; it is among the dead letters.".to_owned();
+            return "Permanently failed, with the reason below; the lead is among the dead letters."
+                .to_owned();
         }
     };
     match analysis {
         None => format!("{waits}: accepted and stored, not judged yet."),
         Some(analysis) if analysis.delivery_id == lead.delivery_id => {
-            format!("{waits}; what is below is its last judgement.")
+            format!("{waits}; its last judgement is below.")
         }
         Some(_) => format!(
-            "{waits}: its newest content is not judged yet; what is below is the judgement of an earlier one."
+            "{waits}: its newest content is not judged yet; the judgement below is of an earlier one."
         ),
     }
 }
@@ -64,34 +64,37 @@ fn synced(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> String {
     }
 }
 
-/// What happens now, and what a person can do.
+/// The next steps, automatic ones and possible ones of a person.
 pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec<String> {
     let id: String = lead.lead_id.as_str().chars().take(SHORT_ID).collect();
     let fallback = analysis.is_some_and(|analysis| analysis.fallback);
     let mut steps = Vec::new();
     match lead.status {
-        LeadStatus::Queued => steps.push("A worker takes it up by itself.".to_owned()),
+        LeadStatus::Queued => steps.push("A worker picks it up automatically.".to_owned()),
         LeadStatus::Processing => {
-            steps.push("Should the worker die, another one takes it up where it stopped.".to_owned());
+            steps.push("If the worker dies, another one continues.".to_owned());
         }
         LeadStatus::Retrying => {
             steps.extend(lead.failure.as_ref().map(waiting));
-            steps.push("Nothing has to be done: the next attempt follows by itself.".to_owned());
+            steps.push("Nothing has to be done: the next attempt follows automatically.".to_owned());
         }
         LeadStatus::Synced if fallback => {}
         LeadStatus::Synced => {
-            steps.push("It is finished. Other content for the same lead would be judged anew and update the same record.".to_owned());
+            steps.push(
+                "It is finished. New content for the same lead is judged again and updates the same record."
+                    .to_owned(),
+            );
         }
         LeadStatus::Held => {
             steps.push(format!(
-                "`revenueflow replay {id}` shows what the present configuration and analyst would make of it; with `--apply` it is judged again."
+                "`revenueflow replay {id}` shows the judgement of the present configuration and analyst; with `--apply` the lead is judged again."
             ));
             steps.push(format!(
-                "`revenueflow review approve {id} --by NAME` lets it go to the CRM without anything from its analysis; `review dismiss {id}` puts it aside."
+                "`revenueflow review approve {id} --by NAME` writes it to the CRM without anything from its analysis; `review dismiss {id}` dismisses it."
             ));
             steps.push("Posting the lead with corrected content also has it judged again.".to_owned());
             steps.push(
-                "With REJECTED_LEADS=bare such leads go to the CRM without anything from their analysis."
+                "With REJECTED_LEADS=bare such leads are written to the CRM without anything from their analysis."
                     .to_owned(),
             );
         }
@@ -117,16 +120,16 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
         LeadStatus::Synthetic => steps.push("It is finished. The next one replaces it.".to_owned()),
         LeadStatus::PermanentlyFailed => {
             steps.extend(lead.failure.as_ref().map(|failure| {
-                format!("It was given up{} because of {}.", at(failure.stage), in_words(failure))
+                format!("It failed permanently{} because of {}.", at(failure.stage), in_words(failure))
             }));
             steps.push(format!(
-                "Once the cause is gone, `revenueflow dead-letters redrive {id}` sends it again, with all its attempts before it."
+                "Once the cause is fixed, `revenueflow dead-letters redrive {id}` sends it again with all its attempts."
             ));
         }
     }
     if fallback && lead.status != LeadStatus::PermanentlyFailed {
         steps.push(format!(
-            "It is judged again by itself once the analyst answers; `revenueflow replay {id} --apply` does it at once."
+            "It is judged again automatically once the analyst answers; `revenueflow replay {id} --apply` does it at once."
         ));
     }
     steps
@@ -146,7 +149,7 @@ fn waiting(failure: &Failure) -> String {
     }
 }
 
-/// At which stage, for a person; the audit trail says which attempt it was.
+/// The stage in words. The number of the attempt is in the audit trail.
 fn at(stage: Stage) -> &'static str {
     match stage {
         Stage::CrmRead => " at the read of the CRM",

@@ -11,19 +11,19 @@ use runtime::{ConfigError, Variables};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
-/// How long Secrets Manager may take for one try; three of them end before the function's ten seconds.
+/// The time limit for one try at Secrets Manager; three of them end within the function's ten seconds.
 const SECRET_TRY: Duration = Duration::from_secs(1);
 
-/// How long to wait before the second try, at most; twice that before the third.
+/// The longest wait before the second try; twice that before the third.
 const SECRET_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Lets in who knows a secret: one of `WEBHOOK_SECRETS`, or of the secret that `WEBHOOK_SECRETS_ARN` names, which may be
-/// rotated while we run.
-pub(crate) struct Door {
+/// Authenticates webhooks by the secrets in `WEBHOOK_SECRETS`, or in the secret that `WEBHOOK_SECRETS_ARN`
+/// names, which may be rotated while the process runs.
+pub(crate) struct WebhookAuth {
     source: Source,
     sink: Arc<dyn LeadSink>,
-    /// With the text of the secrets that it was made of.
-    open: Mutex<Option<(SecretString, Arc<Ingest>)>>,
+    /// The current handler, with the text of the secrets that it was made from.
+    current: Mutex<Option<(SecretString, Arc<Ingest>)>>,
 }
 
 enum Source {
@@ -31,7 +31,7 @@ enum Source {
     Manager { secrets: Box<Secrets>, arn: String },
 }
 
-impl Door {
+impl WebhookAuth {
     pub(crate) fn new(
         variables: &Variables<'_>,
         aws: &AwsConfig,
@@ -48,14 +48,14 @@ impl Door {
                 return Err(ConfigError::new("WEBHOOK_SECRETS_ARN", problem));
             }
         };
-        Ok(Self { source, sink, open: Mutex::default() })
+        Ok(Self { source, sink, current: Mutex::default() })
     }
 
-    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub(crate) async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let ingest = match self.ingest(false).await {
             Ok(ingest) => ingest,
             Err(error) => {
-                tracing::error!(error, "no webhook can be told from a stranger's");
+                tracing::error!(error, "webhook secrets unavailable");
                 return unavailable();
             }
         };
@@ -63,46 +63,46 @@ impl Door {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return answer;
         }
-        // Perhaps it knows a secret that is newer than ours.
+        // The sender may have a newer secret than this process.
         match self.ingest(true).await {
             Ok(now) if !Arc::ptr_eq(&now, &ingest) => now.handle(request).await,
             _ => answer,
         }
     }
 
-    async fn ingest(&self, anew: bool) -> Result<Arc<Ingest>, String> {
+    async fn ingest(&self, force_refresh: bool) -> Result<Arc<Ingest>, String> {
         let text = match &self.source {
             Source::Environment(text) => text.clone(),
             Source::Manager { secrets, arn } => {
-                let read = if anew { secrets.get_anew(arn).await } else { secrets.get(arn).await };
+                let read = if force_refresh { secrets.get_anew(arn).await } else { secrets.get(arn).await };
                 read.map_err(|error| error.to_string())?
             }
         };
-        let mut open = self.open.lock().await;
-        if let Some((known, ingest)) = open.as_ref()
+        let mut current = self.current.lock().await;
+        if let Some((known, ingest)) = current.as_ref()
             && known.expose_secret() == text.expose_secret()
         {
             return Ok(Arc::clone(ingest));
         }
         let list = text.expose_secret().split(',').map(str::trim).filter(|item| !item.is_empty());
         let made = Authenticator::new(list.map(|item| SecretString::from(item.to_owned())));
-        let ingest = match (made, open.as_ref()) {
+        let ingest = match (made, current.as_ref()) {
             (Ok(authenticator), _) => {
                 Arc::new(Ingest::new(authenticator, Arc::clone(&self.sink), Arc::new(SystemClock)))
             }
-            // Somebody has written nonsense over the secret: who was let in until now still is.
+            // The secret was overwritten with an invalid value: the previous secrets stay in force.
             (Err(error), Some((_, ingest))) => {
                 tracing::error!(%error, "the new webhook secrets cannot be used");
                 return Ok(Arc::clone(ingest));
             }
             (Err(error), None) => return Err(error.to_string()),
         };
-        *open = Some((text, Arc::clone(&ingest)));
+        *current = Some((text, Arc::clone(&ingest)));
         Ok(ingest)
     }
 }
 
-/// As [`Ingest`] answers when the sink is away.
+/// The answer that [`Ingest`] gives when the sink is unavailable.
 fn unavailable() -> Response<Bytes> {
     let body = r#"{"status":"unavailable","error":"unavailable","message":"send it again later"}"#;
     let mut answer = Response::new(Bytes::from_static(body.as_bytes()));

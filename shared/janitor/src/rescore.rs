@@ -7,22 +7,22 @@ use lead::{Dependency, Failure, LeadEvent};
 
 use crate::{BATCH, Janitor, Probe, Round};
 
-/// How long a neutral verdict stands before the AI is asked again; longer each time that it has no answer.
+/// How long a neutral verdict stands before it is rescored; longer after each try without an answer.
 const REST: Duration = Duration::from_mins(1);
 
-/// The most leads that enrichment is asked about again in one round: each is then judged again.
+/// The most leads with a retried enrichment in one round: each of them is then judged again.
 const ENRICHED_AT_ONCE: u32 = 20;
 
-/// Asks enrichment again about leads that were judged while it could not answer.
+/// Retries enrichment for leads that were judged without its answer.
 #[async_trait]
 pub trait EnrichAgain: Send + Sync {
-    /// Asks about no more than `limit` leads, and returns the events of those that are up for judgement again.
+    /// Retries for at most `limit` leads, and returns the events of those that are up for judgement again.
     async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure>;
 }
 
 impl Janitor {
-    /// Sends leads again that enrichment has answered about after all. One whose event is lost on the way is open, and found
-    /// by the look at open deliveries.
+    /// Sends the leads again that now have an answer of enrichment. If an event is lost on the way, its
+    /// delivery stays open and [`reconcile`](Self::reconcile) finds it.
     pub(crate) async fn enrich_again(&self, round: &mut Round) -> Result<(), Failure> {
         let Some(enricher) = &self.enricher else { return Ok(()) };
         for event in enricher.enrich_again(ENRICHED_AT_ONCE).await? {
@@ -32,10 +32,11 @@ impl Janitor {
         Ok(())
     }
 
-    /// Puts leads that were judged without an AI up for judgement again, oldest first, as soon as an AI can be used.
+    /// Puts leads that were judged without an AI up for rescoring, oldest first, as soon as an AI is
+    /// available.
     ///
-    /// Nobody is asked where there is no such lead, and where the breakers know the answer.
-    pub(crate) async fn second_look(&self, round: &mut Round) -> Result<(), Failure> {
+    /// Calls no AI where no such lead exists or an AI pause is in force.
+    pub(crate) async fn rescore(&self, round: &mut Round) -> Result<(), Failure> {
         let leads = self.store.fallback_leads(self.clock.now(), REST, BATCH).await?;
         if leads.is_empty() || !self.ai_can_be_used().await? {
             return Ok(());
@@ -49,17 +50,17 @@ impl Janitor {
         Ok(())
     }
 
-    /// Whether any AI answers, and none holds up the queue.
+    /// Whether any AI answers and no AI pauses the queue.
     async fn ai_can_be_used(&self) -> Result<bool, Failure> {
         if self.queue.pauses().await?.iter().any(|pause| is_ai(&pause.dependency)) {
             return Ok(false);
         }
         let mut is_away = false;
         for (dependency, probe) in self.probes.iter().filter(|(dependency, _)| is_ai(dependency)) {
-            match self.ask(probe.as_ref()).await {
+            match self.probe(probe.as_ref()).await {
                 Ok(()) => return Ok(true),
                 Err(failure) => {
-                    tracing::debug!(%dependency, code = %failure.code, "no second look: the AI is away");
+                    tracing::debug!(%dependency, code = %failure.code, "rescoring skipped: AI unavailable");
                     is_away = true;
                 }
             }
@@ -72,7 +73,7 @@ fn is_ai(dependency: &Dependency) -> bool {
     dependency.as_str().starts_with("ai.")
 }
 
-/// Probes of the AI services that an analyst asks.
+/// Probes for the AI services that an analyst calls.
 pub fn ai_probes(analyst: &Arc<dyn Analyst>) -> Vec<(Dependency, Arc<dyn Probe>)> {
     let probe = |dependency: Dependency| {
         let probe = AiProbe { analyst: Arc::clone(analyst), dependency: dependency.clone() };

@@ -6,14 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 use store::{AnalysisRecord, CrmFacts, CrmRead, DeliveryRecord, LeadRecord};
 
-/// What was known when the lead was judged; for one that is not judged yet, what is known by now.
+/// The known facts at the judgement, or so far for a lead without one.
 #[derive(Clone, Serialize)]
-pub struct Knew {
-    /// Every fact with who said it.
+pub struct KnownFacts {
+    /// All facts with their sources.
     pub facts: Vec<Fact>,
-    /// What we made of the facts, point by point.
-    pub sums: Vec<Sum>,
-    /// What enrichment came to, in a sentence.
+    /// The computed scores, part by part.
+    pub sums: Vec<ScoreBreakdown>,
+    /// The result of enrichment, in a sentence.
     pub enrichment: String,
     /// The providers that could not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -23,36 +23,36 @@ pub struct Knew {
 /// One fact.
 #[derive(Clone, Serialize)]
 pub struct Fact {
-    /// Where it stands in the fact sheet, such as `enrichment.industry`.
+    /// The path in the fact sheet, such as `enrichment.industry`.
     pub path: String,
-    /// What it is.
+    /// The value.
     pub value: Value,
-    /// Who said it: a provider, a CRM, `sender`, or the version of the profile that computed it.
+    /// The source: a provider, a CRM, `sender`, or the version of the profile that computed it.
     pub said_by: String,
-    /// When, where that is kept.
+    /// The time of the fact, if it is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
 }
 
-/// A score that the profile computed, and what it is made of.
+/// A score that the profile computed, with its parts.
 #[derive(Clone, Serialize)]
-pub struct Sum {
+pub struct ScoreBreakdown {
     /// `fit` or `intent`.
     pub of: &'static str,
     /// 0 to 100.
     pub total: i64,
-    /// What was added up; the total is cut at 0 and 100.
-    pub parts: Vec<Part>,
+    /// The addends; the total is limited to 0 to 100.
+    pub parts: Vec<ScorePart>,
 }
 
-/// One part of a sum.
+/// One addend of a score.
 #[derive(Clone, Serialize)]
-pub struct Part {
-    /// Which.
+pub struct ScorePart {
+    /// The name of the part.
     pub name: &'static str,
-    /// What it added.
+    /// The points that it added.
     pub points: i64,
-    /// What matched in the profile.
+    /// The matching entry of the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matched: Option<Value>,
 }
@@ -60,15 +60,15 @@ pub struct Part {
 /// A provider that could not answer.
 #[derive(Clone, Serialize)]
 pub struct Unanswered {
-    /// Which.
+    /// The provider.
     pub provider: String,
-    /// Why, machine-readable.
+    /// The machine-readable reason.
     pub code: String,
-    /// Why.
+    /// The reason for a person.
     pub message: String,
 }
 
-/// The parts of the fit: name, fact with the points, fact with what matched.
+/// The parts of the fit score: name, path of the points, path of the matching entry.
 const FIT: &[(&str, &str, &str)] = &[
     ("industry", "industry_points", "industry_match"),
     ("size", "size_points", "size_band"),
@@ -77,7 +77,7 @@ const FIT: &[(&str, &str, &str)] = &[
     ("mailbox", "mailbox_points", "mailbox"),
     (STEALTH, "stealth_fit_points", "executive_stealth"),
 ];
-/// The same of the intent.
+/// The parts of the intent score.
 const INTENT: &[(&str, &str, &str)] = &[
     ("engagement", "engagement_points", "engagement_level"),
     ("signals", "signal_points", "signals"),
@@ -85,10 +85,10 @@ const INTENT: &[(&str, &str, &str)] = &[
     ("title", "title_points", "title_level"),
     (STEALTH, "stealth_intent_points", "executive_stealth"),
 ];
-/// Rare, and worth a word only where it counts.
+/// Rare, and only shown with points.
 const STEALTH: &str = "executive stealth";
 
-impl Knew {
+impl KnownFacts {
     pub(super) fn new(
         lead: &LeadRecord,
         analysis: Option<&AnalysisRecord>,
@@ -99,21 +99,21 @@ impl Knew {
         let enrichment = delivery
             .and_then(|delivery| delivery.enrichment.clone())
             .and_then(|stored| serde_json::from_value::<Enrichment>(stored).ok());
-        // A reading of another round is not what this judgement knew.
+        // A CRM read of another round was not known to this judgement.
         let of_round = |read: &&CrmRead| analysis.is_none_or(|analysis| analysis.round == read.round);
         let crm_read = delivery.and_then(|delivery| delivery.crm_read.as_ref()).filter(of_round);
         let sheet = match analysis {
             Some(analysis) => analysis.facts.clone(),
             None => sheet_so_far(lead, enrichment.as_ref(), crm_read),
         };
-        let said = Said { enrichment: enrichment.as_ref(), crm_read, delivery, analysis };
+        let said = Sources { enrichment: enrichment.as_ref(), crm_read, delivery, analysis };
         Self {
             facts: sheet.leaves().map(|(path, value)| said.fact(&path, value)).collect(),
             sums: [sum("fit", "baseline_score", FIT, &sheet), sum("intent", "intent_score", INTENT, &sheet)]
                 .into_iter()
                 .flatten()
                 .collect(),
-            enrichment: in_a_sentence(enrichment.as_ref()),
+            enrichment: enrichment_in_words(enrichment.as_ref()),
             unanswered: (enrichment.iter().flat_map(|enrichment| &enrichment.errors))
                 .map(|error| Unanswered {
                     provider: error.provider.to_string(),
@@ -130,13 +130,13 @@ impl Knew {
         self.facts.iter().find(|fact| fact.path == path)
     }
 
-    /// One of our own numbers.
+    /// A computed value.
     pub(super) fn computed(&self, name: &str) -> Option<&Value> {
         self.fact(&format!("computed.{name}")).map(|fact| &fact.value)
     }
 }
 
-/// What the CRM could not say of the company.
+/// A CRM that could not search for the company's account.
 fn account_unread(read: &CrmRead) -> Option<Unanswered> {
     let CrmFacts::Known(known) = &read.facts else { return None };
     known.account_unread.then(|| Unanswered {
@@ -146,15 +146,15 @@ fn account_unread(read: &CrmRead) -> Option<Unanswered> {
     })
 }
 
-/// Who says what.
-struct Said<'a> {
+/// The sources of facts.
+struct Sources<'a> {
     enrichment: Option<&'a Enrichment>,
     crm_read: Option<&'a CrmRead>,
     delivery: Option<&'a DeliveryRecord>,
     analysis: Option<&'a AnalysisRecord>,
 }
 
-impl Said<'_> {
+impl Sources<'_> {
     fn fact(&self, path: &FieldPath, value: &Value) -> Fact {
         let (said_by, at) = match path.namespace() {
             Namespace::Enrichment => self.provider(path),
@@ -172,13 +172,13 @@ impl Said<'_> {
         ("sender".to_owned(), self.delivery.map(|delivery| delivery.received_at))
     }
 
-    /// The CRM, where it was read and can state this itself.
+    /// The CRM, if it was read and is the source of this field.
     fn crm(&self, path: &FieldPath) -> Option<(String, Option<Timestamp>)> {
         let read = self.crm_read.filter(|read| read.states(field_of(path)))?;
         Some((read.provider.clone().unwrap_or_else(|| "crm".to_owned()), read.at))
     }
 
-    /// Provenance is kept for each field of the company, whatever lies below it.
+    /// Provenance is stored for each top-level field of the company.
     fn provider(&self, path: &FieldPath) -> (String, Option<Timestamp>) {
         match self.enrichment.and_then(|enrichment| enrichment.provenance.get(field_of(path))) {
             Some(source) => (source.provider.to_string(), Some(source.fetched_at)),
@@ -187,12 +187,12 @@ impl Said<'_> {
     }
 }
 
-/// The field that a path begins with, whatever lies below it.
+/// The top-level field of a path.
 fn field_of(path: &FieldPath) -> &str {
     path.within_namespace().split('.').next().unwrap_or_default()
 }
 
-/// What the sources have said so far, for a lead without a fact sheet.
+/// The facts so far, for a lead without a fact sheet.
 fn sheet_so_far(lead: &LeadRecord, enrichment: Option<&Enrichment>, crm_read: Option<&CrmRead>) -> FactSheet {
     let mut sheet = FactSheet::new();
     let mut salesforce = lead.content.salesforce.clone();
@@ -215,19 +215,19 @@ fn sum(
     total: &str,
     parts: &[(&'static str, &'static str, &'static str)],
     sheet: &FactSheet,
-) -> Option<Sum> {
+) -> Option<ScoreBreakdown> {
     let facts = sheet.namespace(Namespace::Computed)?;
     let parts = parts.iter().filter_map(|(name, points, matched)| {
         let points = facts.get(*points)?.as_i64()?;
-        let part = Part { name, points, matched: facts.get(*matched).cloned() };
+        let part = ScorePart { name, points, matched: facts.get(*matched).cloned() };
         (part.name != STEALTH || points != 0).then_some(part)
     });
-    Some(Sum { of, total: facts.get(total)?.as_i64()?, parts: parts.collect() })
+    Some(ScoreBreakdown { of, total: facts.get(total)?.as_i64()?, parts: parts.collect() })
 }
 
-fn in_a_sentence(enrichment: Option<&Enrichment>) -> String {
+fn enrichment_in_words(enrichment: Option<&Enrichment>) -> String {
     let Some(enrichment) = enrichment else {
-        return "Nobody has been asked about the company yet.".to_owned();
+        return "No provider has been asked about the company yet.".to_owned();
     };
     match enrichment.status {
         EnrichmentStatus::Found => {
@@ -239,11 +239,11 @@ fn in_a_sentence(enrichment: Option<&Enrichment>) -> String {
         }
         EnrichmentStatus::NotFound => "No provider knows the company.".to_owned(),
         EnrichmentStatus::PrivateMailbox => {
-            "The address is a private mailbox, which says nothing about an employer: nobody was asked."
+            "The address is a private mailbox, which says nothing about an employer, so no provider was asked."
                 .to_owned()
         }
         EnrichmentStatus::Unavailable => {
-            "Nothing was found out about the company, and not every provider could answer.".to_owned()
+            "Nothing is known about the company, and not every provider could answer.".to_owned()
         }
     }
 }

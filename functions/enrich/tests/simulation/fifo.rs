@@ -1,4 +1,4 @@
-//! A FIFO queue with a redrive policy, and Lambda's poller in front of it.
+//! Models a FIFO queue with a redrive policy, and Lambda's poller.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -10,20 +10,21 @@ use queue::{Fifo, MAX_RECEIVE_COUNT, QueueError, Received};
 use rand::RngExt as _;
 use tokio::time::Instant;
 
-use super::{VISIBILITY, World};
+use super::{Simulation, VISIBILITY};
 
-/// After about so many rounds through one queue Lambda's loop detection drops a message, unless it is switched off (AWS
-/// Lambda developer guide, recursive loop detection).
+/// After about this many rounds through one queue, Lambda's loop detection drops a message unless it is
+/// disabled (AWS Lambda developer guide, recursive loop detection).
 const HOP_LIMIT: u32 = 16;
 
-/// How long a message can be hidden in all after a receive (SQS API reference, `ChangeMessageVisibility`).
+/// The longest total time for which a message can be hidden after a receive (SQS API reference,
+/// `ChangeMessageVisibility`).
 const LONGEST_HIDDEN: Duration = Duration::from_hours(12);
 
 /// A message in the queue.
 pub(crate) struct Stored {
     pub(crate) key: usize,
     group: u32,
-    /// A copy has another one.
+    /// A copy has a new id.
     id: u64,
     sent: Instant,
     received: Instant,
@@ -31,10 +32,10 @@ pub(crate) struct Stored {
     receive_count: u32,
     receipt: Option<String>,
     copied_from: Option<u64>,
-    /// How many copies are behind it.
+    /// The number of copies that precede this one.
     hops: u32,
     not_before: Option<Timestamp>,
-    /// On the dead letter queue, where it did not fall.
+    /// The reason on the dead letter queue; none for a message that the redrive policy moved.
     pub(crate) reason: Option<Failure>,
 }
 
@@ -57,17 +58,17 @@ impl Stored {
     }
 }
 
-/// The messages by their place in the queue.
+/// The messages by their position in the queue.
 #[derive(Default)]
 pub(crate) struct Queue {
     messages: BTreeMap<usize, Stored>,
     pushed: usize,
     visible: BTreeSet<usize>,
     in_flight: BTreeSet<(Instant, usize)>,
-    /// How many messages of a group are in flight.
+    /// The number of messages in flight of each group.
     busy: HashMap<u32, usize>,
     by_receipt: HashMap<String, usize>,
-    /// The originals of the copies that are there.
+    /// The originals of the copies in the queue.
     copied: HashSet<u64>,
 }
 
@@ -79,25 +80,25 @@ impl Queue {
         self.pushed += 1;
     }
 
-    /// When there is something to receive, as far as that can be told.
+    /// The earliest time at which a receive may succeed.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         let in_flight = self.in_flight.first().map(|(at, _)| *at);
         in_flight.or_else(|| self.messages.values().next().map(|message| message.visible_at))
     }
 
-    /// Messages whose time in flight is over can be received again, or have been received too often.
+    /// Makes messages visible whose time in flight is over, and returns those that were received too often.
     fn expire(&mut self, now: Instant) -> Vec<Stored> {
-        let mut gone = Vec::new();
+        let mut exhausted = Vec::new();
         while let Some((_, place)) = self.in_flight.first().copied().filter(|(at, _)| *at <= now) {
-            self.land(place);
+            self.make_visible(place);
             if self.messages[&place].receive_count >= MAX_RECEIVE_COUNT {
-                gone.extend(self.remove(place));
+                exhausted.extend(self.remove(place));
             }
         }
-        gone
+        exhausted
     }
 
-    fn take_off(&mut self, place: usize, until: Instant) {
+    fn take_in_flight(&mut self, place: usize, until: Instant) {
         let message = self.messages.get_mut(&place).unwrap();
         message.visible_at = until;
         *self.busy.entry(message.group).or_default() += 1;
@@ -105,8 +106,8 @@ impl Queue {
         self.in_flight.insert((until, place));
     }
 
-    /// Puts what is in flight where it can be received.
-    fn land(&mut self, place: usize) {
+    /// Makes a message in flight visible.
+    fn make_visible(&mut self, place: usize) {
         let message = &self.messages[&place];
         if self.in_flight.remove(&(message.visible_at, place)) {
             let busy = self.busy.get_mut(&message.group).unwrap();
@@ -119,7 +120,7 @@ impl Queue {
     }
 
     fn remove(&mut self, place: usize) -> Option<Stored> {
-        self.land(place);
+        self.make_visible(place);
         self.visible.remove(&place);
         let message = self.messages.remove(&place)?;
         if let Some(receipt) = &message.receipt {
@@ -138,25 +139,25 @@ impl Queue {
     }
 }
 
-impl World {
-    /// The next batch: up to ten messages, several of a group where they stand one behind the other, and none of a group
-    /// of which one is in flight.
+impl Simulation {
+    /// The next batch: up to ten messages, several consecutive ones of a group, and none of a group with a
+    /// message in flight.
     pub(crate) fn receive(&self) -> Option<Vec<Received>> {
         let now = Instant::now();
         let mut state = self.state();
         let state = &mut *state;
-        let gone = state.queue.expire(now);
-        for message in &gone {
-            state.sent[message.key].was_parked = true;
+        let exhausted = state.queue.expire(now);
+        for message in &exhausted {
+            state.sent[message.key].was_dead_lettered = true;
         }
-        state.dlq.extend(gone);
+        state.dlq.extend(exhausted);
         let max = state.random.random_range(1..=10);
         let queue = &mut state.queue;
         let is_free = |place: &&usize| !queue.busy.contains_key(&queue.messages[place].group);
         let places: Vec<usize> = queue.visible.iter().filter(is_free).take(max).copied().collect();
         let mut batch = Vec::new();
         for place in places {
-            queue.take_off(place, now + VISIBILITY);
+            queue.take_in_flight(place, now + VISIBILITY);
             state.receives += 1;
             let receipt = format!("r{}", state.receives);
             queue.by_receipt.insert(receipt.clone(), place);
@@ -182,7 +183,7 @@ impl World {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// What Lambda does with an answer.
+    /// Deletes the settled messages of a batch, as Lambda does with an answer.
     pub(crate) fn delete_all_but(&self, batch: &[Received], failed: &HashSet<String>) {
         let mut state = self.state();
         for message in batch.iter().filter(|m| !failed.contains(&m.message_id)) {
@@ -198,13 +199,13 @@ impl World {
 
     fn send_may_fail(&self) -> Result<(), QueueError> {
         let mut state = self.state();
-        let p = if state.mishaps { self.settings.failing_sends } else { 0.0 };
+        let p = if state.faults { self.settings.failing_sends } else { 0.0 };
         if state.random.random_bool(p) { Err(QueueError::unavailable("throttled")) } else { Ok(()) }
     }
 }
 
 #[async_trait]
-impl Fifo for World {
+impl Fifo for Simulation {
     async fn copy(&self, message: &Received, not_before: Option<Timestamp>) -> Result<(), QueueError> {
         self.send_may_fail()?;
         let mut state = self.state();
@@ -241,7 +242,7 @@ impl Fifo for World {
         let mut dead = Stored::new(key, group, Instant::now());
         dead.reason = Some(failure.clone());
         state.dlq.push(dead);
-        state.sent[key].was_parked = true;
+        state.sent[key].was_dead_lettered = true;
         drop(state);
         self.remove(message);
         Ok(())
@@ -256,8 +257,8 @@ impl Fifo for World {
             let until = Instant::now() + *wait;
             let received = queue.messages[&place].received;
             assert!(until - received <= LONGEST_HIDDEN, "SQS refuses to hide a message for so long");
-            queue.land(place);
-            queue.take_off(place, until);
+            queue.make_visible(place);
+            queue.take_in_flight(place, until);
         }
         Ok(())
     }

@@ -1,14 +1,16 @@
-/// What a bad release shows itself by: nothing of it is an error of the function, which hands batches back and goes on.
+/// Signs of a bad release that do not appear as errors of the function, because it releases batches and
+/// continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The parts that work on leads could not be made.
+    /// The connections to the database, AI or CRM could not be made.
     NotReady,
-    /// A lead was given up.
+    /// A lead was dead-lettered.
     GivenUp,
 }
 
 impl Trouble {
-    /// Counts it, with the function's version, so that an alarm can tell a new release from the one before it.
+    /// Counts it with the function's version, so that an alarm can distinguish a new release from the
+    /// previous one.
     pub fn count(self) {
         let version = std::env::var("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_default();
         let kind = match self {

@@ -3,30 +3,30 @@ use lead::{Decision, Fit, FitScore, Intent};
 use serde::Serialize;
 use store::AnalysisRecord;
 
-use super::{Knew, Part, Sum, plain};
+use super::{KnownFacts, ScoreBreakdown, ScorePart, plain};
 
-/// One thing that would have changed the outcome, had it been otherwise.
+/// A condition that would have changed the outcome.
 ///
-/// Derived from what is stored, by the same functions that judged: nobody is asked what they would have said.
+/// Derived from stored data by the functions that made the judgement; no analyst is called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Counterfactual {
-    /// What would have had to be otherwise.
+    /// The changed condition.
     #[serde(rename = "if")]
     pub condition: String,
-    /// What would have followed.
+    /// Its consequence.
     #[serde(rename = "then")]
     pub outcome: String,
 }
 
-pub(super) fn counterfactuals(analysis: &AnalysisRecord, knew: &Knew) -> Vec<Counterfactual> {
+pub(super) fn counterfactuals(analysis: &AnalysisRecord, knew: &KnownFacts) -> Vec<Counterfactual> {
     let verdict = &analysis.verdict;
     let mut list = List(Vec::new());
     if analysis.fallback {
-        list.answered(analysis, knew);
+        list.with_an_answer(analysis, knew);
     } else if verdict.status == GroundingStatus::Rejected {
         list.without_false_claims(analysis);
     } else {
-        list.carried(verdict);
+        list.lowered_conclusions(verdict);
         let matrix = Matrix { verdict, contract: &analysis.contract, knew };
         list.0.extend(matrix.fit_above());
         list.0.extend(matrix.intent_above());
@@ -36,9 +36,9 @@ pub(super) fn counterfactuals(analysis: &AnalysisRecord, knew: &Knew) -> Vec<Cou
     }
     let company_known = list.company(analysis);
     for sum in knew.sums.iter().filter(|sum| sum.of != "fit" || company_known) {
-        list.points(sum);
+        list.idle_parts(sum);
     }
-    knew.sums.iter().for_each(|sum| list.taken_off(sum));
+    knew.sums.iter().for_each(|sum| list.penalties(sum));
     list.0
 }
 
@@ -49,8 +49,8 @@ impl List {
         self.0.push(Counterfactual { condition: condition.into(), outcome: outcome.into() });
     }
 
-    /// A fallback rests on no answer; what there is instead is our own arithmetic.
-    fn answered(&mut self, analysis: &AnalysisRecord, knew: &Knew) {
+    /// A fallback has no answer, so the outcome uses our own scores.
+    fn with_an_answer(&mut self, analysis: &AnalysisRecord, knew: &KnownFacts) {
         let computed = knew.computed("baseline_score").and_then(serde_json::Value::as_i64);
         let intent = knew.computed("intent_level").and_then(|level| Intent::parse(level.as_str()?));
         let outcome = match computed.zip(intent) {
@@ -67,7 +67,7 @@ impl List {
         self.push("the analyst had answered", outcome);
     }
 
-    /// The verdict on the same answer without the claims that are not true.
+    /// The verdict on the same answer without its false claims.
     fn without_false_claims(&mut self, analysis: &AnalysisRecord) {
         let Ok(answer) = Answer::parse(&analysis.raw_answer, &analysis.contract) else { return };
         let broken: Vec<_> = (analysis.verdict.reasons.iter())
@@ -87,8 +87,8 @@ impl List {
         self.push(condition, outcome_of(&verdict));
     }
 
-    /// What would have kept a conclusion from being lowered.
-    fn carried(&mut self, verdict: &Verdict) {
+    /// The evidence that would have prevented the lowering of a conclusion.
+    fn lowered_conclusions(&mut self, verdict: &Verdict) {
         for breach in verdict.reasons.iter().filter(|breach| breach.claim.is_none()) {
             match breach.code {
                 ReasonCode::WeakIntent => self.push(
@@ -97,30 +97,30 @@ impl List {
                 ),
                 ReasonCode::WeakFit => self.push(
                     "one true claim about the company, or of a computed score, had been made",
-                    "the score would not have been lowered for want of evidence",
+                    "the score would not have been lowered for lack of evidence",
                 ),
                 ReasonCode::ScoreOutOfBand => self.push(
                     "the analyst's score had been within the band around the computed baseline",
-                    "it would have stood as it was given",
+                    "it would not have been changed",
                 ),
                 ReasonCode::IntentOutOfBand => self.push(
                     "the analyst's intent had been within the band above the computed level",
-                    "it would have stood as it was given",
+                    "it would not have been changed",
                 ),
                 ReasonCode::RiseNotInFacts => self.push(
                     "the analyst had rested the rise on a fact that matched the profile or fired a signal",
-                    "it would have stood within the band",
+                    "it would have stayed within the band",
                 ),
                 ReasonCode::OptedOut => {
                     self.push("the person had not opted out", "the lead would have gone to a representative");
                 }
-                // The neighbouring cells of the matrix say what would have allowed more.
+                // The neighbouring cells of the matrix cover the rest.
                 _ => {}
             }
         }
     }
 
-    /// What a company that nobody knew leaves out; whether it is known.
+    /// The effect of an unknown company. Returns whether the company is known.
     fn company(&mut self, analysis: &AnalysisRecord) -> bool {
         let is_known = analysis.facts.namespace(Namespace::Enrichment).is_some();
         if !is_known {
@@ -133,9 +133,9 @@ impl List {
         is_known
     }
 
-    /// What added nothing to one of our own scores.
-    fn points(&mut self, sum: &Sum) {
-        let adds = |part: &&Part| part.points == 0 && part.name != "mailbox";
+    /// The parts that added nothing to a computed score.
+    fn idle_parts(&mut self, sum: &ScoreBreakdown) {
+        let adds = |part: &&ScorePart| part.points == 0 && part.name != "mailbox";
         let idle: Vec<&str> = sum.parts.iter().filter(adds).map(|part| part.name).collect();
         if !idle.is_empty() && sum.total < 100 {
             let condition = format!("{} had matched something in the profile", in_words(&idle, "or"));
@@ -146,8 +146,8 @@ impl List {
         }
     }
 
-    /// What took something off.
-    fn taken_off(&mut self, sum: &Sum) {
+    /// The parts that lowered a computed score.
+    fn penalties(&mut self, sum: &ScoreBreakdown) {
         for part in sum.parts.iter().filter(|part| part.points < 0) {
             let kind = part.matched.as_ref().and_then(serde_json::Value::as_str).unwrap_or("other");
             let all: i64 = sum.parts.iter().map(|part| part.points).sum();
@@ -164,11 +164,11 @@ impl List {
 struct Matrix<'a> {
     verdict: &'a Verdict,
     contract: &'a Contract,
-    knew: &'a Knew,
+    knew: &'a KnownFacts,
 }
 
 impl Matrix<'_> {
-    /// The nearest higher level of fit that allows another decision, and the score it takes.
+    /// The nearest higher fit with another decision, and the score that it requires.
     fn fit_above(&self) -> Option<Counterfactual> {
         let above = Fit::ALL.iter().copied().filter(|fit| *fit > self.verdict.fit);
         let fit = self.nearest(above, |fit| decide(fit, self.verdict.intent))?;
@@ -184,7 +184,7 @@ impl Matrix<'_> {
         Some(Counterfactual { condition, outcome: self.allows(decide(self.verdict.fit, intent)) })
     }
 
-    /// Both at once, where neither alone leads to a call.
+    /// Both together, where neither alone leads to a call.
     fn both_above(&self) -> Option<Counterfactual> {
         let (fit, intent) = (self.verdict.fit, self.verdict.intent);
         if fit == Fit::High || intent == Intent::High {
@@ -221,7 +221,7 @@ impl Matrix<'_> {
         levels.find(|level| decision(*level) != now)
     }
 
-    /// The matrix says what is allowed; an analyst may always ask for less, or for a person.
+    /// The matrix gives the highest allowed decision; an analyst may always choose less, or a person.
     fn allows(&self, decision: Decision) -> String {
         if decision == self.verdict.decision {
             format!("the decision matrix says {decision}, which was decided anyway")
@@ -236,7 +236,7 @@ impl Matrix<'_> {
         format!("the score had been {from} or more ({missing} more), so fit {fit}")
     }
 
-    /// Says so where the band around the baseline rules a score out, whatever an analyst says.
+    /// A remark if the band around the baseline excludes the score for every analyst.
     fn out_of_reach(&self, fit: Fit) -> String {
         let baseline = self.knew.computed("baseline_score").and_then(serde_json::Value::as_i64);
         let band = i64::from(self.contract.score_band);

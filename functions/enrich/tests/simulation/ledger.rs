@@ -1,4 +1,4 @@
-//! The ledger, which is out now and then.
+//! A ledger with random outages.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use lead::Dependency;
 use queue::{Ended, Ledger, Pause, QueueError, Tries};
 use rand::RngExt as _;
 
-use super::World;
+use super::Simulation;
 
-pub(crate) struct Outages(pub(crate) World);
+pub(crate) struct FlakyLedger(pub(crate) Simulation);
 
-impl Outages {
-    async fn may_be_out(&self) -> Result<(), QueueError> {
+impl FlakyLedger {
+    async fn maybe_fail(&self) -> Result<(), QueueError> {
         let (is_out, hangs) = {
             let mut state = self.0.state();
             let is_out = state.is_ledger_out && state.random.random_bool(0.5);
@@ -29,24 +29,24 @@ impl Outages {
 }
 
 #[async_trait]
-impl Ledger for Outages {
+impl Ledger for FlakyLedger {
     async fn look(&self, keys: &[&str]) -> Result<HashMap<String, Tries>, QueueError> {
-        self.may_be_out().await?;
+        self.maybe_fail().await?;
         self.0.ledger.look(keys).await
     }
 
     async fn begin(&self, key: &str, lease: &str) -> Result<Tries, QueueError> {
-        self.may_be_out().await?;
+        self.maybe_fail().await?;
         self.0.ledger.begin(key, lease).await
     }
 
     async fn holds(&self, key: &str, lease: &str) -> Result<bool, QueueError> {
-        self.may_be_out().await?;
+        self.maybe_fail().await?;
         self.0.ledger.holds(key, lease).await
     }
 
     async fn end(&self, key: &str, lease: &str, ended: Ended) -> Result<bool, QueueError> {
-        self.may_be_out().await?;
+        self.maybe_fail().await?;
         self.0.ledger.end(key, lease, ended).await
     }
 

@@ -1,4 +1,4 @@
-//! The pipeline and its store, as far as a batch can tell.
+//! Models the pipeline and its store, as a batch sees them.
 
 use std::time::Duration;
 
@@ -8,35 +8,38 @@ use queue::{LeadHandler, Message, Settlement};
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep};
 
-use super::{Behaviour, World};
+use super::{Behaviour, Simulation};
 
 #[async_trait]
-impl LeadHandler for World {
+impl LeadHandler for Simulation {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
         let key: usize = message.id.parse().unwrap();
         let (behaviour, try_number, takes) = {
             let mut state = self.state();
             let group = state.sent[key].group;
-            // As the store does: what is settled, or overtaken by a newer content of the lead, is nothing to do.
+            // Like the store, does nothing for a settled delivery or one that newer content supersedes.
             let is_overtaken = state.shown.get(&group).is_some_and(|newest| *newest > key);
             if state.sent[key].is_done || state.sent[key].is_dead || is_overtaken {
-                // A second process with the same batch may come to it after the first has given it up.
-                state.sent[key].is_done |= !state.sent[key].is_dead && !state.sent[key].was_parked;
+                // A second process may receive the batch after the first has dead-lettered the message.
+                state.sent[key].is_done |= !state.sent[key].is_dead && !state.sent[key].was_dead_lettered;
                 return Ok(());
             }
-            // Where nobody had to be put back, not even a first try comes before what was sent earlier is settled.
+            // Unless a message was copied, even a first attempt waits until all earlier messages are settled.
             let earlier = state.sent[..key].iter().filter(|sent| sent.group == group);
             let (mut is_inverted, mut may_be) = (false, state.sent[key].was_copied);
             for sent in earlier {
-                is_inverted |= !sent.is_done && !sent.was_parked;
+                is_inverted |= !sent.is_done && !sent.was_dead_lettered;
                 may_be |= sent.was_copied;
             }
             assert!(
                 !is_inverted || may_be || self.settings.twice > 0.0,
-                "{key} came before an earlier one of its lead"
+                "{key} was tried before an earlier one of its lead"
             );
             let is_early = state.sent[key].waits_until.is_some_and(|until| Instant::now() < until);
-            assert!(!is_early || !self.settings.are_without_mishaps(), "{key} came before its wait was over");
+            assert!(
+                !is_early || !self.settings.are_without_faults(),
+                "{key} was tried before its wait was over"
+            );
             state.sent[key].tries.push(Instant::now());
             let takes = Duration::from_millis(state.random.random_range(0..900));
             (state.sent[key].behaviour, state.sent[key].tries.len(), takes)
@@ -70,7 +73,7 @@ impl LeadHandler for World {
         }
     }
 
-    /// As the lead's row counts: at each stage from 1.
+    /// Counts from 1 at each stage, like the lead's row.
     async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
         if failure.stage == Stage::Other {
             return Ok(message.attempt);
@@ -89,16 +92,16 @@ impl LeadHandler for World {
     }
 }
 
-impl World {
-    /// An effect that can be seen from outside. It comes in order, unless two processes have the same batch; then, one that
-    /// comes late changes nothing.
+impl Simulation {
+    /// Records an externally visible effect. Effects follow the order of the messages unless two processes
+    /// have the same batch; then a late one changes nothing.
     fn show(&self, key: usize) {
         let mut state = self.state();
         let group = state.sent[key].group;
         let newest = state.shown.entry(group).or_insert(key);
         assert!(
             *newest <= key || self.settings.twice > 0.0,
-            "{key} came after {newest}, a newer one of its lead"
+            "{key} took effect after {newest}, a newer one of its lead"
         );
         *newest = key.max(*newest);
         state.sent[key].is_done = true;

@@ -1,4 +1,4 @@
-//! A CRM in memory that falls ill.
+//! An in-memory CRM with switchable faults.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,52 +8,52 @@ use crm::{About, Effect, Executor, FieldChange, Known, PlannedAction, Restored, 
 use jiff::Timestamp;
 use lead::{Clock as _, Failure, LeadId, ManualClock};
 
-use crate::support::House;
+use crate::support::Fixture;
 
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Illness {
+pub(crate) enum Fault {
     None,
-    /// Nothing is answered. Every third write has its effect all the same.
+    /// No request is answered, but every third write takes effect.
     Down,
-    /// It can be read, and every write is answered with 503.
-    TakesNothing,
-    /// Every write of one lead is answered with 500.
-    Chokes(LeadId),
+    /// Reads succeed; every write is answered with 503.
+    ReadOnly,
+    /// Every write of one lead is answered with 503.
+    RejectsLead(LeadId),
 }
 
 /// Clones share one CRM.
 #[derive(Clone)]
-pub(crate) struct SickCrm {
+pub(crate) struct FaultyCrm {
     clock: ManualClock,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
-    illness: Illness,
-    /// How often each record was written.
+    fault: Fault,
+    /// The number of writes of each record.
     writes: HashMap<String, usize>,
-    /// Who tried to write.
+    /// The lead of each attempted write.
     tried: Vec<LeadId>,
-    /// Whose writes were done, when, and how many.
+    /// The lead, the time and the number of actions of each successful write.
     done: Vec<(LeadId, Timestamp, usize)>,
 }
 
-impl SickCrm {
-    pub(crate) fn new(house: &House) -> Self {
+impl FaultyCrm {
+    pub(crate) fn new(fixture: &Fixture) -> Self {
         let (writes, tried, done) = (HashMap::new(), Vec::new(), Vec::new());
-        let state = State { illness: Illness::None, writes, tried, done };
-        Self { clock: house.clock.clone(), state: Arc::new(Mutex::new(state)) }
+        let state = State { fault: Fault::None, writes, tried, done };
+        Self { clock: fixture.clock.clone(), state: Arc::new(Mutex::new(state)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn is(&self, illness: Illness) {
-        self.state().illness = illness;
+    pub(crate) fn is(&self, fault: Fault) {
+        self.state().fault = fault;
     }
 
-    /// How often somebody tried to write.
+    /// The number of attempted writes.
     pub(crate) fn tries(&self) -> usize {
         self.state().tried.len()
     }
@@ -62,7 +62,7 @@ impl SickCrm {
         self.state().tried.iter().filter(|tried| *tried == lead).count()
     }
 
-    /// Whose writes were done, when, and how many, in that order.
+    /// The lead, the time and the number of actions of each successful write, in order.
     pub(crate) fn done(&self) -> Vec<(LeadId, Timestamp, usize)> {
         self.state().done.clone()
     }
@@ -74,7 +74,7 @@ impl SickCrm {
     }
 
     fn answer<T>(&self, answer: T) -> Result<T, Failure> {
-        if self.state().illness == Illness::Down { Err(unavailable()) } else { Ok(answer) }
+        if self.state().fault == Fault::Down { Err(unavailable()) } else { Ok(answer) }
     }
 }
 
@@ -82,7 +82,7 @@ fn unavailable() -> Failure {
     Failure::transient("crm_unavailable", "the CRM answered 503")
 }
 
-/// A record is known by its external id, and what one action writes to it by the action's.
+/// Each action writes one record, identified by its action id.
 fn key(action: &PlannedAction) -> String {
     action.action_id.to_string()
 }
@@ -92,7 +92,7 @@ fn effect(lead: &LeadId, action: &PlannedAction) -> Effect {
 }
 
 #[async_trait]
-impl Executor for SickCrm {
+impl Executor for FaultyCrm {
     fn provider(&self) -> &'static str {
         "mock"
     }
@@ -100,18 +100,18 @@ impl Executor for SickCrm {
     async fn execute(&self, lead: &LeadId, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
         let mut state = self.state();
         state.tried.push(lead.clone());
-        let is_well = match &state.illness {
-            Illness::None => true,
-            Illness::Down | Illness::TakesNothing => false,
-            Illness::Chokes(on) => on != lead,
+        let is_healthy = match &state.fault {
+            Fault::None => true,
+            Fault::Down | Fault::ReadOnly => false,
+            Fault::RejectsLead(on) => on != lead,
         };
-        let is_done = is_well || (state.illness == Illness::Down && state.tried.len().is_multiple_of(3));
+        let is_done = is_healthy || (state.fault == Fault::Down && state.tried.len().is_multiple_of(3));
         if is_done {
             for action in actions {
                 *state.writes.entry(key(action)).or_default() += 1;
             }
         }
-        if !is_well {
+        if !is_healthy {
             return actions.iter().map(|_| Err(unavailable())).collect();
         }
         state.done.push((lead.clone(), self.clock.now(), actions.len()));

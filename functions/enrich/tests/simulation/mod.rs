@@ -1,4 +1,4 @@
-//! A model of everything around the processor.
+//! A model of the processor's environment.
 
 mod fifo;
 mod handler;
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 pub(crate) use fifo::{Queue, Stored};
 
-/// Of the queue, as deployed: six times the function's timeout.
+/// The queue's visibility timeout as deployed: six times the function's timeout.
 const VISIBILITY: Duration = Duration::from_secs(360);
-/// What a function has for the work on a batch, and to answer.
+/// A function's time limits for the work on a batch, and for the answer.
 const WORK: Duration = Duration::from_secs(50);
 const TIME: Duration = Duration::from_secs(58);
 
@@ -45,30 +45,31 @@ impl Behaviour {
     }
 }
 
-/// How likely each mishap is, for each batch or call.
+/// The probability of each fault, for each batch or call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) lost_answers: f64,
     pub(crate) failing_sends: f64,
-    /// The same batch goes to two processes.
+    /// Two processes receive the same batch.
     pub(crate) twice: f64,
     pub(crate) ledger_outages: f64,
-    /// In an outage, the ledger also hangs.
+    /// During an outage the ledger also hangs.
     pub(crate) hangs: bool,
 }
 
 impl Settings {
-    /// Whether every answer, send and count gets through: then no message can come before its wait is over.
-    fn are_without_mishaps(self) -> bool {
+    /// Whether every answer, send and count succeeds. Then no message can be received before its wait is
+    /// over.
+    fn are_without_faults(self) -> bool {
         self.lost_answers + self.failing_sends + self.twice + self.ledger_outages == 0.0
     }
 }
 
-/// Clones share one world.
+/// Clones share one simulation.
 #[derive(Clone)]
-pub(crate) struct World {
+pub(crate) struct Simulation {
     state: Arc<Mutex<State>>,
-    /// The beginning of time, by the [`ModelClock`].
+    /// The start of the [`ModelClock`].
     began: Instant,
     seed: u64,
     settings: Settings,
@@ -76,21 +77,21 @@ pub(crate) struct World {
     died: Arc<Notify>,
 }
 
-/// A lead event, known by its place in `State::sent`.
-#[expect(clippy::struct_excessive_bools, reason = "each is something that happened to it, or not")]
+/// A lead event, identified by its index in `State::sent`.
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent event")]
 pub(crate) struct Sent {
     group: u32,
     at: Instant,
     behaviour: Behaviour,
-    /// When each try began.
+    /// The start of each attempt.
     tries: Vec<Instant>,
-    /// The end of the wait after its last try.
+    /// The end of the wait after the last attempt.
     waits_until: Option<Instant>,
     is_done: bool,
     is_dead: bool,
     was_copied: bool,
-    /// It is on the dead letter queue, whether or not the function there has seen it.
-    was_parked: bool,
+    /// On the dead letter queue, whether or not the dead letter function has seen it.
+    was_dead_lettered: bool,
 }
 
 pub(crate) struct State {
@@ -101,16 +102,16 @@ pub(crate) struct State {
     receives: u64,
     copies: usize,
     crashes: usize,
-    given_up: usize,
-    /// How often the ledger did not answer.
+    dead_lettered: usize,
+    /// The number of ledger calls without an answer.
     hangs: usize,
-    /// The newest content whose effect each group shows.
+    /// The newest content with a visible effect in each group.
     shown: HashMap<u32, usize>,
     is_ledger_out: bool,
-    mishaps: bool,
+    faults: bool,
 }
 
-/// Tokio's paused time as the time of day.
+/// Uses Tokio's paused time as the time of day.
 pub(crate) struct ModelClock(pub(crate) Instant);
 
 impl Clock for ModelClock {
@@ -119,7 +120,7 @@ impl Clock for ModelClock {
     }
 }
 
-impl World {
+impl Simulation {
     pub(crate) fn new(seed: u64, settings: Settings) -> Self {
         let state = State {
             random: StdRng::seed_from_u64(seed),
@@ -129,11 +130,11 @@ impl World {
             receives: 0,
             copies: 0,
             crashes: 0,
-            given_up: 0,
+            dead_lettered: 0,
             hangs: 0,
             shown: HashMap::new(),
             is_ledger_out: false,
-            mishaps: true,
+            faults: true,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -161,16 +162,16 @@ impl World {
             is_done: false,
             is_dead: false,
             was_copied: false,
-            was_parked: false,
+            was_dead_lettered: false,
         });
         state.queue.push(Stored::new(key, group, Instant::now()));
         key
     }
 
-    /// Works until the queue is empty, and says how many batches that took.
+    /// Runs until the queue is empty, and returns the number of batches.
     pub(crate) async fn run(&self) -> usize {
         let clock = Arc::new(ModelClock(Instant::now()));
-        let ledger = Arc::new(ledger::Outages(self.clone()));
+        let ledger = Arc::new(ledger::FlakyLedger(self.clone()));
         let processor = Processor::new(
             Arc::new(self.clone()),
             Arc::new(self.clone()),
@@ -180,7 +181,7 @@ impl World {
         );
         let mut batches = 0;
         loop {
-            self.keep_house(clock.as_ref()).await;
+            self.run_other_functions(clock.as_ref()).await;
             let Some(batch) = self.receive() else {
                 let next = self.state().queue.next_at();
                 match next {
@@ -193,12 +194,12 @@ impl World {
                 continue;
             };
             batches += 1;
-            // Mishaps end at some time, or nothing would.
-            self.state().mishaps = batches < 300;
+            // Faults end eventually, so that the run does.
+            self.state().faults = batches < 300;
             assert!(batches < 3_000, "the queue does not get empty");
             let (lost, twice) = {
                 let mut state = self.state();
-                let settings = if state.mishaps { self.settings } else { Settings::default() };
+                let settings = if state.faults { self.settings } else { Settings::default() };
                 let mut happens = |p: f64| state.random.random_bool(p);
                 let drawn = (happens(settings.lost_answers), happens(settings.twice));
                 let is_out = happens(settings.ledger_outages);
@@ -218,14 +219,14 @@ impl World {
         }
     }
 
-    /// None where the process dies.
+    /// Returns none if the process dies.
     async fn invoke(&self, processor: &Processor, batch: Vec<Received>) -> Option<HashSet<String>> {
         let began = Instant::now();
         let ids: HashSet<_> = batch.iter().map(|m| m.message_id.clone()).collect();
         let times = Times { work_until: began + WORK, answer_by: began + TIME };
         tokio::select! {
             failed = processor.process(batch, times) => {
-                assert!(began.elapsed() <= TIME, "it stops in time");
+                assert!(began.elapsed() <= TIME, "the processor answers in time");
                 let failed: HashSet<_> = failed.into_iter().collect();
                 assert!(failed.is_subset(&ids));
                 Some(failed)
@@ -237,8 +238,8 @@ impl World {
         }
     }
 
-    /// The janitor resumes what may be resumed, and the dead letter function takes its messages.
-    async fn keep_house(&self, clock: &ModelClock) {
+    /// Ends due pauses like the janitor, and takes dead letters like the dead letter function.
+    async fn run_other_functions(&self, clock: &ModelClock) {
         for pause in self.ledger.pauses().await.unwrap() {
             if pause.until <= clock.now() {
                 self.ledger.resume(&pause.dependency).await.unwrap();
@@ -251,7 +252,7 @@ impl World {
             let sent = &mut state.sent[message.key];
             assert!(
                 sent.behaviour.is_faulty(),
-                "a bystander was given up: {:?}, {:?}, seed {}, {:?}",
+                "a healthy lead was dead-lettered: {:?}, {:?}, seed {}, {:?}",
                 sent.behaviour,
                 message.reason,
                 self.seed,
@@ -259,12 +260,12 @@ impl World {
             );
             if !sent.is_dead {
                 sent.is_dead = true;
-                state.given_up += 1;
+                state.dead_lettered += 1;
             }
         }
     }
 
-    pub(crate) fn assert_all_is_well(&self) {
+    pub(crate) fn assert_invariants(&self) {
         let state = self.state();
         for (key, sent) in state.sent.iter().enumerate() {
             assert_eq!(
@@ -280,7 +281,7 @@ impl World {
                     if sent.is_dead =>
                 {
                     assert!(tries <= MAX_ATTEMPTS as usize, "{tries} tries of {key}");
-                    // One that ran beside a dying process may not have come to do anything.
+                    // A message beside a dying process may not have started its own work.
                     let certain = state.crashes == 0
                         && self.settings.ledger_outages == 0.0
                         && self.settings.twice == 0.0;
@@ -292,7 +293,7 @@ impl World {
         }
     }
 
-    #[allow(dead_code, reason = "not every test asks")]
+    #[allow(dead_code, reason = "not every test uses it")]
     pub(crate) fn receives(&self) -> u64 {
         self.state().receives
     }
@@ -305,13 +306,13 @@ impl World {
         self.state().crashes
     }
 
-    #[allow(dead_code, reason = "not every test asks")]
+    #[allow(dead_code, reason = "not every test uses it")]
     pub(crate) fn on_the_dead_letter_queue(&self) -> usize {
         self.state().dlq.len()
     }
 
-    pub(crate) fn given_up(&self) -> usize {
-        self.state().given_up
+    pub(crate) fn dead_lettered(&self) -> usize {
+        self.state().dead_lettered
     }
 
     pub(crate) fn hangs(&self) -> usize {
@@ -322,7 +323,7 @@ impl World {
         self.state().sent[key].tries.len()
     }
 
-    /// Between its tries, in whole seconds.
+    /// The waits between the attempts, in whole seconds.
     pub(crate) fn waits_of(&self, key: usize) -> Vec<Duration> {
         let state = self.state();
         let waits = state.sent[key].tries.windows(2).map(|pair| pair[1] - pair[0]);

@@ -1,4 +1,4 @@
-//! The other leads of the same person: each campaign makes one of its own.
+//! The other leads of the same person, one for each campaign.
 
 use jiff::Timestamp;
 use lead::{LeadId, LeadStatus};
@@ -8,21 +8,21 @@ use store::LeadRecord;
 /// Another lead of the same person.
 #[derive(Clone, Serialize)]
 pub struct OtherLead {
-    /// Which.
+    /// The lead's id.
     pub lead_id: LeadId,
-    /// Through which campaign.
+    /// The campaign.
     pub campaign_id: String,
-    /// Whether it was received before the lead that is explained.
+    /// Whether it was received before the explained lead.
     pub earlier: bool,
-    /// Where it stands.
+    /// The lead's status.
     pub status: LeadStatus,
-    /// The CRM it was written to.
+    /// The CRM with the lead's record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The record there. In a CRM of contacts the same one for all leads of a person.
+    /// The record's id. In a CRM of contacts, all leads of a person share one record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
-    /// First accepted.
+    /// The time of the first acceptance.
     pub received_at: Timestamp,
 }
 

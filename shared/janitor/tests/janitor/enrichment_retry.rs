@@ -1,4 +1,4 @@
-//! Leads that were judged while enrichment was away are enriched and judged again once it is back.
+//! Leads that were judged while enrichment was unavailable are enriched and judged again afterwards.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement};
 use store::{AuditKind, MAX_ENRICH_TRIES, Suppressed};
 
-use crate::support::{House, event, only};
+use crate::support::{Fixture, event, only};
 
-/// Knows the built-in companies, unless it is away.
+/// Knows the built-in companies, unless it is unavailable.
 #[derive(Default)]
 struct Provider {
     is_away: AtomicBool,
@@ -47,45 +47,45 @@ impl EnrichAgain for Enricher {
 }
 
 struct Site<'a> {
-    house: &'a House,
+    fixture: &'a Fixture,
     provider: Arc<Provider>,
     pipeline: Arc<Pipeline>,
     janitor: Janitor,
 }
 
 impl<'a> Site<'a> {
-    fn of(house: &'a House) -> Self {
+    fn of(fixture: &'a Fixture) -> Self {
         let provider = Arc::new(Provider::default());
-        let pipeline = house.pipeline(Arc::clone(&house.ai) as Arc<dyn Analyst>);
+        let pipeline = fixture.pipeline(Arc::clone(&fixture.ai) as Arc<dyn Analyst>);
         let providers = vec![Arc::clone(&provider) as Arc<dyn EnrichmentProvider>];
-        let clock = Arc::new(house.clock.clone());
+        let clock = Arc::new(fixture.clock.clone());
         let enrichment = Waterfall::new(providers, Duration::from_secs(10), clock);
         let pipeline = Arc::new(Pipeline { enrichment, ..pipeline });
-        let janitor = house.janitor().enriching(Arc::new(Enricher(Arc::clone(&pipeline))));
-        Self { house, provider, pipeline, janitor }
+        let janitor = fixture.janitor().enriching(Arc::new(Enricher(Arc::clone(&pipeline))));
+        Self { fixture, provider, pipeline, janitor }
     }
 
     fn is_away(&self, is_away: bool) {
         self.provider.is_away.store(is_away, Ordering::SeqCst);
     }
 
-    /// How often the provider was asked since this was called last.
+    /// The number of provider calls since the last call of this method.
     fn asked(&self) -> usize {
         self.provider.asked.swap(0, Ordering::SeqCst)
     }
 
     async fn work(&self) {
-        while let Some(message) = self.house.queue.receive(1).await.unwrap().pop() {
+        while let Some(message) = self.fixture.queue.receive(1).await.unwrap().pop() {
             self.pipeline.handle(&message).await.unwrap();
-            self.house.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
+            self.fixture.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
         }
     }
 
-    /// A lead that is hot by its company and was judged without it.
+    /// A lead that is hot by its company and was judged without enrichment.
     async fn unenriched(&self, person: &str) -> LeadEvent {
         self.is_away(true);
-        let event = event(self.house, person);
-        self.house.post(std::slice::from_ref(&event), &[]).await;
+        let event = event(self.fixture, person);
+        self.fixture.post(std::slice::from_ref(&event), &[]).await;
         self.work().await;
         assert_eq!(self.asked(), 1);
         assert_ne!(self.decision(&event).await, Some(Decision::RouteToSdr));
@@ -93,98 +93,98 @@ impl<'a> Site<'a> {
     }
 
     async fn decision(&self, event: &LeadEvent) -> Option<Decision> {
-        let lead = self.house.store.lead(&event.lead_id).await.unwrap().unwrap();
+        let lead = self.fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
         assert_eq!(lead.status, LeadStatus::Synced);
         lead.decision
     }
 }
 
-async fn nobody_is_asked_about_people_on_the_list_again(house: House) {
-    let site = Site::of(&house);
+async fn suppressed_people_are_not_enriched_again(fixture: Fixture) {
+    let site = Site::of(&fixture);
     let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
     let ann = Suppressed::Address(leads[0].lead.email.clone());
-    house.store.suppress(&ann, "asked for it", "bob").await.unwrap();
+    fixture.store.suppress(&ann, "asked for it", "bob").await.unwrap();
     site.is_away(false);
-    house.advance(61);
+    fixture.advance(61);
     let round = site.janitor.round().await.unwrap();
-    assert_eq!(round, only(|round| round.enriched_again = 1), "the other one is not held up");
+    assert_eq!(round, only(|round| round.enriched_again = 1), "the other lead is not delayed");
     assert_eq!(site.asked(), 1);
 }
 
-async fn leads_are_enriched_and_judged_again_once_a_provider_answers(house: House) {
-    let site = Site::of(&house);
+async fn leads_are_enriched_and_rejudged_when_a_provider_answers(fixture: Fixture) {
+    let site = Site::of(&fixture);
     let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
     assert_eq!(site.janitor.round().await.unwrap(), only(|_| ()), "a minute has not passed");
-    house.advance(60);
+    fixture.advance(60);
     assert_eq!(site.janitor.round().await.unwrap(), only(|_| ()));
-    assert_eq!(site.asked(), 1, "one lead finds out for all that it is still away");
+    assert_eq!(site.asked(), 1, "one call shows that the provider is still down");
     site.is_away(false);
-    house.advance(1);
-    assert_eq!(site.janitor.round().await.unwrap(), only(|round| round.enriched_again = 1), "the other one");
-    house.advance(8 * 60);
+    fixture.advance(1);
+    assert_eq!(site.janitor.round().await.unwrap(), only(|round| round.enriched_again = 1), "the other lead");
+    fixture.advance(8 * 60);
     assert_eq!(site.janitor.round().await.unwrap(), only(|round| round.enriched_again = 1));
     site.work().await;
     for lead in &leads {
         assert_eq!(site.decision(lead).await, Some(Decision::RouteToSdr));
-        let trail = house.store.audit(&lead.lead_id, 0, 100).await.unwrap();
+        let trail = fixture.store.audit(&lead.lead_id, 0, 100).await.unwrap();
         let reopened = trail.iter().find(|event| event.kind == AuditKind::Reopened).unwrap();
         assert_eq!(reopened.detail["reason"], "judged without enrichment");
     }
     site.asked();
-    house.advance(24 * 3_600);
-    assert_eq!(site.janitor.round().await.unwrap(), only(|_| ()), "and that was that");
+    fixture.advance(24 * 3_600);
+    assert_eq!(site.janitor.round().await.unwrap(), only(|_| ()), "no further retry");
     assert_eq!(site.asked(), 0);
 }
 
-async fn a_provider_that_stays_away_is_asked_a_few_times_only(house: House) {
-    let site = Site::of(&house);
+async fn enrichment_retries_are_limited(fixture: Fixture) {
+    let site = Site::of(&fixture);
     let lead = site.unenriched("ann").await;
     for _ in 0..3 * MAX_ENRICH_TRIES {
-        house.advance(24 * 3_600);
+        fixture.advance(24 * 3_600);
         assert_eq!(site.janitor.round().await.unwrap(), only(|_| ()));
     }
     assert_eq!(site.asked(), usize::try_from(MAX_ENRICH_TRIES).unwrap());
-    assert_eq!(house.store.analyses(&lead.lead_id, 10).await.unwrap().len(), 1, "nothing was judged again");
+    assert_eq!(fixture.store.analyses(&lead.lead_id, 10).await.unwrap().len(), 1, "nothing was judged again");
 }
 
-async fn a_person_who_asks_for_another_judgement_has_enrichment_asked_again(house: House) {
-    let site = Site::of(&house);
+async fn replay_requests_missing_enrichment_again(fixture: Fixture) {
+    let site = Site::of(&fixture);
     let lead = site.unenriched("ann").await;
-    // Still away: what is stored stays, and is asked for again the next time.
+    // Still unavailable: the stored result stays, and the next judgement requests it again.
     for (is_away, decision) in [(true, false), (false, true)] {
         site.is_away(is_away);
-        let event = house.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
-        house.queue.send(&event).await.unwrap();
+        let event = fixture.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
+        fixture.queue.send(&event).await.unwrap();
         site.work().await;
         assert_eq!(site.asked(), 1);
         assert_eq!(site.decision(&lead).await == Some(Decision::RouteToSdr), decision);
     }
-    let event = house.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
-    house.queue.send(&event).await.unwrap();
+    let event = fixture.store.reopen(&lead.lead_id, true, "replay").await.unwrap().unwrap();
+    fixture.queue.send(&event).await.unwrap();
     site.work().await;
-    assert_eq!(site.asked(), 0, "what it said is kept");
+    assert_eq!(site.asked(), 0, "the answer is kept");
 }
 
-async fn a_lead_that_newer_content_has_overtaken_is_not_asked_about(house: House) {
-    let site = Site::of(&house);
+async fn superseded_lead_is_not_enriched_again(fixture: Fixture) {
+    let site = Site::of(&fixture);
     let lead = site.unenriched("ann").await;
     site.is_away(false);
     let mut newer = lead.lead.clone();
     newer.title = Some("CEO".into());
-    house.advance(1);
-    house.post(&[LeadEvent::new(newer, house.in_seconds(0))], &[]).await;
+    fixture.advance(1);
+    fixture.post(&[LeadEvent::new(newer, fixture.in_seconds(0))], &[]).await;
     site.work().await;
     site.asked();
-    house.advance(3_600);
+    fixture.advance(3_600);
     assert_eq!(site.janitor.round().await.unwrap(), only(|_| ()));
     assert_eq!(site.asked(), 0);
-    assert!(house.store.next_unenriched().await.unwrap().is_none());
+    assert!(fixture.store.next_unenriched().await.unwrap().is_none());
 }
 
 on_both!(
-    nobody_is_asked_about_people_on_the_list_again,
-    leads_are_enriched_and_judged_again_once_a_provider_answers,
-    a_provider_that_stays_away_is_asked_a_few_times_only,
-    a_person_who_asks_for_another_judgement_has_enrichment_asked_again,
-    a_lead_that_newer_content_has_overtaken_is_not_asked_about,
+    suppressed_people_are_not_enriched_again,
+    leads_are_enriched_and_rejudged_when_a_provider_answers,
+    enrichment_retries_are_limited,
+    replay_requests_missing_enrichment_again,
+    superseded_lead_is_not_enriched_again,
 );

@@ -1,4 +1,4 @@
-//! Dead letters as the queue hands them out.
+//! Handles dead letters as the queue delivers them.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use store::{Begun, Finish, Store};
 
 #[derive(Default)]
-struct Told(Mutex<Vec<String>>);
+struct RecordedAlerts(Mutex<Vec<String>>);
 
 #[async_trait]
-impl Notify for Told {
+impl Notify for RecordedAlerts {
     async fn notify(&self, subject: &str, text: &str) {
         self.0.lock().unwrap().push(format!("{subject}\n{text}"));
     }
@@ -26,7 +26,7 @@ struct Fixture {
     _database: TestDatabase,
     store: Store,
     ledger: MemoryLedger,
-    told: Arc<Told>,
+    alerts: Arc<RecordedAlerts>,
 }
 
 impl Fixture {
@@ -34,12 +34,14 @@ impl Fixture {
         let test = TestDatabase::sqlite().await;
         let clock = Arc::new(SystemClock);
         let store = Store::new(test.connect().await, clock.clone());
-        Self { _database: test, store, ledger: MemoryLedger::new(clock), told: Arc::default() }
+        Self { _database: test, store, ledger: MemoryLedger::new(clock), alerts: Arc::default() }
     }
 
     async fn take(&self, event: Value) -> Vec<String> {
-        let (ledger, told) = (Arc::new(self.ledger.clone()), Arc::clone(&self.told));
-        DeadLetters::new(self.store.clone(), ledger, told).take(serde_json::from_value(event).unwrap()).await
+        let (ledger, alerts) = (Arc::new(self.ledger.clone()), Arc::clone(&self.alerts));
+        DeadLetters::new(self.store.clone(), ledger, alerts)
+            .take(serde_json::from_value(event).unwrap())
+            .await
     }
 }
 
@@ -52,7 +54,7 @@ fn lead_event(sample: &Value) -> LeadEvent {
 }
 
 #[tokio::test]
-async fn a_lead_is_marked_with_the_reason_and_people_are_told_nothing_personal() {
+async fn lead_is_marked_and_alerts_contain_no_personal_data() {
     let fixture = Fixture::new().await;
     let event = lead_event(&sample());
     let key = event.delivery_id();
@@ -64,19 +66,18 @@ async fn a_lead_is_marked_with_the_reason_and_people_are_told_nothing_personal()
     let lead = fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(lead.status, LeadStatus::PermanentlyFailed);
     let letters = fixture.store.dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters.len(), 1, "the same message again is the same dead letter");
+    assert_eq!(letters.len(), 1, "a repeated message is the same dead letter");
     assert_eq!((letters[0].attempts, &*letters[0].failure.code), (5, "crm_timeout"));
+    assert!(fixture.ledger.look(&[key.as_str()]).await.unwrap().is_empty(), "a redrive has all its attempts");
+    let alerts = fixture.alerts.0.lock().unwrap();
     assert!(
-        fixture.ledger.look(&[key.as_str()]).await.unwrap().is_empty(),
-        "sent again, it has all its tries"
+        alerts[0].contains(event.lead_id.as_str()) && alerts[0].contains("crm_timeout after 5 attempt(s)")
     );
-    let told = fixture.told.0.lock().unwrap();
-    assert!(told[0].contains(event.lead_id.as_str()) && told[0].contains("crm_timeout after 5 attempt(s)"));
-    assert!(!told[0].contains(event.lead.email.expose()));
+    assert!(!alerts[0].contains(event.lead.email.expose()));
 }
 
 #[tokio::test]
-async fn the_synthetic_lead_alerts_nobody_and_is_no_dead_letter() {
+async fn synthetic_lead_causes_no_alert_and_no_dead_letter() {
     let fixture = Fixture::new().await;
     let mut lead = lead_event(&sample()).lead;
     lead.email = lead::EmailAddress::parse(lead::SYNTHETIC_EMAIL).unwrap();
@@ -88,11 +89,11 @@ async fn the_synthetic_lead_alerts_nobody_and_is_no_dead_letter() {
     let lead = fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
     assert_eq!((lead.status, &*lead.failure.unwrap().code), (LeadStatus::PermanentlyFailed, "crm_timeout"));
     assert!(fixture.store.dead_letters(None, 10).await.unwrap().is_empty());
-    assert!(fixture.told.0.lock().unwrap().is_empty());
+    assert!(fixture.alerts.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_copy_of_what_is_settled_alarms_nobody() {
+async fn copy_of_a_settled_delivery_causes_no_alert() {
     let fixture = Fixture::new().await;
     let event = lead_event(&sample());
     let Begun::Work(work) = fixture.store.begin_work(&event, 1).await.unwrap() else { panic!("new work") };
@@ -100,11 +101,11 @@ async fn a_copy_of_what_is_settled_alarms_nobody() {
     assert!(fixture.take(sample()).await.is_empty());
     assert_eq!(fixture.store.lead(&event.lead_id).await.unwrap().unwrap().status, LeadStatus::Held);
     assert!(fixture.store.dead_letters(None, 10).await.unwrap().is_empty());
-    assert!(fixture.told.0.lock().unwrap().is_empty());
+    assert!(fixture.alerts.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn what_the_queue_gave_up_by_itself_is_kept_and_said() {
+async fn message_of_the_redrive_policy_is_kept_and_alerted() {
     let fixture = Fixture::new().await;
     let mut sample = sample();
     sample["Records"][0]["messageAttributes"] = json!({});
@@ -114,7 +115,7 @@ async fn what_the_queue_gave_up_by_itself_is_kept_and_said() {
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_can_read_is_kept_as_it_is() {
+async fn unreadable_message_is_kept_unchanged() {
     let fixture = Fixture::new().await;
     let mut sample = sample();
     sample["Records"][0]["body"] = json!("no json \u{0} at all");
@@ -125,10 +126,10 @@ async fn a_message_that_nobody_can_read_is_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_comes_again() {
+async fn message_that_cannot_be_stored_is_returned() {
     let fixture = Fixture::new().await;
     fixture.store.database().close().await;
     let id = sample()["Records"][0]["messageId"].as_str().unwrap().to_owned();
     assert_eq!(fixture.take(sample()).await, [id]);
-    assert!(fixture.told.0.lock().unwrap().is_empty());
+    assert!(fixture.alerts.0.lock().unwrap().is_empty());
 }

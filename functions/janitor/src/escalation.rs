@@ -5,20 +5,20 @@ use janitor::{Chase, EnrichAgain, Overdue};
 use lead::{Failure, LeadEvent};
 use pipeline::{Chased, Pipeline};
 
-/// Has the pipeline look after leads that nobody responded to.
-pub(crate) fn chaser(pipeline: &Arc<Pipeline>) -> Arc<dyn Chase> {
-    Arc::new(Chaser(Arc::clone(pipeline)))
+/// Escalates overdue leads through the pipeline.
+pub(crate) fn escalation(pipeline: &Arc<Pipeline>) -> Arc<dyn Chase> {
+    Arc::new(PipelineChores(Arc::clone(pipeline)))
 }
 
-/// Has the pipeline ask enrichment again.
+/// Retries enrichment through the pipeline.
 pub(crate) fn enricher(pipeline: &Arc<Pipeline>) -> Arc<dyn EnrichAgain> {
-    Arc::new(Chaser(Arc::clone(pipeline)))
+    Arc::new(PipelineChores(Arc::clone(pipeline)))
 }
 
-struct Chaser(Arc<Pipeline>);
+struct PipelineChores(Arc<Pipeline>);
 
 #[async_trait]
-impl Chase for Chaser {
+impl Chase for PipelineChores {
     async fn chase(&self, limit: u32) -> Result<Overdue, Failure> {
         let Chased { overdue, reassigned, responded } = self.0.chase(limit).await?;
         Ok(Overdue { overdue, reassigned, responded })
@@ -26,7 +26,7 @@ impl Chase for Chaser {
 }
 
 #[async_trait]
-impl EnrichAgain for Chaser {
+impl EnrichAgain for PipelineChores {
     async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
         self.0.enrich_again(limit).await
     }

@@ -1,0 +1,112 @@
+//! Rescoring of leads that were judged without an AI.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use crm::{MockCrm, Object};
+use janitor::{Chase, Janitor, Overdue, Probe};
+use lead::{Decision, Failure, LeadEvent, LeadStatus};
+
+use crate::support::{AI, Answers, CRM, Fixture, event, only};
+
+/// A lead that was synced with the neutral verdict.
+async fn neutral(fixture: &Fixture) -> LeadEvent {
+    let event = event(fixture, "ann");
+    fixture.post(std::slice::from_ref(&event), &[]).await;
+    fixture.ai.will_fail([Failure::permanent("ai_away", "no such model")]);
+    fixture.work().await;
+    assert_eq!(decision(fixture, &event).await, "MANUAL_REVIEW");
+    event
+}
+
+/// The decision in the lead's CRM record.
+async fn decision(fixture: &Fixture, event: &LeadEvent) -> String {
+    let crm = MockCrm::new(fixture.store.database().clone(), Arc::new(fixture.clock.clone()));
+    let record = crm.record(Object::Lead, event.lead_id.as_str()).await.unwrap().unwrap();
+    record.fields["decision"].as_str().unwrap().to_owned()
+}
+
+async fn lead_judged_without_an_ai_is_rescored_and_written(fixture: Fixture) {
+    let (janitor, event) = (fixture.janitor(), neutral(&fixture).await);
+    fixture.advance(60);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "a minute has not passed");
+    fixture.advance(1);
+    assert_eq!(janitor.round().await.unwrap(), only(|round| round.second_looks = 1));
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "already requeued");
+    fixture.work().await;
+    let lead = fixture.store.lead(&event.lead_id).await.unwrap().unwrap();
+    assert_eq!((lead.status, lead.decision), (LeadStatus::Synced, Some(Decision::RouteToSdr)));
+    assert!(!lead.fallback);
+    assert_eq!(decision(&fixture, &event).await, "ROUTE_TO_SDR");
+    fixture.advance(3600);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "already rescored");
+}
+
+async fn rescoring_waits_while_an_ai_pause_is_in_force(fixture: Fixture) {
+    let (janitor, event) = (fixture.janitor(), neutral(&fixture).await);
+    fixture.queue.pause(&AI, "quota", fixture.in_seconds(3600)).await.unwrap();
+    fixture.advance(3599);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()));
+    fixture.advance(1);
+    let back = only(|round| (round.resumed, round.second_looks) = (1, 1));
+    assert_eq!(janitor.round().await.unwrap(), back);
+    fixture.work().await;
+    assert_eq!(decision(&fixture, &event).await, "ROUTE_TO_SDR");
+}
+
+async fn crm_outage_does_not_stop_rescoring(fixture: Fixture) {
+    let (janitor, _) = (fixture.janitor(), neutral(&fixture).await);
+    fixture.queue.pause(&CRM, "down", fixture.in_seconds(3600)).await.unwrap();
+    fixture.advance(301);
+    assert_eq!(janitor.round().await.unwrap(), only(|round| round.second_looks = 1));
+}
+
+async fn failed_rescoring_is_retried_later(fixture: Fixture) {
+    let (janitor, event) = (fixture.janitor(), neutral(&fixture).await);
+    fixture.advance(61);
+    fixture.ai.will_fail([Failure::permanent("ai_away", "no such model")]);
+    assert_eq!(janitor.round().await.unwrap(), only(|round| round.second_looks = 1));
+    fixture.work().await;
+    assert_eq!(decision(&fixture, &event).await, "MANUAL_REVIEW");
+    fixture.advance(240);
+    assert_eq!(janitor.round().await.unwrap(), only(|_| ()));
+    fixture.advance(1);
+    assert_eq!(janitor.round().await.unwrap(), only(|round| round.second_looks = 1));
+    fixture.work().await;
+    assert_eq!(decision(&fixture, &event).await, "ROUTE_TO_SDR");
+}
+
+/// Records the number of AI calls at the time of its own turn.
+struct CallRecorder {
+    ai: Arc<Answers>,
+    asked: Mutex<Vec<usize>>,
+}
+
+#[async_trait]
+impl Chase for CallRecorder {
+    async fn chase(&self, _limit: u32) -> Result<Overdue, Failure> {
+        self.asked.lock().unwrap().push(self.ai.asked());
+        Ok(Overdue::default())
+    }
+}
+
+async fn ai_is_probed_after_all_other_chores(fixture: Fixture) {
+    neutral(&fixture).await;
+    fixture.advance(61);
+    let recorder = Arc::new(CallRecorder { ai: Arc::clone(&fixture.ai), asked: Mutex::default() });
+    let probes = vec![(AI, Arc::clone(&fixture.ai) as Arc<dyn Probe>)];
+    let clock = Arc::new(fixture.clock.clone());
+    let janitor = Janitor::new(fixture.store.clone(), Arc::clone(&fixture.queue), probes, clock);
+    let before = fixture.ai.asked();
+    janitor.chasing(Arc::clone(&recorder) as Arc<dyn Chase>).round().await.unwrap();
+    assert_eq!(*recorder.asked.lock().unwrap(), [before], "a slow AI delays no other chore");
+    assert_eq!(fixture.ai.asked(), before + 1);
+}
+
+on_both!(
+    ai_is_probed_after_all_other_chores,
+    lead_judged_without_an_ai_is_rescored_and_written,
+    rescoring_waits_while_an_ai_pause_is_in_force,
+    crm_outage_does_not_stop_rescoring,
+    failed_rescoring_is_retried_later,
+);
