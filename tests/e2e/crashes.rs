@@ -137,7 +137,7 @@ impl FinalState {
     fn check_effects(&mut self, lead: &LeadRecord, actions: &[ActionRecord], writes: i64) {
         let of_newest = |action: &&ActionRecord| action.delivery_id == lead.delivery_id;
         for action in actions.iter().filter(of_newest) {
-            assert_eq!(action.state, "done", "{action:?}");
+            assert_eq!(action.state.as_str(), "done", "{action:?}");
         }
         let mut once = HashMap::new();
         let (mut done, mut open) = (0, 0);

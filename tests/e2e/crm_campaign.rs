@@ -220,7 +220,7 @@ fn ledger(fixture: &Fixture, people: &[Person]) -> HashMap<LeadId, Vec<ActionRec
                 .iter()
                 .find(|action| action.kind == "upsert_lead" && action.parameters["title"] == person.title);
             let newest = &upsert.expect("the newest content was written").delivery_id;
-            let is_open = |action: &&ActionRecord| action.state != "done";
+            let is_open = |action: &&ActionRecord| action.state.as_str() != "done";
             let open: Vec<_> =
                 actions.iter().filter(|action| action.delivery_id == *newest).filter(is_open).collect();
             assert!(open.is_empty(), "unfinished effects: {open:?}");
@@ -257,7 +257,7 @@ fn made(
     let (mut must, mut may) = (Records::new(), Records::new());
     for (lead, actions) in ledger {
         for action in actions.iter().filter(|action| action.kind == kind) {
-            let records = if action.state == "done" { &mut must } else { &mut may };
+            let records = if action.state.as_str() == "done" { &mut must } else { &mut may };
             records.insert(action.action_id.clone(), people[lead].clone());
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use lead::{Clock, Failure, FailureClass};
+use lead::{Clock, Failure, FailureKind, Scope, Until};
 use queue::{
     COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Received, Settlement,
     settle_counted,
@@ -205,7 +205,7 @@ impl Processor {
             count("done");
             return Tried::Settled;
         };
-        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, attempt, "message not processed");
+        tracing::warn!(code = %failure.code, class = ?failure.class(), reason = failure.message, attempt, "message failed");
         let settlement = settle_counted(self.handler.as_ref(), &message, failure).await;
         match &settlement {
             // The dead letter function records it: a message on the dead letter queue cannot be lost on the
@@ -215,12 +215,10 @@ impl Processor {
             }
             Settlement::Defer { after, failure } => {
                 self.record(&message, &settlement).await;
-                if failure.class == FailureClass::Deferral {
-                    self.pause(batch, *after, failure).await;
-                }
+                self.pause(batch, *after, failure).await;
                 self.end(received, Ended::Deferred).await;
                 count("defer");
-                let wait = if failure.ends_by_itself {
+                let wait = if failure.is_limit_of_all() {
                     self.wait_of(Pause::AtLimit(*after), received)
                 } else {
                     (*after).min(PAUSE_BOUNDS.1)
@@ -298,9 +296,9 @@ impl Processor {
     /// Stops further work of this batch and of others, because every other lead would fail in the same way. A
     /// condition that ends by itself needs no probe, and stops only this process.
     async fn pause(&self, batch: &Batch, after: Duration, failure: &Failure) {
-        let Some(dependency) = &failure.dependency else { return };
+        let FailureKind::Deferral { scope: Scope::All(dependency), until } = &failure.kind else { return };
         let now = self.clock.now();
-        if failure.ends_by_itself {
+        if let Until::Elapsed(_) = until {
             self.limit.note_full(now, after);
             return batch.pause(Pause::AtLimit(after));
         }

@@ -117,7 +117,7 @@ fn plan(key: &str) -> Plan {
 impl LeadHandler for CrmWriter {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
         assert_eq!((message.attempt, message.losses), (1, 0), "no attempt was used");
-        self.guard.submit(&plan(&message.id)).await.map(drop)
+        self.guard.submit_normal(&plan(&message.id)).await.map(drop)
     }
 
     async fn interrupted(&self, message: &Message) -> Failure {
@@ -126,7 +126,7 @@ impl LeadHandler for CrmWriter {
 
     async fn record(&self, _: &Message, outcome: &Settlement) -> Result<(), Failure> {
         let Settlement::Defer { failure, .. } = outcome else { panic!("attempt used: {outcome:?}") };
-        assert_eq!(failure.class, FailureClass::Deferral);
+        assert_eq!(failure.class(), FailureClass::Deferral);
         *self.outcomes.lock().unwrap().entry(failure.code.to_string()).or_default() += 1;
         Ok(())
     }

@@ -63,7 +63,7 @@ async fn take_one(
 async fn send(parts: &Parts, queue: &dyn LeadQueue, event: &LeadEvent) -> anyhow::Result<()> {
     match queue.send(event).await.map_err(Failure::from) {
         Ok(_) => Ok(()),
-        Err(failure) if failure.class == FailureClass::Permanent => give_up(&parts.store, event, &failure)
+        Err(failure) if failure.class() == FailureClass::Permanent => give_up(&parts.store, event, &failure)
             .await
             .context("an overflowed lead cannot be dead-lettered yet"),
         Err(failure) => bail!("an overflowed lead cannot be sent yet: {failure}"),

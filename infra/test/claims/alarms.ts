@@ -128,9 +128,14 @@ export const alarms: Checks = {
       const refused = stage
         .of('AWS::Logs::MetricFilter')
         .filter(({ Properties }) => Properties.FilterPattern.includes('$.code'));
-      const suffix = /const REFUSED: &str = "(\w+)";/.exec(
-        readFileSync(root('shared/cloud/src/refused.rs'), 'utf8'),
-      )?.[1];
+      const suffix = '_credentials_refused';
+      for (const [system, file] of [
+        ['ai', 'shared/analysis/src/codes.rs'],
+        ['crm', 'shared/crm/src/hubspot/errors.rs'],
+        ['crm', 'shared/crm/src/salesforce/session.rs'],
+      ]) {
+        assert.ok(readFileSync(root(file!), 'utf8').includes(`"${system}${suffix}"`), file);
+      }
       assert.deepEqual(
         refused.map(({ Properties }) => [
           /\{(\w+)Log/.exec(render(Properties.LogGroupName))?.[1],

@@ -77,9 +77,9 @@ impl Analyst for Relay {
 /// Selects the failure that is more likely to recover: transient before deferral before permanent, and the
 /// shorter of two waits. The first failure wins a tie. The result carries the cost of both.
 fn least_final(first: NoAnalysis, second: NoAnalysis) -> NoAnalysis {
-    let rank = |no: &NoAnalysis| match no.failure.class {
+    let rank = |no: &NoAnalysis| match no.failure.class() {
         FailureClass::Transient => (0, None),
-        FailureClass::Deferral => (1, no.failure.retry_after),
+        FailureClass::Deferral => (1, no.failure.retry_after()),
         FailureClass::Permanent => (2, None),
     };
     let (counts, other) = if rank(&second) < rank(&first) { (second, first) } else { (first, second) };

@@ -2,12 +2,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use breaker::{Breaker, BreakerSettings, Budget, Hold, Passage};
+use breaker::{BreakerSettings, Budget, CircuitBreaker, Hold, NoPermit, Open, OpenCause, Permit};
 use grounding::{Answer, AnswerError, Contract, FactSheet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use lead::{Clock, Dependency, Failure, FailureClass};
+use lead::{Cause, Clock, Dependency, Failure, FailureClass};
 use trace::Span;
 
 use crate::codes;
@@ -32,9 +32,6 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Upper bound for the schema and the envelope of a request, in bytes; above the real size.
 const ENVELOPE_BYTES: usize = 8 * 1024;
 
-/// Failures of a call that may be charged for: the request was sent and the answer was lost.
-const MAY_BE_CHARGED: [&str; 3] = ["http_timeout", "http_reply_lost", "http_reply_too_large"];
-
 /// Judges leads with an AI service.
 ///
 /// Each call goes through the circuit breaker, then reserves its worst-case cost in the budget, then calls
@@ -53,7 +50,7 @@ pub struct ModelAnalyst {
 #[derive(Default)]
 pub struct Guards {
     /// Circuit breaker of the service. Its dependency should be `ai.` and the provider's name.
-    pub breaker: Option<Breaker>,
+    pub breaker: Option<CircuitBreaker>,
     /// Daily budget, in millionths of a US dollar.
     pub budget: Option<Budget>,
 }
@@ -156,30 +153,27 @@ impl ModelAnalyst {
         span.try_run(call).await
     }
 
-    async fn permit(&self) -> Result<Option<Passage>, Failure> {
+    async fn permit(&self) -> Result<Option<Permit>, Failure> {
         let Some(breaker) = &self.guards.breaker else { return Ok(None) };
-        match breaker.pass().await {
+        match breaker.acquire().await {
             Ok(permit) => Ok(Some(permit)),
-            Err(refusal) if refusal.code == "breaker_open" => {
-                Err(self.open_failure(breaker, refusal).await?)
-            }
-            Err(failure) => Err(failure),
+            Err(NoPermit::Open { open, failure }) => Err(self.open_failure(open, failure)),
+            Err(NoPermit::Unknown(failure)) => Err(failure),
         }
     }
 
     /// The failure of a lead while the breaker is open. It has the class of the failure that opened the
     /// breaker.
-    async fn open_failure(&self, breaker: &Breaker, refusal: Failure) -> Result<Failure, Failure> {
-        let reason = breaker.open().await?.map(|open| open.reason).unwrap_or_default();
-        let known = |code: &'static str| (reason == code).then_some(code);
-        let wait = [codes::RATE_LIMITED, codes::QUOTA_EXHAUSTED].into_iter().find_map(known);
-        let person = [codes::CREDENTIALS_REFUSED, codes::MODEL_RETIRED].into_iter().find_map(known);
-        let message = refusal.message;
-        Ok(match (wait, person) {
-            (Some(code), _) => Failure::deferral(self.dependency.clone(), code, message, refusal.retry_after),
-            (None, Some(code)) => Failure::permanent(code, message).on(self.dependency.clone()),
-            (None, None) => Failure::transient(codes::BREAKER_OPEN, message).on(self.dependency.clone()),
-        })
+    fn open_failure(&self, open: Open, refusal: Failure) -> Failure {
+        match open.cause {
+            OpenCause::Wait => refusal.coded(open.reason),
+            OpenCause::Operator => Failure::permanent(codes::BREAKER_OPEN, refusal.message)
+                .coded(open.reason)
+                .on(self.dependency.clone()),
+            OpenCause::Failures => {
+                Failure::transient(codes::BREAKER_OPEN, refusal.message).on(self.dependency.clone())
+            }
+        }
     }
 
     /// The highest cost of a question, in millionths of a US dollar.
@@ -204,7 +198,7 @@ impl ModelAnalyst {
         match result {
             Ok(Reply { tokens: Some(tokens), .. }) => self.model.cost(tokens, self.today()),
             Ok(Reply { tokens: None, .. }) => worst,
-            Err(failure) if MAY_BE_CHARGED.contains(&failure.code.as_ref()) => worst,
+            Err(failure) if matches!(failure.cause, Cause::Timeout | Cause::ReplyLost) => worst,
             Err(_) => 0,
         }
     }
@@ -223,27 +217,27 @@ impl ModelAnalyst {
     }
 
     /// Releases the permit of a call that is not made.
-    async fn release(&self, permit: Option<Passage>) {
+    async fn release(&self, permit: Option<Permit>) {
         let (Some(breaker), Some(permit)) = (&self.guards.breaker, permit) else { return };
-        if let Err(failure) = breaker.untried(permit).await {
+        if let Err(failure) = breaker.release(permit).await {
             tracing::warn!(code = %failure.code, "circuit breaker not updated");
         }
     }
 
     /// Reports the outcome to the breaker. A blocked, truncated or refused request concerns one lead and does
     /// not count against the service.
-    async fn record_outcome(&self, permit: Option<Passage>, result: Result<(), &Failure>) {
+    async fn record_outcome(&self, permit: Option<Permit>, result: Result<(), &Failure>) {
         let (Some(breaker), Some(permit)) = (&self.guards.breaker, permit) else { return };
         let until = |wait| self.clock.now().saturating_add(wait).unwrap_or(self.clock.now());
         let recorded = match result {
             Ok(()) => breaker.answered(permit).await,
-            Err(failure) if failure.class == FailureClass::Deferral => {
-                breaker.open_until(failure, until(failure.retry_after.unwrap_or(DEFAULT_DEFERRAL))).await
+            Err(failure) if failure.class() == FailureClass::Deferral => {
+                breaker.open_until(failure, until(failure.retry_after().unwrap_or(DEFAULT_DEFERRAL))).await
             }
             Err(failure) if is_misconfiguration(failure) => {
                 breaker.open_until(failure, until(MISCONFIGURED_PAUSE)).await
             }
-            Err(failure) if failure.class == FailureClass::Permanent => breaker.answered(permit).await,
+            Err(failure) if failure.class() == FailureClass::Permanent => breaker.answered(permit).await,
             Err(failure) => breaker.failed(failure).await,
         };
         if let Err(failure) = recorded {
@@ -274,7 +268,7 @@ fn day_of(moment: Timestamp) -> Date {
 }
 
 fn is_misconfiguration(failure: &Failure) -> bool {
-    [codes::CREDENTIALS_REFUSED, codes::MODEL_RETIRED].contains(&failure.code.as_ref())
+    matches!(failure.cause, Cause::CredentialsRefused | Cause::Misconfigured)
 }
 
 #[async_trait]
@@ -313,11 +307,12 @@ impl Analyst for ModelAnalyst {
             return Ok(());
         }
         match self.permit().await? {
-            Some(Passage::Closed(_)) => Ok(()),
+            Some(Permit::Closed(_)) => Ok(()),
             permit => {
                 let answer = match tokio::time::timeout(PROBE_TIMEOUT, self.service.probe()).await {
                     Ok(answer) => answer,
                     Err(_) => Err(Failure::transient("http_timeout", "no answer to a probe in time")
+                        .because(Cause::Timeout)
                         .on(self.dependency.clone())),
                 };
                 self.record_outcome(permit, answer.as_ref().copied()).await;

@@ -6,7 +6,7 @@ use analysis::{
     Rules, Service,
 };
 use anyhow::Context as _;
-use breaker::{Breaker, Budget};
+use breaker::{Budget, CircuitBreaker};
 use lead::{Clock, Dependency, SystemClock};
 use runtime::aws::AwsConfig;
 use runtime::{AiProvider, Config};
@@ -36,7 +36,7 @@ pub(crate) fn guarded(
     check_budget(config, icp, clock.as_ref())?;
     let guards = |provider: AiProvider| {
         let dependency = ModelAnalyst::dependency(provider.as_str());
-        let breaker = Breaker::new(dependency, Arc::new(store.clone()), Arc::clone(clock), AI_BREAKER);
+        let breaker = CircuitBreaker::new(dependency, Arc::new(store.clone()), Arc::clone(clock), AI_BREAKER);
         let budget = config
             .ai
             .budget_microusd_per_day

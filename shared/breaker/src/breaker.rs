@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lead::{Clock, Dependency, Failure};
+use lead::{Clock, Dependency, Failure, FailureClass};
 
-use crate::{Health, HealthChange, HealthRecord, Open};
+use crate::{Health, HealthChange, HealthRecord, Open, OpenCause};
 
 /// The failures that open a breaker, and the time that it stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Default for BreakerSettings {
 ///
 /// The state is in [`Health`], which processes share: a breaker that one process opens is open for all of
 /// them.
-pub struct Breaker {
+pub struct CircuitBreaker {
     dependency: Dependency,
     health: Arc<dyn Health>,
     clock: Arc<dyn Clock>,
@@ -37,15 +37,43 @@ pub struct Breaker {
 
 /// Permission for one call, with the state of the breaker at that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passage {
+pub enum Permit {
     /// The breaker is closed; the number of consecutive failures so far.
     Closed(u32),
     /// The breaker is half-open. Only this caller holds a permit: it makes the probe and must report its
     /// outcome.
-    Trial,
+    HalfOpen,
 }
 
-impl Breaker {
+/// The reason why a permit was not issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPermit {
+    /// The breaker is open, or a half-open probe is running.
+    Open {
+        /// The state of the breaker.
+        open: Open,
+        /// The deferral `breaker_open` for the caller.
+        failure: Failure,
+    },
+    /// The state of the breaker could not be read.
+    Unknown(Failure),
+}
+
+impl From<Failure> for NoPermit {
+    fn from(failure: Failure) -> Self {
+        Self::Unknown(failure)
+    }
+}
+
+impl From<NoPermit> for Failure {
+    fn from(refusal: NoPermit) -> Self {
+        match refusal {
+            NoPermit::Open { failure, .. } | NoPermit::Unknown(failure) => failure,
+        }
+    }
+}
+
+impl CircuitBreaker {
     /// Creates the breaker of one outside system.
     pub fn new(
         dependency: Dependency,
@@ -61,25 +89,27 @@ impl Breaker {
         &self.dependency
     }
 
-    /// Acquires a permit for one call. While the breaker is open, this fails with the deferral
-    /// `breaker_open`.
-    pub async fn pass(&self) -> Result<Passage, Failure> {
+    /// Acquires a permit for one call.
+    ///
+    /// # Errors
+    /// [`NoPermit::Open`] while the breaker is open or another caller holds the half-open permit.
+    pub async fn acquire(&self) -> Result<Permit, NoPermit> {
         let record = self.health.load(&self.dependency).await?;
-        let Some(open) = record.open else { return Ok(Passage::Closed(record.failures)) };
+        let Some(open) = record.open else { return Ok(Permit::Closed(record.failures)) };
         let now = self.clock.now();
         if now < open.retry_at {
-            return Err(self.refusal(&open));
+            return Err(self.refuse(&open));
         }
-        let mut answer = Ok(Passage::Trial);
+        let mut answer = Ok(Permit::HalfOpen);
         self.health
             .update(&self.dependency, &mut |record| {
                 answer = match &mut record.open {
-                    None => Ok(Passage::Closed(record.failures)),
-                    Some(open) if now < open.retry_at => Err(self.refusal(open)),
+                    None => Ok(Permit::Closed(record.failures)),
+                    Some(open) if now < open.retry_at => Err(self.refuse(open)),
                     Some(open) => {
                         open.retry_at = self.retry_at(now);
-                        open.trial = true;
-                        Ok(Passage::Trial)
+                        open.probing = true;
+                        Ok(Permit::HalfOpen)
                     }
                 };
             })
@@ -93,11 +123,11 @@ impl Breaker {
     ///
     /// Without this, one caller whose calls always fail could win every probe and keep the breaker open for
     /// all callers.
-    pub async fn leaves_probe_to_others(&self, caller: &str) -> Result<Option<Duration>, Failure> {
+    pub async fn probe_backoff(&self, caller: &str) -> Result<Option<Duration>, Failure> {
         let record = self.health.load(&self.dependency).await?;
         let (Some(open), Some(failed)) = (record.open, record.failed_caller) else { return Ok(None) };
         let now = self.clock.now();
-        if failed != caller || open.trial || now < open.retry_at {
+        if failed != caller || open.probing || now < open.retry_at {
             return Ok(None);
         }
         let waited = Duration::try_from(now.duration_since(open.retry_at)).unwrap_or_default();
@@ -140,10 +170,10 @@ impl Breaker {
     /// Reports that the call made with `permit` succeeded. A half-open probe closes the breaker. A call that
     /// began before the breaker opened only resets the failures, and only while the breaker is closed: the
     /// failure that opened the breaker is newer than the answer.
-    pub async fn answered(&self, permit: Passage) -> Result<(), Failure> {
+    pub async fn answered(&self, permit: Permit) -> Result<(), Failure> {
         match permit {
-            Passage::Closed(0) => Ok(()),
-            Passage::Closed(_) => {
+            Permit::Closed(0) => Ok(()),
+            Permit::Closed(_) => {
                 let reset = &mut |record: &mut HealthRecord| {
                     if record.open.is_none() {
                         record.failures = 0;
@@ -151,23 +181,23 @@ impl Breaker {
                 };
                 self.health.update(&self.dependency, reset).await
             }
-            Passage::Trial => self.succeeded().await,
+            Permit::HalfOpen => self.succeeded().await,
         }
     }
 
     /// Releases a permit whose call was not made. A half-open probe then goes to the next caller.
-    pub async fn untried(&self, permit: Passage) -> Result<(), Failure> {
-        if permit != Passage::Trial {
+    pub async fn release(&self, permit: Permit) -> Result<(), Failure> {
+        if permit != Permit::HalfOpen {
             return Ok(());
         }
         let now = self.clock.now();
         let release = &mut |record: &mut HealthRecord| {
             // A breaker that was opened for longer in the meantime stays open.
             if let Some(open) = &mut record.open
-                && open.trial
+                && open.probing
                 && open.retry_at <= self.retry_at(now)
             {
-                (open.retry_at, open.trial) = (open.retry_at.min(now), false);
+                (open.retry_at, open.probing) = (open.retry_at.min(now), false);
             }
         };
         self.health.update(&self.dependency, release).await
@@ -210,8 +240,8 @@ impl Breaker {
         }
         let now = self.clock.now();
         let allow_probe = &mut |record: &mut HealthRecord| {
-            if let Some(open) = record.open.as_mut().filter(|open| !open.trial || now >= open.retry_at) {
-                (open.retry_at, open.trial) = (now, false);
+            if let Some(open) = record.open.as_mut().filter(|open| !open.probing || now >= open.retry_at) {
+                (open.retry_at, open.probing) = (now, false);
             }
         };
         self.health.update(&self.dependency, allow_probe).await
@@ -257,6 +287,10 @@ impl Breaker {
         )
     }
 
+    fn refuse(&self, open: &Open) -> NoPermit {
+        NoPermit::Open { open: open.clone(), failure: self.refusal(open) }
+    }
+
     fn retry_at(&self, now: jiff::Timestamp) -> jiff::Timestamp {
         now.saturating_add(self.settings.open_for).unwrap_or(now)
     }
@@ -266,29 +300,35 @@ impl Breaker {
 /// wait.
 fn keep_open(record: &mut HealthRecord, failure: &Failure, now: jiff::Timestamp, retry_at: jiff::Timestamp) {
     let reason = failure.code.to_string();
+    let cause = match failure.class() {
+        FailureClass::Transient => OpenCause::Failures,
+        FailureClass::Deferral => OpenCause::Wait,
+        FailureClass::Permanent => OpenCause::Operator,
+    };
     match &mut record.open {
-        Some(open) if open.retry_at > retry_at => open.trial = false,
-        Some(open) => *open = Open { reason, retry_at, opened_at: open.opened_at, trial: false },
-        None => record.open = Some(Open { reason, opened_at: now, retry_at, trial: false }),
+        Some(open) if open.retry_at > retry_at => open.probing = false,
+        Some(open) => *open = Open { reason, cause, retry_at, opened_at: open.opened_at, probing: false },
+        None => record.open = Some(Open { reason, cause, opened_at: now, retry_at, probing: false }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lead::{FailureClass, ManualClock};
+    use lead::ManualClock;
 
     use super::*;
     use crate::testing::MemoryHealth;
 
-    fn breaker() -> (Breaker, ManualClock) {
+    fn breaker() -> (CircuitBreaker, ManualClock) {
         let clock = ManualClock::default();
         let health = Arc::new(MemoryHealth::default());
         let dependency = Dependency::new("system.test");
-        let breaker = Breaker::new(dependency, health, Arc::new(clock.clone()), BreakerSettings::default());
+        let breaker =
+            CircuitBreaker::new(dependency, health, Arc::new(clock.clone()), BreakerSettings::default());
         (breaker, clock)
     }
 
-    async fn fail(breaker: &Breaker, times: u32) {
+    async fn fail(breaker: &CircuitBreaker, times: u32) {
         for _ in 0..times {
             breaker.failed(&Failure::transient("http_timeout", "no answer")).await.unwrap();
         }
@@ -298,15 +338,15 @@ mod tests {
     async fn five_consecutive_failures_open_the_breaker() {
         let (breaker, _) = breaker();
         fail(&breaker, 4).await;
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(4)));
+        assert_eq!(breaker.acquire().await, Ok(Permit::Closed(4)));
         breaker.succeeded().await.unwrap();
         fail(&breaker, 4).await;
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(4)));
+        assert_eq!(breaker.acquire().await, Ok(Permit::Closed(4)));
         fail(&breaker, 1).await;
-        let refusal = breaker.pass().await.unwrap_err();
-        assert_eq!((refusal.class, refusal.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
-        assert_eq!(refusal.dependency, Some(Dependency::new("system.test")));
-        assert_eq!(refusal.retry_after, Some(Duration::from_secs(30)));
+        let refusal = Failure::from(breaker.acquire().await.unwrap_err());
+        assert_eq!((refusal.class(), refusal.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+        assert_eq!(refusal.dependency(), Some(&Dependency::new("system.test")));
+        assert_eq!(refusal.retry_after(), Some(Duration::from_secs(30)));
     }
 
     #[tokio::test]
@@ -314,10 +354,16 @@ mod tests {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(29));
-        assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_secs(1)));
+        assert_eq!(
+            Failure::from(breaker.acquire().await.unwrap_err()).retry_after(),
+            Some(Duration::from_secs(1))
+        );
         clock.advance(Duration::from_secs(1));
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
-        assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_secs(30)));
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
+        assert_eq!(
+            Failure::from(breaker.acquire().await.unwrap_err()).retry_after(),
+            Some(Duration::from_secs(30))
+        );
     }
 
     #[tokio::test]
@@ -325,14 +371,14 @@ mod tests {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
-        breaker.pass().await.unwrap();
+        breaker.acquire().await.unwrap();
         fail(&breaker, 1).await;
         clock.advance(Duration::from_secs(29));
-        assert!(breaker.pass().await.is_err());
+        assert!(breaker.acquire().await.is_err());
         clock.advance(Duration::from_secs(1));
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
         breaker.succeeded().await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)));
+        assert_eq!(breaker.acquire().await, Ok(Permit::Closed(0)));
     }
 
     #[tokio::test]
@@ -340,26 +386,26 @@ mod tests {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
         clock.advance(Duration::from_secs(30));
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
     }
 
     #[tokio::test]
     async fn health_check_allows_one_probe_at_once() {
         let (breaker, _) = breaker();
         breaker.half_open().await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "nothing to probe");
+        assert_eq!(breaker.acquire().await, Ok(Permit::Closed(0)), "nothing to probe");
         fail(&breaker, 5).await;
         breaker.half_open().await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
         breaker.half_open().await.unwrap();
-        assert!(breaker.pass().await.is_err(), "a probe is running");
-        breaker.untried(Passage::Trial).await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial), "the permit was released");
+        assert!(breaker.acquire().await.is_err(), "a probe is running");
+        breaker.release(Permit::HalfOpen).await.unwrap();
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen), "the permit was released");
         fail(&breaker, 1).await;
-        breaker.untried(Passage::Trial).await.unwrap();
-        assert!(breaker.pass().await.is_err(), "the probe failed");
+        breaker.release(Permit::HalfOpen).await.unwrap();
+        assert!(breaker.acquire().await.is_err(), "the probe failed");
     }
 
     #[tokio::test]
@@ -370,11 +416,14 @@ mod tests {
         assert_eq!(recovered_at().await, None);
         fail(&breaker, 1).await;
         breaker.replied().await.unwrap();
-        assert_eq!((breaker.pass().await, recovered_at().await), (Ok(Passage::Closed(0)), None));
+        assert_eq!((breaker.acquire().await, recovered_at().await), (Ok(Permit::Closed(0)), None));
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
         breaker.succeeded().await.unwrap();
-        assert_eq!((breaker.pass().await, recovered_at().await), (Ok(Passage::Closed(0)), Some(clock.now())));
+        assert_eq!(
+            (breaker.acquire().await, recovered_at().await),
+            (Ok(Permit::Closed(0)), Some(clock.now()))
+        );
         fail(&breaker, 1).await;
         assert_eq!(recovered_at().await, Some(clock.now()));
     }
@@ -385,7 +434,10 @@ mod tests {
         let spent = Failure::permanent("quota", "no more today");
         let retry_at = clock.now() + Duration::from_hours(2);
         breaker.open_until(&spent, retry_at).await.unwrap();
-        assert_eq!(breaker.pass().await.unwrap_err().retry_after, Some(Duration::from_hours(2)));
+        assert_eq!(
+            Failure::from(breaker.acquire().await.unwrap_err()).retry_after(),
+            Some(Duration::from_hours(2))
+        );
         fail(&breaker, 1).await;
         let open = breaker.open().await.unwrap().unwrap();
         assert_eq!((open.reason.as_str(), open.retry_at), ("quota", retry_at), "the longer wait counts");
@@ -394,7 +446,7 @@ mod tests {
         let open = breaker.open().await.unwrap().unwrap();
         assert_eq!((open.reason.as_str(), open.retry_at), ("quota", retry_at), "and is not cut short");
         clock.advance(Duration::from_hours(2));
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
         breaker.succeeded().await.unwrap();
         assert_eq!(breaker.open().await.unwrap(), None);
     }
@@ -403,19 +455,19 @@ mod tests {
     async fn call_from_before_the_breaker_opened_does_not_close_it() {
         let (breaker, clock) = breaker();
         fail(&breaker, 1).await;
-        let permit = breaker.pass().await.unwrap();
+        let permit = breaker.acquire().await.unwrap();
         let spent = Failure::permanent("quota", "no more today");
         breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
         breaker.answered(permit).await.unwrap();
-        assert!(breaker.pass().await.is_err(), "the quota is still used up");
+        assert!(breaker.acquire().await.is_err(), "the quota is still used up");
         clock.advance(Duration::from_hours(2));
-        let permit = breaker.pass().await.unwrap();
-        assert_eq!(permit, Passage::Trial);
+        let permit = breaker.acquire().await.unwrap();
+        assert_eq!(permit, Permit::HalfOpen);
         breaker.answered(permit).await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)));
+        assert_eq!(breaker.acquire().await, Ok(Permit::Closed(0)));
         fail(&breaker, 4).await;
-        breaker.answered(Passage::Closed(4)).await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Closed(0)), "the failures are reset");
+        breaker.answered(Permit::Closed(4)).await.unwrap();
+        assert_eq!(breaker.acquire().await, Ok(Permit::Closed(0)), "the failures are reset");
     }
 
     #[tokio::test]
@@ -423,12 +475,12 @@ mod tests {
         let (breaker, clock) = breaker();
         fail(&breaker, 5).await;
         clock.advance(Duration::from_secs(30));
-        let permit = breaker.pass().await.unwrap();
-        breaker.untried(permit).await.unwrap();
-        assert_eq!(breaker.pass().await, Ok(Passage::Trial));
+        let permit = breaker.acquire().await.unwrap();
+        breaker.release(permit).await.unwrap();
+        assert_eq!(breaker.acquire().await, Ok(Permit::HalfOpen));
         let spent = Failure::permanent("quota", "no more today");
         breaker.open_until(&spent, clock.now() + Duration::from_hours(2)).await.unwrap();
-        breaker.untried(Passage::Trial).await.unwrap();
-        assert!(breaker.pass().await.is_err(), "the newer failure keeps it open");
+        breaker.release(Permit::HalfOpen).await.unwrap();
+        assert!(breaker.acquire().await.is_err(), "the newer failure keeps it open");
     }
 }

@@ -149,12 +149,12 @@ mod tests {
         let hold = budget.hold(60).await.unwrap();
         budget.settle(hold, 50).await.unwrap();
         let refusal = budget.hold(51).await.unwrap_err();
-        assert_eq!((refusal.class, refusal.code.as_ref()), (FailureClass::Deferral, "budget_spent"));
-        assert_eq!(refusal.retry_after, Some(LONGEST_WAIT));
+        assert_eq!((refusal.class(), refusal.code.as_ref()), (FailureClass::Deferral, "budget_spent"));
+        assert_eq!(refusal.retry_after(), Some(LONGEST_WAIT));
         let hold = budget.hold(50).await.unwrap();
         budget.settle(hold, 50).await.unwrap();
         clock.advance(Duration::from_mins(22 * 60 + 55));
-        assert_eq!(budget.hold(1).await.unwrap_err().retry_after, Some(Duration::from_mins(5)));
+        assert_eq!(budget.hold(1).await.unwrap_err().retry_after(), Some(Duration::from_mins(5)));
         clock.advance(Duration::from_mins(5));
         assert_eq!(budget.hold(100).await.unwrap().amount(), 100, "a new day");
     }
@@ -163,7 +163,7 @@ mod tests {
     async fn budget_held_by_calls_in_flight_defers_for_seconds() {
         let (budget, _) = budget(100);
         let hold = budget.hold(90).await.unwrap();
-        assert_eq!(budget.hold(20).await.unwrap_err().retry_after, Some(IN_FLIGHT_WAIT));
+        assert_eq!(budget.hold(20).await.unwrap_err().retry_after(), Some(IN_FLIGHT_WAIT));
         budget.settle(hold, 10).await.unwrap();
         assert!(budget.hold(90).await.is_ok());
     }

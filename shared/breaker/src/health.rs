@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, Failure};
+use lead::{Dependency, Failure, vocabulary};
 
 /// The recent failures of an outside system and the state of its circuit breaker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,13 +22,27 @@ pub struct HealthRecord {
 pub struct Open {
     /// The code of the failure that opened the breaker, or of the last one that kept it open; never personal.
     pub reason: String,
+    /// The class of that failure.
+    pub cause: OpenCause,
     /// The time at which the breaker opened.
     pub opened_at: Timestamp,
     /// The time from which the next call may be made.
     pub retry_at: Timestamp,
     /// The breaker is half-open: one caller is probing the system and has until `retry_at` to report the
     /// outcome.
-    pub trial: bool,
+    pub probing: bool,
+}
+
+vocabulary! {
+    /// The class of the failure that opened a breaker, or of the last one that kept it open.
+    OpenCause {
+        /// Consecutive failures: the system may work again at any time.
+        Failures = "failures",
+        /// The system named a time to wait.
+        Wait = "wait",
+        /// The system cannot be used before a person acts.
+        Operator = "operator",
+    }
 }
 
 /// A change to a health record.

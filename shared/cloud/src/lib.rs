@@ -11,7 +11,7 @@ mod deadline;
 mod mapping;
 mod overflow;
 mod parts;
-mod refused;
+mod refused_credentials;
 mod xray;
 
 pub use alerts::Alerts;
@@ -19,5 +19,5 @@ pub use deadline::ends_at;
 pub use mapping::Mapping;
 pub use overflow::{Overflow, OverflowObject};
 pub use parts::{Cloud, Parts};
-pub use refused::RefusedCredentials;
+pub use refused_credentials::RefusedCredentials;
 pub use xray::XRay;

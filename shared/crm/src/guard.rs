@@ -11,8 +11,9 @@ use crate::dropped_calls::DroppedCalls;
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
-    About, ActionId, AllowList, Effect, Executor, FieldChange, Followed, Foreseen, Health, Known, Ledger,
-    Mapping, Outcome, OwnerStanding, Plan, PlannedAction, Restored, Review, SchemaProblem,
+    About, ActionId, AllowList, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Foreseen,
+    Health, Known, Ledger, LedgerState, Mapping, Outcome, OwnerStanding, Plan, PlannedAction, Restored,
+    Review, SchemaProblem,
 };
 use breaker::BreakerSettings;
 
@@ -32,8 +33,7 @@ pub struct GuardSettings {
     /// Whether the values that a plan overwrites are read and stored in the ledger before the write, so that
     /// they can be restored. Costs one more CRM call for each plan.
     pub keep_old_values: bool,
-    /// Whether plans are executed. The guard only reports the mode and does not enforce it: the caller
-    /// decides, since a promoted lead is executed in shadow mode too.
+    /// Whether plans are executed that no operator has promoted.
     pub mode: CrmMode,
     /// The executor's mapping.
     pub mapping: Arc<Mapping>,
@@ -77,6 +77,23 @@ pub struct PlanOutcome {
     pub followed: Option<Followed>,
 }
 
+/// The reason why a submitted plan was not executed to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotExecuted {
+    /// The CRM is in shadow mode, or an operator holds it. Nothing was written.
+    Held,
+    /// A newer delivery of the lead arrived during the work. Nothing was written, and the delivery is closed.
+    Superseded,
+    /// The guard refused the plan, or the CRM, the ledger or a limit failed.
+    Failed(Failure),
+}
+
+impl From<Failure> for NotExecuted {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// The writes that a plan would make.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preview {
@@ -91,9 +108,10 @@ pub struct Preview {
 
 /// The only component that submits actions to the CRM.
 ///
-/// A plan passes these checks in order: the synthetic lead is refused, then the review (allow-list, size, no
-/// effect twice), the circuit breaker, the rate limits, and the ledger. Then the executor runs it. A plan
-/// that is refused or deferred before it reaches the executor has had no effect.
+/// A plan passes these checks in order: the synthetic lead is refused, then shadow mode, the review (allow-list,
+/// size, no effect twice), the circuit breaker, the rate limits, and the ledger, whose transaction checks the
+/// hold of an operator. Then the executor runs it. A plan that is refused or deferred before it reaches the
+/// executor has had no effect.
 pub struct Guard {
     executor: Arc<dyn Executor>,
     ledger: Arc<dyn Ledger>,
@@ -263,22 +281,26 @@ impl Guard {
     ///
     /// After a failure or a crash, submit the plan again to continue it, as often as necessary.
     ///
-    /// Failures: permanent, if the guard refuses an action (`action_not_allowed`, `field_not_allowed`,
+    /// # Errors
+    /// [`NotExecuted::Held`] and [`NotExecuted::Superseded`] as described there. Failures: permanent, if the guard refuses an action (`action_not_allowed`, `field_not_allowed`,
     /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or the CRM does; a deferral without a
     /// dependency, if only this lead must wait (`lead_rate_limit`, `account_rate_limit`,
     /// `crm_probe_reserved`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral on
     /// this CRM, if all leads must wait (`crm_rate_limit`, which ends by itself, `breaker_open`, or a
     /// deferral that the CRM requests); transient, if this lead's record cannot be written now.
-    pub async fn submit(&self, plan: &Plan) -> Result<PlanOutcome, Failure> {
+    pub async fn submit(&self, plan: &Plan, authority: Authority) -> Result<PlanOutcome, NotExecuted> {
         refuse_synthetic(&plan.lead_id)?;
-        self.refuse_disallowed_actions(plan).await?;
+        if self.settings.mode == CrmMode::Shadow && !authority.overrides_shadow_mode() {
+            return Err(NotExecuted::Held);
+        }
+        self.refuse_disallowed_actions(plan, authority).await?;
         let permit = self.acquire_permit(Purpose::Write, Some(&plan.lead_id)).await?;
         let mut sent = 0;
-        let outcome = match self.run_within_limits(plan, permit, &mut sent).await {
+        let outcome = match self.run_within_limits(plan, authority, permit, &mut sent).await {
             Ok(outcome) => outcome,
-            Err(failure) => {
+            Err(not_executed) => {
                 self.breaker.cancel(permit).await;
-                return Err(failure);
+                return Err(not_executed);
             }
         };
         match outcome {
@@ -286,16 +308,17 @@ impl Guard {
                 self.breaker.cancel(permit).await;
                 Ok(outcome)
             }
-            outcome => self.record_result(permit, Some(&plan.lead_id), outcome).await,
+            outcome => Ok(self.record_result(permit, Some(&plan.lead_id), outcome).await?),
         }
     }
 
     async fn run_within_limits(
         &self,
         plan: &Plan,
+        authority: Authority,
         permit: CrmPermit,
         sent: &mut u32,
-    ) -> Result<Result<PlanOutcome, Failure>, Failure> {
+    ) -> Result<Result<PlanOutcome, Failure>, NotExecuted> {
         let planned = u32::try_from(plan.actions.len()).unwrap_or(u32::MAX);
         let reservation =
             self.limits.reserve(&plan.lead_id, plan.account.as_deref(), planned).await.map_err(|error| {
@@ -304,7 +327,7 @@ impl Guard {
                     LimitError::Uncounted(failure) => failure,
                 }
             })?;
-        let result = self.run(plan, permit, sent).await;
+        let result = self.run(plan, authority, permit, sent).await;
         let unused = planned - (*sent).min(planned);
         if unused > 0 {
             self.limits.give_back(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
@@ -312,7 +335,7 @@ impl Guard {
         result
     }
 
-    async fn refuse_disallowed_actions(&self, plan: &Plan) -> Result<(), Failure> {
+    async fn refuse_disallowed_actions(&self, plan: &Plan, authority: Authority) -> Result<(), NotExecuted> {
         let reviews = self.review(plan);
         let mut refused = Vec::new();
         for (planned, review) in plan.actions.iter().zip(&reviews) {
@@ -323,16 +346,32 @@ impl Guard {
         }
         let Some(first) = refused.first().map(|(_, failure)| (*failure).clone()) else { return Ok(()) };
         // A duplicate action shares its id with the first action, whose row must not be marked as refused.
-        refused.retain(|(_, failure)| failure.code != "duplicate_action");
+        refused.retain(|(planned, _)| {
+            let first = plan.actions.iter().find(|action| action.action_id == planned.action_id);
+            first.is_some_and(|first| first.position == planned.position)
+        });
         let mut rows = plan.clone();
         rows.actions = refused.iter().map(|(planned, _)| (*planned).clone()).collect();
-        self.ledger.begin(self.provider(), &rows).await?;
+        self.begin(&rows, authority).await?;
         let outcomes: Vec<_> = refused
             .iter()
             .map(|(planned, failure)| (planned.action_id.clone(), Outcome::Refused((*failure).clone())))
             .collect();
         self.ledger.finish(&outcomes).await?;
-        Err(first)
+        Err(first.into())
+    }
+
+    /// Begins the actions of a plan in the ledger.
+    async fn begin(&self, plan: &Plan, authority: Authority) -> Result<Vec<LedgerState>, NotExecuted> {
+        match self.ledger.begin(self.provider(), plan, authority).await? {
+            BegunPlan::States(states) => Ok(states),
+            BegunPlan::Superseded => Err(NotExecuted::Superseded),
+            BegunPlan::Held => Err(NotExecuted::Held),
+            BegunPlan::Erased => {
+                let message = "the person was erased while the lead was being worked on";
+                Err(Failure::permanent("lead_erased", message).into())
+            }
+        }
     }
 
     /// Acquires a permit from the circuit breaker. A half-open permit is probed first with the cheapest call.
@@ -362,14 +401,15 @@ impl Guard {
 
     /// Runs an admitted plan, and counts the actions that were sent.
     ///
-    /// The outer failure is the ledger's, the inner one the CRM's.
+    /// The outer error is the ledger's, the inner failure the CRM's.
     async fn run(
         &self,
         plan: &Plan,
+        authority: Authority,
         permit: CrmPermit,
         sent: &mut u32,
-    ) -> Result<Result<PlanOutcome, Failure>, Failure> {
-        let states = self.ledger.begin(self.provider(), plan).await?;
+    ) -> Result<Result<PlanOutcome, Failure>, NotExecuted> {
+        let states = self.begin(plan, authority).await?;
         let mut progress = Progress::new(plan, states);
         let prepared = async {
             let followed = self.follow(plan, &progress).await?;
@@ -385,8 +425,8 @@ impl Guard {
                 progress.skip_remaining();
                 let finished = self.ledger.finish(&progress.outcomes()).await;
                 return match failure {
-                    PrepareFailure::Crm(failure) => finished.map(|()| Err(failure)),
-                    PrepareFailure::Ledger(failure) => Err(failure),
+                    PrepareFailure::Crm(failure) => Ok(finished.map(|()| Err(failure))?),
+                    PrepareFailure::Ledger(failure) => Err(failure.into()),
                 };
             }
         };
@@ -399,7 +439,7 @@ impl Guard {
             for (planned, result) in remaining.iter().zip(results) {
                 let outcome = match result {
                     Ok(effect) => Outcome::Done(effect),
-                    Err(failure) if failure.class == FailureClass::Transient => Outcome::Unknown(failure),
+                    Err(failure) if failure.class() == FailureClass::Transient => Outcome::Unknown(failure),
                     Err(failure) => Outcome::Failed(failure),
                 };
                 progress.set(planned.position, outcome);
@@ -494,15 +534,14 @@ impl Guard {
             Scope::Global => ("crm_rate_limit", "in all"),
         };
         let message = format!("too many CRM actions {whose}");
-        let all = Failure::deferral(self.dependency().clone(), code, message, Some(exceeded.retry_after));
         match exceeded.scope {
-            Scope::Global => all.ending_by_itself(),
-            Scope::Lead | Scope::Account => Failure { dependency: None, ..all },
+            Scope::Global => Failure::limit(self.dependency().clone(), code, message, exceeded.retry_after),
+            Scope::Lead | Scope::Account => Failure::lead_deferral(code, message, exceeded.retry_after),
         }
     }
 
     fn with_dependency(&self, failure: Failure) -> Failure {
-        if failure.dependency.is_some() { failure } else { failure.on(self.dependency().clone()) }
+        if failure.dependency().is_some() { failure } else { failure.on(self.dependency().clone()) }
     }
 
     /// Logs and counts each field that was left out. Metric labels stay few, since field names come from the
@@ -556,5 +595,5 @@ fn timeout_failure() -> Failure {
 }
 
 fn label(outcome: &Outcome) -> &'static str {
-    if let Outcome::Unknown(_) = outcome { "unknown" } else { outcome.state() }
+    if let Outcome::Unknown(_) = outcome { "unknown" } else { outcome.state().as_str() }
 }

@@ -1,36 +1,90 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, Failure, LeadId};
+use lead::{Failure, LeadId, vocabulary};
 
 use crate::{ActionId, Effect, FieldChange, Plan};
 
+/// The authority under which a plan is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// That of the delivery itself: not executed in shadow mode or while an operator holds the CRM.
+    Normal,
+    /// An operator promoted the delivery at this time. Overrides shadow mode, and a hold that began before.
+    Promoted {
+        /// When the delivery was promoted.
+        at: Timestamp,
+    },
+}
+
+impl Authority {
+    /// Whether a plan may be executed in shadow mode.
+    pub fn overrides_shadow_mode(self) -> bool {
+        matches!(self, Self::Promoted { .. })
+    }
+
+    /// Whether a plan may be executed under a hold that began at this time.
+    pub fn overrides_hold(self, since: Timestamp) -> bool {
+        matches!(self, Self::Promoted { at } if since < at)
+    }
+}
+
+/// The result of beginning a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BegunPlan {
+    /// The actions were begun. Their states before, in the plan's order.
+    States(Vec<LedgerState>),
+    /// A newer delivery arrived during the work. This one is closed, and its plan is out of date.
+    Superseded,
+    /// The person was erased during the work: no personal data may be written again.
+    Erased,
+    /// An operator holds the CRM.
+    Held,
+}
+
 /// The record of effects: a row for each action, written before and after the effect.
-///
-/// The state of a row is one of `pending` (it may have had its effect), `done`, `failed` (no effect),
-/// `skipped` (not sent), `refused` (by the guard), `restored` (a rollback reverted its effect, and it may be
-/// executed again).
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Opens a row for every action of the plan, durably and in one transaction, and returns their previous
-    /// states in the plan's order.
+    /// Opens a row for every action of the plan, durably and in one transaction that also checks the hold.
     ///
-    /// A row that is `done` does not change. Any other becomes `pending`, with the plan's parameters and one
-    /// more attempt.
-    async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure>;
+    /// A row that is [`ActionState::Done`] does not change. Any other becomes [`ActionState::Pending`], with the
+    /// plan's parameters and one more attempt.
+    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure>;
 
     /// Stores the changes that begun actions are about to make, with the values before.
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure>;
 
-    /// Stores the outcomes of begun actions, in one transaction. A row that is `done` does not change.
+    /// Stores the outcomes of begun actions, in one transaction. A row that is done does not change.
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure>;
 
     /// The CRM's id of the record that [`UpsertLead`](crate::Action::UpsertLead) or
     /// [`CreateLead`](crate::Action::CreateLead) last wrote for a lead, if any.
     async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure>;
 
-    /// When this CRM last failed for a lead, since the lead was last revised, reopened, synced or
-    /// dead-lettered. None if it has not.
-    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure>;
+    /// Records that the CRM failed for a lead now, if the lead's newest delivery is open.
+    async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure>;
+
+    /// When the CRM last failed for a lead, since its newest delivery was opened. None if it has not.
+    async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure>;
+}
+
+vocabulary! {
+    /// The state of an action's row.
+    ActionState {
+        /// BegunPlan, with an unknown outcome: it may have had its effect.
+        Pending = "pending",
+        /// It has had its effect.
+        Done = "done",
+        /// It has had no effect.
+        Failed = "failed",
+        /// It was not sent, because an earlier action failed.
+        Skipped = "skipped",
+        /// The guard refused it.
+        Refused = "refused",
+        /// A rollback reverted its effect, and it may be executed again.
+        Restored = "restored",
+        /// The person was erased; only the ids remain.
+        Erased = "erased",
+    }
 }
 
 /// The state of an action before it was begun.
@@ -38,21 +92,24 @@ pub trait Ledger: Send + Sync {
 pub enum LedgerState {
     /// No effect: never begun, certainly failed, or reverted.
     New,
-    /// Begun, with an unknown outcome: the process died, or the reply was lost.
+    /// BegunPlan, with an unknown outcome: the process died, or the reply was lost.
     Unsettled,
     /// Completed.
     Done(Effect),
 }
 
 impl LedgerState {
-    /// Parses the state column of a row, with its effect if the row has a record id. None for a state that we
-    /// do not write.
-    pub fn of_row(state: &str, effect: Option<Effect>) -> Option<Self> {
-        match (state, effect) {
-            ("done", Some(effect)) => Some(Self::Done(effect)),
-            ("pending", _) => Some(Self::Unsettled),
-            ("failed" | "skipped" | "refused" | "restored", _) => Some(Self::New),
-            _ => None,
+    /// The state of a stored row, with its effect if the row has a record id. None for a row that is done and has
+    /// no effect.
+    pub fn of_row(state: ActionState, effect: Option<Effect>) -> Option<Self> {
+        match state {
+            ActionState::Done => effect.map(Self::Done),
+            ActionState::Pending => Some(Self::Unsettled),
+            ActionState::Failed
+            | ActionState::Skipped
+            | ActionState::Refused
+            | ActionState::Restored
+            | ActionState::Erased => Some(Self::New),
         }
     }
 }
@@ -74,13 +131,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// The new state of the action's row.
-    pub fn state(&self) -> &'static str {
+    pub fn state(&self) -> ActionState {
         match self {
-            Self::Done(_) => "done",
-            Self::Failed(_) => "failed",
-            Self::Unknown(_) => "pending",
-            Self::Skipped => "skipped",
-            Self::Refused(_) => "refused",
+            Self::Done(_) => ActionState::Done,
+            Self::Failed(_) => ActionState::Failed,
+            Self::Unknown(_) => ActionState::Pending,
+            Self::Skipped => ActionState::Skipped,
+            Self::Refused(_) => ActionState::Refused,
         }
     }
 

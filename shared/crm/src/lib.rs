@@ -2,7 +2,7 @@
 //!
 //! The pipeline never calls a CRM directly. It submits a [`Plan`] of typed [`Action`]s to the [`Guard`],
 //! which enforces an [`AllowList`] of actions and fields, [`Limits`] on the number of actions, and a circuit
-//! breaker for each CRM ([`Breaker`]). Accepted plans are handed to an [`Executor`]. There is one for each
+//! breaker for each CRM ([`CircuitBreaker`]). Accepted plans are handed to an [`Executor`]. There is one for each
 //! CRM; [`MockCrm`] is the only one that needs no outside system.
 //!
 //! # One effect, once
@@ -50,14 +50,13 @@ mod write;
 pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
-pub use breaker::{Breaker, BreakerSettings, Health, HealthChange, HealthRecord, Open, Passage};
-pub use circuit_breaker::OUTAGE;
+pub use breaker::{BreakerSettings, CircuitBreaker, Health, HealthChange, HealthRecord, Open, OpenCause};
 pub use executor::{Effect, Executor, Followed, Foreseen};
 pub use facts::{Facts, FactsError};
-pub use guard::{CrmMode, Guard, GuardSettings, PlanOutcome, Preview};
+pub use guard::{CrmMode, Guard, GuardSettings, NotExecuted, PlanOutcome, Preview};
 pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
-pub use ledger::{Ledger, LedgerState, Outcome};
+pub use ledger::{ActionState, Authority, BegunPlan, Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
 pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};

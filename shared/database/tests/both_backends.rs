@@ -74,10 +74,10 @@ async fn a_refused_row_is_an_attempt_and_an_outage_is_not(test: TestDatabase) {
                  ('a', 'closed', 0, 0)";
     let refused = sqlx::query(twice).execute(database.pool()).await.unwrap_err();
     let failure = Failure::from(DatabaseError::from(refused));
-    assert_eq!((failure.class, failure.stage), (FailureClass::Transient, Stage::Other));
+    assert_eq!((failure.class(), failure.stage), (FailureClass::Transient, Stage::Other));
     database.close().await;
     let failure = Failure::from(database.ping().await.unwrap_err());
-    assert_eq!((failure.class, failure.stage), (FailureClass::Transient, Stage::Storage));
+    assert_eq!((failure.class(), failure.stage), (FailureClass::Transient, Stage::Storage));
 }
 
 macro_rules! on_both {

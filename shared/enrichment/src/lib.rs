@@ -33,7 +33,7 @@ pub use firmographics::{Firmographics, Range};
 pub use fixtures::Fixtures;
 pub use mailbox::Mailbox;
 pub use outcome::{Enrichment, EnrichmentStatus, Provenance, ProviderError};
-pub use provider::{EnrichmentProvider, NOT_YET};
+pub use provider::EnrichmentProvider;
 pub use providers::{Access, Apollo, Clearbit, Hunter, PeopleDataLabs, ZoomInfo, ZoomInfoAccess};
 pub use source::{Memory, Terms};
 pub use waterfall::{ProviderState, Waterfall};

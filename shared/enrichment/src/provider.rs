@@ -1,11 +1,7 @@
 use async_trait::async_trait;
-use lead::Failure;
+use lead::{Cause, Failure};
 
 use crate::Firmographics;
-
-/// Code of the failure of a pending lookup: the provider is still looking up the company, and worth another
-/// query in some minutes. It does not count against the provider.
-pub const NOT_YET: &str = "enrichment_not_yet";
 
 /// A source of firmographics. One implementation for each outside system.
 #[async_trait]
@@ -22,7 +18,7 @@ pub trait EnrichmentProvider: Send + Sync {
     ///
     /// A transient failure may be gone with the next query. A deferral says how long to wait. A permanent
     /// failure needs a change of the configuration, such as a new key. A failure without a dependency, such
-    /// as [`NOT_YET`], concerns this company only and does not count against the provider.
+    /// as [`Cause::Pending`], concerns this company only and does not count against the provider.
     async fn company(&self, domain: &str) -> Result<Option<Firmographics>, Failure>;
 
     /// Whether a query costs time or money, so that answers are worth caching.
@@ -34,4 +30,10 @@ pub trait EnrichmentProvider: Send + Sync {
     async fn check(&self) -> Result<Option<&'static str>, Failure> {
         Ok(None)
     }
+}
+
+/// The failure of a pending lookup: the provider is still looking up the company, and worth another query in some
+/// minutes. It does not count against the provider.
+pub(crate) fn not_yet(message: impl Into<String>) -> Failure {
+    Failure::transient("enrichment_not_yet", message).because(Cause::Pending)
 }

@@ -4,12 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use breaker::{Breaker, BreakerSettings, Budget, Health, Passage, Spending};
+use breaker::{BreakerSettings, Budget, CircuitBreaker, Health, Permit, Spending};
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use lead::{Clock, Dependency, Failure, FailureClass};
+use lead::{Cause, Clock, Dependency, Failure, FailureClass};
 
-use crate::provider::NOT_YET;
+use crate::provider::not_yet;
 use crate::single_flight::SingleFlight;
 use crate::{Answer, Cache, EnrichmentProvider, Firmographics, Kept};
 
@@ -68,7 +68,7 @@ pub(crate) struct Source {
 
 struct Guards {
     cache: Arc<dyn Cache>,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
     budget: Option<Budget>,
     terms: Terms,
     single_flight: SingleFlight<String, Lookup>,
@@ -94,7 +94,7 @@ impl Source {
         let settings = BreakerSettings { open_for: DEFAULT_PAUSE, ..BreakerSettings::default() };
         let guards = Guards {
             cache: Arc::clone(&memory.cache),
-            breaker: Breaker::new(self.dependency(), Arc::clone(&memory.health), clock(), settings),
+            breaker: CircuitBreaker::new(self.dependency(), Arc::clone(&memory.health), clock(), settings),
             budget: credits.map(|credits| {
                 Budget::new(self.dependency(), credits.into(), Arc::clone(&memory.spending), clock())
             }),
@@ -112,7 +112,7 @@ impl Source {
         self.provider.as_ref()
     }
 
-    pub(crate) fn breaker(&self) -> Option<&Breaker> {
+    pub(crate) fn breaker(&self) -> Option<&CircuitBreaker> {
         self.guards.as_ref().map(|guards| &guards.breaker)
     }
 
@@ -140,25 +140,25 @@ impl Source {
             if let Some(kept) = self.cached(guards, domain).await? {
                 return self.to_lookup(kept.answer, kept.fetched_at);
             }
-            let permit = guards.breaker.pass().await.inspect_err(|_| self.count("left_alone"))?;
+            let permit = guards.breaker.acquire().await.inspect_err(|_| self.count("left_alone"))?;
             // Longer than a query may take, because a process that dies does not release its claim.
             let until = now.saturating_add(self.timeout * 2).unwrap_or(now);
             if guards.cache.claim(name, domain, now, until).await? {
                 // Another process may have stored its answer between the load and the claim.
                 if let Some(kept) = self.cached(guards, domain).await? {
-                    self.log_failure(guards.breaker.untried(permit).await);
+                    self.log_failure(guards.breaker.release(permit).await);
                     self.log_failure(guards.cache.release(name, domain).await);
                     return self.to_lookup(kept.answer, kept.fetched_at);
                 }
                 let lookup = self.fetch_within_budget(guards, permit, domain).await;
                 if let Err(failure) = &lookup
-                    && failure.code != NOT_YET
+                    && failure.cause != Cause::Pending
                 {
                     self.log_failure(guards.cache.release(name, domain).await);
                 }
                 return lookup;
             }
-            self.log_failure(guards.breaker.untried(permit).await);
+            self.log_failure(guards.breaker.release(permit).await);
             // Another process queries the provider; its answer serves all callers.
             if tokio::time::Instant::now() >= deadline {
                 return Err(Failure::transient(
@@ -183,13 +183,13 @@ impl Source {
 
     /// Queries the provider within the daily credits, stores the answer, and reports the outcome to the
     /// breaker.
-    async fn fetch_within_budget(&self, guards: &Guards, permit: Passage, domain: &str) -> Lookup {
+    async fn fetch_within_budget(&self, guards: &Guards, permit: Permit, domain: &str) -> Lookup {
         let reservation = match &guards.budget {
             Some(budget) => match budget.hold(CREDITS).await {
                 Ok(reservation) => Some(reservation),
                 Err(failure) => {
                     self.count("budget_spent");
-                    self.log_failure(guards.breaker.untried(permit).await);
+                    self.log_failure(guards.breaker.release(permit).await);
                     return Err(failure);
                 }
             },
@@ -200,7 +200,7 @@ impl Source {
             // Without a reply, the record may have been charged for.
             let charged = match &result {
                 Ok(company) => company.is_some(),
-                Err(failure) => failure.class == FailureClass::Transient && failure.code != NOT_YET,
+                Err(failure) => failure.class() == FailureClass::Transient && failure.cause != Cause::Pending,
             };
             self.log_failure(budget.settle(reservation, if charged { CREDITS } else { 0 }).await);
         }
@@ -211,7 +211,7 @@ impl Source {
                 let company = company.filter(|company| *company != Firmographics::of(domain));
                 company.map_or(Answer::Unknown, |company| Answer::Known(Box::new(company)))
             }
-            Err(failure) if failure.code == NOT_YET => Answer::NotYet,
+            Err(failure) if failure.cause == Cause::Pending => Answer::NotYet,
             Err(failure) => {
                 self.count("failed");
                 self.report(&failure);
@@ -246,24 +246,26 @@ impl Source {
     /// `credentials-refused` counts these lines.
     fn report(&self, failure: &Failure) {
         let (provider, code) = (self.provider.name(), failure.code.to_string());
-        match &failure.dependency {
-            Some(dependency) if failure.class == FailureClass::Permanent => {
+        match failure.dependency() {
+            Some(dependency) if failure.class() == FailureClass::Permanent => {
                 tracing::error!(%dependency, provider, code, "enrichment provider refuses the credentials or the plan");
             }
-            _ => tracing::warn!(provider, code, class = ?failure.class, "enrichment provider did not answer"),
+            _ => {
+                tracing::warn!(provider, code, class = ?failure.class(), "enrichment provider did not answer")
+            }
         }
         metrics::counter!("revenueflow_enrichment_failures_total", "provider" => provider, "code" => code)
             .increment(1);
     }
 
     /// Reports a failure to the breaker, so that an unavailable provider does not delay the next leads.
-    async fn record_failure(&self, breaker: &Breaker, failure: &Failure) -> Result<(), Failure> {
-        if failure.dependency.is_none() {
+    async fn record_failure(&self, breaker: &CircuitBreaker, failure: &Failure) -> Result<(), Failure> {
+        if failure.dependency().is_none() {
             return Ok(()); // concerns this company only: lookups of other companies continue
         }
-        let wait = match failure.class {
+        let wait = match failure.class() {
             FailureClass::Transient => return breaker.failed(failure).await,
-            FailureClass::Deferral => failure.retry_after.unwrap_or(DEFAULT_PAUSE),
+            FailureClass::Deferral => failure.retry_after().unwrap_or(DEFAULT_PAUSE),
             FailureClass::Permanent => REFUSED_PAUSE,
         };
         let now = self.clock.now();
@@ -274,11 +276,10 @@ impl Source {
         match answer {
             Answer::Known(company) => Ok((Some(*company), at)),
             Answer::Unknown => Ok((None, at)),
-            Answer::NotYet => Err(Failure::transient(
-                NOT_YET,
-                format!("{} is still looking up the company", self.provider.name()),
-            )
-            .on(self.dependency())),
+            Answer::NotYet => {
+                let message = format!("{} is still looking up the company", self.provider.name());
+                Err(not_yet(message).on(self.dependency()))
+            }
         }
     }
 

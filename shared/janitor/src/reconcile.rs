@@ -116,7 +116,7 @@ impl Janitor {
                     reconciled.elsewhere += 1;
                 }
                 // The queue will never accept it, and the deliveries behind it must still be sent.
-                Err(failure) if failure.class == FailureClass::Permanent => {
+                Err(failure) if failure.class() == FailureClass::Permanent => {
                     give_up(&self.store, event, &failure).await?;
                 }
                 Err(failure) => return Err(failure),

@@ -39,7 +39,7 @@ impl Janitor {
                     round.resumed += 1;
                 }
                 Err(failure) => {
-                    let again = now.saturating_add(failure.retry_after.unwrap_or(PROBE_AGAIN_AFTER));
+                    let again = now.saturating_add(failure.retry_after().unwrap_or(PROBE_AGAIN_AFTER));
                     let again = again.unwrap_or(now);
                     self.queue.pause(&pause.dependency, &failure.to_string(), again).await?;
                     tracing::warn!(dependency = %pause.dependency, code = %failure.code, "dependency still down");

@@ -29,6 +29,7 @@ mod status;
 mod synthetic;
 pub mod text;
 mod trace;
+mod vocabulary;
 
 pub use arrival::{Arrival, ArrivalError};
 pub use campaign::{CampaignId, CampaignIdError};
@@ -36,7 +37,7 @@ pub use canonical::canonical_json;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use email::{EmailAddress, EmailError};
 pub use event::{EVENT_VERSION, LeadEvent};
-pub use failure::{Dependency, Failure, FailureClass, Stage};
+pub use failure::{Cause, Dependency, Failure, FailureClass, FailureKind, Scope, Stage, Until};
 pub use id::{ContentHash, DeliveryId, IdError, LeadId};
 pub use judgement::{Decision, Fit, FitScore, Intent};
 pub use note::{FieldIssue, FieldNote};

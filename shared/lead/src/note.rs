@@ -1,8 +1,6 @@
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::judgement::vocabulary;
+use crate::vocabulary;
 
 vocabulary! {
     /// The problem with a field of an accepted lead.

@@ -1,8 +1,4 @@
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-use crate::judgement::vocabulary;
+use crate::vocabulary;
 
 vocabulary! {
     /// The processing status of a lead.

@@ -17,7 +17,7 @@ use std::fmt;
 use jiff::Timestamp;
 use lead::{DeliveryId, Failure, LeadId, LeadStatus, Personal};
 use serde::Serialize;
-use store::{ActionRecord, AnalysisRecord, DeliveryRecord, LeadRecord, Omission};
+use store::{ActionRecord, ActionState, AnalysisRecord, DeliveryRecord, DeliveryState, LeadRecord, Omission};
 
 use crate::RoutingView;
 
@@ -67,8 +67,8 @@ pub struct Explanation {
 pub struct Received {
     /// The number of this content, from 1.
     pub revision: i64,
-    /// `open`, `done`, `superseded` or `failed`.
-    pub state: String,
+    /// The state of its delivery.
+    pub state: DeliveryState,
     /// The time at which the webhook was accepted.
     pub received_at: Timestamp,
     /// How often the same content was received again.
@@ -82,8 +82,8 @@ pub struct Written {
     pub kind: String,
     /// The CRM.
     pub provider: String,
-    /// `pending`, `done`, `failed`, `skipped` or `refused`.
-    pub state: String,
+    /// Its state.
+    pub state: ActionState,
     /// The revision that caused it, if it is among those received above.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,

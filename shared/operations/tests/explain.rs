@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use lead::{CampaignId, Dependency, EmailAddress, Failure, Lead, LeadEvent, LeadStatus};
 use operations::{Explanation, OtherLead};
 use serde_json::{Map, Value, json};
-use store::{ActionRecord, AnalysisRecord, CrmFacts, CrmRead, DeliveryRecord, LeadRecord};
+use store::{
+    ActionRecord, ActionState, AnalysisRecord, CrmFacts, CrmRead, DeliveryRecord, DeliveryState, LeadRecord,
+};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -60,7 +62,7 @@ impl Case {
         let delivery = DeliveryRecord {
             delivery_id: event.delivery_id(),
             revision: 1,
-            state: "open".into(),
+            state: DeliveryState::Open,
             duplicates: 0,
             enrichment: None,
             crm_read: None,
@@ -118,9 +120,9 @@ impl Case {
         self
     }
 
-    fn status(mut self, status: LeadStatus, delivery: &str) -> Self {
+    fn status(mut self, status: LeadStatus, delivery: DeliveryState) -> Self {
         self.record.status = status;
-        self.deliveries[0].state = delivery.into();
+        self.deliveries[0].state = delivery;
         self
     }
 
@@ -129,13 +131,13 @@ impl Case {
         self.record.crm_record_id = Some("mock-lead-7".into());
         for (position, kind) in (0..).zip(kinds) {
             self.actions.push(ActionRecord {
-                state: "done".into(),
+                state: ActionState::Done,
                 record_id: Some("mock-lead-7".into()),
                 created: Some(position == 0),
                 ..self.action(kind, position)
             });
         }
-        self.status(LeadStatus::Synced, "done")
+        self.status(LeadStatus::Synced, DeliveryState::Done)
     }
 
     fn action(&self, kind: &str, position: i64) -> ActionRecord {
@@ -146,7 +148,7 @@ impl Case {
             provider: "mock".into(),
             kind: kind.into(),
             parameters: json!({"email": "secret", "title": null, "campaign_id": "secret"}),
-            state: "pending".into(),
+            state: ActionState::Pending,
             record_id: None,
             created: None,
             left_out: Vec::new(),
@@ -250,7 +252,7 @@ async fn a_nurtured_lead() {
 #[tokio::test]
 async fn a_rejected_lead() {
     let case = Case::queued(eager()).enriched(stripe()).judged(Some(two_lies())).await;
-    insta::assert_snapshot!(case.status(LeadStatus::Held, "done").text());
+    insta::assert_snapshot!(case.status(LeadStatus::Held, DeliveryState::Done).text());
 }
 
 #[tokio::test]
@@ -265,13 +267,14 @@ async fn a_dead_lettered_lead() {
     let failure = Failure::permanent("crm_refused", "the CRM does not take the field Industry__c")
         .on(Dependency::new("crm.mock"));
     let failed = ActionRecord {
-        state: "failed".into(),
+        state: ActionState::Failed,
         failure: Some(failure.clone()),
         ..case.action("upsert_lead", 0)
     };
-    case.actions = vec![failed, ActionRecord { state: "skipped".into(), ..case.action("set_lead_score", 1) }];
+    case.actions =
+        vec![failed, ActionRecord { state: ActionState::Skipped, ..case.action("set_lead_score", 1) }];
     case.record.failure = Some(failure);
-    insta::assert_snapshot!(case.status(LeadStatus::PermanentlyFailed, "failed").text());
+    insta::assert_snapshot!(case.status(LeadStatus::PermanentlyFailed, DeliveryState::Failed).text());
 }
 
 #[test]
@@ -296,7 +299,7 @@ async fn a_revised_lead_that_waits_for_its_next_judgement() {
     let newest = DeliveryRecord {
         delivery_id: event.delivery_id(),
         revision: 2,
-        state: "open".into(),
+        state: DeliveryState::Open,
         duplicates: 0,
         enrichment: None,
         crm_read: None,
@@ -309,7 +312,7 @@ async fn a_revised_lead_that_waits_for_its_next_judgement() {
 #[tokio::test]
 async fn rejected_answer_is_rechecked_without_its_false_claims() {
     let case = Case::queued(eager()).enriched(stripe()).judged(Some(two_lies())).await;
-    let json = json!(case.status(LeadStatus::Held, "done").explanation());
+    let json = json!(case.status(LeadStatus::Held, DeliveryState::Done).explanation());
     let changes = json["would_change"].as_array().unwrap();
     assert_eq!(changes[0]["if"], "none of the 2 claims that broke a rule had been made");
     assert_eq!(

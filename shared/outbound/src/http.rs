@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use lead::{Dependency, Failure};
+use lead::{Cause, Dependency, Failure};
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Request, RequestBuilder};
@@ -118,7 +118,7 @@ impl Http {
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > self.max_body {
                 let problem = format!("{} sent more than {} bytes", self.dependency, self.max_body);
-                return Err(self.transient("http_reply_too_large", problem));
+                return Err(self.transient("http_reply_too_large", problem).because(Cause::ReplyLost));
             }
             body.extend_from_slice(&chunk);
         }
@@ -135,8 +135,10 @@ impl Http {
             self.transient("http_connect", format!("{dependency} cannot be reached"))
         } else if error.is_timeout() {
             self.transient("http_timeout", format!("{dependency} did not answer in time"))
+                .because(Cause::Timeout)
         } else {
             self.transient("http_reply_lost", format!("the connection to {dependency} broke off"))
+                .because(Cause::ReplyLost)
         }
     }
 
@@ -233,8 +235,8 @@ mod tests {
             ("http_connect", send(&closed).await),
         ] {
             let failure = answer.unwrap_err();
-            assert_eq!((failure.code.as_ref(), failure.class), (code, FailureClass::Transient));
-            assert_eq!(failure.dependency.as_ref().unwrap().as_str(), "crm.test");
+            assert_eq!((failure.code.as_ref(), failure.class()), (code, FailureClass::Transient));
+            assert_eq!(failure.dependency().unwrap().as_str(), "crm.test");
             assert!(!failure.to_string().contains("ann@"), "{failure}");
         }
     }

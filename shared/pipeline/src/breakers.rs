@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crm::{Breaker, BreakerSettings};
+use crm::{BreakerSettings, CircuitBreaker};
 use lead::{Dependency, Failure};
 
 use crate::Pipeline;
@@ -17,7 +17,8 @@ impl Pipeline {
     pub async fn half_open(&self, dependency: &Dependency) -> Result<(), Failure> {
         for name in [dependency.as_str().to_owned(), format!("{dependency}.reads")] {
             let (health, clock) = (Arc::new(self.store.clone()), Arc::clone(&self.clock));
-            let breaker = Breaker::new(Dependency::named(name), health, clock, BreakerSettings::default());
+            let breaker =
+                CircuitBreaker::new(Dependency::named(name), health, clock, BreakerSettings::default());
             breaker.half_open().await?;
         }
         Ok(())

@@ -1,5 +1,5 @@
 use crm::parameters::ConvertLead;
-use crm::{Action, FieldChange, Plan, Text};
+use crm::{Action, Authority, FieldChange, NotExecuted, Plan, Text};
 use lead::{Failure, LeadId, LeadStatus};
 use serde::Serialize;
 
@@ -70,10 +70,16 @@ impl Pipeline {
             record_id: None,
         };
         if apply {
-            if self.is_shadowed().await? {
-                return Err(NotConverted::Shadowed);
-            }
-            conversion.record_id = self.guard.submit(&plan).await?.lead_record.map(|record| record.record_id);
+            let outcome =
+                self.guard.submit(&plan, Authority::Normal).await.map_err(
+                    |not_executed| match not_executed {
+                        NotExecuted::Held => NotConverted::Shadowed,
+                        // A newer delivery was accepted since the status was read.
+                        NotExecuted::Superseded => NotConverted::NotSynced(LeadStatus::Queued),
+                        NotExecuted::Failed(failure) => NotConverted::Failed(failure),
+                    },
+                )?;
+            conversion.record_id = outcome.lead_record.map(|record| record.record_id);
         } else {
             let preview = self.guard.preview(&plan).await?;
             conversion.refusal = preview.reviews.into_iter().find_map(|review| review.refusal);

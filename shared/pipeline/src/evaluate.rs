@@ -8,7 +8,7 @@ use enrichment::Enrichment;
 use futures::{StreamExt as _, stream};
 use grounding::{Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
-use lead::{Decision, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId};
+use lead::{Cause, Decision, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
@@ -19,9 +19,6 @@ use crate::replay::{Change, changes};
 
 /// Number of leads that are judged at the same time. An AI takes seconds for each.
 const CONCURRENCY: usize = 8;
-
-/// Error codes that concern the whole AI service and would fail for every lead.
-const SERVICE_LEVEL_ERRORS: [&str; 3] = ["ai_credentials_refused", "ai_model_retired", "ai_quota_exhausted"];
 
 /// Maximum number of rate limit waits for one lead.
 const MAX_WAITS: u32 = 5;
@@ -245,10 +242,9 @@ impl From<Denied> for Stop {
 impl Stop {
     /// Ends the evaluation only if the analyst would fail for every other lead too.
     fn from_analyst(failure: Failure) -> Self {
-        if SERVICE_LEVEL_ERRORS.contains(&failure.code.as_ref()) {
-            Self::All(failure)
-        } else {
-            Self::Lead(failure)
+        match failure.cause {
+            Cause::CredentialsRefused | Cause::Misconfigured | Cause::QuotaExhausted => Self::All(failure),
+            _ => Self::Lead(failure),
         }
     }
 }
@@ -265,9 +261,9 @@ async fn analyse_with_waits(
     loop {
         let permission = Permission::of(store, person).await?;
         match analyst.analyse(facts).await.map_err(|no_analysis| no_analysis.failure) {
-            Err(failure) if failure.code == "ai_rate_limited" && waits < MAX_WAITS => {
+            Err(failure) if failure.cause == Cause::RateLimited && waits < MAX_WAITS => {
                 waits += 1;
-                tokio::time::sleep(failure.retry_after.unwrap_or(DEFAULT_WAIT).min(MAX_WAIT)).await;
+                tokio::time::sleep(failure.retry_after().unwrap_or(DEFAULT_WAIT).min(MAX_WAIT)).await;
             }
             result => return result.map(|analysis| (permission, analysis)).map_err(Stop::from_analyst),
         }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use crm::{CrmMode, Effect, Plan};
+use crm::{Authority, CrmMode, Effect, NotExecuted, Plan};
 use enrichment::{Enrichment, EnrichmentStatus};
 use grounding::GroundingStatus;
 use intake::read_event;
@@ -154,12 +154,15 @@ impl Pipeline {
         }
         let assignment = self.route(work, analysis).await?;
         let plan = self.plan(work, enrichment, analysis, &assignment).await?;
-        let outcome = match self.guard.submit(&plan).await {
-            Err(failure) if failure.code == store::SUPERSEDED => {
+        let outcome = match self.guard.submit(&plan, authority(work)).await {
+            Ok(outcome) => outcome,
+            Err(NotExecuted::Superseded) => {
                 tracing::info!("CRM write skipped: superseded by a newer delivery");
                 return Ok(());
             }
-            outcome => outcome?,
+            // Held since the plan was made.
+            Err(NotExecuted::Held) => return self.store_plan(work, &plan).await,
+            Err(NotExecuted::Failed(failure)) => return Err(failure),
         };
         if assignment.told == Told::NotYet {
             // The plan that was just written contains the owner.
@@ -217,12 +220,13 @@ impl Pipeline {
             || self.store.crm_hold(self.guard.provider()).await?.is_some())
     }
 
-    /// Whether this delivery's plan is stored instead of executed. A promotion overrides shadow mode and
-    /// holds from before the promotion, but not a later hold.
+    /// Whether this delivery's plan will be stored instead of executed. The guard has the last word: this only
+    /// avoids that the lead takes a turn of an owner.
     async fn is_plan_only(&self, work: &Work) -> Result<bool, Failure> {
-        let Some(promoted_at) = work.promoted_at else { return self.is_shadowed().await };
+        let authority = authority(work);
+        let is_shadowed = self.guard.mode() == CrmMode::Shadow && !authority.overrides_shadow_mode();
         let hold = self.store.crm_hold(self.guard.provider()).await?;
-        Ok(hold.is_some_and(|hold| hold.since >= promoted_at))
+        Ok(is_shadowed || hold.is_some_and(|hold| !authority.overrides_hold(hold.since)))
     }
 
     /// Stores a plan with a preview of its field changes instead of executing it.
@@ -234,6 +238,11 @@ impl Pipeline {
         tracing::info!(outcome = "planned", "lead settled");
         Ok(())
     }
+}
+
+/// The authority of a delivery's plan.
+fn authority(work: &Work) -> Authority {
+    work.promoted_at.map_or(Authority::Normal, |at| Authority::Promoted { at })
 }
 
 /// An effect in the format of the audit trail. `left_out` is present only if fields were left out.

@@ -143,7 +143,7 @@ fn count_repeat(grounding: &'static str) {
 /// Whether an optional stage is skipped after this failure instead of retried. `attempt` counts the attempts
 /// at this stage, from 1. Failures of our own database do not count as attempts.
 pub(crate) fn should_fall_back(failure: &Failure, attempt: u32) -> bool {
-    match failure.class {
+    match failure.class() {
         FailureClass::Permanent => true,
         FailureClass::Transient => failure.stage != Stage::Storage && attempt >= MAX_ATTEMPTS,
         FailureClass::Deferral => false,

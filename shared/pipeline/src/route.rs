@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crm::parameters::{LeadDetails, ReassignTask};
-use crm::{Action, Effect, Object, OwnerStanding, Plan, Text};
+use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStanding, Plan, Text};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
@@ -248,10 +248,6 @@ impl Pipeline {
     /// Writes a lead's new owner to its CRM record and to its call task. Retries are idempotent. A permanent
     /// refusal by the CRM is logged as an error and not retried.
     async fn sync_owner(&self, assignment: &Assignment) -> Result<(), Failure> {
-        // An operator may have held the CRM since this run began.
-        if self.is_shadowed().await? {
-            return Ok(());
-        }
         let record = self.store.lead(&assignment.lead_id).await?;
         let (Some(record), Some(owner)) = (record, &assignment.owner) else { return Ok(()) };
         if record.status != LeadStatus::Synced {
@@ -272,43 +268,49 @@ impl Pipeline {
             earlier: None,
             facts: crm::Facts::default(),
         };
-        let written = self.guard.submit(&reassignment_plan(assignment, Action::UpsertLead(details))).await;
-        match written {
+        let plan = reassignment_plan(assignment, Action::UpsertLead(details));
+        match self.guard.submit(&plan, Authority::Normal).await {
             Ok(outcome) if outcome.effects.iter().any(|(_, effect)| lacks_owner(effect)) => {
                 let failure = Failure::permanent("crm_owner_left_out", "the CRM rejected the owner");
                 tracing::error!(lead_id = %assignment.lead_id, code = %failure.code, "CRM rejected the new owner");
                 Ok(self.store.assignment_written(assignment, Some(&failure)).await?)
             }
             Ok(_) => {
-                self.reassign_task(assignment, owner).await?;
-                Ok(self.store.assignment_written(assignment, None).await?)
+                if self.reassign_task(assignment, owner).await? {
+                    self.store.assignment_written(assignment, None).await?;
+                }
+                Ok(())
             }
-            Err(failure) if failure.class == FailureClass::Permanent => {
+            Err(NotExecuted::Failed(failure)) if failure.class() == FailureClass::Permanent => {
                 tracing::error!(lead_id = %assignment.lead_id, code = %failure.code, "CRM rejected the new owner");
                 Ok(self.store.assignment_written(assignment, Some(&failure)).await?)
             }
-            Err(failure) => Err(failure),
+            Err(NotExecuted::Failed(failure)) => Err(failure),
+            // Held since this run began, or revised: a later run or the plan of the next delivery writes it.
+            Err(NotExecuted::Held | NotExecuted::Superseded) => Ok(()),
         }
     }
 
     /// Reassigns the lead's call task, if it has one, to the new owner. A permanent refusal is logged as a
-    /// warning and ignored.
-    async fn reassign_task(&self, assignment: &Assignment, owner: &OwnerId) -> Result<(), Failure> {
+    /// warning and ignored. False if nothing may be written now.
+    async fn reassign_task(&self, assignment: &Assignment, owner: &OwnerId) -> Result<bool, Failure> {
         let lead_id = &assignment.lead_id;
         let task = self.store.written_task(self.guard.provider(), lead_id).await?;
-        let (Some(task), Some(owner)) = (task, Text::fit(owner.as_str())) else { return Ok(()) };
+        let (Some(task), Some(owner)) = (task, Text::fit(owner.as_str())) else { return Ok(true) };
         let plan = reassignment_plan(assignment, Action::ReassignTask(ReassignTask { task, owner }));
-        match self.guard.submit(&plan).await {
-            Err(failure) if failure.class == FailureClass::Permanent => {
+        match self.guard.submit(&plan, Authority::Normal).await {
+            Err(NotExecuted::Failed(failure)) if failure.class() == FailureClass::Permanent => {
                 tracing::warn!(%lead_id, code = %failure.code, "CRM rejected the new task owner: task not reassigned");
-                Ok(())
+                Ok(true)
             }
             Ok(outcome) if outcome.effects.iter().any(|(_, effect)| lacks_owner(effect)) => {
                 let code = "crm_owner_left_out";
                 tracing::warn!(%lead_id, code, "CRM rejected the new task owner: task not reassigned");
-                Ok(())
+                Ok(true)
             }
-            submitted => submitted.map(drop),
+            Ok(_) => Ok(true),
+            Err(NotExecuted::Held | NotExecuted::Superseded) => Ok(false),
+            Err(NotExecuted::Failed(failure)) => Err(failure),
         }
     }
 }

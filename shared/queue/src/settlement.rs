@@ -70,10 +70,10 @@ fn storage_backoff(failures: u32) -> Duration {
 /// A failure of the database or the queue itself is a deferral for the lead: it costs no attempt at any
 /// stage.
 pub fn settle_failed(attempt: u32, failure: Failure) -> Settlement {
-    match (failure.class, failure.stage) {
+    match (failure.class(), failure.stage) {
         (FailureClass::Permanent, _) => Settlement::DeadLetter { failure },
         (FailureClass::Deferral, _) => {
-            Settlement::Defer { after: failure.retry_after.unwrap_or(DEFAULT_DEFERRAL), failure }
+            Settlement::Defer { after: failure.retry_after().unwrap_or(DEFAULT_DEFERRAL), failure }
         }
         (FailureClass::Transient, Stage::Storage) if attempt >= MAX_STORAGE_FAILURES => {
             Settlement::DeadLetter { failure }
@@ -89,7 +89,7 @@ pub fn settle_failed(attempt: u32, failure: Failure) -> Settlement {
 /// Settles a failure with [`settle_failed`], by the handler's count of attempts. A failure that cannot be
 /// counted is deferred and costs no attempt.
 pub async fn settle_counted(handler: &dyn LeadHandler, message: &Message, failure: Failure) -> Settlement {
-    if failure.class != FailureClass::Transient {
+    if failure.class() != FailureClass::Transient {
         return settle_failed(message.attempt, failure);
     }
     match handler.attempt(message, &failure).await {

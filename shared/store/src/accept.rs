@@ -9,7 +9,9 @@ use crate::codec::{Columns as _, to_json};
 use crate::dead_letter;
 use crate::erasure;
 use crate::reopen::{event_of_delivery, reopen_posted_again};
+use crate::state::DeliveryState;
 use crate::synthetic;
+use crate::work::delivery_state;
 use crate::{Result, Store};
 
 /// The number of duplicates of a delivery that are audited, so that a sender in a loop does not fill the
@@ -162,11 +164,11 @@ impl Store {
         }
         let order_key = (to_millis(event.received_at), delivery.as_str());
         let (accept, kind, state, revision) = if is_new {
-            (Accept::New, AuditKind::Accepted, "open", revision)
+            (Accept::New, AuditKind::Accepted, DeliveryState::Open, revision)
         } else if (newest_at, newest_id.as_str()) < order_key {
-            (Accept::Revision, AuditKind::Revised, "open", revision + 1)
+            (Accept::Revision, AuditKind::Revised, DeliveryState::Open, revision + 1)
         } else {
-            (Accept::Superseded, AuditKind::Superseded, "superseded", revision + 1)
+            (Accept::Superseded, AuditKind::Superseded, DeliveryState::Superseded, revision + 1)
         };
         sqlx::query(
             "INSERT INTO delivery (delivery_id, lead_id, revision, content_hash, content, received_at, state, \
@@ -179,7 +181,7 @@ impl Store {
         .bind(event.content_hash.as_str())
         .bind(&content)
         .bind(to_millis(event.received_at))
-        .bind(state)
+        .bind(state.as_str())
         .bind(now)
         .bind((!event.arrival.is_content()).then(|| event.arrival.to_string()))
         .execute(&mut *connection)
@@ -372,5 +374,5 @@ async fn count_duplicate(
         let (kind, detail) = (AuditKind::Duplicate, json!({ "times": times }));
         audit::append(connection, &event.lead_id, Some(delivery), now, kind, &detail).await?;
     }
-    Ok(row.text("state")? == "open")
+    Ok(delivery_state(&row)? == DeliveryState::Open)
 }

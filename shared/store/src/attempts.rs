@@ -77,7 +77,7 @@ pub(crate) async fn count(
     delivery: &DeliveryId,
     failure: &Failure,
 ) -> Result<Option<i64>> {
-    if failure.class != FailureClass::Transient {
+    if failure.class() != FailureClass::Transient {
         return Ok(None);
     }
     Ok(sqlx::query_scalar(count_one(failure.stage))

@@ -1,6 +1,6 @@
 use database::{Connection, DatabaseError};
 use jiff::Timestamp;
-use lead::{DeliveryId, Failure, LeadId};
+use lead::{DeliveryId, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -116,36 +116,6 @@ pub(crate) async fn append(
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// Period in which a deferral for the same reason is audited only once, in milliseconds.
-const DEFERRAL_REPEAT_MS: i64 = 60 * 60 * 1_000;
-
-/// Whether the newest event of a lead is a deferral for the same reason within [`DEFERRAL_REPEAT_MS`].
-pub(crate) async fn is_repeated_deferral(
-    connection: &mut Connection,
-    lead: &LeadId,
-    now: i64,
-    failure: &Failure,
-) -> Result<bool> {
-    let newest = sqlx::query(
-        "SELECT detail FROM audit_event WHERE lead_id = $1 AND kind = $2 AND at > $3 \
-         AND seq = (SELECT MAX(seq) FROM audit_event WHERE lead_id = $1)",
-    )
-    .bind(lead.as_str())
-    .bind(AuditKind::Deferred.as_text())
-    .bind(now - DEFERRAL_REPEAT_MS)
-    .fetch_optional(connection)
-    .await?;
-    let Some(newest) = newest else { return Ok(false) };
-    let deferred: Deferred = newest.json("detail")?;
-    Ok(deferred.failure.code == failure.code)
-}
-
-/// The compared part of the detail of an [`AuditKind::Deferred`] event.
-#[derive(Deserialize)]
-struct Deferred {
-    failure: Failure,
 }
 
 impl Store {

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
 use crate::reopen::event_of_delivery;
+use crate::state::DeliveryState;
 use crate::work::{close, set_status};
 use crate::{Attempts, Cursor, Result, Store, parking};
 
@@ -82,7 +83,7 @@ impl Store {
                 let kept = to_json(&event_of_delivery(&mut transaction, &delivery).await?);
                 insert(&mut transaction, &letter, &kept).await?;
             }
-            close(&mut transaction, &delivery, "failed", now).await?;
+            close(&mut transaction, &delivery, DeliveryState::Failed, now).await?;
             let status = LeadStatus::PermanentlyFailed;
             set_status(&mut transaction, lead, &delivery, status, Some(failure), now).await?;
             parking::park(&mut transaction, lead, now).await?;

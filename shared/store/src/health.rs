@@ -1,16 +1,14 @@
 use async_trait::async_trait;
-use breaker::{Health, HealthChange, HealthRecord, Open};
+use breaker::{Health, HealthChange, HealthRecord, Open, OpenCause};
 use database::{DatabaseError, from_millis, to_millis};
 use lead::{Dependency, Failure};
 use sqlx::any::AnyRow;
 
 use crate::codec::Columns as _;
+use crate::state::BreakerState;
 use crate::{Result, Store};
 
-const SELECT: &str = "SELECT state, failures, reason, opened_at, retry_at, recovered_at, failed_lead FROM dependency_health WHERE dependency = $1";
-
-/// The value of the column `state` while an open circuit breaker is half-open.
-const HALF_OPEN: &str = "trial";
+const SELECT: &str = "SELECT state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_lead FROM dependency_health WHERE dependency = $1";
 
 #[async_trait]
 impl Health for Store {
@@ -47,7 +45,7 @@ impl Store {
         let row = sqlx::query(
             "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
              ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
-             RETURNING state, failures, reason, opened_at, retry_at, recovered_at, failed_lead",
+             RETURNING state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_lead",
         )
         .bind(dependency.as_str())
         .bind(now)
@@ -58,19 +56,28 @@ impl Store {
         let open = record.open.as_ref();
         sqlx::query(
             "UPDATE dependency_health SET state = $2, failures = $3, reason = $4, opened_at = $5, retry_at = $6, \
-             recovered_at = $7, failed_lead = $8 WHERE dependency = $1",
+             recovered_at = $7, failed_lead = $8, cause = $9 WHERE dependency = $1",
         )
         .bind(dependency.as_str())
-        .bind(open.map_or("closed", |open| if open.trial { HALF_OPEN } else { "open" }))
+        .bind(state_of(open).as_str())
         .bind(i64::from(record.failures))
         .bind(open.map(|open| open.reason.clone()))
         .bind(open.map(|open| to_millis(open.opened_at)))
         .bind(open.map(|open| to_millis(open.retry_at)))
         .bind(record.recovered_at.map(to_millis))
         .bind(record.failed_caller)
+        .bind(open.map(|open| open.cause.as_str()))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await
+    }
+}
+
+fn state_of(open: Option<&Open>) -> BreakerState {
+    match open {
+        None => BreakerState::Closed,
+        Some(open) if open.probing => BreakerState::HalfOpen,
+        Some(_) => BreakerState::Open,
     }
 }
 
@@ -82,7 +89,12 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
     ) {
         (Some(reason), Some(opened_at), Some(retry_at)) => {
             let (opened_at, retry_at) = (from_millis(opened_at), from_millis(retry_at));
-            Some(Open { reason, opened_at, retry_at, trial: row.text("state")? == HALF_OPEN })
+            let cause = row.optional_text("cause")?;
+            let cause = cause.as_deref().and_then(OpenCause::parse);
+            // Rows of versions before that column.
+            let cause = cause.unwrap_or(OpenCause::Failures);
+            let probing = row.text("state")? == BreakerState::HalfOpen.as_str();
+            Some(Open { reason, cause, opened_at, retry_at, probing })
         }
         _ => None,
     };

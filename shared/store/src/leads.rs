@@ -12,7 +12,8 @@ use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, without_nul};
-use crate::{CrmRead, Cursor, Result, Store};
+use crate::work::delivery_state;
+use crate::{CrmRead, Cursor, DeliveryState, Result, Store};
 
 /// The present state of a lead.
 #[derive(Clone, Debug)]
@@ -56,8 +57,8 @@ pub struct DeliveryRecord {
     pub delivery_id: DeliveryId,
     /// The number of this content among the lead's contents, from 1.
     pub revision: i64,
-    /// `open`, `done`, `superseded` or `failed`.
-    pub state: String,
+    /// Its state.
+    pub state: DeliveryState,
     /// How often the same content was received again.
     pub duplicates: i64,
     /// The enrichment result.
@@ -230,7 +231,7 @@ impl Store {
                 Ok(DeliveryRecord {
                     delivery_id: row.id("delivery_id")?,
                     revision: row.number("revision")?,
-                    state: row.text("state")?,
+                    state: delivery_state(row)?,
                     duplicates: row.number("duplicates")?,
                     enrichment: row.optional_json("enrichment")?,
                     crm_read: row.optional_json("crm_facts")?,

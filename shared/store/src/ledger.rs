@@ -2,10 +2,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use async_trait::async_trait;
-use crm::{ActionId, Effect, FieldChange, Ledger, LedgerState, OUTAGE, Omission, Outcome, Plan};
+use crm::{
+    ActionId, ActionState, Authority, BegunPlan, Effect, FieldChange, Ledger, LedgerState, Omission, Outcome,
+    Plan,
+};
 use database::from_millis;
 use jiff::Timestamp;
-use lead::{DeliveryId, Dependency, Failure, LeadId};
+use lead::{DeliveryId, Failure, LeadId};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::any::AnyRow;
@@ -29,8 +32,8 @@ pub struct ActionRecord {
     pub kind: String,
     /// The fields that it writes.
     pub parameters: Value,
-    /// `pending`, `done`, `failed`, `skipped`, `refused` or `restored`.
-    pub state: String,
+    /// Its state.
+    pub state: ActionState,
     /// The record it wrote.
     pub record_id: Option<String>,
     /// Whether the action created the record.
@@ -48,18 +51,8 @@ pub struct ActionRecord {
 
 #[async_trait]
 impl Ledger for Store {
-    async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
-        match self.begin_actions(provider, plan).await? {
-            BegunActions::Begun(states) => Ok(states),
-            BegunActions::Erased => {
-                let message = "the person was erased while the lead was being worked on";
-                Err(Failure::permanent("lead_erased", message))
-            }
-            BegunActions::Superseded => Err(Failure::permanent(
-                SUPERSEDED,
-                "a newer delivery arrived while this one was being worked on",
-            )),
-        }
+    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
+        Ok(self.begin_actions(provider, plan, authority).await?)
     }
 
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
@@ -74,31 +67,29 @@ impl Ledger for Store {
         Ok(self.record_written(provider, lead).await?)
     }
 
-    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
-        Ok(self.last_failure_of(crm, lead).await?)
+    async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure> {
+        Ok(self.note_crm_failure(lead).await?)
+    }
+
+    async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        Ok(self.last_crm_failure(lead).await?)
     }
 }
 
-/// The failure code of a plan whose delivery is no longer its lead's newest: nothing is left to do for it.
-pub const SUPERSEDED: &str = "superseded";
-
-/// The outcome of beginning the actions of a plan.
-enum BegunActions {
-    /// The state of each action before.
-    Begun(Vec<LedgerState>),
-    /// The lead was erased meanwhile: no personal data may be written again.
-    Erased,
-    /// A newer delivery superseded this one during the work, and this one is closed: its plan is outdated.
-    Superseded,
-}
-
 impl Store {
-    async fn begin_actions(&self, provider: &str, plan: &Plan) -> Result<BegunActions> {
+    async fn begin_actions(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan> {
         let now = self.now_millis();
         let mut states = Vec::with_capacity(plan.actions.len());
         let mut transaction = self.begin_on(&plan.lead_id).await?;
+        let hold: Option<i64> = sqlx::query_scalar("SELECT since FROM crm_hold WHERE provider = $1")
+            .bind(provider)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if hold.is_some_and(|since| !authority.overrides_hold(from_millis(since))) {
+            return Ok(BegunPlan::Held);
+        }
         if erasure::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
-            return Ok(BegunActions::Erased);
+            return Ok(BegunPlan::Erased);
         }
         // A finished delivery may still have actions: a change of its lead's owner.
         let superseded = sqlx::query(
@@ -112,7 +103,7 @@ impl Store {
             let revision = row.number("revision")?;
             supersede(&mut transaction, &plan.lead_id, &plan.delivery_id, revision, now).await?;
             transaction.commit().await?;
-            return Ok(BegunActions::Superseded);
+            return Ok(BegunPlan::Superseded);
         }
         for planned in &plan.actions {
             let before = sqlx::query(
@@ -121,7 +112,7 @@ impl Store {
             .bind(planned.action_id.as_str())
             .fetch_optional(&mut *transaction)
             .await?;
-            states.push(before.as_ref().map_or(Ok(LedgerState::New), state_of)?);
+            states.push(before.as_ref().map_or(Ok(LedgerState::New), ledger_state_of)?);
             sqlx::query(
                 "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, \
                  attempts, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 1, $8, $8) \
@@ -142,7 +133,7 @@ impl Store {
             .await?;
         }
         transaction.commit().await?;
-        Ok(BegunActions::Begun(states))
+        Ok(BegunPlan::States(states))
     }
 
     async fn record_written(&self, provider: &str, lead: &LeadId) -> Result<Option<String>> {
@@ -157,21 +148,27 @@ impl Store {
         row.map_or(Ok(None), |row| row.optional_text("record_id"))
     }
 
-    /// Reads the lead's audit trail: deferrals because of an outage, and failed attempts on this CRM, after
-    /// its newest revision, reopening, write to the CRM or dead-lettering.
-    async fn last_failure_of(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>> {
-        let row = sqlx::query(
-            "SELECT MAX(at) AS at FROM audit_event WHERE lead_id = $1 \
-             AND ((kind = 'deferred' AND detail LIKE $2) OR (kind = 'retrying' AND detail LIKE $3)) \
-             AND seq > (SELECT COALESCE(MAX(seq), 0) FROM audit_event WHERE lead_id = $1 \
-               AND kind IN ('revised', 'reopened', 'synced', 'dead_lettered'))",
+    async fn note_crm_failure(&self, lead: &LeadId) -> Result<()> {
+        sqlx::query(
+            "UPDATE delivery SET crm_failed_at = $2 WHERE state = 'open' \
+             AND delivery_id = (SELECT delivery_id FROM lead WHERE lead_id = $1)",
         )
         .bind(lead.as_str())
-        .bind(format!("%\"code\":\"{OUTAGE}\"%"))
-        .bind(format!("%\"dependency\":\"{crm}\"%"))
-        .fetch_one(self.database.pool())
+        .bind(self.now_millis())
+        .execute(self.database.pool())
         .await?;
-        Ok(row.optional_number("at")?.map(from_millis))
+        Ok(())
+    }
+
+    async fn last_crm_failure(&self, lead: &LeadId) -> Result<Option<Timestamp>> {
+        let failed_at: Option<Option<i64>> = sqlx::query_scalar(
+            "SELECT d.crm_failed_at FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
+             WHERE l.lead_id = $1",
+        )
+        .bind(lead.as_str())
+        .fetch_optional(self.database.pool())
+        .await?;
+        Ok(failed_at.flatten().map(from_millis))
     }
 
     async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {
@@ -196,7 +193,7 @@ impl Store {
                  left_out = $7 WHERE action_id = $1 AND state <> 'done'",
             )
             .bind(action.as_str())
-            .bind(outcome.state())
+            .bind(outcome.state().as_str())
             .bind(effect.map(|effect| effect.record_id.clone()))
             .bind(effect.map(|effect| i64::from(effect.created)))
             .bind(outcome.failure().map(to_json))
@@ -226,7 +223,7 @@ impl Store {
             if plan.actions.iter().all(|planned| planned.action_id.as_str() != action) {
                 // Rows are sorted newest first.
                 if let Entry::Vacant(slot) = newest.entry(row.text("kind")?) {
-                    let is_done = row.text("state")? == "done";
+                    let is_done = state_of(row)? == ActionState::Done;
                     slot.insert(if is_done { Some(row.json("parameters")?) } else { None });
                 }
             }
@@ -251,7 +248,7 @@ impl Store {
             let parameters: Value = row.json("parameters")?;
             let is_own = plan.actions.iter().any(|planned| planned.action_id.as_str() == action);
             if let Some(owner) = parameters["owner"].as_str().filter(|_| !is_own) {
-                return Ok((row.text("state")? == "done").then(|| owner.to_owned()));
+                return Ok((state_of(row)? == ActionState::Done).then(|| owner.to_owned()));
             }
         }
         Ok(None)
@@ -284,9 +281,12 @@ impl Store {
     }
 }
 
-fn state_of(row: &AnyRow) -> Result<LedgerState> {
-    let effect = effect_of(row)?;
-    parsed("state", LedgerState::of_row(&row.text("state")?, effect))
+fn state_of(row: &AnyRow) -> Result<ActionState> {
+    parsed("state", ActionState::parse(&row.text("state")?))
+}
+
+fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {
+    parsed("state", LedgerState::of_row(state_of(row)?, effect_of(row)?))
 }
 
 fn effect_of(row: &AnyRow) -> Result<Option<Effect>> {
@@ -304,7 +304,7 @@ fn read(row: &AnyRow) -> Result<ActionRecord> {
         provider: row.text("provider")?,
         kind: row.text("kind")?,
         parameters: row.json("parameters")?,
-        state: row.text("state")?,
+        state: state_of(row)?,
         created: effect.as_ref().map(|effect| effect.created),
         left_out: effect.as_ref().map(|effect| effect.left_out.clone()).unwrap_or_default(),
         record_id: effect.map(|effect| effect.record_id),

@@ -3,17 +3,17 @@ use std::time::Duration;
 use crm::Preview;
 use database::{Connection, from_millis};
 use jiff::Timestamp;
-use lead::{Arrival, DeliveryId, Failure, FailureClass, Lead, LeadEvent, LeadId, LeadStatus};
+use lead::{Arrival, DeliveryId, Failure, FailureKind, Lead, LeadEvent, LeadId, LeadStatus, Scope, Until};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
-use crate::codec::{Columns as _, to_json};
+use crate::codec::{Columns as _, parsed, to_json};
 use crate::crm::save_planned;
 use crate::reopen::{event_of_delivery, reopen_posted_again};
-use crate::{AnalysisRecord, Attempts, CrmFacts, Result, Store, SuppressionKind};
+use crate::{AnalysisRecord, Attempts, CrmFacts, DeliveryState, Result, Store, SuppressionKind};
 use crate::{attempts, parking, unenriched};
 
 /// The state in which a worker finds a delivery.
@@ -116,7 +116,7 @@ impl Store {
         set_status(&mut transaction, &event.lead_id, &delivery, LeadStatus::Processing, None, now).await?;
         let failure: Option<Failure> = row.optional_json("failure")?;
         // A lead that waits for a rate limit begins again and again; only the first time is audited.
-        if !failure.is_some_and(|failure| failure.is_full_limit()) {
+        if !failure.is_some_and(|failure| failure.ends_by_itself()) {
             let detail = json!({ "attempt": attempt, "round": row.number("round")? });
             let lead = &event.lead_id;
             audit::append(&mut transaction, lead, Some(&delivery), now, AuditKind::Started, &detail).await?;
@@ -202,7 +202,7 @@ impl Store {
     pub async fn finish(&self, work: &Work, finish: &Finish, effects: &Value) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        if close(&mut transaction, &work.delivery_id, "done", now).await? {
+        if close(&mut transaction, &work.delivery_id, DeliveryState::Done, now).await? {
             let (status, kind, detail) = match finish {
                 Finish::Synced { provider, record_id } => {
                     sqlx::query("UPDATE lead SET crm_provider = $2, crm_record_id = $3 WHERE lead_id = $1")
@@ -267,9 +267,7 @@ impl Store {
             let counted = attempts::count(&mut transaction, &delivery, failure).await?;
             let attempt = counted.unwrap_or(i64::from(attempt));
             let lead = &event.lead_id;
-            if !(failure.is_full_limit()
-                && audit::is_repeated_deferral(&mut transaction, lead, now, failure).await?)
-            {
+            if is_to_be_audited(&mut transaction, &delivery, failure, now).await? {
                 let detail = json!({ "attempt": attempt, "failure": failure, "after_ms": after.as_millis() });
                 audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
             }
@@ -284,7 +282,7 @@ impl Store {
         let mut transaction = self.begin_on(&event.lead_id).await?;
         let delivery = self.resolve(&mut transaction, event).await?;
         if self.open_row(&mut transaction, &event.lead_id, &delivery).await?.is_some() {
-            close(&mut transaction, &delivery, "done", now).await?;
+            close(&mut transaction, &delivery, DeliveryState::Done, now).await?;
             let (status, kind) = (LeadStatus::WorkedElsewhere, AuditKind::WorkedElsewhere);
             set_status(&mut transaction, &event.lead_id, &delivery, status, None, now).await?;
             audit::append(&mut transaction, &event.lead_id, Some(&delivery), now, kind, &json!({})).await?;
@@ -301,7 +299,7 @@ impl Store {
         delivery: &DeliveryId,
     ) -> Result<Option<AnyRow>> {
         let Some(row) = delivery_row(connection, delivery).await? else { return Ok(None) };
-        if row.text("state")? != "open" {
+        if delivery_state(&row)? != DeliveryState::Open {
             return Ok(None);
         }
         if row.text("newest")? == delivery.as_str() {
@@ -326,7 +324,43 @@ async fn dead_letter_reason(connection: &mut Connection, delivery: &DeliveryId) 
     let failure =
         failure.unwrap_or_else(|| Failure::permanent("given_up", "the delivery was dead-lettered before"));
     // Permanent, whatever its class was: no attempts are left.
-    Ok(Some(Failure { class: FailureClass::Permanent, ..failure }))
+    Ok(Some(Failure { kind: FailureKind::Permanent, ..failure }))
+}
+
+/// The period in which full limits are audited only once for a delivery, in milliseconds.
+const LIMIT_AUDIT_MS: i64 = 60 * 60 * 1_000;
+
+/// Whether a failure goes into the audit trail. A full limit does once an hour, unless another failure comes between or
+/// it concerns other leads.
+async fn is_to_be_audited(
+    connection: &mut Connection,
+    delivery: &DeliveryId,
+    failure: &Failure,
+    now: i64,
+) -> Result<bool> {
+    let FailureKind::Deferral { scope, until: Until::Elapsed(_) } = &failure.kind else {
+        sqlx::query("UPDATE delivery SET limit_audited_at = NULL, limit_scope = NULL WHERE delivery_id = $1")
+            .bind(delivery.as_str())
+            .execute(connection)
+            .await?;
+        return Ok(true);
+    };
+    let noted = sqlx::query(
+        "UPDATE delivery SET limit_audited_at = $2, limit_scope = $4 WHERE delivery_id = $1 \
+         AND (limit_audited_at IS NULL OR limit_audited_at <= $2 - $3 OR limit_scope <> $4)",
+    )
+    .bind(delivery.as_str())
+    .bind(now)
+    .bind(LIMIT_AUDIT_MS)
+    .bind(if *scope == Scope::Lead { "lead" } else { "all" })
+    .execute(connection)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// The state of a delivery's row.
+pub(crate) fn delivery_state(row: &AnyRow) -> Result<DeliveryState> {
+    parsed("state", DeliveryState::parse(&row.text("state")?))
 }
 
 /// Closes an open delivery that a newer one has superseded.
@@ -337,7 +371,7 @@ pub(crate) async fn supersede(
     revision: i64,
     now: i64,
 ) -> Result<()> {
-    if close(connection, delivery, "superseded", now).await? {
+    if close(connection, delivery, DeliveryState::Superseded, now).await? {
         let (kind, detail) = (AuditKind::Superseded, json!({ "revision": revision }));
         audit::append(connection, lead, Some(delivery), now, kind, &detail).await?;
     }
@@ -366,16 +400,17 @@ pub(crate) fn promoted_at(row: &AnyRow) -> Result<Option<Timestamp>> {
 pub(crate) async fn close(
     connection: &mut Connection,
     delivery: &DeliveryId,
-    state: &str,
+    state: DeliveryState,
     now: i64,
 ) -> Result<bool> {
     let closed = sqlx::query(
         "UPDATE delivery SET state = $2, finished_at = $3, released = 0, crm_read_attempts = 0, analysis_attempts = 0, \
-         crm_write_attempts = 0, storage_attempts = 0, other_attempts = 0 \
+         crm_write_attempts = 0, storage_attempts = 0, other_attempts = 0, crm_failed_at = NULL, \
+         limit_audited_at = NULL, limit_scope = NULL \
          WHERE delivery_id = $1 AND state = 'open'",
     )
     .bind(delivery.as_str())
-    .bind(state)
+    .bind(state.as_str())
     .bind(now)
     .execute(connection)
     .await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_bedrockruntime::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::ConverseError;
-use lead::Failure;
+use lead::{Cause, Failure};
 
 use super::DEPENDENCY;
 use crate::codes;
@@ -25,13 +25,15 @@ pub(super) fn failure<R>(error: &SdkError<ConverseError, R>) -> Failure {
             let error = answer.err();
             refused(error.code().unwrap_or_default(), error.message().unwrap_or_default())
         }
-        SdkError::TimeoutError(_) => lost("http_timeout", "did not answer in time"),
+        SdkError::TimeoutError(_) => lost(Cause::Timeout, "http_timeout", "did not answer in time"),
         SdkError::DispatchFailure(failure) => match failure.as_connector_error() {
-            Some(error) if error.is_timeout() => lost("http_timeout", "did not answer in time"),
-            Some(error) if was_never_sent(error) => lost("http_connect", "cannot be reached"),
-            _ => lost("http_reply_lost", "lost the connection before its answer"),
+            Some(error) if error.is_timeout() => {
+                lost(Cause::Timeout, "http_timeout", "did not answer in time")
+            }
+            Some(error) if was_never_sent(error) => lost(Cause::Other, "http_connect", "cannot be reached"),
+            _ => lost(Cause::ReplyLost, "http_reply_lost", "lost the connection before its answer"),
         },
-        SdkError::ResponseError(_) => lost("http_reply_lost", "sent an incomplete answer"),
+        SdkError::ResponseError(_) => lost(Cause::ReplyLost, "http_reply_lost", "sent an incomplete answer"),
         _ => permanent(codes::REQUEST_REFUSED, "cannot be called: the request could not be built"),
     };
     failure.on(DEPENDENCY)
@@ -45,10 +47,12 @@ fn refused(code: &str, message: &str) -> Failure {
         "ThrottlingException" | "TooManyRequestsException" if !message.contains("per day") => {
             let problem = "ai.bedrock: rate limit per minute exceeded";
             Failure::deferral(DEPENDENCY, codes::RATE_LIMITED, problem, Some(RATE_WAIT))
+                .because(Cause::RateLimited)
         }
         "ThrottlingException" | "TooManyRequestsException" | "ServiceQuotaExceededException" => {
             let problem = "ai.bedrock: quota exhausted";
             Failure::deferral(DEPENDENCY, codes::QUOTA_EXHAUSTED, problem, Some(QUOTA_WAIT))
+                .because(Cause::QuotaExhausted)
         }
         "AccessDeniedException"
         | "UnrecognizedClientException"
@@ -59,16 +63,14 @@ fn refused(code: &str, message: &str) -> Failure {
         | "InvalidClientTokenId"
         | "OptInRequired" => {
             permanent(codes::CREDENTIALS_REFUSED, "refuses the credentials, or they may not use this model")
+                .because(Cause::CredentialsRefused)
         }
-        "ResourceNotFoundException" => {
-            permanent(codes::MODEL_RETIRED, "does not offer this model in this region, or no longer does")
-        }
-        "ValidationException" if message.contains("on-demand throughput") => permanent(
-            codes::MODEL_RETIRED,
+        "ResourceNotFoundException" => retired("does not offer this model in this region, or no longer does"),
+        "ValidationException" if message.contains("on-demand throughput") => retired(
             "offers this model through inference profiles only: put us., eu., apac. or global. before its id",
         ),
         "ValidationException" if message.contains("model identifier is invalid") => {
-            permanent(codes::MODEL_RETIRED, "does not know this model")
+            retired("does not know this model")
         }
         "InternalServerException"
         | "ServiceUnavailableException"
@@ -89,8 +91,12 @@ fn permanent(code: &'static str, problem: &str) -> Failure {
     Failure::permanent(code, format!("{DEPENDENCY} {problem}"))
 }
 
-fn lost(code: &'static str, problem: &str) -> Failure {
-    Failure::transient(code, format!("{DEPENDENCY} {problem}"))
+fn retired(problem: &str) -> Failure {
+    permanent(codes::MODEL_RETIRED, problem).because(Cause::Misconfigured)
+}
+
+fn lost(cause: Cause, code: &'static str, problem: &str) -> Failure {
+    Failure::transient(code, format!("{DEPENDENCY} {problem}")).because(cause)
 }
 
 /// Whether the connection was never established. A request that was not sent is not charged for.
@@ -148,7 +154,7 @@ mod tests {
             ("", "<html>", Transient, "ai_unavailable"),
         ] {
             let failure = refused(exception, message);
-            assert_eq!((failure.class, failure.code.as_ref()), (class, code), "{exception} {message}");
+            assert_eq!((failure.class(), failure.code.as_ref()), (class, code), "{exception} {message}");
             assert!(!failure.message.contains("ann@"));
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lead::Failure;
+use lead::{Cause, Failure};
 use outbound::Reply;
 use serde::Deserialize;
 use serde_json::Value;
@@ -51,19 +51,23 @@ pub(super) fn failure(reply: &Reply, now: Timestamp) -> Failure {
     match (status, error.status.as_str()) {
         (429, _) | (_, "RESOURCE_EXHAUSTED") => limit(&error, reply, now),
         (401 | 403, _) | (_, "UNAUTHENTICATED" | "PERMISSION_DENIED") => {
-            permanent(codes::CREDENTIALS_REFUSED, "refuses the API key or its permissions")
+            credentials_refused("refuses the API key or its permissions")
         }
-        (400, _) if error.is_about_the_key() => permanent(codes::CREDENTIALS_REFUSED, "refuses the API key"),
-        (400, "FAILED_PRECONDITION") => permanent(
-            codes::CREDENTIALS_REFUSED,
-            "cannot be used by this account: check its country and its billing",
-        ),
-        (404, _) => permanent(codes::MODEL_RETIRED, "does not offer this model, or no longer does"),
+        (400, _) if error.is_about_the_key() => credentials_refused("refuses the API key"),
+        (400, "FAILED_PRECONDITION") => {
+            credentials_refused("cannot be used by this account: check its country and its billing")
+        }
+        (404, _) => permanent(codes::MODEL_RETIRED, "does not offer this model, or no longer does")
+            .because(Cause::Misconfigured),
         (408 | 409 | 499 | 500.., _) => {
             Failure::transient(codes::UNAVAILABLE, format!("{DEPENDENCY} answered {status}")).on(DEPENDENCY)
         }
         _ => permanent(codes::REQUEST_REFUSED, &format!("refused the request with {status}")),
     }
+}
+
+fn credentials_refused(problem: &str) -> Failure {
+    permanent(codes::CREDENTIALS_REFUSED, problem).because(Cause::CredentialsRefused)
 }
 
 fn permanent(code: &'static str, problem: &str) -> Failure {
@@ -73,7 +77,8 @@ fn permanent(code: &'static str, problem: &str) -> Failure {
 fn limit(error: &Error, reply: &Reply, now: Timestamp) -> Failure {
     if error.is_per_day() {
         let problem = "ai.gemini: daily quota exhausted";
-        return Failure::deferral(DEPENDENCY, codes::QUOTA_EXHAUSTED, problem, Some(until_reset(now)));
+        return Failure::deferral(DEPENDENCY, codes::QUOTA_EXHAUSTED, problem, Some(until_reset(now)))
+            .because(Cause::QuotaExhausted);
     }
     let wait = error.retry_delay().or_else(|| reply.retry_after(now)).unwrap_or(DEFAULT_RATE_WAIT);
     let wait = wait.clamp(Duration::from_secs(1), MAX_RATE_WAIT);
@@ -83,6 +88,7 @@ fn limit(error: &Error, reply: &Reply, now: Timestamp) -> Failure {
         "ai.gemini: rate limit per minute exceeded",
         Some(wait),
     )
+    .because(Cause::RateLimited)
 }
 
 fn until_reset(now: Timestamp) -> Duration {
@@ -155,15 +161,15 @@ mod tests {
             (302, json!(null), Permanent, "ai_request_refused"),
         ] {
             let failure = failure_of(status, &body);
-            assert_eq!((failure.class, failure.code.as_ref()), (class, code), "{status} {body}");
-            assert_eq!(failure.dependency, Some(DEPENDENCY));
+            assert_eq!((failure.class(), failure.code.as_ref()), (class, code), "{status} {body}");
+            assert_eq!(failure.dependency(), Some(&DEPENDENCY));
             assert!(!failure.message.contains("ann@"));
         }
     }
 
     #[test]
     fn retry_delay_is_read_and_bounded() {
-        let wait = |details: Value| failure_of(429, &error("RESOURCE_EXHAUSTED", &details)).retry_after;
+        let wait = |details: Value| failure_of(429, &error("RESOURCE_EXHAUSTED", &details)).retry_after();
         let info = |delay: &str| json!([{ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }]);
         assert_eq!(wait(info("26s")), Some(Duration::from_secs(26)));
         assert_eq!(wait(info("26.5s")), Some(Duration::from_millis(26_500)));
@@ -182,7 +188,7 @@ mod tests {
                 { "quotaId": "GenerateRequestsPerDayPerProjectPerModel" } ] },
         ]);
         let failure = failure_of(429, &error("RESOURCE_EXHAUSTED", &details));
-        assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
-        assert_eq!(failure.retry_after, Some(Duration::from_mins(22 * 60 + 30)));
+        assert_eq!((failure.class(), failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
+        assert_eq!(failure.retry_after(), Some(Duration::from_mins(22 * 60 + 30)));
     }
 }

@@ -56,17 +56,17 @@ async fn exhausted_quota_defers_without_requests() {
     assert_eq!(refusal(&analyst).await, (Deferral, "ai_rate_limited".to_owned()));
     shared.advance(6);
     let failure = analyst.analyse(&facts()).await.unwrap_err().failure;
-    assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_rate_limited"));
-    assert_eq!(failure.retry_after, Some(Duration::from_secs(20)));
+    assert_eq!((failure.class(), failure.code.as_ref()), (Deferral, "ai_rate_limited"));
+    assert_eq!(failure.retry_after(), Some(Duration::from_secs(20)));
     assert_eq!(fake.exchanges().len(), 1);
     shared.advance(20);
     answered(&analyst).await;
 
     fake.add_fault(out_of_quota(None, true).times(1));
     let failure = analyst.analyse(&facts()).await.unwrap_err().failure;
-    assert_eq!((failure.class, failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (Deferral, "ai_quota_exhausted"));
     // The manual clock is 26 seconds after midnight UTC; the quota resets at 8:00.
-    assert_eq!(failure.retry_after, Some(Duration::from_secs(8 * 60 * 60 - 26)));
+    assert_eq!(failure.retry_after(), Some(Duration::from_secs(8 * 60 * 60 - 26)));
     shared.advance(8 * 60 * 60 - 27);
     assert_eq!(refusal(&analyst).await, (Deferral, "ai_quota_exhausted".to_owned()));
     shared.advance(1);
@@ -178,8 +178,8 @@ async fn unanswered_probe_fails_within_seconds() {
     let ai = &silent.dependencies()[0];
     let probe = tokio::time::timeout(Duration::from_secs(10), silent.probe(ai));
     let failure = probe.await.expect("the probe has a timeout").unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (Transient, "http_timeout"));
-    assert_eq!(failure.dependency.as_ref(), Some(ai));
+    assert_eq!((failure.class(), failure.code.as_ref()), (Transient, "http_timeout"));
+    assert_eq!(failure.dependency(), Some(ai));
     assert_eq!(refusal(&silent).await, (Transient, "ai_away".to_owned()), "the breaker is open");
 }
 
@@ -193,8 +193,8 @@ async fn unusable_answer_is_a_failure_with_its_cost() {
         [(Transient, "ai_answer_unreadable", "I would call them."), (Permanent, "ai_blocked", "")]
     {
         let no = analyst.analyse(&facts()).await.unwrap_err();
-        assert_eq!((no.failure.class, no.failure.code.as_ref()), (class, code));
-        assert_eq!(no.failure.dependency, Some(Dependency::new("ai.gemini")));
+        assert_eq!((no.failure.class(), no.failure.code.as_ref()), (class, code));
+        assert_eq!(no.failure.dependency(), Some(&Dependency::new("ai.gemini")));
         assert!(!no.failure.message.contains("call them"), "{}", no.failure.message);
         let spent = no.spent.expect("the call was made");
         assert_eq!((spent.raw_answer.as_str(), spent.model.as_str()), (said, MODEL));
@@ -267,8 +267,8 @@ async fn concurrent_calls_do_not_overspend_the_budget() {
     let cost: u64 = results.iter().flatten().map(|analysis| analysis.usage.cost_microusd).sum();
     let refused = results.iter().filter_map(|result| Some(&result.as_ref().err()?.failure));
     assert!(refused.clone().count() > 0 && cost > 0);
-    assert!(refused.clone().all(|failure| failure.code == "budget_spent" && failure.class == Deferral));
-    assert!(refused.clone().all(|failure| failure.dependency.as_ref() == Some(&BUDGET)));
+    assert!(refused.clone().all(|failure| failure.code == "budget_spent" && failure.class() == Deferral));
+    assert!(refused.clone().all(|failure| failure.dependency() == Some(&BUDGET)));
     assert!(cost <= 100_000, "{cost}");
     assert_eq!(shared.spending.spent(&BUDGET, Day::of(shared.clock.now())), cost);
     let answered = results.iter().filter(|result| result.is_ok()).count();

@@ -8,10 +8,10 @@ use analysis::{
     Prompt, Service, fact_sheet,
 };
 use breaker::testing::{MemoryHealth, MemorySpending};
-use breaker::{Breaker, Budget};
+use breaker::{Budget, CircuitBreaker};
 use enrichment::Enrichment;
 use grounding::{Answer, Contract, FactSheet, Namespace};
-use lead::{CampaignId, Dependency, EmailAddress, Failure, FailureClass, Lead, ManualClock};
+use lead::{CampaignId, Dependency, EmailAddress, FailureClass, Lead, ManualClock};
 use runtime::Variables;
 use sandbox::{Exchange, Fake};
 use serde_json::json;
@@ -45,7 +45,7 @@ impl Shared {
         let clock = || Arc::new(self.clock.clone());
         let dependency = ModelAnalyst::dependency(service.provider());
         let guards = Guards {
-            breaker: Some(Breaker::new(dependency, self.health.clone(), clock(), AI_BREAKER)),
+            breaker: Some(CircuitBreaker::new(dependency, self.health.clone(), clock(), AI_BREAKER)),
             budget: self
                 .budget
                 .map(|limit| Budget::new(BUDGET, limit, Arc::clone(&self.spending) as _, clock())),
@@ -128,8 +128,8 @@ pub(crate) fn facts() -> FactSheet {
 
 /// The class and the code of a failed judgement.
 pub(crate) async fn refusal(analyst: &dyn Analyst) -> (FailureClass, String) {
-    let Failure { class, code, .. } = analyst.analyse(&facts()).await.unwrap_err().failure;
-    (class, code.into_owned())
+    let failure = analyst.analyse(&facts()).await.unwrap_err().failure;
+    (failure.class(), failure.code.into_owned())
 }
 
 /// An answer in the shape of the contract, with its analysis.

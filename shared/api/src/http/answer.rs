@@ -142,14 +142,14 @@ impl From<OperationError> for ApiError {
 /// reveal internal details.
 fn failed(failure: &Failure) -> ApiError {
     tracing::error!(code = %failure.code, message = %failure.message, "request failed: pipeline error");
-    match &failure.dependency {
-        Some(dependency) if *dependency == DatabaseError::DEPENDENCY => match failure.class {
+    match failure.dependency() {
+        Some(dependency) if *dependency == DatabaseError::DEPENDENCY => match failure.class() {
             FailureClass::Permanent => ApiError::internal(),
             _ => ApiError::unavailable("database"),
         },
         Some(dependency) if *dependency == QueueError::DEPENDENCY => ApiError::unavailable("queue"),
         _ => {
-            let status = match failure.class {
+            let status = match failure.class() {
                 FailureClass::Permanent => StatusCode::CONFLICT,
                 FailureClass::Transient | FailureClass::Deferral => StatusCode::SERVICE_UNAVAILABLE,
             };

@@ -15,7 +15,13 @@ async fn operator_ends_a_pause_early() {
     assert_eq!(client.get("/pauses").await.ok(), json!({"items": []}));
     let (crm, until) = (Dependency::new("crm.mock"), app.clock.now() + Duration::from_hours(24));
     app.queue.pause(&crm, "crm_daily_limit: used up", until).await.unwrap();
-    let open = Open { reason: "quota".into(), opened_at: app.clock.now(), retry_at: until, trial: false };
+    let open = Open {
+        reason: "quota".into(),
+        cause: crm::OpenCause::Wait,
+        opened_at: app.clock.now(),
+        retry_at: until,
+        probing: false,
+    };
     app.store.update(&crm, &mut |record| record.open = Some(open.clone())).await.unwrap();
     let id = app.post(eager("ann@stripe.com")).await;
     assert!(app.queue.receive(10).await.unwrap().is_empty(), "nothing flows");

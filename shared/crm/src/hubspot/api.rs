@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lead::{Clock, Failure, FailureClass};
+use lead::{Cause, Clock, Failure, FailureClass};
 use outbound::{Http, HttpSettings, Method, Reply, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -151,7 +151,7 @@ impl Api {
             let response = self.send_once(&method, path, query, body).await;
             let is_lost = match &response {
                 Ok(reply) => reply.status.is_server_error() || reply.status == 423,
-                Err(failure) => failure.class == FailureClass::Transient && failure.code != "http_timeout",
+                Err(failure) => failure.class() == FailureClass::Transient && failure.cause != Cause::Timeout,
             };
             if is_lost && is_retryable && retries < RETRIES {
                 tokio::time::sleep(RETRY_WAIT * 2_u32.pow(retries)).await;
@@ -164,7 +164,7 @@ impl Api {
                 if refused.kind == RefusalKind::DailyQuota {
                     self.refresh_utc_offset_at_limit().await;
                 } else if waits < SHORT_WAITS
-                    && let Some(wait) = refused.failure.retry_after
+                    && let Some(wait) = refused.failure.retry_after()
                     && wait <= SHORT_WAIT
                 {
                     tokio::time::sleep(wait).await;

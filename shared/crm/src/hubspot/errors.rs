@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lead::{Failure, FailureClass};
+use lead::{Cause, Failure, FailureClass};
 use outbound::Reply;
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ struct Row {
     /// The wait in seconds if the reply has no `Retry-After`.
     wait: Option<u64>,
     message: &'static str,
+    cause: Cause,
 }
 
 /// The classification of error replies. The first matching row applies.
@@ -40,7 +41,8 @@ const TABLE: &[Row] = &[
         "crm_credentials_refused",
         Some(300),
         "HubSpot does not accept the credentials",
-    ),
+    )
+    .because(Cause::CredentialsRefused),
     row(
         403,
         403,
@@ -49,7 +51,8 @@ const TABLE: &[Row] = &[
         "crm_credentials_refused",
         Some(300),
         "HubSpot does not let the app do this: a scope is missing",
-    ),
+    )
+    .because(Cause::CredentialsRefused),
     row(404, 404, "", FailureClass::Permanent, "crm_record_missing", None, "HubSpot has no such record"),
     row(
         409,
@@ -59,7 +62,8 @@ const TABLE: &[Row] = &[
         "crm_conflict",
         None,
         "another record already has a unique value",
-    ),
+    )
+    .because(Cause::Record),
     row(408, 408, "", FailureClass::Transient, "crm_unavailable", None, "HubSpot did not answer in time"),
     row(
         423,
@@ -69,7 +73,8 @@ const TABLE: &[Row] = &[
         "crm_locked",
         None,
         "HubSpot has locked the record temporarily",
-    ),
+    )
+    .because(Cause::Record),
     // HubSpot is migrating the account between data centres, which takes up to a day.
     row(477, 477, "", FailureClass::Deferral, "crm_migrating", Some(600), "HubSpot is moving the account"),
     row(
@@ -168,7 +173,7 @@ const fn row(
     wait: Option<u64>,
     message: &'static str,
 ) -> Row {
-    Row { status: (from, to), category, class, code, wait, message }
+    Row { status: (from, to), category, class, code, wait, message, cause: Cause::Other }
 }
 
 /// Classifies an error reply. The failure's message quotes only identifiers from the body, which hold no
@@ -200,17 +205,20 @@ pub(super) fn of_row(error: &Value) -> Refusal {
         unknown => {
             let name = Some(unknown).filter(|name| invalid::is_name(name)).unwrap_or("no category");
             let message = format!("HubSpot refused this record: {name}");
-            return Failure::transient(ROW_REFUSED, message).on(DEPENDENCY).into();
+            return record_failure(ROW_REFUSED, message).into();
         }
     };
     of_body(status, error, None)
 }
 
+/// A failure of one record, in an answer of an account that works.
+fn record_failure(code: &'static str, message: impl Into<String>) -> Failure {
+    Failure::transient(code, message).on(DEPENDENCY).because(Cause::Record)
+}
+
 /// The refusal for a row that is missing from the reply to its batch.
 pub(super) fn unanswered_row() -> Refusal {
-    Failure::transient(ROW_UNANSWERED, "HubSpot's reply has no result for a record of the batch")
-        .on(DEPENDENCY)
-        .into()
+    record_failure(ROW_UNANSWERED, "HubSpot's reply has no result for a record of the batch").into()
 }
 
 fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Refusal {
@@ -235,21 +243,26 @@ fn of_body(status: u16, body: &Value, wait: Option<Duration>) -> Refusal {
     };
     let wait = wait.or(row.wait.map(Duration::from_secs));
     // A unique value is taken: another writer created the record in the meantime.
-    let is_taken = row.code == INVALID && invalid.iter().any(|one| one.reason == Reason::Taken);
+    let is_taken =
+        row.kind() == RefusalKind::Invalid && invalid.iter().any(|one| one.reason == Reason::Taken);
     let (failure, kind) = if is_taken {
-        (Failure::transient("crm_conflict", message).on(DEPENDENCY), RefusalKind::Conflict)
+        (record_failure("crm_conflict", message), RefusalKind::Conflict)
     } else {
         let failure = match row.class {
             FailureClass::Transient => Failure::transient(row.code, message).on(DEPENDENCY),
             FailureClass::Permanent => Failure::permanent(row.code, message).on(DEPENDENCY),
             FailureClass::Deferral => Failure::deferral(DEPENDENCY, row.code, message, wait),
         };
-        (failure, row.kind())
+        (failure.because(row.cause), row.kind())
     };
     Refusal { failure, kind, conflicting_id: conflicting_id(body), invalid }
 }
 
 impl Row {
+    const fn because(self, cause: Cause) -> Self {
+        Self { cause, ..self }
+    }
+
     fn matches_category(&self, category: &str) -> bool {
         self.category.is_empty() || self.category == category
     }

@@ -325,5 +325,5 @@ fn single_row(results: Result<Rows, Refusal>) -> Result<Written, Refusal> {
 
 /// Whether a failure ends the plan: one that is not permanent would affect the following calls too.
 fn ends_plan(written: Result<&Written, &Refusal>) -> bool {
-    written.is_err_and(|refused| refused.failure.class != FailureClass::Permanent)
+    written.is_err_and(|refused| refused.failure.class() != FailureClass::Permanent)
 }

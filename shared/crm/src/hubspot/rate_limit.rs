@@ -95,7 +95,7 @@ impl RateLimit {
             if let Some((until, failure)) = &state.pause {
                 if now < *until {
                     let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-                    return Err(Failure { retry_after: Some(left), ..failure.clone() });
+                    return Err(failure.clone().probed_after(left));
                 }
                 state.pause = None;
             }
@@ -128,11 +128,11 @@ impl RateLimit {
     ///
     /// The daily quota pauses calls until the account's midnight, at most for [`MAX_DAILY_WAIT`].
     pub(super) fn apply(&self, refused: Refusal, now: Timestamp) -> Refusal {
-        if refused.failure.class != FailureClass::Deferral {
+        if refused.failure.class() != FailureClass::Deferral {
             return refused;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let requested = refused.failure.retry_after;
+        let requested = refused.failure.retry_after();
         let wait = match refused.kind {
             RefusalKind::DailyQuota => {
                 let midnight = || until_midnight(now, state.utc_offset.unwrap_or_default());
@@ -140,7 +140,7 @@ impl RateLimit {
             }
             _ => requested.unwrap_or_default().clamp(MIN_WAIT, MAX_WAIT),
         };
-        let failure = Failure { retry_after: Some(wait), ..refused.failure }.on(DEPENDENCY);
+        let failure = refused.failure.probed_after(wait).on(DEPENDENCY);
         if matches!(refused.kind, RefusalKind::DailyQuota | RefusalKind::RateLimit) {
             let wait = SignedDuration::try_from(wait).unwrap_or_default();
             let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
@@ -224,7 +224,7 @@ mod tests {
         let failure = Failure::deferral(DEPENDENCY, "crm_rate_limited", "too many", wait);
         limit.apply(Refusal { kind: RefusalKind::RateLimit, ..failure.into() }, now);
         let early = limit.wait(now + SignedDuration::from_secs(4)).await.unwrap_err();
-        assert_eq!(early.retry_after, Some(Duration::from_secs(6)));
+        assert_eq!(early.retry_after(), Some(Duration::from_secs(6)));
         assert!(limit.wait(now + SignedDuration::from_secs(10)).await.is_ok());
     }
 
@@ -236,7 +236,7 @@ mod tests {
         };
         let at = |time: &str| -> Timestamp { time.parse().unwrap() };
         let wait = |limit: &RateLimit, time, requested| {
-            limit.apply(daily(requested), at(time)).failure.retry_after.unwrap()
+            limit.apply(daily(requested), at(time)).failure.retry_after().unwrap()
         };
         let limit = RateLimit::default();
         assert_eq!(wait(&limit, "2026-01-01T12:00:00Z", None), MAX_DAILY_WAIT, "the offset is unknown");

@@ -84,7 +84,7 @@ impl Api {
                     .and_then(Value::as_str)
                     .is_some_and(|held| held.eq_ignore_ascii_case(value))
             }),
-            Err(failure) if failure.class == FailureClass::Permanent => None,
+            Err(failure) if failure.class() == FailureClass::Permanent => None,
             Err(failure) => return Err(failure),
         };
         Ok(found.map(|record| record.record_id))

@@ -75,12 +75,12 @@ impl HubSpotCrm {
 /// Turns a permanent failure to read properties into a deferral. It affects every lead, so leads wait instead
 /// of being dead-lettered.
 fn defer_refusal(failure: Failure) -> Failure {
-    if failure.class != FailureClass::Permanent {
+    if failure.class() != FailureClass::Permanent {
         return failure;
     }
     tracing::error!(dependency = %DEPENDENCY, code = %failure.code, "HubSpot properties not readable");
     let wait = Some(Duration::from_mins(1));
-    Failure { code: failure.code, ..Failure::deferral(DEPENDENCY, "crm_refuses", failure.message, wait) }
+    Failure::deferral(DEPENDENCY, "crm_refuses", failure.message, wait).coded(failure.code)
 }
 
 /// The properties to read before a write: those of the mapped fields and the keys of `objects` that exist.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lead::{Clock, Failure, FailureClass};
+use lead::{Cause, Clock, Failure, FailureClass};
 use outbound::{Http, Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -61,10 +61,11 @@ impl Tokens {
         let Some(response) = response else {
             let failure = errors::refusal_of(&reply, now).failure;
             // The request consists of the configured credentials, so a refusal of it concerns them.
-            if failure.class == FailureClass::Permanent {
+            if failure.class() == FailureClass::Permanent {
                 let message = "HubSpot does not accept the OAuth credentials";
                 let wait = Some(Duration::from_mins(5));
-                return Err(Failure::deferral(DEPENDENCY, "crm_credentials_refused", message, wait));
+                return Err(Failure::deferral(DEPENDENCY, "crm_credentials_refused", message, wait)
+                    .because(Cause::CredentialsRefused));
             }
             return Err(failure);
         };

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lead::{Failure, FailureClass};
+use lead::{Cause, Failure, FailureClass};
 use outbound::{Http, Method, Reply, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -142,7 +142,7 @@ impl Api {
         // The usage concerns all leads, so a refusal must not fail a single lead for good.
         let limits = match limits.success() {
             Ok(limits) => limits,
-            Err(Refusal { failure, .. }) if failure.class == FailureClass::Permanent => {
+            Err(Refusal { failure, .. }) if failure.class() == FailureClass::Permanent => {
                 let waits = Failure::deferral(DEPENDENCY, "crm_refuses", failure.message, Some(ADMIN_WAIT));
                 return Err(Failure { code: failure.code, ..waits });
             }
@@ -175,7 +175,7 @@ impl Api {
             let is_retryable = match refusal.meaning {
                 Meaning::Busy => true,
                 // A timeout has spent the time for a retry.
-                Meaning::Transient => call.is_read() && refusal.failure.code != "http_timeout",
+                Meaning::Transient => call.is_read() && refusal.failure.cause != Cause::Timeout,
                 _ => false,
             };
             if !is_retryable || retry == RETRIES {

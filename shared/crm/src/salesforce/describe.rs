@@ -150,7 +150,7 @@ impl SchemaCache {
 /// Turns a permanent refusal to describe an object into a deferral. It affects every lead, so leads wait
 /// instead of being dead-lettered.
 fn defer_refusal(refusal: Refusal) -> Refusal {
-    if refusal.failure.class != FailureClass::Permanent {
+    if refusal.failure.class() != FailureClass::Permanent {
         return refusal;
     }
     let Failure { code, message, .. } = refusal.failure;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use lead::Failure;
+use lead::{Cause, Failure};
 use outbound::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +25,7 @@ pub(super) const ADMIN_WAIT: Duration = Duration::from_mins(1);
 #[serde(rename_all = "snake_case")]
 pub(super) enum Meaning {
     Lock,
+    Locked,
     Transient,
     /// Too many concurrent calls; the call was not executed. It shares its code with [`Self::Limit`]: see
     /// [`meaning`].
@@ -55,7 +56,7 @@ pub(super) struct Refusal {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         use lead::FailureClass::{Deferral, Permanent, Transient};
-        let meaning = match failure.class {
+        let meaning = match failure.class() {
             Transient => Meaning::Transient,
             Deferral => Meaning::Stop,
             Permanent => Meaning::Permanent,
@@ -167,7 +168,8 @@ pub(super) fn refusal(status: StatusCode, body: &Value) -> Refusal {
         }
     }
     let mut failure = match meaning {
-        Meaning::Lock | Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", message),
+        Meaning::Lock | Meaning::Locked => Failure::transient("crm_failed", message).because(Cause::Record),
+        Meaning::Transient | Meaning::NotSent => Failure::transient("crm_failed", message),
         Meaning::Busy => Failure::deferral(DEPENDENCY, "crm_busy", message, Some(BUSY_WAIT)),
         Meaning::Limit => Failure::deferral(DEPENDENCY, "crm_refuses", message, Some(LIMIT_WAIT)),
         Meaning::Session | Meaning::Stop => {
@@ -240,7 +242,7 @@ mod tests {
 
     fn of(status: u16, body: &Value) -> (Meaning, FailureClass, String) {
         let refusal = refusal(StatusCode::from_u16(status).unwrap(), body);
-        (refusal.meaning, refusal.failure.class, refusal.failure.code.into_owned())
+        (refusal.meaning, refusal.failure.class(), refusal.failure.code.into_owned())
     }
 
     #[test]

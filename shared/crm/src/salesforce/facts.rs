@@ -123,7 +123,7 @@ impl Salesforce {
                 found.push(account);
                 false
             }
-            Some(Err(failure)) if failure.class == FailureClass::Deferral => return Err(failure),
+            Some(Err(failure)) if failure.class() == FailureClass::Deferral => return Err(failure),
             Some(Err(failure)) => {
                 self.accounts.pause(&failure.code);
                 true

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lead::Failure;
+use lead::{Cause, Failure};
 use outbound::{Http, Method, Reply, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -143,4 +143,5 @@ fn refused(reason: &str) -> Failure {
     let message = format!("Salesforce refused our credentials: {reason}");
     tracing::error!(dependency = %DEPENDENCY, code = "crm_credentials_refused", "{message}");
     Failure::deferral(DEPENDENCY, "crm_credentials_refused", message, Some(ADMIN_WAIT))
+        .because(Cause::CredentialsRefused)
 }

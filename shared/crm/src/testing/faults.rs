@@ -7,8 +7,8 @@ use lead::{Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
 use crate::{
-    About, ActionId, Effect, Executor, FieldChange, Followed, Foreseen, Known, Ledger, LedgerState, Outcome,
-    OwnerStanding, Plan, PlannedAction, Restored, SchemaProblem,
+    About, ActionId, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Foreseen, Known, Ledger,
+    Outcome, OwnerStanding, Plan, PlannedAction, Restored, SchemaProblem,
 };
 
 /// The fault of one call.
@@ -180,7 +180,7 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
     }
 }
 
-/// A ledger with one scripted fault for each call, except `last_outage`.
+/// A ledger with one scripted fault for each call, except `record_outage` and `last_outage`.
 pub struct FaultyLedger<L> {
     inner: L,
     script: Arc<Script>,
@@ -195,8 +195,8 @@ impl<L> FaultyLedger<L> {
 
 #[async_trait]
 impl<L: Ledger> Ledger for FaultyLedger<L> {
-    async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
-        self.script.call(self.inner.begin(provider, plan)).await
+    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
+        self.script.call(self.inner.begin(provider, plan, authority)).await
     }
 
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
@@ -211,7 +211,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         self.script.call(self.inner.written_record(provider, lead)).await
     }
 
-    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
-        self.inner.last_outage(crm, lead).await
+    async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure> {
+        self.inner.record_outage(lead).await
+    }
+
+    async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        self.inner.last_outage(lead).await
     }
 }

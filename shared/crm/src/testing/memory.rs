@@ -3,9 +3,12 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, Failure, LeadId};
+use lead::{Failure, LeadId};
 
-use crate::{Action, ActionId, Effect, FieldChange, Ledger, LedgerState, Outcome, Plan};
+use crate::{
+    Action, ActionId, ActionState, Authority, BegunPlan, Effect, FieldChange, Ledger, LedgerState, Outcome,
+    Plan,
+};
 
 /// A ledger in memory. It records no CRM outages of a lead: only the store does.
 #[derive(Debug, Default)]
@@ -14,8 +17,8 @@ pub struct MemoryLedger(Mutex<HashMap<ActionId, Row>>);
 /// A row of a [`MemoryLedger`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The state, as named by [`Ledger`].
-    pub state: &'static str,
+    /// The state.
+    pub state: ActionState,
     /// The effect, if the action is done.
     pub effect: Option<Effect>,
     /// The failure, if the outcome is one.
@@ -49,12 +52,12 @@ impl MemoryLedger {
 
 #[async_trait]
 impl Ledger for MemoryLedger {
-    async fn begin(&self, _provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
+    async fn begin(&self, _provider: &str, plan: &Plan, _: Authority) -> Result<BegunPlan, Failure> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let states = plan.actions.iter().map(|planned| {
             let writes_lead = matches!(planned.action, Action::UpsertLead(_) | Action::CreateLead(_));
             let new = Row {
-                state: "skipped",
+                state: ActionState::Skipped,
                 effect: None,
                 failure: None,
                 attempts: 0,
@@ -64,19 +67,19 @@ impl Ledger for MemoryLedger {
             };
             let row = rows.entry(planned.action_id.clone()).or_insert(new);
             let before = LedgerState::of_row(row.state, row.effect.clone());
-            if row.state != "done" {
-                row.state = "pending";
+            if row.state != ActionState::Done {
+                row.state = ActionState::Pending;
                 row.attempts += 1;
             }
             before.ok_or_else(|| Failure::permanent("stored_data_unreadable", "an unknown state"))
         });
-        states.collect()
+        Ok(BegunPlan::States(states.collect::<Result<_, _>>()?))
     }
 
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, changes) in changes {
-            if let Some(row) = rows.get_mut(id).filter(|row| row.state != "done") {
+            if let Some(row) = rows.get_mut(id).filter(|row| row.state != ActionState::Done) {
                 row.changes.clone_from(changes);
             }
         }
@@ -86,7 +89,7 @@ impl Ledger for MemoryLedger {
     async fn finish(&self, outcomes: &[(ActionId, Outcome)]) -> Result<(), Failure> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, outcome) in outcomes {
-            if let Some(row) = rows.get_mut(id).filter(|row| row.state != "done") {
+            if let Some(row) = rows.get_mut(id).filter(|row| row.state != ActionState::Done) {
                 row.state = outcome.state();
                 row.effect = outcome.effect().cloned();
                 row.failure = outcome.failure().cloned();
@@ -97,12 +100,18 @@ impl Ledger for MemoryLedger {
 
     async fn written_record(&self, _provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = rows.values().filter(|row| row.state == "done" && row.writes_lead.as_ref() == Some(lead));
+        let done = rows
+            .values()
+            .filter(|row| row.state == ActionState::Done && row.writes_lead.as_ref() == Some(lead));
         let newest = done.max_by_key(|row| row.index);
         Ok(newest.and_then(|row| row.effect.as_ref()).map(|effect| effect.record_id.clone()))
     }
 
-    async fn last_outage(&self, _: &Dependency, _: &LeadId) -> Result<Option<Timestamp>, Failure> {
+    async fn record_outage(&self, _: &LeadId) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn last_outage(&self, _: &LeadId) -> Result<Option<Timestamp>, Failure> {
         Ok(None)
     }
 }

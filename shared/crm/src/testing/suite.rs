@@ -260,7 +260,7 @@ async fn lost_reply_is_resolved_by_lookup(fixture: &impl ExecutorFixture) {
     fixture.inject(SuiteFault::LoseReply).await;
     let results = executor.execute(&plan.lead_id, &plan.actions).await;
     let failure = results.iter().find_map(|result| result.as_ref().err()).expect("a failure");
-    assert_eq!(failure.class, FailureClass::Transient, "the outcome is unknown: {failure}");
+    assert_eq!(failure.class(), FailureClass::Transient, "the outcome is unknown: {failure}");
     fixture.heal().await;
 
     let mut open = Vec::new();
@@ -284,7 +284,7 @@ async fn failed_write_can_be_repeated(fixture: &impl ExecutorFixture) {
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
     assert!(results.len() <= plan.actions.len());
     let failure = results.iter().find_map(|result| result.as_ref().err()).expect("a failure");
-    assert_eq!(failure.class, FailureClass::Transient, "{failure}");
+    assert_eq!(failure.class(), FailureClass::Transient, "{failure}");
     assert!(!failure.message.contains("ann@"), "messages hold nothing personal");
     fixture.heal().await;
     done(fixture, &plan).await;
@@ -318,7 +318,7 @@ async fn update_requires_a_record(fixture: &impl ExecutorFixture) {
     let plan = suite_plan("ann", "CTO", 87);
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions[2..3]).await;
     let failure = results[0].clone().expect_err("there is no lead to score");
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "crm_record_missing"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "crm_record_missing"));
     assert_eq!(fixture.total().await, 0);
 }
 
@@ -329,7 +329,7 @@ async fn concurrent_writers_leave_one_record(fixture: &impl ExecutorFixture) {
     let (a, b, c, d) = tokio::join!(one(), one(), one(), one());
     for results in [a, b, c, d] {
         for failure in results.into_iter().filter_map(Result::err) {
-            assert_eq!(failure.class, FailureClass::Transient, "to be tried again: {failure}");
+            assert_eq!(failure.class(), FailureClass::Transient, "to be tried again: {failure}");
         }
     }
     done(fixture, &plan).await;

@@ -18,7 +18,7 @@ async fn deliver(fixture: &GuardFixture, plan: &Plan) -> PlanOutcome {
     for _ in 0..1000 {
         let process = fixture
             .ledger_faults
-            .run_until_crash(fixture.crm_faults.run_until_crash(fixture.guard.submit(plan)));
+            .run_until_crash(fixture.crm_faults.run_until_crash(fixture.guard.submit_normal(plan)));
         if let Some(Some(Ok(outcome))) = process.await {
             return outcome;
         }
@@ -55,7 +55,7 @@ async fn concurrent_submits_of_a_plan_leave_one_record() {
     for database in [DatabaseFixture::sqlite().await, DatabaseFixture::postgres().await] {
         let fixture = GuardFixture::with_limits(&database, no_limits());
         let plan = default_plan();
-        let submit = || fixture.guard.submit(&plan);
+        let submit = || fixture.guard.submit_normal(&plan);
         let (a, b, c) = tokio::join!(submit(), submit(), submit());
         let ids = [a, b, c].map(|outcome| outcome.unwrap().lead_record.unwrap().record_id);
         assert!(ids.iter().all(|id| *id == ids[0]));
@@ -135,7 +135,7 @@ fn random_faults_do_not_change_the_final_crm_state() {
                     for _ in 1..*times {
                         prop_assert_eq!(&deliver(&fixture, plan).await.effects, &outcome.effects);
                     }
-                    undisturbed.guard.submit(calm).await.unwrap();
+                    undisturbed.guard.submit_normal(calm).await.unwrap();
                     sets += 3;
                 }
                 let expected = state(&undisturbed, &calm).await;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crm::testing::{Fault, MemoryHealth, MemoryLedger, every_action};
 use crm::{
     About, Effect, Executor, FieldChange, Guard, GuardSettings, Health as _, HealthRecord, Known,
-    LimitSettings, Open, Plan, PlannedAction, Restored, SchemaProblem, SlidingWindow,
+    LimitSettings, Open, OpenCause, Plan, PlannedAction, Restored, SchemaProblem, SlidingWindow,
 };
 use jiff::Timestamp;
 use lead::{ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
@@ -20,7 +20,7 @@ async fn plan_runs_in_order_and_returns_its_effects() {
     let database = DatabaseFixture::sqlite().await;
     let fixture = GuardFixture::new(&database);
     let plan = default_plan();
-    let outcome = fixture.guard.submit(&plan).await.unwrap();
+    let outcome = fixture.guard.submit_normal(&plan).await.unwrap();
     assert_eq!(outcome.provider, "mock");
     assert!(lead_record(&outcome).created);
     let ids: Vec<_> = outcome.effects.iter().map(|(id, _)| id).collect();
@@ -34,9 +34,9 @@ async fn resubmitted_plan_does_nothing_and_returns_the_same() {
     let database = DatabaseFixture::sqlite().await;
     let fixture = GuardFixture::new(&database);
     let plan = default_plan();
-    let first = fixture.guard.submit(&plan).await.unwrap();
+    let first = fixture.guard.submit_normal(&plan).await.unwrap();
     for _ in 0..10 {
-        assert_eq!(fixture.guard.submit(&plan).await.unwrap(), first);
+        assert_eq!(fixture.guard.submit_normal(&plan).await.unwrap(), first);
     }
     assert_eq!(fixture.writes(&plan).await, [3, 3, 3, 1, 1]);
 }
@@ -47,7 +47,7 @@ async fn synthetic_lead_reaches_neither_ledger_nor_crm() {
     let fixture = GuardFixture::new(&database);
     let mut plan = default_plan();
     plan.lead_id = lead::SYNTHETIC_LEAD_ID.parse().unwrap();
-    assert_eq!(fixture.guard.submit(&plan).await.unwrap_err().code, "synthetic_lead");
+    assert_eq!(fixture.guard.submit_normal(&plan).await.unwrap_err().code, "synthetic_lead");
     assert_eq!(fixture.guard.preview(&plan).await.unwrap_err().code, "synthetic_lead");
     assert_eq!(fixture.rows(&plan), ["-"; 5]);
     assert!(fixture.crm.records(10).await.unwrap().is_empty());
@@ -57,9 +57,10 @@ async fn synthetic_lead_reaches_neither_ledger_nor_crm() {
 async fn revision_updates_the_record_without_a_second_task() {
     let database = DatabaseFixture::sqlite().await;
     let fixture = GuardFixture::with_limits(&database, no_limits());
-    let first = fixture.guard.submit(&plan("ann", "old title", 1, Decision::RouteToSdr)).await.unwrap();
+    let first =
+        fixture.guard.submit_normal(&plan("ann", "old title", 1, Decision::RouteToSdr)).await.unwrap();
     let revision = plan("ann", "new title", 1, Decision::RouteToSdr);
-    let second = fixture.guard.submit(&revision).await.unwrap();
+    let second = fixture.guard.submit_normal(&revision).await.unwrap();
     assert_eq!(lead_record(&first).record_id, lead_record(&second).record_id);
     assert_eq!(fixture.writes(&revision).await, [6, 6, 6, 1, 1]);
     let records = fixture.crm.records(10).await.unwrap();
@@ -81,8 +82,8 @@ async fn one_refused_action_stops_the_whole_plan() {
     assert_eq!(refused.len(), 1);
     assert!(fixture.ledger.is_empty(), "a review writes no ledger rows");
 
-    let failure = fixture.guard.submit(&plan).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "action_not_allowed"));
+    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "action_not_allowed"));
     assert!(fixture.crm.records(10).await.unwrap().is_empty());
     let mut rows = ["-"; 13];
     rows[6] = "refused";
@@ -96,7 +97,7 @@ async fn duplicate_action_is_refused_without_changing_its_row() {
     let plan = default_plan();
     let task = plan.actions[3].action.clone();
     let twice = Plan::new(plan.lead_id.clone(), plan.delivery_id, 1, None, vec![task.clone(), task]);
-    assert_eq!(fixture.guard.submit(&twice).await.unwrap_err().code, "duplicate_action");
+    assert_eq!(fixture.guard.submit_normal(&twice).await.unwrap_err().code, "duplicate_action");
     assert!(fixture.ledger.is_empty());
 }
 
@@ -108,10 +109,11 @@ async fn lead_limit_defers_one_lead_and_global_limit_all() {
     let submit = async |name: &str, content: &str, account: Option<&str>| {
         let mut plan = plan(name, content, 1, Decision::Nurture);
         plan.account = account.map(str::to_owned);
-        fixture.guard.submit(&plan).await.map_err(|failure| {
+        fixture.guard.submit_normal(&plan).await.map_err(|failure| {
             assert_eq!(fixture.rows(&plan)[0], "-", "a deferred plan has no ledger rows");
-            assert_eq!(failure.ends_by_itself, failure.dependency.is_some(), "no probe is needed");
-            (failure.class, failure.code.into_owned(), failure.dependency, failure.retry_after)
+            assert!(failure.ends_by_itself(), "no probe is needed");
+            let (class, wait) = (failure.class(), failure.retry_after());
+            (class, failure.code.to_string(), failure.dependency().cloned(), wait)
         })
     };
     let deferral = |code: &str, dependency| {
@@ -139,9 +141,9 @@ async fn only_sent_actions_count_towards_the_limits() {
     // of ten.
     fixture.crm_faults.extend([Fault::Fail(FailureClass::Deferral); 4]);
     for _ in 0..4 {
-        assert_eq!(fixture.guard.submit(&plan).await.unwrap_err().code, "test_quota");
+        assert_eq!(fixture.guard.submit_normal(&plan).await.unwrap_err().code, "test_quota");
     }
-    fixture.guard.submit(&plan).await.unwrap();
+    fixture.guard.submit_normal(&plan).await.unwrap();
 }
 
 #[tokio::test]
@@ -150,12 +152,12 @@ async fn lost_reply_is_resolved_by_lookup_not_by_repeating() {
     let fixture = GuardFixture::new(&database);
     let plan = default_plan();
     fixture.crm_faults.extend([Fault::LoseReply]);
-    let failure = fixture.guard.submit(&plan).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
     assert!(failure.message.contains("test_lost_reply"), "{failure}");
     assert_eq!(fixture.rows(&plan), ["pending", "skipped", "skipped", "skipped", "skipped"]);
     assert_eq!(fixture.writes(&plan).await, [1, 1, 1, 0, 0]);
-    let outcome = fixture.guard.submit(&plan).await.unwrap();
+    let outcome = fixture.guard.submit_normal(&plan).await.unwrap();
     assert!(lead_record(&outcome).created);
     assert_eq!(fixture.writes(&plan).await, [3, 3, 3, 1, 1]);
 }
@@ -171,10 +173,10 @@ async fn nothing_is_sent_while_the_lookup_fails() {
         Fault::LoseReply,
         Fault::Fail(FailureClass::Transient),
     ]);
-    fixture.guard.submit(&plan).await.unwrap_err();
-    assert!(fixture.guard.submit(&plan).await.unwrap_err().message.contains("test_reset"));
+    fixture.guard.submit_normal(&plan).await.unwrap_err();
+    assert!(fixture.guard.submit_normal(&plan).await.unwrap_err().message.contains("test_reset"));
     assert_eq!(fixture.rows(&plan), ["done", "done", "pending", "skipped", "skipped"]);
-    fixture.guard.submit(&plan).await.unwrap();
+    fixture.guard.submit_normal(&plan).await.unwrap();
     assert_eq!(fixture.writes(&plan).await, [3, 3, 3, 1, 1]);
 }
 
@@ -184,11 +186,11 @@ async fn refusal_is_permanent_and_earlier_effects_remain() {
     let fixture = GuardFixture::new(&database);
     let plan = default_plan();
     fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
-    let failure = fixture.guard.submit(&plan).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "test_refused"));
+    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "test_refused"));
     assert_eq!(fixture.rows(&plan), ["done", "failed", "skipped", "skipped", "skipped"]);
     // A redriven plan continues at the failed action.
-    fixture.guard.submit(&plan).await.unwrap();
+    fixture.guard.submit_normal(&plan).await.unwrap();
     assert_eq!(fixture.writes(&plan).await, [3, 3, 3, 1, 1]);
     assert_eq!(fixture.ledger.row(&plan.actions[0].action_id).unwrap().attempts, 1);
     assert_eq!(fixture.ledger.row(&plan.actions[1].action_id).unwrap().attempts, 2);
@@ -202,28 +204,28 @@ async fn breaker_opens_after_five_failures_and_a_probe_closes_it() {
     fixture.crm_faults.extend([fail; 5]);
     for i in 0..4 {
         let plan = plan(&format!("p{i}"), "{}", 1, Decision::Nurture);
-        let failure = fixture.guard.submit(&plan).await.unwrap_err();
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
-        assert_eq!((failure.dependency, failure.retry_after), (None, Some(Duration::from_secs(2 << i))));
+        let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+        assert_eq!((failure.dependency(), failure.retry_after()), (None, Some(Duration::from_secs(2 << i))));
     }
     let fifth = plan("p5", "{}", 1, Decision::Nurture);
-    assert_eq!(fixture.guard.submit(&fifth).await.unwrap_err().code, "breaker_open");
+    assert_eq!(fixture.guard.submit_normal(&fifth).await.unwrap_err().code, "breaker_open");
     assert_eq!(fixture.rows(&fifth)[0], "pending", "it was sent, with an unknown outcome");
     let plan = default_plan();
-    let failure = fixture.guard.submit(&plan).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
-    assert_eq!(failure.dependency, Some(DEPENDENCY));
-    assert_eq!(failure.retry_after, Some(Duration::from_secs(30)));
+    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+    assert_eq!(failure.dependency(), Some(&DEPENDENCY));
+    assert_eq!(failure.retry_after(), Some(Duration::from_secs(30)));
 
     fixture.clock.advance(Duration::from_secs(30));
     fixture.crm_faults.extend([fail]);
-    let failure = fixture.guard.submit(&plan).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
+    let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "breaker_open"));
     assert!(fixture.crm_faults.is_over(), "the probe took the fault, not the lead");
     assert_eq!(fixture.rows(&plan), ["-"; 5]);
 
     fixture.clock.advance(Duration::from_secs(30));
-    fixture.guard.submit(&plan).await.unwrap();
+    fixture.guard.submit_normal(&plan).await.unwrap();
 }
 
 #[tokio::test]
@@ -233,12 +235,12 @@ async fn operator_probe_closes_the_breaker_at_once() {
     let fail = Fault::Fail(FailureClass::Transient);
     fixture.crm_faults.extend([fail; 6]);
     for _ in 0..5 {
-        fixture.guard.submit(&default_plan()).await.unwrap_err();
+        fixture.guard.submit_normal(&default_plan()).await.unwrap_err();
     }
-    assert_eq!(fixture.guard.probe().await.unwrap_err().class, FailureClass::Transient);
-    assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().code, "breaker_open");
+    assert_eq!(fixture.guard.probe().await.unwrap_err().class(), FailureClass::Transient);
+    assert_eq!(fixture.guard.submit_normal(&default_plan()).await.unwrap_err().code, "breaker_open");
     fixture.guard.probe().await.unwrap();
-    fixture.guard.submit(&default_plan()).await.unwrap();
+    fixture.guard.submit_normal(&default_plan()).await.unwrap();
 }
 
 #[tokio::test]
@@ -248,16 +250,16 @@ async fn refusals_and_deferrals_do_not_open_the_breaker() {
     for class in [FailureClass::Permanent, FailureClass::Deferral] {
         fixture.crm_faults.extend([Fault::Fail(class); 10]);
         for _ in 0..10 {
-            assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().class, class);
+            assert_eq!(fixture.guard.submit_normal(&default_plan()).await.unwrap_err().class(), class);
         }
     }
     // Four failures, a refusal, four failures: never five in a row.
     let fail = Fault::Fail(FailureClass::Transient);
     for i in 0..9 {
         fixture.crm_faults.extend([if i == 4 { Fault::Fail(FailureClass::Permanent) } else { fail }]);
-        fixture.guard.submit(&plan(&format!("p{i}"), "{}", 1, Decision::Nurture)).await.unwrap_err();
+        fixture.guard.submit_normal(&plan(&format!("p{i}"), "{}", 1, Decision::Nurture)).await.unwrap_err();
     }
-    fixture.guard.submit(&default_plan()).await.unwrap();
+    fixture.guard.submit_normal(&default_plan()).await.unwrap();
 }
 
 #[tokio::test]
@@ -267,25 +269,28 @@ async fn half_open_call_closes_or_reopens_the_breaker() {
     let fail = Fault::Fail(FailureClass::Transient);
     fixture.crm_faults.extend([fail; 5]);
     for _ in 0..5 {
-        fixture.guard.submit(&default_plan()).await.unwrap_err();
+        fixture.guard.submit_normal(&default_plan()).await.unwrap_err();
     }
     for _ in 0..3 {
         fixture.guard.probe().await.unwrap();
         // This lead's call failed last, so the probe is reserved for other leads at first.
-        assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().code, "crm_probe_reserved");
+        assert_eq!(
+            fixture.guard.submit_normal(&default_plan()).await.unwrap_err().code,
+            "crm_probe_reserved"
+        );
         fixture.clock.advance(Duration::from_secs(15));
         // The probe, the lookup of the unknown outcome, and the write, which fails.
         fixture.crm_faults.extend([Fault::Pass, Fault::Pass, fail]);
-        assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().code, "breaker_open");
+        assert_eq!(fixture.guard.submit_normal(&default_plan()).await.unwrap_err().code, "breaker_open");
         assert!(fixture.crm_faults.is_over(), "the call was made");
         let other = plan("bob", "{}", 1, Decision::Nurture);
-        assert_eq!(fixture.guard.submit(&other).await.unwrap_err().code, "breaker_open");
+        assert_eq!(fixture.guard.submit_normal(&other).await.unwrap_err().code, "breaker_open");
         assert_eq!(fixture.rows(&other)[0], "-", "no other lead is admitted");
     }
     fixture.guard.probe().await.unwrap();
-    assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().code, "crm_probe_reserved");
-    fixture.guard.submit(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap();
-    fixture.guard.submit(&default_plan()).await.unwrap();
+    assert_eq!(fixture.guard.submit_normal(&default_plan()).await.unwrap_err().code, "crm_probe_reserved");
+    fixture.guard.submit_normal(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap();
+    fixture.guard.submit_normal(&default_plan()).await.unwrap();
 }
 
 #[tokio::test]
@@ -294,12 +299,12 @@ async fn successful_reads_do_not_close_the_write_breaker() {
     let fixture = GuardFixture::with_limits(&database, no_limits());
     for _ in 0..5 {
         fixture.crm_faults.extend([Fault::Fail(FailureClass::Transient)]);
-        fixture.guard.submit(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap_err();
+        fixture.guard.submit_normal(&plan("bob", "{}", 1, Decision::Nurture)).await.unwrap_err();
         fixture.guard.preview(&default_plan()).await.unwrap();
     }
-    assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().code, "breaker_open");
+    assert_eq!(fixture.guard.submit_normal(&default_plan()).await.unwrap_err().code, "breaker_open");
     fixture.guard.preview(&default_plan()).await.unwrap();
-    assert_eq!(fixture.guard.submit(&default_plan()).await.unwrap_err().code, "breaker_open");
+    assert_eq!(fixture.guard.submit_normal(&default_plan()).await.unwrap_err().code, "breaker_open");
 }
 
 /// An executor that breaks the rules, or behaves as real ones rarely do.
@@ -330,8 +335,8 @@ async fn locked_record_counts_as_an_attempt_not_a_crm_failure() {
     for code in ["crm_unable_to_lock_row", "crm_entity_is_locked", "crm_conflict", "crm_locked"] {
         let (guard, ..) = guard(&Arc::new(MisbehavingExecutor::Locked(code)));
         for _ in 0..10 {
-            let failure = guard.submit(&default_plan()).await.unwrap_err();
-            assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, code));
+            let failure = guard.submit_normal(&default_plan()).await.unwrap_err();
+            assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, code));
         }
     }
 }
@@ -344,7 +349,7 @@ async fn probe_times_out_after_ten_seconds() {
         assert_eq!(guard.probe().await.unwrap_err().code, "crm_timeout");
         assert_eq!(began.elapsed().as_secs(), 10);
     }
-    assert_eq!(guard.submit(&default_plan()).await.unwrap_err().code, "breaker_open", "it counts");
+    assert_eq!(guard.submit_normal(&default_plan()).await.unwrap_err().code, "breaker_open", "it counts");
 }
 
 #[tokio::test(start_paused = true)]
@@ -352,11 +357,11 @@ async fn work_interrupted_in_a_crm_call_is_a_crm_outage() {
     let (guard, ..) = guard(&Arc::new(MisbehavingExecutor::Hangs));
     let plan = default_plan();
     for n in 1..=5 {
-        let cut = tokio::time::timeout(Duration::from_secs(30), guard.submit(&plan)).await;
+        let cut = tokio::time::timeout(Duration::from_secs(30), guard.submit_normal(&plan)).await;
         assert!(cut.is_err(), "the caller has no more time");
         let failure = guard.interrupted(&plan.lead_id).await.unwrap();
         let code = if n < 5 { "crm_outage" } else { "breaker_open" };
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, code));
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, code));
         assert_eq!(guard.interrupted(&plan.lead_id).await, None, "once");
     }
 }
@@ -366,10 +371,11 @@ async fn callers_wait_for_the_half_open_probe_to_finish() {
     let slow = Arc::new(MisbehavingExecutor::Slow(Mutex::default()));
     let (guard, _, health) = guard(&slow);
     let (opened_at, retry_at) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-    let open = Open { reason: "test".into(), opened_at, retry_at, trial: false };
+    let open =
+        Open { reason: "test".into(), cause: OpenCause::Failures, opened_at, retry_at, probing: false };
     let down = HealthRecord { failures: 5, open: Some(open), recovered_at: None, failed_caller: None };
     health.update(&Dependency::new("crm.odd"), &mut |record| *record = down.clone()).await.unwrap();
-    let submit = async |name| guard.submit(&plan(name, "{}", 1, Decision::Nurture)).await;
+    let submit = async |name| guard.submit_normal(&plan(name, "{}", 1, Decision::Nurture)).await;
     assert_eq!(submit("ann").await.unwrap_err().code, "breaker_open");
     guard.probe().await.unwrap();
     let (ann, bob, cid) = tokio::join!(submit("ann"), submit("bob"), submit("cid"));
@@ -438,12 +444,12 @@ async fn hanging_or_silent_crm_leaves_the_outcome_unknown() {
     {
         let (guard, ledger, _) = guard(&Arc::new(executor));
         let plan = default_plan();
-        let failure = guard.submit(&plan).await.unwrap_err();
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+        let failure = guard.submit_normal(&plan).await.unwrap_err();
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
         assert!(failure.message.contains(code), "{failure}");
         for planned in &plan.actions {
             let row = ledger.row(&planned.action_id).unwrap();
-            assert_eq!((row.state, row.failure.unwrap().code.as_ref()), ("pending", code));
+            assert_eq!((row.state.as_str(), row.failure.unwrap().code.as_ref()), ("pending", code));
         }
     }
 }

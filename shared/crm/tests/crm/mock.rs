@@ -63,7 +63,7 @@ async fn update_without_record_stops_later_actions(database: DatabaseFixture) {
     let results = crm.execute(&plan.lead_id, &plan.actions[1..]).await;
     assert_eq!(results.len(), 1);
     let failure = results[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "crm_record_missing"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "crm_record_missing"));
     assert!(crm.records(10).await.unwrap().is_empty());
 }
 

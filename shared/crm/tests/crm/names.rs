@@ -164,7 +164,7 @@ async fn real_names_pass_the_guard_unchanged() {
         );
         fixture
             .guard
-            .submit(&plan)
+            .submit_normal(&plan)
             .await
             .unwrap_or_else(|failure| panic!("{company}, {last_name}: {failure}"));
         let record = fixture.crm.record(Object::Lead, plan.lead_id.as_str()).await.unwrap().unwrap();

@@ -42,8 +42,8 @@ async fn old_value_is_stored_with_the_action_that_replaced_it() {
     let fixture = OldValuesFixture::new(&database);
     let (first, second) =
         (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
-    fixture.guard.submit(&first).await.unwrap();
-    fixture.guard.submit(&second).await.unwrap();
+    fixture.guard.submit_normal(&first).await.unwrap();
+    fixture.guard.submit_normal(&second).await.unwrap();
     assert_eq!((fixture.title(&first).old, fixture.title(&first).new), (None, Some("CTO".into())));
     assert_eq!(
         (fixture.title(&second).old, fixture.title(&second).new),
@@ -57,13 +57,13 @@ async fn retry_does_not_store_its_own_values_as_old_values() {
     let fixture = OldValuesFixture::new(&database);
     let (first, second) =
         (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
-    fixture.guard.submit(&first).await.unwrap();
+    fixture.guard.submit_normal(&first).await.unwrap();
     // The preview succeeds; the first write has its effect, but its reply is lost; then the lookup fails.
     let fail = Fault::Fail(FailureClass::Transient);
     fixture.faults.extend([Fault::Pass, Fault::LoseReply, fail]);
-    fixture.guard.submit(&second).await.unwrap_err();
-    fixture.guard.submit(&second).await.unwrap_err();
-    fixture.guard.submit(&second).await.unwrap();
+    fixture.guard.submit_normal(&second).await.unwrap_err();
+    fixture.guard.submit_normal(&second).await.unwrap_err();
+    fixture.guard.submit_normal(&second).await.unwrap();
     assert_eq!(fixture.title(&second).old, Some("CTO".into()));
     let record = fixture.crm.record(Object::Lead, second.lead_id.as_str()).await.unwrap().unwrap();
     assert_eq!(record.fields["title"], "CEO");
@@ -75,10 +75,10 @@ async fn nothing_is_written_if_old_values_cannot_be_read() {
     let fixture = OldValuesFixture::new(&database);
     let plan = plan("ann", "CTO", 1, Decision::Nurture);
     fixture.faults.extend([Fault::Fail(FailureClass::Transient)]);
-    assert_eq!(fixture.guard.submit(&plan).await.unwrap_err().class, FailureClass::Deferral);
+    assert_eq!(fixture.guard.submit_normal(&plan).await.unwrap_err().class(), FailureClass::Deferral);
     assert_eq!(fixture.crm.record(Object::Lead, plan.lead_id.as_str()).await.unwrap(), None);
-    assert_eq!(fixture.ledger.0.row(&plan.actions[0].action_id).unwrap().state, "skipped");
-    fixture.guard.submit(&plan).await.unwrap();
+    assert_eq!(fixture.ledger.0.row(&plan.actions[0].action_id).unwrap().state.as_str(), "skipped");
+    fixture.guard.submit_normal(&plan).await.unwrap();
 }
 
 #[tokio::test]
@@ -87,8 +87,8 @@ async fn restored_value_can_be_written_again() {
     let fixture = OldValuesFixture::new(&database);
     let (first, second) =
         (plan("ann", "CTO", 1, Decision::Nurture), plan("ann", "CEO", 1, Decision::Nurture));
-    fixture.guard.submit(&first).await.unwrap();
-    fixture.guard.submit(&second).await.unwrap();
+    fixture.guard.submit_normal(&first).await.unwrap();
+    fixture.guard.submit_normal(&second).await.unwrap();
     let change = fixture.title(&second);
     assert_eq!(fixture.guard.restore(&[change]).await.unwrap(), [crm::Restored::PutBack]);
     let record = fixture.crm.record(Object::Lead, second.lead_id.as_str()).await.unwrap().unwrap();

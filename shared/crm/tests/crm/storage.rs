@@ -18,11 +18,11 @@ async fn failed_ledger_read_does_not_count_against_the_crm() {
     for _ in 0..10 {
         // The ledger begins the rows, and then fails to read the record written last.
         fixture.ledger_faults.extend([Fault::Pass, LEDGER_FAILURE, Fault::Pass]);
-        let failure = fixture.guard.submit(&plan).await.unwrap_err();
-        assert_eq!((failure.code.as_ref(), &failure.dependency), ("test_reset", &None));
+        let failure = fixture.guard.submit_normal(&plan).await.unwrap_err();
+        assert_eq!((failure.code.as_ref(), failure.dependency()), ("test_reset", None));
         assert_eq!(fixture.rows(&plan), ["skipped"; 5]);
     }
-    fixture.guard.submit(&plan).await.unwrap();
+    fixture.guard.submit_normal(&plan).await.unwrap();
     assert_eq!(fixture.rows(&plan), ["done"; 5]);
 }
 
@@ -40,9 +40,9 @@ async fn failed_note_of_old_values_is_no_crm_failure() {
         GuardSettings { keep_old_values: true, ..GuardSettings::default() },
     );
     faults.extend([Fault::Pass, Fault::Pass, LEDGER_FAILURE, LEDGER_FAILURE]);
-    let failure = guard.submit(&default_plan()).await.unwrap_err();
-    assert_eq!((failure.code.as_ref(), &failure.dependency), ("test_reset", &None));
+    let failure = guard.submit_normal(&default_plan()).await.unwrap_err();
+    assert_eq!((failure.code.as_ref(), failure.dependency()), ("test_reset", None));
     assert!(faults.is_over(), "the ledger also failed at the end of the plan");
     assert_eq!(health.load(&Dependency::new("crm.mock")).await.unwrap().failures, 0);
-    guard.submit(&default_plan()).await.unwrap();
+    guard.submit_normal(&default_plan()).await.unwrap();
 }

@@ -7,15 +7,15 @@ use crm::parameters::{
 };
 use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, Script};
 use crm::{
-    Action, ActionId, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger, LedgerState, LimitSettings,
-    MockCrm, Outcome, Plan, SlidingWindow, Text,
+    Action, ActionId, Authority, BegunPlan, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger,
+    LimitSettings, MockCrm, Outcome, Plan, SlidingWindow, Text,
 };
 use database::Database;
 use database::testing::TestDatabase;
 use jiff::Timestamp;
 use lead::{
-    CampaignId, ContentHash, Decision, DeliveryId, Dependency, EmailAddress, Failure, Fit, FitScore, Intent,
-    LeadId, ManualClock,
+    CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, LeadId,
+    ManualClock,
 };
 
 /// A pool on a migrated database, which is removed on drop.
@@ -48,8 +48,8 @@ pub(crate) struct SharedLedger(pub(crate) Arc<MemoryLedger>);
 
 #[async_trait::async_trait]
 impl Ledger for SharedLedger {
-    async fn begin(&self, provider: &str, plan: &Plan) -> Result<Vec<LedgerState>, Failure> {
-        self.0.begin(provider, plan).await
+    async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure> {
+        self.0.begin(provider, plan, authority).await
     }
 
     async fn note(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<(), Failure> {
@@ -64,8 +64,12 @@ impl Ledger for SharedLedger {
         self.0.written_record(provider, lead).await
     }
 
-    async fn last_outage(&self, crm: &Dependency, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
-        self.0.last_outage(crm, lead).await
+    async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure> {
+        self.0.record_outage(lead).await
+    }
+
+    async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
+        self.0.last_outage(lead).await
     }
 }
 
@@ -111,7 +115,7 @@ impl GuardFixture {
     /// The states of a plan's rows, `-` for a missing row.
     pub(crate) fn rows(&self, plan: &Plan) -> Vec<&'static str> {
         let ids = plan.actions.iter().map(|planned| &planned.action_id);
-        ids.map(|id| self.ledger.row(id).map_or("-", |row| row.state)).collect()
+        ids.map(|id| self.ledger.row(id).map_or("-", |row| row.state.as_str())).collect()
     }
 
     /// The number of writes to each action's record in the CRM.

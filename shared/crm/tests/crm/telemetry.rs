@@ -26,8 +26,8 @@ fn actions_are_logged_and_counted_without_values() {
                 let database = DatabaseFixture::sqlite().await;
                 let fixture = GuardFixture::new(&database);
                 fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
-                fixture.guard.submit(&default_plan()).await.unwrap_err();
-                fixture.guard.submit(&default_plan()).await.unwrap();
+                fixture.guard.submit_normal(&default_plan()).await.unwrap_err();
+                fixture.guard.submit_normal(&default_plan()).await.unwrap();
             });
         });
     });

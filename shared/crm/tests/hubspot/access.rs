@@ -65,10 +65,10 @@ async fn refused_credentials_defer_all_leads() {
         let crm = fixture.executor_with("2026-03", credentials);
         let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
         assert_eq!(
-            (failure.class, failure.code.as_ref()),
+            (failure.class(), failure.code.as_ref()),
             (FailureClass::Deferral, "crm_credentials_refused")
         );
-        assert_eq!(failure.dependency.unwrap().as_str(), "crm.hubspot");
+        assert_eq!(failure.dependency().unwrap().as_str(), "crm.hubspot");
         assert_eq!(crm.probe().await.unwrap_err().code, "crm_credentials_refused");
     }
     assert_eq!(fixture.counts(), [0; 5]);
@@ -100,7 +100,7 @@ async fn burst_limit_defers_leads_until_its_window_ends() {
         let before = fixture.fake.exchanges().len();
         let results = crm.execute(&plan.lead_id, &plan.actions).await;
         let Some(failure) = results.iter().find_map(|result| result.as_ref().err()) else { break };
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
         waits += 1;
         // No request is sent until the window ends.
         assert!(crm.probe().await.is_err());
@@ -111,7 +111,7 @@ async fn burst_limit_defers_leads_until_its_window_ends() {
             "crm_rate_limited"
         );
         assert_eq!(fixture.fake.exchanges().len(), after);
-        fixture.clock.advance(failure.retry_after.unwrap());
+        fixture.clock.advance(failure.retry_after().unwrap());
         fixture.hubspot.set(|settings| settings.burst += 3);
     }
     assert!(waits > 1);
@@ -126,10 +126,10 @@ async fn probe_until_ok(fixture: &AccountFixture, crm: &crm::HubSpotCrm) -> u32 
             Ok(()) => return probes,
             Err(failure) => {
                 assert_eq!(
-                    (failure.class, failure.code.as_ref()),
+                    (failure.class(), failure.code.as_ref()),
                     (FailureClass::Deferral, "crm_daily_quota")
                 );
-                let wait = failure.retry_after.unwrap();
+                let wait = failure.retry_after().unwrap();
                 assert!(wait <= Duration::from_hours(1), "a probe is cheap: {wait:?}");
                 fixture.clock.advance(wait);
             }
@@ -158,7 +158,7 @@ async fn daily_quota_is_probed_hourly_until_the_accounts_midnight() {
     use_up_quota(&fixture);
     let plan = suite_plan("ann", "CTO", 87);
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_daily_quota"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_daily_quota"));
     let before = fixture.fake.exchanges().len();
     assert!(crm.probe().await.is_err(), "no request is sent during the wait");
     assert_eq!(fixture.fake.exchanges().len(), before);
@@ -209,7 +209,7 @@ async fn short_rate_limit_is_waited_out_during_the_plan() {
     // A rate limit that persists defers the lead.
     fixture.fault(Fault::on("/contacts/batch/read", too_many("0")).times(4));
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_rate_limited"));
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn unanswered_call_is_retried_a_few_times() {
 
     fixture.fault(Fault::on("/contacts/batch/read", Misbehaviour::Refuse).times(3));
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "http_reply_lost"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, "http_reply_lost"));
 }
 
 /// `docs/hubspot.md` states these numbers.

@@ -15,9 +15,9 @@ use crate::support::{AccountFixture, with_actions};
 /// Submits a plan until it succeeds, as the queue does.
 async fn deliver(fixture: &AccountFixture, guard: &Guard, plan: &Plan) {
     for _ in 0..500 {
-        match guard.submit(plan).await {
+        match guard.submit_normal(plan).await {
             Ok(_) => return,
-            Err(failure) => assert_ne!(failure.class, FailureClass::Permanent, "{failure}"),
+            Err(failure) => assert_ne!(failure.class(), FailureClass::Permanent, "{failure}"),
         }
         // An open circuit breaker becomes half-open, and rate limits end.
         fixture.clock.advance(Duration::from_secs(30));
@@ -119,7 +119,7 @@ async fn refused_row_fails_its_own_action_only() {
     });
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
     assert!(results[..6].iter().all(Result::is_ok), "{results:?}");
-    assert_eq!(results[6].as_ref().unwrap_err().class, FailureClass::Transient);
+    assert_eq!(results[6].as_ref().unwrap_err().class(), FailureClass::Transient);
     let multi = fixture.fake.exchanges().iter().filter(|e| e.status.is_some_and(|s| s == 207)).count();
     assert!(multi > 0);
     assert_eq!(fixture.counts(), [1, 1, 1, 1, 0]);

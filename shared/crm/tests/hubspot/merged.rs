@@ -10,7 +10,7 @@ use crate::support::AccountFixture;
 /// Writes a contact. Returns the guard with its ledger, and the contact.
 async fn written(fixture: &AccountFixture) -> (Guard, Record) {
     let guard = fixture.guard();
-    guard.submit(&suite_plan("ann", "CTO", 87)).await.unwrap();
+    guard.submit_normal(&suite_plan("ann", "CTO", 87)).await.unwrap();
     (guard, fixture.contact("ann@example.com"))
 }
 
@@ -29,7 +29,7 @@ async fn merged_contact_is_followed_without_key_or_address() {
         if key.is_empty() {
             fixture.hubspot.edit(Kind::Contact, theirs, &[("revenueflow_id", "")]);
         }
-        let outcome = guard.submit(&suite_plan("ann", "CEO", 61)).await.unwrap();
+        let outcome = guard.submit_normal(&suite_plan("ann", "CEO", 61)).await.unwrap();
         let (from, to) = (ours.id.to_string(), theirs.to_string());
         assert_eq!(outcome.followed, Some(Followed { from, to: to.clone() }));
         assert_eq!(outcome.lead_record.unwrap().record_id, to);
@@ -39,7 +39,7 @@ async fn merged_contact_is_followed_without_key_or_address() {
         if let [(name, value)] = key {
             assert_eq!(contact.get(name), Some(*value), "another lead's key is never taken");
         }
-        let again = guard.submit(&suite_plan("ann", "VP", 70)).await.unwrap();
+        let again = guard.submit_normal(&suite_plan("ann", "VP", 70)).await.unwrap();
         assert_eq!(again.followed, None, "the survivor has the lead's key or anchor");
         assert_eq!(fixture.counts()[0], 1);
     }
@@ -51,12 +51,12 @@ async fn deleted_contact_is_reported_and_not_created_again() {
     let (guard, ours) = written(&fixture).await;
     fixture.hubspot.delete(Kind::Contact, ours.id);
     for _ in 0..2 {
-        let failure = guard.submit(&suite_plan("ann", "CEO", 61)).await.unwrap_err();
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "crm_record_deleted"));
+        let failure = guard.submit_normal(&suite_plan("ann", "CEO", 61)).await.unwrap_err();
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "crm_record_deleted"));
         assert!(failure.message.contains(&ours.id.to_string()), "{failure}");
     }
     assert_eq!(fixture.counts()[0], 0);
-    guard.submit(&suite_plan("bob", "CTO", 87)).await.unwrap();
+    guard.submit_normal(&suite_plan("bob", "CTO", 87)).await.unwrap();
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn contact_is_found_after_key_and_address_changed() {
         ours.id,
         &[("revenueflow_id", ""), ("email", "ann@new.example"), ("hubspot_owner_id", HubSpot::OWNER)],
     );
-    let outcome = guard.submit(&suite_plan("ann", "CEO", 61)).await.unwrap();
+    let outcome = guard.submit_normal(&suite_plan("ann", "CEO", 61)).await.unwrap();
     assert_eq!((outcome.followed, outcome.lead_record.unwrap().record_id), (None, ours.id.to_string()));
     assert_eq!(fixture.counts()[0], 1);
 }
@@ -94,7 +94,7 @@ async fn preview_uses_the_survivor_of_several_merges() {
     let title = preview.changes.iter().find(|change| change.field == "jobtitle").unwrap();
     assert_eq!((&title.record_id, title.left_out), (&Some(last.to_string()), Some(LeftOut::Adopted)));
     assert_eq!(writes(&fixture), before, "a preview writes nothing");
-    assert_eq!(guard.submit(&plan).await.unwrap().followed, followed);
+    assert_eq!(guard.submit_normal(&plan).await.unwrap().followed, followed);
     assert_eq!(fixture.counts()[0], 1);
 }
 
@@ -106,7 +106,7 @@ async fn contact_merged_into_a_deleted_one_is_reported() {
     assert!(fixture.hubspot.merge(Kind::Contact, theirs, ours.id));
     fixture.hubspot.delete(Kind::Contact, theirs);
     let plan = suite_plan("ann", "CEO", 61);
-    for failure in [guard.preview(&plan).await.unwrap_err(), guard.submit(&plan).await.unwrap_err()] {
+    for failure in [guard.preview(&plan).await.unwrap_err(), guard.submit_normal(&plan).await.unwrap_err()] {
         assert_eq!(failure.code, "crm_record_deleted");
     }
     assert_eq!(fixture.counts()[0], 0);
@@ -126,7 +126,7 @@ async fn deleted_company_is_reported_and_not_created_again() {
     // A revision of the lead, and a lead for another person of the company.
     for (name, title) in [("ann", "CEO"), ("bob", "CTO")] {
         let plan = suite_plan(name, title, 61);
-        let outcome = guard.submit(&plan).await.unwrap();
+        let outcome = guard.submit_normal(&plan).await.unwrap();
         assert_eq!(fixture.counts()[1], 0, "{name}");
         let left_out = &effect(&outcome, &plan, "sync_firmographics").left_out;
         assert!(!left_out.is_empty(), "{name}");
@@ -142,7 +142,7 @@ async fn deleted_company_is_reported_and_not_created_again() {
     assert_eq!((&name.record_id, name.left_out), (&Some(company.to_string()), Some(LeftOut::RecordDeleted)));
     // A company that a user creates instead is used.
     let new = fixture.hubspot.add(Kind::Company, &[("domain", "example.com")]);
-    guard.submit(&suite_plan("ann", "CFO", 62)).await.unwrap();
+    guard.submit_normal(&suite_plan("ann", "CFO", 62)).await.unwrap();
     let contact = fixture.contact("ann@example.com");
     assert!(fixture.hubspot.associated(Kind::Contact, contact.id, Kind::Company).contains_key(&new));
     assert_eq!(fixture.counts()[1], 1);
@@ -154,7 +154,7 @@ async fn deleted_task_is_not_created_again() {
     let (guard, _) = written(&fixture).await;
     let task = fixture.record_of(&suite_plan("ann", "CTO", 87), "create_task");
     fixture.hubspot.delete(Kind::Task, task.id);
-    guard.submit(&suite_plan("ann", "CEO", 61)).await.unwrap();
+    guard.submit_normal(&suite_plan("ann", "CEO", 61)).await.unwrap();
     assert_eq!(fixture.counts()[2], 0, "a user deleted it");
     assert_eq!(fixture.contact("ann@example.com").get("jobtitle"), Some("CEO"));
 }

@@ -25,16 +25,16 @@ async fn unknown_row_category_is_a_transient_record_level_error() {
         let bad = suite_plan("ann", "CTO", 87);
         for attempt in 1..=6 {
             fixture.fault(refused_row(path).times(1));
-            let failure = guard.submit(&bad).await.unwrap_err();
-            assert_eq!(failure.class, FailureClass::Transient, "{path}, attempt {attempt}: {failure}");
+            let failure = guard.submit_normal(&bad).await.unwrap_err();
+            assert_eq!(failure.class(), FailureClass::Transient, "{path}, attempt {attempt}: {failure}");
             assert_eq!(failure.code, "crm_row_refused", "{path}, attempt {attempt}");
             assert!(failure.message.contains("SOME_NEW_CATEGORY"), "{failure}");
             fixture.fake.clear_faults();
         }
         let good = suite_plan("bob", "CTO", 87);
-        guard.submit(&good).await.unwrap();
+        guard.submit_normal(&good).await.unwrap();
         fixture.assert_complete(&good);
-        guard.submit(&bad).await.unwrap();
+        guard.submit_normal(&bad).await.unwrap();
         fixture.assert_complete(&bad);
     }
 }
@@ -43,14 +43,14 @@ async fn unknown_row_category_is_a_transient_record_level_error() {
 async fn unknown_category_of_an_update_is_record_level() {
     let fixture = AccountFixture::prepared().await;
     let guard = fixture.guard();
-    guard.submit(&suite_plan("ann", "CTO", 87)).await.unwrap();
+    guard.submit_normal(&suite_plan("ann", "CTO", 87)).await.unwrap();
     let revision = suite_plan("ann", "CEO", 61);
     for _ in 0..6 {
         fixture.fault(refused_row("/contacts/batch/update").times(1));
-        assert_eq!(guard.submit(&revision).await.unwrap_err().code, "crm_row_refused");
+        assert_eq!(guard.submit_normal(&revision).await.unwrap_err().code, "crm_row_refused");
     }
-    guard.submit(&suite_plan("bob", "CTO", 87)).await.unwrap();
-    guard.submit(&revision).await.unwrap();
+    guard.submit_normal(&suite_plan("bob", "CTO", 87)).await.unwrap();
+    guard.submit_normal(&revision).await.unwrap();
 }
 
 /// The suite's plan with an owner for the lead and the task.
@@ -182,7 +182,7 @@ async fn repeated_refusals_of_a_record_end_after_a_few_rounds() {
     let before = fixture.fake.exchanges().len();
     let results = fixture.executor().execute(&plan.lead_id, &plan.actions).await;
     let failure = results[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, "crm_values_refused"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, "crm_values_refused"));
     assert!(failure.message.contains("hs_lead_status"), "{failure}");
     let exchanges = fixture.fake.exchanges();
     let writes =

@@ -14,7 +14,7 @@ async fn bare_account_defers_leads_and_lists_its_problems() {
     let crm = fixture.executor();
     let plan = suite_plan("ann", "CTO", 87);
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_setup_incomplete"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_setup_incomplete"));
     assert_eq!(crm.probe().await.unwrap_err().code, "crm_setup_incomplete");
     assert_eq!(fixture.counts(), [0; 5]);
 

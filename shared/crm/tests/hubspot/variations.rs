@@ -109,20 +109,20 @@ async fn unknown_association_error_is_a_record_level_error() {
     for path in ["/tasks/contacts/batch/read", "/tasks/contacts/batch/associate/default"] {
         let fixture = AccountFixture::prepared().await;
         let guard = fixture.guard();
-        guard.submit(&suite_plan("zoe", "CTO", 87)).await.unwrap();
+        guard.submit_normal(&suite_plan("zoe", "CTO", 87)).await.unwrap();
         fixture.fault(Fault::on(path, Misbehaviour::answer(207, body())).times(1));
         let plan = suite_plan("ann", "CTO", 87);
-        let submitted = guard.submit(&plan).await;
+        let submitted = guard.submit_normal(&plan).await;
         if let Err(failure) = &submitted {
             assert_eq!(
-                (failure.class, failure.code.as_ref()),
+                (failure.class(), failure.code.as_ref()),
                 (FailureClass::Transient, "crm_row_refused"),
                 "{path}"
             );
         }
         fixture.fake.clear_faults();
-        guard.submit(&suite_plan("bob", "CTO", 87)).await.unwrap();
-        guard.submit(&plan).await.unwrap();
+        guard.submit_normal(&suite_plan("bob", "CTO", 87)).await.unwrap();
+        guard.submit_normal(&plan).await.unwrap();
         fixture.assert_complete(&plan);
     }
 }
@@ -147,7 +147,7 @@ async fn unknown_refusal_of_the_properties_defers_all_leads() {
     fixture.fault(Fault::on("/crm/properties/", Misbehaviour::answer(400, body)).times(1));
     let (crm, plan) = (fixture.executor(), suite_plan("ann", "CTO", 87));
     let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_request_refused"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_request_refused"));
     assert!(crm.execute(&plan.lead_id, &plan.actions).await.iter().all(Result::is_ok));
 }
 
@@ -175,11 +175,11 @@ async fn requested_wait_is_bounded() {
         fixture.fault(Fault::on("/batch/read", too_many));
         let failure = crm.execute(&plan.lead_id, &plan.actions).await[0].clone().unwrap_err();
         assert_eq!(
-            (failure.class, failure.code.as_ref()),
+            (failure.class(), failure.code.as_ref()),
             (FailureClass::Deferral, "crm_rate_limited"),
             "{requested}"
         );
-        let wait = failure.retry_after.unwrap().as_secs();
+        let wait = failure.retry_after().unwrap().as_secs();
         assert!((least..=most).contains(&wait), "{requested}: {wait} seconds");
     }
 }
@@ -205,7 +205,7 @@ async fn daily_quota_ends_at_midnight_in_every_time_zone() {
         // The account is probed at least hourly, and accepts calls within an hour after the quota is reset.
         for hour in 0..25 {
             assert_eq!(failure.code, "crm_daily_quota", "{minutes}");
-            let wait = failure.retry_after.unwrap();
+            let wait = failure.retry_after().unwrap();
             assert!(
                 (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&wait),
                 "{minutes}: {wait:?}"
@@ -259,9 +259,9 @@ async fn second_campaign_keeps_the_records_of_the_first() {
     let fixture = AccountFixture::prepared().await;
     let guard = fixture.guard();
     let first = suite_plan("ann", "CTO", 87);
-    guard.submit(&first).await.unwrap();
+    guard.submit_normal(&first).await.unwrap();
     let second = crate::people::in_campaign(&first, "g09-2");
-    guard.submit(&second).await.unwrap();
+    guard.submit_normal(&second).await.unwrap();
     assert_eq!(
         fixture.counts(),
         [1, 1, 2, 3, 0],

@@ -1,7 +1,7 @@
 use std::slice;
 
 use crm::testing::suite_plan;
-use crm::{Executor, OUTAGE, Plan, Salesforce};
+use crm::{Executor, Plan, Salesforce};
 use sandbox::salesforce::RowFault;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
@@ -49,13 +49,13 @@ async fn any_lost_reply_leaves_one_record_of_each() {
         let (guard, _) = fixture.guard();
         fixture.fake.add_fault(Fault::on("/services", Misbehaviour::LoseReply).after(lost).times(1));
         let mut attempts = 0;
-        while let Err(failure) = guard.submit(&plan()).await {
-            assert_eq!(failure.code, OUTAGE, "{failure}");
+        while let Err(failure) = guard.submit_normal(&plan()).await {
+            assert_eq!(failure.code, "crm_outage", "{failure}");
             attempts += 1;
             assert!(attempts < 5, "{failure}");
         }
         assert_once(&fixture);
-        guard.submit(&plan()).await.unwrap();
+        guard.submit_normal(&plan()).await.unwrap();
         assert_once(&fixture);
     }
 }

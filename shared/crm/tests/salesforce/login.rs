@@ -41,7 +41,7 @@ async fn signed_assertion_logs_in() {
     for (user, key) in [("somebody@acme.example", &key), (user, &other_key)] {
         let failure = jwt(settings(&fixture.fake), user, &pem(key)).unwrap().probe().await.unwrap_err();
         assert_eq!(
-            (failure.class, failure.code.as_ref()),
+            (failure.class(), failure.code.as_ref()),
             (FailureClass::Deferral, "crm_credentials_refused")
         );
     }

@@ -11,7 +11,7 @@ use crate::support::OrgFixture;
 async fn written(fixture: &OrgFixture, name: &str) -> (crm::Guard, Plan, String) {
     let (guard, _) = fixture.guard();
     let plan = suite_plan(name, "CTO", 87);
-    let outcome = guard.submit(&plan).await.unwrap();
+    let outcome = guard.submit_normal(&plan).await.unwrap();
     let record = outcome.lead_record.unwrap().record_id;
     (guard, suite_plan(name, "CEO", 61), record)
 }
@@ -34,14 +34,14 @@ async fn merged_record_is_followed_to_its_survivor() {
     let (guard, plan, ours) = written(&fixture, "ann").await;
     let (middle, survivor) = (older(&fixture, json!({})), older(&fixture, json!({})));
     fixture.org(|org| assert!(org.merge(&middle, &ours) && org.merge(&survivor, &middle)));
-    let outcome = guard.submit(&plan).await.unwrap();
+    let outcome = guard.submit_normal(&plan).await.unwrap();
     assert_eq!(outcome.followed, Some(Followed { from: ours, to: survivor.clone() }));
     let lead = fixture.lead();
     assert_eq!((&lead["Id"], &lead["Title"]), (&json!(survivor), &json!("Old")), "users maintain the record");
     assert_eq!(lead["RevenueFlow_Score__c"], 61.0);
     assert_eq!(lead["RevenueFlow_Id__c"], plan.lead_id.as_str());
     assert_eq!(
-        guard.submit(&suite_plan("ann", "VP", 70)).await.unwrap().followed,
+        guard.submit_normal(&suite_plan("ann", "VP", 70)).await.unwrap().followed,
         None,
         "the survivor has the external id"
     );
@@ -55,7 +55,7 @@ async fn external_id_of_another_lead_is_never_overwritten() {
     let theirs = suite_plan("bob", "CTO", 87).lead_id;
     let survivor = older(&fixture, json!({ "RevenueFlow_Id__c": theirs.as_str() }));
     fixture.org(|org| org.merge(&survivor, &ours));
-    assert_eq!(code(guard.submit(&plan).await), "crm_record_merged");
+    assert_eq!(code(guard.submit_normal(&plan).await), "crm_record_merged");
     let lead = fixture.lead();
     assert_eq!((&lead["RevenueFlow_Id__c"], &lead["Title"]), (&json!(theirs.as_str()), &json!("Old")));
 }
@@ -65,10 +65,10 @@ async fn deleted_record_is_not_created_again() {
     let fixture = OrgFixture::new().await;
     let (guard, plan, ours) = written(&fixture, "ann").await;
     fixture.org(|org| org.delete_record(&ours));
-    let failure = guard.submit(&plan).await.unwrap_err();
+    let failure = guard.submit_normal(&plan).await.unwrap_err();
     assert_eq!(failure.code, "crm_record_deleted");
     assert!(failure.message.contains(&ours) && failure.message.contains("redrive"), "{failure}");
-    assert_eq!(code(guard.submit(&plan).await), "crm_record_deleted");
+    assert_eq!(code(guard.submit_normal(&plan).await), "crm_record_deleted");
     assert_eq!(fixture.counts()[0], 0);
 }
 
@@ -77,7 +77,7 @@ async fn lost_external_id_is_restored() {
     let fixture = OrgFixture::new().await;
     let (guard, plan, ours) = written(&fixture, "ann").await;
     fixture.org(|org| org.set(&ours, "RevenueFlow_Id__c", Value::Null));
-    guard.submit(&plan).await.unwrap();
+    guard.submit_normal(&plan).await.unwrap();
     let lead = fixture.lead();
     assert_eq!((&lead["Id"], &lead["Title"]), (&json!(ours), &json!("CEO")));
 }
@@ -87,7 +87,7 @@ async fn converted_lead_is_not_a_merge() {
     let fixture = OrgFixture::new().await;
     let (guard, plan, ours) = written(&fixture, "ann").await;
     fixture.org(|org| org.convert(&ours)).unwrap();
-    assert_eq!(guard.submit(&plan).await.unwrap().followed, None);
+    assert_eq!(guard.submit_normal(&plan).await.unwrap().followed, None);
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn preview_uses_the_survivor_of_a_merge() {
     let title = change("Title");
     assert_eq!((&title.old, title.left_out), (&Some(json!("Old")), Some(LeftOut::Adopted)));
     assert_eq!(fixture.lead().get("RevenueFlow_Id__c"), None, "a preview writes nothing");
-    assert_eq!(guard.submit(&plan).await.unwrap().lead_record.unwrap().record_id, survivor);
+    assert_eq!(guard.submit_normal(&plan).await.unwrap().lead_record.unwrap().record_id, survivor);
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn merge_into_a_deleted_record_counts_as_a_deletion() {
     fixture.org(|org| {
         assert!(org.merge(&middle, &ours) && org.merge(&last, &middle) && org.delete_record(&last));
     });
-    for failure in [guard.submit(&plan).await.unwrap_err(), guard.preview(&plan).await.unwrap_err()] {
+    for failure in [guard.submit_normal(&plan).await.unwrap_err(), guard.preview(&plan).await.unwrap_err()] {
         assert_eq!(failure.code, "crm_record_deleted");
         assert!(failure.message.contains(&last), "the record to restore is named: {failure}");
     }
@@ -146,7 +146,7 @@ async fn chain_of_merges_is_followed_up_to_its_limit() {
         fixture.org(|org| assert!(org.merge(&next, &current)));
         current = next;
     }
-    assert_eq!(code(guard.submit(&plan).await), "crm_record_merged");
+    assert_eq!(code(guard.submit_normal(&plan).await), "crm_record_merged");
     assert_eq!(fixture.lead()["Title"], "Old");
 }
 
@@ -157,13 +157,13 @@ async fn merged_contact_of_a_converted_lead_is_followed() {
     let contact = fixture.org(|org| org.convert(&ours)).unwrap();
     let other = fixture.org(|org| org.insert("Contact", json!({ "LastName": "Ann", "Title": "Founder" })));
     fixture.org(|org| assert!(org.merge(&other, &contact)));
-    let outcome = guard.submit(&plan).await.unwrap();
+    let outcome = guard.submit_normal(&plan).await.unwrap();
     assert_eq!(outcome.lead_record.unwrap().record_id, other);
     let contacts = fixture.org(|org| org.records("Contact"));
     assert_eq!((contacts.len(), &contacts[0]["Title"]), (1, &json!("Founder")));
     assert_eq!(contacts[0]["RevenueFlow_Score__c"], 61.0);
     fixture.org(|org| org.delete_record(&other));
-    assert_eq!(code(guard.submit(&suite_plan("ann", "VP", 70)).await), "crm_record_deleted");
+    assert_eq!(code(guard.submit_normal(&suite_plan("ann", "VP", 70)).await), "crm_record_deleted");
     assert_eq!(fixture.counts()[..2], [1, 0]);
 }
 
@@ -174,10 +174,10 @@ async fn deleted_converted_lead_is_not_created_again() {
         let (guard, plan, ours) = written(&fixture, "ann").await;
         fixture.org(|org| org.convert(&ours)).unwrap();
         if is_contact_known {
-            guard.submit(&plan).await.unwrap();
+            guard.submit_normal(&plan).await.unwrap();
         }
         fixture.org(|org| org.delete_record(&ours));
-        assert_eq!(code(guard.submit(&suite_plan("ann", "VP", 70)).await), "crm_record_deleted");
+        assert_eq!(code(guard.submit_normal(&suite_plan("ann", "VP", 70)).await), "crm_record_deleted");
         assert_eq!(fixture.counts()[..2], [0, 1], "{is_contact_known}");
     }
 }
@@ -193,7 +193,7 @@ async fn deleted_task_is_not_created_again() {
     };
     let [only] = &tasks(&fixture)[..] else { panic!("one task") };
     fixture.org(|org| assert!(org.delete_record(only["Id"].as_str().unwrap())));
-    guard.submit(&plan).await.unwrap();
+    guard.submit_normal(&plan).await.unwrap();
     assert!(tasks(&fixture).is_empty(), "a user deleted it");
     assert_eq!(fixture.lead()["Title"], "CEO", "the rest of the plan is written");
 }

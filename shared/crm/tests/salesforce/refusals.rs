@@ -76,7 +76,7 @@ async fn leads_wait_near_the_call_limit_and_resume_afterwards() {
     fixture.executor.probe().await.unwrap_err();
     let results = fixture.execute(&plan).await;
     assert_eq!(outcomes(&results), ["deferral crm_api_limit_near"]);
-    assert!(results[0].as_ref().unwrap_err().retry_after.is_some());
+    assert!(results[0].as_ref().unwrap_err().retry_after().is_some());
     let calls = fixture.org(|org| org.calls);
     assert_eq!(outcomes(&fixture.execute(&plan).await), ["deferral crm_api_limit_near"]);
     assert_eq!(fixture.org(|org| org.calls), calls, "waiting costs no calls");
@@ -178,7 +178,7 @@ async fn busy_org_is_retried_at_once_and_then_deferred() {
     fixture.fake.add_fault(busy.times(3));
     let results = fixture.execute(&suite_plan("bob", "CTO", 87)).await;
     assert_eq!(outcomes(&results), ["deferral crm_busy"]);
-    assert_eq!(results[0].as_ref().unwrap_err().retry_after, Some(Duration::from_secs(5)));
+    assert_eq!(results[0].as_ref().unwrap_err().retry_after(), Some(Duration::from_secs(5)));
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ pub(crate) fn settings(fake: &Fake) -> SalesforceSettings {
 pub(crate) fn outcomes(results: &[Result<Effect, Failure>]) -> Vec<String> {
     let one = |result: &Result<Effect, Failure>| match result {
         Ok(_) => "done".to_owned(),
-        Err(Failure { class, code, .. }) => format!("{} {code}", class_name(*class)),
+        Err(failure) => format!("{} {}", class_name(failure.class()), failure.code),
     };
     results.iter().map(one).collect()
 }

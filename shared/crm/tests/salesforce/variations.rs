@@ -261,7 +261,7 @@ async fn unknown_code_is_permanent_for_a_row_deferral_for_describe() {
     }
     let fixture = OrgFixture::new().await;
     fixture.fake.add_fault(Fault::on("/limits", refused(400)));
-    assert_eq!(fixture.executor.probe().await.unwrap_err().class, lead::FailureClass::Deferral);
+    assert_eq!(fixture.executor.probe().await.unwrap_err().class(), lead::FailureClass::Deferral);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::client::{Access, Client, codes};
 use super::company::clearbit_shape;
-use crate::provider::NOT_YET;
+use crate::provider::not_yet;
 use crate::{EnrichmentProvider, Firmographics};
 
 /// The version of the API's response format. Without it the default of the account applies.
@@ -52,7 +52,7 @@ impl EnrichmentProvider for Clearbit {
                 }
             }
             // Queued: the lookup continues, and the body says nothing about the company.
-            202 => Err(Failure::transient(NOT_YET, "clearbit is still looking up the company")),
+            202 => Err(not_yet("clearbit is still looking up the company")),
             // 422 is a domain that Clearbit cannot interpret.
             404 | 422 => Ok(None),
             _ => Err(self.client.failure(&reply)),

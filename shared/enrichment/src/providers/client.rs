@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lead::{Clock, Dependency, Failure};
+use lead::{Cause, Clock, Dependency, Failure};
 use outbound::{Http, HttpSettings, Method, Reply, RequestBuilder, Url};
 use secrecy::SecretString;
 
@@ -121,7 +121,7 @@ impl Client {
 
     pub(crate) fn credentials_refused(&self) -> Failure {
         let problem = format!("{} does not accept the credentials", self.codes.dependency);
-        self.permanent(self.codes.credentials_refused, problem)
+        self.permanent(self.codes.credentials_refused, problem).because(Cause::CredentialsRefused)
     }
 
     pub(crate) fn not_allowed(&self, problem: &str) -> Failure {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::client::{Access, Client, codes};
 use super::company::clearbit_shape;
-use crate::provider::NOT_YET;
+use crate::provider::not_yet;
 use crate::{EnrichmentProvider, Firmographics};
 
 /// Hunter's company enrichment, in the format of Clearbit: `GET /v2/companies/find`.
@@ -62,7 +62,7 @@ impl EnrichmentProvider for Hunter {
                     Err(self.client.unreadable())
                 }
             }
-            202 => Err(Failure::transient(NOT_YET, "hunter is still looking up the company")),
+            202 => Err(not_yet("hunter is still looking up the company")),
             // 422 is a domain that Hunter cannot interpret.
             404 | 422 => Ok(None),
             _ => Err(self.failure(&reply)),

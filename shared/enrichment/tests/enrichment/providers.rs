@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use enrichment::{EnrichmentProvider as _, Firmographics, Fixtures, NOT_YET, Range};
+use enrichment::{EnrichmentProvider as _, Firmographics, Fixtures, Range};
 use lead::FailureClass;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::{Value, json};
@@ -19,12 +19,12 @@ async fn company(fixture: &ProviderFixture, domain: &str) -> Firmographics {
 async fn refusal(fixture: &ProviderFixture, domain: &str) -> (FailureClass, String, Option<u64>) {
     let failure = fixture.provider.company(domain).await.unwrap_err();
     let name = fixture.provider.name();
-    let dependency = failure.dependency.as_ref().map(lead::Dependency::as_str);
+    let dependency = failure.dependency().map(lead::Dependency::as_str);
     let is_about_the_request = failure.code.ends_with("_request_refused");
     assert_eq!(dependency.is_none(), is_about_the_request, "{failure:?}");
     assert!(dependency.is_none_or(|dependency| dependency == format!("enrichment.{name}")));
     let code = failure.code.strip_prefix(&format!("{name}_")).unwrap_or(&failure.code).to_owned();
-    (failure.class, code, failure.retry_after.map(|wait| wait.as_secs()))
+    (failure.class(), code, failure.retry_after().map(|wait| wait.as_secs()))
 }
 
 #[tokio::test]
@@ -162,12 +162,12 @@ async fn accepted_lookup_is_neither_a_company_nor_its_absence() {
     let fixture = ProviderFixture::of("clearbit").await;
     for _ in 0..2 {
         let failure = fixture.provider.company("queued.example").await.unwrap_err();
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, NOT_YET));
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, "enrichment_not_yet"));
     }
     assert!(company(&fixture, "queued.example").await.is_sufficient());
     let hunter = ProviderFixture::of("hunter").await;
     hunter.fake.add_fault(Fault::on("", Misbehaviour::answer(202, json!({ "data": {} }))));
-    assert_eq!(hunter.provider.company("example.com").await.unwrap_err().code, NOT_YET);
+    assert_eq!(hunter.provider.company("example.com").await.unwrap_err().code, "enrichment_not_yet");
 }
 
 #[tokio::test]

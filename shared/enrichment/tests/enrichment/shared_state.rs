@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use breaker::{Day, Spending, Taken};
 use enrichment::testing::MemoryCache;
 use enrichment::{
-    Cache, Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Kept, Memory, NOT_YET, Terms,
-    Waterfall,
+    Cache, Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Kept, Memory, Terms, Waterfall,
 };
 use jiff::Timestamp;
 use lead::{CampaignId, Clock, Dependency, EmailAddress, Failure, Lead};
@@ -73,7 +72,10 @@ async fn unknown_is_cached_for_a_day_and_pending_for_minutes() {
         let outcome = process.enrich(&lead("a@unknown.example")).await;
         assert_eq!((outcome.status, codes(&outcome).len()), (EnrichmentStatus::NotFound, 0));
         let outcome = process.enrich(&lead("a@queued.example")).await;
-        assert_eq!((outcome.status, codes(&outcome)), (EnrichmentStatus::Unavailable, vec![NOT_YET]));
+        assert_eq!(
+            (outcome.status, codes(&outcome)),
+            (EnrichmentStatus::Unavailable, vec!["enrichment_not_yet"])
+        );
     }
     assert_eq!((fixture.request_count("unknown"), fixture.request_count("queued")), (1, 1));
     for expected in [EnrichmentStatus::Unavailable, EnrichmentStatus::Found] {

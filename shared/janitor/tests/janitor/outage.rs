@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use analysis::{AI_BREAKER, Analyst, Gemini, GeminiSettings, Guards, Icp, ModelAnalyst, Models, Prompt};
-use breaker::Breaker;
+use breaker::CircuitBreaker;
 use crm::{MockCrm, Object};
 use janitor::{Janitor, ai_probes};
 use lead::{Clock as _, LeadEvent, LeadStatus};
@@ -39,7 +39,8 @@ impl<'a> Site<'a> {
         };
         let service = Gemini::new(&settings, model.clone(), clock.clone()).unwrap();
         let health = Arc::new(fixture.store.clone());
-        let breaker = Breaker::new(ModelAnalyst::dependency("gemini"), health, clock.clone(), AI_BREAKER);
+        let breaker =
+            CircuitBreaker::new(ModelAnalyst::dependency("gemini"), health, clock.clone(), AI_BREAKER);
         let analyst: Arc<dyn Analyst> = Arc::new(ModelAnalyst::new(
             Arc::new(service),
             model,
@@ -70,7 +71,7 @@ impl<'a> Site<'a> {
         };
         self.pipeline.record(&message, &settlement).await.unwrap();
         if let Settlement::Defer { after, failure } = &settlement
-            && let Some(dependency) = &failure.dependency
+            && let Some(dependency) = failure.dependency()
         {
             let until = self.fixture.clock.now() + *after;
             queue.pause(dependency, &failure.to_string(), until).await.unwrap();
@@ -106,7 +107,8 @@ impl<'a> Site<'a> {
     /// How often the lead's score was written to the CRM, and the decision in the record.
     async fn score_writes(&self, lead: &LeadEvent) -> (usize, String) {
         let actions = self.fixture.store.actions(&lead.lead_id, 100).await.unwrap();
-        let written = actions.iter().filter(|a| a.kind == "set_lead_score" && a.state == "done").count();
+        let written =
+            actions.iter().filter(|a| a.kind == "set_lead_score" && a.state.as_str() == "done").count();
         let crm = MockCrm::new(self.fixture.store.database().clone(), Arc::new(self.fixture.clock.clone()));
         let record = crm.record(Object::Lead, lead.lead_id.as_str()).await.unwrap().unwrap();
         (written, record.fields["decision"].as_str().unwrap().to_owned())

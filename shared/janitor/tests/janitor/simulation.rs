@@ -179,7 +179,7 @@ impl LeadQueue for ObservedQueue {
             self.burned.lock().unwrap().push(settlement.clone());
         }
         if let Settlement::Defer { after, failure } = settlement
-            && failure.ends_by_itself
+            && failure.is_limit_of_all()
         {
             let until = self.clock.now() + *after;
             let mut held = self.held_until.lock().unwrap();

@@ -136,7 +136,7 @@ pub(super) fn steps(lead: &LeadRecord, analysis: Option<&AnalysisRecord>) -> Vec
 }
 
 fn waiting(failure: &Failure) -> String {
-    match (failure.class, &failure.dependency) {
+    match (failure.class(), failure.dependency()) {
         (FailureClass::Deferral, Some(dependency)) => {
             format!("It waits for {dependency}, which cannot be used now: {}.", in_words(failure))
         }

@@ -76,7 +76,7 @@ async fn reached(fixture: &Fixture, id: &LeadId) -> Reached {
     }
     let kinds = fixture.kinds(id).await;
     let actions = fixture.store.actions(id, 100).await.unwrap();
-    let booked = actions.iter().filter(|action| action.state == "done").count();
+    let booked = actions.iter().filter(|action| action.state.as_str() == "done").count();
     let records = fixture.crm().await;
     let created = ["create_task", "log_activity"].map(|kind| {
         let action = actions.iter().find(|action| action.kind == kind);
@@ -108,7 +108,7 @@ async fn assert_resumes(fixture: &Fixture, event: &LeadEvent, before: Reached) {
     assert_eq!(fixture.lead(id).await.status, LeadStatus::Synced, "{before:?}");
     assert_eq!(fixture.store.analyses(id, 10).await.unwrap().len(), 1, "{before:?}");
     let actions = fixture.store.actions(id, 100).await.unwrap();
-    assert!(actions.len() == 6 && actions.iter().all(|action| action.state == "done"), "{before:?}");
+    assert!(actions.len() == 6 && actions.iter().all(|action| action.state.as_str() == "done"), "{before:?}");
     let kinds = fixture.kinds(id).await;
     for kind in [AuditKind::Accepted, AuditKind::Enriched, AuditKind::Judged, AuditKind::Synced] {
         assert_eq!(kinds.iter().filter(|found| **found == kind).count(), 1, "{before:?}: {kinds:?}");

@@ -373,7 +373,7 @@ async fn refusals_and_deferrals_of_the_guard_are_recorded(fixture: Fixture) {
     let refused = settled(&fixture, &too_small, &event).await;
     assert_eq!(refused, (AuditKind::DeadLettered, "plan_too_large".to_owned()));
     let rows = fixture.store.actions(&event.lead_id, 100).await.unwrap();
-    assert!(!rows.is_empty() && rows.iter().all(|row| row.state == "refused"), "{rows:?}");
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.state.as_str() == "refused"), "{rows:?}");
 
     let (bob, bobs_next) = (hot("bob", "CTO", 0), hot("bob", "CEO", 1));
     let (narrow, _) = limited(&fixture, CrmMode::Live, [], limits(8, 1000)).await;

@@ -158,7 +158,7 @@ async fn dead_letter_is_processed_only_after_a_redrive(fixture: Fixture) {
     pipeline.record(&message(&event, 1), &settle_failed(1, refused)).await.unwrap();
     // The process dies before it settles the message.
     let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
-    assert_eq!((failure.code.as_ref(), failure.class), ("crm_refused", FailureClass::Permanent));
+    assert_eq!((failure.code.as_ref(), failure.class()), ("crm_refused", FailureClass::Permanent));
     let before = fixture.snapshot(&event.lead_id).await;
     pipeline.record(&message(&event, 1), &settle_failed(1, failure)).await.unwrap();
     assert_eq!(fixture.snapshot(&event.lead_id).await, before);

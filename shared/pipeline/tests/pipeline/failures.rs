@@ -56,7 +56,7 @@ async fn unreadable_answer_counts_as_an_attempt(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Text("Sure! Here is my analysis."), Reply::Text("{\"fit_score\": 900}")]);
     let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, "ai_answer_unreadable"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, "ai_answer_unreadable"));
     assert!(!failure.message.contains("Sure"), "the model's words are not logged");
     fixture.record_failures(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -93,7 +93,7 @@ async fn crm_retry_uses_the_stored_judgement(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Transient)]);
     let failure = pipeline.handle(&message(&event, 1)).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Deferral, "crm_outage"));
     assert!(failure.message.contains("test_reset"), "{failure}");
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!((fixture.provider.take_calls(), fixture.analyst.take_calls()), (1, 1));

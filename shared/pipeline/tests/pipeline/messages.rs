@@ -10,7 +10,7 @@ async fn assert_dead_lettered(fixture: &Fixture, body: &str, code: &str) {
     fixture.clock.advance(std::time::Duration::from_secs(1)); // makes this dead letter the newest one
     let (pipeline, message) = (fixture.pipeline().await, raw_message(body, 1));
     let failure = pipeline.handle(&message).await.unwrap_err();
-    assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Permanent, code), "{body}");
+    assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Permanent, code), "{body}");
     assert!(!failure.message.contains("ann"), "nothing personal: {}", failure.message);
     pipeline.record(&message, &settle_failed(1, failure)).await.unwrap();
     let letter = fixture.store.dead_letters(None, 1).await.unwrap().swap_remove(0);

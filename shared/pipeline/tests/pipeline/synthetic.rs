@@ -85,7 +85,7 @@ async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
 
     let mut plan = permitted_plan(&fixture, &hot("ann", "CTO", 0)).await;
     plan.lead_id = id.clone();
-    assert_eq!(pipeline.guard.submit(&plan).await.unwrap_err().code, "synthetic_lead");
+    assert_eq!(pipeline.guard.submit_normal(&plan).await.unwrap_err().code, "synthetic_lead");
     assert_eq!(pipeline.guard.preview(&plan).await.unwrap_err().code, "synthetic_lead");
     assert!(fixture.store.actions(id, 10).await.unwrap().is_empty());
     assert!(fixture.crm().await.is_empty() && crm.queries.lock().unwrap().is_empty());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use lead::{Clock, Failure, FailureClass};
+use lead::{Clock, Failure, FailureClass, FailureKind, Scope, Until};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument;
 
@@ -76,11 +76,11 @@ impl Delivery {
             with_time_limit(self.handling_limit, self.handler.handle(&self.message)).await
         };
         let Err(failure) = worked else { return Settlement::Done };
-        tracing::warn!(code = %failure.code, class = ?failure.class, reason = failure.message, "message failed");
+        tracing::warn!(code = %failure.code, class = ?failure.class(), reason = failure.message, "message failed");
         let settlement = settle_counted(self.handler.as_ref(), &self.message, failure).await;
         let recorded = with_time_limit(RECORD_TIMEOUT, self.handler.record(&self.message, &settlement)).await;
         if let Settlement::Defer { after, failure } = &settlement
-            && failure.class == FailureClass::Deferral
+            && failure.class() == FailureClass::Deferral
         {
             self.pause(*after, failure).await;
         }
@@ -112,10 +112,12 @@ impl Delivery {
     /// Pauses consumption for all workers while a dependency is unavailable: every other lead would fail in
     /// the same way.
     async fn pause(&self, after: Duration, failure: &Failure) {
-        let Some(dependency) = &failure.dependency else { return };
+        let FailureKind::Deferral { scope: Scope::All(dependency), until: end } = &failure.kind else {
+            return;
+        };
         let now = self.clock.now();
         let until = now.saturating_add(after).unwrap_or(now);
-        if failure.ends_by_itself {
+        if let Until::Elapsed(_) = end {
             tracing::info!(%dependency, %until, "this worker receives nothing until the limit ends");
             return self.rate_limit_pause.extend_to(until);
         }

@@ -370,9 +370,9 @@ impl LeadHandler for FailingHandler {
 async fn rate_limit_pauses_the_worker_but_not_the_queue() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let clock = ManualClock::default();
-    let wait = Some(Duration::from_secs(20));
-    let full = Failure::deferral(Dependency::new("crm.mock"), "crm_rate_limit", "full", wait);
-    let handler = Arc::new(FailingHandler(full.ending_by_itself()));
+    let wait = Duration::from_secs(20);
+    let full = Failure::limit(Dependency::new("crm.mock"), "crm_rate_limit", "full", wait);
+    let handler = Arc::new(FailingHandler(full));
     let worker = Worker::new(Arc::clone(&queue) as _, handler, Arc::new(clock.clone()), 1);
     run_for(&worker, Duration::from_secs(30)).await;
     assert_eq!(queue.calls_of("settle").len(), 1);

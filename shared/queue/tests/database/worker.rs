@@ -202,7 +202,7 @@ async fn panic_is_a_failed_attempt_without_its_text() {
         .iter()
         .map(|outcome| match outcome {
             Settlement::Retry { after, failure } | Settlement::Defer { after, failure } => {
-                assert_eq!((&*failure.code, failure.class), ("panic", FailureClass::Transient));
+                assert_eq!((&*failure.code, failure.class()), ("panic", FailureClass::Transient));
                 after.as_secs()
             }
             Settlement::DeadLetter { failure } => {
@@ -279,8 +279,11 @@ async fn deferral_without_a_dependency_delays_only_its_message() {
     queue.send(&limited).await.unwrap();
     let handler = Handler::new(move |message| {
         if message.group == limited.lead_id.as_str() {
-            let limit = Failure::deferral(CRM, "lead_limit", "ten actions a minute", None);
-            return Err(Failure { dependency: None, ..limit });
+            return Err(Failure::lead_deferral(
+                "lead_limit",
+                "ten actions a minute",
+                Duration::from_secs(30),
+            ));
         }
         Ok(())
     });

@@ -126,7 +126,7 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
     store.save_analysis(analysis).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    store.begin("mock", &plan).await.unwrap();
+    store.begin("mock", &plan, crm::Authority::Normal).await.unwrap();
     let outcomes: Vec<_> =
         plan.actions.iter().map(|planned| (planned.action_id.clone(), Outcome::Skipped)).collect();
     crm::Ledger::finish(store, &outcomes).await.unwrap();

@@ -120,7 +120,7 @@ async fn a_dead_lettered_newest_delivery_reports_its_failure(fixture: Fixture) {
         panic!("it was dead-lettered")
     };
     assert_eq!(
-        (why.code.as_ref(), why.class),
+        (why.code.as_ref(), why.class()),
         ("crm_timeout", FailureClass::Permanent),
         "no attempt is left"
     );

@@ -2,7 +2,7 @@
 //! number.
 
 use crm::testing::every_action;
-use crm::{Effect, Ledger as _, Outcome, Plan};
+use crm::{Authority, BegunPlan, Effect, Ledger as _, Outcome, Plan};
 use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent};
 use serde_json::json;
 use store::{Accept, Begun, QuarantineItem, Store, Suppressed, SuppressionKind};
@@ -77,7 +77,7 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
         details.last_name = crm::Text::fit("Quux");
     }
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    store.begin("salesforce", &plan).await.unwrap();
+    store.begin("salesforce", &plan, Authority::Normal).await.unwrap();
     let effect = Effect::new("00Q1", true);
     store.finish_effects(&plan, effect).await;
     store.finish(&work, &synced(), &json!([])).await.unwrap();
@@ -177,7 +177,7 @@ async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     store.save_analysis(analysis).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    assert_eq!(store.begin("mock", &plan).await.unwrap_err().code, "lead_erased");
+    assert_eq!(store.begin("mock", &plan, Authority::Normal).await.unwrap(), BegunPlan::Erased);
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     assert_eq!(hits(&store).await, Vec::<String>::new());
 }
@@ -200,7 +200,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     store.save_analysis(analysis).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    assert_eq!(store.begin("mock", &plan).await.unwrap_err().code, "lead_erased");
+    assert_eq!(store.begin("mock", &plan, Authority::Normal).await.unwrap(), BegunPlan::Erased);
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     assert_eq!(all_texts(&store).await.len(), before, "nothing is added");
     let lead = store.lead(&new.lead_id).await.unwrap().unwrap();

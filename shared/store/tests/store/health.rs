@@ -1,6 +1,6 @@
 //! The health of dependencies, through `crm::Health`.
 
-use crm::{Health, HealthRecord, Open};
+use crm::{Health, HealthRecord, Open, OpenCause};
 use lead::Dependency;
 use tokio::task::JoinSet;
 
@@ -14,7 +14,13 @@ async fn an_unknown_dependency_is_healthy(fixture: Fixture) {
 
 async fn a_record_is_loaded_as_it_was_saved(fixture: Fixture) {
     let store = fixture.store().await;
-    let open = Open { reason: "crm_timeout".into(), opened_at: at(0), retry_at: at(30), trial: true };
+    let open = Open {
+        reason: "crm_timeout".into(),
+        cause: OpenCause::Failures,
+        opened_at: at(0),
+        retry_at: at(30),
+        probing: true,
+    };
     let down = HealthRecord {
         failures: 5,
         open: Some(open),

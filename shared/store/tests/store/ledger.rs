@@ -1,13 +1,23 @@
 //! The ledger of CRM actions, through `crm::Ledger`.
 
 use crm::testing::{MemoryLedger, every_action};
-use crm::{ActionId, Effect, Ledger, LedgerState, LeftOut, Object, Omission, Outcome, Plan};
+use crm::{
+    ActionId, Authority, BegunPlan, Effect, Ledger, LedgerState, LeftOut, Object, Omission, Outcome, Plan,
+};
 use lead::{Failure, LeadEvent};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use store::AuditKind;
 
 use crate::support::{Fixture, begin, event, kinds, settled};
+
+const NORMAL: Authority = Authority::Normal;
+
+/// The states of a plan that was begun.
+fn states(begun: BegunPlan) -> Vec<LedgerState> {
+    let BegunPlan::States(states) = begun else { panic!("not begun: {begun:?}") };
+    states
+}
 
 fn plan(event: &LeadEvent, round: u32) -> Plan {
     let actions = every_action(&event.lead_id, &event.delivery_id());
@@ -27,7 +37,7 @@ async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
     let plan = plan(&event("ann", "a", 0), 1);
     let id = |position: usize| plan.actions[position].action_id.clone();
     let new = vec![LedgerState::New; plan.actions.len()];
-    assert_eq!(store.begin("mock", &plan).await.unwrap(), new);
+    assert_eq!(store.begin("mock", &plan, NORMAL).await.unwrap(), BegunPlan::States(new));
     Ledger::finish(
         &store,
         &[
@@ -40,7 +50,7 @@ async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
     )
     .await
     .unwrap();
-    let again = fixture.store().await.begin("mock", &plan).await.unwrap();
+    let again = states(fixture.store().await.begin("mock", &plan, NORMAL).await.unwrap());
     assert_eq!(
         again[..6],
         [
@@ -59,12 +69,15 @@ async fn a_done_action_stays_done(fixture: Fixture) {
     let event = event("ann", "a", 0);
     let plan = plan(&event, 1);
     let id = plan.actions[0].action_id.clone();
-    store.begin("mock", &plan).await.unwrap();
+    store.begin("mock", &plan, NORMAL).await.unwrap();
     Ledger::finish(&store, &[(id.clone(), Outcome::Done(effect("00Q1")))]).await.unwrap();
-    store.begin("other", &plan).await.unwrap();
+    store.begin("other", &plan, NORMAL).await.unwrap();
     Ledger::finish(&store, &[(id.clone(), Outcome::Failed(failure()))]).await.unwrap();
     Ledger::finish(&store, &[(id.clone(), Outcome::Done(effect("other")))]).await.unwrap();
-    assert_eq!(store.begin("mock", &plan).await.unwrap()[0], LedgerState::Done(effect("00Q1")));
+    assert_eq!(
+        states(store.begin("mock", &plan, NORMAL).await.unwrap())[0],
+        LedgerState::Done(effect("00Q1"))
+    );
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.provider.as_str(), row.attempts), ("done", "mock", 1));
     assert_eq!((row.record_id.as_deref(), row.failure), (Some("00Q1"), None));
@@ -82,10 +95,10 @@ async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
         reason: LeftOut::OwnerInactive,
     };
     let reduced = effect("00Q1").without([omission.clone(), omission.clone()]);
-    store.begin("mock", &plan).await.unwrap();
+    store.begin("mock", &plan, NORMAL).await.unwrap();
     let outcomes = [(id(0), Outcome::Done(reduced.clone())), (id(2), Outcome::Done(effect("00Q1")))];
     Ledger::finish(&store, &outcomes).await.unwrap();
-    assert_eq!(store.begin("mock", &plan).await.unwrap()[0], LedgerState::Done(reduced));
+    assert_eq!(states(store.begin("mock", &plan, NORMAL).await.unwrap())[0], LedgerState::Done(reduced));
     let rows = store.actions(&event.lead_id, 100).await.unwrap();
     assert_eq!((&rows[0].left_out[..], rows[2].left_out.len()), (&[omission.clone()][..], 0));
     let recent = store.left_out("mock", jiff::Timestamp::UNIX_EPOCH, 10).await.unwrap();
@@ -100,11 +113,11 @@ async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixtu
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let plan = plan(&event, 1);
-    store.begin("mock", &plan).await.unwrap();
+    store.begin("mock", &plan, NORMAL).await.unwrap();
     Ledger::finish(&store, &[(plan.actions[0].action_id.clone(), Outcome::Failed(failure()))]).await.unwrap();
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.failure), ("failed", Some(failure())));
-    store.begin("mock", &plan).await.unwrap();
+    store.begin("mock", &plan, NORMAL).await.unwrap();
     let row = store.actions(&event.lead_id, 100).await.unwrap().swap_remove(0);
     assert_eq!((row.state.as_str(), row.failure, row.attempts), ("pending", None, 2));
 }
@@ -112,9 +125,9 @@ async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixtu
 async fn a_task_has_one_row_and_other_actions_one_per_round(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    store.begin("mock", &plan(&event, 1)).await.unwrap();
+    store.begin("mock", &plan(&event, 1), NORMAL).await.unwrap();
     fixture.advance(1);
-    store.begin("mock", &plan(&event, 2)).await.unwrap();
+    store.begin("mock", &plan(&event, 2), NORMAL).await.unwrap();
     let rows = store.actions(&event.lead_id, 100).await.unwrap();
     let of = |kind: &str| rows.iter().filter(|row| row.kind == kind).count();
     assert_eq!((of("create_task"), of("upsert_lead"), of("log_activity")), (1, 2, 2));
@@ -130,7 +143,7 @@ async fn last_written_leaves_out_kinds_with_an_unknown_outcome(fixture: Fixture)
     let upsert = serde_json::Value::Object(plans[0].actions[0].action.fields());
     let last =
         async |round: usize| store.last_written("mock", &plans[round]).await.unwrap().remove("upsert_lead");
-    store.begin("mock", &plans[0]).await.unwrap();
+    store.begin("mock", &plans[0], NORMAL).await.unwrap();
     assert_eq!(last(1).await, None, "begun, without a recorded outcome");
     Ledger::finish(&store, &[(id(0), Outcome::Done(effect("00Q1")))]).await.unwrap();
     assert_eq!(last(1).await, Some(upsert.clone()));
@@ -138,10 +151,10 @@ async fn last_written_leaves_out_kinds_with_an_unknown_outcome(fixture: Fixture)
     assert_eq!(store.last_written("other", &plans[1]).await.unwrap().len(), 0);
 
     fixture.advance(1);
-    store.begin("mock", &plans[1]).await.unwrap();
+    store.begin("mock", &plans[1], NORMAL).await.unwrap();
     Ledger::finish(&store, &[(id(1), Outcome::Unknown(failure()))]).await.unwrap();
     assert_eq!(last(2).await, None);
-    store.begin("mock", &plans[1]).await.unwrap();
+    store.begin("mock", &plans[1], NORMAL).await.unwrap();
     Ledger::finish(&store, &[(id(1), Outcome::Failed(failure()))]).await.unwrap();
     assert_eq!(last(2).await, Some(upsert), "a failed action changes nothing");
 }
@@ -181,7 +194,7 @@ async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
                 Step::Begin(round) => {
                     let plan = plan(&event, *round);
                     let [stored, remembered] =
-                        [store.begin("mock", &plan).await, memory.begin("mock", &plan).await];
+                        [store.begin("mock", &plan, NORMAL).await, memory.begin("mock", &plan, NORMAL).await];
                     assert_eq!(stored, remembered, "{steps:?}");
                 }
                 Step::Finish(position, outcome) => {
@@ -195,7 +208,7 @@ async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
         for row in store.actions(&event.lead_id, 100).await.unwrap() {
             let remembered = memory.row(&row.action_id.parse().unwrap()).unwrap();
             assert_eq!(
-                (row.state.as_str(), row.record_id),
+                (row.state, row.record_id),
                 (remembered.state, remembered.effect.map(|effect| effect.record_id)),
                 "{steps:?}"
             );
@@ -210,15 +223,14 @@ async fn a_superseded_plan_is_not_begun_and_closes_its_delivery(fixture: Fixture
     begin(&store, &older).await;
     store.accept(&newer).await.unwrap();
     for _ in 0..2 {
-        let failure = store.begin("mock", &plan(&older, 1)).await.unwrap_err();
-        assert_eq!(failure.code, store::SUPERSEDED);
+        assert_eq!(store.begin("mock", &plan(&older, 1), NORMAL).await.unwrap(), BegunPlan::Superseded);
     }
     assert!(store.actions(&older.lead_id, 100).await.unwrap().is_empty());
     assert_eq!(
         kinds(&store, &older.lead_id).await.iter().filter(|kind| **kind == AuditKind::Superseded).count(),
         1
     );
-    store.begin("mock", &plan(&newer, 1)).await.unwrap();
+    store.begin("mock", &plan(&newer, 1), NORMAL).await.unwrap();
 }
 
 /// A new owner of a lead is written for the delivery that was routed.
@@ -227,7 +239,7 @@ async fn a_finished_older_delivery_may_still_write(fixture: Fixture) {
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     settled(&fixture, &store, &older).await;
     store.accept(&newer).await.unwrap();
-    store.begin("mock", &plan(&older, 9)).await.unwrap();
+    store.begin("mock", &plan(&older, 9), NORMAL).await.unwrap();
 }
 
 on_both!(

@@ -87,7 +87,7 @@ async fn a_lead_with_restored_values_is_not_open(fixture: Fixture) {
     let work = assigned(&store, "p", &LeadFacts::default()).await;
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
-    store.begin("mock", &plan).await.unwrap();
+    store.begin("mock", &plan, crm::Authority::Normal).await.unwrap();
     let done = |planned: &PlannedAction| (planned.action_id.clone(), Outcome::Done(Effect::new("1", true)));
     let outcomes: Vec<_> = plan.actions.iter().map(done).collect();
     crm::Ledger::finish(&store, &outcomes).await.unwrap();

@@ -31,7 +31,7 @@ async fn many_workers_never_spend_more_than_the_budget(fixture: Fixture) {
                     Err(refusal) => {
                         // Calls in progress may leave part of the budget; a wait until the end of the day
                         // means that it is spent.
-                        refused_for_the_day = refusal.retry_after.unwrap().as_secs() > 60;
+                        refused_for_the_day = refusal.retry_after().unwrap().as_secs() > 60;
                         tokio::task::yield_now().await;
                     }
                 }

@@ -157,12 +157,11 @@ async fn a_failure_is_shown_until_the_next_attempt_begins(fixture: Fixture) {
 async fn a_full_limit_is_audited_once_an_hour(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
-    let wait = Some(Duration::from_secs(30));
+    let wait = Duration::from_secs(30);
     let crm = || Dependency::new("crm.mock");
-    let of_all = Failure::deferral(crm(), "crm_rate_limit", "full", wait).ending_by_itself();
-    let of_account =
-        Failure { dependency: None, ..Failure::deferral(crm(), "account_rate_limit", "full", wait) };
-    let away = Failure::deferral(crm(), "crm_outage", "away", wait);
+    let of_all = Failure::limit(crm(), "crm_rate_limit", "full", wait);
+    let of_account = Failure::lead_deferral("account_rate_limit", "full", wait);
+    let away = Failure::deferral(crm(), "breaker_open", "away", Some(wait));
     let defer = async |failure: &Failure| {
         begin(&store, &event).await;
         store.record_retry(&event, 1, failure, Duration::from_secs(30), true).await.unwrap();
@@ -181,7 +180,7 @@ async fn a_full_limit_is_audited_once_an_hour(fixture: Fixture) {
     fixture.clock.advance(Duration::from_hours(1));
     defer(&of_account).await;
     assert_eq!(length().await, 5, "another hour");
-    // Each outage is audited, because the ledger reads outages from the audit trail.
+    // Each outage of the CRM is audited.
     defer(&away).await;
     defer(&away).await;
     assert_eq!(length().await, 8, "deferred, started, deferred");
@@ -228,7 +227,7 @@ async fn an_unreadable_stored_value_is_a_permanent_failure(fixture: Fixture) {
     let failure: Failure = store.begin_work(&event, 2).await.map(|_: Begun| ()).unwrap_err().into();
     assert_eq!(failure.code, "stored_data_unreadable");
     assert!(!format!("{failure:?}").contains("secret"));
-    assert_eq!(failure.class, lead::FailureClass::Permanent);
+    assert_eq!(failure.class(), lead::FailureClass::Permanent);
 }
 
 async fn work_of_another_application_is_closed_once(fixture: Fixture) {

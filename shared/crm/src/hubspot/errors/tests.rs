@@ -4,7 +4,7 @@ use super::*;
 
 fn of(status: u16, body: &Value) -> (FailureClass, String) {
     let failure = of_body(status, body, None).failure;
-    (failure.class, failure.code.into_owned())
+    (failure.class(), failure.code.into_owned())
 }
 
 #[test]
@@ -31,10 +31,10 @@ fn conflicting_contact_is_read_from_the_message() {
 fn rate_limits_are_distinguished_by_policy_name() {
     let wait = |policy| of_body(429, &json!({ "policyName": policy }), None).failure;
     assert_eq!(wait("DAILY").code, DAILY_QUOTA);
-    assert_eq!(wait("SECONDLY").retry_after, Some(Duration::from_secs(1)));
-    assert_eq!(wait("TEN_SECONDLY_ROLLING").retry_after, Some(Duration::from_secs(10)));
+    assert_eq!(wait("SECONDLY").retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(wait("TEN_SECONDLY_ROLLING").retry_after(), Some(Duration::from_secs(10)));
     let asked = of_body(429, &Value::Null, Some(Duration::from_secs(3))).failure;
-    assert_eq!(asked.retry_after, Some(Duration::from_secs(3)));
+    assert_eq!(asked.retry_after(), Some(Duration::from_secs(3)));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn message_names_properties_and_quotes_no_value() {
 fn unknown_row_category_is_a_record_level_error() {
     for category in ["SOME_NEW_CATEGORY", "INTERNAL_ERROR", ""] {
         let failure = of_row(&json!({"category": category, "message": "ann@example.com"})).failure;
-        assert_eq!((failure.class, failure.code.as_ref()), (FailureClass::Transient, ROW_REFUSED));
+        assert_eq!((failure.class(), failure.code.as_ref()), (FailureClass::Transient, ROW_REFUSED));
         assert!(failure.message.contains(category), "{failure}");
         assert!(!failure.message.contains("ann@"), "{failure}");
     }
@@ -74,7 +74,7 @@ fn row_that_names_its_properties_is_invalid_in_any_category() {
     ]});
     let refused = of_row(&error);
     assert_eq!(refused.invalid[0].property, "hs_lead_status");
-    assert_eq!(refused.failure.class, FailureClass::Permanent);
+    assert_eq!(refused.failure.class(), FailureClass::Permanent);
 }
 
 #[test]

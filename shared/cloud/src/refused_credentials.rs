@@ -2,30 +2,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use lead::{Failure, FailureClass};
+use lead::{Cause, Failure};
 use queue::{LeadHandler, Message, Settlement};
-
-/// The suffix of failure codes for credentials that an outside system has refused.
-const REFUSED: &str = "_credentials_refused";
 
 /// Records whether an outside system has refused our credentials since they were last read. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct RefusedCredentials(Arc<AtomicBool>);
 
 impl RefusedCredentials {
-    /// Records a failure. Returns whether credentials were refused.
-    pub fn observe(&self, failure: &Failure) -> bool {
-        let refused = failure.code.ends_with(REFUSED);
-        if refused {
+    /// Records a failure.
+    pub fn observe(&self, failure: &Failure) {
+        if failure.cause == Cause::CredentialsRefused {
             self.0.store(true, Ordering::Relaxed);
         }
-        refused
     }
 
     /// Wraps a handler so that its failures are recorded.
-    ///
-    /// A lead is never dead-lettered because of refused credentials. A permanent failure becomes a deferral,
-    /// and consumption pauses until the credentials are replaced, which the janitor's probe notices.
     pub fn observing(&self, handler: Arc<dyn LeadHandler>) -> Arc<dyn LeadHandler> {
         Arc::new(ObservingHandler { handler, refused: self.clone() })
     }
@@ -47,14 +39,7 @@ struct ObservingHandler {
 #[async_trait]
 impl LeadHandler for ObservingHandler {
     async fn handle(&self, message: &Message) -> Result<(), Failure> {
-        let mut done = self.handler.handle(message).await;
-        if let Err(failure) = &mut done
-            && self.refused.observe(failure)
-            && failure.class == FailureClass::Permanent
-        {
-            failure.class = FailureClass::Deferral;
-        }
-        done
+        self.handler.handle(message).await.inspect_err(|failure| self.refused.observe(failure))
     }
 
     async fn attempt(&self, message: &Message, failure: &Failure) -> Result<u32, Failure> {
@@ -106,22 +91,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refused_credentials_defer_the_lead() {
+    async fn only_refused_credentials_are_noted() {
         let refused = RefusedCredentials::default();
-        let failure = Failure::permanent("crm_credentials_refused", "401").on(Dependency::new("crm.test"));
-        let observed = handled(&refused, failure.clone()).await;
-        assert_eq!(observed, Failure { class: FailureClass::Deferral, ..failure });
-        assert!(refused.is_noted());
-    }
-
-    #[tokio::test]
-    async fn other_failures_are_unchanged() {
-        let refused = RefusedCredentials::default();
-        let failure = Failure::permanent("crm_validation", "no last name");
-        assert_eq!(handled(&refused, failure.clone()).await, failure);
+        let invalid = Failure::permanent("crm_validation", "no last name");
+        assert_eq!(handled(&refused, invalid.clone()).await, invalid);
         assert!(!refused.is_noted());
-        let failure = Failure::transient("ai_credentials_refused", "401");
-        assert_eq!(handled(&refused, failure.clone()).await, failure, "attempts or a fallback remain");
+        let failure = Failure::deferral(Dependency::new("crm.test"), "crm_credentials_refused", "401", None)
+            .because(Cause::CredentialsRefused);
+        assert_eq!(handled(&refused, failure.clone()).await, failure);
         assert!(refused.is_noted());
     }
 }
