@@ -1,5 +1,5 @@
-use e2e::eventually;
 use serde_json::{Value, json};
+use testkit::eventually;
 
 use crate::stack::{COMPANY, Stack};
 

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use e2e::eventually;
 use jiff::Timestamp;
 use lead::{CampaignId, Dependency, EmailAddress, Lead, LeadEvent, SystemClock};
 use queue::{DatabaseQueue, LeadQueue as _};
 use serde_json::json;
+use testkit::eventually;
 
 use crate::stack::{COMPANY, Stack};
 

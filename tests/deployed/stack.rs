@@ -4,9 +4,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use database::testing::TestDatabase;
-use e2e::{Answer, Emulator, eventually};
 use reqwest::blocking::{Client, RequestBuilder};
 use serde_json::{Value, json};
+use testkit::{Answer, Emulator, eventually};
 
 // Secrets of the stage `local`: `infra/lib/secrets.ts`.
 const WEBHOOK_SECRET: &str = "local-webhook-secret-for-made-up-leads";

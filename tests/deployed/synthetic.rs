@@ -1,6 +1,6 @@
-use e2e::eventually;
 use lead::SYNTHETIC_LEAD_ID;
 use serde_json::Value;
+use testkit::eventually;
 
 use crate::stack::Stack;
 

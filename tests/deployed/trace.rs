@@ -1,6 +1,6 @@
-use e2e::eventually;
 use lead::TraceContext;
 use serde_json::{Value, json};
+use testkit::eventually;
 
 use crate::stack::{COMPANY, Stack};
 

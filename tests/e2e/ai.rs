@@ -1,8 +1,8 @@
 //! Real clients of AI services against `revenueflow sandbox`, without an account.
 
-use e2e::Server;
 use serde_json::{Value, json};
 use store::AnalysisRecord;
+use testkit::Server;
 
 use crate::support::{Fixture, Sandbox, explained_lead};
 

@@ -1,8 +1,8 @@
 //! The binary sharing a queue with a Node.js application.
 
-use e2e::{Node, Redis, Server, eventually};
 use sandbox::salesforce::RowFault;
 use serde_json::{Value, json};
+use testkit::{Node, Redis, Server, eventually};
 
 use crate::salesforce::{Crm, post};
 use crate::support::{Fixture, settled};

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crm::{MockCrm, MockRecord};
 use database::Database;
-use e2e::{Redis, Server, eventually_within, stable_port};
 use lead::{LeadId, LeadStatus, SystemClock};
 use rand::RngExt as _;
 use serde_json::json;
 use store::{ActionRecord, LeadRecord, Store};
+use testkit::{Redis, Server, eventually_within, stable_port};
 
 use crate::support::{BINARY, Fixture};
 

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use e2e::eventually;
 use jiff::{Timestamp, ToSpan as _};
 use sandbox::Fake;
 use serde_json::{Value, json};
+use testkit::eventually;
 use tokio::runtime::Runtime;
 
 use crate::support::Fixture;

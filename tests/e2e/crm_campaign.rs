@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crm::parameters::{CreateTask, Priority};
 use crm::{Action, ActionId, Prose, Text};
-use e2e::{Server, eventually_within, stable_port};
 use lead::{CampaignId, ContentHash, Decision, DeliveryId, EmailAddress, LeadId, SystemClock};
 use sandbox::hubspot::{HubSpot, Kind};
 use sandbox::salesforce::Salesforce;
 use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
 use store::{ActionRecord, Store};
+use testkit::{Server, eventually_within, stable_port};
 use tokio::runtime::Runtime;
 
 use crate::support::all_leads;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use e2e::eventually;
 use serde_json::json;
+use testkit::eventually;
 
 use crate::support::Fixture;
 

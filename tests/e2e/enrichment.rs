@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use e2e::Server;
 use serde_json::{Value, json};
+use testkit::Server;
 
 use crate::support::{Fixture, Sandbox, explained};
 

@@ -1,7 +1,7 @@
 //! The quick start of the README.
 
-use e2e::Server;
 use serde_json::{Value, json};
+use testkit::Server;
 
 use crate::support::{BINARY, Fixture, settled};
 
@@ -85,7 +85,7 @@ fn a_revision_updates_the_same_record() {
     let id = post("CFO");
     let first = settled(&server, &id);
     assert_eq!(post("Chief Financial Officer"), id);
-    e2e::eventually("the revision is synced", || {
+    testkit::eventually("the revision is synced", || {
         let lead = server.get(&format!("/leads/{id}")).unwrap().json();
         lead["revision"] == 2 && lead["status"] == "synced"
     });

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use e2e::{HalfOpen, Server, eventually, eventually_within};
 use serde_json::json;
+use testkit::{HalfOpen, Server, eventually, eventually_within};
 
 use crate::support::Fixture;
 

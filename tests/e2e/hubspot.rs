@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use e2e::{Server, eventually};
 use sandbox::hubspot::{HubSpot, Kind};
 use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::json;
+use testkit::{Server, eventually};
 use tokio::runtime::Runtime;
 
 use crate::support::{BINARY, Fixture, settled};

@@ -45,7 +45,7 @@ fn logs_hold_nothing_personal(queue_variables: &[(&str, &str)]) {
     let admin = |path: String| {
         server.request(|client| client.get(server.url(&path)).bearer_auth("whisper-whisper-whisper")).unwrap()
     };
-    e2e::eventually("the lead is synced", || {
+    testkit::eventually("the lead is synced", || {
         let lead = admin(format!("/leads/{id}"));
         lead.status == 200 && lead.json()["status"] == "synced"
     });

@@ -1,6 +1,6 @@
 //! Readiness as a load balancer sees it while a dependency of the process is unavailable.
 
-use e2e::{HalfOpen, eventually};
+use testkit::{HalfOpen, eventually};
 
 use crate::support::Fixture;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use e2e::{Proxy, Redis, eventually, eventually_within};
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
+use testkit::{Proxy, Redis, eventually, eventually_within};
 
 use crate::salesforce::{Crm, post};
 use crate::support::{Fixture, settled};

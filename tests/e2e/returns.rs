@@ -1,8 +1,8 @@
 //! A lead that returns to an earlier content, on every queue.
 
-use e2e::{Emulator, Redis, Server, eventually};
 use sandbox::salesforce::RowFault;
 use serde_json::json;
+use testkit::{Emulator, Redis, Server, eventually};
 
 use crate::salesforce::Crm;
 use crate::sqs::Queues;

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use e2e::{Server, eventually};
 use sandbox::salesforce::{Org, RowFault, Salesforce};
 use sandbox::{Fake, Fault, Misbehaviour};
 use serde_json::{Value, json};
+use testkit::{Server, eventually};
 use tokio::runtime::Runtime;
 
 use crate::support::{BINARY, Fixture, settled};
@@ -167,7 +167,7 @@ fn how_many() -> usize {
 fn a_strict_org_gets_every_lead_and_omitted_fields_are_listed() {
     let (fixture, crm) = (Fixture::sqlite(), Crm::start());
     crm.salesforce.org(|org| {
-        org.switch_address_picklists_on();
+        org.enable_address_picklists();
         org.put_user(INACTIVE_USER, false);
         org.put_queue(DESK_QUEUE, &["Lead"]);
         // The account of a company whose owner is inactive.

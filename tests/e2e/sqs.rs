@@ -3,10 +3,10 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use e2e::{Emulator, eventually, eventually_within};
 use sandbox::salesforce::RowFault;
 use sandbox::{Fault, Misbehaviour};
 use serde_json::json;
+use testkit::{Emulator, eventually, eventually_within};
 
 use crate::salesforce::{Crm, post};
 use crate::support::{BINARY, Fixture, settled};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use database::Database;
 use database::testing::TestDatabase;
-use e2e::{Server, eventually};
 use serde_json::{Value, json};
 use store::{AnalysisRecord, Store};
 use tempfile::TempDir;
+use testkit::{Server, eventually};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_revenueflow");
 

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use e2e::{Server, eventually, eventually_within};
+use testkit::{Server, eventually, eventually_within};
 
 use crate::support::Fixture;
 

@@ -92,7 +92,7 @@ fn variables(fakes: &[(&Entry, Fake)]) -> String {
         for (name, value) in entry.variables {
             let _ = writeln!(text, "{name}={}", quoted(&value.replace("{url}", &fake.url())));
         }
-        let (variable, value) = entry.chosen_by;
+        let (variable, value) = entry.selected_by;
         choices.entry(variable).or_default().push(value);
     }
     text.push_str("# To use them:\n");

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_client::{Http, HttpSettings, Reply};
 use lead::{Dependency, Failure};
 use opentelemetry_http::{HttpClient, HttpError};
-use outbound::{Http, HttpSettings, Reply};
 use tokio::runtime::Handle;
 
 /// Limit for sending one batch.

@@ -22,7 +22,7 @@ impl Settings {
         for name in ENDPOINTS {
             let Some(text) = variables.text(name) else { continue };
             is_set = true;
-            let is_http = outbound::Url::parse(&text)
+            let is_http = http_client::Url::parse(&text)
                 .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
             if !is_http {
                 return Err(ConfigError::new(name, "must be a URL such as http://localhost:4318"));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enrichment::{Enrichment, EnrichmentStatus};
-use janitor::{Chase, EnrichAgain, Janitor, Overdue, Probe};
+use janitor::{Escalate, EscalationCounts, Janitor, Probe, RetryEnrichment};
 use lead::{Dependency, Failure, LeadEvent};
 use pipeline::Pipeline;
 use runtime::Config;
@@ -24,10 +24,10 @@ pub(crate) fn build_janitor(config: &Config, app: &App) -> Janitor {
         vec![(crm, Arc::new(CrmProbe(Arc::clone(&app.pipeline))))];
     probes.extend(janitor::ai_probes(&app.pipeline.analyst));
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
-        .chasing(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
-        .enriching(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
-        .hot_first(is_hot_by_profile(&app.pipeline))
-        .keeping_quarantine(config.quarantine_keep, config.quarantine_rows)
+        .with_escalation(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
+        .with_enrichment_retry(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
+        .with_hot_leads_first(is_hot_by_profile(&app.pipeline))
+        .with_quarantine_retention(config.quarantine_keep, config.quarantine_rows)
 }
 
 /// Whether a lead has high intent, by the sender's data alone: no enrichment provider is called for waiting
@@ -42,18 +42,18 @@ fn is_hot_by_profile(pipeline: &Arc<Pipeline>) -> Arc<janitor::IsHot> {
 struct PipelineJobs(Arc<Pipeline>);
 
 #[async_trait::async_trait]
-impl Chase for PipelineJobs {
-    async fn chase(&self, limit: u32) -> Result<Overdue, Failure> {
-        let chased = self.0.chase(limit).await?;
-        let pipeline::Chased { overdue, reassigned, responded } = chased;
-        Ok(Overdue { overdue, reassigned, responded })
+impl Escalate for PipelineJobs {
+    async fn escalate_overdue(&self, limit: u32) -> Result<EscalationCounts, Failure> {
+        let chased = self.0.escalate_overdue(limit).await?;
+        let pipeline::EscalationSummary { overdue, reassigned, responded } = chased;
+        Ok(EscalationCounts { overdue, reassigned, responded })
     }
 }
 
 #[async_trait::async_trait]
-impl EnrichAgain for PipelineJobs {
-    async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
-        self.0.enrich_again(limit).await
+impl RetryEnrichment for PipelineJobs {
+    async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
+        self.0.retry_enrichment(limit).await
     }
 }
 

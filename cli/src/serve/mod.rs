@@ -74,7 +74,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         config.worker_concurrency,
     )
     .with_grace_period(config.stop_timeout);
-    let (waker, heartbeat) = (worker.waker(), worker.pulse());
+    let (waker, heartbeat) = (worker.waker(), worker.heartbeat());
     let state = ApiState::new(app.operations.clone(), config.admin_token.clone(), move || {
         metrics.as_ref().map(runtime::Metrics::render).unwrap_or_default()
     });

@@ -180,7 +180,7 @@ pub(crate) struct DeadLetters(pub(crate) Store);
 #[async_trait]
 impl Park for DeadLetters {
     async fn park(&self, event: &LeadEvent, reason: QueueError) -> Result<(), QueueError> {
-        let parked = janitor::give_up(&self.0, event, &Failure::from(reason)).await;
+        let parked = janitor::dead_letter(&self.0, event, &Failure::from(reason)).await;
         parked.map_err(|failure| QueueError::unavailable(failure.to_string()))
     }
 }

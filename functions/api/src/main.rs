@@ -90,8 +90,11 @@ async fn admin_token(cloud: &Cloud, force_refresh: bool) -> anyhow::Result<Secre
         return Ok(token);
     }
     let arn = cloud.variable("ADMIN_TOKEN_ARN")?;
-    let secret =
-        if force_refresh { cloud.secrets().get_anew(&arn).await? } else { cloud.secrets().get(&arn).await? };
+    let secret = if force_refresh {
+        cloud.secrets().force_refresh(&arn).await?
+    } else {
+        cloud.secrets().get(&arn).await?
+    };
     Ok(secret.expose_secret().trim().into())
 }
 

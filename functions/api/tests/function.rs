@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use database::testing::TestDatabase;
-use e2e::{Emulator, Function};
 use serde_json::{Value, json};
+use testkit::{Emulator, Function};
 use tokio::runtime::Runtime;
 
 fn sample(name: &str) -> Value {

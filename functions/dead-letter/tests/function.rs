@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use database::testing::TestDatabase;
-use e2e::{Emulator, Function, eventually};
 use serde_json::{Value, json};
+use testkit::{Emulator, Function, eventually};
 use tokio::runtime::Runtime;
 
 fn sample() -> Value {

@@ -254,7 +254,7 @@ impl Processor {
             Ok(()) => {
                 tracing::error!(code = %failure.code, attempts, "moved to the dead letter queue");
                 count("dead_letter");
-                Trouble::GivenUp.count();
+                Trouble::DeadLettered.count();
                 Tried::Settled
             }
             Err(error) => {

@@ -5,7 +5,7 @@ pub enum Trouble {
     /// The connections to the database, AI or CRM could not be made.
     NotReady,
     /// A lead was dead-lettered.
-    GivenUp,
+    DeadLettered,
 }
 
 impl Trouble {
@@ -15,7 +15,7 @@ impl Trouble {
         let version = std::env::var("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_default();
         let kind = match self {
             Self::NotReady => "not_ready",
-            Self::GivenUp => "given_up",
+            Self::DeadLettered => "given_up",
         };
         metrics::counter!("revenueflow_release_trouble_total", "kind" => kind, "version" => version)
             .increment(1);

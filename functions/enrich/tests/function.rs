@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use database::testing::TestDatabase;
-use e2e::{Emulator, Function};
 use lead::{LeadEvent, LeadStatus, TraceContext};
 use serde_json::{Value, json};
+use testkit::{Emulator, Function};
 use tokio::runtime::Runtime;
 
 fn sample() -> Value {

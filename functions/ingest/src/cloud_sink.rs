@@ -36,7 +36,11 @@ impl CloudSink {
         let queue = variables.text("QUEUE_URL");
         let queue = queue.ok_or_else(|| ConfigError::new("QUEUE_URL", "must be set to accept leads"))?;
         Ok(Self {
-            sqs: Sqs::new(SqsClient::new(&runtime::aws::hurried(aws, QUEUE_TRY, QUEUE_BACKOFF)), queue, None),
+            sqs: Sqs::new(
+                SqsClient::new(&runtime::aws::with_short_timeouts(aws, QUEUE_TRY, QUEUE_BACKOFF)),
+                queue,
+                None,
+            ),
             bucket: Bucket::named("OVERFLOW_BUCKET", variables, aws)?,
         })
     }

@@ -40,7 +40,8 @@ impl WebhookAuth {
         let source = match (variables.secret("WEBHOOK_SECRETS"), variables.text("WEBHOOK_SECRETS_ARN")) {
             (Some(secrets), _) => Source::Environment(secrets),
             (None, Some(arn)) => {
-                let secrets = Secrets::new(&runtime::aws::hurried(aws, SECRET_TRY, SECRET_BACKOFF))?;
+                let secrets =
+                    Secrets::new(&runtime::aws::with_short_timeouts(aws, SECRET_TRY, SECRET_BACKOFF))?;
                 Source::Manager { secrets: Box::new(secrets), arn }
             }
             (None, None) => {
@@ -74,7 +75,8 @@ impl WebhookAuth {
         let text = match &self.source {
             Source::Environment(text) => text.clone(),
             Source::Manager { secrets, arn } => {
-                let read = if force_refresh { secrets.get_anew(arn).await } else { secrets.get(arn).await };
+                let read =
+                    if force_refresh { secrets.force_refresh(arn).await } else { secrets.get(arn).await };
                 read.map_err(|error| error.to_string())?
             }
         };

@@ -7,9 +7,9 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use e2e::{Emulator, Function, eventually};
 use lead::{LeadEvent, TraceContext};
 use serde_json::Value;
+use testkit::{Emulator, Function, eventually};
 
 /// printf 'ann@fintech.example:spring-demo' | sha256sum
 const LEAD_ID: &str = "5210a800c0395f018b8e965421eb8b203c3cb661b260458f8bdf9f820d4d8621";

@@ -85,9 +85,9 @@ async fn round(state: &State, end: Instant) -> anyhow::Result<Value> {
     let probes = probes(&parts.pipeline, state.cloud.refused());
     let janitor = Janitor::new(parts.store.clone(), Arc::clone(&queue), probes, Arc::clone(&parts.clock))
         .with_checkpoint(&state.checkpoint)
-        .chasing(escalation(&parts.pipeline))
-        .enriching(enricher(&parts.pipeline))
-        .keeping_quarantine(parts.config.quarantine_keep, parts.config.quarantine_rows);
+        .with_escalation(escalation(&parts.pipeline))
+        .with_enrichment_retry(enricher(&parts.pipeline))
+        .with_quarantine_retention(parts.config.quarantine_keep, parts.config.quarantine_rows);
     let round = timeout_at(end, Box::pin(janitor.round())).await.context("the janitor round took too long");
 
     // Again, because probes end pauses and start new ones.

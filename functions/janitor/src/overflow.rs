@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloud::{Overflow, OverflowObject, Parts};
-use janitor::give_up;
+use janitor::dead_letter;
 use lead::{Failure, FailureClass, LeadEvent};
 use queue::LeadQueue;
 use serde::Deserialize;
@@ -63,9 +63,11 @@ async fn take_one(
 async fn send(parts: &Parts, queue: &dyn LeadQueue, event: &LeadEvent) -> anyhow::Result<()> {
     match queue.send(event).await.map_err(Failure::from) {
         Ok(_) => Ok(()),
-        Err(failure) if failure.class() == FailureClass::Permanent => give_up(&parts.store, event, &failure)
-            .await
-            .context("an overflowed lead cannot be dead-lettered yet"),
+        Err(failure) if failure.class() == FailureClass::Permanent => {
+            dead_letter(&parts.store, event, &failure)
+                .await
+                .context("an overflowed lead cannot be dead-lettered yet")
+        }
         Err(failure) => bail!("an overflowed lead cannot be sent yet: {failure}"),
     }
 }

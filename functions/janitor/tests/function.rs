@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use database::testing::TestDatabase;
-use e2e::{Emulator, Function};
 use jiff::Timestamp;
 use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
 use serde_json::{Value, json};
+use testkit::{Emulator, Function};
 use tokio::runtime::Runtime;
 
 fn sample() -> Value {

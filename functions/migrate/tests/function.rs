@@ -4,8 +4,8 @@
 
 use database::Database;
 use database::testing::TestDatabase;
-use e2e::Function;
 use serde_json::{Value, json};
+use testkit::Function;
 use tokio::runtime::Runtime;
 
 /// A database without tables.

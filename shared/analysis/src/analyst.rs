@@ -18,7 +18,7 @@ pub trait Analyst: Send + Sync {
     ///
     /// Fails if there is no answer to check: the service is unreachable, refuses the request, or returns
     /// nothing readable.
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis>;
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError>;
 
     /// Retries after an answer that the contract rejected, and names the broken rules. None if a retry cannot
     /// help because the same facts always give the same answer.
@@ -29,7 +29,7 @@ pub trait Analyst: Send + Sync {
         _facts: &FactSheet,
         _rejected: &Analysis,
         _objections: &[Objection],
-    ) -> Result<Option<Analysis>, NoAnalysis> {
+    ) -> Result<Option<Analysis>, AnalysisError> {
         Ok(None)
     }
 
@@ -46,7 +46,7 @@ pub trait Analyst: Send + Sync {
 
     /// Tests everything that a judgement needs from one of the [`dependencies`](Self::dependencies),
     /// independent of the circuit breaker. For setup checks: it may take minutes.
-    async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
+    async fn self_test(&self, dependency: &Dependency) -> Result<(), Failure> {
         self.probe(dependency).await
     }
 }
@@ -102,7 +102,7 @@ impl Objection {
 /// The reason why there is no answer to check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
-pub struct NoAnalysis {
+pub struct AnalysisError {
     /// The failure.
     pub failure: Failure,
     /// The cost of the failed call, and the unusable text if the service returned any. None if no call was
@@ -110,7 +110,7 @@ pub struct NoAnalysis {
     pub spent: Option<Box<Analysis>>,
 }
 
-impl From<Failure> for NoAnalysis {
+impl From<Failure> for AnalysisError {
     /// A failure without a call.
     fn from(failure: Failure) -> Self {
         Self { failure, spent: None }

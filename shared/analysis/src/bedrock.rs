@@ -79,7 +79,7 @@ impl Service for Bedrock {
     }
 
     /// Includes the schema of an answer: Bedrock compiles a schema on first use and keeps it for a day.
-    async fn try_out(&self) -> Result<(), Failure> {
+    async fn self_test(&self) -> Result<(), Failure> {
         let request = request::schema_probe(&self.client, &self.model)?;
         let patient = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)

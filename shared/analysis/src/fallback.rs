@@ -4,16 +4,16 @@ use async_trait::async_trait;
 use grounding::FactSheet;
 use lead::{Dependency, Failure, FailureClass};
 
-use crate::{Analysis, Analyst, NoAnalysis, Objection};
+use crate::{Analysis, AnalysisError, Analyst, Objection};
 
 /// A primary and a secondary analyst. If the primary one fails for any reason, the secondary one judges
 /// within the same attempt. The analysis names the one that answered.
-pub struct Relay {
+pub struct FallbackAnalyst {
     first: Arc<dyn Analyst>,
     second: Arc<dyn Analyst>,
 }
 
-impl Relay {
+impl FallbackAnalyst {
     /// Calls `first`, and `second` if `first` gives no answer.
     pub fn new(first: Arc<dyn Analyst>, second: Arc<dyn Analyst>) -> Self {
         Self { first, second }
@@ -21,7 +21,7 @@ impl Relay {
 }
 
 #[async_trait]
-impl Analyst for Relay {
+impl Analyst for FallbackAnalyst {
     fn provider(&self) -> &'static str {
         self.first.provider()
     }
@@ -30,7 +30,7 @@ impl Analyst for Relay {
         self.first.model()
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         let first = match self.first.analyse(facts).await {
             Ok(analysis) => return Ok(analysis),
             Err(first) => first,
@@ -48,7 +48,7 @@ impl Analyst for Relay {
         facts: &FactSheet,
         rejected: &Analysis,
         objections: &[Objection],
-    ) -> Result<Option<Analysis>, NoAnalysis> {
+    ) -> Result<Option<Analysis>, AnalysisError> {
         let analyst = if self.first.provider() == rejected.provider { &self.first } else { &self.second };
         analyst.correct(facts, rejected, objections).await
     }
@@ -57,11 +57,11 @@ impl Analyst for Relay {
         [self.first.dependencies(), self.second.dependencies()].concat()
     }
 
-    async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
+    async fn self_test(&self, dependency: &Dependency) -> Result<(), Failure> {
         if self.first.dependencies().contains(dependency) {
-            self.first.try_out(dependency).await
+            self.first.self_test(dependency).await
         } else {
-            self.second.try_out(dependency).await
+            self.second.self_test(dependency).await
         }
     }
 
@@ -76,8 +76,8 @@ impl Analyst for Relay {
 
 /// Selects the failure that is more likely to recover: transient before deferral before permanent, and the
 /// shorter of two waits. The first failure wins a tie. The result carries the cost of both.
-fn least_final(first: NoAnalysis, second: NoAnalysis) -> NoAnalysis {
-    let rank = |no: &NoAnalysis| match no.failure.class() {
+fn least_final(first: AnalysisError, second: AnalysisError) -> AnalysisError {
+    let rank = |no: &AnalysisError| match no.failure.class() {
         FailureClass::Transient => (0, None),
         FailureClass::Deferral => (1, no.failure.retry_after()),
         FailureClass::Permanent => (2, None),
@@ -87,7 +87,7 @@ fn least_final(first: NoAnalysis, second: NoAnalysis) -> NoAnalysis {
         (Some(spent), other) => Some(Box::new(spent.after(other.as_deref()))),
         (None, other) => other,
     };
-    NoAnalysis { failure: counts.failure, spent }
+    AnalysisError { failure: counts.failure, spent }
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
             usage: Usage { input_tokens: 1, output_tokens: 1, cost_microusd },
             latency_ms: 1,
         };
-        let no = |failure, spent: Option<Analysis>| NoAnalysis { failure, spent: spent.map(Box::new) };
+        let no = |failure, spent: Option<Analysis>| AnalysisError { failure, spent: spent.map(Box::new) };
         let never = || Failure::permanent("ai_blocked", "no");
         let again = || Failure::transient("ai_answer_unreadable", "not JSON");
         let both = least_final(no(never(), Some(cost("a", 3))), no(again(), Some(cost("b", 4))));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http_client::{HeaderValue, Http, HttpSettings, Method, Url};
 use lead::{Clock, Dependency, Failure};
-use outbound::{HeaderValue, Http, HttpSettings, Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 

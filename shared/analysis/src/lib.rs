@@ -7,7 +7,7 @@
 //! - An [`Analyst`] turns a fact sheet into an answer. The `grounding` crate checks every answer.
 //! - [`ModelAnalyst`] calls an AI [`Service`] ([`Gemini`] or `Bedrock`) with a versioned [`Prompt`], behind a
 //!   circuit breaker and within a budget. [`Models`] lists the capabilities and prices of the models.
-//!   [`Relay`] calls a second analyst if the first gives no answer. `docs/ai.md` describes the effect of each
+//!   [`FallbackAnalyst`] calls a second analyst if the first gives no answer. `docs/ai.md` describes the effect of each
 //!   failure.
 //! - [`Rules`] is the analyst without network and key: its answer consists of the scores of the profile and
 //!   of claims copied from facts.
@@ -35,11 +35,11 @@ mod service;
 mod text;
 mod visible_facts;
 
-pub use analyst::{Analysis, Analyst, NoAnalysis, Objection, Usage};
+pub use analyst::{Analysis, AnalysisError, Analyst, Objection, Usage};
 #[cfg(feature = "bedrock")]
 pub use bedrock::{Bedrock, BedrockSettings};
 pub use facts::{fact_sheet, sent_facts};
-pub use fallback::Relay;
+pub use fallback::FallbackAnalyst;
 pub use gemini::{Gemini, GeminiSettings};
 pub use icp::{Icp, IcpError};
 pub use model_analyst::{AI_BREAKER, Guards, ModelAnalyst};

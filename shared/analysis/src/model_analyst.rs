@@ -14,7 +14,7 @@ use crate::codes;
 use crate::models::Model;
 use crate::prompt::{Prompt, Question};
 use crate::service::{Reply, Service, Tokens};
-use crate::{Analysis, Analyst, NoAnalysis, Objection, Usage};
+use crate::{Analysis, AnalysisError, Analyst, Objection, Usage};
 
 /// Opens after 5 consecutive failures, for 5 seconds only. The attempts of a lead span 30 seconds, so a
 /// service that recovers within that time can still judge the lead.
@@ -77,12 +77,12 @@ impl ModelAnalyst {
 
     /// The highest cost of one call at the prices of `from` or any later day, in millionths of a US dollar.
     /// With a smaller daily budget, leads can fail with `ai_budget_too_small`.
-    pub fn dearest_call(model: &Model, prompt: &Prompt, contract: &Contract, from: Timestamp) -> u64 {
+    pub fn max_call_cost(model: &Model, prompt: &Prompt, contract: &Contract, from: Timestamp) -> u64 {
         model.worst_case_from(prompt.longest_question(contract) + ENVELOPE_BYTES, day_of(from))
     }
 
     /// Sends one question and records its cost.
-    async fn ask(&self, question: &Question) -> Result<Analysis, NoAnalysis> {
+    async fn ask(&self, question: &Question) -> Result<Analysis, AnalysisError> {
         let permit = self.permit().await?;
         let worst = self.worst_case(question);
         let reservation = match self.reserve(worst).await {
@@ -128,7 +128,7 @@ impl ModelAnalyst {
         self.count(outcome, &tokens, cost_microusd, took);
         match failure {
             None => Ok(analysis),
-            Some(failure) => Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) }),
+            Some(failure) => Err(AnalysisError { failure, spent: Some(Box::new(analysis)) }),
         }
     }
 
@@ -281,7 +281,7 @@ impl Analyst for ModelAnalyst {
         &self.model.id
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         self.ask(&self.prompt.question(facts, &self.contract)).await
     }
 
@@ -290,7 +290,7 @@ impl Analyst for ModelAnalyst {
         facts: &FactSheet,
         _rejected: &Analysis,
         objections: &[Objection],
-    ) -> Result<Option<Analysis>, NoAnalysis> {
+    ) -> Result<Option<Analysis>, AnalysisError> {
         self.ask(&self.prompt.question_again(facts, &self.contract, objections)).await.map(Some)
     }
 
@@ -298,8 +298,8 @@ impl Analyst for ModelAnalyst {
         vec![self.dependency.clone()]
     }
 
-    async fn try_out(&self, dependency: &Dependency) -> Result<(), Failure> {
-        if *dependency == self.dependency { self.service.try_out().await } else { Ok(()) }
+    async fn self_test(&self, dependency: &Dependency) -> Result<(), Failure> {
+        if *dependency == self.dependency { self.service.self_test().await } else { Ok(()) }
     }
 
     async fn probe(&self, dependency: &Dependency) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use lead::{Decision, Failure, FitScore, Intent};
 use serde_json::{Value, json};
 
 use crate::evidence::Found;
-use crate::{Analysis, Analyst, Icp, NoAnalysis, Usage};
+use crate::{Analysis, AnalysisError, Analyst, Icp, Usage};
 
 /// The maximum number of quoted technologies: enough to explain the score, within the limits of an answer.
 const MAX_TECHNOLOGIES: usize = 5;
@@ -60,7 +60,7 @@ impl Analyst for Rules {
         &self.model
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         let answer = self.answer(facts).ok_or_else(|| {
             Failure::permanent("facts_incomplete", "the fact sheet has no computed baseline")
         })?;

@@ -18,7 +18,7 @@ pub trait Service: Send + Sync {
     async fn probe(&self) -> Result<(), Failure>;
 
     /// Same as [`probe`](Self::probe), and includes the steps of a judgement that may be slow on first use.
-    async fn try_out(&self) -> Result<(), Failure> {
+    async fn self_test(&self) -> Result<(), Failure> {
         self.probe().await
     }
 }

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use analysis::{
-    AI_BREAKER, Analyst, Gemini, GeminiSettings, Guards, Icp, Model, ModelAnalyst, Models, Prompt, Relay,
-    Rules, Service,
+    AI_BREAKER, Analyst, FallbackAnalyst, Gemini, GeminiSettings, Guards, Icp, Model, ModelAnalyst, Models,
+    Prompt, Rules, Service,
 };
 use anyhow::Context as _;
 use breaker::{Budget, CircuitBreaker};
@@ -59,7 +59,7 @@ pub fn check_budget(config: &Config, icp: &Icp, clock: &dyn Clock) -> anyhow::Re
             continue;
         }
         let model = ai_model(config, provider)?;
-        let dearest = ModelAnalyst::dearest_call(&model, &prompt(config)?, &icp.contract, clock.now());
+        let dearest = ModelAnalyst::max_call_cost(&model, &prompt(config)?, &icp.contract, clock.now());
         anyhow::ensure!(
             budget >= dearest,
             "AI_BUDGET_USD_PER_DAY: one call to {} may cost {:.4} US dollars, more than the daily budget of {:.4}",
@@ -115,7 +115,7 @@ fn assemble(
     };
     let first = one(config.ai.provider)?;
     Ok(match config.ai.second {
-        Some(second) => Arc::new(Relay::new(first, one(second)?)),
+        Some(second) => Arc::new(FallbackAnalyst::new(first, one(second)?)),
         None => first,
     })
 }

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use enrichment::{
-    Access, Apollo, Clearbit, EnrichmentProvider, Fixtures, Hunter, Memory, PeopleDataLabs, Terms, Waterfall,
-    ZoomInfo, ZoomInfoAccess,
+    Access, Apollo, Clearbit, EnrichmentProvider, Fixtures, Hunter, PeopleDataLabs, SharedState, Terms,
+    Waterfall, ZoomInfo, ZoomInfoAccess,
 };
 use lead::Clock;
 use runtime::{Config, EnrichmentSource, KeyedConfig};
@@ -27,13 +27,13 @@ pub(crate) fn waterfall(config: &Config, store: &Store, clock: &Arc<dyn Clock>) 
         }
         providers.push(provider);
     }
-    let memory = Memory {
+    let memory = SharedState {
         cache: Arc::new(store.clone()),
         health: Arc::new(store.clone()),
         spending: Arc::new(store.clone()),
     };
     let terms = Terms { known_for: config.known_for, unknown_for: config.unknown_for, ..Terms::default() };
-    Ok(Waterfall::remembering(providers, config.timeout, clock, &memory, terms, &credits)
+    Ok(Waterfall::with_shared_state(providers, config.timeout, clock, &memory, terms, &credits)
         .with_timeouts(&config.timeouts))
 }
 

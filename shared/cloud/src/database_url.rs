@@ -66,7 +66,7 @@ impl DatabaseLocation {
             Self::Secret { arn } => {
                 // Always read again, within the bounds of the client, because the secret may have been
                 // rotated.
-                let text = secrets.get_anew(arn).await?;
+                let text = secrets.force_refresh(arn).await?;
                 let secret: RdsSecret = serde_json::from_str(text.expose_secret())
                     .map_err(|_| anyhow!("DATABASE_SECRET_ARN: the secret is not in the format of RDS"))?;
                 let name = secret.dbname.unwrap_or_else(|| "postgres".to_owned());

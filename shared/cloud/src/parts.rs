@@ -172,7 +172,7 @@ impl Cloud {
         for name in ["CRM_SECRET_ARN", "ENRICHMENT_SECRET_ARN", "AI_SECRET_ARN"] {
             let Some(arn) = Variables::of_process().text(name) else { continue };
             let text = if refused {
-                Box::pin(self.secrets.get_anew(&arn)).await
+                Box::pin(self.secrets.force_refresh(&arn)).await
             } else {
                 Box::pin(self.secrets.get(&arn)).await
             };

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use lead::{Failure, LeadId};
 use serde::{Deserialize, Serialize};
 
-use crate::{About, FieldChange, Known, Omission, OwnerStanding, PlannedAction, Restored, SchemaProblem};
+use crate::{About, FieldChange, Known, Omission, OwnerStatus, PlannedAction, Restored, SchemaProblem};
 
 /// The result of an action in the CRM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub struct Followed {
 
 /// A preview for a lead whose record earlier plans wrote.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Foreseen {
+pub struct RecordPreview {
     /// The merge that would be followed, if any.
     pub followed: Option<Followed>,
     /// Every field, as returned by [`Executor::preview`].
@@ -98,7 +98,7 @@ pub trait Executor: Send + Sync {
 
     /// Checks whether an action with an unknown outcome has had its effect: the record exists under its
     /// external id, and for an action that changes an existing record, no field remains to be written
-    /// ([`RecordWrite::is_in_place`](crate::RecordWrite::is_in_place)). None if it has not, or if the CRM
+    /// ([`RecordWrite::is_up_to_date`](crate::RecordWrite::is_up_to_date)). None if it has not, or if the CRM
     /// cannot tell. The action is then executed again, which is safe.
     async fn find(&self, lead: &LeadId, action: &PlannedAction) -> Result<Option<Effect>, Failure>;
 
@@ -132,7 +132,7 @@ pub trait Executor: Send + Sync {
 
     /// The CRM's information on possible owners, by the given ids. Unknown owners are missing from the
     /// result.
-    async fn owners(&self, _ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+    async fn owners(&self, _ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         BTreeMap::new()
     }
 
@@ -162,8 +162,8 @@ pub trait Executor: Send + Sync {
         lead: &LeadId,
         _record_id: &str,
         actions: &[PlannedAction],
-    ) -> Result<Foreseen, Failure> {
-        Ok(Foreseen { followed: None, changes: self.preview(lead, actions).await? })
+    ) -> Result<RecordPreview, Failure> {
+        Ok(RecordPreview { followed: None, changes: self.preview(lead, actions).await? })
     }
 
     /// Mismatches between the CRM's schema and the mapping, for `revenueflow doctor`: see

@@ -11,9 +11,9 @@ use crate::dropped_calls::DroppedCalls;
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
 use crate::progress::Progress;
 use crate::{
-    About, ActionId, AllowList, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Foreseen,
-    Health, Known, Ledger, LedgerState, Mapping, Outcome, OwnerStanding, Plan, PlannedAction, Restored,
-    Review, SchemaProblem,
+    About, ActionId, AllowList, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Health, Known,
+    Ledger, LedgerState, Mapping, Outcome, OwnerStatus, Plan, PlannedAction, RecordPreview, Restored, Review,
+    SchemaProblem,
 };
 use breaker::BreakerSettings;
 
@@ -176,9 +176,9 @@ impl Guard {
             if let Some(record_id) = &written {
                 return self.executor.preview_written(lead, record_id, &actions).await;
             }
-            Ok(Foreseen { followed: None, changes: self.executor.preview(lead, &actions).await? })
+            Ok(RecordPreview { followed: None, changes: self.executor.preview(lead, &actions).await? })
         };
-        let Foreseen { followed, changes } = self.query(Some(lead), foreseen).await?;
+        let RecordPreview { followed, changes } = self.query(Some(lead), foreseen).await?;
         Ok(Preview { reviews, followed, changes })
     }
 
@@ -200,7 +200,7 @@ impl Guard {
 
     /// The CRM's information on possible owners. An owner is missing from the result if the CRM does not know
     /// it or cannot be queried.
-    pub async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+    pub async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         let answer = tokio::time::timeout(PROBE_TIMEOUT, self.executor.owners(ids)).await;
         answer.unwrap_or_default()
     }
@@ -330,7 +330,7 @@ impl Guard {
         let result = self.run(plan, authority, permit, sent).await;
         let unused = planned - (*sent).min(planned);
         if unused > 0 {
-            self.limits.give_back(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
+            self.limits.release(&plan.lead_id, plan.account.as_deref(), reservation, unused).await;
         }
         result
     }

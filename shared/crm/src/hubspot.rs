@@ -47,8 +47,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http_client::{Method, Url};
 use lead::{Clock, Dependency, Failure, LeadId};
-use outbound::{Method, Url};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -58,8 +58,8 @@ use self::resolve::Hints;
 use self::schema::SchemaCache;
 pub use self::setup::NewProperty;
 use crate::{
-    About, Effect, Executor, FieldChange, Followed, Foreseen, Known, Mapping, Object, ObjectSchema,
-    OwnerStanding, PlannedAction, Problem, Restored, SchemaProblem,
+    About, Effect, Executor, FieldChange, Followed, Known, Mapping, Object, ObjectSchema, OwnerStatus,
+    PlannedAction, Problem, RecordPreview, Restored, SchemaProblem,
 };
 
 /// The name in failures and of the circuit breaker.
@@ -153,7 +153,7 @@ impl Executor for HubSpotCrm {
         self.known(about).await
     }
 
-    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         self.owners.get(&self.api, ids.iter().cloned().collect()).await
     }
 
@@ -170,13 +170,13 @@ impl Executor for HubSpotCrm {
         lead: &LeadId,
         record_id: &str,
         actions: &[PlannedAction],
-    ) -> Result<Foreseen, Failure> {
+    ) -> Result<RecordPreview, Failure> {
         let hints = Hints { written: Some(record_id), ..Hints::default() };
         let resolution = self.resolve(lead, actions, hints).await?;
         let at = resolution.contact.as_ref().map(|contact| &contact.present.record_id);
         let at = at.filter(|at| *at != record_id).cloned();
         let followed = at.map(|to| Followed { from: record_id.to_owned(), to });
-        Ok(Foreseen { followed, changes: resolution.into_changes() })
+        Ok(RecordPreview { followed, changes: resolution.into_changes() })
     }
 
     async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {

@@ -137,14 +137,14 @@ impl Known {
 
     /// The owner of the record that we wrote for the lead, if the CRM reports one: the lead's owner, or in a
     /// CRM without leads the contact's.
-    pub fn owner_of_ours(&self) -> Option<&str> {
+    pub fn our_record_owner(&self) -> Option<&str> {
         let lead = self.own.as_deref().or(self.lead.as_ref());
         let contact = || self.contact.as_ref()?.owner_id.as_deref();
         lead.map_or_else(contact, |lead| lead.owner_id.as_deref())
     }
 
     /// Whether the record that we wrote for the lead was converted.
-    pub fn is_ours_converted(&self) -> bool {
+    pub fn is_our_record_converted(&self) -> bool {
         self.own.as_deref().or(self.lead.as_ref()).is_some_and(|lead| lead.converted)
     }
 
@@ -214,13 +214,13 @@ mod tests {
             contact: Some(KnownContact { owner_id: Some("contact".into()), stage: None }),
             ..Known::default()
         };
-        assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("contact"), false));
+        assert_eq!((known.our_record_owner(), known.is_our_record_converted()), (Some("contact"), false));
         known.lead = lead("lead", true);
-        assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("lead"), true));
+        assert_eq!((known.our_record_owner(), known.is_our_record_converted()), (Some("lead"), true));
         known.own = lead("ours", false).map(Box::new);
-        assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some("ours"), false));
+        assert_eq!((known.our_record_owner(), known.is_our_record_converted()), (Some("ours"), false));
         known.own = Some(Box::default());
-        assert_eq!(known.owner_of_ours(), None, "no person owns it");
+        assert_eq!(known.our_record_owner(), None, "no person owns it");
         assert_eq!(known.facts()["owner"], "contact");
     }
 

@@ -51,7 +51,7 @@ pub use action::{Action, Mode, Object, PlannedAction};
 pub use action_id::ActionId;
 pub use allow_list::{AllowList, AllowListError, Review};
 pub use breaker::{BreakerSettings, CircuitBreaker, Health, HealthChange, HealthRecord, Open, OpenCause};
-pub use executor::{Effect, Executor, Followed, Foreseen};
+pub use executor::{Effect, Executor, Followed, RecordPreview};
 pub use facts::{Facts, FactsError};
 pub use guard::{CrmMode, Guard, GuardSettings, NotExecuted, PlanOutcome, Preview};
 pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
@@ -61,7 +61,7 @@ pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope
 pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
 pub use omission::Omission;
-pub use owner::OwnerStanding;
+pub use owner::OwnerStatus;
 pub use plan::Plan;
 pub use salesforce::{AutoAssign, Salesforce, SalesforceCredentials, SalesforceSettings};
 pub use schema::{

@@ -81,7 +81,7 @@ pub trait Limits: Send + Sync {
 
     /// Releases `actions` actions of a reservation of the same lead and account, because they were not sent.
     /// If the release fails, the reservation ends as the window slides on.
-    async fn give_back(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32);
+    async fn release(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32);
 }
 
 /// Limits within this process. Each process applies them separately, so that n processes together send up to
@@ -206,7 +206,7 @@ impl Limits for SlidingWindow {
         Ok(Reservation(id))
     }
 
-    async fn give_back(&self, _: &LeadId, _: Option<&str>, reservation: Reservation, actions: u32) {
+    async fn release(&self, _: &LeadId, _: Option<&str>, reservation: Reservation, actions: u32) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         // Ids increase along the queue.
         let Ok(index) = sent.entries.binary_search_by_key(&reservation.0, |entry| entry.id) else { return };
@@ -285,13 +285,13 @@ mod tests {
         let (limits, clock) = window(10, 10, 10);
         let ann = lead("ann");
         let first = limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
-        limits.give_back(&ann, None, first, 7).await;
+        limits.release(&ann, None, first, 7).await;
         let second = limits.reserve(&ann, Some("example.com"), 7).await.unwrap();
-        limits.give_back(&ann, None, second, 100).await;
+        limits.release(&ann, None, second, 100).await;
         limits.reserve(&ann, Some("example.com"), 7).await.unwrap();
         clock.advance(Duration::from_mins(1));
         limits.reserve(&ann, Some("example.com"), 10).await.unwrap();
-        limits.give_back(&ann, None, first, 3).await; // already dropped
+        limits.release(&ann, None, first, 3).await; // already dropped
         assert!(limits.reserve(&ann, None, 1).await.is_err());
     }
 

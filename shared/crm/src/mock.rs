@@ -250,7 +250,7 @@ impl Executor for MockCrm {
         };
         let present =
             PresentRecord { record_id: record.record_id.clone(), fields: record.fields, adopted: false };
-        let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_in_place());
+        let in_place = self.decide(lead, action, Some(&present)).is_none_or(|write| write.is_up_to_date());
         let created = action.action.mode() != Mode::Update && record.writes == 1;
         Ok(in_place.then(|| Effect::new(record.record_id, created)))
     }

@@ -4,7 +4,7 @@ use crate::{LeftOut, Object};
 
 /// Whether a user or queue can own records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnerStanding {
+pub enum OwnerStatus {
     /// An active user.
     Active,
     /// An inactive user.
@@ -20,7 +20,7 @@ pub enum OwnerStanding {
     Unknown,
 }
 
-impl OwnerStanding {
+impl OwnerStatus {
     /// The reason that the owner cannot have a record of this kind. None if it can, or if the CRM does not
     /// report it.
     ///

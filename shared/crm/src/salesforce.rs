@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http_client::{Http, Method};
 use lead::{Dependency, Failure, LeadId};
-use outbound::{Http, Method};
 use serde_json::json;
 
 use self::api::{Api, Call};
@@ -32,8 +32,8 @@ use self::state::{LeadState, State, existing_record, present_record, readable_fi
 use self::usage::Usage;
 use self::write::{Outcomes, lead_effect};
 use crate::{
-    About, Action, Effect, Executor, FieldChange, Followed, Foreseen, Known, Mapping, ObjectSchema,
-    OwnerStanding, PlannedAction, PresentRecord, Restored, SchemaProblem,
+    About, Action, Effect, Executor, FieldChange, Followed, Known, Mapping, ObjectSchema, OwnerStatus,
+    PlannedAction, PresentRecord, RecordPreview, Restored, SchemaProblem,
 };
 
 const DEPENDENCY: Dependency = Dependency::new("crm.salesforce");
@@ -233,7 +233,7 @@ impl Executor for Salesforce {
             return Ok(lead_effect(&state).filter(|_| Self::is_converted_by(&state, &action.action)));
         }
         let writes = state.writes(self, lead, action);
-        if !writes.iter().all(crate::RecordWrite::is_in_place) {
+        if !writes.iter().all(crate::RecordWrite::is_up_to_date) {
             return Ok(None);
         }
         let left_out: Vec<_> = writes.iter().flat_map(crate::RecordWrite::omissions).collect();
@@ -267,7 +267,7 @@ impl Executor for Salesforce {
         self.settings.url.join(record_id).ok().map(String::from)
     }
 
-    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         self.owners.get(&self.api, ids.iter().cloned().collect()).await
     }
 
@@ -298,7 +298,7 @@ impl Executor for Salesforce {
         lead: &LeadId,
         record_id: &str,
         actions: &[PlannedAction],
-    ) -> Result<Foreseen, Failure> {
+    ) -> Result<RecordPreview, Failure> {
         self.api.check_usage().await?;
         match self.preview_after_merge(lead, record_id, actions).await {
             Ok(preview) => Ok(preview),

@@ -308,7 +308,7 @@ impl RecordWrite {
     }
 
     /// Whether the record exists and no field remains to be written.
-    pub fn is_in_place(&self) -> bool {
+    pub fn is_up_to_date(&self) -> bool {
         self.record_id.is_some() && self.changes.iter().all(|change| change.left_out.is_some())
     }
 }

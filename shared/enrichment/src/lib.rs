@@ -35,5 +35,5 @@ pub use mailbox::Mailbox;
 pub use outcome::{Enrichment, EnrichmentStatus, Provenance, ProviderError};
 pub use provider::EnrichmentProvider;
 pub use providers::{Access, Apollo, Clearbit, Hunter, PeopleDataLabs, ZoomInfo, ZoomInfoAccess};
-pub use source::{Memory, Terms};
+pub use source::{SharedState, Terms};
 pub use waterfall::{ProviderState, Waterfall};

@@ -46,7 +46,7 @@ impl Default for Terms {
 
 /// The state of the providers that processes share.
 #[derive(Clone)]
-pub struct Memory {
+pub struct SharedState {
     /// Cached answers.
     pub cache: Arc<dyn Cache>,
     /// State of the circuit breakers.
@@ -86,7 +86,7 @@ impl Source {
 
     /// Adds the cache, the circuit breaker and a budget of `credits` per day. A local provider needs none of
     /// them.
-    pub(crate) fn remembering(self, memory: &Memory, terms: Terms, credits: Option<u32>) -> Self {
+    pub(crate) fn with_shared_state(self, memory: &SharedState, terms: Terms, credits: Option<u32>) -> Self {
         if !self.provider.is_remote() {
             return self;
         }

@@ -8,7 +8,7 @@ use breaker::testing::{MemoryHealth, MemorySpending};
 use jiff::Timestamp;
 use lead::Failure;
 
-use crate::{Cache, Kept, Memory};
+use crate::{Cache, Kept, SharedState};
 
 /// An in-memory cache. Clones share their answers, as processes share a database.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Cache for MemoryCache {
     }
 }
 
-impl Memory {
+impl SharedState {
     /// Empty shared state in memory.
     pub fn in_process() -> Self {
         Self {

@@ -9,8 +9,8 @@ use lead::{Clock, Failure, Lead};
 use crate::domain::company_domain;
 use crate::source::Source;
 use crate::{
-    Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Mailbox, Memory, Provenance,
-    ProviderError, Terms,
+    Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Mailbox, Provenance, ProviderError,
+    SharedState, Terms,
 };
 
 /// Providers in query order, the most trusted first.
@@ -41,17 +41,19 @@ impl Waterfall {
 
     /// A waterfall with a cache, circuit breakers and daily credits for its remote providers. `credits` holds
     /// the daily limit by provider name.
-    pub fn remembering(
+    pub fn with_shared_state(
         providers: Vec<Arc<dyn EnrichmentProvider>>,
         timeout: Duration,
         clock: &Arc<dyn Clock>,
-        memory: &Memory,
+        memory: &SharedState,
         terms: Terms,
         credits: &HashMap<&'static str, u32>,
     ) -> Self {
         let source = |provider: Arc<dyn EnrichmentProvider>| {
             let credits = credits.get(provider.name()).copied();
-            Arc::new(Source::new(provider, timeout, Arc::clone(clock)).remembering(memory, terms, credits))
+            Arc::new(
+                Source::new(provider, timeout, Arc::clone(clock)).with_shared_state(memory, terms, credits),
+            )
         };
         Self { sources: providers.into_iter().map(source).collect() }
     }

@@ -74,7 +74,7 @@ impl Ingest {
                 let trace = request.extensions().get::<TraceContext>().copied();
                 let event = LeadEvent::new(parsed.lead, now).with_notes(parsed.notes).traced(trace);
                 self.accept(&match proof {
-                    Proof::Signature(id) => event.arriving(Arrival::webhook(id.as_str())),
+                    Proof::Signature(id) => event.with_arrival(Arrival::webhook(id.as_str())),
                     Proof::None | Proof::Token => event,
                 })
                 .await

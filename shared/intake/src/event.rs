@@ -17,7 +17,9 @@ pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> 
             Failure::permanent("unreadable_message", problem)
         })?;
         // A job keeps its id, but not its time, through retries and redrives: its content identifies the delivery.
-        return Ok(LeadEvent::new(parsed.lead, sent_at).with_notes(parsed.notes).arriving(Arrival::Content));
+        return Ok(LeadEvent::new(parsed.lead, sent_at)
+            .with_notes(parsed.notes)
+            .with_arrival(Arrival::Content));
     };
     if event.is_consistent() {
         Ok(event)

@@ -58,7 +58,7 @@ impl Janitor {
             let waiting =
                 self.store.open_deliveries(progress.checkpoint.as_ref(), self.clock.now(), BATCH).await?;
             for event in waiting.iter().filter(|event| (hot.is_hot)(event)) {
-                if self.queue.hasten(&event.lead_id).await? {
+                if self.queue.prioritize(&event.lead_id).await? {
                     metrics::counter!("revenueflow_hastened_total").increment(1);
                 }
             }

@@ -14,9 +14,9 @@ mod rescore;
 mod resume;
 
 pub use hot::IsHot;
-pub use overdue::{Chase, Overdue};
-pub use reconcile::{Checkpoint, Reconciled, give_up};
-pub use rescore::{EnrichAgain, ai_probes};
+pub use overdue::{Escalate, EscalationCounts};
+pub use reconcile::{Checkpoint, Reconciled, dead_letter};
+pub use rescore::{RetryEnrichment, ai_probes};
 pub use resume::Probe;
 
 use std::sync::{Arc, Mutex};
@@ -41,8 +41,8 @@ pub struct Janitor {
     queue: Arc<dyn LeadQueue>,
     probes: Vec<(Dependency, Arc<dyn Probe>)>,
     clock: Arc<dyn Clock>,
-    escalation: Option<Arc<dyn Chase>>,
-    enricher: Option<Arc<dyn EnrichAgain>>,
+    escalation: Option<Arc<dyn Escalate>>,
+    enricher: Option<Arc<dyn RetryEnrichment>>,
     hot: Option<hot::HotFirst>,
     quarantine: Option<quarantine::Retention>,
     probe_timeout: Duration,
@@ -68,7 +68,7 @@ pub struct Round {
     pub enriched_again: usize,
     /// Leads without a response in time.
     pub overdue: usize,
-    /// Overdue leads that were assigned to another owner.
+    /// EscalationCounts leads that were assigned to another owner.
     pub reassigned: usize,
     /// Leads with a response according to the CRM.
     pub responded: usize,
@@ -109,26 +109,26 @@ impl Janitor {
 
     /// Also escalates leads without a response in time.
     #[must_use]
-    pub fn chasing(self, escalation: Arc<dyn Chase>) -> Self {
+    pub fn with_escalation(self, escalation: Arc<dyn Escalate>) -> Self {
         Self { escalation: Some(escalation), ..self }
     }
 
     /// Also retries enrichment for leads that were judged without it.
     #[must_use]
-    pub fn enriching(self, enricher: Arc<dyn EnrichAgain>) -> Self {
+    pub fn with_enrichment_retry(self, enricher: Arc<dyn RetryEnrichment>) -> Self {
         Self { enricher: Some(enricher), ..self }
     }
 
     /// Also moves hot leads to the front while leads wait for a dependency.
     #[must_use]
-    pub fn hot_first(self, is_hot: Arc<IsHot>) -> Self {
+    pub fn with_hot_leads_first(self, is_hot: Arc<IsHot>) -> Self {
         Self { hot: Some(hot::HotFirst::new(is_hot)), ..self }
     }
 
     /// Also removes bodies from the quarantine that were last received longer ago than `max_age`, and all but
     /// the newest `rows` bodies.
     #[must_use]
-    pub fn keeping_quarantine(self, max_age: Duration, rows: u32) -> Self {
+    pub fn with_quarantine_retention(self, max_age: Duration, rows: u32) -> Self {
         let retention = quarantine::Retention { max_age, rows, pruned_at: Mutex::default() };
         Self { quarantine: Some(retention), ..self }
     }
@@ -148,7 +148,7 @@ impl Janitor {
         let escalated = in_time("overdue leads", self.escalate(&mut round)).await;
         let pruned = in_time("quarantine", self.prune_quarantine(&mut round)).await;
         let recounted = in_time("owner counts", self.recount_owners(&mut round)).await;
-        let enriched = in_time("enrichment retry", self.enrich_again(&mut round)).await;
+        let enriched = in_time("enrichment retry", self.retry_enrichment(&mut round)).await;
         // Last, so that a slow AI delays no other chore.
         let rescored = in_time("rescoring", self.rescore(&mut round)).await;
         if round != Round::default() {

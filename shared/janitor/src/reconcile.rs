@@ -29,7 +29,7 @@ pub struct Reconciled {
 pub struct Checkpoint(pub(crate) Arc<Mutex<Option<Cursor>>>);
 
 /// Dead-letters a delivery that the queue will never accept, with no attempt counted and with the reason.
-pub async fn give_up(store: &Store, event: &LeadEvent, failure: &Failure) -> Result<(), Failure> {
+pub async fn dead_letter(store: &Store, event: &LeadEvent, failure: &Failure) -> Result<(), Failure> {
     dead_letter_after(0, store, event, failure).await
 }
 
@@ -117,7 +117,7 @@ impl Janitor {
                 }
                 // The queue will never accept it, and the deliveries behind it must still be sent.
                 Err(failure) if failure.class() == FailureClass::Permanent => {
-                    give_up(&self.store, event, &failure).await?;
+                    dead_letter(&self.store, event, &failure).await?;
                 }
                 Err(failure) => return Err(failure),
             }

@@ -15,17 +15,17 @@ const ENRICHED_AT_ONCE: u32 = 20;
 
 /// Retries enrichment for leads that were judged without its answer.
 #[async_trait]
-pub trait EnrichAgain: Send + Sync {
+pub trait RetryEnrichment: Send + Sync {
     /// Retries for at most `limit` leads, and returns the events of those that are up for judgement again.
-    async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure>;
+    async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure>;
 }
 
 impl Janitor {
     /// Sends the leads again that now have an answer of enrichment. If an event is lost on the way, its
     /// delivery stays open and [`reconcile`](Self::reconcile) finds it.
-    pub(crate) async fn enrich_again(&self, round: &mut Round) -> Result<(), Failure> {
+    pub(crate) async fn retry_enrichment(&self, round: &mut Round) -> Result<(), Failure> {
         let Some(enricher) = &self.enricher else { return Ok(()) };
-        for event in enricher.enrich_again(ENRICHED_AT_ONCE).await? {
+        for event in enricher.retry_enrichment(ENRICHED_AT_ONCE).await? {
             self.queue.send(&event).await?;
             round.enriched_again += 1;
         }
@@ -37,7 +37,7 @@ impl Janitor {
     ///
     /// Calls no AI where no such lead exists or an AI pause is in force.
     pub(crate) async fn rescore(&self, round: &mut Round) -> Result<(), Failure> {
-        let leads = self.store.fallback_leads(self.clock.now(), REST, BATCH).await?;
+        let leads = self.store.leads_to_rescore(self.clock.now(), REST, BATCH).await?;
         if leads.is_empty() || !self.ai_can_be_used().await? {
             return Ok(());
         }

@@ -64,7 +64,7 @@ impl LeadEvent {
 
     /// The same event with another kind of identity.
     #[must_use]
-    pub fn arriving(self, arrival: Arrival) -> Self {
+    pub fn with_arrival(self, arrival: Arrival) -> Self {
         Self { arrival, ..self }
     }
 
@@ -174,25 +174,25 @@ mod tests {
 
     #[test]
     fn webhook_id_identifies_a_delivery_independent_of_time() {
-        let signed = |millis, id| received(millis).arriving(Arrival::webhook(id)).delivery_id();
+        let signed = |millis, id| received(millis).with_arrival(Arrival::webhook(id)).delivery_id();
         assert_eq!(signed(1, "msg_1"), signed(2, "msg_1"));
         assert_ne!(signed(1, "msg_1"), signed(1, "msg_2"));
     }
 
     #[test]
     fn event_without_an_arrival_has_the_id_of_its_content() {
-        let old = received(1).arriving(Arrival::Content);
+        let old = received(1).with_arrival(Arrival::Content);
         let json = serde_json::to_string(&old).unwrap();
         assert!(!json.contains("arrival"), "the format of earlier versions: {json}");
         let read: LeadEvent = serde_json::from_str(&json).unwrap();
         assert_eq!((read.delivery_id(), read.is_consistent()), (old.delivery_id(), true));
-        assert_eq!(old.delivery_id(), received(2).arriving(Arrival::Content).delivery_id());
+        assert_eq!(old.delivery_id(), received(2).with_arrival(Arrival::Content).delivery_id());
     }
 
     #[test]
     fn arrival_survives_a_round_trip() {
         for arrival in [Arrival::Content, Arrival::Time, Arrival::webhook("msg_\u{1}")] {
-            let written = received(5).arriving(arrival);
+            let written = received(5).with_arrival(arrival);
             let json = serde_json::to_string(&written).unwrap();
             assert_eq!(serde_json::from_str::<LeadEvent>(&json).unwrap(), written);
         }

@@ -13,7 +13,7 @@ impl Pipeline {
     /// Stops at the first lead for which no provider is available, since the others would fail in the same
     /// way. Each delivery is retried at most [`store::MAX_ENRICH_TRIES`] times, at growing intervals. Leads
     /// of people on the suppression list cause no query.
-    pub async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
+    pub async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
         let mut events = Vec::new();
         for _ in 0..limit {
             let Some(found) = self.store.next_unenriched().await? else { break };

@@ -6,7 +6,7 @@ use intake::read_event;
 use lead::{Failure, LeadEvent, Stage};
 use queue::{LeadHandler, Message, Settlement};
 use serde_json::{Value, json};
-use store::{AnalysisRecord, Assignment, Begun, Finish, Told, Work};
+use store::{AnalysisRecord, Assignment, Begun, CrmSync, Finish, Work};
 use trace::Span;
 
 use crate::permission::{Denied, Permission};
@@ -65,13 +65,13 @@ impl LeadHandler for Pipeline {
 impl Pipeline {
     /// Processes an event, resuming after the last stored step.
     async fn work_on(&self, message: &Message, event: &LeadEvent) -> Result<(), Failure> {
-        if message.redriven && self.store.reopen_given_up(event, "redrive").await? {
+        if message.redriven && self.store.reopen_dead_lettered(event, "redrive").await? {
             tracing::info!("redriven dead letter accepted");
         }
         let mut work = match self.store.begin_work(event, message.attempt).await? {
             Begun::Work(work) => work,
             // The process died after it recorded the dead letter and before it settled the message.
-            Begun::GivenUp(failure) => return Err(failure),
+            Begun::DeadLettered(failure) => return Err(failure),
             Begun::Nothing => {
                 tracing::info!("nothing to do: finished or superseded");
                 return Ok(());
@@ -117,7 +117,7 @@ impl Pipeline {
     /// The enrichment of the company. The providers are queried once for each delivery, and again for a
     /// delivery that is due for an enrichment retry.
     async fn enrich(&self, permission: &Permission, work: &Work) -> Result<Enrichment, Failure> {
-        if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.enrich_again) {
+        if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.retry_enrichment) {
             return serde_json::from_value(stored.clone()).map_err(|_| {
                 Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
             });
@@ -164,9 +164,9 @@ impl Pipeline {
             Err(NotExecuted::Held) => return self.store_plan(work, &plan).await,
             Err(NotExecuted::Failed(failure)) => return Err(failure),
         };
-        if assignment.told == Told::NotYet {
+        if assignment.crm_sync == CrmSync::NotYet {
             // The plan that was just written contains the owner.
-            self.store.assignment_written(&assignment, None).await?;
+            self.store.record_crm_sync(&assignment, None).await?;
         }
         let record = outcome.lead_record.ok_or_else(|| {
             Failure::permanent(

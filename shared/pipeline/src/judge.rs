@@ -1,4 +1,4 @@
-use analysis::{Analysis, Analyst, NoAnalysis, Objection, Usage, fact_sheet};
+use analysis::{Analysis, AnalysisError, Analyst, Objection, Usage, fact_sheet};
 use enrichment::Enrichment;
 use grounding::{Answer, Contract, FactSheet, GroundingStatus, Verdict, check};
 use lead::{Failure, FailureClass, Stage};
@@ -25,13 +25,13 @@ pub(crate) async fn judge(
     let asked = ask(pipeline, analyst.as_ref(), permission, &facts).await;
     let (Checked { analysis, verdict, rejected_first }, fallback_reason) = match asked {
         Ok(checked) => (checked, None),
-        Err(NoAnalysis { failure, spent }) if should_fall_back(&failure, attempt) => {
+        Err(AnalysisError { failure, spent }) if should_fall_back(&failure, attempt) => {
             tracing::warn!(code = %failure.code, "analysis failed: using the neutral fallback verdict");
             let analysis = spent.map_or_else(|| empty_analysis(analyst.as_ref()), |spent| *spent);
             let checked = Checked { analysis, verdict: Verdict::fallback(contract), rejected_first: None };
             (checked, Some(failure.code.into_owned()))
         }
-        Err(NoAnalysis { failure, .. }) => return Err(failure),
+        Err(AnalysisError { failure, .. }) => return Err(failure),
     };
     let fallback = fallback_reason.is_some();
     if !work.lead_id.is_synthetic() {
@@ -77,7 +77,7 @@ pub(crate) async fn ask(
     analyst: &dyn Analyst,
     permission: &Permission,
     facts: &FactSheet,
-) -> Result<Checked, NoAnalysis> {
+) -> Result<Checked, AnalysisError> {
     let contract = &pipeline.icp.contract;
     let analysis = analyst.analyse(facts).await?;
     match Answer::parse(&analysis.raw_answer, contract) {
@@ -87,7 +87,7 @@ pub(crate) async fn ask(
         }
         Err(error) => {
             let failure = Failure::transient("ai_answer_unreadable", error.to_string());
-            Err(NoAnalysis { failure, spent: Some(Box::new(analysis)) })
+            Err(AnalysisError { failure, spent: Some(Box::new(analysis)) })
         }
     }
 }
@@ -110,7 +110,7 @@ pub(crate) async fn correct(
     let second = match analyst.correct(facts, &analysis, &Objection::of(&verdict, facts)).await {
         Ok(None) => return uncorrected(analysis),
         Ok(Some(second)) => second,
-        Err(NoAnalysis { failure, spent }) => {
+        Err(AnalysisError { failure, spent }) => {
             tracing::info!(code = %failure.code, "correction failed: keeping the rejected answer");
             count_repeat("no_answer");
             return uncorrected(analysis.after(spent.as_deref()));

@@ -37,7 +37,7 @@ pub use evaluate::{
 pub use plan::Rejected;
 pub use preview::{NoPlan, PlannedLead};
 pub use replay::{Change, Problem, Replay, Verified, verify};
-pub use route::Chased;
+pub use route::EscalationSummary;
 
 use std::sync::Arc;
 

@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crm::parameters::{LeadDetails, ReassignTask};
-use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStanding, Plan, Text};
+use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStatus, Plan, Text};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
 use lead::{Decision, Failure, FailureClass, Intent, LeadStatus};
 use routing::{LeadFacts, OwnerId};
 use serde_json::Value;
-use store::{AnalysisRecord, Assignment, Breach, CrmFacts, Told, Work};
+use store::{AnalysisRecord, Assignment, Breach, CrmFacts, CrmSync, Work};
 use tokio::time::Instant;
 
 use crate::permission::{Denied, Permission};
@@ -29,7 +29,7 @@ const START_WINDOW: Duration = Duration::from_secs(6);
 
 /// The result of an escalation run over leads without a response in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Chased {
+pub struct EscalationSummary {
     /// Number of leads whose response deadline was missed.
     pub overdue: usize,
     /// Number of overdue leads that were given to another owner.
@@ -38,7 +38,7 @@ pub struct Chased {
     pub responded: usize,
 }
 
-impl Chased {
+impl EscalationSummary {
     fn add(&mut self, other: Self) {
         self.overdue += other.overdue;
         self.reassigned += other.reassigned;
@@ -115,7 +115,7 @@ impl Pipeline {
         let (standings, unavailable) = self.unavailable_owners(&ids).await;
         let existing = facts.existing_owner.as_ref().and_then(|owner| standings.get(owner.as_str()));
         // A lead in a queue has no owner.
-        if let Some(OwnerStanding::Queue { .. }) = existing {
+        if let Some(OwnerStatus::Queue { .. }) = existing {
             facts.existing_owner_problem = Some("is a queue".to_owned());
         }
         facts.unavailable = unavailable;
@@ -126,7 +126,7 @@ impl Pipeline {
     async fn unavailable_owners(
         &self,
         ids: &[String],
-    ) -> (BTreeMap<String, OwnerStanding>, BTreeMap<OwnerId, String>) {
+    ) -> (BTreeMap<String, OwnerStatus>, BTreeMap<OwnerId, String>) {
         let standings = self.guard.owners(ids).await;
         let refused = standings.iter().filter_map(|(id, standing)| {
             let reason = standing.refuses(Object::Lead)?;
@@ -145,12 +145,12 @@ impl Pipeline {
     ///
     /// Several processes may call this at the same time. A failure of one lead does not stop the others. The
     /// first failure is returned.
-    pub async fn chase(&self, limit: u32) -> Result<Chased, Failure> {
+    pub async fn escalate_overdue(&self, limit: u32) -> Result<EscalationSummary, Failure> {
         let until = Instant::now() + START_WINDOW;
         let mut failures = Vec::new();
         failures.extend(self.sync_new_owners(limit, until).await?);
         let overdue = self.store.overdue(limit).await?;
-        let mut total = Chased::default();
+        let mut total = EscalationSummary::default();
         let unavailable = if overdue.is_empty() {
             BTreeMap::new()
         } else {
@@ -175,7 +175,7 @@ impl Pipeline {
         if self.is_shadowed().await? {
             return Ok(Vec::new());
         }
-        let pending = self.store.unwritten_assignments(limit).await?;
+        let pending = self.store.pending_crm_syncs(limit).await?;
         let results = run_until(&pending, until, |assignment| self.sync_owner(assignment)).await;
         Ok(results.into_iter().filter_map(Result::err).collect())
     }
@@ -184,8 +184,8 @@ impl Pipeline {
         &self,
         lead: &Assignment,
         unavailable: &BTreeMap<OwnerId, String>,
-    ) -> Result<Chased, Failure> {
-        let mut result = Chased::default();
+    ) -> Result<EscalationSummary, Failure> {
+        let mut result = EscalationSummary::default();
         if self.has_responded(lead).await? {
             self.store.record_response(&lead.lead_id, "crm").await?;
             result.responded += 1;
@@ -233,16 +233,16 @@ impl Pipeline {
             Err(Denied::Failed(failure)) => return Err(failure),
         };
         let Some(known) = self.crm_facts(&permission, &about).await? else { return Ok(false) };
-        let has_other_owner = match (&lead.owner, known.owner_of_ours()) {
+        let has_other_owner = match (&lead.owner, known.our_record_owner()) {
             (Some(ours), Some(theirs)) => {
                 let is_previous_owner =
                     || lead.had_it.iter().any(|owner| Some(owner) == OwnerId::parse(theirs).as_ref());
                 OwnerId::parse(theirs).as_ref() != Some(ours)
-                    && (lead.told == Told::Yes || !is_previous_owner())
+                    && (lead.crm_sync == CrmSync::Yes || !is_previous_owner())
             }
             _ => false,
         };
-        Ok(known.is_ours_converted() || has_other_owner)
+        Ok(known.is_our_record_converted() || has_other_owner)
     }
 
     /// Writes a lead's new owner to its CRM record and to its call task. Retries are idempotent. A permanent
@@ -254,7 +254,7 @@ impl Pipeline {
             return Ok(()); // the plan of the next delivery contains the owner
         }
         if self.store.suppressed(&record.content.email).await?.is_some() {
-            return Ok(self.store.assignment_written(assignment, None).await?);
+            return Ok(self.store.record_crm_sync(assignment, None).await?);
         }
         let details = LeadDetails {
             email: record.content.email,
@@ -273,17 +273,17 @@ impl Pipeline {
             Ok(outcome) if outcome.effects.iter().any(|(_, effect)| lacks_owner(effect)) => {
                 let failure = Failure::permanent("crm_owner_left_out", "the CRM rejected the owner");
                 tracing::error!(lead_id = %assignment.lead_id, code = %failure.code, "CRM rejected the new owner");
-                Ok(self.store.assignment_written(assignment, Some(&failure)).await?)
+                Ok(self.store.record_crm_sync(assignment, Some(&failure)).await?)
             }
             Ok(_) => {
                 if self.reassign_task(assignment, owner).await? {
-                    self.store.assignment_written(assignment, None).await?;
+                    self.store.record_crm_sync(assignment, None).await?;
                 }
                 Ok(())
             }
             Err(NotExecuted::Failed(failure)) if failure.class() == FailureClass::Permanent => {
                 tracing::error!(lead_id = %assignment.lead_id, code = %failure.code, "CRM rejected the new owner");
-                Ok(self.store.assignment_written(assignment, Some(&failure)).await?)
+                Ok(self.store.record_crm_sync(assignment, Some(&failure)).await?)
             }
             Err(NotExecuted::Failed(failure)) => Err(failure),
             // Held since this run began, or revised: a later run or the plan of the next delivery writes it.

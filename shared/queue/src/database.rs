@@ -228,7 +228,7 @@ impl LeadQueue for DatabaseQueue {
         Ok(transaction.commit().await?)
     }
 
-    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
+    async fn prioritize(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let mut transaction = self.database.begin().await?;
         let moved = sqlx::query(statements::PRIORITIZE)
             .bind(CENTURY)

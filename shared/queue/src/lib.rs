@@ -35,7 +35,7 @@ pub use sqs::{
     COPY_AT_RECEIVE, Ended, Fifo, Ledger, MAX_RECEIVE_COUNT, MemoryLedger, Received, Sqs, SqsClient,
     SqsQueue, Tries,
 };
-pub use worker::{LeadHandler, Pulse, Worker};
+pub use worker::{Heartbeat, LeadHandler, Worker};
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// does not support it.
     ///
     /// SQS does not: FIFO queues choose the order of groups themselves.
-    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
+    async fn prioritize(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let _ = lead;
         Ok(false)
     }

@@ -248,7 +248,7 @@ impl LeadQueue for RedisQueue {
         self.connection.run(&forget).await
     }
 
-    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
+    async fn prioritize(&self, lead: &LeadId) -> Result<bool, QueueError> {
         let mut prioritize = self.scripts.prioritize();
         prioritize.arg(lead.as_str()).arg(MAX_SEARCHED_LIST);
         self.connection.run(&prioritize).await

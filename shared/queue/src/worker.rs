@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::delivery::Delivery;
-pub use self::heartbeat::Pulse;
+pub use self::heartbeat::Heartbeat;
 use self::idle::Idle;
 use self::outage::Outage;
 use self::rate_limit_pause::RateLimitPause;
@@ -80,7 +80,7 @@ pub struct Worker {
     grace_period: Duration,
     handling_limit: Duration,
     waker: Arc<Notify>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     rate_limit_pause: Arc<RateLimitPause>,
 }
 
@@ -100,7 +100,7 @@ impl Worker {
             grace_period: GRACE_PERIOD,
             handling_limit: HANDLING_LIMIT,
             waker: Arc::default(),
-            pulse: Pulse::default(),
+            heartbeat: Heartbeat::default(),
             rate_limit_pause: Arc::default(),
         }
     }
@@ -128,8 +128,8 @@ impl Worker {
 
     /// The heartbeat of this worker. It continues while the worker is idle and while all its messages take
     /// long.
-    pub fn pulse(&self) -> Pulse {
-        self.pulse.clone()
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
     }
 
     /// Runs until `shutdown` is cancelled, then lets running work finish within the grace period. Unfinished
@@ -139,7 +139,7 @@ impl Worker {
         let mut outage = Outage::default();
         let mut idle = Idle::new(self.queue.longest_idle_wait());
         while !shutdown.is_cancelled() {
-            self.pulse.beat();
+            self.heartbeat.beat();
             while let Some(finished) = running.try_join_next() {
                 log_panic(&finished);
             }

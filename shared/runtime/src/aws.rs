@@ -11,7 +11,7 @@ mod signed;
 
 pub use aws_types::SdkConfig as AwsConfig;
 pub use aws_types::region::Region as AwsRegion;
-pub use config::{aws_config, aws_region, aws_settings, hurried};
+pub use config::{aws_config, aws_region, aws_settings, with_short_timeouts};
 pub use metrics::{EmbeddedMetrics, init_embedded_metrics};
 pub use secrets::{SecretError, Secrets};
 pub use signed::{Call, CallError, SignedCalls};

@@ -22,7 +22,7 @@ pub enum LogFormat {
 
 /// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
 /// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
-const OWN: [&str; 28] = [
+const OWN: [&str; 29] = [
     "analysis",
     "api",
     "assembly",
@@ -32,6 +32,7 @@ const OWN: [&str; 28] = [
     "database",
     "dead_letter",
     "e2e",
+    "testkit",
     "enrich",
     "enrichment",
     "grounding",
@@ -40,7 +41,7 @@ const OWN: [&str; 28] = [
     "janitor",
     "lead",
     "migrate",
-    "outbound",
+    "http_client",
     "pipeline",
     "queue",
     "revenueflow",

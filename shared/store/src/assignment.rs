@@ -40,7 +40,7 @@ pub struct Assignment {
     /// How often the lead was reassigned after a missed deadline.
     pub reassignments: i64,
     /// Whether the CRM knows the owner.
-    pub told: Told,
+    pub crm_sync: CrmSync,
     /// Whether the lead is withheld from the CRM in its present status (dead-lettered, held, planned): its
     /// timer is stopped, and it does not count among its owner's open leads.
     pub parked: bool,
@@ -48,7 +48,7 @@ pub struct Assignment {
 
 /// Whether the CRM knows the current owner of a lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum CrmSync {
     /// The CRM knows: the lead's plan named the owner, or a separate write did.
     Yes,
     /// The lead was reassigned, and the owner is still to be written to the CRM.
@@ -57,7 +57,7 @@ pub enum Told {
     Refused,
 }
 
-impl Told {
+impl CrmSync {
     /// The value of the column `unwritten`.
     fn as_number(self) -> i64 {
         match self {
@@ -229,7 +229,7 @@ impl Store {
 
     /// Leads in the CRM whose reassignment is still to be written there, oldest first. A lead that is being
     /// worked on or held is not among them: its next plan names the owner.
-    pub async fn unwritten_assignments(&self, limit: u32) -> Result<Vec<Assignment>> {
+    pub async fn pending_crm_syncs(&self, limit: u32) -> Result<Vec<Assignment>> {
         let rows = sqlx::query(
             "SELECT a.* FROM lead_assignment a WHERE a.unwritten = 1 \
              AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' \
@@ -242,11 +242,7 @@ impl Store {
     }
 
     /// Records the outcome of writing an owner to the CRM: written, or refused because of `failure`.
-    pub async fn assignment_written(
-        &self,
-        given: &Assignment,
-        failure: Option<&lead::Failure>,
-    ) -> Result<()> {
+    pub async fn record_crm_sync(&self, given: &Assignment, failure: Option<&lead::Failure>) -> Result<()> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&given.lead_id).await?;
         let updated = sqlx::query(
@@ -254,7 +250,7 @@ impl Store {
         )
         .bind(given.lead_id.as_str())
         .bind(given.reassignments)
-        .bind(if failure.is_some() { Told::Refused } else { Told::Yes }.as_number())
+        .bind(if failure.is_some() { CrmSync::Refused } else { CrmSync::Yes }.as_number())
         .execute(&mut *transaction)
         .await?;
         if updated.rows_affected() == 1 {
@@ -336,7 +332,7 @@ impl Store {
                 kept.had_it.push(to.clone());
                 kept.owner = Some(to.clone());
                 kept.routed = next;
-                kept.told = Told::NotYet;
+                kept.crm_sync = CrmSync::NotYet;
                 let detail = json!({
                     "from": from, "owner": to, "because": kept.routed.because, "respond_by": kept.due_at,
                 });
@@ -377,7 +373,7 @@ async fn assign_new_owner(
         responded_by: None,
         breached_at: None,
         reassignments: 0,
-        told: Told::Yes,
+        crm_sync: CrmSync::Yes,
         parked: false,
     })
 }
@@ -486,7 +482,7 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     .bind(assignment.responded_by.clone())
     .bind(millis(assignment.breached_at))
     .bind(assignment.reassignments)
-    .bind(assignment.told.as_number())
+    .bind(assignment.crm_sync.as_number())
     .bind(i64::from(assignment.parked))
     .execute(connection)
     .await?;
@@ -508,7 +504,7 @@ fn read(row: &AnyRow) -> Result<Assignment> {
         responded_by: row.optional_text("responded_by")?,
         breached_at: time("breached_at")?,
         reassignments: row.number("reassignments")?,
-        told: parsed("unwritten", Told::of_number(row.number("unwritten")?))?,
+        crm_sync: parsed("unwritten", CrmSync::of_number(row.number("unwritten")?))?,
         parked: row.number("parked")? == 1,
     })
 }

@@ -341,7 +341,7 @@ impl Store {
             round,
             lead: row.json("content")?,
             enrichment: row.optional_json("enrichment")?,
-            enrich_again: false,
+            retry_enrichment: false,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, round),
             promoted_at: promoted_at(&row)?,
             attempts: Attempts::default(),

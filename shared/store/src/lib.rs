@@ -48,7 +48,7 @@ mod work;
 pub use ::crm::{ActionState, Omission};
 pub use accept::Accept;
 pub use analysis::{AnalysisRecord, RejectedAnswer};
-pub use assignment::{Assignment, Breach, Told};
+pub use assignment::{Assignment, Breach, CrmSync};
 pub use attempts::Attempts;
 pub use audit::{AuditEvent, AuditKind};
 pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};

@@ -137,7 +137,7 @@ impl Limits for SharedLimits {
         }
     }
 
-    async fn give_back(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32) {
+    async fn release(&self, lead: &LeadId, account: Option<&str>, reservation: Reservation, actions: u32) {
         let second = i64::try_from(reservation.0).unwrap_or(i64::MAX);
         if let Err(error) = self.try_release(lead, account, second, actions).await {
             // Not an error: the window frees the reservation later.

@@ -47,7 +47,7 @@ impl Store {
 
     /// Reopens a dead-lettered delivery whose message was put back into the queue by hand, if it is still its
     /// lead's newest. False if there is nothing to reopen.
-    pub async fn reopen_given_up(&self, event: &LeadEvent, reason: &str) -> Result<bool> {
+    pub async fn reopen_dead_lettered(&self, event: &LeadEvent, reason: &str) -> Result<bool> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&event.lead_id).await?;
         let delivery = self.resolve(&mut transaction, event).await?;
@@ -69,7 +69,7 @@ impl Store {
     /// Leads that were judged without an AI and are due for rescoring, oldest first. The wait grows with each
     /// judgement that the AI could not make: `rest` after the first, four times as long after the second,
     /// nine times after the third, and so on.
-    pub async fn fallback_leads(&self, now: Timestamp, rest: Duration, limit: u32) -> Result<Vec<LeadId>> {
+    pub async fn leads_to_rescore(&self, now: Timestamp, rest: Duration, limit: u32) -> Result<Vec<LeadId>> {
         let rest = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
         // The statuses are excluded rather than listed: otherwise SQLite would search all synced leads for
         // the few that are flagged, instead of the index of flagged leads.

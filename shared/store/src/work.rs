@@ -22,7 +22,7 @@ pub enum Begun {
     /// There is work to do, from the point at which the last attempt stopped.
     Work(Box<Work>),
     /// The delivery was dead-lettered for this reason, and has not been reopened since.
-    GivenUp(Failure),
+    DeadLettered(Failure),
     /// Nothing is left to do: the delivery is finished, a newer one has superseded it, or its person was
     /// erased.
     Nothing,
@@ -44,7 +44,7 @@ pub struct Work {
     /// The enrichment result, once enrichment has run.
     pub enrichment: Option<Value>,
     /// Whether the enrichment result is `unavailable` and must be requested again before this judgement.
-    pub enrich_again: bool,
+    pub retry_enrichment: bool,
     /// The CRM facts read for this round's judgement, once they were read.
     pub crm_facts: Option<CrmFacts>,
     /// When an operator promoted the delivery: it is written even while the CRM is only shadowed, unless the
@@ -111,7 +111,7 @@ impl Store {
                 None
             };
             transaction.commit().await?;
-            return Ok(dead_lettered.map_or(Begun::Nothing, Begun::GivenUp));
+            return Ok(dead_lettered.map_or(Begun::Nothing, Begun::DeadLettered));
         };
         set_status(&mut transaction, &event.lead_id, &delivery, LeadStatus::Processing, None, now).await?;
         let failure: Option<Failure> = row.optional_json("failure")?;
@@ -134,7 +134,7 @@ impl Store {
             round: row.number("round")?,
             lead,
             enrichment: row.optional_json("enrichment")?,
-            enrich_again: row.number("unenriched")? == unenriched::REQUEST_AGAIN,
+            retry_enrichment: row.number("unenriched")? == unenriched::REQUEST_AGAIN,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
             promoted_at: promoted_at(&row)?,
             attempts: Attempts::read(&row)?,

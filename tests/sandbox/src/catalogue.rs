@@ -15,14 +15,14 @@ pub const CATALOGUE: &[Entry] = &[
             ("SALESFORCE_CLIENT_ID", Salesforce::KEY),
             ("SALESFORCE_CLIENT_SECRET", Salesforce::SECRET),
         ],
-        chosen_by: ("CRM_PROVIDER", "salesforce"),
+        selected_by: ("CRM_PROVIDER", "salesforce"),
     },
     Entry {
         name: "hubspot",
         port: 2,
         router: || HubSpot::prepared().router(),
         variables: &[("HUBSPOT_BASE_URL", "{url}"), ("HUBSPOT_ACCESS_TOKEN", HubSpot::TOKEN)],
-        chosen_by: ("CRM_PROVIDER", "hubspot"),
+        selected_by: ("CRM_PROVIDER", "hubspot"),
     },
     Entry {
         name: "zoominfo",
@@ -34,42 +34,42 @@ pub const CATALOGUE: &[Entry] = &[
             ("ZOOMINFO_CLIENT_ID", zoominfo::CLIENT_ID),
             ("ZOOMINFO_CLIENT_SECRET", zoominfo::CLIENT_SECRET),
         ],
-        chosen_by: ("ENRICHMENT_PROVIDERS", "zoominfo"),
+        selected_by: ("ENRICHMENT_PROVIDERS", "zoominfo"),
     },
     Entry {
         name: "apollo",
         port: 11,
         router: apollo::router,
         variables: &[("APOLLO_BASE_URL", "{url}"), ("APOLLO_API_KEY", apollo::KEY)],
-        chosen_by: ("ENRICHMENT_PROVIDERS", "apollo"),
+        selected_by: ("ENRICHMENT_PROVIDERS", "apollo"),
     },
     Entry {
         name: "pdl",
         port: 12,
         router: pdl::router,
         variables: &[("PDL_BASE_URL", "{url}"), ("PDL_API_KEY", pdl::KEY)],
-        chosen_by: ("ENRICHMENT_PROVIDERS", "pdl"),
+        selected_by: ("ENRICHMENT_PROVIDERS", "pdl"),
     },
     Entry {
         name: "hunter",
         port: 13,
         router: hunter::router,
         variables: &[("HUNTER_BASE_URL", "{url}"), ("HUNTER_API_KEY", hunter::KEY)],
-        chosen_by: ("ENRICHMENT_PROVIDERS", "hunter"),
+        selected_by: ("ENRICHMENT_PROVIDERS", "hunter"),
     },
     Entry {
         name: "clearbit",
         port: 14,
         router: clearbit::router,
         variables: &[("CLEARBIT_BASE_URL", "{url}"), ("CLEARBIT_API_KEY", clearbit::KEY)],
-        chosen_by: ("ENRICHMENT_PROVIDERS", "clearbit"),
+        selected_by: ("ENRICHMENT_PROVIDERS", "clearbit"),
     },
     Entry {
         name: "gemini",
         port: 20,
         router: || gemini::Gemini::default().router(),
         variables: &[("GEMINI_BASE_URL", "{url}"), ("GEMINI_API_KEY", gemini::KEY)],
-        chosen_by: ("AI_PROVIDER", "gemini"),
+        selected_by: ("AI_PROVIDER", "gemini"),
     },
     Entry {
         name: "bedrock",
@@ -81,7 +81,7 @@ pub const CATALOGUE: &[Entry] = &[
             ("AWS_ACCESS_KEY_ID", bedrock::ACCESS_KEY_ID),
             ("AWS_SECRET_ACCESS_KEY", "sandbox"),
         ],
-        chosen_by: ("AI_PROVIDER", "bedrock"),
+        selected_by: ("AI_PROVIDER", "bedrock"),
     },
 ];
 
@@ -96,7 +96,7 @@ pub struct Entry {
     /// The variables that point RevenueFlow at the fake, with their values; `{url}` stands for its address.
     pub variables: &'static [(&'static str, &'static str)],
     /// The variable that selects the system, and its value, such as `("CRM_PROVIDER", "salesforce")`.
-    pub chosen_by: (&'static str, &'static str),
+    pub selected_by: (&'static str, &'static str),
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Optio
             Err(error) => return report.fail(check, &error),
         };
         let found = format!("{}, {}, answers", provider.as_str(), model.id);
-        match (analyst.try_out(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
+        match (analyst.self_test(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
             (Err(failure), _) => {
                 report.fail(check, &Advice::new(failure.to_string(), "see docs/ai.md").into());
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crm::{Object, Omission, OwnerStanding};
+use crm::{Object, Omission, OwnerStatus};
 use jiff::{SignedDuration, Timestamp};
 use runtime::{Config, CrmMode};
 
@@ -60,14 +60,14 @@ async fn owners(report: &mut Report, app: &App) {
     let hint = "correct the owner in ROUTING_FILE; until then the next rule applies to its leads";
     let mut unknown = 0;
     for (name, id) in routing.owner_names() {
-        let standing = standings.get(id.as_str()).copied().unwrap_or(OwnerStanding::Unknown);
+        let standing = standings.get(id.as_str()).copied().unwrap_or(OwnerStatus::Unknown);
         if let Some(problem) = standing.refuses(Object::Lead) {
             report.warn(CHECK, format!("{name} ({id}): {problem}"), hint);
         } else if let Some(problem) = standing.refuses(Object::Task) {
             let hint = "tasks are written without an owner; give the queue the object Task, or name a user";
             report.warn(CHECK, format!("{name} ({id}), tasks: {problem}"), hint);
         }
-        unknown += usize::from(standing == OwnerStanding::Unknown);
+        unknown += usize::from(standing == OwnerStatus::Unknown);
     }
     let found = count(ids.len(), "owner", "owners");
     report.ok(CHECK, format!("{found} in the routing, {unknown} of them unknown to the CRM or not checked"));

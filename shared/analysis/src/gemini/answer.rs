@@ -1,6 +1,6 @@
 //! Reads the body of a `generateContent` reply.
 
-use outbound::Reply as HttpReply;
+use http_client::Reply as HttpReply;
 use serde::Deserialize;
 use serde_json::Value;
 

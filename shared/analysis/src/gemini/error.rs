@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use http_client::Reply;
 use jiff::Timestamp;
 use lead::{Cause, Failure};
-use outbound::Reply;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -126,8 +126,8 @@ impl Error {
 
 #[cfg(test)]
 mod tests {
+    use http_client::{HeaderMap, StatusCode};
     use lead::FailureClass::{Deferral, Permanent, Transient};
-    use outbound::{HeaderMap, StatusCode};
     use serde_json::json;
 
     use super::*;

@@ -164,7 +164,7 @@ async fn self_test_compiles_the_schema_with_a_long_timeout() {
     let analyst = Shared::default().analyst(impatient, model, analysis::Prompt::built_in());
     fake.add_fault(Fault::on("", Misbehaviour::DelayMs(1_500)));
     assert_eq!(refusal(&analyst).await, (Transient, "http_timeout".to_owned()));
-    analyst.try_out(&ModelAnalyst::dependency("bedrock")).await.unwrap();
+    analyst.self_test(&ModelAnalyst::dependency("bedrock")).await.unwrap();
     let request = last(&fake).json();
     assert_eq!(request["outputConfig"]["textFormat"]["type"], "json_schema");
     assert_eq!(request["inferenceConfig"]["maxTokens"], 16);

@@ -131,10 +131,16 @@ async fn every_listed_model_answers() {
 async fn fake_can_be_scripted_over_http() {
     let (fake, _) = gemini().await;
     let analyst = || Shared::default().gemini(&fake, MODEL, KEY);
-    let client = outbound::Http::new(Dependency::new("sandbox"), outbound::HttpSettings::default()).unwrap();
+    let client =
+        http_client::Http::new(Dependency::new("sandbox"), http_client::HttpSettings::default()).unwrap();
     let script = async |lines: serde_json::Value| {
         let url = format!("{}/_says", fake.url()).parse().unwrap();
-        client.send(client.request(outbound::Method::POST, url).json(&lines)).await.unwrap().status.as_u16()
+        client
+            .send(client.request(http_client::Method::POST, url).json(&lines))
+            .await
+            .unwrap()
+            .status
+            .as_u16()
     };
     assert_eq!(script(json!({ "says": { "blocked": "SAFETY" }, "times": 2 })).await, 204);
     assert_eq!(script(json!({ "says": { "ends": "MAX_TOKENS" } })).await, 204);

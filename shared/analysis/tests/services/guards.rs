@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use analysis::{Analyst, ModelAnalyst, Models, Outcome, Prompt, Question, Relay, Reply, Service};
+use analysis::{Analyst, FallbackAnalyst, ModelAnalyst, Models, Outcome, Prompt, Question, Reply, Service};
 use breaker::Day;
 use lead::FailureClass::{Deferral, Permanent, Transient};
 use lead::{Clock as _, Dependency, Failure};
@@ -207,7 +207,7 @@ async fn second_analyst_judges_after_an_unreadable_answer() {
     let (first, script) = gemini().await;
     let second = Fake::serve("bedrock", bedrock::Bedrock::default().router()).await.unwrap();
     let shared = Shared::default();
-    let relay = Relay::new(
+    let relay = FallbackAnalyst::new(
         Arc::new(shared.gemini(&first, MODEL, KEY)),
         Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
     );
@@ -234,7 +234,7 @@ async fn second_analyst_judges_after_any_failure_of_the_first() {
             None => script.will([Says::Blocked("SPII".into())]),
         }
         let shared = Shared::default();
-        let relay = Relay::new(
+        let relay = FallbackAnalyst::new(
             Arc::new(shared.gemini(&first, MODEL, KEY)),
             Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
         );
@@ -244,7 +244,7 @@ async fn second_analyst_judges_after_any_failure_of_the_first() {
     }
     first.clear_faults();
     let shared = Shared::default();
-    let relay = Relay::new(
+    let relay = FallbackAnalyst::new(
         Arc::new(shared.gemini(&first, MODEL, KEY)),
         Arc::new(shared.bedrock(&second, CLAUDE, bedrock::ACCESS_KEY_ID)),
     );

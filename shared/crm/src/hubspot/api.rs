@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_client::{Http, HttpSettings, Method, Reply, Url};
 use jiff::Timestamp;
 use lead::{Cause, Clock, Failure, FailureClass};
-use outbound::{Http, HttpSettings, Method, Reply, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 

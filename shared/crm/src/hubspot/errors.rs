@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use http_client::Reply;
 use jiff::Timestamp;
 use lead::{Cause, Failure, FailureClass};
-use outbound::Reply;
 use serde_json::Value;
 
 use super::DEPENDENCY;

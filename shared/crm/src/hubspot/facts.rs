@@ -4,9 +4,7 @@ use lead::Failure;
 use serde_json::Value;
 
 use super::HubSpotCrm;
-use crate::{
-    About, Known, KnownAccount, KnownContact, KnownOpportunity, Object, OwnerStanding, PresentRecord,
-};
+use crate::{About, Known, KnownAccount, KnownContact, KnownOpportunity, Object, OwnerStatus, PresentRecord};
 
 const CONTACTS: &str = "contacts";
 const COMPANIES: &str = "companies";
@@ -35,7 +33,7 @@ impl HubSpotCrm {
         let owners = self.owners.get(&self.api, owners).await;
         // An inactive owner is dropped, so that routing assigns the lead to another one.
         let active = |record: &PresentRecord| {
-            text(record, OWNER).filter(|id| owners.get(id) != Some(&OwnerStanding::Inactive))
+            text(record, OWNER).filter(|id| owners.get(id) != Some(&OwnerStatus::Inactive))
         };
         Ok(Known {
             account_unread: false,

@@ -20,7 +20,7 @@ impl HubSpotCrm {
         };
         let action = &planned.action;
         let writes = resolution.actions.iter().flat_map(|resolved| &resolved.writes);
-        let in_place = action.mode() == Mode::Create || writes.into_iter().all(RecordWrite::is_in_place);
+        let in_place = action.mode() == Mode::Create || writes.into_iter().all(RecordWrite::is_up_to_date);
         if !in_place {
             return Ok(None);
         }

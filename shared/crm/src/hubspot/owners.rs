@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use lead::Failure;
 
 use super::api::Api;
-use crate::OwnerStanding;
+use crate::OwnerStatus;
 
 /// How long the status of an owner is cached.
 const TTL: SignedDuration = SignedDuration::from_mins(5);
@@ -18,13 +18,13 @@ const MAX_PER_LOOKUP: usize = 50;
 
 /// A cache of the status of the account's owners.
 #[derive(Default)]
-pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Timestamp, OwnerStanding)>>);
+pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Timestamp, OwnerStatus)>>);
 
 impl OwnerCache {
     /// The status of owners, by id. Owners are missing from the result if their id is malformed, or if the
     /// account does not answer or does not show its owners to the app. The write then shows whether the owner
     /// is accepted.
-    pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStanding> {
+    pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStatus> {
         let (now, mut statuses) = (api.now(), BTreeMap::new());
         for id in ids.into_iter().take(MAX_PER_LOOKUP) {
             let cached = self.cached(&id, now);
@@ -47,12 +47,12 @@ impl OwnerCache {
         statuses
     }
 
-    fn cached(&self, id: &str, now: Timestamp) -> Option<OwnerStanding> {
+    fn cached(&self, id: &str, now: Timestamp) -> Option<OwnerStatus> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(id).filter(|(at, _)| now.duration_since(*at) < TTL).map(|(_, status)| *status)
     }
 
-    fn store(&self, id: &str, now: Timestamp, status: OwnerStanding) {
+    fn store(&self, id: &str, now: Timestamp, status: OwnerStatus) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= MAX_CACHED {
             cache.clear();
@@ -62,13 +62,13 @@ impl OwnerCache {
 }
 
 /// Looks up an owner: one call for an active owner, two for any other.
-async fn fetch(api: &Api, id: &str) -> Result<OwnerStanding, Failure> {
+async fn fetch(api: &Api, id: &str) -> Result<OwnerStatus, Failure> {
     let path = api.path("owners", &[id]);
     if api.get_if_there(&path, &[]).await?.is_some() {
-        return Ok(OwnerStanding::Active);
+        return Ok(OwnerStatus::Active);
     }
     let archived = api.get_if_there(&path, &[("archived", "true")]).await?;
-    Ok(archived.map_or(OwnerStanding::Unknown, |_| OwnerStanding::Inactive))
+    Ok(archived.map_or(OwnerStatus::Unknown, |_| OwnerStatus::Inactive))
 }
 
 /// Whether a text has the form of an owner's id. Other texts are not looked up; `HubSpot` refuses them in the

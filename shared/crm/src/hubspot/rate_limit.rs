@@ -3,9 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use http_client::Reply;
 use jiff::{SignedDuration, Timestamp};
 use lead::{Failure, FailureClass};
-use outbound::Reply;
 use tokio::time::Instant;
 
 use super::DEPENDENCY;

@@ -1,7 +1,7 @@
 //! Batch reads, writes, associations and searches of records.
 
+use http_client::Method;
 use lead::{Failure, FailureClass};
-use outbound::Method;
 use serde_json::{Map, Value, json};
 
 use super::api::Api;

@@ -10,7 +10,7 @@ use super::adoption::MERGED;
 use super::company::Company;
 use super::schema::readable;
 use crate::{
-    Action, FieldChange, LeftOut, Mode, Object, OwnerStanding, PlannedAction, PresentRecord, RecordWrite,
+    Action, FieldChange, LeftOut, Mode, Object, OwnerStatus, PlannedAction, PresentRecord, RecordWrite,
 };
 
 /// The property with a contact's secondary addresses, separated by `;`.
@@ -235,7 +235,7 @@ impl HubSpotCrm {
 }
 
 /// Why an owner cannot own the record, if the account says so.
-fn refuses_owner(owners: &BTreeMap<String, OwnerStanding>, change: &FieldChange) -> Option<LeftOut> {
+fn refuses_owner(owners: &BTreeMap<String, OwnerStatus>, change: &FieldChange) -> Option<LeftOut> {
     let owner = change.new.as_ref().and_then(|owner| owner.as_str());
     let owner = owner.filter(|_| change.is_owner())?;
     owners.get(owner)?.refuses(change.object)

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_client::{Http, Method, Url};
 use jiff::{SignedDuration, Timestamp};
 use lead::{Cause, Clock, Failure, FailureClass};
-use outbound::{Http, Method, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_client::{Http, Method, Reply, StatusCode};
 use lead::{Cause, Failure, FailureClass};
-use outbound::{Http, Method, Reply, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http_client::StatusCode;
 use lead::{Failure, FailureClass};
-use outbound::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use http_client::StatusCode;
 use lead::{Cause, Failure};
-use outbound::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -10,7 +10,7 @@ use super::errors::Refusal;
 use super::facts::{quoted, records};
 use super::state::{LeadState, existing_record};
 use super::{DEPENDENCY, Salesforce};
-use crate::{Followed, Foreseen, Object, PlannedAction};
+use crate::{Followed, Object, PlannedAction, RecordPreview};
 
 /// The id prefix of leads. The record id written for a converted lead is that of its contact.
 const LEAD: &str = "00Q";
@@ -53,7 +53,7 @@ impl Salesforce {
         lead: &LeadId,
         record_id: &str,
         actions: &[PlannedAction],
-    ) -> Result<Foreseen, Refusal> {
+    ) -> Result<RecordPreview, Refusal> {
         let mut state = self.read_state(lead, actions).await?;
         let mut followed = None;
         if matches!(state.lead, LeadState::Absent) {
@@ -62,7 +62,7 @@ impl Salesforce {
             followed =
                 (survivor_id != record_id).then(|| Followed { from: record_id.to_owned(), to: survivor_id });
         }
-        Ok(Foreseen { followed, changes: state.changes(self, lead, actions) })
+        Ok(RecordPreview { followed, changes: state.changes(self, lead, actions) })
     }
 
     /// The id of the record that survives the merges of a lead's record. Fails if it is the record of another

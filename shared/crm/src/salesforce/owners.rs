@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::api::{Api, Call};
 use super::describe::text_of;
 use super::facts::{quoted, records};
-use crate::OwnerStanding;
+use crate::OwnerStatus;
 
 /// How long the status of an owner is cached.
 const TTL: Duration = Duration::from_mins(5);
@@ -20,14 +20,14 @@ const MAX_PER_QUERY: usize = 200;
 
 /// A cache of the status of record owners.
 #[derive(Default)]
-pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Instant, OwnerStanding)>>);
+pub(super) struct OwnerCache(Mutex<BTreeMap<String, (Instant, OwnerStatus)>>);
 
 impl OwnerCache {
     /// The status of owners, by id. One call for each [`MAX_PER_QUERY`] owners that are not cached.
     ///
     /// Owners are missing from the result if their id is malformed or if the org does not answer, and users
-    /// that the org hides are [`OwnerStanding::Unknown`]. The write then shows whether the owner is accepted.
-    pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStanding> {
+    /// that the org hides are [`OwnerStatus::Unknown`]. The write then shows whether the owner is accepted.
+    pub(super) async fn get(&self, api: &Api, ids: BTreeSet<String>) -> BTreeMap<String, OwnerStatus> {
         let mut statuses = BTreeMap::new();
         let mut uncached = Vec::new();
         for id in ids {
@@ -51,12 +51,12 @@ impl OwnerCache {
         statuses
     }
 
-    fn cached(&self, id: &str) -> Option<OwnerStanding> {
+    fn cached(&self, id: &str) -> Option<OwnerStatus> {
         let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(id).filter(|(at, _)| at.elapsed() < TTL).map(|(_, status)| *status)
     }
 
-    fn store(&self, found: &BTreeMap<String, OwnerStanding>) {
+    fn store(&self, found: &BTreeMap<String, OwnerStatus>) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() + found.len() > MAX_CACHED {
             cache.clear();
@@ -65,7 +65,7 @@ impl OwnerCache {
     }
 }
 
-async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStanding>, Failure> {
+async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStatus>, Failure> {
     let of_kind = |prefix: &str| -> Vec<String> {
         ids.iter().filter(|id| id.starts_with(prefix)).map(|id| quoted(id)).collect()
     };
@@ -93,9 +93,9 @@ async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStandi
     let status = |id: &String| {
         if id.starts_with(USER) {
             let user = found.iter().find(|record| is_of(record, "Id", id));
-            return user.map_or(OwnerStanding::Unknown, |user| match user["IsActive"].as_bool() {
-                Some(false) => OwnerStanding::Inactive,
-                _ => OwnerStanding::Active,
+            return user.map_or(OwnerStatus::Unknown, |user| match user["IsActive"].as_bool() {
+                Some(false) => OwnerStatus::Inactive,
+                _ => OwnerStatus::Active,
             });
         }
         let mut supported = found.iter().filter(|record| is_of(record, "QueueId", id)).peekable();
@@ -103,7 +103,7 @@ async fn fetch(api: &Api, ids: &[String]) -> Result<BTreeMap<String, OwnerStandi
         let is_visible = supported.peek().is_some();
         let objects: Vec<_> = supported.filter_map(|record| text_of(record, "SobjectType")).collect();
         let supports = |object: &str| objects.iter().any(|name| name == object);
-        OwnerStanding::Queue { leads: !is_visible || supports("Lead"), tasks: supports("Task") }
+        OwnerStatus::Queue { leads: !is_visible || supports("Lead"), tasks: supports("Task") }
     };
     Ok(ids.iter().map(|id| (id.clone(), status(id))).collect())
 }

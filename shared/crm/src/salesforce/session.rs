@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
+use http_client::{Http, Method, Reply, StatusCode, Url};
 use jiff::Timestamp;
 use lead::{Cause, Failure};
-use outbound::{Http, Method, Reply, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;

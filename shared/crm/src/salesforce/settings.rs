@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use outbound::{HttpSettings, Url};
+use http_client::{HttpSettings, Url};
 use secrecy::SecretString;
 
 /// Address, credentials and write behaviour of a Salesforce org.

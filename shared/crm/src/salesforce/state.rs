@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use http_client::StatusCode;
 use lead::{Failure, LeadId};
-use outbound::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use super::api::{Call, Response};
 use super::describe::{VisibleSchema, has_field, text_of};
 use super::errors::{ADMIN_WAIT, Refusal, refusal};
 use crate::{
-    Action, FieldChange, LeftOut, Object, ObjectMapping, ObjectSchema, OwnerStanding, PlannedAction,
+    Action, FieldChange, LeftOut, Object, ObjectMapping, ObjectSchema, OwnerStatus, PlannedAction,
     PresentRecord, RecordWrite,
 };
 
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) lead: LeadState,
     others: BTreeMap<(Object, String), PresentRecord>,
     schemas: BTreeMap<Object, VisibleSchema>,
-    owners: BTreeMap<String, OwnerStanding>,
+    owners: BTreeMap<String, OwnerStatus>,
 }
 
 /// The record of the lead itself.

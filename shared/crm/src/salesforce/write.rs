@@ -1,8 +1,8 @@
 //! Execution of a plan: merges the writes to each record, sends all records in one call, and derives one
 //! outcome per action.
 
+use http_client::StatusCode;
 use lead::{Failure, LeadId};
-use outbound::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::api::{Call, Response};

@@ -7,8 +7,8 @@ use lead::{Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
 use crate::{
-    About, ActionId, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Foreseen, Known, Ledger,
-    Outcome, OwnerStanding, Plan, PlannedAction, Restored, SchemaProblem,
+    About, ActionId, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Known, Ledger, Outcome,
+    OwnerStatus, Plan, PlannedAction, RecordPreview, Restored, SchemaProblem,
 };
 
 /// The fault of one call.
@@ -142,7 +142,7 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
         self.inner.record_url(record_id)
     }
 
-    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         self.inner.owners(ids).await
     }
 
@@ -167,7 +167,7 @@ impl<E: Executor> Executor for FaultyExecutor<E> {
         lead: &LeadId,
         record_id: &str,
         actions: &[PlannedAction],
-    ) -> Result<Foreseen, Failure> {
+    ) -> Result<RecordPreview, Failure> {
         self.script.call(self.inner.preview_written(lead, record_id, actions)).await
     }
 

@@ -114,9 +114,9 @@ fn write_rule_decides_whether_a_field_is_overwritten() {
 fn create_action_does_not_change_an_existing_record() {
     let task = || Case::new("source = 'task.subject'").kind("create_task");
     assert_eq!(task().old("Theirs").left_out(), Some(LeftOut::RecordExists));
-    assert!(task().old("Theirs").write().is_in_place());
+    assert!(task().old("Theirs").write().is_up_to_date());
     assert_eq!(task().new_record().left_out(), None);
-    assert!(!task().new_record().write().is_in_place());
+    assert!(!task().new_record().write().is_up_to_date());
 }
 
 #[test]

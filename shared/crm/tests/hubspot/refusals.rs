@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crm::testing::suite_plan;
-use crm::{Executor as _, LeftOut, OwnerStanding, Plan};
+use crm::{Executor as _, LeftOut, OwnerStatus, Plan};
 use lead::FailureClass;
 use sandbox::hubspot::{HubSpot, Kind, PropertyChange};
 use sandbox::{Fault, Misbehaviour};
@@ -119,9 +119,9 @@ async fn owners_are_looked_up_and_cached() {
     let ids = [HubSpot::OWNER, "72", "73", "Ann"].map(str::to_owned);
     let statuses = crm.owners(&ids).await;
     let of = |id: &str| statuses.get(id).copied();
-    assert_eq!(of(HubSpot::OWNER), Some(OwnerStanding::Active));
-    assert_eq!(of("72"), Some(OwnerStanding::Inactive));
-    assert_eq!((of("73"), of("Ann")), (Some(OwnerStanding::Unknown), None));
+    assert_eq!(of(HubSpot::OWNER), Some(OwnerStatus::Active));
+    assert_eq!(of("72"), Some(OwnerStatus::Inactive));
+    assert_eq!((of("73"), of("Ann")), (Some(OwnerStatus::Unknown), None));
     let before = fixture.fake.exchanges().len();
     assert_eq!(crm.owners(&ids).await, statuses);
     assert_eq!(fixture.fake.exchanges().len(), before);

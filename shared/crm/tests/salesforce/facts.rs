@@ -69,7 +69,7 @@ async fn own_lead_has_no_owner_until_a_user_takes_it() {
     let known = read_facts().await;
     assert_eq!(fixture.lead()["OwnerId"], Org::API_USER);
     assert_eq!(
-        (known.facts().get("owner"), known.owner_of_ours()),
+        (known.facts().get("owner"), known.our_record_owner()),
         (None, None),
         "the integration's user does not count as an owner"
     );
@@ -81,7 +81,7 @@ async fn own_lead_has_no_owner_until_a_user_takes_it() {
         org.insert("Lead", json!({ "Email": email, "OwnerId": "005000000000000002", "IsConverted": true }))
     });
     let known = read_facts().await;
-    assert_eq!((known.owner_of_ours(), known.is_ours_converted()), (Some(taken), false));
+    assert_eq!((known.our_record_owner(), known.is_our_record_converted()), (Some(taken), false));
     assert_eq!(known.facts()["owner"], "005000000000000002", "of several leads the most recently modified");
 }
 

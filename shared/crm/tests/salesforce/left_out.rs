@@ -225,7 +225,7 @@ async fn countries_and_states_are_written_as_codes_with_picklists() {
         ),
     ] {
         let fixture = OrgFixture::new().await;
-        fixture.org(sandbox::salesforce::Org::switch_address_picklists_on);
+        fixture.org(sandbox::salesforce::Org::enable_address_picklists);
         let plan = in_region(country, region);
         let changes = fixture.executor.preview(&plan.lead_id, &plan.actions).await.unwrap();
         assert!(changes.iter().any(|change| change.field == "CountryCode"));
@@ -239,7 +239,7 @@ async fn countries_and_states_are_written_as_codes_with_picklists() {
 #[tokio::test]
 async fn state_is_matched_within_the_records_country() {
     let fixture = OrgFixture::new().await;
-    fixture.org(sandbox::salesforce::Org::switch_address_picklists_on);
+    fixture.org(sandbox::salesforce::Org::enable_address_picklists);
     fixture.execute_ok(&in_region("IT", "")).await;
     // The record keeps its country, Italy, in which CA is the code of Cagliari.
     let effects = fixture.execute_ok(&in_region("US", "California")).await;
@@ -270,7 +270,7 @@ async fn integrity_error_without_fields_omits_country_and_state() {
 #[tokio::test]
 async fn account_info_lists_the_address_code_fields() {
     let fixture = OrgFixture::new().await;
-    fixture.org(sandbox::salesforce::Org::switch_address_picklists_on);
+    fixture.org(sandbox::salesforce::Org::enable_address_picklists);
     fixture.executor.probe().await.unwrap();
     let account = fixture.executor.account().await.unwrap().unwrap();
     assert!(account.contains("Lead.CountryCode, Lead.StateCode"), "{account}");

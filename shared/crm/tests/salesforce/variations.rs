@@ -210,7 +210,7 @@ async fn states_match_without_accents_within_their_country() {
         ("BR", "Sao", None),
     ] {
         let fixture = OrgFixture::new().await;
-        fixture.org(sandbox::salesforce::Org::switch_address_picklists_on);
+        fixture.org(sandbox::salesforce::Org::enable_address_picklists);
         let mut plan = full_plan();
         if let Action::SyncFirmographics(company) = &mut plan.actions[1].action {
             (company.country, company.region) = (Text::fit(country), Text::fit(region));
@@ -227,7 +227,7 @@ async fn states_match_without_accents_within_their_country() {
 #[tokio::test]
 async fn state_without_country_is_omitted_with_address_picklists() {
     let fixture = OrgFixture::new().await;
-    fixture.org(sandbox::salesforce::Org::switch_address_picklists_on);
+    fixture.org(sandbox::salesforce::Org::enable_address_picklists);
     let mut plan = full_plan();
     if let Action::SyncFirmographics(company) = &mut plan.actions[1].action {
         (company.country, company.region) = (None, Text::fit("California"));

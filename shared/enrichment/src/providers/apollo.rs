@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http_client::{Method, Reply};
 use lead::{Clock, Failure};
-use outbound::{Method, Reply};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 

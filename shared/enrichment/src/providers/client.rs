@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_client::{Http, HttpSettings, Method, Reply, RequestBuilder, Url};
 use jiff::Timestamp;
 use lead::{Cause, Clock, Dependency, Failure};
-use outbound::{Http, HttpSettings, Method, Reply, RequestBuilder, Url};
 use secrecy::SecretString;
 
 /// The maximum size of a reply, in bytes. People Data Labs promises to stay below 1 MB; the others send a few
@@ -179,7 +179,7 @@ fn requested_pause(reply: &Reply, now: Timestamp) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use outbound::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+    use http_client::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
     use super::*;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http_client::{HeaderValue, Method, Reply, Url, header};
 use lead::{Clock, Failure};
-use outbound::{HeaderValue, Method, Reply, Url, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use breaker::{Day, Spending, Taken};
 use enrichment::testing::MemoryCache;
 use enrichment::{
-    Cache, Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Kept, Memory, Terms, Waterfall,
+    Cache, Enrichment, EnrichmentProvider, EnrichmentStatus, Firmographics, Kept, SharedState, Terms,
+    Waterfall,
 };
 use jiff::Timestamp;
 use lead::{CampaignId, Clock, Dependency, EmailAddress, Failure, Lead};
@@ -22,12 +23,19 @@ pub(crate) fn lead(email: &str) -> Lead {
 }
 
 /// A waterfall of another process with the same shared state.
-pub(crate) fn waterfall(fixture: &ProviderFixture, memory: &Memory, credits: Option<u32>) -> Waterfall {
+pub(crate) fn waterfall(fixture: &ProviderFixture, memory: &SharedState, credits: Option<u32>) -> Waterfall {
     let clock: Arc<dyn Clock> = Arc::new(fixture.clock.clone());
     let credits: HashMap<_, _> =
         credits.map(|credits| (fixture.provider.name(), credits)).into_iter().collect();
     let providers = vec![Arc::clone(&fixture.provider)];
-    Waterfall::remembering(providers, Duration::from_mins(2), &clock, memory, Terms::default(), &credits)
+    Waterfall::with_shared_state(
+        providers,
+        Duration::from_mins(2),
+        &clock,
+        memory,
+        Terms::default(),
+        &credits,
+    )
 }
 
 fn codes(enrichment: &Enrichment) -> Vec<&str> {
@@ -37,7 +45,7 @@ fn codes(enrichment: &Enrichment) -> Vec<&str> {
 #[tokio::test]
 async fn leads_of_one_company_share_one_request() {
     let fixture = ProviderFixture::of("apollo").await;
-    let memory = Memory::in_process();
+    let memory = SharedState::in_process();
     let processes = [waterfall(&fixture, &memory, None), waterfall(&fixture, &memory, None)];
     // Slow enough for all leads to arrive meanwhile.
     fixture.fake.add_fault(Fault::on("", Misbehaviour::DelayMs(500)).times(1));
@@ -51,7 +59,7 @@ async fn leads_of_one_company_share_one_request() {
 #[tokio::test]
 async fn cached_answer_keeps_its_provenance_until_it_expires() {
     let fixture = ProviderFixture::of("apollo").await;
-    let memory = Memory::in_process();
+    let memory = SharedState::in_process();
     let process = waterfall(&fixture, &memory, None);
     let first = process.enrich(&lead("a@example.com")).await;
     fixture.clock.advance(Duration::from_hours(29 * 24));
@@ -67,7 +75,7 @@ async fn cached_answer_keeps_its_provenance_until_it_expires() {
 #[tokio::test]
 async fn unknown_is_cached_for_a_day_and_pending_for_minutes() {
     let fixture = ProviderFixture::of("clearbit").await;
-    let process = waterfall(&fixture, &Memory::in_process(), None);
+    let process = waterfall(&fixture, &SharedState::in_process(), None);
     for _ in 0..2 {
         let outcome = process.enrich(&lead("a@unknown.example")).await;
         assert_eq!((outcome.status, codes(&outcome).len()), (EnrichmentStatus::NotFound, 0));
@@ -91,7 +99,7 @@ async fn unknown_is_cached_for_a_day_and_pending_for_minutes() {
 #[tokio::test]
 async fn daily_credits_are_enforced_and_only_records_cost() {
     let fixture = ProviderFixture::of("apollo").await;
-    let memory = Memory::in_process();
+    let memory = SharedState::in_process();
     let process = || waterfall(&fixture, &memory, Some(2));
     for domain in ["example.com", "unknown.example", "stripe.com"] {
         assert!(process().enrich(&lead(&format!("a@{domain}"))).await.errors.is_empty(), "{domain}");
@@ -116,7 +124,7 @@ async fn open_breaker_stops_all_processes_until_the_wait_is_over() {
             None => ProviderFixture::of(name).await,
         };
         fixture.set_account(change).await;
-        let memory = Memory::in_process();
+        let memory = SharedState::in_process();
         let first = waterfall(&fixture, &memory, None).enrich(&lead("a@example.com")).await;
         assert!(first.errors[0].failure.code.starts_with(name), "{first:?}");
         let before = fixture.request_count("/v");
@@ -146,7 +154,7 @@ async fn open_breaker_stops_all_processes_until_the_wait_is_over() {
 async fn breaker_opens_after_five_failed_lookups() {
     let fixture = ProviderFixture::of("pdl").await;
     fixture.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
-    let process = waterfall(&fixture, &Memory::in_process(), None);
+    let process = waterfall(&fixture, &SharedState::in_process(), None);
     for n in 0..10 {
         let outcome = process.enrich(&lead(&format!("a@company{n}.example"))).await;
         assert_eq!(codes(&outcome), [if n < 5 { "http_reply_lost" } else { "breaker_open" }]);
@@ -161,7 +169,7 @@ async fn breaker_opens_after_five_failed_lookups() {
 async fn refused_domain_does_not_open_the_breaker() {
     let fixture = ProviderFixture::of("apollo").await;
     fixture.fake.add_fault(Fault::on("", Misbehaviour::answer(400, json!({ "error": "odd" }))).times(6));
-    let process = waterfall(&fixture, &Memory::in_process(), None);
+    let process = waterfall(&fixture, &SharedState::in_process(), None);
     for _ in 0..6 {
         assert_eq!(codes(&process.enrich(&lead("a@odd.example")).await), ["apollo_request_refused"]);
     }
@@ -171,7 +179,7 @@ async fn refused_domain_does_not_open_the_breaker() {
 #[tokio::test]
 async fn claim_of_a_dead_process_expires() {
     let fixture = ProviderFixture::of("apollo").await;
-    let memory = Memory::in_process();
+    let memory = SharedState::in_process();
     let now = fixture.clock.now();
     assert!(memory.cache.claim("apollo", "example.com", now, now + Duration::from_secs(60)).await.unwrap());
     fixture.clock.advance(Duration::from_secs(60));
@@ -226,10 +234,10 @@ impl Spending for ReadOnly {
 #[tokio::test]
 async fn paid_answer_is_used_even_if_it_cannot_be_cached() {
     let fixture = ProviderFixture::of("apollo").await;
-    let memory = Memory {
+    let memory = SharedState {
         cache: Arc::new(ReadOnly::default()),
         spending: Arc::new(ReadOnly::default()),
-        ..Memory::in_process()
+        ..SharedState::in_process()
     };
     let outcome = waterfall(&fixture, &memory, Some(10)).enrich(&lead("a@example.com")).await;
     assert_eq!((outcome.status, codes(&outcome)), (EnrichmentStatus::Found, vec![]));
@@ -242,7 +250,7 @@ async fn paid_answer_is_used_even_if_it_cannot_be_cached() {
 #[tokio::test]
 async fn unused_half_open_probe_passes_to_the_next_caller() {
     let fixture = ProviderFixture::of("pdl").await;
-    let memory = Memory::in_process();
+    let memory = SharedState::in_process();
     fixture.fake.add_fault(Fault::on("", Misbehaviour::Refuse));
     for n in 0..5 {
         waterfall(&fixture, &memory, None).enrich(&lead(&format!("a@company{n}.example"))).await;

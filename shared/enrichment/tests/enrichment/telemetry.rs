@@ -4,7 +4,7 @@ use std::io::{Seek as _, read_to_string};
 use std::sync::Arc;
 use std::time::Duration;
 
-use enrichment::Memory;
+use enrichment::SharedState;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sandbox::apollo;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn refused_credentials_or_plan_are_logged_and_counted() {
     ] {
         let (lines, metrics) = observed(async || {
             let fixture = ProviderFixture::with_key(name, key).await;
-            let memory = Memory::in_process();
+            let memory = SharedState::in_process();
             for _ in 0..3 {
                 waterfall(&fixture, &memory, None).enrich(&lead("person@example.com")).await;
                 waterfall(&fixture, &memory, None).enrich(&lead("person@stripe.com")).await;
@@ -70,7 +70,7 @@ fn passing_failure_is_a_warning_with_its_code() {
     let (lines, metrics) = observed(async || {
         let fixture = ProviderFixture::of("pdl").await;
         fixture.set_account(no_credits()).await;
-        waterfall(&fixture, &Memory::in_process(), None).enrich(&lead("person@example.com")).await;
+        waterfall(&fixture, &SharedState::in_process(), None).enrich(&lead("person@example.com")).await;
     });
     let levels: Vec<_> = lines.iter().filter(|line| line["code"] == "pdl_credits_used_up").collect();
     assert!(levels.iter().any(|line| line["provider"] == "pdl"), "{lines:#?}");

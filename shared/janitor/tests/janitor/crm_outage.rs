@@ -32,7 +32,7 @@ async fn down_for_three_hours(fixture: &Fixture) -> Vec<LeadEvent> {
 
     let still_down = Failure::transient("crm_timeout", "no answer");
     fixture.crm.will_fail(std::iter::repeat_n(still_down, 180));
-    let janitor = fixture.janitor().hot_first(Arc::new(is_hot));
+    let janitor = fixture.janitor().with_hot_leads_first(Arc::new(is_hot));
     for _ in 0..180 {
         fixture.advance(60);
         assert_eq!(janitor.round().await.unwrap().still_down, 1);
@@ -73,14 +73,14 @@ async fn prioritized_lead_keeps_the_order_of_its_messages(fixture: Fixture) {
     let second = LeadEvent::new(newer, fixture.in_seconds(0));
     fixture.post(std::slice::from_ref(&second), &[]).await;
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(30)).await.unwrap();
-    fixture.janitor().hot_first(Arc::new(is_hot)).round().await.unwrap();
-    assert!(!fixture.queue.hasten(&first.lead_id).await.unwrap(), "already at the front");
+    fixture.janitor().with_hot_leads_first(Arc::new(is_hot)).round().await.unwrap();
+    assert!(!fixture.queue.prioritize(&first.lead_id).await.unwrap(), "already at the front");
     fixture.queue.resume(&CRM).await.unwrap();
     for expected in [&first, &second] {
         let message = fixture.queue.receive(1).await.unwrap().pop().unwrap();
         assert_eq!(message.id, expected.delivery_id().to_string());
         fixture.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
-        fixture.queue.hasten(&first.lead_id).await.unwrap();
+        fixture.queue.prioritize(&first.lead_id).await.unwrap();
     }
     assert_eq!(fixture.queue.receive(2).await.unwrap().len(), 1, "the other lead");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use analysis::Analyst;
 use async_trait::async_trait;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
-use janitor::{EnrichAgain, Janitor};
+use janitor::{Janitor, RetryEnrichment};
 use lead::{Decision, Failure, LeadEvent, LeadStatus};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement};
@@ -40,9 +40,9 @@ impl EnrichmentProvider for Provider {
 struct Enricher(Arc<Pipeline>);
 
 #[async_trait]
-impl EnrichAgain for Enricher {
-    async fn enrich_again(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
-        self.0.enrich_again(limit).await
+impl RetryEnrichment for Enricher {
+    async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
+        self.0.retry_enrichment(limit).await
     }
 }
 
@@ -61,7 +61,7 @@ impl<'a> Site<'a> {
         let clock = Arc::new(fixture.clock.clone());
         let enrichment = Waterfall::new(providers, Duration::from_secs(10), clock);
         let pipeline = Arc::new(Pipeline { enrichment, ..pipeline });
-        let janitor = fixture.janitor().enriching(Arc::new(Enricher(Arc::clone(&pipeline))));
+        let janitor = fixture.janitor().with_enrichment_retry(Arc::new(Enricher(Arc::clone(&pipeline))));
         Self { fixture, provider, pipeline, janitor }
     }
 

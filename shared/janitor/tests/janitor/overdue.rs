@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use analysis::Analyst;
 use async_trait::async_trait;
-use janitor::{Chase, Overdue};
+use janitor::{Escalate, EscalationCounts};
 use lead::Failure;
-use pipeline::{Chased, Pipeline};
+use pipeline::{EscalationSummary, Pipeline};
 use queue::{LeadHandler as _, Settlement};
 use routing::Routing;
 
@@ -31,10 +31,10 @@ on_breach = "reassign"
 struct Escalation(Pipeline);
 
 #[async_trait]
-impl Chase for Escalation {
-    async fn chase(&self, limit: u32) -> Result<Overdue, Failure> {
-        let Chased { overdue, reassigned, responded } = self.0.chase(limit).await?;
-        Ok(Overdue { overdue, reassigned, responded })
+impl Escalate for Escalation {
+    async fn escalate_overdue(&self, limit: u32) -> Result<EscalationCounts, Failure> {
+        let EscalationSummary { overdue, reassigned, responded } = self.0.escalate_overdue(limit).await?;
+        Ok(EscalationCounts { overdue, reassigned, responded })
     }
 }
 
@@ -51,7 +51,7 @@ async fn round_escalates_leads_without_a_response(fixture: Fixture) {
         worker.handle(&message).await.unwrap();
         fixture.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
     }
-    let janitor = fixture.janitor().chasing(Arc::new(Escalation(team(&fixture))));
+    let janitor = fixture.janitor().with_escalation(Arc::new(Escalation(team(&fixture))));
     assert_eq!(janitor.round().await.unwrap(), only(|_| {}), "not yet due");
 
     fixture.store.record_response(&bob.lead_id, "bob").await.unwrap();
@@ -69,15 +69,15 @@ async fn round_escalates_leads_without_a_response(fixture: Fixture) {
 struct Broken;
 
 #[async_trait]
-impl Chase for Broken {
-    async fn chase(&self, _: u32) -> Result<Overdue, Failure> {
+impl Escalate for Broken {
+    async fn escalate_overdue(&self, _: u32) -> Result<EscalationCounts, Failure> {
         Err(Failure::transient("crm_reset", "connection reset"))
     }
 }
 
 async fn failing_escalation_does_not_stop_other_chores(fixture: Fixture) {
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
-    let janitor = fixture.janitor().chasing(Arc::new(Broken));
+    let janitor = fixture.janitor().with_escalation(Arc::new(Broken));
     assert_eq!(janitor.round().await.unwrap_err().code, "crm_reset");
     assert!(fixture.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption resumes");
 }

@@ -8,7 +8,7 @@ use crate::support::Fixture;
 const DAY: Duration = Duration::from_hours(24);
 
 async fn quarantined_body_is_kept_for_the_retention_only(fixture: Fixture) {
-    let janitor = fixture.janitor().keeping_quarantine(30 * DAY, 2);
+    let janitor = fixture.janitor().with_quarantine_retention(30 * DAY, 2);
     let keep = async |id: &str| {
         let item = QuarantineItem {
             id,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use crm::{MockCrm, Object};
-use janitor::{Chase, Janitor, Overdue, Probe};
+use janitor::{Escalate, EscalationCounts, Janitor, Probe};
 use lead::{Decision, Failure, LeadEvent, LeadStatus};
 
 use crate::support::{AI, Answers, CRM, Fixture, event, only};
@@ -83,10 +83,10 @@ struct CallRecorder {
 }
 
 #[async_trait]
-impl Chase for CallRecorder {
-    async fn chase(&self, _limit: u32) -> Result<Overdue, Failure> {
+impl Escalate for CallRecorder {
+    async fn escalate_overdue(&self, _limit: u32) -> Result<EscalationCounts, Failure> {
         self.asked.lock().unwrap().push(self.ai.asked());
-        Ok(Overdue::default())
+        Ok(EscalationCounts::default())
     }
 }
 
@@ -98,7 +98,7 @@ async fn ai_is_probed_after_all_other_chores(fixture: Fixture) {
     let clock = Arc::new(fixture.clock.clone());
     let janitor = Janitor::new(fixture.store.clone(), Arc::clone(&fixture.queue), probes, clock);
     let before = fixture.ai.asked();
-    janitor.chasing(Arc::clone(&recorder) as Arc<dyn Chase>).round().await.unwrap();
+    janitor.with_escalation(Arc::clone(&recorder) as Arc<dyn Escalate>).round().await.unwrap();
     assert_eq!(*recorder.asked.lock().unwrap(), [before], "a slow AI delays no other chore");
     assert_eq!(fixture.ai.asked(), before + 1);
 }

@@ -49,7 +49,7 @@ impl<'a> Simulation<'a> {
         let probe: Arc<dyn Probe> = Arc::new(GuardProbe(Arc::clone(&pipeline)));
         let asked = Arc::clone(&queue) as Arc<dyn LeadQueue>;
         let janitor = Janitor::new(fixture.store.clone(), asked, vec![(CRM, probe)], clock.clone());
-        let janitor = if let Some(is_hot) = is_hot { janitor.hot_first(is_hot) } else { janitor };
+        let janitor = if let Some(is_hot) = is_hot { janitor.with_hot_leads_first(is_hot) } else { janitor };
         let worker = Worker::new(Arc::clone(&queue) as _, pipeline, clock, CONCURRENCY);
         let (waker, shutdown) = (worker.waker(), CancellationToken::new());
         let running = tokio::spawn({
@@ -200,8 +200,8 @@ impl LeadQueue for ObservedQueue {
         self.queue.resume(dependency).await
     }
 
-    async fn hasten(&self, lead: &LeadId) -> Result<bool, QueueError> {
-        self.queue.hasten(lead).await
+    async fn prioritize(&self, lead: &LeadId) -> Result<bool, QueueError> {
+        self.queue.prioritize(lead).await
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, QueueError> {

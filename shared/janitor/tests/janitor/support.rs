@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules};
+use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules};
 use async_trait::async_trait;
 use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
 use database::testing::TestDatabase;
@@ -198,7 +198,7 @@ impl Analyst for Answers {
         "fake-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         self.answer()?;
         Rules::new(Icp::default_config()).analyse(facts).await
     }

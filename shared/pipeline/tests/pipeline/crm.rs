@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use crm::{
     About, CrmMode, Effect, Executor, FieldChange, Guard, GuardSettings, Known, KnownAccount,
-    KnownOpportunity, LimitSettings, Mapping, MockCrm, OwnerStanding, PlannedAction, Restored, SchemaProblem,
+    KnownOpportunity, LimitSettings, Mapping, MockCrm, OwnerStatus, PlannedAction, Restored, SchemaProblem,
 };
 use grounding::Namespace;
 use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
@@ -25,7 +25,7 @@ pub(crate) struct ScriptedCrm {
     /// The company domains of all fact queries.
     pub(crate) queries: Mutex<Vec<Option<String>>>,
     /// The status of owners.
-    pub(crate) owners: Mutex<BTreeMap<String, OwnerStanding>>,
+    pub(crate) owners: Mutex<BTreeMap<String, OwnerStatus>>,
     /// The scripted outcomes of restore calls.
     pub(crate) restores: Mutex<VecDeque<CallOutcome>>,
 }
@@ -57,7 +57,7 @@ impl Executor for ScriptedCrm {
         self.crm.probe().await
     }
 
-    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStanding> {
+    async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
         let owners = self.owners.lock().unwrap();
         ids.iter().filter_map(|id| Some((id.clone(), *owners.get(id)?))).collect()
     }

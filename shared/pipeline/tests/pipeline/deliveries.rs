@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules};
+use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules};
 use async_trait::async_trait;
 use crm::testing::Fault;
 use grounding::FactSheet;
@@ -133,7 +133,7 @@ impl Analyst for AcceptsRevision {
         "fake-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         self.store.accept(&self.event).await.unwrap();
         self.rules.analyse(facts).await
     }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crm::{CrmMode, Known, KnownContact, KnownLead, Object, OwnerStanding};
+use crm::{CrmMode, Known, KnownContact, KnownLead, Object, OwnerStatus};
 use lead::{LeadEvent, LeadId, LeadStatus};
-use pipeline::{Chased, Pipeline};
+use pipeline::{EscalationSummary, Pipeline};
 use queue::LeadHandler as _;
 use routing::{OwnerId, Routing};
-use store::{Suppressed, Told};
+use store::{CrmSync, Suppressed};
 
 use crate::crm::{ScriptedCrm, pipeline};
 use crate::support::{Fixture, hot, message};
@@ -60,8 +60,8 @@ async fn task_owner(fixture: &Fixture) -> String {
     tasks[0].fields["owner"].as_str().unwrap_or("nobody").to_owned()
 }
 
-fn overdue(overdue: usize, reassigned: usize, responded: usize) -> Chased {
-    Chased { overdue, reassigned, responded }
+fn overdue(overdue: usize, reassigned: usize, responded: usize) -> EscalationSummary {
+    EscalationSummary { overdue, reassigned, responded }
 }
 
 async fn pool_takes_turns_up_to_its_caps_then_the_fallback(fixture: Fixture) {
@@ -84,7 +84,7 @@ async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
-    crm.owners.lock().unwrap().insert("005ANN".to_owned(), OwnerStanding::Inactive);
+    crm.owners.lock().unwrap().insert("005ANN".to_owned(), OwnerStatus::Inactive);
     // The next revision is assigned to another owner, and so are later leads.
     let revision = hot("a", "CEO", 1);
     pipeline.handle(&message(&revision, 1)).await.unwrap();
@@ -94,7 +94,7 @@ async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
     assert_eq!(owner(&fixture, &next.lead_id).await, "005BOB");
     let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     let owners: Vec<&str> = assignment.had_it.iter().map(OwnerId::as_str).collect();
-    assert_eq!((owners, assignment.told), (vec!["005ANN", "005BOB"], Told::Yes));
+    assert_eq!((owners, assignment.crm_sync), (vec!["005ANN", "005BOB"], CrmSync::Yes));
     let skipped = assignment.routed.members.iter().find(|member| member.owner == "ann").unwrap();
     assert!(format!("{:?}", skipped.outcome).contains("inactive"), "{skipped:?}");
 }
@@ -102,8 +102,8 @@ async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
 async fn existing_owner_that_is_inactive_or_a_queue_is_skipped(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let standings = [
-        ("005GONE", OwnerStanding::Inactive, "inactive"),
-        ("00GDESK", OwnerStanding::Queue { leads: true, tasks: false }, "is a queue"),
+        ("005GONE", OwnerStatus::Inactive, "inactive"),
+        ("00GDESK", OwnerStatus::Queue { leads: true, tasks: false }, "is a queue"),
     ];
     for (person, (existing, standing, because)) in ["a", "b"].into_iter().zip(standings) {
         crm.owners.lock().unwrap().insert(existing.to_owned(), standing);
@@ -169,16 +169,20 @@ async fn missed_deadline_reassigns_record_and_task(fixture: Fixture) {
     let event = hot("a", "CTO", 0);
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005ANN"));
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 0));
     minutes(&fixture, 10);
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
     assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005BOB"));
     let written = fixture.crm().await.iter().map(|record| record.writes).sum::<i64>();
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 0));
     assert_eq!(fixture.crm().await.iter().map(|record| record.writes).sum::<i64>(), written, "written once");
 
     minutes(&fixture, 10);
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0), "no new member is left: only an alert");
+    assert_eq!(
+        pipeline.escalate_overdue(10).await.unwrap(),
+        overdue(1, 0, 0),
+        "no new member is left: only an alert"
+    );
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
 
@@ -195,10 +199,10 @@ async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
     let standings =
-        [("005BOB", OwnerStanding::Inactive), ("00GDAN", OwnerStanding::Queue { leads: false, tasks: true })];
+        [("005BOB", OwnerStatus::Inactive), ("00GDAN", OwnerStatus::Queue { leads: false, tasks: true })];
     crm.owners.lock().unwrap().extend(standings.map(|(id, standing)| (id.to_owned(), standing)));
     minutes(&fixture, 10);
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
     assert_eq!((owner(&fixture, &event.lead_id).await, task_owner(&fixture).await), both("005CID"));
     let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     for (name, reason) in [("bob", "inactive"), ("dan", "cannot own")] {
@@ -207,7 +211,7 @@ async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
     }
     // No eligible member is left: an alert, and the lead keeps its owner.
     minutes(&fixture, 10);
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 0, 0));
     assert_eq!(owner(&fixture, &event.lead_id).await, "005CID");
 }
 
@@ -221,10 +225,10 @@ async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
     pipeline.handle(&message(&event, 1)).await.unwrap();
     minutes(&fixture, 10);
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN", "nothing is written while it is held");
     fixture.store.unhold_crm("mock").await.unwrap();
-    pipeline.chase(10).await.unwrap();
+    pipeline.escalate_overdue(10).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
 
@@ -234,12 +238,12 @@ async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
     pipeline.handle(&message(&event, 1)).await.unwrap();
     minutes(&fixture, 10);
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
-    pipeline.chase(10).await.unwrap();
+    pipeline.escalate_overdue(10).await.unwrap();
     fixture.store.unhold_crm("mock").await.unwrap();
     pipeline.handle(&message(&hot("a", "CEO", 700), 1)).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
-    assert_eq!(fixture.store.assignment(&event.lead_id).await.unwrap().unwrap().told, Told::Yes);
-    assert!(fixture.store.unwritten_assignments(10).await.unwrap().is_empty());
+    assert_eq!(fixture.store.assignment(&event.lead_id).await.unwrap().unwrap().crm_sync, CrmSync::Yes);
+    assert!(fixture.store.pending_crm_syncs(10).await.unwrap().is_empty());
 }
 
 async fn new_owner_of_a_suppressed_lead_is_not_written(fixture: Fixture) {
@@ -249,9 +253,9 @@ async fn new_owner_of_a_suppressed_lead_is_not_written(fixture: Fixture) {
     minutes(&fixture, 10);
     let person = Suppressed::parse("a@stripe.com").unwrap();
     fixture.store.suppress(&person, "asked for it", "bob").await.unwrap();
-    pipeline.chase(10).await.unwrap();
+    pipeline.escalate_overdue(10).await.unwrap();
     assert_eq!(owner(&fixture, &event.lead_id).await, "005ANN");
-    assert!(fixture.store.unwritten_assignments(10).await.unwrap().is_empty(), "the write is not retried");
+    assert!(fixture.store.pending_crm_syncs(10).await.unwrap().is_empty(), "the write is not retried");
 }
 
 fn contact(owner: &str) -> Known {
@@ -273,7 +277,7 @@ async fn person_who_takes_the_record_has_responded(fixture: Fixture) {
         pipeline.handle(&message(&event, 1)).await.unwrap();
         minutes(&fixture, 10);
         crm.answers.lock().unwrap().push_back(Ok(answer));
-        assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 1), "{person}");
+        assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 1), "{person}");
         let kept = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
         assert_eq!((kept.responded_by.as_deref(), kept.reassignments), (Some("crm"), 0));
     }
@@ -286,18 +290,22 @@ async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixtu
     fixture.store.hold_crm("mock", "rolled back").await.unwrap();
     minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 1, 0));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(1, 1, 0));
     minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(1, 0, 0), "the CRM does not have bob as owner yet");
+    assert_eq!(
+        pipeline.escalate_overdue(10).await.unwrap(),
+        overdue(1, 0, 0),
+        "the CRM does not have bob as owner yet"
+    );
 
     // After the CRM has bob as owner, ann takes the lead back.
     fixture.store.unhold_crm("mock").await.unwrap();
-    pipeline.chase(10).await.unwrap();
+    pipeline.escalate_overdue(10).await.unwrap();
     pipeline.handle(&message(&hot("a", "CEO", 1300), 1)).await.unwrap();
     minutes(&fixture, 10);
     crm.answers.lock().unwrap().push_back(Ok(contact("005ANN")));
-    assert_eq!(pipeline.chase(10).await.unwrap(), overdue(0, 0, 1));
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 1));
 }
 
 async fn existing_owner_gets_the_lead_but_an_unowned_record_has_none(fixture: Fixture) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, NoAnalysis, Objection, Rules, Usage};
+use analysis::{Analysis, AnalysisError, Analyst, Icp, Objection, Rules, Usage};
 use async_trait::async_trait;
 use crm::testing::{FaultyExecutor, Script};
 use crm::{Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object, SlidingWindow};
@@ -266,7 +266,7 @@ impl Analyst for FakeAnalyst {
         "fake-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         let reply = self.script.lock().unwrap().pop_front().unwrap_or(Reply::Rules);
         self.reply(reply, facts).await
     }
@@ -276,7 +276,7 @@ impl Analyst for FakeAnalyst {
         facts: &FactSheet,
         _rejected: &Analysis,
         objections: &[Objection],
-    ) -> Result<Option<Analysis>, NoAnalysis> {
+    ) -> Result<Option<Analysis>, AnalysisError> {
         assert!(!objections.is_empty());
         let Some(reply) = self.corrections.lock().unwrap().pop_front() else { return Ok(None) };
         self.reply(reply, facts).await.map(Some)
@@ -284,7 +284,7 @@ impl Analyst for FakeAnalyst {
 }
 
 impl FakeAnalyst {
-    async fn reply(&self, reply: Reply, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn reply(&self, reply: Reply, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await; // a process can die while it waits for the reply
         let mut analysis = self.rules.analyse(facts).await?;
@@ -307,7 +307,7 @@ impl FakeAnalyst {
                     usage,
                     latency_ms: 1_234,
                 };
-                return Err(NoAnalysis { failure, spent: Some(Box::new(spent)) });
+                return Err(AnalysisError { failure, spent: Some(Box::new(spent)) });
             }
             Reply::Panic => panic!("the analyst fell over {PANIC_SENTINEL}"),
         }

@@ -106,7 +106,7 @@ async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) 
     crm.queries.lock().unwrap().clear();
     fixture.store.suppress(&ann(), "asked for it", "bob").await.unwrap();
     fixture.clock.advance(Duration::from_mins(10));
-    assert_eq!(pipeline.chase(10).await.unwrap().overdue, 1, "an alert needs no CRM call");
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap().overdue, 1, "an alert needs no CRM call");
     assert!(crm.queries.lock().unwrap().is_empty());
 }
 

@@ -77,7 +77,7 @@ async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
         let Err(NotConverted::Failed(failure)) = converted else { panic!("the guard refuses") };
         assert_eq!(failure.code, "synthetic_lead");
     }
-    assert_eq!(pipeline.chase(10).await.unwrap().overdue, 0);
+    assert_eq!(pipeline.escalate_overdue(10).await.unwrap().overdue, 0);
     assert!(pipeline.restore(id).await.unwrap().is_empty());
     let planned = pipeline.planned(id).await.unwrap();
     assert!(planned.actions.is_empty() && planned.changes.is_empty());
@@ -107,11 +107,11 @@ async fn history_of_the_synthetic_lead_does_not_grow(fixture: Fixture) {
     let mut sizes = Vec::new();
     for post in 0..40 {
         // Five signed deliveries that are processed in order, then five that are accepted and not processed.
-        let signed = synthetic(post * 300).arriving(Arrival::webhook(&format!("msg_{post}")));
+        let signed = synthetic(post * 300).with_arrival(Arrival::webhook(&format!("msg_{post}")));
         fixture.store.accept(&signed).await.unwrap();
         fixture
             .store
-            .accept(&signed.clone().arriving(Arrival::webhook(&format!("again_{post}"))))
+            .accept(&signed.clone().with_arrival(Arrival::webhook(&format!("again_{post}"))))
             .await
             .unwrap();
         if post % 10 < 5 {

@@ -11,9 +11,9 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time of a worker's last heartbeat. Clones share it.
 #[derive(Clone, Default)]
-pub struct Pulse(Arc<Mutex<Option<Instant>>>);
+pub struct Heartbeat(Arc<Mutex<Option<Instant>>>);
 
-impl Pulse {
+impl Heartbeat {
     pub(super) fn beat(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }

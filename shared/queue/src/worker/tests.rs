@@ -388,18 +388,18 @@ async fn rate_limit_pauses_the_worker_but_not_the_queue() {
 async fn heartbeat_runs_exactly_while_the_worker_runs() {
     let queue = Arc::new(ScriptedQueue::holding_a_message());
     let (worker, _) = work(&queue, Duration::from_mins(10));
-    let pulse = worker.pulse();
-    assert_eq!(pulse.age(), None);
+    let heartbeat = worker.heartbeat();
+    assert_eq!(heartbeat.age(), None);
     let watch = async {
         // The message takes ten of the twelve minutes, and the worker receives nothing in that time.
         for _ in 0..700 {
             sleep(Duration::from_secs(1)).await;
-            assert!(pulse.age().unwrap() <= Duration::from_secs(2), "{:?}", pulse.age());
+            assert!(heartbeat.age().unwrap() <= Duration::from_secs(2), "{:?}", heartbeat.age());
         }
     };
     tokio::join!(run_for(&worker, Duration::from_mins(12)), watch);
     sleep(Duration::from_mins(1)).await;
-    assert!(pulse.age().unwrap() >= Duration::from_mins(1));
+    assert!(heartbeat.age().unwrap() >= Duration::from_mins(1));
 }
 
 #[tokio::test(start_paused = true)]

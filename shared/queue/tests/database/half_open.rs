@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use database::Database;
 use database::testing::TestDatabase;
-use e2e::HalfOpen;
 use lead::{Failure, SystemClock};
 use queue::{DatabaseQueue, LeadHandler, LeadQueue, Message, Settlement, Worker};
+use testkit::HalfOpen;
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::{event, until, until_empty};

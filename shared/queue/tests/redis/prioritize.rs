@@ -32,10 +32,10 @@ async fn prioritized_leads_are_received_first_in_order() {
     }
     queue.pause(&CRM, "down", Timestamp::UNIX_EPOCH).await.unwrap();
     for hot in [3, 5] {
-        assert!(queue.hasten(&events[hot].lead_id).await.unwrap());
-        assert!(!queue.hasten(&events[hot].lead_id).await.unwrap(), "it is prioritized already");
+        assert!(queue.prioritize(&events[hot].lead_id).await.unwrap());
+        assert!(!queue.prioritize(&events[hot].lead_id).await.unwrap(), "it is prioritized already");
     }
-    assert!(!queue.hasten(&event(9, 0).lead_id).await.unwrap(), "it is not in the queue");
+    assert!(!queue.prioritize(&event(9, 0).lead_id).await.unwrap(), "it is not in the queue");
     assert!(queue.receive(1).await.unwrap().is_empty());
     queue.resume(&CRM).await.unwrap();
     assert_eq!(order(queue.as_ref()).await, ids(&events, &[3, 5, 0, 1, 2, 4]));
@@ -50,15 +50,15 @@ async fn prioritizing_ends_a_delay_and_can_be_repeated() {
     for event in &events {
         queue.send(event).await.unwrap();
     }
-    assert!(queue.hasten(&events[2].lead_id).await.unwrap());
+    assert!(queue.prioritize(&events[2].lead_id).await.unwrap());
     let held = queue.receive(1).await.unwrap().pop().unwrap();
     assert_eq!(held.id, events[2].delivery_id().to_string());
-    assert!(!queue.hasten(&events[2].lead_id).await.unwrap(), "it is leased");
+    assert!(!queue.prioritize(&events[2].lead_id).await.unwrap(), "it is leased");
     let failure = Failure::deferral(CRM, "test_quota", "full", None);
     let defer = Settlement::Defer { after: Duration::from_hours(1), failure };
     queue.settle(&held.receipt, &defer).await.unwrap();
-    assert!(queue.hasten(&events[1].lead_id).await.unwrap());
-    assert!(queue.hasten(&events[2].lead_id).await.unwrap());
+    assert!(queue.prioritize(&events[1].lead_id).await.unwrap());
+    assert!(queue.prioritize(&events[2].lead_id).await.unwrap());
     assert_eq!(order(queue.as_ref()).await, ids(&events, &[1, 2, 0]));
 }
 
@@ -70,6 +70,6 @@ async fn prioritized_lead_keeps_the_order_of_its_messages() {
     for event in &events {
         queue.send(event).await.unwrap();
     }
-    assert!(queue.hasten(&events[1].lead_id).await.unwrap());
+    assert!(queue.prioritize(&events[1].lead_id).await.unwrap());
     assert_eq!(order(queue.as_ref()).await, ids(&events, &[1, 0, 2]));
 }

@@ -89,7 +89,7 @@ pub fn aws_settings(variables: &Variables<'_>) -> Result<SdkConfig, ConfigError>
 
 /// The same configuration for callers with little time: a shorter timeout of each attempt and a shorter
 /// initial backoff.
-pub fn hurried(config: &SdkConfig, each_try: Duration, backoff: Duration) -> SdkConfig {
+pub fn with_short_timeouts(config: &SdkConfig, each_try: Duration, backoff: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT.min(each_try))
         .operation_attempt_timeout(each_try)

@@ -61,7 +61,7 @@ impl Secrets {
 
     /// The text of a secret after the cached one was refused, since it may have been rotated. At most ten
     /// seconds old.
-    pub async fn get_anew(&self, arn: &str) -> Result<SecretString, SecretError> {
+    pub async fn force_refresh(&self, arn: &str) -> Result<SecretString, SecretError> {
         self.not_older_than(MIN_REFRESH_INTERVAL, arn).await
     }
 

@@ -77,7 +77,7 @@ async fn every_arrival(store: &Store, clock: &ManualClock) {
         lead.title = Some(title.to_owned());
         LeadEvent::new(lead, clock.now() + Duration::from_secs(after))
     };
-    let signed = |title, id| event(title, 3).arriving(Arrival::webhook(id));
+    let signed = |title, id| event(title, 3).with_arrival(Arrival::webhook(id));
     for event in [signed("d", "1"), signed("d", "2"), signed("d", "2"), event("d", 4), event("a", 5)] {
         store.accept(&event).await.unwrap();
     }
@@ -180,12 +180,12 @@ async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timesta
         store.leads(&filter, None, 10).await.unwrap();
         store.leads(&filter, Some(&cursor), 10).await.unwrap();
     }
-    store.fallback_leads(now, Duration::from_secs(60), 10).await.unwrap();
+    store.leads_to_rescore(now, Duration::from_secs(60), 10).await.unwrap();
     store.open_deliveries(None, now, 10).await.unwrap();
     store.count_leads().await.unwrap();
     store.count_dead_letters().await.unwrap();
     store.overdue(10).await.unwrap();
-    store.unwritten_assignments(10).await.unwrap();
+    store.pending_crm_syncs(10).await.unwrap();
     store.next_unenriched().await.unwrap();
     store.recount_owner(now).await.unwrap();
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lead::{Decision, LeadEvent};
 use routing::{LeadFacts, Routing};
 use serde_json::json;
-use store::{AuditKind, Breach, Store, Told, Work};
+use store::{AuditKind, Breach, CrmSync, Store, Work};
 
 use crate::support::{Fixture, audit, begin, event, synced};
 
@@ -121,10 +121,10 @@ async fn an_overdue_lead_passes_through_the_pool_once_and_then_alerts(fixture: F
         "another janitor"
     );
 
-    let unwritten = store.unwritten_assignments(10).await.unwrap();
+    let unwritten = store.pending_crm_syncs(10).await.unwrap();
     assert_eq!(unwritten.len(), 1);
-    store.assignment_written(&unwritten[0], None).await.unwrap();
-    assert!(store.unwritten_assignments(10).await.unwrap().is_empty());
+    store.record_crm_sync(&unwritten[0], None).await.unwrap();
+    assert!(store.pending_crm_syncs(10).await.unwrap().is_empty());
 
     fixture.advance(600);
     let breach = store.record_breach(lead, &team(), &BTreeMap::new()).await.unwrap();
@@ -165,7 +165,7 @@ async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
         let work = accepted(&store, &event(person, "b", 1)).await;
         store.finish(&work, &store::Finish::Held, &json!([])).await.unwrap();
     }
-    let unwritten = store.unwritten_assignments(1).await.unwrap();
+    let unwritten = store.pending_crm_syncs(1).await.unwrap();
     assert_eq!(unwritten.len(), 1);
     assert_eq!(unwritten[0].lead_id, synced_works[2].lead_id);
 }
@@ -177,13 +177,13 @@ async fn an_owner_that_the_crm_refused_is_not_written_again(fixture: Fixture) {
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     fixture.advance(600);
     store.record_breach(&work.lead_id, &team(), &BTreeMap::new()).await.unwrap();
-    let unwritten = store.unwritten_assignments(10).await.unwrap();
-    assert_eq!(unwritten[0].told, Told::NotYet);
+    let unwritten = store.pending_crm_syncs(10).await.unwrap();
+    assert_eq!(unwritten[0].crm_sync, CrmSync::NotYet);
     let refused = lead::Failure::permanent("crm_refused", "the user is inactive");
-    store.assignment_written(&unwritten[0], Some(&refused)).await.unwrap();
-    assert!(store.unwritten_assignments(10).await.unwrap().is_empty(), "not tried for ever");
+    store.record_crm_sync(&unwritten[0], Some(&refused)).await.unwrap();
+    assert!(store.pending_crm_syncs(10).await.unwrap().is_empty(), "not tried for ever");
     let kept = store.assignment(&work.lead_id).await.unwrap().unwrap();
-    assert_eq!(kept.told, Told::Refused);
+    assert_eq!(kept.crm_sync, CrmSync::Refused);
 }
 
 const ONE: &str = r#"

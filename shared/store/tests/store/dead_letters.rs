@@ -116,7 +116,7 @@ async fn a_dead_lettered_newest_delivery_reports_its_failure(fixture: Fixture) {
     let timeout = Failure::transient("crm_timeout", "no answer");
     store.record_dead_letter("ignored", Some(&event), "the body", 5, &timeout).await.unwrap();
     let before = kinds(&store, &event.lead_id).await;
-    let Begun::GivenUp(why) = store.begin_work(&event, 5).await.unwrap() else {
+    let Begun::DeadLettered(why) = store.begin_work(&event, 5).await.unwrap() else {
         panic!("it was dead-lettered")
     };
     assert_eq!(
@@ -132,19 +132,19 @@ async fn a_dead_lettered_newest_delivery_reports_its_failure(fixture: Fixture) {
 async fn only_the_newest_dead_lettered_delivery_is_reopened(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
-    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "there is no such delivery");
+    assert!(!store.reopen_dead_lettered(&older, "redrive").await.unwrap(), "there is no such delivery");
     begin(&store, &older).await;
-    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "it is open");
+    assert!(!store.reopen_dead_lettered(&older, "redrive").await.unwrap(), "it is open");
     store.record_dead_letter("ignored", Some(&older), "the body", 5, &failure()).await.unwrap();
-    assert!(store.reopen_given_up(&older, "redrive").await.unwrap());
-    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap());
+    assert!(store.reopen_dead_lettered(&older, "redrive").await.unwrap());
+    assert!(!store.reopen_dead_lettered(&older, "redrive").await.unwrap());
     assert_eq!(kinds(&store, &older.lead_id).await.last(), Some(&AuditKind::Reopened));
     assert_eq!(lead(&store, &older.lead_id).await.status, LeadStatus::Queued);
     assert_eq!(store.count_dead_letters().await.unwrap(), 0);
     assert!(has_work(&store, &older).await);
     store.record_dead_letter("ignored", Some(&older), "the body", 5, &failure()).await.unwrap();
     store.accept(&newer).await.unwrap();
-    assert!(!store.reopen_given_up(&older, "redrive").await.unwrap(), "it is superseded");
+    assert!(!store.reopen_dead_lettered(&older, "redrive").await.unwrap(), "it is superseded");
 }
 
 on_both!(

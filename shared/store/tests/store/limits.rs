@@ -64,9 +64,9 @@ async fn unused_reservations_are_released(fixture: Fixture) {
     let first = a.reserve(&ann, Some("example.com"), 10).await.unwrap();
     fixture.advance(1);
     assert!(b.reserve(&ann, Some("example.com"), 1).await.is_err());
-    a.give_back(&ann, Some("example.com"), first, 7).await;
+    a.release(&ann, Some("example.com"), first, 7).await;
     let second = b.reserve(&ann, Some("example.com"), 7).await.unwrap();
-    b.give_back(&ann, Some("example.com"), second, 100).await;
+    b.release(&ann, Some("example.com"), second, 100).await;
     b.reserve(&ann, Some("example.com"), 7).await.unwrap();
     assert!(a.reserve(&lead("bob"), None, 1).await.is_err());
 }

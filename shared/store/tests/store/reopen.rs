@@ -92,7 +92,7 @@ async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
 
     let found = async |second, rest, limit| {
-        store.fallback_leads(at(second), Duration::from_secs(rest), limit).await.unwrap()
+        store.leads_to_rescore(at(second), Duration::from_secs(rest), limit).await.unwrap()
     };
     assert_eq!(found(10, 0, 10).await, std::slice::from_ref(&first.lead_id));
     assert_eq!(found(70, 60, 10).await, std::slice::from_ref(&first.lead_id));
@@ -109,7 +109,7 @@ async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
         let rest = 60 * round * round;
         let found = async |after| {
             let moment = at(i64::try_from(now + after).unwrap());
-            store.fallback_leads(moment, Duration::from_secs(60), 10).await.unwrap()
+            store.leads_to_rescore(moment, Duration::from_secs(60), 10).await.unwrap()
         };
         assert_eq!(found(rest).await, [], "round {round}");
         assert_eq!(found(rest + 1).await, std::slice::from_ref(&event.lead_id), "round {round}");

@@ -8,7 +8,7 @@ use store::{Accept, Attempts, AuditKind, Begun, Store};
 use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
 
 fn signed(person: &str, title: &str, received: i64, id: &str) -> LeadEvent {
-    event(person, title, received).arriving(Arrival::webhook(id))
+    event(person, title, received).with_arrival(Arrival::webhook(id))
 }
 
 async fn arrive(store: &Store, event: &LeadEvent) -> (Accept, LeadEvent) {
@@ -140,8 +140,8 @@ async fn a_repeat_of_an_open_delivery_works_on_that_delivery(fixture: Fixture) {
     assert_eq!(kept.delivery_id(), repeated.delivery_id(), "a redrive sends the delivery itself");
     fixture.advance(2);
     assert!(matches!(store.begin_work(&first, 1).await.unwrap(), Begun::Nothing));
-    assert!(matches!(store.begin_work(&repeated, 1).await.unwrap(), Begun::GivenUp(_)));
-    assert!(store.reopen_given_up(&first, "redrive").await.unwrap());
+    assert!(matches!(store.begin_work(&repeated, 1).await.unwrap(), Begun::DeadLettered(_)));
+    assert!(store.reopen_dead_lettered(&first, "redrive").await.unwrap());
     assert_eq!(begin(&store, &first).await.delivery_id, repeated.delivery_id());
 }
 
@@ -154,7 +154,7 @@ async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
         |at| (signed("bob", "a", at, "msg_1"), signed("bob", "a", at + 60, "msg_1")),
         |at| (signed("dan", "a", at, "msg_2"), signed("dan", "a", at + 60, "msg_3")),
         |at| {
-            let content = |at| event("cem", "a", at).arriving(Arrival::Content);
+            let content = |at| event("cem", "a", at).with_arrival(Arrival::Content);
             (content(at), content(at + 60))
         },
     ];
@@ -164,7 +164,7 @@ async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
         fixture.advance(10);
         store.record_dead_letter("ignored", Some(&first), "{}", 1, &refused).await.unwrap();
         let delivered_twice = store.begin_work(&first, 1).await.unwrap();
-        assert!(matches!(delivered_twice, Begun::GivenUp(_)), "posted before it failed");
+        assert!(matches!(delivered_twice, Begun::DeadLettered(_)), "posted before it failed");
         let work = begin(&store, &again).await;
         assert_eq!(work.delivery_id, first.delivery_id());
         assert_eq!(lead(&store, &first.lead_id).await.status, LeadStatus::Processing);
@@ -197,7 +197,7 @@ async fn a_post_of_older_content_reopens_nothing(fixture: Fixture) {
 
 async fn deliveries_of_earlier_versions_keep_their_ids(fixture: Fixture) {
     let store = fixture.store().await;
-    let old = event("ann", "a", 0).arriving(Arrival::Content);
+    let old = event("ann", "a", 0).with_arrival(Arrival::Content);
     settled(&fixture, &store, &old).await;
     let reopened = store.reopen(&old.lead_id, true, "test").await.unwrap().unwrap();
     assert_eq!(reopened, old);

@@ -58,7 +58,7 @@ impl Org {
     pub fn change(&mut self, change: &OrgChange) -> bool {
         let mut is_valid = true;
         if change.address_picklists {
-            self.switch_address_picklists_on();
+            self.enable_address_picklists();
         }
         for user in &change.users {
             is_valid &= self.put_user(&user.id, user.active);

@@ -257,7 +257,7 @@ impl Org {
     }
 
     /// Enables State and Country/Territory picklists.
-    pub fn switch_address_picklists_on(&mut self) {
+    pub fn enable_address_picklists(&mut self) {
         if !self.has_address_picklists() {
             self.objects.iter_mut().for_each(address::add_codes);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules, Usage};
+use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules, Usage};
 use api::ApiState;
 use async_trait::async_trait;
 use axum::Router;
@@ -172,7 +172,7 @@ impl Analyst for TestAnalyst {
         self.rules.model()
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         if !self.lies.load(Ordering::SeqCst) {
             return self.rules.analyse(facts).await;
         }

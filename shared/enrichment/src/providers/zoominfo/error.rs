@@ -1,6 +1,6 @@
 //! Classification of ZoomInfo's refusals.
 
-use outbound::Reply;
+use http_client::Reply;
 use serde_json::Value;
 
 /// The reason of a refusal.
@@ -56,7 +56,7 @@ fn of_code(code: &str) -> Option<Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use outbound::{HeaderMap, StatusCode};
+    use http_client::{HeaderMap, StatusCode};
     use serde_json::json;
 
     use super::*;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
+use http_client::Method;
 use jiff::Timestamp;
 use lead::Failure;
-use outbound::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use analysis::{Analysis, Analyst, Icp, NoAnalysis, Rules, Usage};
+use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules, Usage};
 use async_trait::async_trait;
 use grounding::{FactSheet, Namespace};
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ impl Analyst for Obedient {
         "obedient-1"
     }
 
-    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, NoAnalysis> {
+    async fn analyse(&self, facts: &FactSheet) -> Result<Analysis, AnalysisError> {
         let is_reached = self.channel == Channel::Elsewhere || *facts != self.innocent;
         let raw_answer = if is_reached {
             self.has_obeyed.store(true, Ordering::SeqCst);

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use e2e::Redis;
 use queue::{LeadQueue, QueueError};
 use serde_json::json;
+use testkit::Redis;
 
 use crate::node::{Node, V6};
 use crate::support::{Fixture, event, eventually};
