@@ -65,6 +65,7 @@ deploy-local: infra/node_modules/.installed ## Build the functions and deploy th
 .PHONY: check-text
 check-text:
 	scripts/lint-repo
+	scripts/lint-language
 	cargo fmt --all --check
 
 .PHONY: audit

@@ -65,7 +65,8 @@ impl HalfOpen {
         self.alive_from.store(self.begun.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Swallows all data, also on later connections, until [`accept_later_connections`](Self::accept_later_connections).
+    /// Swallows all data, also on later connections, until
+    /// [`accept_later_connections`](Self::accept_later_connections).
     pub fn swallow_all(&self) {
         self.alive_from.store(u64::MAX, Ordering::SeqCst);
     }

@@ -7,8 +7,8 @@
 //! - An [`Analyst`] turns a fact sheet into an answer. The `grounding` crate checks every answer.
 //! - [`ModelAnalyst`] calls an AI [`Service`] ([`Gemini`] or `Bedrock`) with a versioned [`Prompt`], behind a
 //!   circuit breaker and within a budget. [`Models`] lists the capabilities and prices of the models.
-//!   [`FallbackAnalyst`] calls a second analyst if the first gives no answer. `docs/ai.md` describes the effect of each
-//!   failure.
+//!   [`FallbackAnalyst`] calls a second analyst if the first gives no answer. `docs/ai.md` describes the
+//!   effect of each failure.
 //! - [`Rules`] is the analyst without network and key: its answer consists of the scores of the profile and
 //!   of claims copied from facts.
 

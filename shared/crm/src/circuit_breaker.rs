@@ -171,7 +171,8 @@ impl CrmBreaker {
     }
 
     /// Whether a failure is the CRM's. A failure without a known cause counts as one;
-    /// [`is_caused_by_lead`](Self::is_caused_by_lead) limits the damage if it in fact concerns a single record.
+    /// [`is_caused_by_lead`](Self::is_caused_by_lead) limits the damage if it in fact concerns a single
+    /// record.
     fn is_crm_failure(&self, failure: &Failure) -> bool {
         failure.dependency() == Some(&self.dependency) && failure.cause != Cause::Record
     }

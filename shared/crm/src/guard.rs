@@ -108,10 +108,10 @@ pub struct Preview {
 
 /// The only component that submits actions to the CRM.
 ///
-/// A plan passes these checks in order: the synthetic lead is refused, then shadow mode, the review (allow-list,
-/// size, no effect twice), the circuit breaker, the rate limits, and the ledger, whose transaction checks the
-/// hold of an operator. Then the executor runs it. A plan that is refused or deferred before it reaches the
-/// executor has had no effect.
+/// A plan passes these checks in order: the synthetic lead is refused, then shadow mode, the review
+/// (allow-list, size, no effect twice), the circuit breaker, the rate limits, and the ledger, whose
+/// transaction checks the hold of an operator. Then the executor runs it. A plan that is refused or deferred
+/// before it reaches the executor has had no effect.
 pub struct Guard {
     executor: Arc<dyn Executor>,
     ledger: Arc<dyn Ledger>,
@@ -282,12 +282,13 @@ impl Guard {
     /// After a failure or a crash, submit the plan again to continue it, as often as necessary.
     ///
     /// # Errors
-    /// [`NotExecuted::Held`] and [`NotExecuted::Superseded`] as described there. Failures: permanent, if the guard refuses an action (`action_not_allowed`, `field_not_allowed`,
-    /// `duplicate_action`, `plan_too_large`, `synthetic_lead`) or the CRM does; a deferral without a
-    /// dependency, if only this lead must wait (`lead_rate_limit`, `account_rate_limit`,
-    /// `crm_probe_reserved`, or `crm_outage`: the CRM failed, and the outcome may be unknown); a deferral on
-    /// this CRM, if all leads must wait (`crm_rate_limit`, which ends by itself, `breaker_open`, or a
-    /// deferral that the CRM requests); transient, if this lead's record cannot be written now.
+    /// [`NotExecuted::Held`] and [`NotExecuted::Superseded`] as described there. Failures: permanent, if the
+    /// guard refuses an action (`action_not_allowed`, `field_not_allowed`, `duplicate_action`,
+    /// `plan_too_large`, `synthetic_lead`) or the CRM does; a deferral without a dependency, if only this
+    /// lead must wait (`lead_rate_limit`, `account_rate_limit`, `crm_probe_reserved`, or `crm_outage`: the
+    /// CRM failed, and the outcome may be unknown); a deferral on this CRM, if all leads must wait
+    /// (`crm_rate_limit`, which ends by itself, `breaker_open`, or a deferral that the CRM requests);
+    /// transient, if this lead's record cannot be written now.
     pub async fn submit(&self, plan: &Plan, authority: Authority) -> Result<PlanOutcome, NotExecuted> {
         refuse_synthetic(&plan.lead_id)?;
         if self.settings.mode == CrmMode::Shadow && !authority.overrides_shadow_mode() {

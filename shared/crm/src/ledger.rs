@@ -46,8 +46,8 @@ pub enum BegunPlan {
 pub trait Ledger: Send + Sync {
     /// Opens a row for every action of the plan, durably and in one transaction that also checks the hold.
     ///
-    /// A row that is [`ActionState::Done`] does not change. Any other becomes [`ActionState::Pending`], with the
-    /// plan's parameters and one more attempt.
+    /// A row that is [`ActionState::Done`] does not change. Any other becomes [`ActionState::Pending`], with
+    /// the plan's parameters and one more attempt.
     async fn begin(&self, provider: &str, plan: &Plan, authority: Authority) -> Result<BegunPlan, Failure>;
 
     /// Stores the changes that begun actions are about to make, with the values before.
@@ -99,8 +99,8 @@ pub enum LedgerState {
 }
 
 impl LedgerState {
-    /// The state of a stored row, with its effect if the row has a record id. None for a row that is done and has
-    /// no effect.
+    /// The state of a stored row, with its effect if the row has a record id. None for a row that is done and
+    /// has no effect.
     pub fn of_row(state: ActionState, effect: Option<Effect>) -> Option<Self> {
         match state {
             ActionState::Done => effect.map(Self::Done),

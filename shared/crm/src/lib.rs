@@ -2,8 +2,8 @@
 //!
 //! The pipeline never calls a CRM directly. It submits a [`Plan`] of typed [`Action`]s to the [`Guard`],
 //! which enforces an [`AllowList`] of actions and fields, [`Limits`] on the number of actions, and a circuit
-//! breaker for each CRM ([`CircuitBreaker`]). Accepted plans are handed to an [`Executor`]. There is one for each
-//! CRM; [`MockCrm`] is the only one that needs no outside system.
+//! breaker for each CRM ([`CircuitBreaker`]). Accepted plans are handed to an [`Executor`]. There is one for
+//! each CRM; [`MockCrm`] is the only one that needs no outside system.
 //!
 //! # One effect, once
 //!

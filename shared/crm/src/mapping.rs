@@ -6,16 +6,15 @@
 //! version = "2026-11-1"     # stored with every preview; change it with every change of the file
 //! crm = "salesforce"        # the CRM that the mapping is for
 //!
-//! [lead]                    # one table per kind of record: lead, task, activity, contact, opportunity, company
-//! object = "Lead"           # the CRM's object
-//! external_id = "RevenueFlow_Id__c"   # its unique field, which holds our id
-//! fields = [
+//! [lead]                    # one table per kind of record: lead, task, activity, contact, opportunity,
+//! company object = "Lead"           # the CRM's object external_id = "RevenueFlow_Id__c"   # its unique
+//! field, which holds our id fields = [
 //!   { source = "lead.email", field = "Email" },
 //!   { source = "lead.phone", field = "Phone", write = "if_empty" },
 //!   { source = "lead.last_name", field = "LastName", default = "[not provided]" },
-//!   { source = "lead.status", field = "Status", values = { working = "Working" }, order = ["New", "Working"] },
-//!   { source = "marketo.program", field = "Program__c", write = "never_overwrite" },
-//!   { value = "RevenueFlow", field = "LeadSource", write = "never_overwrite" },
+//!   { source = "lead.status", field = "Status", values = { working = "Working" }, order = ["New", "Working"]
+//!   }, { source = "marketo.program", field = "Program__c", write = "never_overwrite" }, { value =
+//!   "RevenueFlow", field = "LeadSource", write = "never_overwrite" },
 //! ]
 //! ```
 //!

@@ -21,7 +21,8 @@ pub struct PresentRecord {
     pub record_id: String,
     /// The values of the fields that were read, by the CRM's names. Null and empty texts count as absent.
     pub fields: Map<String, Value>,
-    /// Whether people, rather than we, created the record. They maintain it, and the rules' `adopted` applies.
+    /// Whether people, rather than we, created the record. They maintain it, and the rules' `adopted`
+    /// applies.
     pub adopted: bool,
 }
 

@@ -32,8 +32,8 @@ pub trait EnrichmentProvider: Send + Sync {
     }
 }
 
-/// The failure of a pending lookup: the provider is still looking up the company, and worth another query in some
-/// minutes. It does not count against the provider.
+/// The failure of a pending lookup: the provider is still looking up the company, and worth another query in
+/// some minutes. It does not count against the provider.
 pub(crate) fn not_yet(message: impl Into<String>) -> Failure {
     Failure::transient("enrichment_not_yet", message).because(Cause::Pending)
 }

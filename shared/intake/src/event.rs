@@ -3,12 +3,12 @@ use lead::{Arrival, Failure, LeadEvent};
 
 use crate::parse::parse_webhook;
 
-/// Reads the body of a queue message: a [`LeadEvent`] as this product writes it, or a lead in the fields of a webhook
-/// as another producer on the same queue writes it, received at `sent_at`.
+/// Reads the body of a queue message: a [`LeadEvent`] as this product writes it, or a lead in the fields of a
+/// webhook as another producer on the same queue writes it, received at `sent_at`.
 ///
 /// # Errors
-/// Permanent ones: `unreadable_message` for a body that is neither, `inconsistent_message` for an event whose ids or
-/// version do not match its content.
+/// Permanent ones: `unreadable_message` for a body that is neither, `inconsistent_message` for an event whose
+/// ids or version do not match its content.
 pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> {
     let Ok(event) = serde_json::from_str::<LeadEvent>(body) else {
         let parsed = parse_webhook(body.as_bytes(), None).map_err(|rejection| {
@@ -16,7 +16,8 @@ pub fn read_event(body: &str, sent_at: Timestamp) -> Result<LeadEvent, Failure> 
                 format!("neither a lead event nor a lead ({}): {}", rejection.error, rejection.message);
             Failure::permanent("unreadable_message", problem)
         })?;
-        // A job keeps its id, but not its time, through retries and redrives: its content identifies the delivery.
+        // A job keeps its id, but not its time, through retries and redrives: its content identifies the
+        // delivery.
         return Ok(LeadEvent::new(parsed.lead, sent_at)
             .with_notes(parsed.notes)
             .with_arrival(Arrival::Content));

@@ -1,12 +1,14 @@
 //! Failures of leads: the error policy of the pipeline.
 //!
-//! A [`Failure`] says how one lead's failure is treated. It is created where the cause is known, by the adapter
-//! of an outside system, by the store or by the queue, and every layer above decides on its types alone:
+//! A [`Failure`] says how one lead's failure is treated. It is created where the cause is known, by the
+//! adapter of an outside system, by the store or by the queue, and every layer above decides on its types
+//! alone:
 //!
-//! - [`FailureKind`] is the treatment. A *transient* failure counts as an attempt and is retried with backoff. A
-//!   *deferral* counts as none: an outside system, or one of our own limits, does not admit the lead now. A
-//!   *permanent* failure is dead-lettered at once.
-//! - [`Scope`] and [`Until`] say of a deferral who waits and for how long. If all leads wait, consumption pauses.
+//! - [`FailureKind`] is the treatment. A *transient* failure counts as an attempt and is retried with
+//!   backoff. A *deferral* counts as none: an outside system, or one of our own limits, does not admit the
+//!   lead now. A *permanent* failure is dead-lettered at once.
+//! - [`Scope`] and [`Until`] say of a deferral who waits and for how long. If all leads wait, consumption
+//!   pauses.
 //! - [`Cause`] names the few causes that some code above treats specially.
 //! - [`Stage`] is the part of the pipeline that failed; attempts are counted for each stage.
 //!
@@ -34,8 +36,8 @@ pub enum FailureClass {
 }
 
 vocabulary! {
-    /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an outage at
-    /// one stage does not use up the attempts of another.
+    /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an
+    /// outage at one stage does not use up the attempts of another.
     Stage {
         /// Reading facts from the CRM.
         CrmRead = "crm_read",
@@ -131,7 +133,8 @@ pub enum Cause {
     /// Any other cause.
     #[default]
     Other,
-    /// The request was sent and no reply arrived in time: the call may have had its effect, and may be charged for.
+    /// The request was sent and no reply arrived in time: the call may have had its effect, and may be
+    /// charged for.
     Timeout,
     /// The reply was lost or incomplete: the call may have had its effect, and may be charged for.
     ReplyLost,
@@ -162,7 +165,8 @@ pub struct Failure {
     pub code: Cow<'static, str>,
     /// One sentence for a person, without a final period.
     pub message: String,
-    /// The outside system that failed, if any. [`dependency`](Self::dependency) also knows that of a deferral.
+    /// The outside system that failed, if any. [`dependency`](Self::dependency) also knows that of a
+    /// deferral.
     pub system: Option<Dependency>,
     /// The processing stage that failed.
     pub stage: Stage,
@@ -181,8 +185,8 @@ impl Failure {
         Self::new(FailureKind::Permanent, code, message)
     }
 
-    /// An outside system that is not available now: all leads wait until a probe succeeds, the first one after
-    /// `retry_after` if it is known.
+    /// An outside system that is not available now: all leads wait until a probe succeeds, the first one
+    /// after `retry_after` if it is known.
     pub fn deferral(
         dependency: Dependency,
         code: &'static str,
@@ -281,7 +285,8 @@ impl Failure {
         }
     }
 
-    /// Whether this is a deferral that ends when its time is over. One lead may be deferred like this many times.
+    /// Whether this is a deferral that ends when its time is over. One lead may be deferred like this many
+    /// times.
     pub fn ends_by_itself(&self) -> bool {
         matches!(self.kind, FailureKind::Deferral { until: Until::Elapsed(_), .. })
     }

@@ -236,7 +236,8 @@ async fn a_nurtured_lead() {
     answer["decision"] = json!("NURTURE");
     answer["intent"] = json!("LOW");
     let mut case = Case::queued(quiet).enriched(enrichment).judged(Some(answer)).await;
-    // A judgement by contract 3, which lets the score rise without a matching fact, with a lower MEDIUM limit.
+    // A judgement by contract 3, which lets the score rise without a matching fact, with a lower MEDIUM
+    // limit.
     let analysis = case.analysis.as_mut().unwrap();
     analysis.contract = analysis.contract.clone().of_version(3).unwrap();
     analysis.contract.fit_medium_from = lead::FitScore::clamped(20);

@@ -220,8 +220,8 @@ impl Pipeline {
             || self.store.crm_hold(self.guard.provider()).await?.is_some())
     }
 
-    /// Whether this delivery's plan will be stored instead of executed. The guard has the last word: this only
-    /// avoids that the lead takes a turn of an owner.
+    /// Whether this delivery's plan will be stored instead of executed. The guard has the last word: this
+    /// only avoids that the lead takes a turn of an owner.
     async fn is_plan_only(&self, work: &Work) -> Result<bool, Failure> {
         let authority = authority(work);
         let is_shadowed = self.guard.mode() == CrmMode::Shadow && !authority.overrides_shadow_mode();

@@ -330,8 +330,8 @@ async fn dead_letter_reason(connection: &mut Connection, delivery: &DeliveryId) 
 /// The period in which full limits are audited only once for a delivery, in milliseconds.
 const LIMIT_AUDIT_MS: i64 = 60 * 60 * 1_000;
 
-/// Whether a failure goes into the audit trail. A full limit does once an hour, unless another failure comes between or
-/// it concerns other leads.
+/// Whether a failure goes into the audit trail. A full limit does once an hour, unless another failure comes
+/// between or it concerns other leads.
 async fn is_to_be_audited(
     connection: &mut Connection,
     delivery: &DeliveryId,

@@ -1,5 +1,5 @@
-//! Verifies the fakes of enrichment providers with third-party clients. No suitable client exists for the other
-//! providers; `docs/enrichment.md` has the reasons.
+//! Verifies the fakes of enrichment providers with third-party clients. No suitable client exists for the
+//! other providers; `docs/enrichment.md` has the reasons.
 
 #![allow(clippy::unwrap_used, reason = "a test helper that panics fails the test")]
 

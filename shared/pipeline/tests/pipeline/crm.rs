@@ -14,7 +14,7 @@ use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, settle_failed};
 use serde_json::{Value, json};
-use store::{AuditKind, CrmFacts, SharedLimits};
+use store::{AuditKind, CrmFacts, SharedLimits, Store};
 
 use crate::support::{Fixture, Reply, hot, message};
 
@@ -28,6 +28,8 @@ pub(crate) struct ScriptedCrm {
     pub(crate) owners: Mutex<BTreeMap<String, OwnerStatus>>,
     /// The scripted outcomes of restore calls.
     pub(crate) restores: Mutex<VecDeque<CallOutcome>>,
+    /// The store in which an operator holds the CRM during the next query of owners.
+    pub(crate) held_during_owners: Mutex<Option<Store>>,
 }
 
 /// The outcome of a call.
@@ -58,6 +60,10 @@ impl Executor for ScriptedCrm {
     }
 
     async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
+        let held = self.held_during_owners.lock().unwrap().take();
+        if let Some(store) = held {
+            store.hold_crm("mock", "stop").await.unwrap();
+        }
         let owners = self.owners.lock().unwrap();
         ids.iter().filter_map(|id| Some((id.clone(), *owners.get(id)?))).collect()
     }
@@ -119,8 +125,8 @@ async fn limited(
     let mapping = Arc::new(Mapping::parse(&mapping).unwrap());
     let crm = MockCrm::new(fixture.connect().await, clock.clone()).with_mapping(Arc::clone(&mapping));
     let answers = Mutex::new(answers.into_iter().collect());
-    let (queries, owners, restores) = Default::default();
-    let scripted = Arc::new(ScriptedCrm { crm, answers, queries, owners, restores });
+    let (queries, owners, restores, held_during_owners) = Default::default();
+    let scripted = Arc::new(ScriptedCrm { crm, answers, queries, owners, restores, held_during_owners });
     pipeline.guard = Guard::new(
         Arc::clone(&scripted) as Arc<dyn Executor>,
         Arc::new(pipeline.store.clone()),

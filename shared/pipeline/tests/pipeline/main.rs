@@ -22,6 +22,7 @@ mod earlier;
 mod evaluate;
 mod failures;
 mod grounding;
+mod hold;
 mod injection;
 mod messages;
 mod replay;

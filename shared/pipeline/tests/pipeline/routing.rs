@@ -37,7 +37,7 @@ on_breach = "reassign"
 owner = "desk"
 "#;
 
-async fn team(fixture: &Fixture, mode: CrmMode) -> (Pipeline, std::sync::Arc<ScriptedCrm>) {
+pub(crate) async fn team(fixture: &Fixture, mode: CrmMode) -> (Pipeline, std::sync::Arc<ScriptedCrm>) {
     let (mut pipeline, crm) = pipeline(fixture, mode, []).await;
     pipeline.routing = Routing::parse(TEAM).unwrap();
     (pipeline, crm)

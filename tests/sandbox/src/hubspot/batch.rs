@@ -224,8 +224,8 @@ impl Rows {
         self.errors.push(refusal.row(id, trace));
     }
 
-    /// 207 if rows were refused. Without `in_parts` (a create, or a batch of one row) the first refusal is the
-    /// answer instead, unless it is limited to its row.
+    /// 207 if rows were refused. Without `in_parts` (a create, or a batch of one row) the first refusal is
+    /// the answer instead, unless it is limited to its row.
     fn answer(self, ok: u16, in_parts: bool) -> Answer {
         if let (false, Some(refusal)) = (in_parts, self.first) {
             return Answer { status: refusal.status, body: refusal.body };

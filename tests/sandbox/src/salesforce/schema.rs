@@ -8,8 +8,8 @@ use super::address;
 pub struct Field {
     /// The API name.
     pub name: String,
-    /// `string`, `email`, `phone`, `url`, `textarea`, `picklist`, `multipicklist`, `boolean`, `int`, `double`, `currency`,
-    /// `date`, `datetime`, `reference` or `id`.
+    /// `string`, `email`, `phone`, `url`, `textarea`, `picklist`, `multipicklist`, `boolean`, `int`,
+    /// `double`, `currency`, `date`, `datetime`, `reference` or `id`.
     pub kind: &'static str,
     /// The maximum text length; 0 for fields that are not text.
     pub length: usize,
