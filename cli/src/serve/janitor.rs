@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enrichment::{Enrichment, EnrichmentStatus};
-use janitor::{Escalate, EscalationCounts, Janitor, Probe, RetryEnrichment};
-use lead::{Dependency, Failure, LeadEvent};
+use janitor::Janitor;
+use lead::Failure;
 use pipeline::Pipeline;
 use runtime::Config;
 use tokio::time::MissedTickBehavior;
@@ -19,13 +19,9 @@ pub(super) const JANITOR_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Creates the janitor of this process.
 pub(crate) fn build_janitor(config: &Config, app: &App) -> Janitor {
-    let crm = app.pipeline.guard.dependency().clone();
-    let mut probes: Vec<(Dependency, Arc<dyn Probe>)> =
-        vec![(crm, Arc::new(CrmProbe(Arc::clone(&app.pipeline))))];
-    probes.extend(janitor::ai_probes(&app.pipeline.analyst));
+    let probes = janitor::probes(&app.pipeline);
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
-        .with_escalation(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
-        .with_enrichment_retry(Arc::new(PipelineJobs(Arc::clone(&app.pipeline))))
+        .with_pipeline(Arc::clone(&app.pipeline))
         .with_hot_leads_first(is_hot_by_profile(&app.pipeline))
         .with_quarantine_retention(config.quarantine_keep, config.quarantine_rows)
 }
@@ -36,34 +32,6 @@ fn is_hot_by_profile(pipeline: &Arc<Pipeline>) -> Arc<janitor::IsHot> {
     let icp = pipeline.icp.clone();
     let unknown = Enrichment::nothing(EnrichmentStatus::Unavailable);
     Arc::new(move |event| icp.computed(&event.lead, &unknown)["intent_level"] == "HIGH")
-}
-
-/// The janitor's jobs that the pipeline executes.
-struct PipelineJobs(Arc<Pipeline>);
-
-#[async_trait::async_trait]
-impl Escalate for PipelineJobs {
-    async fn escalate_overdue(&self, limit: u32) -> Result<EscalationCounts, Failure> {
-        let chased = self.0.escalate_overdue(limit).await?;
-        let pipeline::EscalationSummary { overdue, reassigned, responded } = chased;
-        Ok(EscalationCounts { overdue, reassigned, responded })
-    }
-}
-
-#[async_trait::async_trait]
-impl RetryEnrichment for PipelineJobs {
-    async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
-        self.0.retry_enrichment(limit).await
-    }
-}
-
-struct CrmProbe(Arc<Pipeline>);
-
-#[async_trait::async_trait]
-impl Probe for CrmProbe {
-    async fn probe(&self) -> Result<(), Failure> {
-        self.0.guard.probe().await
-    }
 }
 
 /// Runs rounds at a fixed interval until shutdown. A round that fails or panics does not end the loop:

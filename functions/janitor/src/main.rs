@@ -2,7 +2,6 @@
 //! disables the event source mapping, and drains the overflow bucket into the queue.
 
 mod drain;
-mod escalation;
 mod overflow;
 mod probes;
 mod switch;
@@ -13,7 +12,6 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 use cloud::{Cloud, Mapping, Overflow, ends_at};
 use drain::Drained;
-use escalation::{enricher, escalation};
 use janitor::{Checkpoint, Janitor};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use overflow::take;
@@ -85,8 +83,7 @@ async fn round(state: &State, end: Instant) -> anyhow::Result<Value> {
     let probes = probes(&parts.pipeline, state.cloud.refused());
     let janitor = Janitor::new(parts.store.clone(), Arc::clone(&queue), probes, Arc::clone(&parts.clock))
         .with_checkpoint(&state.checkpoint)
-        .with_escalation(escalation(&parts.pipeline))
-        .with_enrichment_retry(enricher(&parts.pipeline))
+        .with_pipeline(Arc::clone(&parts.pipeline))
         .with_quarantine_retention(parts.config.quarantine_keep, parts.config.quarantine_rows);
     let round = timeout_at(end, Box::pin(janitor.round())).await.context("the janitor round took too long");
 

@@ -6,41 +6,26 @@ use janitor::Probe;
 use lead::{Dependency, Failure};
 use pipeline::Pipeline;
 
-/// Probes for the pipeline's dependencies: the CRM, and the AI where it is an outside system.
+/// The probes of the pipeline's dependencies. A refusal of our credentials is noted, so that they are read again.
 pub(crate) fn probes(
     pipeline: &Arc<Pipeline>,
     refused: &RefusedCredentials,
 ) -> Vec<(Dependency, Arc<dyn Probe>)> {
-    let mut dependencies = pipeline.analyst.dependencies();
-    dependencies.push(pipeline.guard.dependency().clone());
-    let probe = |dependency: Dependency| {
-        let probe = PipelineProbe {
-            pipeline: Arc::clone(pipeline),
-            refused: refused.clone(),
-            dependency: dependency.clone(),
-        };
+    let observed = |(dependency, probe)| {
+        let probe = ObservedProbe { probe, refused: refused.clone() };
         (dependency, Arc::new(probe) as Arc<dyn Probe>)
     };
-    dependencies.into_iter().map(probe).collect()
+    janitor::probes(pipeline).into_iter().map(observed).collect()
 }
 
-struct PipelineProbe {
-    pipeline: Arc<Pipeline>,
+struct ObservedProbe {
+    probe: Arc<dyn Probe>,
     refused: RefusedCredentials,
-    dependency: Dependency,
 }
 
 #[async_trait]
-impl Probe for PipelineProbe {
+impl Probe for ObservedProbe {
     async fn probe(&self) -> Result<(), Failure> {
-        let answer = if self.dependency == *self.pipeline.guard.dependency() {
-            self.pipeline.guard.probe().await
-        } else {
-            self.pipeline.analyst.probe(&self.dependency).await
-        };
-        if let Err(failure) = &answer {
-            self.refused.observe(failure);
-        }
-        answer
+        self.probe.probe().await.inspect_err(|failure| self.refused.observe(failure))
     }
 }

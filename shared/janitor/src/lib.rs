@@ -14,16 +14,15 @@ mod rescore;
 mod resume;
 
 pub use hot::IsHot;
-pub use overdue::{Escalate, EscalationCounts};
 pub use reconcile::{Checkpoint, Reconciled, dead_letter};
-pub use rescore::{RetryEnrichment, ai_probes};
-pub use resume::Probe;
+pub use resume::{Probe, probes};
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lead::{Clock, Dependency, Failure};
+use pipeline::Pipeline;
 use queue::LeadQueue;
 use store::Store;
 
@@ -41,8 +40,7 @@ pub struct Janitor {
     queue: Arc<dyn LeadQueue>,
     probes: Vec<(Dependency, Arc<dyn Probe>)>,
     clock: Arc<dyn Clock>,
-    escalation: Option<Arc<dyn Escalate>>,
-    enricher: Option<Arc<dyn RetryEnrichment>>,
+    pipeline: Option<Arc<Pipeline>>,
     hot: Option<hot::HotFirst>,
     quarantine: Option<quarantine::Retention>,
     probe_timeout: Duration,
@@ -68,7 +66,7 @@ pub struct Round {
     pub enriched_again: usize,
     /// Leads without a response in time.
     pub overdue: usize,
-    /// EscalationCounts leads that were assigned to another owner.
+    /// Overdue leads that were assigned to another owner.
     pub reassigned: usize,
     /// Leads with a response according to the CRM.
     pub responded: usize,
@@ -91,8 +89,7 @@ impl Janitor {
             queue,
             probes,
             clock,
-            escalation: None,
-            enricher: None,
+            pipeline: None,
             hot: None,
             quarantine: None,
             probe_timeout: PROBE_TIMEOUT,
@@ -107,16 +104,11 @@ impl Janitor {
         self
     }
 
-    /// Also escalates leads without a response in time.
+    /// Also escalates leads without a response in time, and retries enrichment for leads that were judged
+    /// without it.
     #[must_use]
-    pub fn with_escalation(self, escalation: Arc<dyn Escalate>) -> Self {
-        Self { escalation: Some(escalation), ..self }
-    }
-
-    /// Also retries enrichment for leads that were judged without it.
-    #[must_use]
-    pub fn with_enrichment_retry(self, enricher: Arc<dyn RetryEnrichment>) -> Self {
-        Self { enricher: Some(enricher), ..self }
+    pub fn with_pipeline(self, pipeline: Arc<Pipeline>) -> Self {
+        Self { pipeline: Some(pipeline), ..self }
     }
 
     /// Also moves hot leads to the front while leads wait for a dependency.

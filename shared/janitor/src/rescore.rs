@@ -1,11 +1,8 @@
-use std::sync::Arc;
 use std::time::Duration;
 
-use analysis::Analyst;
-use async_trait::async_trait;
-use lead::{Dependency, Failure, LeadEvent};
+use lead::{Dependency, Failure};
 
-use crate::{BATCH, Janitor, Probe, Round};
+use crate::{BATCH, Janitor, Round};
 
 /// How long a neutral verdict stands before it is rescored; longer after each try without an answer.
 const REST: Duration = Duration::from_mins(1);
@@ -13,19 +10,12 @@ const REST: Duration = Duration::from_mins(1);
 /// The most leads with a retried enrichment in one round: each of them is then judged again.
 const ENRICHED_AT_ONCE: u32 = 20;
 
-/// Retries enrichment for leads that were judged without its answer.
-#[async_trait]
-pub trait RetryEnrichment: Send + Sync {
-    /// Retries for at most `limit` leads, and returns the events of those that are up for judgement again.
-    async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure>;
-}
-
 impl Janitor {
     /// Sends the leads again that now have an answer of enrichment. If an event is lost on the way, its
     /// delivery stays open and [`reconcile`](Self::reconcile) finds it.
     pub(crate) async fn retry_enrichment(&self, round: &mut Round) -> Result<(), Failure> {
-        let Some(enricher) = &self.enricher else { return Ok(()) };
-        for event in enricher.retry_enrichment(ENRICHED_AT_ONCE).await? {
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
+        for event in pipeline.retry_enrichment(ENRICHED_AT_ONCE).await? {
             self.queue.send(&event).await?;
             round.enriched_again += 1;
         }
@@ -71,25 +61,4 @@ impl Janitor {
 
 fn is_ai(dependency: &Dependency) -> bool {
     dependency.as_str().starts_with("ai.")
-}
-
-/// Probes for the AI services that an analyst calls.
-pub fn ai_probes(analyst: &Arc<dyn Analyst>) -> Vec<(Dependency, Arc<dyn Probe>)> {
-    let probe = |dependency: Dependency| {
-        let probe = AiProbe { analyst: Arc::clone(analyst), dependency: dependency.clone() };
-        (dependency, Arc::new(probe) as Arc<dyn Probe>)
-    };
-    analyst.dependencies().into_iter().map(probe).collect()
-}
-
-struct AiProbe {
-    analyst: Arc<dyn Analyst>,
-    dependency: Dependency,
-}
-
-#[async_trait]
-impl Probe for AiProbe {
-    async fn probe(&self) -> Result<(), Failure> {
-        self.analyst.probe(&self.dependency).await
-    }
 }

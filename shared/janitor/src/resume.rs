@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use lead::Failure;
+use lead::{Dependency, Failure};
+use pipeline::Pipeline;
 
 use crate::{Janitor, Round};
 
@@ -14,6 +16,27 @@ const PROBE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 pub trait Probe: Send + Sync {
     /// Sends the request.
     async fn probe(&self) -> Result<(), Failure>;
+}
+
+/// A probe for each dependency of the pipeline: the CRM, and the AI services that its analyst calls.
+pub fn probes(pipeline: &Arc<Pipeline>) -> Vec<(Dependency, Arc<dyn Probe>)> {
+    let probe = |dependency: Dependency| {
+        let probe = PipelineProbe { pipeline: Arc::clone(pipeline), dependency: dependency.clone() };
+        (dependency, Arc::new(probe) as Arc<dyn Probe>)
+    };
+    pipeline.dependencies().into_iter().map(probe).collect()
+}
+
+struct PipelineProbe {
+    pipeline: Arc<Pipeline>,
+    dependency: Dependency,
+}
+
+#[async_trait]
+impl Probe for PipelineProbe {
+    async fn probe(&self) -> Result<(), Failure> {
+        self.pipeline.probe(&self.dependency).await
+    }
 }
 
 impl Janitor {

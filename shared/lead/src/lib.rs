@@ -12,6 +12,8 @@
 //! - [`text`] removes invisible characters from texts.
 //! - [`Personal`] is a type that keeps personal data out of logs.
 
+extern crate self as lead; // `vocabulary!` names this crate
+
 mod arrival;
 mod campaign;
 mod canonical;
@@ -43,6 +45,8 @@ pub use judgement::{Decision, Fit, FitScore, Intent};
 pub use note::{FieldIssue, FieldNote};
 pub use personal::Personal;
 pub use record::Lead;
+#[doc(hidden)]
+pub use serde;
 pub use status::LeadStatus;
 pub use synthetic::{SYNTHETIC_CAMPAIGN, SYNTHETIC_EMAIL, SYNTHETIC_LEAD_ID};
 pub use trace::{TraceContext, TraceContextError};

@@ -2,15 +2,16 @@
 
 /// Defines an enum whose values have one text each: in JSON, in the database, in logs and in the CRM.
 ///
-/// The crate that uses it needs `serde`. A column that holds such a value has a `CHECK` constraint with the
+/// A column that holds such a value has a `CHECK` constraint with the
 /// same texts.
 #[macro_export]
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(
-            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize,
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, $crate::serde::Serialize, $crate::serde::Deserialize,
         )]
+        #[serde(crate = "lead::serde")]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant),+
         }

@@ -44,7 +44,7 @@ use std::sync::Arc;
 use analysis::{Analyst, Icp};
 use crm::Guard;
 use enrichment::Waterfall;
-use lead::Clock;
+use lead::{Clock, Dependency, Failure};
 use routing::Routing;
 use store::Store;
 
@@ -66,4 +66,22 @@ pub struct Pipeline {
     pub rejected: Rejected,
     /// The source of the current time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Pipeline {
+    /// The outside systems that processing waits for: the AI services of the analyst, then the CRM.
+    pub fn dependencies(&self) -> Vec<Dependency> {
+        let mut dependencies = self.analyst.dependencies();
+        dependencies.push(self.guard.dependency().clone());
+        dependencies
+    }
+
+    /// Probes one of the [`dependencies`](Self::dependencies) with its cheapest call.
+    pub async fn probe(&self, dependency: &Dependency) -> Result<(), Failure> {
+        if dependency == self.guard.dependency() {
+            self.guard.probe().await
+        } else {
+            self.analyst.probe(dependency).await
+        }
+    }
 }

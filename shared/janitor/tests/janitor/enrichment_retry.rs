@@ -7,7 +7,7 @@ use std::time::Duration;
 use analysis::Analyst;
 use async_trait::async_trait;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
-use janitor::{Janitor, RetryEnrichment};
+use janitor::Janitor;
 use lead::{Decision, Failure, LeadEvent, LeadStatus};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement};
@@ -37,15 +37,6 @@ impl EnrichmentProvider for Provider {
     }
 }
 
-struct Enricher(Arc<Pipeline>);
-
-#[async_trait]
-impl RetryEnrichment for Enricher {
-    async fn retry_enrichment(&self, limit: u32) -> Result<Vec<LeadEvent>, Failure> {
-        self.0.retry_enrichment(limit).await
-    }
-}
-
 struct Site<'a> {
     fixture: &'a Fixture,
     provider: Arc<Provider>,
@@ -61,7 +52,7 @@ impl<'a> Site<'a> {
         let clock = Arc::new(fixture.clock.clone());
         let enrichment = Waterfall::new(providers, Duration::from_secs(10), clock);
         let pipeline = Arc::new(Pipeline { enrichment, ..pipeline });
-        let janitor = fixture.janitor().with_enrichment_retry(Arc::new(Enricher(Arc::clone(&pipeline))));
+        let janitor = fixture.janitor().with_pipeline(Arc::clone(&pipeline));
         Self { fixture, provider, pipeline, janitor }
     }
 

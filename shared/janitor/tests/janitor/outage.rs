@@ -7,7 +7,7 @@ use std::time::Duration;
 use analysis::{AI_BREAKER, Analyst, Gemini, GeminiSettings, Guards, Icp, ModelAnalyst, Models, Prompt};
 use breaker::CircuitBreaker;
 use crm::{MockCrm, Object};
-use janitor::{Janitor, ai_probes};
+use janitor::Janitor;
 use lead::{Clock as _, LeadEvent, LeadStatus};
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement, settle_failed};
@@ -23,7 +23,7 @@ const BEFORE: usize = 40;
 struct Site<'a> {
     fixture: &'a Fixture,
     fake: Fake,
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     janitor: Janitor,
 }
 
@@ -49,9 +49,10 @@ impl<'a> Site<'a> {
             Guards { breaker: Some(breaker), budget: None },
             clock.clone(),
         ));
-        let probes = ai_probes(&analyst);
+        let pipeline = Arc::new(fixture.pipeline(analyst));
+        let probes = janitor::probes(&pipeline);
         let janitor = Janitor::new(fixture.store.clone(), Arc::clone(&fixture.queue), probes, clock);
-        Self { fixture, fake, pipeline: fixture.pipeline(analyst), janitor }
+        Self { fixture, fake, pipeline, janitor }
     }
 
     /// Posts one lead for each of `leads` people.

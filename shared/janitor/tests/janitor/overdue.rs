@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use analysis::Analyst;
-use async_trait::async_trait;
-use janitor::{Escalate, EscalationCounts};
-use lead::Failure;
-use pipeline::{EscalationSummary, Pipeline};
-use queue::{LeadHandler as _, Settlement};
+use lead::Stage;
+use pipeline::Pipeline;
 use routing::Routing;
 
 use crate::support::{CRM, Fixture, event, only};
@@ -27,18 +24,8 @@ respond_within = "10m"
 on_breach = "reassign"
 "#;
 
-/// The same adapter as in the function and the local binary.
-struct Escalation(Pipeline);
-
-#[async_trait]
-impl Escalate for Escalation {
-    async fn escalate_overdue(&self, limit: u32) -> Result<EscalationCounts, Failure> {
-        let EscalationSummary { overdue, reassigned, responded } = self.0.escalate_overdue(limit).await?;
-        Ok(EscalationCounts { overdue, reassigned, responded })
-    }
-}
-
-fn team(fixture: &Fixture) -> Pipeline {
+/// A pipeline whose rule gives every lead ten minutes, and then another owner.
+pub(crate) fn team(fixture: &Fixture) -> Pipeline {
     let pipeline = fixture.pipeline(Arc::clone(&fixture.ai) as Arc<dyn Analyst>);
     Pipeline { routing: Routing::parse(TEAM).unwrap(), ..pipeline }
 }
@@ -46,12 +33,8 @@ fn team(fixture: &Fixture) -> Pipeline {
 async fn round_escalates_leads_without_a_response(fixture: Fixture) {
     let (ann, bob) = (event(&fixture, "ann"), event(&fixture, "bob"));
     fixture.post(&[ann.clone(), bob.clone()], &[]).await;
-    let worker = team(&fixture);
-    for message in fixture.queue.receive(10).await.unwrap() {
-        worker.handle(&message).await.unwrap();
-        fixture.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
-    }
-    let janitor = fixture.janitor().with_escalation(Arc::new(Escalation(team(&fixture))));
+    fixture.work_with(&team(&fixture)).await;
+    let janitor = fixture.janitor().with_pipeline(Arc::new(team(&fixture)));
     assert_eq!(janitor.round().await.unwrap(), only(|_| {}), "not yet due");
 
     fixture.store.record_response(&bob.lead_id, "bob").await.unwrap();
@@ -66,19 +49,11 @@ async fn round_escalates_leads_without_a_response(fixture: Fixture) {
     assert_eq!(kept.reassignments, 0, "this one has a response");
 }
 
-struct Broken;
-
-#[async_trait]
-impl Escalate for Broken {
-    async fn escalate_overdue(&self, _: u32) -> Result<EscalationCounts, Failure> {
-        Err(Failure::transient("crm_reset", "connection reset"))
-    }
-}
-
 async fn failing_escalation_does_not_stop_other_chores(fixture: Fixture) {
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
-    let janitor = fixture.janitor().with_escalation(Arc::new(Broken));
-    assert_eq!(janitor.round().await.unwrap_err().code, "crm_reset");
+    let pipeline = fixture.broken_pipeline().await;
+    let janitor = fixture.janitor().with_pipeline(Arc::new(pipeline));
+    assert_eq!(janitor.round().await.unwrap_err().stage, Stage::Storage);
     assert!(fixture.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption resumes");
 }
 

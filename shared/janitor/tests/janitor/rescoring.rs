@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use crm::{MockCrm, Object};
-use janitor::{Escalate, EscalationCounts, Janitor, Probe};
-use lead::{Decision, Failure, LeadEvent, LeadStatus};
+use janitor::{Janitor, Probe};
+use lead::{Decision, Failure, LeadEvent, LeadId, LeadStatus};
+use store::Store;
 
-use crate::support::{AI, Answers, CRM, Fixture, event, only};
+use crate::overdue::team;
+use crate::support::{AI, CRM, Fixture, event, only};
 
 /// A lead that was synced with the neutral verdict.
 async fn neutral(fixture: &Fixture) -> LeadEvent {
@@ -76,31 +78,39 @@ async fn failed_rescoring_is_retried_later(fixture: Fixture) {
     assert_eq!(decision(&fixture, &event).await, "ROUTE_TO_SDR");
 }
 
-/// Records the number of AI calls at the time of its own turn.
-struct CallRecorder {
-    ai: Arc<Answers>,
-    asked: Mutex<Vec<usize>>,
+/// A probe of the AI that records whether the escalation of a lead is over.
+struct LateProbe {
+    store: Store,
+    lead: LeadId,
+    is_escalated: Mutex<Vec<bool>>,
 }
 
 #[async_trait]
-impl Escalate for CallRecorder {
-    async fn escalate_overdue(&self, _limit: u32) -> Result<EscalationCounts, Failure> {
-        self.asked.lock().unwrap().push(self.ai.asked());
-        Ok(EscalationCounts::default())
+impl Probe for LateProbe {
+    async fn probe(&self) -> Result<(), Failure> {
+        let assignment = self.store.assignment(&self.lead).await?.expect("the lead has an owner");
+        self.is_escalated.lock().unwrap().push(assignment.breached_at.is_some());
+        Ok(())
     }
 }
 
 async fn ai_is_probed_after_all_other_chores(fixture: Fixture) {
-    neutral(&fixture).await;
-    fixture.advance(61);
-    let recorder = Arc::new(CallRecorder { ai: Arc::clone(&fixture.ai), asked: Mutex::default() });
-    let probes = vec![(AI, Arc::clone(&fixture.ai) as Arc<dyn Probe>)];
+    let (rescored, overdue) = (neutral(&fixture).await, event(&fixture, "bob"));
+    fixture.post(&[overdue.clone()], &[]).await;
+    let team = Arc::new(team(&fixture));
+    fixture.work_with(&team).await;
+    fixture.advance(600);
+    let probe = Arc::new(LateProbe {
+        store: fixture.store.clone(),
+        lead: overdue.lead_id,
+        is_escalated: Mutex::default(),
+    });
+    let probes = vec![(AI, Arc::clone(&probe) as Arc<dyn Probe>)];
     let clock = Arc::new(fixture.clock.clone());
     let janitor = Janitor::new(fixture.store.clone(), Arc::clone(&fixture.queue), probes, clock);
-    let before = fixture.ai.asked();
-    janitor.with_escalation(Arc::clone(&recorder) as Arc<dyn Escalate>).round().await.unwrap();
-    assert_eq!(*recorder.asked.lock().unwrap(), [before], "a slow AI delays no other chore");
-    assert_eq!(fixture.ai.asked(), before + 1);
+    let round = janitor.with_pipeline(team).round().await.unwrap();
+    assert_eq!((round.overdue, round.second_looks), (1, 1), "{}", rescored.lead_id);
+    assert_eq!(*probe.is_escalated.lock().unwrap(), [true], "a slow AI delays no other chore");
 }
 
 on_both!(

@@ -7,10 +7,9 @@ use std::time::Duration;
 use analysis::{Analyst, Icp, Rules};
 use async_trait::async_trait;
 use crm::LimitSettings;
-use janitor::{IsHot, Janitor, Probe};
+use janitor::{IsHot, Janitor};
 use jiff::Timestamp;
-use lead::{Clock, Dependency, Failure, LeadEvent, LeadId, ManualClock};
-use pipeline::Pipeline;
+use lead::{Clock, Dependency, LeadEvent, LeadId, ManualClock};
 use queue::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement, Worker};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -18,7 +17,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::faulty_crm::FaultyCrm;
-use crate::support::{CRM, Fixture};
+use crate::support::Fixture;
 
 /// Leads that are processed concurrently.
 pub(crate) const CONCURRENCY: usize = 8;
@@ -46,9 +45,9 @@ impl<'a> Simulation<'a> {
         let pipeline = Arc::new(fixture.pipeline_on(analyst, Arc::new(crm.clone()), limits));
         let queue = Arc::new(ObservedQueue::new(fixture));
         let clock = Arc::new(fixture.clock.clone());
-        let probe: Arc<dyn Probe> = Arc::new(GuardProbe(Arc::clone(&pipeline)));
+        let probes = janitor::probes(&pipeline);
         let asked = Arc::clone(&queue) as Arc<dyn LeadQueue>;
-        let janitor = Janitor::new(fixture.store.clone(), asked, vec![(CRM, probe)], clock.clone());
+        let janitor = Janitor::new(fixture.store.clone(), asked, probes, clock.clone());
         let janitor = if let Some(is_hot) = is_hot { janitor.with_hot_leads_first(is_hot) } else { janitor };
         let worker = Worker::new(Arc::clone(&queue) as _, pipeline, clock, CONCURRENCY);
         let (waker, shutdown) = (worker.waker(), CancellationToken::new());
@@ -103,16 +102,6 @@ impl<'a> Simulation<'a> {
         assert!(burned.is_empty(), "{} attempts were burned, such as {:?}", burned.len(), burned[0]);
         assert_eq!(self.fixture.store.count_dead_letters().await.unwrap(), 0);
         assert_eq!(self.queue.depth().await.unwrap().messages, 0);
-    }
-}
-
-/// The same probe as in the function and the binary.
-struct GuardProbe(Arc<Pipeline>);
-
-#[async_trait]
-impl Probe for GuardProbe {
-    async fn probe(&self) -> Result<(), Failure> {
-        self.0.guard.probe().await
     }
 }
 

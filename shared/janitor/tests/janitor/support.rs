@@ -28,7 +28,7 @@ pub(crate) struct Fixture {
     pub(crate) queue: Arc<dyn LeadQueue>,
     pub(crate) ai: Arc<Answers>,
     pub(crate) crm: Arc<Answers>,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Fixture {
@@ -49,7 +49,7 @@ impl Fixture {
             clock,
             ai: Arc::default(),
             crm: Arc::default(),
-            _database: test,
+            database: test,
         }
     }
 
@@ -82,11 +82,23 @@ impl Fixture {
 
     /// Processes every message in the queue.
     pub(crate) async fn work(&self) {
-        let pipeline = self.pipeline(Arc::clone(&self.ai) as Arc<dyn Analyst>);
+        self.work_with(&self.pipeline(Arc::clone(&self.ai) as Arc<dyn Analyst>)).await;
+    }
+
+    /// The same, with this pipeline.
+    pub(crate) async fn work_with(&self, pipeline: &Pipeline) {
         while let Some(message) = self.queue.receive(1).await.unwrap().pop() {
             pipeline.handle(&message).await.unwrap();
             self.queue.settle(&message.receipt, &Settlement::Done).await.unwrap();
         }
+    }
+
+    /// A pipeline whose database does not answer.
+    pub(crate) async fn broken_pipeline(&self) -> Pipeline {
+        let database = self.database.connect().await;
+        database.close().await;
+        let store = Store::new(database, Arc::new(self.clock.clone()));
+        Pipeline { store, ..self.pipeline(Arc::clone(&self.ai) as Arc<dyn Analyst>) }
     }
 
     /// A worker's pipeline with the given analyst.
