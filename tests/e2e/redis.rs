@@ -44,8 +44,8 @@ fn an_empty_redis_is_refilled_from_the_database() {
     let redis = Redis::start(empty.path()).unwrap();
     let url = redis.url();
     let (is_success, said) = fixture.printed(&["reconcile"], &[("REDIS_URL", url.as_str())]);
-    assert!(is_success && said.contains("1 lead in no queue sent again"), "{said}");
-    assert!(said.contains("not found here"), "the output names its limits: {said}");
+    assert!(is_success && said.contains("1 lead missing from the queue sent again"), "{said}");
+    assert!(said.contains("not recovered if Redis lost them"), "the output names its limits: {said}");
     let server = fixture.serve(&[], &[("REDIS_URL", url.as_str())]);
     assert_eq!(settled(&server, &id)["status"], "synced");
 }
@@ -74,7 +74,7 @@ fn reconcile_sends_the_spools_of_two_dead_processes() {
     redis.run().unwrap();
     let (is_success, said) = fixture.printed(&["reconcile"], &variables);
     assert!(
-        is_success && said.contains("spool: 3 leads sent") && said.contains("1 line that cannot be read"),
+        is_success && said.contains("spool: 3 leads sent") && said.contains("1 line unreadable"),
         "{said}"
     );
     let (_, said) = fixture.printed(&["doctor"], &variables);

@@ -84,7 +84,7 @@ fn a_second_signal_ends_the_process_at_once() {
     let mut server = fixture.serve(&[], &limits);
     let open = half_sent(&server);
     server.request_stop().unwrap();
-    eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping:")));
+    eventually("the stop is logged", || server.logs().iter().any(|line| line.contains("stopping, waiting")));
     assert_eq!(server.ended().unwrap(), None, "it waits for the body");
     server.request_stop().unwrap();
     let mut ended = None;

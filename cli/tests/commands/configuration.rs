@@ -217,7 +217,7 @@ fn budget_below_one_request_fails_the_start_and_the_doctor() {
     let refused = folder.run(&["serve", "--port", "0"]);
     assert_ne!(refused.code, Some(0));
     assert!(
-        refused.err.contains("AI_BUDGET_USD_PER_DAY: one question to gemini-3.8-flash"),
+        refused.err.contains("AI_BUDGET_USD_PER_DAY: one call to gemini-3.8-flash"),
         "{}",
         refused.err
     );

@@ -66,8 +66,8 @@ async fn held_leads_are_listed_and_decided_about_once() {
     let late = folder.run(&["review", "approve", &ids[2], "--by", "Dana"]).error();
     assert!(late.contains("it is dismissed"), "{late}");
     assert!(folder.run(&["review", "list"]).err.contains("no lead is held"));
-    let nobody = folder.run(&["review", "responded", &ids[0], "--by", "Dana"]).error();
-    assert!(nobody.contains("not been given to anybody"), "{nobody}");
+    let unassigned = folder.run(&["review", "responded", &ids[0], "--by", "Dana"]).error();
+    assert!(unassigned.contains("has not been assigned"), "{unassigned}");
 }
 
 #[tokio::test]

@@ -247,12 +247,28 @@ mod tests {
 
     #[test]
     fn every_meaning_has_codes_and_every_code_one_meaning() {
-        assert_eq!(TABLE.len(), 12);
+        assert_eq!(TABLE.len(), 13);
         let mut codes: Vec<_> = TABLE.values().flatten().collect();
         let all = codes.len();
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), all);
+    }
+
+    #[test]
+    fn lock_concerns_the_record_and_not_the_org() {
+        let cause = |code: &str, message: &str| {
+            let body = json!([{ "message": message, "errorCode": code }]);
+            refusal(StatusCode::BAD_REQUEST, &body).failure.cause
+        };
+        for code in ["UNABLE_TO_LOCK_ROW", "ENTITY_IS_LOCKED"] {
+            assert_eq!(cause(code, "x"), Cause::Record, "{code}");
+        }
+        let by_trigger = "Trigger1: System.DmlException: UNABLE_TO_LOCK_ROW";
+        assert_eq!(cause("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", by_trigger), Cause::Record);
+        for code in ["SERVER_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "MALFORMED_ID"] {
+            assert_eq!(cause(code, "x"), Cause::Other, "{code}");
+        }
     }
 
     #[test]

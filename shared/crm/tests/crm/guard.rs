@@ -8,7 +8,7 @@ use crm::{
     LimitSettings, Open, OpenCause, Plan, PlannedAction, Restored, SchemaProblem, SlidingWindow,
 };
 use jiff::Timestamp;
-use lead::{ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
+use lead::{Cause, ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
 use tokio::time::Instant;
 
 use crate::support::{DatabaseFixture, GuardFixture, default_plan, lead, lead_record, no_limits, plan};
@@ -399,7 +399,9 @@ impl Executor for MisbehavingExecutor {
         match self {
             Self::Hangs => std::future::pending().await,
             Self::Silent => Vec::new(),
-            Self::Locked(code) => vec![Err(Failure::transient(code, "locked"))],
+            Self::Locked(code) => {
+                vec![Err(Failure::transient(code, "locked").because(Cause::Record))]
+            }
             Self::Slow(began) => {
                 began.lock().unwrap().push(Instant::now());
                 tokio::time::sleep(Duration::from_secs(1)).await;

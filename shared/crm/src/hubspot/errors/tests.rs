@@ -19,6 +19,16 @@ fn only_record_level_statuses_are_permanent() {
 }
 
 #[test]
+fn conflicts_concern_the_record_and_not_the_account() {
+    let cause = |status| of_body(status, &Value::Null, None).failure.cause;
+    assert_eq!([cause(409), cause(423)], [Cause::Record; 2]);
+    assert_eq!([cause(401), cause(403)], [Cause::CredentialsRefused; 2]);
+    assert_eq!([cause(400), cause(404), cause(408), cause(500)], [Cause::Other; 4]);
+    assert_eq!(unanswered_row().failure.cause, Cause::Record);
+    assert_eq!(of_row(&json!({"category": "SOME_NEW_CATEGORY"})).failure.cause, Cause::Record);
+}
+
+#[test]
 fn conflicting_contact_is_read_from_the_message() {
     let of = |message: &str| of_row(&json!({"category": "CONFLICT", "message": message})).conflicting_id;
     assert_eq!(of("Contact already exists. Existing ID: 12345"), Some("12345".to_owned()));
