@@ -85,7 +85,10 @@ fn jobs_that_node_finishes_or_fails_are_not_sent_again() {
         node.wait_for(QUEUE, &id, &json!(state)).unwrap();
         for expected in [true, false] {
             let (is_success, said) = fixture.printed(&["reconcile"], &variables);
-            assert!(is_success && said.contains("database: 0 leads missing from the queue sent again"), "{said}");
+            assert!(
+                is_success && said.contains("database: 0 leads missing from the queue sent again"),
+                "{said}"
+            );
             assert_eq!(said.contains("1 lead finished or dead-lettered"), expected, "{said}");
         }
         assert_eq!(status_of(&front, &lead), status);

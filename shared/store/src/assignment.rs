@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use database::{Connection, from_millis, to_millis};
 use jiff::Timestamp;
-use lead::{DeliveryId, LeadId};
+use lead::{DeliveryId, LeadId, vocabulary};
 use routing::{Counters, LeadFacts, Load, OnBreach, OwnerId, Routed, Routing};
 use serde_json::json;
 use sqlx::any::AnyRow;
@@ -46,29 +46,15 @@ pub struct Assignment {
     pub parked: bool,
 }
 
-/// Whether the CRM knows the current owner of a lead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CrmSync {
-    /// The CRM knows: the lead's plan named the owner, or a separate write did.
-    Yes,
-    /// The lead was reassigned, and the owner is still to be written to the CRM.
-    NotYet,
-    /// The CRM refused the owner.
-    Refused,
-}
-
-impl CrmSync {
-    /// The value of the column `unwritten`.
-    fn as_number(self) -> i64 {
-        match self {
-            Self::Yes => 0,
-            Self::NotYet => 1,
-            Self::Refused => 2,
-        }
-    }
-
-    fn of_number(number: i64) -> Option<Self> {
-        [Self::Yes, Self::NotYet, Self::Refused].into_iter().find(|sync| sync.as_number() == number)
+vocabulary! {
+    /// Whether the CRM knows the current owner of a lead.
+    CrmSync {
+        /// The CRM knows: the lead's plan named the owner, or a separate write did.
+        Yes = "yes",
+        /// The lead was reassigned, and the owner is still to be written to the CRM.
+        NotYet = "not_yet",
+        /// The CRM refused the owner.
+        Refused = "refused",
     }
 }
 
@@ -231,7 +217,7 @@ impl Store {
     /// worked on or held is not among them: its next plan names the owner.
     pub async fn pending_crm_syncs(&self, limit: u32) -> Result<Vec<Assignment>> {
         let rows = sqlx::query(
-            "SELECT a.* FROM lead_assignment a WHERE a.unwritten = 1 \
+            "SELECT a.* FROM lead_assignment a WHERE a.crm_sync = 'not_yet' \
              AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' \
              ORDER BY a.breached_at, a.lead_id LIMIT $1",
         )
@@ -246,11 +232,11 @@ impl Store {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&given.lead_id).await?;
         let updated = sqlx::query(
-            "UPDATE lead_assignment SET unwritten = $3 WHERE lead_id = $1 AND reassignments = $2 AND unwritten = 1",
+            "UPDATE lead_assignment SET crm_sync = $3 WHERE lead_id = $1 AND reassignments = $2 AND crm_sync = 'not_yet'",
         )
         .bind(given.lead_id.as_str())
         .bind(given.reassignments)
-        .bind(if failure.is_some() { CrmSync::Refused } else { CrmSync::Yes }.as_number())
+        .bind(if failure.is_some() { CrmSync::Refused } else { CrmSync::Yes }.as_str())
         .execute(&mut *transaction)
         .await?;
         if updated.rows_affected() == 1 {
@@ -462,13 +448,13 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     let millis = |time: Option<Timestamp>| time.map(to_millis);
     sqlx::query(
         "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, \
-         responded_at, responded_by, breached_at, reassignments, unwritten, parked) \
+         responded_at, responded_by, breached_at, reassignments, crm_sync, parked) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
          ON CONFLICT (lead_id) DO UPDATE SET delivery_id = excluded.delivery_id, round = excluded.round, \
          owner = excluded.owner, routed = excluded.routed, had_it = excluded.had_it, \
          assigned_at = excluded.assigned_at, due_at = excluded.due_at, responded_at = excluded.responded_at, \
          responded_by = excluded.responded_by, breached_at = excluded.breached_at, \
-         reassignments = excluded.reassignments, unwritten = excluded.unwritten, parked = excluded.parked",
+         reassignments = excluded.reassignments, crm_sync = excluded.crm_sync, parked = excluded.parked",
     )
     .bind(assignment.lead_id.as_str())
     .bind(assignment.delivery_id.as_str())
@@ -482,7 +468,7 @@ async fn save(connection: &mut Connection, assignment: &Assignment) -> Result<()
     .bind(assignment.responded_by.clone())
     .bind(millis(assignment.breached_at))
     .bind(assignment.reassignments)
-    .bind(assignment.crm_sync.as_number())
+    .bind(assignment.crm_sync.as_str())
     .bind(i64::from(assignment.parked))
     .execute(connection)
     .await?;
@@ -504,7 +490,7 @@ fn read(row: &AnyRow) -> Result<Assignment> {
         responded_by: row.optional_text("responded_by")?,
         breached_at: time("breached_at")?,
         reassignments: row.number("reassignments")?,
-        crm_sync: parsed("unwritten", CrmSync::of_number(row.number("unwritten")?))?,
+        crm_sync: parsed("crm_sync", CrmSync::parse(&row.text("crm_sync")?))?,
         parked: row.number("parked")? == 1,
     })
 }

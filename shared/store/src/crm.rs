@@ -191,7 +191,7 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let delivery: DeliveryId = row.id("delivery_id")?;
         sqlx::query(
-            "UPDATE delivery SET state = 'open', finished_at = NULL, released = $2 WHERE delivery_id = $1",
+            "UPDATE delivery SET state = 'open', finished_at = NULL, promoted_at = $2 WHERE delivery_id = $1",
         )
         .bind(delivery.as_str())
         .bind(now)
@@ -324,7 +324,7 @@ impl Store {
     /// beginning work.
     pub async fn settled_work(&self, lead: &LeadId) -> Result<Option<Work>> {
         let row = sqlx::query(
-            "SELECT d.lead_id, d.delivery_id, d.content, d.revision, d.round, d.enrichment, d.crm_facts, d.released \
+            "SELECT d.lead_id, d.delivery_id, d.content, d.revision, d.round, d.enrichment, d.crm_facts, d.promoted_at \
              FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id WHERE l.lead_id = $1",
         )
         .bind(lead.as_str())

@@ -8,7 +8,7 @@ use crate::codec::Columns as _;
 use crate::state::BreakerState;
 use crate::{Result, Store};
 
-const SELECT: &str = "SELECT state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_lead FROM dependency_health WHERE dependency = $1";
+const SELECT: &str = "SELECT state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_caller FROM dependency_health WHERE dependency = $1";
 
 #[async_trait]
 impl Health for Store {
@@ -45,7 +45,7 @@ impl Store {
         let row = sqlx::query(
             "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
              ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
-             RETURNING state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_lead",
+             RETURNING state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_caller",
         )
         .bind(dependency.as_str())
         .bind(now)
@@ -56,7 +56,7 @@ impl Store {
         let open = record.open.as_ref();
         sqlx::query(
             "UPDATE dependency_health SET state = $2, failures = $3, reason = $4, opened_at = $5, retry_at = $6, \
-             recovered_at = $7, failed_lead = $8, cause = $9 WHERE dependency = $1",
+             recovered_at = $7, failed_caller = $8, cause = $9 WHERE dependency = $1",
         )
         .bind(dependency.as_str())
         .bind(state_of(open).as_str())
@@ -102,6 +102,6 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
         failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX),
         open,
         recovered_at: row.optional_number("recovered_at")?.map(from_millis),
-        failed_caller: row.optional_text("failed_lead")?,
+        failed_caller: row.optional_text("failed_caller")?,
     })
 }

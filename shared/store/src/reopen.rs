@@ -28,8 +28,10 @@ impl Store {
             .await?;
         let Some(delivery) = newest.and_then(|id| id.parse::<DeliveryId>().ok()) else { return Ok(None) };
         let reopened = sqlx::query(
-            "UPDATE delivery SET state = 'open', finished_at = NULL, released = 0, round = round + $2, \
-             enrich_again_at = NULL, unenriched = CASE WHEN unenriched = 1 AND $2 = 1 THEN 2 ELSE unenriched END \
+            "UPDATE delivery SET state = 'open', finished_at = NULL, promoted_at = NULL, round = round + $2, \
+             enrich_again_at = NULL, \
+             enrichment_retry = CASE WHEN enrichment_retry = 'missing' AND $2 = 1 THEN 'requested' \
+             ELSE enrichment_retry END \
              WHERE delivery_id = $1 AND state <> 'open'",
         )
         .bind(delivery.as_str())

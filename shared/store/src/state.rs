@@ -25,3 +25,15 @@ vocabulary! {
         HalfOpen = "half_open",
     }
 }
+
+vocabulary! {
+    /// Whether enrichment is requested again for a delivery.
+    EnrichmentRetry {
+        /// A provider has answered, or none was queried yet.
+        None = "none",
+        /// No provider could answer.
+        Missing = "missing",
+        /// No provider could answer, and the next judgement requests enrichment again.
+        Requested = "requested",
+    }
+}

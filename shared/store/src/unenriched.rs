@@ -2,10 +2,12 @@ use database::Connection;
 use lead::{DeliveryId, Lead, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde_json::Value;
+use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, to_json};
 use crate::reopen::{event_of_delivery, note_reopened};
+use crate::state::EnrichmentRetry;
 use crate::{Result, Store};
 
 /// The number of repeated enrichment requests for one delivery. With the waits between them they span some 21
@@ -16,12 +18,10 @@ pub const MAX_ENRICH_TRIES: i64 = 8;
 /// before the third 27 times, and so on.
 const FIRST_WAIT_MS: i64 = 60_000;
 
-/// Value of the column `unenriched`: no provider could answer.
-pub(crate) const MISSING: i64 = 1;
-
-/// Value of the column `unenriched`: no provider could answer, and the next judgement requests enrichment
-/// again.
-pub(crate) const REQUEST_AGAIN: i64 = 2;
+/// Whether enrichment is requested again for the delivery of a row.
+pub(crate) fn retry_of(row: &AnyRow) -> Result<EnrichmentRetry> {
+    parsed("enrichment_retry", EnrichmentRetry::parse(&row.text("enrichment_retry")?))
+}
 
 /// A lead that was judged while no enrichment provider could answer.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Unenriched {
 pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
     let scheduled = sqlx::query(
         "UPDATE delivery SET enrich_again_at = $2 + $3 * (1 + enrich_tries) * (1 + enrich_tries) * (1 + enrich_tries) \
-         WHERE delivery_id = $1 AND unenriched > 0 AND enrich_tries < $4",
+         WHERE delivery_id = $1 AND enrichment_retry <> 'none' AND enrich_tries < $4",
     )
     .bind(delivery.as_str())
     .bind(now)
@@ -129,8 +129,8 @@ impl Store {
         let (now, lead, delivery) = (self.now_millis(), &found.lead_id, &found.delivery_id);
         let mut transaction = self.begin_on(lead).await?;
         let reopened = sqlx::query(
-            "UPDATE delivery SET enrichment = $2, unenriched = 0, enrich_again_at = NULL, state = 'open', \
-             enrich_tries = enrich_tries + 1, finished_at = NULL, released = 0, round = round + 1 \
+            "UPDATE delivery SET enrichment = $2, enrichment_retry = 'none', enrich_again_at = NULL, state = 'open', \
+             enrich_tries = enrich_tries + 1, finished_at = NULL, promoted_at = NULL, round = round + 1 \
              WHERE delivery_id = $1 AND state = 'done' AND enrich_again_at IS NOT NULL \
              AND EXISTS (SELECT 1 FROM lead WHERE lead.lead_id = delivery.lead_id AND lead.delivery_id = $1)",
         )

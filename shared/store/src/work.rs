@@ -13,6 +13,7 @@ use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, to_json};
 use crate::crm::save_planned;
 use crate::reopen::{event_of_delivery, reopen_posted_again};
+use crate::state::EnrichmentRetry;
 use crate::{AnalysisRecord, Attempts, CrmFacts, DeliveryState, Result, Store, SuppressionKind};
 use crate::{attempts, parking, unenriched};
 
@@ -134,7 +135,7 @@ impl Store {
             round: row.number("round")?,
             lead,
             enrichment: row.optional_json("enrichment")?,
-            retry_enrichment: row.number("unenriched")? == unenriched::REQUEST_AGAIN,
+            retry_enrichment: unenriched::retry_of(&row)? == EnrichmentRetry::Requested,
             crm_facts: CrmFacts::of_round(row.optional_json("crm_facts")?, row.number("round")?),
             promoted_at: promoted_at(&row)?,
             attempts: Attempts::read(&row)?,
@@ -154,7 +155,7 @@ impl Store {
         enrichment: T,
         detail: &Value,
     ) -> Result<T> {
-        self.keep_enrichment(work, enrichment, 0, detail).await
+        self.keep_enrichment(work, enrichment, EnrichmentRetry::None, detail).await
     }
 
     /// Like [`save_enrichment`](Self::save_enrichment), for a result without an answer from any provider:
@@ -165,31 +166,31 @@ impl Store {
         enrichment: T,
         detail: &Value,
     ) -> Result<T> {
-        self.keep_enrichment(work, enrichment, unenriched::MISSING, detail).await
+        self.keep_enrichment(work, enrichment, EnrichmentRetry::Missing, detail).await
     }
 
     async fn keep_enrichment<T: Serialize + DeserializeOwned>(
         &self,
         work: &Work,
         enrichment: T,
-        unenriched: i64,
+        retry: EnrichmentRetry,
         detail: &Value,
     ) -> Result<T> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        let before = sqlx::query("SELECT enrichment, unenriched FROM delivery WHERE delivery_id = $1")
+        let before = sqlx::query("SELECT enrichment, enrichment_retry FROM delivery WHERE delivery_id = $1")
             .bind(work.delivery_id.as_str())
             .fetch_one(&mut *transaction)
             .await?;
-        if before.number("unenriched")? != unenriched::REQUEST_AGAIN
+        if unenriched::retry_of(&before)? != EnrichmentRetry::Requested
             && let Some(kept) = before.optional_json("enrichment")?
         {
             return Ok(kept);
         }
-        sqlx::query("UPDATE delivery SET enrichment = $2, unenriched = $3 WHERE delivery_id = $1")
+        sqlx::query("UPDATE delivery SET enrichment = $2, enrichment_retry = $3 WHERE delivery_id = $1")
             .bind(work.delivery_id.as_str())
             .bind(to_json(&enrichment))
-            .bind(unenriched)
+            .bind(retry.as_str())
             .execute(&mut *transaction)
             .await?;
         let delivery = Some(&work.delivery_id);
@@ -380,9 +381,9 @@ pub(crate) async fn supersede(
 
 async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<AnyRow>> {
     Ok(sqlx::query(
-        "SELECT d.state, d.revision, d.round, d.content_hash, d.enrichment, d.crm_facts, d.released, \
+        "SELECT d.state, d.revision, d.round, d.content_hash, d.enrichment, d.crm_facts, d.promoted_at, \
                 l.delivery_id AS newest, l.failure, d.crm_read_attempts, d.analysis_attempts, d.crm_write_attempts, \
-                d.storage_attempts, d.other_attempts, d.unenriched \
+                d.storage_attempts, d.other_attempts, d.enrichment_retry \
          FROM delivery d JOIN lead l ON l.lead_id = d.lead_id WHERE d.delivery_id = $1",
     )
     .bind(delivery.as_str())
@@ -390,9 +391,9 @@ async fn delivery_row(connection: &mut Connection, delivery: &DeliveryId) -> Res
     .await?)
 }
 
-/// When a delivery was promoted: its column `released`, which is 0 if it was not.
+/// When a delivery was promoted.
 pub(crate) fn promoted_at(row: &AnyRow) -> Result<Option<Timestamp>> {
-    Ok(Some(row.number("released")?).filter(|at| *at > 0).map(from_millis))
+    Ok(row.optional_number("promoted_at")?.map(from_millis))
 }
 
 /// Ends an open delivery; false if it was not open any more. Also ends a promotion, which lets only one plan
@@ -404,7 +405,7 @@ pub(crate) async fn close(
     now: i64,
 ) -> Result<bool> {
     let closed = sqlx::query(
-        "UPDATE delivery SET state = $2, finished_at = $3, released = 0, crm_read_attempts = 0, analysis_attempts = 0, \
+        "UPDATE delivery SET state = $2, finished_at = $3, promoted_at = NULL, crm_read_attempts = 0, analysis_attempts = 0, \
          crm_write_attempts = 0, storage_attempts = 0, other_attempts = 0, crm_failed_at = NULL, \
          limit_audited_at = NULL, limit_scope = NULL \
          WHERE delivery_id = $1 AND state = 'open'",

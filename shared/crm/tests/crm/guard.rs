@@ -8,7 +8,9 @@ use crm::{
     LimitSettings, Open, OpenCause, Plan, PlannedAction, Restored, SchemaProblem, SlidingWindow,
 };
 use jiff::Timestamp;
-use lead::{Cause, ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock};
+use lead::{
+    Cause, ContentHash, Decision, DeliveryId, Dependency, Failure, FailureClass, LeadId, SystemClock,
+};
 use tokio::time::Instant;
 
 use crate::support::{DatabaseFixture, GuardFixture, default_plan, lead, lead_record, no_limits, plan};

@@ -33,7 +33,7 @@ async fn send_joins_the_callers_transaction(fixture: Fixture) {
     }
     assert_eq!(sent, [Sent::Accepted, Sent::Duplicate, Sent::Accepted, Sent::Duplicate]);
     sqlx::query(
-        "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'b', 0, 0)",
+        "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'open', 0, 0)",
     )
     .execute(&mut *transaction)
     .await

@@ -32,10 +32,10 @@ pub(crate) async fn fill(database: &Database) {
          SELECT md5('a' || n), id, 'd' || id, 0, 'mock', 'upsert_lead', repeat('x', 200), 'done', 1, n, n FROM",
         "INSERT INTO audit_event (lead_id, seq, at, kind, delivery_id, detail) \
          SELECT id, 1, n, 'accepted', 'd' || id, repeat('x', 100) FROM",
-        "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, unwritten, \
+        "INSERT INTO lead_assignment (lead_id, delivery_id, round, owner, routed, had_it, assigned_at, due_at, crm_sync, \
          breached_at) \
          SELECT id, 'd' || id, 1, 'owner' || n % 20, '{}', '[]', n, CASE WHEN n % 1000 < 5 THEN n END, \
-         CASE WHEN n % 5000 = 7 THEN 1 ELSE 0 END, n FROM",
+         CASE WHEN n % 5000 = 7 THEN 'not_yet' ELSE 'yes' END, n FROM",
     ];
     let others = [
         "INSERT INTO dead_letter (message_id, lead_id, body, failure, attempts, failed_at) \

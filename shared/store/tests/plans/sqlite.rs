@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use crate::statements::statements;
 
 /// A partial index on few rows, which may be read from end to end.
-const OF_FEW_ROWS: &str = "lead_assignment_unwritten";
+const OF_FEW_ROWS: &str = "lead_assignment_unsynced";
 
 /// A table with one row for each owner instead of each lead.
 const SMALL: &str = "FROM owner_load";

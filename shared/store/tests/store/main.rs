@@ -30,6 +30,7 @@ mod order;
 mod owner_counts;
 mod quarantine;
 mod reopen;
+mod schema;
 mod returns;
 mod spending;
 mod support;
