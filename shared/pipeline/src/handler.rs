@@ -185,7 +185,7 @@ impl Pipeline {
         self.store.finish(work, &finish, &json!(effects)).await?;
         tracing::info!(
             outcome = "synced",
-            decision = %plan::decision(work, analysis),
+            decision = %analysis.verdict.decision,
             grounding = %analysis.verdict.status,
             fallback = analysis.fallback,
             "lead settled"
