@@ -59,7 +59,7 @@ pub(crate) async fn judge(
         created_at: pipeline.clock.now(),
         facts,
     };
-    Ok(pipeline.store.save_corrected_analysis(record, rejected_first.as_ref()).await?)
+    Ok(pipeline.store.save_analysis(record, rejected_first.as_ref()).await?)
 }
 
 /// An answer and its verdict under the contract.
