@@ -250,8 +250,7 @@ pub(crate) struct EvaluateOptions {
     #[arg(long, value_name = "TIME", value_parser = since)]
     pub(crate) since: Option<Timestamp>,
     /// A setting to change: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N,
-    /// call_needs_facts=true|false, contract=VERSION, provider=NAME, model=NAME or prompt=FILE; may be given
-    /// several times
+    /// call_needs_facts=true|false, provider=NAME, model=NAME or prompt=FILE; may be given several times
     #[arg(long, value_name = "SETTING=VALUE")]
     pub(crate) with: Vec<With>,
     /// Maximum number of leads: always the same sample, spread evenly over all leads
@@ -277,7 +276,6 @@ pub(crate) enum With {
     ScoreBand(u8),
     IntentBand(u8),
     CallNeedsFacts(bool),
-    Contract(u8),
     Provider(String),
     Model(String),
     Prompt(PathBuf),
@@ -292,7 +290,6 @@ impl fmt::Display for With {
             Self::ScoreBand(number) => write!(f, "score_band={number}"),
             Self::IntentBand(number) => write!(f, "intent_band={number}"),
             Self::CallNeedsFacts(needs) => write!(f, "call_needs_facts={needs}"),
-            Self::Contract(version) => write!(f, "contract={version}"),
             Self::Provider(name) => write!(f, "provider={name}"),
             Self::Model(name) => write!(f, "model={name}"),
             Self::Prompt(file) => write!(f, "prompt={}", file.display()),
@@ -319,14 +316,15 @@ impl FromStr for With {
                 let needs = value.parse().map_err(|_| "call_needs_facts must be true or false".to_owned());
                 Self::CallNeedsFacts(needs?)
             }
-            "contract" => Self::Contract(number()?),
             "provider" => Self::Provider(value.to_owned()),
             "model" => Self::Model(value.to_owned()),
             "prompt" => Self::Prompt(value.into()),
             _ => {
-                let known = "icp, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts, contract, provider, model \
-                             and prompt";
-                return Err(format!("{known} can be changed"));
+                return Err(
+                    "icp, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts, \
+                            provider, model and prompt can be changed"
+                        .to_owned(),
+                );
             }
         })
     }

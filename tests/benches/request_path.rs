@@ -60,6 +60,6 @@ fn judge_and_check(bencher: Bencher<'_, '_>) {
     bencher.bench(|| {
         let facts = fact_sheet(black_box(&lead), &enrichment, &icp);
         let analysis = runtime.block_on(rules.analyse(&facts)).unwrap();
-        check(&facts, &Answer::parse(&analysis.raw_answer, &icp.contract).unwrap(), &icp.contract)
+        check(&facts, &Answer::parse(&analysis.raw_answer).unwrap(), &icp.contract)
     });
 }

@@ -134,7 +134,6 @@ fn invalid_evaluation_is_refused_with_the_reason() {
     for (with, reason) in [
         ("icp=missing.toml", "--with icp=missing.toml"),
         ("fit_high_from=10", "--with: fit thresholds"),
-        ("contract=5", "version must be from 1 to 4"),
         ("model=some-model", "neither a model nor a prompt"),
         ("prompt=prompt.md", "neither a model nor a prompt"),
         ("provider=oracle", "AI_PROVIDER"),
@@ -144,6 +143,7 @@ fn invalid_evaluation_is_refused_with_the_reason() {
     }
     for wrong in [
         &["evaluate", "--with", "temperature=1"][..],
+        &["evaluate", "--with", "contract=3"],
         &["evaluate", "--with", "score_band"],
         &["evaluate", "--since", "yesterday"],
         &["replay"],
@@ -151,10 +151,6 @@ fn invalid_evaluation_is_refused_with_the_reason() {
     ] {
         assert_eq!(folder.run(wrong).code, Some(2), "{wrong:?}");
     }
-    // An older version of the contract has fewer rules and rejects the setting of a newer rule.
-    folder.json(&["evaluate", "--with", "contract=2", "--with", "call_needs_facts=false"]);
-    let error = folder.run(&["evaluate", "--with", "contract=2", "--with", "call_needs_facts=true"]).error();
-    assert!(error.contains("call_needs_facts needs version 3"), "{error}");
     // Calls to the rules are free and need no consent.
     let free = folder.run(&["evaluate", "--with", "provider=rules"]);
     assert_eq!(free.code, Some(0), "{}", free.err);

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use crm::parameters::LogActivity;
-use crm::testing::{MemoryHealth, MemoryLedger};
+use crm::testing::{MemoryHealth, MemoryLedger, MemoryLimits};
 use crm::{
     About, Action, Effect, Executor, FieldChange, Guard, GuardSettings, Known, LimitSettings, Plan,
-    PlannedAction, Restored, SchemaProblem, SlidingWindow, Text,
+    PlannedAction, Restored, SchemaProblem, Text,
 };
 use enrich::{Limit, Processor, Times};
 use jiff::Timestamp;
@@ -159,7 +159,7 @@ impl Deployment {
             Arc::clone(&crm) as _,
             Arc::new(MemoryLedger::default()),
             Arc::new(MemoryHealth::default()),
-            Arc::new(SlidingWindow::new(limits, Arc::clone(&clock))),
+            Arc::new(MemoryLimits::new(limits, Arc::clone(&clock))),
             Arc::clone(&clock),
             GuardSettings::default(),
         ));
@@ -288,7 +288,7 @@ async fn crm_slower_than_the_function_costs_no_attempt() {
         Arc::new(crm),
         Arc::new(MemoryLedger::default()),
         Arc::new(MemoryHealth::default()),
-        Arc::new(SlidingWindow::new(LimitSettings::default(), Arc::clone(&clock))),
+        Arc::new(MemoryLimits::unlimited()),
         Arc::clone(&clock),
         GuardSettings::default(),
     ));

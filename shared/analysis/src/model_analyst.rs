@@ -113,7 +113,7 @@ impl ModelAnalyst {
                 analysis.model = reply.model.unwrap_or(analysis.model);
                 match reply.outcome.into_text(&self.dependency) {
                     Ok(text) => {
-                        let read = Answer::parse(&text, &self.contract);
+                        let read = Answer::parse(&text);
                         analysis.raw_answer = text;
                         match read {
                             Ok(_) => ("answered", None),

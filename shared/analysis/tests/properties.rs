@@ -189,7 +189,7 @@ proptest! {
         let facts = fact_sheet(&lead, &enrichment, &ICP);
         let rules = Rules::new(ICP.clone());
         let analysis = block_on(rules.analyse(&facts)).unwrap();
-        let answer = Answer::parse(&analysis.raw_answer, &ICP.contract).unwrap();
+        let answer = Answer::parse(&analysis.raw_answer).unwrap();
         let verdict = grounding::check(&facts, &answer, &ICP.contract);
         prop_assert_eq!(verdict.status, GroundingStatus::Valid, "{:?}", verdict.reasons);
         prop_assert_eq!(verdict.fit_score, answer.fit_score);

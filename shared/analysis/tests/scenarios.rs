@@ -44,8 +44,7 @@ fn judge(lead: Value) -> Judged {
     let facts = fact_sheet(&lead, &enrichment, &icp);
     let contract = icp.contract.clone();
     let analysis = runtime.block_on(Rules::new(icp).analyse(&facts)).unwrap();
-    let verdict =
-        grounding::check(&facts, &Answer::parse(&analysis.raw_answer, &contract).unwrap(), &contract);
+    let verdict = grounding::check(&facts, &Answer::parse(&analysis.raw_answer).unwrap(), &contract);
     assert_eq!(verdict.status, GroundingStatus::Valid, "{:?}", verdict.reasons);
     Judged { enrichment, facts, verdict }
 }

@@ -57,7 +57,7 @@ pub use guard::{CrmMode, Guard, GuardSettings, NotExecuted, PlanOutcome, Preview
 pub use hubspot::{HubSpotCredentials, HubSpotCrm, HubSpotSettings, NewProperty};
 pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpportunity};
 pub use ledger::{ActionState, Authority, BegunPlan, Ledger, LedgerState, Outcome};
-pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope, SlidingWindow};
+pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope};
 pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
 pub use mock::{MockCrm, MockRecord};
 pub use omission::Omission;

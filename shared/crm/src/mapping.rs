@@ -3,7 +3,7 @@
 //! # The file
 //!
 //! ```toml
-//! version = "2026-11-1"     # stored with every preview; change it with every change of the file
+//! version = "2026-11-1"     # in the audit trail of planned leads; change it with every change of the file
 //! crm = "salesforce"        # the CRM that the mapping is for
 //!
 //! [lead]                    # one table per kind of record: lead, task, activity, contact, opportunity,

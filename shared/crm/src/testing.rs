@@ -1,8 +1,9 @@
-//! Support for tests and simulations: a ledger and breaker health records in memory, and executors that fail
-//! on demand.
+//! Support for tests and simulations: a ledger, limits and breaker health records in memory, and executors
+//! that fail on demand.
 
 mod actions;
 mod faults;
+mod limits;
 mod memory;
 mod suite;
 
@@ -13,6 +14,7 @@ use crate::{Authority, Guard, NotExecuted, Plan, PlanOutcome};
 pub use actions::every_action;
 pub use breaker::testing::MemoryHealth;
 pub use faults::{Fault, FaultyExecutor, FaultyLedger, Script};
+pub use limits::MemoryLimits;
 pub use memory::{MemoryLedger, Row};
 pub use suite::{ExecutorFixture, SuiteFault, executor_suite, suite_plan};
 

@@ -7,7 +7,7 @@ use lead::{Decision, FitScore, Intent};
 use serde_json::Value;
 
 use self::raw::{Object, RawClaim};
-use crate::{Claim, Contract};
+use crate::Claim;
 
 /// The answer of a model, parsed but not checked.
 ///
@@ -32,7 +32,7 @@ pub enum AnswerError {
     /// Longer than [`Answer::MAX_BYTES`].
     #[error("answer is longer than {} bytes", Answer::MAX_BYTES)]
     TooLong,
-    /// Not one JSON value, or surrounded by text that the version does not allow.
+    /// Not one JSON value, or surrounded by text with brackets.
     #[error("answer is not JSON (line {line}, column {column})")]
     NotJson {
         /// Counted from 1.
@@ -40,8 +40,8 @@ pub enum AnswerError {
         /// Counted from 1.
         column: usize,
     },
-    /// Not an object, or with an unknown or repeated field.
-    #[error("answer has an unknown or repeated field, or is not an object (line {line}, column {column})")]
+    /// Not an object, or with a repeated field.
+    #[error("answer has a repeated field, or is not an object (line {line}, column {column})")]
     Shape {
         /// Counted from 1.
         line: usize,
@@ -68,24 +68,20 @@ impl Answer {
     /// The maximum size of a claimed value, in bytes of its JSON.
     pub const MAX_VALUE_BYTES: usize = 4_096;
 
-    /// Parses a model's answer under a version of the contract: all required fields, each once, within the
-    /// limits above.
+    /// Parses a model's answer: all required fields, each once, within the limits above.
     ///
-    /// From version 4 on the answer and each claim are JSON objects. A byte order mark, prose without
-    /// brackets around the object, a Markdown fence and unknown fields are ignored, and the words of the
-    /// vocabulary may be in any case. Earlier versions keep their own parser, so that stored answers give the
-    /// same result: they accept arrays for objects, refuse unknown fields, and allow only a fence around the
-    /// answer.
+    /// The answer and each claim are JSON objects. A byte order mark, prose without brackets around the
+    /// object, a Markdown fence and unknown fields are ignored, and the words of the vocabulary may be in any
+    /// case.
     ///
     /// # Errors
     ///
     /// The first problem. It repeats nothing of the text.
-    pub fn parse(raw: &str, contract: &Contract) -> Result<Self, AnswerError> {
+    pub fn parse(raw: &str) -> Result<Self, AnswerError> {
         if raw.len() > Self::MAX_BYTES {
             return Err(AnswerError::TooLong);
         }
-        let is_lenient = contract.is_lenient();
-        let answer = if is_lenient { shape::read(raw)? } else { shape::read_before_4(raw)? };
+        let answer = shape::read(raw)?;
         let claims = required(answer.evidence, "evidence")?;
         if claims.len() > Self::MAX_CLAIMS {
             return Err(AnswerError::Invalid("evidence"));
@@ -94,8 +90,8 @@ impl Answer {
             fit_score: whole_number(&required(answer.fit_score, "fit_score")?)
                 .and_then(FitScore::new)
                 .ok_or(AnswerError::Invalid("fit_score"))?,
-            intent: word(answer.intent, "intent", is_lenient, Intent::parse)?,
-            decision: word(answer.decision, "decision", is_lenient, Decision::parse)?,
+            intent: word(answer.intent, "intent", Intent::parse)?,
+            decision: word(answer.decision, "decision", Decision::parse)?,
             reasoning: text(answer.reasoning, "reasoning", |text| {
                 text.chars().count() <= Self::MAX_REASONING_CHARS
             })?,
@@ -129,17 +125,15 @@ fn claim(raw: RawClaim) -> Result<Claim, AnswerError> {
     })
 }
 
-/// Parses a word of the vocabulary, which is in upper case.
+/// Parses a word of the vocabulary in any case; the vocabulary is in upper case.
 fn word<T>(
     field: Option<Value>,
     name: &'static str,
-    any_case: bool,
     parse: impl Fn(&str) -> Option<T>,
 ) -> Result<T, AnswerError> {
     let word = required(field, name)?;
     let word = word.as_str().ok_or(AnswerError::Invalid(name))?;
-    let read = if any_case { parse(&word.to_ascii_uppercase()) } else { parse(word) };
-    read.ok_or(AnswerError::Invalid(name))
+    parse(&word.to_ascii_uppercase()).ok_or(AnswerError::Invalid(name))
 }
 
 fn required<T>(field: Option<T>, name: &'static str) -> Result<T, AnswerError> {

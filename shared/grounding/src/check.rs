@@ -19,7 +19,7 @@ pub fn check(facts: &FactSheet, answer: &Answer, contract: &Contract) -> Verdict
     let mut passed = Vec::new();
     let mut reasons = Vec::new();
     for claim in claims {
-        match judge(facts, claim, contract) {
+        match judge(facts, claim) {
             Ok(claim) => passed.push(claim),
             Err(breach) => reasons.push(*breach),
         }

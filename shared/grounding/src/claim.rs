@@ -56,13 +56,8 @@ impl ClaimType {
         }
     }
 
-    /// Parses the name of a type; case-sensitive.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|claim_type| claim_type.as_str() == text)
-    }
-
     /// Parses the name of a type, ignoring ASCII case.
-    pub fn parse_in_any_case(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|claim_type| claim_type.as_str().eq_ignore_ascii_case(text))
     }
 

@@ -4,11 +4,9 @@ use serde_json::Value;
 
 use crate::equality::{is_empty, matching};
 use crate::matched::is_matched;
-use crate::{
-    Breach, Claim, ClaimType, Contract, FactSheet, FieldPath, FieldPathError, Namespace, ReasonCode, relaxed,
-};
+use crate::{Breach, Claim, ClaimType, FactSheet, FieldPath, FieldPathError, Namespace, ReasonCode, relaxed};
 
-/// The facts that a SCORE claim may cite from version 4 on: the computed scores and levels.
+/// The facts that a SCORE claim may cite: the computed scores and levels.
 const SCORES: [&str; 5] = [
     "computed.baseline_score",
     "computed.intent_score",
@@ -31,35 +29,24 @@ pub(crate) struct Passed {
 }
 
 /// Checks one claim against the facts. The breach is the first broken rule, in the order of this function.
-pub(crate) fn judge(facts: &FactSheet, claim: &Claim, contract: &Contract) -> Result<Passed, Box<Breach>> {
-    let is_lenient = contract.is_lenient();
+pub(crate) fn judge(facts: &FactSheet, claim: &Claim) -> Result<Passed, Box<Breach>> {
     let path = FieldPath::parse(&claim.field_path);
-    let named = path.as_ref().ok().and_then(|path| Named::find(facts, path, is_lenient));
+    let named = path.as_ref().ok().and_then(|path| Named::find(facts, path));
     let breach = |code, message: String| {
         let fact = named.as_ref().and_then(|named| excerpt(named.fact));
         Box::new(Breach { code, claim: Some(claim.clone()), fact, message })
     };
 
-    let source = if is_lenient {
-        Namespace::from_source_in_any_case(&claim.source)
-    } else {
-        Namespace::from_source(&claim.source)
-    };
-    let Some(source) = source else {
+    let Some(source) = Namespace::from_source(&claim.source) else {
         let message = "The claim rests on a source that is not one of the five the model was given.";
         return Err(breach(ReasonCode::UnauthorizedSource, message.to_owned()));
     };
-    let claimed_type = if is_lenient {
-        ClaimType::parse_in_any_case(&claim.claim_type)
-    } else {
-        ClaimType::parse(&claim.claim_type)
-    };
-    let Some(claimed_type) = claimed_type else {
+    let Some(claimed_type) = ClaimType::parse(&claim.claim_type) else {
         let message = "The claim is of a type that no source may support.";
         return Err(breach(ReasonCode::SourceMismatch, message.to_owned()));
     };
     let owner = owner(&claim.field_path, path.as_ref());
-    let claim_type = if is_lenient && owner.is_none_or(|owner| owner == source) {
+    let claim_type = if owner.is_none_or(|owner| owner == source) {
         supported_type(claimed_type, source, &claim.field_path)
     } else {
         claimed_type
@@ -84,7 +71,7 @@ pub(crate) fn judge(facts: &FactSheet, claim: &Claim, contract: &Contract) -> Re
         return Err(breach(ReasonCode::UnknownField, message.to_owned()));
     };
     let path = &named.path;
-    let Some(value) = named.matching(&claim.value, is_lenient) else {
+    let Some(value) = named.matching(&claim.value) else {
         let message = if named.fact.is_object() {
             format!("The claim names {path}, which is a group of facts and has no value itself.")
         } else {
@@ -120,15 +107,15 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn find(facts: &'a FactSheet, path: &FieldPath, is_lenient: bool) -> Option<Self> {
+    fn find(facts: &'a FactSheet, path: &FieldPath) -> Option<Self> {
         let whole = facts.get(path).map(|fact| (path.clone(), fact));
-        let found = whole.or_else(|| is_lenient.then(|| member(facts, path.as_str())).flatten());
+        let found = whole.or_else(|| member(facts, path.as_str()));
         found.filter(|(_, fact)| !is_empty(fact)).map(|(path, fact)| Self { path, fact })
     }
 
     /// The part of the fact that equals a claimed value, as the source wrote it.
-    fn matching(&self, claimed: &Value, is_lenient: bool) -> Option<Value> {
-        let relaxed = || is_lenient.then(|| relaxed::matching(&self.path, self.fact, claimed)).flatten();
+    fn matching(&self, claimed: &Value) -> Option<Value> {
+        let relaxed = || relaxed::matching(&self.path, self.fact, claimed);
         matching(self.fact, claimed).cloned().or_else(relaxed)
     }
 }

@@ -48,46 +48,22 @@ impl<'a> Conclusion<'a> {
         }
     }
 
-    /// Applies every rule of the contract's version, in an order in which no rule undoes an earlier one: the
-    /// band moves the score, the rules on intent and fit lower it to the support of the evidence, and the
-    /// decision follows from the result.
+    /// Applies every rule, in an order in which no rule undoes an earlier one: the band moves the score, the
+    /// rules on intent and fit lower it to the support of the evidence, and the decision follows from the
+    /// result.
     ///
-    /// The rules and the order of a version never change, because stored verdicts are reproduced with them.
+    /// The rules and their order belong to the contract's version, because stored verdicts are reproduced with
+    /// them.
     pub(crate) fn lower(mut self, facts: &FactSheet) -> Self {
-        match self.contract.version {
-            1 => {
-                self.apply_score_band(facts);
-                self.lower_weak_intent();
-                self.lower_weak_fit();
-                self.lower_decision();
-            }
-            2 => {
-                self.apply_score_band(facts);
-                self.lower_weak_intent();
-                self.apply_intent_band(facts);
-                self.lower_weak_fit();
-                self.lower_decision();
-            }
-            3 => {
-                self.apply_score_band(facts);
-                self.lower_weak_intent();
-                self.apply_intent_band(facts);
-                self.lower_weak_fit();
-                self.lower_decision();
-                self.require_facts_for_calls(facts);
-            }
-            _ => {
-                self.apply_score_band(facts);
-                self.lower_unmatched_score(facts);
-                self.lower_weak_intent();
-                self.apply_intent_band(facts);
-                self.lower_unmatched_intent(facts);
-                self.lower_weak_fit();
-                self.lower_decision();
-                self.require_facts_for_calls(facts);
-                self.apply_opt_outs(facts);
-            }
-        }
+        self.apply_score_band(facts);
+        self.lower_unmatched_score(facts);
+        self.lower_weak_intent();
+        self.apply_intent_band(facts);
+        self.lower_unmatched_intent(facts);
+        self.lower_weak_fit();
+        self.lower_decision();
+        self.require_facts_for_calls(facts);
+        self.apply_opt_outs(facts);
         self
     }
 

@@ -3,15 +3,15 @@ use serde::{Deserialize, Serialize};
 
 /// The widest intent band, from LOW to HIGH: no restriction.
 const NO_INTENT_BAND: u8 = 2;
-/// The latest version.
-const LATEST: u32 = 4;
+/// The version of the rules that this crate implements.
+const VERSION: u32 = 4;
 
 /// The configurable part of the contract. Missing settings keep their defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Settings")]
 pub struct Contract {
-    /// The version of the rules, from 1 to 4. The rules of a version never change, so that stored judgements
-    /// stay reproducible. Every verdict records it.
+    /// The version of the rules. The rules of a version never change, so that stored judgements stay
+    /// reproducible: every verdict records its version, and a contract of any other version is refused.
     pub version: u32,
     /// The lowest score of a HIGH fit.
     pub fit_high_from: FitScore,
@@ -21,8 +21,7 @@ pub struct Contract {
     pub score_band: u8,
     /// The maximum number of levels of an intent above `computed.intent_level`: 0, 1, or 2 for no limit.
     pub intent_band: u8,
-    /// Whether a call by sales requires that the computed fit and intent alone justify one. From version 3
-    /// on.
+    /// Whether a call by sales requires that the computed fit and intent alone justify one.
     pub call_needs_facts: bool,
 }
 
@@ -38,15 +37,9 @@ pub enum ContractError {
     /// The band is wider than the three levels of intent.
     #[error("intent_band must be at most 2")]
     IntentBand,
-    /// The version does not exist.
-    #[error("version must be from 1 to {LATEST}")]
-    Version,
-    /// The setting needs a later version.
-    #[error("intent_band needs version 2 or later")]
-    IntentBandVersion,
-    /// The setting needs a later version.
-    #[error("call_needs_facts needs version 3 or later")]
-    CallNeedsFactsVersion,
+    /// The version is not the one that this crate implements.
+    #[error("contract version {0} is unknown; this program checks version {VERSION}")]
+    Version(u32),
 }
 
 impl Contract {
@@ -58,37 +51,11 @@ impl Contract {
             Err(ContractError::Band)
         } else if self.intent_band > NO_INTENT_BAND {
             Err(ContractError::IntentBand)
-        } else if !(1..=LATEST).contains(&self.version) {
-            Err(ContractError::Version)
-        } else if self.version < 2 && self.intent_band != NO_INTENT_BAND {
-            Err(ContractError::IntentBandVersion)
-        } else if self.version < 3 && self.call_needs_facts {
-            Err(ContractError::CallNeedsFactsVersion)
+        } else if self.version != VERSION {
+            Err(ContractError::Version(self.version))
         } else {
             Ok(())
         }
-    }
-
-    /// The same thresholds under another version. Settings that the version adds have their defaults.
-    pub fn of_version(self, version: u32) -> Result<Self, ContractError> {
-        let default = Self::default();
-        let intent_band = match (version < 2, self.version < 2) {
-            (true, _) => NO_INTENT_BAND,
-            (false, true) => default.intent_band,
-            (false, false) => self.intent_band,
-        };
-        let call_needs_facts = match (version < 3, self.version < 3) {
-            (true, _) => false,
-            (false, true) => default.call_needs_facts,
-            (false, false) => self.call_needs_facts,
-        };
-        let contract = Self { version, intent_band, call_needs_facts, ..self };
-        contract.validate().map(|()| contract)
-    }
-
-    /// Whether answers and claims may use alternative spellings of the truth. From version 4 on.
-    pub(crate) fn is_lenient(&self) -> bool {
-        self.version >= 4
     }
 
     /// The level of fit of a score.
@@ -106,7 +73,7 @@ impl Contract {
 impl Default for Contract {
     fn default() -> Self {
         Self {
-            version: LATEST,
+            version: VERSION,
             fit_high_from: FitScore::clamped(80),
             fit_medium_from: FitScore::clamped(50),
             score_band: 30,
@@ -124,21 +91,15 @@ struct Settings {
     fit_high_from: FitScore,
     fit_medium_from: FitScore,
     score_band: u8,
-    intent_band: Option<u8>,
-    call_needs_facts: Option<bool>,
+    intent_band: u8,
+    call_needs_facts: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let Contract { version, fit_high_from, fit_medium_from, score_band, .. } = Contract::default();
-        Self {
-            version,
-            fit_high_from,
-            fit_medium_from,
-            score_band,
-            intent_band: None,
-            call_needs_facts: None,
-        }
+        let Contract { version, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts } =
+            Contract::default();
+        Self { version, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts }
     }
 }
 
@@ -146,11 +107,8 @@ impl TryFrom<Settings> for Contract {
     type Error = ContractError;
 
     fn try_from(settings: Settings) -> Result<Self, Self::Error> {
-        let Settings { version, fit_high_from, fit_medium_from, score_band, .. } = settings;
-        // Settings that a version does not have are absent, so that stored judgements stay reproducible.
-        let intent_band = if version < 2 { NO_INTENT_BAND } else { Self::default().intent_band };
-        let intent_band = settings.intent_band.unwrap_or(intent_band);
-        let call_needs_facts = settings.call_needs_facts.unwrap_or(version >= 3);
+        let Settings { version, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts } =
+            settings;
         let contract =
             Self { version, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts };
         contract.validate().map(|()| contract)
@@ -187,33 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn version_1_has_no_intent_band() {
-        assert_eq!(read(r#"{"version":1}"#).unwrap().intent_band, NO_INTENT_BAND);
-        assert_eq!(read(r#"{"version":2}"#).unwrap().intent_band, 1);
+    fn stored_contract_is_read_back() {
+        let contract = Contract { score_band: 5, call_needs_facts: false, ..Contract::default() };
+        assert_eq!(read(&serde_json::to_string(&contract).unwrap()).unwrap(), contract);
     }
 
     #[test]
-    fn call_needs_no_facts_before_version_3() {
-        for (version, needs) in [(1, false), (2, false), (3, true), (4, true)] {
-            let contract = read(&format!(r#"{{"version":{version}}}"#)).unwrap();
-            assert_eq!(contract.call_needs_facts, needs, "{version}");
-            let stored = serde_json::to_string(&contract).unwrap();
-            assert_eq!(read(&stored).unwrap(), contract, "as stored with a judgement");
+    fn other_version_is_refused_by_its_number() {
+        for version in [0, 3, 5] {
+            let expected = format!("contract version {version} is unknown; this program checks version 4");
+            assert_eq!(read(&format!(r#"{{"version":{version}}}"#)), Err(expected));
         }
-        assert!(!read(r#"{"version":3,"call_needs_facts":false}"#).unwrap().call_needs_facts);
-    }
-
-    #[test]
-    fn other_version_keeps_thresholds_and_has_its_own_rules() {
-        let strict = Contract { score_band: 5, intent_band: 0, ..Contract::default() };
-        let first = strict.clone().of_version(1).unwrap();
-        assert_eq!((first.score_band, first.intent_band, first.call_needs_facts), (5, NO_INTENT_BAND, false));
-        let second = strict.clone().of_version(2).unwrap();
-        assert_eq!((second.intent_band, second.call_needs_facts), (0, false));
-        assert_eq!(strict.clone().of_version(3).unwrap(), Contract { version: 3, ..strict.clone() });
-        assert_eq!(strict.clone().of_version(4).unwrap(), strict);
-        assert_eq!(first.of_version(4).unwrap(), Contract { score_band: 5, ..Contract::default() });
-        assert_eq!(strict.of_version(5), Err(ContractError::Version));
     }
 
     #[test]
@@ -225,10 +167,6 @@ mod tests {
             r#"{"fit_high_from":101}"#,
             r#"{"score_band":101}"#,
             r#"{"intent_band":3}"#,
-            r#"{"version":0}"#,
-            r#"{"version":5}"#,
-            r#"{"version":1,"intent_band":1}"#,
-            r#"{"version":2,"call_needs_facts":true}"#,
             r#"{"score_bend":10}"#,
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

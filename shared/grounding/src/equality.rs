@@ -1,4 +1,4 @@
-//! Equality of a claimed value and a fact, in every version of the contract.
+//! Equality of a claimed value and a fact.
 
 use serde_json::Value;
 

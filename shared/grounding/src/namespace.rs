@@ -50,13 +50,8 @@ impl Namespace {
         Self::ALL.into_iter().find(|namespace| namespace.as_str() == text)
     }
 
-    /// Parses the source of a claim; case-sensitive.
-    pub fn from_source(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|namespace| namespace.source() == text)
-    }
-
     /// Parses the source of a claim, ignoring ASCII case.
-    pub fn from_source_in_any_case(text: &str) -> Option<Self> {
+    pub fn from_source(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|namespace| namespace.source().eq_ignore_ascii_case(text))
     }
 }

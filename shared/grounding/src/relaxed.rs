@@ -1,5 +1,5 @@
-//! Spellings that are accepted from version 4 on, in addition to those of [`equality`](crate::equality). Each
-//! states exactly the fact: no rounding, no units but dollars, nothing omitted or added.
+//! Spellings that are accepted in addition to those of [`equality`](crate::equality). Each states exactly the
+//! fact: no rounding, no units but dollars, nothing omitted or added.
 
 use serde_json::{Map, Value};
 

@@ -131,20 +131,19 @@ fn answer(evidence: Vec<Claim>) -> impl Strategy<Value = Answer> {
 
 fn contract() -> impl Strategy<Value = Contract> {
     let bands = (prop_oneof![0..=30_u8, 0..=100_u8], 0..=2_u8);
-    (1..=99_i64, 1..=99_i64, bands, any::<[bool; 2]>(), 1..=4_u32).prop_map(
-        |(medium, above, (score_band, intent_band), [default, call_needs_facts], version)| {
+    (1..=99_i64, 1..=99_i64, bands, any::<[bool; 2]>()).prop_map(
+        |(medium, above, (score_band, intent_band), [default, call_needs_facts])| {
             if default {
                 return Contract::default();
             }
-            let contract = Contract {
+            Contract {
                 fit_medium_from: FitScore::clamped(medium),
                 fit_high_from: FitScore::clamped(medium + above),
                 score_band,
                 intent_band,
                 call_needs_facts,
                 ..Contract::default()
-            };
-            contract.of_version(version).expect("1 <= medium < high")
+            }
         },
     )
 }
@@ -345,7 +344,7 @@ proptest! {
         let verdict = check(&facts, &answer, &contract);
         let computed = facts.namespace(Namespace::Computed);
         let has_matched = computed.is_some_and(|facts| facts.contains_key("matched_facts"));
-        if contract.version >= 4 && !has_matched {
+        if !has_matched {
             let level = computed.and_then(|facts| Intent::parse(facts.get("intent_level")?.as_str()?));
             prop_assert!(level.is_none_or(|level| verdict.intent <= level));
             let baseline = computed.and_then(|facts| facts.get("baseline_score")?.as_f64());
@@ -358,7 +357,7 @@ proptest! {
     #[test]
     fn opted_out_person_is_never_called((facts, answer, contract) in case()) {
         let opted_out = facts.namespace(Namespace::Computed).and_then(|facts| facts.get("opted_out"));
-        if contract.version >= 4 && opted_out.is_some_and(|names| names == &json!(["unsubscribed"])) {
+        if opted_out.is_some_and(|names| names == &json!(["unsubscribed"])) {
             prop_assert_ne!(check(&facts, &answer, &contract).decision, Decision::RouteToSdr);
         }
     }
@@ -374,7 +373,7 @@ proptest! {
         let (facts, contract) = (serde_json::to_string(&facts).unwrap(), serde_json::to_string(&contract).unwrap());
         // The database stores them as texts.
         let contract: Contract = serde_json::from_str(&contract).unwrap();
-        if let Ok(answer) = Answer::parse(&raw.to_string(), &contract) {
+        if let Ok(answer) = Answer::parse(&raw.to_string()) {
             let facts: FactSheet = serde_json::from_str(&facts).unwrap();
             let again = check(&facts, &answer, &contract);
             prop_assert_eq!(&serde_json::to_string(&again).unwrap(), &verdict);
@@ -432,12 +431,9 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parser_panic(text in any::<String>(), json in any_json()) {
-        for version in [3, 4] {
-            let contract = Contract::default().of_version(version).unwrap();
-            let _ = Answer::parse(&text, &contract);
-            let _ = Answer::parse(&json.to_string(), &contract);
-            let _ = Answer::parse(&format!("```json\n{json}\n```"), &contract);
-            let _ = Answer::parse(&format!("{text}{json}{text}"), &contract);
-        }
+        let _ = Answer::parse(&text);
+        let _ = Answer::parse(&json.to_string());
+        let _ = Answer::parse(&format!("```json\n{json}\n```"));
+        let _ = Answer::parse(&format!("{text}{json}{text}"));
     }
 }

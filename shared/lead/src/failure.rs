@@ -263,11 +263,6 @@ impl Failure {
         }
     }
 
-    /// Whether this is a deferral.
-    pub fn is_deferral(&self) -> bool {
-        self.class() == FailureClass::Deferral
-    }
-
     /// The system that failed, or that all leads wait for.
     pub fn dependency(&self) -> Option<&Dependency> {
         match &self.kind {

@@ -1,4 +1,4 @@
-//! Re-evaluation of judged leads under another profile, analyst or contract. Writes nothing.
+//! Re-evaluation of judged leads under another profile or analyst. Writes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use analysis::{Analysis, Analyst, Icp, Rules, fact_sheet};
 use enrichment::Enrichment;
 use futures::{StreamExt as _, stream};
-use grounding::{Answer, Claim, Contract, FactSheet, GroundingStatus, Namespace, Verdict, check};
+use grounding::{Answer, Claim, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
 use lead::{Cause, Decision, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId};
 use serde::Serialize;
@@ -289,7 +289,7 @@ async fn evaluate_lead(
     let (verdict, basis) = if let Some(analyst) = &alternative.analyst {
         let (analyst, person) = (analyst.as_ref(), &basis.content.email);
         let (permission, answered) = analyse_with_waits(store, person, analyst, &facts).await?;
-        let verdict = check(&facts, &read(&answered, contract).map_err(Stop::Lead)?, contract);
+        let verdict = check(&facts, &read(&answered).map_err(Stop::Lead)?, contract);
         let checked = judge::correct(analyst, &permission, contract, &facts, answered, verdict).await;
         cost_microusd = checked.analysis.usage.cost_microusd;
         (Some(checked.verdict), Basis::NewAnswer)
@@ -298,14 +298,10 @@ async fn evaluate_lead(
     } else if analysis.provider == rules.provider() {
         let answered =
             rules.analyse(&facts).await.map_err(|no_analysis| Stop::from_analyst(no_analysis.failure))?;
-        (judged(read(&answered, contract).map_err(Stop::Lead)?), Basis::Rules)
+        (judged(read(&answered).map_err(Stop::Lead)?), Basis::Rules)
     } else {
-        Answer::parse(&analysis.raw_answer, &analysis.contract).map_err(|_| unreadable())?;
-        // An answer that the alternative contract cannot read counts as no answer.
-        match Answer::parse(&analysis.raw_answer, contract) {
-            Ok(answer) => (judged(with_current_facts(answer, &analysis, &facts)), Basis::StoredAnswer),
-            Err(_) => (None, Basis::NoAnswer),
-        }
+        let answer = Answer::parse(&analysis.raw_answer).map_err(|_| unreadable())?;
+        (judged(with_current_facts(answer, &analysis, &facts)), Basis::StoredAnswer)
     };
     let verdict = verdict.unwrap_or_else(|| Verdict::fallback(contract));
     Ok(Evaluated {
@@ -333,8 +329,8 @@ pub(crate) fn recomputed_facts(
     facts
 }
 
-fn read(analysis: &Analysis, contract: &Contract) -> Result<Answer, Failure> {
-    Answer::parse(&analysis.raw_answer, contract)
+fn read(analysis: &Analysis) -> Result<Answer, Failure> {
+    Answer::parse(&analysis.raw_answer)
         .map_err(|error| Failure::transient("ai_answer_unreadable", error.to_string()))
 }
 

@@ -150,7 +150,7 @@ impl Pipeline {
         if self.is_plan_only(work).await? {
             let assignment = self.preview_route(work, analysis).await?;
             let plan = self.plan(work, enrichment, analysis, &assignment).await?;
-            return self.store_plan(work, &plan).await;
+            return self.finish_planned(work, &plan).await;
         }
         let assignment = self.route(work, analysis).await?;
         let plan = self.plan(work, enrichment, analysis, &assignment).await?;
@@ -161,7 +161,7 @@ impl Pipeline {
                 return Ok(());
             }
             // Held since the plan was made.
-            Err(NotExecuted::Held) => return self.store_plan(work, &plan).await,
+            Err(NotExecuted::Held) => return self.finish_planned(work, &plan).await,
             Err(NotExecuted::Failed(failure)) => return Err(failure),
         };
         if assignment.crm_sync == CrmSync::NotYet {
@@ -185,7 +185,7 @@ impl Pipeline {
         self.store.finish(work, &finish, &json!(effects)).await?;
         tracing::info!(
             outcome = "synced",
-            decision = %plan::decision(work, analysis),
+            decision = %analysis.verdict.decision,
             grounding = %analysis.verdict.status,
             fallback = analysis.fallback,
             "lead settled"
@@ -229,8 +229,8 @@ impl Pipeline {
         Ok(is_shadowed || hold.is_some_and(|hold| !authority.overrides_hold(hold.since)))
     }
 
-    /// Stores a plan with a preview of its field changes instead of executing it.
-    async fn store_plan(&self, work: &Work, plan: &Plan) -> Result<(), Failure> {
+    /// Ends the lead as planned, with the counts of its plan, instead of executing the plan.
+    async fn finish_planned(&self, work: &Work, plan: &Plan) -> Result<(), Failure> {
         let preview = self.guard.preview(plan).await?;
         let mapping_version = self.guard.mapping().version().to_owned();
         let finish = Finish::Planned { provider: self.guard.provider(), mapping_version, preview };

@@ -59,7 +59,7 @@ pub(crate) async fn judge(
         created_at: pipeline.clock.now(),
         facts,
     };
-    Ok(pipeline.store.save_corrected_analysis(record, rejected_first.as_ref()).await?)
+    Ok(pipeline.store.save_analysis(record, rejected_first.as_ref()).await?)
 }
 
 /// An answer and its verdict under the contract.
@@ -80,7 +80,7 @@ pub(crate) async fn ask(
 ) -> Result<Checked, AnalysisError> {
     let contract = &pipeline.icp.contract;
     let analysis = analyst.analyse(facts).await?;
-    match Answer::parse(&analysis.raw_answer, contract) {
+    match Answer::parse(&analysis.raw_answer) {
         Ok(answer) => {
             let verdict = check(facts, &answer, contract);
             Ok(correct(analyst, permission, contract, facts, analysis, verdict).await)
@@ -116,7 +116,7 @@ pub(crate) async fn correct(
             return uncorrected(analysis.after(spent.as_deref()));
         }
     };
-    let Ok(answer) = Answer::parse(&second.raw_answer, contract) else {
+    let Ok(answer) = Answer::parse(&second.raw_answer) else {
         count_repeat("no_answer");
         return uncorrected(analysis.after(Some(&second)));
     };

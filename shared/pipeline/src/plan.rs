@@ -7,7 +7,7 @@ use crm::parameters::{
 };
 use crm::{Action, Facts, Mapping, Mode, Object, Plan, Prose, Text};
 use enrichment::{Enrichment, Firmographics};
-use grounding::{Context, GroundingStatus, Namespace, Origins, Verdict, summary};
+use grounding::{Context, GroundingStatus, Namespace, Origins, summary};
 use jiff::Timestamp;
 use lead::{Decision, Lead, Personal};
 use routing::OwnerId;
@@ -113,15 +113,6 @@ fn owner(assignment: &Assignment) -> Option<Text<64>> {
     Text::fit(assignment.owner.as_ref()?.as_str())
 }
 
-/// The decision to act on. A person who opted out is not called, whatever version of the contract the lead
-/// was judged under.
-pub(crate) fn decision(work: &Work, analysis: &AnalysisRecord) -> Decision {
-    match analysis.verdict.decision {
-        Decision::RouteToSdr if !opt_outs(&work.lead).is_empty() => Decision::ManualReview,
-        decision => decision,
-    }
-}
-
 /// The sources of the facts that the lead was judged by.
 fn origins(work: &Work, enrichment: &Enrichment) -> Origins {
     let crm = match &work.crm_facts {
@@ -142,7 +133,7 @@ fn add_verdict_actions(
     earlier: Option<&Earlier>,
     actions: &mut Vec<Action>,
 ) {
-    let verdict = &Verdict { decision: decision(work, analysis), ..analysis.verdict.clone() };
+    let verdict = &analysis.verdict;
     // The summary for the salesperson is rendered from the verified claims. The model's own prose is never
     // used.
     let (origins, opted_out) = (origins(work, enrichment), opt_outs(&work.lead));

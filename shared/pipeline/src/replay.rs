@@ -117,7 +117,7 @@ fn recomputed_verdict(analysis: &AnalysisRecord) -> Option<Verdict> {
     if analysis.fallback {
         return Some(Verdict::fallback(&analysis.contract));
     }
-    let answer = Answer::parse(&analysis.raw_answer, &analysis.contract).ok()?;
+    let answer = Answer::parse(&analysis.raw_answer).ok()?;
     Some(check(&analysis.facts, &answer, &analysis.contract))
 }
 

@@ -6,14 +6,14 @@ use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStatus, Plan, Tex
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
-use lead::{Decision, Failure, FailureClass, Intent, LeadStatus};
+use lead::{Failure, FailureClass, LeadStatus};
 use routing::{LeadFacts, OwnerId};
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, Breach, CrmFacts, CrmSync, Work};
 use tokio::time::Instant;
 
+use crate::Pipeline;
 use crate::permission::{Denied, Permission};
-use crate::{Pipeline, plan};
 
 /// The first round number of reassignments. Rounds of judgement count from 1 and never reach it, so that each
 /// reassignment is a separate effect.
@@ -341,8 +341,8 @@ fn lead_facts(work: &Work, analysis: &AnalysisRecord) -> LeadFacts {
             .and_then(Value::as_u64),
         campaign: work.lead.campaign_id.as_str().to_owned(),
         fit_score: verdict.map(|verdict| verdict.fit_score.get().unsigned_abs()),
-        intent: verdict.map(|verdict| -> Intent { verdict.intent }),
-        decision: verdict.map(|_| -> Decision { plan::decision(work, analysis) }),
+        intent: verdict.map(|verdict| verdict.intent),
+        decision: verdict.map(|verdict| verdict.decision),
         // Only the CRM itself is trusted: a sender may claim any owner.
         existing_owner: match &work.crm_facts {
             Some(CrmFacts::Known(known)) => {

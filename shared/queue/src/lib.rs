@@ -30,10 +30,11 @@ pub use settlement::{
 };
 #[cfg(all(feature = "sqs", feature = "database"))]
 pub use sqs::DatabaseLedger;
+#[cfg(all(feature = "sqs", feature = "conformance"))]
+pub use sqs::MemoryLedger;
 #[cfg(feature = "sqs")]
 pub use sqs::{
-    COPY_AT_RECEIVE, Ended, Fifo, Ledger, MAX_RECEIVE_COUNT, MemoryLedger, Received, Sqs, SqsClient,
-    SqsQueue, Tries,
+    COPY_AT_RECEIVE, Ended, Fifo, Ledger, MAX_RECEIVE_COUNT, Received, Sqs, SqsClient, SqsQueue, Tries,
 };
 pub use worker::{Heartbeat, LeadHandler, Worker};
 

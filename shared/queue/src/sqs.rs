@@ -17,6 +17,7 @@ mod client;
 #[cfg(feature = "database")]
 mod database_ledger;
 mod ledger;
+#[cfg(feature = "conformance")]
 mod memory_ledger;
 mod queue;
 mod received;
@@ -26,6 +27,7 @@ pub use client::{Fifo, Sqs};
 #[cfg(feature = "database")]
 pub use database_ledger::DatabaseLedger;
 pub use ledger::{Ended, Ledger, Tries};
+#[cfg(feature = "conformance")]
 pub use memory_ledger::MemoryLedger;
 pub use queue::SqsQueue;
 pub use received::Received;

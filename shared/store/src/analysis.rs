@@ -114,14 +114,10 @@ fn analysis_id(delivery: &DeliveryId, round: i64) -> String {
 impl Store {
     /// Saves a judgement, puts it in force, and returns the saved one: the first judgement of a round is
     /// final.
-    pub async fn save_analysis(&self, analysis: AnalysisRecord) -> Result<AnalysisRecord> {
-        self.save_corrected_analysis(analysis, None).await
-    }
-
-    /// Like [`save_analysis`](Self::save_analysis), for a judgement that needed a second request because the
-    /// contract rejected the first answer; the audit trail then names the rejection. `analysis` holds the
-    /// cost of both answers.
-    pub async fn save_corrected_analysis(
+    ///
+    /// `first` is the answer before a correction, if the contract rejected it; the audit trail then names the
+    /// rejection. `analysis` holds the cost of both answers.
+    pub async fn save_analysis(
         &self,
         analysis: AnalysisRecord,
         first: Option<&RejectedAnswer>,

@@ -1,8 +1,7 @@
-//! State around CRM writes: the facts read before a judgement, plans that were not carried out, and writes
-//! that can be undone.
+//! State around CRM writes: the facts read before a judgement, promotions and holds, and writes that can be
+//! undone.
 
-use crm::{ActionId, FieldChange, Known, Preview, Restored};
-use database::Connection;
+use crm::{ActionId, FieldChange, Known, Restored};
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
 use serde::{Deserialize, Serialize};
@@ -53,23 +52,6 @@ impl CrmRead {
             known.overlay(salesforce);
         }
     }
-}
-
-/// A plan that was made and not carried out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PlannedWrite {
-    /// The delivery it was made for.
-    pub delivery_id: DeliveryId,
-    /// The judgement of it, from 1.
-    pub round: i64,
-    /// The CRM.
-    pub provider: String,
-    /// The version of the mapping.
-    pub mapping_version: String,
-    /// The effects that it would have had at that time.
-    pub preview: Preview,
-    /// When it was made.
-    pub created_at: Timestamp,
 }
 
 /// A hold on a CRM by an operator: plans are only shadowed.
@@ -143,34 +125,6 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(kept.facts)
-    }
-
-    /// The CRM facts read before the last judgement of a delivery; none if the CRM has not been read for it.
-    pub async fn crm_facts_of(&self, delivery: &DeliveryId) -> Result<Option<CrmFacts>> {
-        let row = sqlx::query("SELECT crm_facts FROM delivery WHERE delivery_id = $1")
-            .bind(delivery.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let kept: Option<CrmRead> = row.optional_json("crm_facts")?;
-        Ok(kept.map(|kept| kept.facts))
-    }
-
-    /// The newest plan of a lead that was made and not carried out.
-    pub async fn planned_write(&self, lead: &LeadId) -> Result<Option<PlannedWrite>> {
-        let row = sqlx::query("SELECT * FROM crm_preview WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(PlannedWrite {
-            delivery_id: row.id("delivery_id")?,
-            round: row.number("round")?,
-            provider: row.text("provider")?,
-            mapping_version: row.text("mapping_version")?,
-            preview: row.json("preview")?,
-            created_at: row.time("created_at")?,
-        }))
     }
 
     /// Promotes a planned lead: its plan is written to the CRM, once. Returns the event to send.
@@ -348,31 +302,4 @@ impl Store {
             analysis,
         }))
     }
-}
-
-/// Saves a plan that is not carried out, in place of the lead's previous one.
-pub(crate) async fn save_planned(
-    connection: &mut Connection,
-    work: &Work,
-    provider: &str,
-    mapping_version: &str,
-    preview: &Preview,
-    now: i64,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO crm_preview (lead_id, delivery_id, round, provider, mapping_version, preview, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (lead_id) DO UPDATE SET delivery_id = excluded.delivery_id, \
-         round = excluded.round, provider = excluded.provider, mapping_version = excluded.mapping_version, \
-         preview = excluded.preview, created_at = excluded.created_at",
-    )
-    .bind(work.lead_id.as_str())
-    .bind(work.delivery_id.as_str())
-    .bind(work.round)
-    .bind(provider)
-    .bind(mapping_version)
-    .bind(to_json(preview))
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(())
 }

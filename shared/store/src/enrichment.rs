@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use database::{DatabaseError, from_millis, to_millis};
+use database::{from_millis, to_millis};
 use enrichment::{Cache, Kept};
 use jiff::Timestamp;
 use lead::Failure;
@@ -126,11 +126,5 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         transaction.commit().await
-    }
-
-    /// The number of stored answers.
-    pub async fn count_enrichment_answers(&self) -> Result<i64> {
-        let count = sqlx::query_scalar("SELECT COUNT(*) FROM enrichment_answer WHERE answer IS NOT NULL");
-        count.fetch_one(self.database.pool()).await.map_err(DatabaseError::from)
     }
 }

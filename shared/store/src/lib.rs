@@ -51,7 +51,7 @@ pub use analysis::{AnalysisRecord, RejectedAnswer};
 pub use assignment::{Assignment, Breach, CrmSync};
 pub use attempts::Attempts;
 pub use audit::{AuditEvent, AuditKind};
-pub use crm::{CrmFacts, CrmHold, CrmRead, PlannedWrite, WrittenAction};
+pub use crm::{CrmFacts, CrmHold, CrmRead, WrittenAction};
 pub use cursor::Cursor;
 pub use dead_letter::{DeadLetter, DeadLetterBody};
 pub use erasure::{ByHand, Erasure, Found};

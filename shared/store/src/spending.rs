@@ -61,19 +61,6 @@ impl Store {
         transaction.commit().await?;
         Ok(Taken::Held)
     }
-
-    /// The cost of a dependency on a day, and the maximum cost of its calls in progress, in millionths of a
-    /// US dollar.
-    pub async fn spent_in(&self, dependency: &Dependency, day: Day) -> Result<(u64, u64)> {
-        let row = sqlx::query("SELECT held, spent FROM spending WHERE dependency = $1 AND day = $2")
-            .bind(dependency.as_str())
-            .bind(day.0)
-            .fetch_optional(self.database.pool())
-            .await?;
-        let Some(row) = row else { return Ok((0, 0)) };
-        let count = |number: i64| u64::try_from(number).unwrap_or(0);
-        Ok((count(row.number("spent")?), count(row.number("held")?)))
-    }
 }
 
 fn signed(amount: u64) -> i64 {

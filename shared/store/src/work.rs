@@ -11,7 +11,6 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::crm::save_planned;
 use crate::reopen::{event_of_delivery, reopen_posted_again};
 use crate::state::EnrichmentRetry;
 use crate::{AnalysisRecord, Attempts, CrmFacts, DeliveryState, Result, Store, SuppressionKind};
@@ -69,7 +68,7 @@ pub enum Finish {
     },
     /// Held for review.
     Held,
-    /// The plan for the CRM is saved and not carried out.
+    /// The plan for the CRM is not carried out. Its counts go into the audit trail.
     Planned {
         /// The CRM.
         provider: &'static str,
@@ -217,7 +216,6 @@ impl Store {
                 }
                 Finish::Held => (LeadStatus::Held, AuditKind::Held, json!({})),
                 Finish::Planned { provider, mapping_version, preview } => {
-                    save_planned(&mut transaction, work, provider, mapping_version, preview, now).await?;
                     let written = preview.changes.iter().filter(|change| change.left_out.is_none()).count();
                     let refused = preview.reviews.iter().filter(|review| review.refusal.is_some()).count();
                     let detail = json!({

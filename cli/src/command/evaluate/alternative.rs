@@ -32,11 +32,6 @@ pub(super) async fn read(
             icp = read_icp(file)?;
         }
     }
-    for change in changes {
-        if let With::Contract(version) = change {
-            icp.contract = icp.contract.of_version(u32::from(*version)).context("--with contract")?;
-        }
-    }
     // Thresholds override the file that contains them, in any order of the options.
     let score = |number: i64| FitScore::new(number).context("--with: a threshold is from 0 to 100");
     for change in changes {
@@ -46,7 +41,7 @@ pub(super) async fn read(
             With::ScoreBand(points) => icp.contract.score_band = *points,
             With::IntentBand(levels) => icp.contract.intent_band = *levels,
             With::CallNeedsFacts(needs) => icp.contract.call_needs_facts = *needs,
-            With::Contract(_) | With::Icp(_) | With::Provider(_) | With::Model(_) | With::Prompt(_) => {}
+            With::Icp(_) | With::Provider(_) | With::Model(_) | With::Prompt(_) => {}
         }
     }
     icp.contract.validate().context("--with")?;

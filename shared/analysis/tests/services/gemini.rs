@@ -164,7 +164,7 @@ async fn rejected_answer_is_retried_with_rules_and_paths() {
     let verdict = check(&facts(), &invented, &Contract::default());
     let objections = Objection::of(&verdict, &facts());
     let second = analyst.correct(&facts(), &first, &objections).await.unwrap().expect("a model can retry");
-    let answer = Answer::parse(&second.raw_answer, &Contract::default()).unwrap();
+    let answer = Answer::parse(&second.raw_answer).unwrap();
     assert_eq!(check(&facts(), &answer, &Contract::default()).status, GroundingStatus::Valid);
     assert!(second.usage.cost_microusd > 0);
     let request = String::from_utf8_lossy(&last(&fake).body).into_owned();

@@ -135,7 +135,7 @@ pub(crate) async fn refusal(analyst: &dyn Analyst) -> (FailureClass, String) {
 /// An answer in the shape of the contract, with its analysis.
 pub(crate) async fn answered(analyst: &dyn Analyst) -> (analysis::Analysis, Answer) {
     let analysis = analyst.analyse(&facts()).await.unwrap();
-    let answer = Answer::parse(&analysis.raw_answer, &Icp::default_config().contract).unwrap();
+    let answer = Answer::parse(&analysis.raw_answer).unwrap();
     (analysis, answer)
 }
 

@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use crm::testing::{Fault, MemoryHealth, MemoryLedger, every_action};
+use crm::testing::{Fault, MemoryHealth, MemoryLedger, MemoryLimits, every_action};
 use crm::{
     About, Effect, Executor, FieldChange, Guard, GuardSettings, Health as _, HealthRecord, Known,
-    LimitSettings, Open, OpenCause, Plan, PlannedAction, Restored, SchemaProblem, SlidingWindow,
+    LimitSettings, Open, OpenCause, Plan, PlannedAction, Restored, SchemaProblem,
 };
 use jiff::Timestamp;
 use lead::{
@@ -325,7 +325,7 @@ fn guard(executor: &Arc<MisbehavingExecutor>) -> (Guard, Arc<MemoryLedger>, Arc<
         Arc::clone(executor) as _,
         Arc::clone(&ledger) as _,
         Arc::clone(&health) as _,
-        Arc::new(SlidingWindow::new(no_limits(), clock.clone())),
+        Arc::new(MemoryLimits::unlimited()),
         clock,
         GuardSettings::default(),
     );

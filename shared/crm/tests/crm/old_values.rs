@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crm::testing::MemoryLimits;
 use crm::testing::{Fault, FaultyExecutor, MemoryHealth, Script};
-use crm::{FieldChange, Guard, GuardSettings, MockCrm, Object, Plan, SlidingWindow};
+use crm::{FieldChange, Guard, GuardSettings, MockCrm, Object, Plan};
 use lead::{Decision, FailureClass, ManualClock};
 
-use crate::support::{DatabaseFixture, SharedLedger, no_limits, plan};
+use crate::support::{DatabaseFixture, SharedLedger, plan};
 
 struct OldValuesFixture {
     guard: Guard,
@@ -22,7 +23,7 @@ impl OldValuesFixture {
             Arc::new(FaultyExecutor::new(database.crm(), Arc::clone(&faults))),
             Arc::new(ledger.clone()),
             Arc::new(MemoryHealth::default()),
-            Arc::new(SlidingWindow::new(no_limits(), Arc::new(clock.clone()))),
+            Arc::new(MemoryLimits::unlimited()),
             Arc::new(clock),
             GuardSettings { keep_old_values: true, ..GuardSettings::default() },
         );

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crm::testing::MemoryLimits;
 use crm::testing::{Fault, FaultyLedger, MemoryHealth, Script};
-use crm::{Guard, GuardSettings, Health as _, SlidingWindow};
+use crm::{Guard, GuardSettings, Health as _};
 use lead::{Dependency, FailureClass, ManualClock};
 
-use crate::support::{DatabaseFixture, GuardFixture, SharedLedger, default_plan, no_limits};
+use crate::support::{DatabaseFixture, GuardFixture, SharedLedger, default_plan};
 
 const LEDGER_FAILURE: Fault = Fault::Fail(FailureClass::Transient);
 
@@ -35,7 +36,7 @@ async fn failed_note_of_old_values_is_no_crm_failure() {
         Arc::new(database.crm()),
         Arc::new(FaultyLedger::new(SharedLedger::default(), Arc::clone(&faults))),
         Arc::clone(&health) as _,
-        Arc::new(SlidingWindow::new(no_limits(), clock.clone())),
+        Arc::new(MemoryLimits::unlimited()),
         clock,
         GuardSettings { keep_old_values: true, ..GuardSettings::default() },
     );

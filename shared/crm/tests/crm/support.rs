@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crm::parameters::{
     CreateTask, LeadDetails, LogActivity, Priority, SalesStatus, SetLeadScore, UpdateLeadStatus,
 };
-use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, Script};
+use crm::testing::{FaultyExecutor, FaultyLedger, MemoryHealth, MemoryLedger, MemoryLimits, Script};
 use crm::{
     Action, ActionId, Authority, BegunPlan, Effect, Facts, FieldChange, Guard, GuardSettings, Ledger,
-    LimitSettings, MockCrm, Outcome, Plan, SlidingWindow, Text,
+    LimitSettings, MockCrm, Outcome, Plan, Text,
 };
 use database::Database;
 use database::testing::TestDatabase;
@@ -105,7 +105,7 @@ impl GuardFixture {
             Arc::new(FaultyExecutor::new(crm.clone(), Arc::clone(&crm_faults))),
             Arc::new(FaultyLedger::new(ledger.clone(), Arc::clone(&ledger_faults))),
             Arc::new(MemoryHealth::default()),
-            Arc::new(SlidingWindow::new(limits, Arc::new(clock.clone()))),
+            Arc::new(MemoryLimits::new(limits, Arc::new(clock.clone()))),
             Arc::new(clock.clone()),
             GuardSettings::default(),
         );

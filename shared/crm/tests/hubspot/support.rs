@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use crm::testing::{MemoryHealth, MemoryLedger};
+use crm::testing::{MemoryHealth, MemoryLedger, MemoryLimits};
 use crm::{
-    Action, Guard, GuardSettings, HubSpotCredentials, HubSpotCrm, HubSpotSettings, LimitSettings, Mapping,
-    Object, Plan, SlidingWindow,
+    Action, Guard, GuardSettings, HubSpotCredentials, HubSpotCrm, HubSpotSettings, Mapping, Object, Plan,
 };
 use lead::{Clock, ManualClock};
 use sandbox::hubspot::{HubSpot, Kind, Record};
@@ -64,17 +63,11 @@ impl AccountFixture {
     }
 
     pub(crate) fn guard_for(&self, executor: HubSpotCrm) -> Guard {
-        let no_limits = LimitSettings {
-            per_lead: u32::MAX,
-            per_account: u32::MAX,
-            global: u32::MAX,
-            ..LimitSettings::default()
-        };
         Guard::new(
             Arc::new(executor),
             Arc::new(MemoryLedger::default()),
             Arc::new(MemoryHealth::default()),
-            Arc::new(SlidingWindow::new(no_limits, self.clock())),
+            Arc::new(MemoryLimits::unlimited()),
             self.clock(),
             GuardSettings::default(),
         )

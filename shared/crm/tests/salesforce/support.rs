@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crm::testing::{MemoryHealth, MemoryLedger};
+use crm::testing::{MemoryHealth, MemoryLedger, MemoryLimits};
 use crm::{
-    Effect, Executor, Guard, GuardSettings, LimitSettings, Mapping, Plan, Salesforce, SalesforceCredentials,
-    SalesforceSettings, SlidingWindow,
+    Effect, Executor, Guard, GuardSettings, Mapping, Plan, Salesforce, SalesforceCredentials,
+    SalesforceSettings,
 };
 use lead::{Failure, FailureClass, SystemClock};
 use sandbox::salesforce::Org;
@@ -57,17 +57,11 @@ impl OrgFixture {
     pub(crate) fn guard(&self) -> (Guard, Arc<MemoryLedger>) {
         let clock = Arc::new(SystemClock);
         let ledger = Arc::new(MemoryLedger::default());
-        let limits = LimitSettings {
-            per_lead: u32::MAX,
-            per_account: u32::MAX,
-            global: u32::MAX,
-            ..LimitSettings::default()
-        };
         let guard = Guard::new(
             Arc::clone(&self.executor) as _,
             Arc::clone(&ledger) as _,
             Arc::new(MemoryHealth::default()),
-            Arc::new(SlidingWindow::new(limits, clock.clone())),
+            Arc::new(MemoryLimits::unlimited()),
             clock,
             GuardSettings::default(),
         );

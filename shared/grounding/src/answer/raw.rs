@@ -8,45 +8,32 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// Declares an answer and its claims. Repeated fields are errors.
-macro_rules! raw_answer {
-    ($(#[$unknown:meta])? $answer:ident, $claim:ident, $item:ty) => {
-        #[derive(Deserialize)]
-        $(#[$unknown])?
-        pub(super) struct $answer {
-            #[serde(default, deserialize_with = "present")]
-            pub(super) fit_score: Option<Value>,
-            #[serde(default, deserialize_with = "present")]
-            pub(super) intent: Option<Value>,
-            #[serde(default, deserialize_with = "present")]
-            pub(super) decision: Option<Value>,
-            #[serde(default, deserialize_with = "present")]
-            pub(super) reasoning: Option<Value>,
-            pub(super) evidence: Option<Vec<$item>>,
-        }
-
-        #[derive(Deserialize)]
-        $(#[$unknown])?
-        pub(super) struct $claim {
-            #[serde(default, deserialize_with = "present")]
-            pub(super) source: Option<Value>,
-            #[serde(default, deserialize_with = "present")]
-            pub(super) field_path: Option<Value>,
-            #[serde(default, deserialize_with = "present")]
-            pub(super) value: Option<Value>,
-            #[serde(default, deserialize_with = "present")]
-            pub(super) claim_type: Option<Value>,
-        }
-    };
+/// An answer. Repeated fields are errors.
+#[derive(Deserialize)]
+pub(super) struct RawAnswer {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) fit_score: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) intent: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) decision: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) reasoning: Option<Value>,
+    pub(super) evidence: Option<Vec<Object<RawClaim>>>,
 }
 
-raw_answer!(RawAnswer, RawClaim, Object<RawClaim>);
-raw_answer!(
-    #[serde(deny_unknown_fields)]
-    RawAnswerBefore4,
-    RawClaimBefore4,
-    RawClaimBefore4
-);
+/// A claim of an answer. Repeated fields are errors.
+#[derive(Deserialize)]
+pub(super) struct RawClaim {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) source: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) field_path: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) value: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) claim_type: Option<Value>,
+}
 
 /// Accepts a JSON object only. Derived structs would also accept an array of their fields.
 pub(super) struct Object<T>(pub(super) T);
@@ -66,21 +53,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
         }
         deserializer.deserialize_map(Fields(PhantomData))
-    }
-}
-
-impl From<RawAnswerBefore4> for RawAnswer {
-    fn from(answer: RawAnswerBefore4) -> Self {
-        let RawAnswerBefore4 { fit_score, intent, decision, reasoning, evidence } = answer;
-        let evidence = evidence.map(|claims| claims.into_iter().map(|claim| Object(claim.into())).collect());
-        Self { fit_score, intent, decision, reasoning, evidence }
-    }
-}
-
-impl From<RawClaimBefore4> for RawClaim {
-    fn from(claim: RawClaimBefore4) -> Self {
-        let RawClaimBefore4 { source, field_path, value, claim_type } = claim;
-        Self { source, field_path, value, claim_type }
     }
 }
 

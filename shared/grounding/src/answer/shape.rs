@@ -1,10 +1,9 @@
 //! Finds the JSON object of an answer in the text of a model.
 
-use serde::Deserialize;
 use serde_json::Deserializer;
 
 use super::AnswerError;
-use super::raw::{Object, RawAnswer, RawAnswerBefore4};
+use super::raw::{Object, RawAnswer};
 
 /// Parses the only object of a text. Surrounding text is ignored unless it contains a bracket, which could
 /// belong to a second answer or to a list around the first.
@@ -23,23 +22,7 @@ pub(super) fn read(raw: &str) -> Result<RawAnswer, AnswerError> {
     Ok(answer)
 }
 
-/// Parses an answer under the versions before 4, which allow only a Markdown fence around it.
-pub(super) fn read_before_4(raw: &str) -> Result<RawAnswer, AnswerError> {
-    let mut json = Deserializer::from_str(without_fence(raw.trim()));
-    let answer = RawAnswerBefore4::deserialize(&mut json).and_then(|answer| json.end().map(|()| answer));
-    answer.map(RawAnswer::from).map_err(|error| problem(&error))
-}
-
 fn problem(error: &serde_json::Error) -> AnswerError {
     let (line, column) = (error.line(), error.column());
     if error.is_data() { AnswerError::Shape { line, column } } else { AnswerError::NotJson { line, column } }
-}
-
-/// Removes a fence of three backticks, with or without the word json, if it surrounds the whole text.
-fn without_fence(text: &str) -> &str {
-    let Some(inner) = text.strip_prefix("```").and_then(|text| text.strip_suffix("```")) else { return text };
-    match inner.split_once('\n') {
-        Some((label, body)) if matches!(label.trim(), "" | "json" | "JSON") => body,
-        _ => text,
-    }
 }

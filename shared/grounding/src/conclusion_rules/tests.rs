@@ -28,9 +28,9 @@ fn conclude(
     (end.score.get(), end.intent, end.decision, end.breaches.iter().map(|breach| breach.code).collect())
 }
 
-/// Version 2, which has no rule about computed facts for calls.
+/// Without the rule about computed facts for calls.
 fn evidence_rules_only() -> Contract {
-    Contract::default().of_version(2).unwrap()
+    Contract { call_needs_facts: false, ..Contract::default() }
 }
 
 fn passed(claim_type: ClaimType) -> Passed {
@@ -222,7 +222,7 @@ fn call_needs_computed_facts_that_justify_it() {
     assert_eq!(conclude(&off, computed(79, "HIGH"), RouteToSdr), (RouteToSdr, vec![]));
 }
 
-/// Concludes under version 4. Each claim comes with the flag whether its fact is matched.
+/// Concludes from computed facts. Each claim comes with the flag whether its fact is matched.
 #[expect(clippy::needless_pass_by_value, reason = "the calls stay short")]
 fn conclude_from(
     computed: Value,

@@ -21,7 +21,7 @@ fn shown_with(verdict: &Verdict, origins: &Origins, opted_out: &[&'static str]) 
 
 fn verdict(evidence: Vec<Claim>) -> Verdict {
     Verdict {
-        contract_version: 1,
+        contract_version: 4,
         status: GroundingStatus::Valid,
         reasons: vec![],
         fit_score: FitScore::clamped(92),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules};
 use async_trait::async_trait;
-use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
+use crm::testing::MemoryLimits;
+use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm};
 use database::testing::TestDatabase;
 use enrichment::{Fixtures, Waterfall};
 use grounding::FactSheet;
@@ -119,7 +120,7 @@ impl Fixture {
             crm,
             Arc::new(self.store.clone()),
             Arc::new(self.store.clone()),
-            Arc::new(SlidingWindow::new(limits, clock())),
+            Arc::new(MemoryLimits::new(limits, clock())),
             clock(),
             GuardSettings::default(),
         );

@@ -69,7 +69,7 @@ impl List {
 
     /// The verdict on the same answer without its false claims.
     fn without_false_claims(&mut self, analysis: &AnalysisRecord) {
-        let Ok(answer) = Answer::parse(&analysis.raw_answer, &analysis.contract) else { return };
+        let Ok(answer) = Answer::parse(&analysis.raw_answer) else { return };
         let broken: Vec<_> = (analysis.verdict.reasons.iter())
             .filter_map(|breach| Some((breach.code, breach.claim.as_ref()?)))
             .collect();

@@ -105,7 +105,7 @@ impl Judgement {
         newest: &DeliveryId,
     ) -> Self {
         let verdict = &analysis.verdict;
-        let answer = Answer::parse(&analysis.raw_answer, &analysis.contract).ok();
+        let answer = Answer::parse(&analysis.raw_answer).ok();
         let broken = verdict.reasons.iter().filter_map(|breach| {
             let claim = breach.claim.clone()?;
             let (code, message) = (Some(breach.code), Some(breach.message.clone()));

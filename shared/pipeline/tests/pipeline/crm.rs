@@ -163,9 +163,8 @@ async fn crm_facts_replace_the_facts_of_the_sender(fixture: Fixture) {
     assert_eq!(*facts, customer().facts(), "and nothing else");
     assert_eq!((&facts["account_type"], &facts["open_opportunities"]), (&json!("Customer"), &json!(1)));
     assert_eq!(*crm.queries.lock().unwrap(), [Some("stripe.com".to_owned())]);
-    let kept = fixture.store.crm_facts_of(&event.delivery_id()).await.unwrap();
-    assert_eq!(kept, Some(CrmFacts::Known(customer())));
     let read = fixture.store.deliveries(&event.lead_id, 1).await.unwrap().remove(0).crm_read.unwrap();
+    assert_eq!(read.facts, CrmFacts::Known(customer()));
     assert_eq!(
         (read.provider.as_deref(), read.at),
         (Some(pipeline.guard.provider()), Some(lead::Clock::now(&fixture.clock)))
@@ -242,8 +241,8 @@ async fn lead_waits_for_a_crm_outage_but_not_for_its_own_failures(fixture: Fixtu
     fixture.record_failures(&pipeline, &event, Stage::CrmRead, MAX_ATTEMPTS - 1).await;
     pipeline.handle(&message(&event, 1)).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
-    let kept = fixture.store.crm_facts_of(&event.delivery_id()).await.unwrap();
-    assert_eq!(kept, Some(CrmFacts::Unreadable("crm_timeout".into())));
+    let read = fixture.store.deliveries(&event.lead_id, 1).await.unwrap().remove(0).crm_read.unwrap();
+    assert_eq!(read.facts, CrmFacts::Unreadable("crm_timeout".into()));
 }
 
 async fn refused_crm_read_is_skipped_at_once(fixture: Fixture) {
@@ -262,19 +261,21 @@ async fn lead_in_shadow_mode_is_planned_and_not_written(fixture: Fixture) {
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Planned);
     assert!(fixture.crm().await.is_empty());
     assert!(fixture.store.actions(&event.lead_id, 100).await.unwrap().is_empty(), "the ledger has no row");
-    let kept = fixture.store.planned_write(&event.lead_id).await.unwrap().unwrap();
-    assert_eq!((kept.delivery_id, kept.round, kept.provider.as_str()), (event.delivery_id(), 1, "mock"));
+    let last = fixture.audit(&event.lead_id).await.pop().unwrap();
+    assert_eq!((last.kind, last.delivery_id), (AuditKind::Planned, Some(event.delivery_id())));
+    assert_eq!((&last.detail["provider"], &last.detail["refused"]), (&json!("mock"), &json!(0)));
+
+    // An operator's preview shows the same plan and writes nothing either.
+    let planned = pipeline.planned(&event.lead_id).await.unwrap();
+    assert_eq!(planned.mode, CrmMode::Shadow);
+    let fields = planned.changes.iter().filter(|change| change.left_out.is_none()).count();
+    assert_eq!(last.detail["fields"], json!(fields));
     let value = |source: &str| {
-        let change = kept.preview.changes.iter().find(|change| change.source == source).unwrap();
+        let change = planned.changes.iter().find(|change| change.source == source).unwrap();
         (change.field.clone(), change.old.clone(), change.new.clone())
     };
     assert_eq!(value("lead.title"), ("title".to_owned(), None, Some("CTO".into())));
     assert_eq!(value("marketo.activity"), ("last_activity".to_owned(), None, Some("demo_request".into())));
-    assert_eq!(fixture.kinds(&event.lead_id).await.last(), Some(&AuditKind::Planned));
-
-    // An operator's preview shows the same plan and writes nothing either.
-    let planned = pipeline.planned(&event.lead_id).await.unwrap();
-    assert_eq!((planned.mode, planned.changes), (CrmMode::Shadow, kept.preview.changes));
     assert!(fixture.crm().await.is_empty());
 }
 

@@ -339,7 +339,7 @@ async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
 
 async fn tampered_judgements_are_found(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
-    judged(&fixture, &pipeline, &["ann", "bob", "cyd", "dan", "eve"]).await;
+    judged(&fixture, &pipeline, &["ann", "bob", "cyd", "dan", "eve", "fay"]).await;
     let ids: Vec<String> = verified(&fixture).await.into_iter().map(|one| one.analysis_id).collect();
     let mut transaction = fixture.store.database().begin().await.unwrap();
     for (change, id) in [
@@ -347,6 +347,7 @@ async fn tampered_judgements_are_found(fixture: Fixture) {
         "UPDATE analysis SET facts = REPLACE(facts, 'Fintech', 'Mining') WHERE analysis_id = $1",
         "UPDATE analysis SET raw_answer = 'gone' WHERE analysis_id = $1",
         "UPDATE analysis SET contract = '{' WHERE analysis_id = $1",
+        "UPDATE analysis SET contract = REPLACE(contract, '\"version\":4', '\"version\":3') WHERE analysis_id = $1",
     ]
     .into_iter()
     .zip(&ids)
@@ -359,6 +360,7 @@ async fn tampered_judgements_are_found(fixture: Fixture) {
         Some(Problem::OtherVerdict),
         Some(Problem::OtherVerdict),
         Some(Problem::UnreadableAnswer),
+        Some(Problem::UnreadableRow),
         Some(Problem::UnreadableRow),
         None,
     ];

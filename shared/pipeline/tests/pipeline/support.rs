@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use analysis::{Analysis, AnalysisError, Analyst, Icp, Objection, Rules, Usage};
 use async_trait::async_trait;
-use crm::testing::{FaultyExecutor, Script};
-use crm::{Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object, SlidingWindow};
+use crm::testing::{FaultyExecutor, MemoryLimits, Script};
+use crm::{Guard, GuardSettings, MockCrm, MockRecord, Object};
 use database::Database;
 use database::testing::TestDatabase;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
@@ -72,14 +72,11 @@ impl Fixture {
         let store = Store::new(database.clone(), clock());
         let executor = FaultyExecutor::new(MockCrm::new(database, clock()), Arc::clone(&self.crm_faults));
         // The tests of the guard cover rate limits.
-        let all = 1_000_000;
-        let limits =
-            LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() };
         let guard = Guard::new(
             Arc::new(executor),
             Arc::new(store.clone()),
             Arc::new(store.clone()),
-            Arc::new(SlidingWindow::new(limits, clock())),
+            Arc::new(MemoryLimits::unlimited()),
             clock(),
             GuardSettings::default(),
         );

@@ -138,7 +138,6 @@ async fn rows(fixture: &Fixture) -> Vec<(&'static str, i64)> {
         "audit_event",
         "webhook_receipt",
         "crm_action",
-        "crm_preview",
         "lead_assignment",
         "dead_letter",
         "review_decision",

@@ -1,4 +1,4 @@
-//! The ledger in memory.
+//! The ledger in memory, for tests and simulations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -48,8 +48,6 @@ pub(crate) async fn fill(database: &Database) {
         "INSERT INTO suppression (entry, kind, reason, added_by, added_at) SELECT id, 'address', 'r', 'ann', n FROM",
         "INSERT INTO erased_person (email_hash, erased_at) SELECT id, n FROM",
         "INSERT INTO erased_lead (lead_id, email_hash, erased_at) SELECT 'e' || id, id, n FROM",
-        "INSERT INTO crm_preview (lead_id, delivery_id, round, provider, mapping_version, preview, created_at) \
-         SELECT id, 'd' || id, 1, 'mock', '1', repeat('x', 200), n FROM",
         "INSERT INTO crm_limit (scope, sent, touched_at) SELECT id, '1:1', n FROM",
     ];
     let numbered =

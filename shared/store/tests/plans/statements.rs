@@ -123,7 +123,7 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         latency_ms: 0,
         created_at: now,
     };
-    store.save_analysis(analysis).await.unwrap();
+    store.save_analysis(analysis, None).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
     store.begin("mock", &plan, crm::Authority::Normal).await.unwrap();
@@ -136,7 +136,6 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
     store.load(&crm).await.unwrap();
     assert_eq!(store.hold(&crm, Day(1), 1, 2).await.unwrap(), Taken::Held);
     store.settle(&crm, Day(1), 1, 1).await.unwrap();
-    store.spent_in(&crm, Day(1)).await.unwrap();
     let failure = Failure::transient("timeout", "no answer");
     store.record_retry(&newer, 1, &failure, Duration::ZERO, false).await.unwrap();
     store.record_dead_letter("m1", Some(&newer), "{}", 1, &failure).await.unwrap();

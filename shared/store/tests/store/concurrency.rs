@@ -87,7 +87,7 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
             race.add(async move {
                 if let Begun::Work(work) = worker.begin_work(&event, n).await.unwrap() {
                     worker.save_enrichment(&work, n, &serde_json::json!({})).await.unwrap();
-                    worker.save_analysis(analysis).await.unwrap();
+                    worker.save_analysis(analysis, None).await.unwrap();
                     worker.finish(&work, &synced(), &serde_json::json!([])).await.unwrap();
                 }
             });

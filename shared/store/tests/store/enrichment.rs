@@ -60,7 +60,9 @@ async fn new_answers_evict_expired_ones(fixture: Fixture) {
         let domain = format!("new{n}.example");
         store.keep("apollo", &domain, &known(&domain, 20, 99)).await.unwrap();
     }
-    assert_eq!(store.count_enrichment_answers().await.unwrap(), 5, "the new ones, and a claimed one");
+    let count = sqlx::query_scalar("SELECT COUNT(*) FROM enrichment_answer WHERE answer IS NOT NULL");
+    let count: i64 = count.fetch_one(store.database().pool()).await.unwrap();
+    assert_eq!(count, 5, "the new ones, and a claimed one");
     assert!(store.load("apollo", "old9.example").await.unwrap().is_some());
 }
 

@@ -69,7 +69,7 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
     store.save_enrichment(&work, json!({"note": "Zebulon"}), &json!({"for": "zebulon"})).await.unwrap();
     let mut analysis = judged(fixture, &work, "rules");
     analysis.raw_answer = "Zebulon Quux is ready".into();
-    store.save_analysis(analysis).await.unwrap();
+    store.save_analysis(analysis, None).await.unwrap();
     let mut actions = every_action(&work.lead_id, &work.delivery_id);
     actions.truncate(1);
     if let crm::Action::UpsertLead(details) = &mut actions[0] {
@@ -174,7 +174,7 @@ async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     assert_eq!(store.erase(&event.lead.email, true).await.unwrap().in_work, 1);
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "zebulon".into();
-    store.save_analysis(analysis).await.unwrap();
+    store.save_analysis(analysis, None).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
     assert_eq!(store.begin("mock", &plan, Authority::Normal).await.unwrap(), BegunPlan::Erased);
@@ -197,7 +197,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
 
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "Chief of Zebulon".into();
-    store.save_analysis(analysis).await.unwrap();
+    store.save_analysis(analysis, None).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
     assert_eq!(store.begin("mock", &plan, Authority::Normal).await.unwrap(), BegunPlan::Erased);

@@ -30,7 +30,7 @@ async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
         store.save_enrichment(&work, json!({ text: text }), &json!({ "said": text })).await.unwrap();
         let mut judgement = judged(&fixture, &work, "rules");
         judgement.raw_answer = json!({ "reasoning": text }).to_string();
-        store.save_analysis(judgement.clone()).await.unwrap();
+        store.save_analysis(judgement.clone(), None).await.unwrap();
 
         assert_eq!(lead(&store, &event.lead_id).await.content, event.lead, "{text:?}");
         let again = begin(&store, &event).await;

@@ -58,7 +58,7 @@ async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
         decision: Decision::RouteToSdr,
         ..judgement.verdict
     };
-    store.save_analysis(judgement).await.unwrap();
+    store.save_analysis(judgement, None).await.unwrap();
     fixture.advance(10);
     let mut elsewhere = ann.lead.clone();
     elsewhere.campaign_id = CampaignId::parse("c2").unwrap();

@@ -26,13 +26,13 @@ async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixtur
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
     store.save_enrichment(&work, json!("found"), &json!({})).await.unwrap();
-    store.save_analysis(judged(&fixture, &work, "first")).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap();
     store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
     store.reopen(&event.lead_id, true, "look again").await.unwrap();
     let work = begin(&store, &event).await;
     assert_eq!((work.round, work.analysis.is_none()), (2, true));
     assert_eq!(work.enrichment, Some(json!("found")));
-    store.save_analysis(judged(&fixture, &work, "second")).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap();
     let providers: Vec<_> = store
         .analyses(&event.lead_id, 10)
         .await
@@ -78,17 +78,17 @@ async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     fixture.advance(10);
     settled(&fixture, &store, &second).await;
     let work = begin(&store, &failed).await;
-    store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
     let failure = Failure::permanent("bad", "bad");
     store.record_dead_letter("m1", Some(&failed), "{}", 1, &failure).await.unwrap();
     let work = begin(&store, &open).await;
-    store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
     let real = event("real", "a", 0);
     let work = settled(&fixture, &store, &real).await;
     store.reopen(&real.lead_id, true, "again").await.unwrap();
     let mut judgement = judged(&fixture, &begin(&store, &real).await, "gemini");
     judgement.fallback = false;
-    store.save_analysis(judgement).await.unwrap();
+    store.save_analysis(judgement, None).await.unwrap();
     store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
 
     let found = async |second, rest, limit| {
@@ -117,7 +117,7 @@ async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
         now += rest + 1;
         store.reopen(&event.lead_id, true, "again").await.unwrap();
         let work = begin(&store, &event).await;
-        store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+        store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
         store.finish(&work, &synced(), &json!([])).await.unwrap();
     }
 }

@@ -94,7 +94,7 @@ pub(crate) fn synced() -> Finish {
 pub(crate) async fn settled(fixture: &Fixture, store: &Store, event: &LeadEvent) -> Work {
     assert!(matches!(store.accept(event).await.unwrap(), Accept::New | Accept::Revision));
     let work = begin(store, event).await;
-    store.save_analysis(judged(fixture, &work, "rules")).await.unwrap();
+    store.save_analysis(judged(fixture, &work, "rules"), None).await.unwrap();
     store.finish(&work, &synced(), &serde_json::json!([])).await.unwrap();
     work
 }

@@ -11,7 +11,7 @@ async fn unenriched(fixture: &Fixture, store: &Store, event: &LeadEvent, finish:
     store.accept(event).await.unwrap();
     let work = begin(store, event).await;
     store.save_missing_enrichment(&work, json!({}), &json!({})).await.unwrap();
-    store.save_analysis(judged(fixture, &work, "rules")).await.unwrap();
+    store.save_analysis(judged(fixture, &work, "rules"), None).await.unwrap();
     store.finish(&work, &finish, &json!([])).await.unwrap();
 }
 

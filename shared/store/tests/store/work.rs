@@ -31,7 +31,7 @@ async fn work_continues_from_saved_results(fixture: Fixture) {
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
     store.save_enrichment(&work, json!({"industry": "Fintech"}), &json!({})).await.unwrap();
-    store.save_analysis(judged(&fixture, &work, "rules")).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
     let again = begin(&store, &event).await;
     assert_eq!(again.enrichment, Some(json!({"industry": "Fintech"})));
     let analysis = again.analysis.unwrap();
@@ -79,8 +79,8 @@ async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
-    assert_eq!(store.save_analysis(judged(&fixture, &work, "first")).await.unwrap().provider, "first");
-    assert_eq!(store.save_analysis(judged(&fixture, &work, "second")).await.unwrap().provider, "first");
+    assert_eq!(store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap().provider, "first");
+    assert_eq!(store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap().provider, "first");
     assert_eq!(store.analyses(&event.lead_id, 10).await.unwrap().len(), 1);
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().provider, "first");
     let lead = lead(&store, &event.lead_id).await;
@@ -113,7 +113,7 @@ async fn finishing_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixt
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
     let work = begin(&store, &older).await;
     store.accept(&newer).await.unwrap();
-    store.save_analysis(judged(&fixture, &work, "late")).await.unwrap();
+    store.save_analysis(judged(&fixture, &work, "late"), None).await.unwrap();
     store.finish(&work, &synced(), &json!([])).await.unwrap();
     let lead = lead(&store, &newer.lead_id).await;
     assert_eq!((lead.status, lead.fit_score), (LeadStatus::Queued, None));

@@ -11,7 +11,8 @@ use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules, Usage};
 use api::ApiState;
 use async_trait::async_trait;
 use axum::Router;
-use crm::{Guard, GuardSettings, LimitSettings, MockCrm, SlidingWindow};
+use crm::testing::MemoryLimits;
+use crm::{Guard, GuardSettings, MockCrm};
 use database::Database;
 use database::testing::TestDatabase;
 use enrichment::{Fixtures, Waterfall};
@@ -66,7 +67,7 @@ impl App {
             Arc::new(MockCrm::new(database, shared.clone())),
             Arc::new(store.clone()),
             Arc::new(store.clone()),
-            Arc::new(SlidingWindow::new(LimitSettings::default(), shared.clone())),
+            Arc::new(MemoryLimits::unlimited()),
             shared.clone(),
             GuardSettings::default(),
         );
