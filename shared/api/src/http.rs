@@ -20,23 +20,28 @@ mod crm;
 mod gauges;
 mod health;
 mod leads;
+mod openapi;
 mod parked;
 mod pauses;
 mod people;
+#[expect(dead_code, reason = "only its description is used")]
+mod post_lead;
 mod query;
+mod texts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post};
 use secrecy::SecretString;
 
 pub use access::local_only;
-use answer::{ApiError, Json};
+use answer::ApiError;
+pub use openapi::openapi;
 use operations::Operations;
 
 /// The largest request body, in bytes.
@@ -133,7 +138,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/quarantine", get(parked::quarantine))
         .route("/quarantine/{id}", get(parked::quarantined))
         .route("/metrics", get(health::metrics))
-        .route("/openapi.json", get(openapi))
+        .route("/openapi.json", get(openapi::serve))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -156,10 +161,6 @@ pub fn router_without_database() -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(async || ApiError::unavailable("database"))
         .layer(bounded)
-}
-
-async fn openapi(State(_): State<ApiState>) -> Json<utoipa::openapi::OpenApi> {
-    Json(crate::openapi())
 }
 
 async fn not_found() -> ApiError {

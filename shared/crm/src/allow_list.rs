@@ -76,13 +76,13 @@ impl Default for AllowList {
 }
 
 /// The guard's review of one action of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Review {
     /// The action's position in the plan.
     pub position: u32,
     /// The action's kind.
     pub kind: String,
-    /// The refusal. None if the action is allowed.
+    /// The refusal. Absent if the action is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Failure>,
 }

@@ -59,7 +59,7 @@ impl Effect {
 }
 
 /// A merge in the CRM: one record was merged into another, which represents the lead from now on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Followed {
     /// The CRM's id of the record that earlier plans wrote.
     pub from: String,

@@ -39,8 +39,8 @@ pub struct GuardSettings {
     pub mapping: Arc<Mapping>,
 }
 
-/// Whether plans are executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether plans are executed (`live`), or checked against the CRM and kept (`shadow`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CrmMode {
     /// Plans are made, checked against the CRM, and stored, but not executed.

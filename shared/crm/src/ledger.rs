@@ -68,7 +68,7 @@ pub trait Ledger: Send + Sync {
 }
 
 vocabulary! {
-    /// The state of an action's row.
+    /// The state of an action on the CRM.
     ActionState {
         /// BegunPlan, with an unknown outcome: it may have had its effect.
         Pending = "pending",

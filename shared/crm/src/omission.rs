@@ -6,9 +6,10 @@ use crate::write::is_owner;
 use crate::{FieldChange, LeftOut, Object, RecordWrite};
 
 /// A field that was left out of a write. Holds only names, no values.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Omission {
-    /// The kind of record.
+    /// The kind of record, such as `lead` or `task`.
+    #[schema(value_type = String)]
     pub object: Object,
     /// The CRM's name of the field.
     pub field: String,

@@ -27,34 +27,34 @@ pub struct PresentRecord {
 }
 
 /// The change of one field by a plan, written or left out.
-///
-/// Holds values of the person: its `Debug` hides them, and a stored change is personal data.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+// Holds values of the person: its `Debug` hides them, and a stored change is personal data.
+#[derive(Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FieldChange {
     /// The action's position in the plan.
     pub position: u32,
     /// The action's kind.
     pub action: String,
-    /// The kind of record.
+    /// The kind of record, such as `lead` or `task`.
+    #[schema(value_type = String)]
     pub object: Object,
     /// The CRM's name of the object.
     pub object_name: String,
     /// The external id of the record.
     pub external_id: String,
-    /// The CRM's id of the record. None if the record does not exist yet.
+    /// The CRM's id of the record. Absent if the record does not exist yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record_id: Option<String>,
     /// The CRM's name of the field.
     pub field: String,
     /// The source of the value, as the mapping names it.
     pub source: String,
-    /// The present value. None if the field is empty.
+    /// The present value. Absent if the field is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old: Option<Value>,
-    /// The new value. None if the value does not fit the field.
+    /// The new value. Absent if the value does not fit the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<Value>,
-    /// The reason that the field is left out. None if it is written.
+    /// The reason that the field is left out. Absent if it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOut>,
     /// Whether the text was cut to fit the field.
@@ -63,7 +63,9 @@ pub struct FieldChange {
 }
 
 /// The reason that a field is not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftOut {
     /// The field has the value already.

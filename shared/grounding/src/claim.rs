@@ -6,17 +6,16 @@ use serde_json::Value;
 use crate::Namespace;
 
 /// One fact that the model cites as evidence, in the model's own words: untrusted text.
-///
-/// Its `Debug` shows only words of the contract's vocabulary.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+// Its `Debug` shows only words of the contract's vocabulary.
+#[derive(Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Claim {
-    /// The claimed source, e.g. `ENRICHMENT`.
+    /// `SALESFORCE`, `MARKETO`, `PRODUCT`, `ENRICHMENT` or `COMPUTED`; anything else is a breach.
     pub source: String,
     /// The claimed path in the fact sheet, e.g. `enrichment.industry`.
     pub field_path: String,
-    /// The claimed value.
+    /// The claimed value; as the source wrote it, if the claim passed.
     pub value: Value,
-    /// The claimed type: a [`ClaimType`] by name.
+    /// `FIRMOGRAPHIC`, `BEHAVIOR`, `PIPELINE` or `SCORE`; anything else is a breach.
     pub claim_type: String,
 }
 

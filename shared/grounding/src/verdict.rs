@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{Claim, Contract};
 
-/// The result of checking an answer. Stored as it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The result of checking an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Verdict {
     /// The version of the contract.
     pub contract_version: u32,
@@ -43,8 +43,8 @@ impl Verdict {
     }
 }
 
-/// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The outcome of a check: the answer is accepted completely, in part, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum GroundingStatus {
     /// The answer stands unchanged.
@@ -73,17 +73,16 @@ impl fmt::Display for GroundingStatus {
 }
 
 /// One broken rule.
-///
-/// Its `Debug` shows the code only: a claim and a fact may contain personal text.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+// Its `Debug` shows the code only: a claim and a fact may contain personal text.
+#[derive(Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Breach {
     /// The broken rule.
     pub code: ReasonCode,
-    /// The claim that broke it; none for a conclusion.
+    /// The claim that broke it; absent for a conclusion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Claim>,
-    /// The actual fact. None if there is none, if the path names a group of facts, and above
-    /// [`Breach::MAX_FACT_BYTES`] (the fact sheet is stored beside the verdict).
+    /// The actual fact. Absent if there is none, if the path names a group of facts, and above 4096 bytes of
+    /// JSON (the fact sheet is stored beside the verdict).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fact: Option<Value>,
     /// One plain sentence. It contains no text of the model, and of the sources nothing but the path of a
@@ -103,7 +102,7 @@ impl fmt::Debug for Breach {
 }
 
 /// The rules that an answer can break. `docs/grounding.md` explains each of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasonCode {
     /// The claim names a source that is not one of the five.

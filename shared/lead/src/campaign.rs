@@ -7,8 +7,9 @@ use crate::text::{is_unseen, visible, without_zero_fraction};
 
 /// The id of a lead's marketing campaign in its normal form: trimmed, 1 to 255 characters, Unicode NFC,
 /// without control or invisible characters, a whole number without `.0`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(pattern = r"^[A-Za-z0-9]([A-Za-z0-9 _.:/-]{0,252}[A-Za-z0-9])?$", max_length = 255)]
 pub struct CampaignId(String);
 
 /// The reason why a text is not a campaign id.

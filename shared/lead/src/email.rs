@@ -7,9 +7,14 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::text::{is_hidden, is_unseen};
 
 /// A lead's e-mail address in its normal form: lower case, Unicode NFC, the domain in ASCII (IDNA A-labels).
-/// Its `Debug` shows only the domain.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The pattern of its schema covers plain addresses only.
+// Its `Debug` shows only the domain.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(
+    pattern = r"^[A-Za-z0-9_'+-]{1,30}(\.[A-Za-z0-9_'+-]{1,30})?@([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20}$",
+    max_length = 254
+)]
 pub struct EmailAddress(String);
 
 /// The reason why a text is not an accepted e-mail address.

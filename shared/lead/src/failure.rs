@@ -19,11 +19,12 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::vocabulary;
 
-/// The treatment of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The treatment of a failure: a retry, a deferral, or a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// May succeed on retry (timeout, 5xx, lock). Counts as an attempt and is retried after a backoff.
@@ -36,8 +37,9 @@ pub enum FailureClass {
 }
 
 vocabulary! {
-    /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an
-    /// outage at one stage does not use up the attempts of another.
+    /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an outage at
+    /// one stage does not use up the attempts of another. `storage` is our own database or queue, and counts at
+    /// no stage.
     Stage {
         /// Reading facts from the CRM.
         CrmRead = "crm_read",
@@ -67,7 +69,7 @@ impl Stage {
 
 /// An outside system that processing depends on, by a short stable name such as `ai.gemini` or
 /// `crm.salesforce`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Dependency(Cow<'static, str>);
 
 impl Dependency {
@@ -303,21 +305,53 @@ impl Failure {
     }
 }
 
-/// A failure in the database, in dead letters and in the HTTP interface.
-#[derive(Serialize, Deserialize)]
+/// The reason of a failure.
+// Its form in the database, in dead letters and in the HTTP interface.
+#[derive(Serialize, Deserialize, utoipa::ToSchema)]
 struct StoredFailure {
     class: FailureClass,
+    /// The machine-readable, stable code.
     code: Cow<'static, str>,
+    /// The message for a person.
     message: String,
-    /// Of a deferral: present if all leads wait.
+    /// The system that failed, such as `crm.mock`. Of a deferral: present if all leads wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dependency: Option<Dependency>,
+    /// The failed stage; attempts are counted for each stage.
     #[serde(default, skip_serializing_if = "Stage::is_other")]
     stage: Stage,
+    /// The wait that the system asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<StoredDuration>)]
     retry_after: Option<Duration>,
+    /// Whether a deferral ends after that time without a probe.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     ends_by_itself: bool,
+}
+
+/// A duration.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Duration)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct StoredDuration {
+    secs: u64,
+    nanos: u32,
+}
+
+impl utoipa::PartialSchema for Failure {
+    fn schema() -> RefOr<Schema> {
+        <StoredFailure as utoipa::PartialSchema>::schema()
+    }
+}
+
+impl utoipa::ToSchema for Failure {
+    fn name() -> Cow<'static, str> {
+        "Failure".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        <StoredFailure as utoipa::ToSchema>::schemas(schemas);
+    }
 }
 
 impl From<StoredFailure> for Failure {

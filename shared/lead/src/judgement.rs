@@ -5,8 +5,22 @@ use serde::{Deserialize, Serialize};
 use crate::vocabulary;
 
 /// The match between a company and the ideal customer profile, 0 to 100.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(try_from = "i64", into = "i64")]
+#[schema(minimum = 0, maximum = 100)]
 pub struct FitScore(u8);
 
 impl FitScore {

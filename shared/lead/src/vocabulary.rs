@@ -2,14 +2,15 @@
 
 /// Defines an enum whose values have one text each: in JSON, in the database, in logs and in the CRM.
 ///
-/// A column that holds such a value has a `CHECK` constraint with the
-/// same texts.
+/// The crate that uses it needs `utoipa`. A column that holds such a value has a `CHECK` constraint with the same
+/// texts.
 #[macro_export]
 macro_rules! vocabulary {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, $crate::serde::Serialize, $crate::serde::Deserialize,
+            ::utoipa::ToSchema,
         )]
         #[serde(crate = "lead::serde")]
         pub enum $name {

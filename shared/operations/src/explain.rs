@@ -26,14 +26,14 @@ pub use judgement::{Adjustment, CheckedClaim, Conclusion, Judgement};
 pub use known_facts::{Fact, KnownFacts, ScoreBreakdown, ScorePart, Unanswered};
 pub use other_leads::OtherLead;
 
-/// The explanation of a lead's treatment. `Display` writes it as plain text for a person.
-///
-/// There is no `Debug`, because it contains personal data.
-#[derive(Clone, Serialize)]
+/// The explanation of a lead's treatment.
+// `Display` writes it as plain text for a person. There is no `Debug`, because it contains personal data.
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Explanation {
     /// The lead's id.
     pub lead_id: LeadId,
     /// The person's e-mail address.
+    #[schema(value_type = String)]
     pub email: Personal<String>,
     /// The campaign.
     pub campaign_id: String,
@@ -63,7 +63,7 @@ pub struct Explanation {
 }
 
 /// One content of a lead.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Received {
     /// The number of this content, from 1.
     pub revision: i64,
@@ -76,7 +76,7 @@ pub struct Received {
 }
 
 /// One action on the CRM, with the names of the written fields. Their values are in the CRM.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Written {
     /// The kind of action.
     pub kind: String,

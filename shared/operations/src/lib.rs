@@ -17,6 +17,6 @@ pub use explain::{
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
 pub use people::{Certificate, HeldLead, ReviewAnswer};
-pub use pipeline::PlannedLead;
+pub use pipeline::{PlannedLead, Replay};
 pub use routing::RoutingView;
 pub use view::LeadView;

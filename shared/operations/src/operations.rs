@@ -68,13 +68,21 @@ fn names(paused: &[Dependency]) -> String {
 }
 
 /// One page of a list, with the cursor of the next one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// The items, newest first.
+    #[schema(schema_with = items::<T>)]
     pub items: Vec<T>,
-    /// The cursor of the next page; absent on the last.
+    /// The `cursor` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = r"^[0-9]{1,14}\.([A-Za-z0-9_-]{4}){0,85}([A-Za-z0-9_-]{2,3})?$", max_length = 358)]
     pub next_cursor: Option<String>,
+}
+
+/// The items by reference; derived, the schema of an item would be repeated in that of its page.
+fn items<T: utoipa::ToSchema>() -> utoipa::openapi::schema::Array {
+    let item = utoipa::openapi::Ref::from_schema_name(T::name());
+    utoipa::openapi::schema::ArrayBuilder::new().items(item).description(Some("Newest first")).build()
 }
 
 impl<T> Page<T> {

@@ -12,7 +12,7 @@ use crate::view::{LeadView, ReasonView};
 const MAX_CHARS: usize = 200;
 
 /// A held lead with the reasons for which it is held.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct HeldLead {
     /// The lead, without its evidence.
     pub lead: LeadView,
@@ -31,7 +31,7 @@ pub enum ReviewAnswer {
 }
 
 /// The record of an erasure, including the data that it cannot reach.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Certificate {
     /// The data that was found, and its treatment.
     #[serde(flatten)]

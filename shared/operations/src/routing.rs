@@ -3,10 +3,11 @@ use routing::{Member, PassedOver};
 use serde::Serialize;
 use store::Assignment;
 
-/// The owner of a lead and the routing decision, as the API shows them.
-#[derive(Clone, Debug, Serialize)]
+/// The owner of a lead, and the routing decision.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct RoutingView {
-    /// The owner's id in the CRM; none if the CRM assigns the owner.
+    /// The owner's id in the CRM; null if the CRM assigns the owner.
+    #[schema(required)]
     pub owner: Option<String>,
     /// The owner's name in the rules.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,51 +6,72 @@ use store::{AnalysisRecord, Assignment, LeadRecord, ReviewDecision};
 
 use crate::routing::RoutingView;
 
-/// A lead as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+/// A lead.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(example = json!({
+    "lead_id": "841c48b1853396143bdcf7ab8e9a504b584cd9aca6dc83e2cfe2d421d5490e3a", "status": "synced",
+    "email": "lead@stripe.com", "campaign_id": "launch_2024", "name": "Alex Smith", "company": null,
+    "title": "CTO", "phone": null, "fit_score": 100, "fit": "HIGH", "intent": "HIGH",
+    "decision": "ROUTE_TO_SDR", "grounding": {"status": "VALID", "reasons": []},
+    "evidence": [{"source": "ENRICHMENT", "field_path": "enrichment.industry", "value": "Fintech",
+        "claim_type": "FIRMOGRAPHIC"}],
+    "analysis": {"provider": "rules", "model": "icp-2026-11-1", "fallback": false},
+    "crm": {"provider": "mock", "record_id": "lead-1"}, "revision": 1,
+    "created_at": "2026-01-31T09:00:00Z", "updated_at": "2026-01-31T09:00:01Z",
+}))]
 pub struct LeadView {
-    /// The lead's id.
+    /// SHA-256 of the e-mail address and the campaign.
     pub lead_id: LeadId,
     /// The lead's status.
     pub status: LeadStatus,
     /// The person's e-mail address.
+    #[schema(value_type = String)]
     pub email: Personal<String>,
     /// The campaign.
     pub campaign_id: String,
     /// The name, as given.
+    #[schema(required, value_type = Option<String>)]
     pub name: Option<Personal<String>>,
     /// The company, as given.
+    #[schema(required)]
     pub company: Option<String>,
     /// The title, as given.
+    #[schema(required)]
     pub title: Option<String>,
     /// The telephone number, as given.
+    #[schema(required, value_type = Option<String>)]
     pub phone: Option<Personal<String>>,
-    /// The fit score, 0 to 100.
+    /// The score; null until the lead is judged, like the three fields below it.
+    #[schema(required)]
     pub fit_score: Option<FitScore>,
     /// The level of the score.
+    #[schema(required)]
     pub fit: Option<Fit>,
     /// The readiness to buy.
+    #[schema(required)]
     pub intent: Option<Intent>,
     /// The decided next step.
+    #[schema(required)]
     pub decision: Option<Decision>,
-    /// The result of the grounding check.
+    /// The result of the grounding check. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grounding: Option<GroundingView>,
-    /// The claims that passed.
+    /// The claims that passed. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Vec<Claim>>,
-    /// The origin of the judgement.
+    /// The origin of the judgement. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis: Option<AnalysisView>,
     /// The lead's record in the CRM.
+    #[schema(required)]
     pub crm: Option<CrmView>,
-    /// The owner's id in the CRM.
+    /// The owner's id in the CRM. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// The routing decision, with the deadline for a response.
+    /// The routing decision, with the deadline for a response. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<RoutingView>,
-    /// The reviews while the lead was held, oldest first.
+    /// The reviews while the lead was held, oldest first. Not in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reviews: Vec<ReviewDecision>,
     /// The reason that the lead waits or has failed.
@@ -65,7 +86,7 @@ pub struct LeadView {
 }
 
 /// The result of the grounding check of an analysis.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct GroundingView {
     /// Whether the answer was accepted.
     pub status: GroundingStatus,
@@ -74,7 +95,7 @@ pub struct GroundingView {
 }
 
 /// A breach of the grounding contract.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct ReasonView {
     /// The machine-readable code.
     pub code: ReasonCode,
@@ -83,7 +104,7 @@ pub struct ReasonView {
 }
 
 /// The origin of a judgement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct AnalysisView {
     /// The AI service.
     pub provider: String,
@@ -94,7 +115,7 @@ pub struct AnalysisView {
 }
 
 /// A lead's record in the CRM.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct CrmView {
     /// The CRM.
     pub provider: String,

@@ -8,7 +8,7 @@ use crate::Pipeline;
 use crate::plan::Rejected;
 
 /// The CRM plan for a lead at present, and the reasons why it would not be executed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct PlannedLead {
     /// The lead.
     pub lead_id: LeadId,

@@ -12,7 +12,7 @@ use crate::permission::{Denied, Permission};
 use crate::{Pipeline, judge};
 
 /// The result of judging a lead again without writing anything.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Replay {
     /// The lead.
     pub lead_id: LeadId,
@@ -21,18 +21,19 @@ pub struct Replay {
     /// Whether the stored facts and answer reproduce the stored verdict, byte for byte, under the stored
     /// contract. If false, the verdict cannot be trusted.
     pub reproducible: bool,
-    /// The verdict of the present configuration and analyst on the stored data. `None` if there is no
+    /// The verdict of the present configuration and analyst on the stored data. Null if there is no
     /// judgement now.
+    #[schema(required)]
     pub now: Option<Verdict>,
-    /// The reason why `now` is `None`.
+    /// The reason why `now` is null.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_now: Option<Failure>,
-    /// The differences between `stored` and `now`. Empty if there are none, or if `now` is `None`.
+    /// The differences between `stored` and `now`. Empty if there are none, or if `now` is null.
     pub changes: Vec<Change>,
 }
 
 /// A difference in one field of two verdicts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Change {
     /// The name of the field.
     pub field: &'static str,

@@ -39,7 +39,7 @@ pub struct Routed {
 }
 
 /// A rule that did not decide.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PassedOver {
     /// The name of the rule.
     pub rule: String,
@@ -48,7 +48,7 @@ pub struct PassedOver {
 }
 
 /// A considered member of a pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Member {
     /// The pool.
     pub pool: String,
@@ -62,7 +62,8 @@ pub struct Member {
     pub today: u64,
     /// Leads assigned to the owner without a response.
     pub open: u64,
-    /// The result for this member.
+    /// `chosen`, `waits`, or `skipped` with the reason.
+    #[schema(value_type = Value)]
     pub outcome: Outcome,
 }
 

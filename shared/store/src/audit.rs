@@ -9,7 +9,7 @@ use crate::{Result, Store};
 
 /// One event in the history of a lead. Never changed, except by an erasure, and deleted only for the
 /// synthetic lead.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AuditEvent {
     /// Sequence number within the lead, from 1, without gaps.
     pub seq: i64,
@@ -18,13 +18,14 @@ pub struct AuditEvent {
     /// Its kind.
     pub kind: AuditKind,
     /// The delivery it concerns.
+    #[schema(required)]
     pub delivery_id: Option<DeliveryId>,
     /// Details, without personal data.
     pub detail: Value,
 }
 
 /// The kinds of audit events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditKind {
     /// The first delivery was accepted.

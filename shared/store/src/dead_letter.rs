@@ -12,11 +12,12 @@ use crate::work::{close, set_status};
 use crate::{Attempts, Cursor, Result, Store, parking};
 
 /// A dead-lettered message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct DeadLetter {
     /// The delivery id; the queue's own message id if the message could not be read.
     pub id: String,
     /// The lead, if the message could be read.
+    #[schema(required)]
     pub lead_id: Option<LeadId>,
     /// The failure that dead-lettered it.
     pub failure: Failure,

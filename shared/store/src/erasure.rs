@@ -27,7 +27,7 @@ const OVERLAP: i64 = 60_000;
 const HANDLED_TABLES: &[&str] = &["crm_action", "audit_event", "lead_assignment", "erased_lead", "lead"];
 
 /// The findings of an erasure, and their treatment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Erasure {
     /// The SHA-256 of the address.
     pub email_sha256: String,
@@ -40,7 +40,7 @@ pub struct Erasure {
     /// The findings. Places without a finding are left out.
     pub found: Vec<Found>,
     /// Leads that a worker was processing at that moment: its further results are dropped, but its earlier
-    /// writes remain in the CRM.
+    /// writes remain in the CRM. Repeat the erasure in a minute.
     pub in_work: u64,
     /// Records that only an administrator of the CRM can remove.
     pub by_hand: Vec<ByHand>,
@@ -53,7 +53,7 @@ pub struct Erasure {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Found {
     /// The place, such as the name of a table.
     pub place: String,
@@ -69,7 +69,7 @@ impl Found {
 }
 
 /// A record in a CRM that has to be removed there by hand.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 pub struct ByHand {
     /// The CRM.
     pub provider: String,

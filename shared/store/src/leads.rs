@@ -4,7 +4,7 @@ use database::Backend;
 use jiff::Timestamp;
 use lead::{
     Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus,
-    SYNTHETIC_CAMPAIGN, SYNTHETIC_LEAD_ID,
+    SYNTHETIC_CAMPAIGN, SYNTHETIC_LEAD_ID, vocabulary,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -88,27 +88,17 @@ pub struct LeadFilter {
     pub since: Option<Timestamp>,
 }
 
-/// The dependency that a lead waits for before it is judged again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaits {
-    /// The lead was judged without an AI.
-    Ai,
-    /// The lead was judged while no enrichment provider could answer, and enrichment will be requested again.
-    Enrichment,
+vocabulary! {
+    /// The dependency that a lead waits for before it is judged again.
+    Awaits {
+        /// The lead was judged without an AI.
+        Ai = "ai",
+        /// The lead was judged while no enrichment provider could answer, and enrichment will be requested again.
+        Enrichment = "enrichment",
+    }
 }
 
 impl Awaits {
-    /// Every value.
-    pub const ALL: &[Self] = &[Self::Ai, Self::Enrichment];
-
-    /// The value as the API and the CLI write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ai => "ai",
-            Self::Enrichment => "enrichment",
-        }
-    }
-
     fn condition(self) -> &'static str {
         match self {
             Self::Ai => "fallback = 1",

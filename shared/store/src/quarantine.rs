@@ -25,18 +25,21 @@ pub struct QuarantineItem<'a> {
     pub received_at: Timestamp,
 }
 
-/// A body in quarantine. Serialises without the body.
-#[derive(Clone, Serialize)]
+/// A body in quarantine.
+// Serialises without the body.
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Quarantined {
     /// Identifies the body.
     pub id: String,
     /// The error code.
     pub error: String,
     /// The invalid field, if a single field was.
+    #[schema(required)]
     pub field: Option<String>,
     /// The reason in plain text.
     pub message: String,
     /// The `Content-Type` header of the request.
+    #[schema(required)]
     pub content_type: Option<String>,
     /// How often it was received.
     pub times: i64,

@@ -36,7 +36,7 @@ pub enum Reviewed {
 }
 
 /// A saved decision about a held lead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ReviewDecision {
     /// `approved`, `rejudged` or `dismissed`.
     pub decision: String,

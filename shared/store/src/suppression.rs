@@ -21,7 +21,7 @@ pub enum Suppressed {
 }
 
 /// The kind of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressionKind {
     /// One address.
@@ -31,7 +31,7 @@ pub enum SuppressionKind {
 }
 
 /// An entry of the suppression list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Suppression {
     /// A domain, or the SHA-256 of an address.
     pub entry: String,
@@ -39,23 +39,27 @@ pub struct Suppression {
     pub kind: SuppressionKind,
     /// The reason given for adding it.
     pub reason: String,
-    /// The person entry added it.
+    /// The person who added it.
     pub added_by: String,
     /// When it was added.
     pub added_at: Timestamp,
     /// The removal from the list; none while the entry is on it.
     #[serde(flatten)]
+    #[schema(value_type = Removal)]
     pub removal: Option<Removal>,
 }
 
-/// The removal of an entry from the suppression list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The removal of an entry from the suppression list; absent while the entry is on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Removal {
-    /// The person entry removed it.
+    /// The person who removed it.
+    #[schema(required = false)]
     pub removed_by: String,
     /// The reason given for removing it.
+    #[schema(required = false)]
     pub removed_because: String,
     /// When it was removed.
+    #[schema(required = false)]
     pub removed_at: Timestamp,
 }
 

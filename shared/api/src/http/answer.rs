@@ -6,6 +6,7 @@ use database::DatabaseError;
 use lead::{Failure, FailureClass};
 use queue::QueueError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use operations::OperationError;
 
@@ -24,12 +25,18 @@ pub(super) struct ApiError {
     of_a_lead: bool,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// A refusal or failure.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error, example = json!({"error": "not_found", "message": "there is no lead with this id"}))]
+pub(super) struct ErrorBody {
+    /// `rejected`, in an answer to a sender of leads, which is described with `POST /leads`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
     status: Option<&'static str>,
-    error: &'a str,
-    message: &'a str,
+    /// The machine-readable, stable code.
+    error: Cow<'static, str>,
+    /// The message for a person.
+    message: Cow<'static, str>,
 }
 
 impl ApiError {
@@ -94,7 +101,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.of_a_lead.then_some("rejected");
-        let body = Json(Body { status, error: &self.code, message: &self.message });
+        let body = Json(ErrorBody { status, error: self.code, message: self.message });
         let mut response = (self.status, body).into_response();
         let header = match self.status {
             StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),

@@ -10,18 +10,26 @@ use super::answer::{ApiError, Json};
 use super::pauses::PauseView;
 use super::{ApiState, Worker, access};
 use operations::Operations;
+use utoipa::ToSchema;
 
 /// The time limit of each readiness check, below that of the callers.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 const DATABASE_UNAVAILABLE: &str = "the database cannot be reached";
 
-#[derive(Serialize)]
+/// The process is alive.
+#[derive(Serialize, ToSchema)]
 struct Live {
+    /// `ok`.
     status: &'static str,
 }
 
-/// Liveness; calls no dependency.
+/// Liveness
+#[utoipa::path(
+    get, path = "/healthz", tag = "service", operation_id = "live",
+    responses((status = 200, description = "The process is alive", body = Live)),
+)]
+// Calls no dependency.
 pub(super) async fn live() -> Response {
     Json(Live { status: "ok" }).into_response()
 }
@@ -36,10 +44,12 @@ pub(super) async fn away() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
-/// Readiness, with the first failing check.
-#[derive(Serialize)]
+/// Readiness of the process, with the first failing check.
+#[derive(Serialize, ToSchema)]
 struct Ready {
+    /// `ready` or `unavailable`.
     status: &'static str,
+    /// `database`, `migrations`, `queue` or `worker`.
     #[serde(skip_serializing_if = "Option::is_none")]
     failing: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,12 +57,22 @@ struct Ready {
     /// Whether this process has a running worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<bool>,
-    /// Only for callers with full access.
+    /// The pauses in force, only for callers with full access.
     #[serde(skip_serializing_if = "Option::is_none")]
     pauses: Option<Vec<PauseView>>,
 }
 
-/// A paused queue is ready, because leads are still accepted and kept.
+/// Readiness
+///
+/// Pauses of consumption are listed for callers with full access; leads are accepted and kept during a pause.
+#[utoipa::path(
+    get, path = "/readyz", tag = "service", operation_id = "ready",
+    responses(
+        (status = 200, description = "The process is ready", body = Ready),
+        (status = 503, description = "The process is not ready; `failing` names the check", body = Ready),
+    ),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn ready(State(state): State<ApiState>, request: Request) -> Response {
     let at_work = match &state.worker {
         Worker::Unknown => None,
@@ -119,8 +139,14 @@ async fn in_time<T, E: std::fmt::Display>(
     }
 }
 
-/// The process's metrics, with the gauges of backlogs. A gauge that cannot be read keeps its value and
-/// reports its age.
+/// Metrics in Prometheus' text format
+#[utoipa::path(
+    get, path = "/metrics", tag = "service", operation_id = "metrics",
+    responses((status = 200, body = String, content_type = "text/plain",
+        description = "The metrics of this process, and the gauges of backlogs")),
+    security((), ("admin_token" = [])),
+)]
+// A gauge that cannot be read keeps its value and reports its age.
 pub(super) async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {
     state.gauges.read(&state.operations).await;
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -10,11 +10,32 @@ use store::{AuditEvent, Awaits, LeadFilter};
 
 use super::ApiState;
 use super::answer::{ApiError, Json};
-use super::query::{Id, Query};
-use operations::{LeadView, Page};
+use super::query::{Id, NoQuery, PageQuery, Query};
+use operations::{Explanation, LeadView, Page, Replay};
+use utoipa::ToSchema;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
+/// List leads
+///
+/// Newest first; all given filters apply. No lead is on two pages or missing, even if new leads arrive
+/// between two requests.
+#[utoipa::path(
+    get, path = "/leads", tag = "leads", operation_id = "listLeads",
+    params(
+        ("status" = Option<LeadStatus>, Query, description = "In this status"),
+        ("decision" = Option<Decision>, Query, description = "With this decision in force"),
+        ("fit" = Option<Fit>, Query, description = "With this fit in force"),
+        ("campaign_id" = Option<CampaignId>, Query, description = "Of this campaign"),
+        ("email" = Option<EmailAddress>, Query, description = "Of this person"),
+        ("awaits" = Option<Awaits>, Query,
+            description = "Waiting to be judged again: judged without an AI, or while enrichment was unavailable"),
+        ("since" = Option<String>, Query, format = DateTime, description = "First accepted at this time or later"),
+        PageQuery,
+    ),
+    responses((status = 200, description = "A page of leads, without evidence and reasons", body = Page<LeadView>)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<LeadView>> {
     const KNOWN: &[&str] =
         &["status", "decision", "fit", "campaign_id", "email", "awaits", "since", "limit", "cursor"];
@@ -35,25 +56,40 @@ pub(super) async fn list(State(state): State<ApiState>, RawQuery(query): RawQuer
     Ok(Json(page))
 }
 
-pub(super) async fn show(
-    State(state): State<ApiState>,
-    Id(id): Id,
-    RawQuery(query): RawQuery,
-) -> Answer<LeadView> {
-    Query::parse(query.as_deref(), &[])?;
+/// Show a lead
+#[utoipa::path(
+    get, path = "/leads/{id}", tag = "leads", operation_id = "showLead",
+    params(Id),
+    responses((status = 200, description = "The lead with the analysis in force", body = LeadView)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) async fn show(State(state): State<ApiState>, Id(id): Id, _: NoQuery) -> Answer<LeadView> {
     let id = state.operations.resolve(&id).await?;
     Ok(Json(state.operations.lead(&id).await?))
 }
 
 /// A page of the audit trail.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct AuditPage {
     items: Vec<AuditEvent>,
-    /// The `after` of the next page; absent on the last.
+    /// The `after` of the next page; absent on the last. A full page may be the last one; the next is then
+    /// empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_after: Option<i64>,
 }
 
+/// List the audit events of a lead
+#[utoipa::path(
+    get, path = "/leads/{id}/audit", tag = "leads", operation_id = "auditLead",
+    params(
+        Id,
+        ("after" = Option<i64>, Query, minimum = 0, description = "Only events after this `seq`"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500,
+            description = "Events on the page; 50 by default"),
+    ),
+    responses((status = 200, description = "Events, oldest first", body = AuditPage)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn audit(
     State(state): State<ApiState>,
     Id(id): Id,
@@ -65,18 +101,29 @@ pub(super) async fn audit(
     let limit = query.limit()?;
     let id = state.operations.resolve(&id).await?;
     let items = state.operations.audit(&id, after.unwrap_or(0), limit).await?;
-    // A full page may be the last one; the next is then empty.
     let is_full = items.len() >= limit as usize;
     Ok(Json(AuditPage { next_after: items.last().filter(|_| is_full).map(|event| event.seq), items }))
 }
 
+/// Explain the treatment of a lead
+///
+/// The known facts, the claims with their sources, the decision, the writes to the CRM, and conditions that
+/// would have changed the decision. As text for people with `Accept: text/plain`.
+#[utoipa::path(
+    get, path = "/leads/{id}/explain", tag = "leads", operation_id = "explainLead",
+    params(Id),
+    responses((status = 200, description = "The explanation", content(
+        (Explanation = "application/json"),
+        (String = "text/plain"),
+    ))),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn explain(
     State(state): State<ApiState>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Query::parse(query.as_deref(), &[])?;
     let id = state.operations.resolve(&id).await?;
     let explanation = state.operations.explain(&id).await?;
     Ok(if wants_text(&headers) {
@@ -99,17 +146,19 @@ fn wants_text(headers: &HeaderMap) -> bool {
 /// The error for an invalid body of a replay.
 const BODY: &str = "the body must be {\"apply\":true}, {\"apply\":false} or empty";
 
-/// The body of a replay; an empty body requests a dry run.
-#[derive(Default, Deserialize)]
+/// The request to judge a lead again.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReplayRequest {
+    /// Put the lead up for judgement, instead of a dry run.
     #[serde(default)]
     apply: bool,
 }
 
-/// The answer for a lead that is queued again.
-#[derive(Serialize)]
+/// A lead that is queued again.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Queued {
+    /// `queued`.
     pub(super) status: &'static str,
     pub(super) lead_id: LeadId,
 }
@@ -120,13 +169,26 @@ impl Queued {
     }
 }
 
+/// Judge a lead again
+///
+/// Without a body a dry run: the changes by the present configuration and analyst, with nothing written. With
+/// `apply` the lead is put up for judgement again, and its CRM record is then updated.
+#[utoipa::path(
+    post, path = "/leads/{id}/replay", tag = "leads", operation_id = "replayLead",
+    params(Id),
+    request_body(content = Option<ReplayRequest>, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The changes of a dry run", body = Replay),
+        (status = 202, description = "The lead will be judged again", body = Queued),
+    ),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn replay(
     State(state): State<ApiState>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
-    Query::parse(query.as_deref(), &[])?;
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::body_too_large(),
         _ => ApiError::invalid_body("the body could not be read"),

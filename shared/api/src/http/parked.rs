@@ -1,6 +1,6 @@
 //! Dead letters and quarantined bodies.
 
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,56 +10,86 @@ use store::{DeadLetter, Quarantined};
 use super::ApiState;
 use super::answer::{ApiError, Json};
 use super::leads::Queued;
-use super::query::{Id, Query};
+use super::query::{Id, NoQuery, PageQuery};
 use operations::Page;
+use utoipa::ToSchema;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
-pub(super) async fn dead_letters(
-    State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
-) -> Answer<Page<DeadLetter>> {
-    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
-    Ok(Json(state.operations.dead_letters(query.cursor()?.as_ref(), query.limit()?).await?))
+/// List dead letters
+#[utoipa::path(
+    get, path = "/dead-letters", tag = "parked", operation_id = "listDeadLetters",
+    params(PageQuery),
+    responses((status = 200, description = "A page of dead letters, newest first", body = Page<DeadLetter>)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) async fn dead_letters(State(state): State<ApiState>, page: PageQuery) -> Answer<Page<DeadLetter>> {
+    Ok(Json(state.operations.dead_letters(page.cursor.as_ref(), page.limit).await?))
 }
 
+/// Redrive a dead letter
+///
+/// The delivery is queued again with all its attempts.
+#[utoipa::path(
+    post, path = "/dead-letters/{id}/redrive", tag = "parked", operation_id = "redriveDeadLetter",
+    params(("id" = String, Path,
+        description = "The dead letter's id, or the id of its lead or an unambiguous prefix of that")),
+    responses((status = 202, description = "The delivery is queued again", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn redrive(
     State(state): State<ApiState>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Result<Response, ApiError> {
-    Query::parse(query.as_deref(), &[])?;
     Ok(Queued::answer(state.operations.redrive(&id).await?))
 }
 
-pub(super) async fn quarantine(
-    State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
-) -> Answer<Page<Quarantined>> {
-    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
-    Ok(Json(state.operations.quarantine(query.cursor()?.as_ref(), query.limit()?).await?))
+/// List the quarantined bodies
+#[utoipa::path(
+    get, path = "/quarantine", tag = "parked", operation_id = "listQuarantine",
+    params(PageQuery),
+    responses((status = 200, body = Page<Quarantined>,
+        description = "A page of the quarantine, newest first, without the bodies")),
+    security((), ("admin_token" = [])),
+)]
+pub(super) async fn quarantine(State(state): State<ApiState>, page: PageQuery) -> Answer<Page<Quarantined>> {
+    Ok(Json(state.operations.quarantine(page.cursor.as_ref(), page.limit).await?))
 }
 
-/// A quarantined body with its bytes.
-#[derive(Serialize)]
+/// A rejected body with its unchanged bytes.
+#[derive(Serialize, ToSchema)]
 pub(super) struct QuarantinedBody {
     #[serde(flatten)]
     item: Quarantined,
-    /// `text` or `base64`.
-    encoding: &'static str,
+    encoding: Encoding,
     body: String,
 }
 
+/// The encoding of a body.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Encoding {
+    Text,
+    Base64,
+}
+
+/// Show a quarantined body
+#[utoipa::path(
+    get, path = "/quarantine/{id}", tag = "parked", operation_id = "showQuarantined",
+    params(("id" = String, Path, description = "Its id, or an unambiguous prefix of at least eight characters")),
+    responses((status = 200, description = "The unchanged body", body = QuarantinedBody)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn quarantined(
     State(state): State<ApiState>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Answer<QuarantinedBody> {
-    Query::parse(query.as_deref(), &[])?;
     let mut item = state.operations.quarantined(&id).await?;
     let (encoding, body) = match String::from_utf8(std::mem::take(&mut item.body)) {
-        Ok(text) => ("text", text),
-        Err(bytes) => ("base64", STANDARD.encode(bytes.as_bytes())),
+        Ok(text) => (Encoding::Text, text),
+        Err(bytes) => (Encoding::Base64, STANDARD.encode(bytes.as_bytes())),
     };
     Ok(Json(QuarantinedBody { item, encoding, body }))
 }

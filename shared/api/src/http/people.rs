@@ -1,8 +1,8 @@
 //! Decisions by people: reviews of held leads, responses, suppressions and erasures.
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use lead::EmailAddress;
@@ -11,186 +11,291 @@ use serde::{Deserialize, Serialize};
 use store::{Suppression, Verdict};
 
 use super::ApiState;
-use super::answer::{ApiError, Json};
+use super::answer::{ApiError, ErrorBody, Json};
 use super::leads::Queued;
-use super::query::{Id, Query};
+use super::query::{Id, NoQuery, PageQuery};
+use super::texts::{Line, Removable, Suppressible};
 use operations::{Certificate, HeldLead, Page, ReviewAnswer};
+use utoipa::ToSchema;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 type Body = Result<Bytes, BytesRejection>;
 
+/// The error for an invalid body of a review.
+const REVIEW: &str =
+    "the body must be {\"by\":\"a name\"} and may have a \"reason\"; dismissing requires one";
 /// Recorded for a removal without a name.
 const UNNAMED: &str = "the admin token";
 /// Recorded for a removal without a reason.
 const UNNAMED_REASON: &str = "not given";
 
 /// The reviewer and the reason.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ReviewRequest {
-    by: String,
-    reason: Option<String>,
+    /// The reviewer's name; it is kept in the audit trail.
+    by: Line,
+    /// The reason, without personal data of the lead.
+    reason: Option<Line>,
+}
+
+/// The decision to dismiss a lead.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DismissRequest {
+    /// The reviewer's name; it is kept in the audit trail.
+    by: Line,
+    /// The reason, without personal data of the lead.
+    reason: Line,
 }
 
 /// The person who responded.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Responder {
-    by: String,
+struct RespondRequest {
+    by: Line,
 }
 
-/// The address or domain to suppress, with the reason and the person who adds it.
-#[derive(Deserialize)]
+/// A person or domain that is never written to the CRM.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Suppress {
-    who: String,
-    reason: String,
-    by: String,
+struct SuppressRequest {
+    who: Suppressible,
+    /// The reason, without personal data.
+    reason: Line,
+    /// The name of the person who adds the entry.
+    by: Line,
 }
 
-/// The entry to remove, with the reason and the person who removes it.
-#[derive(Deserialize)]
+/// The entry to remove from the list.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Unsuppress {
-    who: String,
-    reason: String,
-    by: String,
+struct UnsuppressRequest {
+    who: Removable,
+    /// The reason, without personal data.
+    reason: Line,
+    /// The name of the person who removes the entry.
+    by: Line,
 }
 
 /// The person to erase.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Erase {
+struct EraseRequest {
     email: EmailAddress,
+    /// Remove the data, instead of a dry run.
     #[serde(default)]
     apply: bool,
-    /// The person who also adds a suppression; none without it.
-    suppress_by: Option<String>,
+    /// With `apply`, also suppresses the person; the name of the requester.
+    suppress_by: Option<Line>,
 }
 
 /// The result of an operation, which may have been done before.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Done {
+    /// Such as `dismissed`, `responded`, `suppressed`, `removed`, `held`, `resumed`; `.._before` if nothing
+    /// changed.
     pub(super) status: &'static str,
 }
 
-pub(super) async fn held(State(state): State<ApiState>, RawQuery(query): RawQuery) -> Answer<Page<HeldLead>> {
-    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
-    Ok(Json(state.operations.held(query.cursor()?.as_ref(), query.limit()?).await?))
+/// List held leads
+///
+/// Newest first, each with the rules that its analysis broke.
+#[utoipa::path(
+    get, path = "/reviews", tag = "people", operation_id = "listReviews",
+    params(PageQuery),
+    responses((status = 200, description = "A page of held leads", body = Page<HeldLead>)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) async fn held(State(state): State<ApiState>, page: PageQuery) -> Answer<Page<HeldLead>> {
+    Ok(Json(state.operations.held(page.cursor.as_ref(), page.limit).await?))
 }
 
+/// Approve a held lead
+///
+/// The lead is written to the CRM without anything from its analysis. Refused if the lead is not held, or the
+/// person is on the suppression list. Idempotent.
+#[utoipa::path(
+    post, path = "/reviews/{id}/approve", tag = "people", operation_id = "approveReview",
+    params(Id),
+    request_body(content = ReviewRequest, content_type = "application/json"),
+    responses((status = 202, description = "The lead will be written", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn approve(
     state: State<ApiState>,
     id: Id,
-    query: RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    review(state, id, query, body, Verdict::Approve).await
+    let ReviewRequest { by, reason } = read(body, REVIEW)?;
+    review(state, id, Verdict::Approve, &by, reason.as_ref()).await
 }
 
+/// Have a held lead judged again
+///
+/// Refused if the lead is not held. Idempotent.
+#[utoipa::path(
+    post, path = "/reviews/{id}/rejudge", tag = "people", operation_id = "rejudgeReview",
+    params(Id),
+    request_body(content = ReviewRequest, content_type = "application/json"),
+    responses((status = 202, description = "The lead will be judged again", body = Queued)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn rejudge(
     state: State<ApiState>,
     id: Id,
-    query: RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    review(state, id, query, body, Verdict::Rejudge).await
+    let ReviewRequest { by, reason } = read(body, REVIEW)?;
+    review(state, id, Verdict::Rejudge, &by, reason.as_ref()).await
 }
 
+/// Dismiss a held lead
+///
+/// Nothing is written. Refused if the lead is not held. Idempotent.
+#[utoipa::path(
+    post, path = "/reviews/{id}/dismiss", tag = "people", operation_id = "dismissReview",
+    params(Id),
+    request_body(content = DismissRequest, content_type = "application/json"),
+    responses((status = 200, description = "The lead is dismissed", body = Done)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn dismiss(
     state: State<ApiState>,
     id: Id,
-    query: RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, ApiError> {
-    review(state, id, query, body, Verdict::Dismiss).await
+    let DismissRequest { by, reason } = read(body, REVIEW)?;
+    review(state, id, Verdict::Dismiss, &by, Some(&reason)).await
 }
 
 async fn review(
     State(state): State<ApiState>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
-    body: Body,
     verdict: Verdict,
+    by: &Line,
+    reason: Option<&Line>,
 ) -> Result<Response, ApiError> {
-    Query::parse(query.as_deref(), &[])?;
-    let decision: ReviewRequest = read(
-        body,
-        "the body must be {\"by\":\"a name\"} and may have a \"reason\"; dismissing requires one",
-    )?;
     let id = state.operations.resolve(&id).await?;
-    let answer = state.operations.review(&id, verdict, &decision.by, decision.reason.as_deref()).await?;
+    let reason = reason.map(|reason| reason.0.as_str());
+    let answer = state.operations.review(&id, verdict, &by.0, reason).await?;
     Ok(match answer {
         ReviewAnswer::Queued => Queued::answer(id),
         ReviewAnswer::Dismissed => (StatusCode::OK, Json(Done { status: "dismissed" })).into_response(),
     })
 }
 
+/// Record a response to a lead
+///
+/// Ends the response time of its rule. Idempotent.
+#[utoipa::path(
+    post, path = "/leads/{id}/responded", tag = "people", operation_id = "respondLead",
+    params(Id),
+    request_body(content = RespondRequest, content_type = "application/json"),
+    responses((status = 200, description = "The response is recorded", body = Done)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn responded(
     State(state): State<ApiState>,
     Id(id): Id,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
     body: Body,
 ) -> Answer<Done> {
-    Query::parse(query.as_deref(), &[])?;
-    let response: Responder = read(body, "the body must be {\"by\":\"a name\"}")?;
+    let response: RespondRequest = read(body, "the body must be {\"by\":\"a name\"}")?;
     let id = state.operations.resolve(&id).await?;
-    let is_first = state.operations.responded(&id, &response.by).await?;
+    let is_first = state.operations.responded(&id, &response.by.0).await?;
     Ok(Json(Done { status: if is_first { "responded" } else { "responded_before" } }))
 }
 
+/// List the suppression list
+#[utoipa::path(
+    get, path = "/suppressions", tag = "people", operation_id = "listSuppressions",
+    params(PageQuery),
+    responses((status = 200, body = Page<Suppression>,
+        description = "A page of the suppression list, newest first")),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn suppressions(
     State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
+    page: PageQuery,
 ) -> Answer<Page<Suppression>> {
-    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
-    Ok(Json(state.operations.suppressions(query.cursor()?.as_ref(), query.limit()?).await?))
+    Ok(Json(state.operations.suppressions(page.cursor.as_ref(), page.limit).await?))
 }
 
+/// List the removed entries of the suppression list
+#[utoipa::path(
+    get, path = "/suppressions/removed", tag = "people", operation_id = "listRemovedSuppressions",
+    params(PageQuery),
+    responses((status = 200, body = Page<Suppression>,
+        description = "A page of the removed entries, the latest removal first")),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn removed_suppressions(
     State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
+    page: PageQuery,
 ) -> Answer<Page<Suppression>> {
-    let query = Query::parse(query.as_deref(), &["limit", "cursor"])?;
-    Ok(Json(state.operations.removed_suppressions(query.cursor()?.as_ref(), query.limit()?).await?))
+    Ok(Json(state.operations.removed_suppressions(page.cursor.as_ref(), page.limit).await?))
 }
 
-pub(super) async fn suppress(
-    State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
-    body: Body,
-) -> Answer<Done> {
-    Query::parse(query.as_deref(), &[])?;
-    let entry: Suppress = read(
+/// Add an address or a domain to the suppression list
+///
+/// For an address only the SHA-256 is stored. The list is checked before a lead is enriched and judged, and
+/// again when it is written.
+#[utoipa::path(
+    post, path = "/suppressions", tag = "people", operation_id = "addSuppression",
+    request_body(content = SuppressRequest, content_type = "application/json"),
+    responses((status = 200, description = "The entry is on the list", body = Done)),
+    security((), ("admin_token" = [])),
+)]
+pub(super) async fn suppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
+    let entry: SuppressRequest = read(
         body,
         "the body must be {\"who\":\"an address or a domain\",\"reason\":\"why\",\"by\":\"a name\"}",
     )?;
-    let is_new = state.operations.suppress(&entry.who, &entry.reason, &entry.by).await?;
+    let is_new = state.operations.suppress(&entry.who.0, &entry.reason.0, &entry.by.0).await?;
     Ok(Json(Done { status: if is_new { "suppressed" } else { "suppressed_before" } }))
 }
 
-/// Removes an entry from the list. Not a DELETE with the address, because paths appear in access logs.
-pub(super) async fn unsuppress(
-    State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
-    body: Body,
-) -> Answer<Done> {
-    Query::parse(query.as_deref(), &[])?;
-    let entry: Unsuppress = read(
+/// Remove an entry from the suppression list
+///
+/// The removed entry is recorded, with the remover and the reason.
+#[utoipa::path(
+    post, path = "/suppressions/remove", tag = "people", operation_id = "removeSuppression",
+    request_body(content = UnsuppressRequest, content_type = "application/json"),
+    responses(
+        (status = 200, description = "The entry is removed", body = Done),
+        (status = 404, description = "The entry is not on the list", body = ErrorBody),
+    ),
+    security((), ("admin_token" = [])),
+)]
+// Not a DELETE with the address, because paths appear in access logs.
+pub(super) async fn unsuppress(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Done> {
+    let entry: UnsuppressRequest = read(
         body,
         "the body must be {\"who\":\"an address, a domain or an entry\",\"reason\":\"why\",\"by\":\"a name\"}",
     )?;
-    state.operations.unsuppress(&entry.who, &entry.reason, &entry.by).await?;
+    state.operations.unsuppress(&entry.who.0, &entry.reason.0, &entry.by.0).await?;
     Ok(Json(Done { status: "removed" }))
 }
 
-/// Removes an entry as the list shows it: a domain, or the hash of an address.
+/// Remove an entry from the suppression list, as the list shows it
+///
+/// Refused for an address, because access logs record paths; use `POST /suppressions/remove`.
+#[utoipa::path(
+    delete, path = "/suppressions/{entry}", tag = "people", operation_id = "deleteSuppression",
+    params(("entry" = String, Path, description = "A domain, or the hash of an address", max_length = 254,
+        pattern = r"^([0-9a-f]{64}|([A-Za-z0-9]{1,30}(-[A-Za-z0-9]{1,30})?\.){1,3}[A-Za-z]{2,20})$")),
+    responses((status = 200, description = "The entry is removed", body = Done)),
+    security((), ("admin_token" = [])),
+)]
 pub(super) async fn unsuppress_entry(
     State(state): State<ApiState>,
     Id(entry): Id,
-    RawQuery(query): RawQuery,
+    _: NoQuery,
 ) -> Answer<Done> {
-    Query::parse(query.as_deref(), &[])?;
     if entry.contains('@') {
         return Err(ApiError::invalid_query(
             "an address must not be in a path, because access logs record paths; hint: POST /suppressions/remove",
@@ -200,17 +305,24 @@ pub(super) async fn unsuppress_entry(
     Ok(Json(Done { status: "removed" }))
 }
 
-pub(super) async fn erase(
-    State(state): State<ApiState>,
-    RawQuery(query): RawQuery,
-    body: Body,
-) -> Answer<Certificate> {
-    Query::parse(query.as_deref(), &[])?;
-    let person: Erase = read(
+/// Erase a person
+///
+/// Without `apply` nothing changes: the answer lists the person's data. With `apply` all data that identifies
+/// the person is removed, the ledger and the audit trail are reduced to hashes, and the answer is the
+/// certificate. A repetition removes data that has arrived since.
+#[utoipa::path(
+    post, path = "/erasures", tag = "people", operation_id = "erasePerson",
+    request_body(content = EraseRequest, content_type = "application/json"),
+    responses((status = 200, body = Certificate,
+        description = "The data that was found, its treatment, and the data that remains elsewhere")),
+    security((), ("admin_token" = [])),
+)]
+pub(super) async fn erase(State(state): State<ApiState>, _: NoQuery, body: Body) -> Answer<Certificate> {
+    let person: EraseRequest = read(
         body,
         "the body must be {\"email\":\"an address\"} and may have \"apply\":true and \"suppress_by\":\"a name\"",
     )?;
-    let suppress_by = person.suppress_by.as_deref();
+    let suppress_by = person.suppress_by.as_ref().map(|name| name.0.as_str());
     Ok(Json(state.operations.erase(&person.email, person.apply, suppress_by).await?))
 }
 

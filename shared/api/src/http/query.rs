@@ -3,6 +3,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use store::Cursor;
+use utoipa::IntoParams;
 
 use super::answer::ApiError;
 
@@ -75,8 +76,49 @@ impl Query {
     }
 }
 
+/// The query string of a path without parameters.
+pub(super) struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Query::parse(parts.uri.query(), &[]).map(|_| Self)
+    }
+}
+
+/// The query string of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Items on the page; 50 by default
+    #[param(required = false, minimum = 1, maximum = 500)]
+    pub(super) limit: u32,
+    /// `next_cursor` of the previous page
+    #[param(
+        value_type = Option<String>,
+        pattern = r"^[0-9]{1,14}\.([A-Za-z0-9_-]{4}){0,85}([A-Za-z0-9_-]{2,3})?$",
+        max_length = 358
+    )]
+    pub(super) cursor: Option<Cursor>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = Query::parse(parts.uri.query(), &["limit", "cursor"])?;
+        Ok(Self { limit: query.limit()?, cursor: query.cursor()? })
+    }
+}
+
 /// The id in a path. A malformed id is answered like an unknown one.
-pub(super) struct Id(pub(super) String);
+#[derive(IntoParams)]
+#[into_params(names("id"), parameter_in = Path)]
+pub(super) struct Id(
+    /// The lead's id, or an unambiguous prefix of it
+    pub(super) String,
+);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;

@@ -8,7 +8,7 @@ use super::{KnownFacts, ScoreBreakdown, ScorePart, plain};
 /// A condition that would have changed the outcome.
 ///
 /// Derived from stored data by the functions that made the judgement; no analyst is called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Counterfactual {
     /// The changed condition.
     #[serde(rename = "if")]

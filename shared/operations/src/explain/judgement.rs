@@ -8,7 +8,7 @@ use store::AnalysisRecord;
 use super::KnownFacts;
 
 /// An analyst's claims, their check by the grounding contract, and the decision.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Judgement {
     /// The AI service.
     pub provider: String,
@@ -54,7 +54,7 @@ pub struct Judgement {
 }
 
 /// The conclusions of an analyst.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Conclusion {
     /// The fit score, 0 to 100.
     pub fit_score: FitScore,
@@ -65,7 +65,7 @@ pub struct Conclusion {
 }
 
 /// A claim with its check against the facts.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct CheckedClaim {
     /// The claim; one that passed has the value as its source wrote it.
     pub claim: Claim,
@@ -89,7 +89,7 @@ pub struct CheckedClaim {
 }
 
 /// A lowered conclusion.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Adjustment {
     /// The rule.
     pub code: ReasonCode,

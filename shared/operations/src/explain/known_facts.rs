@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{AnalysisRecord, CrmFacts, CrmRead, DeliveryRecord, LeadRecord};
 
 /// The known facts at the judgement, or so far for a lead without one.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct KnownFacts {
     /// All facts with their sources.
     pub facts: Vec<Fact>,
@@ -21,7 +21,7 @@ pub struct KnownFacts {
 }
 
 /// One fact.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Fact {
     /// The path in the fact sheet, such as `enrichment.industry`.
     pub path: String,
@@ -35,7 +35,7 @@ pub struct Fact {
 }
 
 /// A score that the profile computed, with its parts.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct ScoreBreakdown {
     /// `fit` or `intent`.
     pub of: &'static str,
@@ -46,7 +46,7 @@ pub struct ScoreBreakdown {
 }
 
 /// One addend of a score.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct ScorePart {
     /// The name of the part.
     pub name: &'static str,
@@ -58,7 +58,7 @@ pub struct ScorePart {
 }
 
 /// A provider that could not answer.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct Unanswered {
     /// The provider.
     pub provider: String,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use store::LeadRecord;
 
 /// Another lead of the same person.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct OtherLead {
     /// The lead's id.
     pub lead_id: LeadId,

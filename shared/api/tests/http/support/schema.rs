@@ -36,6 +36,9 @@ fn check(schema: &Value, value: &Value, at: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         return check(DESCRIPTION.pointer(&reference[1..]).unwrap(), value, at);
     }
+    if let Some(parts) = schema["allOf"].as_array() {
+        return check(&merged(parts), value, at);
+    }
     if let Some(either) = schema["oneOf"].as_array() {
         let is_null = |schema: &&Value| schema["type"] == "null";
         let expected = either.iter().find(|schema| is_null(schema) == value.is_null());
@@ -70,4 +73,17 @@ fn check(schema: &Value, value: &Value, at: &str) {
             assert!(fields.contains_key(name.as_str().unwrap()), "{at} lacks {name}");
         }
     }
+}
+
+/// One object with the fields of all parts: a flattened field is a part of its own.
+fn merged(parts: &[Value]) -> Value {
+    let mut whole = json!({"type": "object", "properties": {}, "required": []});
+    for part in parts {
+        let part = part["$ref"].as_str().map_or(part, |to| DESCRIPTION.pointer(&to[1..]).unwrap());
+        let fields = part["properties"].as_object().unwrap().clone();
+        whole["properties"].as_object_mut().unwrap().extend(fields);
+        let required = part["required"].as_array().into_iter().flatten().cloned();
+        whole["required"].as_array_mut().unwrap().extend(required);
+    }
+    whole
 }
