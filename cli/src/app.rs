@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use assembly::{Config, QueueKind};
 use database::Database;
 use jiff::Timestamp;
 use lead::{Clock, SystemClock};
@@ -11,7 +12,6 @@ use operations::Operations;
 use pipeline::Pipeline;
 use queue::{DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, Sqs, SqsClient, SqsQueue};
 use runtime::aws::AwsConfig;
-use runtime::{Config, QueueKind};
 use secrecy::ExposeSecret as _;
 use store::Store;
 

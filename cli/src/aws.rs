@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use assembly::{AiProvider, Config, QueueKind};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::identity::IdentityCache;
 use aws_config::imds;
@@ -15,7 +16,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use runtime::aws::{AwsConfig, aws_region, aws_settings};
-use runtime::{AiProvider, Config, ConfigError, QueueKind, Variables};
+use runtime::{ConfigError, Variables};
 
 use crate::output::Advice;
 

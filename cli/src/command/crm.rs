@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use assembly::{Config, CrmMode};
 use crm::{FieldChange, Restored, Text};
 use lead::{Clock, LeadId, LeadStatus, SystemClock};
 use pipeline::NotConverted;
-use runtime::{Config, CrmMode};
 use serde::Serialize;
 use store::{Cursor, LeadFilter, WrittenAction};
 

@@ -9,8 +9,9 @@ use anyhow::Context as _;
 use breaker::{Budget, CircuitBreaker};
 use lead::{Clock, Dependency, SystemClock};
 use runtime::aws::AwsConfig;
-use runtime::{AiProvider, Config};
 use store::Store;
+
+use crate::config::{AiProvider, Config};
 
 /// The dependency name in deferrals by the daily budget.
 const BUDGET: Dependency = Dependency::new("ai.budget");

@@ -7,8 +7,9 @@ use crm::{
 };
 use database::Database;
 use lead::Clock;
-use runtime::{Config, CrmConfig, CrmProvider, HubSpotLogin, SalesforceConfig, SalesforceLogin};
 use store::{SharedLimits, Store};
+
+use crate::config::{Config, CrmConfig, CrmProvider, HubSpotLogin, SalesforceConfig, SalesforceLogin};
 
 /// The configured guard with its CRM executor.
 pub(crate) fn guard(
@@ -39,8 +40,8 @@ pub(crate) fn guard(
         allow: allow_list(&config.crm)?,
         keep_old_values: config.crm.keep_old_values,
         mode: match config.crm.mode {
-            runtime::CrmMode::Shadow => CrmMode::Shadow,
-            runtime::CrmMode::Live => CrmMode::Live,
+            crate::CrmMode::Shadow => CrmMode::Shadow,
+            crate::CrmMode::Live => CrmMode::Live,
         },
         mapping,
         ..GuardSettings::default()

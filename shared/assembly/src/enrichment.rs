@@ -7,8 +7,9 @@ use enrichment::{
     Waterfall, ZoomInfo, ZoomInfoAccess,
 };
 use lead::Clock;
-use runtime::{Config, EnrichmentSource, KeyedConfig};
 use store::Store;
+
+use crate::config::{Config, EnrichmentSource, KeyedConfig};
 
 /// The configured enrichment providers.
 ///

@@ -1,10 +1,16 @@
 //! Construction of the pipeline from a configuration, for every program that runs it.
 
 mod ai;
+mod config;
 mod crm;
 mod enrichment;
 
 pub use ai::{ai_model, analyst, check_budget};
+pub use config::{
+    AiConfig, AiProvider, BedrockConfig, Config, CrmConfig, CrmMode, CrmProvider, EnrichmentConfig,
+    EnrichmentSource, GeminiConfig, HubSpotConfig, HubSpotLogin, KeyedConfig, Limits, QueueKind,
+    RejectedLeads, SalesforceConfig, SalesforceLogin, SqsConfig, ZoomInfoConfig,
+};
 pub use crm::{hubspot, mapping as crm_mapping};
 
 use std::sync::Arc;
@@ -16,7 +22,6 @@ use lead::Clock;
 use pipeline::{Pipeline, Rejected};
 use routing::Routing;
 use runtime::aws::AwsConfig;
-use runtime::{Config, RejectedLeads};
 use store::Store;
 
 /// The configured pipeline on a migrated database. Bedrock needs `aws`.

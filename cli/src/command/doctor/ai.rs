@@ -1,8 +1,8 @@
 //! The check of the configured AI providers.
 
 use analysis::ModelAnalyst;
+use assembly::{AiProvider, Config};
 use runtime::aws::AwsConfig;
-use runtime::{AiProvider, Config};
 
 use super::report::Report;
 use crate::output::Advice;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use assembly::{Config, CrmMode};
 use crm::{Object, Omission, OwnerStatus};
 use jiff::{SignedDuration, Timestamp};
-use runtime::{Config, CrmMode};
 
 use super::report::Report;
 use crate::app::App;

@@ -12,7 +12,8 @@ mod work;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use runtime::{Config, ConfigError, QueueKind, Variables};
+use assembly::{Config, QueueKind};
+use runtime::{ConfigError, Variables};
 
 use self::report::Report;
 use self::setup::TemporaryDatabase;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use assembly::{AiProvider, Config, QueueKind};
 use database::{Backend, Database};
 use runtime::aws::AwsConfig;
-use runtime::{AiProvider, Config, QueueKind};
 
 use super::report::Report;
 use crate::app::App;

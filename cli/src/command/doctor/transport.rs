@@ -1,7 +1,7 @@
 //! The check for unencrypted connections to other machines.
 
+use assembly::{Config, EnrichmentSource, QueueKind};
 use reqwest::Url;
-use runtime::{Config, EnrichmentSource, QueueKind};
 use secrecy::ExposeSecret as _;
 
 use super::report::Report;
@@ -64,7 +64,7 @@ fn other_urls(config: &Config) -> Vec<(&'static str, String)> {
     if let Ok(endpoint) = std::env::var("AWS_ENDPOINT_URL") {
         add("AWS_ENDPOINT_URL", &endpoint);
     }
-    if config.ai.asks(runtime::AiProvider::Gemini) {
+    if config.ai.asks(assembly::AiProvider::Gemini) {
         add("GEMINI_BASE_URL", &config.ai.gemini.base_url);
     }
     if let Some(bedrock) = &config.ai.bedrock.base_url {

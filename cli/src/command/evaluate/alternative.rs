@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use analysis::{Analyst, Icp};
 use anyhow::Context as _;
+use assembly::{AiProvider, Config};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lead::FitScore;
 use pipeline::Alternative;
-use runtime::{AiProvider, Config, Variables};
+use runtime::Variables;
 use store::Store;
 
 use super::dollars;

@@ -16,7 +16,7 @@ pub use self::crm::{
     SalesforceLogin,
 };
 pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
-use crate::{ConfigError, LogFormat, Variables};
+use runtime::{ConfigError, LogFormat, Variables};
 
 /// Minimum length of the admin token, the same as for a webhook token.
 const MIN_ADMIN_TOKEN_CHARS: usize = 16;
@@ -166,7 +166,7 @@ impl Config {
             )?,
         };
         // The log subscriber reads the filter again. Checking it here refuses an invalid one at once.
-        crate::telemetry::log_filter(variables)?;
+        runtime::check_log_filter(variables)?;
         config.check_exposure()?;
         Ok(config)
     }

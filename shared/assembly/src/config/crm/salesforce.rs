@@ -1,6 +1,6 @@
 use secrecy::SecretString;
 
-use crate::{ConfigError, Variables};
+use runtime::{ConfigError, Variables};
 
 /// Settings of Salesforce, read only if it is the CRM.
 #[derive(Clone, Debug)]

@@ -1,3 +1,8 @@
+//! Settings from environment variables.
+//!
+//! Each crate reads its own settings, with [`Variables`]. An invalid or missing one is a [`ConfigError`]: one
+//! line that names the variable. This crate does no I/O apart from reading the environment.
+
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -44,6 +49,16 @@ impl<'a> Variables<'a> {
     /// A secret.
     pub fn secret(&self, name: &'static str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
+    }
+
+    /// A value in its usual text form, or the default if the variable is absent.
+    pub fn parsed<T>(&self, name: &'static str, default: &str) -> Result<T, ConfigError>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.text(name);
+        let value = text.as_deref().unwrap_or(default).parse();
+        value.map_err(|error: T::Err| ConfigError::new(name, error.to_string()))
     }
 
     /// A comma-separated list, without empty items.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::{ConfigError, Variables};
+use runtime::{ConfigError, Variables};
 
 const PROVIDERS: &str = "ENRICHMENT_PROVIDERS";
 const DAY: Duration = Duration::from_hours(24);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 pub use self::hubspot::{HubSpotConfig, HubSpotLogin};
 pub use self::salesforce::{SalesforceConfig, SalesforceLogin};
-use crate::{ConfigError, Variables};
+use runtime::{ConfigError, Variables};
 
 /// Maximum value of the rate limits, in actions per minute. Equivalent to no limit.
 const UNLIMITED: u32 = 1_000_000;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::{ConfigError, Variables};
+use runtime::{ConfigError, Variables};
 
 /// The analyst and its settings.
 #[derive(Clone, Debug)]
