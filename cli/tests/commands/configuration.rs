@@ -216,11 +216,7 @@ fn budget_below_one_request_fails_the_start_and_the_doctor() {
         .with("AI_BUDGET_USD_PER_DAY", "0.01");
     let refused = folder.run(&["serve", "--port", "0"]);
     assert_ne!(refused.code, Some(0));
-    assert!(
-        refused.err.contains("AI_BUDGET_USD_PER_DAY: one question to gemini-3.8-flash"),
-        "{}",
-        refused.err
-    );
+    assert!(refused.err.contains("AI_BUDGET_USD_PER_DAY: one call to gemini-3.8-flash"), "{}", refused.err);
     let doctor = folder.run(&["doctor"]);
-    assert!(doctor.text().contains("AI_BUDGET_USD_PER_DAY: one question"), "{}", doctor.text());
+    assert!(doctor.text().contains("AI_BUDGET_USD_PER_DAY: one call"), "{}", doctor.text());
 }

@@ -12,7 +12,7 @@ use crate::output::Advice;
 /// the first time.
 pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Option<&AwsConfig>) {
     let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
-    let analyst = assembly::icp(config).and_then(|icp| {
+    let analyst = assembly::icp(config).map_err(anyhow::Error::new).and_then(|icp| {
         assembly::check_budget(config, &icp, &lead::SystemClock)?;
         assembly::analyst(config, &icp, aws)
     });

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use assembly::{Config, CrmMode};
-use crm::{Object, Omission, OwnerStatus};
+use assembly::Config;
+use crm::{CrmMode, Object, Omission, OwnerStatus};
 use jiff::{SignedDuration, Timestamp};
 
 use super::report::Report;
