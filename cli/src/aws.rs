@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use analysis::AiProvider;
 use anyhow::Context as _;
-use assembly::{AiProvider, Config, QueueKind};
+use assembly::{Config, QueueKind};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::identity::IdentityCache;
 use aws_config::imds;
@@ -39,7 +40,7 @@ const METADATA_TRIES: u32 = 2;
 /// Fails when no region is configured, or when no source of the default chain has credentials. The error
 /// names the variable to set.
 pub(crate) async fn config(config: &Config) -> anyhow::Result<Option<AwsConfig>> {
-    let uses_bedrock = [Some(config.ai.provider), config.ai.second].contains(&Some(AiProvider::Bedrock));
+    let uses_bedrock = config.ai.asks(AiProvider::Bedrock);
     if config.queue != QueueKind::Sqs && !uses_bedrock {
         return Ok(None);
     }

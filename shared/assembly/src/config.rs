@@ -1,7 +1,5 @@
-mod ai;
 #[cfg(test)]
 mod documented;
-mod enrichment;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,9 +9,6 @@ use pipeline::Rejected;
 use runtime::{ConfigError, LogFormat, Variables};
 use secrecy::{ExposeSecret, SecretString};
 use variables::ConfigFile;
-
-pub use self::ai::{AiConfig, AiProvider, BedrockConfig, GeminiConfig};
-pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
 
 /// Minimum length of the admin token, the same as for a webhook token.
 const MIN_ADMIN_TOKEN_CHARS: usize = 16;
@@ -68,9 +63,9 @@ pub struct Config {
     /// `ROUTING_FILE`: the routing rules. `None` selects the built-in ones.
     pub routing_file: Option<ConfigFile>,
     /// The analyst.
-    pub ai: AiConfig,
+    pub ai: analysis::Settings,
     /// The enrichment providers.
-    pub enrichment: EnrichmentConfig,
+    pub enrichment: enrichment::Settings,
     /// The CRM.
     pub crm: crm::Settings,
     /// `REJECTED_LEADS`.
@@ -151,8 +146,8 @@ impl Config {
             admin_token: variables.secret("ADMIN_TOKEN"),
             icp_file: variables.file("ICP_FILE"),
             routing_file: variables.file("ROUTING_FILE"),
-            ai: AiConfig::read(variables)?,
-            enrichment: EnrichmentConfig::read(variables)?,
+            ai: analysis::Settings::read(variables)?,
+            enrichment: enrichment::Settings::read(variables)?,
             crm: crm::Settings::read(variables)?,
             rejected: Rejected::read(variables)?,
             quarantine_keep: Duration::from_secs(

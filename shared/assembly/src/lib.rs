@@ -5,11 +5,8 @@ mod config;
 mod crm;
 mod enrichment;
 
-pub use ai::{ai_model, analyst, check_budget};
-pub use config::{
-    AiConfig, AiProvider, BedrockConfig, Config, EnrichmentConfig, EnrichmentSource, GeminiConfig,
-    KeyedConfig, QueueKind, SqsConfig, ZoomInfoConfig,
-};
+pub use ai::{analyst, check_budget};
+pub use config::{Config, QueueKind, SqsConfig};
 
 use std::sync::Arc;
 
@@ -37,8 +34,8 @@ pub fn pipeline(
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock)).with_retry_window(config.retry_window);
     Ok(Pipeline {
-        analyst: ai::guarded(config, &icp, aws, &store, clock)?,
-        enrichment: enrichment::waterfall(config, &store, clock)?,
+        analyst: ai::guarded(&config.ai, &icp, aws, &store, clock)?,
+        enrichment: enrichment::waterfall(&config.enrichment, &store, clock)?,
         guard: crm::guard(&config.crm, database, &store, clock)?,
         routing: routing(config)?,
         rejected: config.rejected,

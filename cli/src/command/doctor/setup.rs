@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use analysis::AiProvider;
 use anyhow::Context as _;
-use assembly::{AiProvider, Config, QueueKind};
+use assembly::{Config, QueueKind};
 use database::{Backend, Database};
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
