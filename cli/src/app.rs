@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use assembly::{Config, QueueKind};
 use database::Database;
 use jiff::Timestamp;
 use lead::{Clock, SystemClock};
 use operations::Operations;
 use pipeline::Pipeline;
 use queue::{DatabaseLedger, DatabaseQueue, LeadQueue, RedisOptions, RedisQueue, Sqs, SqsClient, SqsQueue};
+use runtime::ConfigError;
 use runtime::aws::AwsConfig;
-use runtime::{Config, QueueKind};
 use secrecy::ExposeSecret as _;
 use store::Store;
 
@@ -58,8 +59,9 @@ impl App {
     }
 }
 
-fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
-    let url = config.redis_url.as_ref().context("REDIS_URL: must be set")?;
+fn redis_queue(config: &Config) -> Result<RedisQueue, ConfigError> {
+    let invalid = |problem: String| ConfigError::new("REDIS_URL", problem);
+    let url = config.redis_url.as_ref().ok_or_else(|| invalid("must be set".to_owned()))?;
     let stalled_interval = RedisOptions::default().stalled_interval;
     let options = RedisOptions {
         visibility: config.visibility_timeout,
@@ -69,7 +71,7 @@ fn redis_queue(config: &Config) -> anyhow::Result<RedisQueue> {
         prefix: config.redis_prefix.clone(),
         read: |data| intake::read_event(data, Timestamp::UNIX_EPOCH).ok(),
     };
-    RedisQueue::new(url.expose_secret(), options).context("REDIS_URL")
+    RedisQueue::new(url.expose_secret(), options).map_err(|error| invalid(error.to_string()))
 }
 
 /// Width of the time window within which SQS drops a repeated send of one delivery, instead of its own five

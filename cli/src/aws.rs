@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
+use analysis::AiProvider;
 use anyhow::Context as _;
+use assembly::{Config, QueueKind};
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::identity::IdentityCache;
 use aws_config::imds;
@@ -15,7 +17,7 @@ use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use runtime::aws::{AwsConfig, aws_region, aws_settings};
-use runtime::{AiProvider, Config, ConfigError, QueueKind, Variables};
+use runtime::{ConfigError, Variables};
 
 use crate::output::Advice;
 
@@ -38,7 +40,7 @@ const METADATA_TRIES: u32 = 2;
 /// Fails when no region is configured, or when no source of the default chain has credentials. The error
 /// names the variable to set.
 pub(crate) async fn config(config: &Config) -> anyhow::Result<Option<AwsConfig>> {
-    let uses_bedrock = [Some(config.ai.provider), config.ai.second].contains(&Some(AiProvider::Bedrock));
+    let uses_bedrock = config.ai.asks(AiProvider::Bedrock);
     if config.queue != QueueKind::Sqs && !uses_bedrock {
         return Ok(None);
     }

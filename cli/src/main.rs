@@ -12,8 +12,9 @@ mod sink;
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use clap::Parser as _;
-use runtime::{Config, Variables};
+use runtime::Variables;
 
 use crate::args::{Args, Command};
 

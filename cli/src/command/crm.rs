@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use crm::{FieldChange, Restored, Text};
-use lead::{Clock, LeadId, LeadStatus, SystemClock};
+use assembly::Config;
+use crm::{CrmMode, CrmProvider, FieldChange, HubSpotCrm, Restored, Text};
+use lead::{LeadId, LeadStatus, SystemClock};
 use pipeline::NotConverted;
-use runtime::{Config, CrmMode};
 use serde::Serialize;
 use store::{Cursor, LeadFilter, WrittenAction};
 
@@ -51,9 +51,11 @@ pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<
 /// Lists or creates missing properties. Needs no database, since an account is prepared before the first
 /// start.
 async fn setup(config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
-    let mapping = Arc::new(assembly::crm_mapping(&config.crm)?);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let hubspot = assembly::hubspot(&config.crm, &mapping, &clock)?;
+    let mapping = Arc::new(config.crm.mapping()?);
+    let CrmProvider::HubSpot(account) = &config.crm.provider else {
+        anyhow::bail!("CRM_PROVIDER: is not hubspot");
+    };
+    let hubspot = HubSpotCrm::new(account.clone(), mapping, Arc::new(SystemClock))?;
     let missing = hubspot.missing_properties().await?;
     if missing.is_empty() {
         output::note("HubSpot has every property that the mapping needs");

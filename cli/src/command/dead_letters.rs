@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
 use operations::Operations;
-use runtime::Config;
 use store::Cursor;
 
 use super::format::{count, short, utc};

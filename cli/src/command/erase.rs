@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use lead::EmailAddress;
 use operations::Certificate;
-use runtime::Config;
 
 use super::format::{count, short, utc};
 use super::{existing, table};

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use assembly::Config;
 use database::{Database, DatabaseError, sqlite_file};
-use runtime::Config;
 
 use crate::app::App;
 use crate::output::Advice;

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use assembly::Config;
 use grounding::Claim;
 use jiff::Timestamp;
 use lead::Clock as _;
 use operations::{LeadView, Operations};
-use runtime::Config;
 use serde_json::json;
 use store::{AuditEvent, LeadFilter};
 

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use database::{Backend, Database};
-use runtime::Config;
 
 use super::existing;
 use crate::output;

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use crm::{CrmMode, FieldChange};
 use pipeline::{NoPlan, PlannedLead};
-use runtime::Config;
 use serde_json::Value;
 
 use super::format::{count, short};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use runtime::Config;
+use assembly::Config;
 
 use super::format::{count, or_dash, short, utc};
 use super::{existing, table};

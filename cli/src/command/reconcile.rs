@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use assembly::{Config, QueueKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use queue::Spool;
-use runtime::{Config, QueueKind};
 
 use super::format::count;
 use super::{existing, or_interrupted};

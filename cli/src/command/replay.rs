@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
 use operations::OperationError;
 use pipeline::{Problem, Replay, Verified};
-use runtime::Config;
 use serde::Serialize;
 use serde_json::Value;
 use store::{Scope, Store};

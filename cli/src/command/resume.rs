@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use assembly::{Config, QueueKind};
 use operations::{OperationError, Operations, Resumed};
-use runtime::{Config, QueueKind};
 
 use super::format::utc;
 use super::{existing, table};

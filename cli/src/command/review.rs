@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use clap::Subcommand;
 use operations::{Operations, ReviewAnswer};
-use runtime::Config;
 use store::{Cursor, Verdict};
 
 use super::format::{short, utc};

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use assembly::Config;
 use clap::Subcommand;
 use operations::{OperationError, Operations};
-use runtime::Config;
 use store::{Cursor, Suppression};
 
 use super::format::{count, utc};

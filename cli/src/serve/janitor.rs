@@ -4,11 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use assembly::Config;
 use enrichment::{Enrichment, EnrichmentStatus};
 use janitor::Janitor;
 use lead::Failure;
 use pipeline::Pipeline;
-use runtime::Config;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use api::ApiState;
+use assembly::{Config, QueueKind};
 use ingest::LeadSink;
 use queue::{Spool, Worker};
-use runtime::{Config, QueueKind, Variables};
+use runtime::Variables;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;

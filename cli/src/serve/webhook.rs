@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use assembly::Config;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,7 +13,6 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use ingest::{Ingest, LeadSink, Unread};
 use intake::{Authenticator, MAX_BODY_BYTES};
 use lead::TraceContext;
-use runtime::Config;
 use trace::Span;
 
 use crate::app::App;

@@ -218,5 +218,5 @@ fn budget_below_one_request_fails_the_start_and_the_doctor() {
     assert_ne!(refused.code, Some(0));
     assert!(refused.err.contains("AI_BUDGET_USD_PER_DAY: one call to gemini-3.8-flash"), "{}", refused.err);
     let doctor = folder.run(&["doctor"]);
-    assert!(doctor.text().contains("AI_BUDGET_USD_PER_DAY: one question"), "{}", doctor.text());
+    assert!(doctor.text().contains("AI_BUDGET_USD_PER_DAY: one call"), "{}", doctor.text());
 }

@@ -19,21 +19,13 @@ use lead::{Dependency, Failure};
 use crate::models::Model;
 use crate::prompt::Question;
 use crate::service::{Reply, Service};
+use crate::settings::BedrockSettings;
 
 const DEPENDENCY: Dependency = Dependency::new("ai.bedrock");
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout for the first use of a schema.
 const COMPILE_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// Connection settings of Bedrock.
-#[derive(Clone, Debug)]
-pub struct BedrockSettings {
-    /// Replaces the address of the region.
-    pub base_url: Option<String>,
-    /// Timeout from the request to the complete answer.
-    pub timeout: Duration,
-}
 
 /// Client of Bedrock for one model. The SDK's retries are off: the pipeline decides which failures are worth
 /// another attempt.

@@ -4,18 +4,18 @@ mod answer;
 mod error;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use http_client::{HeaderValue, Http, HttpSettings, Method, Url};
 use lead::{Clock, Dependency, Failure};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::dialect;
 use crate::models::{Model, OutputMode};
 use crate::prompt::Question;
 use crate::service::{Reply, Service};
+use crate::settings::GeminiSettings;
 
 const DEPENDENCY: Dependency = Dependency::new("ai.gemini");
 
@@ -24,17 +24,6 @@ const FUNCTION: &str = "judge_lead";
 
 /// Enough for one word. Reasoning may use all of them; that also counts as a reply.
 const PROBE_TOKENS: u32 = 16;
-
-/// Connection settings of the Gemini API.
-#[derive(Clone, Debug)]
-pub struct GeminiSettings {
-    /// `https://generativelanguage.googleapis.com`, or the address of a fake.
-    pub base_url: Url,
-    /// The key of a paid project. Google may train on data sent in the free tier.
-    pub api_key: SecretString,
-    /// Timeout from the request to the complete answer.
-    pub timeout: Duration,
-}
 
 /// Client of the Gemini API for one model.
 pub struct Gemini {

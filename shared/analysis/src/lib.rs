@@ -32,15 +32,16 @@ mod personal;
 mod prompt;
 mod rules;
 mod service;
+mod settings;
 mod text;
 mod visible_facts;
 
 pub use analyst::{Analysis, AnalysisError, Analyst, Objection, Usage};
 #[cfg(feature = "bedrock")]
-pub use bedrock::{Bedrock, BedrockSettings};
+pub use bedrock::Bedrock;
 pub use facts::{fact_sheet, sent_facts};
 pub use fallback::FallbackAnalyst;
-pub use gemini::{Gemini, GeminiSettings};
+pub use gemini::Gemini;
 pub use icp::{Icp, IcpError};
 pub use model_analyst::{AI_BREAKER, Guards, ModelAnalyst};
 pub use models::{Model, Models, ModelsError, OutputMode, Price};
@@ -48,3 +49,4 @@ pub use opt_out::opt_outs;
 pub use prompt::{Prompt, PromptError, Question};
 pub use rules::Rules;
 pub use service::{Outcome, Reply, Service, Tokens};
+pub use settings::{AiProvider, BedrockSettings, GeminiSettings, Settings};

@@ -1,22 +1,22 @@
 //! Construction of the pipeline from a configuration, for every program that runs it.
 
 mod ai;
+mod config;
 mod crm;
 mod enrichment;
 
-pub use ai::{ai_model, analyst, check_budget};
-pub use crm::{hubspot, mapping as crm_mapping};
+pub use ai::{analyst, check_budget};
+pub use config::{Config, QueueKind, SqsConfig};
 
 use std::sync::Arc;
 
 use analysis::Icp;
-use anyhow::Context as _;
 use database::Database;
 use lead::Clock;
-use pipeline::{Pipeline, Rejected};
+use pipeline::Pipeline;
 use routing::Routing;
+use runtime::ConfigError;
 use runtime::aws::AwsConfig;
-use runtime::{Config, RejectedLeads};
 use store::Store;
 
 /// The configured pipeline on a migrated database. Bedrock needs `aws`.
@@ -24,8 +24,7 @@ use store::Store;
 /// # Errors
 ///
 /// When a configured file cannot be read (`ICP_FILE`, `ROUTING_FILE`, `CRM_MAPPING_FILE`, `CRM_ALLOW_FILE`,
-/// `MODELS_FILE`, `PROMPT_FILE`), an address is not a URL, a setting of the analyst or the CRM is missing, or
-/// the daily AI budget is below the cost of one call. Names the variable.
+/// `MODELS_FILE`, `PROMPT_FILE`), or the daily AI budget is below the cost of one call. Names the variable.
 pub fn pipeline(
     config: &Config,
     database: &Database,
@@ -35,14 +34,11 @@ pub fn pipeline(
     let icp = icp(config)?;
     let store = Store::new(database.clone(), Arc::clone(clock)).with_retry_window(config.retry_window);
     Ok(Pipeline {
-        analyst: ai::guarded(config, &icp, aws, &store, clock)?,
-        enrichment: enrichment::waterfall(config, &store, clock)?,
-        guard: crm::guard(config, database, &store, clock)?,
+        analyst: ai::guarded(&config.ai, &icp, aws, &store, clock)?,
+        enrichment: enrichment::waterfall(&config.enrichment, &store, clock)?,
+        guard: crm::guard(&config.crm, database, &store, clock)?,
         routing: routing(config)?,
-        rejected: match config.crm.rejected_leads {
-            RejectedLeads::Hold => Rejected::Hold,
-            RejectedLeads::Bare => Rejected::Bare,
-        },
+        rejected: config.rejected,
         icp,
         store,
         clock: Arc::clone(clock),
@@ -54,10 +50,8 @@ pub fn pipeline(
 /// # Errors
 ///
 /// When the file cannot be read. Names the file and the line.
-pub fn icp(config: &Config) -> anyhow::Result<Icp> {
-    let Some(file) = &config.icp_file else { return Ok(Icp::default_config()) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("ICP_FILE: {}", file.display()))?;
-    Icp::parse(&text).with_context(|| format!("ICP_FILE: {}", file.display()))
+pub fn icp(config: &Config) -> Result<Icp, ConfigError> {
+    config.icp_file.as_ref().map_or_else(|| Ok(Icp::default_config()), |file| file.parse(Icp::parse))
 }
 
 /// The routing rules: from `ROUTING_FILE`, or the built-in ones.
@@ -65,8 +59,9 @@ pub fn icp(config: &Config) -> anyhow::Result<Icp> {
 /// # Errors
 ///
 /// When the file cannot be read or is not valid. Names the file, the line and the rule.
-pub fn routing(config: &Config) -> anyhow::Result<Routing> {
-    let Some(file) = &config.routing_file else { return Ok(Routing::default_config()) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("ROUTING_FILE: {}", file.display()))?;
-    Routing::parse(&text).with_context(|| format!("ROUTING_FILE: {}", file.display()))
+pub fn routing(config: &Config) -> Result<Routing, ConfigError> {
+    config
+        .routing_file
+        .as_ref()
+        .map_or_else(|| Ok(Routing::default_config()), |file| file.parse(Routing::parse))
 }

@@ -159,12 +159,6 @@ mod tests {
 
     use super::*;
 
-    fn variables(pairs: &'static [(&'static str, &'static str)]) -> Variables<'static> {
-        Variables::from_fn(|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
     const AWS: &[(&str, &str)] = &[
         ("AWS_REGION", "eu-central-1"),
         ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
@@ -173,8 +167,9 @@ mod tests {
     ];
 
     async fn read(pairs: &'static [(&'static str, &'static str)]) -> anyhow::Result<String> {
-        let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
-        let url = DatabaseLocation::read(&variables(pairs))?.url(&aws, &Secrets::new(&aws)?).await?;
+        let aws = runtime::aws::aws_config(&Variables::from_pairs(AWS)).unwrap();
+        let url =
+            DatabaseLocation::read(&Variables::from_pairs(pairs))?.url(&aws, &Secrets::new(&aws)?).await?;
         Ok(url.expose_secret().to_owned())
     }
 
@@ -217,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn token_equals_that_of_amazons_own_client() {
-        let aws = runtime::aws::aws_config(&variables(AWS)).unwrap();
+        let aws = runtime::aws::aws_config(&Variables::from_pairs(AWS)).unwrap();
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         let ours = token(&aws, "db.example.com", 5432, "app_user", now).await.unwrap();
         // The order of the parameters and the amount of escaping do not matter.

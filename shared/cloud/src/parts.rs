@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use assembly::Config;
 use database::Database;
 use lead::{Clock, SystemClock};
 use pipeline::Pipeline;
 use queue::{DatabaseLedger, Sqs, SqsClient, SqsQueue};
 use runtime::aws::{AwsConfig, EmbeddedMetrics, Secrets};
-use runtime::{Config, LogFormat, Variables};
+use runtime::{LogFormat, Variables};
 use secrecy::ExposeSecret as _;
 use store::Store;
 use tokio::sync::Mutex;

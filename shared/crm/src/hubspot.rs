@@ -40,6 +40,7 @@ mod resolve;
 mod restore;
 mod results;
 mod schema;
+mod settings;
 mod setup;
 mod token;
 
@@ -47,15 +48,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http_client::{Method, Url};
+use http_client::Method;
 use lead::{Clock, Dependency, Failure, LeadId};
-use secrecy::SecretString;
 use serde_json::Value;
 
 use self::api::Api;
 use self::owners::OwnerCache;
 use self::resolve::Hints;
 use self::schema::SchemaCache;
+pub use self::settings::{HubSpotCredentials, HubSpotSettings};
 pub use self::setup::NewProperty;
 use crate::{
     About, Effect, Executor, FieldChange, Followed, Known, Mapping, Object, ObjectSchema, OwnerStatus,
@@ -64,34 +65,6 @@ use crate::{
 
 /// The name in failures and of the circuit breaker.
 const DEPENDENCY: Dependency = Dependency::new("crm.hubspot");
-
-/// Address, API version and credentials of a `HubSpot` account.
-#[derive(Clone, Debug)]
-pub struct HubSpotSettings {
-    /// `https://api.hubapi.com`, or a fake.
-    pub base_url: Url,
-    /// The API version in every path: a date such as `2026-03`, or `v3` for the undated paths.
-    pub version: String,
-    /// The credentials of the app.
-    pub credentials: HubSpotCredentials,
-}
-
-/// The credentials of an app. `Debug` redacts the secrets.
-#[derive(Clone, Debug)]
-pub enum HubSpotCredentials {
-    /// The access token of a private app, which does not expire.
-    PrivateApp(SecretString),
-    /// An OAuth app.
-    OAuth {
-        /// The client id.
-        client_id: String,
-        /// The client secret.
-        client_secret: SecretString,
-        /// The refresh token of the app's installation. Without one, tokens are requested with the
-        /// `client_credentials` grant.
-        refresh_token: Option<SecretString>,
-    },
-}
 
 /// Executes plans against a `HubSpot` account.
 pub struct HubSpotCrm {

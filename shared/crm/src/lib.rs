@@ -42,6 +42,7 @@ mod plan;
 mod progress;
 mod salesforce;
 mod schema;
+mod settings;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
@@ -67,5 +68,6 @@ pub use salesforce::{AutoAssign, Salesforce, SalesforceCredentials, SalesforceSe
 pub use schema::{
     Control, FieldKind, FieldOption, FieldSchema, Fitted, ObjectSchema, Problem, SchemaProblem, truncate,
 };
+pub use settings::{CrmProvider, Settings};
 pub use text::{Prose, Text, TextError};
 pub use write::{FieldChange, LeftOut, PresentRecord, RecordWrite, Restored};

@@ -130,17 +130,6 @@ CREATE TABLE crm_action (
 CREATE INDEX crm_action_of_lead ON crm_action (lead_id, created_at, position);
 CREATE INDEX crm_action_left_out ON crm_action (updated_at) WHERE left_out IS NOT NULL;
 
--- The newest plan of a lead that was stored instead of executed, with its effects at that time. Personal data.
-CREATE TABLE crm_preview (
-    lead_id         TEXT   NOT NULL PRIMARY KEY,
-    delivery_id     TEXT   NOT NULL,
-    round           BIGINT NOT NULL,
-    provider        TEXT   NOT NULL,
-    mapping_version TEXT   NOT NULL,
-    preview         TEXT   NOT NULL,
-    created_at      BIGINT NOT NULL
-);
-
 -- CRMs that an operator holds: plans are stored instead of executed.
 CREATE TABLE crm_hold (
     provider TEXT   NOT NULL PRIMARY KEY,

@@ -22,6 +22,7 @@ mod numbers;
 mod outcome;
 mod provider;
 mod providers;
+mod settings;
 mod single_flight;
 mod source;
 #[cfg(any(test, feature = "testing"))]
@@ -35,5 +36,6 @@ pub use mailbox::Mailbox;
 pub use outcome::{Enrichment, EnrichmentStatus, Provenance, ProviderError};
 pub use provider::EnrichmentProvider;
 pub use providers::{Access, Apollo, Clearbit, Hunter, PeopleDataLabs, ZoomInfo, ZoomInfoAccess};
+pub use settings::{ProviderAccess, ProviderSettings, Settings};
 pub use source::{SharedState, Terms};
 pub use waterfall::{ProviderState, Waterfall};

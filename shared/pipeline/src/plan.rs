@@ -13,6 +13,7 @@ use lead::{Decision, Lead, Personal};
 use routing::OwnerId;
 use serde_json::Value;
 use store::{AnalysisRecord, Assignment, CrmFacts, Work};
+use variables::{ConfigError, Variables};
 
 use crate::earlier::Earlier;
 
@@ -26,6 +27,13 @@ pub enum Rejected {
     Hold,
     /// The lead is written to the CRM without any field that the analysis influences.
     Bare,
+}
+
+impl Rejected {
+    /// Reads `REJECTED_LEADS`: `hold`, the default, or `bare`.
+    pub fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
+        variables.choice("REJECTED_LEADS", &[("hold", Self::Hold), ("bare", Self::Bare)], Self::Hold)
+    }
 }
 
 /// All CRM actions for a judgement: the person's details, the company's firmographics, and, unless the

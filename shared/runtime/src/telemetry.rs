@@ -22,7 +22,7 @@ pub enum LogFormat {
 
 /// The crates of this workspace that log, by the crate names in log targets. Lines of every other crate
 /// beyond [`FOREIGN_LEVEL`] are dropped, whatever `RUST_LOG` says.
-const OWN: [&str; 29] = [
+const OWN: [&str; 30] = [
     "analysis",
     "api",
     "assembly",
@@ -50,6 +50,7 @@ const OWN: [&str; 29] = [
     "sandbox",
     "store",
     "trace",
+    "variables",
     "console",
     "operations",
 ];
@@ -83,12 +84,21 @@ where
     Ok(())
 }
 
+/// Checks `RUST_LOG`, so that a program can refuse an invalid filter before it logs.
+///
+/// # Errors
+///
+/// When it is not a valid filter.
+pub fn check_log_filter(variables: &Variables<'_>) -> Result<(), ConfigError> {
+    log_filter(variables).map(drop)
+}
+
 /// Parses `RUST_LOG`. An item without `=` must be a level. The standard syntax also permits a module name
 /// there, but then a misspelt level would disable all logs.
 ///
 /// `EnvFilter`, which also filters by span and field, depends on a regular expression engine: a tenth of the
 /// size of the smallest function.
-pub(crate) fn log_filter(variables: &Variables<'_>) -> Result<Targets, ConfigError> {
+fn log_filter(variables: &Variables<'_>) -> Result<Targets, ConfigError> {
     let text = variables.text("RUST_LOG").unwrap_or_else(|| "info".to_owned());
     let is_clear = |item: &str| match item.split_once('=') {
         Some((module, _)) => !module.is_empty(),

@@ -1,8 +1,8 @@
 //! The check of the configured AI providers.
 
-use analysis::ModelAnalyst;
+use analysis::{AiProvider, ModelAnalyst};
+use assembly::Config;
 use runtime::aws::AwsConfig;
-use runtime::{AiProvider, Config};
 
 use super::report::Report;
 use crate::output::Advice;
@@ -12,9 +12,9 @@ use crate::output::Advice;
 /// the first time.
 pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Option<&AwsConfig>) {
     let providers = [("ai", Some(config.ai.provider)), ("ai fallback", config.ai.second)];
-    let analyst = assembly::icp(config).and_then(|icp| {
-        assembly::check_budget(config, &icp, &lead::SystemClock)?;
-        assembly::analyst(config, &icp, aws)
+    let analyst = assembly::icp(config).map_err(anyhow::Error::new).and_then(|icp| {
+        assembly::check_budget(&config.ai, &icp, &lead::SystemClock)?;
+        assembly::analyst(&config.ai, &icp, aws)
     });
     let analyst = match analyst {
         Ok(analyst) => analyst,
@@ -30,9 +30,9 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Optio
             report.ok(check, "rules, offline");
             continue;
         }
-        let model = match assembly::ai_model(config, provider) {
+        let model = match config.ai.model(provider) {
             Ok(model) => model,
-            Err(error) => return report.fail(check, &error),
+            Err(error) => return report.fail(check, &error.into()),
         };
         let found = format!("{}, {}, answers", provider.as_str(), model.id);
         match (analyst.self_test(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {

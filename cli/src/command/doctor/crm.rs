@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crm::{Object, Omission, OwnerStatus};
+use assembly::Config;
+use crm::{CrmMode, Object, Omission, OwnerStatus};
 use jiff::{SignedDuration, Timestamp};
-use runtime::{Config, CrmMode};
 
 use super::report::Report;
 use crate::app::App;

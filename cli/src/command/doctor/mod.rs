@@ -12,7 +12,9 @@ mod work;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use runtime::{Config, ConfigError, QueueKind, Variables};
+use assembly::{Config, QueueKind};
+use runtime::{ConfigError, Variables};
+use variables::ConfigFile;
 
 use self::report::Report;
 use self::setup::TemporaryDatabase;
@@ -76,35 +78,33 @@ fn configuration(report: &mut Report, mut config: Result<Config, ConfigError>) -
 /// Checks the configured files. Later checks use the built-in default in place of an unreadable file. Returns
 /// whether the CRM mapping is readable.
 fn files(report: &mut Report, config: &mut Config) -> bool {
-    let named = |file: Option<&std::path::Path>| {
-        file.map_or("built in".to_owned(), |file| file.display().to_string())
+    let named = |file: Option<&ConfigFile>| {
+        file.map_or("built in".to_owned(), |file| file.path().display().to_string())
     };
     match assembly::icp(config) {
         Ok(icp) => {
-            report.ok("icp", format!("version {}, {}", icp.version(), named(config.icp_file.as_deref())));
+            report.ok("icp", format!("version {}, {}", icp.version(), named(config.icp_file.as_ref())));
         }
         Err(error) => {
-            report.fail("icp", &error);
+            report.fail("icp", &error.into());
             config.icp_file = None;
         }
     }
     match assembly::routing(config) {
         Ok(routing) => {
-            let file = named(config.routing_file.as_deref());
+            let file = named(config.routing_file.as_ref());
             report.ok("routing", format!("version {}, {file}", routing.version()));
         }
         Err(error) => {
-            report.fail("routing", &error);
+            report.fail("routing", &error.into());
             config.routing_file = None;
         }
     }
     // The CRM check compares the mapping with the CRM, and reports its success.
-    let mapping = assembly::crm_mapping(&config.crm);
-    if let Err(error) = &mapping {
-        report.fail("crm mapping", error);
-        config.crm.mapping_file = None;
-    }
-    mapping.is_ok()
+    let Err(error) = config.crm.mapping() else { return true };
+    report.fail("crm mapping", &error.into());
+    config.crm.mapping_file = None;
+    false
 }
 
 /// Checks the outside systems: the database, the queue, the providers, the CRM.

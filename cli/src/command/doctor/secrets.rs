@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use assembly::Config;
 use intake::Authenticator;
-use runtime::Config;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::report::Report;

@@ -2,16 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use analysis::AiProvider;
 use anyhow::Context as _;
+use assembly::{Config, QueueKind};
 use database::{Backend, Database};
+use runtime::ConfigError;
 use runtime::aws::AwsConfig;
-use runtime::{AiProvider, Config, QueueKind};
 
 use super::report::Report;
 use crate::app::App;
 use crate::aws;
 use crate::command::existing;
-use crate::output::{self, Advice};
+use crate::output::Advice;
 
 /// Checks that the configured database exists and is up to date. Creates none.
 pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
@@ -109,23 +111,17 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
     }
 }
 
-/// Assembles all parts. The database, the files and the analyst have been checked before, so that the
-/// variable in the error names the failed part. Later checks leave out a queue that cannot be opened.
+/// Assembles all parts. The variables, the database, the mapping and the analyst have been checked before, so
+/// that the variable in the error names the failed part. Later checks leave out a queue that cannot be opened.
 pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option<App> {
     let error = match App::assemble(config).await {
         Ok(app) => return Some(app),
         Err(error) => error,
     };
-    let line = output::one_line(&error);
-    let is_about = |names: &[&str]| names.iter().any(|name| line.starts_with(name));
-    let check = if is_about(&["REDIS_"]) {
-        "queue"
-    } else if is_about(&["CRM_", "SALESFORCE_", "HUBSPOT_"]) {
-        "crm"
-    } else if is_about(&["ZOOMINFO_", "APOLLO_", "PDL_", "HUNTER_", "CLEARBIT_"]) {
-        "enrichment"
-    } else {
-        "setup"
+    let check = match error.downcast_ref::<ConfigError>().map(|error| error.variable) {
+        Some("REDIS_URL") => "queue",
+        Some("CRM_ALLOW_FILE") => "crm",
+        _ => "setup",
     };
     report.fail(check, &error);
     if check == "queue" && config.queue != QueueKind::Database {

@@ -1,7 +1,9 @@
 //! The check for unencrypted connections to other machines.
 
+use analysis::AiProvider;
+use assembly::{Config, QueueKind};
+use enrichment::ProviderAccess;
 use reqwest::Url;
-use runtime::{Config, EnrichmentSource, QueueKind};
 use secrecy::ExposeSecret as _;
 
 use super::report::Report;
@@ -64,23 +66,23 @@ fn other_urls(config: &Config) -> Vec<(&'static str, String)> {
     if let Ok(endpoint) = std::env::var("AWS_ENDPOINT_URL") {
         add("AWS_ENDPOINT_URL", &endpoint);
     }
-    if config.ai.asks(runtime::AiProvider::Gemini) {
-        add("GEMINI_BASE_URL", &config.ai.gemini.base_url);
+    if let Some(gemini) = config.ai.gemini.as_ref().filter(|_| config.ai.asks(AiProvider::Gemini)) {
+        add("GEMINI_BASE_URL", gemini.base_url.as_str());
     }
     if let Some(bedrock) = &config.ai.bedrock.base_url {
         add("BEDROCK_BASE_URL", bedrock);
     }
-    for source in &config.enrichment.providers {
-        match source {
-            EnrichmentSource::Fixtures => {}
-            EnrichmentSource::ZoomInfo(zoominfo) => {
-                add("ZOOMINFO_BASE_URL", &zoominfo.base_url);
-                add("ZOOMINFO_TOKEN_URL", &zoominfo.token_url);
+    for provider in &config.enrichment.providers {
+        match &provider.source {
+            ProviderAccess::Fixtures => {}
+            ProviderAccess::ZoomInfo(zoominfo) => {
+                add("ZOOMINFO_BASE_URL", zoominfo.base_url.as_str());
+                add("ZOOMINFO_TOKEN_URL", zoominfo.token_url.as_str());
             }
-            EnrichmentSource::Apollo(keyed) => add("APOLLO_BASE_URL", &keyed.base_url),
-            EnrichmentSource::PeopleDataLabs { keyed, .. } => add("PDL_BASE_URL", &keyed.base_url),
-            EnrichmentSource::Hunter(keyed) => add("HUNTER_BASE_URL", &keyed.base_url),
-            EnrichmentSource::Clearbit(keyed) => add("CLEARBIT_BASE_URL", &keyed.base_url),
+            ProviderAccess::Apollo(access) => add("APOLLO_BASE_URL", access.base_url.as_str()),
+            ProviderAccess::PeopleDataLabs { access, .. } => add("PDL_BASE_URL", access.base_url.as_str()),
+            ProviderAccess::Hunter(access) => add("HUNTER_BASE_URL", access.base_url.as_str()),
+            ProviderAccess::Clearbit(access) => add("CLEARBIT_BASE_URL", access.base_url.as_str()),
         }
     }
     urls

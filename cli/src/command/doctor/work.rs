@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use assembly::{Config, QueueKind};
 use enrichment::Fixtures;
 use queue::Spool;
-use runtime::{Config, QueueKind};
 
 use super::report::Report;
 use crate::app::App;

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use analysis::{Analyst, Icp};
+use analysis::{AiProvider, Analyst, Icp};
 use anyhow::Context as _;
+use assembly::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lead::FitScore;
 use pipeline::Alternative;
-use runtime::{AiProvider, Config, Variables};
+use runtime::Variables;
 use store::Store;
 
 use super::dollars;
@@ -109,11 +110,11 @@ impl Candidate {
         let worst_case = match provider {
             AiProvider::Rules => None,
             AiProvider::Gemini | AiProvider::Bedrock => {
-                Some(assembly::ai_model(&config, provider)?.worst_case(REQUEST_BYTES, today))
+                Some(config.ai.model(provider)?.worst_case(REQUEST_BYTES, today))
             }
         };
         let aws = crate::aws::config(&config).await?;
-        Ok(Some(Self { analyst: assembly::analyst(&config, icp, aws.as_ref())?, worst_case }))
+        Ok(Some(Self { analyst: assembly::analyst(&config.ai, icp, aws.as_ref())?, worst_case }))
     }
 
     /// Whether calls are charged.

@@ -6,9 +6,9 @@ mod summary;
 
 use std::process::ExitCode;
 
+use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
 use pipeline::{Selection, evaluate};
-use runtime::Config;
 use store::Scope;
 
 use self::summary::Evaluation;

@@ -107,9 +107,7 @@ mod tests {
         [("AWS_REGION", "eu-central-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
 
     fn read(pairs: &[(&str, &str)]) -> Result<SdkConfig, ConfigError> {
-        aws_config(&Variables::from_fn(|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        }))
+        aws_config(&Variables::from_pairs(pairs))
     }
 
     #[test]

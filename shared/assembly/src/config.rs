@@ -1,22 +1,14 @@
-mod ai;
-mod crm;
 #[cfg(test)]
 mod documented;
-mod enrichment;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pipeline::Rejected;
+use runtime::{ConfigError, LogFormat, Variables};
 use secrecy::{ExposeSecret, SecretString};
-
-pub use self::ai::{AiConfig, AiProvider, BedrockConfig, GeminiConfig};
-pub use self::crm::{
-    CrmConfig, CrmMode, CrmProvider, HubSpotConfig, HubSpotLogin, Limits, RejectedLeads, SalesforceConfig,
-    SalesforceLogin,
-};
-pub use self::enrichment::{EnrichmentConfig, EnrichmentSource, KeyedConfig, ZoomInfoConfig};
-use crate::{ConfigError, LogFormat, Variables};
+use variables::ConfigFile;
 
 /// Minimum length of the admin token, the same as for a webhook token.
 const MIN_ADMIN_TOKEN_CHARS: usize = 16;
@@ -67,15 +59,17 @@ pub struct Config {
     /// `ADMIN_TOKEN`.
     pub admin_token: Option<SecretString>,
     /// `ICP_FILE`: the ideal customer profile. `None` selects the built-in one.
-    pub icp_file: Option<PathBuf>,
+    pub icp_file: Option<ConfigFile>,
     /// `ROUTING_FILE`: the routing rules. `None` selects the built-in ones.
-    pub routing_file: Option<PathBuf>,
+    pub routing_file: Option<ConfigFile>,
     /// The analyst.
-    pub ai: AiConfig,
+    pub ai: analysis::Settings,
     /// The enrichment providers.
-    pub enrichment: EnrichmentConfig,
+    pub enrichment: enrichment::Settings,
     /// The CRM.
-    pub crm: CrmConfig,
+    pub crm: crm::Settings,
+    /// `REJECTED_LEADS`.
+    pub rejected: Rejected,
     /// `QUARANTINE_KEEP_DAYS`: retention of a quarantined body after it was last received.
     pub quarantine_keep: Duration,
     /// `QUARANTINE_KEEP_ROWS`: maximum number of quarantined bodies.
@@ -150,11 +144,12 @@ impl Config {
             worker_concurrency: variables.number("WORKER_CONCURRENCY", 8, 1..=1_000)?,
             webhook_secrets: variables.list("WEBHOOK_SECRETS").into_iter().map(SecretString::from).collect(),
             admin_token: variables.secret("ADMIN_TOKEN"),
-            icp_file: variables.text("ICP_FILE").map(PathBuf::from),
-            routing_file: variables.text("ROUTING_FILE").map(PathBuf::from),
-            ai: AiConfig::read(variables)?,
-            enrichment: EnrichmentConfig::read(variables)?,
-            crm: CrmConfig::read(variables)?,
+            icp_file: variables.file("ICP_FILE"),
+            routing_file: variables.file("ROUTING_FILE"),
+            ai: analysis::Settings::read(variables)?,
+            enrichment: enrichment::Settings::read(variables)?,
+            crm: crm::Settings::read(variables)?,
+            rejected: Rejected::read(variables)?,
             quarantine_keep: Duration::from_secs(
                 variables.number("QUARANTINE_KEEP_DAYS", 30, 1..=3_650)? * 24 * 60 * 60,
             ),
@@ -166,7 +161,7 @@ impl Config {
             )?,
         };
         // The log subscriber reads the filter again. Checking it here refuses an invalid one at once.
-        crate::telemetry::log_filter(variables)?;
+        runtime::check_log_filter(variables)?;
         config.check_exposure()?;
         Ok(config)
     }
@@ -247,9 +242,7 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::read(&Variables::from_fn(|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        }))
+        Config::read(&Variables::from_pairs(pairs))
     }
 
     #[test]

@@ -1,4 +1,10 @@
+//! Settings from environment variables.
+//!
+//! Each crate reads its own settings, with [`Variables`]. An invalid or missing one is a [`ConfigError`]: one
+//! line that names the variable.
+
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use secrecy::SecretString;
@@ -20,6 +26,33 @@ impl ConfigError {
     }
 }
 
+/// A file that a variable names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFile {
+    variable: &'static str,
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    /// The path, as configured.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the file and parses its text.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or parsed. Names the variable and the path.
+    pub fn parse<T, E: Display>(&self, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<T, ConfigError> {
+        let refused = |problem: &dyn Display| {
+            ConfigError::new(self.variable, format!("{}: {problem}", self.path.display()))
+        };
+        let text = std::fs::read_to_string(&self.path).map_err(|error| refused(&error))?;
+        parse(&text).map_err(|error| refused(&error))
+    }
+}
+
 /// A source of variables: the environment, or a list in a test. Empty values count as absent.
 pub struct Variables<'a>(Box<LookUp<'a>>);
 
@@ -36,6 +69,11 @@ impl<'a> Variables<'a> {
         Self(Box::new(look_up))
     }
 
+    /// Fixed values. The first pair with a name applies.
+    pub fn from_pairs(pairs: &'a [(&'a str, &'a str)]) -> Self {
+        Self::from_fn(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
     /// A text, trimmed.
     pub fn text(&self, name: &'static str) -> Option<String> {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
@@ -44,6 +82,21 @@ impl<'a> Variables<'a> {
     /// A secret.
     pub fn secret(&self, name: &'static str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
+    }
+
+    /// A value in its usual text form, or the default if the variable is absent.
+    pub fn parsed<T>(&self, name: &'static str, default: &str) -> Result<T, ConfigError>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.text(name);
+        let value = text.as_deref().unwrap_or(default).parse();
+        value.map_err(|error: T::Err| ConfigError::new(name, error.to_string()))
+    }
+
+    /// The path of a file.
+    pub fn file(&self, name: &'static str) -> Option<ConfigFile> {
+        self.text(name).map(|path| ConfigFile { variable: name, path: path.into() })
     }
 
     /// A comma-separated list, without empty items.

@@ -1,29 +1,32 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
+use http_client::Url;
 use secrecy::SecretString;
+use variables::{ConfigError, ConfigFile, Variables};
 
-use crate::{ConfigError, Variables};
+use crate::{Model, Models, Prompt};
 
 /// The analyst and its settings.
 #[derive(Clone, Debug)]
-pub struct AiConfig {
+pub struct Settings {
     /// `AI_PROVIDER`.
     pub provider: AiProvider,
     /// `AI_FALLBACK_PROVIDER`: the provider that is called if the first one gives no answer.
     pub second: Option<AiProvider>,
-    /// `GEMINI_*`.
-    pub gemini: GeminiConfig,
+    /// `GEMINI_*`. `None` without `GEMINI_API_KEY`.
+    pub gemini: Option<GeminiSettings>,
+    /// `GEMINI_MODEL`.
+    pub gemini_model: String,
     /// `BEDROCK_*`.
-    pub bedrock: BedrockConfig,
-    /// `AI_TIMEOUT_SECONDS`.
-    pub timeout: Duration,
+    pub bedrock: BedrockSettings,
+    /// `BEDROCK_MODEL_ID`.
+    pub bedrock_model: String,
     /// `AI_BUDGET_USD_PER_DAY`, in millionths of a US dollar. `None` is no limit.
     pub budget_microusd_per_day: Option<u64>,
     /// `PROMPT_FILE`, in place of the built-in prompt.
-    pub prompt_file: Option<PathBuf>,
+    pub prompt_file: Option<ConfigFile>,
     /// `MODELS_FILE`, in place of the built-in list of models.
-    pub models_file: Option<PathBuf>,
+    pub models_file: Option<ConfigFile>,
 }
 
 /// The kind of analyst.
@@ -37,24 +40,24 @@ pub enum AiProvider {
     Bedrock,
 }
 
-/// Google's Gemini API.
+/// Connection settings of the Gemini API.
 #[derive(Clone, Debug)]
-pub struct GeminiConfig {
-    /// `GEMINI_API_KEY`.
-    pub api_key: Option<SecretString>,
-    /// `GEMINI_MODEL`.
-    pub model: String,
+pub struct GeminiSettings {
     /// `GEMINI_BASE_URL`.
-    pub base_url: String,
+    pub base_url: Url,
+    /// `GEMINI_API_KEY`, of a paid project. Google may train on data sent in the free tier.
+    pub api_key: SecretString,
+    /// `AI_TIMEOUT_SECONDS`: timeout from the request to the complete answer.
+    pub timeout: Duration,
 }
 
-/// Amazon Bedrock. Region and credentials are those of all AWS clients, `AWS_*`.
+/// Connection settings of Bedrock. Region and credentials are those of all AWS clients, `AWS_*`.
 #[derive(Clone, Debug)]
-pub struct BedrockConfig {
-    /// `BEDROCK_MODEL_ID`.
-    pub model: String,
-    /// `BEDROCK_BASE_URL`, in place of the region's endpoint.
+pub struct BedrockSettings {
+    /// `BEDROCK_BASE_URL`: replaces the address of the region.
     pub base_url: Option<String>,
+    /// `AI_TIMEOUT_SECONDS`: timeout from the request to the complete answer.
+    pub timeout: Duration,
 }
 
 impl AiProvider {
@@ -68,34 +71,58 @@ impl AiProvider {
     }
 }
 
-impl AiConfig {
-    pub(super) fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
+impl Settings {
+    /// Reads and validates the settings.
+    pub fn read(variables: &Variables<'_>) -> Result<Self, ConfigError> {
         let providers =
             [AiProvider::Rules, AiProvider::Gemini, AiProvider::Bedrock].map(|one| (one.as_str(), one));
         let seconds = [AiProvider::Gemini, AiProvider::Bedrock].map(|one| (one.as_str(), Some(one)));
-        let config = Self {
-            provider: variables.choice("AI_PROVIDER", &providers, AiProvider::Rules)?,
-            second: variables.choice("AI_FALLBACK_PROVIDER", &seconds, None)?,
-            gemini: GeminiConfig {
-                api_key: variables.secret("GEMINI_API_KEY"),
-                model: variables.text("GEMINI_MODEL").unwrap_or_else(|| "gemini-3.8-flash".to_owned()),
-                base_url: variables
-                    .text("GEMINI_BASE_URL")
-                    .unwrap_or_else(|| "https://generativelanguage.googleapis.com".to_owned()),
-            },
-            bedrock: BedrockConfig {
-                model: variables
-                    .text("BEDROCK_MODEL_ID")
-                    .unwrap_or_else(|| "global.anthropic.claude-haiku-5-5".to_owned()),
-                base_url: variables.text("BEDROCK_BASE_URL"),
-            },
-            timeout: Duration::from_secs(variables.number("AI_TIMEOUT_SECONDS", 60, 1..=600)?),
+        let text = |name, default: &str| variables.text(name).unwrap_or_else(|| default.to_owned());
+        let provider = variables.choice("AI_PROVIDER", &providers, AiProvider::Rules)?;
+        let second = variables.choice("AI_FALLBACK_PROVIDER", &seconds, None)?;
+        let timeout = Duration::from_secs(variables.number("AI_TIMEOUT_SECONDS", 60, 1..=600)?);
+        let base_url = variables.parsed("GEMINI_BASE_URL", "https://generativelanguage.googleapis.com")?;
+        let api_key = variables.secret("GEMINI_API_KEY");
+        let settings = Self {
+            provider,
+            second,
+            gemini: api_key.map(|api_key| GeminiSettings { base_url, api_key, timeout }),
+            gemini_model: text("GEMINI_MODEL", "gemini-3.8-flash"),
+            bedrock: BedrockSettings { base_url: variables.text("BEDROCK_BASE_URL"), timeout },
+            bedrock_model: text("BEDROCK_MODEL_ID", "global.anthropic.claude-haiku-5-5"),
             budget_microusd_per_day: budget(variables)?,
-            prompt_file: variables.text("PROMPT_FILE").map(PathBuf::from),
-            models_file: variables.text("MODELS_FILE").map(PathBuf::from),
+            prompt_file: variables.file("PROMPT_FILE"),
+            models_file: variables.file("MODELS_FILE"),
         };
-        config.check()?;
-        Ok(config)
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The configured model of a provider, from the list of models.
+    ///
+    /// # Errors
+    ///
+    /// When the list cannot be read or does not contain the model.
+    pub fn model(&self, provider: AiProvider) -> Result<Model, ConfigError> {
+        let (variable, id) = match provider {
+            AiProvider::Bedrock => ("BEDROCK_MODEL_ID", &self.bedrock_model),
+            AiProvider::Gemini | AiProvider::Rules => ("GEMINI_MODEL", &self.gemini_model),
+        };
+        let models = match &self.models_file {
+            Some(file) => file.parse(Models::parse)?,
+            None => Models::built_in(),
+        };
+        let model = models.model(provider.as_str(), id);
+        model.map_err(|error| ConfigError::new(variable, error.to_string()))
+    }
+
+    /// The configured prompt.
+    ///
+    /// # Errors
+    ///
+    /// When its file cannot be read or is not a prompt.
+    pub fn prompt(&self) -> Result<Prompt, ConfigError> {
+        self.prompt_file.as_ref().map_or_else(|| Ok(Prompt::built_in()), |file| file.parse(Prompt::parse))
     }
 
     /// Whether a provider is in use, as the first or the second.
@@ -104,14 +131,13 @@ impl AiConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let needed = "must be set to use gemini";
         if self.second.is_some() && self.provider == AiProvider::Rules {
             let problem = "must not be set with AI_PROVIDER=rules, which always answers";
             Err(ConfigError::new("AI_FALLBACK_PROVIDER", problem))
         } else if self.second == Some(self.provider) {
             Err(ConfigError::new("AI_FALLBACK_PROVIDER", "must differ from AI_PROVIDER"))
-        } else if self.asks(AiProvider::Gemini) && self.gemini.api_key.is_none() {
-            Err(ConfigError::new("GEMINI_API_KEY", needed))
+        } else if self.asks(AiProvider::Gemini) && self.gemini.is_none() {
+            Err(ConfigError::new("GEMINI_API_KEY", "must be set to use gemini"))
         } else {
             Ok(())
         }
@@ -134,10 +160,8 @@ fn budget(variables: &Variables<'_>) -> Result<Option<u64>, ConfigError> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<AiConfig, ConfigError> {
-        AiConfig::read(&Variables::from_fn(|name| {
-            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        }))
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        Settings::read(&Variables::from_pairs(pairs))
     }
 
     #[test]

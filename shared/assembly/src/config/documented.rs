@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::Config;
-use crate::Variables;
+use runtime::Variables;
 
 /// The names of all variables that the code reads, over all choices of providers.
 fn requested() -> BTreeSet<String> {
@@ -15,8 +15,7 @@ fn requested() -> BTreeSet<String> {
             pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         });
         let config = Config::read(&variables);
-        #[cfg(feature = "aws")]
-        let _ = crate::aws::aws_config(&variables);
+        let _ = runtime::aws::aws_config(&variables);
         config.err().map(|error| error.to_string())
     };
     let all = "zoominfo,apollo,pdl,hunter,clearbit,fixtures";
@@ -70,8 +69,7 @@ fn example_names_exactly_the_variables_that_are_read() {
     // An old spelling of AWS_REGION, supported without being advertised.
     let undocumented = |name: &str| name == "AWS_DEFAULT_REGION";
     // `cli` exports the traces: it reads OpenTelemetry's variables and compares them with the example.
-    let counts =
-        |name: &String| (cfg!(feature = "aws") || !name.starts_with("AWS_")) && !name.starts_with("OTEL_");
+    let counts = |name: &String| !name.starts_with("OTEL_");
     let requested: BTreeSet<_> =
         requested().into_iter().filter(|name| !undocumented(name)).filter(counts).collect();
     let documented: BTreeSet<_> = documented().into_iter().filter(counts).collect();
