@@ -6,6 +6,7 @@ use std::sync::Arc;
 use database::testing::TestDatabase;
 use database::{Backend, Database, DatabaseError};
 use lead::{Failure, FailureClass, Stage};
+use on_both::on_both;
 
 async fn count(database: &Database) -> i64 {
     sqlx::query_scalar("SELECT COUNT(*) FROM dependency_health").fetch_one(database.pool()).await.unwrap()
@@ -20,6 +21,7 @@ async fn insert(connection: &mut database::Connection, name: &str) {
         .unwrap();
 }
 
+#[on_both]
 async fn transactions_are_all_or_nothing(test: TestDatabase) {
     let database = test.connect().await;
     let mut dropped = database.begin().await.unwrap();
@@ -32,6 +34,7 @@ async fn transactions_are_all_or_nothing(test: TestDatabase) {
     assert_eq!(count(&database).await, 1);
 }
 
+#[on_both]
 async fn many_writers_wait_for_each_other(test: TestDatabase) {
     let database = Arc::new(test.connect().await);
     let writers: Vec<_> = (0..50)
@@ -50,6 +53,7 @@ async fn many_writers_wait_for_each_other(test: TestDatabase) {
     assert_eq!(count(&database).await, 50);
 }
 
+#[on_both]
 async fn migrating_again_changes_nothing(test: TestDatabase) {
     let database = test.connect().await;
     assert!(database.is_migrated().await.unwrap());
@@ -58,6 +62,7 @@ async fn migrating_again_changes_nothing(test: TestDatabase) {
 }
 
 /// After a rollback of a release with a migration, its predecessor runs on a schema newer than its own.
+#[on_both]
 async fn older_code_leaves_a_newer_schema_unchanged(test: TestDatabase) {
     let database = test.connect().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
@@ -68,6 +73,7 @@ async fn older_code_leaves_a_newer_schema_unchanged(test: TestDatabase) {
     assert!(database.is_migrated().await.unwrap());
 }
 
+#[on_both]
 async fn a_refused_row_is_an_attempt_and_an_outage_is_not(test: TestDatabase) {
     let database = test.connect().await;
     let twice = "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ('a', 'closed', 0, 0), \
@@ -79,24 +85,6 @@ async fn a_refused_row_is_an_attempt_and_an_outage_is_not(test: TestDatabase) {
     let failure = Failure::from(database.ping().await.unwrap_err());
     assert_eq!((failure.class(), failure.stage), (FailureClass::Transient, Stage::Storage));
 }
-
-macro_rules! on_both {
-    ($($test:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(super::TestDatabase::sqlite().await).await; })+
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $test() { super::$test(super::TestDatabase::postgres().await).await; })+
-        }
-    };
-}
-on_both!(
-    a_refused_row_is_an_attempt_and_an_outage_is_not,
-    transactions_are_all_or_nothing,
-    many_writers_wait_for_each_other,
-    migrating_again_changes_nothing,
-    older_code_leaves_a_newer_schema_unchanged,
-);
 
 #[tokio::test]
 async fn an_error_does_not_show_the_refused_row() {

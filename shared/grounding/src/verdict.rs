@@ -1,6 +1,6 @@
 use std::fmt;
 
-use lead::{Decision, Fit, FitScore, Intent};
+use lead::{Decision, Fit, FitScore, Intent, vocabulary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,32 +43,15 @@ impl Verdict {
     }
 }
 
-/// The outcome of a check: the answer is accepted completely, in part, or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum GroundingStatus {
-    /// The answer stands unchanged.
-    Valid,
-    /// Every claim is true, but the conclusions went beyond them and were lowered.
-    Downgraded,
-    /// At least one claim is untrue: nothing of the answer may be acted on.
-    Rejected,
-}
-
-impl GroundingStatus {
-    /// The status as it is written in JSON, e.g. `VALID`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Valid => "VALID",
-            Self::Downgraded => "DOWNGRADED",
-            Self::Rejected => "REJECTED",
-        }
-    }
-}
-
-impl fmt::Display for GroundingStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+vocabulary! {
+    /// The outcome of a check: the answer is accepted completely, in part, or not at all.
+    GroundingStatus {
+        /// The answer stands unchanged.
+        Valid = "VALID",
+        /// Every claim is true, but the conclusions went beyond them and were lowered.
+        Downgraded = "DOWNGRADED",
+        /// At least one claim is untrue: nothing of the answer may be acted on.
+        Rejected = "REJECTED",
     }
 }
 

@@ -1,31 +1,11 @@
 use crm::testing::every_action;
 use crm::{Executor, Mode, Object, Plan};
 use lead::{ContentHash, Decision, DeliveryId, FailureClass};
+use on_both::on_both;
 
 use crate::support::{DatabaseFixture, default_plan, lead, plan};
 
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::sqlite().await).await; })+
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $name() { super::$name(super::DatabaseFixture::postgres().await).await; })+
-        }
-    };
-}
-
-on_both_databases!(
-    records_are_keyed_by_external_id_and_fields_merged,
-    created_record_is_never_changed,
-    update_without_record_stops_later_actions,
-    effect_is_found_by_its_written_values,
-    every_kind_of_action_can_be_executed_and_found,
-    concurrent_writers_leave_one_mock_record,
-    values_are_written_unchanged,
-    records_are_listed_newest_first_and_bounded,
-);
-
+#[on_both]
 async fn records_are_keyed_by_external_id_and_fields_merged(database: DatabaseFixture) {
     let crm = database.crm();
     let plan = default_plan();
@@ -46,6 +26,7 @@ async fn records_are_keyed_by_external_id_and_fields_merged(database: DatabaseFi
     assert_eq!(record.fields["status"], "new");
 }
 
+#[on_both]
 async fn created_record_is_never_changed(database: DatabaseFixture) {
     let crm = database.crm();
     let plan = default_plan();
@@ -57,6 +38,7 @@ async fn created_record_is_never_changed(database: DatabaseFixture) {
     assert_eq!(crm.records(10).await.unwrap()[0].writes, 1);
 }
 
+#[on_both]
 async fn update_without_record_stops_later_actions(database: DatabaseFixture) {
     let crm = database.crm();
     let plan = default_plan();
@@ -67,6 +49,7 @@ async fn update_without_record_stops_later_actions(database: DatabaseFixture) {
     assert!(crm.records(10).await.unwrap().is_empty());
 }
 
+#[on_both]
 async fn effect_is_found_by_its_written_values(database: DatabaseFixture) {
     let crm = database.crm();
     let old = plan("ann", "old", 1, Decision::Nurture);
@@ -81,6 +64,7 @@ async fn effect_is_found_by_its_written_values(database: DatabaseFixture) {
     }
 }
 
+#[on_both]
 async fn every_kind_of_action_can_be_executed_and_found(database: DatabaseFixture) {
     let crm = database.crm();
     let lead_id = lead("ann");
@@ -106,6 +90,7 @@ async fn every_kind_of_action_can_be_executed_and_found(database: DatabaseFixtur
     );
 }
 
+#[on_both]
 async fn concurrent_writers_leave_one_mock_record(database: DatabaseFixture) {
     let crm = database.crm();
     let plan = default_plan();
@@ -124,6 +109,7 @@ async fn concurrent_writers_leave_one_mock_record(database: DatabaseFixture) {
     }
 }
 
+#[on_both]
 async fn values_are_written_unchanged(database: DatabaseFixture) {
     let crm = database.crm();
     for (i, name) in [
@@ -144,6 +130,7 @@ async fn values_are_written_unchanged(database: DatabaseFixture) {
     }
 }
 
+#[on_both]
 async fn records_are_listed_newest_first_and_bounded(database: DatabaseFixture) {
     let crm = database.crm();
     for name in ["ann", "bob", "cid"] {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lead::{Failure, LeadEvent, LeadStatus};
+use on_both::on_both;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, Settlement, settle_failed};
 
 use crate::faulty_crm::{Fault, FaultyCrm};
@@ -43,6 +44,7 @@ async fn down_for_three_hours(fixture: &Fixture) -> Vec<LeadEvent> {
     events
 }
 
+#[on_both]
 async fn outage_loses_no_lead_and_no_attempt_and_hot_leads_go_first(fixture: Fixture) {
     let events = down_for_three_hours(&fixture).await;
     let pipeline = fixture.pipeline(Arc::clone(&fixture.ai) as _);
@@ -64,6 +66,7 @@ async fn outage_loses_no_lead_and_no_attempt_and_hot_leads_go_first(fixture: Fix
     assert_eq!(fixture.store.count_dead_letters().await.unwrap(), 0);
 }
 
+#[on_both]
 async fn prioritized_lead_keeps_the_order_of_its_messages(fixture: Fixture) {
     let first = event(&fixture, "hot1");
     fixture.post(&[event(&fixture, "p1"), first.clone()], &[]).await;
@@ -85,6 +88,7 @@ async fn prioritized_lead_keeps_the_order_of_its_messages(fixture: Fixture) {
     assert_eq!(fixture.queue.receive(2).await.unwrap().len(), 1, "the other lead");
 }
 
+#[on_both]
 async fn single_lead_waits_ten_minutes_and_is_written_once(fixture: Fixture) {
     let (lead, crm) = (event(&fixture, "ann"), FaultyCrm::new(&fixture));
     fixture.post(std::slice::from_ref(&lead), &[]).await;
@@ -100,6 +104,7 @@ async fn single_lead_waits_ten_minutes_and_is_written_once(fixture: Fixture) {
     crm.has_each_record_once();
 }
 
+#[on_both]
 async fn read_only_crm_for_an_hour_costs_no_lead(fixture: Fixture) {
     let leads: Vec<_> = (0..20).map(|n| event(&fixture, &format!("p{n}"))).collect();
     let crm = FaultyCrm::new(&fixture);
@@ -117,6 +122,7 @@ async fn read_only_crm_for_an_hour_costs_no_lead(fixture: Fixture) {
     crm.has_each_record_once();
 }
 
+#[on_both]
 async fn poison_record_is_dead_lettered_without_delaying_others(fixture: Fixture) {
     let (poison, crm) = (event(&fixture, "poison"), FaultyCrm::new(&fixture));
     fixture.post(std::slice::from_ref(&poison), &[]).await;
@@ -139,6 +145,7 @@ async fn poison_record_is_dead_lettered_without_delaying_others(fixture: Fixture
     );
 }
 
+#[on_both]
 async fn poison_record_leaves_the_probe_to_a_later_lead(fixture: Fixture) {
     let (poison, crm) = (event(&fixture, "poison"), FaultyCrm::new(&fixture));
     fixture.post(std::slice::from_ref(&poison), &[]).await;
@@ -151,12 +158,3 @@ async fn poison_record_leaves_the_probe_to_a_later_lead(fixture: Fixture) {
     let lead = fixture.store.lead(&later.lead_id).await.unwrap().unwrap();
     assert_eq!(lead.status, LeadStatus::Synced);
 }
-
-on_both!(
-    poison_record_leaves_the_probe_to_a_later_lead,
-    single_lead_waits_ten_minutes_and_is_written_once,
-    poison_record_is_dead_lettered_without_delaying_others,
-    read_only_crm_for_an_hour_costs_no_lead,
-    outage_loses_no_lead_and_no_attempt_and_hot_leads_go_first,
-    prioritized_lead_keeps_the_order_of_its_messages,
-);

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use janitor::Janitor;
 use lead::{Decision, Failure, LeadEvent, LeadStatus};
+use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement};
 use store::{AuditKind, MAX_ENRICH_TRIES, Suppressed};
@@ -90,6 +91,7 @@ impl<'a> Site<'a> {
     }
 }
 
+#[on_both]
 async fn suppressed_people_are_not_enriched_again(fixture: Fixture) {
     let site = Site::of(&fixture);
     let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
@@ -102,6 +104,7 @@ async fn suppressed_people_are_not_enriched_again(fixture: Fixture) {
     assert_eq!(site.asked(), 1);
 }
 
+#[on_both]
 async fn leads_are_enriched_and_rejudged_when_a_provider_answers(fixture: Fixture) {
     let site = Site::of(&fixture);
     let leads = [site.unenriched("ann").await, site.unenriched("bob").await];
@@ -127,6 +130,7 @@ async fn leads_are_enriched_and_rejudged_when_a_provider_answers(fixture: Fixtur
     assert_eq!(site.asked(), 0);
 }
 
+#[on_both]
 async fn enrichment_retries_are_limited(fixture: Fixture) {
     let site = Site::of(&fixture);
     let lead = site.unenriched("ann").await;
@@ -138,6 +142,7 @@ async fn enrichment_retries_are_limited(fixture: Fixture) {
     assert_eq!(fixture.store.analyses(&lead.lead_id, 10).await.unwrap().len(), 1, "nothing was judged again");
 }
 
+#[on_both]
 async fn replay_requests_missing_enrichment_again(fixture: Fixture) {
     let site = Site::of(&fixture);
     let lead = site.unenriched("ann").await;
@@ -156,6 +161,7 @@ async fn replay_requests_missing_enrichment_again(fixture: Fixture) {
     assert_eq!(site.asked(), 0, "the answer is kept");
 }
 
+#[on_both]
 async fn superseded_lead_is_not_enriched_again(fixture: Fixture) {
     let site = Site::of(&fixture);
     let lead = site.unenriched("ann").await;
@@ -171,11 +177,3 @@ async fn superseded_lead_is_not_enriched_again(fixture: Fixture) {
     assert_eq!(site.asked(), 0);
     assert!(fixture.store.next_unenriched().await.unwrap().is_none());
 }
-
-on_both!(
-    suppressed_people_are_not_enriched_again,
-    leads_are_enriched_and_rejudged_when_a_provider_answers,
-    enrichment_retries_are_limited,
-    replay_requests_missing_enrichment_again,
-    superseded_lead_is_not_enriched_again,
-);

@@ -3,18 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(clippy::print_stdout, reason = "figures for a run with --nocapture")]
 
-/// Runs each test on both databases.
-macro_rules! on_both {
-    ($($test:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::sqlite().await).await; })+
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::postgres().await).await; })+
-        }
-    };
-}
-
 mod crm_outage;
 mod enrichment_retry;
 mod faulty_crm;

@@ -9,6 +9,7 @@ use breaker::CircuitBreaker;
 use crm::{MockCrm, Object};
 use janitor::Janitor;
 use lead::{Clock as _, LeadEvent, LeadStatus};
+use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement, settle_failed};
 use sandbox::Fake;
@@ -120,6 +121,7 @@ fn counted<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize
     counts.into_iter().map(|(label, count)| (label.to_owned(), count)).collect()
 }
 
+#[on_both]
 async fn leads_sync_without_the_ai_and_are_rescored_afterwards(fixture: Fixture) {
     let site = Site::of(&fixture).await;
     let leads = site.post(LEADS).await;
@@ -161,6 +163,7 @@ async fn leads_sync_without_the_ai_and_are_rescored_afterwards(fixture: Fixture)
     assert_eq!(site.score_writes(&leads[LEADS - 1]).await.0, 2, "no further write");
 }
 
+#[on_both]
 async fn exhausted_quota_defers_leads_without_an_attempt(fixture: Fixture) {
     let site = Site::of(&fixture).await;
     let leads = site.post(10).await;
@@ -173,8 +176,3 @@ async fn exhausted_quota_defers_leads_without_an_attempt(fixture: Fixture) {
     assert_eq!(site.leads(&leads).await, counted([("synced ROUTE_TO_SDR by the AI", 10)]));
     assert_eq!(site.fake.exchanges().len(), 1 + 1 + 10, "a probe, then one call a lead");
 }
-
-on_both!(
-    leads_sync_without_the_ai_and_are_rescored_afterwards,
-    exhausted_quota_defers_leads_without_an_attempt,
-);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use analysis::Analyst;
 use lead::Stage;
+use on_both::on_both;
 use pipeline::Pipeline;
 use routing::Routing;
 
@@ -30,6 +31,7 @@ pub(crate) fn team(fixture: &Fixture) -> Pipeline {
     Pipeline { routing: Routing::parse(TEAM).unwrap(), ..pipeline }
 }
 
+#[on_both]
 async fn round_escalates_leads_without_a_response(fixture: Fixture) {
     let (ann, bob) = (event(&fixture, "ann"), event(&fixture, "bob"));
     fixture.post(&[ann.clone(), bob.clone()], &[]).await;
@@ -49,6 +51,7 @@ async fn round_escalates_leads_without_a_response(fixture: Fixture) {
     assert_eq!(kept.reassignments, 0, "this one has a response");
 }
 
+#[on_both]
 async fn failing_escalation_does_not_stop_other_chores(fixture: Fixture) {
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
     let pipeline = fixture.broken_pipeline().await;
@@ -56,5 +59,3 @@ async fn failing_escalation_does_not_stop_other_chores(fixture: Fixture) {
     assert_eq!(janitor.round().await.unwrap_err().stage, Stage::Storage);
     assert!(fixture.queue.pauses().await.unwrap().is_empty(), "the CRM answers, so consumption resumes");
 }
-
-on_both!(round_escalates_leads_without_a_response, failing_escalation_does_not_stop_other_chores,);

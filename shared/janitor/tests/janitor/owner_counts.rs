@@ -1,7 +1,10 @@
 //! Wrong counts of open leads are corrected by the janitor.
 
+use on_both::on_both;
+
 use crate::support::{Fixture, only};
 
+#[on_both]
 async fn wrong_owner_count_is_corrected_once_an_hour(fixture: Fixture) {
     let database = fixture.store.database();
     for owner in ["005ANN", "005BOB"] {
@@ -23,5 +26,3 @@ async fn wrong_owner_count_is_corrected_once_an_hour(fixture: Fixture) {
     fixture.advance(3_601);
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.recounted = 2));
 }
-
-on_both!(wrong_owner_count_is_corrected_once_an_hour);

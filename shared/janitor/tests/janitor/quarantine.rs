@@ -1,12 +1,14 @@
 use std::time::Duration;
 
 use lead::Clock as _;
+use on_both::on_both;
 use store::QuarantineItem;
 
 use crate::support::Fixture;
 
 const DAY: Duration = Duration::from_hours(24);
 
+#[on_both]
 async fn quarantined_body_is_kept_for_the_retention_only(fixture: Fixture) {
     let janitor = fixture.janitor().with_quarantine_retention(30 * DAY, 2);
     let keep = async |id: &str| {
@@ -38,5 +40,3 @@ async fn quarantined_body_is_kept_for_the_retention_only(fixture: Fixture) {
     fixture.clock.advance(31 * DAY);
     assert_eq!((janitor.round().await.unwrap().forgotten, left().await), (2, 0), "no longer than 30 days");
 }
-
-on_both!(quarantined_body_is_kept_for_the_retention_only);

@@ -2,9 +2,11 @@
 
 use janitor::{Checkpoint, Reconciled};
 use lead::{LeadEvent, LeadStatus};
+use on_both::on_both;
 
 use crate::support::{Fixture, event, only};
 
+#[on_both]
 async fn delivery_missing_in_the_queue_is_sent_again(fixture: Fixture) {
     let (janitor, lost) = (fixture.janitor(), event(&fixture, "ann"));
     fixture.post(std::slice::from_ref(&lost), &[0]).await;
@@ -19,6 +21,7 @@ async fn delivery_missing_in_the_queue_is_sent_again(fixture: Fixture) {
     assert_eq!(fixture.queue.depth().await.unwrap().messages, 0);
 }
 
+#[on_both]
 async fn queued_messages_are_not_duplicated(fixture: Fixture) {
     let events: Vec<_> = (0..5).map(|n| event(&fixture, &format!("person{n}"))).collect();
     fixture.post(&events, &[]).await;
@@ -51,14 +54,17 @@ async fn find_lost_delivery_behind_a_backlog(fixture: Fixture, seconds_apart: u6
     assert_eq!(fixture.queue.depth().await.unwrap().messages, 450);
 }
 
+#[on_both]
 async fn backlog_is_checked_batch_by_batch(fixture: Fixture) {
     find_lost_delivery_behind_a_backlog(fixture, 1).await;
 }
 
+#[on_both]
 async fn backlog_with_equal_times_is_checked_too(fixture: Fixture) {
     find_lost_delivery_behind_a_backlog(fixture, 0).await;
 }
 
+#[on_both]
 async fn successive_janitors_continue_one_pass(fixture: Fixture) {
     let checkpoint = Checkpoint::default();
     a_backlog(&fixture, 1).await;
@@ -68,6 +74,7 @@ async fn successive_janitors_continue_one_pass(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn finished_pass_starts_again(fixture: Fixture) {
     let janitor = fixture.janitor();
     let backlog = a_backlog(&fixture, 1).await;
@@ -87,6 +94,7 @@ async fn finished_pass_starts_again(fixture: Fixture) {
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = 1));
 }
 
+#[on_both]
 async fn operator_can_reconcile_everything_at_once(fixture: Fixture) {
     let janitor = fixture.janitor();
     a_backlog(&fixture, 0).await;
@@ -97,13 +105,3 @@ async fn operator_can_reconcile_everything_at_once(fixture: Fixture) {
     assert_eq!(reconciled, Reconciled { sent: 2, waiting: 449, elsewhere: 0 });
     assert_eq!(progress, [200, 400, 451]);
 }
-
-on_both!(
-    delivery_missing_in_the_queue_is_sent_again,
-    queued_messages_are_not_duplicated,
-    backlog_is_checked_batch_by_batch,
-    backlog_with_equal_times_is_checked_too,
-    successive_janitors_continue_one_pass,
-    finished_pass_starts_again,
-    operator_can_reconcile_everything_at_once,
-);

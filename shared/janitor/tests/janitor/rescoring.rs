@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use crm::{MockCrm, Object};
 use janitor::{Janitor, Probe};
 use lead::{Decision, Failure, LeadEvent, LeadId, LeadStatus};
+use on_both::on_both;
 use store::Store;
 
 use crate::overdue::team;
@@ -28,6 +29,7 @@ async fn decision(fixture: &Fixture, event: &LeadEvent) -> String {
     record.fields["decision"].as_str().unwrap().to_owned()
 }
 
+#[on_both]
 async fn lead_judged_without_an_ai_is_rescored_and_written(fixture: Fixture) {
     let (janitor, event) = (fixture.janitor(), neutral(&fixture).await);
     fixture.advance(60);
@@ -44,6 +46,7 @@ async fn lead_judged_without_an_ai_is_rescored_and_written(fixture: Fixture) {
     assert_eq!(janitor.round().await.unwrap(), only(|_| ()), "already rescored");
 }
 
+#[on_both]
 async fn rescoring_waits_while_an_ai_pause_is_in_force(fixture: Fixture) {
     let (janitor, event) = (fixture.janitor(), neutral(&fixture).await);
     fixture.queue.pause(&AI, "quota", fixture.in_seconds(3600)).await.unwrap();
@@ -56,6 +59,7 @@ async fn rescoring_waits_while_an_ai_pause_is_in_force(fixture: Fixture) {
     assert_eq!(decision(&fixture, &event).await, "ROUTE_TO_SDR");
 }
 
+#[on_both]
 async fn crm_outage_does_not_stop_rescoring(fixture: Fixture) {
     let (janitor, _) = (fixture.janitor(), neutral(&fixture).await);
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(3600)).await.unwrap();
@@ -63,6 +67,7 @@ async fn crm_outage_does_not_stop_rescoring(fixture: Fixture) {
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.second_looks = 1));
 }
 
+#[on_both]
 async fn failed_rescoring_is_retried_later(fixture: Fixture) {
     let (janitor, event) = (fixture.janitor(), neutral(&fixture).await);
     fixture.advance(61);
@@ -94,6 +99,7 @@ impl Probe for LateProbe {
     }
 }
 
+#[on_both]
 async fn ai_is_probed_after_all_other_chores(fixture: Fixture) {
     let (rescored, overdue) = (neutral(&fixture).await, event(&fixture, "bob"));
     fixture.post(&[overdue.clone()], &[]).await;
@@ -112,11 +118,3 @@ async fn ai_is_probed_after_all_other_chores(fixture: Fixture) {
     assert_eq!((round.overdue, round.second_looks), (1, 1), "{}", rescored.lead_id);
     assert_eq!(*probe.is_escalated.lock().unwrap(), [true], "a slow AI delays no other chore");
 }
-
-on_both!(
-    ai_is_probed_after_all_other_chores,
-    lead_judged_without_an_ai_is_rescored_and_written,
-    rescoring_waits_while_an_ai_pause_is_in_force,
-    crm_outage_does_not_stop_rescoring,
-    failed_rescoring_is_retried_later,
-);

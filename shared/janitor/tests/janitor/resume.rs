@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use lead::{Dependency, Failure};
+use on_both::on_both;
 
 use crate::support::{CRM, Fixture, event, only};
 
+#[on_both]
 async fn successful_probe_resumes_consumption_when_due(fixture: Fixture) {
     let janitor = fixture.janitor();
     fixture.post(&[event(&fixture, "ann")], &[]).await;
@@ -20,6 +22,7 @@ async fn successful_probe_resumes_consumption_when_due(fixture: Fixture) {
     assert_eq!(fixture.queue.receive(1).await.unwrap().len(), 1);
 }
 
+#[on_both]
 async fn failing_dependency_is_probed_again_later(fixture: Fixture) {
     let janitor = fixture.janitor();
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
@@ -37,12 +40,14 @@ async fn failing_dependency_is_probed_again_later(fixture: Fixture) {
     assert_eq!(fixture.crm.asked(), 3);
 }
 
+#[on_both]
 async fn pause_without_a_probe_ends_when_due(fixture: Fixture) {
     fixture.queue.pause(&Dependency::new("ai.unheard_of"), "quota", fixture.in_seconds(0)).await.unwrap();
     assert_eq!(fixture.janitor().round().await.unwrap(), only(|round| round.resumed = 1));
     assert!(fixture.queue.pauses().await.unwrap().is_empty());
 }
 
+#[on_both]
 async fn consumption_resumes_after_the_last_pause_ends(fixture: Fixture) {
     let janitor = fixture.janitor();
     fixture.post(&[event(&fixture, "ann")], &[]).await;
@@ -57,6 +62,7 @@ async fn consumption_resumes_after_the_last_pause_ends(fixture: Fixture) {
     assert_eq!(fixture.queue.receive(1).await.unwrap().len(), 1);
 }
 
+#[on_both]
 async fn hanging_probe_does_not_stop_other_chores(fixture: Fixture) {
     let janitor = fixture.janitor().with_probe_timeout(Duration::from_millis(100));
     let unheard_of = Dependency::new("ai.unheard_of");
@@ -72,6 +78,7 @@ async fn hanging_probe_does_not_stop_other_chores(fixture: Fixture) {
     assert!(pause.reason.contains("no answer to a probe in time"), "{}", pause.reason);
 }
 
+#[on_both]
 async fn failing_chore_does_not_stop_others(fixture: Fixture) {
     fixture.post(&[event(&fixture, "ann")], &[0]).await;
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
@@ -83,12 +90,3 @@ async fn failing_chore_does_not_stop_others(fixture: Fixture) {
     assert_eq!(failure.code, "queue_unavailable");
     assert!(fixture.queue.pauses().await.unwrap().is_empty());
 }
-
-on_both!(
-    successful_probe_resumes_consumption_when_due,
-    failing_dependency_is_probed_again_later,
-    pause_without_a_probe_ends_when_due,
-    consumption_resumes_after_the_last_pause_ends,
-    hanging_probe_does_not_stop_other_chores,
-    failing_chore_does_not_stop_others,
-);

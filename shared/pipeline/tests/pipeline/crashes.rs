@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use lead::{LeadEvent, LeadId, LeadStatus};
+use on_both::on_both;
 use queue::LeadHandler as _;
 use store::AuditKind;
 
@@ -158,12 +159,12 @@ async fn stopped_everywhere(fixture: Fixture, stop: Stop, process_dies: bool) {
     assert_eq!(again.count(), 0, "tasks and activities are written once");
 }
 
+#[on_both]
 async fn process_death_before_reading_a_reply_is_recovered(fixture: Fixture) {
     stopped_everywhere(fixture, Stop::Answered, true).await;
 }
 
+#[on_both]
 async fn work_dropped_during_a_wait_is_recovered(fixture: Fixture) {
     stopped_everywhere(fixture, Stop::Waiting, false).await;
 }
-
-on_both!(process_death_before_reading_a_reply_is_recovered, work_dropped_during_a_wait_is_recovered,);

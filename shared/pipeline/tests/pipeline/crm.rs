@@ -11,6 +11,7 @@ use crm::{
 };
 use grounding::Namespace;
 use lead::{Dependency, Failure, LeadEvent, LeadId, LeadStatus, Stage};
+use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, settle_failed};
 use serde_json::{Value, json};
@@ -138,6 +139,7 @@ async fn limited(
     (pipeline, scripted)
 }
 
+#[on_both]
 async fn crm_facts_replace_the_facts_of_the_sender(fixture: Fixture) {
     let mut event = hot("ann", "CTO", 0);
     event.lead.salesforce.insert("deal_stage".into(), json!("Closed Won"));
@@ -189,6 +191,7 @@ async fn summary_of(fixture: &Fixture, event: &LeadEvent) -> String {
     fixture.crm_lead(&event.lead_id).await.fields["summary"].as_str().unwrap().to_owned()
 }
 
+#[on_both]
 async fn crm_facts_of_the_sender_are_marked_as_sent(fixture: Fixture) {
     let denied = || Err(Failure::permanent("crm_no_access", "no right to read accounts"));
     for (person, answers) in [("ann", Some(denied())), ("bob", None)] {
@@ -213,6 +216,7 @@ async fn crm_facts_of_the_sender_are_marked_as_sent(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn crm_is_read_once_for_each_round(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, crm) = pipeline(&fixture, CrmMode::Live, [Ok(customer())]).await;
@@ -225,6 +229,7 @@ async fn crm_is_read_once_for_each_round(fixture: Fixture) {
     assert_eq!(crm.queries.lock().unwrap().len(), 2, "a new round reads the CRM again");
 }
 
+#[on_both]
 async fn lead_waits_for_a_crm_outage_but_not_for_its_own_failures(fixture: Fixture) {
     let [event, other] = [hot("ann", "CTO", 0), hot("bob", "CTO", 0)];
     let quota = Failure::deferral(Dependency::new("crm.mock"), "test_quota", "quota reached", None);
@@ -245,6 +250,7 @@ async fn lead_waits_for_a_crm_outage_but_not_for_its_own_failures(fixture: Fixtu
     assert_eq!(read.facts, CrmFacts::Unreadable("crm_timeout".into()));
 }
 
+#[on_both]
 async fn refused_crm_read_is_skipped_at_once(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let denied = Err(Failure::permanent("crm_no_access", "no right to read accounts"));
@@ -253,6 +259,7 @@ async fn refused_crm_read_is_skipped_at_once(fixture: Fixture) {
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
 }
 
+#[on_both]
 async fn lead_in_shadow_mode_is_planned_and_not_written(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
@@ -279,6 +286,7 @@ async fn lead_in_shadow_mode_is_planned_and_not_written(fixture: Fixture) {
     assert!(fixture.crm().await.is_empty());
 }
 
+#[on_both]
 async fn promoted_lead_is_written_once_in_shadow_mode(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
@@ -304,6 +312,7 @@ async fn promoted_lead_is_written_once_in_shadow_mode(fixture: Fixture) {
     assert_eq!(fixture.crm_lead(&event.lead_id).await.fields["title"], "CTO");
 }
 
+#[on_both]
 async fn hold_takes_effect_in_every_process_and_loses_nothing(fixture: Fixture) {
     let (first, _) = pipeline(&fixture, CrmMode::Live, []).await;
     let (second, _) = pipeline(&fixture, CrmMode::Live, []).await;
@@ -323,6 +332,7 @@ async fn hold_takes_effect_in_every_process_and_loses_nothing(fixture: Fixture) 
     assert_eq!(fixture.lead(&bob.lead_id).await.status, LeadStatus::Synced);
 }
 
+#[on_both]
 async fn rollback_restores_values_and_promotion_rewrites_them(fixture: Fixture) {
     let (pipeline, _) = pipeline(&fixture, CrmMode::Live, []).await;
     let (first, second) = (hot("ann", "CTO", 0), hot("ann", "CEO", 1));
@@ -353,6 +363,7 @@ async fn rollback_restores_values_and_promotion_rewrites_them(fixture: Fixture) 
     assert_eq!((counts["lead"], counts["task"]), (1, 1), "no record was duplicated");
 }
 
+#[on_both]
 async fn plan_of_a_synced_lead_has_no_changes(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Live, []).await;
@@ -373,6 +384,7 @@ async fn settled(fixture: &Fixture, pipeline: &Pipeline, event: &LeadEvent) -> (
     (last.kind, last.detail["failure"]["code"].as_str().unwrap_or_default().to_owned())
 }
 
+#[on_both]
 async fn refusals_and_deferrals_of_the_guard_are_recorded(fixture: Fixture) {
     let limits = |per_lead, global| LimitSettings { per_lead, global, ..LimitSettings::default() };
     let event = hot("ann", "CTO", 0);
@@ -394,17 +406,3 @@ async fn refusals_and_deferrals_of_the_guard_are_recorded(fixture: Fixture) {
     assert_eq!(deferred, (AuditKind::Deferred, "crm_rate_limit".to_owned()));
     assert_eq!(fixture.crm_counts().await["lead"], 1, "refused and deferred plans have no effect");
 }
-
-on_both!(
-    refusals_and_deferrals_of_the_guard_are_recorded,
-    crm_facts_replace_the_facts_of_the_sender,
-    crm_facts_of_the_sender_are_marked_as_sent,
-    crm_is_read_once_for_each_round,
-    lead_waits_for_a_crm_outage_but_not_for_its_own_failures,
-    refused_crm_read_is_skipped_at_once,
-    lead_in_shadow_mode_is_planned_and_not_written,
-    promoted_lead_is_written_once_in_shadow_mode,
-    hold_takes_effect_in_every_process_and_loses_nothing,
-    rollback_restores_values_and_promotion_rewrites_them,
-    plan_of_a_synced_lead_has_no_changes,
-);

@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use crm::testing::Fault;
 use grounding::FactSheet;
 use lead::{Decision, Failure, FailureClass, LeadEvent, LeadStatus};
+use on_both::on_both;
 use queue::{LeadHandler as _, Message, settle_failed};
 use store::{AuditKind, Store};
 
 use crate::support::{Fixture, at, hot, message};
 
+#[on_both]
 async fn lead_is_enriched_judged_and_written(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -29,6 +31,7 @@ async fn lead_is_enriched_judged_and_written(fixture: Fixture) {
     assert_eq!(task.fields["due_at"], "2026-01-01T01:00:00Z", "an hour after the judgement");
 }
 
+#[on_both]
 async fn revision_updates_the_record_without_a_second_task(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (first, second) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
@@ -40,6 +43,7 @@ async fn revision_updates_the_record_without_a_second_task(fixture: Fixture) {
     assert_eq!(fixture.store.analyses(&first.lead_id, 10).await.unwrap().len(), 2);
 }
 
+#[on_both]
 async fn revision_that_arrives_late_changes_nothing(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (older, newer) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
@@ -53,6 +57,7 @@ async fn revision_that_arrives_late_changes_nothing(fixture: Fixture) {
     assert_eq!(fixture.lead(&newer.lead_id).await.status, LeadStatus::Synced);
 }
 
+#[on_both]
 async fn finished_message_is_ignored_when_received_again(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -63,6 +68,7 @@ async fn finished_message_is_ignored_when_received_again(fixture: Fixture) {
     assert_eq!((fixture.provider.take_calls(), fixture.analyst.take_calls()), (1, 1));
 }
 
+#[on_both]
 async fn two_workers_with_the_same_message_write_once(fixture: Fixture) {
     let [one, other] = [fixture.pipeline().await, fixture.pipeline().await];
     for n in 0..5 {
@@ -78,6 +84,7 @@ async fn two_workers_with_the_same_message_write_once(fixture: Fixture) {
     assert_eq!(counts, [("activity".to_owned(), 5), ("lead".to_owned(), 5), ("task".to_owned(), 5)]);
 }
 
+#[on_both]
 async fn revision_writes_only_changed_fields(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let kinds = async |event: &LeadEvent| {
@@ -97,6 +104,7 @@ async fn revision_writes_only_changed_fields(fixture: Fixture) {
     );
 }
 
+#[on_both]
 async fn write_with_an_unknown_outcome_is_repeated(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let mut changed = hot("ann", "CTO", 1).lead;
@@ -139,6 +147,7 @@ impl Analyst for AcceptsRevision {
     }
 }
 
+#[on_both]
 async fn delivery_superseded_during_its_judgement_is_not_written(fixture: Fixture) {
     let (older, newer) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
     let mut pipeline = fixture.pipeline().await;
@@ -152,6 +161,7 @@ async fn delivery_superseded_during_its_judgement_is_not_written(fixture: Fixtur
     assert_eq!(fixture.crm_lead(&older.lead_id).await.fields["title"], "CTO");
 }
 
+#[on_both]
 async fn dead_letter_is_processed_only_after_a_redrive(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     let refused = Failure::permanent("crm_refused", "the CRM refused it");
@@ -171,15 +181,3 @@ async fn dead_letter_is_processed_only_after_a_redrive(fixture: Fixture) {
     pipeline.handle(&redriven).await.unwrap();
     assert_eq!(fixture.snapshot(&event.lead_id).await, before, "a finished delivery is not processed again");
 }
-
-on_both!(
-    delivery_superseded_during_its_judgement_is_not_written,
-    dead_letter_is_processed_only_after_a_redrive,
-    revision_writes_only_changed_fields,
-    write_with_an_unknown_outcome_is_repeated,
-    lead_is_enriched_judged_and_written,
-    revision_updates_the_record_without_a_second_task,
-    revision_that_arrives_late_changes_nothing,
-    finished_message_is_ignored_when_received_again,
-    two_workers_with_the_same_message_write_once,
-);

@@ -1,6 +1,7 @@
 //! The second lead of a person refers to the first.
 
 use lead::{CampaignId, LeadEvent};
+use on_both::on_both;
 use queue::LeadHandler as _;
 
 use crate::support::{Fixture, at, hot, message};
@@ -17,6 +18,7 @@ async fn texts(fixture: &Fixture, object: &str, field: &str) -> Vec<String> {
     records.map(|record| record.fields[field].as_str().unwrap_or_default().to_owned()).collect()
 }
 
+#[on_both]
 async fn second_lead_of_a_person_refers_to_the_first(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (first, second) = (in_campaign("g09-1", 0), in_campaign("g09-2", 10));
@@ -41,6 +43,7 @@ async fn second_lead_of_a_person_refers_to_the_first(fixture: Fixture) {
     assert!(fixture.crm_lead(&first.lead_id).await.fields.get("earlier").is_none());
 }
 
+#[on_both]
 async fn unwritten_first_lead_is_referred_to_by_its_id(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (first, second) = (in_campaign("g09-1", 0), in_campaign("g09-2", 10));
@@ -52,5 +55,3 @@ async fn unwritten_first_lead_is_referred_to_by_its_id(fixture: Fixture) {
         format!("This person has an earlier lead: campaign g09-1, RevenueFlow id {id}, not in the CRM yet.");
     assert_eq!(fixture.crm_lead(&second.lead_id).await.fields["earlier"], named.as_str());
 }
-
-on_both!(second_lead_of_a_person_refers_to_the_first, unwritten_first_lead_is_referred_to_by_its_id,);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use analysis::{Icp, Rules};
 use grounding::{Contract, GroundingStatus};
 use lead::{Decision, Dependency, Failure, FitScore, LeadEvent};
+use on_both::on_both;
 use pipeline::{
     Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, Selection, Verified, evaluate,
     verify,
@@ -81,6 +82,7 @@ async fn snapshots(fixture: &Fixture, events: &[LeadEvent]) -> Vec<Value> {
     all
 }
 
+#[on_both]
 async fn same_configuration_changes_nothing(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob"]).await;
@@ -97,6 +99,7 @@ async fn same_configuration_changes_nothing(fixture: Fixture) {
     assert_eq!(fixture.analyst.take_calls(), 0);
 }
 
+#[on_both]
 async fn changed_profile_lists_rerouted_leads_and_writes_nothing(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let events = judged(&fixture, &pipeline, &["ann", "bob"]).await;
@@ -125,6 +128,7 @@ async fn changed_profile_lists_rerouted_leads_and_writes_nothing(fixture: Fixtur
     );
 }
 
+#[on_both]
 async fn changed_contract_is_applied_to_stored_answers(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     fixture.analyst.will([Reply::Changed(|answer| answer["fit_score"] = json!(85))]);
@@ -143,6 +147,7 @@ async fn changed_contract_is_applied_to_stored_answers(fixture: Fixture) {
     assert!(!narrow.is_routed_differently());
 }
 
+#[on_both]
 async fn judgements_of_the_rules_are_recomputed(fixture: Fixture) {
     let mut pipeline = fixture.pipeline().await;
     pipeline.analyst = Arc::new(Rules::new(Icp::default_config()));
@@ -158,6 +163,7 @@ fn with_analyst(fixture: &Fixture) -> Alternative {
     Alternative { icp: Icp::default_config(), analyst: Some(analyst) }
 }
 
+#[on_both]
 async fn configured_analyst_is_called(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let events = judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
@@ -200,6 +206,7 @@ async fn configured_analyst_is_called(fixture: Fixture) {
     assert_eq!(ids(&first), ids(&second));
 }
 
+#[on_both]
 async fn evaluation_skips_suppressed_people(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let events = judged(&fixture, &pipeline, &["ann", "bob"]).await;
@@ -227,6 +234,7 @@ async fn evaluation_skips_suppressed_people(fixture: Fixture) {
     assert_eq!(evaluated_well(&fixture, &rules).await.len(), 2);
 }
 
+#[on_both]
 async fn service_level_failure_ends_the_evaluation(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
@@ -246,6 +254,7 @@ async fn service_level_failure_ends_the_evaluation(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn failure_of_one_lead_does_not_end_the_evaluation(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
@@ -258,6 +267,7 @@ async fn failure_of_one_lead_does_not_end_the_evaluation(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob"]).await;
@@ -275,6 +285,7 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     assert_eq!(failure(all[0].as_ref().unwrap_err()).code, "ai_rate_limited");
 }
 
+#[on_both]
 async fn fallback_is_kept_without_an_analyst(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let event = hot("ann", "CTO", 0);
@@ -287,6 +298,7 @@ async fn fallback_is_kept_without_an_analyst(fixture: Fixture) {
     assert_eq!(all[0].to.route, Route::Decided(Decision::RouteToSdr));
 }
 
+#[on_both]
 async fn lead_is_evaluated_on_its_judged_delivery(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (first, second) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
@@ -297,6 +309,7 @@ async fn lead_is_evaluated_on_its_judged_delivery(fixture: Fixture) {
     assert_eq!(all[0].facts, [], "the revision without a judgement is ignored");
 }
 
+#[on_both]
 async fn many_pages_are_visited_once(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let people: Vec<String> = (0..120).map(|number| format!("person{number}")).collect();
@@ -309,6 +322,7 @@ async fn many_pages_are_visited_once(fixture: Fixture) {
     assert_eq!(verified(&fixture).await.len(), 120);
 }
 
+#[on_both]
 async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let first = hot("ann", "Engineer", 0);
@@ -337,6 +351,7 @@ async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
     assert_eq!(snapshots(&fixture, &[first, fallen]).await, before);
 }
 
+#[on_both]
 async fn tampered_judgements_are_found(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob", "cyd", "dan", "eve", "fay"]).await;
@@ -366,20 +381,3 @@ async fn tampered_judgements_are_found(fixture: Fixture) {
     ];
     assert_eq!(problems, expected);
 }
-
-on_both!(
-    same_configuration_changes_nothing,
-    changed_profile_lists_rerouted_leads_and_writes_nothing,
-    changed_contract_is_applied_to_stored_answers,
-    judgements_of_the_rules_are_recomputed,
-    configured_analyst_is_called,
-    evaluation_skips_suppressed_people,
-    service_level_failure_ends_the_evaluation,
-    failure_of_one_lead_does_not_end_the_evaluation,
-    evaluation_waits_for_a_rate_limit,
-    fallback_is_kept_without_an_analyst,
-    lead_is_evaluated_on_its_judged_delivery,
-    many_pages_are_visited_once,
-    every_stored_judgement_is_reproducible,
-    tampered_judgements_are_found,
-);

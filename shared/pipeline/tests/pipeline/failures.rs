@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crm::testing::Fault;
 use lead::{Decision, Dependency, Failure, FailureClass, LeadEvent, LeadStatus, Stage};
+use on_both::on_both;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, Settlement, settle_failed};
 use store::AuditKind;
 
@@ -26,6 +27,7 @@ async fn assert_neutral_verdict(fixture: &Fixture, event: &LeadEvent) {
     assert_eq!(fixture.crm_counts().await.into_iter().collect::<Vec<_>>(), [("lead".to_owned(), 1)]);
 }
 
+#[on_both]
 async fn analyst_that_fails_five_times_gives_a_fallback(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will((1..=MAX_ATTEMPTS).map(|_| Reply::Fail(timeout())));
@@ -45,6 +47,7 @@ async fn analyst_that_fails_five_times_gives_a_fallback(fixture: Fixture) {
     assert_eq!(retries, 4);
 }
 
+#[on_both]
 async fn permanent_analyst_failure_gives_a_fallback_at_once(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Fail(Failure::permanent("ai_refused", "the model does not exist"))]);
@@ -52,6 +55,7 @@ async fn permanent_analyst_failure_gives_a_fallback_at_once(fixture: Fixture) {
     assert_neutral_verdict(&fixture, &event).await;
 }
 
+#[on_both]
 async fn unreadable_answer_counts_as_an_attempt(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Text("Sure! Here is my analysis."), Reply::Text("{\"fit_score\": 900}")]);
@@ -63,6 +67,7 @@ async fn unreadable_answer_counts_as_an_attempt(fixture: Fixture) {
     assert_neutral_verdict(&fixture, &event).await;
 }
 
+#[on_both]
 async fn readable_answer_of_a_retry_is_used(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Text("")]);
@@ -72,6 +77,7 @@ async fn readable_answer_of_a_retry_is_used(fixture: Fixture) {
     assert_eq!((lead.decision, lead.fallback), (Some(Decision::RouteToSdr), false));
 }
 
+#[on_both]
 async fn deferral_never_becomes_a_fallback(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     let quota = Failure::deferral(AI, "ai_quota", "the daily quota is reached", Some(Duration::from_mins(1)));
@@ -89,6 +95,7 @@ async fn deferral_never_becomes_a_fallback(fixture: Fixture) {
     assert!(!fixture.lead(&event.lead_id).await.fallback);
 }
 
+#[on_both]
 async fn crm_retry_uses_the_stored_judgement(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Transient)]);
@@ -100,6 +107,7 @@ async fn crm_retry_uses_the_stored_judgement(fixture: Fixture) {
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
 }
 
+#[on_both]
 async fn redrive_after_a_crm_refusal_resumes_from_stored_data(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.crm_faults.extend([Fault::Pass, Fault::Fail(FailureClass::Permanent)]);
@@ -128,6 +136,7 @@ async fn redrive_after_a_crm_refusal_resumes_from_stored_data(fixture: Fixture) 
     assert_eq!(counts, [1, 1, 1]);
 }
 
+#[on_both]
 async fn rescored_lead_is_updated_in_the_crm(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Fail(Failure::permanent("ai_refused", "no such model"))]);
@@ -142,6 +151,7 @@ async fn rescored_lead_is_updated_in_the_crm(fixture: Fixture) {
     assert_eq!(counts, [1, 1, 1]);
 }
 
+#[on_both]
 async fn cost_of_an_unusable_answer_is_stored_with_the_fallback(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (blocked, unreadable, away) = (hot("ann", "CTO", 0), hot("bob", "CTO", 0), hot("cyd", "CTO", 0));
@@ -171,15 +181,3 @@ async fn cost_of_an_unusable_answer_is_stored_with_the_fallback(fixture: Fixture
     pipeline::verify(&fixture.store, None, |one| problems.extend(one.problem)).await.unwrap();
     assert_eq!(problems, [], "every verdict is reproducible");
 }
-
-on_both!(
-    cost_of_an_unusable_answer_is_stored_with_the_fallback,
-    analyst_that_fails_five_times_gives_a_fallback,
-    permanent_analyst_failure_gives_a_fallback_at_once,
-    unreadable_answer_counts_as_an_attempt,
-    readable_answer_of_a_retry_is_used,
-    deferral_never_becomes_a_fallback,
-    crm_retry_uses_the_stored_judgement,
-    redrive_after_a_crm_refusal_resumes_from_stored_data,
-    rescored_lead_is_updated_in_the_crm,
-);

@@ -2,6 +2,7 @@
 
 use grounding::GroundingStatus;
 use lead::{Decision, Failure, LeadStatus, Stage};
+use on_both::on_both;
 use pipeline::Rejected;
 use queue::{LeadHandler as _, MAX_ATTEMPTS};
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ fn conclude_without_evidence(answer: &mut Value) {
     answer["evidence"] = json!([]);
 }
 
+#[on_both]
 async fn rejected_analysis_holds_the_lead_and_writes_nothing(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Changed(invent_a_fact)]);
@@ -45,6 +47,7 @@ async fn rejected_analysis_holds_the_lead_and_writes_nothing(fixture: Fixture) {
     assert!(kept.raw_answer.contains("PWNED"), "the rejected answer is stored for review");
 }
 
+#[on_both]
 async fn rejected_lead_can_be_written_without_judged_fields(mut fixture: Fixture) {
     fixture.rejected = Rejected::Bare;
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
@@ -58,6 +61,7 @@ async fn rejected_lead_can_be_written_without_judged_fields(mut fixture: Fixture
     assert_eq!(judged, Vec::<&&str>::new());
 }
 
+#[on_both]
 async fn false_answers_write_nothing_beyond_the_plan(mut fixture: Fixture) {
     fixture.rejected = Rejected::Bare;
     let pipeline = fixture.pipeline().await;
@@ -91,6 +95,7 @@ async fn false_answers_write_nothing_beyond_the_plan(mut fixture: Fixture) {
     assert_eq!(prose.verdict.status, GroundingStatus::Valid, "its claims were true, and only they were used");
 }
 
+#[on_both]
 async fn rejected_answer_is_corrected_once(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Changed(invent_a_fact)]);
@@ -112,6 +117,7 @@ async fn rejected_answer_is_corrected_once(fixture: Fixture) {
     assert_eq!(judged.detail["rejected_first"], first);
 }
 
+#[on_both]
 async fn correction_is_checked_and_not_corrected_again(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will([Reply::Changed(invent_a_fact)]);
@@ -124,6 +130,7 @@ async fn correction_is_checked_and_not_corrected_again(fixture: Fixture) {
     assert_eq!(kept.cost_microusd, 10);
 }
 
+#[on_both]
 async fn rejected_answer_stands_without_a_correction(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let lost = Failure::transient("http_timeout", "no answer");
@@ -139,6 +146,7 @@ async fn rejected_answer_stands_without_a_correction(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn answer_with_a_nul_is_stored(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.record_failures(&pipeline, &event, Stage::Analysis, MAX_ATTEMPTS - 1).await;
@@ -156,6 +164,7 @@ fn eager_body(person: &str, more: &str) -> String {
     )
 }
 
+#[on_both]
 async fn person_who_opted_out_gets_no_call_task(fixture: Fixture) {
     for (number, (more, name)) in [
         (r#","unsubscribed":true}}"#, "unsubscribed"),
@@ -180,14 +189,3 @@ async fn person_who_opted_out_gets_no_call_task(fixture: Fixture) {
         assert!(summary.contains(&format!("The person opted out: {name} (sent).")), "{summary}");
     }
 }
-
-on_both!(
-    rejected_answer_is_corrected_once,
-    correction_is_checked_and_not_corrected_again,
-    rejected_answer_stands_without_a_correction,
-    person_who_opted_out_gets_no_call_task,
-    answer_with_a_nul_is_stored,
-    rejected_analysis_holds_the_lead_and_writes_nothing,
-    rejected_lead_can_be_written_without_judged_fields,
-    false_answers_write_nothing_beyond_the_plan,
-);

@@ -6,6 +6,7 @@ use crm::testing::every_action;
 use crm::{Authority, CrmMode, NotExecuted, Plan, Text};
 use jiff::Timestamp;
 use lead::{LeadEvent, LeadStatus};
+use on_both::on_both;
 use pipeline::NotConverted;
 use queue::LeadHandler as _;
 use store::CrmSync;
@@ -20,6 +21,7 @@ fn plan(event: &LeadEvent) -> Plan {
     Plan::new(event.lead_id.clone(), event.delivery_id(), 1, None, vec![action])
 }
 
+#[on_both]
 async fn no_path_writes_while_an_operator_holds_the_crm(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let (synced, promoted, new) = (hot("ann", "CTO", 0), hot("bob", "CTO", 0), hot("cid", "CTO", 0));
@@ -52,6 +54,7 @@ async fn no_path_writes_while_an_operator_holds_the_crm(fixture: Fixture) {
     assert!(fixture.store.actions(&new.lead_id, 10).await.unwrap().is_empty(), "no row is begun either");
 }
 
+#[on_both]
 async fn conversion_is_refused_while_the_crm_is_held(fixture: Fixture) {
     let (pipeline, _) = pipeline(&fixture, CrmMode::Live, []).await;
     let event = hot("ann", "CTO", 0);
@@ -63,6 +66,7 @@ async fn conversion_is_refused_while_the_crm_is_held(fixture: Fixture) {
     assert!(matches!(converted, Err(NotConverted::Shadowed)), "{converted:?}");
 }
 
+#[on_both]
 async fn hold_that_begins_during_the_work_stops_the_write(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     *crm.held_during_owners.lock().unwrap() = Some(fixture.store.clone());
@@ -76,6 +80,7 @@ async fn hold_that_begins_during_the_work_stops_the_write(fixture: Fixture) {
     assert!(fixture.crm().await.is_empty());
 }
 
+#[on_both]
 async fn new_owner_of_an_escalation_waits_for_the_end_of_the_hold(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let event = hot("ann", "CTO", 0);
@@ -93,10 +98,3 @@ async fn new_owner_of_an_escalation_waits_for_the_end_of_the_hold(fixture: Fixtu
     let assignment = fixture.store.assignment(&event.lead_id).await.unwrap().unwrap();
     assert_eq!(assignment.crm_sync, CrmSync::Yes);
 }
-
-on_both!(
-    no_path_writes_while_an_operator_holds_the_crm,
-    conversion_is_refused_while_the_crm_is_held,
-    hold_that_begins_during_the_work_stops_the_write,
-    new_owner_of_an_escalation_waits_for_the_end_of_the_hold,
-);

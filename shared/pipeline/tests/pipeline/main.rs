@@ -3,18 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-/// Runs each test on both databases.
-macro_rules! on_both {
-    ($($test:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::sqlite().await).await; })+
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::postgres().await).await; })+
-        }
-    };
-}
-
 mod crashes;
 mod crm;
 mod deliveries;

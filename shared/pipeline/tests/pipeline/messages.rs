@@ -1,6 +1,7 @@
 //! Unreadable and inconsistent messages are dead-lettered with a reason, and their bodies are stored.
 
 use lead::FailureClass;
+use on_both::on_both;
 use queue::{LeadHandler as _, settle_failed};
 use serde_json::{Value, json};
 
@@ -19,6 +20,7 @@ async fn assert_dead_lettered(fixture: &Fixture, body: &str, code: &str) {
     pipeline.store.database().close().await;
 }
 
+#[on_both]
 async fn unreadable_message_is_dead_lettered_and_stored(fixture: Fixture) {
     let mut wrong_type = json!(hot("ann", "CTO", 0));
     wrong_type["received_at"] = json!("ann@stripe.com yesterday");
@@ -28,6 +30,7 @@ async fn unreadable_message_is_dead_lettered_and_stored(fixture: Fixture) {
     assert!(fixture.crm().await.is_empty());
 }
 
+#[on_both]
 async fn inconsistent_message_is_dead_lettered_and_stored(fixture: Fixture) {
     let (victim, attacker) = (hot("bob", "CEO", 0), hot("ann", "CTO", 1));
     fixture.pipeline().await.handle(&message(&victim, 1)).await.unwrap();
@@ -49,5 +52,3 @@ async fn inconsistent_message_is_dead_lettered_and_stored(fixture: Fixture) {
     assert_eq!(fixture.snapshot(&victim.lead_id).await, before);
     assert!(fixture.store.lead(&attacker.lead_id).await.unwrap().is_none());
 }
-
-on_both!(unreadable_message_is_dead_lettered_and_stored, inconsistent_message_is_dead_lettered_and_stored,);

@@ -1,11 +1,13 @@
 //! Judging a lead again without writing anything.
 
 use lead::Failure;
+use on_both::on_both;
 use queue::LeadHandler as _;
 use serde_json::json;
 
 use crate::support::{Fixture, Reply, hot, message};
 
+#[on_both]
 async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -19,6 +21,7 @@ async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
     assert_eq!(fixture.provider.take_calls(), 1, "the stored enrichment is used");
 }
 
+#[on_both]
 async fn replay_lists_changes_and_writes_nothing(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -37,6 +40,7 @@ async fn replay_lists_changes_and_writes_nothing(fixture: Fixture) {
     assert_eq!(fixture.snapshot(&event.lead_id).await, before);
 }
 
+#[on_both]
 async fn altered_verdict_is_not_reproducible(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -51,6 +55,7 @@ async fn altered_verdict_is_not_reproducible(fixture: Fixture) {
     assert_eq!(replay.changes.len(), 1);
 }
 
+#[on_both]
 async fn lead_without_a_judgement_cannot_be_replayed(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     assert!(pipeline.replay(&event.lead_id).await.unwrap().is_none());
@@ -58,6 +63,7 @@ async fn lead_without_a_judgement_cannot_be_replayed(fixture: Fixture) {
     assert!(pipeline.replay(&event.lead_id).await.unwrap().is_none());
 }
 
+#[on_both]
 async fn replay_judges_a_pending_revision(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (first, second) = (hot("ann", "Engineer", 0), hot("ann", "CTO", 1));
@@ -70,6 +76,7 @@ async fn replay_judges_a_pending_revision(fixture: Fixture) {
     assert!(!evidence.from.to_string().contains(title) && evidence.to.to_string().contains(title));
 }
 
+#[on_both]
 async fn replay_verifies_stored_data_during_an_ai_outage(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
@@ -80,12 +87,3 @@ async fn replay_verifies_stored_data_during_an_ai_outage(fixture: Fixture) {
     assert_eq!(replay.not_now.unwrap().code, "ai_unavailable");
     assert_eq!(replay.changes, []);
 }
-
-on_both!(
-    replay_verifies_stored_data_during_an_ai_outage,
-    replay_reproduces_the_verdict_and_writes_nothing,
-    replay_lists_changes_and_writes_nothing,
-    altered_verdict_is_not_reproducible,
-    lead_without_a_judgement_cannot_be_replayed,
-    replay_judges_a_pending_revision,
-);

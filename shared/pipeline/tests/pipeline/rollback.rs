@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crm::{CrmMode, Restored};
 use lead::{Failure, LeadStatus};
+use on_both::on_both;
 use queue::{LeadHandler as _, Settlement};
 use store::AuditKind;
 
@@ -14,6 +15,7 @@ fn second(fixture: &Fixture) {
     fixture.clock.advance(Duration::from_secs(1));
 }
 
+#[on_both]
 async fn hold_stops_earlier_promotions_but_not_later_ones(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
@@ -32,6 +34,7 @@ async fn hold_stops_earlier_promotions_but_not_later_ones(fixture: Fixture) {
     assert_eq!(fixture.crm_counts().await["lead"], 1, "the operator promoted it despite the hold");
 }
 
+#[on_both]
 async fn promotion_permits_one_plan_and_no_later_judgement(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
@@ -46,6 +49,7 @@ async fn promotion_permits_one_plan_and_no_later_judgement(fixture: Fixture) {
     assert_eq!(fixture.crm_lead(&event.lead_id).await.writes, written, "this judgement was not promoted");
 }
 
+#[on_both]
 async fn promotion_ends_when_the_delivery_is_dead_lettered(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
@@ -61,6 +65,7 @@ async fn promotion_ends_when_the_delivery_is_dead_lettered(fixture: Fixture) {
 }
 
 /// After any interruption, a second run ends in the same state as an undisturbed one.
+#[on_both]
 async fn interrupted_rollback_can_be_repeated(fixture: Fixture) {
     use CallOutcome::{Fails, LosesReply, Succeeds};
     for (number, outcomes) in [[Succeeds, Fails], [LosesReply, Succeeds]].into_iter().enumerate() {
@@ -97,10 +102,3 @@ async fn interrupted_rollback_can_be_repeated(fixture: Fixture) {
         fixture.store.unhold_crm("mock").await.unwrap();
     }
 }
-
-on_both!(
-    hold_stops_earlier_promotions_but_not_later_ones,
-    promotion_permits_one_plan_and_no_later_judgement,
-    promotion_ends_when_the_delivery_is_dead_lettered,
-    interrupted_rollback_can_be_repeated,
-);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crm::{CrmMode, Known, KnownContact, KnownLead, Object, OwnerStatus};
 use lead::{LeadEvent, LeadId, LeadStatus};
+use on_both::on_both;
 use pipeline::{EscalationSummary, Pipeline};
 use queue::LeadHandler as _;
 use routing::{OwnerId, Routing};
@@ -64,6 +65,7 @@ fn overdue(overdue: usize, reassigned: usize, responded: usize) -> EscalationSum
     EscalationSummary { overdue, reassigned, responded }
 }
 
+#[on_both]
 async fn pool_takes_turns_up_to_its_caps_then_the_fallback(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let mut owners = Vec::new();
@@ -79,6 +81,7 @@ async fn pool_takes_turns_up_to_its_caps_then_the_fallback(fixture: Fixture) {
     assert_eq!(owner(&fixture, &revision.lead_id).await, "005BOB");
 }
 
+#[on_both]
 async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
@@ -99,6 +102,7 @@ async fn lead_of_an_inactive_owner_is_reassigned(fixture: Fixture) {
     assert!(format!("{:?}", skipped.outcome).contains("inactive"), "{skipped:?}");
 }
 
+#[on_both]
 async fn existing_owner_that_is_inactive_or_a_queue_is_skipped(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let standings = [
@@ -120,6 +124,7 @@ async fn existing_owner_that_is_inactive_or_a_queue_is_skipped(fixture: Fixture)
     }
 }
 
+#[on_both]
 async fn planned_lead_takes_no_turn_and_has_no_deadline(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Shadow).await;
     let events: Vec<LeadEvent> = ["a", "b", "c"].map(|person| hot(person, "CTO", 0)).into();
@@ -145,6 +150,7 @@ async fn planned_lead_takes_no_turn_and_has_no_deadline(fixture: Fixture) {
     assert_eq!(fixture.store.overdue(10).await.unwrap().len(), 3);
 }
 
+#[on_both]
 async fn deadline_restarts_when_a_held_lead_is_promoted(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("ann", "CTO", 0);
@@ -164,6 +170,7 @@ async fn deadline_restarts_when_a_held_lead_is_promoted(fixture: Fixture) {
     assert_eq!(fixture.store.overdue(10).await.unwrap().len(), 1);
 }
 
+#[on_both]
 async fn missed_deadline_reassigns_record_and_task(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
@@ -186,6 +193,7 @@ async fn missed_deadline_reassigns_record_and_task(fixture: Fixture) {
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
 
+#[on_both]
 async fn overdue_lead_skips_inactive_owners(fixture: Fixture) {
     let (mut pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let rules = TEAM
@@ -219,6 +227,7 @@ fn both(owner: &str) -> (String, String) {
     (owner.to_owned(), owner.to_owned())
 }
 
+#[on_both]
 async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
@@ -232,6 +241,7 @@ async fn new_owner_is_written_after_the_hold_ends(fixture: Fixture) {
     assert_eq!(owner(&fixture, &event.lead_id).await, "005BOB");
 }
 
+#[on_both]
 async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
@@ -246,6 +256,7 @@ async fn plan_with_the_new_owner_completes_the_crm_sync(fixture: Fixture) {
     assert!(fixture.store.pending_crm_syncs(10).await.unwrap().is_empty());
 }
 
+#[on_both]
 async fn new_owner_of_a_suppressed_lead_is_not_written(fixture: Fixture) {
     let (pipeline, _) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
@@ -268,6 +279,7 @@ fn ours(owner: Option<&str>, converted: bool) -> Known {
     Known { own: Some(Box::new(own)), lead: Some(KnownLead::default()), ..Known::default() }
 }
 
+#[on_both]
 async fn person_who_takes_the_record_has_responded(fixture: Fixture) {
     // A CRM with contacts, a CRM with leads, and a converted lead.
     let answers = [contact("005CID"), ours(Some("005CID"), false), ours(Some("005ANN"), true)];
@@ -283,6 +295,7 @@ async fn person_who_takes_the_record_has_responded(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     let event = hot("a", "CTO", 0);
@@ -308,6 +321,7 @@ async fn previous_owner_in_the_crm_is_no_response_before_the_sync(fixture: Fixtu
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap(), overdue(0, 0, 1));
 }
 
+#[on_both]
 async fn existing_owner_gets_the_lead_but_an_unowned_record_has_none(fixture: Fixture) {
     let (pipeline, crm) = team(&fixture, CrmMode::Live).await;
     crm.answers.lock().unwrap().extend([Ok(contact("005DAN")), Ok(ours(None, false))]);
@@ -318,19 +332,3 @@ async fn existing_owner_gets_the_lead_but_an_unowned_record_has_none(fixture: Fi
     assert_eq!(owner(&fixture, &owned.lead_id).await, "005DAN");
     assert_eq!(owner(&fixture, &unowned.lead_id).await, "005ANN", "the pool's turn");
 }
-
-on_both!(
-    pool_takes_turns_up_to_its_caps_then_the_fallback,
-    lead_of_an_inactive_owner_is_reassigned,
-    existing_owner_that_is_inactive_or_a_queue_is_skipped,
-    planned_lead_takes_no_turn_and_has_no_deadline,
-    deadline_restarts_when_a_held_lead_is_promoted,
-    overdue_lead_skips_inactive_owners,
-    missed_deadline_reassigns_record_and_task,
-    new_owner_is_written_after_the_hold_ends,
-    plan_with_the_new_owner_completes_the_crm_sync,
-    new_owner_of_a_suppressed_lead_is_not_written,
-    person_who_takes_the_record_has_responded,
-    previous_owner_in_the_crm_is_no_response_before_the_sync,
-    existing_owner_gets_the_lead_but_an_unowned_record_has_none,
-);

@@ -2,6 +2,7 @@
 
 use crm::testing::Fault;
 use lead::{LeadEvent, LeadStatus, Stage};
+use on_both::on_both;
 use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement, settle_counted};
 use serde_json::Value;
@@ -26,6 +27,7 @@ fn seconds(settlement: &Settlement) -> u64 {
     }
 }
 
+#[on_both]
 async fn ai_outage_leaves_all_attempts_to_the_crm(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.analyst.will((0..5).map(|_| Reply::Fail(timeout())));
@@ -50,6 +52,7 @@ async fn ai_outage_leaves_all_attempts_to_the_crm(fixture: Fixture) {
     assert_eq!(retries, expected, "the audit trail names stage and attempt");
 }
 
+#[on_both]
 async fn stage_that_fails_five_times_is_dead_lettered(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     fixture.crm_faults.extend([Fault::Locked; 5]);
@@ -71,6 +74,7 @@ async fn stage_that_fails_five_times_is_dead_lettered(fixture: Fixture) {
     assert_eq!(work_on(&pipeline, &event, 5).await, Settlement::Done);
 }
 
+#[on_both]
 async fn database_outage_costs_no_attempt(fixture: Fixture) {
     let (database, event) = (fixture.connect().await, hot("ann", "CTO", 0));
     let away = fixture.pipeline_on(database.clone());
@@ -92,9 +96,3 @@ async fn database_outage_costs_no_attempt(fixture: Fixture) {
     assert_eq!(work_on(&pipeline, &event, 25).await, Settlement::Done);
     assert!(!fixture.lead(&event.lead_id).await.fallback);
 }
-
-on_both!(
-    ai_outage_leaves_all_attempts_to_the_crm,
-    stage_that_fails_five_times_is_dead_lettered,
-    database_outage_costs_no_attempt,
-);

@@ -8,6 +8,7 @@ use crm::CrmMode;
 use crm::testing::Fault;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use lead::{EmailAddress, Failure, FailureClass, LeadStatus};
+use on_both::on_both;
 use queue::LeadHandler as _;
 use routing::Routing;
 use store::{AuditKind, Store, Suppressed};
@@ -19,6 +20,7 @@ fn ann() -> Suppressed {
     Suppressed::Address(EmailAddress::parse("ann@stripe.com").unwrap())
 }
 
+#[on_both]
 async fn judged_lead_of_a_suppressed_person_is_not_written(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let pipeline = fixture.pipeline().await;
@@ -31,6 +33,7 @@ async fn judged_lead_of_a_suppressed_person_is_not_written(fixture: Fixture) {
     assert!(fixture.crm().await.is_empty());
 }
 
+#[on_both]
 async fn suppressed_person_is_neither_enriched_nor_judged(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let pipeline = fixture.pipeline().await;
@@ -42,6 +45,7 @@ async fn suppressed_person_is_neither_enriched_nor_judged(fixture: Fixture) {
     assert!(fixture.store.analyses(&event.lead_id, 1).await.unwrap().is_empty());
 }
 
+#[on_both]
 async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let pipeline = fixture.pipeline().await;
@@ -52,6 +56,7 @@ async fn replay_calls_no_analyst_for_a_suppressed_person(fixture: Fixture) {
     assert_eq!(replay.not_now.unwrap().code, "suppressed");
 }
 
+#[on_both]
 async fn promoted_lead_of_a_suppressed_domain_is_not_written(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (pipeline, _) = pipeline(&fixture, CrmMode::Shadow, []).await;
@@ -86,6 +91,7 @@ impl EnrichmentProvider for SuppressingProvider {
     }
 }
 
+#[on_both]
 async fn person_suppressed_during_enrichment_is_not_judged(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (mut pipeline, crm) = pipeline(&fixture, CrmMode::Live, []).await;
@@ -97,6 +103,7 @@ async fn person_suppressed_during_enrichment_is_not_judged(fixture: Fixture) {
     assert!(fixture.crm().await.is_empty());
 }
 
+#[on_both]
 async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) {
     let event = hot("ann", "CTO", 0);
     let (mut pipeline, crm) = pipeline(&fixture, CrmMode::Live, []).await;
@@ -109,12 +116,3 @@ async fn escalation_reads_no_crm_facts_of_a_suppressed_person(fixture: Fixture) 
     assert_eq!(pipeline.escalate_overdue(10).await.unwrap().overdue, 1, "an alert needs no CRM call");
     assert!(crm.queries.lock().unwrap().is_empty());
 }
-
-on_both!(
-    person_suppressed_during_enrichment_is_not_judged,
-    escalation_reads_no_crm_facts_of_a_suppressed_person,
-    suppressed_person_is_neither_enriched_nor_judged,
-    replay_calls_no_analyst_for_a_suppressed_person,
-    judged_lead_of_a_suppressed_person_is_not_written,
-    promoted_lead_of_a_suppressed_domain_is_not_written,
-);

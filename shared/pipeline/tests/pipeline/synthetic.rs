@@ -7,6 +7,7 @@ use lead::{
     Arrival, CampaignId, EmailAddress, Lead, LeadEvent, LeadStatus, SYNTHETIC_CAMPAIGN, SYNTHETIC_EMAIL,
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
+use on_both::on_both;
 use pipeline::NotConverted;
 use queue::LeadHandler as _;
 use serde_json::json;
@@ -24,6 +25,7 @@ fn synthetic(received: i64) -> LeadEvent {
     LeadEvent::new(lead, at(received))
 }
 
+#[on_both]
 async fn synthetic_lead_ends_without_outside_calls(fixture: Fixture) {
     for (second, mode) in [(0, CrmMode::Live), (300, CrmMode::Shadow)] {
         let event = synthetic(second);
@@ -47,6 +49,7 @@ async fn synthetic_lead_ends_without_outside_calls(fixture: Fixture) {
     assert_eq!(kinds[kinds.len() - 4..], steps);
 }
 
+#[on_both]
 async fn guard_refuses_the_synthetic_lead_on_every_path(fixture: Fixture) {
     let event = synthetic(0);
     let id = &event.lead_id;
@@ -102,6 +105,7 @@ async fn permitted_plan(fixture: &Fixture, event: &LeadEvent) -> Plan {
     Plan::new(event.lead_id.clone(), event.delivery_id(), 1, None, vec![action])
 }
 
+#[on_both]
 async fn history_of_the_synthetic_lead_does_not_grow(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let mut sizes = Vec::new();
@@ -152,6 +156,7 @@ async fn rows(fixture: &Fixture) -> Vec<(&'static str, i64)> {
     counts
 }
 
+#[on_both]
 async fn lists_and_counts_exclude_the_synthetic_lead(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let (ann, event) = (hot("ann", "CTO", 0), synthetic(0));
@@ -177,6 +182,7 @@ async fn lists_and_counts_exclude_the_synthetic_lead(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn failed_synthetic_lead_is_marked_but_no_dead_letter(fixture: Fixture) {
     let event = synthetic(0);
     fixture.store.accept(&event).await.unwrap();
@@ -195,14 +201,6 @@ async fn failed_synthetic_lead_is_marked_but_no_dead_letter(fixture: Fixture) {
     let lead = fixture.lead(&event.lead_id).await;
     assert_eq!((lead.status, lead.failure), (LeadStatus::Synthetic, None), "the next one passes all stages");
 }
-
-on_both!(
-    synthetic_lead_ends_without_outside_calls,
-    guard_refuses_the_synthetic_lead_on_every_path,
-    history_of_the_synthetic_lead_does_not_grow,
-    lists_and_counts_exclude_the_synthetic_lead,
-    failed_synthetic_lead_is_marked_but_no_dead_letter,
-);
 
 #[test]
 fn synthetic_lead_duration_is_measured_once() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crm::testing::Fault;
 use database::Database;
 use lead::{Clock as _, FailureClass, LeadEvent, LeadId, LeadStatus};
+use on_both::on_both;
 use queue::{DatabaseQueue, LeadHandler, LeadQueue, MAX_ATTEMPTS, Worker};
 use store::{Accept, AuditKind};
 use tokio::task::JoinHandle;
@@ -81,6 +82,7 @@ impl RunningWorker {
     }
 }
 
+#[on_both]
 async fn panic_fails_one_lead_and_its_message_is_not_stored(fixture: Fixture) {
     let [broken, fine] = [hot("broken", "CTO", 0), hot("fine", "CTO", 0)];
     fixture.analyst.will((0..MAX_ATTEMPTS).map(|_| Reply::Panic));
@@ -144,6 +146,7 @@ fn faults(life: usize) -> Vec<Fault> {
         .collect()
 }
 
+#[on_both]
 async fn two_hundred_leads_survive_all_faults_and_worker_deaths(fixture: Fixture) {
     let campaign = campaign();
     let queue = fixture.queue_on(fixture.store.database().clone());
@@ -204,8 +207,3 @@ async fn assert_completed(fixture: &Fixture, campaign: &[LeadEvent], id: &LeadId
         .collect();
     assert!(synced.is_sorted_by(|a, b| a < b), "in order, each once: {synced:?}");
 }
-
-on_both!(
-    panic_fails_one_lead_and_its_message_is_not_stored,
-    two_hundred_leads_survive_all_faults_and_worker_deaths,
-);

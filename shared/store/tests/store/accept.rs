@@ -1,10 +1,12 @@
 //! Classification of deliveries.
 
 use lead::LeadStatus;
+use on_both::on_both;
 use store::{Accept, AuditKind};
 
 use crate::support::{Fixture, audit, event, kinds, lead, settled};
 
+#[on_both]
 async fn the_first_delivery_creates_the_lead(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -17,6 +19,7 @@ async fn the_first_delivery_creates_the_lead(fixture: Fixture) {
     assert_eq!((audit[0].kind, &audit[0].delivery_id), (AuditKind::Accepted, &Some(event.delivery_id())));
 }
 
+#[on_both]
 async fn newer_content_is_a_revision_and_queues_the_lead(fixture: Fixture) {
     let store = fixture.store().await;
     settled(&fixture, &store, &event("ann", "a", 0)).await;
@@ -28,6 +31,7 @@ async fn newer_content_is_a_revision_and_queues_the_lead(fixture: Fixture) {
     assert_eq!(lead.crm_record_id.as_deref(), Some("00Q1"), "the CRM record is still known");
 }
 
+#[on_both]
 async fn older_content_takes_a_revision_number_and_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -42,6 +46,7 @@ async fn older_content_takes_a_revision_number_and_changes_nothing(fixture: Fixt
     assert_eq!(kinds(&store, &older.lead_id).await.last(), Some(&AuditKind::Superseded));
 }
 
+#[on_both]
 async fn duplicates_are_counted_and_the_first_ten_audited(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -58,6 +63,7 @@ async fn duplicates_are_counted_and_the_first_ten_audited(fixture: Fixture) {
     assert_eq!(kinds.iter().filter(|kind| **kind == AuditKind::Duplicate).count(), 10);
 }
 
+#[on_both]
 async fn a_duplicate_of_a_finished_delivery_is_not_open(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -66,6 +72,7 @@ async fn a_duplicate_of_a_finished_delivery_is_not_open(fixture: Fixture) {
     assert_eq!(lead(&store, &event.lead_id).await.status, LeadStatus::Synced);
 }
 
+#[on_both]
 async fn the_same_person_in_another_campaign_is_another_lead(fixture: Fixture) {
     let store = fixture.store().await;
     let one = event("ann", "a", 0);
@@ -76,6 +83,7 @@ async fn the_same_person_in_another_campaign_is_another_lead(fixture: Fixture) {
     assert_eq!(store.accept(&other).await.unwrap(), Accept::New);
 }
 
+#[on_both]
 async fn a_delivery_that_the_caller_rolls_back_leaves_no_trace(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -86,6 +94,7 @@ async fn a_delivery_that_the_caller_rolls_back_leaves_no_trace(fixture: Fixture)
     assert_eq!(store.accept(&event).await.unwrap(), Accept::New);
 }
 
+#[on_both]
 async fn noting_a_queued_delivery_twice_is_no_duplicate(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -95,14 +104,3 @@ async fn noting_a_queued_delivery_twice_is_no_duplicate(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted]);
     assert_eq!(store.deliveries(&event.lead_id, 10).await.unwrap()[0].duplicates, 0);
 }
-
-on_both!(
-    noting_a_queued_delivery_twice_is_no_duplicate,
-    the_first_delivery_creates_the_lead,
-    newer_content_is_a_revision_and_queues_the_lead,
-    older_content_takes_a_revision_number_and_changes_nothing,
-    duplicates_are_counted_and_the_first_ten_audited,
-    a_duplicate_of_a_finished_delivery_is_not_open,
-    the_same_person_in_another_campaign_is_another_lead,
-    a_delivery_that_the_caller_rolls_back_leaves_no_trace,
-);

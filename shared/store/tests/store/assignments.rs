@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use lead::{Decision, LeadEvent};
+use on_both::on_both;
 use routing::{LeadFacts, Routing};
 use serde_json::json;
 use store::{AuditKind, Breach, CrmSync, Store, Work};
@@ -45,6 +46,7 @@ async fn owner(store: &Store, work: &Work) -> String {
     given.owner.unwrap().to_string()
 }
 
+#[on_both]
 async fn a_round_is_routed_once_and_a_revision_keeps_the_owner(fixture: Fixture) {
     let (one, other) = (fixture.store().await, fixture.store().await);
     let work = accepted(&one, &event("ann", "a", 0)).await;
@@ -64,6 +66,7 @@ async fn a_round_is_routed_once_and_a_revision_keeps_the_owner(fixture: Fixture)
     }
 }
 
+#[on_both]
 async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
     let stores = [fixture.store().await, fixture.store().await, fixture.store().await];
     let mut works = Vec::new();
@@ -103,6 +106,7 @@ async fn turns_and_caps_hold_across_processes(fixture: Fixture) {
     assert_eq!(owner(&stores[2], &next).await, "005ANN");
 }
 
+#[on_both]
 async fn an_overdue_lead_passes_through_the_pool_once_and_then_alerts(fixture: Fixture) {
     let store = fixture.store().await;
     let work = accepted(&store, &event("ann", "a", 0)).await;
@@ -144,6 +148,7 @@ async fn an_overdue_lead_passes_through_the_pool_once_and_then_alerts(fixture: F
     assert_eq!(routed, expected);
 }
 
+#[on_both]
 async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
     let store = fixture.store().await;
     let mut synced_works = Vec::new();
@@ -170,6 +175,7 @@ async fn held_leads_do_not_block_unwritten_assignments(fixture: Fixture) {
     assert_eq!(unwritten[0].lead_id, synced_works[2].lead_id);
 }
 
+#[on_both]
 async fn an_owner_that_the_crm_refused_is_not_written_again(fixture: Fixture) {
     let store = fixture.store().await;
     let work = accepted(&store, &event("ann", "a", 0)).await;
@@ -200,6 +206,7 @@ respond_within = "10m"
 on_breach = "reassign"
 "#;
 
+#[on_both]
 async fn a_dead_lettered_lead_does_not_count_against_its_owner(fixture: Fixture) {
     let store = fixture.store().await;
     let rules = Routing::parse(ONE).unwrap();
@@ -225,12 +232,3 @@ async fn a_dead_lettered_lead_does_not_count_against_its_owner(fixture: Fixture)
         assert_eq!(owner(&accepted(&store, &event(&format!("dan{attempt}"), "a", 0)).await).await, None);
     }
 }
-
-on_both!(
-    a_dead_lettered_lead_does_not_count_against_its_owner,
-    held_leads_do_not_block_unwritten_assignments,
-    an_owner_that_the_crm_refused_is_not_written_again,
-    a_round_is_routed_once_and_a_revision_keeps_the_owner,
-    turns_and_caps_hold_across_processes,
-    an_overdue_lead_passes_through_the_pool_once_and_then_alerts,
-);

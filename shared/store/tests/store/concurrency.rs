@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lead::{Failure, LeadStatus};
+use on_both::on_both;
 use store::{Accept, Begun, Store};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -39,6 +40,7 @@ async fn two(fixture: &Fixture) -> [Store; 2] {
     [fixture.store().await, fixture.store().await]
 }
 
+#[on_both]
 async fn concurrent_deliveries_are_numbered_without_gaps(fixture: Fixture) {
     let stores = two(&fixture).await;
     let events: Vec<_> = (0..15).map(|n| event("ann", &format!("title {n}"), n % 4)).collect();
@@ -63,6 +65,7 @@ async fn concurrent_deliveries_are_numbered_without_gaps(fixture: Fixture) {
     assert_eq!(audit(&stores[0], &lead.lead_id).await.len(), 30);
 }
 
+#[on_both]
 async fn a_lead_is_new_once(fixture: Fixture) {
     let stores = two(&fixture).await;
     for round in 0..10 {
@@ -75,6 +78,7 @@ async fn a_lead_is_new_once(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture) {
     let stores = two(&fixture).await;
     let first = event("ann", "a", 0);
@@ -115,9 +119,3 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
     assert_eq!(stores[0].analyses(&lead.lead_id, 10).await.unwrap().len(), 1);
     audit(&stores[0], &lead.lead_id).await;
 }
-
-on_both!(
-    concurrent_deliveries_are_numbered_without_gaps,
-    a_lead_is_new_once,
-    concurrent_senders_and_workers_keep_a_lead_consistent,
-);

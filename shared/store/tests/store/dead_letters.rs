@@ -1,6 +1,7 @@
 //! Dead-lettered messages.
 
 use lead::{Failure, FailureClass, LeadStatus};
+use on_both::on_both;
 use store::{AuditKind, Begun, Cursor};
 
 use crate::support::{Fixture, begin, event, has_work, kinds, lead, settled};
@@ -9,6 +10,7 @@ fn failure() -> Failure {
     Failure::permanent("crm_rejected", "the CRM refused it")
 }
 
+#[on_both]
 async fn a_dead_letter_fails_its_lead_with_the_reason(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -29,6 +31,7 @@ async fn a_dead_letter_fails_its_lead_with_the_reason(fixture: Fixture) {
     assert!(store.dead_letter("another").await.unwrap().is_none());
 }
 
+#[on_both]
 async fn dead_lettering_twice_leaves_one_dead_letter(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -46,6 +49,7 @@ async fn dead_lettering_twice_leaves_one_dead_letter(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
 }
 
+#[on_both]
 async fn reopening_deletes_the_dead_letter_and_a_failure_adds_another(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -59,6 +63,7 @@ async fn reopening_deletes_the_dead_letter_and_a_failure_adds_another(fixture: F
     assert_eq!(store.count_dead_letters().await.unwrap(), 1);
 }
 
+#[on_both]
 async fn a_revision_deletes_the_superseded_dead_letter(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -68,6 +73,7 @@ async fn a_revision_deletes_the_superseded_dead_letter(fixture: Fixture) {
     assert_eq!(lead(&store, &newer.lead_id).await.failure, None);
 }
 
+#[on_both]
 async fn a_superseded_delivery_is_not_dead_lettered(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -79,6 +85,7 @@ async fn a_superseded_delivery_is_not_dead_lettered(fixture: Fixture) {
     assert_eq!(kinds(&store, &newer.lead_id).await.last(), Some(&AuditKind::Superseded));
 }
 
+#[on_both]
 async fn an_unreadable_message_is_dead_lettered(fixture: Fixture) {
     let store = fixture.store().await;
     let body = "\u{0}{\"emoji\": \"😀\", 'quotes' % _ \\";
@@ -93,6 +100,7 @@ async fn an_unreadable_message_is_dead_lettered(fixture: Fixture) {
     assert_eq!(store.count_dead_letters().await.unwrap(), 0);
 }
 
+#[on_both]
 async fn dead_letters_are_paged_newest_first(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..7 {
@@ -109,6 +117,7 @@ async fn dead_letters_are_paged_newest_first(fixture: Fixture) {
     assert_eq!(ids, ["m6", "m5", "m4", "m3", "m2", "m1", "m0"]);
 }
 
+#[on_both]
 async fn a_dead_lettered_newest_delivery_reports_its_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -129,6 +138,7 @@ async fn a_dead_lettered_newest_delivery_reports_its_failure(fixture: Fixture) {
     assert!(matches!(store.begin_work(&event, 5).await.unwrap(), Begun::Nothing), "superseded");
 }
 
+#[on_both]
 async fn only_the_newest_dead_lettered_delivery_is_reopened(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -146,15 +156,3 @@ async fn only_the_newest_dead_lettered_delivery_is_reopened(fixture: Fixture) {
     store.accept(&newer).await.unwrap();
     assert!(!store.reopen_dead_lettered(&older, "redrive").await.unwrap(), "it is superseded");
 }
-
-on_both!(
-    a_dead_lettered_newest_delivery_reports_its_failure,
-    only_the_newest_dead_lettered_delivery_is_reopened,
-    a_dead_letter_fails_its_lead_with_the_reason,
-    dead_lettering_twice_leaves_one_dead_letter,
-    reopening_deletes_the_dead_letter_and_a_failure_adds_another,
-    a_revision_deletes_the_superseded_dead_letter,
-    a_superseded_delivery_is_not_dead_lettered,
-    an_unreadable_message_is_dead_lettered,
-    dead_letters_are_paged_newest_first,
-);

@@ -1,6 +1,7 @@
 //! Stored answers of enrichment providers, through `enrichment::Cache`.
 
 use enrichment::{Answer, Cache as _, Firmographics, Kept};
+use on_both::on_both;
 use tokio::task::JoinSet;
 
 use crate::support::{Fixture, at};
@@ -10,6 +11,7 @@ fn known(domain: &str, fetched: i64, expires: i64) -> Kept {
     Kept { answer: Answer::Known(Box::new(company)), fetched_at: at(fetched), expires_at: at(expires) }
 }
 
+#[on_both]
 async fn an_answer_is_loaded_as_it_was_saved(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(store.load("apollo", "example.com").await.unwrap(), None);
@@ -25,6 +27,7 @@ async fn an_answer_is_loaded_as_it_was_saved(fixture: Fixture) {
     assert_eq!(store.load("apollo", "example.org").await.unwrap(), None);
 }
 
+#[on_both]
 async fn only_one_process_gets_the_claim(fixture: Fixture) {
     let stores = [fixture.store().await, fixture.store().await];
     let mut running = JoinSet::new();
@@ -48,6 +51,7 @@ async fn only_one_process_gets_the_claim(fixture: Fixture) {
     );
 }
 
+#[on_both]
 async fn new_answers_evict_expired_ones(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..10 {
@@ -65,9 +69,3 @@ async fn new_answers_evict_expired_ones(fixture: Fixture) {
     assert_eq!(count, 5, "the new ones, and a claimed one");
     assert!(store.load("apollo", "old9.example").await.unwrap().is_some());
 }
-
-on_both!(
-    an_answer_is_loaded_as_it_was_saved,
-    only_one_process_gets_the_claim,
-    new_answers_evict_expired_ones,
-);

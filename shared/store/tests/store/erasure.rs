@@ -4,6 +4,7 @@
 use crm::testing::every_action;
 use crm::{Authority, BegunPlan, Effect, Ledger as _, Outcome, Plan};
 use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent};
+use on_both::on_both;
 use serde_json::json;
 use store::{Accept, Begun, QuarantineItem, Store, Suppressed, SuppressionKind};
 use tables::all_texts;
@@ -117,6 +118,7 @@ impl FinishEffects for Store {
     }
 }
 
+#[on_both]
 async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     let store = fixture.store().await;
     fill_tables(&fixture, &store).await;
@@ -145,6 +147,7 @@ async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     assert!(store.lead(&other.lead_id).await.unwrap().is_some(), "other leads stay");
 }
 
+#[on_both]
 async fn events_before_an_erasure_are_dropped_and_later_ones_new(fixture: Fixture) {
     let store = fixture.store().await;
     let (old, unseen) = (person("c1", "CTO", 0), person("unseen", "CTO", 0));
@@ -165,6 +168,7 @@ async fn events_before_an_erasure_are_dropped_and_later_ones_new(fixture: Fixtur
     assert_eq!((work.revision, work.round), (1, 1));
 }
 
+#[on_both]
 async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let event = person("c1", "CTO", 0);
@@ -182,6 +186,7 @@ async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     assert_eq!(hits(&store).await, Vec::<String>::new());
 }
 
+#[on_both]
 async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixture) {
     let store = fixture.store().await;
     let old = person("c1", "Chief of Zebulon", 0);
@@ -208,6 +213,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     assert!(matches!(store.begin_work(&new, 1).await.unwrap(), Begun::Work(_)));
 }
 
+#[on_both]
 async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
     let store = fixture.store().await;
     // As stored by earlier versions: each spelling of the domain is a separate lead.
@@ -252,6 +258,7 @@ async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
     assert_eq!(left.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), ["cccc"]);
 }
 
+#[on_both]
 async fn a_dry_run_does_not_wait_for_a_writer(fixture: Fixture) {
     let store = fixture.store().await;
     fill_tables(&fixture, &store).await;
@@ -264,6 +271,7 @@ async fn a_dry_run_does_not_wait_for_a_writer(fixture: Fixture) {
     writer.commit().await.unwrap();
 }
 
+#[on_both]
 async fn an_entry_covers_both_forms_of_a_domain_and_every_tag(fixture: Fixture) {
     let store = fixture.store().await;
     let suppressed =
@@ -287,6 +295,7 @@ async fn an_entry_covers_both_forms_of_a_domain_and_every_tag(fixture: Fixture) 
     }
 }
 
+#[on_both]
 async fn a_suppression_of_an_older_version_works_and_is_removable(fixture: Fixture) {
     let store = fixture.store().await;
     let sql = "INSERT INTO suppression (entry, kind, reason, added_by, added_at) VALUES ($1, 'domain', 'r', 'b', 0)";
@@ -298,6 +307,7 @@ async fn a_suppression_of_an_older_version_works_and_is_removable(fixture: Fixtu
     assert!(store.suppressed(&email).await.unwrap().is_none());
 }
 
+#[on_both]
 async fn a_removed_entry_is_saved_with_remover_and_reason(fixture: Fixture) {
     let store = fixture.store().await;
     let ann = Suppressed::parse("ann@x.io").unwrap();
@@ -316,6 +326,7 @@ async fn a_removed_entry_is_saved_with_remover_and_reason(fixture: Fixture) {
     assert!(removal.removed_at > kept[0].added_at);
 }
 
+#[on_both]
 async fn addresses_domains_and_subdomains_are_suppressed(fixture: Fixture) {
     let store = fixture.store().await;
     let email = |text: &str| EmailAddress::parse(text).unwrap();
@@ -340,19 +351,6 @@ async fn addresses_domains_and_subdomains_are_suppressed(fixture: Fixture) {
     assert_eq!(store.suppressed(&email("a@example.com")).await.unwrap(), None);
     assert!(Suppressed::parse("not a domain").is_none());
 }
-
-on_both!(
-    no_table_holds_data_of_an_erased_person,
-    events_before_an_erasure_are_dropped_and_later_ones_new,
-    work_in_progress_during_an_erasure_leaves_nothing,
-    work_from_before_an_erasure_is_dropped_after_a_new_post,
-    every_spelling_of_a_person_is_erased_and_no_other,
-    a_dry_run_does_not_wait_for_a_writer,
-    an_entry_covers_both_forms_of_a_domain_and_every_tag,
-    a_suppression_of_an_older_version_works_and_is_removable,
-    a_removed_entry_is_saved_with_remover_and_reason,
-    addresses_domains_and_subdomains_are_suppressed,
-);
 
 /// After an erasure no byte of the person is in the files, neither while another process has the database
 /// open nor after it closed it.

@@ -2,16 +2,19 @@
 
 use crm::{Health, HealthRecord, Open, OpenCause};
 use lead::Dependency;
+use on_both::on_both;
 use tokio::task::JoinSet;
 
 use crate::support::{Fixture, at};
 
 const CRM: Dependency = Dependency::new("crm.mock");
 
+#[on_both]
 async fn an_unknown_dependency_is_healthy(fixture: Fixture) {
     assert_eq!(fixture.store().await.load(&CRM).await.unwrap(), HealthRecord::default());
 }
 
+#[on_both]
 async fn a_record_is_loaded_as_it_was_saved(fixture: Fixture) {
     let store = fixture.store().await;
     let open = Open {
@@ -36,6 +39,7 @@ async fn a_record_is_loaded_as_it_was_saved(fixture: Fixture) {
     assert_eq!(store.open_breakers().await.unwrap(), []);
 }
 
+#[on_both]
 async fn concurrent_updates_of_two_processes_are_all_applied(fixture: Fixture) {
     let stores = [fixture.store().await, fixture.store().await];
     let mut running = JoinSet::new();
@@ -48,9 +52,3 @@ async fn concurrent_updates_of_two_processes_are_all_applied(fixture: Fixture) {
     }
     assert_eq!(stores[0].load(&CRM).await.unwrap().failures, 40);
 }
-
-on_both!(
-    an_unknown_dependency_is_healthy,
-    a_record_is_loaded_as_it_was_saved,
-    concurrent_updates_of_two_processes_are_all_applied,
-);

@@ -1,6 +1,7 @@
 //! Text with special characters for SQL, shells or terminals is stored and returned unchanged.
 
 use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
+use on_both::on_both;
 use serde_json::{Value, json};
 use store::LeadFilter;
 
@@ -17,6 +18,7 @@ const HOSTILE: [&str; 8] = [
     "\u{feff}\u{fffd}\u{10ffff}",
 ];
 
+#[on_both]
 async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     for (number, text) in HOSTILE.into_iter().enumerate() {
@@ -53,6 +55,7 @@ async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn hostile_text_finds_no_lead(fixture: Fixture) {
     let store = fixture.store().await;
     begin(&store, &crate::support::event("ann", "a", 0)).await;
@@ -65,5 +68,3 @@ async fn hostile_text_finds_no_lead(fixture: Fixture) {
         store.remove_dead_letter(text).await.unwrap();
     }
 }
-
-on_both!(hostile_text_of_a_lead_is_stored_unchanged, hostile_text_finds_no_lead);

@@ -5,6 +5,7 @@ use crm::{
     ActionId, Authority, BegunPlan, Effect, Ledger, LedgerState, LeftOut, Object, Omission, Outcome, Plan,
 };
 use lead::{Failure, LeadEvent};
+use on_both::on_both;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use store::AuditKind;
@@ -32,6 +33,7 @@ fn failure() -> Failure {
     Failure::transient("crm_timeout", "no answer")
 }
 
+#[on_both]
 async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
     let store = fixture.store().await;
     let plan = plan(&event("ann", "a", 0), 1);
@@ -64,6 +66,7 @@ async fn begin_returns_the_recorded_outcome_of_each_action(fixture: Fixture) {
     );
 }
 
+#[on_both]
 async fn a_done_action_stays_done(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -83,6 +86,7 @@ async fn a_done_action_stays_done(fixture: Fixture) {
     assert_eq!((row.record_id.as_deref(), row.failure), (Some("00Q1"), None));
 }
 
+#[on_both]
 async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -109,6 +113,7 @@ async fn left_out_fields_are_saved_with_the_effect(fixture: Fixture) {
     assert_eq!(record.as_deref(), Some("00Q1"));
 }
 
+#[on_both]
 async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -122,6 +127,7 @@ async fn an_action_begun_again_is_pending_without_its_old_failure(fixture: Fixtu
     assert_eq!((row.state.as_str(), row.failure, row.attempts), ("pending", None, 2));
 }
 
+#[on_both]
 async fn a_task_has_one_row_and_other_actions_one_per_round(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -135,6 +141,7 @@ async fn a_task_has_one_row_and_other_actions_one_per_round(fixture: Fixture) {
     assert_eq!(kinds[0], "upsert_lead", "in the order they were begun");
 }
 
+#[on_both]
 async fn last_written_leaves_out_kinds_with_an_unknown_outcome(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -182,6 +189,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// The in-memory ledger, on which the guard's tests are based, and this one must agree.
+#[on_both]
 async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
     let store = fixture.store().await;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
@@ -217,6 +225,7 @@ async fn it_agrees_with_the_in_memory_ledger(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn a_superseded_plan_is_not_begun_and_closes_its_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -234,6 +243,7 @@ async fn a_superseded_plan_is_not_begun_and_closes_its_delivery(fixture: Fixture
 }
 
 /// A new owner of a lead is written for the delivery that was routed.
+#[on_both]
 async fn a_finished_older_delivery_may_still_write(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -241,15 +251,3 @@ async fn a_finished_older_delivery_may_still_write(fixture: Fixture) {
     store.accept(&newer).await.unwrap();
     store.begin("mock", &plan(&older, 9), NORMAL).await.unwrap();
 }
-
-on_both!(
-    a_superseded_plan_is_not_begun_and_closes_its_delivery,
-    a_finished_older_delivery_may_still_write,
-    begin_returns_the_recorded_outcome_of_each_action,
-    a_done_action_stays_done,
-    left_out_fields_are_saved_with_the_effect,
-    an_action_begun_again_is_pending_without_its_old_failure,
-    last_written_leaves_out_kinds_with_an_unknown_outcome,
-    a_task_has_one_row_and_other_actions_one_per_round,
-    it_agrees_with_the_in_memory_ledger,
-);

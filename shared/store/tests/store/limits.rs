@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crm::{Exceeded, LimitError, LimitSettings, Limits as _, Scope};
 use lead::LeadId;
+use on_both::on_both;
 use store::SharedLimits;
 
 use crate::support::{Fixture, event};
@@ -21,6 +22,7 @@ fn exceeded(scope: Scope, seconds: u64) -> LimitError {
     LimitError::Exceeded(Exceeded { scope, retry_after: Duration::from_secs(seconds) })
 }
 
+#[on_both]
 async fn two_processes_share_every_limit(fixture: Fixture) {
     let (a, b) = (process(&fixture, 10, 15, 20).await, process(&fixture, 10, 15, 20).await);
     a.reserve(&lead("ann"), Some("example.com"), 6).await.unwrap();
@@ -34,6 +36,7 @@ async fn two_processes_share_every_limit(fixture: Fixture) {
     assert!(a.reserve(&lead("dan"), None, 1).await.is_err());
 }
 
+#[on_both]
 async fn a_refused_reservation_uses_no_capacity(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 12).await;
     for _ in 0..5 {
@@ -44,6 +47,7 @@ async fn a_refused_reservation_uses_no_capacity(fixture: Fixture) {
     limits.reserve(&lead("ann"), None, 4).await.unwrap();
 }
 
+#[on_both]
 async fn capacity_returns_as_the_window_slides(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     let ann = lead("ann");
@@ -58,6 +62,7 @@ async fn capacity_returns_as_the_window_slides(fixture: Fixture) {
     limits.reserve(&ann, None, 5).await.unwrap();
 }
 
+#[on_both]
 async fn unused_reservations_are_released(fixture: Fixture) {
     let (a, b) = (process(&fixture, 10, 10, 10).await, process(&fixture, 10, 10, 10).await);
     let ann = lead("ann");
@@ -71,6 +76,7 @@ async fn unused_reservations_are_released(fixture: Fixture) {
     assert!(a.reserve(&lead("bob"), None, 1).await.is_err());
 }
 
+#[on_both]
 async fn concurrent_reservations_never_exceed_a_limit(fixture: Fixture) {
     let mut tasks = Vec::new();
     for process_number in 0..4 {
@@ -88,6 +94,7 @@ async fn concurrent_reservations_never_exceed_a_limit(fixture: Fixture) {
     assert_eq!(reserved, 39, "thirteen plans of three fit into forty, and no more");
 }
 
+#[on_both]
 async fn idle_rows_are_deleted(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     for person in ["ann", "bob", "cid"] {
@@ -103,6 +110,7 @@ async fn idle_rows_are_deleted(fixture: Fixture) {
     assert_eq!(rows, 2, "the row of the lead and the row for all leads");
 }
 
+#[on_both]
 async fn reservations_and_idle_row_deletion_never_deadlock(fixture: Fixture) {
     // Each reservation locks its lead's idle row and then the row for all leads, while the first one of each
     // second deletes idle rows.
@@ -122,6 +130,7 @@ async fn reservations_and_idle_row_deletion_never_deadlock(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn a_failed_count_refuses_the_reservation(fixture: Fixture) {
     let limits = process(&fixture, 10, 100, 1000).await;
     let store = fixture.store().await;
@@ -129,14 +138,3 @@ async fn a_failed_count_refuses_the_reservation(fixture: Fixture) {
     let error = limits.reserve(&lead("ann"), None, 1).await.unwrap_err();
     assert!(matches!(error, LimitError::Uncounted(_)), "{error:?}");
 }
-
-on_both!(
-    two_processes_share_every_limit,
-    a_refused_reservation_uses_no_capacity,
-    capacity_returns_as_the_window_slides,
-    unused_reservations_are_released,
-    concurrent_reservations_never_exceed_a_limit,
-    idle_rows_are_deleted,
-    reservations_and_idle_row_deletion_never_deadlock,
-    a_failed_count_refuses_the_reservation,
-);

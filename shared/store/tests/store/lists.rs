@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use grounding::Verdict;
 use lead::{CampaignId, Decision, EmailAddress, Fit, FitScore, LeadEvent, LeadId, LeadStatus};
+use on_both::on_both;
 use store::{Cursor, LeadFilter, LeadRecord, Store};
 
 use crate::support::{Fixture, at, begin, event, judged, settled};
@@ -17,6 +18,7 @@ fn position(lead: &LeadRecord) -> Cursor {
     Cursor::at(lead.created_at, lead.lead_id.as_str()).to_string().parse().unwrap()
 }
 
+#[on_both]
 async fn pages_hold_every_lead_once_while_new_leads_arrive(fixture: Fixture) {
     let store = fixture.store().await;
     let mut there = Vec::new();
@@ -46,6 +48,7 @@ async fn pages_hold_every_lead_once_while_new_leads_arrive(fixture: Fixture) {
     assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), there.into_iter().collect());
 }
 
+#[on_both]
 async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
     let store = fixture.store().await;
     let (ann, bob) = (event("ann", "a", 0), event("bob", "a", 0));
@@ -89,6 +92,7 @@ async fn every_condition_of_a_filter_must_hold(fixture: Fixture) {
     assert_eq!(counts, expected);
 }
 
+#[on_both]
 async fn pages_of_a_filtered_list_have_no_gap_or_overlap(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..9 {
@@ -107,6 +111,7 @@ async fn pages_of_a_filtered_list_have_no_gap_or_overlap(fixture: Fixture) {
     assert_eq!(listed.len(), 6);
 }
 
+#[on_both]
 async fn a_lead_is_found_by_a_prefix_of_its_id(fixture: Fixture) {
     let store = fixture.store().await;
     let mut ids = BTreeSet::new();
@@ -128,13 +133,6 @@ async fn a_lead_is_found_by_a_prefix_of_its_id(fixture: Fixture) {
     assert_eq!(store.lead_ids_like("%", 100).await.unwrap(), []);
     assert_eq!(store.lead_ids_like(ids.first().unwrap().as_str(), 0).await.unwrap(), []);
 }
-
-on_both!(
-    pages_hold_every_lead_once_while_new_leads_arrive,
-    every_condition_of_a_filter_must_hold,
-    pages_of_a_filtered_list_have_no_gap_or_overlap,
-    a_lead_is_found_by_a_prefix_of_its_id,
-);
 
 #[test]
 fn malformed_cursors_are_refused() {

@@ -2,18 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-/// Runs each test on both databases.
-macro_rules! on_both {
-    ($($test:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::sqlite().await).await; })+
-        }
-        mod postgres {
-            $(#[tokio::test] async fn $test() { super::$test($crate::support::Fixture::postgres().await).await; })+
-        }
-    };
-}
-
 mod accept;
 mod assignments;
 mod concurrency;
@@ -30,8 +18,9 @@ mod order;
 mod owner_counts;
 mod quarantine;
 mod reopen;
-mod schema;
+
 mod returns;
+mod schema;
 mod spending;
 mod support;
 mod waiting;

@@ -1,11 +1,13 @@
 //! Fields that intake dropped or truncated are in the audit trail of their delivery.
 
 use lead::{FieldIssue, FieldNote, LeadEvent};
+use on_both::on_both;
 use serde_json::json;
 use store::Accept;
 
 use crate::support::{Fixture, audit, event};
 
+#[on_both]
 async fn dropped_fields_are_in_the_audit_trail(fixture: Fixture) {
     let store = fixture.store().await;
     let note = FieldNote { field: "attributes.comments".into(), issue: FieldIssue::Cut };
@@ -20,5 +22,3 @@ async fn dropped_fields_are_in_the_audit_trail(fixture: Fixture) {
     let fields: Vec<_> = audit.iter().map(|event| event.detail.get("fields").cloned()).collect();
     assert_eq!(fields, [Some(json!([{"field": "attributes.comments", "issue": "cut"}])), None, None]);
 }
-
-on_both!(dropped_fields_are_in_the_audit_trail);

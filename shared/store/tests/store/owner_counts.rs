@@ -7,6 +7,7 @@ use crm::testing::every_action;
 use crm::{Effect, Ledger as _, Outcome, Plan, PlannedAction, Restored};
 use jiff::Timestamp;
 use lead::Clock as _;
+use on_both::on_both;
 use routing::{LeadFacts, OwnerId, Routing};
 use serde_json::json;
 use store::{Finish, OwnerCount, Store, Work};
@@ -48,6 +49,7 @@ fn count(owner: &str, before: i64, open: i64) -> OwnerCount {
     OwnerCount { owner: OwnerId::parse(owner).unwrap(), before, open }
 }
 
+#[on_both]
 async fn a_recount_corrects_only_wrong_counts(fixture: Fixture) {
     let store = fixture.store().await;
     for n in 0..6 {
@@ -65,6 +67,7 @@ async fn a_recount_corrects_only_wrong_counts(fixture: Fixture) {
     assert_eq!(recount(&store, later).await, [count("005ANN", 3, 3), count("005BOB", 3, 3)]);
 }
 
+#[on_both]
 async fn a_parked_lead_is_subtracted_from_its_owner_once(fixture: Fixture) {
     let store = fixture.store().await;
     assigned(&store, "other", &LeadFacts::default()).await; // ann's
@@ -82,6 +85,7 @@ async fn a_parked_lead_is_subtracted_from_its_owner_once(fixture: Fixture) {
     assert_eq!(counts, [count("005ANN", 1, 1), count("005BOB", 2, 2)]);
 }
 
+#[on_both]
 async fn a_lead_with_restored_values_is_not_open(fixture: Fixture) {
     let store = fixture.store().await;
     let work = assigned(&store, "p", &LeadFacts::default()).await;
@@ -98,6 +102,7 @@ async fn a_lead_with_restored_values_is_not_open(fixture: Fixture) {
     assert_eq!(recount(&store, fixture.clock.now()).await, [count("005ANN", 0, 0)]);
 }
 
+#[on_both]
 async fn recounts_stay_right_beside_assignments_and_responses(fixture: Fixture) {
     let store = fixture.store().await;
     let mut works = Vec::new();
@@ -129,10 +134,3 @@ async fn recounts_stay_right_beside_assignments_and_responses(fixture: Fixture) 
     assert_eq!(counts.iter().map(|count| count.open).sum::<i64>(), 8);
     assert!(counts.iter().all(|count| count.before == count.open), "{counts:?}");
 }
-
-on_both!(
-    a_recount_corrects_only_wrong_counts,
-    a_parked_lead_is_subtracted_from_its_owner_once,
-    a_lead_with_restored_values_is_not_open,
-    recounts_stay_right_beside_assignments_and_responses,
-);

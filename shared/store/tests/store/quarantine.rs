@@ -1,5 +1,6 @@
 //! Bodies that could not be accepted.
 
+use on_both::on_both;
 use store::{Cursor, QuarantineItem};
 
 use crate::support::{Fixture, at};
@@ -16,6 +17,7 @@ fn item<'a>(id: &'a str, body: &'a [u8], received: i64) -> QuarantineItem<'a> {
     }
 }
 
+#[on_both]
 async fn the_same_body_again_increases_its_counter(fixture: Fixture) {
     let store = fixture.store().await;
     let id = "ab".repeat(32);
@@ -26,6 +28,7 @@ async fn the_same_body_again_increases_its_counter(fixture: Fixture) {
     assert_eq!((kept[0].times, kept[0].first_at, kept[0].last_at), (2, at(0), at(60)));
 }
 
+#[on_both]
 async fn a_body_is_stored_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     let id = "cd".repeat(32);
@@ -44,6 +47,7 @@ async fn a_body_is_stored_unchanged(fixture: Fixture) {
     assert!(!serde_json::to_string(&kept).unwrap().contains("body"), "lists leave the body out");
 }
 
+#[on_both]
 async fn a_body_is_found_by_an_unambiguous_prefix_of_its_id(fixture: Fixture) {
     let store = fixture.store().await;
     for id in ["aaaaaaaa11", "aaaaaaaa22", "bbbbbbbb33"] {
@@ -57,6 +61,7 @@ async fn a_body_is_found_by_an_unambiguous_prefix_of_its_id(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn bodies_are_paged_newest_first(fixture: Fixture) {
     let store = fixture.store().await;
     for (n, id) in ["a1", "b2", "c3", "d4", "e5"].into_iter().enumerate() {
@@ -72,6 +77,7 @@ async fn bodies_are_paged_newest_first(fixture: Fixture) {
     assert_eq!(ids, ["e5", "d4", "c3", "b2", "a1"]);
 }
 
+#[on_both]
 async fn a_body_is_removed_by_its_id(fixture: Fixture) {
     let store = fixture.store().await;
     for id in ["aaaaaaaa11", "bbbbbbbb22"] {
@@ -83,6 +89,7 @@ async fn a_body_is_removed_by_its_id(fixture: Fixture) {
     assert_eq!(store.quarantined(None, 10).await.unwrap().len(), 1);
 }
 
+#[on_both]
 async fn old_and_excess_bodies_are_removed_oldest_first(fixture: Fixture) {
     let store = fixture.store().await;
     for (n, id) in ["a1", "b2", "c3", "d4", "e5"].into_iter().enumerate() {
@@ -101,12 +108,3 @@ async fn old_and_excess_bodies_are_removed_oldest_first(fixture: Fixture) {
     assert_eq!(store.prune_quarantine(at(0), 0).await.unwrap(), 2);
     assert_eq!(left().await, [""; 0]);
 }
-
-on_both!(
-    a_body_is_removed_by_its_id,
-    old_and_excess_bodies_are_removed_oldest_first,
-    the_same_body_again_increases_its_counter,
-    a_body_is_stored_unchanged,
-    a_body_is_found_by_an_unambiguous_prefix_of_its_id,
-    bodies_are_paged_newest_first,
-);

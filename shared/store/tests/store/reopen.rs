@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lead::{Failure, LeadStatus};
+use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Cursor, Finish};
 
 use crate::support::{Fixture, at, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
 
+#[on_both]
 async fn reopening_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -21,6 +23,7 @@ async fn reopening_continues_from_saved_results(fixture: Fixture) {
     assert!(work.analysis.is_some());
 }
 
+#[on_both]
 async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -44,6 +47,7 @@ async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixtur
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().round, 2);
 }
 
+#[on_both]
 async fn an_open_delivery_stays_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -55,6 +59,7 @@ async fn an_open_delivery_stays_unchanged(fixture: Fixture) {
     assert_eq!(begin(&store, &event).await.round, 1);
 }
 
+#[on_both]
 async fn only_the_newest_delivery_is_reopened(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -65,11 +70,13 @@ async fn only_the_newest_delivery_is_reopened(fixture: Fixture) {
     assert!(has_work(&store, &newer).await);
 }
 
+#[on_both]
 async fn an_unknown_lead_cannot_be_reopened(fixture: Fixture) {
     let store = fixture.store().await;
     assert_eq!(store.reopen(&event("ann", "a", 0).lead_id, true, "again").await.unwrap(), None);
 }
 
+#[on_both]
 async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     let store = fixture.store().await;
     let (first, second, failed, open) =
@@ -100,6 +107,7 @@ async fn settled_leads_judged_without_an_ai_are_rescored(fixture: Fixture) {
     assert_eq!(found(71, 60, 1).await, [first.lead_id]);
 }
 
+#[on_both]
 async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("blocked", "a", 0);
@@ -122,6 +130,7 @@ async fn the_wait_for_rescoring_grows_each_time(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn open_deliveries_are_paged_oldest_first(fixture: Fixture) {
     let store = fixture.store().await;
     let mut open = Vec::new();
@@ -144,14 +153,3 @@ async fn open_deliveries_are_paged_oldest_first(fixture: Fixture) {
     assert_eq!(listed, open);
     assert!(listed.iter().all(lead::LeadEvent::is_consistent));
 }
-
-on_both!(
-    reopening_continues_from_saved_results,
-    a_new_judgement_is_a_new_round_with_the_same_enrichment,
-    an_open_delivery_stays_unchanged,
-    only_the_newest_delivery_is_reopened,
-    an_unknown_lead_cannot_be_reopened,
-    settled_leads_judged_without_an_ai_are_rescored,
-    the_wait_for_rescoring_grows_each_time,
-    open_deliveries_are_paged_oldest_first,
-);

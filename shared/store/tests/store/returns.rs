@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lead::{Arrival, Failure, LeadEvent, LeadStatus, Stage, TraceContext};
+use on_both::on_both;
 use store::{Accept, Attempts, AuditKind, Begun, Store};
 
 use crate::support::{Fixture, at, begin, event, kinds, lead, settled};
@@ -18,6 +19,7 @@ async fn arrive(store: &Store, event: &LeadEvent) -> (Accept, LeadEvent) {
     arrived
 }
 
+#[on_both]
 async fn a_return_to_an_earlier_content_is_a_revision(fixture: Fixture) {
     let store = fixture.store().await;
     settled(&fixture, &store, &event("ann", "CTO", 0)).await;
@@ -31,6 +33,7 @@ async fn a_return_to_an_earlier_content_is_a_revision(fixture: Fixture) {
     assert_eq!(store.accept(&event("ann", "CTO", 3)).await.unwrap(), Accept::Duplicate { open: true });
 }
 
+#[on_both]
 async fn failures_of_a_repeat_are_attempts_of_its_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let first = event("ann", "CTO", 0);
@@ -43,6 +46,7 @@ async fn failures_of_a_repeat_are_attempts_of_its_delivery(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn attempts_are_read_while_a_writer_has_the_lead(fixture: Fixture) {
     let (store, writer) = (fixture.store().await, fixture.store().await);
     let event = event("ann", "CTO", 0);
@@ -54,6 +58,7 @@ async fn attempts_are_read_while_a_writer_has_the_lead(fixture: Fixture) {
     writing.commit().await.unwrap();
 }
 
+#[on_both]
 async fn a_return_is_ordered_by_its_time_of_receipt(fixture: Fixture) {
     let contents = [event("ann", "CTO", 0), event("ann", "Intern", 1), event("ann", "CTO", 2)];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -69,6 +74,7 @@ async fn a_return_is_ordered_by_its_time_of_receipt(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn a_repeated_webhook_id_is_a_duplicate(fixture: Fixture) {
     let store = fixture.store().await;
     let first = signed("ann", "CTO", 0, "msg_1");
@@ -91,6 +97,7 @@ async fn a_repeated_webhook_id_is_a_duplicate(fixture: Fixture) {
     assert_eq!(store.accept(&back).await.unwrap(), Accept::Revision);
 }
 
+#[on_both]
 async fn within_the_retry_window_older_content_is_a_retry(fixture: Fixture) {
     let store = fixture.store().await.with_retry_window(Duration::from_secs(60));
     settled(&fixture, &store, &event("ann", "CTO", 0)).await;
@@ -101,6 +108,7 @@ async fn within_the_retry_window_older_content_is_a_retry(fixture: Fixture) {
     assert_eq!(store.accept(&event("ann", "CTO", 61)).await.unwrap(), Accept::Revision);
 }
 
+#[on_both]
 async fn a_clock_that_steps_back_loses_no_revision(fixture: Fixture) {
     let store = fixture.store().await;
     let first = event("ann", "a", 3600);
@@ -115,6 +123,7 @@ async fn a_clock_that_steps_back_loses_no_revision(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn a_return_within_one_millisecond_is_a_revision(fixture: Fixture) {
     let store = fixture.store().await;
     let mut accepted = Vec::new();
@@ -127,6 +136,7 @@ async fn a_return_within_one_millisecond_is_a_revision(fixture: Fixture) {
     assert_eq!(lead(&store, &id).await.content.title.as_deref(), Some("CTO"));
 }
 
+#[on_both]
 async fn a_repeat_of_an_open_delivery_works_on_that_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let (first, repeated) = (event("ann", "a", 0), event("ann", "a", 1));
@@ -146,6 +156,7 @@ async fn a_repeat_of_an_open_delivery_works_on_that_delivery(fixture: Fixture) {
 }
 
 /// The message may reach the worker with an id of its own, or with that of the earlier post.
+#[on_both]
 async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
     let store = fixture.store().await;
     let refused = Failure::permanent("refused", "no such country");
@@ -184,6 +195,7 @@ async fn a_post_after_a_failure_is_worked_on_again(fixture: Fixture) {
     }
 }
 
+#[on_both]
 async fn a_post_of_older_content_reopens_nothing(fixture: Fixture) {
     let store = fixture.store().await.with_retry_window(Duration::from_secs(3_600));
     settled(&fixture, &store, &event("ann", "CTO", 0)).await;
@@ -195,6 +207,7 @@ async fn a_post_of_older_content_reopens_nothing(fixture: Fixture) {
     assert_eq!(lead(&store, &newest.lead_id).await.status, LeadStatus::PermanentlyFailed);
 }
 
+#[on_both]
 async fn deliveries_of_earlier_versions_keep_their_ids(fixture: Fixture) {
     let store = fixture.store().await;
     let old = event("ann", "a", 0).with_arrival(Arrival::Content);
@@ -207,6 +220,7 @@ async fn deliveries_of_earlier_versions_keep_their_ids(fixture: Fixture) {
     assert_eq!(kinds(&store, &old.lead_id).await.last(), Some(&AuditKind::Duplicate));
 }
 
+#[on_both]
 async fn open_deliveries_are_sent_again_under_their_ids(fixture: Fixture) {
     let store = fixture.store().await;
     for event in [event("ann", "a", 0), signed("bob", "a", 1, "msg_1"), signed("bob", "b", 2, "msg_2")] {
@@ -216,19 +230,3 @@ async fn open_deliveries_are_sent_again_under_their_ids(fixture: Fixture) {
     assert_eq!(open[0], event("ann", "a", 0));
     assert_eq!(open.last(), Some(&signed("bob", "b", 2, "msg_2")));
 }
-
-on_both!(
-    a_return_to_an_earlier_content_is_a_revision,
-    failures_of_a_repeat_are_attempts_of_its_delivery,
-    attempts_are_read_while_a_writer_has_the_lead,
-    a_return_is_ordered_by_its_time_of_receipt,
-    a_repeated_webhook_id_is_a_duplicate,
-    within_the_retry_window_older_content_is_a_retry,
-    a_clock_that_steps_back_loses_no_revision,
-    a_return_within_one_millisecond_is_a_revision,
-    a_repeat_of_an_open_delivery_works_on_that_delivery,
-    a_post_after_a_failure_is_worked_on_again,
-    a_post_of_older_content_reopens_nothing,
-    deliveries_of_earlier_versions_keep_their_ids,
-    open_deliveries_are_sent_again_under_their_ids,
-);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use breaker::{Budget, Day};
 use lead::{Clock as _, Dependency};
+use on_both::on_both;
 use store::Store;
 
 use crate::support::Fixture;
@@ -20,6 +21,7 @@ async fn spent_in(store: &Store, day: Day) -> (u64, u64) {
     (spent.unsigned_abs(), held.unsigned_abs())
 }
 
+#[on_both]
 async fn many_workers_never_spend_more_than_the_budget(fixture: Fixture) {
     let mut workers = tokio::task::JoinSet::new();
     for worker in 0..WORKERS {
@@ -54,6 +56,7 @@ async fn many_workers_never_spend_more_than_the_budget(fixture: Fixture) {
     assert!((LIMIT - 50 + 1..=LIMIT).contains(&spent), "all that can be used is used: {spent}");
 }
 
+#[on_both]
 async fn an_amount_held_by_a_dead_worker_stays_held(fixture: Fixture) {
     let (store, clock) = (fixture.store().await, Arc::new(fixture.clock.clone()));
     let budget = Budget::new(AI, LIMIT, Arc::new(store.clone()), clock.clone());
@@ -62,5 +65,3 @@ async fn an_amount_held_by_a_dead_worker_stays_held(fixture: Fixture) {
     let other = Budget::new(Dependency::new("enrichment.budget"), LIMIT, Arc::new(store), clock);
     assert!(other.hold(LIMIT).await.is_ok(), "each kind of system has a budget of its own");
 }
-
-on_both!(many_workers_never_spend_more_than_the_budget, an_amount_held_by_a_dead_worker_stays_held);

@@ -1,6 +1,7 @@
 //! Lists of leads that wait for a new judgement.
 
 use lead::{LeadEvent, LeadStatus};
+use on_both::on_both;
 use serde_json::json;
 use store::{Awaits, Finish, LeadFilter, MAX_ENRICH_TRIES, Store, Verdict};
 
@@ -23,6 +24,7 @@ async fn waiting(store: &Store, awaits: Awaits) -> Vec<String> {
     people
 }
 
+#[on_both]
 async fn leads_that_wait_for_rescoring_are_listed(fixture: Fixture) {
     let store = fixture.store().await;
     let written = || Finish::Synced { provider: "mock", record_id: "1".into() };
@@ -47,6 +49,7 @@ async fn leads_that_wait_for_rescoring_are_listed(fixture: Fixture) {
     assert!(store.leads(&filter, None, 10).await.unwrap().is_empty(), "every condition holds");
 }
 
+#[on_both]
 async fn a_lead_without_further_requests_is_not_listed(fixture: Fixture) {
     let store = fixture.store().await;
     let lead = event("ann", "a", 0);
@@ -66,5 +69,3 @@ async fn a_lead_without_further_requests_is_not_listed(fixture: Fixture) {
     assert!(store.reopen_enriched(&found, &json!({}), &json!({})).await.unwrap().is_some());
     assert!(waiting(&store, Awaits::Enrichment).await.is_empty(), "it is judged again");
 }
-
-on_both!(leads_that_wait_for_rescoring_are_listed, a_lead_without_further_requests_is_not_listed,);

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lead::{Clock as _, Dependency, Failure, LeadStatus};
+use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Begun, Finish};
 
 use crate::support::{Fixture, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
 
+#[on_both]
 async fn beginning_work_accepts_an_unknown_delivery(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -19,6 +21,7 @@ async fn beginning_work_accepts_an_unknown_delivery(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, [AuditKind::Accepted, AuditKind::Started]);
 }
 
+#[on_both]
 async fn an_unknown_older_delivery_has_no_work(fixture: Fixture) {
     let store = fixture.store().await;
     store.accept(&event("ann", "b", 1)).await.unwrap();
@@ -26,6 +29,7 @@ async fn an_unknown_older_delivery_has_no_work(fixture: Fixture) {
     assert_eq!(lead(&store, &event("ann", "b", 1).lead_id).await.revision, 2);
 }
 
+#[on_both]
 async fn work_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -38,6 +42,7 @@ async fn work_continues_from_saved_results(fixture: Fixture) {
     assert_eq!((analysis.round, analysis.provider.as_str(), analysis.cost_microusd), (1, "rules", 3));
 }
 
+#[on_both]
 async fn a_delivery_that_is_not_open_has_no_work(fixture: Fixture) {
     let store = fixture.store().await;
     let done = event("done", "a", 0);
@@ -64,6 +69,7 @@ async fn a_delivery_that_is_not_open_has_no_work(fixture: Fixture) {
     assert_eq!(states.iter().map(|d| d.state.as_str()).collect::<Vec<_>>(), ["open", "superseded"]);
 }
 
+#[on_both]
 async fn the_first_enrichment_result_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -75,6 +81,7 @@ async fn the_first_enrichment_result_is_final(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, enriched);
 }
 
+#[on_both]
 async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -89,6 +96,7 @@ async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     assert_eq!((last.kind, &last.detail["provider"]), (AuditKind::Judged, &json!("first")));
 }
 
+#[on_both]
 async fn finishing_a_delivery_twice_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -108,6 +116,7 @@ async fn finishing_a_delivery_twice_changes_nothing(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await, trail);
 }
 
+#[on_both]
 async fn finishing_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -125,6 +134,7 @@ async fn finishing_an_older_delivery_does_not_settle_the_newer_one(fixture: Fixt
     assert!(has_work(&store, &newer).await);
 }
 
+#[on_both]
 async fn a_held_lead_has_status_and_audit_event(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -134,6 +144,7 @@ async fn a_held_lead_has_status_and_audit_event(fixture: Fixture) {
     assert_eq!(kinds(&store, &event.lead_id).await.last(), Some(&AuditKind::Held));
 }
 
+#[on_both]
 async fn a_failure_is_shown_until_the_next_attempt_begins(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -154,6 +165,7 @@ async fn a_failure_is_shown_until_the_next_attempt_begins(fixture: Fixture) {
     assert_eq!((working.status, working.failure), (LeadStatus::Processing, None));
 }
 
+#[on_both]
 async fn a_full_limit_is_audited_once_an_hour(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -188,6 +200,7 @@ async fn a_full_limit_is_audited_once_an_hour(fixture: Fixture) {
     assert_eq!(length().await, 10, "after an outage the deferral is audited again");
 }
 
+#[on_both]
 async fn a_failure_after_the_end_changes_nothing(fixture: Fixture) {
     let store = fixture.store().await;
     let (older, newer) = (event("ann", "a", 0), event("ann", "b", 1));
@@ -205,6 +218,7 @@ async fn a_failure_after_the_end_changes_nothing(fixture: Fixture) {
     assert_eq!(lead(&store, &newer.lead_id).await.status, LeadStatus::Queued);
 }
 
+#[on_both]
 async fn a_failure_before_acceptance_creates_the_lead(fixture: Fixture) {
     let store = fixture.store().await;
     let failure = Failure::permanent("worker_lost", "workers died");
@@ -217,6 +231,7 @@ async fn a_failure_before_acceptance_creates_the_lead(fixture: Fixture) {
     assert_eq!(kinds(&store, &dead_lettered.lead_id).await, [AuditKind::Accepted, AuditKind::DeadLettered]);
 }
 
+#[on_both]
 async fn an_unreadable_stored_value_is_a_permanent_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -230,6 +245,7 @@ async fn an_unreadable_stored_value_is_a_permanent_failure(fixture: Fixture) {
     assert_eq!(failure.class(), lead::FailureClass::Permanent);
 }
 
+#[on_both]
 async fn work_of_another_application_is_closed_once(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
@@ -243,21 +259,3 @@ async fn work_of_another_application_is_closed_once(fixture: Fixture) {
     assert!(!has_work(&store, &event).await);
     assert!(store.open_deliveries(None, fixture.clock.now(), 10).await.unwrap().is_empty());
 }
-
-on_both!(
-    work_of_another_application_is_closed_once,
-    beginning_work_accepts_an_unknown_delivery,
-    an_unknown_older_delivery_has_no_work,
-    work_continues_from_saved_results,
-    a_delivery_that_is_not_open_has_no_work,
-    the_first_enrichment_result_is_final,
-    the_first_judgement_of_a_round_is_final,
-    finishing_a_delivery_twice_changes_nothing,
-    finishing_an_older_delivery_does_not_settle_the_newer_one,
-    a_held_lead_has_status_and_audit_event,
-    a_failure_is_shown_until_the_next_attempt_begins,
-    a_full_limit_is_audited_once_an_hour,
-    a_failure_after_the_end_changes_nothing,
-    a_failure_before_acceptance_creates_the_lead,
-    an_unreadable_stored_value_is_a_permanent_failure,
-);
