@@ -37,9 +37,10 @@ pub enum FailureClass {
 }
 
 vocabulary! {
-    /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an outage at
-    /// one stage does not use up the attempts of another. `storage` is our own database or queue, and counts at
-    /// no stage.
+    /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an
+    /// outage at one stage does not use up the attempts of another. `storage` is our own database or queue, and
+    /// counts at no stage.
+    #[derive(Default)]
     Stage {
         /// Reading facts from the CRM.
         CrmRead = "crm_read",
@@ -50,13 +51,8 @@ vocabulary! {
         /// Our own database or queue. Does not count as an attempt at any stage.
         Storage = "storage",
         /// Anything else, such as a panic.
+        #[default]
         Other = "other",
-    }
-}
-
-impl Default for Stage {
-    fn default() -> Self {
-        Self::Other
     }
 }
 

@@ -1,8 +1,8 @@
 use crate::vocabulary;
 
 vocabulary! {
-    /// The processing status of a lead. `queued`, `processing` and `retrying` proceed automatically; the others
-    /// are final.
+    /// The processing status of a lead. `queued`, `processing` and `retrying` proceed automatically; the
+    /// others are final.
     LeadStatus {
         /// Accepted, not yet worked on.
         Queued = "queued",

@@ -93,7 +93,8 @@ vocabulary! {
     Awaits {
         /// The lead was judged without an AI.
         Ai = "ai",
-        /// The lead was judged while no enrichment provider could answer, and enrichment will be requested again.
+        /// The lead was judged while no enrichment provider could answer, and enrichment will be requested
+        /// again.
         Enrichment = "enrichment",
     }
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{Dependency, Failure, FailureClass, LeadId};
+use lead::{Cause, Dependency, Failure, FailureClass, LeadId};
 use tokio::sync::Notify;
 
 use crate::{
@@ -76,7 +76,7 @@ impl Script {
             Fault::Fail(FailureClass::Deferral) => {
                 Err(Failure::deferral(Dependency::new("test"), "test_quota", "quota reached", None))
             }
-            Fault::Locked => Err(Failure::transient("crm_unable_to_lock_row", "the row is locked")),
+            Fault::Locked => Err(Failure::transient("crm_unable_to_lock_row", "the row is locked").because(Cause::Record)),
             Fault::LoseReply => {
                 work.await?;
                 Err(Failure::transient("test_lost_reply", "the reply was lost"))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use analysis::{Icp, Rules};
 use grounding::{Contract, GroundingStatus};
-use lead::{Decision, Dependency, Failure, FitScore, LeadEvent};
+use lead::{Cause, Decision, Dependency, Failure, FitScore, LeadEvent};
 use on_both::on_both;
 use pipeline::{
     Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, Selection, Verified, evaluate,
@@ -239,9 +239,10 @@ async fn service_level_failure_ends_the_evaluation(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
     for failure in [
-        Failure::permanent("ai_credentials_refused", "x"),
-        Failure::permanent("ai_model_retired", "x"),
-        Failure::deferral(Dependency::new("ai.fake"), "ai_quota_exhausted", "x", None),
+        Failure::permanent("ai_credentials_refused", "x").because(Cause::CredentialsRefused),
+        Failure::permanent("ai_model_retired", "x").because(Cause::Misconfigured),
+        Failure::deferral(Dependency::new("ai.fake"), "ai_quota_exhausted", "x", None)
+            .because(Cause::QuotaExhausted),
     ] {
         fixture.analyst.will([(); 3].map(|()| Reply::Fail(failure.clone())));
         let mut seen = 0;
@@ -273,7 +274,8 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     judged(&fixture, &pipeline, &["ann", "bob"]).await;
     let slower = || {
         let wait = Some(std::time::Duration::from_millis(1));
-        Reply::Fail(Failure::deferral(Dependency::new("ai.fake"), "ai_rate_limited", "x", wait))
+        Reply::Fail(Failure::deferral(Dependency::new("ai.fake"), "ai_rate_limited", "x", wait)
+            .because(Cause::RateLimited))
     };
     fixture.analyst.will([slower(), slower(), slower()]);
     evaluated_well(&fixture, &with_analyst(&fixture)).await;
@@ -289,7 +291,7 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
 async fn fallback_is_kept_without_an_analyst(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let event = hot("ann", "CTO", 0);
-    fixture.analyst.will([Reply::Fail(Failure::permanent("ai_model_retired", "x"))]);
+    fixture.analyst.will([Reply::Fail(Failure::permanent("ai_model_retired", "x").because(Cause::Misconfigured))]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
     let stored_only = Alternative { icp: without_fintech(), analyst: None };
     let all = evaluated_well(&fixture, &stored_only).await;
@@ -332,7 +334,7 @@ async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
     fixture.analyst.will([
         Reply::Changed(invented),
         Reply::Rules,
-        Reply::Fail(Failure::permanent("ai_model_retired", "x")),
+        Reply::Fail(Failure::permanent("ai_model_retired", "x").because(Cause::Misconfigured)),
     ]);
     // A rejected judgement, a revision of it, a fallback, and its second round under another profile.
     pipeline.handle(&message(&first, 1)).await.unwrap();
