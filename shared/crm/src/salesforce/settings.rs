@@ -9,8 +9,8 @@ use crate::settings::secure_url;
 /// Address, credentials and write behaviour of a Salesforce org.
 #[derive(Clone, Debug)]
 pub struct SalesforceSettings {
-    /// `SALESFORCE_URL`: the My Domain URL of the org, such as `https://acme.my.salesforce.com`. HTTPS, or HTTP on
-    /// this machine.
+    /// `SALESFORCE_URL`: the My Domain URL of the org, such as `https://acme.my.salesforce.com`. HTTPS, or
+    /// HTTP on this machine.
     pub url: Url,
     /// `SALESFORCE_CLIENT_ID`, with `SALESFORCE_CLIENT_SECRET` or the variables of a signed assertion.
     pub credentials: SalesforceCredentials,
@@ -55,7 +55,8 @@ pub enum SalesforceCredentials {
         username: String,
         /// `SALESFORCE_PRIVATE_KEY`: the private key of the app's certificate, in PEM.
         private_key: SecretString,
-        /// `SALESFORCE_AUDIENCE`: `https://login.salesforce.com`, or `https://test.salesforce.com` for a sandbox.
+        /// `SALESFORCE_AUDIENCE`: `https://login.salesforce.com`, or `https://test.salesforce.com` for a
+        /// sandbox.
         audience: String,
     },
 }
