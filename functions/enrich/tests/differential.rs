@@ -81,7 +81,7 @@ async fn ours(batch: &Value) -> BTreeSet<String> {
     processor.process(messages.collect(), times).await.into_iter().collect()
 }
 
-/// CrmWriter one line for each batch, and reads one line for each answer.
+/// Writes one line for each batch, and reads one line for each answer.
 fn powertools(batches: &[Value]) -> Vec<BTreeSet<String>> {
     let folder = installed();
     let mut node = Command::new("node")

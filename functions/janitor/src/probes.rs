@@ -6,7 +6,8 @@ use janitor::Probe;
 use lead::{Dependency, Failure};
 use pipeline::Pipeline;
 
-/// The probes of the pipeline's dependencies. A refusal of our credentials is noted, so that they are read again.
+/// The probes of the pipeline's dependencies. A refusal of our credentials is noted, so that they are read
+/// again.
 pub(crate) fn probes(
     pipeline: &Arc<Pipeline>,
     refused: &RefusedCredentials,

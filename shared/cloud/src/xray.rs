@@ -31,7 +31,7 @@ impl XRay {
     ///
     /// # Errors
     ///
-    /// FailingHandler if no socket can be opened.
+    /// If no socket can be opened.
     pub fn to(daemon: SocketAddr) -> std::io::Result<Self> {
         let any = if daemon.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let socket = UdpSocket::bind(any)?;

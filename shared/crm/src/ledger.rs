@@ -70,7 +70,7 @@ pub trait Ledger: Send + Sync {
 vocabulary! {
     /// The state of an action on the CRM.
     ActionState {
-        /// BegunPlan, with an unknown outcome: it may have had its effect.
+        /// Begun, with an unknown outcome: it may have had its effect.
         Pending = "pending",
         /// It has had its effect.
         Done = "done",
@@ -92,7 +92,7 @@ vocabulary! {
 pub enum LedgerState {
     /// No effect: never begun, certainly failed, or reverted.
     New,
-    /// BegunPlan, with an unknown outcome: the process died, or the reply was lost.
+    /// Begun, with an unknown outcome: the process died, or the reply was lost.
     Unsettled,
     /// Completed.
     Done(Effect),

@@ -109,6 +109,9 @@ impl Mapping {
     }
 
     /// The built-in mapping of a CRM, by its name in `CRM_PROVIDER`. None for an unknown CRM.
+    ///
+    /// # Panics
+    /// Never: the built-in mappings are tested.
     pub fn default_for(provider: &str) -> Option<Self> {
         let text = match provider {
             "mock" => include_str!("../../../config/crm-mapping-mock.toml"),

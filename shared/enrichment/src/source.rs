@@ -251,7 +251,7 @@ impl Source {
                 tracing::error!(%dependency, provider, code, "enrichment provider refuses the credentials or the plan");
             }
             _ => {
-                tracing::warn!(provider, code, class = ?failure.class(), "enrichment provider did not answer")
+                tracing::warn!(provider, code, class = ?failure.class(), "enrichment provider did not answer");
             }
         }
         metrics::counter!("revenueflow_enrichment_failures_total", "provider" => provider, "code" => code)

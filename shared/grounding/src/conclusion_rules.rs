@@ -52,8 +52,8 @@ impl<'a> Conclusion<'a> {
     /// rules on intent and fit lower it to the support of the evidence, and the decision follows from the
     /// result.
     ///
-    /// The rules and their order belong to the contract's version, because stored verdicts are reproduced with
-    /// them.
+    /// The rules and their order belong to the contract's version, because stored verdicts are reproduced
+    /// with them.
     pub(crate) fn lower(mut self, facts: &FactSheet) -> Self {
         self.apply_score_band(facts);
         self.lower_unmatched_score(facts);

@@ -38,8 +38,8 @@ pub enum FailureClass {
 
 vocabulary! {
     /// The processing stage at which an attempt failed. Attempts are counted for each stage, so that an
-    /// outage at one stage does not use up the attempts of another. `storage` is our own database or queue, and
-    /// counts at no stage.
+    /// outage at one stage does not use up the attempts of another. `storage` is our own database or queue,
+    /// and counts at no stage.
     #[derive(Default)]
     Stage {
         /// Reading facts from the CRM.

@@ -2,8 +2,8 @@
 
 /// Defines an enum whose values have one text each: in JSON, in the database, in logs and in the CRM.
 ///
-/// The crate that uses it needs `utoipa`. A column that holds such a value has a `CHECK` constraint with the same
-/// texts.
+/// The crate that uses it needs `utoipa`. A column that holds such a value has a `CHECK` constraint with the
+/// same texts.
 #[macro_export]
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:tt),+ $(,)? }) => {

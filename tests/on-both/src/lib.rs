@@ -4,8 +4,9 @@ use proc_macro::TokenStream;
 use quote::quote;
 use syn::{FnArg, ItemFn, PatType, parse_macro_input};
 
-/// Makes an `async fn name(fixture: Fixture)` two tests, `name::sqlite` and `name::postgres`. They get the fixture from
-/// `Fixture::sqlite()` and `Fixture::postgres()`, which are async functions of the argument's type.
+/// Makes an `async fn name(fixture: Fixture)` two tests, `name::sqlite` and `name::postgres`. They get the
+/// fixture from `Fixture::sqlite()` and `Fixture::postgres()`, which are async functions of the argument's
+/// type.
 ///
 /// ```ignore
 /// #[on_both]

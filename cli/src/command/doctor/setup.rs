@@ -112,7 +112,8 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
 }
 
 /// Assembles all parts. The variables, the database, the mapping and the analyst have been checked before, so
-/// that the variable in the error names the failed part. Later checks leave out a queue that cannot be opened.
+/// that the variable in the error names the failed part. Later checks leave out a queue that cannot be
+/// opened.
 pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option<App> {
     let error = match App::assemble(config).await {
         Ok(app) => return Some(app),

@@ -76,7 +76,9 @@ impl Script {
             Fault::Fail(FailureClass::Deferral) => {
                 Err(Failure::deferral(Dependency::new("test"), "test_quota", "quota reached", None))
             }
-            Fault::Locked => Err(Failure::transient("crm_unable_to_lock_row", "the row is locked").because(Cause::Record)),
+            Fault::Locked => {
+                Err(Failure::transient("crm_unable_to_lock_row", "the row is locked").because(Cause::Record))
+            }
             Fault::LoseReply => {
                 work.await?;
                 Err(Failure::transient("test_lost_reply", "the reply was lost"))

@@ -102,7 +102,7 @@ impl Probe for LateProbe {
 #[on_both]
 async fn ai_is_probed_after_all_other_chores(fixture: Fixture) {
     let (rescored, overdue) = (neutral(&fixture).await, event(&fixture, "bob"));
-    fixture.post(&[overdue.clone()], &[]).await;
+    fixture.post(std::slice::from_ref(&overdue), &[]).await;
     let team = Arc::new(team(&fixture));
     fixture.work_with(&team).await;
     fixture.advance(600);

@@ -274,8 +274,10 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     judged(&fixture, &pipeline, &["ann", "bob"]).await;
     let slower = || {
         let wait = Some(std::time::Duration::from_millis(1));
-        Reply::Fail(Failure::deferral(Dependency::new("ai.fake"), "ai_rate_limited", "x", wait)
-            .because(Cause::RateLimited))
+        Reply::Fail(
+            Failure::deferral(Dependency::new("ai.fake"), "ai_rate_limited", "x", wait)
+                .because(Cause::RateLimited),
+        )
     };
     fixture.analyst.will([slower(), slower(), slower()]);
     evaluated_well(&fixture, &with_analyst(&fixture)).await;
@@ -291,7 +293,9 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
 async fn fallback_is_kept_without_an_analyst(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let event = hot("ann", "CTO", 0);
-    fixture.analyst.will([Reply::Fail(Failure::permanent("ai_model_retired", "x").because(Cause::Misconfigured))]);
+    fixture
+        .analyst
+        .will([Reply::Fail(Failure::permanent("ai_model_retired", "x").because(Cause::Misconfigured))]);
     pipeline.handle(&message(&event, 1)).await.unwrap();
     let stored_only = Alternative { icp: without_fintech(), analyst: None };
     let all = evaluated_well(&fixture, &stored_only).await;

@@ -1,4 +1,5 @@
-//! The hold of an operator: nothing is written to the CRM, whichever path asks for it and however close the race.
+//! The hold of an operator: nothing is written to the CRM, whichever path asks for it and however close the
+//! race.
 
 use std::time::Duration;
 
