@@ -5,11 +5,11 @@
 //!
 //! | status | `error` | when |
 //! |---|---|---|
-//! | 400 | `invalid_query`, `invalid_body`, `ambiguous_id` | the request is malformed or ambiguous |
+//! | 400 | `invalid_query`, `invalid_body` | the request is malformed |
 //! | 401 | `unauthorized` | an admin token is configured and missing in the request |
 //! | 403 | `forbidden` | no token is configured, and the request is from a proxy, another site or another machine |
 //! | 404, 405, 413 | `not_found`, `method_not_allowed`, `body_too_large` | |
-//! | 409 | `conflict`, `not_held`, or the failure's own code | the present state does not allow the operation |
+//! | 409 | `conflict`, `not_held`, `ambiguous_id`, or the failure's own code | the present state does not allow the operation, or several leads have the prefix |
 //! | 500 | `internal` | a defect, or unreadable stored data; the details are in the log |
 //! | 503 | `unavailable`, `timeout`, or the failure's own code | a dependency is down; `Retry-After` is set |
 

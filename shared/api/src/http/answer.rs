@@ -122,7 +122,7 @@ impl From<OperationError> for ApiError {
                 Self::not_found(error.to_string())
             }
             OperationError::Ambiguous(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "ambiguous_id", error.to_string())
+                Self::new(StatusCode::CONFLICT, "ambiguous_id", error.to_string())
             }
             OperationError::Conflict(message) => Self::new(StatusCode::CONFLICT, "conflict", *message),
             OperationError::NotHeld(_) => Self::new(StatusCode::CONFLICT, "not_held", error.to_string()),

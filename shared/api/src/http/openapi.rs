@@ -160,9 +160,15 @@ fn add_refusals(path: &str, method: &str, operation: &mut Operation) {
     ];
     if path.contains('{') {
         refusals.push(("404", "No such item exists"));
+        refusals.push((
+            "409",
+            "Several items have this prefix, or the present state does not allow the operation",
+        ));
     }
     if method == "post" {
-        refusals.push(("409", "The present state does not allow the operation"));
+        if !path.contains('{') {
+            refusals.push(("409", "The present state does not allow the operation"));
+        }
         refusals.push(("413", "The body is larger than 4 KiB"));
     }
     for (status, description) in refusals {

@@ -43,7 +43,7 @@ async fn unambiguous_prefix_of_an_id_is_enough() {
     beginnings.sort_unstable();
     let shared = beginnings.windows(2).find(|pair| pair[0] == pair[1]).unwrap()[0];
     let answer = app.client().get(&format!("/leads/{shared}")).await;
-    assert_eq!(answer.error(), (400, "ambiguous_id"));
+    assert_eq!(answer.error(), (409, "ambiguous_id"));
 }
 
 #[tokio::test]
