@@ -107,6 +107,8 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
             OperationError::NotFound("quarantined body") => Some(
                 "`revenueflow quarantine list` shows the ids; give at least 8 characters of one".to_owned(),
             ),
+            OperationError::NotJudged(_) => Some("`revenueflow leads explain ID` shows its state".to_owned()),
+            OperationError::CrmHeld => Some("`revenueflow crm status` says why".to_owned()),
             _ => None,
         }
     })

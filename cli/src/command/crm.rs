@@ -3,46 +3,42 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use assembly::Config;
-use crm::{CrmMode, CrmProvider, FieldChange, HubSpotCrm, Restored, Text};
-use lead::{LeadId, LeadStatus, SystemClock};
-use pipeline::NotConverted;
+use crm::{CrmMode, CrmProvider, FieldChange, HubSpotCrm, Restored};
+use lead::{LeadId, SystemClock};
+use operations::OperationError;
 use serde::Serialize;
-use store::{Cursor, LeadFilter, WrittenAction};
+use store::WrittenAction;
 
 use super::format::{age, count, short};
 use super::plan::print_changes;
 use super::{existing, failed_if, or_interrupted, table};
 use crate::app::App;
 use crate::args::{CrmCommand, Format};
-use crate::output::{self, Advice};
-
-/// Page size for reading leads.
-const PAGE: u32 = 200;
+use crate::output;
 
 /// Runs one of the `crm` commands.
 pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<ExitCode> {
     let app = || existing::app(config);
     match command {
-        CrmCommand::Status => status(config, &app().await?).await,
+        CrmCommand::Status => status(&app().await?).await,
         CrmCommand::Promote { ids, all } => {
             let app = app().await?;
-            let ids = if all { planned(&app).await? } else { resolve(&app, ids).await? };
+            let ids = if all { app.operations.planned_leads().await? } else { resolve(&app, ids).await? };
             or_interrupted(promote(&app, ids)).await?
         }
         CrmCommand::Rollback { ids, all, restore, reason, format } => {
             let app = app().await?;
-            let provider = app.pipeline.guard.provider();
+            let provider = app.operations.crm_status().await?.provider;
             // Hold the CRM first, so that nothing is written while past writes are listed.
-            app.store.hold_crm(provider, &reason).await?;
+            app.operations.hold_crm(&reason).await?;
             output::note(&format!(
                 "{provider} is held from now on, in every process: plans are stored, not executed; `crm resume` ends it"
             ));
-            let ids = if all { written(&app, provider).await? } else { resolve(&app, ids).await? };
+            let ids = if all { app.operations.written_leads().await? } else { resolve(&app, ids).await? };
             or_interrupted(roll_back(&app, ids, restore, format)).await?
         }
-        CrmCommand::Resume => resume(config, &app().await?).await,
+        CrmCommand::Resume => resume(&app().await?).await,
         CrmCommand::Convert { id, status, yes } => convert(&app().await?, &id, &status, yes).await,
         CrmCommand::Setup { yes } => setup(config, yes).await,
     }
@@ -77,26 +73,23 @@ async fn setup(config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn status(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
-    let guard = &app.pipeline.guard;
-    let now = app.clock.now();
-    let mode = match config.crm.mode {
+async fn status(app: &App) -> anyhow::Result<ExitCode> {
+    let status = app.operations.crm_status().await?;
+    let mode = match status.mode {
         CrmMode::Live => "live: plans are executed",
         CrmMode::Shadow => "shadow: plans are stored, nothing is written",
     };
-    output::line(&format!("crm      {}", guard.provider()));
+    output::line(&format!("crm      {}", status.provider));
     output::line(&format!("mode     {mode}"));
-    output::line(&format!("mapping  {}", guard.mapping().version()));
-    match app.store.crm_hold(guard.provider()).await? {
+    output::line(&format!("mapping  {}", status.mapping_version));
+    match status.hold {
         Some(hold) => {
-            let since = age(hold.since, now);
+            let since = age(hold.since, app.clock.now());
             output::line(&format!("held     for {since}: {}; `revenueflow crm resume` ends it", hold.reason));
         }
         None => output::line("held     no"),
     }
-    let counts = app.store.count_leads().await?;
-    let planned = counts.iter().find(|(status, _)| *status == LeadStatus::Planned).map_or(0, |(_, n)| *n);
-    output::line(&format!("planned  {}", count(usize::try_from(planned)?, "lead", "leads")));
+    output::line(&format!("planned  {}", count(usize::try_from(status.planned)?, "lead", "leads")));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,44 +102,15 @@ async fn resolve(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
     Ok(found)
 }
 
-/// Every lead that was written to the CRM, whatever its present status.
-async fn written(app: &App, provider: &str) -> anyhow::Result<Vec<LeadId>> {
-    let mut found: Vec<LeadId> = Vec::new();
-    loop {
-        let page = app.store.written_leads(provider, found.last(), PAGE).await?;
-        if page.is_empty() {
-            return Ok(found);
-        }
-        found.extend(page);
-    }
-}
-
-/// Every planned lead.
-async fn planned(app: &App) -> anyhow::Result<Vec<LeadId>> {
-    let mut found = Vec::new();
-    let filter = LeadFilter { status: Some(LeadStatus::Planned), ..LeadFilter::default() };
-    let mut before: Option<Cursor> = None;
-    loop {
-        let page = app.store.leads(&filter, before.as_ref(), PAGE).await?;
-        let Some(last) = page.last() else { break };
-        before = Some(Cursor::at(last.created_at, last.lead_id.as_str()));
-        found.extend(page.into_iter().map(|lead| lead.lead_id));
-    }
-    found.reverse(); // oldest first
-    Ok(found)
-}
-
 /// Promotes planned leads. If the process dies between the two steps for a lead, its delivery is open and in
 /// no queue, and the janitor sends it.
 async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
     let (mut sent, mut others) = (0, 0);
     for id in &ids {
-        match app.store.promote(id).await? {
-            Some(event) => {
-                app.queue.send(&event).await?;
-                sent += 1;
-            }
-            None => others += 1,
+        match app.operations.promote(id).await {
+            Ok(()) => sent += 1,
+            Err(OperationError::Conflict(_)) => others += 1,
+            Err(error) => return Err(error.into()),
         }
     }
     output::note(&format!(
@@ -162,10 +126,10 @@ async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
     Ok(failed_if(sent == 0 && others > 0))
 }
 
-async fn resume(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
-    let provider = app.pipeline.guard.provider();
-    let was_held = app.store.unhold_crm(provider).await?;
-    output::note(match (was_held, config.crm.mode) {
+async fn resume(app: &App) -> anyhow::Result<ExitCode> {
+    let was_held = app.operations.resume_crm().await?;
+    let mode = app.operations.crm_status().await?.mode;
+    output::note(match (was_held, mode) {
         (false, _) => "the CRM was not held",
         (true, CrmMode::Shadow) => {
             "the hold has ended; CRM_MODE is shadow, so plans are still stored, not executed"
@@ -179,24 +143,7 @@ async fn resume(config: &Config, app: &App) -> anyhow::Result<ExitCode> {
 
 async fn convert(app: &App, id: &str, status: &str, yes: bool) -> anyhow::Result<ExitCode> {
     let id = app.operations.resolve(id).await?;
-    let status = Text::fit(status).context("--status: must not be empty")?;
-    let conversion = match app.pipeline.convert(&id, status, yes).await {
-        Ok(conversion) => conversion,
-        Err(NotConverted::NoLead) => anyhow::bail!("there is no lead with this id"),
-        Err(NotConverted::NotSynced(status)) => {
-            anyhow::bail!("the lead is not synced to the CRM: it is {status}")
-        }
-        Err(NotConverted::Suppressed) => anyhow::bail!("the person is on the suppression list"),
-        Err(NotConverted::Shadowed) => {
-            let hint = "`revenueflow crm status` says why".to_owned();
-            return Err(Advice::new(
-                "the CRM is in shadow mode or held: nothing is written".to_owned(),
-                hint,
-            )
-            .into());
-        }
-        Err(NotConverted::Failed(failure)) => return Err(failure.into()),
-    };
+    let conversion = app.operations.convert(&id, status, yes).await?;
     if let Some(refusal) = &conversion.refusal {
         output::line(&format!("REFUSED convert_lead: {} ({})", refusal.message, refusal.code));
         return Ok(failed_if(true));
@@ -228,12 +175,7 @@ struct RolledBackAction {
 async fn roll_back(app: &App, ids: Vec<LeadId>, restore: bool, format: Format) -> anyhow::Result<ExitCode> {
     let mut leads = Vec::with_capacity(ids.len());
     for lead_id in ids {
-        let actions = if restore {
-            app.pipeline.restore(&lead_id).await?
-        } else {
-            let written = app.store.written(app.pipeline.guard.provider(), &lead_id).await?;
-            written.into_iter().map(|action| (action, Vec::new())).collect()
-        };
+        let actions = app.operations.roll_back(&lead_id, restore).await?;
         let actions = actions.into_iter().map(|(action, restored)| RolledBackAction { action, restored });
         leads.push(RolledBack { lead_id, actions: actions.collect() });
     }

@@ -4,30 +4,19 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use crm::{CrmMode, FieldChange};
-use pipeline::{NoPlan, PlannedLead};
+use operations::PlannedLead;
 use serde_json::Value;
 
 use super::format::{count, short};
 use super::{existing, failed_if, table};
 use crate::args::{Format, PlanOptions};
-use crate::output::{self, Advice};
+use crate::output;
 
 /// Prints the CRM writes for a lead as planned now, field by field with the present value. Writes nothing.
 pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result<ExitCode> {
     let app = existing::app(config).await?;
     let id = app.operations.resolve(&options.id).await?;
-    let planned = match app.pipeline.planned(&id).await {
-        Ok(planned) => planned,
-        Err(NoPlan::NoLead) => anyhow::bail!("there is no lead with this id"),
-        Err(NoPlan::NotJudged(status)) => {
-            return Err(Advice::new(
-                format!("the lead has not been judged yet: it is {status}"),
-                format!("`revenueflow leads explain {}` shows its state", short(id.as_str())),
-            )
-            .into());
-        }
-        Err(NoPlan::Failed(failure)) => return Err(failure.into()),
-    };
+    let planned = app.operations.plan(&id).await?;
     if options.json || options.format == Format::Json {
         output::json(&planned)?;
     } else {

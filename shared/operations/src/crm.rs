@@ -1,9 +1,12 @@
 //! Going live with the CRM lead by lead, and stopping it.
 
-use lead::LeadId;
-use pipeline::{NoPlan, PlannedLead};
+use ::crm::{CrmMode, Restored, Text};
+use lead::{LeadId, LeadStatus};
+use pipeline::{Conversion, NoPlan, NotConverted, PlannedLead};
+use serde::Serialize;
+use store::{CrmHold, Cursor, LeadFilter, WrittenAction};
 
-use crate::operations::{NOT_JUDGED, OperationError, Operations};
+use crate::operations::{MAX_PAGE, OperationError, Operations};
 use crate::people::single_line;
 
 impl Operations {
@@ -12,7 +15,7 @@ impl Operations {
     pub async fn plan(&self, id: &LeadId) -> Result<PlannedLead, OperationError> {
         self.pipeline().planned(id).await.map_err(|none| match none {
             NoPlan::NoLead => OperationError::NotFound("lead"),
-            NoPlan::NotJudged(_) => NOT_JUDGED,
+            NoPlan::NotJudged(status) => OperationError::NotJudged(status),
             NoPlan::Failed(failure) => failure.into(),
         })
     }
@@ -42,4 +45,93 @@ impl Operations {
     pub async fn resume_crm(&self) -> Result<bool, OperationError> {
         Ok(self.store().unhold_crm(self.pipeline().guard.provider()).await?)
     }
+
+    /// The mode of the CRM, its hold, and the number of planned leads.
+    pub async fn crm_status(&self) -> Result<CrmStatus, OperationError> {
+        let guard = &self.pipeline().guard;
+        let counts = self.store().count_leads().await?;
+        let planned = counts.into_iter().find(|(status, _)| *status == LeadStatus::Planned);
+        Ok(CrmStatus {
+            provider: guard.provider(),
+            mode: guard.mode(),
+            mapping_version: guard.mapping().version().to_owned(),
+            hold: self.store().crm_hold(guard.provider()).await?,
+            planned: planned.map_or(0, |(_, leads)| leads),
+        })
+    }
+
+    /// Every planned lead, oldest first.
+    pub async fn planned_leads(&self) -> Result<Vec<LeadId>, OperationError> {
+        let filter = LeadFilter { status: Some(LeadStatus::Planned), ..LeadFilter::default() };
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.store().leads(&filter, before.as_ref(), MAX_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(Cursor::at(last.created_at, last.lead_id.as_str()));
+            found.extend(page.into_iter().map(|lead| lead.lead_id));
+        }
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Every lead with effects on the CRM that were not undone, whatever its present status.
+    pub async fn written_leads(&self) -> Result<Vec<LeadId>, OperationError> {
+        let (mut found, provider): (Vec<LeadId>, _) = (Vec::new(), self.pipeline().guard.provider());
+        loop {
+            let page = self.store().written_leads(provider, found.last(), MAX_PAGE).await?;
+            if page.is_empty() {
+                return Ok(found);
+            }
+            found.extend(page);
+        }
+    }
+
+    /// The past writes of a lead, newest first. With `restore`, restores the old values in fields that still
+    /// hold the written ones, and gives the result for each field.
+    pub async fn roll_back(
+        &self,
+        id: &LeadId,
+        restore: bool,
+    ) -> Result<Vec<(WrittenAction, Vec<Restored>)>, OperationError> {
+        if restore {
+            return Ok(self.pipeline().restore(id).await?);
+        }
+        let written = self.store().written(self.pipeline().guard.provider(), id).await?;
+        Ok(written.into_iter().map(|action| (action, Vec::new())).collect())
+    }
+
+    /// Converts the lead's record in the CRM to a contact, which cannot be undone. Without `apply`, plans the
+    /// conversion only.
+    pub async fn convert(
+        &self,
+        id: &LeadId,
+        status: &str,
+        apply: bool,
+    ) -> Result<Conversion, OperationError> {
+        let status = Text::fit(status);
+        let status =
+            status.ok_or_else(|| OperationError::Invalid("the status must not be empty".to_owned()))?;
+        self.pipeline().convert(id, status, apply).await.map_err(|not| match not {
+            NotConverted::NoLead => OperationError::NotFound("lead"),
+            NotConverted::NotSynced(status) => OperationError::NotSynced(status),
+            NotConverted::Suppressed => OperationError::Conflict("the person is on the suppression list"),
+            NotConverted::Shadowed => OperationError::CrmHeld,
+            NotConverted::Failed(failure) => failure.into(),
+        })
+    }
+}
+
+/// Whether the CRM is written to.
+#[derive(Clone, Debug, Serialize)]
+pub struct CrmStatus {
+    /// The CRM.
+    pub provider: &'static str,
+    /// The mode by `CRM_MODE`.
+    pub mode: CrmMode,
+    /// The version of the field mapping.
+    pub mapping_version: String,
+    /// The hold of an operator, if any.
+    pub hold: Option<CrmHold>,
+    /// Leads whose plans are stored and not executed.
+    pub planned: i64,
 }

@@ -10,6 +10,7 @@ mod people;
 mod routing;
 mod view;
 
+pub use crm::CrmStatus;
 pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
     OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,

@@ -13,9 +13,6 @@ use crate::{Explanation, LeadView, OtherLead, RoutingView};
 /// The largest page, in items.
 pub(crate) const MAX_PAGE: u32 = 500;
 
-/// The lead exists, but has no judgement yet.
-pub(crate) const NOT_JUDGED: OperationError = OperationError::Conflict("the lead has not been judged yet");
-
 /// The acts of an operator, over HTTP or from the command line.
 #[derive(Clone)]
 pub struct Operations {
@@ -39,6 +36,15 @@ pub enum OperationError {
     /// The lead is not held, so no decision is pending.
     #[error("the lead is not held for review: it is {0}")]
     NotHeld(LeadStatus),
+    /// The lead has no judgement yet.
+    #[error("the lead has not been judged yet: it is {0}")]
+    NotJudged(LeadStatus),
+    /// The lead's record in the CRM may be missing or out of date.
+    #[error("the lead is not synced to the CRM: it is {0}")]
+    NotSynced(LeadStatus),
+    /// Nothing may be written to the CRM now.
+    #[error("the CRM is in shadow mode or held: nothing is written")]
+    CrmHeld,
     /// Consumption is not paused for this name, and no lead depends on it.
     #[error("{asked} is not paused; paused: {}", names(.paused))]
     NotPaused {
@@ -182,8 +188,8 @@ impl Operations {
         if let Some(replay) = self.pipeline.replay(id).await? {
             return Ok(replay);
         }
-        self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
-        Err(NOT_JUDGED)
+        let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
+        Err(OperationError::NotJudged(record.status))
     }
 
     /// Puts a lead up for judgement again, after which its CRM record is updated.
