@@ -1,6 +1,6 @@
 -- The schema, the same on SQLite and PostgreSQL. JSON and ids are TEXT, times are BIGINT milliseconds since 1970 in UTC,
--- flags are BIGINT 0 or 1. The texts of each CHECK are those of a Rust enum; a test compares them. Foreign keys are
--- checked at commit, so that the order of statements does not matter.
+-- flags are BIGINT 0 or 1. The texts of each CHECK are those of a Rust enum; a test compares them. Every foreign key refers
+-- to the lead, and its column is indexed, since a database searches it when a lead is deleted.
 
 -- Leads: the present state of each. Their history is in delivery, analysis and audit_event.
 CREATE TABLE lead (
@@ -43,7 +43,7 @@ CREATE INDEX lead_fallback ON lead (fallback, updated_at) WHERE fallback = 1;
 -- Accepted contents of leads.
 CREATE TABLE delivery (
     delivery_id  TEXT   NOT NULL PRIMARY KEY,
-    lead_id      TEXT   NOT NULL REFERENCES lead (lead_id) DEFERRABLE INITIALLY DEFERRED,
+    lead_id      TEXT   NOT NULL REFERENCES lead (lead_id),
     revision     BIGINT NOT NULL,
     content_hash TEXT   NOT NULL,
     content      TEXT   NOT NULL,              -- JSON
@@ -77,7 +77,7 @@ CREATE INDEX delivery_unenriched ON delivery (enrich_again_at) WHERE enrich_agai
 -- Signed webhooks that repeated a known delivery, so that retries of them are recognised.
 CREATE TABLE webhook_receipt (
     receipt_id  TEXT NOT NULL PRIMARY KEY,
-    lead_id     TEXT NOT NULL REFERENCES lead (lead_id) DEFERRABLE INITIALLY DEFERRED,
+    lead_id     TEXT NOT NULL REFERENCES lead (lead_id),
     delivery_id TEXT NOT NULL                  -- the repeated delivery
 );
 CREATE INDEX webhook_receipt_of_lead ON webhook_receipt (lead_id);
@@ -85,8 +85,8 @@ CREATE INDEX webhook_receipt_of_lead ON webhook_receipt (lead_id);
 -- Judgements: the question, the raw answer and the verdict of the grounding contract.
 CREATE TABLE analysis (
     analysis_id   TEXT   NOT NULL PRIMARY KEY, -- delivery id and round
-    lead_id       TEXT   NOT NULL,
-    delivery_id   TEXT   NOT NULL REFERENCES delivery (delivery_id) DEFERRABLE INITIALLY DEFERRED,
+    lead_id       TEXT   NOT NULL REFERENCES lead (lead_id),
+    delivery_id   TEXT   NOT NULL,
     round         BIGINT NOT NULL,
     facts         TEXT   NOT NULL,             -- JSON
     contract      TEXT   NOT NULL,             -- JSON, with its version
@@ -158,7 +158,7 @@ CREATE TABLE audit_event (
 
 -- The owner of each lead: written when the lead is routed, kept through revisions and replays.
 CREATE TABLE lead_assignment (
-    lead_id       TEXT   NOT NULL PRIMARY KEY REFERENCES lead (lead_id) DEFERRABLE INITIALLY DEFERRED,
+    lead_id       TEXT   NOT NULL PRIMARY KEY REFERENCES lead (lead_id),
     delivery_id   TEXT   NOT NULL,            -- the delivery and round that were routed last
     round         BIGINT NOT NULL,
     owner         TEXT,                       -- the CRM's id; NULL: the CRM decides
@@ -198,7 +198,7 @@ CREATE TABLE owner_load (
 CREATE TABLE review_decision (
     delivery_id TEXT   NOT NULL,
     round       BIGINT NOT NULL,
-    lead_id     TEXT   NOT NULL REFERENCES lead (lead_id) DEFERRABLE INITIALLY DEFERRED,
+    lead_id     TEXT   NOT NULL REFERENCES lead (lead_id),
     decision    TEXT   NOT NULL CHECK (decision IN ('approved', 'rejudged', 'dismissed')),
     decided_by  TEXT   NOT NULL,
     reason      TEXT,

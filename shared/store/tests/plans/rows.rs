@@ -17,7 +17,7 @@ pub(crate) async fn fill(database: &Database) {
          SELECT id, 'person' || n || '@company' || n % 5000 || '.example', 'campaign' || n % 40, repeat('x', 400), \
          CASE n % 1000 WHEN 0 THEN 'held' WHEN 1 THEN 'queued' WHEN 2 THEN 'permanently_failed' ELSE 'synced' END, \
          1, 'd' || id, n, 'd' || id || ':1', n % 101, (ARRAY['HIGH', 'MEDIUM', 'LOW'])[1 + n % 3], 'LOW', \
-         (ARRAY['ROUTE_TO_SDR', 'NURTURE', 'MANUAL_REVIEW', 'DISQUALIFY'])[1 + n % 4], 'grounded', \
+         (ARRAY['ROUTE_TO_SDR', 'NURTURE', 'MANUAL_REVIEW', 'IGNORE'])[1 + n % 4], 'VALID', \
          CASE WHEN n % 2000 = 0 THEN 1 ELSE 0 END, n * 20, n * 20 FROM",
         "INSERT INTO delivery (delivery_id, lead_id, revision, content_hash, content, received_at, state, created_at, \
          enrich_again_at) \
