@@ -107,7 +107,9 @@ pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
             OperationError::NotFound("quarantined body") => Some(
                 "`revenueflow quarantine list` shows the ids; give at least 8 characters of one".to_owned(),
             ),
-            OperationError::NotJudged(_) => Some("`revenueflow leads explain ID` shows its state".to_owned()),
+            OperationError::NotJudged { id, .. } => {
+                Some(format!("`revenueflow leads explain {:.12}` shows its state", id.as_str()))
+            }
             OperationError::CrmHeld => Some("`revenueflow crm status` says why".to_owned()),
             _ => None,
         }
@@ -124,6 +126,7 @@ pub(crate) fn visible(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
+    use lead::{LeadId, LeadStatus};
 
     use super::*;
 
@@ -141,6 +144,15 @@ mod tests {
         assert_eq!(hint_of(&error).as_deref(), Some("name another file"));
         let error = anyhow::Error::new(ConfigError::new("PORT", "must be a number"));
         assert!(hint_of(&error).is_some_and(|hint| hint.contains("PORT")));
+    }
+
+    #[test]
+    fn unjudged_lead_is_explained_by_its_id() {
+        let id: LeadId = "841c".repeat(16).parse().unwrap();
+        let error = anyhow::Error::new(OperationError::NotJudged { id, status: LeadStatus::Queued });
+        assert_eq!(one_line(&error), "the lead has not been judged yet: it is queued");
+        let hint = "`revenueflow leads explain 841c841c841c` shows its state";
+        assert_eq!(hint_of(&error).as_deref(), Some(hint));
     }
 
     #[test]

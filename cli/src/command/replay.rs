@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
-use operations::OperationError;
 use pipeline::{Problem, Replay, Verified};
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +12,7 @@ use store::{Scope, Store};
 use super::format::{count, flat, short};
 use super::{existing, failed_if, or_interrupted, table};
 use crate::args::{Format, ReplayOptions};
-use crate::output::{self, Advice};
+use crate::output;
 
 /// Maximum number of judgements that are listed as not reproduced.
 const MAX_PROBLEMS: usize = 100;
@@ -25,16 +24,7 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
     let operations = app.operations;
     let id = operations.resolve(id).await?;
     let lead = operations.lead(&id).await?;
-    let replay = match operations.replay(&id).await {
-        Err(OperationError::Conflict(_)) => {
-            return Err(Advice::new(
-                format!("the lead has not been judged yet: it is {}", lead.status),
-                format!("`revenueflow leads explain {}` shows its state", short(id.as_str())),
-            )
-            .into());
-        }
-        replay => replay?,
-    };
+    let replay = operations.replay(&id).await?;
     match options.format {
         Format::Json => output::json(&replay)?,
         Format::Table => print(&replay),

@@ -15,7 +15,7 @@ impl Operations {
     pub async fn plan(&self, id: &LeadId) -> Result<PlannedLead, OperationError> {
         self.pipeline().planned(id).await.map_err(|none| match none {
             NoPlan::NoLead => OperationError::NotFound("lead"),
-            NoPlan::NotJudged(status) => OperationError::NotJudged(status),
+            NoPlan::NotJudged(status) => OperationError::NotJudged { id: id.clone(), status },
             NoPlan::Failed(failure) => failure.into(),
         })
     }

@@ -37,8 +37,13 @@ pub enum OperationError {
     #[error("the lead is not held for review: it is {0}")]
     NotHeld(LeadStatus),
     /// The lead has no judgement yet.
-    #[error("the lead has not been judged yet: it is {0}")]
-    NotJudged(LeadStatus),
+    #[error("the lead has not been judged yet: it is {status}")]
+    NotJudged {
+        /// The lead.
+        id: LeadId,
+        /// Its status.
+        status: LeadStatus,
+    },
     /// The lead's record in the CRM may be missing or out of date.
     #[error("the lead is not synced to the CRM: it is {0}")]
     NotSynced(LeadStatus),
@@ -189,7 +194,7 @@ impl Operations {
             return Ok(replay);
         }
         let record = self.store.lead(id).await?.ok_or(OperationError::NotFound("lead"))?;
-        Err(OperationError::NotJudged(record.status))
+        Err(OperationError::NotJudged { id: record.lead_id, status: record.status })
     }
 
     /// Puts a lead up for judgement again, after which its CRM record is updated.

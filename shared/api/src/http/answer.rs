@@ -125,7 +125,7 @@ impl From<OperationError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "ambiguous_id", error.to_string())
             }
             OperationError::Conflict(message) => Self::new(StatusCode::CONFLICT, "conflict", *message),
-            OperationError::NotJudged(_) | OperationError::NotSynced(_) | OperationError::CrmHeld => {
+            OperationError::NotJudged { .. } | OperationError::NotSynced(_) | OperationError::CrmHeld => {
                 Self::new(StatusCode::CONFLICT, "conflict", error.to_string())
             }
             OperationError::NotHeld(_) => Self::new(StatusCode::CONFLICT, "not_held", error.to_string()),
