@@ -4,7 +4,7 @@ use database::{DatabaseError, from_millis, to_millis};
 use lead::{Dependency, Failure};
 use sqlx::any::AnyRow;
 
-use crate::codec::Columns as _;
+use crate::codec::{Columns as _, parsed};
 use crate::state::BreakerState;
 use crate::{Result, Store};
 
@@ -82,21 +82,16 @@ fn state_of(open: Option<&Open>) -> BreakerState {
 }
 
 fn read(row: &AnyRow) -> Result<HealthRecord> {
-    let open = match (
-        row.optional_text("reason")?,
-        row.optional_number("opened_at")?,
-        row.optional_number("retry_at")?,
-    ) {
-        (Some(reason), Some(opened_at), Some(retry_at)) => {
-            let (opened_at, retry_at) = (from_millis(opened_at), from_millis(retry_at));
-            let cause = row.optional_text("cause")?;
-            let cause = cause.as_deref().and_then(OpenCause::parse);
-            // Rows of versions before that column.
-            let cause = cause.unwrap_or(OpenCause::Failures);
-            let probing = row.text("state")? == BreakerState::HalfOpen.as_str();
-            Some(Open { reason, cause, opened_at, retry_at, probing })
-        }
-        _ => None,
+    let state = parsed("state", BreakerState::parse(&row.text("state")?))?;
+    let open = match state {
+        BreakerState::Closed => None,
+        BreakerState::Open | BreakerState::HalfOpen => Some(Open {
+            reason: row.text("reason")?,
+            cause: parsed("cause", OpenCause::parse(&row.text("cause")?))?,
+            opened_at: row.time("opened_at")?,
+            retry_at: row.time("retry_at")?,
+            probing: state == BreakerState::HalfOpen,
+        }),
     };
     Ok(HealthRecord {
         failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX),

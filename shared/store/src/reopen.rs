@@ -27,19 +27,7 @@ impl Store {
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(delivery) = newest.and_then(|id| id.parse::<DeliveryId>().ok()) else { return Ok(None) };
-        let reopened = sqlx::query(
-            "UPDATE delivery SET state = 'open', finished_at = NULL, promoted_at = NULL, round = round + $2, \
-             enrich_again_at = NULL, \
-             enrichment_retry = CASE WHEN enrichment_retry = 'missing' AND $2 = 1 THEN 'requested' \
-             ELSE enrichment_retry END \
-             WHERE delivery_id = $1 AND state <> 'open'",
-        )
-        .bind(delivery.as_str())
-        .bind(i64::from(rejudge))
-        .execute(&mut *transaction)
-        .await?;
-        if reopened.rows_affected() == 1 {
-            unenriched::note_on_lead(&mut transaction, &delivery).await?;
+        if open_again(&mut transaction, &delivery, rejudge).await? {
             note_reopened(&mut transaction, lead, &delivery, rejudge, reason, now).await?;
         }
         let event = event_of_delivery(&mut transaction, &delivery).await?;
@@ -143,6 +131,30 @@ pub(crate) async fn reopen_posted_again(
         note_reopened(connection, lead, delivery, false, "posted again", now).await?;
     }
     Ok(is_reopened)
+}
+
+/// Opens a delivery that is not open, without its promotion. `rejudge` starts a new round, which requests
+/// enrichment again if no provider could answer. False if it is open already.
+pub(crate) async fn open_again(
+    connection: &mut Connection,
+    delivery: &DeliveryId,
+    rejudge: bool,
+) -> Result<bool> {
+    let opened = sqlx::query(
+        "UPDATE delivery SET state = 'open', finished_at = NULL, promoted_at = NULL, round = round + $2, \
+         enrich_again_at = NULL, \
+         enrichment_retry = CASE WHEN enrichment_retry = 'missing' AND $2 = 1 THEN 'requested' \
+         ELSE enrichment_retry END WHERE delivery_id = $1 AND state <> 'open'",
+    )
+    .bind(delivery.as_str())
+    .bind(i64::from(rejudge))
+    .execute(&mut *connection)
+    .await?;
+    let is_opened = opened.rows_affected() == 1;
+    if is_opened {
+        unenriched::note_on_lead(connection, delivery).await?;
+    }
+    Ok(is_opened)
 }
 
 /// The changes that accompany every reopening: deletes the dead letter, sets the status, and writes the audit

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, parsed, without_nul};
-use crate::reopen::event_of_delivery;
+use crate::reopen::{event_of_delivery, open_again};
 use crate::work::set_status;
 use crate::{Result, Store, Work, unenriched};
 
@@ -126,18 +126,7 @@ impl Store {
             unenriched::forget(&mut transaction, &delivery).await?;
             None
         } else {
-            sqlx::query(
-                "UPDATE delivery SET state = 'open', finished_at = NULL, promoted_at = NULL, round = round + $2, \
-                 enrich_again_at = NULL, \
-             enrichment_retry = CASE WHEN enrichment_retry = 'missing' AND $2 = 1 THEN 'requested' \
-             ELSE enrichment_retry END \
-                 WHERE delivery_id = $1",
-            )
-            .bind(delivery.as_str())
-            .bind(i64::from(verdict == Verdict::Rejudge))
-            .execute(&mut *transaction)
-            .await?;
-            unenriched::note_on_lead(&mut transaction, &delivery).await?;
+            open_again(&mut transaction, &delivery, verdict == Verdict::Rejudge).await?;
             set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
             Some(event_of_delivery(&mut transaction, &delivery).await?)
         };
