@@ -5,7 +5,7 @@ use queue::Received;
 /// The messages of an event, in its order.
 ///
 /// A message without a group, from a queue that is no FIFO queue, forms a group of its own.
-pub fn received(event: SqsEvent) -> Vec<Received> {
+pub(crate) fn received(event: SqsEvent) -> Vec<Received> {
     event.records.into_iter().map(message).collect()
 }
 

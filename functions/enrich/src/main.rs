@@ -1,17 +1,22 @@
 //! The Lambda function that processes the lead queue.
 
+mod event;
+mod release_trouble;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use cloud::{Cloud, XRay, ends_at};
-use enrich::{Limit, Processor, Times, Trouble, Unreachable, received};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use lead::SystemClock;
-use queue::Sqs;
+use queue::{Limit, Processor, Sqs, Times, release_all};
 use runtime::Variables;
 use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::event::received;
+use crate::release_trouble::Trouble;
 
 /// The time that is reserved for recording, moving and answering after the work has stopped.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -52,21 +57,22 @@ async fn work(cloud: &Cloud, sqs: &Sqs, limit: &Limit, event: LambdaEvent<SqsEve
     let times = Times { work_until: end - MARGIN.min(half), answer_by: end - ANSWER.min(half / 2) };
     let sqs = Arc::new(sqs.clone());
     let parts = timeout_at(end - half, Box::pin(cloud.parts())).await;
-    let processor = match parts.context("no answer in time").flatten() {
+    let messages = received(event.payload);
+    let processed = match parts.context("no answer in time").flatten() {
         Ok(parts) => {
             let (pipeline, ledger) = (Arc::clone(&parts.pipeline), Arc::clone(&parts.ledger));
-            let clock = Arc::clone(&parts.clock);
-            Processor::new(cloud.refused().observing(pipeline), sqs, ledger, clock, limit.clone())
+            let handler = cloud.refused().observing(pipeline);
+            let processor = Processor::new(handler, sqs, ledger, Arc::clone(&parts.clock), limit.clone());
+            processor.process(messages, times).await
         }
         Err(error) => {
-            Trouble::NotReady.count();
+            Trouble::NotReady.count(1);
             tracing::error!(error = format!("{error:#}"), "connections not ready; batch released");
-            let clock = Arc::new(SystemClock);
-            Processor::new(Arc::new(Unreachable), sqs, Arc::new(Unreachable), clock, limit.clone())
+            release_all(sqs, Arc::new(SystemClock), messages, times).await
         }
     };
-    let ids = processor.process(received(event.payload), times).await;
+    Trouble::DeadLettered.count(processed.dead_lettered);
     let mut answer = SqsBatchResponse::default();
-    answer.set_failures(ids);
+    answer.set_failures(processed.unsettled);
     answer
 }

@@ -25,10 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use enrich::{Limit, Processor, Times};
 use jiff::Timestamp;
 use lead::{Failure, SystemClock};
-use queue::{Fifo, LeadHandler, MemoryLedger, Message, QueueError, Received, Settlement};
+use queue::{
+    Fifo, LeadHandler, Limit, MemoryLedger, Message, Processor, QueueError, Received, Settlement, Times,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ async fn ours(batch: &Value) -> BTreeSet<String> {
     });
     let soon = tokio::time::Instant::now() + Duration::from_secs(30);
     let times = Times { work_until: soon, answer_by: soon };
-    processor.process(messages.collect(), times).await.into_iter().collect()
+    processor.process(messages.collect(), times).await.unsettled.into_iter().collect()
 }
 
 /// Writes one line for each batch, and reads one line for each answer.

@@ -18,10 +18,9 @@ use crm::{
     About, Action, Effect, Executor, FieldChange, Guard, GuardSettings, Known, LimitSettings, Plan,
     PlannedAction, Restored, SchemaProblem, Text,
 };
-use enrich::{Limit, Processor, Times};
 use jiff::Timestamp;
 use lead::{CampaignId, Clock, ContentHash, DeliveryId, EmailAddress, Failure, FailureClass, LeadId};
-use queue::{LeadHandler, Ledger as _, Message, Settlement};
+use queue::{LeadHandler, Ledger as _, Limit, Message, Processor, Settlement, Times};
 use tokio::time::{Instant, sleep};
 
 use simulation::{Behaviour, ModelClock, Settings, Simulation};
@@ -200,7 +199,7 @@ impl Deployment {
             let work = self.processors.iter().zip(batches).map(async |(processor, batch)| {
                 let now = Instant::now();
                 let times = Times { work_until: now + TIME, answer_by: now + TIME + MARGIN };
-                let failed = processor.process(batch.clone(), times).await;
+                let failed = processor.process(batch.clone(), times).await.unsettled;
                 self.simulation.delete_all_but(&batch, &failed.into_iter().collect());
             });
             futures::future::join_all(work).await;
@@ -309,7 +308,7 @@ async fn crm_slower_than_the_function_costs_no_attempt() {
         let batch = simulation.receive().unwrap();
         let now = Instant::now();
         let times = Times { work_until: now + TIME, answer_by: now + TIME + MARGIN };
-        let failed = processor.process(batch.clone(), times).await;
+        let failed = processor.process(batch.clone(), times).await.unsettled;
         simulation.delete_all_but(&batch, &failed.into_iter().collect());
     }
     assert_eq!(simulation.on_the_dead_letter_queue(), 0);

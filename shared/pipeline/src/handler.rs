@@ -37,7 +37,7 @@ impl LeadHandler for Pipeline {
             Ok(event) => self.guard.interrupted(&event.lead_id).await,
             Err(_) => None,
         };
-        let out_of_time = || Failure::transient("out_of_time", "the work took longer than the function may");
+        let out_of_time = || Failure::transient("out_of_time", "the work took longer than its time limit");
         crm_failure.unwrap_or_else(out_of_time)
     }
 

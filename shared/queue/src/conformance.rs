@@ -69,6 +69,7 @@ macro_rules! conformance_tests {
             expired_lease_counts_as_a_loss_not_an_attempt
             a_renewed_lease_does_not_run_out
             lost_lease_settles_nothing
+            released_message_is_ready_with_its_counts
             message_is_settled_once
             cancelled_send_is_atomic
             cancelled_receive_loses_nothing

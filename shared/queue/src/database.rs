@@ -148,17 +148,19 @@ impl DatabaseQueue {
         Ok(true)
     }
 
-    /// Releases the leased message for a later receive. False if the lease is lost.
-    async fn release(
+    /// Makes the leased message visible after a wait. False if the lease is lost.
+    async fn make_visible(
         &self,
         receipt: &Receipt,
         after: Duration,
         failed_attempts: i64,
+        keeps_losses: bool,
     ) -> Result<bool, DatabaseError> {
         let mut transaction = self.database.begin().await?;
         let released = sqlx::query(statements::RELEASE)
             .bind(to_millis(self.clock.now()) + millis(after))
             .bind(failed_attempts)
+            .bind(i64::from(keeps_losses))
             .bind(receipt.key.as_str())
             .bind(receipt.token.as_str())
             .execute(&mut *transaction)
@@ -205,9 +207,13 @@ impl LeadQueue for DatabaseQueue {
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError> {
         held(match settlement {
             Settlement::Done | Settlement::DeadLetter { .. } => self.advance(receipt).await?,
-            Settlement::Retry { after, .. } => self.release(receipt, *after, 1).await?,
-            Settlement::Defer { after, .. } => self.release(receipt, *after, 0).await?,
+            Settlement::Retry { after, .. } => self.make_visible(receipt, *after, 1, true).await?,
+            Settlement::Defer { after, .. } => self.make_visible(receipt, *after, 0, false).await?,
         })
+    }
+
+    async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
+        held(self.make_visible(receipt, Duration::ZERO, 0, true).await?)
     }
 
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {

@@ -2,8 +2,10 @@
 //!
 //! A [`LeadQueue`] stores messages until they are settled. Messages of one lead (one group) are received one
 //! at a time, in the order in which they were sent; different leads do not wait for each other.
-//! [`settle_failed`] is the one policy for failed messages, for every backend; a [`Worker`] applies it.
+//! [`settle_failed`] is the one policy for failed messages, for every backend. A [`Worker`] applies it to
+//! messages that it receives, and a [`Processor`] to the batches that Lambda receives from SQS.
 
+mod attempt;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "database")]
@@ -24,17 +26,17 @@ pub use self::database::DatabaseQueue;
 pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 #[cfg(feature = "spool")]
 pub use self::spool::{Abandoned, Park, Spool, SpoolError};
+pub use attempt::attempt;
 pub use message::{Depth, Message, Pause, QueueError, Receipt, Restored, Sent};
-pub use settlement::{
-    MAX_ATTEMPTS, MAX_LOSSES, MAX_STORAGE_FAILURES, Settlement, backoff, settle_counted, settle_failed,
-};
+pub use settlement::{MAX_ATTEMPTS, MAX_LOSSES, MAX_STORAGE_FAILURES, Settlement, backoff, settle_failed};
 #[cfg(all(feature = "sqs", feature = "database"))]
 pub use sqs::DatabaseLedger;
 #[cfg(all(feature = "sqs", feature = "conformance"))]
 pub use sqs::MemoryLedger;
 #[cfg(feature = "sqs")]
 pub use sqs::{
-    COPY_AT_RECEIVE, Ended, Fifo, Ledger, MAX_RECEIVE_COUNT, Received, Sqs, SqsClient, SqsQueue, Tries,
+    COPY_AT_RECEIVE, Ended, Fifo, Ledger, Limit, MAX_RECEIVE_COUNT, Processed, Processor, Received, Sqs,
+    SqsClient, SqsQueue, Times, Tries, release_all,
 };
 pub use worker::{Heartbeat, LeadHandler, Worker};
 
@@ -88,6 +90,10 @@ pub trait LeadQueue: Send + Sync + 'static {
     /// Settles a leased message. Fails with [`QueueError::LeaseLost`], without any change, if the lease has
     /// ended. An expired lease may still be accepted while no other worker has received the message.
     async fn settle(&self, receipt: &Receipt, settlement: &Settlement) -> Result<(), QueueError>;
+
+    /// Releases a leased message that was not tried: it is ready at once, and its counts stay as they are.
+    /// Fails like [`settle`](Self::settle).
+    async fn release(&self, receipt: &Receipt) -> Result<(), QueueError>;
 
     /// Pauses consumption for every worker until [`resume`](Self::resume), because of a dependency that is to
     /// be probed at `until`. Sending continues. Another pause for the same dependency moves `until`.

@@ -122,9 +122,17 @@ impl RedisQueue {
         })
     }
 
-    async fn release(&self, receipt: &Receipt, after: Duration, error: &str) -> Result<i64, QueueError> {
+    /// Makes the leased message visible after a wait. `outcome` and `error` as in `release.lua`. Returns 0 if
+    /// the lease was lost.
+    async fn make_visible(
+        &self,
+        receipt: &Receipt,
+        after: Duration,
+        outcome: &str,
+        error: &str,
+    ) -> Result<i64, QueueError> {
         let mut release = self.scripts.release();
-        release.arg(&receipt.key).arg(&receipt.token).arg(millis(after)).arg(error);
+        release.arg(&receipt.key).arg(&receipt.token).arg(millis(after)).arg(outcome).arg(error);
         self.connection.run(&release).await
     }
 
@@ -220,11 +228,15 @@ impl LeadQueue for RedisQueue {
         held(match settlement {
             Settlement::Done => self.complete(receipt).await?,
             Settlement::Retry { after, failure } => {
-                self.release(receipt, *after, &failure.to_string()).await?
+                self.make_visible(receipt, *after, "failed", &failure.to_string()).await?
             }
-            Settlement::Defer { after, .. } => self.release(receipt, *after, "").await?,
+            Settlement::Defer { after, .. } => self.make_visible(receipt, *after, "deferred", "").await?,
             Settlement::DeadLetter { failure } => self.dead_letter(receipt, failure).await?,
         })
+    }
+
+    async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
+        held(self.make_visible(receipt, Duration::ZERO, "untried", "").await?)
     }
 
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {

@@ -14,9 +14,11 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// counted in the database, so a message that reaches this limit causes the failures itself.
 pub const MAX_STORAGE_FAILURES: u32 = 50;
 
-/// The workers that may die with a message before it is dead-lettered. The limit is high, since a worker's
-/// death is rarely caused by every message that it held.
-pub const MAX_LOSSES: u32 = 20;
+/// The workers that may die with a message, in a row, before it is dead-lettered.
+///
+/// After the first of them the message is tried alone in its process, so that it is not blamed for the
+/// messages beside it, and they are not for it.
+pub const MAX_LOSSES: u32 = 5;
 
 /// The longest wait after a failure of the database or the queue itself.
 const LONGEST_STORAGE_WAIT: Duration = Duration::from_secs(60);
@@ -54,6 +56,25 @@ pub enum Settlement {
     },
 }
 
+impl Settlement {
+    /// The name in logs and metrics: `done`, `retry`, `defer` or `dead_letter`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry { .. } => "retry",
+            Self::Defer { .. } => "defer",
+            Self::DeadLetter { .. } => "dead_letter",
+        }
+    }
+}
+
+/// The failure of a message that is not tried again, because too many workers have died with it.
+pub(crate) fn worker_lost(message: &Message) -> Option<Failure> {
+    let Message { losses, .. } = message;
+    let reason = || format!("workers died {losses} times while handling this message");
+    (*losses >= MAX_LOSSES).then(|| Failure::permanent("worker_lost", reason()))
+}
+
 /// The wait after a failed attempt: 2, 4, 8, 16 seconds after attempts 1 to 4.
 pub fn backoff(attempt: u32) -> Duration {
     Duration::from_secs(1 << attempt.clamp(1, MAX_ATTEMPTS - 1))
@@ -88,7 +109,11 @@ pub fn settle_failed(attempt: u32, failure: Failure) -> Settlement {
 
 /// Settles a failure with [`settle_failed`], by the handler's count of attempts. A failure that cannot be
 /// counted is deferred and costs no attempt.
-pub async fn settle_counted(handler: &dyn LeadHandler, message: &Message, failure: Failure) -> Settlement {
+pub(crate) async fn settle_counted(
+    handler: &dyn LeadHandler,
+    message: &Message,
+    failure: Failure,
+) -> Settlement {
     if failure.class() != FailureClass::Transient {
         return settle_failed(message.attempt, failure);
     }

@@ -13,6 +13,7 @@
 //! five minutes SQS drops it silently; later it is a second message that finds nothing to do), and the age of
 //! the oldest message (a CloudWatch metric).
 
+mod batch;
 mod client;
 #[cfg(feature = "database")]
 mod database_ledger;
@@ -23,6 +24,7 @@ mod queue;
 mod received;
 
 pub use aws_sdk_sqs::Client as SqsClient;
+pub use batch::{Limit, Processed, Processor, Times, release_all};
 pub use client::{Fifo, Sqs};
 #[cfg(feature = "database")]
 pub use database_ledger::DatabaseLedger;

@@ -4,6 +4,7 @@
 mod delivery;
 mod heartbeat;
 mod idle;
+mod isolation;
 mod outage;
 mod rate_limit_pause;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::delivery::Delivery;
 pub use self::heartbeat::Heartbeat;
 use self::idle::Idle;
+use self::isolation::Isolation;
 use self::outage::Outage;
 use self::rate_limit_pause::RateLimitPause;
 use crate::{LeadQueue, Message, QueueError, Settlement};
@@ -56,7 +58,7 @@ pub trait LeadHandler: Send + Sync + 'static {
     /// another failure.
     async fn interrupted(&self, message: &Message) -> Failure {
         let _ = message;
-        Failure::transient("out_of_time", "the work took longer than the function may")
+        Failure::transient("out_of_time", "the work took longer than its time limit")
     }
 
     /// Stores the outcome of a failed message, before it is settled in the queue. Never called for
@@ -68,7 +70,7 @@ pub trait LeadHandler: Send + Sync + 'static {
 ///
 /// Leases are renewed at a third of the visibility timeout while the work runs. A failure is recorded and
 /// then settled by [`settle_failed`](crate::settle_failed), with the attempts at the stage that failed; a
-/// panic is a failure like any other. A deferral that names a dependency pauses the queue until that
+/// panic is a failure like any other. A message that a worker has died with is handled alone. A deferral that names a dependency pauses the queue until that
 /// dependency is probed and consumption resumes. A deferral that ends by itself, such as a rate limit, pauses
 /// only this worker, for the time that it names. A failure that could not be stored pauses this worker as
 /// well: while the database is unavailable, every other message would fail in the same way.
@@ -82,6 +84,7 @@ pub struct Worker {
     waker: Arc<Notify>,
     heartbeat: Heartbeat,
     rate_limit_pause: Arc<RateLimitPause>,
+    isolation: Isolation,
 }
 
 impl Worker {
@@ -102,6 +105,7 @@ impl Worker {
             waker: Arc::default(),
             heartbeat: Heartbeat::default(),
             rate_limit_pause: Arc::default(),
+            isolation: Isolation::default(),
         }
     }
 
@@ -138,13 +142,15 @@ impl Worker {
         let mut running = JoinSet::new();
         let mut outage = Outage::default();
         let mut idle = Idle::new(self.queue.longest_idle_wait());
+        let mut isolating = false;
         while !shutdown.is_cancelled() {
             self.heartbeat.beat();
             while let Some(finished) = running.try_join_next() {
                 log_panic(&finished);
             }
+            isolating &= !running.is_empty();
             let free = self.concurrency - running.len();
-            if free == 0 {
+            if free == 0 || isolating {
                 tokio::select! {
                     Some(finished) = running.join_next() => log_panic(&finished),
                     () = sleep(heartbeat::INTERVAL) => {}
@@ -171,9 +177,7 @@ impl Worker {
                     outage.recovered();
                     if !messages.is_empty() {
                         idle.reset();
-                        for message in messages {
-                            running.spawn(self.delivery(message).run());
-                        }
+                        isolating = self.start(messages, &mut running).await;
                         continue;
                     }
                     idle.wait()
@@ -199,13 +203,34 @@ impl Worker {
         tokio::time::timeout(RECEIVE_LIMIT, self.queue.receive(max)).await.unwrap_or_else(late)
     }
 
-    fn delivery(&self, message: Message) -> Delivery {
+    /// Starts the delivery of messages. Of those that a worker has died with, one is started, which runs
+    /// after all others, and the rest are released. Returns true if nothing else may be started until all
+    /// running work has finished.
+    async fn start(&self, messages: Vec<Message>, running: &mut JoinSet<()>) -> bool {
+        let (mut suspects, others): (Vec<_>, Vec<_>) = messages.into_iter().partition(Isolation::is_suspect);
+        // The message that most workers have died with is the last one to be tried.
+        suspects.sort_by_key(|message| message.losses);
+        let released = suspects.split_off(suspects.len().min(1));
+        let isolating = !suspects.is_empty();
+        for message in others.into_iter().chain(suspects) {
+            running.spawn(self.delivery(message).await.run());
+        }
+        for message in released {
+            if let Err(error) = self.queue.release(&message.receipt).await {
+                tracing::warn!(%error, "message not released: it is received again after its lease expires");
+            }
+        }
+        isolating
+    }
+
+    async fn delivery(&self, message: Message) -> Delivery {
         Delivery {
             queue: Arc::clone(&self.queue),
             handler: Arc::clone(&self.handler),
             clock: Arc::clone(&self.clock),
             rate_limit_pause: Arc::clone(&self.rate_limit_pause),
             handling_limit: self.handling_limit,
+            turn: self.isolation.turn(&message).await,
             message,
         }
     }

@@ -180,6 +180,11 @@ impl LeadQueue for ObservedQueue {
         settled
     }
 
+    async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
+        self.in_flight.fetch_sub(1, SeqCst);
+        self.queue.release(receipt).await
+    }
+
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {
         self.paused.fetch_add(1, SeqCst);
         self.queue.pause(dependency, reason, until).await

@@ -1,10 +1,12 @@
 //! Attempts are counted for each stage, so that a failing stage does not use up the attempts of another.
 
+use std::future::pending;
+
 use crm::testing::Fault;
 use lead::{LeadEvent, LeadStatus, Stage};
 use on_both::on_both;
 use pipeline::Pipeline;
-use queue::{LeadHandler as _, Settlement, settle_counted};
+use queue::{LeadHandler as _, Settlement, attempt};
 use serde_json::Value;
 
 use crate::failures::timeout;
@@ -12,10 +14,9 @@ use crate::support::{Fixture, Reply, hot, message};
 
 /// Makes one attempt like a worker, with the queue's attempt count, and returns the settlement of the
 /// message.
-pub(crate) async fn work_on(pipeline: &Pipeline, event: &LeadEvent, attempt: u32) -> Settlement {
-    let message = message(event, attempt);
-    let Err(failure) = pipeline.handle(&message).await else { return Settlement::Done };
-    let settlement = settle_counted(pipeline, &message, failure).await;
+pub(crate) async fn work_on(pipeline: &Pipeline, event: &LeadEvent, number: u32) -> Settlement {
+    let message = message(event, number);
+    let settlement = attempt(pipeline, &message, pending()).await;
     pipeline.record(&message, &settlement).await.unwrap();
     settlement
 }
@@ -80,12 +81,10 @@ async fn database_outage_costs_no_attempt(fixture: Fixture) {
     let away = fixture.pipeline_on(database.clone());
     fixture.store.accept(&event).await.unwrap();
     database.close().await;
-    for attempt in 1..=20 {
-        let message = message(&event, attempt);
-        let failure = away.handle(&message).await.unwrap_err();
+    for number in 1..=20 {
+        let settlement = attempt(&away, &message(&event, number), pending()).await;
+        let Settlement::Defer { failure, .. } = settlement else { panic!("{settlement:?}") };
         assert_eq!(failure.stage, Stage::Storage);
-        let settlement = settle_counted(&away, &message, failure).await;
-        assert!(matches!(settlement, Settlement::Defer { .. }), "{settlement:?}");
     }
     // With the database back, the analyst fails four times and then answers.
     let pipeline = fixture.pipeline().await;

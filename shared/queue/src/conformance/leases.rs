@@ -59,6 +59,9 @@ pub async fn lost_lease_settles_nothing(harness: &impl Harness) {
         assert!(matches!(settled, Err(QueueError::LeaseLost)), "{settled:?}");
         assert_nothing_to_receive(&queue).await;
     }
+    let released = queue.release(&lost.receipt).await;
+    assert!(matches!(released, Err(QueueError::LeaseLost)), "{released:?}");
+    assert_nothing_to_receive(&queue).await;
     let extended = queue.extend(&lost.receipt).await;
     assert!(matches!(extended, Err(QueueError::LeaseLost)), "{extended:?}");
     settle(&successor, &message, &retry(Duration::ZERO)).await;
@@ -66,6 +69,23 @@ pub async fn lost_lease_settles_nothing(harness: &impl Harness) {
     assert_eq!((message.attempt, message.losses), (2, 1));
     done(&successor, &message).await;
     done(&successor, &receive_one(&successor, &event(1, 2)).await).await;
+}
+
+/// A message that is released untried is ready at once. Its attempts and losses stay as they are.
+pub async fn released_message_is_ready_with_its_counts(harness: &impl Harness) {
+    let queue = harness.open().await;
+    send(&queue, 1, 2).await;
+    let message = receive_one(&queue, &event(1, 1)).await;
+    settle(&queue, &message, &retry(Duration::ZERO)).await;
+    receive_one(&queue, &event(1, 1)).await;
+    harness.advance(queue.visibility_timeout()).await;
+    let message = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!((message.attempt, message.losses), (2, 1));
+    queue.release(&message.receipt).await.expect("the lease is ours");
+    let again = receive_one(&queue, &event(1, 1)).await;
+    assert_eq!((again.attempt, again.losses), (2, 1));
+    done(&queue, &again).await;
+    done(&queue, &receive_one(&queue, &event(1, 2)).await).await;
 }
 
 /// A receipt is valid for one settlement. A second one does not affect the message that is first now.

@@ -39,12 +39,11 @@ pub(super) const EXTEND: &str = "
     UPDATE queue_group SET visible_at = $1 WHERE group_id = $2 AND lease = $3";
 
 /// Ends a lease: the message is received again from a given time on. A retry adds a failed attempt. A
-/// deferral adds none and resets the losses, which count only in a row: otherwise a message that waits for
-/// hours would be blamed for the death of every worker around it.
+/// deferral resets the losses, which count only in a row: otherwise a message that waits for hours would be
+/// blamed for the death of every worker around it.
 pub(super) const RELEASE: &str = "
-    UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, lease = NULL,
-        losses = CASE WHEN $2 = 0 THEN 0 ELSE losses END
-    WHERE group_id = $3 AND lease = $4";
+    UPDATE queue_group SET visible_at = $1, attempts = attempts + $2, losses = losses * $3, lease = NULL
+    WHERE group_id = $4 AND lease = $5";
 
 /// Ends a lease and moves on to the group's next message.
 pub(super) const ADVANCE: &str = "

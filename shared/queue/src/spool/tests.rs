@@ -46,6 +46,9 @@ impl LeadQueue for Queue {
     async fn settle(&self, _: &Receipt, _: &Settlement) -> Result<(), QueueError> {
         unreachable!("the spool only sends")
     }
+    async fn release(&self, _: &Receipt) -> Result<(), QueueError> {
+        unreachable!("the spool only sends")
+    }
     async fn pause(&self, _: &Dependency, _: &str, _: Timestamp) -> Result<(), QueueError> {
         unreachable!("the spool only sends")
     }

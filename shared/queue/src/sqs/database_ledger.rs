@@ -24,9 +24,8 @@ const BEGIN: &str = "
     RETURNING attempts, losses";
 
 const END: &str = "
-    UPDATE sqs_try SET attempts = attempts + $1, lease = NULL, touched_at = $2,
-        losses = CASE WHEN $1 = 0 THEN 0 ELSE losses END
-    WHERE message_key = $3 AND lease = $4";
+    UPDATE sqs_try SET attempts = attempts + $1, losses = losses * $2, lease = NULL, touched_at = $3
+    WHERE message_key = $4 AND lease = $5";
 
 const NOTE_SENT: &str = "
     INSERT INTO sqs_try (message_key, touched_at) VALUES ($1, $2)
@@ -118,8 +117,9 @@ impl Ledger for DatabaseLedger {
             Ended::Settled => {
                 sqlx::query("DELETE FROM sqs_try WHERE message_key = $1 AND lease = $2").bind(key).bind(lease)
             }
-            Ended::Failed | Ended::Deferred => sqlx::query(END)
+            Ended::Failed | Ended::Deferred | Ended::Released => sqlx::query(END)
                 .bind(i64::from(ended == Ended::Failed))
+                .bind(i64::from(ended != Ended::Deferred))
                 .bind(self.now())
                 .bind(key)
                 .bind(lease),

@@ -27,8 +27,10 @@ pub enum Ended {
     Settled,
     /// The try failed and counts as an attempt.
     Failed,
-    /// The try was deferred and does not count as an attempt.
+    /// The try was deferred and does not count as an attempt. It ends the row of losses.
     Deferred,
+    /// The message was released untried.
+    Released,
 }
 
 impl Ended {

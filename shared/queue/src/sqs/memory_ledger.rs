@@ -79,6 +79,7 @@ impl Ledger for MemoryLedger {
         match ended {
             Ended::Failed => tries.attempts += 1,
             Ended::Deferred | Ended::Settled => tries.losses = 0,
+            Ended::Released => {}
         }
         state.seen.insert(key.to_owned(), now);
         if ended == Ended::Settled {

@@ -277,6 +277,14 @@ impl LeadQueue for SqsQueue {
         if held { settled.map(drop) } else { Err(QueueError::LeaseLost) }
     }
 
+    async fn release(&self, receipt: &Receipt) -> Result<(), QueueError> {
+        self.held().remove(&receipt.token);
+        if !self.ledger.end(&receipt.key, &receipt.token, Ended::Released).await? {
+            return Err(QueueError::LeaseLost);
+        }
+        self.sqs.hide_one(&receipt.token, Duration::ZERO).await
+    }
+
     async fn pause(&self, dependency: &Dependency, reason: &str, until: Timestamp) -> Result<(), QueueError> {
         self.ledger.pause(dependency, reason, until).await
     }

@@ -1,26 +1,23 @@
 //! The delivery of one message, from its lease to its settlement.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use lead::{Clock, Failure, FailureClass, FailureKind, Scope, Until};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::LeadHandler;
+use super::isolation::Turn;
 use super::rate_limit_pause::RateLimitPause;
-use crate::{LeadQueue, MAX_LOSSES, Message, QueueError, Settlement, settle_counted};
+use crate::attempt::{attempt, record};
+use crate::{LeadQueue, Message, QueueError, Settlement};
 
 /// The attempts to settle a message. After the last one, the lease is left to expire.
 const SETTLE_ATTEMPTS: u32 = 6;
 
 /// The wait before the second attempt to settle; each further wait is twice as long.
 const SETTLE_WAIT: Duration = Duration::from_millis(50);
-
-/// The time limit for storing the outcome of a message.
-const RECORD_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The pause of a worker after the outcome of a message could not be stored.
 const STORAGE_OUTAGE_PAUSE: Duration = Duration::from_secs(2);
@@ -35,6 +32,7 @@ pub(super) struct Delivery {
     pub(super) rate_limit_pause: Arc<RateLimitPause>,
     pub(super) handling_limit: Duration,
     pub(super) message: Message,
+    pub(super) turn: Turn,
 }
 
 impl Delivery {
@@ -60,7 +58,7 @@ impl Delivery {
             }
         };
         let settled = self.settle(&settlement).await;
-        let outcome = if settled { outcome(&settlement) } else { "lost" };
+        let outcome = if settled { settlement.name() } else { "lost" };
         metrics::counter!("revenueflow_messages_total", "backend" => backend, "outcome" => outcome)
             .increment(1);
         metrics::histogram!("revenueflow_message_seconds", "backend" => backend)
@@ -69,16 +67,13 @@ impl Delivery {
 
     /// Runs the handler, stores the outcome of a failure, and returns the settlement for the queue.
     async fn decide(&self) -> Settlement {
-        let worked = if self.message.losses > MAX_LOSSES {
-            let message = format!("workers died {} times while handling this message", self.message.losses);
-            Err(Failure::permanent("worker_lost", message))
-        } else {
-            with_time_limit(self.handling_limit, self.handler.handle(&self.message)).await
-        };
-        let Err(failure) = worked else { return Settlement::Done };
-        tracing::warn!(code = %failure.code, class = ?failure.class(), reason = failure.message, "message failed");
-        let settlement = settle_counted(self.handler.as_ref(), &self.message, failure).await;
-        let recorded = with_time_limit(RECORD_TIMEOUT, self.handler.record(&self.message, &settlement)).await;
+        let _turn = self.turn.begin().await;
+        let handler = self.handler.as_ref();
+        let settlement = attempt(handler, &self.message, sleep(self.handling_limit)).await;
+        if settlement == Settlement::Done {
+            return settlement;
+        }
+        let recorded = record(handler, &self.message, &settlement).await;
         if let Settlement::Defer { after, failure } = &settlement
             && failure.class() == FailureClass::Deferral
         {
@@ -89,23 +84,11 @@ impl Delivery {
             self.rate_limit_pause.extend_to(now.saturating_add(STORAGE_OUTAGE_PAUSE).unwrap_or(now));
         }
         match (recorded, settlement) {
-            (Ok(()), settlement) => settlement,
+            // A dead letter leaves the queue only once it is stored.
             (Err(unrecorded), Settlement::DeadLetter { .. }) => {
-                tracing::error!(
-                    code = %unrecorded.code,
-                    reason = unrecorded.message,
-                    "dead letter could not be stored: its message stays in the queue"
-                );
                 Settlement::Defer { after: UNRECORDED_WAIT, failure: unrecorded }
             }
-            (Err(unrecorded), settlement) => {
-                tracing::error!(
-                    code = %unrecorded.code,
-                    reason = unrecorded.message,
-                    "outcome of a message could not be stored"
-                );
-                settlement
-            }
+            (_, settlement) => settlement,
         }
     }
 
@@ -174,37 +157,6 @@ impl Delivery {
         }
         false
     }
-}
-
-fn outcome(settlement: &Settlement) -> &'static str {
-    match settlement {
-        Settlement::Done => "done",
-        Settlement::Retry { .. } => "retry",
-        Settlement::Defer { .. } => "defer",
-        Settlement::DeadLetter { .. } => "dead_letter",
-    }
-}
-
-/// Runs the work with a time limit. Longer work is dropped: an operation that it waits for may never return,
-/// while the lease is still renewed.
-async fn with_time_limit(
-    limit: Duration,
-    work: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
-    let late = |_| {
-        let problem = format!("the work took longer than {} s", limit.as_secs());
-        Err(Failure::transient("handling_timeout", problem))
-    };
-    timeout(limit, catch_panic(work)).await.unwrap_or_else(late)
-}
-
-/// Turns a panic into a failure of this message. The panic's text stays out of the failure, for it may quote
-/// the lead: Rust's own panics on slices and numbers repeat the values.
-async fn catch_panic(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    AssertUnwindSafe(work)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| Err(Failure::transient("panic", "the work panicked; the log says where")))
 }
 
 /// Counts a message as in flight, even if its work is dropped before it finishes.

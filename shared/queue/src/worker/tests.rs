@@ -99,6 +99,11 @@ impl LeadQueue for ScriptedQueue {
         self.settles.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 
+    async fn release(&self, _receipt: &Receipt) -> Result<(), QueueError> {
+        self.note("release");
+        Ok(())
+    }
+
     async fn pause(&self, _: &Dependency, _: &str, _: Timestamp) -> Result<(), QueueError> {
         self.note("pause");
         unavailable()

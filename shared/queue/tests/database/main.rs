@@ -4,6 +4,7 @@
 
 mod conformance;
 mod half_open;
+mod isolation;
 mod logs;
 mod model;
 mod support;

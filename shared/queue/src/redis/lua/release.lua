@@ -1,14 +1,14 @@
--- Releases a leased job. ARGV: 3 id, 4 token, 5 delay in milliseconds, 6 the error of a failed attempt, or
--- empty for a deferral. A deferral resets the losses, which count only in a row. Returns 1, or 0 if the lease
--- is lost.
-local id, token, millis, reason = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+-- Releases a leased job. ARGV: 3 id, 4 token, 5 delay in milliseconds, 6 `failed`, `deferred` or `untried`, 7
+-- the error of a failed attempt. A deferral resets the losses, which count only in a row. Returns 1, or 0 if
+-- the lease is lost.
+local id, token, millis, outcome, reason = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local job = prefix .. id
 if not release(id, token) then return 0 end
-if reason ~= '' then
+if outcome == 'failed' then
   call('HINCRBY', job, 'atm', 1)
   call('HSET', job, 'failedReason', reason, 'stacktrace',
     stacktrace(call('HGET', job, 'stacktrace'), reason))
-else
+elseif outcome == 'deferred' then
   call('HDEL', job, 'stc')
 end
 if millis > 0 then

@@ -1,11 +1,14 @@
+//! The state that the messages of a batch share.
+
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use queue::{Received, Tries};
 use tokio::time::Instant;
 
-use super::Times;
+use super::{Processed, Times};
+use crate::{Received, Tries};
 
 /// The bounds of a message's wait for a dependency. The janitor probes every minute, and an early recovery
 /// must not cause a long delay.
@@ -22,6 +25,7 @@ pub(super) struct Batch {
     paused: Mutex<Option<Pause>>,
     /// The SQS ids of settled messages. SQS delivers all others again.
     settled: Mutex<HashSet<String>>,
+    dead_lettered: AtomicUsize,
     /// The receipts of released messages, with the time for which they stay hidden.
     hidden: Mutex<Vec<(String, Duration)>>,
 }
@@ -51,6 +55,7 @@ impl Batch {
             begin_until: now + times.work_until.saturating_duration_since(now) / 2,
             paused: Mutex::default(),
             settled: Mutex::default(),
+            dead_lettered: AtomicUsize::default(),
             hidden: Mutex::default(),
         }
     }
@@ -75,6 +80,12 @@ impl Batch {
         settled.insert(message.message_id.clone());
     }
 
+    /// Settles a message that has moved to the dead letter queue.
+    pub(super) fn settle_dead(&self, message: &Received) {
+        self.settle(message);
+        self.dead_lettered.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn hide(&self, message: &Received, wait: Duration) {
         let mut hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
         hidden.push((message.receipt.clone(), wait));
@@ -85,8 +96,11 @@ impl Batch {
         std::mem::take(&mut *self.hidden.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn into_settled(self) -> HashSet<String> {
-        self.settled.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// The result of the batch with these messages.
+    pub(super) fn into_processed(self, mut ids: Vec<String>) -> Processed {
+        let settled = self.settled.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ids.retain(|id| !settled.contains(id));
+        Processed { unsettled: ids, dead_lettered: self.dead_lettered.into_inner() }
     }
 }
 

@@ -29,13 +29,13 @@ pub struct Limit(Arc<Mutex<Option<Timestamp>>>);
 
 impl Limit {
     /// Records that the limit has no capacity for at least `wait`.
-    pub(crate) fn note_full(&self, now: Timestamp, wait: Duration) {
+    pub(super) fn note_full(&self, now: Timestamp, wait: Duration) {
         let pause = wait.max(MIN_PAUSE) + PAUSE_SPREAD.mul_f64(rand::rng().random_range(0.0..1.0));
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now.saturating_add(pause).ok();
     }
 
     /// The rest of the pause; none where the limit may be tried.
-    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
+    pub(super) fn left(&self, now: Timestamp) -> Option<Duration> {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let left = Duration::try_from(until?.duration_since(now)).ok()?;
         (!left.is_zero()).then_some(left)
@@ -44,7 +44,7 @@ impl Limit {
 
 /// The wait of a lead that was accepted `age` ago, at least as long as the limit `asked` for. Random, up to
 /// half as long again, so that leads of the same age spread out.
-pub(crate) fn wait(age: Duration, asked: Duration) -> Duration {
+pub(super) fn wait(age: Duration, asked: Duration) -> Duration {
     let wait = (age / PART_OF_AGE).clamp(BOUNDS.0, BOUNDS.1).max(asked);
     wait.mul_f64(rand::rng().random_range(1.0..1.5))
 }

@@ -1,5 +1,28 @@
-//! The processing of one batch, from its receive to the answer.
+//! The processing of one batch that Lambda has received from a FIFO queue.
+//!
+//! A batch holds messages of several groups; a group is one lead. [`Processor::process`] works on the groups
+//! concurrently and within a group in order, and returns the messages that SQS is to deliver again:
+//!
+//! - The first message of a group that fails, and those behind it. Other groups are unaffected. The failed
+//!   message and its followers stay hidden for its backoff.
+//! - Messages that could not be tried: a dependency is down, a limit on all leads is full, the time is up, or
+//!   the database is unavailable.
+//!
+//! A [`Ledger`] counts the attempts of each message, because SQS counts receives, and a failure in a batch
+//! causes further receives of its neighbours. A message that is given up moves to the dead letter queue with
+//! its reason, and its group continues. The queue's redrive policy is only a safety net. A message that nears
+//! it without failures of its own is replaced by a fresh copy.
+//!
+//! If the process dies, the next attempt finds an unfinished one in the ledger. The message may not be the
+//! cause, because others ran beside it. From then on it runs in isolation, after all others, until it is
+//! settled.
+//!
+//! If the answer is lost, or two processes receive the same batch, the messages are tried again. The handler
+//! recognises finished work and does not repeat it.
 
+mod age;
+mod limit;
+mod release;
 mod state;
 
 use std::sync::Arc;
@@ -7,22 +30,23 @@ use std::time::Duration;
 
 use futures::future::{join, join_all};
 use lead::{Clock, Failure, FailureKind, Scope, Until};
-use queue::{
-    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, Message, Received, Settlement,
-    settle_counted,
-};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
+pub use self::limit::Limit;
+use self::release::Releases;
 use self::state::{Batch, PAUSE_BOUNDS, Pause, groups};
-use crate::backlog::{self, Limit};
-use crate::panic::catch_panic;
-use crate::release_trouble::Trouble;
-use crate::timed_ledger::TimedLedger;
-use crate::wait::{age, record_waits};
+use crate::attempt::{attempt, record};
+use crate::{
+    COPY_AT_RECEIVE, Ended, Fifo, LeadHandler, Ledger, MAX_ATTEMPTS, QueueError, Received, Settlement,
+};
 
 /// The wait of messages while the database or SQS is unavailable for settling them.
 const AWAY_WAIT: Duration = Duration::from_secs(30);
+
+/// The time limit for each call of the ledger. A database that hangs counts as unavailable, so that it does
+/// not use up the function's time.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The waits between tries to record the end of an attempt, where the database fails immediately.
 const END_WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2)];
@@ -30,9 +54,8 @@ const END_WAITS: [Duration; 3] = [Duration::from_millis(500), Duration::from_sec
 /// Processes batches of a FIFO queue.
 pub struct Processor {
     handler: Arc<dyn LeadHandler>,
-    fifo: Arc<dyn Fifo>,
     ledger: Arc<dyn Ledger>,
-    clock: Arc<dyn Clock>,
+    releases: Releases,
     limit: Limit,
 }
 
@@ -45,14 +68,40 @@ pub struct Times {
     pub answer_by: Instant,
 }
 
+/// The result of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processed {
+    /// The SQS ids of the messages that were not settled, in the order of the batch.
+    pub unsettled: Vec<String>,
+    /// The number of messages that moved to the dead letter queue.
+    pub dead_lettered: usize,
+}
+
 /// The result of one attempt for the rest of its group.
 enum Tried {
     Settled,
-    /// The message is released with the wait, after `spent` attempts.
+    /// The message is released with the wait, after `spent` tries.
     Again {
         wait: Duration,
         spent: u32,
     },
+}
+
+/// Releases a batch whose messages cannot be tried, because there is no connection to the database.
+pub async fn release_all(
+    fifo: Arc<dyn Fifo>,
+    clock: Arc<dyn Clock>,
+    messages: Vec<Received>,
+    times: Times,
+) -> Processed {
+    let (batch, ids) = (Batch::new(times), ids(&messages));
+    let releases = Releases { fifo, clock };
+    let release = async {
+        releases.release_groups(&batch, &groups(messages), |_| AWAY_WAIT).await;
+        releases.hide(&batch).await;
+    };
+    in_time(times, release).await;
+    batch.into_processed(ids)
 }
 
 impl Processor {
@@ -65,54 +114,43 @@ impl Processor {
         clock: Arc<dyn Clock>,
         limit: Limit,
     ) -> Self {
-        Self { handler, fifo, ledger: Arc::new(TimedLedger(ledger)), clock, limit }
+        Self { handler, ledger, releases: Releases { fifo, clock }, limit }
     }
 
-    /// Processes a batch, and returns the SQS ids of the messages that were not settled, in the order of the
-    /// batch.
-    pub async fn process(&self, messages: Vec<Received>, times: Times) -> Vec<String> {
-        let ids: Vec<_> = messages.iter().map(|message| message.message_id.clone()).collect();
-        let mut batch = Batch::new(times);
-        if timeout_at(times.answer_by, self.process_all(&mut batch, messages)).await.is_err() {
-            tracing::error!("batch timed out; unsettled messages are received again");
-        }
-        let settled = batch.into_settled();
-        ids.into_iter().filter(|id| !settled.contains(id)).collect()
+    /// Processes a batch.
+    pub async fn process(&self, messages: Vec<Received>, times: Times) -> Processed {
+        let (mut batch, ids) = (Batch::new(times), ids(&messages));
+        in_time(times, self.process_all(&mut batch, messages)).await;
+        batch.into_processed(ids)
     }
 
     async fn process_all(&self, batch: &mut Batch, messages: Vec<Received>) {
-        if let Some(left) = self.limit.left(self.clock.now()) {
+        if let Some(left) = self.limit.left(self.releases.now()) {
             // Without a call of the ledger, because the released messages have not been tried.
-            for group in groups(messages) {
-                self.release(batch, &group, None, self.wait_of(Pause::AtLimit(left), &group[0])).await;
-            }
+            let wait = |first: &Received| self.releases.wait_of(Pause::AtLimit(left), first);
+            self.releases.release_groups(batch, &groups(messages), wait).await;
         } else {
             self.load_tries_and_work(batch, messages).await;
         }
-        if let Err(error) = self.fifo.hide(&batch.take_hidden()).await {
-            tracing::warn!(%error, "visibility timeouts not set; messages return after the queue's own timeout");
-        }
+        self.releases.hide(batch).await;
     }
 
     async fn load_tries_and_work(&self, batch: &mut Batch, messages: Vec<Received>) {
         let keys: Vec<_> = messages.iter().map(|message| message.key.as_str()).collect();
-        let (tries, pauses) = join(self.ledger.look(&keys), self.ledger.pauses()).await;
+        let (tries, pauses) = join(in_ledger(self.ledger.look(&keys)), in_ledger(self.ledger.pauses())).await;
         let groups = groups(messages);
         match tries.and_then(|tries| Ok((tries, pauses?))) {
             Ok((tries, pauses)) => {
                 batch.tries = tries;
                 if let Some(until) = pauses.iter().map(|pause| pause.until).max() {
-                    let left = until.duration_since(self.clock.now()).unsigned_abs();
-                    let wait = if until > self.clock.now() { left } else { Duration::ZERO };
-                    batch.pause(Pause::away(wait));
+                    let left = until.duration_since(self.releases.now());
+                    batch.pause(Pause::away(left.try_into().unwrap_or_default()));
                 }
                 self.work(batch, groups).await;
             }
             Err(error) => {
                 tracing::error!(%error, "database unavailable; whole batch released");
-                for group in &groups {
-                    self.release(batch, group, None, AWAY_WAIT).await;
-                }
+                self.releases.release_groups(batch, &groups, |_| AWAY_WAIT).await;
             }
         }
     }
@@ -132,14 +170,8 @@ impl Processor {
         for mut group in groups {
             // Before any work, because work may end the process.
             if let Some(first) = group.iter().position(nears_redrive) {
-                record_waits(&group[first..], self.clock.now());
-                let mut copied = 0;
-                for message in &group[first..] {
-                    if !self.copy(batch, message, Duration::ZERO).await {
-                        break; // process it and those behind it after all
-                    }
-                    copied += 1;
-                }
+                // A message that cannot be copied is processed after all, with those behind it.
+                let copied = self.releases.copy_all(batch, &group[first..]).await;
                 group.drain(first..first + copied);
             }
             if group.iter().any(is_suspect) { &mut isolated } else { &mut concurrent }.push(group);
@@ -156,83 +188,67 @@ impl Processor {
             // The rest of a group waits as long as its first message.
             let not_now = batch
                 .is_paused()
-                .map(|pause| self.wait_of(pause, message))
-                .or_else(|| message.wait_left(self.clock.now()))
+                .map(|pause| self.releases.wait_of(pause, message))
+                .or_else(|| message.wait_left(self.releases.now()))
                 .or((Instant::now() > batch.begin_until).then_some(Duration::ZERO));
             if let Some(wait) = not_now {
-                return self.release(batch, rest, None, wait).await;
+                return self.releases.release(batch, rest, None, wait).await;
             }
             let span = tracing::info_span!("message", lead_id = message.group, message_id = message.key);
             if let Tried::Again { wait, spent } = self.try_one(batch, message).instrument(span).await {
-                return self.release(batch, rest, Some(spent), wait).await;
+                return self.releases.release(batch, rest, Some(spent), wait).await;
             }
         }
     }
 
     /// Makes one attempt at a message.
     async fn try_one(&self, batch: &Batch, received: &Received) -> Tried {
-        let tries = match self.ledger.begin(&received.key, &received.receipt).await {
+        let tries = match in_ledger(self.ledger.begin(&received.key, &received.receipt)).await {
             Ok(tries) => tries,
             Err(error) => {
                 tracing::error!(%error, "attempt not recorded in the ledger; message released untried");
                 return Tried::Again { wait: AWAY_WAIT, spent: batch.spent(received) };
             }
         };
-        let spent = tries.attempts.saturating_add(tries.losses);
-        if spent >= MAX_ATTEMPTS {
-            // The process died during the attempt, or the answer about the dead letter was lost.
-            let reason =
-                format!("{} attempts, {} of them ended by the death of the process", spent, tries.losses);
-            return self
-                .dead_letter(batch, received, spent, &Failure::permanent("worker_lost", reason))
-                .await;
+        let before = tries.attempts.saturating_add(tries.losses);
+        let message = received.to_message(tries.attempts.saturating_add(1), tries.losses);
+        let settlement = if tries.attempts >= MAX_ATTEMPTS {
+            let reason = "all attempts have failed, and the move to the dead letter queue was interrupted";
+            Settlement::DeadLetter { failure: Failure::permanent("given_up", reason) }
+        } else {
+            attempt(self.handler.as_ref(), &message, sleep_until(batch.until)).await
+        };
+        if !matches!(settlement, Settlement::DeadLetter { .. }) {
+            count(settlement.name());
         }
-        let attempt = spent + 1;
-        let message = received.to_message(attempt, tries.losses);
-        let worked = tokio::select! {
-            worked = catch_panic(self.handler.handle(&message)) => Some(worked),
-            () = sleep_until(batch.until) => None,
-        };
-        let worked = match worked {
-            Some(worked) => worked,
-            None => Err(self.handler.interrupted(&message).await),
-        };
-        let Err(failure) = worked else {
-            batch.settle(received);
-            if let Err(error) = self.ledger.end(&received.key, &received.receipt, Ended::Settled).await {
-                tracing::warn!(%error, "end of attempt not recorded in the ledger");
-            }
-            count("done");
-            return Tried::Settled;
-        };
-        tracing::warn!(code = %failure.code, class = ?failure.class(), reason = failure.message, attempt, "message failed");
-        let settlement = settle_counted(self.handler.as_ref(), &message, failure).await;
         match &settlement {
+            Settlement::Done => {
+                batch.settle(received);
+                self.end(received, Ended::Settled).await;
+                Tried::Settled
+            }
             // The dead letter function records it: a message on the dead letter queue cannot be lost on the
             // way there.
             Settlement::DeadLetter { failure } => {
-                return self.dead_letter(batch, received, attempt, failure).await;
+                self.dead_letter(batch, received, before + 1, failure).await
             }
             Settlement::Defer { after, failure } => {
-                self.record(&message, &settlement).await;
+                let _ = record(self.handler.as_ref(), &message, &settlement).await;
                 self.pause(batch, *after, failure).await;
                 self.end(received, Ended::Deferred).await;
-                count("defer");
                 let wait = if failure.is_limit_of_all() {
-                    self.wait_of(Pause::AtLimit(*after), received)
+                    self.releases.wait_of(Pause::AtLimit(*after), received)
                 } else {
                     (*after).min(PAUSE_BOUNDS.1)
                 };
-                Tried::Again { wait, spent }
+                Tried::Again { wait, spent: before }
             }
             Settlement::Retry { after, failure } => {
                 let ended = Ended::after(failure);
-                self.record(&message, &settlement).await;
+                let _ = record(self.handler.as_ref(), &message, &settlement).await;
                 self.end(received, ended).await;
-                count("retry");
-                Tried::Again { wait: *after, spent: if ended == Ended::Failed { attempt } else { spent } }
+                Tried::Again { wait: *after, spent: before + u32::from(ended == Ended::Failed) }
             }
-            Settlement::Done => Tried::Settled,
         }
     }
 
@@ -245,16 +261,15 @@ impl Processor {
         attempts: u32,
         failure: &Failure,
     ) -> Tried {
-        let moved = self.fifo.dead_letter(received, attempts, failure).await;
+        let moved = self.releases.fifo.dead_letter(received, attempts, failure).await;
         if moved.is_ok() {
-            batch.settle(received);
+            batch.settle_dead(received);
         }
         self.end(received, Ended::Failed).await;
         match moved {
             Ok(()) => {
                 tracing::error!(code = %failure.code, attempts, "moved to the dead letter queue");
                 count("dead_letter");
-                Trouble::DeadLettered.count();
                 Tried::Settled
             }
             Err(error) => {
@@ -264,20 +279,15 @@ impl Processor {
         }
     }
 
-    async fn record(&self, message: &Message, settlement: &Settlement) {
-        if let Err(failure) = catch_panic(self.handler.record(message, settlement)).await {
-            tracing::error!(code = %failure.code, reason = failure.message, "failed attempt not recorded in the store");
-        }
-    }
-
     /// Records the end of an attempt. If that fails, the attempt counts as one that ended with its process,
     /// or another process has the message by now. A database that fails immediately is retried, so that a
-    /// short outage does not look like a dead process.
+    /// short outage does not look like a dead process. A message that is settled needs no retry: without its
+    /// message, its entry in the ledger has no effect.
     async fn end(&self, received: &Received, ended: Ended) {
-        let mut waits = END_WAITS.into_iter();
+        let mut waits = END_WAITS.into_iter().filter(|_| ended != Ended::Settled);
         loop {
             let began = Instant::now();
-            match self.ledger.end(&received.key, &received.receipt, ended).await {
+            match in_ledger(self.ledger.end(&received.key, &received.receipt, ended)).await {
                 Ok(true) => return,
                 Ok(false) => {
                     return tracing::warn!("another process has tried the same message at the same time");
@@ -297,7 +307,7 @@ impl Processor {
     /// condition that ends by itself needs no probe, and stops only this process.
     async fn pause(&self, batch: &Batch, after: Duration, failure: &Failure) {
         let FailureKind::Deferral { scope: Scope::All(dependency), until } = &failure.kind else { return };
-        let now = self.clock.now();
+        let now = self.releases.now();
         if let Until::Elapsed(_) = until {
             self.limit.note_full(now, after);
             return batch.pause(Pause::AtLimit(after));
@@ -305,61 +315,28 @@ impl Processor {
         batch.pause(Pause::away(after));
         let until = now.saturating_add(after).unwrap_or(now);
         let reason = format!("{}: {}", failure.code, failure.message);
-        match self.ledger.pause(dependency, &reason, until).await {
+        match in_ledger(self.ledger.pause(dependency, &reason, until)).await {
             Ok(()) => tracing::warn!(%dependency, %until, "consumption is paused"),
             Err(error) => tracing::error!(%dependency, %error, "consumption could not be paused"),
         }
     }
+}
 
-    /// The wait of a message in a paused batch, and of those behind it in its group.
-    fn wait_of(&self, pause: Pause, message: &Received) -> Duration {
-        match pause {
-            Pause::Away(wait) => wait,
-            Pause::AtLimit(left) => backlog::wait(age(message, self.clock.now()), left).min(PAUSE_BOUNDS.1),
-        }
-    }
+fn ids(messages: &[Received]) -> Vec<String> {
+    messages.iter().map(|message| message.message_id.clone()).collect()
+}
 
-    /// Releases the messages of one group in order, to be received again after `wait`. `first_spent`: the
-    /// attempts of the first message, if they have just changed.
-    ///
-    /// From the first message with many receives for few attempts on, they are replaced by fresh copies.
-    async fn release(&self, batch: &Batch, group: &[Received], first_spent: Option<u32>, wait: Duration) {
-        let spent =
-            |index: usize| first_spent.filter(|_| index == 0).unwrap_or_else(|| batch.spent(&group[index]));
-        record_waits(group, self.clock.now());
-        let mut copies = false;
-        for (index, message) in group.iter().enumerate() {
-            copies |= message.receive_count >= COPY_AT_RECEIVE && spent(index) < message.receive_count;
-            if copies && self.copy(batch, message, wait).await {
-                continue;
-            }
-            batch.hide(message, wait);
-        }
+/// Does the work on a batch until it must be answered.
+async fn in_time(times: Times, work: impl Future<Output = ()>) {
+    if timeout_at(times.answer_by, work).await.is_err() {
+        tracing::error!("batch timed out; unsettled messages are received again");
     }
+}
 
-    /// Replaces a message with fewer failures than receives by a fresh copy that is received after `wait`.
-    /// False if that failed.
-    async fn copy(&self, batch: &Batch, message: &Received, wait: Duration) -> bool {
-        let now = self.clock.now();
-        let wait = wait.max(message.wait_left(now).unwrap_or_default());
-        let not_before = if wait.is_zero() { None } else { now.saturating_add(wait).ok() };
-        let copied = self.fifo.copy(message, not_before).await;
-        match &copied {
-            Ok(()) => {
-                batch.settle(message);
-                let (lead_id, message_id) = (&message.group, &message.key);
-                tracing::info!(
-                    lead_id,
-                    message_id,
-                    receives = message.receive_count,
-                    "message replaced by a fresh copy"
-                );
-                count("copy");
-            }
-            Err(error) => tracing::error!(%error, "message not copied; released as it is"),
-        }
-        copied.is_ok()
-    }
+/// Awaits a call of the ledger, at most for its time limit.
+async fn in_ledger<T>(answer: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    let late = |_| Err(QueueError::unavailable("the database did not answer in time"));
+    timeout(LEDGER_TIMEOUT, answer).await.unwrap_or_else(late)
 }
 
 fn count(outcome: &'static str) {
