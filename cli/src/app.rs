@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use assembly::{Config, QueueKind};
 use database::Database;
-use jiff::Timestamp;
 use lead::{Clock, SystemClock};
 use operations::Operations;
 use pipeline::Pipeline;
@@ -69,7 +68,6 @@ fn redis_queue(config: &Config) -> Result<RedisQueue, ConfigError> {
         stalled_interval: config.visibility_timeout.min(stalled_interval),
         rate_limit: config.worker_rate_limit.map(|limit| (limit, Duration::from_secs(1))),
         prefix: config.redis_prefix.clone(),
-        read: |data| intake::read_event(data, Timestamp::UNIX_EPOCH).ok(),
     };
     RedisQueue::new(url.expose_secret(), options).map_err(|error| invalid(error.to_string()))
 }

@@ -70,10 +70,12 @@ pub trait LeadHandler: Send + Sync + 'static {
 ///
 /// Leases are renewed at a third of the visibility timeout while the work runs. A failure is recorded and
 /// then settled by [`settle_failed`](crate::settle_failed), with the attempts at the stage that failed; a
-/// panic is a failure like any other. A message that a worker has died with is handled alone. A deferral that names a dependency pauses the queue until that
-/// dependency is probed and consumption resumes. A deferral that ends by itself, such as a rate limit, pauses
-/// only this worker, for the time that it names. A failure that could not be stored pauses this worker as
-/// well: while the database is unavailable, every other message would fail in the same way.
+/// panic is a failure like any other. A message that a worker has died with is handled alone.
+///
+/// A deferral that names a dependency pauses the queue until that dependency is probed and consumption
+/// resumes. A deferral that ends by itself, such as a rate limit, pauses only this worker, for the time that
+/// it names. A failure that could not be stored pauses this worker as well: while the database is
+/// unavailable, every other message would fail in the same way.
 pub struct Worker {
     queue: Arc<dyn LeadQueue>,
     handler: Arc<dyn LeadHandler>,

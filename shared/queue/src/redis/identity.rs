@@ -1,6 +1,6 @@
 //! The lead and the delivery of a job from another producer.
 
-use lead::LeadEvent;
+use jiff::Timestamp;
 
 /// The lead and the delivery of a job.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,9 +12,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// The identity of the job `id`, whose data parses as `event`.
-    pub(super) fn new(event: Option<&LeadEvent>, id: &str) -> Self {
-        let Some(event) = event else { return Self { lead: id.to_owned(), delivery: String::new() } };
+    /// The identity of the job `id` with its data, which is read as the workers read it.
+    pub(super) fn new(data: &str, id: &str) -> Self {
+        let Ok(event) = intake::read_event(data, Timestamp::UNIX_EPOCH) else {
+            return Self { lead: id.to_owned(), delivery: String::new() };
+        };
         let delivery = String::from(event.delivery_id());
         Self {
             lead: event.lead_id.as_str().to_owned(),
@@ -25,8 +27,7 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use lead::{CampaignId, EmailAddress, Lead};
+    use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
 
     use super::*;
 
@@ -35,13 +36,14 @@ mod tests {
         let email = EmailAddress::parse("lead@stripe.com").unwrap();
         let event = LeadEvent::new(Lead::new(email, CampaignId::parse("c").unwrap()), Timestamp::UNIX_EPOCH);
         let (lead, delivery) = (event.lead_id.as_str().to_owned(), String::from(event.delivery_id()));
-        let ours = Identity::new(Some(&event), &delivery);
+        let data = serde_json::to_string(&event).unwrap();
+        let ours = Identity::new(&data, &delivery);
         assert_eq!(ours, Identity { lead: lead.clone(), delivery: String::new() });
-        assert_eq!(Identity::new(Some(&event), "7"), Identity { lead, delivery });
+        assert_eq!(Identity::new(&data, "7"), Identity { lead, delivery });
     }
 
     #[test]
     fn unreadable_job_forms_its_own_lead() {
-        assert_eq!(Identity::new(None, "7"), Identity { lead: "7".into(), delivery: String::new() });
+        assert_eq!(Identity::new("not a lead", "7"), Identity { lead: "7".into(), delivery: String::new() });
     }
 }

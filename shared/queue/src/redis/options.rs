@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use lead::LeadEvent;
-
 /// The options of a [`RedisQueue`](crate::RedisQueue).
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
@@ -17,21 +15,16 @@ pub struct RedisOptions {
     pub rate_limit: Option<(u32, Duration)>,
     /// The prefix of BullMQ's keys.
     pub prefix: String,
-    /// Parses a job's data in the same way as the workers do. The lead determines the job's place in the
-    /// order, and the delivery is the id that the store knows. Returns `None` for data that the workers
-    /// cannot read; such a job waits for no other.
-    pub read: fn(&str) -> Option<LeadEvent>,
 }
 
 impl Default for RedisOptions {
-    /// BullMQ's own defaults: 30 seconds each, no limit, `bull`. Reads lead events and nothing else.
+    /// BullMQ's own defaults: 30 seconds each, no limit, `bull`.
     fn default() -> Self {
         Self {
             visibility: Duration::from_secs(30),
             stalled_interval: Duration::from_secs(30),
             rate_limit: None,
             prefix: "bull".to_owned(),
-            read: |data| serde_json::from_str(data).ok(),
         }
     }
 }

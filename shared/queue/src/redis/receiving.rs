@@ -48,7 +48,7 @@ impl RedisQueue {
                 tracing::error!("retried dead letter cannot be parsed: it was changed and is not requeued");
                 continue;
             };
-            let Identity { mut lead, delivery } = self.identity(data, &id);
+            let Identity { mut lead, delivery } = Identity::new(data, &id);
             if !lead_id.is_empty() {
                 lead = lead_id;
             }
@@ -61,17 +61,13 @@ impl RedisQueue {
         Ok(())
     }
 
-    fn identity(&self, data: &str, id: &str) -> Identity {
-        Identity::new((self.options.read)(data).as_ref(), id)
-    }
-
     /// Converts a leased job into a message. `None` if another job of its lead comes first.
     async fn message(&self, leased: Leased) -> Result<Option<Message>, QueueError> {
         let (id, token, mut lead, data, attempts, losses, sent_at, redriven) = leased;
         let body = String::from_utf8_lossy(&data).into_owned();
         if lead.is_empty() {
             let delivery;
-            Identity { lead, delivery } = self.identity(&body, &id);
+            Identity { lead, delivery } = Identity::new(&body, &id);
             let mut claim = self.scripts.claim();
             claim.arg(&id).arg(&token).arg(&lead).arg(millis(ORDER_RECHECK)).arg(delivery);
             if !self.connection.run(&claim).await? {

@@ -44,7 +44,6 @@ impl Fixture {
             visibility: VISIBILITY,
             stalled_interval: STALLED_INTERVAL,
             prefix: self.prefix.clone(),
-            read,
             ..RedisOptions::default()
         }
     }
@@ -73,18 +72,6 @@ impl Harness for Fixture {
     async fn advance(&self, by: Duration) {
         tokio::time::sleep(by).await;
     }
-}
-
-/// Parses lead events, and the jobs that the Node producers of these tests add, as the pipeline does.
-fn read(data: &str) -> Option<LeadEvent> {
-    let fields: serde_json::Value = serde_json::from_str(data).ok()?;
-    serde_json::from_str(data).ok().or_else(|| {
-        let email =
-            EmailAddress::parse(fields["emailAddress"].as_str().or(fields["email"].as_str())?).ok()?;
-        let mut lead = Lead::new(email, CampaignId::parse(fields["campaign_id"].as_str()?).ok()?);
-        lead.title = fields["title"].as_str().map(str::to_owned);
-        Some(LeadEvent::new(lead, Timestamp::UNIX_EPOCH))
-    })
 }
 
 /// The `n`th content of a lead.

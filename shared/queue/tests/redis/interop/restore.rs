@@ -1,7 +1,7 @@
 //! Restoring deliveries whose jobs Node's workers finished or Node's producers added: the store knows only
 //! deliveries.
 
-use lead::LeadEvent;
+use lead::{Arrival, LeadEvent};
 use queue::{LeadQueue, Restored, Sent, Settlement};
 use serde_json::{Value, json};
 
@@ -9,7 +9,12 @@ use crate::node::{Node, V5, V6};
 use crate::support::{Fixture, event, eventually};
 use crate::workers::{Act, Running};
 
-/// The data of a job by a Node producer, for the same delivery as `event(lead, n)`.
+/// The delivery of a job by a Node producer with `data(lead, n)`: its content identifies it.
+fn delivery(lead: u32, n: u32) -> LeadEvent {
+    event(lead, n).with_arrival(Arrival::Content)
+}
+
+/// The data of a job by a Node producer.
 fn data(lead: u32, n: u32) -> Value {
     json!({"emailAddress": format!("lead{lead}@example.com"), "campaign_id": "interop", "title": n.to_string()})
 }
@@ -83,7 +88,7 @@ async fn job_failed_by_node_is_restored_only_on_request() {
 async fn job_added_by_node_is_found_by_its_delivery() {
     let fixture = Fixture::start().await;
     let (queue, node) = (fixture.queue(), Node::start(V6, &fixture));
-    let event = event(1, 1);
+    let event = delivery(1, 1);
     let id = node.add(data(1, 1), json!({})).await;
     let message = queue.receive(1).await.unwrap().pop().unwrap();
     assert_eq!((&message.id, message.group.as_str()), (&id, event.lead_id.as_str()));
@@ -117,7 +122,7 @@ async fn finished_job_of_node_leaves_no_alias() {
     let ours = format!("{}:lead-processing-revenueflow:job:*", fixture.prefix);
     let kept: Vec<String> = redis::cmd("KEYS").arg(ours).query_async(&mut redis).await.unwrap();
     assert_eq!(kept, Vec::<String>::new());
-    assert_eq!(queue.restore(&event(1, 1)).await.unwrap(), Restored::Sent);
+    assert_eq!(queue.restore(&delivery(1, 1)).await.unwrap(), Restored::Sent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,7 +134,7 @@ async fn redrive_by_delivery_removes_the_dead_letter_of_a_node_job() {
     let worker = Running::start(queue.clone(), 1, &[Act::DeadLetter]);
     let letter = async || node.ask("job", json!({"of": DEAD, "id": id})).await;
     eventually("a dead letter", async || (!letter().await.is_null()).then_some(())).await;
-    assert_eq!(queue.send(&event(1, 1)).await.unwrap(), Sent::Accepted);
+    assert_eq!(queue.send(&delivery(1, 1)).await.unwrap(), Sent::Accepted);
     assert_eq!(letter().await, Value::Null);
     eventually("it is processed", async || (worker.recorder.seen().len() == 2).then_some(())).await;
     worker.stop().await;
