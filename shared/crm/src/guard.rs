@@ -1,21 +1,24 @@
-use std::collections::BTreeMap;
+//! The guard: the only way to the CRM.
+
+mod reads;
+mod report;
+mod run;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use lead::{Clock, Dependency, Failure, FailureClass, LeadId};
+use breaker::BreakerSettings;
+use lead::{Clock, Dependency, Failure, LeadId};
 use serde::{Deserialize, Serialize};
 
 use crate::allow_list::review;
 use crate::circuit_breaker::{CrmBreaker, CrmPermit, Purpose};
 use crate::dropped_calls::DroppedCalls;
 use crate::limits::{Exceeded, LimitError, Limits, Scope};
-use crate::progress::Progress;
 use crate::{
-    About, ActionId, AllowList, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Health, Known,
-    Ledger, LedgerState, Mapping, Outcome, OwnerStatus, Plan, PlannedAction, RecordPreview, Restored, Review,
-    SchemaProblem,
+    ActionId, AllowList, Authority, BegunPlan, Effect, Executor, FieldChange, Followed, Health, Ledger,
+    LedgerState, Mapping, Outcome, Plan, Review,
 };
-use breaker::BreakerSettings;
 
 /// The timeout of a probe. A CRM that takes longer to answer its cheapest call is not usable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -161,88 +164,6 @@ impl Guard {
         review(plan, &self.settings.allow, self.limits.largest_plan())
     }
 
-    /// Reports the fields that a plan would write now, and the reason for each field that it would leave out.
-    /// The call only reads from the CRM and does not count towards the rate limits.
-    ///
-    /// Failures: as for [`submit`](Self::submit), if the CRM cannot be read.
-    pub async fn preview(&self, plan: &Plan) -> Result<Preview, Failure> {
-        refuse_synthetic(&plan.lead_id)?;
-        let reviews = self.review(plan);
-        let passing = plan.actions.iter().zip(&reviews).filter(|(_, review)| review.refusal.is_none());
-        let actions: Vec<PlannedAction> = passing.map(|(planned, _)| planned.clone()).collect();
-        let lead = &plan.lead_id;
-        let written = self.ledger.written_record(self.provider(), lead).await?;
-        let foreseen = async {
-            if let Some(record_id) = &written {
-                return self.executor.preview_written(lead, record_id, &actions).await;
-            }
-            Ok(RecordPreview { followed: None, changes: self.executor.preview(lead, &actions).await? })
-        };
-        let RecordPreview { followed, changes } = self.query(Some(lead), foreseen).await?;
-        Ok(Preview { reviews, followed, changes })
-    }
-
-    /// Looks up a person and their company. None for a CRM that holds only our own writes, and for the
-    /// synthetic lead, which no CRM is queried for.
-    ///
-    /// Failures: as for [`submit`](Self::submit), if the CRM cannot be read.
-    pub async fn facts(&self, about: &About) -> Result<Option<Known>, Failure> {
-        if about.lead_id.is_synthetic() || !self.executor.has_external_facts() {
-            return Ok(None);
-        }
-        self.query(Some(&about.lead_id), self.executor.facts(about)).await.map(Some)
-    }
-
-    /// The URL of a CRM record. None if it is not known.
-    pub fn record_url(&self, record_id: &str) -> Option<String> {
-        self.executor.record_url(record_id)
-    }
-
-    /// The CRM's information on possible owners. An owner is missing from the result if the CRM does not know
-    /// it or cannot be queried.
-    pub async fn owners(&self, ids: &[String]) -> BTreeMap<String, OwnerStatus> {
-        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.executor.owners(ids)).await;
-        answer.unwrap_or_default()
-    }
-
-    /// A description of the account that the credentials open, if the CRM reports one.
-    pub async fn account(&self) -> Result<Option<String>, Failure> {
-        self.query(None, self.executor.account()).await
-    }
-
-    /// Mismatches between the CRM's schema and the mapping.
-    pub async fn schema_problems(&self) -> Result<Vec<SchemaProblem>, Failure> {
-        self.query(None, self.executor.schema_problems()).await
-    }
-
-    /// Restores old values in fields that still hold the value we wrote: see [`Executor::restore`]. An
-    /// operator starts it, one lead at a time. It is subject to the circuit breaker but not to the rate
-    /// limits.
-    pub async fn restore(&self, changes: &[FieldChange]) -> Result<Vec<Restored>, Failure> {
-        let permit = self.acquire_permit(Purpose::Write, None).await?;
-        let results = self.with_timeout(self.executor.restore(changes)).await;
-        let results = self.record_result(permit, None, results).await?;
-        let put_back = results.iter().filter(|result| **result == Restored::PutBack).count();
-        tracing::info!(provider = self.provider(), fields = changes.len(), put_back, "old values put back");
-        Ok(results)
-    }
-
-    /// Makes a read call, subject to the circuit breaker and the timeout, and records its result with the
-    /// breaker.
-    async fn query<T>(
-        &self,
-        lead: Option<&LeadId>,
-        call: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let permit = self.acquire_permit(Purpose::Read, lead).await?;
-        let call = self.with_timeout(call);
-        let answer = match lead {
-            Some(lead) => self.dropped_calls.track(lead, permit, call).await,
-            None => call.await,
-        };
-        self.record_result(permit, lead, answer).await
-    }
-
     async fn record_result<T>(
         &self,
         permit: CrmPermit,
@@ -261,20 +182,6 @@ impl Guard {
     async fn with_timeout<T>(&self, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let answer = tokio::time::timeout(self.settings.timeout, call).await;
         answer.unwrap_or_else(|_| Err(timeout_failure())).map_err(|failure| self.with_dependency(failure))
-    }
-
-    /// Probes the CRM and records the result with the circuit breaker. For callers that wait to resume.
-    ///
-    /// A probe does not show that leads can be written. After a successful probe an open breaker is
-    /// half-open: it admits one lead, and all others once that one has succeeded.
-    pub async fn probe(&self) -> Result<(), Failure> {
-        match self.call_probe().await {
-            Ok(()) => self.breaker.probe_succeeded().await,
-            Err(failure) => {
-                self.breaker.probe_failed(&failure).await?;
-                Err(failure)
-            }
-        }
     }
 
     /// Executes the actions of the plan that are not done yet, each effect once.
@@ -400,134 +307,6 @@ impl Guard {
         answer.unwrap_or_else(|_| Err(timeout_failure())).map_err(|failure| self.with_dependency(failure))
     }
 
-    /// Runs an admitted plan, and counts the actions that were sent.
-    ///
-    /// The outer error is the ledger's, the inner failure the CRM's.
-    async fn run(
-        &self,
-        plan: &Plan,
-        authority: Authority,
-        permit: CrmPermit,
-        sent: &mut u32,
-    ) -> Result<Result<PlanOutcome, Failure>, NotExecuted> {
-        let states = self.begin(plan, authority).await?;
-        let mut progress = Progress::new(plan, states);
-        let prepared = async {
-            let followed = self.follow(plan, &progress).await?;
-            self.resolve_unknown(plan, &mut progress).await.map_err(PrepareFailure::Crm)?;
-            if self.settings.keep_old_values {
-                self.keep_old_values(plan, &progress).await?;
-            }
-            Ok(followed)
-        };
-        let followed = match self.dropped_calls.track(&plan.lead_id, permit, prepared).await {
-            Ok(followed) => followed,
-            Err(failure) => {
-                progress.skip_remaining();
-                let finished = self.ledger.finish(&progress.outcomes()).await;
-                return match failure {
-                    PrepareFailure::Crm(failure) => Ok(finished.map(|()| Err(failure))?),
-                    PrepareFailure::Ledger(failure) => Err(failure.into()),
-                };
-            }
-        };
-
-        let remaining = progress.remaining();
-        if !remaining.is_empty() {
-            let results =
-                self.dropped_calls.track(&plan.lead_id, permit, self.execute(plan, &remaining)).await;
-            *sent = u32::try_from(results.len()).unwrap_or(u32::MAX);
-            for (planned, result) in remaining.iter().zip(results) {
-                let outcome = match result {
-                    Ok(effect) => Outcome::Done(effect),
-                    Err(failure) if failure.class() == FailureClass::Transient => Outcome::Unknown(failure),
-                    Err(failure) => Outcome::Failed(failure),
-                };
-                progress.set(planned.position, outcome);
-            }
-            progress.skip_remaining();
-        }
-        for (planned, outcome) in progress.new_outcomes() {
-            self.report(plan, planned, label(outcome), outcome.failure());
-            self.report_omissions(plan, outcome);
-        }
-        self.ledger.finish(&progress.outcomes()).await?;
-        Ok(progress.into_result(self.provider()).map(|outcome| PlanOutcome { followed, ..outcome }))
-    }
-
-    /// Finds the record that earlier plans wrote for the lead, if it has been merged into another one since.
-    async fn follow(&self, plan: &Plan, progress: &Progress<'_>) -> Result<Option<Followed>, PrepareFailure> {
-        if progress.remaining().is_empty() {
-            return Ok(None);
-        }
-        let written = self.ledger.written_record(self.provider(), &plan.lead_id).await;
-        let Some(record_id) = written.map_err(PrepareFailure::Ledger)? else { return Ok(None) };
-        let followed = self.executor.follow(&plan.lead_id, &record_id);
-        let followed = self.with_timeout(followed).await.map_err(PrepareFailure::Crm)?;
-        if let Some(Followed { from, to }) = &followed {
-            let provider = self.provider();
-            metrics::counter!("revenueflow_crm_records_followed_total", "provider" => provider).increment(1);
-            tracing::warn!(lead_id = %plan.lead_id, provider, %from, %to, "merged crm record followed");
-        }
-        Ok(followed)
-    }
-
-    /// Looks up every action with an unknown outcome in the CRM.
-    async fn resolve_unknown(&self, plan: &Plan, progress: &mut Progress<'_>) -> Result<(), Failure> {
-        for planned in progress.unsettled() {
-            match self.executor.find(&plan.lead_id, planned).await {
-                Ok(Some(effect)) => progress.set(planned.position, Outcome::Done(effect)),
-                Ok(None) => {}
-                Err(failure) => {
-                    let failure = self.with_dependency(failure);
-                    self.report(plan, planned, "unknown", Some(&failure));
-                    progress.set(planned.position, Outcome::Unknown(failure.clone()));
-                    return Err(failure);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores the values that the new actions are about to overwrite. An action with an unknown outcome is
-    /// skipped: an earlier attempt has stored its values, and the present ones may be its own writes.
-    async fn keep_old_values(&self, plan: &Plan, progress: &Progress<'_>) -> Result<(), PrepareFailure> {
-        let new_actions = progress.new_actions();
-        if new_actions.is_empty() {
-            return Ok(());
-        }
-        let preview = self.executor.preview(&plan.lead_id, &new_actions);
-        let changes = self.with_timeout(preview).await.map_err(PrepareFailure::Crm)?;
-        let of = |planned: &PlannedAction| {
-            let its = changes.iter().filter(|change| change.position == planned.position);
-            (planned.action_id.clone(), its.cloned().collect())
-        };
-        self.ledger
-            .note(&new_actions.iter().map(of).collect::<Vec<_>>())
-            .await
-            .map_err(PrepareFailure::Ledger)
-    }
-
-    async fn execute(&self, plan: &Plan, actions: &[PlannedAction]) -> Vec<Result<Effect, Failure>> {
-        let work = self.executor.execute(&plan.lead_id, actions);
-        let answer = tokio::time::timeout(self.settings.timeout, work).await;
-        let mut results = answer.unwrap_or_else(|_| {
-            let failure = timeout_failure();
-            actions.iter().map(|_| Err(failure.clone())).collect()
-        });
-        if results.len() < actions.len() && results.iter().all(Result::is_ok) {
-            let failure =
-                Failure::transient("crm_incomplete_answer", "the CRM returned no result for the action");
-            results.resize_with(actions.len(), || Err(failure.clone()));
-        }
-        for result in &mut results {
-            if let Err(failure) = result {
-                *failure = self.with_dependency(failure.clone());
-            }
-        }
-        results
-    }
-
     fn deferral(&self, exceeded: Exceeded) -> Failure {
         let (code, whose) = match exceeded.scope {
             Scope::Lead => ("lead_rate_limit", "for this lead"),
@@ -544,43 +323,6 @@ impl Guard {
     fn with_dependency(&self, failure: Failure) -> Failure {
         if failure.dependency().is_some() { failure } else { failure.on(self.dependency().clone()) }
     }
-
-    /// Logs and counts each field that was left out. Metric labels stay few, since field names come from the
-    /// mapping.
-    fn report_omissions(&self, plan: &Plan, outcome: &Outcome) {
-        let (provider, lead_id) = (self.provider(), &plan.lead_id);
-        for omission in outcome.effect().into_iter().flat_map(|effect| &effect.left_out) {
-            let (object, reason) = (omission.object.as_str(), omission.reason.code());
-            metrics::counter!(
-                "revenueflow_crm_fields_left_out_total", "provider" => provider, "object" => object,
-                "field" => omission.field.clone(), "reason" => reason
-            )
-            .increment(1);
-            tracing::warn!(%lead_id, provider, object, field = %omission.field, reason, "crm field left out");
-        }
-    }
-
-    /// Logs and counts each action. Only ids and codes: parameters are personal data.
-    fn report(&self, plan: &Plan, planned: &PlannedAction, outcome: &'static str, failure: Option<&Failure>) {
-        let provider = self.provider();
-        let kind = planned.action.kind();
-        metrics::counter!(
-            "revenueflow_crm_actions_total", "provider" => provider, "kind" => kind, "outcome" => outcome
-        )
-        .increment(1);
-        let (lead_id, action_id) = (&plan.lead_id, &planned.action_id);
-        if let Some(Failure { code, .. }) = failure {
-            tracing::warn!(%lead_id, %action_id, provider, kind, outcome, %code, "crm action");
-        } else {
-            tracing::info!(%lead_id, %action_id, provider, kind, outcome, "crm action");
-        }
-    }
-}
-
-/// The component that failed while a plan was prepared. Only CRM failures count towards the circuit breaker.
-enum PrepareFailure {
-    Crm(Failure),
-    Ledger(Failure),
 }
 
 /// The synthetic lead is never written or looked up, whatever the caller. It gets no ledger row either.
@@ -593,8 +335,4 @@ fn refuse_synthetic(lead: &LeadId) -> Result<(), Failure> {
 
 fn timeout_failure() -> Failure {
     Failure::transient("crm_timeout", "the CRM did not answer in time")
-}
-
-fn label(outcome: &Outcome) -> &'static str {
-    if let Outcome::Unknown(_) = outcome { "unknown" } else { outcome.state().as_str() }
 }

@@ -1,18 +1,21 @@
 //! Decides which fields of a record an action writes. The preview and the write use the same decision.
 
-use std::fmt;
+mod adopted;
+mod field_change;
+mod left_out;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::adopted::AdoptedRecord;
+pub(crate) use self::field_change::is_owner;
+pub use self::field_change::{FieldChange, Restored};
+pub use self::left_out::LeftOut;
 use crate::{
     Control, FieldSchema, MappedField, Mapping, Mode, Object, ObjectSchema, PlannedAction, Rule, Write,
 };
-
-mod adopted;
 
 /// A record as it is in the CRM now. Its `Debug` hides the values.
 #[derive(Clone, PartialEq)]
@@ -24,178 +27,6 @@ pub struct PresentRecord {
     /// Whether people, rather than we, created the record. They maintain it, and the rules' `adopted`
     /// applies.
     pub adopted: bool,
-}
-
-/// The change of one field by a plan, written or left out.
-// Holds values of the person: its `Debug` hides them, and a stored change is personal data.
-#[derive(Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct FieldChange {
-    /// The action's position in the plan.
-    pub position: u32,
-    /// The action's kind.
-    pub action: String,
-    /// The kind of record, such as `lead` or `task`.
-    #[schema(value_type = String)]
-    pub object: Object,
-    /// The CRM's name of the object.
-    pub object_name: String,
-    /// The external id of the record.
-    pub external_id: String,
-    /// The CRM's id of the record. Absent if the record does not exist yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record_id: Option<String>,
-    /// The CRM's name of the field.
-    pub field: String,
-    /// The source of the value, as the mapping names it.
-    pub source: String,
-    /// The present value. Absent if the field is empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old: Option<Value>,
-    /// The new value. Absent if the value does not fit the field.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new: Option<Value>,
-    /// The reason that the field is left out. Absent if it is written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<LeftOut>,
-    /// Whether the text was cut to fit the field.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub cut: bool,
-}
-
-/// The reason that a field is not written.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum LeftOut {
-    /// The field has the value already.
-    Unchanged,
-    /// The rule is `if_empty`, and the field has a value.
-    NotEmpty,
-    /// The rule is `never_overwrite`, or the action only creates, and the record exists.
-    RecordExists,
-    /// The CRM has no such field, or it is not visible to us.
-    NotInSchema,
-    /// We have no permission to write the field.
-    NotWritable,
-    /// The value does not fit the field's type.
-    WrongType,
-    /// The picklist has no such value.
-    NotInPicklist,
-    /// The rule has an `order`, and the present value is later in it or not part of it.
-    MovesBack,
-    /// The rule has `values`, and the value is not among them.
-    NotMapped,
-    /// The record was not created by us, and the rule's `adopted` leaves the field to people.
-    Adopted,
-    /// The record was not created by us, and its score is higher.
-    LowersScore,
-    /// The record was not created by us, the person is a customer, and the judgement would be lower.
-    Customer,
-    /// The value is longer than the field, and a part of it would be a different value: an address, a number,
-    /// an id.
-    TooLong,
-    /// The CRM refused the value, and accepted the record without it.
-    Refused,
-    /// The owner is inactive, and the CRM assigns no records to inactive users.
-    OwnerInactive,
-    /// The owner cannot own this kind of record: a queue, or an id that the CRM does not know.
-    OwnerUnsuitable,
-    /// The field depends on another field that has no value in the CRM, as a state depends on its country.
-    PartnerMissing,
-    /// People have deleted the record, and we do not create it again.
-    RecordDeleted,
-}
-
-impl LeftOut {
-    /// The reason as text.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::NotEmpty => "not empty, and the rule is if_empty",
-            Self::RecordExists => "the record exists, and the field is written only on creation",
-            Self::NotInSchema => "the CRM has no such field, or does not show it to us",
-            Self::NotWritable => "the CRM does not let us write it",
-            Self::WrongType => "the value does not fit the field's type",
-            Self::NotInPicklist => "the picklist has no such value",
-            Self::MovesBack => "the present value is later in the order, or not part of it",
-            Self::NotMapped => "the mapping has no value for it",
-            Self::Adopted => "the record was not created by us, and people maintain the field",
-            Self::LowersScore => "the record was not created by us, and has a higher score",
-            Self::Customer => "the person is a customer, and the judgement would be lower",
-            Self::TooLong => "longer than the field, and must not be cut",
-            Self::Refused => "the CRM refused the value",
-            Self::OwnerInactive => "the owner is inactive in the CRM",
-            Self::OwnerUnsuitable => "the owner cannot own such a record in the CRM",
-            Self::PartnerMissing => "the field it depends on is not written",
-            Self::RecordDeleted => "people have deleted the record in the CRM",
-        }
-    }
-
-    /// The reason's code, in JSON and in metrics.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::NotEmpty => "not_empty",
-            Self::RecordExists => "record_exists",
-            Self::NotInSchema => "not_in_schema",
-            Self::NotWritable => "not_writable",
-            Self::WrongType => "wrong_type",
-            Self::NotInPicklist => "not_in_picklist",
-            Self::MovesBack => "moves_back",
-            Self::NotMapped => "not_mapped",
-            Self::Adopted => "adopted",
-            Self::LowersScore => "lowers_score",
-            Self::Customer => "customer",
-            Self::TooLong => "too_long",
-            Self::Refused => "refused",
-            Self::OwnerInactive => "owner_inactive",
-            Self::OwnerUnsuitable => "owner_unsuitable",
-            Self::PartnerMissing => "partner_missing",
-            Self::RecordDeleted => "record_deleted",
-        }
-    }
-
-    /// Whether the omission is reported to people, because this value of this lead did not reach the CRM.
-    /// Omissions by a rule of the mapping are expected. Fields that are missing for all leads are reported by
-    /// [`Executor::schema_problems`](crate::Executor::schema_problems).
-    pub fn is_reported(self) -> bool {
-        matches!(
-            self,
-            Self::WrongType
-                | Self::NotInPicklist
-                | Self::TooLong
-                | Self::Refused
-                | Self::OwnerInactive
-                | Self::OwnerUnsuitable
-                | Self::PartnerMissing
-                | Self::RecordDeleted
-        )
-    }
-}
-
-impl fmt::Display for LeftOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The result of restoring an old value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Restored {
-    /// The old value was restored.
-    PutBack,
-    /// The field has the old value already: an earlier attempt or a person restored it.
-    BackAlready,
-    /// The field was not written by us.
-    Unchanged,
-    /// The field has been changed since, and keeps its present value.
-    ChangedSince,
-    /// We created the record, so there is no old value. Records are not deleted.
-    Created,
-    /// The record or the field no longer exists.
-    Gone,
 }
 
 /// The write of one action to one record.
@@ -407,64 +238,6 @@ impl PresentRecord {
     }
 }
 
-/// Whether the source, as the mapping names it, is the owner of a record.
-pub(crate) fn is_owner(source: &str) -> bool {
-    matches!(source.split_once('.'), Some((_, "owner")))
-}
-
-impl FieldChange {
-    /// Whether the field is the record's owner.
-    pub(crate) fn is_owner(&self) -> bool {
-        is_owner(&self.source)
-    }
-
-    /// Decides whether the old value may be restored. Returns the value to write (null clears the field), or
-    /// the reason not to.
-    ///
-    /// `present` is the record as it is now. `schema` is none for a CRM that accepts every field.
-    pub fn restorable(
-        &self,
-        schema: Option<&ObjectSchema>,
-        present: Option<&PresentRecord>,
-    ) -> Result<Value, Restored> {
-        if self.left_out.is_some() {
-            return Err(Restored::Unchanged);
-        }
-        if self.record_id.is_none() {
-            return Err(Restored::Created);
-        }
-        let Some(present) = present else { return Err(Restored::Gone) };
-        let field = match schema.map(|schema| schema.0.get(&self.field)) {
-            Some(None) => return Err(Restored::Gone),
-            Some(Some(field)) => Some(field),
-            None => None,
-        };
-        let same = |a: Option<&Value>, b: Option<&Value>| match (a, b) {
-            (Some(a), Some(b)) => field.map_or_else(|| a == b, |field| field.same(a, b)),
-            (None, None) => true,
-            _ => false,
-        };
-        let now = present.value(&self.field);
-        if same(now, self.old.as_ref()) {
-            Err(Restored::BackAlready)
-        } else if same(now, self.new.as_ref()) {
-            Ok(self.old.clone().unwrap_or(Value::Null))
-        } else {
-            Err(Restored::ChangedSince)
-        }
-    }
-}
-
-impl fmt::Debug for FieldChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldChange")
-            .field("position", &self.position)
-            .field("field", &format_args!("{}.{}", self.object_name, self.field))
-            .field("left_out", &self.left_out)
-            .finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for RecordWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordWrite")
@@ -479,11 +252,6 @@ impl fmt::Debug for PresentRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PresentRecord").field("record_id", &self.record_id).finish_non_exhaustive()
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 #[cfg(test)]
