@@ -48,7 +48,7 @@ fn nothing_is_lost_or_duplicated(fixture: &Fixture, roles: &[&[&str]], mut redis
     let mut servers: Vec<Server> = (0..roles.len()).map(start).collect();
     let ids = fixture.folder.path().join("ids");
     let mut campaign = Command::new(BINARY)
-        .args(["simulate", &leads().to_string(), "--rate", "100", "--retry-for", "60"])
+        .args(["simulate", &leads().to_string(), "--rate", "100", "--retry-for", "300"])
         .args(["--url", &format!("http://127.0.0.1:{port}"), "--ids"])
         .arg(&ids)
         .env_clear()

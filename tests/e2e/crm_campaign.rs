@@ -59,7 +59,7 @@ impl Person {
             owner: None,
         });
         // The id depends on the decision and not on the delivery: one task per decision.
-        ActionId::derive(&task, &self.id, &DeliveryId::derive(&self.id, &ContentHash::of("")), 1)
+        ActionId::derive(&task, &self.id, &DeliveryId::derive(&self.id, &ContentHash::of("")), 1.into())
     }
 }
 

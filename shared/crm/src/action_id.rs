@@ -18,16 +18,31 @@ use crate::Action;
 /// | lead and decision | `create_task` | a revision or rescore with the same decision must not call the same representative twice |
 /// | lead | `create_lead`, `create_contact`, `convert_lead` | there is one person |
 /// | lead and name | `create_opportunity` | one person can have two sales |
-/// | delivery and round of judgement | all others | they write the findings or the judgement of that round; `log_activity` logs that it happened |
+/// | delivery and [`Round`] | all others | they write the findings, the judgement or the owner of that round; `log_activity` logs that it happened |
 ///
 /// The lead's own record has no id of this type: its external id is the [`LeadId`], in every revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ActionId(String);
 
+/// The cause of a plan: one delivery may be judged, and its lead reassigned, several times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// The judgement with this number; 1 is the first.
+    Judgement(u32),
+    /// The reassignment with this number.
+    Reassignment(u32),
+}
+
+impl From<u32> for Round {
+    fn from(judgement: u32) -> Self {
+        Self::Judgement(judgement)
+    }
+}
+
 impl ActionId {
-    /// The id of an action that results from the `round`th judgement of a delivery (1 is the first).
-    pub fn derive(action: &Action, lead: &LeadId, delivery: &DeliveryId, round: u32) -> Self {
+    /// The id of an action that results from a round of a delivery.
+    pub fn derive(action: &Action, lead: &LeadId, delivery: &DeliveryId, round: Round) -> Self {
         let once_per = match action {
             Action::CreateTask(task) => task.decision.to_string(),
             Action::CreateLead(_) | Action::CreateContact(_) | Action::ConvertLead(_) => String::new(),
@@ -39,7 +54,10 @@ impl ActionId {
             | Action::MatchAccount(_)
             | Action::LogActivity(_)
             | Action::UpdateOpportunityStage(_)
-            | Action::ReassignTask(_) => format!("{delivery}:{round}"),
+            | Action::ReassignTask(_) => match round {
+                Round::Judgement(number) => format!("{delivery}:{number}"),
+                Round::Reassignment(number) => format!("{delivery}:reassignment:{number}"),
+            },
         };
         Self::hash(&format!("{lead}:{}:{once_per}", action.kind()))
     }
@@ -104,19 +122,19 @@ mod tests {
     }
 
     /// The kinds with an id that changes between deliveries or rounds.
-    fn kinds_done_again(delivery_b: &str, round_b: u32) -> Vec<&'static str> {
+    fn kinds_done_again(delivery_b: &str, round_b: Round) -> Vec<&'static str> {
         let lead = lead("ann");
         let (a, b) = (delivery(&lead, "a"), delivery(&lead, delivery_b));
         let actions = every_action(&lead, &a);
         let again = actions.iter().filter(|action| {
-            ActionId::derive(action, &lead, &a, 1) != ActionId::derive(action, &lead, &b, round_b)
+            ActionId::derive(action, &lead, &a, 1.into()) != ActionId::derive(action, &lead, &b, round_b)
         });
         again.map(Action::kind).collect()
     }
 
     #[test]
     fn planning_again_gives_the_same_ids() {
-        assert_eq!(kinds_done_again("a", 1), Vec::<&str>::new());
+        assert_eq!(kinds_done_again("a", 1.into()), Vec::<&str>::new());
     }
 
     #[test]
@@ -131,8 +149,9 @@ mod tests {
             "update_opportunity_stage",
             "reassign_task",
         ];
-        assert_eq!(kinds_done_again("b", 1), written_again);
-        assert_eq!(kinds_done_again("a", 2), written_again);
+        assert_eq!(kinds_done_again("b", 1.into()), written_again);
+        assert_eq!(kinds_done_again("a", 2.into()), written_again);
+        assert_eq!(kinds_done_again("a", Round::Reassignment(1)), written_again);
     }
 
     #[test]
@@ -145,7 +164,7 @@ mod tests {
             if let Action::CreateTask(task) = &mut task {
                 task.decision = *decision;
             }
-            let id = ActionId::derive(&task, &lead, &delivery, 1);
+            let id = ActionId::derive(&task, &lead, &delivery, 1.into());
             assert!(!ids.contains(&id), "{decision}");
             ids.push(id);
         }
@@ -157,7 +176,11 @@ mod tests {
         for lead in [lead("ann"), lead("bob")] {
             let delivery = delivery(&lead, "a");
             for action in every_action(&lead, &delivery) {
-                assert!(ids.insert(ActionId::derive(&action, &lead, &delivery, 1)), "{}", action.kind());
+                assert!(
+                    ids.insert(ActionId::derive(&action, &lead, &delivery, 1.into())),
+                    "{}",
+                    action.kind()
+                );
             }
         }
     }

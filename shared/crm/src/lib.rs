@@ -49,7 +49,7 @@ mod text;
 mod write;
 
 pub use action::{Action, Mode, Object, PlannedAction};
-pub use action_id::ActionId;
+pub use action_id::{ActionId, Round};
 pub use allow_list::{AllowList, AllowListError, Review};
 pub use breaker::{BreakerSettings, CircuitBreaker, Health, HealthChange, HealthRecord, Open, OpenCause};
 pub use executor::{Effect, Executor, Followed, RecordPreview};

@@ -1,7 +1,7 @@
 use lead::{DeliveryId, LeadId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, ActionId, PlannedAction};
+use crate::{Action, ActionId, PlannedAction, Round};
 
 /// All actions that result from one judgement of a lead, in order.
 ///
@@ -21,14 +21,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan that results from the `round`th judgement of a delivery (1 is the first).
+    /// The plan of one judgement or reassignment of a delivery.
     pub fn new(
         lead_id: LeadId,
         delivery_id: DeliveryId,
-        round: u32,
+        round: impl Into<Round>,
         account: Option<String>,
         actions: Vec<Action>,
     ) -> Self {
+        let round = round.into();
         let actions = (0..)
             .zip(actions)
             .map(|(position, action)| {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crm::parameters::{LeadDetails, ReassignTask};
-use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStatus, Plan, Text};
+use crm::{Action, Authority, Effect, NotExecuted, Object, OwnerStatus, Plan, Round, Text};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use grounding::{FieldPath, GroundingStatus};
@@ -14,10 +14,6 @@ use tokio::time::Instant;
 
 use crate::Pipeline;
 use crate::permission::{Denied, Permission};
-
-/// The first round number of reassignments. Rounds of judgement count from 1 and never reach it, so that each
-/// reassignment is a separate effect.
-const REASSIGNMENT_ROUNDS: u32 = 1_000_000_000;
 
 /// Number of overdue leads that are checked, or written to the CRM, at the same time. A check takes one or
 /// two CRM reads.
@@ -322,8 +318,7 @@ fn lacks_owner(effect: &Effect) -> bool {
 
 /// A plan with one action of a reassignment.
 fn reassignment_plan(assignment: &Assignment, action: Action) -> Plan {
-    let reassignments = u32::try_from(assignment.reassignments).unwrap_or(u32::MAX);
-    let round = REASSIGNMENT_ROUNDS.saturating_add(reassignments);
+    let round = Round::Reassignment(u32::try_from(assignment.reassignments).unwrap_or(u32::MAX));
     Plan::new(assignment.lead_id.clone(), assignment.delivery_id.clone(), round, None, vec![action])
 }
 

@@ -44,7 +44,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
         closes_at: at,
     });
     let stage = Action::UpdateOpportunityStage(UpdateOpportunityStage {
-        opportunity: ActionId::derive(&opportunity, lead, delivery, 1),
+        opportunity: ActionId::derive(&opportunity, lead, delivery, 1.into()),
         stage: text("Closed Won"),
     });
     let task = Action::CreateTask(CreateTask {
@@ -56,7 +56,7 @@ pub fn every_action(lead: &LeadId, delivery: &DeliveryId) -> Vec<Action> {
         owner: Text::fit("005OWNER"),
     });
     let reassigned = Action::ReassignTask(ReassignTask {
-        task: ActionId::derive(&task, lead, delivery, 1),
+        task: ActionId::derive(&task, lead, delivery, 1.into()),
         owner: text("005OTHER"),
     });
     vec![
