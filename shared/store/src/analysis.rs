@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
-use crate::{Result, Store, erasure};
+use crate::{Result, Store, erased};
 
 /// One judgement: the input, the analyst's answer, and the verdict of the grounding contract. Sufficient to
 /// repeat the check of the answer, byte for byte.
@@ -83,7 +83,7 @@ impl AnalysisRecord {
             prompt_version: row.optional_text("prompt_version")?,
             raw_answer: row.text("raw_answer")?,
             verdict: row.json("verdict")?,
-            fallback: row.number("fallback")? == 1,
+            fallback: row.flag("fallback")?,
             fallback_reason: row.optional_text("fallback_reason")?,
             input_tokens: row.number("input_tokens")?,
             output_tokens: row.number("output_tokens")?,
@@ -124,7 +124,7 @@ impl Store {
     ) -> Result<AnalysisRecord> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&analysis.lead_id).await?;
-        if erasure::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
+        if erased::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
             return Ok(analysis);
         }
         let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;

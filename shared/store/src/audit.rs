@@ -4,7 +4,7 @@ use lead::{DeliveryId, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::codec::{Columns as _, parsed, to_json};
+use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
 
 /// One event in the history of a lead. Never changed, except by an erasure, and deleted only for the
@@ -136,8 +136,8 @@ impl Store {
                 Ok::<_, DatabaseError>(AuditEvent {
                     seq: row.number("seq")?,
                     at: row.time("at")?,
-                    kind: parsed("kind", AuditKind::parse(&row.text("kind")?))?,
-                    delivery_id: row.optional_text("delivery_id")?.and_then(|id| id.parse().ok()),
+                    kind: row.word("kind", AuditKind::parse)?,
+                    delivery_id: row.optional_id("delivery_id")?,
                     detail: row.json("detail")?,
                 })
             })

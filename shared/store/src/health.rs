@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use breaker::{Health, HealthChange, HealthRecord, Open, OpenCause};
-use database::{DatabaseError, from_millis, to_millis};
+use database::{DatabaseError, to_millis};
 use lead::{Dependency, Failure};
 use sqlx::any::AnyRow;
 
-use crate::codec::{Columns as _, parsed};
+use crate::codec::Columns as _;
 use crate::state::BreakerState;
 use crate::{Result, Store};
 
@@ -82,12 +82,12 @@ fn state_of(open: Option<&Open>) -> BreakerState {
 }
 
 fn read(row: &AnyRow) -> Result<HealthRecord> {
-    let state = parsed("state", BreakerState::parse(&row.text("state")?))?;
+    let state = row.word("state", BreakerState::parse)?;
     let open = match state {
         BreakerState::Closed => None,
         BreakerState::Open | BreakerState::HalfOpen => Some(Open {
             reason: row.text("reason")?,
-            cause: parsed("cause", OpenCause::parse(&row.text("cause")?))?,
+            cause: row.word("cause", OpenCause::parse)?,
             opened_at: row.time("opened_at")?,
             retry_at: row.time("retry_at")?,
             probing: state == BreakerState::HalfOpen,
@@ -96,7 +96,7 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
     Ok(HealthRecord {
         failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX),
         open,
-        recovered_at: row.optional_number("recovered_at")?.map(from_millis),
+        recovered_at: row.optional_time("recovered_at")?,
         failed_caller: row.optional_text("failed_caller")?,
     })
 }

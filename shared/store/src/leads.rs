@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use database::Backend;
+use enrichment::Enrichment;
 use jiff::Timestamp;
 use lead::{
     Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus,
@@ -11,8 +12,8 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::codec::{Columns as _, parsed, without_nul};
-use crate::work::delivery_state;
+use crate::codec::{Columns as _, without_nul};
+use crate::delivery::state_of;
 use crate::{CrmRead, Cursor, DeliveryState, Result, Store};
 
 /// The present state of a lead.
@@ -193,13 +194,11 @@ impl Store {
         let sql =
             "SELECT status, COUNT(*) AS leads FROM lead WHERE lead_id <> $1 GROUP BY status ORDER BY status";
         let rows = sqlx::query(sql).bind(SYNTHETIC_LEAD_ID).fetch_all(self.database.pool()).await?;
-        rows.iter()
-            .map(|row| Ok((parsed("status", LeadStatus::parse(&row.text("status")?))?, row.number("leads")?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.word("status", LeadStatus::parse)?, row.number("leads")?))).collect()
     }
 
     /// The enrichment result of a delivery, once enrichment has run.
-    pub async fn enrichment_of(&self, delivery: &DeliveryId) -> Result<Option<Value>> {
+    pub async fn enrichment_of(&self, delivery: &DeliveryId) -> Result<Option<Enrichment>> {
         let row = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1")
             .bind(delivery.as_str())
             .fetch_optional(self.database.pool())
@@ -222,7 +221,7 @@ impl Store {
                 Ok(DeliveryRecord {
                     delivery_id: row.id("delivery_id")?,
                     revision: row.number("revision")?,
-                    state: delivery_state(row)?,
+                    state: state_of(row)?,
                     duplicates: row.number("duplicates")?,
                     enrichment: row.optional_json("enrichment")?,
                     crm_read: row.optional_json("crm_facts")?,
@@ -241,7 +240,7 @@ pub(crate) fn upper_bound_of_prefix(digits: &str) -> String {
 fn read_lead(row: &AnyRow) -> Result<LeadRecord> {
     Ok(LeadRecord {
         lead_id: row.id("lead_id")?,
-        status: parsed("status", LeadStatus::parse(&row.text("status")?))?,
+        status: row.word("status", LeadStatus::parse)?,
         content: row.json("content")?,
         revision: row.number("revision")?,
         delivery_id: row.id("delivery_id")?,
@@ -249,7 +248,7 @@ fn read_lead(row: &AnyRow) -> Result<LeadRecord> {
         fit: row.optional_word("fit", Fit::parse)?,
         intent: row.optional_word("intent", Intent::parse)?,
         decision: row.optional_word("decision", Decision::parse)?,
-        fallback: row.number("fallback")? == 1,
+        fallback: row.flag("fallback")?,
         crm_provider: row.optional_text("crm_provider")?,
         crm_record_id: row.optional_text("crm_record_id")?,
         failure: row.optional_json("failure")?,

@@ -14,8 +14,8 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::work::supersede;
-use crate::{Result, Store, erasure};
+use crate::delivery::supersede;
+use crate::{Result, Store, erased};
 
 /// One effect on the CRM, as recorded in the ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -88,7 +88,7 @@ impl Store {
         if hold.is_some_and(|since| !authority.overrides_hold(from_millis(since))) {
             return Ok(BegunPlan::Held);
         }
-        if erasure::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
+        if erased::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
             return Ok(BegunPlan::Erased);
         }
         // A finished delivery may still have actions: a change of its lead's owner.
@@ -282,7 +282,7 @@ impl Store {
 }
 
 fn state_of(row: &AnyRow) -> Result<ActionState> {
-    parsed("state", ActionState::parse(&row.text("state")?))
+    row.word("state", ActionState::parse)
 }
 
 fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {

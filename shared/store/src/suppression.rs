@@ -249,7 +249,7 @@ fn entries_for(email: &EmailAddress) -> Vec<String> {
 fn read(row: &AnyRow, removal: Option<Removal>) -> Result<Suppression> {
     Ok(Suppression {
         entry: row.text("entry")?,
-        kind: parsed("kind", SuppressionKind::parse(&row.text("kind")?))?,
+        kind: row.word("kind", SuppressionKind::parse)?,
         reason: row.text("reason")?,
         added_by: row.text("added_by")?,
         added_at: row.time("added_at")?,

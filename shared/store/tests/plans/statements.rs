@@ -10,6 +10,7 @@ use breaker::{Day, Spending as _, Taken};
 use crm::testing::every_action;
 use crm::{Health as _, Ledger as _, Outcome, Plan};
 use database::testing::TestDatabase;
+use enrichment::{Enrichment, EnrichmentStatus};
 use grounding::{Contract, FactSheet, Verdict};
 use jiff::Timestamp;
 use lead::{
@@ -101,7 +102,8 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         store.begin_work(event, 1).await.unwrap();
     }
     let Begun::Work(work) = store.begin_work(&newer, 1).await.unwrap() else { panic!("nothing to do") };
-    store.save_enrichment(&work, 1, &json!({})).await.unwrap();
+    let enrichment = Enrichment::nothing(EnrichmentStatus::NotFound);
+    store.save_enrichment(&work, enrichment, &json!({})).await.unwrap();
     let contract = Contract::default();
     let analysis = AnalysisRecord {
         lead_id: work.lead_id.clone(),

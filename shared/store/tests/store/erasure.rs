@@ -9,7 +9,7 @@ use serde_json::json;
 use store::{Accept, Begun, QuarantineItem, Store, Suppressed, SuppressionKind};
 use tables::all_texts;
 
-use crate::support::{Fixture, at, begin, event, judged, synced};
+use crate::support::{Fixture, at, begin, company, event, judged, synced};
 
 /// All text values in a database.
 mod tables {
@@ -67,7 +67,7 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
     let first = person("c1", "CTO", 0);
     store.accept(&first).await.unwrap();
     let work = begin(store, &first).await;
-    store.save_enrichment(&work, json!({"note": "Zebulon"}), &json!({"for": "zebulon"})).await.unwrap();
+    store.save_enrichment(&work, company("Zebulon"), &json!({"for": "zebulon"})).await.unwrap();
     let mut analysis = judged(fixture, &work, "rules");
     analysis.raw_answer = "Zebulon Quux is ready".into();
     store.save_analysis(analysis, None).await.unwrap();

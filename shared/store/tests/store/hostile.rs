@@ -5,7 +5,7 @@ use on_both::on_both;
 use serde_json::{Value, json};
 use store::LeadFilter;
 
-use crate::support::{Fixture, at, audit, begin, judged, lead};
+use crate::support::{Fixture, at, audit, begin, company, judged, lead};
 
 const HOSTILE: [&str; 8] = [
     "😀👩‍👩‍👧‍👦",
@@ -29,14 +29,14 @@ async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
         content.attributes.insert(text.to_owned(), json!([text, 1.5, -0.0, u64::MAX, null]));
         let event = LeadEvent::new(content, at(0));
         let work = begin(&store, &event).await;
-        store.save_enrichment(&work, json!({ text: text }), &json!({ "said": text })).await.unwrap();
+        store.save_enrichment(&work, company(text), &json!({ "said": text })).await.unwrap();
         let mut judgement = judged(&fixture, &work, "rules");
         judgement.raw_answer = json!({ "reasoning": text }).to_string();
         store.save_analysis(judgement.clone(), None).await.unwrap();
 
         assert_eq!(lead(&store, &event.lead_id).await.content, event.lead, "{text:?}");
         let again = begin(&store, &event).await;
-        assert_eq!(again.enrichment, Some(json!({ text: text })), "{text:?}");
+        assert_eq!(again.enrichment, Some(company(text)), "{text:?}");
         assert_eq!(again.analysis.unwrap().raw_answer, judgement.raw_answer, "{text:?}");
         let said: Vec<Value> = audit(&store, &event.lead_id)
             .await

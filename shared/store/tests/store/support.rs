@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use database::testing::TestDatabase;
+use enrichment::Enrichment;
 use grounding::{Contract, FactSheet, Verdict};
 use jiff::Timestamp;
 use lead::{CampaignId, Clock as _, EmailAddress, Lead, LeadEvent, LeadId, ManualClock};
+use serde_json::json;
 use store::{Accept, AnalysisRecord, AuditEvent, AuditKind, Begun, Finish, LeadRecord, Store, Work};
 
 /// A migrated database, and a manual clock.
@@ -86,6 +88,12 @@ pub(crate) fn judged(fixture: &Fixture, work: &Work, provider: &str) -> Analysis
     }
 }
 
+/// An enrichment result about a company.
+pub(crate) fn company(name: &str) -> Enrichment {
+    let found = json!({ "status": "found", "firmographics": { "domain": "example.com", "name": name } });
+    serde_json::from_value(found).unwrap()
+}
+
 pub(crate) fn synced() -> Finish {
     Finish::Synced { provider: "mock", record_id: "00Q1".into() }
 }
@@ -95,7 +103,7 @@ pub(crate) async fn settled(fixture: &Fixture, store: &Store, event: &LeadEvent)
     assert!(matches!(store.accept(event).await.unwrap(), Accept::New | Accept::Revision));
     let work = begin(store, event).await;
     store.save_analysis(judged(fixture, &work, "rules"), None).await.unwrap();
-    store.finish(&work, &synced(), &serde_json::json!([])).await.unwrap();
+    store.finish(&work, &synced(), &json!([])).await.unwrap();
     work
 }
 

@@ -7,7 +7,7 @@ use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Begun, Finish};
 
-use crate::support::{Fixture, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
+use crate::support::{Fixture, audit, begin, company, event, has_work, judged, kinds, lead, settled, synced};
 
 #[on_both]
 async fn beginning_work_accepts_an_unknown_delivery(fixture: Fixture) {
@@ -34,10 +34,10 @@ async fn work_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
-    store.save_enrichment(&work, json!({"industry": "Fintech"}), &json!({})).await.unwrap();
+    store.save_enrichment(&work, company("Fintech"), &json!({})).await.unwrap();
     store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
     let again = begin(&store, &event).await;
-    assert_eq!(again.enrichment, Some(json!({"industry": "Fintech"})));
+    assert_eq!(again.enrichment, Some(company("Fintech")));
     let analysis = again.analysis.unwrap();
     assert_eq!((analysis.round, analysis.provider.as_str(), analysis.cost_microusd), (1, "rules", 3));
 }
@@ -74,9 +74,10 @@ async fn the_first_enrichment_result_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
-    assert_eq!(store.save_enrichment(&work, 1, &json!({"status": "found"})).await.unwrap(), 1);
-    assert_eq!(store.save_enrichment(&work, 2, &json!({"status": "found"})).await.unwrap(), 1);
-    assert_eq!(store.enrichment_of(&work.delivery_id).await.unwrap(), Some(json!(1)));
+    for result in [company("1"), company("2")] {
+        assert_eq!(store.save_enrichment(&work, result, &json!({})).await.unwrap(), company("1"));
+    }
+    assert_eq!(store.enrichment_of(&work.delivery_id).await.unwrap(), Some(company("1")));
     let enriched = [AuditKind::Accepted, AuditKind::Started, AuditKind::Enriched];
     assert_eq!(kinds(&store, &event.lead_id).await, enriched);
 }

@@ -1,15 +1,10 @@
-use database::{Connection, from_millis};
+use database::Connection;
 use jiff::Timestamp;
-use lead::{Failure, LeadEvent, LeadId, LeadStatus};
+use lead::{Failure, LeadId};
 use serde::Serialize;
-use serde_json::json;
 
-use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
-use crate::reopen::event_of_delivery;
-use crate::state::DeliveryState;
-use crate::work::{close, set_status};
-use crate::{Attempts, Cursor, Result, Store, parking};
+use crate::{Cursor, Result, Store};
 
 /// A dead-lettered message.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -38,64 +33,6 @@ pub struct DeadLetterBody {
 }
 
 impl Store {
-    /// Dead-letters a message. `event` is the parsed message, or none if it could not be read; `body` is its
-    /// text in any case. Saves nothing for a delivery that is not open any more: it was dead-lettered before,
-    /// superseded, or settled by another worker. Returns the id under which the dead letter is saved, if it
-    /// is.
-    ///
-    /// `attempts` is the number counted by the queue. The number at the failure's stage, including the failed
-    /// attempt, replaces it if greater. For the synthetic lead only the status is set, and the message is not
-    /// saved: the next one is posted soon.
-    pub async fn record_dead_letter(
-        &self,
-        message_id: &str,
-        event: Option<&LeadEvent>,
-        body: &str,
-        attempts: u32,
-        failure: &Failure,
-    ) -> Result<String> {
-        let now = self.now_millis();
-        let mut letter = DeadLetter {
-            id: without_nul(message_id),
-            lead_id: event.map(|event| event.lead_id.clone()),
-            failure: failure.clone(),
-            attempts: i64::from(attempts),
-            failed_at: from_millis(now),
-        };
-        let Some(event) = event else {
-            let mut transaction = self.database.begin().await?;
-            insert(&mut transaction, &letter, body).await?;
-            transaction.commit().await?;
-            return Ok(letter.id);
-        };
-        let lead = &event.lead_id;
-        let mut transaction = self.begin_on(lead).await?;
-        let delivery = self.resolve(&mut transaction, event).await?;
-        letter.id = delivery.as_str().to_owned();
-        if let Some(row) = self.open_row(&mut transaction, lead, &delivery).await? {
-            let before = i64::from(Attempts::read(&row)?.at(failure.stage));
-            letter.attempts = letter.attempts.max(if before > 0 { before + 1 } else { 0 });
-            if lead.is_synthetic() {
-                // No dead letter: the lead's row holds the failure, and a redrive is pointless.
-            } else if delivery == event.delivery_id() {
-                insert(&mut transaction, &letter, body).await?;
-            } else {
-                // The message repeats another delivery: a redrive sends that delivery itself.
-                let kept = to_json(&event_of_delivery(&mut transaction, &delivery).await?);
-                insert(&mut transaction, &letter, &kept).await?;
-            }
-            close(&mut transaction, &delivery, DeliveryState::Failed, now).await?;
-            let status = LeadStatus::PermanentlyFailed;
-            set_status(&mut transaction, lead, &delivery, status, Some(failure), now).await?;
-            parking::park(&mut transaction, lead, now).await?;
-            let (kind, detail) =
-                (AuditKind::DeadLettered, json!({ "attempts": letter.attempts, "failure": failure }));
-            audit::append(&mut transaction, lead, Some(&delivery), now, kind, &detail).await?;
-        }
-        transaction.commit().await?;
-        Ok(letter.id)
-    }
-
     /// The newest `limit` dead letters that failed before (`before`, id), newest first.
     pub async fn dead_letters(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<DeadLetter>> {
         let (at, id) = Cursor::before(before);
@@ -112,7 +49,7 @@ impl Store {
             .map(|row| {
                 Ok(DeadLetter {
                     id: row.text("message_id")?,
-                    lead_id: row.optional_text("lead_id")?.and_then(|id| id.parse().ok()),
+                    lead_id: row.optional_id("lead_id")?,
                     failure: row.json("failure")?,
                     attempts: row.number("attempts")?,
                     failed_at: row.time("failed_at")?,
@@ -164,7 +101,8 @@ impl Store {
     }
 }
 
-async fn insert(connection: &mut Connection, letter: &DeadLetter, body: &str) -> Result<()> {
+/// Saves a dead letter, or the new failure of a known one.
+pub(crate) async fn insert(connection: &mut Connection, letter: &DeadLetter, body: &str) -> Result<()> {
     sqlx::query(
         "INSERT INTO dead_letter (message_id, lead_id, body, failure, attempts, failed_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (message_id) DO UPDATE \

@@ -69,7 +69,7 @@ impl Store {
 
 /// Adds to the number of leads that an owner was assigned today and to the number of their open leads. The
 /// former restarts at 0 each day.
-pub(crate) async fn change_load(
+pub(super) async fn change_load(
     connection: &mut Connection,
     owner: Option<&OwnerId>,
     now: i64,
@@ -93,6 +93,6 @@ pub(crate) async fn change_load(
     Ok(())
 }
 
-pub(crate) fn day(now: i64) -> i64 {
+pub(super) fn day(now: i64) -> i64 {
     now.div_euclid(DAY_MS)
 }

@@ -1,14 +1,15 @@
-use database::{Connection, from_millis};
+use database::Connection;
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde_json::json;
 
+use super::rows::event_of_delivery;
+use super::transitions::{Opening, open, set_status};
+use super::unenriched;
 use crate::audit::{self, AuditKind};
-use crate::codec::{Columns as _, parsed, without_nul};
-use crate::reopen::{event_of_delivery, open_again};
-use crate::work::set_status;
-use crate::{Result, Store, Work, unenriched};
+use crate::codec::{Columns as _, without_nul};
+use crate::{Result, Store, Work};
 
 /// A reviewer's decision about a held lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(row) = row else { return Ok(Reviewed::Missing) };
-        let status = parsed("status", LeadStatus::parse(&row.text("status")?))?;
+        let status = row.word("status", LeadStatus::parse)?;
         let (delivery, round): (DeliveryId, i64) = (row.id("delivery_id")?, row.number("round")?);
         if status != LeadStatus::Held {
             // A new judgement increments the round; the decision that requested it is saved under the round
@@ -126,8 +127,8 @@ impl Store {
             unenriched::forget(&mut transaction, &delivery).await?;
             None
         } else {
-            open_again(&mut transaction, &delivery, verdict == Verdict::Rejudge).await?;
-            set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
+            let opening = Opening { rejudge: verdict == Verdict::Rejudge, ..Opening::default() };
+            open(&mut transaction, lead, &delivery, opening, now).await?;
             Some(event_of_delivery(&mut transaction, &delivery).await?)
         };
         transaction.commit().await?;
@@ -156,7 +157,7 @@ impl Store {
                     decision: row.text("decision")?,
                     by: row.text("decided_by")?,
                     reason: row.optional_text("reason")?,
-                    at: from_millis(row.number("decided_at")?),
+                    at: row.time("decided_at")?,
                 })
             })
             .collect()
