@@ -52,7 +52,7 @@ pub use crm_hold::CrmHold;
 pub use cursor::Cursor;
 pub use dead_letters::{DeadLetter, DeadLetterBody};
 pub use delivery::{Accept, Begun, Finish, MAX_ENRICH_TRIES, ReviewDecision, Reviewed, Unenriched, Verdict};
-pub use erasure::{ByHand, Erasure, Found};
+pub use erasure::{ByHand, Erasure, Found, LEAD_ROWS};
 pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::ActionRecord;
 pub use left_out::EffectOmissions;

@@ -1,4 +1,4 @@
-use database::Connection;
+use database::{Connection, IdOfLead, LeadRows};
 use lead::LeadId;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +29,7 @@ impl Tally {
 pub(super) async fn erase_lead(
     connection: &mut Connection,
     lead: &LeadId,
-    tables: &[String],
+    rows: &[LeadRows],
     hash: &str,
     apply: bool,
     now: i64,
@@ -42,20 +42,17 @@ pub(super) async fn erase_lead(
             .execute(&mut *connection)
             .await?;
     }
-    // Rows with other ids, before the deletion of the rows that map these ids to the lead.
-    for (place, condition) in [
-        ("sqs_try", "message_key IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)"),
-        (
-            "mock_crm_record",
-            "external_id = $1 OR external_id IN (SELECT action_id FROM crm_action WHERE lead_id = $1)",
-        ),
-        ("queue_message", "group_id = $1"),
-        ("queue_group", "group_id = $1"),
-    ] {
-        found.add(place, remove(connection, place, condition, lead, apply).await?, REMOVED);
-    }
-    for table in tables {
-        found.add(table, remove(connection, table, "lead_id = $1", lead, apply).await?, REMOVED);
+    for LeadRows { table, column, holds } in rows {
+        let condition = match holds {
+            IdOfLead::Lead => format!("{column} = $1"),
+            IdOfLead::Delivery => {
+                format!("{column} IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)")
+            }
+            IdOfLead::Record => {
+                format!("{column} = $1 OR {column} IN (SELECT action_id FROM crm_action WHERE lead_id = $1)")
+            }
+        };
+        found.add(table, remove(connection, table, &condition, lead, apply).await?, REMOVED);
     }
     found.add("crm_action", reduce_actions(connection, lead, apply, now).await?, REDUCED);
     found.add("audit_event", reduce_audit(connection, lead, apply).await?, REDUCED);
@@ -81,7 +78,7 @@ pub(super) async fn erase_lead(
 }
 
 /// Removes the rows of a table that match a condition on `$1`, the lead's id; or with `apply` off only counts
-/// them. Table and condition are constants, or names from the database's own catalogue.
+/// them. The table and the names in the condition are constants.
 async fn remove(
     connection: &mut Connection,
     table: &str,
@@ -89,12 +86,11 @@ async fn remove(
     lead: &LeadId,
     apply: bool,
 ) -> Result<u64> {
-    let table = table.replace('"', "\"\"");
     if apply {
-        let sql = AssertSqlSafe(format!("DELETE FROM \"{table}\" WHERE {condition}"));
+        let sql = AssertSqlSafe(format!("DELETE FROM {table} WHERE {condition}"));
         return Ok(sqlx::query(sql).bind(lead.as_str()).execute(connection).await?.rows_affected());
     }
-    let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM \"{table}\" WHERE {condition}"));
+    let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table} WHERE {condition}"));
     let count: i64 = sqlx::query_scalar(sql).bind(lead.as_str()).fetch_one(connection).await?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
