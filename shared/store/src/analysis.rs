@@ -191,18 +191,6 @@ impl Store {
         Ok(analysis)
     }
 
-    /// The newest `limit` judgements of a lead, newest first.
-    pub async fn analyses(&self, lead: &LeadId, limit: u32) -> Result<Vec<AnalysisRecord>> {
-        let rows = sqlx::query(
-            "SELECT * FROM analysis WHERE lead_id = $1 ORDER BY created_at DESC, round DESC, analysis_id LIMIT $2",
-        )
-        .bind(lead.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
-        rows.iter().map(AnalysisRecord::read).collect()
-    }
-
     /// The judgement in force for a lead; none if there is none yet.
     pub async fn analysis_in_force(&self, lead: &LeadId) -> Result<Option<AnalysisRecord>> {
         let row = sqlx::query(

@@ -57,7 +57,6 @@ pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::ActionRecord;
 pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;
-pub use person::email_hash;
 pub use quarantine::{QuarantineItem, Quarantined};
 pub use state::DeliveryState;
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};

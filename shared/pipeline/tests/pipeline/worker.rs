@@ -25,8 +25,9 @@ impl Fixture {
     /// Accepts a delivery like the webhook: the lead and its message in one transaction.
     async fn post(&self, event: &LeadEvent) {
         let mut transaction = self.store.database().begin().await.unwrap();
-        if let Accept::New | Accept::Revision = self.store.accept_in(&mut transaction, event).await.unwrap() {
-            DatabaseQueue::send_in(&mut transaction, event, self.clock.now()).await.unwrap();
+        let (accepted, event) = self.store.accept_arrival(&mut transaction, event).await.unwrap();
+        if let Accept::New | Accept::Revision = accepted {
+            DatabaseQueue::send_in(&mut transaction, &event, self.clock.now()).await.unwrap();
         }
         transaction.commit().await.unwrap();
     }

@@ -47,10 +47,13 @@ struct Accepted<'a> {
 }
 
 impl Store {
-    /// Accepts a delivery in its own transaction, ordered by the time of receipt.
+    /// Accepts a delivery in its own transaction.
+    ///
+    /// The delivery received last is the newest in the end, in whatever order deliveries of a lead are
+    /// processed; the delivery id breaks ties, so that every process agrees.
     pub async fn accept(&self, event: &LeadEvent) -> Result<Accept> {
         let mut transaction = self.database.begin().await?;
-        let accepted = self.accept_in(&mut transaction, event).await?;
+        let accepted = self.accept_ordered(&mut transaction, event, Order::Received).await?.accept;
         transaction.commit().await?;
         Ok(accepted)
     }
@@ -61,17 +64,9 @@ impl Store {
     pub async fn note(&self, event: &LeadEvent) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         if !is_known(&mut transaction, &event.delivery_id()).await? {
-            self.accept_in(&mut transaction, event).await?;
+            self.accept_ordered(&mut transaction, event, Order::Received).await?;
         }
         transaction.commit().await
-    }
-
-    /// Accepts a delivery inside the caller's transaction.
-    ///
-    /// The delivery received last is the newest in the end, in whatever order deliveries of a lead are
-    /// processed; the delivery id breaks ties, so that every process agrees.
-    pub async fn accept_in(&self, connection: &mut Connection, event: &LeadEvent) -> Result<Accept> {
-        Ok(self.accept_ordered(connection, event, Order::Received).await?.accept)
     }
 
     /// Accepts a delivery directly from its sender inside the caller's transaction, which can then also queue

@@ -4,13 +4,13 @@
 use crm::testing::every_action;
 use crm::{Authority, BegunPlan, Effect, Ledger as _, Outcome, Plan};
 use database::testing::tables;
-use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent};
+use lead::{EmailAddress, Failure, LeadEvent};
 use on_both::on_both;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
-use store::{Accept, Begun, LEAD_ROWS, QuarantineItem, Store, Suppressed, SuppressionKind};
+use store::{Accept, Begun, LEAD_ROWS, Store, Suppressed, SuppressionKind};
 
-use crate::support::{Fixture, at, begin, company, event, judged, synced};
+use crate::support::{Fixture, at, begin, company, event, judged, new_lead, rejected_body, synced};
 
 /// All text values in a database.
 async fn all_texts(store: &Store) -> Vec<(String, String)> {
@@ -31,8 +31,7 @@ async fn all_texts(store: &Store) -> Vec<(String, String)> {
 const NEEDLES: [&str; 4] = ["zebulon", "quux", "555 0142", "5550142"];
 
 fn person(campaign: &str, title: &str, received: i64) -> LeadEvent {
-    let email = EmailAddress::parse("zebulon.quux@stripe.com").unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse(campaign).unwrap());
+    let mut lead = new_lead("zebulon.quux@stripe.com", campaign);
     lead.name = Some("Zebulon Quux".to_owned().into());
     lead.phone = Some("+1 555 0142".to_owned().into());
     lead.title = Some(title.to_owned());
@@ -75,16 +74,7 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
     let broken = "{\"email\": \"Zebulon.Quux@stripe.com\", broken";
     store.record_dead_letter("m2", None, broken, 1, &failure).await.unwrap();
     for (id, body) in [("aaaa", broken), ("bbbb", "email=zebulon.quux%40stripe.com&name=Quux")] {
-        let item = QuarantineItem {
-            id,
-            error: "invalid_json",
-            field: None,
-            message: "not JSON",
-            content_type: None,
-            body: body.as_bytes(),
-            received_at: at(1),
-        };
-        store.quarantine(&item).await.unwrap();
+        store.quarantine(&rejected_body(id, body.as_bytes(), at(1))).await.unwrap();
     }
 }
 
@@ -178,7 +168,7 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     let work = begin(&store, &old).await;
     fixture.advance(60);
     store.erase(&old.lead.email, &LEAD_ROWS, true).await.unwrap();
-    let mut lead = Lead::new(old.lead.email.clone(), CampaignId::parse("c1").unwrap());
+    let mut lead = new_lead("zebulon.quux@stripe.com", "c1");
     lead.title = Some("CTO".to_owned());
     let new = LeadEvent::new(lead, at(61));
     assert_eq!(store.accept(&new).await.unwrap(), Accept::New);
@@ -216,16 +206,7 @@ async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
         ("bbbb", "email=an%40xn--bcher-kva.example&a"),
         ("cccc", "{\"email\":\"susan@bücher.example\", broken"),
     ] {
-        let item = QuarantineItem {
-            id,
-            error: "invalid_json",
-            field: None,
-            message: "not JSON",
-            content_type: None,
-            body: body.as_bytes(),
-            received_at: at(0),
-        };
-        store.quarantine(&item).await.unwrap();
+        store.quarantine(&rejected_body(id, body.as_bytes(), at(0))).await.unwrap();
     }
     fixture.advance(60);
     let email = lead("an@xn--bcher-kva.example").lead.email;

@@ -8,7 +8,7 @@ use serde_json::json;
 use store::{AuditKind, Cursor, Finish};
 
 use crate::support::{
-    Fixture, at, audit, begin, company, event, has_work, judged, kinds, lead, settled, synced,
+    Fixture, analyses, at, audit, begin, company, event, has_work, judged, kinds, lead, settled, synced,
 };
 
 #[on_both]
@@ -38,13 +38,8 @@ async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixtur
     assert_eq!((work.round, work.analysis.is_none()), (2, true));
     assert_eq!(work.enrichment, Some(company("a")));
     store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap();
-    let providers: Vec<_> = store
-        .analyses(&event.lead_id, 10)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|a| (a.round, a.provider))
-        .collect();
+    let providers: Vec<_> =
+        analyses(&store, &event.lead_id).await.into_iter().map(|a| (a.round, a.provider)).collect();
     assert_eq!(providers, [(2, "second".to_owned()), (1, "first".to_owned())]);
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().round, 2);
 }

@@ -7,7 +7,9 @@ use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Begun, Finish};
 
-use crate::support::{Fixture, audit, begin, company, event, has_work, judged, kinds, lead, settled, synced};
+use crate::support::{
+    Fixture, analyses, audit, begin, company, event, execute, has_work, judged, kinds, lead, settled, synced,
+};
 
 #[on_both]
 async fn beginning_work_accepts_an_unknown_delivery(fixture: Fixture) {
@@ -89,7 +91,7 @@ async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     let work = begin(&store, &event).await;
     assert_eq!(store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap().provider, "first");
     assert_eq!(store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap().provider, "first");
-    assert_eq!(store.analyses(&event.lead_id, 10).await.unwrap().len(), 1);
+    assert_eq!(analyses(&store, &event.lead_id).await.len(), 1);
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().provider, "first");
     let lead = lead(&store, &event.lead_id).await;
     assert_eq!((lead.fit_score.unwrap().get(), lead.fallback), (50, true));
@@ -237,9 +239,7 @@ async fn an_unreadable_stored_value_is_a_permanent_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
-    let mut transaction = store.database().begin().await.unwrap();
-    sqlx::query("UPDATE delivery SET enrichment = '{secret'").execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
+    execute(&store, "UPDATE delivery SET enrichment = '{secret'").await;
     let failure: Failure = store.begin_work(&event, 2).await.map(|_: Begun| ()).unwrap_err().into();
     assert_eq!(failure.code, "stored_data_unreadable");
     assert!(!format!("{failure:?}").contains("secret"));
