@@ -63,10 +63,8 @@ impl AnalysisRecord {
         delivery: &DeliveryId,
         round: i64,
     ) -> Result<Option<Self>> {
-        let row = sqlx::query("SELECT * FROM analysis WHERE analysis_id = $1")
-            .bind(analysis_id(delivery, round))
-            .fetch_optional(connection)
-            .await?;
+        let query = sqlx::query("SELECT * FROM analysis WHERE analysis_id = $1");
+        let row = query.bind(analysis_id(delivery, round)).fetch_optional(connection).await?;
         row.as_ref().map(Self::read).transpose()
     }
 
@@ -193,12 +191,10 @@ impl Store {
 
     /// The judgement in force for a lead; none if there is none yet.
     pub async fn analysis_in_force(&self, lead: &LeadId) -> Result<Option<AnalysisRecord>> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT a.* FROM analysis a JOIN lead l ON l.analysis_id = a.analysis_id WHERE l.lead_id = $1",
-        )
-        .bind(lead.as_str())
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let row = self.row(query.bind(lead.as_str())).await?;
         row.as_ref().map(AnalysisRecord::read).transpose()
     }
 }

@@ -122,15 +122,11 @@ pub(crate) async fn append(
 impl Store {
     /// Up to `limit` events of a lead after `after` (0: from the beginning), oldest first.
     pub async fn audit(&self, lead: &LeadId, after: i64, limit: u32) -> Result<Vec<AuditEvent>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT seq, at, kind, delivery_id, detail FROM audit_event \
              WHERE lead_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        )
-        .bind(lead.as_str())
-        .bind(after)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str()).bind(after).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 Ok::<_, DatabaseError>(AuditEvent {

@@ -36,15 +36,11 @@ impl Store {
     /// The newest `limit` dead letters that failed before (`before`, id), newest first.
     pub async fn dead_letters(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<DeadLetter>> {
         let (at, id) = Cursor::before(before);
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT message_id, lead_id, failure, attempts, failed_at FROM dead_letter \
              WHERE (failed_at, message_id) < ($1, $2) ORDER BY failed_at DESC, message_id DESC LIMIT $3",
-        )
-        .bind(at)
-        .bind(id)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(at).bind(id).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 Ok(DeadLetter {
@@ -70,12 +66,10 @@ impl Store {
     /// One dead letter with its message, by its own id or its lead's. A lead has at most one: that of its
     /// newest delivery.
     pub async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetterBody>> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT message_id, body, attempts FROM dead_letter WHERE message_id = $1 OR lead_id = $1 LIMIT 1",
-        )
-        .bind(without_nul(id))
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let row = self.row(query.bind(without_nul(id))).await?;
         row.map(|row| {
             Ok(DeadLetterBody {
                 id: row.text("message_id")?,
@@ -89,15 +83,12 @@ impl Store {
     /// Deletes a dead letter after its message was sent again. Keeps it if the delivery has failed again by
     /// then.
     pub async fn remove_dead_letter(&self, id: &str) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
-        sqlx::query(
+        let query = sqlx::query(
             "DELETE FROM dead_letter WHERE message_id = $1 AND NOT EXISTS \
              (SELECT 1 FROM delivery WHERE delivery_id = $1 AND state = 'failed')",
-        )
-        .bind(without_nul(id))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
+        );
+        self.execute(query.bind(without_nul(id))).await?;
+        Ok(())
     }
 }
 
@@ -121,9 +112,7 @@ pub(crate) async fn insert(connection: &mut Connection, letter: &DeadLetter, bod
 
 /// Deletes the dead letter of a delivery, if there is one.
 pub(crate) async fn forget(connection: &mut Connection, delivery: &str) -> Result<()> {
-    sqlx::query("DELETE FROM dead_letter WHERE message_id = $1")
-        .bind(delivery.to_owned())
-        .execute(connection)
-        .await?;
+    let query = sqlx::query("DELETE FROM dead_letter WHERE message_id = $1");
+    query.bind(delivery.to_owned()).execute(connection).await?;
     Ok(())
 }

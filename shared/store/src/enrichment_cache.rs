@@ -14,37 +14,10 @@ const EXPIRED_REMOVED: i64 = 4;
 #[async_trait]
 impl Cache for Store {
     async fn load(&self, provider: &str, domain: &str) -> Result<Option<Kept>, Failure> {
-        Ok(self.load_answer(provider, domain).await?)
-    }
-
-    async fn claim(
-        &self,
-        provider: &str,
-        domain: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, Failure> {
-        Ok(self.claim_answer(provider, domain, to_millis(now), to_millis(until)).await?)
-    }
-
-    async fn keep(&self, provider: &str, domain: &str, kept: &Kept) -> Result<(), Failure> {
-        Ok(self.keep_answer(provider, domain, kept).await?)
-    }
-
-    async fn release(&self, provider: &str, domain: &str) -> Result<(), Failure> {
-        Ok(self.release_answer(provider, domain).await?)
-    }
-}
-
-impl Store {
-    async fn load_answer(&self, provider: &str, domain: &str) -> Result<Option<Kept>> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT answer, fetched_at, expires_at FROM enrichment_answer WHERE provider = $1 AND domain = $2",
-        )
-        .bind(provider)
-        .bind(domain)
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let row = self.row(query.bind(provider).bind(domain)).await?;
         let Some(row) = row else { return Ok(None) };
         match (row.optional_json("answer")?, row.optional_number("fetched_at")?) {
             (Some(answer), Some(fetched_at)) => Ok(Some(Kept {
@@ -56,26 +29,24 @@ impl Store {
         }
     }
 
-    async fn claim_answer(&self, provider: &str, domain: &str, now: i64, until: i64) -> Result<bool> {
-        let mut transaction = self.database.begin().await?;
-        let claimed = sqlx::query(
+    async fn claim(
+        &self,
+        provider: &str,
+        domain: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Failure> {
+        let query = sqlx::query(
             "INSERT INTO enrichment_answer (provider, domain, expires_at, claimed_until) VALUES ($1, $2, $4, $4) \
              ON CONFLICT (provider, domain) DO UPDATE SET claimed_until = excluded.claimed_until \
              WHERE enrichment_answer.claimed_until <= $3",
-        )
-        .bind(provider)
-        .bind(domain)
-        .bind(now)
-        .bind(until)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(claimed.rows_affected() == 1)
+        );
+        let query = query.bind(provider).bind(domain).bind(to_millis(now)).bind(to_millis(until));
+        Ok(self.execute(query).await? == 1)
     }
 
-    async fn keep_answer(&self, provider: &str, domain: &str, kept: &Kept) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
-        sqlx::query(
+    async fn keep(&self, provider: &str, domain: &str, kept: &Kept) -> Result<(), Failure> {
+        let query = sqlx::query(
             "INSERT INTO enrichment_answer (provider, domain, answer, fetched_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (provider, domain) DO UPDATE SET answer = excluded.answer, fetched_at = excluded.fetched_at, \
@@ -85,46 +56,34 @@ impl Store {
         .bind(domain)
         .bind(to_json(&kept.answer))
         .bind(to_millis(kept.fetched_at))
-        .bind(to_millis(kept.expires_at))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        self.remove_expired(to_millis(kept.fetched_at)).await
+        .bind(to_millis(kept.expires_at));
+        self.execute(query).await?;
+        Ok(self.remove_expired(to_millis(kept.fetched_at)).await?)
     }
 
+    async fn release(&self, provider: &str, domain: &str) -> Result<(), Failure> {
+        let query =
+            sqlx::query("UPDATE enrichment_answer SET claimed_until = 0 WHERE provider = $1 AND domain = $2");
+        self.execute(query.bind(provider).bind(domain)).await?;
+        Ok(())
+    }
+}
+
+impl Store {
     /// Deletes a few expired answers, in a fixed order, so that concurrent callers do not wait for each
     /// other.
     async fn remove_expired(&self, now: i64) -> Result<()> {
-        let expired = sqlx::query(
+        let query = sqlx::query(
             "SELECT provider, domain FROM enrichment_answer WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
-        )
-        .bind(now)
-        .bind(EXPIRED_REMOVED)
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let expired = self.rows(query.bind(now).bind(EXPIRED_REMOVED)).await?;
         for row in &expired {
-            let mut transaction = self.database.begin().await?;
-            sqlx::query(
+            let query = sqlx::query(
                 "DELETE FROM enrichment_answer \
                  WHERE provider = $1 AND domain = $2 AND expires_at <= $3 AND claimed_until <= $3",
-            )
-            .bind(row.text("provider")?)
-            .bind(row.text("domain")?)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await?;
+            );
+            self.execute(query.bind(row.text("provider")?).bind(row.text("domain")?).bind(now)).await?;
         }
         Ok(())
-    }
-
-    async fn release_answer(&self, provider: &str, domain: &str) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
-        sqlx::query("UPDATE enrichment_answer SET claimed_until = 0 WHERE provider = $1 AND domain = $2")
-            .bind(provider)
-            .bind(domain)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await
     }
 }

@@ -17,13 +17,9 @@ impl Store {
 
 pub(crate) async fn is_erased(connection: &mut Connection, event: &LeadEvent) -> Result<bool> {
     let [own, untagged, as_given] = Person::of(&event.lead.email).hashes();
-    let erased_at: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(erased_at) FROM erased_person WHERE email_hash IN ($1, $2, $3)")
-            .bind(own)
-            .bind(untagged)
-            .bind(as_given)
-            .fetch_one(connection)
-            .await?;
+    let query =
+        sqlx::query_scalar("SELECT MAX(erased_at) FROM erased_person WHERE email_hash IN ($1, $2, $3)");
+    let erased_at: Option<i64> = query.bind(own).bind(untagged).bind(as_given).fetch_one(connection).await?;
     Ok(erased_at.is_some_and(|erased_at| to_millis(event.received_at) <= erased_at))
 }
 

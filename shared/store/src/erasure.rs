@@ -121,14 +121,11 @@ impl Store {
         drop(reader);
         let mut transaction = self.database.begin().await?;
         // First, so that events that arrive meanwhile are dropped.
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO erased_person (email_hash, erased_at) VALUES ($1, $2) \
              ON CONFLICT (email_hash) DO UPDATE SET erased_at = excluded.erased_at",
-        )
-        .bind(person.hash())
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
+        );
+        query.bind(person.hash()).bind(now).execute(&mut *transaction).await?;
         let mut erasure = self.erase_in(&mut transaction, &person, rows, true, now).await?;
         let mut found = Tally(std::mem::take(&mut erasure.found));
         for (kind, mut ids) in BODIES.iter().zip(bodies) {
@@ -156,13 +153,10 @@ impl Store {
             leads.push(lead);
         }
         let [own, untagged, as_given] = person.hashes();
-        let earlier = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id FROM erased_lead WHERE email_hash IN ($1, $2) ORDER BY erased_at, lead_id",
-        )
-        .bind(&own)
-        .bind(&as_given)
-        .fetch_all(&mut *connection)
-        .await?;
+        );
+        let earlier = query.bind(&own).bind(&as_given).fetch_all(&mut *connection).await?;
         for row in &earlier {
             let lead = row.id("lead_id")?;
             if !leads.contains(&lead) {
@@ -173,12 +167,8 @@ impl Store {
         for lead in &leads {
             by_hand.extend(records(connection, lead).await?);
         }
-        let listed: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM suppression WHERE entry IN ($1, $2, $3)")
-            .bind(&own)
-            .bind(untagged)
-            .bind(as_given)
-            .fetch_one(&mut *connection)
-            .await?;
+        let query = sqlx::query_scalar("SELECT COUNT(*) FROM suppression WHERE entry IN ($1, $2, $3)");
+        let listed: i64 = query.bind(&own).bind(untagged).bind(as_given).fetch_one(&mut *connection).await?;
         Ok(Erasure {
             email_sha256: own,
             at: database::from_millis(now),
@@ -197,10 +187,8 @@ impl Store {
         let mut connection = self.database.pool().acquire().await?;
         let mut leads = Vec::new();
         for (lead, _) in leads_of(&mut connection, &Person::of(email)).await? {
-            let rows = sqlx::query("SELECT delivery_id FROM delivery WHERE lead_id = $1 ORDER BY revision")
-                .bind(lead.as_str())
-                .fetch_all(&mut connection)
-                .await?;
+            let query = sqlx::query("SELECT delivery_id FROM delivery WHERE lead_id = $1 ORDER BY revision");
+            let rows = query.bind(lead.as_str()).fetch_all(&mut connection).await?;
             let deliveries: Result<_> = rows.iter().map(|row| row.id("delivery_id")).collect();
             leads.push((lead, deliveries?));
         }

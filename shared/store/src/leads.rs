@@ -112,10 +112,7 @@ impl Awaits {
 impl Store {
     /// One lead.
     pub async fn lead(&self, id: &LeadId) -> Result<Option<LeadRecord>> {
-        let row = sqlx::query("SELECT * FROM lead WHERE lead_id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
+        let row = self.row(sqlx::query("SELECT * FROM lead WHERE lead_id = $1").bind(id.as_str())).await?;
         row.as_ref().map(read_lead).transpose()
     }
 
@@ -125,14 +122,12 @@ impl Store {
         if beginning.is_empty() || !beginning.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id FROM lead WHERE lead_id >= $1 AND lead_id < $2 ORDER BY lead_id LIMIT $3",
-        )
-        .bind(&beginning)
-        .bind(upper_bound_of_prefix(&beginning))
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self
+            .rows(query.bind(&beginning).bind(upper_bound_of_prefix(&beginning)).bind(i64::from(limit)))
+            .await?;
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
@@ -193,29 +188,24 @@ impl Store {
     pub async fn count_leads(&self) -> Result<Vec<(LeadStatus, i64)>> {
         let sql =
             "SELECT status, COUNT(*) AS leads FROM lead WHERE lead_id <> $1 GROUP BY status ORDER BY status";
-        let rows = sqlx::query(sql).bind(SYNTHETIC_LEAD_ID).fetch_all(self.database.pool()).await?;
+        let rows = self.rows(sqlx::query(sql).bind(SYNTHETIC_LEAD_ID)).await?;
         rows.iter().map(|row| Ok((row.word("status", LeadStatus::parse)?, row.number("leads")?))).collect()
     }
 
     /// The enrichment result of a delivery, once enrichment has run.
     pub async fn enrichment_of(&self, delivery: &DeliveryId) -> Result<Option<Enrichment>> {
-        let row = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1")
-            .bind(delivery.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
+        let query = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1");
+        let row = self.row(query.bind(delivery.as_str())).await?;
         row.map_or(Ok(None), |row| row.optional_json("enrichment"))
     }
 
     /// The newest `limit` deliveries of a lead, newest first.
     pub async fn deliveries(&self, lead: &LeadId, limit: u32) -> Result<Vec<DeliveryRecord>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT delivery_id, revision, state, duplicates, enrichment, crm_facts, received_at FROM delivery \
              WHERE lead_id = $1 ORDER BY revision DESC LIMIT $2",
-        )
-        .bind(lead.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str()).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 Ok(DeliveryRecord {

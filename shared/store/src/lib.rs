@@ -69,6 +69,9 @@ use std::time::Duration;
 
 use database::{Database, DatabaseError, WriteTransaction};
 use lead::{Clock, LeadId};
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 /// The product's persistent state in one database. Clones share it.
 #[derive(Clone)]
@@ -106,11 +109,27 @@ impl Store {
     /// same sequence number to an audit event, and against deadlocks between them.
     async fn begin_on(&self, lead: &LeadId) -> Result<WriteTransaction> {
         let mut transaction = self.database.begin().await?;
-        sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
+        query.bind(lead.as_str()).execute(&mut *transaction).await?;
         Ok(transaction)
+    }
+
+    /// Reads the rows of a query, outside of any transaction.
+    async fn rows(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<AnyRow>> {
+        Ok(query.fetch_all(self.database.pool()).await?)
+    }
+
+    /// Reads the first row of a query, outside of any transaction.
+    async fn row(&self, query: Query<'_, Any, AnyArguments>) -> Result<Option<AnyRow>> {
+        Ok(query.fetch_optional(self.database.pool()).await?)
+    }
+
+    /// Runs one statement in a transaction of its own. Returns the number of rows that it changed.
+    async fn execute(&self, query: Query<'_, Any, AnyArguments>) -> Result<u64> {
+        let mut transaction = self.database.begin().await?;
+        let done = query.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
     }
 
     fn now_millis(&self) -> i64 {

@@ -24,14 +24,11 @@ pub struct WrittenAction {
 impl Store {
     /// The effects of a lead's plans on a CRM that were not undone, newest first; at most 1,000.
     pub async fn written(&self, provider: &str, lead: &LeadId) -> Result<Vec<WrittenAction>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT action_id, kind, record_id, changes, updated_at FROM crm_action \
              WHERE lead_id = $1 AND provider = $2 AND state = 'done' ORDER BY created_at DESC, position DESC LIMIT 1000",
-        )
-        .bind(lead.as_str())
-        .bind(provider)
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str()).bind(provider)).await?;
         rows.iter()
             .map(|row| {
                 Ok(WrittenAction {
@@ -53,15 +50,13 @@ impl Store {
         after: Option<&LeadId>,
         limit: u32,
     ) -> Result<Vec<LeadId>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT DISTINCT lead_id FROM crm_action WHERE provider = $1 AND state = 'done' AND lead_id > $2 \
              ORDER BY lead_id LIMIT $3",
-        )
-        .bind(provider)
-        .bind(after.map_or("", LeadId::as_str))
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self
+            .rows(query.bind(provider).bind(after.map_or("", LeadId::as_str)).bind(i64::from(limit)))
+            .await?;
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 }

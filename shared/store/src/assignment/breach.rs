@@ -35,14 +35,11 @@ impl Store {
     /// Leads in the CRM with a missed response deadline, the longest overdue first.
     pub async fn overdue(&self, limit: u32) -> Result<Vec<Assignment>> {
         // A subquery: with a join, SQLite starts from the synced leads, which are nearly all leads.
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT a.* FROM lead_assignment a WHERE a.due_at IS NOT NULL AND a.due_at <= $1 \
              AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' ORDER BY a.due_at LIMIT $2",
-        )
-        .bind(self.now_millis())
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(self.now_millis()).bind(i64::from(limit))).await?;
         rows.iter().map(read).collect()
     }
 

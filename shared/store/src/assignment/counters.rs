@@ -37,15 +37,11 @@ pub(super) async fn save_credits(
     credits: &BTreeMap<(String, String), i64>,
 ) -> Result<()> {
     for ((pool, owner), credit) in credits {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO routing_turn (pool, owner, credit) VALUES ($1, $2, $3) \
              ON CONFLICT (pool, owner) DO UPDATE SET credit = excluded.credit",
-        )
-        .bind(pool)
-        .bind(owner)
-        .bind(*credit)
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.bind(pool).bind(owner).bind(*credit).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -22,14 +22,12 @@ impl Store {
     /// Leads in the CRM whose reassignment is still to be written there, oldest first. A lead that is being
     /// worked on or held is not among them: its next plan names the owner.
     pub async fn pending_crm_syncs(&self, limit: u32) -> Result<Vec<Assignment>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT a.* FROM lead_assignment a WHERE a.crm_sync = 'not_yet' \
              AND (SELECT l.status FROM lead l WHERE l.lead_id = a.lead_id) = 'synced' \
              ORDER BY a.breached_at, a.lead_id LIMIT $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(i64::from(limit))).await?;
         rows.iter().map(read).collect()
     }
 

@@ -13,10 +13,8 @@ pub(crate) async fn park(connection: &mut Connection, lead: &LeadId, now: i64) -
     if !kept.is_open() {
         return Ok(());
     }
-    sqlx::query("UPDATE lead_assignment SET parked = 1, due_at = NULL WHERE lead_id = $1")
-        .bind(lead.as_str())
-        .execute(&mut *connection)
-        .await?;
+    let query = sqlx::query("UPDATE lead_assignment SET parked = 1, due_at = NULL WHERE lead_id = $1");
+    query.bind(lead.as_str()).execute(&mut *connection).await?;
     change_load(connection, kept.owner.as_ref(), now, 0, -1).await
 }
 

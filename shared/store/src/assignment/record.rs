@@ -53,10 +53,8 @@ impl Assignment {
 impl Store {
     /// The assignment of a lead; none if it has not been routed.
     pub async fn assignment(&self, lead: &LeadId) -> Result<Option<Assignment>> {
-        let row = sqlx::query("SELECT * FROM lead_assignment WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
+        let query = sqlx::query("SELECT * FROM lead_assignment WHERE lead_id = $1");
+        let row = self.row(query.bind(lead.as_str())).await?;
         row.as_ref().map(read).transpose()
     }
 }
@@ -67,10 +65,8 @@ pub(super) fn deadline(timer: Option<Timer>, now: i64) -> Option<Timestamp> {
 }
 
 pub(super) async fn load(connection: &mut Connection, lead: &LeadId) -> Result<Option<Assignment>> {
-    let row = sqlx::query("SELECT * FROM lead_assignment WHERE lead_id = $1")
-        .bind(lead.as_str())
-        .fetch_optional(connection)
-        .await?;
+    let query = sqlx::query("SELECT * FROM lead_assignment WHERE lead_id = $1");
+    let row = query.bind(lead.as_str()).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -80,10 +76,8 @@ pub(crate) async fn forget(connection: &mut Connection, lead: &LeadId, now: i64)
         if kept.is_open() {
             change_load(connection, kept.owner.as_ref(), now, 0, -1).await?;
         }
-        sqlx::query("DELETE FROM lead_assignment WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .execute(connection)
-            .await?;
+        let query = sqlx::query("DELETE FROM lead_assignment WHERE lead_id = $1");
+        query.bind(lead.as_str()).execute(connection).await?;
     }
     Ok(())
 }

@@ -16,14 +16,10 @@ impl Store {
         if kept.responded_at.is_some() {
             return Ok(Some(false));
         }
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE lead_assignment SET responded_at = $2, responded_by = $3, due_at = NULL, parked = 0 WHERE lead_id = $1",
-        )
-        .bind(lead.as_str())
-        .bind(now)
-        .bind(by)
-        .execute(&mut *transaction)
-        .await?;
+        );
+        query.bind(lead.as_str()).bind(now).bind(by).execute(&mut *transaction).await?;
         let waited_ms = now - to_millis(kept.assigned_at);
         let detail = json!({ "by": by, "owner": kept.owner, "waited_ms": waited_ms });
         let delivery = Some(&kept.delivery_id);

@@ -160,11 +160,8 @@ impl Store {
             }
             // It takes a revision number, and changes nothing else about the lead.
             Accept::Superseded => {
-                sqlx::query("UPDATE lead SET revision = $2 WHERE lead_id = $1")
-                    .bind(event.lead_id.as_str())
-                    .bind(revision)
-                    .execute(&mut *connection)
-                    .await?;
+                let query = sqlx::query("UPDATE lead SET revision = $2 WHERE lead_id = $1");
+                query.bind(event.lead_id.as_str()).bind(revision).execute(&mut *connection).await?;
             }
             Accept::New | Accept::Duplicate { .. } | Accept::Reopened | Accept::Erased => {}
         }
@@ -178,10 +175,8 @@ impl Store {
 }
 
 async fn is_known(connection: &mut Connection, delivery: &DeliveryId) -> Result<bool> {
-    let known = sqlx::query("SELECT 1 FROM delivery WHERE delivery_id = $1")
-        .bind(delivery.as_str())
-        .fetch_optional(connection)
-        .await?;
+    let query = sqlx::query("SELECT 1 FROM delivery WHERE delivery_id = $1");
+    let known = query.bind(delivery.as_str()).fetch_optional(connection).await?;
     Ok(known.is_some())
 }
 

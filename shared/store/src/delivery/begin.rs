@@ -63,10 +63,8 @@ impl Store {
     /// beginning work.
     pub async fn settled_work(&self, lead: &LeadId) -> Result<Option<Work>> {
         let mut connection = self.database.pool().acquire().await?;
-        let row = sqlx::query(select_work!("l.lead_id = $1 AND d.delivery_id = l.delivery_id"))
-            .bind(lead.as_str())
-            .fetch_optional(&mut connection)
-            .await?;
+        let query = sqlx::query(select_work!("l.lead_id = $1 AND d.delivery_id = l.delivery_id"));
+        let row = query.bind(lead.as_str()).fetch_optional(&mut connection).await?;
         let Some(row) = row else { return Ok(None) };
         let mut work = Work::read(&row, row.json("content")?)?;
         work.analysis = AnalysisRecord::load(&mut connection, &work.delivery_id, work.round).await?;
@@ -76,13 +74,11 @@ impl Store {
 
 /// The failure that dead-lettered a delivery; none if it was not dead-lettered or is not its lead's newest.
 async fn dead_letter_reason(connection: &mut Connection, delivery: &DeliveryId) -> Result<Option<Failure>> {
-    let row = sqlx::query(
+    let query = sqlx::query(
         "SELECT l.failure FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
          WHERE d.delivery_id = $1 AND d.state = 'failed' AND l.delivery_id = d.delivery_id",
-    )
-    .bind(delivery.as_str())
-    .fetch_optional(connection)
-    .await?;
+    );
+    let row = query.bind(delivery.as_str()).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     let failure: Option<Failure> = row.optional_json("failure")?;
     let failure =

@@ -18,19 +18,15 @@ impl Store {
         let rest = i64::try_from(rest.as_millis()).unwrap_or(i64::MAX);
         // The statuses are excluded rather than listed: otherwise SQLite would search all synced leads for
         // the few that are flagged, instead of the index of flagged leads.
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id FROM lead WHERE fallback = 1 AND updated_at < $1 - $2 \
              AND status NOT IN ('queued', 'processing', 'retrying', 'permanently_failed', 'dismissed', \
              'suppressed') \
              AND updated_at < $1 - $2 * (SELECT d.round * d.round FROM delivery d \
                  WHERE d.delivery_id = lead.delivery_id) \
              ORDER BY updated_at LIMIT $3",
-        )
-        .bind(to_millis(now))
-        .bind(rest)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(to_millis(now)).bind(rest).bind(i64::from(limit))).await?;
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
@@ -44,17 +40,12 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<LeadEvent>> {
         let (at, id) = after.map_or((i64::MIN, ""), Cursor::position);
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery \
              WHERE state = 'open' AND (received_at, delivery_id) > ($1, $2) AND received_at < $3 \
              ORDER BY received_at, delivery_id LIMIT $4",
-        )
-        .bind(at)
-        .bind(id)
-        .bind(to_millis(before))
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(at).bind(id).bind(to_millis(before)).bind(i64::from(limit))).await?;
         rows.iter().map(event_of).collect()
     }
 }

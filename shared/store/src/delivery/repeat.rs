@@ -33,12 +33,9 @@ impl Store {
         order: Order,
     ) -> Result<Option<DeliveryId>> {
         let delivery = event.delivery_id();
-        let rows =
-            sqlx::query("SELECT delivery_id, content_hash FROM delivery WHERE delivery_id IN ($1, $2)")
-                .bind(delivery.as_str())
-                .bind(newest.as_str())
-                .fetch_all(&mut *connection)
-                .await?;
+        let query =
+            sqlx::query("SELECT delivery_id, content_hash FROM delivery WHERE delivery_id IN ($1, $2)");
+        let rows = query.bind(delivery.as_str()).bind(newest.as_str()).fetch_all(&mut *connection).await?;
         let (mut is_known, mut is_newest) = (false, false);
         for row in &rows {
             let known: DeliveryId = row.id("delivery_id")?;
@@ -91,20 +88,15 @@ impl Store {
 /// Moves the time of receipt of the newest content forward, because it was received again: other content
 /// received before that time is older.
 pub(super) async fn refresh_received_at(connection: &mut Connection, event: &LeadEvent) -> Result<()> {
-    sqlx::query("UPDATE lead SET received_at = $2 WHERE lead_id = $1 AND received_at < $2")
-        .bind(event.lead_id.as_str())
-        .bind(to_millis(event.received_at))
-        .execute(connection)
-        .await?;
+    let query = sqlx::query("UPDATE lead SET received_at = $2 WHERE lead_id = $1 AND received_at < $2");
+    query.bind(event.lead_id.as_str()).bind(to_millis(event.received_at)).execute(connection).await?;
     Ok(())
 }
 
 /// The delivery that a signed webhook repeated when it was first seen.
 async fn find_receipt(connection: &mut Connection, receipt: &DeliveryId) -> Result<Option<DeliveryId>> {
-    let row = sqlx::query("SELECT delivery_id FROM webhook_receipt WHERE receipt_id = $1")
-        .bind(receipt.as_str())
-        .fetch_optional(connection)
-        .await?;
+    let query = sqlx::query("SELECT delivery_id FROM webhook_receipt WHERE receipt_id = $1");
+    let row = query.bind(receipt.as_str()).fetch_optional(connection).await?;
     row.map(|row| row.id("delivery_id")).transpose()
 }
 
@@ -135,12 +127,10 @@ pub(super) async fn count_duplicate(
     delivery: &DeliveryId,
     now: i64,
 ) -> Result<bool> {
-    let row = sqlx::query(
+    let query = sqlx::query(
         "UPDATE delivery SET duplicates = duplicates + 1 WHERE delivery_id = $1 RETURNING state, duplicates",
-    )
-    .bind(delivery.as_str())
-    .fetch_one(&mut *connection)
-    .await?;
+    );
+    let row = query.bind(delivery.as_str()).fetch_one(&mut *connection).await?;
     let times = row.number("duplicates")?;
     if times <= MAX_AUDITED_DUPLICATES {
         let (kind, detail) = (AuditKind::Duplicate, json!({ "times": times }));

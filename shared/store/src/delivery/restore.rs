@@ -24,13 +24,10 @@ impl Store {
         }
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
-        let restored = sqlx::query(
+        let query = sqlx::query(
             "UPDATE crm_action SET state = 'restored', updated_at = $2 WHERE action_id = $1 AND state = 'done'",
-        )
-        .bind(action.action_id.as_str())
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
+        );
+        let restored = query.bind(action.action_id.as_str()).bind(now).execute(&mut *transaction).await?;
         let newest = newest(&mut transaction, lead).await?;
         if let Some((delivery, status)) = newest.filter(|_| restored.rows_affected() == 1) {
             if status == LeadStatus::Synced {

@@ -24,10 +24,8 @@ impl Store {
         };
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        let before = sqlx::query("SELECT enrichment, enrichment_retry FROM delivery WHERE delivery_id = $1")
-            .bind(work.delivery_id.as_str())
-            .fetch_one(&mut *transaction)
-            .await?;
+        let query = sqlx::query("SELECT enrichment, enrichment_retry FROM delivery WHERE delivery_id = $1");
+        let before = query.bind(work.delivery_id.as_str()).fetch_one(&mut *transaction).await?;
         if before.word("enrichment_retry", EnrichmentRetry::parse)? != EnrichmentRetry::Requested
             && let Some(kept) = before.optional_json("enrichment")?
         {
@@ -50,20 +48,15 @@ impl Store {
     pub async fn save_crm_facts(&self, work: &Work, provider: &str, facts: CrmFacts) -> Result<CrmFacts> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&work.lead_id).await?;
-        let before = sqlx::query("SELECT crm_facts FROM delivery WHERE delivery_id = $1")
-            .bind(work.delivery_id.as_str())
-            .fetch_one(&mut *transaction)
-            .await?;
+        let query = sqlx::query("SELECT crm_facts FROM delivery WHERE delivery_id = $1");
+        let before = query.bind(work.delivery_id.as_str()).fetch_one(&mut *transaction).await?;
         if let Some(kept) = CrmFacts::of_round(before.optional_json("crm_facts")?, work.round) {
             return Ok(kept);
         }
         let (provider, at) = (Some(provider.to_owned()), Some(self.clock.now()));
         let kept = CrmRead { round: work.round, provider, at, facts };
-        sqlx::query("UPDATE delivery SET crm_facts = $2 WHERE delivery_id = $1")
-            .bind(work.delivery_id.as_str())
-            .bind(to_json(&kept))
-            .execute(&mut *transaction)
-            .await?;
+        let query = sqlx::query("UPDATE delivery SET crm_facts = $2 WHERE delivery_id = $1");
+        query.bind(work.delivery_id.as_str()).bind(to_json(&kept)).execute(&mut *transaction).await?;
         let detail = match &kept.facts {
             CrmFacts::Known(known) => {
                 let mut detail = json!({

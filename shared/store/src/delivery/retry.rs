@@ -52,10 +52,10 @@ async fn is_to_be_audited(
     now: i64,
 ) -> Result<bool> {
     let FailureKind::Deferral { scope, until: Until::Elapsed(_) } = &failure.kind else {
-        sqlx::query("UPDATE delivery SET limit_audited_at = NULL, limit_scope = NULL WHERE delivery_id = $1")
-            .bind(delivery.as_str())
-            .execute(connection)
-            .await?;
+        let query = sqlx::query(
+            "UPDATE delivery SET limit_audited_at = NULL, limit_scope = NULL WHERE delivery_id = $1",
+        );
+        query.bind(delivery.as_str()).execute(connection).await?;
         return Ok(true);
     };
     let noted = sqlx::query(

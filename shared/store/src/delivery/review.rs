@@ -80,13 +80,11 @@ impl Store {
     ) -> Result<Reviewed> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT l.status, l.delivery_id, d.round FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
              WHERE l.lead_id = $1",
-        )
-        .bind(lead.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
+        );
+        let row = query.bind(lead.as_str()).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(Reviewed::Missing) };
         let status = row.word("status", LeadStatus::parse)?;
         let (delivery, round): (DeliveryId, i64) = (row.id("delivery_id")?, row.number("round")?);
@@ -144,13 +142,11 @@ impl Store {
 
     /// The decisions about a lead, oldest first; at most 100.
     pub async fn review_decisions(&self, lead: &LeadId) -> Result<Vec<ReviewDecision>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT decision, decided_by, reason, decided_at FROM review_decision WHERE lead_id = $1 \
              ORDER BY decided_at, round LIMIT 100",
-        )
-        .bind(lead.as_str())
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str())).await?;
         rows.iter()
             .map(|row| {
                 Ok(ReviewDecision {
@@ -165,9 +161,7 @@ impl Store {
 }
 
 async fn decision(connection: &mut Connection, delivery: &DeliveryId, round: i64) -> Result<Option<String>> {
-    Ok(sqlx::query_scalar("SELECT decision FROM review_decision WHERE delivery_id = $1 AND round = $2")
-        .bind(delivery.as_str())
-        .bind(round)
-        .fetch_optional(connection)
-        .await?)
+    let query =
+        sqlx::query_scalar("SELECT decision FROM review_decision WHERE delivery_id = $1 AND round = $2");
+    Ok(query.bind(delivery.as_str()).bind(round).fetch_optional(connection).await?)
 }

@@ -15,10 +15,8 @@ pub(super) async fn newest(
     connection: &mut Connection,
     lead: &LeadId,
 ) -> Result<Option<(DeliveryId, LeadStatus)>> {
-    let row = sqlx::query("SELECT delivery_id, status FROM lead WHERE lead_id = $1")
-        .bind(lead.as_str())
-        .fetch_optional(connection)
-        .await?;
+    let query = sqlx::query("SELECT delivery_id, status FROM lead WHERE lead_id = $1");
+    let row = query.bind(lead.as_str()).fetch_optional(connection).await?;
     row.map(|row| Ok((row.id("delivery_id")?, row.word("status", LeadStatus::parse)?))).transpose()
 }
 
@@ -27,12 +25,10 @@ pub(super) async fn event_of_delivery(
     connection: &mut Connection,
     delivery: &DeliveryId,
 ) -> Result<LeadEvent> {
-    let row = sqlx::query(
+    let query = sqlx::query(
         "SELECT lead_id, content_hash, received_at, arrival, content FROM delivery WHERE delivery_id = $1",
-    )
-    .bind(delivery.as_str())
-    .fetch_one(connection)
-    .await?;
+    );
+    let row = query.bind(delivery.as_str()).fetch_one(connection).await?;
     event_of(&row)
 }
 

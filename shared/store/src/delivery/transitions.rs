@@ -50,14 +50,10 @@ pub(super) async fn open(
     if opened.rows_affected() == 0 {
         return Ok(false);
     }
-    sqlx::query(
+    let query = sqlx::query(
         "UPDATE lead SET status = $2, failure = NULL, awaits_enrichment = 0, updated_at = $3 WHERE lead_id = $1",
-    )
-    .bind(lead.as_str())
-    .bind(LeadStatus::Queued.as_str())
-    .bind(now)
-    .execute(&mut *connection)
-    .await?;
+    );
+    query.bind(lead.as_str()).bind(LeadStatus::Queued.as_str()).bind(now).execute(&mut *connection).await?;
     dead_letters::forget(connection, delivery.as_str()).await?;
     Ok(true)
 }
@@ -70,17 +66,13 @@ pub(super) async fn close(
     state: DeliveryState,
     now: i64,
 ) -> Result<bool> {
-    let closed = sqlx::query(
+    let query = sqlx::query(
         "UPDATE delivery SET state = $2, finished_at = $3, promoted_at = NULL, crm_read_attempts = 0, analysis_attempts = 0, \
          crm_write_attempts = 0, storage_attempts = 0, other_attempts = 0, crm_failed_at = NULL, \
          limit_audited_at = NULL, limit_scope = NULL \
          WHERE delivery_id = $1 AND state = 'open'",
-    )
-    .bind(delivery.as_str())
-    .bind(state.as_str())
-    .bind(now)
-    .execute(connection)
-    .await?;
+    );
+    let closed = query.bind(delivery.as_str()).bind(state.as_str()).bind(now).execute(connection).await?;
     Ok(closed.rows_affected() == 1)
 }
 
@@ -107,10 +99,8 @@ pub(super) async fn open_row(
     delivery: &DeliveryId,
     now: i64,
 ) -> Result<Option<AnyRow>> {
-    let row = sqlx::query(select_work!("d.delivery_id = $1"))
-        .bind(delivery.as_str())
-        .fetch_optional(&mut *connection)
-        .await?;
+    let query = sqlx::query(select_work!("d.delivery_id = $1"));
+    let row = query.bind(delivery.as_str()).fetch_optional(&mut *connection).await?;
     let Some(row) = row else { return Ok(None) };
     if state_of(&row)? != DeliveryState::Open {
         return Ok(None);

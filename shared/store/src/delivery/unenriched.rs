@@ -49,10 +49,8 @@ pub(super) async fn schedule(connection: &mut Connection, delivery: &DeliveryId,
 
 /// Cancels the repeated enrichment request for a delivery.
 pub(super) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
-    sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1")
-        .bind(delivery.as_str())
-        .execute(&mut *connection)
-        .await?;
+    let query = sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1");
+    query.bind(delivery.as_str()).execute(&mut *connection).await?;
     note_on_lead(connection, delivery).await
 }
 
@@ -60,14 +58,12 @@ pub(super) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -
 /// after every change of `enrich_again_at`; where a delivery is opened or superseded, the same statement
 /// clears the flag.
 async fn note_on_lead(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
-    sqlx::query(
+    let query = sqlx::query(
         "UPDATE lead SET awaits_enrichment = \
          (SELECT CASE WHEN d.enrich_again_at IS NULL THEN 0 ELSE 1 END FROM delivery d WHERE d.delivery_id = $1) \
          WHERE lead_id = (SELECT d.lead_id FROM delivery d WHERE d.delivery_id = $1) AND delivery_id = $1",
-    )
-    .bind(delivery.as_str())
-    .execute(connection)
-    .await?;
+    );
+    query.bind(delivery.as_str()).execute(connection).await?;
     Ok(())
 }
 
@@ -76,14 +72,12 @@ impl Store {
     /// of superseded deliveries and of leads that are no longer written to the CRM.
     pub async fn next_unenriched(&self) -> Result<Option<Unenriched>> {
         loop {
-            let row = sqlx::query(
+            let query = sqlx::query(
                 "SELECT d.delivery_id, d.lead_id, d.content, d.state, l.status, l.delivery_id AS newest \
                  FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
                  WHERE d.enrich_again_at <= $1 ORDER BY d.enrich_again_at LIMIT 1",
-            )
-            .bind(self.now_millis())
-            .fetch_optional(self.database.pool())
-            .await?;
+            );
+            let row = self.row(query.bind(self.now_millis())).await?;
             let Some(row) = row else { return Ok(None) };
             let (lead_id, delivery_id): (LeadId, DeliveryId) = (row.id("lead_id")?, row.id("delivery_id")?);
             let status = row.word("status", LeadStatus::parse)?;
@@ -103,13 +97,11 @@ impl Store {
     pub async fn still_unenriched(&self, found: &Unenriched) -> Result<()> {
         let delivery = &found.delivery_id;
         let mut transaction = self.begin_on(&found.lead_id).await?;
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE delivery SET enrich_tries = enrich_tries + 1, enrich_again_at = NULL \
              WHERE delivery_id = $1 AND enrich_again_at IS NOT NULL",
-        )
-        .bind(delivery.as_str())
-        .execute(&mut *transaction)
-        .await?;
+        );
+        query.bind(delivery.as_str()).execute(&mut *transaction).await?;
         note_on_lead(&mut transaction, delivery).await?;
         schedule(&mut transaction, delivery, self.now_millis()).await?;
         transaction.commit().await

@@ -37,10 +37,8 @@ pub(super) async fn erase_lead(
 ) -> Result<()> {
     if apply {
         // The lead's row is locked first, as in every transaction.
-        sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .execute(&mut *connection)
-            .await?;
+        let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
+        query.bind(lead.as_str()).execute(&mut *connection).await?;
     }
     for LeadRows { table, column, holds } in rows {
         let condition = match holds {
@@ -63,15 +61,11 @@ pub(super) async fn erase_lead(
     }
     found.add("lead", remove(connection, "lead", "lead_id = $1", lead, apply).await?, REMOVED);
     if apply {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO erased_lead (lead_id, email_hash, erased_at) VALUES ($1, $2, $3) \
              ON CONFLICT (lead_id) DO UPDATE SET erased_at = excluded.erased_at",
-        )
-        .bind(lead.as_str())
-        .bind(hash)
-        .bind(now)
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.bind(lead.as_str()).bind(hash).bind(now).execute(&mut *connection).await?;
         audit::append(connection, lead, None, now, AuditKind::Erased, &json!({})).await?;
     }
     Ok(())
@@ -98,11 +92,9 @@ async fn remove(
 /// Reduces the ledger to the kinds of effects and the record ids, under action ids that do not collide with
 /// those of a later lead of the same person.
 async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool, now: i64) -> Result<u64> {
-    let rows =
-        sqlx::query("SELECT action_id, parameters FROM crm_action WHERE lead_id = $1 AND state <> 'erased'")
-            .bind(lead.as_str())
-            .fetch_all(&mut *connection)
-            .await?;
+    let query =
+        sqlx::query("SELECT action_id, parameters FROM crm_action WHERE lead_id = $1 AND state <> 'erased'");
+    let rows = query.bind(lead.as_str()).fetch_all(&mut *connection).await?;
     for row in rows.iter().filter(|_| apply) {
         let action = row.text("action_id")?;
         sqlx::query(
@@ -120,10 +112,8 @@ async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool,
 }
 
 async fn reduce_audit(connection: &mut Connection, lead: &LeadId, apply: bool) -> Result<u64> {
-    let rows = sqlx::query("SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased'")
-        .bind(lead.as_str())
-        .fetch_all(&mut *connection)
-        .await?;
+    let query = sqlx::query("SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased'");
+    let rows = query.bind(lead.as_str()).fetch_all(&mut *connection).await?;
     let mut reduced = 0;
     for row in &rows {
         let detail = row.text("detail")?;
@@ -153,15 +143,13 @@ fn hashed(text: &str) -> String {
 
 /// The records written for a lead in external CRMs, that is, in any but the mock CRM.
 pub(super) async fn records(connection: &mut Connection, lead: &LeadId) -> Result<Vec<ByHand>> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT DISTINCT provider, kind, record_id FROM crm_action \
          WHERE lead_id = $1 AND record_id IS NOT NULL AND provider <> 'mock' \
          AND kind IN ('upsert_lead', 'create_lead', 'create_task', 'log_activity', 'create_contact', 'create_opportunity', \
                       'convert_lead')",
-    )
-    .bind(lead.as_str())
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = query.bind(lead.as_str()).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(ByHand {

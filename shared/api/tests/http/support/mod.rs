@@ -59,7 +59,7 @@ impl App {
         let shared = Arc::new(clock.clone());
         let store = Store::new(database.clone(), shared.clone());
         let queue: Arc<dyn LeadQueue> =
-            Arc::new(DatabaseQueue::new(database.clone(), shared.clone(), Duration::from_secs(30)));
+            Arc::new(DatabaseQueue::new(database, shared, Duration::from_secs(30)));
         let rules = Rules::new(Icp::default_config());
         let analyst = Arc::new(TestAnalyst { rules, lies: AtomicBool::new(false) });
         let crm = Arc::new(mock_crm(&store, &clock));
