@@ -53,7 +53,7 @@ impl Fixture {
                 let email = EmailAddress::parse(&format!("lead{number}@example.com")).unwrap();
                 let lead = Lead::new(email, CampaignId::parse("bench").unwrap());
                 let event = LeadEvent::new(lead, SystemClock.now());
-                self.store.accept_in(&mut transaction, &event).await.unwrap();
+                let (_, event) = self.store.accept_arrival(&mut transaction, &event).await.unwrap();
                 DatabaseQueue::send_in(&mut transaction, &event, SystemClock.now()).await.unwrap();
             }
             transaction.commit().await.unwrap();

@@ -3,6 +3,8 @@
 //! The tests themselves are in `e2e/`, built with the `revenueflow` binary that they start.
 
 mod emulator;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod function;
 mod half_open;
 mod node;

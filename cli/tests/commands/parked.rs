@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use database::Database;
-use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, SystemClock};
+use lead::{Failure, LeadEvent, SystemClock};
 use store::Store;
+use testkit::fixtures::new_lead;
 
 use crate::support::{Folder, Server, url_of};
 
@@ -50,8 +51,7 @@ async fn with_dead_letters(folder: &Folder, leads: usize) -> Vec<String> {
     let failure = Failure::permanent("crm_refused", "the CRM does not know this campaign");
     let mut ids = Vec::new();
     for number in 0..leads {
-        let email = EmailAddress::parse(&format!("ann{number}@saas.example")).expect("an address");
-        let lead = Lead::new(email, CampaignId::parse("launch_2024").expect("a campaign"));
+        let lead = new_lead(&format!("ann{number}@saas.example"), "launch_2024");
         let event = LeadEvent::new(lead, lead::Clock::now(&SystemClock));
         store.accept(&event).await.expect("accepted");
         let (id, body) =

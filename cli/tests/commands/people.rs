@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use database::Database;
-use lead::{CampaignId, EmailAddress, Lead, LeadEvent, SystemClock};
+use lead::{LeadEvent, SystemClock};
 use serde_json::json;
 use store::{Begun, Finish, Store};
+use testkit::fixtures::new_lead;
 
 use crate::support::{Folder, url_of};
 
@@ -16,8 +17,7 @@ async fn with_held_leads(folder: &Folder, people: &[&str]) -> Vec<String> {
     let store = Store::new(database.clone(), Arc::new(SystemClock));
     let mut ids = Vec::new();
     for person in people {
-        let email = EmailAddress::parse(&format!("{person}@saas.example")).expect("an address");
-        let lead = Lead::new(email, CampaignId::parse("launch_2024").expect("a campaign"));
+        let lead = new_lead(&format!("{person}@saas.example"), "launch_2024");
         let event = LeadEvent::new(lead, lead::Clock::now(&SystemClock));
         let Begun::Work(work) = store.begin_work(&event, 1).await.expect("begun") else {
             panic!("it is new")

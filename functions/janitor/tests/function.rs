@@ -4,8 +4,9 @@
 
 use database::testing::TestDatabase;
 use jiff::Timestamp;
-use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
+use lead::LeadEvent;
 use serde_json::{Value, json};
+use testkit::fixtures::new_lead;
 use testkit::{Emulator, Function};
 use tokio::runtime::Runtime;
 
@@ -14,8 +15,7 @@ fn sample() -> Value {
 }
 
 fn event(person: usize) -> LeadEvent {
-    let email = EmailAddress::parse(&format!("p{person}@stripe.com")).unwrap();
-    LeadEvent::new(Lead::new(email, CampaignId::parse("launch_2024").unwrap()), Timestamp::now())
+    LeadEvent::new(new_lead(&format!("p{person}@stripe.com"), "launch_2024"), Timestamp::now())
 }
 
 #[test]

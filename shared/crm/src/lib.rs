@@ -60,7 +60,7 @@ pub use known::{About, Known, KnownAccount, KnownContact, KnownLead, KnownOpport
 pub use ledger::{ActionState, Authority, BegunPlan, Ledger, LedgerState, Outcome};
 pub use limits::{Exceeded, LimitError, LimitSettings, Limits, Reservation, Scope};
 pub use mapping::{Adopted, Customers, MappedField, Mapping, MappingError, ObjectMapping, Rule, Write};
-pub use mock::{MockCrm, MockRecord};
+pub use mock::{LEAD_ROWS, MockCrm, MockRecord};
 pub use omission::Omission;
 pub use owner::OwnerStatus;
 pub use plan::Plan;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use database::{Connection, Database, DatabaseError, to_millis};
+use database::{Connection, Database, DatabaseError, IdOfLead, LeadRows, to_millis};
 use lead::{Clock, Failure, LeadId};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -12,6 +12,10 @@ use crate::{
     About, Effect, Executor, FieldChange, Known, KnownLead, Mapping, Mode, Object, PlannedAction,
     PresentRecord, RecordWrite, Restored, SchemaProblem,
 };
+
+/// The rows of a lead in the tables of this crate.
+pub const LEAD_ROWS: [LeadRows; 1] =
+    [LeadRows { table: "mock_crm_record", column: "external_id", holds: IdOfLead::Record }];
 
 /// A CRM in a table of our own database, with the relevant behaviour of the real ones: records are found and
 /// written by external id, fields are merged by the rules of a mapping, and a record keeps its id. It accepts

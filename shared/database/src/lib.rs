@@ -11,6 +11,7 @@ mod connection;
 mod error;
 #[cfg(feature = "sqlite")]
 mod file;
+mod lead_rows;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
@@ -21,5 +22,6 @@ pub use connection::{Connection, Pool, STATEMENT_LIMIT};
 pub use error::DatabaseError;
 #[cfg(feature = "sqlite")]
 pub use file::sqlite_file;
+pub use lead_rows::{IdOfLead, LeadRows};
 pub use time::{from_millis, to_millis};
 pub use transaction::WriteTransaction;

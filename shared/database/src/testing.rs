@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
-use crate::{Database, DatabaseError};
+use crate::{Backend, Database, DatabaseError};
 
 /// A migrated database that is deleted on drop.
 pub struct TestDatabase {
@@ -62,6 +62,24 @@ impl TestDatabase {
         database.close().await;
         test
     }
+}
+
+/// The tables of the schema, without those of the migrations themselves, in alphabetical order.
+///
+/// # Panics
+///
+/// If the database does not answer.
+pub async fn tables(database: &Database) -> Vec<String> {
+    let sql = match database.backend() {
+        Backend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+        Backend::Postgres => {
+            "SELECT CAST(table_name AS TEXT) FROM information_schema.tables \
+             WHERE table_schema = current_schema() ORDER BY table_name"
+        }
+    };
+    let tables: Vec<String> =
+        sqlx::query_scalar(sql).fetch_all(database.pool()).await.expect("the catalogue is readable");
+    tables.into_iter().filter(|table| !table.starts_with("_sqlx")).collect()
 }
 
 struct ServerDatabase {

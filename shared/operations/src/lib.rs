@@ -3,6 +3,7 @@
 //! The HTTP interface and the command line both call [`Operations`]; no other code implements these acts.
 
 mod crm;
+mod erasure;
 mod explain;
 mod operations;
 mod pauses;
@@ -11,13 +12,14 @@ mod routing;
 mod view;
 
 pub use crm::CrmStatus;
+pub use erasure::Certificate;
 pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
     OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,
 };
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
-pub use people::{Certificate, HeldLead, ReviewAnswer};
+pub use people::{HeldLead, ReviewAnswer};
 pub use pipeline::{PlannedLead, Replay};
 pub use routing::RoutingView;
 pub use view::LeadView;

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use crm::{Authority, CrmMode, Effect, NotExecuted, Plan};
-use enrichment::{Enrichment, EnrichmentStatus};
+use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use intake::read_event;
 use lead::{Failure, LeadEvent, Stage};
@@ -118,18 +118,11 @@ impl Pipeline {
     /// delivery that is due for an enrichment retry.
     async fn enrich(&self, permission: &Permission, work: &Work) -> Result<Enrichment, Failure> {
         if let Some(stored) = work.enrichment.as_ref().filter(|_| !work.retry_enrichment) {
-            return serde_json::from_value(stored.clone()).map_err(|_| {
-                Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
-            });
+            return Ok(stored.clone());
         }
         let enrichment = self.query_providers(permission, &work.lead).await;
         let detail = self.enrichment_detail(&enrichment);
-        Ok(match enrichment.status {
-            EnrichmentStatus::Unavailable => {
-                self.store.save_missing_enrichment(work, enrichment, &detail).await?
-            }
-            _ => self.store.save_enrichment(work, enrichment, &detail).await?,
-        })
+        Ok(self.store.save_enrichment(work, enrichment, &detail).await?)
     }
 
     /// Writes to the CRM as the verdict allows, or holds the lead.

@@ -1,5 +1,4 @@
 use crm::{CrmMode, FieldChange, Followed, Review};
-use enrichment::Enrichment;
 use grounding::GroundingStatus;
 use lead::{Failure, LeadId, LeadStatus};
 use serde::Serialize;
@@ -57,12 +56,9 @@ impl Pipeline {
         else {
             return Err(NoPlan::NoLead);
         };
-        let (Some(analysis), Some(stored)) = (&work.analysis, &work.enrichment) else {
+        let (Some(analysis), Some(enrichment)) = (&work.analysis, &work.enrichment) else {
             return Err(NoPlan::NotJudged(record.status));
         };
-        let enrichment: Enrichment = serde_json::from_value(stored.clone()).map_err(|_| {
-            Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
-        })?;
         let is_shadowed = self.is_shadowed().await?;
         let is_rejected = analysis.verdict.status == GroundingStatus::Rejected;
         let is_held =
@@ -81,7 +77,7 @@ impl Pipeline {
         };
         if !planned.held && !planned.suppressed && !lead.is_synthetic() {
             let assignment = self.preview_route(&work, analysis).await?;
-            let plan = self.plan(&work, &enrichment, analysis, &assignment).await?;
+            let plan = self.plan(&work, enrichment, analysis, &assignment).await?;
             let preview = self.guard.preview(&plan).await?;
             planned.followed = preview.followed;
             planned.actions = preview.reviews;

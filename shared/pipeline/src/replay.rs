@@ -139,11 +139,9 @@ impl Pipeline {
         };
         let recomputed = recomputed_verdict(&analysis);
         let reproducible = recomputed.is_some_and(|verdict| text_of(&verdict) == text_of(&analysis.verdict));
-        let stored = self.store.enrichment_of(&analysis.delivery_id).await?;
-        let enrichment: Enrichment =
-            stored.and_then(|stored| serde_json::from_value(stored).ok()).ok_or_else(|| {
-                Failure::permanent("stored_data_unreadable", "the stored enrichment cannot be read")
-            })?;
+        let enrichment = self.store.enrichment_of(&analysis.delivery_id).await?.ok_or_else(|| {
+            Failure::permanent("stored_data_unreadable", "the stored enrichment is missing")
+        })?;
         let facts = if record.delivery_id == analysis.delivery_id {
             recomputed_facts(&record.content, &enrichment, &self.icp, &analysis.facts)
         } else {

@@ -16,12 +16,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use database::{Connection, Database, DatabaseError, from_millis, to_millis};
+use database::{Connection, Database, DatabaseError, IdOfLead, LeadRows, from_millis, to_millis};
 use jiff::Timestamp;
 use lead::{Clock, Dependency, LeadEvent, LeadId};
 use sqlx::Row;
 
 use crate::{Depth, LeadQueue, Message, Pause, QueueError, Receipt, Sent, Settlement};
+
+/// The rows of a lead in the tables of this crate.
+pub const LEAD_ROWS: [LeadRows; 3] = [
+    LeadRows { table: "sqs_try", column: "message_key", holds: IdOfLead::Delivery },
+    LeadRows::by_lead("queue_message", "group_id"),
+    LeadRows::by_lead("queue_group", "group_id"),
+];
 
 /// A hundred years in milliseconds: longer than any delay, and the lead of a prioritized group over the
 /// others.

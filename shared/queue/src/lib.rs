@@ -21,7 +21,7 @@ mod sqs;
 mod worker;
 
 #[cfg(feature = "database")]
-pub use self::database::DatabaseQueue;
+pub use self::database::{DatabaseQueue, LEAD_ROWS};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisOptions, RedisQueue, RedisUrlError};
 #[cfg(feature = "spool")]

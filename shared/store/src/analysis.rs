@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 
 use crate::audit::{self, AuditKind};
 use crate::codec::{Columns as _, to_json, without_nul};
-use crate::{Result, Store, erasure};
+use crate::{Result, Store, erased};
 
 /// One judgement: the input, the analyst's answer, and the verdict of the grounding contract. Sufficient to
 /// repeat the check of the answer, byte for byte.
@@ -63,10 +63,8 @@ impl AnalysisRecord {
         delivery: &DeliveryId,
         round: i64,
     ) -> Result<Option<Self>> {
-        let row = sqlx::query("SELECT * FROM analysis WHERE analysis_id = $1")
-            .bind(analysis_id(delivery, round))
-            .fetch_optional(connection)
-            .await?;
+        let query = sqlx::query("SELECT * FROM analysis WHERE analysis_id = $1");
+        let row = query.bind(analysis_id(delivery, round)).fetch_optional(connection).await?;
         row.as_ref().map(Self::read).transpose()
     }
 
@@ -83,7 +81,7 @@ impl AnalysisRecord {
             prompt_version: row.optional_text("prompt_version")?,
             raw_answer: row.text("raw_answer")?,
             verdict: row.json("verdict")?,
-            fallback: row.number("fallback")? == 1,
+            fallback: row.flag("fallback")?,
             fallback_reason: row.optional_text("fallback_reason")?,
             input_tokens: row.number("input_tokens")?,
             output_tokens: row.number("output_tokens")?,
@@ -124,7 +122,7 @@ impl Store {
     ) -> Result<AnalysisRecord> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(&analysis.lead_id).await?;
-        if erasure::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
+        if erased::is_work_erased(&mut transaction, &analysis.lead_id, &analysis.delivery_id).await? {
             return Ok(analysis);
         }
         let before = AnalysisRecord::load(&mut transaction, &analysis.delivery_id, analysis.round).await?;
@@ -191,26 +189,12 @@ impl Store {
         Ok(analysis)
     }
 
-    /// The newest `limit` judgements of a lead, newest first.
-    pub async fn analyses(&self, lead: &LeadId, limit: u32) -> Result<Vec<AnalysisRecord>> {
-        let rows = sqlx::query(
-            "SELECT * FROM analysis WHERE lead_id = $1 ORDER BY created_at DESC, round DESC, analysis_id LIMIT $2",
-        )
-        .bind(lead.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
-        rows.iter().map(AnalysisRecord::read).collect()
-    }
-
     /// The judgement in force for a lead; none if there is none yet.
     pub async fn analysis_in_force(&self, lead: &LeadId) -> Result<Option<AnalysisRecord>> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT a.* FROM analysis a JOIN lead l ON l.analysis_id = a.analysis_id WHERE l.lead_id = $1",
-        )
-        .bind(lead.as_str())
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let row = self.row(query.bind(lead.as_str())).await?;
         row.as_ref().map(AnalysisRecord::read).transpose()
     }
 }

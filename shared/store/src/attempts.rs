@@ -80,10 +80,8 @@ pub(crate) async fn count(
     if failure.class() != FailureClass::Transient {
         return Ok(None);
     }
-    Ok(sqlx::query_scalar(count_one(failure.stage))
-        .bind(delivery.as_str())
-        .fetch_optional(connection)
-        .await?)
+    let query = sqlx::query_scalar(count_one(failure.stage));
+    Ok(query.bind(delivery.as_str()).fetch_optional(connection).await?)
 }
 
 impl Store {
@@ -93,15 +91,12 @@ impl Store {
     ///
     /// Reads only, without a lock: [`record_retry`](Self::record_retry) counts.
     pub async fn attempts(&self, event: &LeadEvent) -> Result<Attempts> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT crm_read_attempts, analysis_attempts, crm_write_attempts, storage_attempts, other_attempts \
              FROM delivery WHERE delivery_id = COALESCE((SELECT delivery_id FROM delivery WHERE delivery_id = $1), \
              (SELECT delivery_id FROM lead WHERE lead_id = $2))",
-        )
-        .bind(event.delivery_id().as_str())
-        .bind(event.lead_id.as_str())
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let row = self.row(query.bind(event.delivery_id().as_str()).bind(event.lead_id.as_str())).await?;
         row.as_ref().map_or(Ok(Attempts::default()), Attempts::read)
     }
 }

@@ -4,7 +4,7 @@ use lead::{DeliveryId, LeadId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::codec::{Columns as _, parsed, to_json};
+use crate::codec::{Columns as _, to_json};
 use crate::{Result, Store};
 
 /// One event in the history of a lead. Never changed, except by an erasure, and deleted only for the
@@ -122,22 +122,18 @@ pub(crate) async fn append(
 impl Store {
     /// Up to `limit` events of a lead after `after` (0: from the beginning), oldest first.
     pub async fn audit(&self, lead: &LeadId, after: i64, limit: u32) -> Result<Vec<AuditEvent>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT seq, at, kind, delivery_id, detail FROM audit_event \
              WHERE lead_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        )
-        .bind(lead.as_str())
-        .bind(after)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str()).bind(after).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 Ok::<_, DatabaseError>(AuditEvent {
                     seq: row.number("seq")?,
                     at: row.time("at")?,
-                    kind: parsed("kind", AuditKind::parse(&row.text("kind")?))?,
-                    delivery_id: row.optional_text("delivery_id")?.and_then(|id| id.parse().ok()),
+                    kind: row.word("kind", AuditKind::parse)?,
+                    delivery_id: row.optional_id("delivery_id")?,
                     detail: row.json("detail")?,
                 })
             })

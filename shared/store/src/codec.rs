@@ -52,6 +52,22 @@ pub(crate) trait Columns {
         parsed(column, T::try_from(self.text(column)?).ok())
     }
 
+    fn optional_id<T: TryFrom<String>>(&self, column: &'static str) -> Result<Option<T>> {
+        self.optional_text(column)?.map(|text| parsed(column, T::try_from(text).ok())).transpose()
+    }
+
+    fn word<T>(&self, column: &'static str, parse: fn(&str) -> Option<T>) -> Result<T> {
+        parsed(column, parse(&self.text(column)?))
+    }
+
+    fn flag(&self, column: &'static str) -> Result<bool> {
+        Ok(self.number(column)? == 1)
+    }
+
+    fn optional_time(&self, column: &'static str) -> Result<Option<jiff::Timestamp>> {
+        Ok(self.optional_number(column)?.map(database::from_millis))
+    }
+
     fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T> {
         from_json(column, &self.text(column)?)
     }

@@ -6,8 +6,8 @@ mod mentions;
 
 use std::collections::BTreeSet;
 
-use ::lead::{DeliveryId, EmailAddress, LeadEvent, LeadId};
-use database::{Backend, Connection, Traces, to_millis};
+use ::lead::{DeliveryId, EmailAddress, LeadId};
+use database::{Connection, LeadRows, Traces};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -22,9 +22,16 @@ use crate::{Result, Store};
 /// processes differ.
 const OVERLAP: i64 = 60_000;
 
-/// Tables that an erasure handles separately. In all other tables with a column `lead_id`, it deletes the
-/// lead's rows.
-const HANDLED_TABLES: &[&str] = &["crm_action", "audit_event", "lead_assignment", "erased_lead", "lead"];
+/// The rows of a lead in the tables of this crate. An erasure treats the other tables separately: it deletes
+/// `lead` and `lead_assignment`, reduces `crm_action` and `audit_event` to hashes, and searches `dead_letter`
+/// and `quarantine` for the person.
+pub const LEAD_ROWS: [LeadRows; 5] = [
+    LeadRows::by_lead("analysis", "lead_id"),
+    LeadRows::by_lead("dead_letter", "lead_id"),
+    LeadRows::by_lead("delivery", "lead_id"),
+    LeadRows::by_lead("review_decision", "lead_id"),
+    LeadRows::by_lead("webhook_receipt", "lead_id"),
+];
 
 /// The findings of an erasure, and their treatment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -89,11 +96,14 @@ impl Store {
     /// address in any spelling. The ledger and the audit trail keep the history, with hashes in place of the
     /// content. Events received before the erasure that turn up later in any queue are dropped.
     ///
+    /// `rows` are the rows of a lead in the tables of all crates, [`LEAD_ROWS`] last: they map the other ids
+    /// to the lead.
+    ///
     /// An address without a tag (`ann@x.io`) also covers the address with any tag (`ann+news@x.io`).
     ///
     /// Bodies are searched before the transaction, so that intake does not wait. Repeating an erasure removes
     /// data that arrived since, and returns the same records to be removed by hand.
-    pub async fn erase(&self, email: &EmailAddress, apply: bool) -> Result<Erasure> {
+    pub async fn erase(&self, email: &EmailAddress, rows: &[LeadRows], apply: bool) -> Result<Erasure> {
         let (now, person) = (self.now_millis(), Person::of(email));
         let mut reader = self.database.pool().acquire().await?;
         let mut bodies = Vec::with_capacity(BODIES.len());
@@ -101,7 +111,7 @@ impl Store {
             bodies.push(kind.mentioning(&mut reader, &person, i64::MIN).await?);
         }
         if !apply {
-            let mut erasure = self.erase_in(&mut reader, &person, false, now).await?;
+            let mut erasure = self.erase_in(&mut reader, &person, rows, false, now).await?;
             let mut found = Tally(std::mem::take(&mut erasure.found));
             for (kind, ids) in BODIES.iter().zip(&bodies) {
                 found.add(kind.table, ids.len() as u64, REMOVED);
@@ -111,15 +121,12 @@ impl Store {
         drop(reader);
         let mut transaction = self.database.begin().await?;
         // First, so that events that arrive meanwhile are dropped.
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO erased_person (email_hash, erased_at) VALUES ($1, $2) \
              ON CONFLICT (email_hash) DO UPDATE SET erased_at = excluded.erased_at",
-        )
-        .bind(person.hash())
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-        let mut erasure = self.erase_in(&mut transaction, &person, true, now).await?;
+        );
+        query.bind(person.hash()).bind(now).execute(&mut *transaction).await?;
+        let mut erasure = self.erase_in(&mut transaction, &person, rows, true, now).await?;
         let mut found = Tally(std::mem::take(&mut erasure.found));
         for (kind, mut ids) in BODIES.iter().zip(bodies) {
             ids.extend(kind.mentioning(&mut transaction, &person, now - OVERLAP).await?);
@@ -134,25 +141,22 @@ impl Store {
         &self,
         connection: &mut Connection,
         person: &Person,
+        rows: &[LeadRows],
         apply: bool,
         now: i64,
     ) -> Result<Erasure> {
         let mut found = Tally::default();
         let (mut leads, mut in_work) = (Vec::new(), 0);
-        let tables = self.tables_of_leads(connection).await?;
         for (lead, status) in leads_of(connection, person).await? {
             in_work += u64::from(status == "processing");
-            erase_lead(connection, &lead, &tables, &person.hash(), apply, now, &mut found).await?;
+            erase_lead(connection, &lead, rows, &person.hash(), apply, now, &mut found).await?;
             leads.push(lead);
         }
         let [own, untagged, as_given] = person.hashes();
-        let earlier = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id FROM erased_lead WHERE email_hash IN ($1, $2) ORDER BY erased_at, lead_id",
-        )
-        .bind(&own)
-        .bind(&as_given)
-        .fetch_all(&mut *connection)
-        .await?;
+        );
+        let earlier = query.bind(&own).bind(&as_given).fetch_all(&mut *connection).await?;
         for row in &earlier {
             let lead = row.id("lead_id")?;
             if !leads.contains(&lead) {
@@ -163,12 +167,8 @@ impl Store {
         for lead in &leads {
             by_hand.extend(records(connection, lead).await?);
         }
-        let listed: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM suppression WHERE entry IN ($1, $2, $3)")
-            .bind(&own)
-            .bind(untagged)
-            .bind(as_given)
-            .fetch_one(&mut *connection)
-            .await?;
+        let query = sqlx::query_scalar("SELECT COUNT(*) FROM suppression WHERE entry IN ($1, $2, $3)");
+        let listed: i64 = query.bind(&own).bind(untagged).bind(as_given).fetch_one(&mut *connection).await?;
         Ok(Erasure {
             email_sha256: own,
             at: database::from_millis(now),
@@ -187,69 +187,13 @@ impl Store {
         let mut connection = self.database.pool().acquire().await?;
         let mut leads = Vec::new();
         for (lead, _) in leads_of(&mut connection, &Person::of(email)).await? {
-            let rows = sqlx::query("SELECT delivery_id FROM delivery WHERE lead_id = $1 ORDER BY revision")
-                .bind(lead.as_str())
-                .fetch_all(&mut connection)
-                .await?;
+            let query = sqlx::query("SELECT delivery_id FROM delivery WHERE lead_id = $1 ORDER BY revision");
+            let rows = query.bind(lead.as_str()).fetch_all(&mut connection).await?;
             let deliveries: Result<_> = rows.iter().map(|row| row.id("delivery_id")).collect();
             leads.push((lead, deliveries?));
         }
         Ok(leads)
     }
-
-    /// Whether the person was erased after this event was received: none of its data may then be saved or
-    /// written.
-    pub async fn is_erased(&self, event: &LeadEvent) -> Result<bool> {
-        let mut connection = self.database.pool().acquire().await?;
-        is_erased(&mut connection, event).await
-    }
-
-    /// The remaining tables with rows of a lead, whichever crate they belong to.
-    async fn tables_of_leads(&self, connection: &mut Connection) -> Result<Vec<String>> {
-        let sql = match self.database.backend() {
-            Backend::Sqlite => {
-                "SELECT m.name AS name FROM sqlite_master m, pragma_table_info(m.name) c \
-                 WHERE m.type = 'table' AND c.name = 'lead_id' ORDER BY m.name"
-            }
-            Backend::Postgres => {
-                "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.columns \
-                 WHERE table_schema = current_schema() AND column_name = 'lead_id' ORDER BY table_name"
-            }
-        };
-        let rows = sqlx::query(sql).fetch_all(connection).await?;
-        let names: Result<Vec<String>> = rows.iter().map(|row| row.text("name")).collect();
-        Ok(names?.into_iter().filter(|name| !HANDLED_TABLES.contains(&name.as_str())).collect())
-    }
-}
-
-pub(crate) async fn is_erased(connection: &mut Connection, event: &LeadEvent) -> Result<bool> {
-    let [own, untagged, as_given] = Person::of(&event.lead.email).hashes();
-    let erased_at: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(erased_at) FROM erased_person WHERE email_hash IN ($1, $2, $3)")
-            .bind(own)
-            .bind(untagged)
-            .bind(as_given)
-            .fetch_one(connection)
-            .await?;
-    Ok(erased_at.is_some_and(|erased_at| to_millis(event.received_at) <= erased_at))
-}
-
-/// Whether a lead was erased while this delivery of it was being worked on. If the person has posted again
-/// since, the lead exists again, but results of the old delivery must still not be saved or written.
-pub(crate) async fn is_work_erased(
-    connection: &mut Connection,
-    lead: &LeadId,
-    delivery: &DeliveryId,
-) -> Result<bool> {
-    let erased: Option<i64> = sqlx::query_scalar(
-        "SELECT e.erased_at FROM erased_lead e WHERE e.lead_id = $1 \
-         AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.delivery_id = $2)",
-    )
-    .bind(lead.as_str())
-    .bind(delivery.as_str())
-    .fetch_optional(connection)
-    .await?;
-    Ok(erased.is_some())
 }
 
 /// A person's leads and their statuses, for every spelling of the address and every tag.

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use breaker::{Health, HealthChange, HealthRecord, Open, OpenCause};
-use database::{DatabaseError, from_millis, to_millis};
+use database::to_millis;
 use lead::{Dependency, Failure};
 use sqlx::any::AnyRow;
 
-use crate::codec::{Columns as _, parsed};
+use crate::codec::Columns as _;
 use crate::state::BreakerState;
 use crate::{Result, Store};
 
@@ -13,11 +13,7 @@ const SELECT: &str = "SELECT state, failures, reason, cause, opened_at, retry_at
 #[async_trait]
 impl Health for Store {
     async fn load(&self, dependency: &Dependency) -> Result<HealthRecord, Failure> {
-        let row = sqlx::query(SELECT)
-            .bind(dependency.as_str())
-            .fetch_optional(self.database.pool())
-            .await
-            .map_err(DatabaseError::from)?;
+        let row = self.row(sqlx::query(SELECT).bind(dependency.as_str())).await?;
         Ok(row.as_ref().map(read).transpose()?.unwrap_or_default())
     }
 
@@ -33,8 +29,7 @@ impl Store {
             "SELECT dependency FROM dependency_health WHERE state <> 'closed' ORDER BY dependency",
         )
         .fetch_all(self.database.pool())
-        .await
-        .map_err(DatabaseError::from)?;
+        .await?;
         Ok(open.into_iter().map(Dependency::named).collect())
     }
 
@@ -42,15 +37,12 @@ impl Store {
         let now = self.now_millis();
         let mut transaction = self.database.begin().await?;
         // Writing first locks the row, so that no other change happens between reading and writing.
-        let row = sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO dependency_health (dependency, state, failures, updated_at) VALUES ($1, 'closed', 0, $2) \
              ON CONFLICT (dependency) DO UPDATE SET updated_at = excluded.updated_at \
              RETURNING state, failures, reason, cause, opened_at, retry_at, recovered_at, failed_caller",
-        )
-        .bind(dependency.as_str())
-        .bind(now)
-        .fetch_one(&mut *transaction)
-        .await?;
+        );
+        let row = query.bind(dependency.as_str()).bind(now).fetch_one(&mut *transaction).await?;
         let mut record = read(&row)?;
         change(&mut record);
         let open = record.open.as_ref();
@@ -82,12 +74,12 @@ fn state_of(open: Option<&Open>) -> BreakerState {
 }
 
 fn read(row: &AnyRow) -> Result<HealthRecord> {
-    let state = parsed("state", BreakerState::parse(&row.text("state")?))?;
+    let state = row.word("state", BreakerState::parse)?;
     let open = match state {
         BreakerState::Closed => None,
         BreakerState::Open | BreakerState::HalfOpen => Some(Open {
             reason: row.text("reason")?,
-            cause: parsed("cause", OpenCause::parse(&row.text("cause")?))?,
+            cause: row.word("cause", OpenCause::parse)?,
             opened_at: row.time("opened_at")?,
             retry_at: row.time("retry_at")?,
             probing: state == BreakerState::HalfOpen,
@@ -96,7 +88,7 @@ fn read(row: &AnyRow) -> Result<HealthRecord> {
     Ok(HealthRecord {
         failures: u32::try_from(row.number("failures")?).unwrap_or(u32::MAX),
         open,
-        recovered_at: row.optional_number("recovered_at")?.map(from_millis),
+        recovered_at: row.optional_time("recovered_at")?,
         failed_caller: row.optional_text("failed_caller")?,
     })
 }

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use database::Backend;
+use enrichment::Enrichment;
 use jiff::Timestamp;
 use lead::{
     Decision, DeliveryId, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId, LeadStatus,
@@ -11,8 +12,8 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use sqlx::any::AnyRow;
 
-use crate::codec::{Columns as _, parsed, without_nul};
-use crate::work::delivery_state;
+use crate::codec::{Columns as _, without_nul};
+use crate::delivery::state_of;
 use crate::{CrmRead, Cursor, DeliveryState, Result, Store};
 
 /// The present state of a lead.
@@ -111,10 +112,7 @@ impl Awaits {
 impl Store {
     /// One lead.
     pub async fn lead(&self, id: &LeadId) -> Result<Option<LeadRecord>> {
-        let row = sqlx::query("SELECT * FROM lead WHERE lead_id = $1")
-            .bind(id.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
+        let row = self.row(sqlx::query("SELECT * FROM lead WHERE lead_id = $1").bind(id.as_str())).await?;
         row.as_ref().map(read_lead).transpose()
     }
 
@@ -124,14 +122,12 @@ impl Store {
         if beginning.is_empty() || !beginning.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id FROM lead WHERE lead_id >= $1 AND lead_id < $2 ORDER BY lead_id LIMIT $3",
-        )
-        .bind(&beginning)
-        .bind(upper_bound_of_prefix(&beginning))
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self
+            .rows(query.bind(&beginning).bind(upper_bound_of_prefix(&beginning)).bind(i64::from(limit)))
+            .await?;
         rows.iter().map(|row| row.id("lead_id")).collect()
     }
 
@@ -192,37 +188,30 @@ impl Store {
     pub async fn count_leads(&self) -> Result<Vec<(LeadStatus, i64)>> {
         let sql =
             "SELECT status, COUNT(*) AS leads FROM lead WHERE lead_id <> $1 GROUP BY status ORDER BY status";
-        let rows = sqlx::query(sql).bind(SYNTHETIC_LEAD_ID).fetch_all(self.database.pool()).await?;
-        rows.iter()
-            .map(|row| Ok((parsed("status", LeadStatus::parse(&row.text("status")?))?, row.number("leads")?)))
-            .collect()
+        let rows = self.rows(sqlx::query(sql).bind(SYNTHETIC_LEAD_ID)).await?;
+        rows.iter().map(|row| Ok((row.word("status", LeadStatus::parse)?, row.number("leads")?))).collect()
     }
 
     /// The enrichment result of a delivery, once enrichment has run.
-    pub async fn enrichment_of(&self, delivery: &DeliveryId) -> Result<Option<Value>> {
-        let row = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1")
-            .bind(delivery.as_str())
-            .fetch_optional(self.database.pool())
-            .await?;
+    pub async fn enrichment_of(&self, delivery: &DeliveryId) -> Result<Option<Enrichment>> {
+        let query = sqlx::query("SELECT enrichment FROM delivery WHERE delivery_id = $1");
+        let row = self.row(query.bind(delivery.as_str())).await?;
         row.map_or(Ok(None), |row| row.optional_json("enrichment"))
     }
 
     /// The newest `limit` deliveries of a lead, newest first.
     pub async fn deliveries(&self, lead: &LeadId, limit: u32) -> Result<Vec<DeliveryRecord>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT delivery_id, revision, state, duplicates, enrichment, crm_facts, received_at FROM delivery \
              WHERE lead_id = $1 ORDER BY revision DESC LIMIT $2",
-        )
-        .bind(lead.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str()).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 Ok(DeliveryRecord {
                     delivery_id: row.id("delivery_id")?,
                     revision: row.number("revision")?,
-                    state: delivery_state(row)?,
+                    state: state_of(row)?,
                     duplicates: row.number("duplicates")?,
                     enrichment: row.optional_json("enrichment")?,
                     crm_read: row.optional_json("crm_facts")?,
@@ -241,7 +230,7 @@ pub(crate) fn upper_bound_of_prefix(digits: &str) -> String {
 fn read_lead(row: &AnyRow) -> Result<LeadRecord> {
     Ok(LeadRecord {
         lead_id: row.id("lead_id")?,
-        status: parsed("status", LeadStatus::parse(&row.text("status")?))?,
+        status: row.word("status", LeadStatus::parse)?,
         content: row.json("content")?,
         revision: row.number("revision")?,
         delivery_id: row.id("delivery_id")?,
@@ -249,7 +238,7 @@ fn read_lead(row: &AnyRow) -> Result<LeadRecord> {
         fit: row.optional_word("fit", Fit::parse)?,
         intent: row.optional_word("intent", Intent::parse)?,
         decision: row.optional_word("decision", Decision::parse)?,
-        fallback: row.number("fallback")? == 1,
+        fallback: row.flag("fallback")?,
         crm_provider: row.optional_text("crm_provider")?,
         crm_record_id: row.optional_text("crm_record_id")?,
         failure: row.optional_json("failure")?,

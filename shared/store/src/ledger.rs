@@ -14,8 +14,8 @@ use serde_json::Value;
 use sqlx::any::AnyRow;
 
 use crate::codec::{Columns as _, parsed, to_json};
-use crate::work::supersede;
-use crate::{Result, Store, erasure};
+use crate::delivery::supersede;
+use crate::{Result, Store, erased};
 
 /// One effect on the CRM, as recorded in the ledger.
 #[derive(Clone, Debug, Serialize)]
@@ -64,7 +64,12 @@ impl Ledger for Store {
     }
 
     async fn written_record(&self, provider: &str, lead: &LeadId) -> Result<Option<String>, Failure> {
-        Ok(self.record_written(provider, lead).await?)
+        let query = sqlx::query(
+            "SELECT record_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND state = 'done' \
+             AND kind IN ('upsert_lead', 'create_lead') ORDER BY created_at DESC, position DESC LIMIT 1",
+        );
+        let row = self.row(query.bind(lead.as_str()).bind(provider)).await?;
+        Ok(row.map_or(Ok(None), |row| row.optional_text("record_id"))?)
     }
 
     async fn record_outage(&self, lead: &LeadId) -> Result<(), Failure> {
@@ -72,7 +77,12 @@ impl Ledger for Store {
     }
 
     async fn last_outage(&self, lead: &LeadId) -> Result<Option<Timestamp>, Failure> {
-        Ok(self.last_crm_failure(lead).await?)
+        let query = sqlx::query(
+            "SELECT d.crm_failed_at FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
+             WHERE l.lead_id = $1",
+        );
+        let row = self.row(query.bind(lead.as_str())).await?;
+        Ok(row.map_or(Ok(None), |row| row.optional_time("crm_failed_at"))?)
     }
 }
 
@@ -81,24 +91,20 @@ impl Store {
         let now = self.now_millis();
         let mut states = Vec::with_capacity(plan.actions.len());
         let mut transaction = self.begin_on(&plan.lead_id).await?;
-        let hold: Option<i64> = sqlx::query_scalar("SELECT since FROM crm_hold WHERE provider = $1")
-            .bind(provider)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let query = sqlx::query_scalar("SELECT since FROM crm_hold WHERE provider = $1");
+        let hold: Option<i64> = query.bind(provider).fetch_optional(&mut *transaction).await?;
         if hold.is_some_and(|since| !authority.overrides_hold(from_millis(since))) {
             return Ok(BegunPlan::Held);
         }
-        if erasure::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
+        if erased::is_work_erased(&mut transaction, &plan.lead_id, &plan.delivery_id).await? {
             return Ok(BegunPlan::Erased);
         }
         // A finished delivery may still have actions: a change of its lead's owner.
-        let superseded = sqlx::query(
+        let query = sqlx::query(
             "SELECT d.revision FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
              WHERE d.delivery_id = $1 AND d.state IN ('open', 'superseded') AND l.delivery_id <> d.delivery_id",
-        )
-        .bind(plan.delivery_id.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
+        );
+        let superseded = query.bind(plan.delivery_id.as_str()).fetch_optional(&mut *transaction).await?;
         if let Some(row) = superseded {
             let revision = row.number("revision")?;
             supersede(&mut transaction, &plan.lead_id, &plan.delivery_id, revision, now).await?;
@@ -106,12 +112,10 @@ impl Store {
             return Ok(BegunPlan::Superseded);
         }
         for planned in &plan.actions {
-            let before = sqlx::query(
+            let query = sqlx::query(
                 "SELECT state, record_id, created, left_out FROM crm_action WHERE action_id = $1",
-            )
-            .bind(planned.action_id.as_str())
-            .fetch_optional(&mut *transaction)
-            .await?;
+            );
+            let before = query.bind(planned.action_id.as_str()).fetch_optional(&mut *transaction).await?;
             states.push(before.as_ref().map_or(Ok(LedgerState::New), ledger_state_of)?);
             sqlx::query(
                 "INSERT INTO crm_action (action_id, lead_id, delivery_id, position, provider, kind, parameters, state, \
@@ -136,49 +140,21 @@ impl Store {
         Ok(BegunPlan::States(states))
     }
 
-    async fn record_written(&self, provider: &str, lead: &LeadId) -> Result<Option<String>> {
-        let row = sqlx::query(
-            "SELECT record_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND state = 'done' \
-             AND kind IN ('upsert_lead', 'create_lead') ORDER BY created_at DESC, position DESC LIMIT 1",
-        )
-        .bind(lead.as_str())
-        .bind(provider)
-        .fetch_optional(self.database.pool())
-        .await?;
-        row.map_or(Ok(None), |row| row.optional_text("record_id"))
-    }
-
     async fn note_crm_failure(&self, lead: &LeadId) -> Result<()> {
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE delivery SET crm_failed_at = $2 WHERE state = 'open' \
              AND delivery_id = (SELECT delivery_id FROM lead WHERE lead_id = $1)",
-        )
-        .bind(lead.as_str())
-        .bind(self.now_millis())
-        .execute(self.database.pool())
-        .await?;
+        );
+        query.bind(lead.as_str()).bind(self.now_millis()).execute(self.database.pool()).await?;
         Ok(())
-    }
-
-    async fn last_crm_failure(&self, lead: &LeadId) -> Result<Option<Timestamp>> {
-        let failed_at: Option<Option<i64>> = sqlx::query_scalar(
-            "SELECT d.crm_failed_at FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
-             WHERE l.lead_id = $1",
-        )
-        .bind(lead.as_str())
-        .fetch_optional(self.database.pool())
-        .await?;
-        Ok(failed_at.flatten().map(from_millis))
     }
 
     async fn note_changes(&self, changes: &[(ActionId, Vec<FieldChange>)]) -> Result<()> {
         let mut transaction = self.database.begin().await?;
         for (action, changes) in changes {
-            sqlx::query("UPDATE crm_action SET changes = $2 WHERE action_id = $1 AND state <> 'done'")
-                .bind(action.as_str())
-                .bind(to_json(changes))
-                .execute(&mut *transaction)
-                .await?;
+            let query =
+                sqlx::query("UPDATE crm_action SET changes = $2 WHERE action_id = $1 AND state <> 'done'");
+            query.bind(action.as_str()).bind(to_json(changes)).execute(&mut *transaction).await?;
         }
         transaction.commit().await
     }
@@ -208,15 +184,12 @@ impl Store {
     /// The parameters that each kind of action last wrote for a lead in one CRM, without the actions of
     /// `plan` itself. Leaves a kind out if its newest action is pending: its effect is then unknown.
     pub async fn last_written(&self, provider: &str, plan: &Plan) -> Result<BTreeMap<String, Value>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT action_id, kind, parameters, state FROM crm_action \
              WHERE lead_id = $1 AND provider = $2 AND state IN ('done', 'pending') \
              ORDER BY created_at DESC, position DESC LIMIT 200",
-        )
-        .bind(plan.lead_id.as_str())
-        .bind(provider)
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(plan.lead_id.as_str()).bind(provider)).await?;
         let mut newest = BTreeMap::new();
         for row in &rows {
             let action = row.text("action_id")?;
@@ -234,15 +207,12 @@ impl Store {
     /// The owner that earlier plans last wrote to a lead's record. None if no plan named an owner, or if the
     /// newest write of one is pending: its effect is then unknown.
     pub async fn owner_written(&self, provider: &str, plan: &Plan) -> Result<Option<String>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT action_id, parameters, state FROM crm_action \
              WHERE lead_id = $1 AND provider = $2 AND kind = 'upsert_lead' AND state IN ('done', 'pending') \
              ORDER BY created_at DESC, position DESC LIMIT 200",
-        )
-        .bind(plan.lead_id.as_str())
-        .bind(provider)
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(plan.lead_id.as_str()).bind(provider)).await?;
         for row in &rows {
             let action = row.text("action_id")?;
             let parameters: Value = row.json("parameters")?;
@@ -256,33 +226,27 @@ impl Store {
 
     /// The action that created the lead's newest task in a CRM; none if there is no task.
     pub async fn written_task(&self, provider: &str, lead: &LeadId) -> Result<Option<ActionId>> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT action_id FROM crm_action WHERE lead_id = $1 AND provider = $2 AND kind = 'create_task' \
              AND state = 'done' ORDER BY created_at DESC, position DESC LIMIT 1",
-        )
-        .bind(lead.as_str())
-        .bind(provider)
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let row = self.row(query.bind(lead.as_str()).bind(provider)).await?;
         row.map(|row| row.id("action_id")).transpose()
     }
 
     /// The newest `limit` effects of a lead on the CRM, in the order they were begun.
     pub async fn actions(&self, lead: &LeadId, limit: u32) -> Result<Vec<ActionRecord>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT * FROM crm_action WHERE lead_id = $1 AND state <> 'erased' \
              ORDER BY created_at DESC, position DESC LIMIT $2",
-        )
-        .bind(lead.as_str())
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str()).bind(i64::from(limit))).await?;
         rows.iter().rev().map(read).collect()
     }
 }
 
 fn state_of(row: &AnyRow) -> Result<ActionState> {
-    parsed("state", ActionState::parse(&row.text("state")?))
+    row.word("state", ActionState::parse)
 }
 
 fn ledger_state_of(row: &AnyRow) -> Result<LedgerState> {

@@ -24,16 +24,13 @@ impl Store {
         since: Timestamp,
         limit: u32,
     ) -> Result<Vec<EffectOmissions>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT lead_id, left_out, updated_at FROM crm_action \
              WHERE left_out IS NOT NULL AND updated_at >= $1 AND provider = $2 AND state = 'done' \
              ORDER BY updated_at DESC LIMIT $3",
-        )
-        .bind(database::to_millis(since))
-        .bind(provider)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows =
+            self.rows(query.bind(database::to_millis(since)).bind(provider).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 Ok(EffectOmissions {

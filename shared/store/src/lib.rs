@@ -15,65 +15,63 @@
 //!   writes; [`SharedLimits`] enforces the rate limits on them.
 //! - The other methods read.
 
-mod accept;
 mod analysis;
 mod assignment;
 mod attempts;
 mod audit;
 mod codec;
-mod crm;
+mod crm_facts;
+mod crm_hold;
 mod cursor;
-mod dead_letter;
-mod enrichment;
+mod dead_letters;
+mod delivery;
+mod enrichment_cache;
+mod erased;
 mod erasure;
 mod health;
 mod leads;
 mod ledger;
 mod left_out;
 mod limits;
-mod owner_load;
-mod parking;
 mod person;
 mod quarantine;
-mod reopen;
-mod review;
 mod spending;
 mod state;
 mod stored;
 mod suppression;
-mod synthetic;
-mod unenriched;
 mod work;
+mod written;
 
 pub use ::crm::{ActionState, Omission};
-pub use accept::Accept;
 pub use analysis::{AnalysisRecord, RejectedAnswer};
-pub use assignment::{Assignment, Breach, CrmSync};
+pub use assignment::{Assignment, Breach, CrmSync, OwnerCount};
 pub use attempts::Attempts;
 pub use audit::{AuditEvent, AuditKind};
-pub use crm::{CrmFacts, CrmHold, CrmRead, WrittenAction};
+pub use crm_facts::{CrmFacts, CrmRead};
+pub use crm_hold::CrmHold;
 pub use cursor::Cursor;
-pub use dead_letter::{DeadLetter, DeadLetterBody};
-pub use erasure::{ByHand, Erasure, Found};
+pub use dead_letters::{DeadLetter, DeadLetterBody};
+pub use delivery::{Accept, Begun, Finish, MAX_ENRICH_TRIES, ReviewDecision, Reviewed, Unenriched, Verdict};
+pub use erasure::{ByHand, Erasure, Found, LEAD_ROWS};
 pub use leads::{Awaits, DeliveryRecord, LeadFilter, LeadRecord};
 pub use ledger::ActionRecord;
 pub use left_out::EffectOmissions;
 pub use limits::SharedLimits;
-pub use owner_load::OwnerCount;
-pub use person::email_hash;
 pub use quarantine::{QuarantineItem, Quarantined};
-pub use review::{ReviewDecision, Reviewed, Verdict};
 pub use state::DeliveryState;
 pub use stored::{Basis, Scope, Spent, StoredAnalyses, StoredAnalysis};
 pub use suppression::{Removal, Suppressed, Suppression, SuppressionKind};
-pub use unenriched::{MAX_ENRICH_TRIES, Unenriched};
-pub use work::{Begun, Finish, Work};
+pub use work::Work;
+pub use written::WrittenAction;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use database::{Database, DatabaseError, WriteTransaction};
 use lead::{Clock, LeadId};
+use sqlx::Any;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 
 /// The product's persistent state in one database. Clones share it.
 #[derive(Clone)]
@@ -111,11 +109,27 @@ impl Store {
     /// same sequence number to an audit event, and against deadlocks between them.
     async fn begin_on(&self, lead: &LeadId) -> Result<WriteTransaction> {
         let mut transaction = self.database.begin().await?;
-        sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .execute(&mut *transaction)
-            .await?;
+        let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
+        query.bind(lead.as_str()).execute(&mut *transaction).await?;
         Ok(transaction)
+    }
+
+    /// Reads the rows of a query, outside of any transaction.
+    async fn rows(&self, query: Query<'_, Any, AnyArguments>) -> Result<Vec<AnyRow>> {
+        Ok(query.fetch_all(self.database.pool()).await?)
+    }
+
+    /// Reads the first row of a query, outside of any transaction.
+    async fn row(&self, query: Query<'_, Any, AnyArguments>) -> Result<Option<AnyRow>> {
+        Ok(query.fetch_optional(self.database.pool()).await?)
+    }
+
+    /// Runs one statement in a transaction of its own. Returns the number of rows that it changed.
+    async fn execute(&self, query: Query<'_, Any, AnyArguments>) -> Result<u64> {
+        let mut transaction = self.database.begin().await?;
+        let done = query.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected())
     }
 
     fn now_millis(&self) -> i64 {

@@ -85,12 +85,6 @@ pub(crate) fn unicode_domain(domain: &str) -> String {
     idna::domain_to_unicode(domain).0
 }
 
-/// The SHA-256 of an address in its normal form, in hexadecimal digits: the identifier of a person whose
-/// address is not stored.
-pub fn email_hash(email: &EmailAddress) -> String {
-    Person::of(email).hash()
-}
-
 fn sha256(text: &str) -> String {
     use std::fmt::Write as _;
     Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {

@@ -55,8 +55,7 @@ pub struct Quarantined {
 impl Store {
     /// Quarantines a body that could not be accepted.
     pub async fn quarantine(&self, item: &QuarantineItem<'_>) -> Result<()> {
-        let mut transaction = self.database.begin().await?;
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO quarantine (quarantine_id, error, field, message, content_type, body, times, first_at, last_at) \
              VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) ON CONFLICT (quarantine_id) DO UPDATE \
              SET times = quarantine.times + 1, last_at = excluded.last_at",
@@ -67,24 +66,19 @@ impl Store {
         .bind(without_nul(item.message))
         .bind(item.content_type.map(without_nul))
         .bind(STANDARD.encode(item.body))
-        .bind(database::to_millis(item.received_at))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await
+        .bind(database::to_millis(item.received_at));
+        self.execute(query).await?;
+        Ok(())
     }
 
     /// The newest `limit` bodies in quarantine before a cursor, newest first.
     pub async fn quarantined(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<Quarantined>> {
         let (at, id) = Cursor::before(before);
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT * FROM quarantine WHERE (last_at, quarantine_id) < ($1, $2) \
              ORDER BY last_at DESC, quarantine_id DESC LIMIT $3",
-        )
-        .bind(at)
-        .bind(id)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(at).bind(id).bind(i64::from(limit))).await?;
         rows.iter().map(read).collect()
     }
 
@@ -94,22 +88,16 @@ impl Store {
         if id.len() < 8 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
-        let rows =
-            sqlx::query("SELECT * FROM quarantine WHERE quarantine_id >= $1 AND quarantine_id < $2 LIMIT 2")
-                .bind(&id)
-                .bind(upper_bound_of_prefix(&id))
-                .fetch_all(self.database.pool())
-                .await?;
+        let query =
+            sqlx::query("SELECT * FROM quarantine WHERE quarantine_id >= $1 AND quarantine_id < $2 LIMIT 2");
+        let rows = self.rows(query.bind(&id).bind(upper_bound_of_prefix(&id))).await?;
         if let [row] = rows.as_slice() { read(row).map(Some) } else { Ok(None) }
     }
 
     /// Removes one body from quarantine, by its full id. False if it is not in quarantine.
     pub async fn remove_quarantined(&self, id: &str) -> Result<bool> {
-        let deleted = sqlx::query("DELETE FROM quarantine WHERE quarantine_id = $1")
-            .bind(id)
-            .execute(self.database.pool())
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+        let query = sqlx::query("DELETE FROM quarantine WHERE quarantine_id = $1");
+        Ok(self.execute(query.bind(id)).await? > 0)
     }
 
     /// Removes the bodies last received before a time, and all but the newest `keep` of the others. Returns
@@ -118,24 +106,16 @@ impl Store {
     /// The bounds keep senders from filling the disk with invalid bodies, and limit the retention of personal
     /// data in them.
     pub async fn prune_quarantine(&self, before: Timestamp, keep: u32) -> Result<u64> {
-        let expired = sqlx::query("DELETE FROM quarantine WHERE last_at < $1")
-            .bind(database::to_millis(before))
-            .execute(self.database.pool())
-            .await?
-            .rows_affected();
-        let first_excess = sqlx::query(
+        let query = sqlx::query("DELETE FROM quarantine WHERE last_at < $1");
+        let expired = self.execute(query.bind(database::to_millis(before))).await?;
+        let query = sqlx::query(
             "SELECT last_at, quarantine_id FROM quarantine ORDER BY last_at DESC, quarantine_id DESC LIMIT 1 OFFSET $1",
-        )
-        .bind(i64::from(keep))
-        .fetch_optional(self.database.pool())
-        .await?;
+        );
+        let first_excess = self.row(query.bind(i64::from(keep))).await?;
         let Some(row) = first_excess else { return Ok(expired) };
-        let excess = sqlx::query("DELETE FROM quarantine WHERE (last_at, quarantine_id) <= ($1, $2)")
-            .bind(row.number("last_at")?)
-            .bind(row.text("quarantine_id")?)
-            .execute(self.database.pool())
-            .await?
-            .rows_affected();
+        let query = sqlx::query("DELETE FROM quarantine WHERE (last_at, quarantine_id) <= ($1, $2)");
+        let excess =
+            self.execute(query.bind(row.number("last_at")?).bind(row.text("quarantine_id")?)).await?;
         Ok(expired + excess)
     }
 }

@@ -18,18 +18,12 @@ impl Spending for Store {
     }
 
     async fn settle(&self, dependency: &Dependency, day: Day, held: u64, spent: u64) -> Result<(), Failure> {
-        let mut transaction = self.database.begin().await?;
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE spending SET held = held - $3, spent = spent + $4 WHERE dependency = $1 AND day = $2",
-        )
-        .bind(dependency.as_str())
-        .bind(day.0)
-        .bind(signed(held))
-        .bind(signed(spent))
-        .execute(&mut *transaction)
-        .await
-        .map_err(database::DatabaseError::from)?;
-        Ok(transaction.commit().await?)
+        );
+        let query = query.bind(dependency.as_str()).bind(day.0).bind(signed(held)).bind(signed(spent));
+        self.execute(query).await?;
+        Ok(())
     }
 }
 
@@ -37,14 +31,11 @@ impl Store {
     async fn hold_amount(&self, dependency: &Dependency, day: Day, amount: i64, limit: i64) -> Result<Taken> {
         let mut transaction = self.database.begin().await?;
         // Creates and locks the row: the amounts read below stay valid until the transaction ends.
-        let row = sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO spending (dependency, day, held, spent) VALUES ($1, $2, 0, 0) \
              ON CONFLICT (dependency, day) DO UPDATE SET held = spending.held RETURNING held, spent",
-        )
-        .bind(dependency.as_str())
-        .bind(day.0)
-        .fetch_one(&mut *transaction)
-        .await?;
+        );
+        let row = query.bind(dependency.as_str()).bind(day.0).fetch_one(&mut *transaction).await?;
         let (held, spent) = (row.number("held")?, row.number("spent")?);
         if spent.saturating_add(amount) > limit {
             return Ok(Taken::Spent);
@@ -52,12 +43,8 @@ impl Store {
         if spent.saturating_add(held).saturating_add(amount) > limit {
             return Ok(Taken::UnderWay);
         }
-        sqlx::query("UPDATE spending SET held = held + $3 WHERE dependency = $1 AND day = $2")
-            .bind(dependency.as_str())
-            .bind(day.0)
-            .bind(amount)
-            .execute(&mut *transaction)
-            .await?;
+        let query = sqlx::query("UPDATE spending SET held = held + $3 WHERE dependency = $1 AND day = $2");
+        query.bind(dependency.as_str()).bind(day.0).bind(amount).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Taken::Held)
     }

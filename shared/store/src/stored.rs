@@ -144,14 +144,11 @@ pub struct Spent {
 impl Store {
     /// The total cost of a model so far, without judgements by the fallback.
     pub async fn spent_on(&self, provider: &str, model: &str) -> Result<Spent> {
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT COUNT(*) AS judgements, CAST(COALESCE(SUM(cost_microusd), 0) AS BIGINT) AS cost \
              FROM analysis WHERE provider = $1 AND model = $2 AND fallback = 0",
-        )
-        .bind(provider)
-        .bind(model)
-        .fetch_one(self.database.pool())
-        .await?;
+        );
+        let row = query.bind(provider).bind(model).fetch_one(self.database.pool()).await?;
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
         Ok(Spent { judgements: count(row.number("judgements")?), cost_microusd: count(row.number("cost")?) })
     }

@@ -116,20 +116,21 @@ impl std::fmt::Debug for Suppressed {
 impl Store {
     /// Adds an entry to the list. False if it is already on the list; it then stays unchanged.
     pub async fn suppress(&self, entry: &Suppressed, reason: &str, by: &str) -> Result<bool> {
-        let mut transaction = self.database.begin().await?;
-        let added = sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO suppression (entry, kind, reason, added_by, added_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (entry) DO NOTHING",
-        )
-        .bind(entry.entry())
-        .bind(entry.kind().as_str())
-        .bind(without_nul(reason))
-        .bind(without_nul(by))
-        .bind(self.now_millis())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(added.rows_affected() == 1)
+        );
+        Ok(self
+            .execute(
+                query
+                    .bind(entry.entry())
+                    .bind(entry.kind().as_str())
+                    .bind(without_nul(reason))
+                    .bind(without_nul(by))
+                    .bind(self.now_millis()),
+            )
+            .await?
+            == 1)
     }
 
     /// Removes an entry from the list, by the domain or the hash of the address. False if it is not on the
@@ -152,11 +153,8 @@ impl Store {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        let removed = sqlx::query("DELETE FROM suppression WHERE entry IN ($1, $2)")
-            .bind(&entry)
-            .bind(&unicode)
-            .execute(&mut *transaction)
-            .await?;
+        let query = sqlx::query("DELETE FROM suppression WHERE entry IN ($1, $2)");
+        let removed = query.bind(&entry).bind(&unicode).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(removed.rows_affected() > 0)
     }
@@ -164,14 +162,10 @@ impl Store {
     /// The newest `limit` entries before a cursor, newest first.
     pub async fn suppressions(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<Suppression>> {
         let (at, entry) = Cursor::before(before);
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT * FROM suppression WHERE (added_at, entry) < ($1, $2) ORDER BY added_at DESC, entry DESC LIMIT $3",
-        )
-        .bind(at)
-        .bind(entry)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(at).bind(entry).bind(i64::from(limit))).await?;
         rows.iter().map(|row| read(row, None)).collect()
     }
 
@@ -183,15 +177,11 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Suppression>> {
         let (at, entry) = Cursor::before(before);
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT * FROM suppression_removal WHERE (removed_at, entry) < ($1, $2) \
              ORDER BY removed_at DESC, entry DESC LIMIT $3",
-        )
-        .bind(at)
-        .bind(entry)
-        .bind(i64::from(limit))
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(at).bind(entry).bind(i64::from(limit))).await?;
         rows.iter()
             .map(|row| {
                 let removal = Removal {
@@ -217,10 +207,8 @@ pub(crate) async fn suppressed_in(
     email: &EmailAddress,
 ) -> Result<Option<SuppressionKind>> {
     for entry in entries_for(email) {
-        let kind: Option<String> = sqlx::query_scalar("SELECT kind FROM suppression WHERE entry = $1")
-            .bind(entry)
-            .fetch_optional(&mut *connection)
-            .await?;
+        let query = sqlx::query_scalar("SELECT kind FROM suppression WHERE entry = $1");
+        let kind: Option<String> = query.bind(entry).fetch_optional(&mut *connection).await?;
         if let Some(kind) = kind {
             return parsed("kind", SuppressionKind::parse(&kind)).map(Some);
         }
@@ -249,7 +237,7 @@ fn entries_for(email: &EmailAddress) -> Vec<String> {
 fn read(row: &AnyRow, removal: Option<Removal>) -> Result<Suppression> {
     Ok(Suppression {
         entry: row.text("entry")?,
-        kind: parsed("kind", SuppressionKind::parse(&row.text("kind")?))?,
+        kind: row.word("kind", SuppressionKind::parse)?,
         reason: row.text("reason")?,
         added_by: row.text("added_by")?,
         added_at: row.time("added_at")?,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{App, eager, in_campaign, lead};
+use crate::support::{App, eager, lead, new_lead};
 
 #[tokio::test]
 async fn pages_neither_repeat_nor_miss_leads_during_arrivals() {
@@ -51,10 +51,10 @@ async fn exactly_full_page_is_the_last() {
 async fn filters_are_combined() {
     let app = App::start().await;
     app.post(eager("routed@stripe.com")).await;
-    app.post(in_campaign("ignored@unknown.example", "spring & sale")).await;
+    app.post(new_lead("ignored@unknown.example", "spring & sale")).await;
     app.work().await;
     app.clock.advance(Duration::from_mins(1));
-    app.post(in_campaign("waiting@unknown.example", "spring & sale")).await;
+    app.post(new_lead("waiting@unknown.example", "spring & sale")).await;
     let client = app.client();
     for (query, expected) in [
         ("", &["waiting@unknown.example", "ignored@unknown.example", "routed@stripe.com"][..]),

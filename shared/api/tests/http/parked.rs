@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lead::{Dependency, Failure};
 use serde_json::json;
-use store::QuarantineItem;
+use testkit::fixtures::rejected_body;
 
 use crate::support::{App, eager, lead};
 
@@ -87,15 +87,7 @@ async fn unreadable_message_stays_a_dead_letter() {
 async fn quarantined_bodies_are_shown_with_bytes_and_listed_without() {
     let app = App::start().await;
     let keep = async |id: &str, body: &[u8]| {
-        let item = QuarantineItem {
-            id,
-            error: "invalid_email",
-            field: Some("email"),
-            message: "email must have a domain",
-            content_type: None,
-            body,
-            received_at: lead::Clock::now(&app.clock),
-        };
+        let item = rejected_body(id, body, lead::Clock::now(&app.clock));
         app.store.quarantine(&item).await.unwrap();
     };
     let (text, binary) = ("aaaaaaaa".repeat(8), "bbbbbbbb".repeat(8));

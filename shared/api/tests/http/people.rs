@@ -1,11 +1,10 @@
 //! Decisions by people: reviews of held leads, responses and suppressions.
 
 use axum::http::Method;
-use crm::{MockCrm, Object};
 use lead::LeadId;
 use routing::Routing;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use testkit::fixtures::crm_record;
 
 use crate::support::{App, eager, lead};
 
@@ -22,8 +21,7 @@ async fn app_with_held_lead() -> (App, LeadId) {
 
 /// The fields of the lead's record in the CRM; null without a record.
 async fn in_the_crm(app: &App, id: &LeadId) -> Value {
-    let crm = MockCrm::new(app.store.database().clone(), Arc::new(app.clock.clone()));
-    let record = crm.record(Object::Lead, id.as_str()).await.unwrap();
+    let record = crm_record(&app.store, id).await;
     record.map_or(Value::Null, |record| Value::Object(record.fields))
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use analysis::{AI_BREAKER, Analyst, Gemini, GeminiSettings, Guards, Icp, ModelAnalyst, Models, Prompt};
 use breaker::CircuitBreaker;
-use crm::{MockCrm, Object};
 use janitor::Janitor;
 use lead::{Clock as _, LeadEvent, LeadStatus};
 use on_both::on_both;
@@ -14,6 +13,7 @@ use pipeline::Pipeline;
 use queue::{LeadHandler as _, Settlement, settle_failed};
 use sandbox::Fake;
 use sandbox::gemini::{KEY, out_of_quota, overloaded};
+use testkit::fixtures::{analyses, crm_record};
 
 use crate::support::{Fixture, event};
 
@@ -111,8 +111,7 @@ impl<'a> Site<'a> {
         let actions = self.fixture.store.actions(&lead.lead_id, 100).await.unwrap();
         let written =
             actions.iter().filter(|a| a.kind == "set_lead_score" && a.state.as_str() == "done").count();
-        let crm = MockCrm::new(self.fixture.store.database().clone(), Arc::new(self.fixture.clock.clone()));
-        let record = crm.record(Object::Lead, lead.lead_id.as_str()).await.unwrap().unwrap();
+        let record = crm_record(&self.fixture.store, &lead.lead_id).await.unwrap();
         (written, record.fields["decision"].as_str().unwrap().to_owned())
     }
 }
@@ -153,7 +152,7 @@ async fn leads_sync_without_the_ai_and_are_rescored_afterwards(fixture: Fixture)
     for (place, lead) in leads.iter().enumerate() {
         let writes = if place < BEFORE { 1 } else { 2 };
         assert_eq!(site.score_writes(lead).await, (writes, "ROUTE_TO_SDR".to_owned()), "lead {place}");
-        let analyses = fixture.store.analyses(&lead.lead_id, 10).await.unwrap();
+        let analyses = analyses(&fixture.store, &lead.lead_id).await;
         assert_eq!(analyses.len(), writes);
         if let [_, neutral] = &analyses[..] {
             assert!(neutral.fallback && neutral.fallback_reason.is_some());

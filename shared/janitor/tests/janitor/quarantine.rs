@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lead::Clock as _;
 use on_both::on_both;
-use store::QuarantineItem;
+use testkit::fixtures::rejected_body;
 
 use crate::support::Fixture;
 
@@ -12,15 +12,7 @@ const DAY: Duration = Duration::from_hours(24);
 async fn quarantined_body_is_kept_for_the_retention_only(fixture: Fixture) {
     let janitor = fixture.janitor().with_quarantine_retention(30 * DAY, 2);
     let keep = async |id: &str| {
-        let item = QuarantineItem {
-            id,
-            error: "invalid_json",
-            field: None,
-            message: "is no JSON",
-            content_type: None,
-            body: b"{",
-            received_at: fixture.clock.now(),
-        };
+        let item = rejected_body(id, b"{", fixture.clock.now());
         fixture.store.quarantine(&item).await.unwrap();
     };
     let left = async || fixture.store.quarantined(None, 10).await.unwrap().len();

@@ -3,6 +3,7 @@
 use janitor::{Checkpoint, Reconciled};
 use lead::{LeadEvent, LeadStatus};
 use on_both::on_both;
+use testkit::fixtures::execute;
 
 use crate::support::{Fixture, event, only};
 
@@ -81,16 +82,10 @@ async fn finished_pass_starts_again(fixture: Fixture) {
     for _ in 0..3 {
         janitor.round().await.unwrap();
     }
-    let mut transaction = fixture.store.database().begin().await.unwrap();
     for table in ["queue_message", "queue_group"] {
-        let statement = format!("DELETE FROM {table} WHERE group_id = $1");
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(backlog[0].lead_id.as_str())
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+        let lead = &backlog[0].lead_id;
+        execute(&fixture.store, &format!("DELETE FROM {table} WHERE group_id = '{lead}'")).await;
     }
-    transaction.commit().await.unwrap();
     assert_eq!(janitor.round().await.unwrap(), only(|round| round.requeued = 1));
 }
 

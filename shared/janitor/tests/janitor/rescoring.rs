@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use crm::{MockCrm, Object};
 use janitor::{Janitor, Probe};
 use lead::{Decision, Failure, LeadEvent, LeadId, LeadStatus};
 use on_both::on_both;
 use store::Store;
+use testkit::fixtures::crm_record;
 
 use crate::overdue::team;
 use crate::support::{AI, CRM, Fixture, event, only};
@@ -24,8 +24,7 @@ async fn neutral(fixture: &Fixture) -> LeadEvent {
 
 /// The decision in the lead's CRM record.
 async fn decision(fixture: &Fixture, event: &LeadEvent) -> String {
-    let crm = MockCrm::new(fixture.store.database().clone(), Arc::new(fixture.clock.clone()));
-    let record = crm.record(Object::Lead, event.lead_id.as_str()).await.unwrap().unwrap();
+    let record = crm_record(&fixture.store, &event.lead_id).await.unwrap();
     record.fields["decision"].as_str().unwrap().to_owned()
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lead::{Dependency, Failure};
 use on_both::on_both;
+use testkit::fixtures::execute;
 
 use crate::support::{CRM, Fixture, event, only};
 
@@ -83,9 +84,7 @@ async fn failing_chore_does_not_stop_others(fixture: Fixture) {
     fixture.post(&[event(&fixture, "ann")], &[0]).await;
     fixture.queue.pause(&CRM, "down", fixture.in_seconds(0)).await.unwrap();
     fixture.advance(61);
-    let mut transaction = fixture.store.database().begin().await.unwrap();
-    sqlx::query("DROP TABLE queue_group").execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
+    execute(&fixture.store, "DROP TABLE queue_group").await;
     let failure = fixture.janitor().round().await.unwrap_err();
     assert_eq!(failure.code, "queue_unavailable");
     assert!(fixture.queue.pauses().await.unwrap().is_empty());

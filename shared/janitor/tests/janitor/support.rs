@@ -6,19 +6,17 @@ use std::time::Duration;
 
 use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules};
 use async_trait::async_trait;
-use crm::testing::MemoryLimits;
-use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm};
+use crm::{Executor, LimitSettings};
 use database::testing::TestDatabase;
-use enrichment::{Fixtures, Waterfall};
 use grounding::FactSheet;
 use janitor::{Janitor, Probe, Round};
 use jiff::Timestamp;
-use lead::{CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
-use pipeline::{Pipeline, Rejected};
+use lead::{Clock as _, Dependency, Failure, LeadEvent, ManualClock};
+use pipeline::Pipeline;
 use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
-use routing::Routing;
-use serde_json::json;
 use store::Store;
+pub(crate) use testkit::fixtures::no_limits;
+use testkit::fixtures::{hot_lead, mock_crm, pipeline};
 
 pub(crate) const AI: Dependency = Dependency::new("ai.fake");
 pub(crate) const CRM: Dependency = Dependency::new("crm.mock");
@@ -73,9 +71,9 @@ impl Fixture {
     pub(crate) async fn post(&self, events: &[LeadEvent], lost: &[usize]) {
         let mut transaction = self.store.database().begin().await.unwrap();
         for (place, event) in events.iter().enumerate() {
-            self.store.accept_in(&mut transaction, event).await.unwrap();
+            let (_, event) = self.store.accept_arrival(&mut transaction, event).await.unwrap();
             if !lost.contains(&place) {
-                DatabaseQueue::send_in(&mut transaction, event, self.clock.now()).await.unwrap();
+                DatabaseQueue::send_in(&mut transaction, &event, self.clock.now()).await.unwrap();
             }
         }
         transaction.commit().await.unwrap();
@@ -104,7 +102,7 @@ impl Fixture {
 
     /// A worker's pipeline with the given analyst.
     pub(crate) fn pipeline(&self, analyst: Arc<dyn Analyst>) -> Pipeline {
-        let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
+        let crm = mock_crm(&self.store, &self.clock);
         self.pipeline_on(analyst, Arc::new(crm), no_limits())
     }
 
@@ -115,44 +113,13 @@ impl Fixture {
         crm: Arc<dyn Executor>,
         limits: LimitSettings,
     ) -> Pipeline {
-        let clock = || Arc::new(self.clock.clone());
-        let guard = Guard::new(
-            crm,
-            Arc::new(self.store.clone()),
-            Arc::new(self.store.clone()),
-            Arc::new(MemoryLimits::new(limits, clock())),
-            clock(),
-            GuardSettings::default(),
-        );
-        Pipeline {
-            store: self.store.clone(),
-            enrichment: Waterfall::new(
-                vec![Arc::new(Fixtures::built_in())],
-                Duration::from_secs(10),
-                clock(),
-            ),
-            icp: Icp::default_config(),
-            analyst,
-            guard,
-            routing: Routing::default_config(),
-            rejected: Rejected::Hold,
-            clock: clock(),
-        }
+        pipeline(&self.store, &self.clock, analyst, crm, limits)
     }
-}
-
-pub(crate) fn no_limits() -> LimitSettings {
-    let all = 1_000_000;
-    LimitSettings { per_lead: all, per_account: all, global: all, ..LimitSettings::default() }
 }
 
 /// A lead that an analyst routes to a call.
 pub(crate) fn event(fixture: &Fixture, person: &str) -> LeadEvent {
-    let email = EmailAddress::parse(&format!("{person}@stripe.com")).unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
-    lead.marketo.insert("engagement_score".into(), json!(85));
-    lead.marketo.insert("activity".into(), json!("demo_request"));
-    LeadEvent::new(lead, fixture.clock.now())
+    LeadEvent::new(hot_lead(person), fixture.clock.now())
 }
 
 /// A round with no other counts than these.

@@ -8,6 +8,7 @@ use lead::{LeadEvent, LeadId, LeadStatus};
 use on_both::on_both;
 use queue::LeadHandler as _;
 use store::AuditKind;
+use testkit::fixtures::analyses;
 
 use crate::support::{Fixture, hot, message};
 
@@ -107,7 +108,7 @@ async fn assert_resumes(fixture: &Fixture, event: &LeadEvent, before: Reached) {
     assert!(before < Reached::Enriched || fixture.provider.take_calls() == 0, "{before:?}: enriched twice");
     assert!(before < Reached::Judged || fixture.analyst.take_calls() == 0, "{before:?}: judged twice");
     assert_eq!(fixture.lead(id).await.status, LeadStatus::Synced, "{before:?}");
-    assert_eq!(fixture.store.analyses(id, 10).await.unwrap().len(), 1, "{before:?}");
+    assert_eq!(analyses(&fixture.store, id).await.len(), 1, "{before:?}");
     let actions = fixture.store.actions(id, 100).await.unwrap();
     assert!(actions.len() == 6 && actions.iter().all(|action| action.state.as_str() == "done"), "{before:?}");
     let kinds = fixture.kinds(id).await;

@@ -11,6 +11,7 @@ use lead::{Decision, Failure, FailureClass, LeadEvent, LeadStatus};
 use on_both::on_both;
 use queue::{LeadHandler as _, Message, settle_failed};
 use store::{AuditKind, Store};
+use testkit::fixtures::analyses;
 
 use crate::support::{Fixture, at, hot, message};
 
@@ -40,7 +41,7 @@ async fn revision_updates_the_record_without_a_second_task(fixture: Fixture) {
     assert_eq!(fixture.crm_lead(&first.lead_id).await.fields["title"], "CTO");
     let counts: Vec<_> = fixture.crm_counts().await.into_iter().collect();
     assert_eq!(counts, [("activity".to_owned(), 2), ("lead".to_owned(), 1), ("task".to_owned(), 1)]);
-    assert_eq!(fixture.store.analyses(&first.lead_id, 10).await.unwrap().len(), 2);
+    assert_eq!(analyses(&fixture.store, &first.lead_id).await.len(), 2);
 }
 
 #[on_both]
@@ -77,7 +78,7 @@ async fn two_workers_with_the_same_message_write_once(fixture: Fixture) {
         let (first, second) = tokio::join!(one.handle(&message), other.handle(&message));
         first.and(second).unwrap();
         assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Synced);
-        assert_eq!(fixture.store.analyses(&event.lead_id, 10).await.unwrap().len(), 1);
+        assert_eq!(analyses(&fixture.store, &event.lead_id).await.len(), 1);
         fixture.audit(&event.lead_id).await;
     }
     let counts: Vec<_> = fixture.crm_counts().await.into_iter().collect();

@@ -7,6 +7,7 @@ use lead::{Decision, Dependency, Failure, FailureClass, LeadEvent, LeadStatus, S
 use on_both::on_both;
 use queue::{LeadHandler as _, MAX_ATTEMPTS, Settlement, settle_failed};
 use store::AuditKind;
+use testkit::fixtures::analyses;
 
 use crate::support::{Fixture, Reply, hot, message};
 
@@ -90,7 +91,7 @@ async fn deferral_never_becomes_a_fallback(fixture: Fixture) {
     pipeline.record(&last, &settlement).await.unwrap();
     assert_eq!(fixture.lead(&event.lead_id).await.status, LeadStatus::Retrying);
     assert_eq!(fixture.kinds(&event.lead_id).await.last(), Some(&AuditKind::Deferred));
-    assert!(fixture.store.analyses(&event.lead_id, 10).await.unwrap().is_empty());
+    assert!(analyses(&fixture.store, &event.lead_id).await.is_empty());
     pipeline.handle(&last).await.unwrap();
     assert!(!fixture.lead(&event.lead_id).await.fallback);
 }

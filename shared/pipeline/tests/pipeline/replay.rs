@@ -5,7 +5,7 @@ use on_both::on_both;
 use queue::LeadHandler as _;
 use serde_json::json;
 
-use crate::support::{Fixture, Reply, hot, message};
+use crate::support::{Fixture, Reply, execute, hot, message};
 
 #[on_both]
 async fn replay_reproduces_the_verdict_and_writes_nothing(fixture: Fixture) {
@@ -44,12 +44,11 @@ async fn replay_lists_changes_and_writes_nothing(fixture: Fixture) {
 async fn altered_verdict_is_not_reproducible(fixture: Fixture) {
     let (pipeline, event) = (fixture.pipeline().await, hot("ann", "CTO", 0));
     pipeline.handle(&message(&event, 1)).await.unwrap();
-    let mut transaction = fixture.store.database().begin().await.unwrap();
-    sqlx::query("UPDATE analysis SET verdict = REPLACE(verdict, '\"fit_score\":100', '\"fit_score\":99')")
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
-    transaction.commit().await.unwrap();
+    execute(
+        &fixture.store,
+        "UPDATE analysis SET verdict = REPLACE(verdict, '\"fit_score\":100', '\"fit_score\":99')",
+    )
+    .await;
     let replay = pipeline.replay(&event.lead_id).await.unwrap().unwrap();
     assert!(!replay.reproducible);
     assert_eq!(replay.changes.len(), 1);

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use analysis::{Analysis, AnalysisError, Analyst, Icp, Objection, Rules, Usage};
 use async_trait::async_trait;
-use crm::testing::{FaultyExecutor, MemoryLimits, Script};
-use crm::{Guard, GuardSettings, MockCrm, MockRecord, Object};
+use crm::MockRecord;
+use crm::testing::{FaultyExecutor, Script};
 use database::Database;
 use database::testing::TestDatabase;
 use enrichment::{EnrichmentProvider, Firmographics, Fixtures, Waterfall};
 use grounding::FactSheet;
-use jiff::Timestamp;
-use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock, Stage};
+use lead::{Failure, LeadEvent, LeadId, ManualClock, Stage};
 use pipeline::{Pipeline, Rejected};
 use queue::{LeadHandler as _, Message, Receipt, settle_failed};
-use routing::Routing;
 use serde_json::{Value, json};
 use store::{AuditEvent, AuditKind, LeadRecord, Store};
+use testkit::fixtures::{self, analyses, crm_record, hot_lead, mock_crm, no_limits};
+pub(crate) use testkit::fixtures::{at, execute};
 
 pub(crate) struct Fixture {
     pub(crate) clock: ManualClock,
@@ -68,29 +68,15 @@ impl Fixture {
     }
 
     pub(crate) fn pipeline_on(&self, database: Database) -> Pipeline {
-        let clock = || Arc::new(self.clock.clone());
-        let store = Store::new(database.clone(), clock());
-        let executor = FaultyExecutor::new(MockCrm::new(database, clock()), Arc::clone(&self.crm_faults));
+        let store = Store::new(database, Arc::new(self.clock.clone()));
+        let executor = FaultyExecutor::new(mock_crm(&store, &self.clock), Arc::clone(&self.crm_faults));
+        let analyst = Arc::clone(&self.analyst) as Arc<dyn Analyst>;
         // The tests of the guard cover rate limits.
-        let guard = Guard::new(
-            Arc::new(executor),
-            Arc::new(store.clone()),
-            Arc::new(store.clone()),
-            Arc::new(MemoryLimits::unlimited()),
-            clock(),
-            GuardSettings::default(),
-        );
+        let pipeline = fixtures::pipeline(&store, &self.clock, analyst, Arc::new(executor), no_limits());
         let provider = Arc::clone(&self.provider) as Arc<dyn EnrichmentProvider>;
-        Pipeline {
-            store,
-            enrichment: Waterfall::new(vec![provider], Duration::from_secs(10), clock()),
-            icp: Icp::default_config(),
-            analyst: Arc::clone(&self.analyst) as Arc<dyn Analyst>,
-            guard,
-            routing: Routing::default_config(),
-            rejected: self.rejected,
-            clock: clock(),
-        }
+        let clock = Arc::new(self.clock.clone());
+        let enrichment = Waterfall::new(vec![provider], Duration::from_secs(10), clock);
+        Pipeline { enrichment, rejected: self.rejected, ..pipeline }
     }
 
     /// Records failed attempts of a lead at a stage.
@@ -110,8 +96,7 @@ impl Fixture {
 
     /// All records in the CRM.
     pub(crate) async fn crm(&self) -> Vec<MockRecord> {
-        let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
-        crm.records(100_000).await.unwrap()
+        mock_crm(&self.store, &self.clock).records(100_000).await.unwrap()
     }
 
     /// The number of CRM records of each kind.
@@ -125,24 +110,19 @@ impl Fixture {
 
     /// The CRM's record of a lead.
     pub(crate) async fn crm_lead(&self, id: &LeadId) -> MockRecord {
-        let crm = MockCrm::new(self.store.database().clone(), Arc::new(self.clock.clone()));
-        crm.record(Object::Lead, id.as_str()).await.unwrap().expect("the CRM has the lead")
+        crm_record(&self.store, id).await.expect("the CRM has the lead")
     }
 
     pub(crate) async fn lead(&self, id: &LeadId) -> LeadRecord {
-        self.store.lead(id).await.unwrap().expect("the lead is there")
+        fixtures::lead(&self.store, id).await
     }
 
-    /// The audit trail. Asserts that its sequence numbers have no gap.
     pub(crate) async fn audit(&self, id: &LeadId) -> Vec<AuditEvent> {
-        let events = self.store.audit(id, 0, 10_000).await.unwrap();
-        let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
-        assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>());
-        events
+        fixtures::audit(&self.store, id).await
     }
 
     pub(crate) async fn kinds(&self, id: &LeadId) -> Vec<AuditKind> {
-        self.audit(id).await.iter().map(|event| event.kind).collect()
+        fixtures::kinds(&self.store, id).await
     }
 
     /// All stored data of a lead and all records in the CRM, for comparison.
@@ -156,7 +136,7 @@ impl Fixture {
         json!({
             "lead": format!("{:?}", self.store.lead(id).await.unwrap()),
             "audit": self.audit(id).await,
-            "analyses": self.store.analyses(id, 1000).await.unwrap(),
+            "analyses": analyses(&self.store, id).await,
             "deliveries": self.store.deliveries(id, 1000).await.unwrap(),
             "actions": self.store.actions(id, 1000).await.unwrap(),
             "dead_letters": self.store.dead_letters(None, 1000).await.unwrap(),
@@ -165,17 +145,10 @@ impl Fixture {
     }
 }
 
-pub(crate) fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_767_225_600 + second).unwrap()
-}
-
-/// A lead for an immediate call: a matching company, and a person with a demo request.
+/// A delivery of a lead for an immediate call.
 pub(crate) fn hot(person: &str, title: &str, received: i64) -> LeadEvent {
-    let email = EmailAddress::parse(&format!("{person}@stripe.com")).unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse("launch_2024").unwrap());
+    let mut lead = hot_lead(person);
     lead.title = Some(title.to_owned());
-    lead.marketo.insert("engagement_score".into(), json!(85));
-    lead.marketo.insert("activity".into(), json!("demo_request"));
     LeadEvent::new(lead, at(received))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crm::testing::Fault;
 use database::Database;
-use lead::{Clock as _, FailureClass, LeadEvent, LeadId, LeadStatus};
+use lead::{FailureClass, LeadEvent, LeadId, LeadStatus};
 use on_both::on_both;
 use queue::{DatabaseQueue, LeadHandler, LeadQueue, MAX_ATTEMPTS, Worker};
 use store::{Accept, AuditKind};
@@ -22,13 +22,11 @@ impl Fixture {
         Arc::new(DatabaseQueue::new(database, Arc::new(self.clock.clone()), VISIBILITY))
     }
 
-    /// Accepts a delivery like the webhook: the lead and its message in one transaction.
+    /// Accepts a delivery and queues it unless it is a repeat or superseded.
     async fn post(&self, event: &LeadEvent) {
-        let mut transaction = self.store.database().begin().await.unwrap();
-        if let Accept::New | Accept::Revision = self.store.accept_in(&mut transaction, event).await.unwrap() {
-            DatabaseQueue::send_in(&mut transaction, event, self.clock.now()).await.unwrap();
+        if let Accept::New | Accept::Revision = self.store.accept(event).await.unwrap() {
+            self.queue_on(self.store.database().clone()).send(event).await.unwrap();
         }
-        transaction.commit().await.unwrap();
     }
 
     /// A worker process with its own connection pool.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use lead::{CampaignId, Clock, Dependency, EmailAddress, Failure, Lead, LeadEvent};
+use lead::{Clock, Dependency, Failure, LeadEvent};
 use proptest::prelude::*;
 use queue::{DatabaseQueue, LeadQueue, Message, QueueError, Receipt, Sent, Settlement};
+use testkit::fixtures;
 
 use crate::support::{Fixture, VISIBILITY};
 
@@ -65,10 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn event(lead: u8, content: u8) -> LeadEvent {
-    let email = EmailAddress::parse(&format!("lead{lead}@example.com")).unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse("c1").unwrap());
-    lead.title = Some(content.to_string());
-    LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+    fixtures::event(&format!("lead{lead}"), &content.to_string(), 0)
 }
 
 fn settlement(outcome: Outcome) -> Settlement {

@@ -1,17 +1,14 @@
 //! Sending within the caller's transaction.
 
-use jiff::Timestamp;
-use lead::{CampaignId, Clock, EmailAddress, Lead, LeadEvent};
+use lead::{Clock, LeadEvent};
 use queue::{DatabaseQueue, LeadQueue, Sent, Settlement};
 use sqlx::Row;
+use testkit::fixtures;
 
 use crate::support::Fixture;
 
 fn event(n: u32) -> LeadEvent {
-    let email = EmailAddress::parse("ann@example.com").unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse("c1").unwrap());
-    lead.title = Some(n.to_string());
-    LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+    fixtures::event("ann", &n.to_string(), 0)
 }
 
 async fn send_joins_the_callers_transaction(fixture: Fixture) {

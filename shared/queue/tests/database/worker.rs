@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lead::{CampaignId, Clock, Dependency, EmailAddress, Failure, FailureClass, Lead, LeadEvent};
+use lead::{Clock, Dependency, Failure, FailureClass, LeadEvent};
 use queue::{LeadHandler, LeadQueue, MAX_ATTEMPTS, MAX_LOSSES, Message, Settlement, Worker};
+use testkit::fixtures::new_lead;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,7 @@ use crate::support::{Fixture, VISIBILITY};
 const CRM: Dependency = Dependency::new("crm.test");
 
 pub(crate) fn event(lead: u32) -> LeadEvent {
-    let email = EmailAddress::parse(&format!("ann{lead}@example.com")).unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse("c1").unwrap());
+    let mut lead = new_lead(&format!("ann{lead}@example.com"), "c1");
     lead.name = Some("Ann Hidden".to_owned().into());
     LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
 }

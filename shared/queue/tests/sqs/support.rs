@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use jiff::Timestamp;
-use lead::{CampaignId, Clock, EmailAddress, Lead, LeadEvent, SystemClock};
+use lead::{Clock, LeadEvent, SystemClock};
 use queue::conformance::Harness;
 use queue::{LeadQueue, MemoryLedger, Sqs, SqsClient, SqsQueue};
 use runtime::Variables;
+use testkit::fixtures;
 
 /// The receive limit of the queues with a redrive policy. Workers read it from the queue.
 const MAX_RECEIVE_COUNT: u32 = 5;
@@ -149,8 +150,5 @@ async fn queue_arn(client: &SqsClient, url: &str) -> String {
 
 /// The `n`th content of a lead.
 pub(crate) fn event(lead: u32, n: u32) -> LeadEvent {
-    let email = EmailAddress::parse(&format!("lead{lead}@example.com")).unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse("sqs").unwrap());
-    lead.title = Some(n.to_string());
-    LeadEvent::new(lead, Timestamp::UNIX_EPOCH)
+    fixtures::event(&format!("lead{lead}"), &n.to_string(), 0)
 }

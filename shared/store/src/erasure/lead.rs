@@ -1,4 +1,4 @@
-use database::Connection;
+use database::{Connection, IdOfLead, LeadRows};
 use lead::LeadId;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +29,7 @@ impl Tally {
 pub(super) async fn erase_lead(
     connection: &mut Connection,
     lead: &LeadId,
-    tables: &[String],
+    rows: &[LeadRows],
     hash: &str,
     apply: bool,
     now: i64,
@@ -37,25 +37,20 @@ pub(super) async fn erase_lead(
 ) -> Result<()> {
     if apply {
         // The lead's row is locked first, as in every transaction.
-        sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1")
-            .bind(lead.as_str())
-            .execute(&mut *connection)
-            .await?;
+        let query = sqlx::query("UPDATE lead SET revision = revision WHERE lead_id = $1");
+        query.bind(lead.as_str()).execute(&mut *connection).await?;
     }
-    // Rows with other ids, before the deletion of the rows that map these ids to the lead.
-    for (place, condition) in [
-        ("sqs_try", "message_key IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)"),
-        (
-            "mock_crm_record",
-            "external_id = $1 OR external_id IN (SELECT action_id FROM crm_action WHERE lead_id = $1)",
-        ),
-        ("queue_message", "group_id = $1"),
-        ("queue_group", "group_id = $1"),
-    ] {
-        found.add(place, remove(connection, place, condition, lead, apply).await?, REMOVED);
-    }
-    for table in tables {
-        found.add(table, remove(connection, table, "lead_id = $1", lead, apply).await?, REMOVED);
+    for LeadRows { table, column, holds } in rows {
+        let condition = match holds {
+            IdOfLead::Lead => format!("{column} = $1"),
+            IdOfLead::Delivery => {
+                format!("{column} IN (SELECT delivery_id FROM delivery WHERE lead_id = $1)")
+            }
+            IdOfLead::Record => {
+                format!("{column} = $1 OR {column} IN (SELECT action_id FROM crm_action WHERE lead_id = $1)")
+            }
+        };
+        found.add(table, remove(connection, table, &condition, lead, apply).await?, REMOVED);
     }
     found.add("crm_action", reduce_actions(connection, lead, apply, now).await?, REDUCED);
     found.add("audit_event", reduce_audit(connection, lead, apply).await?, REDUCED);
@@ -66,22 +61,18 @@ pub(super) async fn erase_lead(
     }
     found.add("lead", remove(connection, "lead", "lead_id = $1", lead, apply).await?, REMOVED);
     if apply {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO erased_lead (lead_id, email_hash, erased_at) VALUES ($1, $2, $3) \
              ON CONFLICT (lead_id) DO UPDATE SET erased_at = excluded.erased_at",
-        )
-        .bind(lead.as_str())
-        .bind(hash)
-        .bind(now)
-        .execute(&mut *connection)
-        .await?;
+        );
+        query.bind(lead.as_str()).bind(hash).bind(now).execute(&mut *connection).await?;
         audit::append(connection, lead, None, now, AuditKind::Erased, &json!({})).await?;
     }
     Ok(())
 }
 
 /// Removes the rows of a table that match a condition on `$1`, the lead's id; or with `apply` off only counts
-/// them. Table and condition are constants, or names from the database's own catalogue.
+/// them. The table and the names in the condition are constants.
 async fn remove(
     connection: &mut Connection,
     table: &str,
@@ -89,12 +80,11 @@ async fn remove(
     lead: &LeadId,
     apply: bool,
 ) -> Result<u64> {
-    let table = table.replace('"', "\"\"");
     if apply {
-        let sql = AssertSqlSafe(format!("DELETE FROM \"{table}\" WHERE {condition}"));
+        let sql = AssertSqlSafe(format!("DELETE FROM {table} WHERE {condition}"));
         return Ok(sqlx::query(sql).bind(lead.as_str()).execute(connection).await?.rows_affected());
     }
-    let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM \"{table}\" WHERE {condition}"));
+    let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table} WHERE {condition}"));
     let count: i64 = sqlx::query_scalar(sql).bind(lead.as_str()).fetch_one(connection).await?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -102,11 +92,9 @@ async fn remove(
 /// Reduces the ledger to the kinds of effects and the record ids, under action ids that do not collide with
 /// those of a later lead of the same person.
 async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool, now: i64) -> Result<u64> {
-    let rows =
-        sqlx::query("SELECT action_id, parameters FROM crm_action WHERE lead_id = $1 AND state <> 'erased'")
-            .bind(lead.as_str())
-            .fetch_all(&mut *connection)
-            .await?;
+    let query =
+        sqlx::query("SELECT action_id, parameters FROM crm_action WHERE lead_id = $1 AND state <> 'erased'");
+    let rows = query.bind(lead.as_str()).fetch_all(&mut *connection).await?;
     for row in rows.iter().filter(|_| apply) {
         let action = row.text("action_id")?;
         sqlx::query(
@@ -124,10 +112,8 @@ async fn reduce_actions(connection: &mut Connection, lead: &LeadId, apply: bool,
 }
 
 async fn reduce_audit(connection: &mut Connection, lead: &LeadId, apply: bool) -> Result<u64> {
-    let rows = sqlx::query("SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased'")
-        .bind(lead.as_str())
-        .fetch_all(&mut *connection)
-        .await?;
+    let query = sqlx::query("SELECT seq, detail FROM audit_event WHERE lead_id = $1 AND kind <> 'erased'");
+    let rows = query.bind(lead.as_str()).fetch_all(&mut *connection).await?;
     let mut reduced = 0;
     for row in &rows {
         let detail = row.text("detail")?;
@@ -157,15 +143,13 @@ fn hashed(text: &str) -> String {
 
 /// The records written for a lead in external CRMs, that is, in any but the mock CRM.
 pub(super) async fn records(connection: &mut Connection, lead: &LeadId) -> Result<Vec<ByHand>> {
-    let rows = sqlx::query(
+    let query = sqlx::query(
         "SELECT DISTINCT provider, kind, record_id FROM crm_action \
          WHERE lead_id = $1 AND record_id IS NOT NULL AND provider <> 'mock' \
          AND kind IN ('upsert_lead', 'create_lead', 'create_task', 'log_activity', 'create_contact', 'create_opportunity', \
                       'convert_lead')",
-    )
-    .bind(lead.as_str())
-    .fetch_all(connection)
-    .await?;
+    );
+    let rows = query.bind(lead.as_str()).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
             Ok(ByHand {

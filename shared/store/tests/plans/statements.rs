@@ -10,13 +10,12 @@ use breaker::{Day, Spending as _, Taken};
 use crm::testing::every_action;
 use crm::{Health as _, Ledger as _, Outcome, Plan};
 use database::testing::TestDatabase;
-use grounding::{Contract, FactSheet, Verdict};
+use enrichment::{Enrichment, EnrichmentStatus};
 use jiff::Timestamp;
-use lead::{
-    Arrival, CampaignId, Clock as _, Dependency, EmailAddress, Failure, Lead, LeadEvent, ManualClock,
-};
+use lead::{Arrival, Clock as _, Dependency, Failure, LeadEvent, ManualClock};
 use serde_json::json;
-use store::{AnalysisRecord, Awaits, Begun, Cursor, Finish, LeadFilter, QuarantineItem, Store, Work};
+use store::{Awaits, Begun, Cursor, Finish, LeadFilter, Store, Work};
+use testkit::fixtures::{judgement, new_lead, rejected_body};
 use tokio::sync::OnceCell;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -72,8 +71,7 @@ impl<S: tracing::Subscriber> Layer<S> for Collector {
 async fn every_arrival(store: &Store, clock: &ManualClock) {
     let store = store.clone().with_retry_window(Duration::from_secs(60));
     let event = |title: &str, after: u64| {
-        let mut lead =
-            Lead::new(EmailAddress::parse("bob@example.com").unwrap(), CampaignId::parse("c").unwrap());
+        let mut lead = new_lead("bob@example.com", "c");
         lead.title = Some(title.to_owned());
         LeadEvent::new(lead, clock.now() + Duration::from_secs(after))
     };
@@ -89,8 +87,7 @@ async fn every_arrival(store: &Store, clock: &ManualClock) {
 async fn every_hot_path(store: &Store, clock: &ManualClock) {
     let now = clock.now();
     let event = |title: &str, after: u64| {
-        let mut lead =
-            Lead::new(EmailAddress::parse("ann@example.com").unwrap(), CampaignId::parse("c").unwrap());
+        let mut lead = new_lead("ann@example.com", "c");
         lead.title = Some(title.to_owned());
         LeadEvent::new(lead, now + Duration::from_secs(after))
     };
@@ -101,28 +98,9 @@ async fn every_hot_path(store: &Store, clock: &ManualClock) {
         store.begin_work(event, 1).await.unwrap();
     }
     let Begun::Work(work) = store.begin_work(&newer, 1).await.unwrap() else { panic!("nothing to do") };
-    store.save_enrichment(&work, 1, &json!({})).await.unwrap();
-    let contract = Contract::default();
-    let analysis = AnalysisRecord {
-        lead_id: work.lead_id.clone(),
-        delivery_id: work.delivery_id.clone(),
-        round: work.round,
-        facts: FactSheet::new(),
-        verdict: Verdict::fallback(&contract),
-        contract,
-        icp_version: String::new(),
-        provider: String::new(),
-        model: String::new(),
-        prompt_version: None,
-        raw_answer: String::new(),
-        fallback: true,
-        fallback_reason: None,
-        input_tokens: 0,
-        output_tokens: 0,
-        cost_microusd: 0,
-        latency_ms: 0,
-        created_at: now,
-    };
+    let enrichment = Enrichment::nothing(EnrichmentStatus::NotFound);
+    store.save_enrichment(&work, enrichment, &json!({})).await.unwrap();
+    let analysis = judgement(&work, "rules", now);
     store.save_analysis(analysis, None).await.unwrap();
     let actions = every_action(&work.lead_id, &work.delivery_id);
     let plan = Plan::new(work.lead_id.clone(), work.delivery_id.clone(), 1, None, actions);
@@ -155,7 +133,6 @@ async fn every_query(store: &Store, work: &Work, newer: &LeadEvent, now: Timesta
     store.lead(lead).await.unwrap();
     store.lead_ids_like(&lead.as_str()[..8], 10).await.unwrap();
     store.audit(lead, 0, 10).await.unwrap();
-    store.analyses(lead, 10).await.unwrap();
     store.analysis_in_force(lead).await.unwrap();
     store.enrichment_of(&work.delivery_id).await.unwrap();
     store.deliveries(lead, 10).await.unwrap();
@@ -195,17 +172,7 @@ async fn every_unprocessed_body(store: &Store, now: Timestamp) {
     store.dead_letters(Some(&cursor), 10).await.unwrap();
     store.dead_letter("m1").await.unwrap();
     store.remove_dead_letter("m1").await.unwrap();
-    let body = b"x".as_slice();
-    let item = QuarantineItem {
-        id: "aaaaaaaa",
-        error: "e",
-        field: None,
-        message: "m",
-        content_type: None,
-        body,
-        received_at: now,
-    };
-    store.quarantine(&item).await.unwrap();
+    store.quarantine(&rejected_body("aaaaaaaa", b"x", now)).await.unwrap();
     store.quarantined(Some(&cursor), 10).await.unwrap();
     store.quarantined_body("aaaaaaaa").await.unwrap();
 }

@@ -88,7 +88,7 @@ async fn a_delivery_that_the_caller_rolls_back_leaves_no_trace(fixture: Fixture)
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let mut transaction = store.database().begin().await.unwrap();
-    store.accept_in(&mut transaction, &event).await.unwrap();
+    store.accept_arrival(&mut transaction, &event).await.unwrap();
     drop(transaction);
     assert!(store.lead(&event.lead_id).await.unwrap().is_none());
     assert_eq!(store.accept(&event).await.unwrap(), Accept::New);

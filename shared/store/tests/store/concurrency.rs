@@ -8,7 +8,7 @@ use store::{Accept, Begun, Store};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::support::{Fixture, audit, begin, event, judged, lead, synced};
+use crate::support::{Fixture, analyses, audit, begin, company, event, judged, lead, synced};
 
 /// Runs futures that all start at the same moment.
 struct Race {
@@ -90,7 +90,10 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
             let analysis = judged(&fixture, &begin(store, &first).await, "rules");
             race.add(async move {
                 if let Begun::Work(work) = worker.begin_work(&event, n).await.unwrap() {
-                    worker.save_enrichment(&work, n, &serde_json::json!({})).await.unwrap();
+                    worker
+                        .save_enrichment(&work, company(&n.to_string()), &serde_json::json!({}))
+                        .await
+                        .unwrap();
                     worker.save_analysis(analysis, None).await.unwrap();
                     worker.finish(&work, &synced(), &serde_json::json!([])).await.unwrap();
                 }
@@ -116,6 +119,6 @@ async fn concurrent_senders_and_workers_keep_a_lead_consistent(fixture: Fixture)
     let lead = lead(&stores[0], &first.lead_id).await;
     let expected = if matches!(begun, Begun::Work(_)) { LeadStatus::Processing } else { LeadStatus::Synced };
     assert_eq!(lead.status, expected);
-    assert_eq!(stores[0].analyses(&lead.lead_id, 10).await.unwrap().len(), 1);
+    assert_eq!(analyses(&stores[0], &lead.lead_id).await.len(), 1);
     audit(&stores[0], &lead.lead_id).await;
 }

@@ -3,52 +3,35 @@
 
 use crm::testing::every_action;
 use crm::{Authority, BegunPlan, Effect, Ledger as _, Outcome, Plan};
-use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent};
+use database::testing::tables;
+use lead::{EmailAddress, Failure, LeadEvent};
 use on_both::on_both;
 use serde_json::json;
-use store::{Accept, Begun, QuarantineItem, Store, Suppressed, SuppressionKind};
-use tables::all_texts;
+use sqlx::{AssertSqlSafe, Column as _, Row as _};
+use store::{Accept, Begun, LEAD_ROWS, Store, Suppressed, SuppressionKind};
 
-use crate::support::{Fixture, at, begin, event, judged, synced};
+use crate::support::{Fixture, at, begin, company, event, judged, new_lead, rejected_body, synced};
 
 /// All text values in a database.
-mod tables {
-    use database::Backend;
-    use sqlx::{AssertSqlSafe, Column as _, Row as _};
-    use store::Store;
-
-    pub(super) async fn all_texts(store: &Store) -> Vec<(String, String)> {
-        let database = store.database();
-        let tables = match database.backend() {
-            Backend::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table'",
-            Backend::Postgres => {
-                "SELECT CAST(table_name AS TEXT) AS name FROM information_schema.tables WHERE table_schema = current_schema()"
-            }
-        };
-        let mut texts = Vec::new();
-        for table in sqlx::query(tables).fetch_all(database.pool()).await.unwrap() {
-            let table: String = table.get("name");
-            if table.starts_with("_sqlx") {
-                continue;
-            }
-            let sql = AssertSqlSafe(format!("SELECT * FROM \"{table}\""));
-            for row in sqlx::query(sql).fetch_all(database.pool()).await.unwrap() {
-                for column in row.columns() {
-                    if let Ok(Some(text)) = row.try_get::<Option<String>, _>(column.ordinal()) {
-                        texts.push((format!("{table}.{}", column.name()), text.to_lowercase()));
-                    }
+async fn all_texts(store: &Store) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
+    for table in tables(store.database()).await {
+        let sql = AssertSqlSafe(format!("SELECT * FROM {table}"));
+        for row in sqlx::query(sql).fetch_all(store.database().pool()).await.unwrap() {
+            for column in row.columns() {
+                if let Ok(Some(text)) = row.try_get::<Option<String>, _>(column.ordinal()) {
+                    texts.push((format!("{table}.{}", column.name()), text.to_lowercase()));
                 }
             }
         }
-        texts
     }
+    texts
 }
 
 const NEEDLES: [&str; 4] = ["zebulon", "quux", "555 0142", "5550142"];
 
 fn person(campaign: &str, title: &str, received: i64) -> LeadEvent {
-    let email = EmailAddress::parse("zebulon.quux@stripe.com").unwrap();
-    let mut lead = Lead::new(email, CampaignId::parse(campaign).unwrap());
+    let mut lead = new_lead("zebulon.quux@stripe.com", campaign);
     lead.name = Some("Zebulon Quux".to_owned().into());
     lead.phone = Some("+1 555 0142".to_owned().into());
     lead.title = Some(title.to_owned());
@@ -67,7 +50,7 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
     let first = person("c1", "CTO", 0);
     store.accept(&first).await.unwrap();
     let work = begin(store, &first).await;
-    store.save_enrichment(&work, json!({"note": "Zebulon"}), &json!({"for": "zebulon"})).await.unwrap();
+    store.save_enrichment(&work, company("Zebulon"), &json!({"for": "zebulon"})).await.unwrap();
     let mut analysis = judged(fixture, &work, "rules");
     analysis.raw_answer = "Zebulon Quux is ready".into();
     store.save_analysis(analysis, None).await.unwrap();
@@ -91,16 +74,7 @@ async fn fill_tables(fixture: &Fixture, store: &Store) {
     let broken = "{\"email\": \"Zebulon.Quux@stripe.com\", broken";
     store.record_dead_letter("m2", None, broken, 1, &failure).await.unwrap();
     for (id, body) in [("aaaa", broken), ("bbbb", "email=zebulon.quux%40stripe.com&name=Quux")] {
-        let item = QuarantineItem {
-            id,
-            error: "invalid_json",
-            field: None,
-            message: "not JSON",
-            content_type: None,
-            body: body.as_bytes(),
-            received_at: at(1),
-        };
-        store.quarantine(&item).await.unwrap();
+        store.quarantine(&rejected_body(id, body.as_bytes(), at(1))).await.unwrap();
     }
 }
 
@@ -128,12 +102,12 @@ async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     let before = hits(&store).await;
     assert!(before.len() > 5, "{before:?}");
 
-    let dry = store.erase(&email, false).await.unwrap();
+    let dry = store.erase(&email, &LEAD_ROWS, false).await.unwrap();
     assert_eq!(hits(&store).await, before, "a dry run changes nothing");
     assert!(!dry.applied && dry.leads.len() == 2);
 
     fixture.advance(60);
-    let erased = store.erase(&email, true).await.unwrap();
+    let erased = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
     assert_eq!(hits(&store).await, Vec::<String>::new());
     assert_eq!(erased.found, dry.found, "the dry run reports the same findings");
     let place = |name: &str| erased.found.iter().find(|found| found.place == name).map(|found| found.count);
@@ -142,7 +116,7 @@ async fn no_table_holds_data_of_an_erased_person(fixture: Fixture) {
     let by_hand: Vec<_> = erased.by_hand.iter().map(|record| record.record_id.as_str()).collect();
     assert_eq!(by_hand, ["00Q1"]);
 
-    let again = store.erase(&email, true).await.unwrap();
+    let again = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
     assert!(again.found.is_empty() && again.by_hand == erased.by_hand && again.leads.len() == 2, "{again:?}");
     assert!(store.lead(&other.lead_id).await.unwrap().is_some(), "other leads stay");
 }
@@ -153,7 +127,7 @@ async fn events_before_an_erasure_are_dropped_and_later_ones_new(fixture: Fixtur
     let (old, unseen) = (person("c1", "CTO", 0), person("unseen", "CTO", 0));
     store.accept(&old).await.unwrap();
     fixture.advance(60);
-    store.erase(&old.lead.email, true).await.unwrap();
+    store.erase(&old.lead.email, &LEAD_ROWS, true).await.unwrap();
     for message in [&old, &unseen] {
         assert!(matches!(store.begin_work(message, 1).await.unwrap(), Begun::Nothing));
         assert_eq!(store.accept(message).await.unwrap(), Accept::Erased);
@@ -175,7 +149,7 @@ async fn work_in_progress_during_an_erasure_leaves_nothing(fixture: Fixture) {
     store.accept(&event).await.unwrap();
     let work = begin(&store, &event).await;
     fixture.advance(60);
-    assert_eq!(store.erase(&event.lead.email, true).await.unwrap().in_work, 1);
+    assert_eq!(store.erase(&event.lead.email, &LEAD_ROWS, true).await.unwrap().in_work, 1);
     let mut analysis = judged(&fixture, &work, "rules");
     analysis.raw_answer = "zebulon".into();
     store.save_analysis(analysis, None).await.unwrap();
@@ -193,8 +167,8 @@ async fn work_from_before_an_erasure_is_dropped_after_a_new_post(fixture: Fixtur
     store.accept(&old).await.unwrap();
     let work = begin(&store, &old).await;
     fixture.advance(60);
-    store.erase(&old.lead.email, true).await.unwrap();
-    let mut lead = Lead::new(old.lead.email.clone(), CampaignId::parse("c1").unwrap());
+    store.erase(&old.lead.email, &LEAD_ROWS, true).await.unwrap();
+    let mut lead = new_lead("zebulon.quux@stripe.com", "c1");
     lead.title = Some("CTO".to_owned());
     let new = LeadEvent::new(lead, at(61));
     assert_eq!(store.accept(&new).await.unwrap(), Accept::New);
@@ -232,20 +206,11 @@ async fn every_spelling_of_a_person_is_erased_and_no_other(fixture: Fixture) {
         ("bbbb", "email=an%40xn--bcher-kva.example&a"),
         ("cccc", "{\"email\":\"susan@bücher.example\", broken"),
     ] {
-        let item = QuarantineItem {
-            id,
-            error: "invalid_json",
-            field: None,
-            message: "not JSON",
-            content_type: None,
-            body: body.as_bytes(),
-            received_at: at(0),
-        };
-        store.quarantine(&item).await.unwrap();
+        store.quarantine(&rejected_body(id, body.as_bytes(), at(0))).await.unwrap();
     }
     fixture.advance(60);
     let email = lead("an@xn--bcher-kva.example").lead.email;
-    let erased = store.erase(&email, true).await.unwrap();
+    let erased = store.erase(&email, &LEAD_ROWS, true).await.unwrap();
     let count = |place: &str| erased.found.iter().find(|found| found.place == place).map(|found| found.count);
     assert_eq!((count("lead"), count("quarantine")), (Some(3), Some(2)));
     for address in own {
@@ -266,7 +231,7 @@ async fn a_dry_run_does_not_wait_for_a_writer(fixture: Fixture) {
     let mut writer = store.database().begin().await.unwrap();
     let row = "INSERT INTO crm_hold (provider, reason, since) VALUES ('x', 'y', 0)";
     sqlx::query(row).execute(&mut *writer).await.unwrap();
-    let dry = store.erase(&email, false).await.unwrap();
+    let dry = store.erase(&email, &LEAD_ROWS, false).await.unwrap();
     assert!(dry.found.len() > 5, "{dry:?}");
     writer.commit().await.unwrap();
 }
@@ -375,7 +340,7 @@ async fn erased_bytes_are_in_no_file_of_an_sqlite_database() {
     };
     assert_eq!(found(&files()).len(), 3, "all but the number without a space is there");
     fixture.advance(60);
-    let erased = store.erase(&person("c1", "CTO", 0).lead.email, true).await.unwrap();
+    let erased = store.erase(&person("c1", "CTO", 0).lead.email, &LEAD_ROWS, true).await.unwrap();
     assert_eq!(erased.traces, database::Traces::None);
     assert_eq!(found(&files()), Vec::<&str>::new(), "while the server has the file open");
     store.database().close().await;

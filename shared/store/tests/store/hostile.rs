@@ -1,11 +1,11 @@
 //! Text with special characters for SQL, shells or terminals is stored and returned unchanged.
 
-use lead::{CampaignId, EmailAddress, Lead, LeadEvent};
+use lead::LeadEvent;
 use on_both::on_both;
 use serde_json::{Value, json};
 use store::LeadFilter;
 
-use crate::support::{Fixture, at, audit, begin, judged, lead};
+use crate::support::{Fixture, at, audit, begin, company, execute, judged, lead, new_lead};
 
 const HOSTILE: [&str; 8] = [
     "😀👩‍👩‍👧‍👦",
@@ -22,21 +22,20 @@ const HOSTILE: [&str; 8] = [
 async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
     let store = fixture.store().await;
     for (number, text) in HOSTILE.into_iter().enumerate() {
-        let email = EmailAddress::parse(&format!("person{number}@example.com")).unwrap();
-        let mut content = Lead::new(email, CampaignId::parse("c'1 % 😀").unwrap());
+        let mut content = new_lead(&format!("person{number}@example.com"), "c'1 % 😀");
         content.name = Some(text.to_owned().into());
         content.title = Some(text.to_owned());
         content.attributes.insert(text.to_owned(), json!([text, 1.5, -0.0, u64::MAX, null]));
         let event = LeadEvent::new(content, at(0));
         let work = begin(&store, &event).await;
-        store.save_enrichment(&work, json!({ text: text }), &json!({ "said": text })).await.unwrap();
+        store.save_enrichment(&work, company(text), &json!({ "said": text })).await.unwrap();
         let mut judgement = judged(&fixture, &work, "rules");
         judgement.raw_answer = json!({ "reasoning": text }).to_string();
         store.save_analysis(judgement.clone(), None).await.unwrap();
 
         assert_eq!(lead(&store, &event.lead_id).await.content, event.lead, "{text:?}");
         let again = begin(&store, &event).await;
-        assert_eq!(again.enrichment, Some(json!({ text: text })), "{text:?}");
+        assert_eq!(again.enrichment, Some(company(text)), "{text:?}");
         assert_eq!(again.analysis.unwrap().raw_answer, judgement.raw_answer, "{text:?}");
         let said: Vec<Value> = audit(&store, &event.lead_id)
             .await
@@ -49,9 +48,7 @@ async fn hostile_text_of_a_lead_is_stored_unchanged(fixture: Fixture) {
             open_deliveries.contains(&event) && open_deliveries.iter().all(LeadEvent::is_consistent),
             "{text:?}"
         );
-        let mut transaction = store.database().begin().await.unwrap();
-        sqlx::query("UPDATE delivery SET state = 'done'").execute(&mut *transaction).await.unwrap();
-        transaction.commit().await.unwrap();
+        execute(&store, "UPDATE delivery SET state = 'done'").await;
     }
 }
 

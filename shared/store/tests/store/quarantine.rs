@@ -3,18 +3,10 @@
 use on_both::on_both;
 use store::{Cursor, QuarantineItem};
 
-use crate::support::{Fixture, at};
+use crate::support::{Fixture, at, rejected_body};
 
 fn item<'a>(id: &'a str, body: &'a [u8], received: i64) -> QuarantineItem<'a> {
-    QuarantineItem {
-        id,
-        error: "invalid_email",
-        field: Some("email"),
-        message: "is not a valid e-mail address",
-        content_type: Some("application/json"),
-        body,
-        received_at: at(received),
-    }
+    rejected_body(id, body, at(received))
 }
 
 #[on_both]

@@ -7,7 +7,9 @@ use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Cursor, Finish};
 
-use crate::support::{Fixture, at, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
+use crate::support::{
+    Fixture, analyses, at, audit, begin, company, event, has_work, judged, kinds, lead, settled, synced,
+};
 
 #[on_both]
 async fn reopening_continues_from_saved_results(fixture: Fixture) {
@@ -28,21 +30,16 @@ async fn a_new_judgement_is_a_new_round_with_the_same_enrichment(fixture: Fixtur
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
-    store.save_enrichment(&work, json!("found"), &json!({})).await.unwrap();
+    store.save_enrichment(&work, company("a"), &json!({})).await.unwrap();
     store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap();
     store.finish(&work, &Finish::Held, &json!([])).await.unwrap();
     store.reopen(&event.lead_id, true, "look again").await.unwrap();
     let work = begin(&store, &event).await;
     assert_eq!((work.round, work.analysis.is_none()), (2, true));
-    assert_eq!(work.enrichment, Some(json!("found")));
+    assert_eq!(work.enrichment, Some(company("a")));
     store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap();
-    let providers: Vec<_> = store
-        .analyses(&event.lead_id, 10)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|a| (a.round, a.provider))
-        .collect();
+    let providers: Vec<_> =
+        analyses(&store, &event.lead_id).await.into_iter().map(|a| (a.round, a.provider)).collect();
     assert_eq!(providers, [(2, "second".to_owned()), (1, "first".to_owned())]);
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().round, 2);
 }

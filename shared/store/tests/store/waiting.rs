@@ -1,17 +1,19 @@
 //! Lists of leads that wait for a new judgement.
 
+use enrichment::{Enrichment, EnrichmentStatus};
 use lead::{LeadEvent, LeadStatus};
 use on_both::on_both;
 use serde_json::json;
 use store::{Awaits, Finish, LeadFilter, MAX_ENRICH_TRIES, Store, Verdict};
 
-use crate::support::{Fixture, begin, event, judged, settled};
+use crate::support::{Fixture, begin, company, event, judged, settled};
 
 /// Adds a lead that was judged without an AI and while enrichment was unavailable.
 async fn unenriched(fixture: &Fixture, store: &Store, event: &LeadEvent, finish: Finish) {
     store.accept(event).await.unwrap();
     let work = begin(store, event).await;
-    store.save_missing_enrichment(&work, json!({}), &json!({})).await.unwrap();
+    let unavailable = Enrichment::nothing(EnrichmentStatus::Unavailable);
+    store.save_enrichment(&work, unavailable, &json!({})).await.unwrap();
     store.save_analysis(judged(fixture, &work, "rules"), None).await.unwrap();
     store.finish(&work, &finish, &json!([])).await.unwrap();
 }
@@ -66,6 +68,6 @@ async fn a_lead_without_further_requests_is_not_listed(fixture: Fixture) {
     unenriched(&fixture, &store, &other, Finish::Held).await;
     fixture.advance(24 * 3_600);
     let found = store.next_unenriched().await.unwrap().unwrap();
-    assert!(store.reopen_enriched(&found, &json!({}), &json!({})).await.unwrap().is_some());
+    assert!(store.reopen_enriched(&found, &company("a"), &json!({})).await.unwrap().is_some());
     assert!(waiting(&store, Awaits::Enrichment).await.is_empty(), "it is judged again");
 }

@@ -7,7 +7,9 @@ use on_both::on_both;
 use serde_json::json;
 use store::{AuditKind, Begun, Finish};
 
-use crate::support::{Fixture, audit, begin, event, has_work, judged, kinds, lead, settled, synced};
+use crate::support::{
+    Fixture, analyses, audit, begin, company, event, execute, has_work, judged, kinds, lead, settled, synced,
+};
 
 #[on_both]
 async fn beginning_work_accepts_an_unknown_delivery(fixture: Fixture) {
@@ -34,10 +36,10 @@ async fn work_continues_from_saved_results(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
-    store.save_enrichment(&work, json!({"industry": "Fintech"}), &json!({})).await.unwrap();
+    store.save_enrichment(&work, company("Fintech"), &json!({})).await.unwrap();
     store.save_analysis(judged(&fixture, &work, "rules"), None).await.unwrap();
     let again = begin(&store, &event).await;
-    assert_eq!(again.enrichment, Some(json!({"industry": "Fintech"})));
+    assert_eq!(again.enrichment, Some(company("Fintech")));
     let analysis = again.analysis.unwrap();
     assert_eq!((analysis.round, analysis.provider.as_str(), analysis.cost_microusd), (1, "rules", 3));
 }
@@ -74,9 +76,10 @@ async fn the_first_enrichment_result_is_final(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     let work = begin(&store, &event).await;
-    assert_eq!(store.save_enrichment(&work, 1, &json!({"status": "found"})).await.unwrap(), 1);
-    assert_eq!(store.save_enrichment(&work, 2, &json!({"status": "found"})).await.unwrap(), 1);
-    assert_eq!(store.enrichment_of(&work.delivery_id).await.unwrap(), Some(json!(1)));
+    for result in [company("1"), company("2")] {
+        assert_eq!(store.save_enrichment(&work, result, &json!({})).await.unwrap(), company("1"));
+    }
+    assert_eq!(store.enrichment_of(&work.delivery_id).await.unwrap(), Some(company("1")));
     let enriched = [AuditKind::Accepted, AuditKind::Started, AuditKind::Enriched];
     assert_eq!(kinds(&store, &event.lead_id).await, enriched);
 }
@@ -88,7 +91,7 @@ async fn the_first_judgement_of_a_round_is_final(fixture: Fixture) {
     let work = begin(&store, &event).await;
     assert_eq!(store.save_analysis(judged(&fixture, &work, "first"), None).await.unwrap().provider, "first");
     assert_eq!(store.save_analysis(judged(&fixture, &work, "second"), None).await.unwrap().provider, "first");
-    assert_eq!(store.analyses(&event.lead_id, 10).await.unwrap().len(), 1);
+    assert_eq!(analyses(&store, &event.lead_id).await.len(), 1);
     assert_eq!(store.analysis_in_force(&event.lead_id).await.unwrap().unwrap().provider, "first");
     let lead = lead(&store, &event.lead_id).await;
     assert_eq!((lead.fit_score.unwrap().get(), lead.fallback), (50, true));
@@ -236,9 +239,7 @@ async fn an_unreadable_stored_value_is_a_permanent_failure(fixture: Fixture) {
     let store = fixture.store().await;
     let event = event("ann", "a", 0);
     begin(&store, &event).await;
-    let mut transaction = store.database().begin().await.unwrap();
-    sqlx::query("UPDATE delivery SET enrichment = '{secret'").execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
+    execute(&store, "UPDATE delivery SET enrichment = '{secret'").await;
     let failure: Failure = store.begin_work(&event, 2).await.map(|_: Begun| ()).unwrap_err().into();
     assert_eq!(failure.code, "stored_data_unreadable");
     assert!(!format!("{failure:?}").contains("secret"));

@@ -11,19 +11,18 @@ use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules, Usage};
 use api::ApiState;
 use async_trait::async_trait;
 use axum::Router;
-use crm::testing::MemoryLimits;
-use crm::{Guard, GuardSettings, MockCrm};
 use database::Database;
 use database::testing::TestDatabase;
-use enrichment::{Fixtures, Waterfall};
 use grounding::FactSheet;
-use lead::{CampaignId, EmailAddress, Failure, Lead, LeadEvent, LeadId, ManualClock};
+use lead::{Failure, Lead, LeadEvent, LeadId, ManualClock};
 use operations::Operations;
-use pipeline::{Pipeline, Rejected};
+use pipeline::Pipeline;
 use queue::{DatabaseQueue, LeadHandler as _, LeadQueue, Settlement};
 use routing::Routing;
 use serde_json::json;
 use store::Store;
+pub(crate) use testkit::fixtures::new_lead;
+use testkit::fixtures::{self, mock_crm, no_limits};
 
 pub(crate) use client::Client;
 
@@ -60,28 +59,12 @@ impl App {
         let shared = Arc::new(clock.clone());
         let store = Store::new(database.clone(), shared.clone());
         let queue: Arc<dyn LeadQueue> =
-            Arc::new(DatabaseQueue::new(database.clone(), shared.clone(), Duration::from_secs(30)));
-        let icp = Icp::default_config();
-        let analyst = Arc::new(TestAnalyst { rules: Rules::new(icp.clone()), lies: AtomicBool::new(false) });
-        let guard = Guard::new(
-            Arc::new(MockCrm::new(database, shared.clone())),
-            Arc::new(store.clone()),
-            Arc::new(store.clone()),
-            Arc::new(MemoryLimits::unlimited()),
-            shared.clone(),
-            GuardSettings::default(),
-        );
-        let providers = vec![Arc::new(Fixtures::built_in()) as Arc<_>];
-        let pipeline = Arc::new(Pipeline {
-            store: store.clone(),
-            enrichment: Waterfall::new(providers, Duration::from_secs(1), shared.clone()),
-            icp,
-            analyst: analyst.clone(),
-            guard,
-            routing,
-            rejected: Rejected::Hold,
-            clock: shared,
-        });
+            Arc::new(DatabaseQueue::new(database, shared, Duration::from_secs(30)));
+        let rules = Rules::new(Icp::default_config());
+        let analyst = Arc::new(TestAnalyst { rules, lies: AtomicBool::new(false) });
+        let crm = Arc::new(mock_crm(&store, &clock));
+        let pipeline = fixtures::pipeline(&store, &clock, analyst.clone(), crm, no_limits());
+        let pipeline = Arc::new(Pipeline { routing, ..pipeline });
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Self { clock, store, queue, pipeline, operations, analyst, _database: test }
     }
@@ -134,7 +117,7 @@ impl App {
 
 /// A lead of a well-known company, in a high-value campaign.
 pub(crate) fn lead(email: &str) -> Lead {
-    let mut lead = in_campaign(email, "launch_2024");
+    let mut lead = new_lead(email, "launch_2024");
     lead.name = Some("Alex Smith".to_owned().into());
     lead
 }
@@ -145,10 +128,6 @@ pub(crate) fn eager(email: &str) -> Lead {
     lead.title = Some("CTO".into());
     lead.marketo.insert("engagement_score".into(), json!(82));
     lead
-}
-
-pub(crate) fn in_campaign(email: &str, campaign: &str) -> Lead {
-    Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse(campaign).unwrap())
 }
 
 /// An analyst that follows the rules, or makes false claims.

@@ -1,14 +1,14 @@
 use database::Connection;
+use enrichment::Enrichment;
 use lead::{DeliveryId, Lead, LeadEvent, LeadId, LeadStatus};
-use serde::Serialize;
 use serde_json::Value;
-use sqlx::any::AnyRow;
 
+use super::reopen::reopen;
+use super::rows::{event_of_delivery, state_of};
+use super::transitions::Opening;
 use crate::audit::{self, AuditKind};
-use crate::codec::{Columns as _, parsed, to_json};
-use crate::reopen::{event_of_delivery, note_reopened};
-use crate::state::EnrichmentRetry;
-use crate::{Result, Store};
+use crate::codec::{Columns as _, to_json};
+use crate::{DeliveryState, Result, Store};
 
 /// The number of repeated enrichment requests for one delivery. With the waits between them they span some 21
 /// hours.
@@ -17,11 +17,6 @@ pub const MAX_ENRICH_TRIES: i64 = 8;
 /// The wait before the first repeated request, in milliseconds; before the second it is 8 times as long,
 /// before the third 27 times, and so on.
 const FIRST_WAIT_MS: i64 = 60_000;
-
-/// Whether enrichment is requested again for the delivery of a row.
-pub(crate) fn retry_of(row: &AnyRow) -> Result<EnrichmentRetry> {
-    parsed("enrichment_retry", EnrichmentRetry::parse(&row.text("enrichment_retry")?))
-}
 
 /// A lead that was judged while no enrichment provider could answer.
 #[derive(Debug)]
@@ -35,7 +30,7 @@ pub struct Unenriched {
 }
 
 /// Schedules a repeated enrichment request for a delivery that has just ended, if no provider could answer.
-pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
+pub(super) async fn schedule(connection: &mut Connection, delivery: &DeliveryId, now: i64) -> Result<()> {
     let scheduled = sqlx::query(
         "UPDATE delivery SET enrich_again_at = $2 + $3 * (1 + enrich_tries) * (1 + enrich_tries) * (1 + enrich_tries) \
          WHERE delivery_id = $1 AND enrichment_retry <> 'none' AND enrich_tries < $4",
@@ -53,25 +48,22 @@ pub(crate) async fn schedule(connection: &mut Connection, delivery: &DeliveryId,
 }
 
 /// Cancels the repeated enrichment request for a delivery.
-pub(crate) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
-    sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1")
-        .bind(delivery.as_str())
-        .execute(&mut *connection)
-        .await?;
+pub(super) async fn forget(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
+    let query = sqlx::query("UPDATE delivery SET enrich_again_at = NULL WHERE delivery_id = $1");
+    query.bind(delivery.as_str()).execute(&mut *connection).await?;
     note_on_lead(connection, delivery).await
 }
 
 /// Copies to the lead whether its delivery awaits a repeated enrichment request, for lists of leads. Called
-/// after every change of `enrich_again_at`; newer content of a lead clears the flag separately.
-pub(crate) async fn note_on_lead(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
-    sqlx::query(
+/// after every change of `enrich_again_at`; where a delivery is opened or superseded, the same statement
+/// clears the flag.
+async fn note_on_lead(connection: &mut Connection, delivery: &DeliveryId) -> Result<()> {
+    let query = sqlx::query(
         "UPDATE lead SET awaits_enrichment = \
          (SELECT CASE WHEN d.enrich_again_at IS NULL THEN 0 ELSE 1 END FROM delivery d WHERE d.delivery_id = $1) \
          WHERE lead_id = (SELECT d.lead_id FROM delivery d WHERE d.delivery_id = $1) AND delivery_id = $1",
-    )
-    .bind(delivery.as_str())
-    .execute(connection)
-    .await?;
+    );
+    query.bind(delivery.as_str()).execute(connection).await?;
     Ok(())
 }
 
@@ -80,19 +72,18 @@ impl Store {
     /// of superseded deliveries and of leads that are no longer written to the CRM.
     pub async fn next_unenriched(&self) -> Result<Option<Unenriched>> {
         loop {
-            let row = sqlx::query(
+            let query = sqlx::query(
                 "SELECT d.delivery_id, d.lead_id, d.content, d.state, l.status, l.delivery_id AS newest \
                  FROM delivery d JOIN lead l ON l.lead_id = d.lead_id \
                  WHERE d.enrich_again_at <= $1 ORDER BY d.enrich_again_at LIMIT 1",
-            )
-            .bind(self.now_millis())
-            .fetch_optional(self.database.pool())
-            .await?;
+            );
+            let row = self.row(query.bind(self.now_millis())).await?;
             let Some(row) = row else { return Ok(None) };
             let (lead_id, delivery_id): (LeadId, DeliveryId) = (row.id("lead_id")?, row.id("delivery_id")?);
-            let status = parsed("status", LeadStatus::parse(&row.text("status")?))?;
+            let status = row.word("status", LeadStatus::parse)?;
             let is_written = matches!(status, LeadStatus::Synced | LeadStatus::Held | LeadStatus::Planned);
-            if is_written && row.text("state")? == "done" && row.text("newest")? == delivery_id.as_str() {
+            let is_done = state_of(&row)? == DeliveryState::Done;
+            if is_written && is_done && row.text("newest")? == delivery_id.as_str() {
                 return Ok(Some(Unenriched { lead_id, delivery_id, lead: row.json("content")? }));
             }
             let mut transaction = self.begin_on(&lead_id).await?;
@@ -106,13 +97,11 @@ impl Store {
     pub async fn still_unenriched(&self, found: &Unenriched) -> Result<()> {
         let delivery = &found.delivery_id;
         let mut transaction = self.begin_on(&found.lead_id).await?;
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE delivery SET enrich_tries = enrich_tries + 1, enrich_again_at = NULL \
              WHERE delivery_id = $1 AND enrich_again_at IS NOT NULL",
-        )
-        .bind(delivery.as_str())
-        .execute(&mut *transaction)
-        .await?;
+        );
+        query.bind(delivery.as_str()).execute(&mut *transaction).await?;
         note_on_lead(&mut transaction, delivery).await?;
         schedule(&mut transaction, delivery, self.now_millis()).await?;
         transaction.commit().await
@@ -123,14 +112,13 @@ impl Store {
     pub async fn reopen_enriched(
         &self,
         found: &Unenriched,
-        enrichment: &impl Serialize,
+        enrichment: &Enrichment,
         detail: &Value,
     ) -> Result<Option<LeadEvent>> {
         let (now, lead, delivery) = (self.now_millis(), &found.lead_id, &found.delivery_id);
         let mut transaction = self.begin_on(lead).await?;
-        let reopened = sqlx::query(
-            "UPDATE delivery SET enrichment = $2, enrichment_retry = 'none', enrich_again_at = NULL, state = 'open', \
-             enrich_tries = enrich_tries + 1, finished_at = NULL, promoted_at = NULL, round = round + 1 \
+        let saved = sqlx::query(
+            "UPDATE delivery SET enrichment = $2, enrichment_retry = 'none', enrich_tries = enrich_tries + 1 \
              WHERE delivery_id = $1 AND state = 'done' AND enrich_again_at IS NOT NULL \
              AND EXISTS (SELECT 1 FROM lead WHERE lead.lead_id = delivery.lead_id AND lead.delivery_id = $1)",
         )
@@ -138,13 +126,12 @@ impl Store {
         .bind(to_json(enrichment))
         .execute(&mut *transaction)
         .await?;
-        if reopened.rows_affected() == 0 {
+        if saved.rows_affected() == 0 {
             return Ok(None);
         }
-        note_on_lead(&mut transaction, delivery).await?;
         audit::append(&mut transaction, lead, Some(delivery), now, AuditKind::Enriched, detail).await?;
-        let reason = "judged without enrichment";
-        note_reopened(&mut transaction, lead, delivery, true, reason, now).await?;
+        let opening = Opening { rejudge: true, ..Opening::default() };
+        reopen(&mut transaction, lead, delivery, opening, "judged without enrichment", now).await?;
         let event = event_of_delivery(&mut transaction, delivery).await?;
         transaction.commit().await?;
         Ok(Some(event))

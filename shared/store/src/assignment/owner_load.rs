@@ -28,12 +28,10 @@ impl Store {
     pub async fn recount_owner(&self, before: Timestamp) -> Result<Option<OwnerCount>> {
         let before = to_millis(before);
         loop {
-            let row = sqlx::query(
+            let query = sqlx::query(
                 "SELECT owner FROM owner_load WHERE counted_at < $1 ORDER BY counted_at, owner LIMIT 1",
-            )
-            .bind(before)
-            .fetch_optional(self.database.pool())
-            .await?;
+            );
+            let row = self.row(query.bind(before)).await?;
             let Some(row) = row else { return Ok(None) };
             let owner: OwnerId = row.id("owner")?;
             let mut transaction = self.database.begin().await?;
@@ -47,19 +45,14 @@ impl Store {
             .await?;
             let Some(kept) = kept else { continue }; // another process was faster
             // A separate statement after the lock: on PostgreSQL it sees all changes committed until then.
-            let open: i64 = sqlx::query_scalar(
+            let query = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM lead_assignment WHERE owner = $1 AND responded_at IS NULL AND parked = 0",
-            )
-            .bind(owner.as_str())
-            .fetch_one(&mut *transaction)
-            .await?;
+            );
+            let open: i64 = query.bind(owner.as_str()).fetch_one(&mut *transaction).await?;
             let before = kept.number("open")?;
             if open != before {
-                sqlx::query("UPDATE owner_load SET open = $2 WHERE owner = $1")
-                    .bind(owner.as_str())
-                    .bind(open)
-                    .execute(&mut *transaction)
-                    .await?;
+                let query = sqlx::query("UPDATE owner_load SET open = $2 WHERE owner = $1");
+                query.bind(owner.as_str()).bind(open).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
             return Ok(Some(OwnerCount { owner, before, open }));
@@ -69,7 +62,7 @@ impl Store {
 
 /// Adds to the number of leads that an owner was assigned today and to the number of their open leads. The
 /// former restarts at 0 each day.
-pub(crate) async fn change_load(
+pub(super) async fn change_load(
     connection: &mut Connection,
     owner: Option<&OwnerId>,
     now: i64,
@@ -93,6 +86,6 @@ pub(crate) async fn change_load(
     Ok(())
 }
 
-pub(crate) fn day(now: i64) -> i64 {
+pub(super) fn day(now: i64) -> i64 {
     now.div_euclid(DAY_MS)
 }

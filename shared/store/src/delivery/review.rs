@@ -1,14 +1,15 @@
-use database::{Connection, from_millis};
+use database::Connection;
 use jiff::Timestamp;
 use lead::{DeliveryId, LeadEvent, LeadId, LeadStatus};
 use serde::Serialize;
 use serde_json::json;
 
+use super::rows::event_of_delivery;
+use super::transitions::{Opening, open, set_status};
+use super::unenriched;
 use crate::audit::{self, AuditKind};
-use crate::codec::{Columns as _, parsed, without_nul};
-use crate::reopen::{event_of_delivery, open_again};
-use crate::work::set_status;
-use crate::{Result, Store, Work, unenriched};
+use crate::codec::{Columns as _, without_nul};
+use crate::{Result, Store, Work};
 
 /// A reviewer's decision about a held lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +80,13 @@ impl Store {
     ) -> Result<Reviewed> {
         let now = self.now_millis();
         let mut transaction = self.begin_on(lead).await?;
-        let row = sqlx::query(
+        let query = sqlx::query(
             "SELECT l.status, l.delivery_id, d.round FROM lead l JOIN delivery d ON d.delivery_id = l.delivery_id \
              WHERE l.lead_id = $1",
-        )
-        .bind(lead.as_str())
-        .fetch_optional(&mut *transaction)
-        .await?;
+        );
+        let row = query.bind(lead.as_str()).fetch_optional(&mut *transaction).await?;
         let Some(row) = row else { return Ok(Reviewed::Missing) };
-        let status = parsed("status", LeadStatus::parse(&row.text("status")?))?;
+        let status = row.word("status", LeadStatus::parse)?;
         let (delivery, round): (DeliveryId, i64) = (row.id("delivery_id")?, row.number("round")?);
         if status != LeadStatus::Held {
             // A new judgement increments the round; the decision that requested it is saved under the round
@@ -126,8 +125,8 @@ impl Store {
             unenriched::forget(&mut transaction, &delivery).await?;
             None
         } else {
-            open_again(&mut transaction, &delivery, verdict == Verdict::Rejudge).await?;
-            set_status(&mut transaction, lead, &delivery, LeadStatus::Queued, None, now).await?;
+            let opening = Opening { rejudge: verdict == Verdict::Rejudge, ..Opening::default() };
+            open(&mut transaction, lead, &delivery, opening, now).await?;
             Some(event_of_delivery(&mut transaction, &delivery).await?)
         };
         transaction.commit().await?;
@@ -143,20 +142,18 @@ impl Store {
 
     /// The decisions about a lead, oldest first; at most 100.
     pub async fn review_decisions(&self, lead: &LeadId) -> Result<Vec<ReviewDecision>> {
-        let rows = sqlx::query(
+        let query = sqlx::query(
             "SELECT decision, decided_by, reason, decided_at FROM review_decision WHERE lead_id = $1 \
              ORDER BY decided_at, round LIMIT 100",
-        )
-        .bind(lead.as_str())
-        .fetch_all(self.database.pool())
-        .await?;
+        );
+        let rows = self.rows(query.bind(lead.as_str())).await?;
         rows.iter()
             .map(|row| {
                 Ok(ReviewDecision {
                     decision: row.text("decision")?,
                     by: row.text("decided_by")?,
                     reason: row.optional_text("reason")?,
-                    at: from_millis(row.number("decided_at")?),
+                    at: row.time("decided_at")?,
                 })
             })
             .collect()
@@ -164,9 +161,7 @@ impl Store {
 }
 
 async fn decision(connection: &mut Connection, delivery: &DeliveryId, round: i64) -> Result<Option<String>> {
-    Ok(sqlx::query_scalar("SELECT decision FROM review_decision WHERE delivery_id = $1 AND round = $2")
-        .bind(delivery.as_str())
-        .bind(round)
-        .fetch_optional(connection)
-        .await?)
+    let query =
+        sqlx::query_scalar("SELECT decision FROM review_decision WHERE delivery_id = $1 AND round = $2");
+    Ok(query.bind(delivery.as_str()).bind(round).fetch_optional(connection).await?)
 }

@@ -1,0 +1,118 @@
+use database::Connection;
+use jiff::Timestamp;
+use lead::{Failure, LeadId};
+use serde::Serialize;
+
+use crate::codec::{Columns as _, to_json, without_nul};
+use crate::{Cursor, Result, Store};
+
+/// A dead-lettered message.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct DeadLetter {
+    /// The delivery id; the queue's own message id if the message could not be read.
+    pub id: String,
+    /// The lead, if the message could be read.
+    #[schema(required)]
+    pub lead_id: Option<LeadId>,
+    /// The failure that dead-lettered it.
+    pub failure: Failure,
+    /// The number of attempts made.
+    pub attempts: i64,
+    /// When it was dead-lettered.
+    pub failed_at: Timestamp,
+}
+
+/// The message of a dead letter.
+pub struct DeadLetterBody {
+    /// The id of the dead letter.
+    pub id: String,
+    /// The message, unchanged.
+    pub body: String,
+    /// The number of attempts made.
+    pub attempts: i64,
+}
+
+impl Store {
+    /// The newest `limit` dead letters that failed before (`before`, id), newest first.
+    pub async fn dead_letters(&self, before: Option<&Cursor>, limit: u32) -> Result<Vec<DeadLetter>> {
+        let (at, id) = Cursor::before(before);
+        let query = sqlx::query(
+            "SELECT message_id, lead_id, failure, attempts, failed_at FROM dead_letter \
+             WHERE (failed_at, message_id) < ($1, $2) ORDER BY failed_at DESC, message_id DESC LIMIT $3",
+        );
+        let rows = self.rows(query.bind(at).bind(id).bind(i64::from(limit))).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DeadLetter {
+                    id: row.text("message_id")?,
+                    lead_id: row.optional_id("lead_id")?,
+                    failure: row.json("failure")?,
+                    attempts: row.number("attempts")?,
+                    failed_at: row.time("failed_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The number of dead letters, counted up to 100,000.
+    pub async fn count_dead_letters(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT failed_at FROM dead_letter LIMIT 100000) AS counted",
+        )
+        .fetch_one(self.database.pool())
+        .await?)
+    }
+
+    /// One dead letter with its message, by its own id or its lead's. A lead has at most one: that of its
+    /// newest delivery.
+    pub async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetterBody>> {
+        let query = sqlx::query(
+            "SELECT message_id, body, attempts FROM dead_letter WHERE message_id = $1 OR lead_id = $1 LIMIT 1",
+        );
+        let row = self.row(query.bind(without_nul(id))).await?;
+        row.map(|row| {
+            Ok(DeadLetterBody {
+                id: row.text("message_id")?,
+                body: row.text("body")?,
+                attempts: row.number("attempts")?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Deletes a dead letter after its message was sent again. Keeps it if the delivery has failed again by
+    /// then.
+    pub async fn remove_dead_letter(&self, id: &str) -> Result<()> {
+        let query = sqlx::query(
+            "DELETE FROM dead_letter WHERE message_id = $1 AND NOT EXISTS \
+             (SELECT 1 FROM delivery WHERE delivery_id = $1 AND state = 'failed')",
+        );
+        self.execute(query.bind(without_nul(id))).await?;
+        Ok(())
+    }
+}
+
+/// Saves a dead letter, or the new failure of a known one.
+pub(crate) async fn insert(connection: &mut Connection, letter: &DeadLetter, body: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO dead_letter (message_id, lead_id, body, failure, attempts, failed_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (message_id) DO UPDATE \
+         SET failure = excluded.failure, attempts = excluded.attempts, failed_at = excluded.failed_at",
+    )
+    .bind(&letter.id)
+    .bind(letter.lead_id.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(without_nul(body))
+    .bind(to_json(&letter.failure))
+    .bind(letter.attempts)
+    .bind(database::to_millis(letter.failed_at))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the dead letter of a delivery, if there is one.
+pub(crate) async fn forget(connection: &mut Connection, delivery: &str) -> Result<()> {
+    let query = sqlx::query("DELETE FROM dead_letter WHERE message_id = $1");
+    query.bind(delivery.to_owned()).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Leads, deliveries and pipelines for the suites of several crates. A failure of any of them fails the test.
+
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a panic is how a fixture fails its test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use analysis::{Analyst, Icp};
+use crm::testing::MemoryLimits;
+use crm::{Executor, Guard, GuardSettings, LimitSettings, MockCrm, MockRecord, Object};
+use enrichment::{Fixtures, Waterfall};
+use grounding::{Contract, FactSheet, Verdict};
+use jiff::Timestamp;
+use lead::{CampaignId, EmailAddress, Lead, LeadEvent, LeadId, ManualClock};
+use pipeline::{Pipeline, Rejected};
+use routing::Routing;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use store::{AnalysisRecord, AuditEvent, AuditKind, LeadRecord, QuarantineItem, Scope, Store, Work};
+
+/// A time in seconds after that of a new [`ManualClock`].
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + second).unwrap()
+}
+
+/// A lead with an address and a campaign only.
+pub fn new_lead(email: &str, campaign: &str) -> Lead {
+    Lead::new(EmailAddress::parse(email).unwrap(), CampaignId::parse(campaign).unwrap())
+}
+
+/// A delivery of a person at `example.com`, with a title as its content, received in a second as in [`at`].
+pub fn event(person: &str, title: &str, received: i64) -> LeadEvent {
+    let mut lead = new_lead(&format!("{person}@example.com"), "c1");
+    lead.title = Some(title.to_owned());
+    LeadEvent::new(lead, at(received))
+}
+
+/// A lead for an immediate call: a person at a matching company with a demo request.
+pub fn hot_lead(person: &str) -> Lead {
+    let mut lead = new_lead(&format!("{person}@stripe.com"), "launch_2024");
+    lead.marketo.insert("engagement_score".into(), json!(85));
+    lead.marketo.insert("activity".into(), json!("demo_request"));
+    lead
+}
+
+/// A body for the quarantine.
+pub fn rejected_body<'a>(id: &'a str, body: &'a [u8], received_at: Timestamp) -> QuarantineItem<'a> {
+    QuarantineItem {
+        id,
+        error: "invalid_email",
+        field: Some("email"),
+        message: "is not a valid e-mail address",
+        content_type: Some("application/json"),
+        body,
+        received_at,
+    }
+}
+
+/// A judgement of a delivery by the fallback.
+pub fn judgement(work: &Work, provider: &str, created_at: Timestamp) -> AnalysisRecord {
+    let contract = Contract::default();
+    AnalysisRecord {
+        lead_id: work.lead_id.clone(),
+        delivery_id: work.delivery_id.clone(),
+        round: work.round,
+        facts: FactSheet::new(),
+        verdict: Verdict::fallback(&contract),
+        contract,
+        icp_version: "1".into(),
+        provider: provider.into(),
+        model: "m".into(),
+        prompt_version: None,
+        raw_answer: "{}".into(),
+        fallback: true,
+        fallback_reason: None,
+        input_tokens: 1,
+        output_tokens: 2,
+        cost_microusd: 3,
+        latency_ms: 4,
+        created_at,
+    }
+}
+
+/// A stored lead.
+pub async fn lead(store: &Store, id: &LeadId) -> LeadRecord {
+    store.lead(id).await.unwrap().expect("the lead is there")
+}
+
+/// The audit trail of a lead, after a check that its sequence numbers have no gap.
+pub async fn audit(store: &Store, id: &LeadId) -> Vec<AuditEvent> {
+    let events = store.audit(id, 0, 10_000).await.unwrap();
+    let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..).take(seqs.len()).collect::<Vec<i64>>());
+    events
+}
+
+/// The kinds of the events in a lead's audit trail.
+pub async fn kinds(store: &Store, id: &LeadId) -> Vec<AuditKind> {
+    audit(store, id).await.iter().map(|event| event.kind).collect()
+}
+
+/// All judgements of a lead, by round, newest first.
+pub async fn analyses(store: &Store, id: &LeadId) -> Vec<AnalysisRecord> {
+    let (mut pages, mut found) = (store.stored_analyses(Scope::Every, None), Vec::new());
+    loop {
+        let page = pages.next_page().await.unwrap();
+        if page.is_empty() {
+            found.sort_by_key(|analysis: &AnalysisRecord| {
+                std::cmp::Reverse((analysis.created_at, analysis.round))
+            });
+            return found;
+        }
+        found.extend(
+            page.into_iter().filter(|stored| stored.lead_id == *id).map(|stored| stored.analysis.unwrap()),
+        );
+    }
+}
+
+/// Runs a statement on the database of a store.
+pub async fn execute(store: &Store, statement: &str) {
+    let mut transaction = store.database().begin().await.unwrap();
+    sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+/// Rate limits that no test reaches.
+pub fn no_limits() -> LimitSettings {
+    LimitSettings { per_lead: u32::MAX, per_account: u32::MAX, global: u32::MAX, ..LimitSettings::default() }
+}
+
+/// The mock CRM in the database of a store.
+pub fn mock_crm(store: &Store, clock: &ManualClock) -> MockCrm {
+    MockCrm::new(store.database().clone(), Arc::new(clock.clone()))
+}
+
+/// The record of a lead in the mock CRM; none if the lead was not written.
+pub async fn crm_record(store: &Store, id: &LeadId) -> Option<MockRecord> {
+    mock_crm(store, &ManualClock::default()).record(Object::Lead, id.as_str()).await.unwrap()
+}
+
+/// A pipeline with the built-in enrichment, profile and routing, and its own rate limits.
+pub fn pipeline(
+    store: &Store,
+    clock: &ManualClock,
+    analyst: Arc<dyn Analyst>,
+    crm: Arc<dyn Executor>,
+    limits: LimitSettings,
+) -> Pipeline {
+    let clock = || Arc::new(clock.clone());
+    let state = || Arc::new(store.clone());
+    let limits = Arc::new(MemoryLimits::new(limits, clock()));
+    Pipeline {
+        store: store.clone(),
+        enrichment: Waterfall::new(vec![Arc::new(Fixtures::built_in())], Duration::from_secs(10), clock()),
+        icp: Icp::default_config(),
+        analyst,
+        guard: Guard::new(crm, state(), state(), limits, clock(), GuardSettings::default()),
+        routing: Routing::default_config(),
+        rejected: Rejected::Hold,
+        clock: clock(),
+    }
+}
