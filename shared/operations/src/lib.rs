@@ -1,8 +1,10 @@
-//! The use cases of an operator: list, explain, review, redrive, suppress, erase, plan, promote, hold.
+//! The use cases of an operator: list, explain, review, redrive, suppress, erase, plan, promote, hold,
+//! evaluate, reconcile.
 //!
 //! The HTTP interface and the command line both call [`Operations`]; no other code implements these acts.
 
 mod crm;
+mod evaluate;
 mod explain;
 mod operations;
 mod pauses;
@@ -11,6 +13,7 @@ mod routing;
 mod view;
 
 pub use crm::CrmStatus;
+pub use evaluate::{Evaluation, FailedEvaluation, Flow, NotReproduced, Selection, Verification};
 pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
     OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,
@@ -18,6 +21,6 @@ pub use explain::{
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
 pub use people::{Certificate, HeldLead, ReviewAnswer};
-pub use pipeline::{PlannedLead, Replay};
+pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Problem, Replay};
 pub use routing::RoutingView;
 pub use view::LeadView;

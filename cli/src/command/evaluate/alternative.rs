@@ -10,9 +10,8 @@ use assembly::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lead::FitScore;
-use pipeline::Alternative;
+use operations::{Alternative, Operations};
 use runtime::Variables;
-use store::Store;
 
 use super::dollars;
 use crate::args::With;
@@ -124,12 +123,12 @@ impl Candidate {
 
     /// Describes the cost of calls for this many leads: an estimate from the stored judgements of the same
     /// model or, without any, the maximum by list price.
-    pub(super) async fn estimate(&self, store: &Store, leads: u64) -> anyhow::Result<String> {
+    pub(super) async fn estimate(&self, operations: &Operations, leads: u64) -> anyhow::Result<String> {
         let (provider, model) = (self.analyst.provider(), self.analyst.model());
         let calls = format!("{provider} {model} is called for {leads} leads");
         let Some(worst_case) = self.worst_case else { return Ok(format!("{calls}: it costs nothing")) };
         let all = |each: u64| dollars(u128::from(each) * u128::from(leads));
-        let spent = store.spent_on(provider, model).await?;
+        let spent = operations.spent_on(provider, model).await?;
         Ok(match spent.cost_microusd.checked_div(spent.judgements) {
             Some(each) => format!(
                 "{calls}: about {} US dollars, by the cost of its {} stored judgements",

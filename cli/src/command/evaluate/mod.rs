@@ -8,23 +8,21 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeline::{Selection, evaluate};
-use store::Scope;
+use operations::{Evaluation, Selection};
+use serde::Serialize;
 
-use self::summary::Evaluation;
 use super::{existing, failed_if, or_interrupted};
 use crate::args::{EvaluateOptions, Format};
 use crate::output::{self, Advice};
 
 /// Judges the stored leads under another configuration and lists those that would be routed differently.
 pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
+    let operations = existing::app(config).await?.operations;
     let (alternative, candidate) = alternative::read(config, &options.with).await?;
     let selection = Selection { since: options.since, limit: options.limit };
-    let leads = app.store.stored_analyses(Scope::InForce, options.since).count().await?;
-    let leads = leads.min(options.limit.unwrap_or(u64::MAX));
+    let leads = operations.count_selected(selection).await?;
     if let Some(candidate) = candidate {
-        output::note(&candidate.estimate(&app.store, leads).await?);
+        output::note(&candidate.estimate(&operations, leads).await?);
         if candidate.costs() && !options.yes && options.limit.is_none() {
             return Err(Advice::new(
                 "no model was called yet: this would call it for every lead",
@@ -35,20 +33,28 @@ pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Re
     }
     let bar = ProgressBar::new(leads);
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} leads, {eta} left")?);
-    let mut summary = Evaluation::new(&options);
-    let evaluated = evaluate(&app.store, &alternative, selection, |evaluated| {
-        bar.inc(1);
-        summary.add(evaluated);
-    });
-    let evaluated = or_interrupted(evaluated).await;
+    let mut evaluation = Evaluation::listing(options.rows as usize);
+    let evaluating = operations.evaluate(&alternative, selection, &mut evaluation, || bar.inc(1));
+    let evaluated = or_interrupted(evaluating).await;
     bar.finish_and_clear();
     // Partial results are shown as well: they may have cost money.
     match options.format {
-        Format::Json => output::json(&summary)?,
-        Format::Table => summary.print(),
+        Format::Json => {
+            let with = options.with.iter().map(ToString::to_string).collect();
+            output::json(&Printed { with, evaluation: &evaluation })?;
+        }
+        Format::Table => summary::print(&evaluation),
     }
     evaluated??;
-    Ok(failed_if(summary.not_evaluated > 0))
+    Ok(failed_if(evaluation.not_evaluated > 0))
+}
+
+/// An evaluation with the changed settings, as JSON.
+#[derive(Serialize)]
+struct Printed<'a> {
+    with: Vec<String>,
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
 }
 
 /// Millionths of a dollar as dollars, rounded up to the hundredth of a cent.
