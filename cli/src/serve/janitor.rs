@@ -18,7 +18,7 @@ use crate::app::App;
 pub(super) const JANITOR_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Creates the janitor of this process.
-pub(crate) fn build_janitor(config: &Config, app: &App) -> Janitor {
+pub(super) fn build_janitor(config: &Config, app: &App) -> Janitor {
     let probes = janitor::probes(&app.pipeline);
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
         .with_pipeline(Arc::clone(&app.pipeline))

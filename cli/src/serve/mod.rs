@@ -23,8 +23,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::connections::{Bounds, serve};
-pub(crate) use self::janitor::build_janitor;
-use self::janitor::{JANITOR_INTERVAL, run_janitor};
+use self::janitor::{JANITOR_INTERVAL, build_janitor, run_janitor};
 use self::stop::StopSignals;
 use self::tasks::Tasks;
 use self::webhook::webhook;
@@ -160,13 +159,7 @@ fn sink(
         QueueKind::Redis | QueueKind::Sqs => {
             let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
             let folder = SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
-            let draining = drain_spools(
-                spool.clone(),
-                folder,
-                Arc::clone(&app.queue),
-                app.store.clone(),
-                shutdown.clone(),
-            );
+            let draining = drain_spools(spool.clone(), folder, app.operations.clone(), shutdown.clone());
             tasks.spawn("the spool's sender", draining);
             Ok(Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker)))
         }

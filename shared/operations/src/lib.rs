@@ -9,6 +9,7 @@ mod explain;
 mod operations;
 mod pauses;
 mod people;
+mod reconcile;
 mod routing;
 mod view;
 
@@ -18,9 +19,11 @@ pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
     OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,
 };
+pub use janitor::Reconciled;
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
 pub use people::{Certificate, HeldLead, ReviewAnswer};
 pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Problem, Replay};
+pub use reconcile::DrainedSpools;
 pub use routing::RoutingView;
 pub use view::LeadView;

@@ -16,9 +16,9 @@ pub(crate) const MAX_PAGE: u32 = 500;
 /// The acts of an operator, over HTTP or from the command line.
 #[derive(Clone)]
 pub struct Operations {
-    store: Store,
-    queue: Arc<dyn LeadQueue>,
-    pipeline: Arc<Pipeline>,
+    pub(crate) store: Store,
+    pub(crate) queue: Arc<dyn LeadQueue>,
+    pub(crate) pipeline: Arc<Pipeline>,
 }
 
 /// The reason that an operation failed.
