@@ -57,6 +57,11 @@ impl App {
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Ok(Self { clock, store: pipeline.store.clone(), queue, pipeline, operations })
     }
+
+    /// Closes the connections to the database.
+    pub(crate) async fn close(&self) {
+        self.store.database().close().await;
+    }
 }
 
 fn redis_queue(config: &Config) -> Result<RedisQueue, ConfigError> {

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use lead::{Decision, EmailAddress, Fit, LeadStatus};
-use store::{Awaits, Cursor};
+use operations::{Awaits, Cursor};
 
 /// RevenueFlow: from a marketing lead to the CRM, with every claim checked.
 ///

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
-use operations::Operations;
-use store::Cursor;
+use operations::{Cursor, Operations};
 
 use super::format::{count, short, utc};
 use super::{existing, failed_if, or_interrupted, table};
@@ -21,7 +20,7 @@ const MAX_PRINTED_FAILURES: usize = 20;
 
 /// Lists or redrives dead letters.
 pub(crate) async fn run(config: &Config, command: DeadLettersCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
         DeadLettersCommand::List { limit, cursor, format } => {
             list(&operations, cursor.as_ref(), limit, format).await

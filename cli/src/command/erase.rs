@@ -33,7 +33,7 @@ pub(crate) struct EraseOptions {
 
 /// Erases a person and prints the certificate or, without `--yes`, lists the data to erase.
 pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     let suppress_by = options.suppress.then_some(options.by.as_str());
     let certificate = operations.erase(&options.email, options.yes, suppress_by).await?;
     match options.format {

@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use assembly::Config;
 use database::{Database, DatabaseError, sqlite_file};
+use operations::Operations;
 
 use crate::app::App;
 use crate::output::Advice;
 
-/// Assembles all parts on an existing, up-to-date database.
+/// The operations on an existing, up-to-date database.
 ///
 /// # Errors
 ///
 /// Fails for a missing SQLite file and for an old schema, so that a command in the wrong folder reports the
 /// mistake instead of creating an empty database.
-pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
+pub(crate) async fn operations(config: &Config) -> anyhow::Result<Operations> {
     if let Some(file) = missing_file(&config.database_url) {
         return Err(Advice::new(
             format!("DATABASE_URL: there is no database at {}", file.display()),
@@ -34,7 +35,7 @@ pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
         )
         .into());
     }
-    App::assemble(config).await
+    Ok(App::assemble(config).await?.operations)
 }
 
 /// The error for a database that cannot be opened. It does not quote the URL, which may hold a password.

@@ -6,10 +6,8 @@ use std::process::ExitCode;
 use assembly::Config;
 use grounding::Claim;
 use jiff::Timestamp;
-use lead::Clock as _;
-use operations::{LeadView, Operations};
+use operations::{AuditEvent, Awaits, LeadFilter, LeadView, Operations};
 use serde_json::json;
-use store::{AuditEvent, LeadFilter};
 
 use super::format::{age, flat, or_dash, short, utc};
 use super::{existing, table};
@@ -21,10 +19,9 @@ const PAGE: u32 = 500;
 
 /// Lists leads, or shows one.
 pub(crate) async fn run(config: &Config, command: LeadsCommand) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
-    let operations = &app.operations;
+    let operations = &existing::operations(config).await?;
     match command {
-        LeadsCommand::List(options) => list(operations, options, app.clock.now()).await?,
+        LeadsCommand::List(options) => list(operations, options).await?,
         LeadsCommand::Show { id, format } => {
             let lead = operations.lead(&operations.resolve(&id).await?).await?;
             match format {
@@ -44,7 +41,7 @@ pub(crate) async fn run(config: &Config, command: LeadsCommand) -> anyhow::Resul
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> anyhow::Result<()> {
+async fn list(operations: &Operations, options: ListOptions) -> anyhow::Result<()> {
     let command = same_command(&options);
     let filter = LeadFilter {
         status: options.status,
@@ -63,6 +60,7 @@ async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> 
         output::note(if command == COMMAND { "there are no leads" } else { "no lead matches" });
         return Ok(());
     }
+    let now = Timestamp::now();
     let rows = page.items.into_iter().map(|lead| {
         [
             short(lead.lead_id.as_str()),
@@ -96,7 +94,7 @@ fn same_command(options: &ListOptions) -> String {
     option("decision", options.decision.map(lead::Decision::as_str));
     option("fit", options.fit.map(lead::Fit::as_str));
     option("campaign", options.campaign.as_deref());
-    option("awaits", options.awaits.map(store::Awaits::as_str));
+    option("awaits", options.awaits.map(Awaits::as_str));
     option("since", options.since.map(|since| since.to_string()).as_deref());
     option("email", options.email.as_ref().map(lead::EmailAddress::expose));
     command

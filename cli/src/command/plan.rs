@@ -14,9 +14,9 @@ use crate::output;
 
 /// Prints the CRM writes for a lead as planned now, field by field with the present value. Writes nothing.
 pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
-    let id = app.operations.resolve(&options.id).await?;
-    let planned = app.operations.plan(&id).await?;
+    let operations = existing::operations(config).await?;
+    let id = operations.resolve(&options.id).await?;
+    let planned = operations.plan(&id).await?;
     if options.json || options.format == Format::Json {
         output::json(&planned)?;
     } else {

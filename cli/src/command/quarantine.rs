@@ -11,7 +11,7 @@ use crate::output;
 
 /// Lists the rejected bodies, prints one, or removes one.
 pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
         QuarantineCommand::List { limit, cursor, format } => {
             let page = operations.quarantine(cursor.as_ref(), limit).await?;
@@ -41,8 +41,7 @@ pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::
             output::bytes(&item.body);
         }
         QuarantineCommand::Remove { id } => {
-            let item = operations.quarantined(&id).await?;
-            operations.store().remove_quarantined(&item.id).await?;
+            let item = operations.remove_quarantined(&id).await?;
             output::note(&format!("{} removed", short(&item.id)));
         }
     }

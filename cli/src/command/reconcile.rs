@@ -13,7 +13,7 @@ use crate::output;
 /// Requeues unfinished deliveries that the database and the spools know of, and prints which losses it cannot
 /// repair.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     if config.queue != QueueKind::Database {
         spools(config, &operations).await?;
     }

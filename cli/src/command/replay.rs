@@ -14,7 +14,7 @@ use crate::output;
 
 /// Judges a lead again and prints the differences. With `--apply`, requeues the lead for another judgement.
 pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     let Some(id) = &options.id else { return verify_all(&operations, &options).await };
     let id = operations.resolve(id).await?;
     let lead = operations.lead(&id).await?;

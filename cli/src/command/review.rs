@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use clap::Subcommand;
-use operations::{Operations, ReviewAnswer};
-use store::{Cursor, Verdict};
+use operations::{Cursor, Operations, ReviewAnswer, Verdict};
 
 use super::format::{short, utc};
 use super::{existing, table};
@@ -53,7 +52,7 @@ pub(crate) struct Decision {
 
 /// Lists held leads, or decides about one.
 pub(crate) async fn run(config: &Config, command: ReviewCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
         ReviewCommand::List { limit, cursor, format } => {
             list(&operations, cursor.as_ref(), limit, format).await?;

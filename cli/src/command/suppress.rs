@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use assembly::Config;
 use clap::Subcommand;
-use operations::{OperationError, Operations};
-use store::{Cursor, Suppression};
+use operations::{Cursor, OperationError, Operations, Suppression};
 
 use super::format::{count, utc};
 use super::{existing, failed_if, table};
@@ -73,7 +72,7 @@ pub(crate) struct Attribution {
 
 /// Lists or changes the suppression list.
 pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
         SuppressCommand::List { removed, limit, cursor, format } => {
             let page = if removed {

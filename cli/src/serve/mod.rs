@@ -132,7 +132,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         }
     }
     // Tasks that still hold a connection were dropped above.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.store.database().close()).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.close()).await;
     #[cfg(feature = "otlp")]
     if let Some(traces) = traces {
         traces.finish().await;

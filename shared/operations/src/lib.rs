@@ -3,6 +3,7 @@
 //!
 //! The HTTP interface and the command line both call [`Operations`]; no other code implements these acts.
 
+mod checks;
 mod crm;
 mod evaluate;
 mod explain;
@@ -13,6 +14,7 @@ mod reconcile;
 mod routing;
 mod view;
 
+pub use checks::{MappingState, Omissions, QueueState, RoutedOwner};
 pub use crm::CrmStatus;
 pub use evaluate::{Evaluation, FailedEvaluation, Flow, NotReproduced, Selection, Verification};
 pub use explain::{
@@ -26,4 +28,5 @@ pub use people::{Certificate, HeldLead, ReviewAnswer};
 pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Problem, Replay};
 pub use reconcile::DrainedSpools;
 pub use routing::RoutingView;
+pub use store::{AuditEvent, Awaits, Cursor, LeadFilter, Suppression, Verdict, WrittenAction};
 pub use view::LeadView;

@@ -118,11 +118,6 @@ impl Operations {
         &self.store
     }
 
-    /// The underlying pipeline.
-    pub(crate) fn pipeline(&self) -> &Pipeline {
-        &self.pipeline
-    }
-
     /// The underlying queue.
     pub fn queue(&self) -> &dyn LeadQueue {
         self.queue.as_ref()
@@ -260,5 +255,12 @@ impl Operations {
     /// One quarantined body, by its id or a prefix of it.
     pub async fn quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
         self.store.quarantined_body(id).await?.ok_or(OperationError::NotFound("quarantined body"))
+    }
+
+    /// Removes a quarantined body, by its id or a prefix of it. Returns the removed item.
+    pub async fn remove_quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
+        let item = self.quarantined(id).await?;
+        self.store.remove_quarantined(&item.id).await?;
+        Ok(item)
     }
 }

@@ -127,11 +127,11 @@ async fn dependencies(
         // Its failure has been reported.
         (_, queue) if queue != configured_queue => {}
         (false, QueueKind::Database) => report.skip("queue", "needs the database"),
-        _ => work::queue(report, &app).await,
+        _ => work::queue(report, &app.operations).await,
     }
     work::spool(report, config);
-    work::enrichment(report, &app).await;
-    crm::crm(report, config, &app, mapping_is_readable).await;
-    app.store.database().close().await;
+    work::enrichment(report, &app.operations).await;
+    crm::crm(report, &app.operations, mapping_is_readable).await;
+    app.close().await;
     Ok(())
 }

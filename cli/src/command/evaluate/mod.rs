@@ -17,7 +17,7 @@ use crate::output::{self, Advice};
 
 /// Judges the stored leads under another configuration and lists those that would be routed differently.
 pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     let (alternative, candidate) = alternative::read(config, &options.with).await?;
     let selection = Selection { since: options.since, limit: options.limit };
     let leads = operations.count_selected(selection).await?;
