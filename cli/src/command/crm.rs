@@ -4,17 +4,83 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use assembly::Config;
+use clap::{ArgAction, Subcommand};
 use crm::{CrmMode, CrmProvider, FieldChange, HubSpotCrm, Restored};
 use jiff::Timestamp;
 use lead::{LeadId, SystemClock};
 use operations::{OperationError, Operations, WrittenAction};
 use serde::Serialize;
 
+use super::arguments::Format;
 use super::format::{age, count, short};
 use super::plan::print_changes;
 use super::{existing, failed_if, or_interrupted, table};
-use crate::args::{CrmCommand, Format};
 use crate::output;
+
+#[derive(Subcommand)]
+pub(crate) enum CrmCommand {
+    /// Show whether plans are executed, and the number of planned leads
+    Status,
+    /// Write leads that were planned in shadow mode, each once, with a new plan against the CRM's present
+    /// values
+    Promote {
+        /// The leads' ids, or the beginnings of them
+        #[arg(required_unless_present = "all", value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every planned lead
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+    },
+    /// Store plans from now on instead of executing them, and list past writes with the old values
+    ///
+    /// Takes effect at once in every process, whatever CRM_MODE says, until `crm resume`. Lists nothing
+    /// without leads or --all. Created records stay: nothing is ever deleted.
+    Rollback {
+        /// The leads' ids, or the beginnings of them
+        #[arg(value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every lead written to the CRM
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+        /// Restore the old values in fields that still hold the written ones
+        #[arg(long)]
+        restore: bool,
+        /// The reason, shown by `crm status`
+        #[arg(long, value_name = "TEXT", default_value = "rolled back")]
+        reason: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Execute plans again after a rollback
+    ///
+    /// Does not end a pause of consumption while the CRM is unavailable: `revenueflow resume` does.
+    Resume,
+    /// Convert a lead to a contact in the CRM; only prints a preview without --yes
+    ///
+    /// A conversion cannot be undone, so it has to be allowed first: CRM_ALLOW_FILE must name convert_lead.
+    /// In Salesforce, an Apex class in your org converts the lead: see docs/salesforce.md.
+    Convert {
+        /// The lead's id, or the beginning of it
+        #[arg(value_name = "LEAD")]
+        id: String,
+        /// The status of the converted lead, as the CRM names it
+        #[arg(long, value_name = "TEXT", default_value = "Closed - Converted")]
+        status: String,
+        /// Convert it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the properties that the mapping needs and HubSpot lacks; creates them with --yes
+    ///
+    /// Covers only properties with names that begin with revenueflow_. For Salesforce, docs/salesforce.md
+    /// lists the fields to create.
+    Setup {
+        /// Create them
+        #[arg(long)]
+        yes: bool,
+    },
+}
 
 /// Runs one of the `crm` commands.
 pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<ExitCode> {

@@ -6,9 +6,9 @@ use assembly::Config;
 use lead::EmailAddress;
 use operations::Certificate;
 
+use super::arguments::Format;
 use super::format::{count, short, utc};
 use super::{existing, table};
-use crate::args::Format;
 use crate::output;
 
 #[derive(clap::Args)]

@@ -4,13 +4,34 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use operations::{Operations, Replay};
 use serde_json::Value;
 
+use super::arguments::{Format, since};
 use super::format::{count, flat, short};
 use super::{existing, failed_if, or_interrupted, table};
-use crate::args::{Format, ReplayOptions};
 use crate::output;
+
+#[derive(clap::Args)]
+pub(crate) struct ReplayOptions {
+    /// The lead's id, or the beginning of it
+    #[arg(required_unless_present_any = ["all", "since"])]
+    id: Option<String>,
+    /// Requeue the lead for another judgement; its CRM record is then updated
+    #[arg(long, conflicts_with_all = ["all", "since"])]
+    apply: bool,
+    /// Verify every stored judgement
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
+    /// Verify judgements stored since a time, such as 2026-01-31T00:00:00Z, or within a period of 90m, 24h or
+    /// 7d
+    #[arg(long, value_name = "TIME", value_parser = since, conflicts_with_all = ["id", "all"])]
+    since: Option<Timestamp>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Judges a lead again and prints the differences. With `--apply`, requeues the lead for another judgement.
 pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Result<ExitCode> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -14,13 +14,34 @@ use sandbox::{CATALOGUE, Entry, Exchange, Fake};
 use tokio::task::JoinSet;
 
 use super::or_interrupted;
-use crate::args::SandboxOptions;
 use crate::output::{self, Advice};
 
 /// The first line of a file that this command wrote, and may overwrite.
 const HEADER: &str = "# Written by `revenueflow sandbox`: it leads to fakes on this machine.";
 /// The only variable that takes a list of providers.
 const WATERFALL: &str = "ENRICHMENT_PROVIDERS";
+
+#[derive(clap::Args)]
+pub(crate) struct SandboxOptions {
+    /// Base port: each fake adds its own offset; 0 takes any free ports
+    #[arg(long, value_name = "PORT", default_value_t = 4600, value_parser = clap::value_parser!(u16).range(..=65_000))]
+    port_base: u16,
+    /// Start only these fakes, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Also write the variables to a file
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Salesforce: enable State and Country/Territory picklists
+    #[arg(long)]
+    address_picklists: bool,
+    /// Salesforce: ids of inactive users, separated by commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    inactive_users: Vec<String>,
+    /// Print the requests that the fakes receive
+    #[arg(long)]
+    verbose: bool,
+}
 
 /// Serves the fakes of the outside systems until Ctrl-C.
 pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {

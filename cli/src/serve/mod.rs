@@ -7,7 +7,7 @@ mod tasks;
 mod webhook;
 mod write_timeout;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,6 @@ use self::stop::StopSignals;
 use self::tasks::Tasks;
 use self::webhook::webhook;
 use crate::app::App;
-use crate::args::ServeOptions;
 use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, drain_spools};
 
 /// Age of the last heartbeat at which a worker counts as hanging. A working one polls its queue several times
@@ -37,6 +36,22 @@ const MAX_HEARTBEAT_AGE: Duration = Duration::from_mins(1);
 
 /// Limit for closing the database connections at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(clap::Args, Default)]
+pub(crate) struct ServeOptions {
+    /// Address to listen on, instead of HOST
+    #[arg(long)]
+    host: Option<IpAddr>,
+    /// Port to listen on, instead of PORT; 0 takes any free one
+    #[arg(long)]
+    port: Option<u16>,
+    /// Only accept leads; another process works on them
+    #[arg(long, conflicts_with = "worker_only")]
+    api_only: bool,
+    /// Only work on leads; another process accepts them
+    #[arg(long)]
+    worker_only: bool,
+}
 
 /// Serves until a stop signal (Ctrl-C or SIGTERM), then finishes running work within `STOP_TIMEOUT_SECONDS`.
 /// A second signal stops the process at once.

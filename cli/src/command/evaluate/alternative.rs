@@ -1,7 +1,9 @@
 //! The alternative configuration of an evaluation, and the estimated cost of its AI calls.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use analysis::{AiProvider, Analyst, Icp};
@@ -14,12 +16,74 @@ use operations::{Alternative, Operations};
 use runtime::Variables;
 
 use super::dollars;
-use crate::args::With;
 use crate::output::Advice;
 
 /// Assumed size of a request to the AI in bytes, for a model without stored judgements: a prompt and a lead
 /// with many facts.
 const REQUEST_BYTES: usize = 16 * 1024;
+
+/// One setting that an evaluation changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum With {
+    Icp(PathBuf),
+    FitHighFrom(i64),
+    FitMediumFrom(i64),
+    ScoreBand(u8),
+    IntentBand(u8),
+    CallNeedsFacts(bool),
+    Provider(String),
+    Model(String),
+    Prompt(PathBuf),
+}
+
+impl fmt::Display for With {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Icp(file) => write!(f, "icp={}", file.display()),
+            Self::FitHighFrom(number) => write!(f, "fit_high_from={number}"),
+            Self::FitMediumFrom(number) => write!(f, "fit_medium_from={number}"),
+            Self::ScoreBand(number) => write!(f, "score_band={number}"),
+            Self::IntentBand(number) => write!(f, "intent_band={number}"),
+            Self::CallNeedsFacts(needs) => write!(f, "call_needs_facts={needs}"),
+            Self::Provider(name) => write!(f, "provider={name}"),
+            Self::Model(name) => write!(f, "model={name}"),
+            Self::Prompt(file) => write!(f, "prompt={}", file.display()),
+        }
+    }
+}
+
+impl FromStr for With {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (what, value) = text.split_once('=').ok_or("must be SETTING=VALUE")?;
+        if value.is_empty() {
+            return Err(format!("{what} needs a value"));
+        }
+        let number = || value.parse::<u8>().map_err(|_| format!("{what} must be a number from 0 to 100"));
+        Ok(match what {
+            "icp" => Self::Icp(value.into()),
+            "fit_high_from" => Self::FitHighFrom(number()?.into()),
+            "fit_medium_from" => Self::FitMediumFrom(number()?.into()),
+            "score_band" => Self::ScoreBand(number()?),
+            "intent_band" => Self::IntentBand(number()?),
+            "call_needs_facts" => {
+                let needs = value.parse().map_err(|_| "call_needs_facts must be true or false".to_owned());
+                Self::CallNeedsFacts(needs?)
+            }
+            "provider" => Self::Provider(value.to_owned()),
+            "model" => Self::Model(value.to_owned()),
+            "prompt" => Self::Prompt(value.into()),
+            _ => {
+                return Err(
+                    "icp, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts, \
+                            provider, model and prompt can be changed"
+                        .to_owned(),
+                );
+            }
+        })
+    }
+}
 
 /// Applies `changes` to the present configuration. Also returns the analyst to call, if the changes name one.
 pub(super) async fn read(

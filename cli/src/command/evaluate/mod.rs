@@ -8,12 +8,38 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use operations::{Evaluation, Selection};
 use serde::Serialize;
 
+use self::alternative::With;
+use super::arguments::{Format, since};
 use super::{existing, failed_if, or_interrupted};
-use crate::args::{EvaluateOptions, Format};
 use crate::output::{self, Advice};
+
+#[derive(clap::Args)]
+pub(crate) struct EvaluateOptions {
+    /// Only judgements made since a time, such as 2026-01-31T00:00:00Z, or within a period such as 90m, 24h
+    /// or 7d
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
+    /// A setting to change: icp=FILE, fit_high_from=N, fit_medium_from=N, score_band=N, intent_band=N,
+    /// call_needs_facts=true|false, provider=NAME, model=NAME or prompt=FILE; may be given several times
+    #[arg(long, value_name = "SETTING=VALUE")]
+    with: Vec<With>,
+    /// Maximum number of leads: always the same sample, spread evenly over all leads
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Call the model for all leads, whatever it costs
+    #[arg(long)]
+    yes: bool,
+    /// Number of differently routed leads to list, at most 100000; all are counted
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    rows: u32,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Judges the stored leads under another configuration and lists those that would be routed differently.
 pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Result<ExitCode> {
