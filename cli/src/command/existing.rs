@@ -6,8 +6,8 @@ use assembly::Config;
 use database::{Database, DatabaseError, sqlite_file};
 use operations::Operations;
 
-use crate::app::App;
 use crate::output::Advice;
+use crate::serve::App;
 
 /// The operations on an existing, up-to-date database.
 ///

@@ -12,7 +12,7 @@ use pipeline::Pipeline;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use super::App;
 
 /// The interval between rounds of the janitor. On AWS, a schedule runs one every minute.
 pub(super) const JANITOR_INTERVAL: Duration = Duration::from_secs(5);

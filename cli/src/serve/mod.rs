@@ -1,5 +1,6 @@
 //! `revenueflow serve`: the HTTP server, the worker and the janitor in one process.
 
+mod app;
 mod connections;
 mod janitor;
 mod stop;
@@ -22,12 +23,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::app::App;
 use self::connections::{Bounds, serve};
 use self::janitor::{JANITOR_INTERVAL, build_janitor, run_janitor};
 use self::stop::StopSignals;
 use self::tasks::Tasks;
 use self::webhook::webhook;
-use crate::app::App;
 use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, drain_spools};
 
 /// Age of the last heartbeat at which a worker counts as hanging. A working one polls its queue several times

@@ -10,10 +10,10 @@ use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 
 use super::report::Report;
-use crate::app::App;
 use crate::aws;
 use crate::command::existing;
 use crate::output::Advice;
+use crate::serve::App;
 
 /// Checks that the configured database exists and is up to date. Creates none.
 pub(super) async fn database(report: &mut Report, config: &Config) -> bool {

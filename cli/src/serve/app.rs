@@ -18,12 +18,12 @@ use store::Store;
 
 use crate::aws;
 
-/// The assembled parts that commands and the server use.
+/// The assembled parts. The server uses all of them, other commands only the operations.
 pub(crate) struct App {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) store: Store,
-    pub(crate) queue: Arc<dyn LeadQueue>,
-    pub(crate) pipeline: Arc<Pipeline>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Store,
+    pub(super) queue: Arc<dyn LeadQueue>,
+    pub(super) pipeline: Arc<Pipeline>,
     pub(crate) operations: Operations,
 }
 
