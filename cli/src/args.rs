@@ -4,19 +4,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::crm::CrmCommand;
-use crate::command::dead_letters::DeadLettersCommand;
-use crate::command::erase::EraseOptions;
-use crate::command::evaluate::EvaluateOptions;
-use crate::command::leads::LeadsCommand;
-use crate::command::plan::PlanOptions;
-use crate::command::quarantine::QuarantineCommand;
-use crate::command::replay::ReplayOptions;
-use crate::command::resume::ResumeOptions;
-use crate::command::review::ReviewCommand;
-use crate::command::sandbox::SandboxOptions;
-use crate::command::simulate::SimulateOptions;
-use crate::command::suppress::SuppressCommand;
+use crate::command;
 use crate::serve::ServeOptions;
 
 /// RevenueFlow: from a marketing lead to the CRM, with every claim checked.
@@ -36,57 +24,57 @@ pub(crate) enum Command {
     Serve(ServeOptions),
     /// List and inspect leads
     #[command(subcommand)]
-    Leads(LeadsCommand),
+    Leads(command::leads::LeadsCommand),
     /// Judge a lead again and print the differences; writes nothing without --apply
     ///
     /// With --all or --since it verifies the stored judgements instead: it computes each again from its
     /// stored input and compares the verdicts byte for byte. No AI is called, nothing is written, and the
     /// exit code is 1 when a judgement is not reproduced.
-    Replay(ReplayOptions),
+    Replay(command::replay::ReplayOptions),
     /// List the leads that other rules, another prompt or another model would route differently
     ///
     /// Computes every lead's judgement in force again from its stored input, under the present configuration
     /// and the changes of --with. Without provider, model or prompt no analyst is called: stored AI answers
     /// are checked again, with their quotations of computed facts brought up to date, and the rules are
     /// evaluated again. With one of them the analyst is called for each lead. Nothing is written.
-    Evaluate(EvaluateOptions),
+    Evaluate(command::evaluate::EvaluateOptions),
     /// Print the planned CRM writes of a lead, field by field with the old value; writes nothing
     ///
     /// Reads the CRM. The exit code is 1 when the guard would refuse an action.
-    Plan(PlanOptions),
+    Plan(command::plan::PlanOptions),
     /// Go live with the CRM lead by lead, and roll back
     #[command(subcommand)]
-    Crm(CrmCommand),
+    Crm(command::crm::CrmCommand),
     /// List dead letters and redrive them
     #[command(subcommand)]
-    DeadLetters(DeadLettersCommand),
+    DeadLetters(command::dead_letters::DeadLettersCommand),
     /// Decide about held leads, and record responses to leads
     #[command(subcommand)]
-    Review(ReviewCommand),
+    Review(command::review::ReviewCommand),
     /// Manage the list of people who are never written to the CRM
     #[command(subcommand)]
-    Suppress(SuppressCommand),
+    Suppress(command::suppress::SuppressCommand),
     /// Erase a person's data on request, and print a certificate; erases nothing without --yes
     ///
     /// Removes all data of the person's leads; the ledger and the audit trail keep hashes. Deliveries that
     /// still wait in a queue are dropped when they are received. A later post by the same person creates a
     /// new lead, unless the person is suppressed.
-    Erase(EraseOptions),
+    Erase(command::erase::EraseOptions),
     /// List, print and remove rejected webhook bodies
     #[command(subcommand)]
-    Quarantine(QuarantineCommand),
+    Quarantine(command::quarantine::QuarantineCommand),
     /// Post a realistic campaign of leads to a running server
     ///
     /// Names and addresses are invented; the same seed and campaign give the same leads. If WEBHOOK_SECRETS
     /// holds a static token, the first one is sent. With a rate, latencies are measured from the time at
     /// which a post was due, so that the delay that a slow answer causes to later posts counts. The exit code
     /// is 1 when a post was not made, or was not acknowledged in the end.
-    Simulate(SimulateOptions),
+    Simulate(command::simulate::SimulateOptions),
     /// Start fakes of the outside systems on this machine, to try everything without an account
     ///
     /// Prints the environment variables that point to the fakes. docs/sandbox.md describes their data and how
     /// to make them fail.
-    Sandbox(SandboxOptions),
+    Sandbox(command::sandbox::SandboxOptions),
     /// Check the configuration and everything it points to
     ///
     /// Prints one line for each check: ok, warn, FAIL or skip. Leaves nothing behind. The exit code is 1 when
@@ -100,7 +88,7 @@ pub(crate) enum Command {
     /// ends the pause at once: the next lead calls the dependency. On AWS the janitor function resumes
     /// consumption within a minute. It does not end a CRM rollback: `crm resume` does, and plans are executed
     /// again.
-    Resume(ResumeOptions),
+    Resume(command::resume::ResumeOptions),
     /// Bring the database's schema up to date
     Migrate,
     /// Print the OpenAPI description of the HTTP API

@@ -154,7 +154,7 @@ async fn status(operations: &Operations) -> anyhow::Result<ExitCode> {
         }
         None => output::line("held     no"),
     }
-    output::line(&format!("planned  {}", count(usize::try_from(status.planned)?, "lead", "leads")));
+    output::line(&format!("planned  {}", count(status.planned, "lead", "leads")));
     Ok(ExitCode::SUCCESS)
 }
 

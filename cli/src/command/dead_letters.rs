@@ -5,15 +5,13 @@ use std::process::ExitCode;
 use assembly::Config;
 use clap::{ArgAction, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use operations::{Cursor, Operations};
+use operations::Operations;
 
 use super::arguments::{Format, Paging};
 use super::format::{count, short, utc};
 use super::{existing, failed_if, or_interrupted};
 use crate::output;
 
-/// Page size for reading all dead letters.
-const PAGE: u32 = 500;
 /// Minimum number of dead letters for a progress bar.
 const PROGRESS_FROM: usize = 20;
 /// Maximum number of failures that are printed individually.
@@ -40,7 +38,7 @@ pub(crate) async fn run(config: &Config, command: DeadLettersCommand) -> anyhow:
     match command {
         DeadLettersCommand::List(paging) => list(&operations, &paging).await,
         DeadLettersCommand::Redrive { ids, all } => {
-            let ids = if all { all_ids(&operations).await? } else { ids };
+            let ids = if all { operations.dead_letter_ids().await? } else { ids };
             or_interrupted(redrive(&operations, ids)).await?
         }
     }
@@ -61,22 +59,6 @@ async fn list(operations: &Operations, paging: &Paging) -> anyhow::Result<ExitCo
         output::note("redrive: revenueflow dead-letters redrive LEAD.. | --all");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reads the ids of all dead letters. This happens before the first redrive, so that a lead that fails again
-/// meanwhile is not redriven twice.
-async fn all_ids(operations: &Operations) -> anyhow::Result<Vec<String>> {
-    let mut ids = Vec::new();
-    let mut cursor: Option<Cursor> = None;
-    loop {
-        let page = operations.dead_letters(cursor.as_ref(), PAGE).await?;
-        ids.extend(page.items.into_iter().map(|letter| letter.id));
-        match page.next_cursor.map(|next| next.parse()) {
-            Some(Ok(next)) => cursor = Some(next),
-            Some(Err(problem)) => anyhow::bail!("the next page {problem}"),
-            None => return Ok(ids),
-        }
-    }
 }
 
 async fn redrive(operations: &Operations, ids: Vec<String>) -> anyhow::Result<ExitCode> {

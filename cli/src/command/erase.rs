@@ -77,7 +77,7 @@ fn print(certificate: &Certificate) {
         output::line("The suppression list keeps the hash of the address.");
     }
     if erasure.in_work > 0 {
-        let leads = count(usize::try_from(erasure.in_work).unwrap_or(usize::MAX), "lead was", "leads were");
+        let leads = count(erasure.in_work, "lead was", "leads were");
         output::line(&format!("{leads} being worked on: run it again in a minute."));
     }
     output::line("");

@@ -13,7 +13,7 @@ use operations::{AuditEvent, Awaits, LeadFilter, LeadView, Operations};
 use serde_json::json;
 
 use super::arguments::{Format, OneLead, Paging};
-use super::format::{age, flat, or_dash, short, utc};
+use super::format::{age, flat, or_dash, quoted, short, utc};
 use super::{existing, table};
 use crate::output::{self, visible};
 
@@ -145,12 +145,6 @@ fn same_command(options: &ListOptions) -> String {
     command
 }
 
-/// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.@:+".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 fn show(lead: &LeadView) {
     let mut rows = Vec::new();
     let mut row = |name: &'static str, value: Option<String>| {
@@ -221,15 +215,4 @@ async fn audit(operations: &Operations, id: &str, format: Format) -> anyhow::Res
     });
     table::print(["SEQ", "AT", "EVENT", "DELIVERY", "DETAIL"], &[], rows.collect());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn next_page_hint_can_be_pasted_into_a_shell() {
-        assert_eq!(quoted("launch_2024"), "launch_2024");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-    }
 }

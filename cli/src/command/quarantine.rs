@@ -45,7 +45,7 @@ pub(crate) async fn run(config: &Config, command: QuarantineCommand) -> anyhow::
             let item = operations.quarantined(&id).await?;
             let field = item.field.map(|field| format!(" ({field})")).unwrap_or_default();
             output::note(&format!("{}{field}: {}", item.error, item.message));
-            let times = count(usize::try_from(item.times).unwrap_or_default(), "time", "times");
+            let times = count(item.times, "time", "times");
             let size = count(item.body.len(), "byte", "bytes");
             let content_type = item.content_type.unwrap_or_else(|| "no content type".to_owned());
             output::note(&format!("{size}, {content_type}, received {times}, last {}", utc(item.last_at)));

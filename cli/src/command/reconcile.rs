@@ -22,13 +22,13 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let reconciled = or_interrupted(operations.reconcile(|checked| bar.set_position(checked))).await?;
     bar.finish_and_clear();
     let Reconciled { sent, waiting, elsewhere } = reconciled?;
-    let leads = |number: u64| anyhow::Ok(count(usize::try_from(number)?, "lead", "leads"));
+    let leads = |number: u64| count(number, "lead", "leads");
     output::note(&format!(
         "database: {} missing from the queue sent again, {waiting} waiting in the queue",
-        leads(sent)?
+        leads(sent)
     ));
     if elsewhere > 0 {
-        let closed = leads(elsewhere)?;
+        let closed = leads(elsewhere);
         output::note(&format!(
             "database: {closed} finished or dead-lettered by another application's workers, now closed"
         ));
@@ -46,7 +46,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 async fn spools(config: &Config, operations: &Operations) -> anyhow::Result<()> {
     let draining = operations.drain_spools(&config.spool_dir, config.spool_max_bytes);
     let drained = or_interrupted(draining).await??;
-    output::note(&format!("spool: {} sent", count(usize::try_from(drained.sent)?, "lead", "leads")));
+    output::note(&format!("spool: {} sent", count(drained.sent, "lead", "leads")));
     if drained.in_use > 0 {
         let in_use = count(drained.in_use, "spool", "spools");
         output::note(&format!("spool: {in_use} skipped, in use by running servers"));

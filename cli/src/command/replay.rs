@@ -82,7 +82,7 @@ async fn verify_all(operations: &Operations, options: &ReplayOptions) -> anyhow:
             output::line(&format!(
                 "{} of {} reproduced byte for byte",
                 sum.reproduced,
-                count(usize::try_from(sum.judgements)?, "stored judgement", "stored judgements")
+                count(sum.judgements, "stored judgement", "stored judgements")
             ));
         }
     }

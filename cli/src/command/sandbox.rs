@@ -13,6 +13,7 @@ use sandbox::salesforce::{OrgChange, Salesforce, User};
 use sandbox::{CATALOGUE, Entry, Exchange, Fake};
 use tokio::task::JoinSet;
 
+use super::format::quoted;
 use super::or_interrupted;
 use crate::output::{self, Advice};
 
@@ -129,12 +130,6 @@ fn variables(fakes: &[(&Entry, Fake)]) -> String {
     text
 }
 
-/// Quotes a value for both a `.env` file and a shell.
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
-    if value.chars().all(is_plain) { value.to_owned() } else { format!("'{value}'") }
-}
-
 /// Writes the variables. Does not overwrite a file that this command has not written.
 fn write(file: &Path, variables: &str) -> anyhow::Result<()> {
     match fs::read_to_string(file) {
@@ -160,13 +155,6 @@ fn request_line(name: &str, exchange: &Exchange) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_quoted_for_a_shell() {
-        assert_eq!(quoted("http://127.0.0.1:4611/gtm"), "http://127.0.0.1:4611/gtm");
-        assert_eq!(quoted("two words"), "'two words'");
-        assert_eq!(quoted("a\nb"), "'a\nb'");
-    }
 
     #[test]
     fn unknown_fake_is_named() {

@@ -210,6 +210,18 @@ impl Operations {
         Ok(Page::of(letters, limit, |letter| Cursor::at(letter.failed_at, letter.id.clone())))
     }
 
+    /// The ids of all dead letters. Read before the first redrive, they name a lead that fails again only
+    /// once.
+    pub async fn dead_letter_ids(&self) -> Result<Vec<String>, OperationError> {
+        let (mut ids, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.store.dead_letters(before.as_ref(), MAX_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(ids) };
+            before = Some(Cursor::at(last.failed_at, last.id.clone()));
+            ids.extend(page.into_iter().map(|letter| letter.id));
+        }
+    }
+
     /// Redrives a dead letter with all its attempts. `id` is the dead letter's id, or its lead's id or a
     /// prefix of that.
     ///

@@ -14,12 +14,12 @@ pub(super) async fn crm(report: &mut Report, operations: &Operations, mapping_is
     const CHECK: &str = "crm";
     let CrmStatus { provider, mode, hold, .. } = match operations.crm_status().await {
         Ok(status) => status,
-        Err(error) => return report.fail(CHECK, &error.into()),
+        Err(error) => return report.fail(CHECK, error),
     };
     let found = match operations.crm_account().await {
         Ok(Some(account)) => format!("{provider}, answers, {account}"),
         Ok(None) => format!("{provider}, answers"),
-        Err(error) => return report.fail(CHECK, &anyhow::Error::new(error).context(provider)),
+        Err(error) => return report.fail(CHECK, anyhow::Error::new(error).context(provider)),
     };
     match (hold, mode) {
         (Some(hold), _) => {
@@ -35,7 +35,7 @@ pub(super) async fn crm(report: &mut Report, operations: &Operations, mapping_is
     }
     owners(report, operations).await;
     if let Err(error) = omissions(report, operations).await {
-        report.fail(OMISSIONS, &error.into());
+        report.fail(OMISSIONS, error);
     }
 }
 
@@ -85,13 +85,13 @@ async fn mapping(report: &mut Report, operations: &Operations, provider: &'stati
     const CHECK: &str = "crm mapping";
     let mapping = match operations.mapping_state().await {
         Ok(mapping) => mapping,
-        Err(error) => return report.fail(CHECK, &anyhow::Error::new(error).context(provider)),
+        Err(error) => return report.fail(CHECK, anyhow::Error::new(error).context(provider)),
     };
     let hint =
         format!("docs/{provider}.md says how to create the fields, docs/crm.md how to change the mapping");
     for problem in &mapping.problems {
         if problem.blocks {
-            report.fail(CHECK, &Advice::new(problem.message.clone(), hint.as_str()).into());
+            report.fail(CHECK, Advice::new(problem.message.clone(), hint.as_str()));
         } else {
             report.warn(CHECK, format!("{}; it is left out", problem.message), &hint);
         }

@@ -12,12 +12,12 @@ mod work;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use assembly::{Config, QueueKind};
 use runtime::{ConfigError, Variables};
 use variables::ConfigFile;
 
 use self::report::Report;
-use self::setup::TemporaryDatabase;
 use super::failed_if;
 use super::format::count;
 use crate::output;
@@ -64,7 +64,7 @@ fn configuration(report: &mut Report, mut config: Result<Config, ConfigError>) -
             Err(error) => error,
         };
         if left_out.insert(error.variable) {
-            report.fail("configuration", &error.into());
+            report.fail("configuration", error);
         } else if !left_out.insert("HOST") {
             return None;
         }
@@ -86,7 +86,7 @@ fn files(report: &mut Report, config: &mut Config) -> bool {
             report.ok("icp", format!("version {}, {}", icp.version(), named(config.icp_file.as_ref())));
         }
         Err(error) => {
-            report.fail("icp", &error.into());
+            report.fail("icp", error);
             config.icp_file = None;
         }
     }
@@ -96,13 +96,13 @@ fn files(report: &mut Report, config: &mut Config) -> bool {
             report.ok("routing", format!("version {}, {file}", routing.version()));
         }
         Err(error) => {
-            report.fail("routing", &error.into());
+            report.fail("routing", error);
             config.routing_file = None;
         }
     }
     // The CRM check compares the mapping with the CRM, and reports its success.
     let Err(error) = config.crm.mapping() else { return true };
-    report.fail("crm mapping", &error.into());
+    report.fail("crm mapping", error);
     config.crm.mapping_file = None;
     false
 }
@@ -114,9 +114,10 @@ async fn dependencies(
     mapping_is_readable: bool,
 ) -> anyhow::Result<()> {
     let has_database = setup::database(report, config).await;
-    let temporary = if has_database { None } else { Some(TemporaryDatabase::new()?) };
-    if let Some(temporary) = &temporary {
-        config.database_url = temporary.url();
+    // With a temporary database, keys and credentials can be checked before the first start.
+    let folder = tempfile::tempdir().context("temporary folder")?;
+    if !has_database {
+        config.database_url = format!("sqlite://{}", folder.path().join("empty.db").display());
     }
     let configured_queue = config.queue;
     let Some(app) = setup::assemble(report, config).await else {

@@ -22,10 +22,11 @@ impl Report {
         self.print(&console::style("warn").yellow(), check, &found);
     }
 
-    pub(super) fn fail(&mut self, check: &str, error: &anyhow::Error) {
+    pub(super) fn fail(&mut self, check: &str, error: impl Into<anyhow::Error>) {
         self.failed += 1;
-        let hint = output::hint_of(error).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-        let found = format!("{}{hint}", output::one_line(error));
+        let error = error.into();
+        let hint = output::hint_of(&error).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+        let found = format!("{}{hint}", output::one_line(&error));
         self.print(&console::style("FAIL").red().bold(), check, &found);
     }
 

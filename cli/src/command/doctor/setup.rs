@@ -1,9 +1,8 @@
 //! The checks of the database, of AWS credentials, and of the assembly of all parts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use analysis::AiProvider;
-use anyhow::Context as _;
 use assembly::{Config, QueueKind};
 use database::{Backend, Database};
 use runtime::ConfigError;
@@ -27,7 +26,7 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
             let found = format!("DATABASE_URL: there is no folder {}", folder.display());
             report.fail(
                 CHECK,
-                &Advice::new(found, "create the folder: only a missing file is created automatically").into(),
+                Advice::new(found, "create the folder: only a missing file is created automatically"),
             );
         }
         return false;
@@ -35,7 +34,7 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
     let database = match Database::connect(&config.database_url, 1).await {
         Ok(database) => database,
         Err(error) => {
-            report.fail(CHECK, &existing::cannot_open(&error, &config.database_url).into());
+            report.fail(CHECK, existing::cannot_open(&error, &config.database_url));
             return false;
         }
     };
@@ -59,11 +58,11 @@ pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
         }
         Ok(false) => {
             let found = format!("{backend}: the schema is older than this program");
-            report.fail(CHECK, &Advice::new(found, "`revenueflow migrate` brings it up to date").into());
+            report.fail(CHECK, Advice::new(found, "`revenueflow migrate` brings it up to date"));
             false
         }
         Err(error) => {
-            report.fail(CHECK, &error.into());
+            report.fail(CHECK, error);
             false
         }
     }
@@ -98,7 +97,7 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
             aws
         }
         Err(error) => {
-            report.fail("aws", &error);
+            report.fail("aws", error);
             if config.queue == QueueKind::Sqs {
                 config.queue = QueueKind::Database;
             }
@@ -124,32 +123,10 @@ pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option
         Some("CRM_ALLOW_FILE") => "crm",
         _ => "setup",
     };
-    report.fail(check, &error);
+    report.fail(check, error);
     if check == "queue" && config.queue != QueueKind::Database {
         config.queue = QueueKind::Database;
         return App::assemble(config).await.ok();
     }
     None
-}
-
-/// A temporary database for the checks, if the configured one is not usable. With it, keys and credentials
-/// can be checked before the first start.
-pub(super) struct TemporaryDatabase(PathBuf);
-
-impl TemporaryDatabase {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("revenueflow-doctor-{}", std::process::id()));
-        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self(folder))
-    }
-
-    pub(super) fn url(&self) -> String {
-        format!("sqlite://{}", self.0.join("empty.db").display())
-    }
-}
-
-impl Drop for TemporaryDatabase {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // on failure, the system cleans up its temporary folder
-    }
 }

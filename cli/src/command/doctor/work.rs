@@ -15,7 +15,7 @@ pub(super) async fn queue(report: &mut Report, operations: &Operations) {
     const CHECK: &str = "queue";
     let QueueState { backend, depth, pauses, dead_letters } = match operations.queue_state().await {
         Ok(state) => state,
-        Err(error) => return report.fail(CHECK, &error.into()),
+        Err(error) => return report.fail(CHECK, error),
     };
     let now = Timestamp::now();
     let mut found = format!("{backend}, {} waiting", depth.messages - depth.in_flight.min(depth.messages));
@@ -33,7 +33,7 @@ pub(super) async fn queue(report: &mut Report, operations: &Operations) {
             "consumption resumes automatically when a probe succeeds",
         );
     } else if dead_letters > 0 {
-        let dead = count(usize::try_from(dead_letters).unwrap_or_default(), "dead letter", "dead letters");
+        let dead = count(dead_letters, "dead letter", "dead letters");
         report.warn(CHECK, format!("{found}, {dead}"), "`revenueflow dead-letters list` says why");
     } else {
         report.ok(CHECK, format!("{found}, no dead letters"));
@@ -51,7 +51,7 @@ pub(super) async fn enrichment(report: &mut Report, operations: &Operations) {
         match (state.check, open) {
             (Err(failure), _) => {
                 let hint = "docs/enrichment.md says what each provider needs";
-                report.fail(CHECK, &Advice::new(format!("{name}: {failure}"), hint).into());
+                report.fail(CHECK, Advice::new(format!("{name}: {failure}"), hint));
             }
             (Ok(_), Some(open)) => {
                 let found = format!("{name}: circuit breaker open until {}: {}", open.retry_at, open.reason);
@@ -83,6 +83,6 @@ pub(super) fn spool(report: &mut Report, config: &Config) {
             let hint = "they are kept in its files N.unreadable.jsonl: repair the lines, post the leads again, delete the files";
             report.warn(CHECK, format!("{folder}, {lines} could not be read"), hint);
         }
-        Err(error) => report.fail(CHECK, &error.into()),
+        Err(error) => report.fail(CHECK, error),
     }
 }

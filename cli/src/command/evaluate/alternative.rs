@@ -1,7 +1,6 @@
 //! The alternative configuration of an evaluation, and the estimated cost of its AI calls.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,8 +22,15 @@ use crate::output::Advice;
 const REQUEST_BYTES: usize = 16 * 1024;
 
 /// One setting that an evaluation changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum With {
+#[derive(Clone)]
+pub(super) struct With {
+    /// The setting as given.
+    pub(super) text: String,
+    change: Change,
+}
+
+#[derive(Clone)]
+enum Change {
     Icp(PathBuf),
     FitHighFrom(i64),
     FitMediumFrom(i64),
@@ -33,23 +39,7 @@ pub(super) enum With {
     CallNeedsFacts(bool),
     Provider(String),
     Model(String),
-    Prompt(PathBuf),
-}
-
-impl fmt::Display for With {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Icp(file) => write!(f, "icp={}", file.display()),
-            Self::FitHighFrom(number) => write!(f, "fit_high_from={number}"),
-            Self::FitMediumFrom(number) => write!(f, "fit_medium_from={number}"),
-            Self::ScoreBand(number) => write!(f, "score_band={number}"),
-            Self::IntentBand(number) => write!(f, "intent_band={number}"),
-            Self::CallNeedsFacts(needs) => write!(f, "call_needs_facts={needs}"),
-            Self::Provider(name) => write!(f, "provider={name}"),
-            Self::Model(name) => write!(f, "model={name}"),
-            Self::Prompt(file) => write!(f, "prompt={}", file.display()),
-        }
-    }
+    Prompt(String),
 }
 
 impl FromStr for With {
@@ -61,27 +51,27 @@ impl FromStr for With {
             return Err(format!("{what} needs a value"));
         }
         let number = || value.parse::<u8>().map_err(|_| format!("{what} must be a number from 0 to 100"));
-        Ok(match what {
-            "icp" => Self::Icp(value.into()),
-            "fit_high_from" => Self::FitHighFrom(number()?.into()),
-            "fit_medium_from" => Self::FitMediumFrom(number()?.into()),
-            "score_band" => Self::ScoreBand(number()?),
-            "intent_band" => Self::IntentBand(number()?),
+        let change = match what {
+            "icp" => Change::Icp(value.into()),
+            "fit_high_from" => Change::FitHighFrom(number()?.into()),
+            "fit_medium_from" => Change::FitMediumFrom(number()?.into()),
+            "score_band" => Change::ScoreBand(number()?),
+            "intent_band" => Change::IntentBand(number()?),
             "call_needs_facts" => {
-                let needs = value.parse().map_err(|_| "call_needs_facts must be true or false".to_owned());
-                Self::CallNeedsFacts(needs?)
+                Change::CallNeedsFacts(value.parse().map_err(|_| "call_needs_facts must be true or false")?)
             }
-            "provider" => Self::Provider(value.to_owned()),
-            "model" => Self::Model(value.to_owned()),
-            "prompt" => Self::Prompt(value.into()),
+            "provider" => Change::Provider(value.to_owned()),
+            "model" => Change::Model(value.to_owned()),
+            "prompt" => Change::Prompt(value.to_owned()),
             _ => {
                 return Err(
                     "icp, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts, \
-                            provider, model and prompt can be changed"
+                     provider, model and prompt can be changed"
                         .to_owned(),
                 );
             }
-        })
+        };
+        Ok(Self { text: text.to_owned(), change })
     }
 }
 
@@ -91,21 +81,21 @@ pub(super) async fn read(
     changes: &[With],
 ) -> anyhow::Result<(Alternative, Option<Candidate>)> {
     let mut icp = assembly::icp(config)?;
-    for change in changes {
-        if let With::Icp(file) = change {
+    for with in changes {
+        if let Change::Icp(file) = &with.change {
             icp = read_icp(file)?;
         }
     }
     // Thresholds override the file that contains them, in any order of the options.
     let score = |number: i64| FitScore::new(number).context("--with: a threshold is from 0 to 100");
-    for change in changes {
-        match change {
-            With::FitHighFrom(number) => icp.contract.fit_high_from = score(*number)?,
-            With::FitMediumFrom(number) => icp.contract.fit_medium_from = score(*number)?,
-            With::ScoreBand(points) => icp.contract.score_band = *points,
-            With::IntentBand(levels) => icp.contract.intent_band = *levels,
-            With::CallNeedsFacts(needs) => icp.contract.call_needs_facts = *needs,
-            With::Icp(_) | With::Provider(_) | With::Model(_) | With::Prompt(_) => {}
+    for with in changes {
+        match &with.change {
+            Change::FitHighFrom(number) => icp.contract.fit_high_from = score(*number)?,
+            Change::FitMediumFrom(number) => icp.contract.fit_medium_from = score(*number)?,
+            Change::ScoreBand(points) => icp.contract.score_band = *points,
+            Change::IntentBand(levels) => icp.contract.intent_band = *levels,
+            Change::CallNeedsFacts(needs) => icp.contract.call_needs_facts = *needs,
+            Change::Icp(_) | Change::Provider(_) | Change::Model(_) | Change::Prompt(_) => {}
         }
     }
     icp.contract.validate().context("--with")?;
@@ -133,16 +123,16 @@ impl Candidate {
     async fn read(icp: &Icp, changes: &[With]) -> anyhow::Result<Option<Self>> {
         let mut overrides = BTreeMap::new();
         let (mut model, mut is_for_a_model) = (None, false);
-        for change in changes {
-            match change {
-                With::Provider(name) => {
+        for with in changes {
+            match &with.change {
+                Change::Provider(name) => {
                     overrides.insert("AI_PROVIDER", name.clone());
                 }
-                With::Prompt(file) => {
-                    overrides.insert("PROMPT_FILE", file.display().to_string());
+                Change::Prompt(file) => {
+                    overrides.insert("PROMPT_FILE", file.clone());
                     is_for_a_model = true;
                 }
-                With::Model(name) => {
+                Change::Model(name) => {
                     model = Some(name.clone());
                     is_for_a_model = true;
                 }

@@ -66,7 +66,7 @@ pub(crate) async fn run(config: &Config, options: EvaluateOptions) -> anyhow::Re
     // Partial results are shown as well: they may have cost money.
     match options.format {
         Format::Json => {
-            let with = options.with.iter().map(ToString::to_string).collect();
+            let with = options.with.into_iter().map(|with| with.text).collect();
             output::json(&Printed { with, evaluation: &evaluation })?;
         }
         Format::Table => summary::print(&evaluation),

@@ -41,7 +41,7 @@ pub(super) fn print(evaluation: &Evaluation) {
     let mut sum = format!(
         "{} of {} would be routed differently",
         evaluation.routed_differently,
-        count(usize::try_from(evaluation.leads).unwrap_or(usize::MAX), "lead", "leads")
+        count(evaluation.leads, "lead", "leads")
     );
     if evaluation.not_evaluated > 0 {
         let _ = write!(sum, "; {} could not be judged", evaluation.not_evaluated); // cannot fail
