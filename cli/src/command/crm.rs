@@ -8,8 +8,7 @@ use clap::{ArgAction, Subcommand};
 use crm::{CrmMode, CrmProvider, FieldChange, HubSpotCrm, Restored};
 use jiff::Timestamp;
 use lead::{LeadId, SystemClock};
-use operations::{OperationError, Operations, WrittenAction};
-use serde::Serialize;
+use operations::{OperationError, Operations, RolledBackAction};
 
 use super::arguments::Format;
 use super::format::{age, count, short};
@@ -222,21 +221,6 @@ async fn convert(operations: &Operations, id: &str, status: &str, yes: bool) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// The past writes of a lead, and the outcomes of restoring the old values.
-#[derive(Serialize)]
-struct RolledBack {
-    lead_id: LeadId,
-    actions: Vec<RolledBackAction>,
-}
-
-#[derive(Serialize)]
-struct RolledBackAction {
-    #[serde(flatten)]
-    action: WrittenAction,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    restored: Vec<Restored>,
-}
-
 async fn roll_back(
     operations: &Operations,
     ids: Vec<LeadId>,
@@ -245,9 +229,7 @@ async fn roll_back(
 ) -> anyhow::Result<ExitCode> {
     let mut leads = Vec::with_capacity(ids.len());
     for lead_id in ids {
-        let actions = operations.roll_back(&lead_id, restore).await?;
-        let actions = actions.into_iter().map(|(action, restored)| RolledBackAction { action, restored });
-        leads.push(RolledBack { lead_id, actions: actions.collect() });
+        leads.push(operations.roll_back(&lead_id, restore).await?);
     }
     if format == Format::Json {
         output::json(&leads)?;

@@ -88,16 +88,15 @@ impl Operations {
 
     /// The past writes of a lead, newest first. With `restore`, restores the old values in fields that still
     /// hold the written ones, and gives the result for each field.
-    pub async fn roll_back(
-        &self,
-        id: &LeadId,
-        restore: bool,
-    ) -> Result<Vec<(WrittenAction, Vec<Restored>)>, OperationError> {
-        if restore {
-            return Ok(self.pipeline.restore(id).await?);
-        }
-        let written = self.store().written(self.pipeline.guard.provider(), id).await?;
-        Ok(written.into_iter().map(|action| (action, Vec::new())).collect())
+    pub async fn roll_back(&self, id: &LeadId, restore: bool) -> Result<RolledBack, OperationError> {
+        let actions = if restore {
+            self.pipeline.restore(id).await?
+        } else {
+            let written = self.store().written(self.pipeline.guard.provider(), id).await?;
+            written.into_iter().map(|action| (action, Vec::new())).collect()
+        };
+        let action = |(action, restored)| RolledBackAction { action, restored };
+        Ok(RolledBack { lead_id: id.clone(), actions: actions.into_iter().map(action).collect() })
     }
 
     /// Converts the lead's record in the CRM to a contact, which cannot be undone. Without `apply`, plans the
@@ -119,6 +118,26 @@ impl Operations {
             NotConverted::Failed(failure) => failure.into(),
         })
     }
+}
+
+/// The past writes of a lead, and the outcomes of restoring the old values.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBack {
+    /// The lead.
+    pub lead_id: LeadId,
+    /// The writes, newest first.
+    pub actions: Vec<RolledBackAction>,
+}
+
+/// A past write, and the outcome of restoring the old value of each field.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBackAction {
+    /// The write.
+    #[serde(flatten)]
+    pub action: WrittenAction,
+    /// The outcomes, in the order of the changed fields; empty if nothing was restored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Restored>,
 }
 
 /// Whether the CRM is written to.

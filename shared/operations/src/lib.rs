@@ -15,7 +15,7 @@ mod routing;
 mod view;
 
 pub use checks::{MappingState, Omissions, QueueState, RoutedOwner};
-pub use crm::CrmStatus;
+pub use crm::{CrmStatus, RolledBack, RolledBackAction};
 pub use evaluate::{Evaluation, FailedEvaluation, Flow, NotReproduced, Selection, Verification};
 pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
@@ -25,7 +25,7 @@ pub use janitor::Reconciled;
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
 pub use people::{Certificate, HeldLead, ReviewAnswer};
-pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Problem, Replay};
+pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Replay};
 pub use reconcile::DrainedSpools;
 pub use routing::RoutingView;
 pub use store::{AuditEvent, Awaits, Cursor, LeadFilter, Suppression, Verdict, WrittenAction};

@@ -1,8 +1,9 @@
 //! The checks of the CRM: access, mode, owners, omitted fields and mapping.
 
+use anyhow::Context as _;
 use crm::{CrmMode, Object, Omission, OwnerStatus};
 use jiff::{SignedDuration, Timestamp};
-use operations::{CrmStatus, OperationError, Operations};
+use operations::{CrmStatus, Operations};
 
 use super::report::Report;
 use crate::command::format::{age, count, short};
@@ -11,32 +12,35 @@ use crate::output::Advice;
 /// Checks the CRM's access and mode, its owners and recent omissions and, with `mapping_is_readable`, the
 /// mapping.
 pub(super) async fn crm(report: &mut Report, operations: &Operations, mapping_is_readable: bool) {
-    const CHECK: &str = "crm";
-    let CrmStatus { provider, mode, hold, .. } = match operations.crm_status().await {
-        Ok(status) => status,
-        Err(error) => return report.fail(CHECK, error),
-    };
-    let found = match operations.crm_account().await {
-        Ok(Some(account)) => format!("{provider}, answers, {account}"),
-        Ok(None) => format!("{provider}, answers"),
-        Err(error) => return report.fail(CHECK, anyhow::Error::new(error).context(provider)),
-    };
+    let access = access(report, operations).await;
+    let Some(provider) = report.attempt(CRM, access.map(Some)) else { return };
+    if mapping_is_readable {
+        let mapping = mapping(report, operations, provider).await.context(provider);
+        report.attempt(MAPPING, mapping);
+    }
+    owners(report, operations).await;
+    let omissions = omissions(report, operations).await;
+    report.attempt(OMISSIONS, omissions);
+}
+
+const CRM: &str = "crm";
+
+/// Checks the access and the mode. Returns the CRM's name.
+async fn access(report: &mut Report, operations: &Operations) -> anyhow::Result<&'static str> {
+    let CrmStatus { provider, mode, hold, .. } = operations.crm_status().await?;
+    let account = operations.crm_account().await.context(provider)?;
+    let account = account.map(|account| format!(", {account}")).unwrap_or_default();
+    let found = format!("{provider}, answers{account}");
     match (hold, mode) {
         (Some(hold), _) => {
             let since = age(hold.since, Timestamp::now());
             let found = format!("{found}, held for {since}: {}", hold.reason);
-            report.warn(CHECK, found, "nothing is written; `revenueflow crm resume` ends it");
+            report.warn(CRM, found, "nothing is written; `revenueflow crm resume` ends it");
         }
-        (None, CrmMode::Live) => report.ok(CHECK, format!("{found}, live")),
-        (None, CrmMode::Shadow) => report.ok(CHECK, format!("{found}, shadow: nothing is written")),
+        (None, CrmMode::Live) => report.ok(CRM, format!("{found}, live")),
+        (None, CrmMode::Shadow) => report.ok(CRM, format!("{found}, shadow: nothing is written")),
     }
-    if mapping_is_readable {
-        mapping(report, operations, provider).await;
-    }
-    owners(report, operations).await;
-    if let Err(error) = omissions(report, operations).await {
-        report.fail(OMISSIONS, error);
-    }
+    Ok(provider)
 }
 
 /// Checks that the owners in the routing can own leads and tasks.
@@ -64,7 +68,7 @@ async fn owners(report: &mut Report, operations: &Operations) {
 const OMISSIONS: &str = "crm left out";
 
 /// Reports the fields that recent writes omitted, each with its reason and count.
-async fn omissions(report: &mut Report, operations: &Operations) -> Result<(), OperationError> {
+async fn omissions(report: &mut Report, operations: &Operations) -> anyhow::Result<()> {
     const DAYS: i64 = 7;
     let Some(omissions) = operations.omissions(SignedDuration::from_hours(24 * DAYS)).await? else {
         report.ok(OMISSIONS, format!("no field in the last {DAYS} days"));
@@ -80,24 +84,23 @@ async fn omissions(report: &mut Report, operations: &Operations) -> Result<(), O
     Ok(())
 }
 
+const MAPPING: &str = "crm mapping";
+
 /// Checks that the CRM has the fields that the mapping names, and lets us write them.
-async fn mapping(report: &mut Report, operations: &Operations, provider: &'static str) {
-    const CHECK: &str = "crm mapping";
-    let mapping = match operations.mapping_state().await {
-        Ok(mapping) => mapping,
-        Err(error) => return report.fail(CHECK, anyhow::Error::new(error).context(provider)),
-    };
+async fn mapping(report: &mut Report, operations: &Operations, provider: &str) -> anyhow::Result<()> {
+    let mapping = operations.mapping_state().await?;
     let hint =
         format!("docs/{provider}.md says how to create the fields, docs/crm.md how to change the mapping");
     for problem in &mapping.problems {
         if problem.blocks {
-            report.fail(CHECK, Advice::new(problem.message.clone(), hint.as_str()));
+            report.fail(MAPPING, Advice::new(problem.message.clone(), hint.as_str()));
         } else {
-            report.warn(CHECK, format!("{}; it is left out", problem.message), &hint);
+            report.warn(MAPPING, format!("{}; it is left out", problem.message), &hint);
         }
     }
     if mapping.problems.is_empty() {
         let (version, fields) = (mapping.version, mapping.fields);
-        report.ok(CHECK, format!("version {version}, {fields} fields, the CRM has them all"));
+        report.ok(MAPPING, format!("version {version}, {fields} fields, the CRM has them all"));
     }
+    Ok(())
 }

@@ -113,7 +113,8 @@ async fn dependencies(
     config: &mut Config,
     mapping_is_readable: bool,
 ) -> anyhow::Result<()> {
-    let has_database = setup::database(report, config).await;
+    let database = setup::database(report, config).await;
+    let has_database = report.attempt(setup::DATABASE, database);
     // With a temporary database, keys and credentials can be checked before the first start.
     let folder = tempfile::tempdir().context("temporary folder")?;
     if !has_database {

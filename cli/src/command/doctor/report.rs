@@ -30,6 +30,14 @@ impl Report {
         self.print(&console::style("FAIL").red().bold(), check, &found);
     }
 
+    /// Reports the error of a check that reports its success itself. Returns the value, or its default.
+    pub(super) fn attempt<T: Default>(&mut self, check: &str, result: anyhow::Result<T>) -> T {
+        result.unwrap_or_else(|error| {
+            self.fail(check, error);
+            T::default()
+        })
+    }
+
     pub(super) fn skip(&mut self, check: &str, why: &str) {
         self.print(&console::style("skip").dim(), check, why);
     }
