@@ -8,20 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use analysis::{Analysis, AnalysisError, Analyst, Icp, Rules};
+use assembly::Config;
 use async_trait::async_trait;
-use crm::testing::MemoryLimits;
-use crm::{Guard, GuardSettings, MockCrm};
 use database::testing::TestDatabase;
-use enrichment::{Fixtures, Waterfall};
 use grounding::FactSheet;
 use lead::{CampaignId, Cause, Clock, EmailAddress, Failure, Lead, LeadEvent, ManualClock};
 use on_both::on_both;
 use operations::{Alternative, Evaluation, OperationError, Operations, Selection};
-use pipeline::{Pipeline, Rejected};
+use pipeline::Pipeline;
 use queue::{DatabaseQueue, LeadHandler as _, LeadQueue as _, Settlement};
-use routing::Routing;
 use serde_json::{Value, json};
-use store::{Store, Suppressed};
+use store::Suppressed;
+use variables::Variables;
 
 struct Fixture {
     operations: Operations,
@@ -42,29 +40,17 @@ impl Fixture {
 
     async fn on(test: TestDatabase) -> Self {
         let (database, clock) = (test.connect().await, Arc::new(ManualClock::default()) as Arc<dyn Clock>);
-        let store = Store::new(database.clone(), clock.clone());
-        let (icp, providers) = (Icp::default_config(), vec![Arc::new(Fixtures::built_in()) as Arc<_>]);
-        let guard = Guard::new(
-            Arc::new(MockCrm::new(database.clone(), clock.clone())),
-            Arc::new(store.clone()),
-            Arc::new(store.clone()),
-            Arc::new(MemoryLimits::unlimited()),
-            clock.clone(),
-            GuardSettings::default(),
-        );
-        let pipeline = Arc::new(Pipeline {
-            store,
-            enrichment: Waterfall::new(providers, Duration::from_secs(1), clock.clone()),
-            analyst: Arc::new(Rules::new(icp.clone())),
-            icp: icp.clone(),
-            guard,
-            routing: Routing::default_config(),
-            rejected: Rejected::Hold,
-            clock: clock.clone(),
-        });
+        // The tests need judgements, and no writes to the CRM.
+        let shadow = Variables::from_fn(|name| (name == "CRM_MODE").then(|| "shadow".to_owned()));
+        let config = Config::read(&shadow).unwrap();
+        let pipeline = Arc::new(assembly::pipeline(&config, &database, &clock, None).unwrap());
         let queue = Arc::new(DatabaseQueue::new(database, clock, Duration::from_mins(1)));
         let operations = Operations::new(queue.clone(), pipeline.clone());
-        let analyst = Arc::new(Colder { rules: Rules::new(icp), failure: Mutex::default(), calls: 0.into() });
+        let analyst = Arc::new(Colder {
+            rules: Rules::new(Icp::default_config()),
+            failure: Mutex::default(),
+            calls: 0.into(),
+        });
         Self { operations, analyst, queue, pipeline, _database: test }
     }
 
