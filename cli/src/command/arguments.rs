@@ -75,3 +75,21 @@ pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
         "must be a time such as 2026-01-31T00:00:00Z, or a period such as 90m, 24h or 7d".to_owned()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_time_or_a_period_before_now() {
+        assert_eq!(since("2026-01-31T00:00:00Z"), Ok("2026-01-31T00:00:00Z".parse().unwrap()));
+        for (period, hours) in [("90m", 1.5), ("24h", 24.0), ("7d", 168.0), ("2 days ago", 48.0)] {
+            let time = since(period).unwrap();
+            let age = Timestamp::now().duration_since(time).as_secs_f64() / 3_600.0;
+            assert!((hours..hours + 0.1).contains(&age), "{period}: {age}");
+        }
+        for wrong in ["90", "yesterday", "1y", ""] {
+            assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
+}
