@@ -1,6 +1,5 @@
 //! The `revenueflow` binary: the complete pipeline on one machine, and the operator's command line.
 
-mod app;
 mod args;
 mod aws;
 mod command;

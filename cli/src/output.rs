@@ -68,13 +68,6 @@ pub(crate) fn error(error: &anyhow::Error) {
     }
 }
 
-/// Prints the command that shows the next page of a list, if there is one.
-pub(crate) fn next_page(command: &str, limit: u32, cursor: Option<&str>) {
-    if let Some(cursor) = cursor {
-        note(&format!("more: revenueflow {command} --limit {limit} --cursor {cursor}"));
-    }
-}
-
 /// An error with its causes on one line. A cause that an earlier text contains is left out: many errors
 /// repeat their cause in their own text.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {

@@ -37,6 +37,8 @@ const CLIENTS: [&str; 5] = ["aws-*", "hyper*", "redis", "reqwest", "sqlx*"];
 const CREDENTIALS_CHAIN: [&str; 4] = ["aws-config", "aws-sdk-sso", "aws-sdk-ssooidc", "aws-sdk-sts"];
 const FUNCTIONS: [&str; 6] =
     ["api-function", "dead-letter", "enrich", "ingest-function", "janitor-function", "migrate"];
+/// Crates that the commands of the binary use through `operations` only.
+const BELOW_OPERATIONS: [&str; 3] = ["pipeline", "queue", "store"];
 const PURE: [&str; 3] = ["grounding", "intake", "lead"];
 
 #[test]
@@ -83,6 +85,14 @@ fn no_shared_crate_depends_on_a_function_or_on_the_cli() {
 }
 
 #[test]
+fn commands_act_only_through_operations() {
+    for file in rust_files(&root().join("cli/src/command")) {
+        let source = std::fs::read_to_string(&file).unwrap();
+        assert_eq!(past_operations_in(&source), Vec::<&str>::new(), "{}", file.display());
+    }
+}
+
+#[test]
 fn a_forbidden_crate_deep_in_a_tree_is_found_with_its_path() {
     let tree = "0ingest v0.1.0 (/src/functions/ingest)\n\
                 1queue v0.1.0 (/src/shared/queue)\n\
@@ -114,6 +124,20 @@ fn a_shared_crate_that_reaches_back_is_found() {
 fn io_is_found_in_code_and_allowed_in_its_tests() {
     assert_eq!(io_in("use std::net::TcpStream;\nfn f() {}"), ["use std::net::TcpStream;"]);
     assert_eq!(io_in("fn f() {}\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}"), Vec::<&str>::new());
+}
+
+#[test]
+fn a_command_that_goes_past_operations_is_found() {
+    for line in [
+        "use store::{Cursor, Verdict};",
+        "use ::queue as spool;",
+        "    pipeline::verify(&stored);",
+        "    operations.store().suppressed(&email).await?;",
+    ] {
+        assert_eq!(past_operations_in(line), [line]);
+    }
+    let allowed = "use operations::Cursor;\n// See `store::Cursor`.\n    work::queue(config.queue);\n";
+    assert_eq!(past_operations_in(allowed), Vec::<&str>::new());
 }
 
 /// The paths from the root to a forbidden crate, in a tree as `cargo tree --prefix depth` prints it.
@@ -155,6 +179,18 @@ fn io_in(source: &str) -> Vec<&str> {
         .take_while(|line| line.trim() != "#[cfg(test)]")
         .filter(|line| ["std::net", "std::fs", "std::process"].iter().any(|module| line.contains(module)))
         .collect()
+}
+
+/// The lines that name a crate below `operations`, or that take it from `Operations`.
+fn past_operations_in(source: &str) -> Vec<&str> {
+    let names_one = |line: &str| {
+        line.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c))).any(|path| {
+            let root = path.trim_start_matches(':').split("::").next().unwrap_or_default();
+            BELOW_OPERATIONS.contains(&root) && (path.contains("::") || line.starts_with("use "))
+        })
+    };
+    let is_past = |line: &&str| names_one(line) || line.contains(".store()") || line.contains(".queue()");
+    source.lines().filter(|line| !line.trim_start().starts_with("//")).filter(is_past).collect()
 }
 
 fn matches_any(patterns: &[&str], name: &str) -> bool {

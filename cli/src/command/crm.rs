@@ -4,42 +4,106 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use assembly::Config;
+use clap::{ArgAction, Subcommand};
 use crm::{CrmMode, CrmProvider, FieldChange, HubSpotCrm, Restored};
+use jiff::Timestamp;
 use lead::{LeadId, SystemClock};
-use operations::OperationError;
-use serde::Serialize;
-use store::WrittenAction;
+use operations::{OperationError, Operations, RolledBackAction};
 
+use super::arguments::Format;
 use super::format::{age, count, short};
 use super::plan::print_changes;
 use super::{existing, failed_if, or_interrupted, table};
-use crate::app::App;
-use crate::args::{CrmCommand, Format};
 use crate::output;
+
+#[derive(Subcommand)]
+pub(crate) enum CrmCommand {
+    /// Show whether plans are executed, and the number of planned leads
+    Status,
+    /// Write leads that were planned in shadow mode, each once, with a new plan against the CRM's present
+    /// values
+    Promote {
+        /// The leads' ids, or the beginnings of them
+        #[arg(required_unless_present = "all", value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every planned lead
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+    },
+    /// Store plans from now on instead of executing them, and list past writes with the old values
+    ///
+    /// Takes effect at once in every process, whatever CRM_MODE says, until `crm resume`. Lists nothing
+    /// without leads or --all. Created records stay: nothing is ever deleted.
+    Rollback {
+        /// The leads' ids, or the beginnings of them
+        #[arg(value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every lead written to the CRM
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+        /// Restore the old values in fields that still hold the written ones
+        #[arg(long)]
+        restore: bool,
+        /// The reason, shown by `crm status`
+        #[arg(long, value_name = "TEXT", default_value = "rolled back")]
+        reason: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Execute plans again after a rollback
+    ///
+    /// Does not end a pause of consumption while the CRM is unavailable: `revenueflow resume` does.
+    Resume,
+    /// Convert a lead to a contact in the CRM; only prints a preview without --yes
+    ///
+    /// A conversion cannot be undone, so it has to be allowed first: CRM_ALLOW_FILE must name convert_lead.
+    /// In Salesforce, an Apex class in your org converts the lead: see docs/salesforce.md.
+    Convert {
+        /// The lead's id, or the beginning of it
+        #[arg(value_name = "LEAD")]
+        id: String,
+        /// The status of the converted lead, as the CRM names it
+        #[arg(long, value_name = "TEXT", default_value = "Closed - Converted")]
+        status: String,
+        /// Convert it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the properties that the mapping needs and HubSpot lacks; creates them with --yes
+    ///
+    /// Covers only properties with names that begin with revenueflow_. For Salesforce, docs/salesforce.md
+    /// lists the fields to create.
+    Setup {
+        /// Create them
+        #[arg(long)]
+        yes: bool,
+    },
+}
 
 /// Runs one of the `crm` commands.
 pub(crate) async fn run(config: &Config, command: CrmCommand) -> anyhow::Result<ExitCode> {
-    let app = || existing::app(config);
+    let operations = || existing::operations(config);
     match command {
-        CrmCommand::Status => status(&app().await?).await,
+        CrmCommand::Status => status(&operations().await?).await,
         CrmCommand::Promote { ids, all } => {
-            let app = app().await?;
-            let ids = if all { app.operations.planned_leads().await? } else { resolve(&app, ids).await? };
-            or_interrupted(promote(&app, ids)).await?
+            let operations = operations().await?;
+            let ids = if all { operations.planned_leads().await? } else { resolve(&operations, ids).await? };
+            or_interrupted(promote(&operations, ids)).await?
         }
         CrmCommand::Rollback { ids, all, restore, reason, format } => {
-            let app = app().await?;
-            let provider = app.operations.crm_status().await?.provider;
+            let operations = operations().await?;
+            let provider = operations.crm_status().await?.provider;
             // Hold the CRM first, so that nothing is written while past writes are listed.
-            app.operations.hold_crm(&reason).await?;
+            operations.hold_crm(&reason).await?;
             output::note(&format!(
                 "{provider} is held from now on, in every process: plans are stored, not executed; `crm resume` ends it"
             ));
-            let ids = if all { app.operations.written_leads().await? } else { resolve(&app, ids).await? };
-            or_interrupted(roll_back(&app, ids, restore, format)).await?
+            let ids = if all { operations.written_leads().await? } else { resolve(&operations, ids).await? };
+            or_interrupted(roll_back(&operations, ids, restore, format)).await?
         }
-        CrmCommand::Resume => resume(&app().await?).await,
-        CrmCommand::Convert { id, status, yes } => convert(&app().await?, &id, &status, yes).await,
+        CrmCommand::Resume => resume(&operations().await?).await,
+        CrmCommand::Convert { id, status, yes } => convert(&operations().await?, &id, &status, yes).await,
         CrmCommand::Setup { yes } => setup(config, yes).await,
     }
 }
@@ -73,8 +137,8 @@ async fn setup(config: &Config, yes: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn status(app: &App) -> anyhow::Result<ExitCode> {
-    let status = app.operations.crm_status().await?;
+async fn status(operations: &Operations) -> anyhow::Result<ExitCode> {
+    let status = operations.crm_status().await?;
     let mode = match status.mode {
         CrmMode::Live => "live: plans are executed",
         CrmMode::Shadow => "shadow: plans are stored, nothing is written",
@@ -84,30 +148,30 @@ async fn status(app: &App) -> anyhow::Result<ExitCode> {
     output::line(&format!("mapping  {}", status.mapping_version));
     match status.hold {
         Some(hold) => {
-            let since = age(hold.since, app.clock.now());
+            let since = age(hold.since, Timestamp::now());
             output::line(&format!("held     for {since}: {}; `revenueflow crm resume` ends it", hold.reason));
         }
         None => output::line("held     no"),
     }
-    output::line(&format!("planned  {}", count(usize::try_from(status.planned)?, "lead", "leads")));
+    output::line(&format!("planned  {}", count(status.planned, "lead", "leads")));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Resolves the given ids.
-async fn resolve(app: &App, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
+async fn resolve(operations: &Operations, ids: Vec<String>) -> anyhow::Result<Vec<LeadId>> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        found.push(app.operations.resolve(&id).await?);
+        found.push(operations.resolve(&id).await?);
     }
     Ok(found)
 }
 
 /// Promotes planned leads. If the process dies between the two steps for a lead, its delivery is open and in
 /// no queue, and the janitor sends it.
-async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
+async fn promote(operations: &Operations, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
     let (mut sent, mut others) = (0, 0);
     for id in &ids {
-        match app.operations.promote(id).await {
+        match operations.promote(id).await {
             Ok(()) => sent += 1,
             Err(OperationError::Conflict(_)) => others += 1,
             Err(error) => return Err(error.into()),
@@ -126,9 +190,9 @@ async fn promote(app: &App, ids: Vec<LeadId>) -> anyhow::Result<ExitCode> {
     Ok(failed_if(sent == 0 && others > 0))
 }
 
-async fn resume(app: &App) -> anyhow::Result<ExitCode> {
-    let was_held = app.operations.resume_crm().await?;
-    let mode = app.operations.crm_status().await?.mode;
+async fn resume(operations: &Operations) -> anyhow::Result<ExitCode> {
+    let was_held = operations.resume_crm().await?;
+    let mode = operations.crm_status().await?.mode;
     output::note(match (was_held, mode) {
         (false, _) => "the CRM was not held",
         (true, CrmMode::Shadow) => {
@@ -141,9 +205,9 @@ async fn resume(app: &App) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn convert(app: &App, id: &str, status: &str, yes: bool) -> anyhow::Result<ExitCode> {
-    let id = app.operations.resolve(id).await?;
-    let conversion = app.operations.convert(&id, status, yes).await?;
+async fn convert(operations: &Operations, id: &str, status: &str, yes: bool) -> anyhow::Result<ExitCode> {
+    let id = operations.resolve(id).await?;
+    let conversion = operations.convert(&id, status, yes).await?;
     if let Some(refusal) = &conversion.refusal {
         output::line(&format!("REFUSED convert_lead: {} ({})", refusal.message, refusal.code));
         return Ok(failed_if(true));
@@ -157,27 +221,15 @@ async fn convert(app: &App, id: &str, status: &str, yes: bool) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// The past writes of a lead, and the outcomes of restoring the old values.
-#[derive(Serialize)]
-struct RolledBack {
-    lead_id: LeadId,
-    actions: Vec<RolledBackAction>,
-}
-
-#[derive(Serialize)]
-struct RolledBackAction {
-    #[serde(flatten)]
-    action: WrittenAction,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    restored: Vec<Restored>,
-}
-
-async fn roll_back(app: &App, ids: Vec<LeadId>, restore: bool, format: Format) -> anyhow::Result<ExitCode> {
+async fn roll_back(
+    operations: &Operations,
+    ids: Vec<LeadId>,
+    restore: bool,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let mut leads = Vec::with_capacity(ids.len());
     for lead_id in ids {
-        let actions = app.operations.roll_back(&lead_id, restore).await?;
-        let actions = actions.into_iter().map(|(action, restored)| RolledBackAction { action, restored });
-        leads.push(RolledBack { lead_id, actions: actions.collect() });
+        leads.push(operations.roll_back(&lead_id, restore).await?);
     }
     if format == Format::Json {
         output::json(&leads)?;

@@ -3,80 +3,62 @@
 use std::process::ExitCode;
 
 use assembly::Config;
+use clap::{ArgAction, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use operations::Operations;
-use store::Cursor;
 
+use super::arguments::{Format, Paging};
 use super::format::{count, short, utc};
-use super::{existing, failed_if, or_interrupted, table};
-use crate::args::{DeadLettersCommand, Format};
+use super::{existing, failed_if, or_interrupted};
 use crate::output;
 
-/// Page size for reading all dead letters.
-const PAGE: u32 = 500;
 /// Minimum number of dead letters for a progress bar.
 const PROGRESS_FROM: usize = 20;
 /// Maximum number of failures that are printed individually.
 const MAX_PRINTED_FAILURES: usize = 20;
 
+#[derive(Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List dead letters, newest first
+    List(Paging),
+    /// Redrive dead letters; their attempts are counted from zero again
+    Redrive {
+        /// The leads' ids, or the beginnings of them; for a message that names no lead, its own id
+        #[arg(required_unless_present = "all", value_name = "LEAD")]
+        ids: Vec<String>,
+        /// Every dead letter
+        #[arg(long, conflicts_with = "ids", action = ArgAction::SetTrue)]
+        all: bool,
+    },
+}
+
 /// Lists or redrives dead letters.
 pub(crate) async fn run(config: &Config, command: DeadLettersCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
-        DeadLettersCommand::List { limit, cursor, format } => {
-            list(&operations, cursor.as_ref(), limit, format).await
-        }
+        DeadLettersCommand::List(paging) => list(&operations, &paging).await,
         DeadLettersCommand::Redrive { ids, all } => {
-            let ids = if all { all_ids(&operations).await? } else { ids };
+            let ids = if all { operations.dead_letter_ids().await? } else { ids };
             or_interrupted(redrive(&operations, ids)).await?
         }
     }
 }
 
-async fn list(
-    operations: &Operations,
-    before: Option<&Cursor>,
-    limit: u32,
-    format: Format,
-) -> anyhow::Result<ExitCode> {
-    let page = operations.dead_letters(before, limit).await?;
-    if format == Format::Json {
-        output::json(&page)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if page.items.is_empty() {
-        output::note("there are no dead letters");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let rows = page.items.into_iter().map(|letter| {
+async fn list(operations: &Operations, paging: &Paging) -> anyhow::Result<ExitCode> {
+    let page = operations.dead_letters(paging.cursor.as_ref(), paging.limit).await?;
+    let is_end = page.next_cursor.is_none() && !page.items.is_empty();
+    let columns = (["LEAD", "FAILED AT", "ATTEMPTS", "CODE", "REASON"], &[4][..]);
+    paging.print(page, "dead-letters list", "there are no dead letters", columns, |letter| {
         // A message that names no lead has only the queue's id, which is not shortened: a prefix does not
         // find it.
         let id = letter.lead_id.map_or(letter.id, |lead| short(lead.as_str()));
         let failure = letter.failure;
         [id, utc(letter.failed_at), letter.attempts.to_string(), failure.code.into_owned(), failure.message]
-    });
-    table::print(["LEAD", "FAILED AT", "ATTEMPTS", "CODE", "REASON"], &[4], rows.collect());
-    output::next_page("dead-letters list", limit, page.next_cursor.as_deref());
-    if page.next_cursor.is_none() {
+    })?;
+    if is_end && paging.format == Format::Table {
         output::note("redrive: revenueflow dead-letters redrive LEAD.. | --all");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reads the ids of all dead letters. This happens before the first redrive, so that a lead that fails again
-/// meanwhile is not redriven twice.
-async fn all_ids(operations: &Operations) -> anyhow::Result<Vec<String>> {
-    let mut ids = Vec::new();
-    let mut cursor: Option<Cursor> = None;
-    loop {
-        let page = operations.dead_letters(cursor.as_ref(), PAGE).await?;
-        ids.extend(page.items.into_iter().map(|letter| letter.id));
-        match page.next_cursor.map(|next| next.parse()) {
-            Some(Ok(next)) => cursor = Some(next),
-            Some(Err(problem)) => anyhow::bail!("the next page {problem}"),
-            None => return Ok(ids),
-        }
-    }
 }
 
 async fn redrive(operations: &Operations, ids: Vec<String>) -> anyhow::Result<ExitCode> {

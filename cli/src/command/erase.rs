@@ -6,9 +6,9 @@ use assembly::Config;
 use lead::EmailAddress;
 use operations::Certificate;
 
+use super::arguments::Format;
 use super::format::{count, short, utc};
 use super::{existing, table};
-use crate::args::Format;
 use crate::output;
 
 #[derive(clap::Args)]
@@ -33,7 +33,7 @@ pub(crate) struct EraseOptions {
 
 /// Erases a person and prints the certificate or, without `--yes`, lists the data to erase.
 pub(crate) async fn run(config: &Config, options: EraseOptions) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     let suppress_by = options.suppress.then_some(options.by.as_str());
     let certificate = operations.erase(&options.email, options.yes, suppress_by).await?;
     match options.format {
@@ -77,7 +77,7 @@ fn print(certificate: &Certificate) {
         output::line("The suppression list keeps the hash of the address.");
     }
     if erasure.in_work > 0 {
-        let leads = count(usize::try_from(erasure.in_work).unwrap_or(usize::MAX), "lead was", "leads were");
+        let leads = count(erasure.in_work, "lead was", "leads were");
         output::line(&format!("{leads} being worked on: run it again in a minute."));
     }
     output::line("");

@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 
 use assembly::Config;
-use database::{Database, DatabaseError, sqlite_file};
+use database::{Database, sqlite_file};
+use operations::Operations;
 
-use crate::app::App;
 use crate::output::Advice;
+use crate::serve::App;
 
-/// Assembles all parts on an existing, up-to-date database.
+/// The operations on an existing, up-to-date database.
 ///
 /// # Errors
 ///
 /// Fails for a missing SQLite file and for an old schema, so that a command in the wrong folder reports the
 /// mistake instead of creating an empty database.
-pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
+pub(crate) async fn operations(config: &Config) -> anyhow::Result<Operations> {
     if let Some(file) = missing_file(&config.database_url) {
         return Err(Advice::new(
             format!("DATABASE_URL: there is no database at {}", file.display()),
@@ -22,9 +23,7 @@ pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
         )
         .into());
     }
-    let database = Database::connect(&config.database_url, 1)
-        .await
-        .map_err(|error| cannot_open(&error, &config.database_url))?;
+    let database = connect(config).await?;
     let is_migrated = database.is_migrated().await?;
     database.close().await;
     if !is_migrated {
@@ -34,17 +33,20 @@ pub(crate) async fn app(config: &Config) -> anyhow::Result<App> {
         )
         .into());
     }
-    App::assemble(config).await
+    Ok(App::assemble(config).await?.operations)
 }
 
-/// The error for a database that cannot be opened. It does not quote the URL, which may hold a password.
-pub(crate) fn cannot_open(error: &DatabaseError, url: &str) -> Advice {
-    let hint = if url.starts_with("sqlite:") {
-        "is the file an SQLite database, and may it and its folder be written?"
-    } else {
-        "is the database server running, and does DATABASE_URL hold its host, port, user and password?"
-    };
-    Advice::new(format!("DATABASE_URL: cannot open the database: {error}"), hint)
+/// One connection to the configured database. An error does not quote the URL, which may hold a password.
+pub(crate) async fn connect(config: &Config) -> Result<Database, Advice> {
+    let url = &config.database_url;
+    Database::connect(url, 1).await.map_err(|error| {
+        let hint = if sqlite_file(url).is_some() {
+            "is the file an SQLite database, and may it and its folder be written?"
+        } else {
+            "is the database server running, and does DATABASE_URL hold its host, port, user and password?"
+        };
+        Advice::new(format!("DATABASE_URL: cannot open the database: {error}"), hint)
+    })
 }
 
 /// The path of a missing SQLite database file. `None` if the file exists, and for other databases.

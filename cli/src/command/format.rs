@@ -1,5 +1,7 @@
 //! Formatting of values for people.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -35,8 +37,15 @@ pub(crate) fn or_dash<T: ToString>(value: Option<T>) -> String {
 }
 
 /// A number with the singular or plural of a noun.
-pub(crate) fn count(number: usize, one: &str, several: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }
+pub(crate) fn count(number: impl TryInto<u64> + Display + Copy, one: &str, several: &str) -> String {
+    let noun = if number.try_into().is_ok_and(|number| number == 1) { one } else { several };
+    format!("{number} {noun}")
+}
+
+/// Quotes a word for a shell and for a `.env` file.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// JSON on one line, in a compact form: `attempts=5 failure.code=crm_timeout`.
@@ -94,6 +103,15 @@ mod tests {
         {
             assert_eq!(age(Timestamp::from_second(1_000_000 - seconds).unwrap(), now), words);
         }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quoted("launch_2024"), "launch_2024");
+        assert_eq!(quoted("http://127.0.0.1:4611/gtm"), "http://127.0.0.1:4611/gtm");
+        assert_eq!(quoted("two words"), "'two words'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted("a\nb"), "'a\nb'");
     }
 
     #[test]

@@ -4,47 +4,97 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use assembly::Config;
+use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use grounding::Claim;
 use jiff::Timestamp;
-use lead::Clock as _;
-use operations::{LeadView, Operations};
+use lead::{Decision, EmailAddress, Fit, LeadStatus};
+use operations::{AuditEvent, Awaits, LeadFilter, LeadView, Operations};
 use serde_json::json;
-use store::{AuditEvent, LeadFilter};
 
-use super::format::{age, flat, or_dash, short, utc};
+use super::arguments::{Format, OneLead, Paging};
+use super::format::{age, flat, or_dash, quoted, short, utc};
 use super::{existing, table};
-use crate::args::{Format, LeadsCommand, ListOptions};
 use crate::output::{self, visible};
 
 /// Page size for reading audit events.
 const PAGE: u32 = 500;
 
+#[derive(Subcommand)]
+pub(crate) enum LeadsCommand {
+    /// List leads, newest first
+    List(ListOptions),
+    /// Show one lead
+    Show(OneLead),
+    /// Explain the decision about a lead
+    Explain(OneLead),
+    /// Print the audit trail of a lead
+    Audit(OneLead),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ListOptions {
+    /// Only leads in this status
+    #[arg(long, ignore_case = true, value_parser = word(LeadStatus::ALL, LeadStatus::as_str))]
+    status: Option<LeadStatus>,
+    /// Only leads with this decision in force
+    #[arg(long, ignore_case = true, value_parser = word(Decision::ALL, Decision::as_str))]
+    decision: Option<Decision>,
+    /// Only leads with this fit in force
+    #[arg(long, ignore_case = true, value_parser = word(Fit::ALL, Fit::as_str))]
+    fit: Option<Fit>,
+    /// Only leads of this campaign
+    #[arg(long, value_name = "ID")]
+    campaign: Option<String>,
+    /// Only leads of this person
+    #[arg(long, value_name = "ADDRESS", value_parser = EmailAddress::parse)]
+    email: Option<EmailAddress>,
+    /// Only leads that await a rescore: judged without an AI, or while enrichment was unavailable
+    #[arg(long, ignore_case = true, value_parser = word(Awaits::ALL, Awaits::as_str))]
+    awaits: Option<Awaits>,
+    /// Only leads received at this time or later, such as 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    #[command(flatten)]
+    paging: Paging,
+}
+
+/// A parser that accepts one of a fixed set of words, in any letter case.
+fn word<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    as_str: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|value| as_str(*value))).try_map(move |text| {
+        let known = all.iter().find(|value| as_str(**value).eq_ignore_ascii_case(&text));
+        known.copied().ok_or("is not a known word")
+    })
+}
+
 /// Lists leads, or shows one.
 pub(crate) async fn run(config: &Config, command: LeadsCommand) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
-    let operations = &app.operations;
+    let operations = &existing::operations(config).await?;
     match command {
-        LeadsCommand::List(options) => list(operations, options, app.clock.now()).await?,
-        LeadsCommand::Show { id, format } => {
+        LeadsCommand::List(options) => list(operations, options).await?,
+        LeadsCommand::Show(OneLead { id, format }) => {
             let lead = operations.lead(&operations.resolve(&id).await?).await?;
             match format {
                 Format::Json => output::json(&lead)?,
                 Format::Table => show(&lead),
             }
         }
-        LeadsCommand::Explain { id, format } => {
+        LeadsCommand::Explain(OneLead { id, format }) => {
             let explanation = operations.explain(&operations.resolve(&id).await?).await?;
             match format {
                 Format::Json => output::json(&explanation)?,
                 Format::Table => output::line(explanation.to_string().trim_end()),
             }
         }
-        LeadsCommand::Audit { id, format } => audit(operations, &id, format).await?,
+        LeadsCommand::Audit(OneLead { id, format }) => audit(operations, &id, format).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> anyhow::Result<()> {
+async fn list(operations: &Operations, options: ListOptions) -> anyhow::Result<()> {
     let command = same_command(&options);
     let filter = LeadFilter {
         status: options.status,
@@ -55,15 +105,12 @@ async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> 
         awaits: options.awaits,
         since: options.since,
     };
-    let page = operations.leads(&filter, options.cursor.as_ref(), options.limit).await?;
-    if options.format == Format::Json {
-        return output::json(&page);
-    }
-    if page.items.is_empty() {
-        output::note(if command == COMMAND { "there are no leads" } else { "no lead matches" });
-        return Ok(());
-    }
-    let rows = page.items.into_iter().map(|lead| {
+    let paging = &options.paging;
+    let page = operations.leads(&filter, paging.cursor.as_ref(), paging.limit).await?;
+    let empty = if command == COMMAND { "there are no leads" } else { "no lead matches" };
+    let titles = ["ID", "STATUS", "DECISION", "SCORE", "FIT", "INTENT", "EMAIL", "CAMPAIGN", "AGE"];
+    let now = Timestamp::now();
+    paging.print(page, &command, empty, (titles, &[6, 7]), |lead| {
         [
             short(lead.lead_id.as_str()),
             lead.status.to_string(),
@@ -75,11 +122,7 @@ async fn list(operations: &Operations, options: ListOptions, now: Timestamp) -> 
             lead.campaign_id,
             age(lead.created_at, now),
         ]
-    });
-    let titles = ["ID", "STATUS", "DECISION", "SCORE", "FIT", "INTENT", "EMAIL", "CAMPAIGN", "AGE"];
-    table::print(titles, &[6, 7], rows.collect());
-    output::next_page(&command, options.limit, page.next_cursor.as_deref());
-    Ok(())
+    })
 }
 
 const COMMAND: &str = "leads list";
@@ -92,20 +135,14 @@ fn same_command(options: &ListOptions) -> String {
             let _ = write!(command, " --{name} {}", quoted(value));
         }
     };
-    option("status", options.status.map(lead::LeadStatus::as_str));
-    option("decision", options.decision.map(lead::Decision::as_str));
-    option("fit", options.fit.map(lead::Fit::as_str));
+    option("status", options.status.map(LeadStatus::as_str));
+    option("decision", options.decision.map(Decision::as_str));
+    option("fit", options.fit.map(Fit::as_str));
     option("campaign", options.campaign.as_deref());
-    option("awaits", options.awaits.map(store::Awaits::as_str));
+    option("awaits", options.awaits.map(Awaits::as_str));
     option("since", options.since.map(|since| since.to_string()).as_deref());
-    option("email", options.email.as_ref().map(lead::EmailAddress::expose));
+    option("email", options.email.as_ref().map(EmailAddress::expose));
     command
-}
-
-/// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.@:+".contains(c);
-    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 fn show(lead: &LeadView) {
@@ -178,15 +215,4 @@ async fn audit(operations: &Operations, id: &str, format: Format) -> anyhow::Res
     });
     table::print(["SEQ", "AT", "EVENT", "DELIVERY", "DETAIL"], &[], rows.collect());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn next_page_hint_can_be_pasted_into_a_shell() {
-        assert_eq!(quoted("launch_2024"), "launch_2024");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-    }
 }

@@ -1,4 +1,7 @@
-//! The commands, one module each. Most of them call [`operations::Operations`] and print the result.
+//! The commands, one module each, with their arguments. They call [`operations::Operations`] and print the
+//! result.
+
+#![allow(clippy::doc_markdown, reason = "clap prints the comments of arguments without Markdown")]
 
 pub(crate) mod crm;
 pub(crate) mod dead_letters;
@@ -18,6 +21,7 @@ pub(crate) mod sandbox;
 pub(crate) mod simulate;
 pub(crate) mod suppress;
 
+mod arguments;
 mod existing;
 mod format;
 mod table;

@@ -7,16 +7,28 @@ use crm::{CrmMode, FieldChange};
 use operations::PlannedLead;
 use serde_json::Value;
 
+use super::arguments::Format;
 use super::format::{count, short};
 use super::{existing, failed_if, table};
-use crate::args::{Format, PlanOptions};
 use crate::output;
+
+#[derive(clap::Args)]
+pub(crate) struct PlanOptions {
+    /// The lead's id, or the beginning of it
+    id: String,
+    /// Print one JSON document: the same as --format json
+    #[arg(long)]
+    json: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Prints the CRM writes for a lead as planned now, field by field with the present value. Writes nothing.
 pub(crate) async fn run(config: &Config, options: PlanOptions) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
-    let id = app.operations.resolve(&options.id).await?;
-    let planned = app.operations.plan(&id).await?;
+    let operations = existing::operations(config).await?;
+    let id = operations.resolve(&options.id).await?;
+    let planned = operations.plan(&id).await?;
     if options.json || options.format == Format::Json {
         output::json(&planned)?;
     } else {

@@ -4,36 +4,31 @@ use std::process::ExitCode;
 
 use assembly::{Config, QueueKind};
 use indicatif::{ProgressBar, ProgressStyle};
-use queue::Spool;
+use operations::{Operations, Reconciled};
 
 use super::format::count;
 use super::{existing, or_interrupted};
-use crate::app::App;
 use crate::output;
-use crate::serve::build_janitor;
-use crate::sink::DeadLetters;
 
 /// Requeues unfinished deliveries that the database and the spools know of, and prints which losses it cannot
 /// repair.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
+    let operations = existing::operations(config).await?;
     if config.queue != QueueKind::Database {
-        spools(config, &app).await?;
+        spools(config, &operations).await?;
     }
     let bar = ProgressBar::new_spinner();
     bar.set_style(ProgressStyle::with_template("{spinner} {pos} open deliveries checked")?);
-    let reconciled =
-        or_interrupted(build_janitor(config, &app).reconcile_all(|checked| bar.set_position(checked)))
-            .await?;
+    let reconciled = or_interrupted(operations.reconcile(|checked| bar.set_position(checked))).await?;
     bar.finish_and_clear();
-    let janitor::Reconciled { sent, waiting, elsewhere } = reconciled?;
-    let leads = |number: u64| anyhow::Ok(count(usize::try_from(number)?, "lead", "leads"));
+    let Reconciled { sent, waiting, elsewhere } = reconciled?;
+    let leads = |number: u64| count(number, "lead", "leads");
     output::note(&format!(
         "database: {} missing from the queue sent again, {waiting} waiting in the queue",
-        leads(sent)?
+        leads(sent)
     ));
     if elsewhere > 0 {
-        let closed = leads(elsewhere)?;
+        let closed = leads(elsewhere);
         output::note(&format!(
             "database: {closed} finished or dead-lettered by another application's workers, now closed"
         ));
@@ -48,18 +43,15 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Sends the events in spools that no running server uses.
-async fn spools(config: &Config, app: &App) -> anyhow::Result<()> {
-    let abandoned = Spool::abandoned(&config.spool_dir, config.spool_max_bytes)?;
-    let (mut sent, parked) = (0, DeadLetters(app.store.clone()));
-    for spool in &abandoned.spools {
-        sent += or_interrupted(spool.drain(app.queue.as_ref(), &parked)).await??;
+async fn spools(config: &Config, operations: &Operations) -> anyhow::Result<()> {
+    let draining = operations.drain_spools(&config.spool_dir, config.spool_max_bytes);
+    let drained = or_interrupted(draining).await??;
+    output::note(&format!("spool: {} sent", count(drained.sent, "lead", "leads")));
+    if drained.in_use > 0 {
+        let in_use = count(drained.in_use, "spool", "spools");
+        output::note(&format!("spool: {in_use} skipped, in use by running servers"));
     }
-    output::note(&format!("spool: {} sent", count(usize::try_from(sent)?, "lead", "leads")));
-    if abandoned.held > 0 {
-        let held = count(abandoned.held, "spool", "spools");
-        output::note(&format!("spool: {held} skipped, in use by running servers"));
-    }
-    let unreadable = Spool::unreadable(&config.spool_dir)?;
+    let unreadable = Operations::unreadable_spool_lines(&config.spool_dir)?;
     if unreadable > 0 {
         let lines = count(unreadable, "line", "lines");
         let folder = config.spool_dir.display();

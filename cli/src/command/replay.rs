@@ -4,24 +4,39 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use indicatif::{ProgressBar, ProgressStyle};
-use pipeline::{Problem, Replay, Verified};
-use serde::Serialize;
+use jiff::Timestamp;
+use operations::{Operations, Replay};
 use serde_json::Value;
-use store::{Scope, Store};
 
+use super::arguments::{Format, since};
 use super::format::{count, flat, short};
 use super::{existing, failed_if, or_interrupted, table};
-use crate::args::{Format, ReplayOptions};
 use crate::output;
 
-/// Maximum number of judgements that are listed as not reproduced.
-const MAX_PROBLEMS: usize = 100;
+#[derive(clap::Args)]
+pub(crate) struct ReplayOptions {
+    /// The lead's id, or the beginning of it
+    #[arg(required_unless_present_any = ["all", "since"])]
+    id: Option<String>,
+    /// Requeue the lead for another judgement; its CRM record is then updated
+    #[arg(long, conflicts_with_all = ["all", "since"])]
+    apply: bool,
+    /// Verify every stored judgement
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
+    /// Verify judgements stored since a time, such as 2026-01-31T00:00:00Z, or within a period of 90m, 24h or
+    /// 7d
+    #[arg(long, value_name = "TIME", value_parser = since, conflicts_with_all = ["id", "all"])]
+    since: Option<Timestamp>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Judges a lead again and prints the differences. With `--apply`, requeues the lead for another judgement.
 pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Result<ExitCode> {
-    let app = existing::app(config).await?;
-    let Some(id) = &options.id else { return verify_all(&app.store, &options).await };
-    let operations = app.operations;
+    let operations = existing::operations(config).await?;
+    let Some(id) = &options.id else { return verify_all(&operations, &options).await };
     let id = operations.resolve(id).await?;
     let lead = operations.lead(&id).await?;
     let replay = operations.replay(&id).await?;
@@ -43,42 +58,23 @@ pub(crate) async fn run(config: &Config, options: ReplayOptions) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// The result of verifying stored judgements.
-#[derive(Default, Serialize)]
-struct Verification {
-    judgements: u64,
-    reproduced: u64,
-    not_reproduced: u64,
-    /// The first [`MAX_PROBLEMS`] judgements that were not reproduced.
-    problems: Vec<Verified>,
-}
-
 /// Computes every stored judgement again. The exit code is 1 if one is not reproduced.
-async fn verify_all(store: &Store, options: &ReplayOptions) -> anyhow::Result<ExitCode> {
-    let bar = ProgressBar::new(store.stored_analyses(Scope::Every, options.since).count().await?);
+async fn verify_all(operations: &Operations, options: &ReplayOptions) -> anyhow::Result<ExitCode> {
+    let bar = ProgressBar::no_length();
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} judgements, {eta} left")?);
-    let mut sum = Verification::default();
-    let verified = pipeline::verify(store, options.since, |verified| {
-        bar.inc(1);
-        sum.judgements += 1;
-        if verified.problem.is_none() {
-            sum.reproduced += 1;
-        } else {
-            sum.not_reproduced += 1;
-            if sum.problems.len() < MAX_PROBLEMS {
-                sum.problems.push(verified);
-            }
-        }
+    let verifying = operations.verify(options.since, |verified, total| {
+        bar.set_length(total);
+        bar.set_position(verified);
     });
-    let verified = or_interrupted(verified).await;
+    let verified = or_interrupted(verifying).await;
     bar.finish_and_clear();
-    verified??;
+    let sum = verified??;
     match options.format {
         Format::Json => output::json(&sum)?,
         Format::Table => {
-            let rows = sum.problems.iter().map(|verified| {
-                let problem = verified.problem.map_or("", Problem::as_str);
-                [short(verified.lead_id.as_str()), verified.analysis_id.clone(), problem.to_owned()]
+            let rows = sum.problems.iter().map(|found| {
+                let problem = found.problem.as_str().to_owned();
+                [short(found.lead_id.as_str()), found.analysis_id.clone(), problem]
             });
             if !sum.problems.is_empty() {
                 table::print(["LEAD", "JUDGEMENT", "PROBLEM"], &[1], rows.collect());
@@ -86,7 +82,7 @@ async fn verify_all(store: &Store, options: &ReplayOptions) -> anyhow::Result<Ex
             output::line(&format!(
                 "{} of {} reproduced byte for byte",
                 sum.reproduced,
-                count(usize::try_from(sum.judgements)?, "stored judgement", "stored judgements")
+                count(sum.judgements, "stored judgement", "stored judgements")
             ));
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct ResumeOptions {
 
 /// Ends a pause of consumption, or lists the pauses.
 pub(crate) async fn run(config: &Config, options: ResumeOptions) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     let Some(dependency) = options.dependency else {
         list(&operations).await?;
         return Ok(ExitCode::SUCCESS);

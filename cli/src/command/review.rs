@@ -4,28 +4,17 @@ use std::process::ExitCode;
 
 use assembly::Config;
 use clap::Subcommand;
-use operations::{Operations, ReviewAnswer};
-use store::{Cursor, Verdict};
+use operations::{Operations, ReviewAnswer, Verdict};
 
+use super::arguments::Paging;
+use super::existing;
 use super::format::{short, utc};
-use super::{existing, table};
-use crate::args::Format;
 use crate::output;
 
 #[derive(Subcommand)]
 pub(crate) enum ReviewCommand {
     /// List held leads with the reasons, newest first
-    List {
-        /// How many, at most 500
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-        /// Where to continue: the cursor at the end of the previous page
-        #[arg(long)]
-        cursor: Option<Cursor>,
-        /// How to print it
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
-    },
+    List(Paging),
     /// Write a held lead to the CRM, without anything from its analysis
     Approve(Decision),
     /// Have a held lead judged again
@@ -53,11 +42,9 @@ pub(crate) struct Decision {
 
 /// Lists held leads, or decides about one.
 pub(crate) async fn run(config: &Config, command: ReviewCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
-        ReviewCommand::List { limit, cursor, format } => {
-            list(&operations, cursor.as_ref(), limit, format).await?;
-        }
+        ReviewCommand::List(paging) => list(&operations, &paging).await?,
         ReviewCommand::Approve(decision) => decide(&operations, &decision, Verdict::Approve, None).await?,
         ReviewCommand::Rejudge(decision) => decide(&operations, &decision, Verdict::Rejudge, None).await?,
         ReviewCommand::Dismiss { decision, reason } => {
@@ -76,21 +63,10 @@ pub(crate) async fn run(config: &Config, command: ReviewCommand) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(
-    operations: &Operations,
-    before: Option<&Cursor>,
-    limit: u32,
-    format: Format,
-) -> anyhow::Result<()> {
-    let page = operations.held(before, limit).await?;
-    if format == Format::Json {
-        return output::json(&page);
-    }
-    if page.items.is_empty() {
-        output::note("no lead is held");
-        return Ok(());
-    }
-    let rows = page.items.into_iter().map(|held| {
+async fn list(operations: &Operations, paging: &Paging) -> anyhow::Result<()> {
+    let page = operations.held(paging.cursor.as_ref(), paging.limit).await?;
+    let columns = (["ID", "HELD SINCE", "EMAIL", "CAMPAIGN", "WHY"], &[2, 4][..]);
+    paging.print(page, "review list", "no lead is held", columns, |held| {
         let why: Vec<_> = held.reasons.iter().map(|reason| reason.message.clone()).collect();
         let email = held.lead.email.into_exposed();
         [
@@ -100,10 +76,7 @@ async fn list(
             held.lead.campaign_id,
             why.join("; "),
         ]
-    });
-    table::print(["ID", "HELD SINCE", "EMAIL", "CAMPAIGN", "WHY"], &[2, 4], rows.collect());
-    output::next_page("review list", limit, page.next_cursor.as_deref());
-    Ok(())
+    })
 }
 
 async fn decide(

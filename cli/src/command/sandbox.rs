@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -13,14 +13,36 @@ use sandbox::salesforce::{OrgChange, Salesforce, User};
 use sandbox::{CATALOGUE, Entry, Exchange, Fake};
 use tokio::task::JoinSet;
 
+use super::format::quoted;
 use super::or_interrupted;
-use crate::args::SandboxOptions;
 use crate::output::{self, Advice};
 
 /// The first line of a file that this command wrote, and may overwrite.
 const HEADER: &str = "# Written by `revenueflow sandbox`: it leads to fakes on this machine.";
 /// The only variable that takes a list of providers.
 const WATERFALL: &str = "ENRICHMENT_PROVIDERS";
+
+#[derive(clap::Args)]
+pub(crate) struct SandboxOptions {
+    /// Base port: each fake adds its own offset; 0 takes any free ports
+    #[arg(long, value_name = "PORT", default_value_t = 4600, value_parser = clap::value_parser!(u16).range(..=65_000))]
+    port_base: u16,
+    /// Start only these fakes, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Also write the variables to a file
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// Salesforce: enable State and Country/Territory picklists
+    #[arg(long)]
+    address_picklists: bool,
+    /// Salesforce: ids of inactive users, separated by commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    inactive_users: Vec<String>,
+    /// Print the requests that the fakes receive
+    #[arg(long)]
+    verbose: bool,
+}
 
 /// Serves the fakes of the outside systems until Ctrl-C.
 pub(crate) async fn run(options: SandboxOptions) -> anyhow::Result<ExitCode> {
@@ -108,12 +130,6 @@ fn variables(fakes: &[(&Entry, Fake)]) -> String {
     text
 }
 
-/// Quotes a value for both a `.env` file and a shell.
-fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,@%+=".contains(c);
-    if value.chars().all(is_plain) { value.to_owned() } else { format!("'{value}'") }
-}
-
 /// Writes the variables. Does not overwrite a file that this command has not written.
 fn write(file: &Path, variables: &str) -> anyhow::Result<()> {
     match fs::read_to_string(file) {
@@ -139,13 +155,6 @@ fn request_line(name: &str, exchange: &Exchange) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_quoted_for_a_shell() {
-        assert_eq!(quoted("http://127.0.0.1:4611/gtm"), "http://127.0.0.1:4611/gtm");
-        assert_eq!(quoted("two words"), "'two words'");
-        assert_eq!(quoted("a\nb"), "'a\nb'");
-    }
 
     #[test]
     fn unknown_fake_is_named() {

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use assembly::Config;
 use clap::Subcommand;
-use operations::{OperationError, Operations};
-use store::{Cursor, Suppression};
+use operations::{OperationError, Operations, Suppression};
 
+use super::arguments::Paging;
 use super::format::{count, utc};
-use super::{existing, failed_if, table};
-use crate::args::Format;
+use super::{existing, failed_if};
 use crate::output;
 
 /// Maximum number of invalid lines of an import that are printed individually.
@@ -24,15 +23,8 @@ pub(crate) enum SuppressCommand {
         /// List removed entries instead, with the name and the reason of their removal
         #[arg(long)]
         removed: bool,
-        /// How many, at most 500
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-        /// Where to continue: the cursor at the end of the previous page
-        #[arg(long)]
-        cursor: Option<Cursor>,
-        /// How to print it
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Add an address or a domain; a domain includes its subdomains
     Add {
@@ -73,26 +65,20 @@ pub(crate) struct Attribution {
 
 /// Lists or changes the suppression list.
 pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Result<ExitCode> {
-    let operations = existing::app(config).await?.operations;
+    let operations = existing::operations(config).await?;
     match command {
-        SuppressCommand::List { removed, limit, cursor, format } => {
-            let page = if removed {
-                operations.removed_suppressions(cursor.as_ref(), limit).await?
+        SuppressCommand::List { removed, paging } => {
+            let (cursor, limit) = (paging.cursor.as_ref(), paging.limit);
+            let (page, command, empty, when) = if removed {
+                let empty = "no entry was removed from the suppression list";
+                let page = operations.removed_suppressions(cursor, limit).await?;
+                (page, "suppress list --removed", empty, "REMOVED")
             } else {
-                operations.suppressions(cursor.as_ref(), limit).await?
+                let page = operations.suppressions(cursor, limit).await?;
+                (page, "suppress list", "the suppression list is empty", "ADDED")
             };
-            if format == Format::Json {
-                output::json(&page)?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            if page.items.is_empty() {
-                let empty = "the suppression list is empty";
-                output::note(if removed { "no entry was removed from the suppression list" } else { empty });
-                return Ok(ExitCode::SUCCESS);
-            }
-            print(page.items, removed);
-            let command = if removed { "suppress list --removed" } else { "suppress list" };
-            output::next_page(command, limit, page.next_cursor.as_deref());
+            let columns = (["KIND", "ENTRY", when, "BY", "REASON"], &[1, 4][..]);
+            paging.print(page, command, empty, columns, row)?;
             Ok(ExitCode::SUCCESS)
         }
         SuppressCommand::Add { who, attribution } => {
@@ -109,16 +95,12 @@ pub(crate) async fn run(config: &Config, command: SuppressCommand) -> anyhow::Re
     }
 }
 
-fn print(items: Vec<Suppression>, removed: bool) {
-    let rows = items.into_iter().map(|item| {
-        let kind = item.kind.as_str().to_owned();
-        match item.removal {
-            Some(end) => [kind, item.entry, utc(end.removed_at), end.removed_by, end.removed_because],
-            None => [kind, item.entry, utc(item.added_at), item.added_by, item.reason],
-        }
-    });
-    let when = if removed { "REMOVED" } else { "ADDED" };
-    table::print(["KIND", "ENTRY", when, "BY", "REASON"], &[1, 4], rows.collect());
+fn row(item: Suppression) -> [String; 5] {
+    let kind = item.kind.as_str().to_owned();
+    match item.removal {
+        Some(end) => [kind, item.entry, utc(end.removed_at), end.removed_by, end.removed_because],
+        None => [kind, item.entry, utc(item.added_at), item.added_by, item.reason],
+    }
 }
 
 async fn import(operations: &Operations, file: &Path, attribution: &Attribution) -> anyhow::Result<ExitCode> {

@@ -12,13 +12,13 @@ use pipeline::Pipeline;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use super::App;
 
 /// The interval between rounds of the janitor. On AWS, a schedule runs one every minute.
 pub(super) const JANITOR_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Creates the janitor of this process.
-pub(crate) fn build_janitor(config: &Config, app: &App) -> Janitor {
+pub(super) fn build_janitor(config: &Config, app: &App) -> Janitor {
     let probes = janitor::probes(&app.pipeline);
     Janitor::new(app.store.clone(), Arc::clone(&app.queue), probes, Arc::clone(&app.clock))
         .with_pipeline(Arc::clone(&app.pipeline))

@@ -1,5 +1,6 @@
 //! `revenueflow serve`: the HTTP server, the worker and the janitor in one process.
 
+mod app;
 mod connections;
 mod janitor;
 mod stop;
@@ -7,7 +8,7 @@ mod tasks;
 mod webhook;
 mod write_timeout;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,14 +23,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::app::App;
 use self::connections::{Bounds, serve};
-pub(crate) use self::janitor::build_janitor;
-use self::janitor::{JANITOR_INTERVAL, run_janitor};
+use self::janitor::{JANITOR_INTERVAL, build_janitor, run_janitor};
 use self::stop::StopSignals;
 use self::tasks::Tasks;
 use self::webhook::webhook;
-use crate::app::App;
-use crate::args::ServeOptions;
 use crate::sink::{DatabaseSink, SpoolFolder, SpooledSink, drain_spools};
 
 /// Age of the last heartbeat at which a worker counts as hanging. A working one polls its queue several times
@@ -38,6 +37,22 @@ const MAX_HEARTBEAT_AGE: Duration = Duration::from_mins(1);
 
 /// Limit for closing the database connections at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(clap::Args, Default)]
+pub(crate) struct ServeOptions {
+    /// Address to listen on, instead of HOST
+    #[arg(long)]
+    host: Option<IpAddr>,
+    /// Port to listen on, instead of PORT; 0 takes any free one
+    #[arg(long)]
+    port: Option<u16>,
+    /// Only accept leads; another process works on them
+    #[arg(long, conflicts_with = "worker_only")]
+    api_only: bool,
+    /// Only work on leads; another process accepts them
+    #[arg(long)]
+    worker_only: bool,
+}
 
 /// Serves until a stop signal (Ctrl-C or SIGTERM), then finishes running work within `STOP_TIMEOUT_SECONDS`.
 /// A second signal stops the process at once.
@@ -133,7 +148,7 @@ pub(crate) async fn run(config: Config, options: ServeOptions) -> anyhow::Result
         }
     }
     // Tasks that still hold a connection were dropped above.
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.store.database().close()).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, app.close()).await;
     #[cfg(feature = "otlp")]
     if let Some(traces) = traces {
         traces.finish().await;
@@ -160,13 +175,7 @@ fn sink(
         QueueKind::Redis | QueueKind::Sqs => {
             let spool = Spool::open(&config.spool_dir, config.spool_max_bytes).context("SPOOL_DIR")?;
             let folder = SpoolFolder { path: config.spool_dir.clone(), max_bytes: config.spool_max_bytes };
-            let draining = drain_spools(
-                spool.clone(),
-                folder,
-                Arc::clone(&app.queue),
-                app.store.clone(),
-                shutdown.clone(),
-            );
+            let draining = drain_spools(spool.clone(), folder, app.operations.clone(), shutdown.clone());
             tasks.spawn("the spool's sender", draining);
             Ok(Arc::new(SpooledSink::new(app.store.clone(), Arc::clone(&app.queue), spool, waker)))
         }

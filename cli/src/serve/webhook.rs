@@ -15,7 +15,7 @@ use intake::{Authenticator, MAX_BODY_BYTES};
 use lead::TraceContext;
 use trace::Span;
 
-use crate::app::App;
+use super::App;
 
 /// Limit for reading the body of a rejected request.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);

@@ -4,7 +4,7 @@ mod database;
 mod spooled;
 
 pub(crate) use database::DatabaseSink;
-pub(crate) use spooled::{DeadLetters, SpoolFolder, SpooledSink, drain_spools};
+pub(crate) use spooled::{SpoolFolder, SpooledSink, drain_spools};
 
 use ingest::{QuarantinedBody, SinkError};
 use store::{QuarantineItem, Store};

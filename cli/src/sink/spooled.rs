@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ingest::{Acceptance, LeadSink, QuarantinedBody, SinkError};
-use lead::{Failure, LeadEvent};
-use queue::{LeadQueue, Park, QueueError, Sent, Spool};
+use lead::LeadEvent;
+use operations::Operations;
+use queue::{LeadQueue, QueueError, Sent, Spool};
 use store::Store;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -106,15 +107,13 @@ impl LeadSink for SpooledSink {
 pub(crate) async fn drain_spools(
     spool: Spool,
     folder: SpoolFolder,
-    queue: Arc<dyn LeadQueue>,
-    store: Store,
+    operations: Operations,
     shutdown: CancellationToken,
 ) {
-    let target = DrainTarget { queue, parked: DeadLetters(store) };
     // The next process drains the events that remain at shutdown.
     shutdown
         .run_until_cancelled(async {
-            tokio::join!(drain_own(&spool, &target), drain_abandoned(&folder, &target))
+            tokio::join!(drain_own(&spool, &operations), drain_abandoned(&folder, &operations))
         })
         .await;
 }
@@ -125,27 +124,27 @@ pub(crate) struct SpoolFolder {
     pub(crate) max_bytes: u64,
 }
 
-async fn drain_own(spool: &Spool, target: &DrainTarget) {
+async fn drain_own(spool: &Spool, operations: &Operations) {
     let mut interval = every(DRAIN_INTERVAL);
     loop {
         interval.tick().await;
         metrics::gauge!("revenueflow_spool_bytes").set(bytes(spool));
         if !spool.is_empty()
-            && let Some(events) = drain(spool, target).await
+            && let Some(events) = drain(spool, operations).await
         {
             tracing::info!(events, "queue available again, spool drained");
         }
     }
 }
 
-async fn drain_abandoned(folder: &SpoolFolder, target: &DrainTarget) {
+async fn drain_abandoned(folder: &SpoolFolder, operations: &Operations) {
     let mut interval = every(ABANDONED_INTERVAL);
     loop {
         interval.tick().await;
         match Spool::abandoned(&folder.path, folder.max_bytes) {
             Ok(abandoned) => {
                 for spool in abandoned.spools {
-                    if let Some(events) = drain(&spool, target).await {
+                    if let Some(events) = drain(&spool, operations).await {
                         tracing::warn!(events, "abandoned spool of a dead process drained");
                     }
                 }
@@ -155,33 +154,15 @@ async fn drain_abandoned(folder: &SpoolFolder, target: &DrainTarget) {
     }
 }
 
-/// The destinations of spooled events.
-struct DrainTarget {
-    queue: Arc<dyn LeadQueue>,
-    parked: DeadLetters,
-}
-
 /// Drains a spool and returns the number of events sent, or `None` if some remain.
-async fn drain(spool: &Spool, target: &DrainTarget) -> Option<u64> {
-    match spool.drain(target.queue.as_ref(), &target.parked).await {
+async fn drain(spool: &Spool, operations: &Operations) -> Option<u64> {
+    match spool.drain(operations.queue(), operations).await {
         Ok(events) => Some(events),
         Err(QueueError::Unavailable(_) | QueueError::LeaseLost) => None,
         Err(error @ (QueueError::TooLarge(_) | QueueError::Refused(_))) => {
             tracing::error!(%error, "queue refused a spooled lead");
             None
         }
-    }
-}
-
-/// Stores events that the queue refuses permanently as dead letters, so that an operator can see the reason
-/// and redrive them.
-pub(crate) struct DeadLetters(pub(crate) Store);
-
-#[async_trait]
-impl Park for DeadLetters {
-    async fn park(&self, event: &LeadEvent, reason: QueueError) -> Result<(), QueueError> {
-        let parked = janitor::dead_letter(&self.0, event, &Failure::from(reason)).await;
-        parked.map_err(|failure| QueueError::unavailable(failure.to_string()))
     }
 }
 

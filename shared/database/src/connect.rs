@@ -42,6 +42,16 @@ pub enum Backend {
     Postgres,
 }
 
+impl Backend {
+    /// The name, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
 /// Places in which bytes of deleted rows may remain, out of reach of SQL statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traces {

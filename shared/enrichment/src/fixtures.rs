@@ -51,6 +51,10 @@ impl EnrichmentProvider for Fixtures {
     fn is_remote(&self) -> bool {
         false
     }
+
+    async fn check(&self) -> Result<Option<String>, Failure> {
+        Ok(Some(format!("{} companies, offline", self.companies.len())))
+    }
 }
 
 #[cfg(test)]

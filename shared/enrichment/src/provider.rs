@@ -27,7 +27,7 @@ pub trait EnrichmentProvider: Send + Sync {
     }
 
     /// Checks the credentials for free and returns a short confirmation; none if a check would cost credits.
-    async fn check(&self) -> Result<Option<&'static str>, Failure> {
+    async fn check(&self) -> Result<Option<String>, Failure> {
         Ok(None)
     }
 }

@@ -25,7 +25,7 @@ pub struct ProviderState {
     /// The reason and the end of the pause while the circuit breaker is open.
     pub left_alone: Option<Open>,
     /// The result of a credentials check; none if a check would cost credits.
-    pub check: Result<Option<&'static str>, Failure>,
+    pub check: Result<Option<String>, Failure>,
 }
 
 impl Waterfall {

@@ -13,7 +13,7 @@ impl Operations {
     /// The planned changes to the CRM for a lead, field by field with the present values. Reads the CRM;
     /// writes nothing.
     pub async fn plan(&self, id: &LeadId) -> Result<PlannedLead, OperationError> {
-        self.pipeline().planned(id).await.map_err(|none| match none {
+        self.pipeline.planned(id).await.map_err(|none| match none {
             NoPlan::NoLead => OperationError::NotFound("lead"),
             NoPlan::NotJudged(status) => OperationError::NotJudged { id: id.clone(), status },
             NoPlan::Failed(failure) => failure.into(),
@@ -38,17 +38,17 @@ impl Operations {
     /// Leads that were promoted before and are still queued are kept as well.
     pub async fn hold_crm(&self, reason: &str) -> Result<(), OperationError> {
         let reason = single_line("the reason", reason)?;
-        Ok(self.store().hold_crm(self.pipeline().guard.provider(), &reason).await?)
+        Ok(self.store().hold_crm(self.pipeline.guard.provider(), &reason).await?)
     }
 
     /// Ends [`hold_crm`](Self::hold_crm). False if the CRM was not held.
     pub async fn resume_crm(&self) -> Result<bool, OperationError> {
-        Ok(self.store().unhold_crm(self.pipeline().guard.provider()).await?)
+        Ok(self.store().unhold_crm(self.pipeline.guard.provider()).await?)
     }
 
     /// The mode of the CRM, its hold, and the number of planned leads.
     pub async fn crm_status(&self) -> Result<CrmStatus, OperationError> {
-        let guard = &self.pipeline().guard;
+        let guard = &self.pipeline.guard;
         let counts = self.store().count_leads().await?;
         let planned = counts.into_iter().find(|(status, _)| *status == LeadStatus::Planned);
         Ok(CrmStatus {
@@ -76,7 +76,7 @@ impl Operations {
 
     /// Every lead with effects on the CRM that were not undone, whatever its present status.
     pub async fn written_leads(&self) -> Result<Vec<LeadId>, OperationError> {
-        let (mut found, provider): (Vec<LeadId>, _) = (Vec::new(), self.pipeline().guard.provider());
+        let (mut found, provider): (Vec<LeadId>, _) = (Vec::new(), self.pipeline.guard.provider());
         loop {
             let page = self.store().written_leads(provider, found.last(), MAX_PAGE).await?;
             if page.is_empty() {
@@ -88,16 +88,15 @@ impl Operations {
 
     /// The past writes of a lead, newest first. With `restore`, restores the old values in fields that still
     /// hold the written ones, and gives the result for each field.
-    pub async fn roll_back(
-        &self,
-        id: &LeadId,
-        restore: bool,
-    ) -> Result<Vec<(WrittenAction, Vec<Restored>)>, OperationError> {
-        if restore {
-            return Ok(self.pipeline().restore(id).await?);
-        }
-        let written = self.store().written(self.pipeline().guard.provider(), id).await?;
-        Ok(written.into_iter().map(|action| (action, Vec::new())).collect())
+    pub async fn roll_back(&self, id: &LeadId, restore: bool) -> Result<RolledBack, OperationError> {
+        let actions = if restore {
+            self.pipeline.restore(id).await?
+        } else {
+            let written = self.store().written(self.pipeline.guard.provider(), id).await?;
+            written.into_iter().map(|action| (action, Vec::new())).collect()
+        };
+        let action = |(action, restored)| RolledBackAction { action, restored };
+        Ok(RolledBack { lead_id: id.clone(), actions: actions.into_iter().map(action).collect() })
     }
 
     /// Converts the lead's record in the CRM to a contact, which cannot be undone. Without `apply`, plans the
@@ -111,7 +110,7 @@ impl Operations {
         let status = Text::fit(status);
         let status =
             status.ok_or_else(|| OperationError::Invalid("the status must not be empty".to_owned()))?;
-        self.pipeline().convert(id, status, apply).await.map_err(|not| match not {
+        self.pipeline.convert(id, status, apply).await.map_err(|not| match not {
             NotConverted::NoLead => OperationError::NotFound("lead"),
             NotConverted::NotSynced(status) => OperationError::NotSynced(status),
             NotConverted::Suppressed => OperationError::Conflict("the person is on the suppression list"),
@@ -119,6 +118,26 @@ impl Operations {
             NotConverted::Failed(failure) => failure.into(),
         })
     }
+}
+
+/// The past writes of a lead, and the outcomes of restoring the old values.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBack {
+    /// The lead.
+    pub lead_id: LeadId,
+    /// The writes, newest first.
+    pub actions: Vec<RolledBackAction>,
+}
+
+/// A past write, and the outcome of restoring the old value of each field.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBackAction {
+    /// The write.
+    #[serde(flatten)]
+    pub action: WrittenAction,
+    /// The outcomes, in the order of the changed fields; empty if nothing was restored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Restored>,
 }
 
 /// Whether the CRM is written to.

@@ -1,25 +1,34 @@
-//! The use cases of an operator: list, explain, review, redrive, suppress, erase, plan, promote, hold.
+//! The use cases of an operator: list, explain, review, redrive, suppress, erase, plan, promote, hold,
+//! evaluate, reconcile.
 //!
 //! The HTTP interface and the command line both call [`Operations`]; no other code implements these acts.
 
+mod checks;
 mod crm;
 mod erasure;
+mod evaluate;
 mod explain;
 mod operations;
 mod pauses;
 mod people;
+mod reconcile;
 mod routing;
 mod view;
 
-pub use crm::CrmStatus;
+pub use checks::{MappingState, Omissions, QueueState, RoutedOwner};
+pub use crm::{CrmStatus, RolledBack, RolledBackAction};
 pub use erasure::Certificate;
+pub use evaluate::{Evaluation, FailedEvaluation, Flow, NotReproduced, Selection, Verification};
 pub use explain::{
     Adjustment, CheckedClaim, Conclusion, Counterfactual, Explanation, Fact, Judgement, KnownFacts,
     OtherLead, Received, ScoreBreakdown, ScorePart, Unanswered, Written,
 };
+pub use janitor::Reconciled;
 pub use operations::{OperationError, Operations, Page};
 pub use pauses::Resumed;
 pub use people::{HeldLead, ReviewAnswer};
-pub use pipeline::{PlannedLead, Replay};
+pub use pipeline::{Alternative, Basis, Evaluated, PlannedLead, Replay};
+pub use reconcile::DrainedSpools;
 pub use routing::RoutingView;
+pub use store::{AuditEvent, Awaits, Cursor, LeadFilter, Suppression, Verdict, WrittenAction};
 pub use view::LeadView;

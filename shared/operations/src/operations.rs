@@ -16,9 +16,9 @@ pub(crate) const MAX_PAGE: u32 = 500;
 /// The acts of an operator, over HTTP or from the command line.
 #[derive(Clone)]
 pub struct Operations {
-    store: Store,
-    queue: Arc<dyn LeadQueue>,
-    pipeline: Arc<Pipeline>,
+    pub(crate) store: Store,
+    pub(crate) queue: Arc<dyn LeadQueue>,
+    pub(crate) pipeline: Arc<Pipeline>,
 }
 
 /// The reason that an operation failed.
@@ -118,11 +118,6 @@ impl Operations {
         &self.store
     }
 
-    /// The underlying pipeline.
-    pub(crate) fn pipeline(&self) -> &Pipeline {
-        &self.pipeline
-    }
-
     /// The underlying queue.
     pub fn queue(&self) -> &dyn LeadQueue {
         self.queue.as_ref()
@@ -215,6 +210,18 @@ impl Operations {
         Ok(Page::of(letters, limit, |letter| Cursor::at(letter.failed_at, letter.id.clone())))
     }
 
+    /// The ids of all dead letters. Read before the first redrive, they name a lead that fails again only
+    /// once.
+    pub async fn dead_letter_ids(&self) -> Result<Vec<String>, OperationError> {
+        let (mut ids, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.store.dead_letters(before.as_ref(), MAX_PAGE).await?;
+            let Some(last) = page.last() else { return Ok(ids) };
+            before = Some(Cursor::at(last.failed_at, last.id.clone()));
+            ids.extend(page.into_iter().map(|letter| letter.id));
+        }
+    }
+
     /// Redrives a dead letter with all its attempts. `id` is the dead letter's id, or its lead's id or a
     /// prefix of that.
     ///
@@ -260,5 +267,12 @@ impl Operations {
     /// One quarantined body, by its id or a prefix of it.
     pub async fn quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
         self.store.quarantined_body(id).await?.ok_or(OperationError::NotFound("quarantined body"))
+    }
+
+    /// Removes a quarantined body, by its id or a prefix of it. Returns the removed item.
+    pub async fn remove_quarantined(&self, id: &str) -> Result<Quarantined, OperationError> {
+        let item = self.quarantined(id).await?;
+        self.store.remove_quarantined(&item.id).await?;
+        Ok(item)
     }
 }

@@ -29,13 +29,13 @@ impl Operations {
     pub async fn resume(&self, dependency: &str) -> Result<Resumed, OperationError> {
         let paused = self.pauses().await?;
         let is_paused = paused.iter().any(|pause| pause.dependency.as_str() == dependency);
-        if !is_paused && !self.pipeline().depends_on(dependency) {
+        if !is_paused && !self.pipeline.depends_on(dependency) {
             let paused = paused.into_iter().map(|pause| pause.dependency).collect();
             return Err(OperationError::NotPaused { asked: dependency.to_owned(), paused });
         }
         let dependency = Dependency::named(dependency);
         // Before the pause ends; otherwise the open breaker would refuse the leads that are received at once.
-        self.pipeline().half_open(&dependency).await?;
+        self.pipeline.half_open(&dependency).await?;
         self.queue().resume(&dependency).await?;
         tracing::warn!(%dependency, is_paused, "consumption resumed by an operator");
         Ok(if is_paused { Resumed::Now } else { Resumed::Before })

@@ -1,24 +1,20 @@
-//! Re-evaluation of judged leads under another profile or analyst. Writes nothing.
+//! Evaluation of a judged lead under another profile or analyst. Writes nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use analysis::{Analysis, Analyst, Icp, Rules, fact_sheet};
+use analysis::{Analysis, Analyst, Icp, Rules};
 use enrichment::Enrichment;
-use futures::{StreamExt as _, stream};
 use grounding::{Answer, Claim, FactSheet, GroundingStatus, Namespace, Verdict, check};
 use jiff::Timestamp;
-use lead::{Cause, Decision, EmailAddress, Failure, Fit, FitScore, Intent, Lead, LeadId};
+use lead::{Cause, Decision, EmailAddress, Failure, Fit, FitScore, Intent, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
+use store::{AnalysisRecord, Store, StoredAnalysis};
 
 use crate::judge;
 use crate::permission::{Denied, Permission};
-use crate::replay::{Change, changes};
-
-/// Number of leads that are judged at the same time. An AI takes seconds for each.
-const CONCURRENCY: usize = 8;
+use crate::replay::{Change, changes, recomputed_facts};
 
 /// Maximum number of rate limit waits for one lead.
 const MAX_WAITS: u32 = 5;
@@ -34,15 +30,6 @@ pub struct Alternative {
     /// The analyst to call for new answers. If `None`, stored AI answers are checked again and rule-based
     /// judgements are recomputed.
     pub analyst: Option<Arc<dyn Analyst>>,
-}
-
-/// A selection of leads by their judgement in force.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Selection {
-    /// Earliest time of the judgement, inclusive.
-    pub since: Option<Timestamp>,
-    /// Maximum number of leads. The sample is evenly distributed and the same on every call.
-    pub limit: Option<u64>,
 }
 
 /// The evaluation of one lead.
@@ -67,7 +54,7 @@ pub struct Evaluated {
 }
 
 /// The source of an evaluated judgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The rules, applied again.
@@ -132,22 +119,16 @@ pub struct FactChange {
     pub to: Value,
 }
 
-/// A lead without an evaluation.
+/// The reason why a lead is not evaluated.
 #[derive(Clone, Debug)]
 pub enum NotEvaluated {
     /// The person is on the suppression list, so no analyst is called.
-    Suppressed(LeadId),
-    /// The evaluation failed.
-    Failed(FailedEvaluation),
-}
-
-/// A failed evaluation of a lead.
-#[derive(Clone, Debug, Serialize)]
-pub struct FailedEvaluation {
-    /// The lead.
-    pub lead_id: LeadId,
-    /// The reason.
-    pub failure: Failure,
+    Suppressed,
+    /// The evaluation of this lead failed.
+    Failed(Failure),
+    /// A failure that recurs for every lead: the store fails, or the analyst answers no call (key refused,
+    /// model retired, daily quota exhausted).
+    FailedForAll(Failure),
 }
 
 impl From<&Verdict> for Judgement {
@@ -173,78 +154,22 @@ impl Evaluated {
     }
 }
 
-/// Evaluates the selected leads under an alternative, several at a time, and passes each result to `each` in
-/// a stable order. Holds one page of leads in memory.
-///
-/// If the alternative has an analyst, leads of people on the suppression list are skipped. A failure of one
-/// lead is passed to `each`, and the evaluation continues.
-///
-/// # Errors
-///
-/// When the store fails, or the analyst fails for every lead (key refused, model retired, daily quota
-/// exhausted).
-pub async fn evaluate(
-    store: &Store,
-    alternative: &Alternative,
-    selection: Selection,
-    mut each: impl FnMut(Result<Evaluated, NotEvaluated>),
-) -> Result<(), Failure> {
-    let rules = Rules::new(alternative.icp.clone());
-    let mut analyses = store.stored_analyses(Scope::InForce, selection.since);
-    let mut left = selection.limit.unwrap_or(u64::MAX);
-    loop {
-        let page = analyses.next_page().await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        let wanted = page.into_iter().take(usize::try_from(left).unwrap_or(usize::MAX));
-        let judged = wanted.map(|stored| async {
-            let lead_id = stored.lead_id.clone();
-            (lead_id, evaluate_lead(store, stored, alternative, &rules).await)
-        });
-        let mut judged = stream::iter(judged).buffered(CONCURRENCY);
-        while let Some((lead_id, judged)) = judged.next().await {
-            left -= 1;
-            match judged {
-                Ok(evaluated) => each(Ok(evaluated)),
-                Err(Stop::Suppressed) => each(Err(NotEvaluated::Suppressed(lead_id))),
-                Err(Stop::Lead(failure)) => {
-                    each(Err(NotEvaluated::Failed(FailedEvaluation { lead_id, failure })));
-                }
-                Err(Stop::All(failure)) => return Err(failure),
-            }
-        }
-        if left == 0 {
-            return Ok(());
-        }
-    }
-}
-
-/// The scope of a failure in an evaluation.
-enum Stop {
-    /// The person is on the suppression list: the lead is skipped.
-    Suppressed,
-    /// The failure concerns this lead.
-    Lead(Failure),
-    /// The failure ends the evaluation.
-    All(Failure),
-}
-
-impl From<Denied> for Stop {
+impl From<Denied> for NotEvaluated {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Suppressed(_) => Self::Suppressed,
-            Denied::Failed(failure) => Self::All(failure),
+            Denied::Failed(failure) => Self::FailedForAll(failure),
         }
     }
 }
 
-impl Stop {
-    /// Ends the evaluation only if the analyst would fail for every other lead too.
+impl NotEvaluated {
     fn from_analyst(failure: Failure) -> Self {
         match failure.cause {
-            Cause::CredentialsRefused | Cause::Misconfigured | Cause::QuotaExhausted => Self::All(failure),
-            _ => Self::Lead(failure),
+            Cause::CredentialsRefused | Cause::Misconfigured | Cause::QuotaExhausted => {
+                Self::FailedForAll(failure)
+            }
+            _ => Self::Failed(failure),
         }
     }
 }
@@ -256,7 +181,7 @@ async fn analyse_with_waits(
     person: &EmailAddress,
     analyst: &dyn Analyst,
     facts: &FactSheet,
-) -> Result<(Permission, Analysis), Stop> {
+) -> Result<(Permission, Analysis), NotEvaluated> {
     let mut waits = 0;
     loop {
         let permission = Permission::of(store, person).await?;
@@ -265,73 +190,64 @@ async fn analyse_with_waits(
                 waits += 1;
                 tokio::time::sleep(failure.retry_after().unwrap_or(DEFAULT_WAIT).min(MAX_WAIT)).await;
             }
-            result => return result.map(|analysis| (permission, analysis)).map_err(Stop::from_analyst),
+            result => {
+                return result.map(|analysis| (permission, analysis)).map_err(NotEvaluated::from_analyst);
+            }
         }
     }
 }
 
-async fn evaluate_lead(
-    store: &Store,
-    stored: StoredAnalysis,
-    alternative: &Alternative,
-    rules: &Rules,
-) -> Result<Evaluated, Stop> {
-    let unreadable =
-        || Stop::Lead(Failure::permanent("stored_data_unreadable", "the stored judgement cannot be read"));
-    let (Ok(analysis), Ok(basis)) = (stored.analysis, stored.basis) else { return Err(unreadable()) };
-    let enrichment: Enrichment = serde_json::from_value(basis.enrichment).map_err(|_| unreadable())?;
-    let icp = &alternative.icp;
-    let facts = recomputed_facts(&basis.content, &enrichment, icp, &analysis.facts);
+impl Alternative {
+    /// Evaluates a stored judgement under this configuration.
+    ///
+    /// With an analyst, people on the suppression list are not evaluated. Waits while the analyst limits the
+    /// rate of calls, up to five times.
+    pub async fn evaluate(&self, store: &Store, stored: StoredAnalysis) -> Result<Evaluated, NotEvaluated> {
+        let unreadable = || {
+            let message = "the stored judgement cannot be read";
+            NotEvaluated::Failed(Failure::permanent("stored_data_unreadable", message))
+        };
+        let (Ok(analysis), Ok(basis)) = (stored.analysis, stored.basis) else { return Err(unreadable()) };
+        let enrichment: Enrichment = serde_json::from_value(basis.enrichment).map_err(|_| unreadable())?;
+        let facts = recomputed_facts(&basis.content, &enrichment, &self.icp, &analysis.facts);
 
-    let contract = &icp.contract;
-    let mut cost_microusd = 0;
-    let judged = |answer: Answer| Some(check(&facts, &answer, contract));
-    let (verdict, basis) = if let Some(analyst) = &alternative.analyst {
-        let (analyst, person) = (analyst.as_ref(), &basis.content.email);
-        let (permission, answered) = analyse_with_waits(store, person, analyst, &facts).await?;
-        let verdict = check(&facts, &read(&answered).map_err(Stop::Lead)?, contract);
-        let checked = judge::correct(analyst, &permission, contract, &facts, answered, verdict).await;
-        cost_microusd = checked.analysis.usage.cost_microusd;
-        (Some(checked.verdict), Basis::NewAnswer)
-    } else if analysis.fallback {
-        (None, Basis::NoAnswer)
-    } else if analysis.provider == rules.provider() {
-        let answered =
-            rules.analyse(&facts).await.map_err(|no_analysis| Stop::from_analyst(no_analysis.failure))?;
-        (judged(read(&answered).map_err(Stop::Lead)?), Basis::Rules)
-    } else {
-        let answer = Answer::parse(&analysis.raw_answer).map_err(|_| unreadable())?;
-        (judged(with_current_facts(answer, &analysis, &facts)), Basis::StoredAnswer)
-    };
-    let verdict = verdict.unwrap_or_else(|| Verdict::fallback(contract));
-    Ok(Evaluated {
-        lead_id: stored.lead_id,
-        judged_at: analysis.created_at,
-        basis,
-        from: Judgement::from(&analysis.verdict),
-        to: Judgement::from(&verdict),
-        changes: changes(&analysis.verdict, &verdict),
-        facts: computed_changes(&analysis.facts, &facts),
-        cost_microusd,
-    })
+        let (contract, rules) = (&self.icp.contract, Rules::new(self.icp.clone()));
+        let mut cost_microusd = 0;
+        let judged = |answer: Answer| Some(check(&facts, &answer, contract));
+        let (verdict, basis) = if let Some(analyst) = &self.analyst {
+            let (analyst, person) = (analyst.as_ref(), &basis.content.email);
+            let (permission, answered) = analyse_with_waits(store, person, analyst, &facts).await?;
+            let verdict = check(&facts, &read(&answered)?, contract);
+            let checked = judge::correct(analyst, &permission, contract, &facts, answered, verdict).await;
+            cost_microusd = checked.analysis.usage.cost_microusd;
+            (Some(checked.verdict), Basis::NewAnswer)
+        } else if analysis.fallback {
+            (None, Basis::NoAnswer)
+        } else if analysis.provider == rules.provider() {
+            let answered = rules.analyse(&facts).await;
+            let answered = answered.map_err(|error| NotEvaluated::from_analyst(error.failure))?;
+            (judged(read(&answered)?), Basis::Rules)
+        } else {
+            let answer = Answer::parse(&analysis.raw_answer).map_err(|_| unreadable())?;
+            (judged(with_current_facts(answer, &analysis, &facts)), Basis::StoredAnswer)
+        };
+        let verdict = verdict.unwrap_or_else(|| Verdict::fallback(contract));
+        Ok(Evaluated {
+            lead_id: stored.lead_id,
+            judged_at: analysis.created_at,
+            basis,
+            from: Judgement::from(&analysis.verdict),
+            to: Judgement::from(&verdict),
+            changes: changes(&analysis.verdict, &verdict),
+            facts: computed_changes(&analysis.facts, &facts),
+            cost_microusd,
+        })
+    }
 }
 
-/// The facts of a judgement, recomputed under a profile from the stored data of the sources. The CRM facts
-/// are copied from the judged facts, since the delivery does not contain them.
-pub(crate) fn recomputed_facts(
-    content: &Lead,
-    enrichment: &Enrichment,
-    icp: &Icp,
-    judged: &FactSheet,
-) -> FactSheet {
-    let mut facts = fact_sheet(content, enrichment, icp);
-    facts.set(Namespace::Salesforce, judged.namespace(Namespace::Salesforce).cloned().unwrap_or_default());
-    facts
-}
-
-fn read(analysis: &Analysis) -> Result<Answer, Failure> {
+fn read(analysis: &Analysis) -> Result<Answer, NotEvaluated> {
     Answer::parse(&analysis.raw_answer)
-        .map_err(|error| Failure::transient("ai_answer_unreadable", error.to_string()))
+        .map_err(|error| NotEvaluated::Failed(Failure::transient("ai_answer_unreadable", error.to_string())))
 }
 
 /// The answer with its true quotations of computed facts updated to the new values. A quotation of a fact

@@ -30,13 +30,10 @@ mod route;
 mod synthetic;
 
 pub use convert::{Conversion, NotConverted};
-pub use evaluate::{
-    Alternative, Basis, Evaluated, FactChange, FailedEvaluation, Judgement, NotEvaluated, Route, Selection,
-    evaluate,
-};
+pub use evaluate::{Alternative, Basis, Evaluated, FactChange, Judgement, NotEvaluated, Route};
 pub use plan::Rejected;
 pub use preview::{NoPlan, PlannedLead};
-pub use replay::{Change, Problem, Replay, Verified, verify};
+pub use replay::{Change, Problem, Replay, verify};
 pub use route::EscalationSummary;
 
 use std::sync::Arc;

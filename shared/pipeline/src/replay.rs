@@ -1,13 +1,11 @@
-use analysis::fact_sheet;
+use analysis::{Icp, fact_sheet};
 use enrichment::Enrichment;
-use grounding::{Answer, Verdict, check};
-use jiff::Timestamp;
-use lead::{Failure, LeadId};
+use grounding::{Answer, FactSheet, Namespace, Verdict, check};
+use lead::{Failure, Lead, LeadId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{AnalysisRecord, Scope, Store, StoredAnalysis};
+use store::{AnalysisRecord, StoredAnalysis};
 
-use crate::evaluate::recomputed_facts;
 use crate::permission::{Denied, Permission};
 use crate::{Pipeline, judge};
 
@@ -43,18 +41,6 @@ pub struct Change {
     pub to: Value,
 }
 
-/// The verification of a stored judgement against its own stored facts and answer.
-#[derive(Clone, Debug, Serialize)]
-pub struct Verified {
-    /// The id of the judgement: delivery and round.
-    pub analysis_id: String,
-    /// The lead.
-    pub lead_id: LeadId,
-    /// The reason why the judgement cannot be trusted. `None` if the verdict was reproduced byte for byte.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Problem>,
-}
-
 /// The reason why a stored judgement cannot be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,28 +64,9 @@ impl Problem {
     }
 }
 
-/// Recomputes the verdict of every stored analysis from its own facts and answer under its own contract, and
-/// compares the verdicts byte for byte. Writes nothing, calls no outside system, and holds one page of
-/// analyses in memory.
-pub async fn verify(
-    store: &Store,
-    since: Option<Timestamp>,
-    mut each: impl FnMut(Verified),
-) -> Result<(), Failure> {
-    let mut analyses = store.stored_analyses(Scope::Every, since);
-    loop {
-        let page = analyses.next_page().await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        for stored in page {
-            let problem = problem_of(&stored);
-            each(Verified { analysis_id: stored.analysis_id, lead_id: stored.lead_id, problem });
-        }
-    }
-}
-
-fn problem_of(stored: &StoredAnalysis) -> Option<Problem> {
+/// Recomputes the verdict of a stored analysis from its own facts and answer under its own contract, and
+/// compares the verdicts byte for byte. `None` if they are equal.
+pub fn verify(stored: &StoredAnalysis) -> Option<Problem> {
     let (Ok(analysis), Ok(basis)) = (&stored.analysis, &stored.basis) else {
         return Some(Problem::UnreadableRow);
     };
@@ -166,6 +133,19 @@ impl Pipeline {
         let lead_id = lead.clone();
         Ok(Some(Replay { lead_id, stored: analysis.verdict, reproducible, now, not_now, changes }))
     }
+}
+
+/// The facts of a judgement, recomputed under a profile from the stored data of the sources. The CRM facts
+/// are copied from the judged facts, since the delivery does not contain them.
+pub(crate) fn recomputed_facts(
+    content: &Lead,
+    enrichment: &Enrichment,
+    icp: &Icp,
+    judged: &FactSheet,
+) -> FactSheet {
+    let mut facts = fact_sheet(content, enrichment, icp);
+    facts.set(Namespace::Salesforce, judged.namespace(Namespace::Salesforce).cloned().unwrap_or_default());
+    facts
 }
 
 /// The differences between two verdicts.

@@ -19,7 +19,7 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Optio
     let analyst = match analyst {
         Ok(analyst) => analyst,
         Err(error) => {
-            report.fail("ai", &error);
+            report.fail("ai", error);
             (config.ai.provider, config.ai.second) = (AiProvider::Rules, None);
             return;
         }
@@ -32,12 +32,12 @@ pub(super) async fn analyst(report: &mut Report, config: &mut Config, aws: Optio
         }
         let model = match config.ai.model(provider) {
             Ok(model) => model,
-            Err(error) => return report.fail(check, &error.into()),
+            Err(error) => return report.fail(check, error),
         };
         let found = format!("{}, {}, answers", provider.as_str(), model.id);
         match (analyst.self_test(&ModelAnalyst::dependency(provider.as_str())).await, model.retires) {
             (Err(failure), _) => {
-                report.fail(check, &Advice::new(failure.to_string(), "see docs/ai.md").into());
+                report.fail(check, Advice::new(failure.to_string(), "see docs/ai.md"));
             }
             (Ok(()), Some(day)) => report.warn(
                 check,

@@ -12,12 +12,12 @@ mod work;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use assembly::{Config, QueueKind};
 use runtime::{ConfigError, Variables};
 use variables::ConfigFile;
 
 use self::report::Report;
-use self::setup::TemporaryDatabase;
 use super::failed_if;
 use super::format::count;
 use crate::output;
@@ -64,7 +64,7 @@ fn configuration(report: &mut Report, mut config: Result<Config, ConfigError>) -
             Err(error) => error,
         };
         if left_out.insert(error.variable) {
-            report.fail("configuration", &error.into());
+            report.fail("configuration", error);
         } else if !left_out.insert("HOST") {
             return None;
         }
@@ -86,7 +86,7 @@ fn files(report: &mut Report, config: &mut Config) -> bool {
             report.ok("icp", format!("version {}, {}", icp.version(), named(config.icp_file.as_ref())));
         }
         Err(error) => {
-            report.fail("icp", &error.into());
+            report.fail("icp", error);
             config.icp_file = None;
         }
     }
@@ -96,13 +96,13 @@ fn files(report: &mut Report, config: &mut Config) -> bool {
             report.ok("routing", format!("version {}, {file}", routing.version()));
         }
         Err(error) => {
-            report.fail("routing", &error.into());
+            report.fail("routing", error);
             config.routing_file = None;
         }
     }
     // The CRM check compares the mapping with the CRM, and reports its success.
     let Err(error) = config.crm.mapping() else { return true };
-    report.fail("crm mapping", &error.into());
+    report.fail("crm mapping", error);
     config.crm.mapping_file = None;
     false
 }
@@ -113,10 +113,12 @@ async fn dependencies(
     config: &mut Config,
     mapping_is_readable: bool,
 ) -> anyhow::Result<()> {
-    let has_database = setup::database(report, config).await;
-    let temporary = if has_database { None } else { Some(TemporaryDatabase::new()?) };
-    if let Some(temporary) = &temporary {
-        config.database_url = temporary.url();
+    let database = setup::database(report, config).await;
+    let has_database = report.attempt(setup::DATABASE, database);
+    // With a temporary database, keys and credentials can be checked before the first start.
+    let folder = tempfile::tempdir().context("temporary folder")?;
+    if !has_database {
+        config.database_url = format!("sqlite://{}", folder.path().join("empty.db").display());
     }
     let configured_queue = config.queue;
     let Some(app) = setup::assemble(report, config).await else {
@@ -127,11 +129,11 @@ async fn dependencies(
         // Its failure has been reported.
         (_, queue) if queue != configured_queue => {}
         (false, QueueKind::Database) => report.skip("queue", "needs the database"),
-        _ => work::queue(report, &app).await,
+        _ => work::queue(report, &app.operations).await,
     }
     work::spool(report, config);
-    work::enrichment(report, &app).await;
-    crm::crm(report, config, &app, mapping_is_readable).await;
-    app.store.database().close().await;
+    work::enrichment(report, &app.operations).await;
+    crm::crm(report, &app.operations, mapping_is_readable).await;
+    app.close().await;
     Ok(())
 }

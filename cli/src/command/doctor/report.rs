@@ -22,11 +22,20 @@ impl Report {
         self.print(&console::style("warn").yellow(), check, &found);
     }
 
-    pub(super) fn fail(&mut self, check: &str, error: &anyhow::Error) {
+    pub(super) fn fail(&mut self, check: &str, error: impl Into<anyhow::Error>) {
         self.failed += 1;
-        let hint = output::hint_of(error).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-        let found = format!("{}{hint}", output::one_line(error));
+        let error = error.into();
+        let hint = output::hint_of(&error).map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+        let found = format!("{}{hint}", output::one_line(&error));
         self.print(&console::style("FAIL").red().bold(), check, &found);
+    }
+
+    /// Reports the error of a check that reports its success itself. Returns the value, or its default.
+    pub(super) fn attempt<T: Default>(&mut self, check: &str, result: anyhow::Result<T>) -> T {
+        result.unwrap_or_else(|error| {
+            self.fail(check, error);
+            T::default()
+        })
     }
 
     pub(super) fn skip(&mut self, check: &str, why: &str) {

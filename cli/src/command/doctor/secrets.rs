@@ -47,7 +47,7 @@ pub(super) fn secrets(report: &mut Report, config: &Config) {
     let (tokens, keys) = match Authenticator::new(webhook.iter().cloned()) {
         Ok(authenticator) => authenticator.counts(),
         Err(_) if webhook.is_empty() => (0, 0),
-        Err(error) => return report.fail(CHECK, &Advice::new(error.to_string(), DRAW).into()),
+        Err(error) => return report.fail(CHECK, Advice::new(error.to_string(), DRAW)),
     };
     let guessable = (1..).zip(webhook).find(|(_, secret)| can_be_guessed(secret));
     if let Some((position, _)) = guessable {

@@ -1,72 +1,49 @@
 //! The checks of the database, of AWS credentials, and of the assembly of all parts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use analysis::AiProvider;
-use anyhow::Context as _;
 use assembly::{Config, QueueKind};
-use database::{Backend, Database};
 use runtime::ConfigError;
 use runtime::aws::AwsConfig;
 
 use super::report::Report;
-use crate::app::App;
 use crate::aws;
 use crate::command::existing;
 use crate::output::Advice;
+use crate::serve::App;
 
-/// Checks that the configured database exists and is up to date. Creates none.
-pub(super) async fn database(report: &mut Report, config: &Config) -> bool {
-    const CHECK: &str = "database";
+/// The name of the check of the database.
+pub(super) const DATABASE: &str = "database";
+
+/// Checks that the configured database exists and is up to date. Creates none. Returns whether it is usable.
+pub(super) async fn database(report: &mut Report, config: &Config) -> anyhow::Result<bool> {
     if let Some(file) = existing::missing_file(&config.database_url) {
         let folder = file.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-        if folder.is_dir() {
-            let found = format!("sqlite, {} does not exist yet", file.display());
-            report.warn(CHECK, found, "`revenueflow` and `revenueflow migrate` create it");
-        } else {
-            let found = format!("DATABASE_URL: there is no folder {}", folder.display());
-            report.fail(
-                CHECK,
-                &Advice::new(found, "create the folder: only a missing file is created automatically").into(),
-            );
+        if !folder.is_dir() {
+            let problem = format!("DATABASE_URL: there is no folder {}", folder.display());
+            let hint = "create the folder: only a missing file is created automatically";
+            return Err(Advice::new(problem, hint).into());
         }
-        return false;
+        let found = format!("sqlite, {} does not exist yet", file.display());
+        report.warn(DATABASE, found, "`revenueflow` and `revenueflow migrate` create it");
+        return Ok(false);
     }
-    let database = match Database::connect(&config.database_url, 1).await {
-        Ok(database) => database,
-        Err(error) => {
-            report.fail(CHECK, &existing::cannot_open(&error, &config.database_url).into());
-            return false;
-        }
-    };
-    let backend = match database.backend() {
-        Backend::Sqlite => "sqlite",
-        Backend::Postgres => "postgres",
-    };
-    let is_migrated = database.is_migrated().await;
+    let database = existing::connect(config).await?;
+    let (backend, is_migrated) = (database.backend().as_str(), database.is_migrated().await);
     database.close().await;
-    match is_migrated {
-        Ok(true) => {
-            match widely_readable(&config.database_url) {
-                None => report.ok(CHECK, format!("{backend}, schema up to date")),
-                Some(file) => report.warn(
-                    CHECK,
-                    format!("{backend}, schema up to date; other users of this machine can open {file}"),
-                    &format!("chmod 600 {file}*"),
-                ),
-            }
-            true
-        }
-        Ok(false) => {
-            let found = format!("{backend}: the schema is older than this program");
-            report.fail(CHECK, &Advice::new(found, "`revenueflow migrate` brings it up to date").into());
-            false
-        }
-        Err(error) => {
-            report.fail(CHECK, &error.into());
-            false
+    if !is_migrated? {
+        let problem = format!("{backend}: the schema is older than this program");
+        return Err(Advice::new(problem, "`revenueflow migrate` brings it up to date").into());
+    }
+    match widely_readable(&config.database_url) {
+        None => report.ok(DATABASE, format!("{backend}, schema up to date")),
+        Some(file) => {
+            let found = format!("{backend}, schema up to date; other users of this machine can open {file}");
+            report.warn(DATABASE, found, &format!("chmod 600 {file}*"));
         }
     }
+    Ok(true)
 }
 
 /// The file of an SQLite database if users other than its owner can access it or its write-ahead log.
@@ -98,7 +75,7 @@ pub(super) async fn aws(report: &mut Report, config: &mut Config) -> Option<AwsC
             aws
         }
         Err(error) => {
-            report.fail("aws", &error);
+            report.fail("aws", error);
             if config.queue == QueueKind::Sqs {
                 config.queue = QueueKind::Database;
             }
@@ -124,32 +101,10 @@ pub(super) async fn assemble(report: &mut Report, config: &mut Config) -> Option
         Some("CRM_ALLOW_FILE") => "crm",
         _ => "setup",
     };
-    report.fail(check, &error);
+    report.fail(check, error);
     if check == "queue" && config.queue != QueueKind::Database {
         config.queue = QueueKind::Database;
         return App::assemble(config).await.ok();
     }
     None
-}
-
-/// A temporary database for the checks, if the configured one is not usable. With it, keys and credentials
-/// can be checked before the first start.
-pub(super) struct TemporaryDatabase(PathBuf);
-
-impl TemporaryDatabase {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("revenueflow-doctor-{}", std::process::id()));
-        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self(folder))
-    }
-
-    pub(super) fn url(&self) -> String {
-        format!("sqlite://{}", self.0.join("empty.db").display())
-    }
-}
-
-impl Drop for TemporaryDatabase {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // on failure, the system cleans up its temporary folder
-    }
 }

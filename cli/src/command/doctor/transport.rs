@@ -18,9 +18,8 @@ pub(super) fn transport(report: &mut Report, config: &Config) {
         report.warn(CHECK, format!("DATABASE_URL: {problem}"), "add ?sslmode=verify-full");
     }
     for (variable, url) in other_urls(config) {
-        if is_clear_text(&url) {
+        if let Some(secure) = alternative_to_clear_text(&url) {
             is_sound = false;
-            let secure = if variable == "REDIS_URL" { "rediss://" } else { "https://" };
             let found = format!("{variable}: goes to another machine in clear text");
             report.warn(CHECK, found, &format!("use {secure}, or a tunnel"));
         }
@@ -88,9 +87,14 @@ fn other_urls(config: &Config) -> Vec<(&'static str, String)> {
     urls
 }
 
-fn is_clear_text(url: &str) -> bool {
-    Url::parse(url)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "redis") && !url.host_str().is_some_and(is_loopback))
+/// The encrypted scheme for a URL that leads to another machine in clear text.
+fn alternative_to_clear_text(url: &str) -> Option<&'static str> {
+    let url = Url::parse(url).ok().filter(|url| !url.host_str().is_some_and(is_loopback))?;
+    match url.scheme() {
+        "http" => Some("https://"),
+        "redis" => Some("rediss://"),
+        _ => None,
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -124,16 +128,16 @@ mod tests {
 
     #[test]
     fn clear_text_is_accepted_only_on_this_machine() {
-        for (url, is_clear) in [
-            ("redis://127.0.0.1:6379", false),
-            ("redis://:hush@localhost", false),
-            ("redis://cache.internal:6379", true),
-            ("rediss://cache.internal:6379", false),
-            ("http://[::1]:8080", false),
-            ("http://gemini.example", true),
-            ("https://gemini.example", false),
+        for (url, alternative) in [
+            ("redis://127.0.0.1:6379", None),
+            ("redis://:hush@localhost", None),
+            ("redis://cache.internal:6379", Some("rediss://")),
+            ("rediss://cache.internal:6379", None),
+            ("http://[::1]:8080", None),
+            ("http://gemini.example", Some("https://")),
+            ("https://gemini.example", None),
         ] {
-            assert_eq!(is_clear_text(url), is_clear, "{url}");
+            assert_eq!(alternative_to_clear_text(url), alternative, "{url}");
         }
     }
 }

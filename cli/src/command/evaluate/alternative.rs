@@ -1,7 +1,8 @@
 //! The alternative configuration of an evaluation, and the estimated cost of its AI calls.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use analysis::{AiProvider, Analyst, Icp};
@@ -10,17 +11,69 @@ use assembly::Config;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lead::FitScore;
-use pipeline::Alternative;
+use operations::{Alternative, Operations};
 use runtime::Variables;
-use store::Store;
 
 use super::dollars;
-use crate::args::With;
 use crate::output::Advice;
 
 /// Assumed size of a request to the AI in bytes, for a model without stored judgements: a prompt and a lead
 /// with many facts.
 const REQUEST_BYTES: usize = 16 * 1024;
+
+/// One setting that an evaluation changes.
+#[derive(Clone)]
+pub(super) struct With {
+    /// The setting as given.
+    pub(super) text: String,
+    change: Change,
+}
+
+#[derive(Clone)]
+enum Change {
+    Icp(PathBuf),
+    FitHighFrom(i64),
+    FitMediumFrom(i64),
+    ScoreBand(u8),
+    IntentBand(u8),
+    CallNeedsFacts(bool),
+    Provider(String),
+    Model(String),
+    Prompt(String),
+}
+
+impl FromStr for With {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (what, value) = text.split_once('=').ok_or("must be SETTING=VALUE")?;
+        if value.is_empty() {
+            return Err(format!("{what} needs a value"));
+        }
+        let number = || value.parse::<u8>().map_err(|_| format!("{what} must be a number from 0 to 100"));
+        let change = match what {
+            "icp" => Change::Icp(value.into()),
+            "fit_high_from" => Change::FitHighFrom(number()?.into()),
+            "fit_medium_from" => Change::FitMediumFrom(number()?.into()),
+            "score_band" => Change::ScoreBand(number()?),
+            "intent_band" => Change::IntentBand(number()?),
+            "call_needs_facts" => {
+                Change::CallNeedsFacts(value.parse().map_err(|_| "call_needs_facts must be true or false")?)
+            }
+            "provider" => Change::Provider(value.to_owned()),
+            "model" => Change::Model(value.to_owned()),
+            "prompt" => Change::Prompt(value.to_owned()),
+            _ => {
+                return Err(
+                    "icp, fit_high_from, fit_medium_from, score_band, intent_band, call_needs_facts, \
+                     provider, model and prompt can be changed"
+                        .to_owned(),
+                );
+            }
+        };
+        Ok(Self { text: text.to_owned(), change })
+    }
+}
 
 /// Applies `changes` to the present configuration. Also returns the analyst to call, if the changes name one.
 pub(super) async fn read(
@@ -28,21 +81,21 @@ pub(super) async fn read(
     changes: &[With],
 ) -> anyhow::Result<(Alternative, Option<Candidate>)> {
     let mut icp = assembly::icp(config)?;
-    for change in changes {
-        if let With::Icp(file) = change {
+    for with in changes {
+        if let Change::Icp(file) = &with.change {
             icp = read_icp(file)?;
         }
     }
     // Thresholds override the file that contains them, in any order of the options.
     let score = |number: i64| FitScore::new(number).context("--with: a threshold is from 0 to 100");
-    for change in changes {
-        match change {
-            With::FitHighFrom(number) => icp.contract.fit_high_from = score(*number)?,
-            With::FitMediumFrom(number) => icp.contract.fit_medium_from = score(*number)?,
-            With::ScoreBand(points) => icp.contract.score_band = *points,
-            With::IntentBand(levels) => icp.contract.intent_band = *levels,
-            With::CallNeedsFacts(needs) => icp.contract.call_needs_facts = *needs,
-            With::Icp(_) | With::Provider(_) | With::Model(_) | With::Prompt(_) => {}
+    for with in changes {
+        match &with.change {
+            Change::FitHighFrom(number) => icp.contract.fit_high_from = score(*number)?,
+            Change::FitMediumFrom(number) => icp.contract.fit_medium_from = score(*number)?,
+            Change::ScoreBand(points) => icp.contract.score_band = *points,
+            Change::IntentBand(levels) => icp.contract.intent_band = *levels,
+            Change::CallNeedsFacts(needs) => icp.contract.call_needs_facts = *needs,
+            Change::Icp(_) | Change::Provider(_) | Change::Model(_) | Change::Prompt(_) => {}
         }
     }
     icp.contract.validate().context("--with")?;
@@ -70,16 +123,16 @@ impl Candidate {
     async fn read(icp: &Icp, changes: &[With]) -> anyhow::Result<Option<Self>> {
         let mut overrides = BTreeMap::new();
         let (mut model, mut is_for_a_model) = (None, false);
-        for change in changes {
-            match change {
-                With::Provider(name) => {
+        for with in changes {
+            match &with.change {
+                Change::Provider(name) => {
                     overrides.insert("AI_PROVIDER", name.clone());
                 }
-                With::Prompt(file) => {
-                    overrides.insert("PROMPT_FILE", file.display().to_string());
+                Change::Prompt(file) => {
+                    overrides.insert("PROMPT_FILE", file.clone());
                     is_for_a_model = true;
                 }
-                With::Model(name) => {
+                Change::Model(name) => {
                     model = Some(name.clone());
                     is_for_a_model = true;
                 }
@@ -124,12 +177,12 @@ impl Candidate {
 
     /// Describes the cost of calls for this many leads: an estimate from the stored judgements of the same
     /// model or, without any, the maximum by list price.
-    pub(super) async fn estimate(&self, store: &Store, leads: u64) -> anyhow::Result<String> {
+    pub(super) async fn estimate(&self, operations: &Operations, leads: u64) -> anyhow::Result<String> {
         let (provider, model) = (self.analyst.provider(), self.analyst.model());
         let calls = format!("{provider} {model} is called for {leads} leads");
         let Some(worst_case) = self.worst_case else { return Ok(format!("{calls}: it costs nothing")) };
         let all = |each: u64| dollars(u128::from(each) * u128::from(leads));
-        let spent = store.spent_on(provider, model).await?;
+        let spent = operations.spent_on(provider, model).await?;
         Ok(match spent.cost_microusd.checked_div(spent.judgements) {
             Some(each) => format!(
                 "{calls}: about {} US dollars, by the cost of its {} stored judgements",

@@ -9,6 +9,7 @@ mod summary;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,9 +27,46 @@ use tokio_util::sync::CancellationToken;
 use self::campaign::{Campaign, Kind, Post, Settings};
 use self::sender::{Fatal, Outcome, Sender};
 use self::summary::Tally;
+use super::arguments::Format;
 use super::failed_if;
-use crate::args::{Format, SimulateOptions};
 use crate::output::{self, Advice};
+
+#[derive(clap::Args)]
+pub(crate) struct SimulateOptions {
+    /// How many leads
+    #[arg(default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    leads: u32,
+    /// Posts a second; 0 is as fast as the server answers
+    #[arg(long, default_value_t = 100)]
+    rate: u32,
+    /// Maximum number of concurrent posts (Marketo keeps at most 20)
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    connections: u32,
+    /// Percentage of leads that are posted twice
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    duplicates: u32,
+    /// Percentage of leads that are followed by a revision
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100))]
+    revisions: u32,
+    /// The same seed gives the same leads
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The campaign's id; the ids of the leads follow from it
+    #[arg(long, value_name = "ID", default_value = "launch_simulated")]
+    campaign: String,
+    /// The server's address, without /leads
+    #[arg(long, default_value = "http://127.0.0.1:3000")]
+    url: String,
+    /// Retry unacknowledged posts for this many seconds (for a server that is being restarted)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    retry_for: u64,
+    /// Write the ids of acknowledged leads to a file, one id a line
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
+    /// How to print the summary
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
 
 /// Posts the campaign and prints its summary. The exit code is 1 if a post was not made or was not
 /// acknowledged.

@@ -69,8 +69,12 @@ impl EnrichmentProvider for Hunter {
         }
     }
 
-    async fn check(&self) -> Result<Option<&'static str>, Failure> {
+    async fn check(&self) -> Result<Option<String>, Failure> {
         let reply = self.get(&["v2", "account"], &[]).await?;
-        if reply.status.is_success() { Ok(Some("the key is accepted")) } else { Err(self.failure(&reply)) }
+        if reply.status.is_success() {
+            Ok(Some("the key is accepted".to_owned()))
+        } else {
+            Err(self.failure(&reply))
+        }
     }
 }

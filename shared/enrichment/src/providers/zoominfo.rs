@@ -114,9 +114,9 @@ impl EnrichmentProvider for ZoomInfo {
         }
     }
 
-    async fn check(&self) -> Result<Option<&'static str>, Failure> {
+    async fn check(&self) -> Result<Option<String>, Failure> {
         self.tokens.get(&self.client).await?;
-        Ok(Some("gives out a token"))
+        Ok(Some("gives out a token".to_owned()))
     }
 }
 

@@ -7,13 +7,10 @@ use analysis::{Icp, Rules};
 use grounding::{Contract, GroundingStatus};
 use lead::{Cause, Decision, Dependency, Failure, FitScore, LeadEvent};
 use on_both::on_both;
-use pipeline::{
-    Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, Selection, Verified, evaluate,
-    verify,
-};
+use pipeline::{Alternative, Basis, Evaluated, NotEvaluated, Pipeline, Problem, Route, verify};
 use queue::LeadHandler as _;
 use serde_json::{Value, json};
-use store::Suppressed;
+use store::{Scope, StoredAnalysis, Suppressed};
 
 use crate::support::{Fixture, Reply, hot, message};
 
@@ -45,32 +42,33 @@ async fn judged(fixture: &Fixture, pipeline: &Pipeline, people: &[&str]) -> Vec<
     events
 }
 
-async fn evaluated(
-    fixture: &Fixture,
-    alternative: &Alternative,
-    selection: Selection,
-) -> Vec<Result<Evaluated, NotEvaluated>> {
+async fn stored(fixture: &Fixture, scope: Scope) -> Vec<StoredAnalysis> {
+    fixture.store.stored_analyses(scope, None).next_page().await.unwrap()
+}
+
+async fn evaluated(fixture: &Fixture, alternative: &Alternative) -> Vec<Result<Evaluated, NotEvaluated>> {
     let mut all = Vec::new();
-    evaluate(&fixture.store, alternative, selection, |one| all.push(one)).await.unwrap();
+    for stored in stored(fixture, Scope::InForce).await {
+        all.push(alternative.evaluate(&fixture.store, stored).await);
+    }
     all
 }
 
 async fn evaluated_well(fixture: &Fixture, alternative: &Alternative) -> Vec<Evaluated> {
-    let all = evaluated(fixture, alternative, Selection::default()).await;
+    let all = evaluated(fixture, alternative).await;
     all.into_iter().map(|one| one.expect("the evaluation succeeds")).collect()
 }
 
 fn failure(not_evaluated: &NotEvaluated) -> &Failure {
     match not_evaluated {
-        NotEvaluated::Failed(failed) => &failed.failure,
-        NotEvaluated::Suppressed(lead) => panic!("{lead} is on the suppression list"),
+        NotEvaluated::Failed(failure) => failure,
+        other => panic!("not a failure of this lead: {other:?}"),
     }
 }
 
-async fn verified(fixture: &Fixture) -> Vec<Verified> {
-    let mut all = Vec::new();
-    verify(&fixture.store, None, |one| all.push(one)).await.unwrap();
-    all
+/// The problem of every stored judgement.
+async fn problems(fixture: &Fixture) -> Vec<Option<Problem>> {
+    stored(fixture, Scope::Every).await.iter().map(verify).collect()
 }
 
 /// All stored data of these leads.
@@ -168,16 +166,14 @@ async fn configured_analyst_is_called(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let events = judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
     let before = snapshots(&fixture, &events).await;
-    let alternative = || with_analyst(&fixture);
     let colder = |answer: &mut Value| {
         answer["intent"] = json!("LOW");
         answer["decision"] = json!("NURTURE");
     };
     let invented = |answer: &mut Value| answer["evidence"][0]["value"] = json!("Mining");
     fixture.analyst.will([Reply::Changed(colder), Reply::Text("no answer"), Reply::Changed(invented)]);
-    let all = evaluated(&fixture, &alternative(), Selection::default()).await;
+    let all = evaluated(&fixture, &with_analyst(&fixture)).await;
     assert_eq!(fixture.analyst.take_calls(), 3);
-    // The calls are concurrent, so the order of the answers is not defined.
     let (judged, failed): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
     let mut ends: Vec<_> = judged
         .into_iter()
@@ -194,40 +190,23 @@ async fn configured_analyst_is_called(fixture: Fixture) {
         failed.into_iter().filter_map(Result::err).map(|one| failure(&one).code.clone()).collect();
     assert_eq!(codes, ["ai_answer_unreadable"]);
     assert_eq!(snapshots(&fixture, &events).await, before);
-
-    // A limit selects the same leads on every call.
-    let few = Selection { limit: Some(2), ..Selection::default() };
-    let ids = |all: &[Result<Evaluated, NotEvaluated>]| -> Vec<_> {
-        all.iter().map(|one| one.as_ref().unwrap().lead_id.clone()).collect()
-    };
-    let first = evaluated(&fixture, &alternative(), few).await;
-    let second = evaluated(&fixture, &alternative(), few).await;
-    assert_eq!((ids(&first).len(), fixture.analyst.take_calls()), (2, 4));
-    assert_eq!(ids(&first), ids(&second));
 }
 
 #[on_both]
-async fn evaluation_skips_suppressed_people(fixture: Fixture) {
+async fn suppressed_people_are_not_evaluated(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
-    let events = judged(&fixture, &pipeline, &["ann", "bob"]).await;
-    let ann = Suppressed::parse("ann@stripe.com").unwrap();
-    fixture.store.suppress(&ann, "asked for it", "bob").await.unwrap();
-    let all = evaluated(&fixture, &with_analyst(&fixture), Selection::default()).await;
-    let left_out: Vec<_> = all
-        .iter()
-        .filter_map(|one| match one {
-            Err(NotEvaluated::Suppressed(lead)) => Some(lead.clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!((left_out, all.iter().flatten().count()), (vec![events[0].lead_id.clone()], 1));
-    assert_eq!(fixture.analyst.take_calls(), 1);
+    judged(&fixture, &pipeline, &["ann", "bob"]).await;
+    let suppress = async |address| {
+        let person = Suppressed::parse(address).unwrap();
+        fixture.store.suppress(&person, "asked for it", "bob").await.unwrap();
+    };
+    suppress("ann@stripe.com").await;
+    let all = evaluated(&fixture, &with_analyst(&fixture)).await;
+    let left_out = all.iter().filter(|one| matches!(one, Err(NotEvaluated::Suppressed))).count();
+    assert_eq!((left_out, all.iter().flatten().count(), fixture.analyst.take_calls()), (1, 1, 1));
     // No call follows after a second person is suppressed.
-    let bob = Suppressed::parse("bob@stripe.com").unwrap();
-    fixture.store.suppress(&bob, "asked for it", "bob").await.unwrap();
-    assert!(
-        evaluated(&fixture, &with_analyst(&fixture), Selection::default()).await.iter().all(Result::is_err)
-    );
+    suppress("bob@stripe.com").await;
+    assert!(evaluated(&fixture, &with_analyst(&fixture)).await.iter().all(Result::is_err));
     assert_eq!(fixture.analyst.take_calls(), 0);
     // Stored answers are checked again without a call.
     let rules = Alternative { icp: Icp::default_config(), analyst: None };
@@ -235,33 +214,29 @@ async fn evaluation_skips_suppressed_people(fixture: Fixture) {
 }
 
 #[on_both]
-async fn service_level_failure_ends_the_evaluation(fixture: Fixture) {
+async fn service_level_failure_concerns_every_lead(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
-    judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
+    judged(&fixture, &pipeline, &["ann"]).await;
     for failure in [
         Failure::permanent("ai_credentials_refused", "x").because(Cause::CredentialsRefused),
         Failure::permanent("ai_model_retired", "x").because(Cause::Misconfigured),
         Failure::deferral(Dependency::new("ai.fake"), "ai_quota_exhausted", "x", None)
             .because(Cause::QuotaExhausted),
     ] {
-        fixture.analyst.will([(); 3].map(|()| Reply::Fail(failure.clone())));
-        let mut seen = 0;
-        let alternative = with_analyst(&fixture);
-        let ended =
-            evaluate(&fixture.store, &alternative, Selection::default(), |_| seen += 1).await.unwrap_err();
-        assert_eq!((ended.code, seen), (failure.code, 0));
-        assert!((1..=3).contains(&fixture.analyst.take_calls()), "only the concurrent calls");
-        fixture.analyst.clear_script();
+        fixture.analyst.will([Reply::Fail(failure.clone())]);
+        let all = evaluated(&fixture, &with_analyst(&fixture)).await;
+        let [Err(NotEvaluated::FailedForAll(ended))] = &all[..] else { panic!("{all:?}") };
+        assert_eq!((&ended.code, fixture.analyst.take_calls()), (&failure.code, 1));
     }
 }
 
 #[on_both]
-async fn failure_of_one_lead_does_not_end_the_evaluation(fixture: Fixture) {
+async fn failure_of_one_lead_concerns_no_other(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob", "cyd"]).await;
     for code in ["ai_blocked", "ai_answer_cut", "ai_request_refused"] {
         fixture.analyst.will([Reply::Rules, Reply::Fail(Failure::permanent(code, "x"))]);
-        let all = evaluated(&fixture, &with_analyst(&fixture), Selection::default()).await;
+        let all = evaluated(&fixture, &with_analyst(&fixture)).await;
         let failed: Vec<_> =
             all.iter().filter_map(|one| Some(failure(one.as_ref().err()?).code.as_ref())).collect();
         assert_eq!((all.len(), failed), (3, vec![code]));
@@ -271,7 +246,7 @@ async fn failure_of_one_lead_does_not_end_the_evaluation(fixture: Fixture) {
 #[on_both]
 async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
-    judged(&fixture, &pipeline, &["ann", "bob"]).await;
+    judged(&fixture, &pipeline, &["ann"]).await;
     let slower = || {
         let wait = Some(std::time::Duration::from_millis(1));
         Reply::Fail(
@@ -281,11 +256,10 @@ async fn evaluation_waits_for_a_rate_limit(fixture: Fixture) {
     };
     fixture.analyst.will([slower(), slower(), slower()]);
     evaluated_well(&fixture, &with_analyst(&fixture)).await;
-    assert_eq!(fixture.analyst.take_calls(), 5, "three waits, two answers");
+    assert_eq!(fixture.analyst.take_calls(), 4, "three waits, one answer");
     // The waits are bounded: the sixth rate limit in a row fails the lead.
-    let first = Selection { limit: Some(1), ..Selection::default() };
     fixture.analyst.will([(); 6].map(|()| slower()));
-    let all = evaluated(&fixture, &with_analyst(&fixture), first).await;
+    let all = evaluated(&fixture, &with_analyst(&fixture)).await;
     assert_eq!(failure(all[0].as_ref().unwrap_err()).code, "ai_rate_limited");
 }
 
@@ -316,19 +290,6 @@ async fn lead_is_evaluated_on_its_judged_delivery(fixture: Fixture) {
 }
 
 #[on_both]
-async fn many_pages_are_visited_once(fixture: Fixture) {
-    let pipeline = fixture.pipeline().await;
-    let people: Vec<String> = (0..120).map(|number| format!("person{number}")).collect();
-    judged(&fixture, &pipeline, &people.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let same = Alternative { icp: Icp::default_config(), analyst: None };
-    let mut ids: Vec<_> = evaluated_well(&fixture, &same).await.into_iter().map(|one| one.lead_id).collect();
-    let in_order = ids.is_sorted();
-    ids.dedup();
-    assert_eq!((ids.len(), in_order), (120, true));
-    assert_eq!(verified(&fixture).await.len(), 120);
-}
-
-#[on_both]
 async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     let first = hot("ann", "Engineer", 0);
@@ -351,9 +312,7 @@ async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
     strict.handle(&message(&again, 1)).await.unwrap();
 
     let before = snapshots(&fixture, &[first.clone(), fallen.clone()]).await;
-    let all = verified(&fixture).await;
-    assert_eq!(all.len(), 4);
-    assert!(all.iter().all(|one| one.problem.is_none()), "{all:?}");
+    assert_eq!(problems(&fixture).await, [None; 4]);
     assert_eq!(snapshots(&fixture, &[first, fallen]).await, before);
 }
 
@@ -361,7 +320,7 @@ async fn every_stored_judgement_is_reproducible(fixture: Fixture) {
 async fn tampered_judgements_are_found(fixture: Fixture) {
     let pipeline = fixture.pipeline().await;
     judged(&fixture, &pipeline, &["ann", "bob", "cyd", "dan", "eve", "fay"]).await;
-    let ids: Vec<String> = verified(&fixture).await.into_iter().map(|one| one.analysis_id).collect();
+    let ids = stored(&fixture, Scope::Every).await.into_iter().map(|one| one.analysis_id);
     let mut transaction = fixture.store.database().begin().await.unwrap();
     for (change, id) in [
         "UPDATE analysis SET verdict = REPLACE(verdict, '\"HIGH\"', '\"LOW\"') WHERE analysis_id = $1",
@@ -371,12 +330,11 @@ async fn tampered_judgements_are_found(fixture: Fixture) {
         "UPDATE analysis SET contract = REPLACE(contract, '\"version\":4', '\"version\":3') WHERE analysis_id = $1",
     ]
     .into_iter()
-    .zip(&ids)
+    .zip(ids)
     {
         sqlx::query(change).bind(id).execute(&mut *transaction).await.unwrap();
     }
     transaction.commit().await.unwrap();
-    let problems: Vec<_> = verified(&fixture).await.into_iter().map(|one| one.problem).collect();
     let expected = [
         Some(Problem::OtherVerdict),
         Some(Problem::OtherVerdict),
@@ -385,5 +343,5 @@ async fn tampered_judgements_are_found(fixture: Fixture) {
         Some(Problem::UnreadableRow),
         None,
     ];
-    assert_eq!(problems, expected);
+    assert_eq!(problems(&fixture).await, expected);
 }

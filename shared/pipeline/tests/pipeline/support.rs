@@ -210,11 +210,6 @@ impl FakeAnalyst {
         self.script.lock().unwrap().extend(replies);
     }
 
-    /// Clears the script.
-    pub(crate) fn clear_script(&self) {
-        self.script.lock().unwrap().clear();
-    }
-
     /// Adds replies to the script of corrections.
     pub(crate) fn will_correct(&self, replies: impl IntoIterator<Item = Reply>) {
         self.corrections.lock().unwrap().extend(replies);

@@ -17,12 +17,12 @@ use store::Store;
 
 use crate::aws;
 
-/// The assembled parts that commands and the server use.
+/// The assembled parts. The server uses all of them, other commands only the operations.
 pub(crate) struct App {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) store: Store,
-    pub(crate) queue: Arc<dyn LeadQueue>,
-    pub(crate) pipeline: Arc<Pipeline>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Store,
+    pub(super) queue: Arc<dyn LeadQueue>,
+    pub(super) pipeline: Arc<Pipeline>,
     pub(crate) operations: Operations,
 }
 
@@ -55,6 +55,11 @@ impl App {
         };
         let operations = Operations::new(Arc::clone(&queue), Arc::clone(&pipeline));
         Ok(Self { clock, store: pipeline.store.clone(), queue, pipeline, operations })
+    }
+
+    /// Closes the connections to the database.
+    pub(crate) async fn close(&self) {
+        self.store.database().close().await;
     }
 }
 
