@@ -196,9 +196,10 @@ impl Parser {
             self.expect("BY")?;
             order = Some((self.word()?, self.accept("DESC")));
         }
-        let limit = match self.accept("LIMIT") {
-            true => self.word()?.parse().map_err(|_| malformed("expecting a number"))?,
-            false => usize::MAX,
+        let limit = if self.accept("LIMIT") {
+            self.word()?.parse().map_err(|_| malformed("expecting a number"))?
+        } else {
+            usize::MAX
         };
         Ok(Select { fields, object, conditions, order, limit })
     }
@@ -210,9 +211,10 @@ impl Parser {
         }
         self.expect("IN")?;
         self.expect("(")?;
-        let wanted = match self.is_next("SELECT") {
-            true => Wanted::Query(Box::new(self.select()?)),
-            false => Wanted::Values(self.list(",", Self::value)?),
+        let wanted = if self.is_next("SELECT") {
+            Wanted::Query(Box::new(self.select()?))
+        } else {
+            Wanted::Values(self.list(",", Self::value)?)
         };
         self.expect(")")?;
         Ok((name, wanted))
