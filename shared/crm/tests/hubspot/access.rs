@@ -96,7 +96,7 @@ async fn burst_limit_defers_leads_until_its_window_ends() {
         let before = fixture.fake.exchanges().len();
         let results = crm.execute(&plan.lead_id, &plan.actions).await;
         let Some(failure) = results.iter().find_map(|result| result.as_ref().err()) else { break };
-        assert_eq!(named(&failure), "deferral crm_rate_limited");
+        assert_eq!(named(failure), "deferral crm_rate_limited");
         waits += 1;
         // No request is sent until the window ends.
         assert!(crm.probe().await.is_err());

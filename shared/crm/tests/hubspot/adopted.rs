@@ -41,7 +41,7 @@ fn student() -> Plan {
 }
 
 async fn deliver(fixture: &AccountFixture, plan: &Plan) -> Record {
-    execute_ok(&fixture.executor(), &plan).await;
+    execute_ok(&fixture.executor(), plan).await;
     fixture.hubspot.records(Kind::Contact).remove(0)
 }
 

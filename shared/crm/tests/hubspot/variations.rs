@@ -94,7 +94,7 @@ async fn unknown_association_error_is_a_record_level_error() {
         let plan = suite_plan("ann", "CTO", 87);
         let submitted = guard.submit_normal(&plan).await;
         if let Err(failure) = &submitted {
-            assert_eq!(named(&failure), "transient crm_row_refused", "{path}");
+            assert_eq!(named(failure), "transient crm_row_refused", "{path}");
         }
         fixture.fake.clear_faults();
         guard.submit_normal(&suite_plan("bob", "CTO", 87)).await.unwrap();
